@@ -1,0 +1,91 @@
+"""An adapter in memory: immutable, no module, ready to be put on its base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.interface import Change
+from loravit_web.adapters.types import adapter_type
+from loravit_web.backbones.base import Base
+from loravit_web.backbones.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """A change to a base and the head that reads it.
+
+    Attributes:
+        config: how it was made.
+        base_name, base_sha256: the one base it runs on.
+        preprocessing: what its pictures go through.
+        class_names: in the order of the logits.
+        change: see the adapter's type.
+        head_weight: float32 (C, F).
+        head_bias: float32 (C,).
+        temperature: logits are divided by it before the softmax (Guo et al. 2017, arXiv 1706.04599).
+        probe_logits: float32 (C,), what it says to `probe_image`; checked at each load.
+        summary: how training went, as JSON; shown, never interpreted.
+    """
+
+    config: ViTAdapterConfig
+    base_name: str
+    base_sha256: str
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    change: Change
+    head_weight: torch.Tensor
+    head_bias: torch.Tensor
+    temperature: float
+    probe_logits: torch.Tensor
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def first_block(self) -> int:
+        """Index of the first block that differs from the base; the depth when none does."""
+        return self.change.first_block
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers, head included."""
+        return self.change.parameter_count + self.head_weight.numel() + self.head_bias.numel()
+
+    def blocks(self, base: Base) -> list[nn.Module]:
+        """Its blocks on ``base``, from `first_block` on."""
+        return adapter_type(self.config.adapter_type).blocks(self.change, base)
+
+    def merged_blocks(self, base: Base, master: Base) -> list[nn.Module]:
+        """Its blocks on ``base`` with the change merged in, computed from the float32 ``master``."""
+        return adapter_type(self.config.adapter_type).merged_blocks(self.change, base, master)
+
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        """Pooled features (B, F) to float32 logits (B, C)."""
+        return F.linear(features.float(), self.head_weight, self.head_bias)
+
+    def scores(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits (..., C) to calibrated probabilities (..., C)."""
+        return torch.softmax(logits / self.temperature, dim=-1)
+
+
+def probe_image(preprocessing: Preprocessing) -> torch.Tensor:
+    """The fixed synthetic picture, float32 (1, 3, S, S): stripes and squares computed from integers alone."""
+    side = preprocessing.image_size
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    channels = [(rows * 7 + columns * 13) % 256, (rows * columns) % 256, (rows // 9 + columns // 5) % 2 * 255]
+    pixels = torch.stack(channels, dim=-1).to(torch.uint8)
+    return preprocessing.normalise(pixels[None].numpy())
+
+
+def run_probe(base: Base, adapter: Adapter) -> torch.Tensor:
+    """Logits (C,) of `probe_image`, through ``base`` as it is; exact in float32."""
+    with torch.inference_mode():
+        tokens = base.advance(base.embed(probe_image(adapter.preprocessing)), 0, adapter.first_block)
+        for block in adapter.blocks(base):
+            tokens = block(tokens)
+        return adapter.head(base.features(tokens, adapter.config.pooling))[0].clone()

@@ -1,0 +1,99 @@
+"""What is adapted, and how strongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from loravit_web.backbones.base import POOLINGS, Pooling
+from loravit_web.errors import LoraVitError
+
+TARGETS = ("q", "k", "v", "qkv", "proj", "fc1", "fc2")
+MAX_RANK = 256
+
+
+class AdapterConfigError(LoraVitError):
+    """A field of the adapter's configuration has a value that can't work."""
+
+
+@dataclass(frozen=True)
+class ViTAdapterConfig:
+    """The configuration of an adapter, under PEFT's names where PEFT has one.
+
+    Attributes:
+        adapter_type: a key of `ADAPTER_TYPES`: ``LORA``, or ``LINEAR`` for a head on the frozen base.
+        r: rank of the low-rank factors.
+        alpha: the change is scaled by alpha / r, or alpha / sqrt(r) with ``use_rslora``.
+        dropout: probability with which an input of a factor is dropped while training.
+        target_modules: linear layers to adapt in each block; ``q``, ``k``, ``v`` are slices of ``qkv``.
+        blocks: how many blocks to adapt, counted from the last; all blocks below are shared by every task.
+        use_rslora: rank-stabilised scaling (Kalajdzievski 2023, arXiv 2312.03732).
+        pooling: what the head reads: the class token, the mean of the patches, or both.
+    """
+
+    adapter_type: str = "LORA"
+    r: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    target_modules: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
+    blocks: int = 4
+    use_rslora: bool = False
+    pooling: Pooling = "cls"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target_modules", tuple(self.target_modules))
+        if not 1 <= self.r <= MAX_RANK:
+            raise AdapterConfigError(f"Rank {self.r} is out of range: choose 1 to {MAX_RANK}.")
+        if not 0 < self.alpha <= 1024:
+            raise AdapterConfigError(f"Alpha {self.alpha:g} is out of range: choose a number up to 1024.")
+        if not 0 <= self.dropout < 1:
+            raise AdapterConfigError(f"Dropout {self.dropout:g} is out of range: choose 0 or more, below 1.")
+        if self.blocks < 1:
+            raise AdapterConfigError(f"{self.blocks} adapted blocks make no adapter: choose at least 1.")
+        if self.pooling not in POOLINGS:
+            raise AdapterConfigError(f"Pooling {self.pooling} is unknown: choose {', '.join(POOLINGS)}.")
+        self._check_targets()
+
+    def _check_targets(self) -> None:
+        unknown = [target for target in self.target_modules if target not in TARGETS]
+        if unknown or not self.target_modules:
+            named = f"Target {unknown[0]} is unknown" if unknown else "No target is named"
+            raise AdapterConfigError(f"{named}: choose from {', '.join(TARGETS)}.")
+        if len(set(self.target_modules)) < len(self.target_modules):
+            raise AdapterConfigError("A target is named twice: name each once.")
+        if "qkv" in self.target_modules and {"q", "k", "v"} & set(self.target_modules):
+            raise AdapterConfigError("qkv already covers q, k and v: name either qkv or its slices.")
+
+    @property
+    def scale(self) -> float:
+        """The factor s in W + s·BA."""
+        return float(self.alpha / (self.r**0.5 if self.use_rslora else self.r))
+
+    def first_block(self, depth: int) -> int:
+        """Index of the first adapted block in a base of ``depth`` blocks.
+
+        Raises:
+            AdapterConfigError: if more blocks are to be adapted than there are.
+        """
+        if self.blocks > depth:
+            raise AdapterConfigError(
+                f"{self.blocks} blocks are to be adapted but the base has {depth}: choose 1 to {depth}."
+            )
+        return depth - self.blocks
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, lists instead of tuples."""
+        return {**asdict(self), "target_modules": list(self.target_modules)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ViTAdapterConfig:
+        """The inverse of `as_json`.
+
+        Raises:
+            AdapterConfigError: on an unknown field.
+        """
+        unknown = set(data) - {f.name for f in fields(cls)}
+        if unknown:
+            raise AdapterConfigError(f"The adapter's configuration has an unknown field {min(unknown)}.")
+        return cls(**{**data, "target_modules": tuple(data.get("target_modules", cls.target_modules))})

@@ -1,0 +1,211 @@
+"""An adapter as files: PEFT's two, plus ``task.json`` for all that PEFT does not know.
+
+``adapter_config.json`` and ``adapter_model.safetensors`` are as PEFT writes them for a timm ViT whose head
+is in ``modules_to_save``, so PEFT can load the folder. ``task.json`` holds class names, the base's
+hash, preprocessing, calibration and the logits of a fixed picture, which loading checks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from loravit_web.adapters.adapter import Adapter, run_probe
+from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.interface import AdapterMismatch
+from loravit_web.adapters.types import adapter_type
+from loravit_web.backbones.base import Base
+from loravit_web.backbones.preprocessing import Preprocessing
+from loravit_web.errors import LoraVitError
+
+SCHEMA_VERSION = 1
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+TASK_FILE = "task.json"
+FILES = (CONFIG_FILE, WEIGHTS_FILE, TASK_FILE)
+MAX_CLASSES = 10_000
+_PREFIX = "base_model.model."
+_HEAD = ("head.weight", "head.bias")
+_PROBE_TOLERANCE = 5e-3
+
+
+class AdapterFormatError(LoraVitError):
+    """Files that are no adapter, or a damaged one."""
+
+
+class WrongBase(LoraVitError):
+    """An adapter that was trained on another base."""
+
+
+def to_files(adapter: Adapter, base: Base) -> dict[str, bytes]:
+    """The files of an adapter, by name."""
+    tensors, fields = adapter_type(adapter.config.adapter_type).write(adapter.change, adapter.config)
+    tensors |= {"head.weight": adapter.head_weight, "head.bias": adapter.head_bias}
+    weights = save({_PREFIX + key: t.float().contiguous() for key, t in tensors.items()}, {"format": "pt"})
+    config = {
+        "auto_mapping": {
+            "base_model_class": type(base.model).__name__,
+            "parent_library": type(base.model).__module__,
+        },
+        "base_model_name_or_path": adapter.base_name,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "modules_to_save": ["head"],
+        "task_type": None,
+        "use_dora": False,
+        **fields,
+    }
+    task = {
+        "schema_version": SCHEMA_VERSION,
+        "adapter": adapter.config.as_json(),
+        "base": {
+            "name": adapter.base_name,
+            "architecture": base.architecture,
+            "weights_sha256": adapter.base_sha256,
+        },
+        "class_names": list(adapter.class_names),
+        "preprocessing": adapter.preprocessing.as_json(),
+        "pooling": adapter.config.pooling,
+        "temperature": adapter.temperature,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "probe_logits": [float(x) for x in adapter.probe_logits],
+        "training": dict(adapter.summary),
+    }
+    return {CONFIG_FILE: _json(config), WEIGHTS_FILE: weights, TASK_FILE: _json(task)}
+
+
+def base_of(files: Mapping[str, bytes]) -> tuple[str, str]:
+    """Name and weights hash of the base that the files were made on.
+
+    Raises:
+        AdapterFormatError: if they are no adapter.
+    """
+    task = _document(files, TASK_FILE)
+    try:
+        return str(task["base"]["name"]), str(task["base"]["weights_sha256"])
+    except (KeyError, TypeError) as error:
+        raise AdapterFormatError(f"{TASK_FILE} does not name the adapter's base.") from error
+
+
+def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
+    """Read an adapter strictly and check that it still answers as it did when it was made.
+
+    Args:
+        base: in float32; the one it was trained on.
+
+    Raises:
+        AdapterFormatError: for missing, damaged or altered files.
+        WrongBase: if it was trained on other weights.
+        AdapterMismatch: if its tensors are not what its configuration calls for.
+    """
+    task, fields = _document(files, TASK_FILE), _document(files, CONFIG_FILE)
+    if task.get("schema_version") != SCHEMA_VERSION:
+        raise AdapterFormatError(
+            f"The adapter's format is version {task.get('schema_version')}, this program reads version "
+            f"{SCHEMA_VERSION}: update the program."
+        )
+    name, digest = base_of(files)
+    if digest != base.weights_sha256:
+        raise WrongBase(
+            f"The adapter was trained on {name} ({digest[:12]}), the base in memory is {base.name} "
+            f"({base.weights_sha256[:12]}): it runs on the base it was trained on alone."
+        )
+    if hashlib.sha256(_file(files, WEIGHTS_FILE)).hexdigest() != task.get("weights_sha256"):
+        raise AdapterFormatError(
+            f"{WEIGHTS_FILE} is not the file that {TASK_FILE} was written for: it is damaged or was changed."
+        )
+    try:
+        adapter = _read(task, fields, _tensors(files), base)
+    except (KeyError, TypeError, ValueError) as error:
+        raise AdapterFormatError(f"The adapter's description can't be used ({error}).") from error
+    _check_probe(adapter, base)
+    return adapter
+
+
+def _read(
+    task: Mapping[str, Any], fields: Mapping[str, Any], tensors: dict[str, torch.Tensor], base: Base
+) -> Adapter:
+    config = ViTAdapterConfig.from_json(task["adapter"])
+    kind = adapter_type(config.adapter_type)
+    classes = tuple(str(name) for name in task["class_names"])
+    if not 1 <= len(classes) <= MAX_CLASSES:
+        raise AdapterFormatError(f"The adapter has {len(classes)} classes: 1 to {MAX_CLASSES} can be loaded.")
+    expected = {"head.weight": (len(classes), base.feature_dim(config.pooling)), "head.bias": (len(classes),)}
+    for key, shape in expected.items():
+        found = tuple(tensors[key].shape) if key in tensors else "nothing"
+        if found != shape:
+            raise AdapterMismatch(f"{key} should have shape {shape}, the file holds {found}.")
+    head_weight, head_bias = (tensors.pop(key).float() for key in _HEAD)
+    temperature = float(task["temperature"])
+    if not 0 < temperature < 1000:
+        raise AdapterFormatError(f"The adapter's temperature {temperature:g} is not a usable number.")
+    preprocessing = Preprocessing.from_json(task["preprocessing"])
+    base.preprocessing(preprocessing.image_size)
+    return Adapter(
+        config=config,
+        base_name=base.name,
+        base_sha256=base.weights_sha256,
+        preprocessing=preprocessing,
+        class_names=classes,
+        change=kind.read(tensors, fields, base),
+        head_weight=head_weight,
+        head_bias=head_bias,
+        temperature=temperature,
+        probe_logits=torch.tensor([float(x) for x in task["probe_logits"]]),
+        summary=dict(task.get("training") or {}),
+    )
+
+
+def _check_probe(adapter: Adapter, base: Base) -> None:
+    found = run_probe(base, adapter)
+    tolerance = _PROBE_TOLERANCE * float(adapter.probe_logits.abs().max().clamp(min=1.0))
+    if found.shape != adapter.probe_logits.shape or not torch.allclose(
+        found, adapter.probe_logits, rtol=0.0, atol=tolerance
+    ):
+        raise AdapterFormatError(
+            "The adapter no longer gives the answer that was stored with it, so it was not loaded: "
+            "its description was changed, or the installed timm computes its base differently."
+        )
+
+
+def _tensors(files: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
+    try:
+        tensors = load(_file(files, WEIGHTS_FILE))
+    except SafetensorError as error:
+        raise AdapterFormatError(f"{WEIGHTS_FILE} is not a valid safetensors file ({error}).") from error
+    result = {}
+    for key, tensor in tensors.items():
+        if not key.startswith(_PREFIX):
+            raise AdapterMismatch(f"{key} is not the name of a tensor of an adapter.")
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+            raise AdapterMismatch(f"{key} holds values that are not finite numbers.")
+        result[key.removeprefix(_PREFIX)] = tensor
+    return result
+
+
+def _document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(_file(files, name))
+    except ValueError as error:
+        raise AdapterFormatError(f"{name} is not valid JSON.") from error
+    if not isinstance(document, dict):
+        raise AdapterFormatError(f"{name} is not a JSON object.")
+    return document
+
+
+def _file(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise AdapterFormatError(f"The adapter lacks its file {name}.")
+    return files[name]
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

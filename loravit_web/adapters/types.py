@@ -1,0 +1,27 @@
+"""The types of adapter there are. A new one is a module of its own and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from loravit_web.adapters.config import AdapterConfigError
+from loravit_web.adapters.interface import AdapterType
+from loravit_web.adapters.linear import Linear
+from loravit_web.adapters.lora import LoRA
+
+ADAPTER_TYPES: Mapping[str, AdapterType] = MappingProxyType({"LORA": LoRA(), "LINEAR": Linear()})
+
+
+def adapter_type(name: str) -> AdapterType:
+    """The type of that name.
+
+    Raises:
+        AdapterConfigError: if there is none.
+    """
+    try:
+        return ADAPTER_TYPES[name]
+    except KeyError:
+        raise AdapterConfigError(
+            f"Adapter type {name} is unknown: choose {' or '.join(ADAPTER_TYPES)}."
+        ) from None

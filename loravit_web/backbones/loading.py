@@ -1,0 +1,75 @@
+"""From the name of a base to a `Base` in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from loravit_web.backbones.base import Base, UnsupportedBase, wrap_base
+from loravit_web.backbones.embedded import ARCHITECTURE, embedded_weights
+from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from loravit_web.backbones.timm_import import import_timm
+from loravit_web.errors import LoraVitError
+
+EMBEDDED = "embedded"
+
+
+class BaseUnavailable(LoraVitError):
+    """The weights of the base can't be had."""
+
+
+def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -> Base:
+    """Load a base in float32.
+
+    Args:
+        name: ``embedded``, or a timm model name such as ``vit_small_patch14_dinov2.lvd142m``.
+        folder: where the embedded base keeps its converted weights; hub models use the hub's cache.
+        progress: told a fraction of 0 to 1 and what is being done.
+
+    Raises:
+        BaseUnavailable: if timm does not know the name or its weights can't be downloaded. There is
+            no fall-back to other weights.
+        UnsupportedBase: if the model is not a plain ViT.
+    """
+    timm = import_timm()
+    if name == EMBEDDED:
+        weights = embedded_weights(folder, progress)
+        model = timm.create_model(ARCHITECTURE, num_classes=0, dynamic_img_size=True)
+        model.load_state_dict(weights, strict=True)
+        return wrap_base(
+            model, name=name, architecture=ARCHITECTURE, mean=IMAGENET_MEAN, std=IMAGENET_STD
+        )
+    architecture = name.partition(".")[0]
+    if not timm.is_model(architecture):
+        raise BaseUnavailable(
+            f"timm has no model named {name}: set LORAVIT_BASE to 'embedded' or to a timm ViT such as "
+            "vit_small_patch14_dinov2.lvd142m."
+        )
+    progress(0.0, f"Loading {name} from the model hub")
+    model = _pretrained(name)
+    config = timm.data.resolve_model_data_config(model)
+    return wrap_base(
+        model, name=name, architecture=architecture, mean=tuple(config["mean"]), std=tuple(config["std"])
+    )
+
+
+def _pretrained(name: str):  # type: ignore[no-untyped-def]
+    import httpx
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    timm = import_timm()
+    try:
+        return timm.create_model(name, pretrained=True, num_classes=0, dynamic_img_size=True)
+    except TypeError as error:
+        raise UnsupportedBase(
+            f"{name} is not a plain Vision Transformer of timm: choose a ViT, DeiT or DINOv2 model."
+        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
+        raise BaseUnavailable(
+            f"The weights of {name} could not be downloaded from the model hub: check the network, "
+            "or use the embedded base (LORAVIT_BASE=embedded)."
+        ) from error
+    except RuntimeError as error:
+        raise BaseUnavailable(
+            f"timm has no weights for {name}: name one of its tagged variants, or use the embedded base."
+        ) from error

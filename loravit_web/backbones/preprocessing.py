@@ -1,0 +1,74 @@
+"""From a picture to the tensor that a base sees: the same code for training and for answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+Triple = tuple[float, float, float]
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Squash to a square, then normalise.
+
+    The whole picture is kept, so a defect at the border counts and what the user sees is what the
+    base sees; the price is a changed aspect ratio, the same in training and in use.
+
+    Attributes:
+        image_size: side of the square in pixels.
+        mean, std: per channel, on a scale of 0 to 1.
+    """
+
+    image_size: int
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+
+    def __call__(self, images: Sequence[Image.Image], *, mirror: bool = False) -> torch.Tensor:
+        """RGB pictures of any size to float32 (B, 3, S, S); ``mirror`` flips left and right."""
+        side = self.image_size
+        pixels = np.empty((len(images), side, side, 3), dtype=np.uint8)
+        for row, image in enumerate(images):
+            pixels[row] = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+        return self.normalise(pixels[:, :, ::-1] if mirror else pixels)
+
+    def normalise(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
+        """uint8 (B, S, S, 3) to normalised float32 (B, 3, S, S)."""
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float()
+        mean = torch.tensor(self.mean).mul_(255).view(1, 3, 1, 1)
+        std = torch.tensor(self.std).mul_(255).view(1, 3, 1, 1)
+        return tensor.sub_(mean).div_(std)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields under timm's names, as ``task.json`` stores them."""
+        return {
+            "input_size": [3, self.image_size, self.image_size],
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "interpolation": "bicubic",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Preprocessing:
+        """The inverse of `as_json`.
+
+        Raises:
+            ValueError: if the data describes another way to preprocess than this one.
+        """
+        channels, height, width = data["input_size"]
+        fixed = (data.get("interpolation"), data.get("crop_pct"), data.get("crop_mode"))
+        if channels != 3 or height != width or fixed != ("bicubic", 1.0, "squash"):
+            raise ValueError("only a bicubic squash to a square RGB picture is supported")
+        mean, std = (tuple(float(v) for v in data[key]) for key in ("mean", "std"))
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ValueError("mean and std need three numbers each, std above 0")
+        return cls(int(height), mean, std)

@@ -1,0 +1,37 @@
+"""Datasets: safe archives, layout rules, stratified splits, and a content-addressed store."""
+
+from __future__ import annotations
+
+from loravit_web.datasets.archives import ArchiveLimits
+from loravit_web.datasets.errors import (
+    ArchiveError,
+    DatasetDamaged,
+    DatasetError,
+    DatasetNotFound,
+    DiskFull,
+    LayoutError,
+)
+from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, SourceKind, Split
+from loravit_web.datasets.samples import SAMPLES, Sample
+from loravit_web.datasets.splits import stratified_split, stratified_subset
+from loravit_web.datasets.store import DatasetStore
+
+__all__ = [
+    "SAMPLES",
+    "ArchiveError",
+    "ArchiveLimits",
+    "DatasetDamaged",
+    "DatasetError",
+    "DatasetNotFound",
+    "DatasetStore",
+    "DiskFull",
+    "ImageDataset",
+    "ImageItem",
+    "LayoutError",
+    "Sample",
+    "Skipped",
+    "SourceKind",
+    "Split",
+    "stratified_split",
+    "stratified_subset",
+]

@@ -1,0 +1,88 @@
+"""A CSV of `path,label` and optionally `split`: every row checked, with its line named when it is wrong."""
+
+from __future__ import annotations
+
+import csv
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, TooManyEntries
+from loravit_web.datasets.records import Split
+from loravit_web.datasets.scan import SPLIT_NAMES, clean_class_name
+
+_HEADER_HINT = "its first line must name the columns path,label (and optionally split)"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow:
+    """One row: the path as written, the file it means, its class and split."""
+
+    path: str
+    file: Path
+    class_name: str
+    split: Split
+
+
+def read_rows(path: Path, max_rows: int) -> Iterator[CsvRow]:
+    """The rows of a CSV in order; paths are relative to its folder and must stay inside.
+
+    Separators are commas, semicolons or tabs, whichever the header uses; the text is UTF-8. Rows
+    without a split are training rows. Raises InvalidCsv, CsvPathOutside,
+    ClassNameTooLong or TooManyEntries.
+    """
+    folder = path.resolve().parent
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            columns, delimiter = _columns(stream.readline(), path.name)
+            rows = csv.reader(stream, delimiter=delimiter, strict=True)
+            for count, cells in enumerate(rows, start=1):
+                if count > max_rows:
+                    raise TooManyEntries(f"“{path.name}” has more than {max_rows} rows; use fewer images.")
+                if any(cell.strip() for cell in cells):
+                    yield _row(cells, columns, folder, f"Line {rows.line_num + 1} of “{path.name}”")
+    except UnicodeDecodeError as error:
+        raise InvalidCsv(f"“{path.name}” is not UTF-8 text; save it as a UTF-8 CSV.") from error
+    except csv.Error as error:
+        raise InvalidCsv(f"“{path.name}” is not a valid CSV: {error}; save it again.") from error
+    except OSError as error:
+        raise InvalidCsv(f"“{path.name}” cannot be read; check that the file can be opened.") from error
+
+
+def _columns(header: str, name: str) -> tuple[dict[str, int], str]:
+    for delimiter in ",;\t":
+        cells = next(csv.reader([header], delimiter=delimiter), [])
+        columns = {cell.strip().lower(): position for position, cell in enumerate(cells)}
+        if {"path", "label"} <= columns.keys():
+            return columns, delimiter
+    raise InvalidCsv(f"“{name}” lacks the columns path and label; {_HEADER_HINT}.")
+
+
+def _row(cells: list[str], columns: dict[str, int], folder: Path, where: str) -> CsvRow:
+    def cell(column: str) -> str:
+        position = columns.get(column, len(cells))
+        return cells[position].strip() if position < len(cells) else ""
+
+    written, split = cell("path"), cell("split").lower()
+    class_name = clean_class_name(cell("label"))
+    if not written or not class_name:
+        raise InvalidCsv(f"{where} has no path or no label; fill in both.")
+    if split and split not in SPLIT_NAMES:
+        raise InvalidCsv(f"{where} has the split “{split}”; use train, val or test.")
+    shown, file = _inside(written, folder, where)
+    return CsvRow(shown, file, class_name, SPLIT_NAMES[split] if split else "train")
+
+
+def _inside(written: str, folder: Path, where: str) -> tuple[str, Path]:
+    shown = posixpath.normpath(written.replace("\\", "/"))
+    try:
+        file = (folder / shown).resolve()
+        outside = not file.is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidCsv(f"{where} has a path that leads nowhere; correct it.") from error
+    if outside or shown.startswith(("/", "..")) or PureWindowsPath(written).drive:
+        raise CsvPathOutside(
+            f"{where} points outside the folder of the CSV; put the images beside it and use relative paths."
+        )
+    return shown, file

@@ -1,0 +1,100 @@
+"""Decoding and storing candidates: many at a time, results in order, memory bounded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from loravit_web.datasets.archives import MIB
+from loravit_web.datasets.records import relative_image_path
+from loravit_web.datasets.scan import Placement, suffix_of
+from loravit_web.datasets.sources import FileUnusableError
+from loravit_web.images import ImageError, load_rgb
+
+# Tiny images are decoded faster than a task is handed over, so they travel together.
+BATCH_IMAGES = 64
+BATCH_BYTES = 4 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one candidate: its content hash, or the reason it was left out."""
+
+    placement: Placement
+    sha256: str = ""
+    reason: str = ""
+
+
+def take_in(
+    placements: Sequence[Placement], read: Callable[[int], bytes], folder: Path, workers: int
+) -> Generator[Taken, None, None]:
+    """Read, decode and store every candidate below `folder`; one result each, in order.
+
+    Reading happens in the caller's thread, decoding in `workers` threads, and no more than two
+    batches per worker are in memory. Raises what `read` raises except FileUnusableError, and OSError
+    when storing fails; closing the generator stops the work.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="intake")
+    pending: deque[Future[list[Taken]]] = deque()
+    try:
+        for batch in _batches(placements, read):
+            pending.append(pool.submit(_store_batch, batch, folder))
+            if len(pending) > 2 * workers:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_Loaded = tuple[Placement, bytes | str]
+
+
+def _batches(placements: Sequence[Placement], read: Callable[[int], bytes]) -> Iterator[list[_Loaded]]:
+    batch: list[_Loaded] = []
+    size = 0
+    for placement in placements:
+        try:
+            content: bytes | str = read(placement.index)
+        except FileUnusableError as error:
+            content = str(error)
+        batch.append((placement, content))
+        size += len(content)
+        if len(batch) >= BATCH_IMAGES or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _store_batch(batch: list[_Loaded], folder: Path) -> list[Taken]:
+    return [_store(placement, content, folder) for placement, content in batch]
+
+
+def _store(placement: Placement, content: bytes | str, folder: Path) -> Taken:
+    if isinstance(content, str):
+        return Taken(placement, reason=content)
+    try:
+        load_rgb(content)
+    except ImageError as error:
+        return Taken(placement, reason=str(error))
+    digest = hashlib.sha256(content).hexdigest()
+    _write_once(folder / relative_image_path(digest, suffix_of(placement.path)), content)
+    return Taken(placement, sha256=digest)
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    try:
+        stream = path.open("xb")
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_once(path, content)
+        return
+    with stream:
+        stream.write(content)

@@ -1,0 +1,211 @@
+"""Imported datasets on disk: content-addressed images, one manifest, all or nothing."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loravit_web.datasets.archives import DEFAULT_LIMITS, ArchiveLimits
+from loravit_web.datasets.errors import DatasetDamaged, DatasetNotFound, DiskFull, StoreUnwritable
+from loravit_web.datasets.intake import Taken, take_in
+from loravit_web.datasets.manifest import MANIFEST, read_manifest, read_whole, write_manifest
+from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of
+from loravit_web.datasets.scan import check_classes, clean_text, sorted_classes, suffix_of
+from loravit_web.datasets.sources import Source, open_source
+
+Progress = Callable[[float, str], None]
+
+MAX_NAME = 80
+
+_TEMP_PREFIX = ".import-"
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ALREADY_THERE = frozenset({errno.ENOTEMPTY, errno.EEXIST})
+_REPORT_EVERY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetStore:
+    """A folder of datasets by fingerprint; many processes may use it at once."""
+
+    root: Path
+    workers: int | None = None
+    clock: Callable[[], float] = time.time
+
+    def import_source(
+        self,
+        data: str | Path,
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        limits: ArchiveLimits = DEFAULT_LIMITS,
+    ) -> ImageDataset:
+        """Import DATA: decode every image once, store what is good, list what is not.
+
+        `progress(fraction, sentence)` is called now and then from the caller's thread; an
+        exception it raises cancels the import. Importing the same images again returns the stored
+        dataset with this import's `skipped`. Raises a DatasetError; nothing is left behind then.
+        """
+        with open_source(data, limits) as source:
+            plan = source.plan
+            check_classes((placement.split, placement.class_name) for placement in plan.placements)
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
+            except OSError as error:
+                raise _storing_failed(error) from error
+            try:
+                taken = self._take_in(source, temp, progress)
+                dataset = _assemble(source, taken, name)
+                return self._settle(dataset, temp)
+            except OSError as error:
+                raise _storing_failed(error) from error
+            finally:
+                shutil.rmtree(temp, ignore_errors=True)
+
+    def load(self, fingerprint: str) -> ImageDataset:
+        """The stored dataset; DatasetNotFound if there is none, DatasetDamaged if it is not whole."""
+        if not _FINGERPRINT.fullmatch(fingerprint) or not (self.root / fingerprint / MANIFEST).is_file():
+            raise DatasetNotFound(
+                f"There is no stored dataset {fingerprint[:12]!r}; import its images again."
+            )
+        return read_manifest(self.root / fingerprint, fingerprint)
+
+    def sweep(self, older_than: float) -> int:
+        """Remove temp folders that nothing was written to for `older_than` seconds; how many."""
+        limit = self.clock() - older_than
+        abandoned = [temp for temp in self.root.glob(f"{_TEMP_PREFIX}*") if _last_write(temp) < limit]
+        for temp in abandoned:
+            shutil.rmtree(temp, ignore_errors=True)
+        return len(abandoned)
+
+    def list(self) -> builtins.list[str]:
+        """Fingerprints of all stored datasets, sorted."""
+        return sorted(
+            folder.parent.name
+            for folder in self.root.glob(f"*/{MANIFEST}")
+            if _FINGERPRINT.fullmatch(folder.parent.name)
+        )
+
+    def _take_in(self, source: Source, temp: Path, progress: Progress | None) -> builtins.list[Taken]:
+        placements = source.plan.placements
+        workers = self.workers or min(8, max(2, os.cpu_count() or 2))
+        taken: builtins.list[Taken] = []
+        with closing(take_in(placements, source.read, temp, workers)) as results:
+            for result in results:
+                taken.append(result)
+                if progress is not None and (
+                    len(taken) % _REPORT_EVERY == 0 or len(taken) == len(placements)
+                ):
+                    progress(len(taken) / len(placements), f"Read {len(taken)} of {len(placements)} images")
+        return taken
+
+    def _settle(self, dataset: ImageDataset, temp: Path) -> ImageDataset:
+        """Move a complete import to its place, or return the one that is there already."""
+        final = self.root / dataset.fingerprint
+        write_manifest(dataset, temp)
+        try:
+            temp.rename(final)
+        except OSError as error:
+            if error.errno not in _ALREADY_THERE:
+                raise
+            try:
+                return replace(read_whole(final, dataset.fingerprint), skipped=dataset.skipped)
+            except DatasetDamaged:
+                damaged = temp.with_name(f"{temp.name}-damaged")
+                final.rename(damaged)
+                temp.rename(final)
+                shutil.rmtree(damaged, ignore_errors=True)
+        _sync_folder(self.root)
+        return replace(dataset, root=final)
+
+
+def _assemble(source: Source, taken: Sequence[Taken], name: str | None) -> ImageDataset:
+    """The dataset that the good candidates form; LayoutError if too few are left."""
+    skipped = [
+        *source.plan.skipped,
+        *(Skipped(one.placement.path, one.reason) for one in taken if one.reason),
+    ]
+    good = [one for one in taken if not one.reason]
+    classes = sorted_classes(one.placement.class_name for one in good)
+    label_of = {class_name: label for label, class_name in enumerate(classes)}
+    first: dict[tuple[str, int, str], ImageItem] = {}
+    for one in good:
+        place = one.placement
+        suffix = suffix_of(place.path)
+        item = ImageItem(place.path, place.split, label_of[place.class_name], one.sha256, suffix)
+        kept = first.setdefault((item.split, item.label, item.sha256), item)
+        if kept is not item:
+            skipped.append(Skipped(item.path, f"it is a duplicate of {kept.path}"))
+    items = tuple(first.values())
+    check_classes(((item.split, classes[item.label]) for item in items), unreadable=len(taken) - len(items))
+    return ImageDataset(
+        name=clean_text(name or source.name)[:MAX_NAME],
+        source_kind=source.kind,
+        classes=classes,
+        items=items,
+        skipped=tuple(sorted(skipped, key=lambda entry: entry.path)),
+        warnings=_overlaps(items),
+        fingerprint=fingerprint_of(classes, items),
+        root=Path(),
+    )
+
+
+def _overlaps(items: Sequence[ImageItem]) -> tuple[str, ...]:
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    labels: defaultdict[str, set[int]] = defaultdict(set)
+    for item in items:
+        splits[item.sha256].add(item.split)
+        labels[item.sha256].add(item.label)
+    leaked = sum(len(found) > 1 for found in splits.values())
+    torn = sum(len(found) > 1 for found in labels.values())
+    warnings = []
+    if leaked:
+        warnings.append(
+            f"{leaked} image(s) appear in more than one of train, val and test, so the measured accuracy "
+            "will be too high."
+        )
+    if torn:
+        warnings.append(
+            f"{torn} image(s) appear under more than one class, so no model can get them all right."
+        )
+    return tuple(warnings)
+
+
+def _storing_failed(error: OSError) -> DiskFull | StoreUnwritable:
+    if error.errno in _NO_SPACE:
+        return DiskFull("The disk is full, so the images were not imported; free some space and try again.")
+    reason = os.strerror(error.errno).lower() if error.errno else "unknown reason"
+    return StoreUnwritable(
+        f"The data folder cannot be written ({reason}), so nothing was imported; check its permissions."
+    )
+
+
+def _last_write(temp: Path) -> float:
+    """When anything was last added; folders carry the time, so images need not be looked at."""
+    try:
+        return max(folder.stat().st_mtime for folder in (temp, *temp.glob("images"), *temp.glob("images/*")))
+    except FileNotFoundError:
+        # Its own process has just renamed or removed it: in use, not abandoned.
+        return float("inf")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable, where the system lets folders be opened."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,63 @@
+"""Where data lies and what is loaded: the environment, read once into one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from loravit_web.errors import LoraVitError
+
+
+class SettingsError(LoraVitError):
+    """An environment variable holds a value that can't be used."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the environment decides.
+
+    Attributes:
+        home: the folder of all data; nothing is ever written outside it.
+        base: the base to preload: ``embedded`` or a timm model name.
+    """
+
+    home: Path
+    base: str = "embedded"
+
+    @property
+    def bases(self) -> Path:
+        """Converted weights of bases."""
+        return self.home / "bases"
+
+    @property
+    def datasets(self) -> Path:
+        """Imported images, one folder per dataset fingerprint."""
+        return self.home / "datasets"
+
+    @property
+    def artifacts(self) -> Path:
+        """Content-addressed files of published versions."""
+        return self.home / "artifacts"
+
+    @property
+    def work(self) -> Path:
+        """Checkpoints and token caches of runs; safe to delete while nothing trains."""
+        return self.home / "work"
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the registry."""
+        return f"sqlite:///{self.home / 'registry.db'}"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Turn an environment into `Settings`.
+
+    Raises:
+        SettingsError: if ``LORAVIT_HOME`` names something that is not a folder.
+    """
+    home = Path(environ.get("LORAVIT_HOME") or "~/.loravit-web").expanduser().resolve()
+    if home.exists() and not home.is_dir():
+        raise SettingsError(f"LORAVIT_HOME points to {home}, which is a file: name a folder instead.")
+    return Settings(home=home, base=environ.get("LORAVIT_BASE") or "embedded")

@@ -1,0 +1,90 @@
+"""Where a run stands after an epoch, in one safetensors file that is replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from loravit_web.errors import LoraVitError
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+class CheckpointError(LoraVitError):
+    """A checkpoint can't be continued from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The state of a training loop between two epochs.
+
+    Attributes:
+        epoch: epochs done.
+        parameters: current values of what is trained.
+        best: their values at the best epoch so far.
+        moments: AdamW's state for each parameter.
+        history: anything else the loop needs to go on, as JSON.
+    """
+
+    epoch: int
+    parameters: Sequence[torch.Tensor]
+    best: Sequence[torch.Tensor]
+    moments: Sequence[Mapping[str, torch.Tensor]]
+    history: Mapping[str, Any]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> None:
+    """Write a checkpoint; a crash leaves the previous one.
+
+    Args:
+        identity: of the run's recipe, data and base; only the same identity may continue from it.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for i, (current, best, moments) in enumerate(
+        zip(checkpoint.parameters, checkpoint.best, checkpoint.moments, strict=True)
+    ):
+        tensors[f"parameter.{i}"] = current.detach().clone()
+        tensors[f"best.{i}"] = best.detach().clone()
+        tensors.update({f"{name}.{i}": moments[name].clone() for name in _MOMENTS})
+    document = {"epoch": checkpoint.epoch, "history": checkpoint.history, "identity": identity}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata={"checkpoint": json.dumps(document)})
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
+    """Read a checkpoint back; None where there is none.
+
+    Raises:
+        CheckpointError: if the file is damaged or belongs to another recipe, dataset or base.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            document = json.loads((file.metadata() or {})["checkpoint"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            "The run's checkpoint is damaged: start the training again instead of resuming."
+        ) from error
+    if document["identity"] != identity:
+        raise CheckpointError(
+            "The run's checkpoint belongs to other data or another base: start the training again."
+        )
+    count = sum(key.startswith("parameter.") for key in tensors)
+    return Checkpoint(
+        epoch=document["epoch"],
+        parameters=[tensors[f"parameter.{i}"] for i in range(count)],
+        best=[tensors[f"best.{i}"] for i in range(count)],
+        moments=[{name: tensors[f"{name}.{i}"] for name in _MOMENTS} for i in range(count)],
+        history=document["history"],
+    )

@@ -1,0 +1,107 @@
+"""Prefix tokens of a dataset: the trunk runs once per image and view, not once per epoch.
+
+A view is a fixed way to look at an image: plain, or mirrored. What the frozen trunk makes of it never
+changes, so the epochs that follow cost only the adapted blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from loravit_web.backbones.base import Base
+from loravit_web.backbones.preprocessing import Preprocessing
+from loravit_web.images import load_rgb
+
+RAM_LIMIT = 1 << 30
+_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class PrefixTokens:
+    """Tokens before the first adapted block.
+
+    Attributes:
+        tokens: (V, N, T, D) for V views of N images with T tokens each, in the precision of the base;
+            in memory, or mapped from a file.
+    """
+
+    tokens: torch.Tensor
+
+    @property
+    def views(self) -> int:
+        """Number of views per image."""
+        return self.tokens.shape[0]
+
+    def __len__(self) -> int:
+        return self.tokens.shape[1]
+
+
+def compute_prefix_tokens(
+    base: Base,
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    *,
+    first_block: int,
+    mirror: bool,
+    scratch: Path,
+    progress: Callable[[float], None],
+    ram_limit: int = RAM_LIMIT,
+) -> PrefixTokens:
+    """Run the trunk over images.
+
+    Args:
+        base: in the precision that training computes in.
+        paths: of N images.
+        first_block: the trunk is all blocks below it.
+        mirror: whether there is a second, mirrored view.
+        scratch: a file to map when the tokens need more than ``ram_limit`` bytes.
+        progress: told the fraction done after each batch; may raise to stop.
+
+    Raises:
+        ImageError: if an image can't be read any more.
+    """
+    views = 2 if mirror else 1
+    shape = (views, len(paths), base.token_count(preprocessing.image_size), base.embed_dim)
+    tokens = _allocate(shape, base.dtype, scratch, ram_limit)
+    done = 0
+    with torch.inference_mode():
+        for start, pictures in _loaded(paths, preprocessing):
+            for view in range(views):
+                batch = pictures.flip(-1) if view else pictures
+                batch = batch.to(base.device)
+                tokens[view, start : start + len(batch)] = base.advance(base.embed(batch), 0, first_block)
+            done += len(pictures)
+            progress(done / max(len(paths), 1))
+    return PrefixTokens(tokens)
+
+
+def _loaded(
+    paths: Sequence[Path], preprocessing: Preprocessing
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Batches of preprocessed images; the next one is decoded while the last one is computed on."""
+
+    def load(start: int) -> torch.Tensor:
+        return preprocessing([load_rgb(path) for path in paths[start : start + _BATCH]])
+
+    starts = range(0, len(paths), _BATCH)
+    with ThreadPoolExecutor(1) as pool:
+        pending = None
+        for start in starts:
+            current = pending if pending is not None else pool.submit(load, start)
+            following = start + _BATCH
+            pending = pool.submit(load, following) if following < len(paths) else None
+            yield start, current.result()
+
+
+def _allocate(shape: tuple[int, ...], dtype: torch.dtype, scratch: Path, ram_limit: int) -> torch.Tensor:
+    count = math.prod(shape)
+    if count * dtype.itemsize <= ram_limit:
+        return torch.empty(shape, dtype=dtype)
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    return torch.from_file(str(scratch), shared=True, size=count, dtype=dtype).view(shape)

@@ -1,0 +1,219 @@
+"""One run from the registry, from its claim to its true end."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from loravit_web.adapters.format import FILES, from_files, to_files
+from loravit_web.backbones.base import Base
+from loravit_web.datasets import DatasetStore
+from loravit_web.errors import LoraVitError
+from loravit_web.training.data import TrainingData, split_data
+from loravit_web.training.evaluation import Evaluation
+from loravit_web.training.progress import TrainingStopped
+from loravit_web.training.recipe import Recipe
+from loravit_web.training.trainer import Trained, train
+from registry import NewEvaluation, NewVersion, Registry, RegistryError, Run, RunLost, Version
+
+HEARTBEAT_SECONDS = 5.0
+_LOG = logging.getLogger(__name__)
+
+
+class TrainingInterrupted(Exception):
+    """The process is asked to end; the run can be resumed."""
+
+
+def execute(
+    run: Run,
+    *,
+    worker: str,
+    registry: Registry,
+    datasets: DatasetStore,
+    base: Base,
+    dtype: torch.dtype,
+    work: Path,
+    terminate: threading.Event,
+) -> Run:
+    """Train a claimed run, publish its adapter and record how it ended.
+
+    Whatever happens, the run is left in a true final state, unless the process is killed; then its
+    heartbeat stops and a reaper marks it as interrupted.
+
+    Args:
+        base: in float32, the base that the run asks for.
+        dtype: the precision to compute in.
+        work: a folder of this run's own; kept when the run can be resumed, else removed.
+        terminate: set when the process should end soon.
+    """
+    if run.published is not None:  # killed between publishing and recording it
+        return registry.runs.finish(run.id, worker, "completed")
+    reporter = RunReporter(registry, run.id, worker, terminate)
+    try:
+        with reporter:
+            note = _train_and_publish(run, registry, datasets, base, dtype, work, reporter)
+        ended = registry.runs.finish(run.id, worker, "completed", note=note)
+    except TrainingStopped:
+        ended = registry.runs.finish(run.id, worker, "cancelled")
+    except TrainingInterrupted:
+        return registry.runs.finish(run.id, worker, "interrupted", error="The training process was stopped.")
+    except RunLost:
+        _LOG.warning("Run %s is no longer this worker's; it is left alone.", run.id)
+        return registry.runs.get(run.id)
+    except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
+        _LOG.exception("Run %s failed.", run.id)
+        ended = registry.runs.finish(run.id, worker, "failed", error=reason_of(error))
+    shutil.rmtree(work, ignore_errors=True)
+    return ended
+
+
+def reason_of(error: Exception) -> str:
+    """One sentence for the person who started the run."""
+    if isinstance(error, LoraVitError | RegistryError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full: free some space and start the training again."
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "The memory is full: choose a smaller image size or batch size and start the training again."
+    return f"The training hit an unexpected error ({type(error).__name__}): the worker's log has the details."
+
+
+def _train_and_publish(
+    run: Run,
+    registry: Registry,
+    datasets: DatasetStore,
+    base: Base,
+    dtype: torch.dtype,
+    work: Path,
+    reporter: RunReporter,
+) -> str:
+    dataset = datasets.load(run.dataset.fingerprint)
+    recipe = Recipe.from_json(run.config)
+    data = split_data(dataset, recipe)
+    trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
+    reporter.report("Publishing", 0.99)
+    version = _publish(run, registry, base, trained)
+    return " ".join(filter(None, [_ending(trained, version), data_note(data)]))
+
+
+def _publish(run: Run, registry: Registry, base: Base, trained: Trained) -> Version:
+    adapter = trained.adapter
+    files = to_files(adapter, base)
+    from_files(files, base)  # what is published must load and answer as it did
+    return registry.catalog.publish(
+        NewVersion(
+            slug=run.slug,
+            title=run.title,
+            description="",
+            run_id=run.id,
+            base_id=run.base.id,
+            dataset_id=run.dataset.id,
+            adapter_type=adapter.config.adapter_type,
+            n_params=adapter.parameter_count,
+            image_size=adapter.preprocessing.image_size,
+            class_names=adapter.class_names,
+            config=adapter.config.as_json(),
+            files={name: files[name] for name in FILES},
+            evaluations=tuple(_evaluations(trained)),
+        ),
+        actor="training",
+    )
+
+
+def _evaluations(trained: Trained) -> list[NewEvaluation]:
+    def record(split: str, measured: Evaluation, probe: float | None) -> NewEvaluation:
+        return NewEvaluation(split, measured.n, measured.accuracy, measured.loss, measured.macro_f1, probe)
+
+    found = [record("validation", trained.validation, trained.probe_validation_accuracy)]
+    if trained.test is not None:
+        found.append(record("test", trained.test, trained.probe_test_accuracy))
+    return found
+
+
+def _ending(trained: Trained, version: Version) -> str:
+    stopped = "Stopped on request; kept" if trained.kept_early else "Kept"
+    return f"{stopped} epoch {trained.best_epoch} of {trained.epochs} as {version.ref}."
+
+
+def data_note(data: TrainingData) -> str:
+    """What the person should know about the images that were used."""
+    return data.note
+
+
+class RunReporter:
+    """A `Reporter` that writes into the registry and keeps the run's heart beating.
+
+    Raises from `report`: `TrainingStopped`, `TrainingInterrupted`, `RunLost`.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        run_id: str,
+        worker: str,
+        terminate: threading.Event,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._runs, self._run_id, self._worker = registry.runs, run_id, worker
+        self._terminate, self._clock, self._interval = terminate, clock, heartbeat_seconds
+        self._keep = False
+        self._started = clock()
+        self._first: float | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> RunReporter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def report(self, stage: str, fraction: float) -> None:
+        """See `Reporter`."""
+        if self._terminate.is_set():
+            raise TrainingInterrupted
+        request = self._runs.beat(
+            self._run_id,
+            self._worker,
+            stage=stage,
+            progress=fraction,
+            eta_seconds=self._remaining(fraction),
+        )
+        if request == "cancel":
+            raise TrainingStopped
+        self._keep = request == "keep"
+
+    def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
+        """See `Reporter`."""
+        self._runs.log_metrics(self._run_id, epoch, values)
+
+    def stop_and_keep(self) -> bool:
+        """See `Reporter`."""
+        return self._keep
+
+    def _remaining(self, fraction: float) -> float | None:
+        """Seconds to go at the pace since the first report; None until that says something."""
+        if self._first is None:
+            self._first, self._started = fraction, self._clock()
+        done = fraction - self._first
+        if done < 0.02:
+            return None
+        return (self._clock() - self._started) * (1 - fraction) / done
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._interval):
+            try:
+                self._runs.beat(self._run_id, self._worker)
+            except RunLost:
+                return  # the training thread meets the same error at its next report

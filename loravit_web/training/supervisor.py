@@ -1,0 +1,101 @@
+"""The app's side of training: a worker process of its own, started when there is something to train."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from loravit_web.settings import Settings
+from loravit_web.training.worker import worker_name
+from registry import Registry, RegistryError
+
+STALE_AFTER = timedelta(seconds=30)
+IDLE_EXIT_SECONDS = 120
+_SHUTDOWN_SECONDS = 10.0
+_LOG = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Watches the queue: starts a worker when a run waits, and tells the truth when one dies.
+
+    The worker is its own process group, so it outlives the app if the app is killed; it ends by itself
+    when the queue stays empty.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, *, interval: float = 0.5) -> None:
+        self._settings, self._registry, self._interval = settings, registry, interval
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching and end the worker; a run in progress is left interrupted and resumable."""
+        self._stop.set()
+        self._thread.join()
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(_SHUTDOWN_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._registry.runs.reap(stale_after=STALE_AFTER, dead_worker=worker_name(process.pid))
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the live worker, if there is one."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def tick(self) -> None:
+        """Look once: reap runs of dead workers, start a worker if a run waits and none is being trained."""
+        runs = self._registry.runs
+        dead = None
+        if self._process is not None and self._process.poll() is not None:
+            dead = worker_name(self._process.pid)
+            if self._process.returncode != 0:
+                _LOG.warning("The training process ended with code %s.", self._process.returncode)
+            self._process = None
+        for run in runs.reap(stale_after=STALE_AFTER, dead_worker=dead):
+            _LOG.warning("Run %s of %s was interrupted.", run.id, run.slug)
+        if self._process is None and runs.count("queued") and not runs.count("running"):
+            self._process = self._spawn()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self.tick()
+            except RegistryError:
+                _LOG.exception("The queue could not be looked at; trying again.")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        log = self._settings.home / "logs" / "worker.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "loravit_web", "worker", "--idle-exit", str(IDLE_EXIT_SECONDS)]
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_worker_environment(os.environ, self._settings),
+                start_new_session=True,
+            )
+
+
+def _worker_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, environ.get("PYTHONPATH", "")]))
+    return {**environ, "LORAVIT_HOME": str(settings.home), "LORAVIT_BASE": settings.base, "PYTHONPATH": path}

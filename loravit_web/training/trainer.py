@@ -1,0 +1,419 @@
+"""The training of one adapter, from images to an `Adapter` with its evaluation.
+
+Knows nothing of registries, processes or pages: it reports to a `Reporter` and returns a value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from loravit_web.adapters.adapter import Adapter, run_probe
+from loravit_web.adapters.types import adapter_type
+from loravit_web.backbones.base import Base
+from loravit_web.backbones.structure import without_fused_attention
+from loravit_web.errors import LoraVitError
+from loravit_web.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from loravit_web.training.data import Split, TrainingData, class_weights
+from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
+from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
+from loravit_web.training.probe import LinearProbe, fit_linear_probe
+from loravit_web.training.progress import Reporter
+from loravit_web.training.recipe import Recipe
+
+_EVALUATION_BATCH = 128
+
+
+class TrainingDiverged(LoraVitError):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training gives.
+
+    Attributes:
+        adapter: with the parameters of the best epoch.
+        validation: of the adapter on the validation images, calibrated.
+        test: on the test images, where the data has some; looked at this once.
+        probe_validation_accuracy, probe_test_accuracy: of the linear probe on the same images.
+        epochs: epochs done.
+        best_epoch: the epoch kept, from 1.
+        kept_early: whether somebody asked to stop and keep the best.
+    """
+
+    adapter: Adapter
+    validation: Evaluation
+    test: Evaluation | None
+    probe_validation_accuracy: float
+    probe_test_accuracy: float | None
+    epochs: int
+    best_epoch: int
+    kept_early: bool
+
+
+@dataclass
+class _Standing:
+    """Where the loop is; all of it goes into the checkpoint."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    best_loss: float = math.inf
+
+
+def train(
+    base: Base,
+    dtype: torch.dtype,
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    work: Path,
+    reporter: Reporter,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Trained:
+    """Train one adapter.
+
+    Args:
+        base: in float32.
+        dtype: the precision to compute in; what is trained stays float32.
+        work: a folder of this run's own, for its checkpoint and mapped tokens; a checkpoint found there
+            is continued exactly.
+        reporter: see `Reporter`.
+
+    Raises:
+        TrainingStopped: if the reporter says so.
+        TrainingDiverged: if the loss becomes NaN or infinite.
+        LoraVitError: for settings, images or checkpoints that can't be used.
+    """
+    return _Training(base, dtype, data, recipe, work, reporter, clock).run()
+
+
+class _Training:
+    def __init__(
+        self,
+        base: Base,
+        dtype: torch.dtype,
+        data: TrainingData,
+        recipe: Recipe,
+        work: Path,
+        reporter: Reporter,
+        clock: Callable[[], float],
+    ) -> None:
+        self.master = base
+        self.base = base.cast(dtype)
+        self.data, self.recipe, self.work = data, recipe, work
+        self.reporter, self.clock = reporter, clock
+        self.preprocessing = base.preprocessing(recipe.image_size)
+        self.type = adapter_type(recipe.adapter.adapter_type)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        self.blocks = self.type.trainable_blocks(self.base, recipe.adapter, generator)
+        if dtype is torch.bfloat16 and self.base.device.type == "cpu":
+            # There the backward pass of the fused kernel takes twice as long as the plain one.
+            self.blocks = [without_fused_attention(block) for block in self.blocks]
+        self.first_block = base.depth - len(self.blocks)
+        self.head = nn.Linear(base.feature_dim(recipe.adapter.pooling), len(data.class_names))
+        self.meter = _Meter(_cost(data, recipe, self.first_block, base.depth), reporter)
+        self.optimizer, self.schedule = self._optimizer()
+
+    def run(self) -> Trained:
+        started = self.clock()
+        tokens = {name: self._prefix(name) for name in ("train", "validation", "test")}
+        probe, test_features = self._probe(tokens)
+        with torch.no_grad():
+            self.head.weight.copy_(probe.weight)
+            self.head.bias.copy_(probe.bias)
+        standing, kept_early = self._epochs(tokens["train"], tokens["validation"])
+        self.reporter.report("Evaluating", self.meter.fraction)
+        logits = self._logits(tokens["validation"], "Evaluating")
+        temperature = fit_temperature(logits, self.data.validation.labels)
+        validation = evaluate(logits, self.data.validation.labels, temperature=temperature)
+        test = probe_test = None
+        if test_features is not None:
+            logits = self._logits(tokens["test"], "Testing")
+            test = evaluate(logits, self.data.test.labels, temperature=temperature)
+            probe_test = evaluate(probe.logits(test_features), self.data.test.labels).accuracy
+        return Trained(
+            adapter=self._adapter(temperature, standing, self.clock() - started),
+            validation=validation,
+            test=test,
+            probe_validation_accuracy=probe.accuracy,
+            probe_test_accuracy=probe_test,
+            epochs=standing.epoch,
+            best_epoch=standing.best_epoch,
+            kept_early=kept_early,
+        )
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that is trained, head last."""
+        factors = [p for block in self.blocks for p in block.parameters() if p.requires_grad]
+        return [*factors, *self.head.parameters()]
+
+    def _optimizer(self) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+        decayed = [p for p in self.parameters if p.ndim > 1]
+        plain = [p for p in self.parameters if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": self.recipe.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        total = self.recipe.epochs * self._steps_per_epoch
+        warm_up = max(1, total // 10)
+
+        def factor(step: int) -> float:
+            if step < warm_up:
+                return (step + 1) / warm_up
+            return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
+
+        optimizer = torch.optim.AdamW(groups, lr=self.recipe.lr)
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return math.ceil(len(self.data.train) / self.recipe.batch_size)
+
+    def _prefix(self, name: str) -> PrefixTokens:
+        split: Split = getattr(self.data, name)
+        views = 2 if self.recipe.mirror and name == "train" else 1
+        stage = f"Reading {len(split)} {name} images"
+        start = self.meter.done
+        units = views * len(split) * max(self.first_block, 1)
+        return compute_prefix_tokens(
+            self.base,
+            split.paths,
+            self.preprocessing,
+            first_block=self.first_block,
+            mirror=views == 2,
+            scratch=self.work / f"{name}.tokens",
+            progress=lambda fraction: self.meter.at(start + units * fraction, stage),
+        )
+
+    def _probe(self, tokens: Mapping[str, PrefixTokens]) -> tuple[LinearProbe, torch.Tensor | None]:
+        features = {name: self._base_features(t) for name, t in tokens.items() if len(t)}
+        probe = fit_linear_probe(
+            features["train"],
+            self.data.train.labels,
+            features["validation"],
+            self.data.validation.labels,
+            len(self.data.class_names),
+        )
+        self.reporter.metrics(0, {"linear_probe_accuracy": probe.accuracy})
+        return probe, features.get("test")
+
+    def _base_features(self, tokens: PrefixTokens) -> torch.Tensor:
+        """Features (N, F) of the plain view through the base as it is."""
+        return self._through(tokens, self.base.blocks[self.first_block :], "Fitting the linear probe")
+
+    def _through(self, tokens: PrefixTokens, blocks: Sequence[nn.Module], stage: str) -> torch.Tensor:
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(tokens), _EVALUATION_BATCH):
+                batch = tokens.tokens[0, start : start + _EVALUATION_BATCH]
+                parts.append(self._features(batch, blocks))
+                self.meter.add(len(batch) * max(len(blocks), 1), stage)
+        return torch.cat(parts).clone()
+
+    def _features(self, tokens: torch.Tensor, blocks: Sequence[nn.Module]) -> torch.Tensor:
+        for block in blocks:
+            tokens = block(tokens)
+        return self.base.features(tokens, self.recipe.adapter.pooling)
+
+    def _logits(self, tokens: PrefixTokens, stage: str) -> torch.Tensor:
+        features = self._through(tokens, self.blocks, stage)
+        with torch.no_grad():
+            return self.head(features)  # type: ignore[no-any-return]
+
+    def _epochs(self, train: PrefixTokens, validation: PrefixTokens) -> tuple[_Standing, bool]:
+        """Train until the last epoch, the end of patience or a request; the best parameters are left in place."""
+        checkpoint_path = self.work / "checkpoint.safetensors"
+        identity = self._identity()
+        standing = _Standing()
+        best = [p.detach().clone() for p in self.parameters]
+        resumed = load_checkpoint(checkpoint_path, identity=identity)
+        if resumed is not None:
+            best = self._restore(resumed)
+            standing = _Standing(**resumed.history)
+            self.meter.add(self._epoch_units * standing.epoch, "Resuming")
+        keep = False
+        while standing.epoch < self.recipe.epochs and not keep:
+            if standing.epoch - standing.best_epoch >= self.recipe.patience:
+                break
+            standing.epoch += 1
+            train_loss, keep = self._epoch(train, standing.epoch)
+            if keep and standing.best_epoch:
+                break
+            logits = self._logits(validation, self._stage(standing.epoch))
+            measured = evaluate(logits, self.data.validation.labels)
+            self.reporter.metrics(
+                standing.epoch,
+                {
+                    "train_loss": train_loss,
+                    "val_loss": measured.loss,
+                    "val_accuracy": measured.accuracy,
+                    "lr": self.schedule.get_last_lr()[0],
+                },
+            )
+            if (measured.accuracy, -measured.loss) > (standing.best_accuracy, -standing.best_loss):
+                standing.best_epoch = standing.epoch
+                standing.best_accuracy, standing.best_loss = measured.accuracy, measured.loss
+                best = [p.detach().clone() for p in self.parameters]
+            save_checkpoint(checkpoint_path, self._checkpoint(standing, best), identity=identity)
+            keep = keep or self.reporter.stop_and_keep()
+        self._assign(best)
+        return standing, keep
+
+    def _epoch(self, train: PrefixTokens, epoch: int) -> tuple[float, bool]:
+        """One pass over the images; returns the mean loss and whether to stop and keep the best."""
+        seed = self.recipe.seed * 1_000_003 + epoch
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(train), generator=generator)
+        views = torch.randint(train.views, (len(train),), generator=generator)
+        weights = class_weights(self.data.train.labels, len(self.data.class_names))
+        losses = []
+        with torch.random.fork_rng(devices=[]), _training(self.blocks):
+            torch.manual_seed(seed)
+            for step, rows in enumerate(order.split(self.recipe.batch_size)):
+                loss = self._step(train.tokens[views[rows], rows], self.data.train.labels[rows], weights)
+                if not math.isfinite(loss):
+                    at = (epoch - 1) * self._steps_per_epoch + step + 1
+                    raise TrainingDiverged(
+                        f"The loss became {loss} at step {at}: lower the learning rate and train again."
+                    )
+                losses.append(loss * len(rows))
+                self.meter.add(3 * len(rows) * max(len(self.blocks), 1), self._stage(epoch))
+                if self.reporter.stop_and_keep():
+                    return sum(losses) / len(train), True
+        return sum(losses) / len(train), False
+
+    def _step(self, tokens: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
+        logits = self.head(self._features(tokens, self.blocks))
+        loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.recipe.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        return loss.item()
+
+    def _stage(self, epoch: int) -> str:
+        return f"Epoch {epoch} of {self.recipe.epochs}"
+
+    @property
+    def _epoch_units(self) -> int:
+        blocks = max(len(self.blocks), 1)
+        return (3 * len(self.data.train) + len(self.data.validation)) * blocks
+
+    def _identity(self) -> str:
+        """Of everything that decides the parameters: a checkpoint of another training is refused."""
+        document = {
+            "recipe": self.recipe.as_json(),
+            "base": self.base.weights_sha256,
+            "files": [path.name for split in (self.data.train, self.data.validation) for path in split.paths],
+        }
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    def _checkpoint(self, standing: _Standing, best: Sequence[torch.Tensor]) -> Checkpoint:
+        moments = [self.optimizer.state[p] for p in self.parameters]
+        return Checkpoint(standing.epoch, self.parameters, best, moments, asdict(standing))
+
+    def _restore(self, checkpoint: Checkpoint) -> list[torch.Tensor]:
+        """Put the loop where the checkpoint left it; returns the best parameters."""
+        self._assign(checkpoint.parameters)
+        for parameter, moments in zip(self.parameters, checkpoint.moments, strict=True):
+            self.optimizer.state[parameter] = dict(moments)
+        for _ in range(checkpoint.epoch * self._steps_per_epoch):
+            self.schedule.step()
+        return list(checkpoint.best)
+
+    def _assign(self, values: Sequence[torch.Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, values, strict=True):
+                parameter.copy_(value)
+
+    def _adapter(self, temperature: float, standing: _Standing, seconds: float) -> Adapter:
+        adapter = Adapter(
+            config=self.recipe.adapter,
+            base_name=self.master.name,
+            base_sha256=self.master.weights_sha256,
+            preprocessing=self.preprocessing,
+            class_names=self.data.class_names,
+            change=self.type.change(self.blocks, self.recipe.adapter, self.base),
+            head_weight=self.head.weight.detach().clone(),
+            head_bias=self.head.bias.detach().clone(),
+            temperature=temperature,
+            probe_logits=torch.empty(0),
+            summary=self._summary(standing, seconds),
+        )
+        return replace(adapter, probe_logits=run_probe(self.master, adapter))
+
+    def _summary(self, standing: _Standing, seconds: float) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.as_json(),
+            "epochs": standing.epoch,
+            "best_epoch": standing.best_epoch,
+            "train_images": len(self.data.train),
+            "validation_images": len(self.data.validation),
+            "test_images": len(self.data.test),
+            "note": self.data.note,
+            "seconds": round(seconds, 1),
+            "precision": str(self.base.dtype).removeprefix("torch."),
+        }
+
+
+class _Meter:
+    """Work done, in forward passes of one image through one block."""
+
+    def __init__(self, total: float, reporter: Reporter) -> None:
+        self.total, self.reporter, self.done = total, reporter, 0.0
+
+    @property
+    def fraction(self) -> float:
+        return min(self.done / self.total, 1.0)
+
+    def at(self, done: float, stage: str) -> None:
+        self.done = done
+        self.reporter.report(stage, self.fraction)
+
+    def add(self, units: float, stage: str) -> None:
+        self.at(self.done + units, stage)
+
+
+def _cost(data: TrainingData, recipe: Recipe, first_block: int, depth: int) -> float:
+    """All the work of a run in the units of `_Meter`; a step costs three forward passes."""
+    train, validation, test = len(data.train), len(data.validation), len(data.test)
+    views = 2 if recipe.mirror else 1
+    adapted = max(depth - first_block, 1)
+    trunk = (views * train + validation + test) * max(first_block, 1)
+    probe = (train + validation + test) * adapted
+    epochs = recipe.epochs * (3 * train + validation) * adapted
+    return trunk + probe + epochs + (validation + test) * adapted
+
+
+class _training:  # noqa: N801 - reads as a statement
+    """Dropout on, in the trainable layers alone: the frozen ones are shared and never change mode."""
+
+    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+        self.dropouts = [
+            module.dropout
+            for block in blocks
+            for module in block.modules()
+            if isinstance(getattr(module, "dropout", None), nn.Dropout)
+        ]
+
+    def __enter__(self) -> None:
+        for dropout in self.dropouts:
+            dropout.train()
+
+    def __exit__(self, *_: object) -> None:
+        for dropout in self.dropouts:
+            dropout.eval()

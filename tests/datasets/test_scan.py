@@ -1,0 +1,147 @@
+"""Which class and split a path belongs to, and why a file is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from loravit_web.datasets.errors import (
+    AmbiguousLayout,
+    ClassNameTooLong,
+    ClassTooSmall,
+    ClassWithoutTraining,
+    TooFewClasses,
+    TooManyClasses,
+)
+from loravit_web.datasets.scan import check_classes, clean_class_name, plan_layout, sorted_classes
+
+
+def placed(*paths: str) -> dict[str, tuple[str, str]]:
+    return {place.path: (place.split, place.class_name) for place in plan_layout(paths).placements}
+
+
+def reasons(*paths: str) -> dict[str, str]:
+    return {entry.path: entry.reason for entry in plan_layout(paths).skipped}
+
+
+def test_each_top_folder_is_a_class() -> None:
+    assert placed("cat/1.jpg", "dog/2.PNG") == {"cat/1.jpg": ("train", "cat"), "dog/2.PNG": ("train", "dog")}
+
+
+def test_folders_inside_a_class_belong_to_it() -> None:
+    assert placed("cat/young/a/1.jpg", "dog/1.jpg")["cat/young/a/1.jpg"] == ("train", "cat")
+
+
+def test_wrapping_folders_are_unwrapped() -> None:
+    assert placed("data/v2/cat/1.jpg", "data/v2/dog/1.jpg", "data/readme.txt") == {
+        "data/v2/cat/1.jpg": ("train", "cat"),
+        "data/v2/dog/1.jpg": ("train", "dog"),
+    }
+
+
+@pytest.mark.parametrize("val", ["val", "Valid", "VALIDATION"])
+@pytest.mark.parametrize("wrapper", ["", "pets/"])
+def test_split_folders_are_honoured_in_any_case(val: str, wrapper: str) -> None:
+    train, held, test = f"{wrapper}Train/cat/1.jpg", f"{wrapper}{val}/cat/2.jpg", f"{wrapper}test/cat/3.jpg"
+    assert placed(train, held, test) == {train: ("train", "cat"), held: ("val", "cat"), test: ("test", "cat")}
+
+
+def test_a_lone_train_folder_is_just_a_wrapper() -> None:
+    assert placed("train/cat/1.jpg", "train/dog/1.jpg")["train/dog/1.jpg"] == ("train", "dog")
+
+
+def test_a_class_may_be_called_train() -> None:
+    assert placed("train/1.jpg", "plane/1.jpg")["train/1.jpg"] == ("train", "train")
+
+
+@pytest.mark.parametrize("split", ["train", "Test", "valid"])
+def test_split_folders_and_class_folders_side_by_side_are_asked_about(split: str) -> None:
+    with pytest.raises(AmbiguousLayout, match=f"Beside {split}/ .* lies “extra”"):
+        plan_layout([f"{split}/cat/1.jpg", f"{split}/dog/1.jpg", "extra/x.jpg"])
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("__MACOSX/cat/._1.jpg", "macOS"),
+        ("cat/._1.jpg", "hidden"),
+        ("cat/.ipynb_checkpoints/1.jpg", "hidden"),
+        (".DS_Store", "hidden"),
+        ("cat/Thumbs.db", "Windows"),
+        ("cat/notes.txt", "not an image"),
+        ("cat/more.zip", "not an image"),
+        ("cat/1.heic", "JPEG, PNG, WEBP, BMP and GIF"),
+        ("cover.jpg", "outside any class"),
+    ],
+)
+def test_what_is_left_out_is_listed_with_its_reason(path: str, reason: str) -> None:
+    found = reasons("cat/1.jpg", "dog/1.jpg", path)
+    assert list(found) == [path]
+    assert reason in found[path]
+
+
+def test_images_directly_in_a_split_folder_are_listed() -> None:
+    assert "outside any class" in reasons("train/cat/1.jpg", "test/cat/1.jpg", "train/x.jpg")["train/x.jpg"]
+
+
+def test_every_path_is_either_placed_or_listed() -> None:
+    paths = ["a/1.jpg", "b/2.jpg", "b/c/d/3.gif", "x.jpg", ".git/config", "a/readme"]
+    plan = plan_layout(paths)
+    assert sorted(
+        [place.path for place in plan.placements] + [entry.path for entry in plan.skipped]
+    ) == sorted(paths)
+    assert all(paths[place.index] == place.path for place in plan.placements)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("  red   fox\n", "red fox"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("a\x00\x07b", "ab"),
+        ("\u202egnp", "gnp"),
+        ("<b>bold</b>", "<b>bold</b>"),
+    ],
+)
+def test_class_names_are_tidied_but_stay_free_text(written: str, shown: str) -> None:
+    assert clean_class_name(written) == shown
+
+
+def test_folders_with_the_same_tidied_name_merge() -> None:
+    names = {name for _, name in placed("cafe\u0301/1.jpg", "caf\u00e9/2.jpg", "x/1.jpg").values()}
+    assert names == {"caf\u00e9", "x"}
+
+
+def test_an_endless_class_name_is_refused_not_cut() -> None:
+    assert clean_class_name("x" * 80) == "x" * 80
+    with pytest.raises(ClassNameTooLong, match="81 characters"):
+        clean_class_name("x" * 81)
+
+
+def test_classes_sort_as_people_count() -> None:
+    assert sorted_classes(["b", "10", "A", "2", "c10", "C9", "b"]) == ("2", "10", "A", "b", "C9", "c10")
+
+
+def test_no_classes_at_all_draws_the_layout() -> None:
+    with pytest.raises(TooFewClasses, match=r"no class.*cats/1\.jpg.*train/ and test/"):
+        check_classes([])
+
+
+def test_one_class_is_too_few() -> None:
+    with pytest.raises(TooFewClasses, match="only the class “cat”"):
+        check_classes([("train", "cat")] * 5)
+
+
+def test_a_class_only_in_test_is_named() -> None:
+    with pytest.raises(ClassWithoutTraining, match="“fox” has test images but no training"):
+        check_classes([("train", "cat")] * 2 + [("train", "dog")] * 2 + [("test", "fox")])
+
+
+def test_a_class_with_one_training_image_is_named() -> None:
+    with pytest.raises(ClassTooSmall, match="“dog” has only 1 training image"):
+        check_classes([("train", "cat")] * 2 + [("train", "dog")])
+
+
+def test_the_number_of_classes_is_capped() -> None:
+    check_classes([("train", str(number)) for number in range(1000)] * 2)
+    with pytest.raises(TooManyClasses, match="1001 classes"):
+        check_classes([("train", str(number)) for number in range(1001)] * 2)

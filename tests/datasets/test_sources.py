@@ -1,0 +1,185 @@
+"""Folders, CSV files and samples become candidates; what does not exist is one sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from loravit_web.datasets import SAMPLES
+from loravit_web.datasets.archives import ArchiveLimits
+from loravit_web.datasets.errors import (
+    CsvPathOutside,
+    DamagedArchive,
+    DataNotFound,
+    DataNotSupported,
+    InvalidCsv,
+    TooManyEntries,
+    UnknownSample,
+)
+from loravit_web.datasets.sources import FileUnusableError, open_source
+
+from .makers import CATS_AND_DOGS, folder_of, zip_of
+
+
+def placed(data: Path | str) -> list[tuple[str, str, str]]:
+    with open_source(data) as source:
+        return [(place.path, place.split, place.class_name) for place in source.plan.placements]
+
+
+def skipped(data: Path | str) -> dict[str, str]:
+    with open_source(data) as source:
+        return {entry.path: entry.reason for entry in source.plan.skipped}
+
+
+def test_a_folder_and_its_zip_give_the_same_candidates(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
+    archive = zip_of(tmp_path / "pets.zip", CATS_AND_DOGS)
+    assert placed(folder) == placed(archive) == placed(str(folder))
+    with open_source(folder) as source:
+        assert source.name == "pets"
+        assert [source.read(place.index) for place in source.plan.placements] == list(CATS_AND_DOGS.values())
+
+
+def test_what_does_not_exist_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DataNotFound, match=r"no folder or file “gone”.*sample:digits") as caught:
+        placed(tmp_path / "gone")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_another_kind_of_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "photos.rar").write_bytes(b"Rar!")
+    with pytest.raises(DataNotSupported, match=r"“photos\.rar” is neither"):
+        placed(tmp_path / "photos.rar")
+
+
+def test_a_zip_is_recognised_without_its_suffix_and_a_suffix_does_not_make_a_zip(tmp_path: Path) -> None:
+    zip_of(tmp_path / "upload", CATS_AND_DOGS)
+    assert len(placed(tmp_path / "upload")) == 5
+    (tmp_path / "fake.zip").write_text("hello")
+    with pytest.raises(DamagedArchive):
+        placed(tmp_path / "fake.zip")
+
+
+def test_links_that_leave_the_folder_are_listed_not_followed(tmp_path: Path) -> None:
+    outside = folder_of(tmp_path / "outside", {"secret.png": b"secret"})
+    folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
+    (folder / "cat" / "leak.png").symlink_to(outside / "secret.png")
+    (folder / "fox").symlink_to(outside, target_is_directory=True)
+    (folder / "cat" / "gone.png").symlink_to(folder / "nothing")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "dog" / "same.png").symlink_to(folder / "cat" / "1.png")
+
+    found = skipped(folder)
+
+    assert "leaves the folder" in found["cat/leak.png"]
+    assert "leaves the folder" in found["fox"]
+    assert "link to nothing" in found["cat/gone.png"]
+    assert "not followed" in found["loop"]
+    assert ("dog/same.png", "train", "dog") in placed(folder)
+
+
+def test_a_pipe_in_the_folder_does_not_hang_the_import(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
+    os.mkfifo(folder / "cat" / "pipe.png")
+    assert "regular file" in skipped(folder)["cat/pipe.png"]
+
+
+def test_file_names_that_are_no_text_do_not_crash(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
+    Path(os.fsdecode(os.fsencode(folder) + b"/cat/\xff.png")).write_bytes(b"x")
+    assert ("cat/\ufffd.png", "train", "cat") in placed(folder)
+
+
+def test_a_file_over_the_limit_is_unusable_and_the_others_are_not(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "pets", {"cat/big.png": bytes(11), "cat/small.png": bytes(10)})
+    with open_source(folder, ArchiveLimits(max_file_bytes=10)) as source:
+        assert len(source.read(1)) == 10
+        with pytest.raises(FileUnusableError, match="larger than"):
+            source.read(0)
+
+
+def test_a_folder_with_too_many_files_is_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
+    with pytest.raises(TooManyEntries), open_source(folder, ArchiveLimits(max_entries=4)):
+        pass
+
+
+def csv_of(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    folder_of(folder, CATS_AND_DOGS)
+    (folder / "labels.csv").write_bytes(text.encode(encoding))
+    return folder / "labels.csv"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_csv_names_paths_labels_and_splits(tmp_path: Path, separator: str, newline: str) -> None:
+    rows = ["Label|Path|Split", "tom cat|cat/1.png|train", "", "dog|./dog/1.png|TEST", "dog|dog\\2.png|"]
+    path = csv_of(tmp_path, newline.join(rows).replace("|", separator), "utf-8-sig")
+    assert placed(path) == [
+        ("cat/1.png", "train", "tom cat"),
+        ("dog/1.png", "test", "dog"),
+        ("dog/2.png", "train", "dog"),
+    ]
+    with open_source(path) as source:
+        assert source.read(1) == CATS_AND_DOGS["dog/1.png"]
+
+
+def test_csv_rows_without_a_usable_file_are_listed(tmp_path: Path) -> None:
+    found = skipped(csv_of(tmp_path, "path,label\ncat/9.png,cat\nlabels.csv,cat\ncat/1.png,cat"))
+    assert "does not exist" in found["cat/9.png"]
+    assert "not an image" in found["labels.csv"]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("path", ["../x.png", "/etc/x.png", "cat/../../x.png", "C:\\x.png", "..\\x.png"])
+def test_a_csv_path_that_leaves_its_folder_is_refused_with_its_line(tmp_path: Path, path: str) -> None:
+    with pytest.raises(CsvPathOutside, match=r"Line 3 of “labels\.csv” points outside"):
+        placed(csv_of(tmp_path / "data", f"path,label\ncat/1.png,cat\n{path},cat"))
+
+
+def test_a_csv_path_through_a_link_that_leaves_is_refused(tmp_path: Path) -> None:
+    path = csv_of(tmp_path / "data", "path,label\nout/x.png,cat")
+    (tmp_path / "data" / "out").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(CsvPathOutside):
+        placed(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lacks the columns path and label"),
+        ("file,class\na,b", "lacks the columns path and label"),
+        ("path,label\ncat/1.png,", "Line 2 .* no path or no label"),
+        ("path,label\ncat/1.png", "Line 2 .* no path or no label"),
+        ("path,label,split\ncat/1.png,cat,training", "the split “training”"),
+        ('path,label\n"cat/1.png,cat', "not a valid CSV"),
+    ],
+)
+def test_a_csv_that_makes_no_sense_says_where(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InvalidCsv, match=message):
+        placed(csv_of(tmp_path, text))
+
+
+def test_a_csv_in_another_encoding_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCsv, match="UTF-8"):
+        placed(csv_of(tmp_path, "path,label\ncat/1.png,Kätzchen", "latin-1"))
+
+
+def test_the_digits_sample_is_real_and_stratified() -> None:
+    with open_source("sample:digits") as source:
+        places = source.plan.placements
+        first = source.read(places[0].index)
+    assert source.name == SAMPLES["digits"].title
+    assert len(places) == 1797
+    assert {place.class_name for place in places} == set("0123456789")
+    assert {place.class_name for place in places if place.split == "test"} == set("0123456789")
+    assert 340 <= sum(place.split == "test" for place in places) <= 380
+    assert first.startswith(b"\x89PNG")
+    assert int.from_bytes(first[16:20], "big") == 64
+
+
+def test_an_unknown_sample_names_those_there_are() -> None:
+    with pytest.raises(UnknownSample, match="“cats”; available are digits"):
+        placed("sample:cats")

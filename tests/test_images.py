@@ -1,0 +1,313 @@
+"""`load_rgb` gives upright 8-bit RGB or one sentence, whatever comes in."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loravit_web.errors import LoraVitError
+from loravit_web.images import (
+    ImageError,
+    ImageTooLarge,
+    TruncatedImage,
+    UnreadableImage,
+    UnsupportedImage,
+    load_rgb,
+    to_rgb,
+)
+
+WHITE = (255, 255, 255)
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def noise(width: int = 24, height: int = 16, channels: int = 3) -> Image.Image:
+    values = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return Image.fromarray(values.squeeze())
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+# How a viewer must turn the stored pixels (rows, columns) for each EXIF orientation.
+TURN_UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("orientation", TURN_UPRIGHT)
+def test_every_exif_orientation_comes_out_upright(orientation: int, format: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = encoded(noise(), format, exif=exif, **({"lossless": True} if format == "WEBP" else {}))
+    as_stored = pixels(Image.open(BytesIO(stored)).convert("RGB"))
+
+    assert np.array_equal(pixels(load_rgb(stored)), TURN_UPRIGHT[orientation](as_stored))
+
+
+def test_an_unknown_orientation_is_ignored() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 99
+    assert load_rgb(encoded(noise(), exif=exif)).size == (24, 16)
+
+
+def test_broken_exif_does_not_cost_the_picture() -> None:
+    data = encoded(noise(), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert load_rgb(data).size == (24, 16)
+
+
+def test_the_result_carries_no_metadata_and_is_a_plain_image() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "taken at home"
+    picture = load_rgb(encoded(noise(), "JPEG", exif=exif, comment=b"secret", dpi=(300, 300)))
+    assert picture.info == {}
+    assert not picture.getexif()
+    assert type(picture) is Image.Image
+    assert picture.mode == "RGB"
+
+
+def test_hidden_colour_under_full_transparency_becomes_white() -> None:
+    assert load_rgb(encoded(Image.new("RGBA", (2, 2), (255, 0, 0, 0)))).getpixel((0, 0)) == WHITE
+
+
+def test_half_transparent_black_becomes_grey() -> None:
+    red, green, blue = load_rgb(encoded(Image.new("RGBA", (2, 2), (0, 0, 0, 128)))).getpixel((0, 0))
+    assert red == green == blue
+    assert abs(red - 127) <= 1
+
+
+def test_grey_with_alpha_is_laid_on_white() -> None:
+    image = Image.new("LA", (2, 1), (10, 255))
+    image.putpixel((1, 0), (10, 0))
+    loaded = load_rgb(encoded(image))
+    assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [(10, 10, 10), WHITE]
+
+
+def palette_image() -> Image.Image:
+    image = Image.new("P", (2, 1))
+    image.putpalette([200, 10, 20, 30, 40, 50])
+    image.putpixel((1, 0), 1)
+    return image
+
+
+def test_a_palette_is_looked_up() -> None:
+    loaded = load_rgb(encoded(palette_image()))
+    assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [(200, 10, 20), (30, 40, 50)]
+
+
+@pytest.mark.parametrize("transparency", [0, bytes([0, 255])], ids=["one index", "alpha table"])
+def test_a_transparent_palette_colour_becomes_white(transparency: int | bytes) -> None:
+    loaded = load_rgb(encoded(palette_image(), transparency=transparency))
+    assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [WHITE, (30, 40, 50)]
+
+
+def test_a_palette_with_alpha_channel_is_laid_on_white() -> None:
+    image = palette_image().convert("PA")
+    image.putalpha(0)
+    assert to_rgb(image).getpixel((0, 0)) == WHITE
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 7), ("RGB", (7, 8, 9))])
+def test_a_transparent_colour_key_becomes_white(mode: str, colour: Any) -> None:
+    image = Image.new(mode, (2, 1), colour)
+    image.putpixel((1, 0), 0 if mode == "L" else (0, 0, 0))
+    loaded = load_rgb(encoded(image, transparency=colour))
+    assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [WHITE, (0, 0, 0)]
+
+
+def test_one_bit_pictures_are_black_and_white() -> None:
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
+    loaded = load_rgb(encoded(image))
+    assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0), WHITE]
+
+
+def test_cmyk_white_and_cyan_are_what_they_should_be() -> None:
+    image = Image.new("CMYK", (32, 16), (0, 0, 0, 0))
+    image.paste((255, 0, 0, 0), (16, 0, 32, 16))
+    loaded = load_rgb(encoded(image, "JPEG", quality=100))
+    assert np.abs(pixels(loaded)[8, 4] - 255).max() <= 2
+    assert np.abs(pixels(loaded)[8, 28] - [0, 255, 255]).max() <= 2
+
+
+def test_sixteen_bit_grey_keeps_its_gradient() -> None:
+    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    loaded = pixels(load_rgb(encoded(Image.fromarray(ramp))))
+    assert np.array_equal(loaded[..., 0], np.rint(ramp / 257))
+    assert len(np.unique(loaded)) == 256
+
+
+def test_a_transparent_sixteen_bit_value_becomes_white() -> None:
+    values = np.array([[1000, 40000]], dtype=np.uint16)
+    image = Image.fromarray(values)
+    image.info["transparency"] = 1000
+    assert pixels(to_rgb(image))[0, :, 0].tolist() == [255, round(40000 / 257)]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+def test_every_deep_integer_mode_is_scaled(mode: str) -> None:
+    kind = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[mode]
+    image = Image.frombytes(mode, (2, 1), np.array([0, 65535], dtype=kind).tobytes())
+    assert pixels(to_rgb(image))[0, :, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
+def test_float_pictures_are_scaled_from_the_range_they_use(top: float) -> None:
+    image = Image.fromarray(np.array([[0.0, top / 2, top]], dtype=np.float32))
+    assert pixels(to_rgb(image))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_float_pictures_with_nan_are_refused() -> None:
+    with pytest.raises(UnreadableImage, match="not numbers"):
+        to_rgb(Image.fromarray(np.array([[np.nan]], dtype=np.float32)))
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
+def test_of_an_animation_the_first_frame_is_taken(format: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    options = {"lossless": True} if format == "WEBP" else {}
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    assert load_rgb(data).getpixel((4, 4)) == (255, 0, 0)
+
+
+def test_of_a_multi_picture_jpeg_the_first_is_taken() -> None:
+    first, second = Image.new("RGB", (16, 16), "white"), Image.new("RGB", (16, 16), "black")
+    data = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert load_rgb(data).getpixel((8, 8)) == WHITE
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "GIF", "WEBP"])
+def test_a_single_pixel_is_a_picture(format: str) -> None:
+    assert load_rgb(encoded(Image.new("RGB", (1, 1), "white"), format)).size == (1, 1)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "GIF", "WEBP"])
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_file_cut_short_is_called_incomplete(format: str, kept: float) -> None:
+    data = encoded(noise(128, 128), format)
+    with pytest.raises(TruncatedImage, match="incomplete"):
+        load_rgb(data[: int(len(data) * kept)])
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 400, b"just some words", b"BM", b"\xff\xd8\xff"])
+def test_what_is_no_picture_is_refused(data: bytes) -> None:
+    with pytest.raises(UnreadableImage):
+        load_rgb(data)
+
+
+def test_the_pixel_cap_is_checked_before_decoding_and_says_both_numbers() -> None:
+    small_file = encoded(Image.new("1", (3000, 2000)))
+    # Cut right after the header: decoding it would be another error.
+    with pytest.raises(ImageTooLarge, match=r"3000×2000 pixels.*limit of 5 million"):
+        load_rgb(small_file[:100], max_pixels=5_000_000)
+    assert load_rgb(small_file, max_pixels=6_000_000).size == (3000, 2000)
+
+
+def test_a_decompression_bomb_is_refused_without_a_warning() -> None:
+    header = b"\x00\x00\x00\x0dIHDR" + (12000).to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
+    image = bytearray(encoded(Image.new("L", (4, 4))))
+    image[8 : 8 + len(header)] = header
+    image[29:33] = zlib.crc32(bytes(image[12:29])).to_bytes(4, "big")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ImageTooLarge, match="12000×12000"):
+            load_rgb(bytes(image))
+
+
+def test_a_tiff_named_png_is_named_as_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "scan.png"
+    path.write_bytes(encoded(noise(), "TIFF"))
+    with pytest.raises(UnsupportedImage, match=r"“scan\.png” is a TIFF file") as caught:
+        load_rgb(path)
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00", "HEIC"),
+        (b"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00", "AVIF"),
+        (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00", "video"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b"<!DOCTYPE html><title>404</title>", "HTML"),
+        (b"%PDF-1.7", "PDF"),
+        (b"8BPS\x00\x01", "Photoshop"),
+        (b"PK\x03\x04rest", "ZIP"),
+    ],
+)
+def test_foreign_formats_are_named(data: bytes, name: str) -> None:
+    with pytest.raises(UnsupportedImage, match=f"is a {name} file"):
+        load_rgb(data)
+
+
+def test_path_text_bytes_and_stream_give_the_same_picture(tmp_path: Path) -> None:
+    data = encoded(noise())
+    path = tmp_path / "photo.png"
+    path.write_bytes(data)
+    stream = BytesIO(data)
+    stream.seek(7)
+    results = [pixels(load_rgb(source)) for source in (path, str(path), data, stream)]
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+    assert not stream.closed
+
+
+def test_a_missing_file_is_one_sentence_without_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match=r"“gone\.png” cannot be opened") as caught:
+        load_rgb(tmp_path / "gone.png")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_image_errors_are_errors_for_the_user() -> None:
+    assert issubclass(ImageError, LoraVitError)
+    for kind in (UnreadableImage, TruncatedImage, ImageTooLarge, UnsupportedImage):
+        assert issubclass(kind, ImageError)
+
+
+def test_random_damage_never_raises_anything_else() -> None:
+    generator = np.random.default_rng(1)
+    originals = [encoded(noise(), format) for format in ("PNG", "JPEG", "GIF", "WEBP", "BMP")]
+    outcomes = set()
+    for round_number in range(600):
+        damaged = bytearray(originals[round_number % len(originals)])
+        for position in generator.integers(0, len(damaged), 3):
+            damaged[position] = generator.integers(0, 256)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                load_rgb(bytes(damaged))
+                outcomes.add("fine")
+            except ImageError:
+                outcomes.add("refused")
+    assert outcomes == {"fine", "refused"}
+
+
+def test_many_threads_get_what_one_gets() -> None:
+    sources = [encoded(noise(20 + index, 30), format) for index in range(8) for format in ("PNG", "JPEG")]
+    expected = [pixels(load_rgb(source)) for source in sources]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(load_rgb, sources * 5))
+    for index, picture in enumerate(results):
+        assert np.array_equal(pixels(picture), expected[index % len(sources)])
