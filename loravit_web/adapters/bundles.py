@@ -34,7 +34,9 @@ def read_bundle(data: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
             if sorted(names) != sorted(FILES):
-                raise AdapterFormatError(f"A bundle holds exactly {', '.join(FILES)}: this one holds {names}.")
+                raise AdapterFormatError(
+                    f"A bundle holds exactly {', '.join(FILES)}: this one holds {names}."
+                )
             return {name: _read(archive, name) for name in FILES}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise AdapterFormatError(

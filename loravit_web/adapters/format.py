@@ -43,8 +43,14 @@ class WrongBase(LoraVitError):
     """An adapter that was trained on another base."""
 
 
-def to_files(adapter: Adapter, base: Base) -> dict[str, bytes]:
-    """The files of an adapter, by name."""
+def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str, bytes]:
+    """The files of an adapter.
+
+    Args:
+        base: that it runs on.
+        name: its slug, under which an import publishes it.
+        title: its name for people.
+    """
     tensors, fields = adapter_type(adapter.config.adapter_type).write(adapter.change, adapter.config)
     tensors |= {"head.weight": adapter.head_weight, "head.bias": adapter.head_bias}
     weights = save({_PREFIX + key: t.float().contiguous() for key, t in tensors.items()}, {"format": "pt"})
@@ -65,6 +71,8 @@ def to_files(adapter: Adapter, base: Base) -> dict[str, bytes]:
     }
     task = {
         "schema_version": SCHEMA_VERSION,
+        "name": name,
+        "title": title,
         "adapter": adapter.config.as_json(),
         "base": {
             "name": adapter.base_name,
@@ -80,6 +88,19 @@ def to_files(adapter: Adapter, base: Base) -> dict[str, bytes]:
         "training": dict(adapter.summary),
     }
     return {CONFIG_FILE: _json(config), WEIGHTS_FILE: weights, TASK_FILE: _json(task)}
+
+
+def name_of(files: Mapping[str, bytes]) -> tuple[str, str]:
+    """Slug and title that the files were made under.
+
+    Raises:
+        AdapterFormatError: if they are no adapter.
+    """
+    task = _document(files, TASK_FILE)
+    name = task.get("name")
+    if not isinstance(name, str):
+        raise AdapterFormatError(f"{TASK_FILE} does not name the adapter.")
+    return name, str(task.get("title") or name)
 
 
 def base_of(files: Mapping[str, bytes]) -> tuple[str, str]:

@@ -52,7 +52,7 @@ class LoRALayer(nn.Module):
         super().__init__()
         self.base = base
         self.scale = scale
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout).eval()
         self.slices = tuple(slices) if slices else (slice(0, base.out_features),)
         device = base.weight.device
         self.lora_a = nn.ParameterList()

@@ -36,9 +36,7 @@ def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -
         weights = embedded_weights(folder, progress)
         model = timm.create_model(ARCHITECTURE, num_classes=0, dynamic_img_size=True)
         model.load_state_dict(weights, strict=True)
-        return wrap_base(
-            model, name=name, architecture=ARCHITECTURE, mean=IMAGENET_MEAN, std=IMAGENET_STD
-        )
+        return wrap_base(model, name=name, architecture=ARCHITECTURE, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
         raise BaseUnavailable(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,9 +80,11 @@ class MultiLoRAViT:
             self._residents = {k: r for k, r in self._residents.items() if k != key}
         self._merged.drop(key)
 
-    def keys(self) -> frozenset[str]:
-        """Keys of all adapters held."""
-        return frozenset(self._residents)
+    def __contains__(self, key: str) -> bool:
+        return key in self._residents
+
+    def __len__(self) -> int:
+        return len(self._residents)
 
     def adapter(self, key: str) -> Adapter:
         """The adapter held under a key.
@@ -95,13 +98,18 @@ class MultiLoRAViT:
             raise UnknownTask(f"{key} is not loaded: pick a task from the catalog.") from None
 
     def forward(
-        self, images: torch.Tensor, assignment: Sequence[Sequence[str]]
+        self,
+        images: torch.Tensor,
+        assignment: Sequence[Sequence[str]],
+        *,
+        seconds: MutableMapping[str, float] | None = None,
     ) -> list[dict[str, torch.Tensor]]:
         """Answer every image for every task that it is assigned.
 
         Args:
             images: normalised float32 (B, 3, S, S).
             assignment: for each of the B images the keys of its tasks.
+            seconds: filled, where given, with the time of each branch, the trunk apart.
 
         Returns:
             For each image, float32 logits (C,) by key, in the order of its assignment.
@@ -123,9 +131,12 @@ class MultiLoRAViT:
             for key, resident in sorted(residents.items(), key=lambda item: item[1].adapter.first_block):
                 rows = [row for row, keys in enumerate(assignment) if key in keys]
                 tokens = trunk.at(resident.adapter.first_block, rows)
+                started = time.perf_counter()
                 for block in self._branch(key, resident):
                     tokens = block(tokens)
                 logits = resident.adapter.head(self.base.features(tokens, resident.adapter.config.pooling))
+                if seconds is not None:
+                    seconds[key] = time.perf_counter() - started
                 for row, row_logits in zip(rows, logits, strict=True):
                     answers[row][key] = row_logits.clone()
         return [{key: answer[key] for key in keys} for answer, keys in zip(answers, assignment, strict=True)]
@@ -184,7 +195,7 @@ class _Trunk:
         return reached[1]
 
 
-def _own_bytes(base: Base):  # type: ignore[no-untyped-def]
+def _own_bytes(base: Base) -> Callable[[Iterable[nn.Module]], int]:
     """Bytes of a branch's parameters that are its own, not the running base's."""
     shared = {id(p) for p in base.model.parameters()}
 

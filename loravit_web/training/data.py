@@ -59,14 +59,12 @@ def split_data(dataset: ImageDataset, recipe: Recipe) -> TrainingData:
     own, a stratified part of the training images is held out, after any subset was taken.
     """
     train, validation = dataset.select("train"), dataset.select("val")
-    available = len(train) if validation else len(train)
+    available = len(train) + len(validation)
     if recipe.max_images is not None and len(train) > recipe.max_images:
         train = _pick(train, stratified_subset(_labels(train), recipe.max_images, recipe.seed))
     if not validation:
         kept, held_out = stratified_split(_labels(train), recipe.validation_fraction, recipe.seed)
         train, validation = _pick(train, kept), _pick(train, held_out)
-    else:
-        available += len(validation)
     return TrainingData(
         class_names=dataset.classes,
         train=_split(dataset, train),

@@ -81,9 +81,7 @@ def compute_prefix_tokens(
     return PrefixTokens(tokens)
 
 
-def _loaded(
-    paths: Sequence[Path], preprocessing: Preprocessing
-) -> Iterator[tuple[int, torch.Tensor]]:
+def _loaded(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[tuple[int, torch.Tensor]]:
     """Batches of preprocessed images; the next one is decoded while the last one is computed on."""
 
     def load(start: int) -> torch.Tensor:

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import torch
 
-from loravit_web.adapters.format import FILES, from_files, to_files
 from loravit_web.backbones.base import Base
 from loravit_web.datasets import DatasetStore
 from loravit_web.errors import LoraVitError
-from loravit_web.training.data import TrainingData, split_data
-from loravit_web.training.evaluation import Evaluation
+from loravit_web.training.data import split_data
 from loravit_web.training.progress import TrainingStopped
+from loravit_web.training.publishing import publish
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
-from registry import NewEvaluation, NewVersion, Registry, RegistryError, Run, RunLost, Version
+from registry import Registry, RegistryError, Run, RunLost, Version
 
 HEARTBEAT_SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
@@ -99,52 +98,23 @@ def _train_and_publish(
     data = split_data(dataset, recipe)
     trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
     reporter.report("Publishing", 0.99)
-    version = _publish(run, registry, base, trained)
-    return " ".join(filter(None, [_ending(trained, version), data_note(data)]))
-
-
-def _publish(run: Run, registry: Registry, base: Base, trained: Trained) -> Version:
-    adapter = trained.adapter
-    files = to_files(adapter, base)
-    from_files(files, base)  # what is published must load and answer as it did
-    return registry.catalog.publish(
-        NewVersion(
-            slug=run.slug,
-            title=run.title,
-            description="",
-            run_id=run.id,
-            base_id=run.base.id,
-            dataset_id=run.dataset.id,
-            adapter_type=adapter.config.adapter_type,
-            n_params=adapter.parameter_count,
-            image_size=adapter.preprocessing.image_size,
-            class_names=adapter.class_names,
-            config=adapter.config.as_json(),
-            files={name: files[name] for name in FILES},
-            evaluations=tuple(_evaluations(trained)),
-        ),
+    version = publish(
+        registry,
+        trained.adapter,
+        base,
+        name=run.slug,
+        title=run.title,
+        base_id=run.base_id,
+        run_id=run.id,
+        dataset_id=run.dataset_id,
         actor="training",
     )
-
-
-def _evaluations(trained: Trained) -> list[NewEvaluation]:
-    def record(split: str, measured: Evaluation, probe: float | None) -> NewEvaluation:
-        return NewEvaluation(split, measured.n, measured.accuracy, measured.loss, measured.macro_f1, probe)
-
-    found = [record("validation", trained.validation, trained.probe_validation_accuracy)]
-    if trained.test is not None:
-        found.append(record("test", trained.test, trained.probe_test_accuracy))
-    return found
+    return " ".join(filter(None, [_ending(trained, version), data.note]))
 
 
 def _ending(trained: Trained, version: Version) -> str:
     stopped = "Stopped on request; kept" if trained.kept_early else "Kept"
     return f"{stopped} epoch {trained.best_epoch} of {trained.epochs} as {version.ref}."
-
-
-def data_note(data: TrainingData) -> str:
-    """What the person should know about the images that were used."""
-    return data.note
 
 
 class RunReporter:

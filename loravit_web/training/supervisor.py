@@ -77,7 +77,7 @@ class Supervisor:
         while not self._stop.wait(self._interval):
             try:
                 self.tick()
-            except RegistryError:
+            except RegistryError:  # the watch must outlast a full disk or a locked file
                 _LOG.exception("The queue could not be looked at; trying again.")
 
     def _spawn(self) -> subprocess.Popen[bytes]:

@@ -5,11 +5,12 @@ Knows nothing of registries, processes or pages: it reports to a `Reporter` and 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from loravit_web.adapters.adapter import Adapter, run_probe
+from loravit_web.adapters.lora import LoRALayer
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import without_fused_attention
@@ -26,6 +28,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from loravit_web.training.data import Split, TrainingData, class_weights
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
+from loravit_web.training.meter import STEP_COST, WorkMeter, run_cost
 from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import LinearProbe, fit_linear_probe
 from loravit_web.training.progress import Reporter
@@ -123,16 +126,16 @@ class _Training:
             self.blocks = [without_fused_attention(block) for block in self.blocks]
         self.first_block = base.depth - len(self.blocks)
         self.head = nn.Linear(base.feature_dim(recipe.adapter.pooling), len(data.class_names))
-        self.meter = _Meter(_cost(data, recipe, self.first_block, base.depth), reporter)
+        # From zero: started on the linear probe's weights, LoRA ended 7 points lower on CIFAR-10.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.meter = WorkMeter(run_cost(data, recipe, self.first_block, base.depth), reporter)
         self.optimizer, self.schedule = self._optimizer()
 
     def run(self) -> Trained:
         started = self.clock()
         tokens = {name: self._prefix(name) for name in ("train", "validation", "test")}
         probe, test_features = self._probe(tokens)
-        with torch.no_grad():
-            self.head.weight.copy_(probe.weight)
-            self.head.bias.copy_(probe.bias)
         standing, kept_early = self._epochs(tokens["train"], tokens["validation"])
         self.reporter.report("Evaluating", self.meter.fraction)
         logits = self._logits(tokens["validation"], "Evaluating")
@@ -143,8 +146,12 @@ class _Training:
             logits = self._logits(tokens["test"], "Testing")
             test = evaluate(logits, self.data.test.labels, temperature=temperature)
             probe_test = evaluate(probe.logits(test_features), self.data.test.labels).accuracy
+        measured = {"validation": {**validation.as_json(), "linear_probe_accuracy": probe.accuracy}}
+        if test is not None:
+            measured["test"] = {**test.as_json(), "linear_probe_accuracy": probe_test}
+        summary = {**self._summary(standing, self.clock() - started), "metrics": measured}
         return Trained(
-            adapter=self._adapter(temperature, standing, self.clock() - started),
+            adapter=self._adapter(temperature, summary),
             validation=validation,
             test=test,
             probe_validation_accuracy=probe.accuracy,
@@ -234,7 +241,7 @@ class _Training:
             return self.head(features)  # type: ignore[no-any-return]
 
     def _epochs(self, train: PrefixTokens, validation: PrefixTokens) -> tuple[_Standing, bool]:
-        """Train until the last epoch, the end of patience or a request; the best parameters are left in place."""
+        """Train to the last epoch, the end of patience or a request; leaves the best parameters in place."""
         checkpoint_path = self.work / "checkpoint.safetensors"
         identity = self._identity()
         standing = _Standing()
@@ -260,7 +267,7 @@ class _Training:
                     "train_loss": train_loss,
                     "val_loss": measured.loss,
                     "val_accuracy": measured.accuracy,
-                    "lr": self.schedule.get_last_lr()[0],
+                    "lr": float(self.schedule.get_last_lr()[0]),
                 },
             )
             if (measured.accuracy, -measured.loss) > (standing.best_accuracy, -standing.best_loss):
@@ -280,9 +287,9 @@ class _Training:
         views = torch.randint(train.views, (len(train),), generator=generator)
         weights = class_weights(self.data.train.labels, len(self.data.class_names))
         losses = []
-        with torch.random.fork_rng(devices=[]), _training(self.blocks):
+        with torch.random.fork_rng(devices=[]), _dropout_on(self.blocks):
             torch.manual_seed(seed)
-            for step, rows in enumerate(order.split(self.recipe.batch_size)):
+            for step, rows in enumerate(torch.split(order, self.recipe.batch_size)):
                 loss = self._step(train.tokens[views[rows], rows], self.data.train.labels[rows], weights)
                 if not math.isfinite(loss):
                     at = (epoch - 1) * self._steps_per_epoch + step + 1
@@ -290,7 +297,7 @@ class _Training:
                         f"The loss became {loss} at step {at}: lower the learning rate and train again."
                     )
                 losses.append(loss * len(rows))
-                self.meter.add(3 * len(rows) * max(len(self.blocks), 1), self._stage(epoch))
+                self.meter.add(STEP_COST * len(rows) * max(len(self.blocks), 1), self._stage(epoch))
                 if self.reporter.stop_and_keep():
                     return sum(losses) / len(train), True
         return sum(losses) / len(train), False
@@ -311,7 +318,7 @@ class _Training:
     @property
     def _epoch_units(self) -> int:
         blocks = max(len(self.blocks), 1)
-        return (3 * len(self.data.train) + len(self.data.validation)) * blocks
+        return (STEP_COST * len(self.data.train) + len(self.data.validation)) * blocks
 
     def _identity(self) -> str:
         """Of everything that decides the parameters: a checkpoint of another training is refused."""
@@ -340,7 +347,7 @@ class _Training:
             for parameter, value in zip(self.parameters, values, strict=True):
                 parameter.copy_(value)
 
-    def _adapter(self, temperature: float, standing: _Standing, seconds: float) -> Adapter:
+    def _adapter(self, temperature: float, summary: Mapping[str, Any]) -> Adapter:
         adapter = Adapter(
             config=self.recipe.adapter,
             base_name=self.master.name,
@@ -352,7 +359,7 @@ class _Training:
             head_bias=self.head.bias.detach().clone(),
             temperature=temperature,
             probe_logits=torch.empty(0),
-            summary=self._summary(standing, seconds),
+            summary=summary,
         )
         return replace(adapter, probe_logits=run_probe(self.master, adapter))
 
@@ -370,50 +377,14 @@ class _Training:
         }
 
 
-class _Meter:
-    """Work done, in forward passes of one image through one block."""
-
-    def __init__(self, total: float, reporter: Reporter) -> None:
-        self.total, self.reporter, self.done = total, reporter, 0.0
-
-    @property
-    def fraction(self) -> float:
-        return min(self.done / self.total, 1.0)
-
-    def at(self, done: float, stage: str) -> None:
-        self.done = done
-        self.reporter.report(stage, self.fraction)
-
-    def add(self, units: float, stage: str) -> None:
-        self.at(self.done + units, stage)
-
-
-def _cost(data: TrainingData, recipe: Recipe, first_block: int, depth: int) -> float:
-    """All the work of a run in the units of `_Meter`; a step costs three forward passes."""
-    train, validation, test = len(data.train), len(data.validation), len(data.test)
-    views = 2 if recipe.mirror else 1
-    adapted = max(depth - first_block, 1)
-    trunk = (views * train + validation + test) * max(first_block, 1)
-    probe = (train + validation + test) * adapted
-    epochs = recipe.epochs * (3 * train + validation) * adapted
-    return trunk + probe + epochs + (validation + test) * adapted
-
-
-class _training:  # noqa: N801 - reads as a statement
-    """Dropout on, in the trainable layers alone: the frozen ones are shared and never change mode."""
-
-    def __init__(self, blocks: Sequence[nn.Module]) -> None:
-        self.dropouts = [
-            module.dropout
-            for block in blocks
-            for module in block.modules()
-            if isinstance(getattr(module, "dropout", None), nn.Dropout)
-        ]
-
-    def __enter__(self) -> None:
-        for dropout in self.dropouts:
-            dropout.train()
-
-    def __exit__(self, *_: object) -> None:
-        for dropout in self.dropouts:
-            dropout.eval()
+@contextlib.contextmanager
+def _dropout_on(blocks: Sequence[nn.Module]) -> Iterator[None]:
+    """Dropout on in the trainable layers alone; frozen modules are shared and stay as they are."""
+    layers = [module for block in blocks for module in block.modules() if isinstance(module, LoRALayer)]
+    for layer in layers:
+        layer.dropout.train()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.dropout.eval()

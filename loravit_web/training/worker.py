@@ -47,9 +47,7 @@ class Worker:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
 
-    def work(
-        self, *, idle_exit: float | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def work(self, *, idle_exit: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """Execute runs as they are queued, until asked to stop.
 
         Args:

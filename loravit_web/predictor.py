@@ -1,0 +1,253 @@
+"""Answers from the catalog: published versions on the preloaded base, kept in step with the registry."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+
+from loravit_web.adapters.format import from_files
+from loravit_web.backbones import Base
+from loravit_web.engine import MultiLoRAViT
+from loravit_web.errors import LoraVitError
+from registry import Registry, RegistryError, Version
+
+MAX_TASKS = 32
+
+
+class TooManyTasks(LoraVitError):
+    """More tasks at once than one answer can hold."""
+
+
+class TaskUnavailable(LoraVitError):
+    """A task that exists but can't answer here."""
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """A task that can be picked.
+
+    Attributes:
+        task: the exact version, such as ``cifar10-objects@2``.
+        slug: the adapter; as a task it means the newest version.
+        status: ``ready``, or ``unavailable`` with the ``reason``.
+    """
+
+    task: str
+    slug: str
+    title: str
+    version: int
+    classes: tuple[str, ...]
+    base: str
+    status: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Label:
+    """A class and its probability, 0 to 1."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class TaskAnswer:
+    """What one task says to one image; either labels, best first, or an error.
+
+    Attributes:
+        task: the exact version that answered, or what was asked for when none did.
+        milliseconds: of its own branch, the shared trunk apart.
+    """
+
+    task: str
+    title: str
+    labels: tuple[Label, ...]
+    error: str | None
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the picked tasks say to one image.
+
+    Attributes:
+        milliseconds: from the decoded picture to all labels.
+    """
+
+    results: tuple[TaskAnswer, ...]
+    milliseconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that the HTTP interface gives."""
+        return {
+            "results": [
+                {
+                    "task": result.task,
+                    "labels": [{"label": one.label, "score": one.score} for one in result.labels],
+                    "error": result.error,
+                }
+                for result in self.results
+            ],
+            "milliseconds": self.milliseconds,
+        }
+
+
+class Predictor:
+    """All tasks of a catalog that run on one base. Safe to call from any number of threads."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        base: Base,
+        dtype: torch.dtype,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """
+        Args:
+            base: in float32.
+            dtype: the precision to answer in.
+        """
+        self.base = base
+        self.engine = MultiLoRAViT(base, dtype)
+        self._registry, self._clock = registry, clock
+        self._lock = threading.Lock()
+        self._revision = -1
+        self._current: dict[str, Version] = {}
+        self._refused: dict[str, str] = {}
+
+    def tasks(self) -> list[TaskInfo]:
+        """Every adapter at its newest version, by title; those that can't run say why."""
+        self.refresh()
+        infos = []
+        for version in sorted(self._current.values(), key=lambda v: (v.title.casefold(), v.slug)):
+            reason = self._refusal(version)
+            infos.append(
+                TaskInfo(
+                    task=version.ref,
+                    slug=version.slug,
+                    title=version.title,
+                    version=version.version,
+                    classes=version.class_names,
+                    base=version.base.name,
+                    status="unavailable" if reason else "ready",
+                    reason=reason,
+                )
+            )
+        return infos
+
+    def refresh(self, *, load: bool = True) -> None:
+        """Follow the catalog: cheap when nothing changed, else load what is new.
+
+        Args:
+            load: bring every current version into memory now, instead of when it is first asked for.
+        """
+        revision = self._registry.revision()
+        if revision == self._revision:
+            return
+        with self._lock:
+            if revision == self._revision:
+                return
+            current = {version.slug: version for version in self._registry.catalog.current()}
+            refs = {version.ref for version in current.values()}
+            self._refused = {ref: reason for ref, reason in self._refused.items() if ref in refs}
+            if load:
+                for version in current.values():
+                    if self._refusal(version) is None:
+                        self._load(version)
+            self._current, self._revision = current, revision
+
+    def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
+        """Ask tasks about a picture.
+
+        Args:
+            image: RGB, upright, any size.
+            tasks: ``slug`` for the newest version or ``slug@N``; doubles are asked once.
+            top_k: most labels per task.
+
+        Raises:
+            TooManyTasks: if more than `MAX_TASKS` are picked. A task that can't answer does not raise:
+                it has its sentence in ``error`` and the others still answer.
+        """
+        started = self._clock()
+        wanted = list(dict.fromkeys(tasks))
+        if len(wanted) > MAX_TASKS:
+            raise TooManyTasks(f"{len(wanted)} tasks are picked: pick at most {MAX_TASKS} at once.")
+        self.refresh()
+        answers: dict[str, TaskAnswer] = {}
+        by_size: dict[int, list[tuple[str, Version]]] = defaultdict(list)
+        for task in wanted:
+            try:
+                version = self._ready(task)
+                by_size[version.image_size].append((task, version))
+            except (LoraVitError, RegistryError) as error:
+                answers[task] = TaskAnswer(task, task, (), str(error), 0.0)
+        for image_size, asked in by_size.items():
+            answers |= self._ask(image, image_size, asked, max(1, top_k))
+        return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
+
+    def _ask(
+        self, image: Image.Image, image_size: int, asked: Sequence[tuple[str, Version]], top_k: int
+    ) -> dict[str, TaskAnswer]:
+        pixels = self.base.preprocessing(image_size)([image])
+        seconds: dict[str, float] = {}
+        (logits,) = self.engine.forward(pixels, [[version.ref for _, version in asked]], seconds=seconds)
+        return {
+            task: TaskAnswer(
+                version.ref,
+                version.title,
+                self._labels(version, logits[version.ref], top_k),
+                None,
+                seconds[version.ref] * 1000,
+            )
+            for task, version in asked
+        }
+
+    def _labels(self, version: Version, logits: torch.Tensor, top_k: int) -> tuple[Label, ...]:
+        scores = self.engine.adapter(version.ref).scores(logits)
+        best = scores.topk(min(top_k, len(scores)))
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return tuple(Label(version.class_names[index], score) for index, score in pairs)
+
+    def _ready(self, task: str) -> Version:
+        """The version that a task means, in memory.
+
+        Raises:
+            LoraVitError, RegistryError: with the reason why it can't answer.
+        """
+        version = self._current.get(task) or self._registry.catalog.resolve(task)
+        reason = self._refusal(version)
+        if reason is None and version.ref not in self.engine:
+            with self._lock:
+                reason = self._load(version)
+        if reason is not None:
+            raise TaskUnavailable(reason)
+        return version
+
+    def _refusal(self, version: Version) -> str | None:
+        if version.base.weights_sha256 != self.base.weights_sha256:
+            return (
+                f"{version.ref} was trained on the base {version.base.name} "
+                f"({version.base.weights_sha256[:12]}), this app runs {self.base.name} "
+                f"({self.base.weights_sha256[:12]}): start it with LORAVIT_BASE={version.base.name}."
+            )
+        return self._refused.get(version.ref)
+
+    def _load(self, version: Version) -> str | None:
+        """Bring a version into memory; returns the reason when it can't be used."""
+        if version.ref in self.engine:
+            return None
+        try:
+            adapter = from_files(self._registry.catalog.read_files(version), self.base)
+        except (LoraVitError, RegistryError) as error:
+            self._refused[version.ref] = str(error)
+            return str(error)
+        self.engine.add(version.ref, adapter)
+        return None

@@ -1,0 +1,234 @@
+"""The use cases that the pages, the HTTP interface and the shell share."""
+
+from __future__ import annotations
+
+import platform
+import re
+import threading
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from loravit_web import __version__
+from loravit_web.adapters.bundles import read_bundle, write_bundle
+from loravit_web.adapters.format import from_files, name_of
+from loravit_web.backbones import Base, fastest_dtype, load_base
+from loravit_web.backbones.timm_import import import_timm
+from loravit_web.datasets import DatasetStore, ImageDataset, Split
+from loravit_web.errors import LoraVitError
+from loravit_web.predictor import Predictor
+from loravit_web.settings import Settings
+from loravit_web.training.publishing import publish_files
+from loravit_web.training.recipe import Recipe
+from loravit_web.training.supervisor import Supervisor
+from loravit_web.training.worker import Worker
+from registry import Base as BaseRecord
+from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version, validate_slug
+
+Progress = Callable[[float, str], None]
+
+
+class UnusableName(LoraVitError):
+    """A name from which no slug can be made."""
+
+
+class Service:
+    """One data folder: its catalog, datasets, base and runs.
+
+    Opening is cheap. The base is loaded when it is first needed, or at once by `start`.
+    """
+
+    def __init__(self, settings: Settings, *, progress: Progress = lambda _fraction, _stage: None) -> None:
+        """
+        Args:
+            progress: told what is being done while a base is fetched or loaded.
+
+        Raises:
+            RegistryError: if the data folder or its database can't be used.
+        """
+        self.settings = settings
+        self.registry = Registry.open(settings.database_url, settings.artifacts)
+        self.datasets = DatasetStore(settings.datasets)
+        self._progress = progress
+        self._lock = threading.RLock()
+        self._base: tuple[Base, torch.dtype] | None = None
+        self._predictor: Predictor | None = None
+        self._supervisor: Supervisor | None = None
+
+    def start(self) -> None:
+        """Preload the base and every adapter, and begin to watch the queue of runs."""
+        self.predictor.refresh()
+        self._supervisor = Supervisor(self.settings, self.registry)
+        self._supervisor.start()
+
+    def close(self) -> None:
+        """Stop watching, end the worker, close the database."""
+        if self._supervisor is not None:
+            self._supervisor.stop()
+        self.registry.close()
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the app's training worker while it lives."""
+        return self._supervisor.worker_pid if self._supervisor is not None else None
+
+    @property
+    def base(self) -> Base:
+        """The configured base, in float32."""
+        return self._loaded()[0]
+
+    @property
+    def predictor(self) -> Predictor:
+        """Answers from the catalog on the configured base."""
+        with self._lock:
+            if self._predictor is None:
+                base, dtype = self._loaded()
+                self._predictor = Predictor(self.registry, base, dtype)
+            return self._predictor
+
+    def import_dataset(
+        self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
+    ) -> ImageDataset:
+        """Take in a zip, a folder, a CSV or ``sample:NAME``; the same images give the same dataset.
+
+        Raises:
+            DatasetError: with what is wrong with the data.
+        """
+        return self.datasets.import_source(data, name=name, progress=progress)
+
+    def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
+        """Queue a run for the worker.
+
+        Args:
+            name: for people, or a slug; the adapter's slug is made from it.
+
+        Raises:
+            LoraVitError, RegistryError: if the name or a setting can't be used.
+        """
+        return self._create_run(dataset, name, recipe, worker=None)
+
+    def train_now(self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker) -> Run:
+        """Train in this process and return the ended run."""
+        run = self._create_run(dataset, name, recipe, worker=worker.name)
+        worker.use(*self._loaded())
+        return worker.execute(run)
+
+    def new_worker(self) -> Worker:
+        """A worker for this process."""
+        return Worker(self.settings, self.registry, self.datasets)
+
+    def stop(self, run_id: str, *, keep: bool) -> Run:
+        """Ask a run to end: with the best so far published, or without a trace in the catalog."""
+        return self.registry.runs.request_stop(run_id, "keep" if keep else "cancel")
+
+    def resume(self, run_id: str) -> Run:
+        """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one."""
+        return self.registry.runs.requeue(run_id)
+
+    def export(self, ref: str) -> tuple[str, bytes]:
+        """File name and bytes of a version's bundle.
+
+        Raises:
+            RegistryError: if there is no such version, or its files are damaged.
+        """
+        version = self.registry.catalog.resolve(ref)
+        files = self.registry.catalog.read_files(version)
+        return f"{version.slug}-v{version.version}.zip", write_bundle(files)
+
+    def import_bundle(self, data: bytes, *, actor: str) -> Version:
+        """Publish a bundle that was exported here or elsewhere; the same bundle stays one version.
+
+        Raises:
+            LoraVitError, RegistryError: if it is damaged, altered or made for another base.
+        """
+        files = read_bundle(data)
+        name, title = name_of(files)
+        validate_slug(name)
+        adapter = from_files(files, self.base)
+        return publish_files(
+            self.registry,
+            files,
+            adapter,
+            name=name,
+            title=title,
+            base_id=self._base_record().id,
+            run_id=None,
+            dataset_id=None,
+            actor=actor,
+        )
+
+    def sample_images(self, dataset: ImageDataset, *, per_class: int) -> list[tuple[Path, str]]:
+        """Up to so many training images of each class, with the class's name."""
+        chosen: list[tuple[Path, str]] = []
+        taken = [0] * len(dataset.classes)
+        for item in dataset.select("train"):
+            if taken[item.label] < per_class:
+                taken[item.label] += 1
+                chosen.append((dataset.image_path(item), dataset.classes[item.label]))
+        return sorted(chosen, key=lambda pair: dataset.classes.index(pair[1]))
+
+    def _loaded(self) -> tuple[Base, torch.dtype]:
+        with self._lock:
+            if self._base is None:
+                base = load_base(self.settings.base, self.settings.bases, self._progress)
+                self._base = (base, fastest_dtype(base))
+            return self._base
+
+    def _create_run(self, dataset: ImageDataset, name: str, recipe: Recipe, *, worker: str | None) -> Run:
+        slug, title = slugified(name)
+        self.base.preprocessing(recipe.image_size)
+        recipe.adapter.first_block(self.base.depth)
+        record = self.registry.datasets.ensure(
+            NewDataset(dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset))
+        )
+        return self.registry.runs.create(
+            NewRun(
+                slug=slug,
+                title=title,
+                base_id=self._base_record().id,
+                dataset_id=record.id,
+                seed=recipe.seed,
+                config=recipe.as_json(),
+                environment=_environment(),
+            ),
+            worker=worker,
+        )
+
+    def _base_record(self) -> BaseRecord:
+        base = self.base
+        return self.registry.bases.ensure(
+            NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
+        )
+
+
+def slugified(name: str) -> tuple[str, str]:
+    """Slug and title of an adapter from what somebody typed.
+
+    Raises:
+        UnusableName: if nothing of it can be part of a slug.
+    """
+    title = " ".join(name.split())
+    ascii_name = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:63].rstrip("-")
+    if not slug:
+        raise UnusableName("Give the adapter a name with at least one letter from a to z or one digit.")
+    return slug, title if title != slug else slug.replace("-", " ").capitalize()
+
+
+def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:
+    def count(counts: dict[Split, int]) -> tuple[int, int, int]:
+        return counts["train"], counts["val"], counts["test"]
+
+    return tuple(DatasetClass(name, *count(counts)) for name, counts in dataset.counts().items())
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "loravit_web": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "timm": str(import_timm().__version__),
+        "platform": platform.platform(),
+    }

@@ -1,0 +1,92 @@
+"""From an adapter in memory to a version in the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from loravit_web.adapters.adapter import Adapter
+from loravit_web.adapters.format import from_files, to_files
+from loravit_web.backbones.base import Base
+from registry import NewEvaluation, NewVersion, Registry, Version
+
+
+def publish(
+    registry: Registry,
+    adapter: Adapter,
+    base: Base,
+    *,
+    name: str,
+    title: str,
+    base_id: int,
+    run_id: str | None,
+    dataset_id: int | None,
+    actor: str,
+) -> Version:
+    """Write an adapter's files, check that they load and answer as it does, and publish them.
+
+    Raises:
+        LoraVitError: if the files would not load; nothing is published then.
+        RegistryError: if the registry refuses them.
+    """
+    files = to_files(adapter, base, name=name, title=title)
+    from_files(files, base)
+    return publish_files(
+        registry,
+        files,
+        adapter,
+        name=name,
+        title=title,
+        base_id=base_id,
+        run_id=run_id,
+        dataset_id=dataset_id,
+        actor=actor,
+    )
+
+
+def publish_files(
+    registry: Registry,
+    files: Mapping[str, bytes],
+    adapter: Adapter,
+    *,
+    name: str,
+    title: str,
+    base_id: int,
+    run_id: str | None,
+    dataset_id: int | None,
+    actor: str,
+) -> Version:
+    """Publish files that were already checked to be those of ``adapter``; the same files stay one version."""
+    return registry.catalog.publish(
+        NewVersion(
+            slug=name,
+            title=title,
+            description="",
+            run_id=run_id,
+            base_id=base_id,
+            dataset_id=dataset_id,
+            adapter_type=adapter.config.adapter_type,
+            n_params=adapter.parameter_count,
+            image_size=adapter.preprocessing.image_size,
+            class_names=adapter.class_names,
+            config=adapter.config.as_json(),
+            files=dict(files),
+            evaluations=_evaluations(adapter.summary.get("metrics") or {}),
+        ),
+        actor=actor,
+    )
+
+
+def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:
+    return tuple(
+        NewEvaluation(
+            split,
+            int(measured["n"]),
+            float(measured["accuracy"]),
+            float(measured["loss"]),
+            float(measured["macro_f1"]),
+            measured.get("linear_probe_accuracy"),
+        )
+        for split in ("validation", "test")
+        if (measured := metrics.get(split)) is not None
+    )
