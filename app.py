@@ -1,0 +1,18 @@
+"""Start the web app: ``python app.py``."""
+
+import os
+import sys
+
+from loravit_web.errors import LoraVitError
+from loravit_web.settings import read_settings
+from loravit_web.ui.launch import open_app
+from registry import RegistryError
+
+try:
+    app = open_app(read_settings(os.environ))
+except (LoraVitError, RegistryError) as error:
+    sys.exit(f"error: {error}")
+demo = app.demo
+
+if __name__ == "__main__":
+    app.launch()

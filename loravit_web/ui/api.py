@@ -1,0 +1,76 @@
+"""The HTTP interface: ``/tasks`` and ``/classify``, for gradio_client and plain HTTP alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from loravit_web.errors import LoraVitError
+from loravit_web.images import load_rgb
+from loravit_web.predictor import Answer
+from loravit_web.service import Service
+from loravit_web.ui.errors import told
+
+
+class UnreadableUpload(LoraVitError):
+    """An image argument that is no uploaded file."""
+
+
+def add_api(service: Service) -> None:
+    """Add the endpoints to the app being built."""
+
+    @told
+    def tasks() -> list[dict[str, Any]]:
+        """Every task that can be asked, with its classes and whether it can answer."""
+        return [
+            {
+                "task": info.task,
+                "title": info.title,
+                "version": info.version,
+                "classes": list(info.classes),
+                "base": info.base,
+                "status": info.status,
+            }
+            for info in service.predictor.tasks()
+        ]
+
+    @told
+    def classify(image: dict[str, Any], tasks: list[str], top_k: int = 5) -> dict[str, Any]:
+        """Ask one or several tasks about an image; a task that can't answer says why, the others answer.
+
+        Args:
+            image: an uploaded file.
+            tasks: slugs, or slug@version.
+            top_k: most labels per task.
+        """
+        return answer_upload(service, image, tasks, top_k).as_json()
+
+    gr.api(tasks, api_name="tasks", concurrency_limit=None)
+    gr.api(classify, api_name="classify", concurrency_limit=4, concurrency_id="answers")
+
+
+def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) -> Answer:
+    """Classify a file that was uploaded to this server.
+
+    Raises:
+        LoraVitError: if the file is no readable image, or not an upload.
+    """
+    return service.predictor.classify(load_rgb(uploaded_path(image)), tasks, top_k=top_k)
+
+
+def uploaded_path(image: Any) -> Path:
+    """The path of an uploaded file; any other path of this machine is refused.
+
+    Raises:
+        UnreadableUpload: if it is not one.
+    """
+    named = image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
+    if not isinstance(named, str):
+        raise UnreadableUpload("The image is missing: upload a file and send it as the image.")
+    path, folder = Path(named).resolve(), Path(get_upload_folder()).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise UnreadableUpload("The image is not a file that was uploaded here: upload it first.")
+    return path

@@ -1,0 +1,105 @@
+"""The tab Catalog: every adapter, what is known about it, and its way out and in as one file."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from loravit_web.service import Service
+from loravit_web.ui.errors import told
+from loravit_web.ui.markup import notice, version_card
+from loravit_web.ui.use import UseTab
+from loravit_web.views import adapter_document
+
+COLUMNS = ["Task", "Name", "Version", "Classes", "Accuracy", "Linear probe", "Base", "Size (MB)", "Published"]
+EMPTY = notice("Adapters appear here as soon as a training ends.", title="The catalog is empty.")
+PICK = notice("Choose a row to see its classes, metrics and origin.")
+MAX_BUNDLE_BYTES = 600 << 20
+
+
+@dataclass(frozen=True)
+class CatalogTab:
+    """What other parts of the page change here."""
+
+    table: gr.Dataframe
+    card: gr.HTML
+
+
+def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
+    """Build the tab and its events."""
+    slug = gr.State(None)
+    table = gr.Dataframe(
+        catalog_frame(service),
+        datatype="str",
+        interactive=False,
+        show_search="filter",
+        wrap=True,
+        elem_id="catalog-table",
+        label="Adapters",
+    )
+    card = gr.HTML(PICK if service.registry.catalog.adapters() else EMPTY, elem_id="catalog-card")
+    with gr.Row():
+        try_it = gr.Button("Try it", variant="primary", interactive=False, elem_id="catalog-try")
+        download = gr.DownloadButton("Download", interactive=False, elem_id="catalog-download")
+        upload = gr.UploadButton("Import a bundle", file_types=[".zip"], elem_id="catalog-import")
+
+    @told
+    def choose(frame: pd.DataFrame, event: gr.SelectData) -> list[Any]:
+        chosen = str(frame.iloc[event.index[0]]["Task"])
+        versions = service.registry.catalog.versions(chosen)
+        file = _bundle_file(service, versions[0].ref)
+        on = gr.Button(interactive=True)
+        return [chosen, version_card(versions[0], versions), on, gr.DownloadButton(file, interactive=True)]
+
+    @told
+    def take_in(path: str) -> list[Any]:
+        version = service.import_bundle(Path(path).read_bytes(), actor="page")
+        gr.Info(f"{version.ref} is in the catalog.", title="Imported")
+        return [catalog_frame(service), version_card(version, [version])]
+
+    def go(chosen: str, picked: list[str] | None) -> list[Any]:
+        return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), chosen]))]
+
+    private = {"api_visibility": "private"}
+    table.select(choose, table, [slug, card, try_it, download], **private)
+    upload.upload(take_in, upload, [table, card], **private)
+    try_it.click(go, [slug, use.tasks], [tabs, use.tasks], **private)
+    return CatalogTab(table, card)
+
+
+def catalog_frame(service: Service) -> pd.DataFrame:
+    """The catalog as a table of text."""
+    rows = []
+    for adapter in service.registry.catalog.adapters():
+        row = adapter_document(adapter)
+        if "version" not in row:
+            continue
+        accuracy = row["test_accuracy"] if row["test_accuracy"] is not None else row["val_accuracy"]
+        split = "test" if row["test_accuracy"] is not None else "validation"
+        rows.append(
+            [
+                row["slug"],
+                row["title"],
+                str(row["version"]),
+                str(row["classes"]),
+                "–" if accuracy is None else f"{accuracy:.1%} ({split})",
+                "–" if row["linear_probe_accuracy"] is None else f"{row['linear_probe_accuracy']:.1%}",
+                row["base"],
+                f"{row['bytes'] / 1e6:.2f}",
+                row["created_at"][:16].replace("T", " "),
+            ]
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _bundle_file(service: Service, ref: str) -> str:
+    """The bundle as a file that Gradio may serve; its folder is cleaned up with Gradio's cache."""
+    name, data = service.export(ref)
+    path = Path(tempfile.mkdtemp(prefix="loravit-")) / name
+    path.write_bytes(data)
+    return str(path)

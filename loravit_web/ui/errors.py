@@ -1,0 +1,28 @@
+"""Errors meant for people become a toast; anything else is logged and stays a generic one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import gradio as gr
+
+from loravit_web.errors import LoraVitError
+from registry import RegistryError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def told(handler: Callable[P, R]) -> Callable[P, R]:
+    """Make a handler's typed errors visible where the user is."""
+
+    @functools.wraps(handler)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return handler(*args, **kwargs)
+        except (LoraVitError, RegistryError) as error:
+            raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+
+    return wrapped

@@ -1,0 +1,87 @@
+"""Starting and stopping the web app."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from loravit_web.service import Service
+from loravit_web.settings import Settings
+from loravit_web.ui.app import build_app
+
+MAX_UPLOAD = "2gb"
+QUEUE_SIZE = 64
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class App:
+    """A service and its page."""
+
+    service: Service
+    demo: gr.Blocks
+
+    def launch(self, *, host: str | None = None, port: int | None = None, block: bool = True) -> str:
+        """Start serving and print the URL.
+
+        Args:
+            host: address to listen on; Gradio's own default, or its environment variable, when None.
+            port: port; the first free one from 7860 when None.
+            block: return only when the server is stopped.
+
+        Returns:
+            The URL.
+        """
+        self.demo.queue(max_size=QUEUE_SIZE)
+        _, url, _ = self.demo.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            show_error=False,
+            theme=gr.themes.Soft(),
+            css_paths=[Path(__file__).with_name("style.css")],
+            blocked_paths=[str(self.service.settings.home)],
+            max_file_size=MAX_UPLOAD,
+            footer_links=["api"],
+            run_history=False,
+            enable_monitoring=False,
+        )
+        print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - the one line a user waits for
+        if block:
+            try:
+                self.demo.block_thread()
+            finally:
+                self.close()
+        return str(url)
+
+    def close(self) -> None:
+        """Stop serving and end the worker."""
+        self.demo.close(verbose=False)
+        self.service.close()
+
+
+def open_app(settings: Settings) -> App:
+    """Load the base and every adapter, begin to watch the queue, and build the page.
+
+    Raises:
+        LoraVitError, RegistryError: if the base or the data folder can't be used.
+    """
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    service = Service(settings, progress=_tell)
+    service.start()
+    return App(service, build_app(service))
+
+
+def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
+    """Start the app and serve until it is stopped."""
+    open_app(settings).launch(host=host, port=port)
+
+
+def _tell(fraction: float, stage: str) -> None:
+    print(f"{fraction:4.0%} {stage}", file=sys.stderr, flush=True)  # noqa: T201 - progress on a terminal

@@ -1,0 +1,196 @@
+"""Pieces of HTML, built on the server from escaped text. Nothing else in the app writes HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from loravit_web.datasets import ImageDataset
+from loravit_web.predictor import Answer, TaskAnswer
+from loravit_web.views import duration
+from registry import Run, Version
+
+_STATUS_SIGNS = {
+    "queued": "…",
+    "running": "▶",
+    "completed": "✓",
+    "failed": "✕",
+    "cancelled": "–",
+    "interrupted": "‖",
+}
+SKIPPED_SHOWN = 8
+
+
+def notice(text: str, *, kind: str = "info", title: str = "") -> str:
+    """A framed sentence; ``kind`` is info, warning, error or empty."""
+    heading = f"<strong>{escape(title)}</strong> " if title else ""
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="lv-notice lv-{escape(kind)}" role="{role}">{heading}{escape(text)}</div>'
+
+
+def bar(fraction: float, label: str) -> str:
+    """A bar with a text alternative."""
+    percent = max(0.0, min(1.0, fraction)) * 100
+    return (
+        f'<div class="lv-bar" role="img" aria-label="{escape(label)}">'
+        f'<div style="width:{percent:.1f}%"></div></div>'
+    )
+
+
+def answer_columns(answer: Answer) -> str:
+    """One column per task, side by side."""
+    cards = "".join(_answer_card(result) for result in answer.results)
+    answered = sum(1 for result in answer.results if result.error is None)
+    tasks = f"{answered} task{'s' if answered != 1 else ''}"
+    summary = f"{tasks} answered in {answer.milliseconds:.0f} ms, from one pass through the shared trunk."
+    footer = f'<p class="lv-muted">{summary}</p>' if answered else ""
+    return f'<div class="lv-cards" aria-live="polite">{cards}</div>{footer}'
+
+
+def _answer_card(result: TaskAnswer) -> str:
+    head = (
+        f'<header><h3>{escape(result.title)}</h3><span class="lv-tag">{escape(result.task)}</span></header>'
+    )
+    if result.error is not None:
+        return f'<article class="lv-card">{head}{notice(result.error, kind="error")}</article>'
+    rows = "".join(
+        f'<li{" class=lv-top" if rank == 0 else ""}><span class="lv-label">{escape(one.label)}</span>'
+        f'<span class="lv-score">{one.score:.1%}</span>{bar(one.score, f"{one.label} {one.score:.1%}")}</li>'
+        for rank, one in enumerate(result.labels)
+    )
+    return (
+        f'<article class="lv-card">{head}<ol>{rows}</ol>'
+        f'<p class="lv-muted">its own branch: {result.milliseconds:.1f} ms</p></article>'
+    )
+
+
+def dataset_summary(dataset: ImageDataset) -> str:
+    """What was found in the data: classes, counts, warnings and what was skipped."""
+    counts = dataset.counts()
+    most = max(sum(one.values()) for one in counts.values())
+    splits = [split for split in ("train", "val", "test") if any(one[split] for one in counts.values())]
+    head = "".join(f"<th scope=col>{split}</th>" for split in splits)
+    rows = "".join(
+        f"<tr><th scope=row>{escape(name)}</th>"
+        + "".join(f"<td>{one[split]}</td>" for split in splits)
+        + f"<td class=lv-wide>{bar(sum(one.values()) / most, f'{sum(one.values())} images')}</td></tr>"
+        for name, one in counts.items()
+    )
+    parts = [
+        f"<h3>{escape(dataset.name)}</h3><p>{len(dataset.items)} images in {len(dataset.classes)} classes, "
+        f"fingerprint <code>{dataset.fingerprint[:12]}</code>.</p>"
+    ]
+    parts += [notice(warning, kind="warning") for warning in dataset.warnings]
+    if dataset.skipped:
+        parts.append(_skipped(dataset))
+    parts.append(
+        f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>class</th>{head}'
+        f"<th scope=col>share</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+    return "".join(parts)
+
+
+def _skipped(dataset: ImageDataset) -> str:
+    shown = "".join(
+        f"<li><code>{escape(one.path)}</code>: {escape(one.reason)}</li>"
+        for one in dataset.skipped[:SKIPPED_SHOWN]
+    )
+    more = len(dataset.skipped) - SKIPPED_SHOWN
+    rest = f"<li>and {more} more</li>" if more > 0 else ""
+    count = len(dataset.skipped)
+    return (
+        f'<details class="lv-notice lv-warning"><summary>{count} file{"s" if count > 1 else ""} skipped'
+        f"</summary><ul>{shown}{rest}</ul></details>"
+    )
+
+
+def run_progress(run: Run, *, position: int | None) -> str:
+    """Where a run is and what can be done next."""
+    sign = _STATUS_SIGNS[run.status]
+    parts = [
+        f'<header><h3>{escape(run.title)}</h3><span class="lv-tag lv-{run.status}">{sign} {run.status}'
+        f"</span></header>"
+    ]
+    if run.status == "queued":
+        place = f"Number {position} in the queue." if position else "Waiting for the training process."
+        parts.append(notice(f"{place} You may close this page."))
+    elif run.status == "running":
+        left = f" · about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
+        stage = "Stopping" if run.stop_request else run.stage or "Starting"
+        parts.append(bar(run.progress, f"{run.progress:.0%} done"))
+        parts.append(f"<p>{escape(stage)} · {run.progress:.0%}{left}</p>")
+        parts.append('<p class="lv-muted">You may close this page; training goes on.</p>')
+    elif run.status == "completed":
+        parts.append(notice(f"{run.note or ''} Pick it in the Use tab.", kind="success"))
+    elif run.error:
+        parts.append(notice(run.error, kind="error"))
+    else:
+        parts.append(notice("Nothing was published.", kind="info"))
+    return f'<section class="lv-run">{"".join(parts)}</section>'
+
+
+def job_strip(active: Sequence[Run]) -> str:
+    """One line above the tabs while something trains; nothing otherwise."""
+    if not active:
+        return ""
+    running = [run for run in active if run.status == "running"]
+    waiting = len(active) - len(running)
+    parts = []
+    for run in running:
+        left = f" · about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
+        stage = escape(run.stage or "Starting")
+        parts.append(f"<b>▶ {escape(run.title)}</b> {stage} · {run.progress:.0%}{left}")
+    if waiting:
+        parts.append(f"{waiting} waiting")
+    return f'<div class="lv-strip" role="status">{" &nbsp;|&nbsp; ".join(parts)}</div>'
+
+
+def version_card(version: Version, others: Sequence[Version]) -> str:
+    """Everything the registry knows about a version."""
+    classes = "".join(f'<span class="lv-chip">{escape(name)}</span>' for name in version.class_names)
+    facts: dict[str, str] = {
+        "version": f"{version.ref}, published {version.created_at:%Y-%m-%d %H:%M} UTC",
+        "base": f"{version.base.name} ({version.base.weights_sha256[:12]})",
+        "type": f"{version.adapter_type}, {version.n_params:,} parameters, {version.size_bytes / 1e6:.2f} MB",
+        "input": f"{version.image_size} px",
+        "data": (version.dataset_fingerprint or "unknown")[:12],
+        "run": (version.run_id or "imported")[:12],
+    }
+    if len(others) > 1:
+        facts["all versions"] = ", ".join(other.ref for other in others)
+    return (
+        f'<section class="lv-card"><header><h3>{escape(version.title)}</h3>'
+        f'<span class="lv-tag">{escape(version.ref)}</span></header>'
+        f"{evaluation_table(version)}<p>{classes}</p>{definitions(facts)}</section>"
+    )
+
+
+def evaluation_table(version: Version) -> str:
+    """Accuracy beside the linear probe's, per split."""
+    rows = "".join(
+        f"<tr><th scope=row>{one.split}</th><td>{one.n}</td><td>{one.accuracy:.1%}</td>"
+        f"<td>{'–' if one.linear_probe_accuracy is None else f'{one.linear_probe_accuracy:.1%}'}</td>"
+        f"<td>{one.macro_f1:.3f}</td></tr>"
+        for one in version.evaluations
+    )
+    heads = "".join(f"<th scope=col>{h}</th>" for h in ("images", "accuracy", "linear probe", "macro F1"))
+    return (
+        f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>split</th>{heads}</tr>'
+        f"</thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def definitions(facts: Mapping[str, str]) -> str:
+    """Names and values as a definition list."""
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    return f'<dl class="lv-facts">{rows}</dl>'
+
+
+def flattened(config: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """The leaves of a nested configuration with dotted names."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield f"{prefix}{key}", shown

@@ -1,0 +1,164 @@
+"""What the registry holds, as plain documents and as text for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from registry import Adapter, Run, Version
+
+Document = dict[str, Any]
+
+
+def version_document(version: Version) -> Document:
+    """A version as JSON-ready values."""
+    return {
+        "adapter": version.ref,
+        "slug": version.slug,
+        "title": version.title,
+        "version": version.version,
+        "adapter_type": version.adapter_type,
+        "base": version.base.name,
+        "base_sha256": version.base.weights_sha256,
+        "class_names": list(version.class_names),
+        "image_size": version.image_size,
+        "parameters": version.n_params,
+        "bytes": version.size_bytes,
+        "evaluations": {
+            evaluation.split: {
+                "n": evaluation.n,
+                "accuracy": evaluation.accuracy,
+                "loss": evaluation.loss,
+                "macro_f1": evaluation.macro_f1,
+                "linear_probe_accuracy": evaluation.linear_probe_accuracy,
+            }
+            for evaluation in version.evaluations
+        },
+        "config": dict(version.config),
+        "run": version.run_id,
+        "dataset": version.dataset_fingerprint,
+        "weights_sha256": version.weights_sha256,
+        "created_at": version.created_at.isoformat(timespec="seconds"),
+        "withdrawn": version.withdrawn_reason,
+    }
+
+
+def adapter_document(adapter: Adapter) -> Document:
+    """An adapter and the most important of its newest version, as one flat row."""
+    newest = adapter.newest
+    row: Document = {"slug": adapter.slug, "title": adapter.title}
+    if newest is None:
+        return row
+    validation, test = newest.evaluation("validation"), newest.evaluation("test")
+    return row | {
+        "version": newest.version,
+        "base": newest.base.name,
+        "classes": len(newest.class_names),
+        "class_names": list(newest.class_names),
+        "val_accuracy": validation.accuracy if validation else None,
+        "test_accuracy": test.accuracy if test else None,
+        "linear_probe_accuracy": _probe(newest),
+        "image_size": newest.image_size,
+        "parameters": newest.n_params,
+        "bytes": newest.size_bytes,
+        "created_at": newest.created_at.isoformat(timespec="seconds"),
+    }
+
+
+def run_document(run: Run) -> Document:
+    """A run as one flat row."""
+    return {
+        "run": run.id,
+        "slug": run.slug,
+        "status": run.status,
+        "stage": run.stage,
+        "progress": run.progress,
+        "dataset": run.dataset.name,
+        "images": run.dataset.n_images,
+        "base": run.base.name,
+        "preset": run.config.get("preset"),
+        "created_at": run.created_at.isoformat(timespec="seconds"),
+        "seconds": run_seconds(run),
+        "published": run.published,
+        "note": run.note,
+        "error": run.error,
+    }
+
+
+def run_seconds(run: Run) -> float | None:
+    """How long an ended run trained since it was last taken up."""
+    if run.started_at is None or run.ended_at is None:
+        return None
+    return round((run.ended_at - run.started_at).total_seconds(), 1)
+
+
+def json_text(document: Any) -> str:
+    """One JSON document; NaN and infinity become their names, which JSON can't hold as numbers."""
+    return json.dumps(_plain(document), ensure_ascii=False, indent=2)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> str:
+    """Rows as aligned text."""
+    if not rows:
+        return empty
+    cells = [list(columns)] + [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def details(document: Mapping[str, Any]) -> str:
+    """A document as lines of ``name: value``."""
+    lines = []
+    for key, value in document.items():
+        if value is None or value == "":
+            continue
+        shown = (
+            json.dumps(_plain(value), ensure_ascii=False) if isinstance(value, dict | list) else _cell(value)
+        )
+        lines.append(f"{key.replace('_', ' ')}: {shown}")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long ago something was, in words."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``45 s``, ``3 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _probe(version: Version) -> float | None:
+    evaluation = version.evaluation("test") or version.evaluation("validation")
+    return evaluation.linear_probe_accuracy if evaluation else None

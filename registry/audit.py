@@ -1,0 +1,59 @@
+"""The record of who changed what in the catalog; written in the transaction of the change itself."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from registry.models import AuditEventRow
+from registry.records import AuditEvent
+
+
+def record_event(
+    session: Session,
+    ts: datetime,
+    *,
+    actor: str,
+    kind: str,
+    entity: str,
+    entity_id: str,
+    payload: Mapping[str, Any],
+) -> None:
+    """Add one event to the transaction of `session`."""
+    session.add(
+        AuditEventRow(
+            event_uid=uuid.uuid4().hex,
+            ts=ts,
+            actor=actor,
+            kind=kind,
+            entity=entity,
+            entity_id=entity_id,
+            payload=dict(payload),
+        )
+    )
+
+
+def newest_event_id(session: Session) -> int:
+    """The id of the last event, 0 before the first; ids are never reused."""
+    return session.scalars(select(func.coalesce(func.max(AuditEventRow.id), 0))).one()
+
+
+def newest_events(session: Session, limit: int) -> list[AuditEvent]:
+    """The last events, newest first."""
+    rows = session.scalars(select(AuditEventRow).order_by(AuditEventRow.id.desc()).limit(limit))
+    return [
+        AuditEvent(
+            id=row.id,
+            event_uid=row.event_uid,
+            ts=row.ts,
+            actor=row.actor,
+            kind=row.kind,
+            entity=row.entity,
+            entity_id=row.entity_id,
+            payload=row.payload,
+        )
+        for row in rows
+    ]

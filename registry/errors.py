@@ -1,0 +1,291 @@
+"""One class per cause; `str(error)` is one sentence to show to a person.
+
+Every class keeps its constructor arguments in `args`, so errors survive pickling between processes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class RegistryError(Exception):
+    """Anything the registry refuses or can't do."""
+
+
+class NotFound(RegistryError):
+    """Something was asked for that the registry doesn't hold."""
+
+
+class InvalidSlug(RegistryError):
+    """An adapter name that breaks the slug rule."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(slug)
+        self.slug = slug
+
+    def __str__(self) -> str:
+        return (
+            f"{self.slug!r} can't be an adapter name: use 1 to 63 lower-case letters, digits and hyphens, "
+            "beginning with a letter or digit."
+        )
+
+
+class InvalidValue(RegistryError):
+    """A value that the registry can't store truthfully."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"The registry can't store {self.field}: {self.problem}."
+
+
+class UnknownBase(NotFound):
+    """No base has this id."""
+
+    def __init__(self, base_id: int) -> None:
+        super().__init__(base_id)
+        self.base_id = base_id
+
+    def __str__(self) -> str:
+        return f"The registry has no base with id {self.base_id}; register it with bases.ensure first."
+
+
+class UnknownDataset(NotFound):
+    """No dataset has this id or fingerprint."""
+
+    def __init__(self, dataset: int | str) -> None:
+        super().__init__(dataset)
+        self.dataset = dataset
+
+    def __str__(self) -> str:
+        return f"The registry has no dataset {self.dataset!r}; register it with datasets.ensure first."
+
+
+class UnknownRun(NotFound):
+    """No run has this id or begins with this prefix."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        return f"There is no run {self.run_id!r}; list the runs to see their ids."
+
+
+class RunIdTooShort(RegistryError):
+    """A run prefix too short to mean one run."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(prefix)
+        self.prefix = prefix
+
+    def __str__(self) -> str:
+        return f"{self.prefix!r} is too short for a run id; give at least its first 4 characters."
+
+
+class AmbiguousRun(RegistryError):
+    """Several runs begin with this prefix."""
+
+    def __init__(self, prefix: str, run_ids: Sequence[str]) -> None:
+        super().__init__(prefix, run_ids)
+        self.prefix = prefix
+        self.run_ids = tuple(run_ids)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.prefix!r} fits several runs ({', '.join(self.run_ids)}); give more characters of the id."
+        )
+
+
+class RunLost(RegistryError):
+    """The run isn't running under this worker any more, so the worker must let go of it."""
+
+    def __init__(self, run_id: str, worker: str) -> None:
+        super().__init__(run_id, worker)
+        self.run_id = run_id
+        self.worker = worker
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id} isn't running under worker {self.worker!r} any more; stop working on it."
+
+
+class RunFinished(RegistryError):
+    """The run has already ended, so it can't be stopped."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(run_id, status)
+        self.run_id = run_id
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id} is already {self.status}; there is nothing to stop."
+
+
+class RunNotResumable(RegistryError):
+    """Only a run that ended without completing can be queued again."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(run_id, status)
+        self.run_id = run_id
+        self.status = status
+
+    def __str__(self) -> str:
+        return (
+            f"Run {self.run_id} is {self.status}; only an interrupted, failed or cancelled run "
+            "can be resumed, so start a new one."
+        )
+
+
+class UnknownAdapter(NotFound):
+    """The catalog has no adapter of this name."""
+
+    def __init__(self, slug: str, close: Sequence[str]) -> None:
+        super().__init__(slug, close)
+        self.slug = slug
+        self.close = tuple(close)
+
+    def __str__(self) -> str:
+        if self.close:
+            return f"There is no adapter {self.slug!r}; did you mean {' or '.join(self.close)}?"
+        return f"There is no adapter {self.slug!r}; list the adapters to see their names."
+
+
+class UnknownVersion(NotFound):
+    """The adapter exists, this version of it doesn't."""
+
+    def __init__(self, slug: str, version: str, newest: int) -> None:
+        super().__init__(slug, version, newest)
+        self.slug = slug
+        self.version = version
+        self.newest = newest
+
+    def __str__(self) -> str:
+        return f"{self.slug} has no version {self.version!r}; its newest is {self.slug}@{self.newest}."
+
+
+class VersionWithdrawn(RegistryError):
+    """The version was withdrawn and must not be used."""
+
+    def __init__(self, ref: str, reason: str) -> None:
+        super().__init__(ref, reason)
+        self.ref = ref
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.ref} was withdrawn ({self.reason}); choose another version."
+
+
+class BlobMissing(RegistryError):
+    """A file that the catalog lists isn't in the artifact folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"The stored file {self.path} is missing; restore it from a backup or publish the adapter again."
+        )
+
+
+class BlobDamaged(RegistryError):
+    """A stored file's bytes no longer have the hash that names it."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        super().__init__(path, found)
+        self.path = path
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"The stored file {self.path} is damaged (its SHA-256 is now {self.found}); "
+            "restore it from a backup or publish the adapter again."
+        )
+
+
+class BlobNotStored(RegistryError):
+    """The artifact folder refused a file, for example because the disk is full."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(folder, reason)
+        self.folder = folder
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"No file can be stored in {self.folder} ({self.reason}); mend that and try again."
+
+
+class UnsupportedDatabase(RegistryError):
+    """A database address that isn't a SQLite file."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+    def __str__(self) -> str:
+        return f"{self.url} is no SQLite file; give an address such as sqlite:////data/registry.db."
+
+
+class SqliteTooOld(RegistryError):
+    """This Python's SQLite has no STRICT tables."""
+
+    def __init__(self, found: str, needed: str) -> None:
+        super().__init__(found, needed)
+        self.found = found
+        self.needed = needed
+
+    def __str__(self) -> str:
+        return (
+            f"This Python brings SQLite {self.found}, but the registry needs {self.needed} or newer; "
+            "use a newer Python."
+        )
+
+
+class DatabaseTooNew(RegistryError):
+    """The database was written by a newer version of this program."""
+
+    def __init__(self, location: str, revision: str) -> None:
+        super().__init__(location, revision)
+        self.location = location
+        self.revision = revision
+
+    def __str__(self) -> str:
+        return (
+            f"The database {self.location} has schema {self.revision}, which this version doesn't know; "
+            "update the program or use another database."
+        )
+
+
+class DatabaseUnusable(RegistryError):
+    """The database can't be opened or brought to the present schema; nothing in it was changed."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(location, reason)
+        self.location = location
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"The database {self.location} can't be used as a registry ({self.reason}); "
+            "restore a backup or use another file."
+        )
+
+
+class DatabaseNotWritable(RegistryError):
+    """A change could not be written; it was undone as a whole."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The registry could not save the change ({self.reason}); mend that and try again."
+
+
+class ReadOnlySession(RegistryError):
+    """A change was attempted inside `Database.reading`."""
+
+    def __str__(self) -> str:
+        return "A change was made in a reading session; use Database.writing for it."

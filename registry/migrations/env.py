@@ -1,0 +1,12 @@
+"""Alembic's environment: works only on the connection that `registry.migrate` hands over."""
+
+from alembic import context
+
+from registry.models import Table
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Table.metadata,
+    render_as_batch=True,
+)
+context.run_migrations()

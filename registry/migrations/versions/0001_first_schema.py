@@ -1,0 +1,282 @@
+"""The first schema: bases, datasets, runs and their metrics, the catalog and its audit events."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+FLOAT = sa.Double().with_variant(sa.REAL(), "sqlite")
+
+VERSION_CONTENT = (
+    "id, adapter_id, version, run_id, base_id, dataset_id, manifest_sha256, weights_sha256, adapter_type, "
+    "n_params, size_bytes, image_size, class_names, config, created_at"
+)
+
+
+def upgrade() -> None:
+    _create_tables()
+    if op.get_bind().dialect.name == "sqlite":
+        _refuse("adapter_versions", f"UPDATE OF {VERSION_CONTENT}", "a published version can not be changed")
+        _refuse("adapter_versions", "DELETE", "a published version can not be deleted, only withdrawn")
+        _refuse("audit_events", "UPDATE", "an audit event can not be changed")
+        _refuse("audit_events", "DELETE", "an audit event can not be deleted")
+
+
+def _refuse(table: str, action: str, message: str) -> None:
+    name = f"{table}_refuse_{action.split()[0].lower()}"
+    op.execute(
+        f"CREATE TRIGGER {name} BEFORE {action} ON {table} BEGIN SELECT RAISE(ABORT, '{message}'); END"
+    )
+
+
+def _create_tables() -> None:
+    op.create_table(
+        "adapters",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("next_version", sa.Integer(), nullable=False),
+        sa.Column("archived_at", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_adapters")),
+        sa.UniqueConstraint("slug", name=op.f("uq_adapters_slug")),
+    )
+    op.create_table(
+        "audit_events",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("event_uid", sa.Text(), nullable=False),
+        sa.Column("ts", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("entity", sa.Text(), nullable=False),
+        sa.Column("entity_id", sa.Text(), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_events")),
+        sa.UniqueConstraint("event_uid", name=op.f("uq_audit_events_event_uid")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "bases",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("weights_sha256", sa.Text(), nullable=False),
+        sa.Column("architecture", sa.Text(), nullable=False),
+        sa.Column("embed_dim", sa.Integer(), nullable=False),
+        sa.Column("depth", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bases")),
+        sa.UniqueConstraint("name", "weights_sha256", name=op.f("uq_bases_name_weights_sha256")),
+    )
+    op.create_table(
+        "blobs",
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("size", BIG, nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.CheckConstraint("length(sha256) = 64", name=op.f("ck_blobs_sha256")),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_blobs")),
+    )
+    op.create_table(
+        "datasets",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("n_images", sa.Integer(), nullable=False),
+        sa.Column("n_classes", sa.Integer(), nullable=False),
+        sa.Column("source_kind", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_datasets")),
+        sa.UniqueConstraint("fingerprint", name=op.f("uq_datasets_fingerprint")),
+    )
+    op.create_table(
+        "dataset_classes",
+        sa.Column("dataset_id", sa.Integer(), nullable=False),
+        sa.Column("idx", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("n_train", sa.Integer(), nullable=False),
+        sa.Column("n_val", sa.Integer(), nullable=False),
+        sa.Column("n_test", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["dataset_id"],
+            ["datasets.id"],
+            name=op.f("fk_dataset_classes_dataset_id_datasets"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("dataset_id", "idx", name=op.f("pk_dataset_classes")),
+        sa.UniqueConstraint("dataset_id", "name", name=op.f("uq_dataset_classes_dataset_id_name")),
+    )
+    op.create_table(
+        "runs",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("base_id", sa.Integer(), nullable=False),
+        sa.Column("dataset_id", sa.Integer(), nullable=False),
+        sa.Column("seed", BIG, nullable=False),
+        sa.Column("config", sa.Text(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("heartbeat_at", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.Text(), nullable=True),
+        sa.Column("stage", sa.Text(), nullable=True),
+        sa.Column("progress", FLOAT, nullable=False),
+        sa.Column("eta_seconds", FLOAT, nullable=True),
+        sa.Column("stop_request", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("resumed", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('queued', 'running', 'completed', 'failed', 'cancelled', 'interrupted')",
+            name=op.f("ck_runs_status"),
+        ),
+        sa.CheckConstraint("stop_request IN ('cancel', 'keep')", name=op.f("ck_runs_stop_request")),
+        sa.CheckConstraint("progress BETWEEN 0 AND 1", name=op.f("ck_runs_progress")),
+        sa.ForeignKeyConstraint(
+            ["base_id"], ["bases.id"], name=op.f("fk_runs_base_id_bases"), ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(
+            ["dataset_id"], ["datasets.id"], name=op.f("fk_runs_dataset_id_datasets"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+    )
+    op.create_index(op.f("ix_runs_created_at"), "runs", ["created_at"])
+    op.create_index(op.f("ix_runs_status_heartbeat_at"), "runs", ["status", "heartbeat_at"])
+    op.create_table(
+        "adapter_versions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("adapter_id", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True),
+        sa.Column("base_id", sa.Integer(), nullable=False),
+        sa.Column("dataset_id", sa.Integer(), nullable=True),
+        sa.Column("manifest_sha256", sa.Text(), nullable=False),
+        sa.Column("weights_sha256", sa.Text(), nullable=False),
+        sa.Column("adapter_type", sa.Text(), nullable=False),
+        sa.Column("n_params", BIG, nullable=False),
+        sa.Column("size_bytes", BIG, nullable=False),
+        sa.Column("image_size", sa.Integer(), nullable=False),
+        sa.Column("class_names", sa.Text(), nullable=False),
+        sa.Column("config", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("withdrawn_at", sa.Text(), nullable=True),
+        sa.Column("withdrawn_reason", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["adapter_id"],
+            ["adapters.id"],
+            name=op.f("fk_adapter_versions_adapter_id_adapters"),
+            ondelete="RESTRICT",
+        ),
+        sa.ForeignKeyConstraint(
+            ["base_id"], ["bases.id"], name=op.f("fk_adapter_versions_base_id_bases"), ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(
+            ["dataset_id"],
+            ["datasets.id"],
+            name=op.f("fk_adapter_versions_dataset_id_datasets"),
+            ondelete="RESTRICT",
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_adapter_versions_run_id_runs"), ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(
+            ["weights_sha256"],
+            ["blobs.sha256"],
+            name=op.f("fk_adapter_versions_weights_sha256_blobs"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_adapter_versions")),
+        sa.UniqueConstraint("adapter_id", "id", name=op.f("uq_adapter_versions_adapter_id_id")),
+        sa.UniqueConstraint(
+            "adapter_id", "manifest_sha256", name=op.f("uq_adapter_versions_adapter_id_manifest_sha256")
+        ),
+        sa.UniqueConstraint("adapter_id", "version", name=op.f("uq_adapter_versions_adapter_id_version")),
+    )
+    op.create_index(op.f("ix_adapter_versions_run_id"), "adapter_versions", ["run_id"])
+    op.create_table(
+        "run_metrics",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("step", BIG, nullable=False),
+        sa.Column("value", FLOAT, nullable=True),
+        sa.Column("nonfinite", sa.Text(), nullable=True),
+        sa.Column("ts", sa.Text(), nullable=False),
+        sa.CheckConstraint("nonfinite IN ('nan', 'inf', '-inf')", name=op.f("ck_run_metrics_nonfinite")),
+        sa.CheckConstraint(
+            "(value IS NULL) = (nonfinite IS NOT NULL)", name=op.f("ck_run_metrics_one_value")
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_metrics_run_id_runs"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "key", "step", name=op.f("pk_run_metrics")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "run_params",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_params_run_id_runs"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "key", name=op.f("pk_run_params")),
+    )
+    op.create_table(
+        "run_summary",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("last", FLOAT, nullable=False),
+        sa.Column("last_step", BIG, nullable=False),
+        sa.Column("minimum", FLOAT, nullable=False),
+        sa.Column("min_step", BIG, nullable=False),
+        sa.Column("maximum", FLOAT, nullable=False),
+        sa.Column("max_step", BIG, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_summary_run_id_runs"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "key", name=op.f("pk_run_summary")),
+    )
+    op.create_table(
+        "evaluations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("version_id", sa.Integer(), nullable=False),
+        sa.Column("split", sa.Text(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("accuracy", FLOAT, nullable=False),
+        sa.Column("loss", FLOAT, nullable=False),
+        sa.Column("macro_f1", FLOAT, nullable=False),
+        sa.Column("linear_probe_accuracy", FLOAT, nullable=True),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.CheckConstraint("split IN ('validation', 'test')", name=op.f("ck_evaluations_split")),
+        sa.ForeignKeyConstraint(
+            ["version_id"],
+            ["adapter_versions.id"],
+            name=op.f("fk_evaluations_version_id_adapter_versions"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evaluations")),
+        sa.UniqueConstraint("version_id", "split", name=op.f("uq_evaluations_version_id_split")),
+    )
+    op.create_table(
+        "version_files",
+        sa.Column("version_id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["sha256"], ["blobs.sha256"], name=op.f("fk_version_files_sha256_blobs"), ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(
+            ["version_id"],
+            ["adapter_versions.id"],
+            name=op.f("fk_version_files_version_id_adapter_versions"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("version_id", "path", name=op.f("pk_version_files")),
+    )

@@ -1,0 +1,237 @@
+"""The tables. Constraints carry names, so a later migration can change each of them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from registry.db import BigInt, Float64, JsonText, UtcTime
+from registry.records import RunStatus, Split, StopRequest
+
+
+class Table(DeclarativeBase):
+    """The root of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: Text(), datetime: UtcTime(), float: Float64}  # noqa: RUF012
+
+
+def references(column: str) -> ForeignKey:
+    """A foreign key under which nothing that is still referred to can be deleted."""
+    return ForeignKey(column, ondelete="RESTRICT")
+
+
+class BaseRow(Table):
+    __tablename__ = "bases"
+    __table_args__ = (UniqueConstraint("name", "weights_sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    weights_sha256: Mapped[str]
+    architecture: Mapped[str]
+    embed_dim: Mapped[int]
+    depth: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class DatasetRow(Table):
+    __tablename__ = "datasets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    n_images: Mapped[int]
+    n_classes: Mapped[int]
+    source_kind: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class DatasetClassRow(Table):
+    __tablename__ = "dataset_classes"
+    __table_args__ = (UniqueConstraint("dataset_id", "name"),)
+
+    dataset_id: Mapped[int] = mapped_column(references("datasets.id"), primary_key=True)
+    idx: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    n_train: Mapped[int]
+    n_val: Mapped[int]
+    n_test: Mapped[int]
+
+
+class RunRow(Table):
+    __tablename__ = "runs"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('queued', 'running', 'completed', 'failed', 'cancelled', 'interrupted')",
+            name="status",
+        ),
+        CheckConstraint("progress BETWEEN 0 AND 1", name="progress"),
+        CheckConstraint("stop_request IN ('cancel', 'keep')", name="stop_request"),
+        Index(None, "status", "heartbeat_at"),
+        Index(None, "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    slug: Mapped[str]
+    title: Mapped[str]
+    status: Mapped[RunStatus] = mapped_column(Text)
+    base_id: Mapped[int] = mapped_column(references("bases.id"))
+    dataset_id: Mapped[int] = mapped_column(references("datasets.id"))
+    seed: Mapped[int] = mapped_column(BigInt)
+    config: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    environment: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    worker: Mapped[str | None]
+    heartbeat_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    stage: Mapped[str | None]
+    progress: Mapped[float]
+    eta_seconds: Mapped[float | None]
+    stop_request: Mapped[StopRequest | None] = mapped_column(Text)
+    error: Mapped[str | None]
+    note: Mapped[str | None]
+    resumed: Mapped[int]
+
+
+class RunParamRow(Table):
+    __tablename__ = "run_params"
+
+    run_id: Mapped[str] = mapped_column(references("runs.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JsonText)
+
+
+class RunMetricRow(Table):
+    """NaN and infinities have a column of their own, because SQLite would store NaN as NULL."""
+
+    __tablename__ = "run_metrics"
+    __table_args__ = (
+        CheckConstraint("(value IS NULL) = (nonfinite IS NOT NULL)", name="one_value"),
+        CheckConstraint("nonfinite IN ('nan', 'inf', '-inf')", name="nonfinite"),
+        {"sqlite_with_rowid": False},
+    )
+
+    run_id: Mapped[str] = mapped_column(references("runs.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    value: Mapped[float | None]
+    nonfinite: Mapped[str | None]
+    ts: Mapped[datetime]
+
+
+class RunSummaryRow(Table):
+    __tablename__ = "run_summary"
+
+    run_id: Mapped[str] = mapped_column(references("runs.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    last: Mapped[float]
+    last_step: Mapped[int] = mapped_column(BigInt)
+    minimum: Mapped[float]
+    min_step: Mapped[int] = mapped_column(BigInt)
+    maximum: Mapped[float]
+    max_step: Mapped[int] = mapped_column(BigInt)
+
+
+class BlobRow(Table):
+    __tablename__ = "blobs"
+    __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"),)
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(BigInt)
+    media_type: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class AdapterRow(Table):
+    __tablename__ = "adapters"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    description: Mapped[str]
+    next_version: Mapped[int] = mapped_column(default=1)
+    archived_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class VersionRow(Table):
+    """Triggers refuse every deletion and every change but a withdrawal."""
+
+    __tablename__ = "adapter_versions"
+    __table_args__ = (
+        UniqueConstraint("adapter_id", "version"),
+        UniqueConstraint("adapter_id", "manifest_sha256"),
+        # the target of the composite foreign key of aliases
+        UniqueConstraint("adapter_id", "id"),
+        Index(None, "run_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    adapter_id: Mapped[int] = mapped_column(references("adapters.id"))
+    version: Mapped[int]
+    run_id: Mapped[str | None] = mapped_column(references("runs.id"))
+    base_id: Mapped[int] = mapped_column(references("bases.id"))
+    dataset_id: Mapped[int | None] = mapped_column(references("datasets.id"))
+    manifest_sha256: Mapped[str]
+    weights_sha256: Mapped[str] = mapped_column(references("blobs.sha256"))
+    adapter_type: Mapped[str]
+    n_params: Mapped[int] = mapped_column(BigInt)
+    size_bytes: Mapped[int] = mapped_column(BigInt)
+    image_size: Mapped[int]
+    class_names: Mapped[list[str]] = mapped_column(JsonText)
+    config: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    created_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_reason: Mapped[str | None]
+
+
+class VersionFileRow(Table):
+    __tablename__ = "version_files"
+
+    version_id: Mapped[int] = mapped_column(references("adapter_versions.id"), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(references("blobs.sha256"))
+
+
+class EvaluationRow(Table):
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        UniqueConstraint("version_id", "split"),
+        CheckConstraint("split IN ('validation', 'test')", name="split"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version_id: Mapped[int] = mapped_column(references("adapter_versions.id"))
+    split: Mapped[Split] = mapped_column(Text)
+    n: Mapped[int]
+    accuracy: Mapped[float]
+    loss: Mapped[float]
+    macro_f1: Mapped[float]
+    linear_probe_accuracy: Mapped[float | None]
+    created_at: Mapped[datetime]
+
+
+class AuditEventRow(Table):
+    """Triggers refuse every change and deletion; ids are never reused, so the largest one only grows."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    event_uid: Mapped[str] = mapped_column(unique=True)
+    ts: Mapped[datetime]
+    actor: Mapped[str]
+    kind: Mapped[str]
+    entity: Mapped[str]
+    entity_id: Mapped[str]
+    payload: Mapped[dict[str, Any]] = mapped_column(JsonText)

@@ -1,0 +1,192 @@
+"""One publication: files first, then every row of it in one transaction.
+
+Killed before the transaction commits, only blobs that nothing refers to are left; the catalog never lists
+a version with missing files.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import get_args
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.audit import record_event
+from registry.blobs import BlobStore
+from registry.canonical import canonical_json, number, plain_json
+from registry.db import insert_into
+from registry.errors import InvalidValue, UnknownRun
+from registry.models import AdapterRow, BlobRow, EvaluationRow, RunRow, VersionFileRow, VersionRow
+from registry.records import BlobInfo, NewEvaluation, NewVersion, Split
+from registry.slugs import validate_slug
+from registry.sources import require_base, require_dataset
+
+MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown"}
+OTHER_MEDIA_TYPE = "application/octet-stream"
+
+
+def check(new: NewVersion) -> None:
+    """Raise InvalidSlug or InvalidValue for anything that must not be published; touches nothing."""
+    validate_slug(new.slug)
+    if new.weights_file not in new.files:
+        raise InvalidValue(f"a version of {new.slug}", f"its files lack {new.weights_file}")
+    for path, content in new.files.items():
+        _check_path(path)
+        if isinstance(content, Path) and not content.is_file():
+            raise InvalidValue(f"the file {path!r}", f"there is no file {content}")
+    if len(set(new.class_names)) != len(new.class_names):
+        raise InvalidValue(f"a version of {new.slug}", "two of its classes have the same name")
+    plain_json("the class names of a version", new.class_names)
+    plain_json("the config of a version", new.config)
+    splits = [one.split for one in new.evaluations]
+    if len(set(splits)) != len(splits):
+        raise InvalidValue(f"a version of {new.slug}", "two of its evaluations are on the same split")
+    for one in new.evaluations:
+        _check_evaluation(one)
+
+
+def store_files(blobs: BlobStore, files: Mapping[str, bytes | Path]) -> dict[str, BlobInfo]:
+    """Put every file on disk for good; the same files again change nothing."""
+    return {
+        path: blobs.put_file(content) if isinstance(content, Path) else blobs.put_bytes(content)
+        for path, content in sorted(files.items())
+    }
+
+
+def manifest_sha256(digests: Mapping[str, str]) -> str:
+    """The identity of a set of files: the SHA-256 of the canonical JSON of {path: sha256}."""
+    return hashlib.sha256(canonical_json(dict(digests)).encode()).hexdigest()
+
+
+def publish_rows(
+    session: Session, new: NewVersion, stored: Mapping[str, BlobInfo], now: datetime, actor: str
+) -> int:
+    """Add the version with all that belongs to it and return its id.
+
+    When the adapter has a version of these files already, nothing changes and its id is returned.
+    """
+    manifest = manifest_sha256({path: blob.sha256 for path, blob in stored.items()})
+    adapter = session.scalars(select(AdapterRow).filter_by(slug=new.slug).with_for_update()).one_or_none()
+    if adapter is None:
+        adapter = AdapterRow(slug=new.slug, title=new.title, description=new.description, created_at=now)
+        session.add(adapter)
+        session.flush()
+    present = session.scalars(
+        select(VersionRow.id).filter_by(adapter_id=adapter.id, manifest_sha256=manifest)
+    ).one_or_none()
+    if present is not None:
+        return present
+    _check_references(session, new)
+    # an adapter that gets a new version is in use again
+    adapter.archived_at = None
+    adapter.title = new.title or adapter.title
+    adapter.description = new.description or adapter.description
+    for path, blob in stored.items():
+        _add_blob(session, path, blob, now)
+    row = _version_row(adapter, new, stored, manifest, now)
+    adapter.next_version += 1
+    session.add(row)
+    session.flush()
+    _add_parts(session, row.id, new, stored, now)
+    record_event(
+        session,
+        now,
+        actor=actor,
+        kind="published",
+        entity="version",
+        entity_id=f"{new.slug}@{row.version}",
+        payload={
+            "title": adapter.title,
+            "run_id": new.run_id,
+            "manifest_sha256": manifest,
+            "files": {path: blob.sha256 for path, blob in stored.items()},
+        },
+    )
+    return row.id
+
+
+def _check_path(path: str) -> None:
+    parts = PurePosixPath(path).parts
+    if (
+        not parts
+        or path != "/".join(parts)
+        or path.startswith("/")
+        or ".." in parts
+        or set(path) & set("\\:\0")
+    ):
+        raise InvalidValue(f"the file {path!r}", "its path must be relative, with / between plain names")
+
+
+def _check_evaluation(one: NewEvaluation) -> None:
+    if one.split not in get_args(Split):
+        raise InvalidValue("an evaluation", f"its split {one.split!r} is neither 'validation' nor 'test'")
+    name = f"an evaluation on {one.split}"
+    number(f"{name}: n", one.n, low=0)
+    number(f"{name}: loss", one.loss)
+    number(f"{name}: accuracy", one.accuracy, low=0, high=1)
+    number(f"{name}: macro_f1", one.macro_f1, low=0, high=1)
+    if one.linear_probe_accuracy is not None:
+        number(f"{name}: linear_probe_accuracy", one.linear_probe_accuracy, low=0, high=1)
+
+
+def _check_references(session: Session, new: NewVersion) -> None:
+    require_base(session, new.base_id)
+    if new.dataset_id is not None:
+        require_dataset(session, new.dataset_id)
+    if new.run_id is not None and session.get(RunRow, new.run_id) is None:
+        raise UnknownRun(new.run_id)
+
+
+def _add_blob(session: Session, path: str, blob: BlobInfo, now: datetime) -> None:
+    media_type = MEDIA_TYPES.get(PurePosixPath(path).suffix, OTHER_MEDIA_TYPE)
+    session.execute(
+        insert_into(BlobRow)
+        .values(sha256=blob.sha256, size=blob.size, media_type=media_type, created_at=now)
+        .on_conflict_do_nothing()
+    )
+
+
+def _version_row(
+    adapter: AdapterRow, new: NewVersion, stored: Mapping[str, BlobInfo], manifest: str, now: datetime
+) -> VersionRow:
+    return VersionRow(
+        adapter_id=adapter.id,
+        version=adapter.next_version,
+        run_id=new.run_id,
+        base_id=new.base_id,
+        dataset_id=new.dataset_id,
+        manifest_sha256=manifest,
+        weights_sha256=stored[new.weights_file].sha256,
+        adapter_type=new.adapter_type,
+        n_params=new.n_params,
+        size_bytes=sum(blob.size for blob in stored.values()),
+        image_size=new.image_size,
+        class_names=list(new.class_names),
+        config=plain_json("the config of a version", new.config),
+        created_at=now,
+    )
+
+
+def _add_parts(
+    session: Session, version_id: int, new: NewVersion, stored: Mapping[str, BlobInfo], now: datetime
+) -> None:
+    session.add_all(
+        VersionFileRow(version_id=version_id, path=path, sha256=blob.sha256) for path, blob in stored.items()
+    )
+    session.add_all(
+        EvaluationRow(
+            version_id=version_id,
+            split=one.split,
+            n=one.n,
+            accuracy=float(one.accuracy),
+            loss=float(one.loss),
+            macro_f1=float(one.macro_f1),
+            linear_probe_accuracy=None
+            if one.linear_probe_accuracy is None
+            else float(one.linear_probe_accuracy),
+            created_at=now,
+        )
+        for one in new.evaluations
+    )

@@ -1,0 +1,360 @@
+"""The run history, which is also the queue of trainings: pages insert and read rows, workers claim them."""
+
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, true
+from sqlalchemy.orm import Session
+
+from registry import metrics
+from registry.canonical import number, plain_json
+from registry.db import Database
+from registry.errors import (
+    AmbiguousRun,
+    InvalidValue,
+    RunFinished,
+    RunIdTooShort,
+    RunLost,
+    RunNotResumable,
+    UnknownRun,
+)
+from registry.models import AdapterRow, BaseRow, DatasetRow, RunParamRow, RunRow, VersionRow
+from registry.records import EndStatus, MetricSummary, NewRun, Run, StopRequest
+from registry.slugs import validate_slug
+from registry.sources import base_record, dataset_summary, require_base, require_dataset
+
+SHORTEST_PREFIX = 4
+WORKER_DIED = "The training process ended unexpectedly; resume the run or start it again."
+
+# inside the class `list` is a method, so the annotations there need another word for the type
+RunList = list[Run]
+
+
+class Runs:
+    """Runs: queued by pages, carried out by workers, stopped and resumed by people."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, new: NewRun, *, worker: str | None = None) -> Run:
+        """Store a queued run, or one that is already running under `worker`.
+
+        Every leaf of the config also goes into run_params under its dotted key.
+        """
+        validate_slug(new.slug)
+        number("the seed of a run", new.seed, low=-(2**63), high=2**63 - 1)
+        config = plain_json("the config of a run", new.config)
+        environment = plain_json("the environment of a run", new.environment)
+        params = _params(config)
+        now = self._database.now()
+        with self._database.writing() as session:
+            require_base(session, new.base_id)
+            require_dataset(session, new.dataset_id)
+            row = RunRow(
+                id=uuid.uuid4().hex,
+                slug=new.slug,
+                title=new.title,
+                status="queued",
+                base_id=new.base_id,
+                dataset_id=new.dataset_id,
+                seed=new.seed,
+                config=config,
+                environment=environment,
+                created_at=now,
+                progress=0.0,
+                resumed=0,
+            )
+            if worker is not None:
+                _take(row, worker, now)
+            session.add(row)
+            session.flush()
+            session.add_all(RunParamRow(run_id=row.id, key=key, value=value) for key, value in params.items())
+            return _record(session, row.id)
+
+    def get(self, run_id: str) -> Run:
+        """The run of this id, or of the only id that begins with it (at least 4 characters).
+
+        RunIdTooShort, UnknownRun or AmbiguousRun otherwise.
+        """
+        if len(run_id) < SHORTEST_PREFIX:
+            raise RunIdTooShort(run_id)
+        with self._database.reading() as session:
+            matches = (
+                select(RunRow.id).where(RunRow.id.startswith(run_id, autoescape=True)).order_by(RunRow.id)
+            )
+            found = session.scalars(matches.limit(5)).all()
+            if not found:
+                raise UnknownRun(run_id)
+            if len(found) > 1:
+                raise AmbiguousRun(run_id, found)
+            return _record(session, found[0])
+
+    def list(
+        self,
+        *,
+        status: Collection[str] | None = None,
+        slug: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> RunList:
+        """Runs, newest first; never reads the metric series."""
+        wanted = true() if status is None else RunRow.status.in_(status)
+        named = true() if slug is None else RunRow.slug == slug
+        with self._database.reading() as session:
+            return _find(session, wanted, named, limit=limit, offset=offset)
+
+    def count(self, status: str) -> int:
+        """How many runs have this status."""
+        with self._database.reading() as session:
+            return session.scalars(select(func.count()).where(RunRow.status == status)).one()
+
+    def claim(self, worker: str) -> Run | None:
+        """Take up the run that was created first among the queued ones; None when none is queued.
+
+        Several workers never get the same run. A worker killed afterwards leaves it to `reap`.
+        """
+        first = (
+            select(RunRow)
+            .filter_by(status="queued")
+            .order_by(RunRow.created_at, RunRow.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        with self._database.writing() as session:
+            row = session.scalars(first).one_or_none()
+            if row is None:
+                return None
+            _take(row, worker, self._database.now())
+            return _record(session, row.id)
+
+    def queue_position(self, run_id: str) -> int | None:
+        """1 for the run that is claimed next; None for a run that isn't queued."""
+        with self._database.reading() as session:
+            row = session.get(RunRow, run_id)
+            if row is None:
+                raise UnknownRun(run_id)
+            if row.status != "queued":
+                return None
+            earlier = or_(
+                RunRow.created_at < row.created_at,
+                and_(RunRow.created_at == row.created_at, RunRow.id < row.id),
+            )
+            ahead = select(func.count()).where(RunRow.status == "queued", earlier)
+            return 1 + session.scalars(ahead).one()
+
+    def beat(
+        self,
+        run_id: str,
+        worker: str,
+        *,
+        stage: str | None = None,
+        progress: float | None = None,
+        eta_seconds: float | None = None,
+    ) -> StopRequest | None:
+        """Say that the worker lives, note what is given, and return the pending stop request.
+
+        RunLost when the run isn't running under this worker any more: the worker must let go of it.
+        """
+        if progress is not None:
+            progress = number("the progress of a run", progress, low=0, high=1)
+        if eta_seconds is not None:
+            eta_seconds = number("the remaining seconds of a run", eta_seconds, low=0)
+        with self._database.writing() as session:
+            row = _held(session, run_id, worker)
+            row.heartbeat_at = self._database.now()
+            row.stage = row.stage if stage is None else stage
+            row.progress = row.progress if progress is None else progress
+            row.eta_seconds = row.eta_seconds if eta_seconds is None else eta_seconds
+            return row.stop_request
+
+    def log_metrics(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
+        """Store the values of one step and the summary, together; a step logged again is overwritten.
+
+        NaN and infinities are kept as such, outside the summary.
+        """
+        with self._database.writing() as session:
+            _locked(session, run_id)
+            metrics.log(session, run_id, step, values, self._database.now())
+
+    def metrics(self, run_id: str, keys: Collection[str] | None = None) -> metrics.Series:
+        """The points of each metric in order of their steps; all metrics when `keys` is None."""
+        with self._database.reading() as session:
+            return metrics.series(session, run_id, keys)
+
+    def summary(self, run_id: str) -> dict[str, MetricSummary]:
+        """Last, smallest and largest value of each metric that has a finite value."""
+        with self._database.reading() as session:
+            return metrics.summary(session, run_id)
+
+    def request_stop(self, run_id: str, request: StopRequest) -> Run:
+        """Ask the worker to stop, which sees it at its next beat; a queued run is cancelled at once.
+
+        RunFinished when the run has ended.
+        """
+        if request not in get_args(StopRequest):
+            raise InvalidValue("a stop request", f"{request!r} is neither 'cancel' nor 'keep'")
+        with self._database.writing() as session:
+            row = _locked(session, run_id)
+            if row.status == "queued":
+                row.status = "cancelled"
+                row.ended_at = self._database.now()
+            elif row.status == "running":
+                row.stop_request = request
+            else:
+                raise RunFinished(run_id, row.status)
+            return _record(session, run_id)
+
+    def finish(
+        self,
+        run_id: str,
+        worker: str,
+        status: EndStatus,
+        *,
+        error: str | None = None,
+        note: str | None = None,
+    ) -> Run:
+        """End a running run; RunLost when it isn't running under this worker."""
+        if status not in get_args(EndStatus):
+            raise InvalidValue(
+                "the end of a run", f"{status!r} is not one of {', '.join(get_args(EndStatus))}"
+            )
+        with self._database.writing() as session:
+            row = _held(session, run_id, worker)
+            self._end(row, status, error)
+            row.note = note
+            if status == "completed":
+                row.progress = 1.0
+            return _record(session, run_id)
+
+    def requeue(self, run_id: str) -> Run:
+        """Queue an interrupted, failed or cancelled run again, to be resumed; RunNotResumable for any other.
+
+        Its progress stays; its place in the queue is by its first creation.
+        """
+        with self._database.writing() as session:
+            row = _locked(session, run_id)
+            if row.status not in ("interrupted", "failed", "cancelled"):
+                raise RunNotResumable(run_id, row.status)
+            row.status = "queued"
+            row.resumed += 1
+            row.worker = row.heartbeat_at = row.ended_at = row.stop_request = row.error = row.note = (
+                row.stage
+            ) = None
+            return _record(session, run_id)
+
+    def reap(self, *, stale_after: timedelta, dead_worker: str | None = None) -> RunList:
+        """Mark as interrupted, and return, the running runs without a heartbeat for `stale_after`,
+        and those of `dead_worker`, a worker known to be gone.
+        """
+        stale = RunRow.heartbeat_at < self._database.now() - stale_after
+        lost = stale if dead_worker is None else or_(stale, RunRow.worker == dead_worker)
+        with self._database.writing() as session:
+            rows = session.scalars(
+                select(RunRow).filter_by(status="running").where(lost).with_for_update()
+            ).all()
+            for row in rows:
+                self._end(row, "interrupted", WORKER_DIED)
+            return [_record(session, row.id) for row in rows]
+
+    def _end(self, row: RunRow, status: EndStatus, error: str | None) -> None:
+        row.status = status
+        row.ended_at = self._database.now()
+        row.error = error
+        row.eta_seconds = None
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings under dotted keys; lists and empty mappings are leaves."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _params(config: Mapping[str, Any]) -> dict[str, Any]:
+    leaves = list(flatten(config))
+    params = dict(leaves)
+    if len(params) != len(leaves):
+        raise InvalidValue("the config of a run", "two of its settings have the same dotted name")
+    return params
+
+
+def _locked(session: Session, run_id: str) -> RunRow:
+    row = session.get(RunRow, run_id, with_for_update=True)
+    if row is None:
+        raise UnknownRun(run_id)
+    return row
+
+
+def _held(session: Session, run_id: str, worker: str) -> RunRow:
+    row = session.get(RunRow, run_id, with_for_update=True)
+    if row is None or row.status != "running" or row.worker != worker:
+        raise RunLost(run_id, worker)
+    return row
+
+
+def _take(row: RunRow, worker: str, now: datetime) -> None:
+    row.status = "running"
+    row.worker = worker
+    row.started_at = row.heartbeat_at = now
+
+
+def _find(
+    session: Session, *conditions: ColumnElement[bool], limit: int | None = None, offset: int = 0
+) -> RunList:
+    """The runs that meet the conditions, newest first, in one query."""
+    published = (
+        select(AdapterRow.slug + "@" + cast(VersionRow.version, Text))
+        .select_from(VersionRow)
+        .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
+        .where(VersionRow.run_id == RunRow.id)
+        .order_by(VersionRow.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = (
+        select(RunRow, BaseRow, DatasetRow, published)
+        .join(BaseRow, BaseRow.id == RunRow.base_id)
+        .join(DatasetRow, DatasetRow.id == RunRow.dataset_id)
+        .where(*conditions)
+        .order_by(RunRow.created_at.desc(), RunRow.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [_run(row, base, dataset, ref) for row, base, dataset, ref in session.execute(statement)]
+
+
+def _record(session: Session, run_id: str) -> Run:
+    return _find(session, RunRow.id == run_id)[0]
+
+
+def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None) -> Run:
+    return Run(
+        id=row.id,
+        slug=row.slug,
+        title=row.title,
+        status=row.status,
+        base_id=row.base_id,
+        dataset_id=row.dataset_id,
+        seed=row.seed,
+        config=row.config,
+        environment=row.environment,
+        worker=row.worker,
+        heartbeat_at=row.heartbeat_at,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        stage=row.stage,
+        progress=row.progress,
+        eta_seconds=row.eta_seconds,
+        stop_request=row.stop_request,
+        error=row.error,
+        note=row.note,
+        resumed=row.resumed,
+        base=base_record(base),
+        dataset=dataset_summary(dataset),
+        published=published,
+    )

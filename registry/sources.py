@@ -1,0 +1,138 @@
+"""What runs and versions are made from: bases and datasets."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.canonical import plain_json
+from registry.db import Database, insert_into
+from registry.errors import InvalidValue, UnknownBase, UnknownDataset
+from registry.models import BaseRow, DatasetClassRow, DatasetRow
+from registry.records import Base, Dataset, DatasetClass, DatasetSummary, NewBase, NewDataset
+
+
+class Bases:
+    """The bases that runs and versions refer to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ensure(self, new: NewBase) -> Base:
+        """The base of this name and weights hash, stored if it is new; safe for concurrent callers."""
+        with self._database.writing() as session:
+            session.execute(
+                insert_into(BaseRow)
+                .values(
+                    name=new.name,
+                    weights_sha256=new.weights_sha256,
+                    architecture=new.architecture,
+                    embed_dim=new.embed_dim,
+                    depth=new.depth,
+                    created_at=self._database.now(),
+                )
+                .on_conflict_do_nothing()
+            )
+            found = select(BaseRow).filter_by(name=new.name, weights_sha256=new.weights_sha256)
+            return base_record(session.scalars(found).one())
+
+
+class Datasets:
+    """The datasets that runs and versions refer to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ensure(self, new: NewDataset) -> Dataset:
+        """The dataset of this fingerprint, stored if it is new; safe for concurrent callers.
+
+        A known fingerprint keeps the name and counts with which it was first stored.
+        """
+        if len({one.name for one in new.classes}) != len(new.classes):
+            raise InvalidValue(f"dataset {new.name!r}", "two of its classes have the same name")
+        plain_json(f"dataset {new.name!r}", [one.name for one in new.classes])
+        with self._database.writing() as session:
+            row = _dataset_row(session, new.fingerprint)
+            if row is None:
+                row = self._insert(session, new)
+            return _dataset_record(session, row)
+
+    def get(self, fingerprint: str) -> Dataset:
+        """The dataset of this fingerprint; UnknownDataset when there is none."""
+        with self._database.reading() as session:
+            row = _dataset_row(session, fingerprint)
+            if row is None:
+                raise UnknownDataset(fingerprint)
+            return _dataset_record(session, row)
+
+    def _insert(self, session: Session, new: NewDataset) -> DatasetRow:
+        row = DatasetRow(
+            fingerprint=new.fingerprint,
+            name=new.name,
+            n_images=sum(one.n_train + one.n_val + one.n_test for one in new.classes),
+            n_classes=len(new.classes),
+            source_kind=new.source_kind,
+            created_at=self._database.now(),
+        )
+        session.add(row)
+        session.flush()
+        session.add_all(
+            DatasetClassRow(
+                dataset_id=row.id,
+                idx=idx,
+                name=one.name,
+                n_train=one.n_train,
+                n_val=one.n_val,
+                n_test=one.n_test,
+            )
+            for idx, one in enumerate(new.classes)
+        )
+        return row
+
+
+def require_base(session: Session, base_id: int) -> None:
+    """Raise UnknownBase unless the base is stored."""
+    if session.get(BaseRow, base_id) is None:
+        raise UnknownBase(base_id)
+
+
+def require_dataset(session: Session, dataset_id: int) -> None:
+    """Raise UnknownDataset unless the dataset is stored."""
+    if session.get(DatasetRow, dataset_id) is None:
+        raise UnknownDataset(dataset_id)
+
+
+def base_record(row: BaseRow) -> Base:
+    """The row as it leaves the package."""
+    return Base(
+        id=row.id,
+        name=row.name,
+        weights_sha256=row.weights_sha256,
+        architecture=row.architecture,
+        embed_dim=row.embed_dim,
+        depth=row.depth,
+        created_at=row.created_at,
+    )
+
+
+def dataset_summary(row: DatasetRow) -> DatasetSummary:
+    """The row, without its classes, as it leaves the package."""
+    return DatasetSummary(row.fingerprint, row.name, row.n_images, row.n_classes)
+
+
+def _dataset_row(session: Session, fingerprint: str) -> DatasetRow | None:
+    return session.scalars(select(DatasetRow).filter_by(fingerprint=fingerprint)).one_or_none()
+
+
+def _dataset_record(session: Session, row: DatasetRow) -> Dataset:
+    classes = session.scalars(
+        select(DatasetClassRow).filter_by(dataset_id=row.id).order_by(DatasetClassRow.idx)
+    )
+    return Dataset(
+        id=row.id,
+        fingerprint=row.fingerprint,
+        name=row.name,
+        n_images=row.n_images,
+        n_classes=row.n_classes,
+        source_kind=row.source_kind,
+        created_at=row.created_at,
+        classes=tuple(DatasetClass(one.name, one.n_train, one.n_val, one.n_test) for one in classes),
+    )

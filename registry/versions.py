@@ -1,0 +1,105 @@
+"""Reading versions: from rows to records, in three queries however many versions there are."""
+
+from collections import defaultdict
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from registry.models import AdapterRow, BaseRow, DatasetRow, EvaluationRow, VersionFileRow, VersionRow
+from registry.records import Evaluation, Version, VersionFile
+from registry.sources import base_record
+
+
+def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Version]:
+    """The versions that meet the conditions on VersionRow and AdapterRow, by slug, newest first."""
+    statement = (
+        select(VersionRow, AdapterRow, BaseRow, DatasetRow.fingerprint)
+        .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
+        .join(BaseRow, BaseRow.id == VersionRow.base_id)
+        .outerjoin(DatasetRow, DatasetRow.id == VersionRow.dataset_id)
+        .where(*conditions)
+        .order_by(AdapterRow.slug, VersionRow.version.desc())
+    )
+    rows = session.execute(statement).all()
+    ids = [row[0].id for row in rows]
+    files = _files(session, ids)
+    evaluations = _evaluations(session, ids)
+    return [
+        _version(
+            version, adapter, base, fingerprint, tuple(files[version.id]), tuple(evaluations[version.id])
+        )
+        for version, adapter, base, fingerprint in rows
+    ]
+
+
+def newest_not_withdrawn() -> ColumnElement[bool]:
+    """The condition that a version is the newest of its adapter among those not withdrawn."""
+    newest = (
+        select(func.max(VersionRow.id))
+        .where(VersionRow.withdrawn_at.is_(None))
+        .group_by(VersionRow.adapter_id)
+    )
+    return VersionRow.id.in_(newest)
+
+
+def _files(session: Session, ids: list[int]) -> defaultdict[int, list[VersionFile]]:
+    rows = session.scalars(
+        select(VersionFileRow).where(VersionFileRow.version_id.in_(ids)).order_by(VersionFileRow.path)
+    )
+    found: defaultdict[int, list[VersionFile]] = defaultdict(list)
+    for row in rows:
+        found[row.version_id].append(VersionFile(row.path, row.sha256))
+    return found
+
+
+def _evaluations(session: Session, ids: list[int]) -> defaultdict[int, list[Evaluation]]:
+    rows = session.scalars(
+        select(EvaluationRow).where(EvaluationRow.version_id.in_(ids)).order_by(EvaluationRow.id)
+    )
+    found: defaultdict[int, list[Evaluation]] = defaultdict(list)
+    for row in rows:
+        found[row.version_id].append(
+            Evaluation(
+                split=row.split,
+                n=row.n,
+                accuracy=row.accuracy,
+                loss=row.loss,
+                macro_f1=row.macro_f1,
+                linear_probe_accuracy=row.linear_probe_accuracy,
+                created_at=row.created_at,
+            )
+        )
+    return found
+
+
+def _version(
+    row: VersionRow,
+    adapter: AdapterRow,
+    base: BaseRow,
+    dataset_fingerprint: str | None,
+    files: tuple[VersionFile, ...],
+    evaluations: tuple[Evaluation, ...],
+) -> Version:
+    return Version(
+        id=row.id,
+        slug=adapter.slug,
+        title=adapter.title,
+        description=adapter.description,
+        version=row.version,
+        run_id=row.run_id,
+        base=base_record(base),
+        dataset_fingerprint=dataset_fingerprint,
+        adapter_type=row.adapter_type,
+        n_params=row.n_params,
+        size_bytes=row.size_bytes,
+        image_size=row.image_size,
+        class_names=tuple(row.class_names),
+        config=row.config,
+        files=files,
+        weights_sha256=row.weights_sha256,
+        manifest_sha256=row.manifest_sha256,
+        evaluations=evaluations,
+        created_at=row.created_at,
+        withdrawn_at=row.withdrawn_at,
+        withdrawn_reason=row.withdrawn_reason,
+    )

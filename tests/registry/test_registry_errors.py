@@ -1,0 +1,56 @@
+"""Errors are one sentence each, and survive the way between processes."""
+
+import inspect
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry import InvalidSlug, NotFound, RegistryError, errors, validate_slug
+
+CAUSES = [
+    cause
+    for _, cause in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(cause, RegistryError) and cause not in (RegistryError, NotFound)
+]
+
+
+def example(cause: type[RegistryError]) -> RegistryError:
+    values: dict[str, Any] = {
+        "folder": Path("/f"),
+        "path": Path("/p"),
+        "close": ("a", "b"),
+        "run_ids": ("a", "b"),
+    }
+    parameters = inspect.signature(cause.__init__).parameters.values()
+    names = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.name != "self"]
+    return cause(*(values.get(name, f"<{name}>") for name in names))
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.__name__)
+def test_a_message_is_one_sentence(cause: type[RegistryError]) -> None:
+    message = str(example(cause))
+    assert message.endswith((".", "?"))
+    assert "\n" not in message
+    assert ". " not in message
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.__name__)
+def test_an_error_survives_pickling(cause: type[RegistryError]) -> None:
+    error = example(cause)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (cause, str(error), vars(error))
+
+
+@pytest.mark.parametrize("slug", ["a", "0", "cifar10-objects", "a" * 63, "a-"])
+def test_a_good_slug_passes_unchanged(slug: str) -> None:
+    assert validate_slug(slug) == slug
+
+
+@pytest.mark.parametrize(
+    "slug", ["", "-a", "A", "a" * 64, "a\n", "a b", "a_b", "a.b", "ä", "../a", "a/b", "a@1", "\u0661"]
+)
+def test_a_bad_slug_is_refused_with_the_rule(slug: str) -> None:
+    with pytest.raises(InvalidSlug, match="lower-case letters, digits and hyphens"):
+        validate_slug(slug)

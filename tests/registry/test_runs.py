@@ -1,0 +1,313 @@
+"""The run history and its queue."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from registry import (
+    AmbiguousRun,
+    InvalidSlug,
+    InvalidValue,
+    NewRun,
+    NewVersion,
+    Registry,
+    Run,
+    RunFinished,
+    RunIdTooShort,
+    RunLost,
+    RunNotResumable,
+    UnknownBase,
+    UnknownDataset,
+    UnknownRun,
+)
+from registry import runs as runs_module
+
+MakeRun = Callable[..., NewRun]
+ENDS = ["completed", "failed", "cancelled", "interrupted"]
+
+
+@pytest.fixture
+def running(registry: Registry, new_run: MakeRun) -> Run:
+    return registry.runs.create(new_run(), worker="w")
+
+
+def finished(registry: Registry, new_run: MakeRun, status: Any) -> Run:
+    run = registry.runs.create(new_run(), worker="w")
+    return registry.runs.finish(run.id, "w", status, error="It broke.")
+
+
+def test_a_new_run_is_queued_with_all_that_was_given(registry: Registry, new_run: MakeRun) -> None:
+    run = registry.runs.create(new_run())
+    assert (run.status, run.worker, run.started_at, run.progress, run.resumed) == (
+        "queued",
+        None,
+        None,
+        0.0,
+        0,
+    )
+    assert run.config == {"epochs": 5, "adapter": {"r": 8, "targets": ["q", "v"]}}
+    assert run.base.name == "vit_small"
+    assert (run.dataset.name, run.dataset.n_images, run.dataset.n_classes) == ("pets", 16, 2)
+    assert registry.runs.get(run.id) == run
+
+
+def test_a_run_created_for_a_worker_is_running_at_once(running: Run) -> None:
+    assert (running.status, running.worker) == ("running", "w")
+    assert running.started_at == running.heartbeat_at == running.created_at
+
+
+def test_what_create_returns_is_what_is_read_later_even_for_tuples(
+    registry: Registry, new_run: MakeRun
+) -> None:
+    run = registry.runs.create(new_run(config={"targets": ("q", "v")}))
+    assert run.config == {"targets": ["q", "v"]} == registry.runs.get(run.id).config
+
+
+def test_every_leaf_of_the_config_is_a_parameter_under_its_dotted_key(
+    registry: Registry, new_run: MakeRun, url: str
+) -> None:
+    registry.runs.create(new_run())
+    with create_engine(url).connect() as connection:
+        rows = connection.execute(text("SELECT key, value FROM run_params ORDER BY key")).all()
+    assert rows == [("adapter.r", "8"), ("adapter.targets", '["q","v"]'), ("epochs", "5")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"slug": "Pets"}, InvalidSlug),
+        ({"base_id": 99}, UnknownBase),
+        ({"dataset_id": 99}, UnknownDataset),
+        ({"config": {"lr": float("nan")}}, InvalidValue),
+        ({"config": {"a": {"b": 1}, "a.b": 2}}, InvalidValue),
+        ({"environment": {"device": object()}}, InvalidValue),
+        ({"seed": 2**64}, InvalidValue),
+    ],
+)
+def test_a_run_that_can_not_be_stored_truthfully_is_refused(
+    registry: Registry, new_run: MakeRun, changes: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        registry.runs.create(new_run(**changes))
+    assert registry.runs.list() == []
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(registry: Registry, running: Run) -> None:
+    assert registry.runs.get(running.id[:4]) == running
+
+
+def test_a_beginning_that_fits_two_runs_is_ambiguous(
+    registry: Registry, new_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Uuid:
+        hexes = iter(["abcd1" + "0" * 27, "abcd2" + "0" * 27])
+
+        def __init__(self) -> None:
+            self.hex = next(self.hexes)
+
+    monkeypatch.setattr(runs_module.uuid, "uuid4", Uuid)
+    first, _ = registry.runs.create(new_run()), registry.runs.create(new_run())
+    with pytest.raises(AmbiguousRun, match=r"abcd10+, abcd20+"):
+        registry.runs.get("abcd")
+    assert registry.runs.get("abcd1") == first
+
+
+@pytest.mark.parametrize(
+    ("run_id", "error"),
+    [("", RunIdTooShort), ("abc", RunIdTooShort), ("zzzz", UnknownRun), ("%%%%", UnknownRun)],
+)
+def test_a_beginning_that_names_no_run_is_refused(
+    registry: Registry, running: Run, run_id: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        registry.runs.get(run_id)
+
+
+def test_runs_are_listed_newest_first_by_status_and_slug_in_pages(
+    registry: Registry, new_run: MakeRun
+) -> None:
+    a, b, c = (registry.runs.create(new_run(slug=slug)) for slug in ("cats", "dogs", "cats"))
+    registry.runs.claim("w")
+    assert [run.id for run in registry.runs.list()] == [c.id, b.id, a.id]
+    assert [run.id for run in registry.runs.list(limit=1, offset=1)] == [b.id]
+    assert [run.id for run in registry.runs.list(slug="cats")] == [c.id, a.id]
+    assert [run.id for run in registry.runs.list(status=["queued"], slug="cats")] == [c.id]
+    assert registry.runs.list(status=[]) == []
+    assert (registry.runs.count("queued"), registry.runs.count("running")) == (2, 1)
+
+
+def test_the_oldest_queued_run_is_claimed_first(registry: Registry, new_run: MakeRun) -> None:
+    first, second = registry.runs.create(new_run()), registry.runs.create(new_run())
+    assert [registry.runs.queue_position(run.id) for run in (first, second)] == [1, 2]
+    claimed = registry.runs.claim("w")
+    assert claimed is not None
+    assert (claimed.id, claimed.status, claimed.worker) == (first.id, "running", "w")
+    assert claimed.started_at == claimed.heartbeat_at is not None
+    assert [registry.runs.queue_position(run.id) for run in (first, second)] == [None, 1]
+
+
+def test_nothing_is_claimed_from_an_empty_queue(registry: Registry, running: Run) -> None:
+    assert registry.runs.claim("other") is None
+
+
+def test_several_workers_never_claim_the_same_run(registry: Registry, new_run: MakeRun) -> None:
+    created = {registry.runs.create(new_run()).id for _ in range(12)}
+    begin = threading.Barrier(6)
+
+    def work(name: str) -> list[str]:
+        begin.wait()
+        taken = []
+        while (run := registry.runs.claim(name)) is not None:
+            taken.append(run.id)
+        return taken
+
+    with ThreadPoolExecutor(6) as pool:
+        claims = [run_id for taken in pool.map(work, map(str, range(6))) for run_id in taken]
+    assert len(claims) == 12
+    assert set(claims) == created
+
+
+def test_a_beat_updates_only_what_is_given(registry: Registry, running: Run) -> None:
+    assert registry.runs.beat(running.id, "w", stage="epoch 1 of 10", progress=0.1, eta_seconds=90) is None
+    assert registry.runs.beat(running.id, "w", progress=0.2) is None
+    run = registry.runs.get(running.id)
+    assert (run.stage, run.progress, run.eta_seconds) == ("epoch 1 of 10", 0.2, 90.0)
+    assert run.heartbeat_at is not None
+    assert running.heartbeat_at is not None
+    assert run.heartbeat_at > running.heartbeat_at
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"progress": 1.5}, {"progress": float("nan")}, {"eta_seconds": float("inf")}]
+)
+def test_a_beat_with_an_impossible_number_is_refused(
+    registry: Registry, running: Run, wrong: dict[str, float]
+) -> None:
+    with pytest.raises(InvalidValue):
+        registry.runs.beat(running.id, "w", **wrong)
+
+
+def test_a_worker_that_lost_its_run_is_told_so(registry: Registry, running: Run, clock: Any) -> None:
+    with pytest.raises(RunLost, match="stop working on it"):
+        registry.runs.beat(running.id, "other")
+    registry.runs.reap(stale_after=timedelta(hours=1), dead_worker="w")
+    with pytest.raises(RunLost):
+        registry.runs.beat(running.id, "w")
+    with pytest.raises(RunLost):
+        registry.runs.finish(running.id, "w", "completed")
+    assert registry.runs.get(running.id).status == "interrupted"
+
+
+def test_the_worker_sees_the_newest_stop_request_at_its_next_beat(registry: Registry, running: Run) -> None:
+    registry.runs.request_stop(running.id, "cancel")
+    assert registry.runs.request_stop(running.id, "keep").status == "running"
+    assert registry.runs.beat(running.id, "w") == "keep"
+
+
+def test_stopping_a_queued_run_cancels_it_at_once(registry: Registry, new_run: MakeRun) -> None:
+    run = registry.runs.request_stop(registry.runs.create(new_run()).id, "keep")
+    assert run.status == "cancelled"
+    assert run.ended_at is not None
+    assert registry.runs.claim("w") is None
+
+
+@pytest.mark.parametrize("status", ENDS)
+def test_a_finished_run_can_not_be_stopped(registry: Registry, new_run: MakeRun, status: str) -> None:
+    run = finished(registry, new_run, status)
+    with pytest.raises(RunFinished, match=f"already {status}"):
+        registry.runs.request_stop(run.id, "cancel")
+
+
+def test_a_stop_request_other_than_cancel_and_keep_is_refused(registry: Registry, running: Run) -> None:
+    with pytest.raises(InvalidValue, match="neither"):
+        registry.runs.request_stop(running.id, "pause")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", ENDS)
+def test_only_a_completed_run_has_full_progress(registry: Registry, new_run: MakeRun, status: Any) -> None:
+    run = registry.runs.create(new_run(), worker="w")
+    registry.runs.beat(run.id, "w", progress=0.5, eta_seconds=5)
+    run = registry.runs.finish(run.id, "w", status, error="It broke.", note="Kept epoch 3.")
+    assert (run.status, run.error, run.note, run.eta_seconds) == (status, "It broke.", "Kept epoch 3.", None)
+    assert run.progress == (1.0 if status == "completed" else 0.5)
+    assert run.ended_at is not None
+
+
+def test_a_run_can_not_end_as_queued(registry: Registry, running: Run) -> None:
+    with pytest.raises(InvalidValue, match="'queued' is not one of"):
+        registry.runs.finish(running.id, "w", "queued")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted"])
+def test_a_run_that_did_not_complete_can_be_queued_again(
+    registry: Registry, new_run: MakeRun, status: Any
+) -> None:
+    run = registry.runs.create(new_run(), worker="w")
+    registry.runs.request_stop(run.id, "cancel")
+    registry.runs.beat(run.id, "w", progress=0.4)
+    registry.runs.finish(run.id, "w", status, error="It broke.")
+    again = registry.runs.requeue(run.id)
+    assert (again.status, again.resumed, again.progress) == ("queued", 1, 0.4)
+    assert (again.stop_request, again.error, again.ended_at, again.worker) == (None, None, None, None)
+    claimed = registry.runs.claim("next")
+    assert claimed is not None
+    assert claimed.id == run.id
+
+
+def test_a_completed_a_queued_and_a_running_run_can_not_be_queued_again(
+    registry: Registry, new_run: MakeRun
+) -> None:
+    runs = [
+        finished(registry, new_run, "completed"),
+        registry.runs.create(new_run()),
+        registry.runs.create(new_run(), worker="w"),
+    ]
+    for run in runs:
+        with pytest.raises(RunNotResumable, match=f"is {run.status}; only"):
+            registry.runs.requeue(run.id)
+
+
+def test_only_running_runs_without_a_recent_heartbeat_are_reaped(
+    registry: Registry, new_run: MakeRun, clock: Any
+) -> None:
+    clock.step = timedelta(0)
+    stale = registry.runs.create(new_run(), worker="old")
+    queued = registry.runs.create(new_run())
+    clock.now += timedelta(seconds=60)
+    fresh = registry.runs.create(new_run(), worker="new")
+    assert registry.runs.reap(stale_after=timedelta(seconds=60)) == []
+    clock.now += timedelta(milliseconds=1)
+    (reaped,) = registry.runs.reap(stale_after=timedelta(seconds=60))
+    assert (reaped.id, reaped.status, reaped.ended_at) == (stale.id, "interrupted", clock.now)
+    assert reaped.error == "The training process ended unexpectedly; resume the run or start it again."
+    assert registry.runs.get(queued.id).status == "queued"
+    assert registry.runs.get(fresh.id).status == "running"
+
+
+def test_the_runs_of_a_dead_worker_are_reaped_at_once(registry: Registry, new_run: MakeRun) -> None:
+    dead = registry.runs.create(new_run(), worker="dead")
+    registry.runs.create(new_run(), worker="alive")
+    reaped = registry.runs.reap(stale_after=timedelta(hours=1), dead_worker="dead")
+    assert [run.id for run in reaped] == [dead.id]
+
+
+def test_a_run_names_the_newest_version_that_it_published(
+    registry: Registry, running: Run, new_version: Callable[..., NewVersion]
+) -> None:
+    assert running.published is None
+    registry.catalog.publish(new_version(b"1", run_id=running.id), actor="me")
+    registry.catalog.publish(new_version(b"2", run_id=running.id), actor="me")
+    registry.catalog.publish(new_version(b"3"), actor="me")
+    assert registry.runs.get(running.id).published == "pets@2"
+    assert [run.published for run in registry.runs.list()] == ["pets@2"]
+
+
+@pytest.mark.parametrize("act", ["queue_position", "requeue"])
+def test_an_unknown_run_is_not_found(registry: Registry, act: str) -> None:
+    with pytest.raises(UnknownRun, match="no run 'missing'"):
+        getattr(registry.runs, act)("missing")
