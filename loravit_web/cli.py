@@ -156,6 +156,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         alpha=options.alpha,
         dropout=options.dropout,
         epochs=options.epochs,
+        min_steps=None if options.epochs is None else 0,
         batch_size=options.batch_size,
         lr=options.lr,
         seed=options.seed,

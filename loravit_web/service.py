@@ -14,7 +14,7 @@ import torch
 from loravit_web import __version__
 from loravit_web.adapters.bundles import read_bundle, write_bundle
 from loravit_web.adapters.format import from_files, name_of
-from loravit_web.backbones import Base, fastest_dtype, load_base
+from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
 from loravit_web.errors import LoraVitError
@@ -40,10 +40,17 @@ class Service:
     Opening is cheap. The base is loaded when it is first needed, or at once by `start`.
     """
 
-    def __init__(self, settings: Settings, *, progress: Progress = lambda _fraction, _stage: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        progress: Progress = lambda _fraction, _stage: None,
+        load: LoadBase = load_base,
+    ) -> None:
         """
         Args:
             progress: told what is being done while a base is fetched or loaded.
+            load: gives the base of a name.
 
         Raises:
             RegistryError: if the data folder or its database can't be used.
@@ -51,7 +58,7 @@ class Service:
         self.settings = settings
         self.registry = Registry.open(settings.database_url, settings.artifacts)
         self.datasets = DatasetStore(settings.datasets)
-        self._progress = progress
+        self._progress, self._load = progress, load
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
@@ -117,7 +124,7 @@ class Service:
 
     def new_worker(self) -> Worker:
         """A worker for this process."""
-        return Worker(self.settings, self.registry, self.datasets)
+        return Worker(self.settings, self.registry, self.datasets, load=self._load)
 
     def stop(self, run_id: str, *, keep: bool) -> Run:
         """Ask a run to end: with the best so far published, or without a trace in the catalog."""
@@ -172,7 +179,7 @@ class Service:
     def _loaded(self) -> tuple[Base, torch.dtype]:
         with self._lock:
             if self._base is None:
-                base = load_base(self.settings.base, self.settings.bases, self._progress)
+                base = self._load(self.settings.base, self.settings.bases, self._progress)
                 self._base = (base, fastest_dtype(base))
             return self._base
 

@@ -12,6 +12,7 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.errors import LoraVitError
 
 EMBEDDED = "embedded"
+LoadBase = Callable[[str, Path, Callable[[float, str], None]], Base]
 
 
 class BaseUnavailable(LoraVitError):

@@ -11,13 +11,14 @@ from loravit_web.datasets.errors import (
     DiskFull,
     LayoutError,
 )
-from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, SourceKind, Split
+from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
 from loravit_web.datasets.samples import SAMPLES, Sample
 from loravit_web.datasets.splits import stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore
 
 __all__ = [
     "SAMPLES",
+    "SPLITS",
     "ArchiveError",
     "ArchiveLimits",
     "DatasetDamaged",

@@ -38,5 +38,5 @@ def run_cost(data: TrainingData, recipe: Recipe, first_block: int, depth: int) -
     adapted = max(depth - first_block, 1)
     trunk = (views * train + validation + test) * max(first_block, 1)
     probe = (train + validation + test) * adapted
-    epochs = recipe.epochs * (STEP_COST * train + validation) * adapted
+    epochs = recipe.schedule(train)[0] * (STEP_COST * train + validation) * adapted
     return trunk + probe + epochs + (validation + test) * adapted

@@ -24,6 +24,7 @@ class Recipe:
         adapter: what is trained.
         image_size: side of the input in pixels; a multiple of the base's patch size.
         epochs: at most; training stops early when validation stops improving.
+        min_steps: small datasets get as many more epochs as it takes to make so many steps.
         batch_size: images per step.
         lr: peak learning rate of AdamW; warm-up over the first tenth, then cosine to zero.
         weight_decay: on the factors A and B and the head's weight.
@@ -31,7 +32,7 @@ class Recipe:
         mirror: also train on left-right mirrored images; wrong for text, digits and screws.
         max_images: train on a stratified subset of at most this many; all when None.
         validation_fraction: of the training images, held out where the data brings no validation set.
-        patience: epochs without a better validation before stopping.
+        patience: epochs without a better validation before stopping, more where ``min_steps`` adds epochs.
         clip: largest norm of the gradients.
         seed: of the split, the subset, the initial factors, the order and the dropout.
     """
@@ -39,7 +40,8 @@ class Recipe:
     preset: str = "balanced"
     adapter: ViTAdapterConfig = field(default_factory=ViTAdapterConfig)
     image_size: int = 168
-    epochs: int = 12
+    epochs: int = 10
+    min_steps: int = 300
     batch_size: int = 32
     lr: float = 1e-3
     weight_decay: float = 0.01
@@ -54,6 +56,7 @@ class Recipe:
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
             "epochs": (1, 1000),
+            "min_steps": (0, 100_000),
             "batch_size": (1, 4096),
             "lr": (1e-7, 1.0),
             "weight_decay": (0.0, 1.0),
@@ -70,6 +73,12 @@ class Recipe:
                 raise RecipeError(f"{label} {value:g} is out of range: choose {low:g} to {high:g}.")
         if self.max_images is not None and self.max_images < 4:
             raise RecipeError(f"{self.max_images} images are too few to train on: choose at least 4.")
+
+    def schedule(self, train_images: int) -> tuple[int, int]:
+        """Epochs and patience for so many training images."""
+        steps = -(-train_images // self.batch_size)
+        epochs = max(self.epochs, -(-self.min_steps // steps))
+        return epochs, -(-self.patience * epochs // self.epochs)
 
     def as_json(self) -> dict[str, Any]:
         """All fields, nested under ``adapter`` for the adapter's configuration."""
@@ -101,8 +110,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "quick": Preset(
             "Quick",
-            "112 px, at most 2000 images: a first answer in a minute or two.",
-            Recipe(preset="quick", image_size=112, epochs=6, max_images=2000, patience=3),
+            "112 px, at most 4000 images: a first answer in a minute or two.",
+            Recipe(preset="quick", image_size=112, epochs=6, max_images=4000, patience=3),
         ),
         "balanced": Preset(
             "Balanced",

@@ -129,6 +129,7 @@ class _Training:
         # From zero: started on the linear probe's weights, LoRA ended 7 points lower on CIFAR-10.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self.epochs, self.patience = recipe.schedule(len(data.train))
         self.meter = WorkMeter(run_cost(data, recipe, self.first_block, base.depth), reporter)
         self.optimizer, self.schedule = self._optimizer()
 
@@ -174,7 +175,7 @@ class _Training:
             {"params": decayed, "weight_decay": self.recipe.weight_decay},
             {"params": plain, "weight_decay": 0.0},
         ]
-        total = self.recipe.epochs * self._steps_per_epoch
+        total = self.epochs * self._steps_per_epoch
         warm_up = max(1, total // 10)
 
         def factor(step: int) -> float:
@@ -252,12 +253,13 @@ class _Training:
             standing = _Standing(**resumed.history)
             self.meter.add(self._epoch_units * standing.epoch, "Resuming")
         keep = False
-        while standing.epoch < self.recipe.epochs and not keep:
-            if standing.epoch - standing.best_epoch >= self.recipe.patience:
+        while standing.epoch < self.epochs and not keep:
+            if standing.epoch - standing.best_epoch >= self.patience:
                 break
             standing.epoch += 1
             train_loss, keep = self._epoch(train, standing.epoch)
             if keep and standing.best_epoch:
+                standing.epoch -= 1  # broken off; an earlier epoch is kept
                 break
             logits = self._logits(validation, self._stage(standing.epoch))
             measured = evaluate(logits, self.data.validation.labels)
@@ -313,7 +315,7 @@ class _Training:
         return loss.item()
 
     def _stage(self, epoch: int) -> str:
-        return f"Epoch {epoch} of {self.recipe.epochs}"
+        return f"Epoch {epoch} of {self.epochs}"
 
     @property
     def _epoch_units(self) -> int:

@@ -13,7 +13,7 @@ from types import FrameType
 
 import torch
 
-from loravit_web.backbones import Base, fastest_dtype, load_base
+from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
@@ -32,10 +32,22 @@ def worker_name(pid: int) -> str:
 class Worker:
     """Claims runs and executes them; bases stay loaded from one run to the next."""
 
-    def __init__(self, settings: Settings, registry: Registry, datasets: DatasetStore) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        datasets: DatasetStore,
+        *,
+        load: LoadBase = load_base,
+    ) -> None:
+        """
+        Args:
+            load: gives the base of a name.
+        """
         self.settings, self.registry, self.datasets = settings, registry, datasets
         self.name = worker_name(os.getpid())
         self.terminate = threading.Event()
+        self._load = load
         self._bases: dict[str, tuple[Base, torch.dtype]] = {}
 
     def stop_on_signals(self) -> None:
@@ -96,7 +108,7 @@ class Worker:
             def progress(_fraction: float, stage: str) -> None:
                 self.registry.runs.beat(run.id, self.name, stage=stage)
 
-            base = load_base(name, self.settings.bases, progress)
+            base = self._load(name, self.settings.bases, progress)
             self._bases = {name: (base, fastest_dtype(base))}
         base, dtype = self._bases[name]
         if base.weights_sha256 != run.base.weights_sha256:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
+from gradio.events import api
 from gradio.utils import get_upload_folder
 
 from loravit_web.errors import LoraVitError
@@ -48,8 +48,8 @@ def add_api(service: Service) -> None:
         """
         return answer_upload(service, image, tasks, top_k).as_json()
 
-    gr.api(tasks, api_name="tasks", concurrency_limit=None)
-    gr.api(classify, api_name="classify", concurrency_limit=4, concurrency_id="answers")
+    api(tasks, api_name="tasks", concurrency_limit=None)
+    api(classify, api_name="classify", concurrency_limit=4, concurrency_id="answers")
 
 
 def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) -> Answer:

@@ -22,7 +22,8 @@ _TABS = ("use", "train", "catalog", "runs")
 
 def build_app(service: Service) -> gr.Blocks:
     """Build the page over a service; nothing is started or opened."""
-    with gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False) as demo:
+    demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False)
+    with demo:
         gr.HTML(
             '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
             "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"
@@ -62,8 +63,8 @@ def _follow(
         now = snapshot(service)
         if before is not None:
             _announce(before["states"], now)
-        if before == now["key"] if before is None else before["key"] == now["key"]:
-            return [gr.skip()] * len(outputs)
+            if before["key"] == now["key"]:
+                return [gr.skip()] * len(outputs)
         catalog_changed = before is None or before["key"][0] != now["key"][0]
         kept = {"key": now["key"], "states": now["states"]}
         return [

@@ -16,7 +16,8 @@ from loravit_web.ui.markup import notice, version_card
 from loravit_web.ui.use import UseTab
 from loravit_web.views import adapter_document
 
-COLUMNS = ["Task", "Name", "Version", "Classes", "Accuracy", "Linear probe", "Base", "Size (MB)", "Published"]
+COLUMNS = ["Task", "Name", "Version", "Classes", "Accuracy", "Linear probe", "Base", "MB", "Published"]
+WIDTHS: list[str | int] = ["170px", "170px", "80px", "80px", "150px", "110px", "110px", "70px", "150px"]
 EMPTY = notice("Adapters appear here as soon as a training ends.", title="The catalog is empty.")
 PICK = notice("Choose a row to see its classes, metrics and origin.")
 MAX_BUNDLE_BYTES = 600 << 20
@@ -39,6 +40,7 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
         interactive=False,
         show_search="filter",
         wrap=True,
+        column_widths=WIDTHS,
         elem_id="catalog-table",
         label="Adapters",
     )
@@ -49,8 +51,8 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
         upload = gr.UploadButton("Import a bundle", file_types=[".zip"], elem_id="catalog-import")
 
     @told
-    def choose(frame: pd.DataFrame, event: gr.SelectData) -> list[Any]:
-        chosen = str(frame.iloc[event.index[0]]["Task"])
+    def choose(event: gr.SelectData) -> list[Any]:
+        chosen = str(event.row_value[0])
         versions = service.registry.catalog.versions(chosen)
         file = _bundle_file(service, versions[0].ref)
         on = gr.Button(interactive=True)
@@ -65,10 +67,9 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
     def go(chosen: str, picked: list[str] | None) -> list[Any]:
         return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), chosen]))]
 
-    private = {"api_visibility": "private"}
-    table.select(choose, table, [slug, card, try_it, download], **private)
-    upload.upload(take_in, upload, [table, card], **private)
-    try_it.click(go, [slug, use.tasks], [tabs, use.tasks], **private)
+    table.select(choose, None, [slug, card, try_it, download], api_visibility="private")
+    upload.upload(take_in, upload, [table, card], api_visibility="private")
+    try_it.click(go, [slug, use.tasks], [tabs, use.tasks], api_visibility="private")
     return CatalogTab(table, card)
 
 

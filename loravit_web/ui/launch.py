@@ -44,7 +44,7 @@ class App:
             prevent_thread_lock=True,
             quiet=True,
             show_error=False,
-            theme=gr.themes.Soft(),
+            theme=_theme(),
             css_paths=[Path(__file__).with_name("style.css")],
             blocked_paths=[str(self.service.settings.home)],
             max_file_size=MAX_UPLOAD,
@@ -81,6 +81,12 @@ def open_app(settings: Settings) -> App:
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
     """Start the app and serve until it is stopped."""
     open_app(settings).launch(host=host, port=port)
+
+
+def _theme() -> gr.themes.Base:
+    """Gradio's default look in the reader's own fonts, so that nothing is fetched for it."""
+    fonts = ["system-ui", "sans-serif"]
+    return gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=fonts)
 
 
 def _tell(fraction: float, stage: str) -> None:

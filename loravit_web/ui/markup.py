@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from loravit_web.datasets import ImageDataset
+from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.predictor import Answer, TaskAnswer
 from loravit_web.views import duration
 from registry import Run, Version
 
-_STATUS_SIGNS = {
+STATUS_SIGNS = {
     "queued": "…",
     "running": "▶",
     "completed": "✓",
@@ -68,7 +68,7 @@ def dataset_summary(dataset: ImageDataset) -> str:
     """What was found in the data: classes, counts, warnings and what was skipped."""
     counts = dataset.counts()
     most = max(sum(one.values()) for one in counts.values())
-    splits = [split for split in ("train", "val", "test") if any(one[split] for one in counts.values())]
+    splits = [split for split in SPLITS if any(one[split] for one in counts.values())]
     head = "".join(f"<th scope=col>{split}</th>" for split in splits)
     rows = "".join(
         f"<tr><th scope=row>{escape(name)}</th>"
@@ -106,7 +106,7 @@ def _skipped(dataset: ImageDataset) -> str:
 
 def run_progress(run: Run, *, position: int | None) -> str:
     """Where a run is and what can be done next."""
-    sign = _STATUS_SIGNS[run.status]
+    sign = STATUS_SIGNS[run.status]
     parts = [
         f'<header><h3>{escape(run.title)}</h3><span class="lv-tag lv-{run.status}">{sign} {run.status}'
         f"</span></header>"

@@ -10,23 +10,13 @@ import pandas as pd
 
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
-from loravit_web.ui.markup import definitions, flattened
+from loravit_web.ui.markup import STATUS_SIGNS, definitions, flattened
 from loravit_web.ui.watch import WatchPanel, build_watch, watch_updates
 from loravit_web.views import duration, run_seconds
 from registry import Run
 
-COLUMNS = [
-    "Run",
-    "Name",
-    "State",
-    "Progress",
-    "Best accuracy",
-    "Data",
-    "Preset",
-    "Started",
-    "Took",
-    "Published",
-]
+COLUMNS = ["Run", "Name", "State", "Best", "Data", "Preset", "Started", "Took", "Published"]
+WIDTHS: list[str | int] = ["90px", "150px", "130px", "80px", "180px", "90px", "150px", "80px", "150px"]
 
 
 @dataclass(frozen=True)
@@ -47,20 +37,23 @@ def build_runs(service: Service) -> RunsTab:
         interactive=False,
         show_search="filter",
         wrap=True,
+        column_widths=WIDTHS,
         elem_id="runs-table",
         label="Runs",
     )
-    watch = build_watch(service, run_id, prefix="runs")
+    watch = build_watch(
+        service, run_id, prefix="runs", empty="Choose a row to see its curves, settings and next step."
+    )
     with gr.Accordion("Settings of the chosen run", open=False):
         settings = gr.HTML(elem_id="runs-settings")
 
     @told
-    def choose(frame: pd.DataFrame, event: gr.SelectData) -> list[Any]:
-        run = service.registry.runs.get(str(frame.iloc[event.index[0]]["Run"]))
+    def choose(event: gr.SelectData) -> list[Any]:
+        run = service.registry.runs.get(str(event.row_value[0]))
         facts = {**dict(flattened(run.config)), **{k: str(v) for k, v in run.environment.items()}}
         return [run.id, definitions(facts), *watch_updates(service, run.id)]
 
-    table.select(choose, table, [run_id, settings, *watch.outputs], api_visibility="private")
+    table.select(choose, None, [run_id, settings, *watch.outputs], api_visibility="private")
     return RunsTab(table, run_id, watch)
 
 
@@ -75,8 +68,8 @@ def _row(service: Service, run: Run) -> list[str]:
     return [
         run.id[:8],
         run.title,
-        run.status,
-        f"{run.progress:.0%}",
+        f"{STATUS_SIGNS[run.status]} {run.status}"
+        + (f" {run.progress:.0%}" if run.status == "running" else ""),
         f"{best.maximum:.1%}" if best else "–",
         run.dataset.name,
         str(run.config.get("preset", "–")),

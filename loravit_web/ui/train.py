@@ -18,7 +18,8 @@ from loravit_web.ui.watch import WatchPanel, build_watch, watch_updates
 
 THUMBNAILS = 24
 LAYOUT = (
-    "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them are honoured.</p>"
+    "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them "
+    "are honoured.</p>"
     '<div class="lv-layout">flowers.zip\n├─ daisy/   1.jpg  2.jpg …\n└─ rose/    1.jpg  2.jpg …</div>'
 )
 
@@ -45,6 +46,19 @@ def build_train(service: Service) -> TrainTab:
                 label="Zip of class folders", file_types=[".zip"], height=130, elem_id="train-upload"
             )
             sample = gr.Button("Use the sample: handwritten digits", size="sm", elem_id="train-sample")
+        with gr.Column(scale=3, min_width=300):
+            gr.Markdown("### 2 · Check")
+            found = gr.HTML(LAYOUT, elem_id="train-found")
+            thumbnails = gr.Gallery(
+                label="A few of the images",
+                columns=8,
+                height=190,
+                visible=False,
+                allow_preview=False,
+                elem_id="train-thumbnails",
+            )
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=280):
             gr.Markdown("### 3 · Settings")
             name = gr.Textbox(
                 label="Name", placeholder="My flowers", max_lines=1, max_length=80, elem_id="train-name"
@@ -63,18 +77,10 @@ def build_train(service: Service) -> TrainTab:
             )
             start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
         with gr.Column(scale=3, min_width=300):
-            gr.Markdown("### 2 · Check")
-            found = gr.HTML(LAYOUT, elem_id="train-found")
-            thumbnails = gr.Gallery(
-                label="A few of the images",
-                columns=6,
-                height=220,
-                visible=False,
-                allow_preview=False,
-                elem_id="train-thumbnails",
-            )
             gr.Markdown("### 4 · Watch")
-            watch = build_watch(service, run_id, prefix="train")
+            watch = build_watch(
+                service, run_id, prefix="train", empty="Start a training and watch it learn here."
+            )
 
     checked = [fingerprint, found, thumbnails, start, mirror]
 
@@ -86,9 +92,16 @@ def build_train(service: Service) -> TrainTab:
     def check_sample(progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
         return check(service, "sample:digits", SAMPLES["digits"].title, progress, mirror=False)
 
-    shown = {"show_progress_on": [found], "api_visibility": "private", "concurrency_limit": 2}
-    upload.change(check_upload, upload, checked, **shown)
-    sample.click(check_sample, None, checked, **shown)
+    for event, handler, given in ((upload.change, check_upload, upload), (sample.click, check_sample, None)):
+        event(
+            handler,
+            given,
+            checked,
+            show_progress_on=[found],
+            concurrency_limit=2,
+            concurrency_id="imports",
+            api_visibility="private",
+        )
 
     @told
     def begin(data: str | None, typed: str, chosen: str, mirrored: bool) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Watching a run: progress, curves and the buttons that end it. The page only reads what the registry holds."""
+"""Watching a run: progress, curves and the buttons that end it; the page only reads the registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.markup import notice, run_progress
 from registry import Run
 
-NOTHING = notice("Start a training above and watch it learn here.")
 _LOSS = {"train_loss": "training", "val_loss": "validation"}
 
 
@@ -34,9 +33,9 @@ class WatchPanel:
         return [self.progress, self.loss, self.accuracy, self.keep, self.cancel, self.resume]
 
 
-def build_watch(service: Service, run_id: gr.State, *, prefix: str) -> WatchPanel:
-    """Build a panel that follows the run named by ``run_id``."""
-    progress = gr.HTML(NOTHING, elem_id=f"{prefix}-progress")
+def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) -> WatchPanel:
+    """Build a panel that follows the run named by ``run_id``; ``empty`` is said until there is one."""
+    progress = gr.HTML(notice(empty), elem_id=f"{prefix}-progress")
     with gr.Row():
         loss = _plot("Loss", f"{prefix}-loss")
         accuracy = _plot("Accuracy", f"{prefix}-accuracy", y_lim=[0, 1])
@@ -71,8 +70,7 @@ def build_watch(service: Service, run_id: gr.State, *, prefix: str) -> WatchPane
 def watch_updates(service: Service, run_id: str | None) -> list[Any]:
     """Updates for `WatchPanel.outputs`."""
     if run_id is None:
-        plots = [gr.LinePlot(visible=False)] * 2
-        return [NOTHING, *plots, *[gr.Button(visible=False)] * 3]
+        return [gr.skip()] * 6
     run = service.registry.runs.get(run_id)
     active = run.status in ("queued", "running") and run.stop_request is None
     unfinished = run.status in ("interrupted", "failed", "cancelled")
@@ -104,7 +102,7 @@ def _filled(rows: list[tuple[int, float, str]]) -> Any:
     return gr.LinePlot(frame, visible=len(frame) > 0)
 
 
-def _plot(title: str, elem_id: str, *, y_lim: list[float | None] | None = None) -> gr.LinePlot:
+def _plot(title: str, elem_id: str, *, y_lim: Any = None) -> gr.LinePlot:
     return gr.LinePlot(
         pd.DataFrame({"epoch": [], "value": [], "curve": []}),
         x="epoch",

@@ -1,0 +1,115 @@
+"""What every test may ask for: a tiny base, real weights where they can be had, and made-up pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from loravit_web.backbones import Base, load_base, wrap_base
+from loravit_web.backbones.embedded import EmbeddedBaseError
+from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from loravit_web.backbones.timm_import import import_timm
+from loravit_web.settings import Settings
+
+SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def tiny_base(*, seed: int = 0, depth: int = 3, name: str = "tiny") -> Base:
+    """A random ViT of width 32 on 8 px patches: milliseconds for a training step."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = import_timm().create_model(
+            "vit_tiny_patch16_224",
+            img_size=32,
+            patch_size=8,
+            embed_dim=32,
+            depth=depth,
+            num_heads=2,
+            num_classes=0,
+            dynamic_img_size=True,
+        )
+    return wrap_base(
+        model, name=name, architecture="vit_tiny_patch16_224", mean=IMAGENET_MEAN, std=IMAGENET_STD
+    )
+
+
+@pytest.fixture
+def base() -> Base:
+    """A tiny random base."""
+    return tiny_base()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """An empty data folder and the tiny base."""
+    return Settings(home=tmp_path / "home", base="tiny")
+
+
+@pytest.fixture(scope="session")
+def embedded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ``bases`` folder with the embedded base, fetched once per test session."""
+    folder = tmp_path_factory.mktemp("bases")
+    try:
+        load_base("embedded", folder, lambda _fraction, _stage: None)
+    except EmbeddedBaseError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"the embedded base can't be fetched here: {error}")
+    return folder
+
+
+@pytest.fixture
+def embedded_home(tmp_path: Path, embedded_folder: Path) -> Path:
+    """An otherwise empty data folder in which the embedded base is already there."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "bases").symlink_to(embedded_folder, target_is_directory=True)
+    return home
+
+
+@pytest.fixture
+def photographs() -> Path:
+    """The folder of real photographs that lies beside the repository on a developer's machine."""
+    folder = SHARED_DATA / "photos"
+    if not folder.is_dir():
+        pytest.skip("the photographs are not here (../shared/data/photos)")
+    return folder
+
+
+ColourFolders = Callable[..., Path]
+
+
+@pytest.fixture
+def colour_folders(tmp_path: Path) -> ColourFolders:
+    """Makes class folders of noisy red, green or blue pictures, which any ViT tells apart."""
+
+    def make(*, per_class: int = 12, test: int = 0, names: tuple[str, ...] = ("red", "green")) -> Path:
+        root = tmp_path / "colours"
+        generator = np.random.default_rng(0)
+        for split, count in (("train", per_class), ("test", test)):
+            for channel, name in enumerate(names):
+                folder = root / split / name
+                folder.mkdir(parents=True, exist_ok=True)
+                for index in range(count):
+                    pixels = generator.integers(0, 90, (32, 32, 3), dtype=np.uint8)
+                    pixels[:, :, channel % 3] += 150
+                    Image.fromarray(pixels).save(folder / f"{index}.png")
+        if not test:
+            return root / "train"
+        return root
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_network_for_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test depends on a model hub."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    yield
