@@ -18,6 +18,7 @@ from typing import Any
 
 from loravit_web.adapters.config import TARGETS
 from loravit_web.adapters.types import ADAPTER_TYPES
+from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
 from loravit_web.settings import Settings, read_settings
 from loravit_web.training.recipe import PRESETS
@@ -166,7 +167,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     if options.base:
         settings = replace(settings, base=options.base)
     with _service(settings) as service:
-        tell = _teller()
+        tell = progress_teller()
         dataset = service.import_dataset(options.data, progress=tell)
         worker = service.new_worker()
         worker.stop_on_signals()
@@ -401,24 +402,7 @@ def _registry(settings: Settings) -> Any:
 def _service(settings: Settings) -> Any:
     from loravit_web.service import Service
 
-    return contextlib.closing(Service(settings, progress=_teller()))
-
-
-def _teller() -> Callable[[float, str], None]:
-    """Progress on stderr: one line that is rewritten on a terminal, a line per change elsewhere."""
-    last = [""]
-
-    def tell(fraction: float, stage: str) -> None:
-        line = f"{fraction:4.0%} {stage}"
-        if line == last[0]:
-            return
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{line}", end="\n" if fraction >= 1 else "", file=sys.stderr, flush=True)
-        elif stage != last[0][5:]:
-            print(line, file=sys.stderr, flush=True)
-        last[0] = line
-
-    return tell
+    return contextlib.closing(Service(settings, progress=progress_teller()))
 
 
 @contextlib.contextmanager

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 
 from loravit_web.adapters.format import CONFIG_FILE, FILES, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
 
 MAX_BYTES: Mapping[str, int] = {CONFIG_FILE: 1 << 20, TASK_FILE: 4 << 20, WEIGHTS_FILE: 512 << 20}
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -38,7 +52,7 @@ def read_bundle(data: bytes) -> dict[str, bytes]:
                     f"A bundle holds exactly {', '.join(FILES)}: this one holds {names}."
                 )
             return {name: _read(archive, name) for name in FILES}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _DAMAGED as error:
         raise AdapterFormatError(
             "The file is not an adapter bundle: choose a zip that was exported from a catalog."
         ) from error

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +35,8 @@ MAX_CLASSES = 10_000
 _PREFIX = "base_model.model."
 _HEAD = ("head.weight", "head.bias")
 _PROBE_TOLERANCE = 5e-3
+# What values of a wrong kind lead to; adapter_config.json also holds regular expressions, as PEFT's does.
+_UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, re.error)
 
 
 class AdapterFormatError(LoraVitError):
@@ -145,7 +149,7 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
         )
     try:
         adapter = _read(task, fields, _tensors(files), base)
-    except (KeyError, TypeError, ValueError) as error:
+    except _UNUSABLE as error:
         raise AdapterFormatError(f"The adapter's description can't be used ({error}).") from error
     _check_probe(adapter, base)
     return adapter
@@ -186,11 +190,11 @@ def _read(
 
 
 def _check_probe(adapter: Adapter, base: Base) -> None:
-    found = run_probe(base, adapter)
-    tolerance = _PROBE_TOLERANCE * float(adapter.probe_logits.abs().max().clamp(min=1.0))
-    if found.shape != adapter.probe_logits.shape or not torch.allclose(
-        found, adapter.probe_logits, rtol=0.0, atol=tolerance
-    ):
+    found, stored = run_probe(base, adapter), adapter.probe_logits
+    # Relative to what was found: a huge stored number must not make its own tolerance.
+    tolerance = _PROBE_TOLERANCE * max(1.0, float(found.abs().max()))
+    finite = math.isfinite(tolerance)
+    if not finite or found.shape != stored.shape or not torch.allclose(found, stored, rtol=0, atol=tolerance):
         raise AdapterFormatError(
             "The adapter no longer gives the answer that was stored with it, so it was not loaded: "
             "its description was changed, or the installed timm computes its base differently."
@@ -215,7 +219,7 @@ def _tensors(files: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
 def _document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     try:
         document = json.loads(_file(files, name))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AdapterFormatError(f"{name} is not valid JSON.") from error
     if not isinstance(document, dict):
         raise AdapterFormatError(f"{name} is not a JSON object.")

@@ -21,6 +21,7 @@ from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import shallow_copy, with_replaced
 
 _SLICES = {"q": 0, "k": 1, "v": 2}
+_MAX_FUSED_RANK = MAX_RANK * len(_SLICES)
 
 
 class LoRALayer(nn.Module):
@@ -296,8 +297,8 @@ def _tensor(tensors: Tensors, key: str, shape: tuple[int, int]) -> torch.Tensor:
         raise AdapterMismatch(f"The adapter lacks {key}, which its configuration calls for.")
     if tuple(tensor.shape) != shape:
         raise AdapterMismatch(f"{key} has shape {tuple(tensor.shape)}, but the base calls for {shape}.")
-    if min(shape) > MAX_RANK:
-        raise AdapterMismatch(f"{key} has rank {min(shape)}: ranks above {MAX_RANK} are not loaded.")
+    if min(shape) > _MAX_FUSED_RANK:
+        raise AdapterMismatch(f"{key} has rank {min(shape)}: ranks above {_MAX_FUSED_RANK} are not loaded.")
     return tensor.float()
 
 

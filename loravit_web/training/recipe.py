@@ -41,7 +41,7 @@ class Recipe:
     adapter: ViTAdapterConfig = field(default_factory=ViTAdapterConfig)
     image_size: int = 168
     epochs: int = 10
-    min_steps: int = 300
+    min_steps: int = 150
     batch_size: int = 32
     lr: float = 1e-3
     weight_decay: float = 0.01

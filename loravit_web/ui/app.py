@@ -28,7 +28,7 @@ def build_app(service: Service) -> gr.Blocks:
             '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
             "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"
         )
-        strip = gr.HTML("", elem_id="job-strip")
+        strip = gr.HTML(visible=False, elem_id="job-strip")
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
             with gr.Tab("Use", id="use"):
                 use = build_use(service)
@@ -69,7 +69,7 @@ def _follow(
         kept = {"key": now["key"], "states": now["states"]}
         return [
             kept,
-            job_strip(now["active"]),
+            gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=task_choices(service)) if catalog_changed else gr.skip(),
             catalog_frame(service) if catalog_changed else gr.skip(),
             runs_frame(service),

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pandas as pd
+from gradio.utils import get_upload_folder
 
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import notice, version_card
 from loravit_web.ui.use import UseTab
 from loravit_web.views import adapter_document
+from registry import Version
 
 COLUMNS = ["Task", "Name", "Version", "Classes", "Accuracy", "Linear probe", "Base", "MB", "Published"]
 WIDTHS: list[str | int] = ["170px", "170px", "80px", "80px", "150px", "110px", "110px", "70px", "150px"]
 EMPTY = notice("Adapters appear here as soon as a training ends.", title="The catalog is empty.")
 PICK = notice("Choose a row to see its classes, metrics and origin.")
-MAX_BUNDLE_BYTES = 600 << 20
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
     def choose(event: gr.SelectData) -> list[Any]:
         chosen = str(event.row_value[0])
         versions = service.registry.catalog.versions(chosen)
-        file = _bundle_file(service, versions[0].ref)
+        file = _bundle_file(service, versions[0])
         on = gr.Button(interactive=True)
-        return [chosen, version_card(versions[0], versions), on, gr.DownloadButton(file, interactive=True)]
+        return [chosen, version_card(versions[0], versions), on, gr.DownloadButton(value=file, interactive=True)]
 
     @told
     def take_in(path: str) -> list[Any]:
@@ -98,9 +98,11 @@ def catalog_frame(service: Service) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _bundle_file(service: Service, ref: str) -> str:
-    """The bundle as a file that Gradio may serve; its folder is cleaned up with Gradio's cache."""
-    name, data = service.export(ref)
-    path = Path(tempfile.mkdtemp(prefix="loravit-")) / name
+def _bundle_file(service: Service, version: Version) -> str:
+    """The bundle as a file that Gradio may serve: in its cache, once per version."""
+    folder = Path(get_upload_folder()) / "bundles" / version.manifest_sha256[:32]
+    name, data = service.export(version.ref)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
     path.write_bytes(data)
     return str(path)

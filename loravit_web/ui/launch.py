@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 
+from loravit_web.console import progress_teller
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 
 MAX_UPLOAD = "2gb"
 QUEUE_SIZE = 64
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class App:
         )
         print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - the one line a user waits for
         if block:
+            # A polite end (Ctrl-C, a restart of the machine) leaves a run in progress resumable.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
             try:
                 self.demo.block_thread()
             finally:
@@ -73,7 +75,7 @@ def open_app(settings: Settings) -> App:
         LoraVitError, RegistryError: if the base or the data folder can't be used.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    service = Service(settings, progress=_tell)
+    service = Service(settings, progress=progress_teller())
     service.start()
     return App(service, build_app(service))
 
@@ -87,7 +89,3 @@ def _theme() -> gr.themes.Base:
     """Gradio's default look in the reader's own fonts, so that nothing is fetched for it."""
     fonts = ["system-ui", "sans-serif"]
     return gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=fonts)
-
-
-def _tell(fraction: float, stage: str) -> None:
-    print(f"{fraction:4.0%} {stage}", file=sys.stderr, flush=True)  # noqa: T201 - progress on a terminal

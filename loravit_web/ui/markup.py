@@ -104,16 +104,21 @@ def _skipped(dataset: ImageDataset) -> str:
     )
 
 
-def run_progress(run: Run, *, position: int | None) -> str:
-    """Where a run is and what can be done next."""
+def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
+    """Where a run is and what can be done next.
+
+    Args:
+        position: in the queue, 1 for the next.
+        ahead: the title of the run that trains now.
+    """
     sign = STATUS_SIGNS[run.status]
     parts = [
         f'<header><h3>{escape(run.title)}</h3><span class="lv-tag lv-{run.status}">{sign} {run.status}'
         f"</span></header>"
     ]
     if run.status == "queued":
-        place = f"Number {position} in the queue." if position else "Waiting for the training process."
-        parts.append(notice(f"{place} You may close this page."))
+        waits = f"waiting for “{ahead}” to end" if ahead else "the training process is starting"
+        parts.append(notice(f"Number {position or 1} in the queue, {waits}. You may close this page."))
     elif run.status == "running":
         left = f" · about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
         stage = "Stopping" if run.stop_request else run.stage or "Starting"

@@ -74,9 +74,11 @@ def watch_updates(service: Service, run_id: str | None) -> list[Any]:
     run = service.registry.runs.get(run_id)
     active = run.status in ("queued", "running") and run.stop_request is None
     unfinished = run.status in ("interrupted", "failed", "cancelled")
-    position = service.registry.runs.queue_position(run_id) if run.status == "queued" else None
+    runs = service.registry.runs
+    position = runs.queue_position(run_id) if run.status == "queued" else None
+    ahead = next((other.title for other in runs.list(status=["running"])), None) if position else None
     return [
-        run_progress(run, position=position),
+        run_progress(run, position=position, ahead=ahead),
         *curves(service, run),
         gr.Button(visible=active and run.status == "running"),
         gr.Button(visible=active),

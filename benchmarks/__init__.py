@@ -1,0 +1,1 @@
+"""Slow proofs and timings: ``python -m benchmarks NAME``."""

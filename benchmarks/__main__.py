@@ -1,0 +1,26 @@
+"""``python -m benchmarks NAME``: each benchmark prints what it measured and fails when a target is missed."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import answers, journey, main_job, screenshots
+
+BENCHMARKS = {
+    "main-job": main_job.run,
+    "answers": answers.run,
+    "journey": journey.run,
+    "screenshots": screenshots.run,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one benchmark; returns the exit status."""
+    if not arguments or arguments[0] not in BENCHMARKS:
+        print(f"usage: python -m benchmarks {{{','.join(BENCHMARKS)}}} [ARGUMENT ...]", file=sys.stderr)
+        return 2
+    return BENCHMARKS[arguments[0]](arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

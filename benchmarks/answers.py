@@ -1,0 +1,118 @@
+"""How fast answers come: two tasks against one plain forward, and the first answer after a start."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from benchmarks.report import Figure, at_most, show
+from loravit_web.adapters import Adapter, ViTAdapterConfig, adapter_type
+from loravit_web.backbones import Base, fastest_dtype, load_base
+from loravit_web.engine import MultiLoRAViT
+from loravit_web.settings import read_settings
+
+IMAGE_SIZE = 224
+ROUNDS = 30
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(_arguments: list[str]) -> int:
+    """``python -m benchmarks answers``."""
+    settings = read_settings(os.environ)
+    base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
+    dtype = fastest_dtype(base)
+    plain, two = _two_tasks(base, dtype)
+    ratio = statistics.median(b / a for a, b in zip(plain, two, strict=True))
+    start = _first_answer(settings.bases)
+    figures = [
+        Figure("precision chosen", str(dtype).removeprefix("torch.")),
+        Figure("plain forward, median", f"{1000 * statistics.median(plain):.1f} ms"),
+        Figure("two tasks on a new image, median", f"{1000 * statistics.median(two):.1f} ms"),
+        at_most("two tasks / plain forward (bound 1.33)", ratio, 1.5, "x"),
+        at_most("start of the app to the first answer", start, 10, " s"),
+    ]
+    return show(f"answers at {IMAGE_SIZE} px, k = 4, r = 8 on qkv, proj, fc1, fc2", figures)
+
+
+def random_adapter(base: Base, seed: int, *, classes: int = 10) -> Adapter:
+    """An adapter of random factors: as much work as a trained one."""
+    config, generator = ViTAdapterConfig(), torch.Generator().manual_seed(seed)
+    kind = adapter_type(config.adapter_type)
+    blocks = kind.trainable_blocks(base, config, generator)
+    with torch.no_grad():
+        for parameter in (p for block in blocks for p in block.parameters() if p.requires_grad):
+            parameter.normal_(std=0.02, generator=generator)
+    return Adapter(
+        config=config,
+        base_name=base.name,
+        base_sha256=base.weights_sha256,
+        preprocessing=base.preprocessing(IMAGE_SIZE),
+        class_names=tuple(str(i) for i in range(classes)),
+        change=kind.change(blocks, config, base),
+        head_weight=torch.randn(classes, base.embed_dim, generator=generator),
+        head_bias=torch.zeros(classes),
+        temperature=1.0,
+        probe_logits=torch.empty(0),
+    )
+
+
+def _two_tasks(base: Base, dtype: torch.dtype) -> tuple[list[float], list[float]]:
+    """Seconds of a plain forward and of two answers, in turn, each on a picture never seen before."""
+    engine = MultiLoRAViT(base, dtype)
+    for name, seed in (("a", 1), ("b", 2)):
+        engine.add(name, random_adapter(base, seed))
+    running = base.cast(dtype)
+    generator = torch.Generator().manual_seed(0)
+    plain, two = [], []
+    for lap in range(ROUNDS + 3):
+        image = torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE, generator=generator)
+        started = time.perf_counter()
+        with torch.inference_mode():
+            running.features(running.advance(running.embed(image), 0, base.depth), "cls")
+        between = time.perf_counter()
+        engine.forward(image, [["a", "b"]])
+        ended = time.perf_counter()
+        if lap >= 3:
+            plain.append(between - started)
+            two.append(ended - between)
+    return plain, two
+
+
+def _first_answer(bases: Path) -> float:
+    """Seconds from starting ``python app.py`` to the first answer over HTTP, weights cached."""
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "bases").symlink_to(bases, target_is_directory=True)
+        environment = {**os.environ, "LORAVIT_HOME": home}
+        words = ["train", "sample:digits", "--name", "digits", "--image-size", "56", "--blocks", "1"]
+        subprocess.run(
+            [sys.executable, "-m", "loravit_web", *words, "--epochs", "1", "--no-mirror"],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+        picture = Path(home) / "picture.png"
+        Image.new("RGB", (320, 240), "white").save(picture)
+        started = time.perf_counter()
+        app = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert app.stdout is not None
+            url = app.stdout.readline().split()[-1]
+            client = Client(url, verbose=False)
+            answer = client.predict(image=handle_file(str(picture)), tasks=["digits"], api_name="/classify")
+            seconds = time.perf_counter() - started
+            assert answer["results"][0]["error"] is None, answer
+        finally:
+            app.terminate()
+            app.wait()
+    return seconds

@@ -1,0 +1,81 @@
+"""Driving the real app in Chromium."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
+
+
+@contextlib.contextmanager
+def running_app(home: Path) -> Iterator[str]:
+    """``python app.py`` on a data folder; gives its URL."""
+    app = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={**os.environ, "LORAVIT_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert app.stdout is not None
+        yield app.stdout.readline().split()[-1]
+    finally:
+        app.terminate()
+        app.wait()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, headless."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        sys.exit("error: no Chromium here: install it, for example with apt-get install chromium.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+def train_in_page(page: Page, data: Path, name: str, *, seconds: float) -> str:
+    """Upload a zip, start the quick preset, wait for its end; returns what the page says then."""
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#train-upload input[type=file]").set_input_files(data)
+    page.locator("#train-found .lv-table").wait_for(timeout=120_000)
+    page.locator("#train-name textarea, #train-name input").fill(name)
+    page.locator("#train-start").click()
+    ended = page.locator("#train-progress .lv-tag", has_text=re.compile("completed|failed|interrupted"))
+    ended.wait_for(timeout=seconds * 1000)
+    return page.locator("#train-progress").inner_text()
+
+
+def pick(page: Page, *titles: str) -> None:
+    """Choose tasks in the tab Use."""
+    page.get_by_role("tab", name="Use").click()
+    for title in titles:
+        page.locator("#use-tasks input").click()
+        page.get_by_role("option", name=re.compile(re.escape(title))).first.click()
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+
+
+def drop(page: Page, picture: Path) -> list[str]:
+    """Give the page a picture and wait for new answers; returns the text of each column."""
+    before = page.locator("#use-answers").inner_html()
+    page.locator("#use-image input[type=file]").first.set_input_files(picture)
+    page.wait_for_function(
+        "before => { const e = document.querySelector('#use-answers');"
+        " return e.querySelector('article') && e.innerHTML.trim() !== before.trim(); }",
+        arg=before,
+    )
+    return page.locator("#use-answers article").all_inner_texts()

@@ -1,0 +1,327 @@
+"""Adapters as files: read back bit for bit, or refused with the reason."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load
+
+from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.adapters.adapter import run_probe
+from loravit_web.adapters.format import (
+    CONFIG_FILE,
+    FILES,
+    TASK_FILE,
+    WEIGHTS_FILE,
+    AdapterFormatError,
+    WrongBase,
+    base_of,
+    from_files,
+    name_of,
+    to_files,
+)
+from loravit_web.adapters.interface import AdapterMismatch
+from loravit_web.backbones import Base
+from loravit_web.errors import LoraVitError
+from tests.adapters.makers import random_adapter, random_images, with_document, with_tensors
+from tests.conftest import tiny_base
+
+Files = dict[str, bytes]
+HEAD = "base_model.model.head.weight"
+FACTOR = "base_model.model.blocks.1.attn.qkv.lora_A.weight"
+
+
+@functools.cache
+def shared_base() -> Base:
+    return tiny_base()
+
+
+@functools.cache
+def shared_files() -> Files:
+    return to_files(random_adapter(shared_base()), shared_base(), name="pets", title="Pets & more")
+
+
+@pytest.fixture
+def base() -> Base:
+    return shared_base()
+
+
+@pytest.fixture
+def files() -> Files:
+    return dict(shared_files())
+
+
+def logits(base: Base, adapter: Adapter) -> torch.Tensor:
+    with torch.no_grad():
+        tokens = base.advance(base.embed(random_images(2)), 0, adapter.first_block)
+        for block in adapter.blocks(base):
+            tokens = block(tokens)
+        return adapter.head(base.features(tokens, adapter.config.pooling))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ViTAdapterConfig(r=3, alpha=6, blocks=2),
+        ViTAdapterConfig(
+            r=3, alpha=5.5, blocks=3, target_modules=("q", "v", "proj"), use_rslora=True, pooling="cls+mean"
+        ),
+        ViTAdapterConfig("LINEAR", pooling="mean"),
+    ],
+    ids=["LoRA", "sliced rsLoRA", "head only"],
+)
+def test_an_adapter_read_back_answers_bit_for_bit_the_same(config: ViTAdapterConfig, base: Base) -> None:
+    adapter = random_adapter(base, config)
+    again = from_files(to_files(adapter, base, name="pets", title="Pets"), base)
+    assert torch.equal(logits(base, again), logits(base, adapter))
+    assert (again.config, again.class_names, again.temperature) == (
+        config,
+        adapter.class_names,
+        adapter.temperature,
+    )
+    assert again.preprocessing == adapter.preprocessing
+    assert again.parameter_count == adapter.parameter_count
+
+
+def test_the_same_adapter_always_gives_the_same_files(base: Base) -> None:
+    adapter = random_adapter(base)
+    files = to_files(adapter, base, name="pets", title="Pets")
+    again = to_files(from_files(files, base), base, name="pets", title="Pets")
+    assert again == files
+    assert set(files) == set(FILES)
+
+
+def test_the_files_tell_their_name_and_base(files: Files, base: Base) -> None:
+    assert name_of(files) == ("pets", "Pets & more")
+    assert base_of(files) == ("tiny", base.weights_sha256)
+
+
+def test_the_weights_are_named_as_peft_names_them(files: Files) -> None:
+    names = {
+        f"base_model.model.blocks.{block}.{layer}.lora_{factor}.weight"
+        for block in (1, 2)
+        for layer in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+        for factor in "AB"
+    }
+    heads = {"base_model.model.head.weight", "base_model.model.head.bias"}
+    assert set(load(files[WEIGHTS_FILE])) == names | heads
+    config = json.loads(files[CONFIG_FILE])
+    assert (config["peft_type"], config["modules_to_save"], config["bias"]) == ("LORA", ["head"], "none")
+    assert (config["r"], config["lora_alpha"]) == (3, 6)
+
+
+def flipped(files: Files, base: Base) -> Files:
+    weights = bytearray(files[WEIGHTS_FILE])
+    weights[-5] ^= 1
+    return {**files, WEIGHTS_FILE: bytes(weights)}
+
+
+def without(name: str) -> Callable[[Files, Base], Files]:
+    return lambda files, _base: {key: data for key, data in files.items() if key != name}
+
+
+
+def changed_tensor(key: str, tensor: torch.Tensor | None) -> Callable[[Files, Base], Files]:
+    return lambda files, _base: with_tensors(files, {key: tensor})
+
+
+def document(name: str, **changes: Any) -> Callable[[Files, Base], Files]:
+    return lambda files, _base: with_document(files, name, **changes)
+
+
+def raw(name: str, data: bytes) -> Callable[[Files, Base], Files]:
+    return lambda files, _base: {**files, name: data}
+
+
+def renamed_tensor(files: Files, base: Base) -> Files:
+    return with_tensors(files, {FACTOR: None, FACTOR.replace("qkv", "kqv"): load(files[WEIGHTS_FILE])[FACTOR]})
+
+
+DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str]] = {
+    "a flipped bit in the weights": (flipped, AdapterFormatError, "damaged or was changed"),
+    "no configuration": (without(CONFIG_FILE), AdapterFormatError, f"lacks its file {CONFIG_FILE}"),
+    "no weights": (without(WEIGHTS_FILE), AdapterFormatError, f"lacks its file {WEIGHTS_FILE}"),
+    "no task": (without(TASK_FILE), AdapterFormatError, f"lacks its file {TASK_FILE}"),
+    "broken JSON": (raw(CONFIG_FILE, b'{"r": 8,'), AdapterFormatError, f"{CONFIG_FILE} is not valid JSON"),
+    "JSON of bytes that are no text": (raw(TASK_FILE, b"\xff\xfe{"), AdapterFormatError, "not valid JSON"),
+    "a JSON list": (raw(TASK_FILE, b"[]"), AdapterFormatError, f"{TASK_FILE} is not a JSON object"),
+    "a missing factor": (changed_tensor(FACTOR, None), AdapterMismatch, "lacks blocks.1.attn.qkv.lora_A.weight"),
+    "a renamed factor": (renamed_tensor, AdapterMismatch, "lacks blocks.1.attn.qkv.lora_A.weight"),
+    "one factor more": (
+        changed_tensor("base_model.model.blocks.0.attn.qkv.lora_A.weight", torch.zeros(3, 32)),
+        AdapterMismatch,
+        "holds blocks.0.attn.qkv.lora_A.weight, which its configuration does not call for",
+    ),
+    "a tensor of no adapter": (
+        changed_tensor("optimizer.step", torch.zeros(1)),
+        AdapterMismatch,
+        "optimizer.step is not the name of a tensor of an adapter",
+    ),
+    "a factor of another shape": (
+        changed_tensor(FACTOR, torch.zeros(4, 32)),
+        AdapterMismatch,
+        r"shape \(4, 32\), but the base calls for \(3, 32\)",
+    ),
+    "a head of another shape": (
+        changed_tensor(HEAD, torch.zeros(3, 31)),
+        AdapterMismatch,
+        r"head.weight should have shape \(3, 32\), the file holds \(3, 31\)",
+    ),
+    "no head": (changed_tensor(HEAD, None), AdapterMismatch, "the file holds nothing"),
+    "NaN": (changed_tensor(FACTOR, torch.full((3, 32), torch.nan)), AdapterMismatch, "not finite numbers"),
+    "integers": (
+        changed_tensor(FACTOR, torch.zeros(3, 32, dtype=torch.int32)),
+        AdapterMismatch,
+        "not finite numbers",
+    ),
+    "zeroed factors": (
+        changed_tensor(FACTOR, torch.zeros(3, 32)),
+        AdapterFormatError,
+        "no longer gives the answer",
+    ),
+    "another format": (document(TASK_FILE, schema_version=2), AdapterFormatError, "version 2, .* version 1"),
+    "an altered alpha": (document(CONFIG_FILE, lora_alpha=12), AdapterFormatError, "no longer gives the answer"),
+    "altered targets": (
+        document(CONFIG_FILE, target_modules="blocks.*.nothing"),
+        AdapterMismatch,
+        "which its configuration does not call for",
+    ),
+    "one class less": (
+        document(TASK_FILE, class_names=["cat", "dog"]),
+        AdapterMismatch,
+        r"should have shape \(2, 32\), the file holds \(3, 32\)",
+    ),
+    "no classes": (document(TASK_FILE, class_names=[]), AdapterFormatError, "0 classes"),
+    "another pooling": (
+        document(TASK_FILE, adapter={**ViTAdapterConfig(r=3, alpha=6, blocks=2).as_json(), "pooling": "mean"}),
+        AdapterFormatError,
+        "no longer gives the answer",
+    ),
+    "an unknown type": (
+        document(TASK_FILE, adapter={**ViTAdapterConfig().as_json(), "adapter_type": "DORA"}),
+        LoraVitError,
+        "Adapter type DORA is unknown",
+    ),
+    "no temperature": (document(TASK_FILE, temperature=0), AdapterFormatError, "temperature 0 "),
+    "another normalisation": (
+        lambda files, base: with_document(
+            files, TASK_FILE, preprocessing={**base.preprocessing(32).as_json(), "mean": [0.0, 0.0, 0.0]}
+        ),
+        AdapterFormatError,
+        "no longer gives the answer",
+    ),
+    "a size that the base can't take": (
+        lambda files, base: with_document(
+            files, TASK_FILE, preprocessing={**base.preprocessing(32).as_json(), "input_size": [3, 33, 33]}
+        ),
+        LoraVitError,
+        "Image size 33 does not fit",
+    ),
+    "other stored logits": (
+        document(TASK_FILE, probe_logits=[0.0, 0.0, 0.0]),
+        AdapterFormatError,
+        "no longer gives the answer",
+    ),
+    "too few stored logits": (
+        document(TASK_FILE, probe_logits=[0.0]),
+        AdapterFormatError,
+        "no longer gives the answer",
+    ),
+    "a stored answer of which infinitely much may differ": (
+        document(TASK_FILE, probe_logits=[float("inf")] * 3),
+        AdapterFormatError,
+        "no longer gives the answer",
+    ),
+    "no stored logits": (document(TASK_FILE, probe_logits=[]), AdapterFormatError, "no longer gives the answer"),
+    "JSON nested without end": (raw(TASK_FILE, b"[" * 200_000), AdapterFormatError, "not valid JSON"),
+    "a pattern that is none": (
+        document(CONFIG_FILE, target_modules="blocks.("),
+        AdapterFormatError,
+        "description can't be used",
+    ),
+    "rank zero": (document(CONFIG_FILE, r=0), LoraVitError, "adapter"),
+    "a rank pattern that is a list": (
+        document(CONFIG_FILE, rank_pattern=["attn.qkv"]),
+        AdapterFormatError,
+        "description can't be used",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "cause", "reason"), DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_or_altered_adapter_is_refused_with_its_reason(
+    damage: Callable[[Files, Base], Files],
+    cause: type[LoraVitError],
+    reason: str,
+    files: Files,
+    base: Base,
+) -> None:
+    with pytest.raises(cause, match=reason):
+        from_files(damage(files, base), base)
+
+
+def test_an_adapter_for_another_base_is_refused_by_name(files: Files) -> None:
+    other = tiny_base(seed=1, name="other")
+    with pytest.raises(WrongBase) as caught:
+        from_files(files, other)
+    sentence = str(caught.value)
+    assert f"trained on tiny ({shared_base().weights_sha256[:12]})" in sentence
+    assert f"the base in memory is other ({other.weights_sha256[:12]})" in sentence
+
+
+def test_a_head_only_adapter_with_factors_is_refused(base: Base) -> None:
+    linear = to_files(random_adapter(base, ViTAdapterConfig("LINEAR")), base, name="pets", title="Pets")
+    with pytest.raises(AdapterMismatch, match="A head-only adapter holds blocks.1"):
+        from_files(with_tensors(linear, {FACTOR: torch.zeros(3, 32)}), base)
+
+
+def test_the_stored_answer_is_that_of_the_adapter(base: Base) -> None:
+    adapter = random_adapter(base)
+    assert torch.equal(run_probe(base, adapter), adapter.probe_logits)
+    assert not torch.equal(random_adapter(base, seed=1).probe_logits, adapter.probe_logits)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of everything inside a JSON document."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, child in inside for found in leaves(child, (*path, key)))]
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copied = value.copy()
+    copied[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copied
+
+
+ODD_VALUES = st.sampled_from(
+    [None, True, 0, -1, 10**400, 1e308, float("nan"), float("inf"), "", "(", "8", [], [[]], {}, {"a": []}]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), name=st.sampled_from([CONFIG_FILE, TASK_FILE]), new=ODD_VALUES)
+def test_whatever_stands_in_a_document_is_read_or_refused_and_never_a_crash(
+    data: st.DataObject, name: str, new: object
+) -> None:
+    original = json.loads(shared_files()[name])
+    path = data.draw(st.sampled_from(leaves(original)))
+    files = {**shared_files(), name: json.dumps(replaced(original, path, new)).encode()}
+    try:
+        adapter = from_files(files, shared_base())
+    except LoraVitError:
+        return
+    assert torch.equal(logits(shared_base(), adapter), _expected_logits())
+
+
+@functools.cache
+def _expected_logits() -> torch.Tensor:
+    return logits(shared_base(), from_files(shared_files(), shared_base()))

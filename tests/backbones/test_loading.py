@@ -1,0 +1,59 @@
+"""From a name to a base, or to one clear sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+from loravit_web.backbones import BaseUnavailable, UnsupportedBase, load_base
+from loravit_web.backbones.timm_import import import_timm
+
+HUB_MODEL = "vit_small_patch14_dinov2.lvd142m"
+
+
+def silent(_fraction: float, _stage: str) -> None:
+    pass
+
+
+def test_a_name_that_timm_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BaseUnavailable, match="timm has no model named resnet-of-dreams"):
+        load_base("resnet-of-dreams", tmp_path, silent)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        LocalEntryNotFoundError("nothing cached"),
+        OfflineModeIsEnabled("offline"),
+        httpx.ConnectError("no route"),
+        OSError("no space left"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_an_unreachable_hub_is_one_sentence_and_no_other_weights(
+    failure: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def unreachable(name: str, **_: object) -> None:
+        asked.append(name)
+        raise failure
+
+    monkeypatch.setattr(import_timm(), "create_model", unreachable)
+    with pytest.raises(BaseUnavailable, match="could not be downloaded from the model hub") as caught:
+        load_base(HUB_MODEL, tmp_path, silent)
+    assert HUB_MODEL in str(caught.value)
+    assert asked == [HUB_MODEL]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_hub_model_that_is_no_vit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = import_timm().create_model
+    monkeypatch.setattr(
+        import_timm(), "create_model", lambda name, pretrained, **options: create(name, **options)
+    )
+    with pytest.raises(UnsupportedBase, match="resnet18 is not a plain Vision Transformer"):
+        load_base("resnet18", tmp_path, silent)

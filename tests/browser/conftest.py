@@ -1,0 +1,105 @@
+"""The real app in a process of its own, on the embedded base, and a real Chromium to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from loravit_web.service import Service
+from loravit_web.settings import Settings
+from loravit_web.training.recipe import preset_recipe
+from tests.conftest import ColourFolders
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Nothing in the page needs the network; without these Chromium looks for its maker's hosts.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; without one these tests skip, except in CI, where that is a failure."""
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        message = "no Chromium here: install it, for example with apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True)
+class AppProcess:
+    """A running ``python app.py``."""
+
+    url: str
+    home: Path
+    process: subprocess.Popen[str]
+
+
+@pytest.fixture
+def app(embedded_home: Path, colour_folders: ColourFolders, tmp_path: Path) -> Iterator[AppProcess]:
+    """The app with one published adapter, ``shades@1``, that tells red from green."""
+    _publish_shades(embedded_home, colour_folders)
+    environment = {
+        **os.environ,
+        "LORAVIT_HOME": str(embedded_home),
+        "GRADIO_TEMP_DIR": str(tmp_path / "gradio"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "is ready" in line, line
+    yield AppProcess(line.split()[-1], embedded_home, process)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=30)
+
+
+@pytest.fixture
+def page(browser: Browser, app: AppProcess) -> Iterator[Page]:
+    """The app's page at 1280 px."""
+    yield from open_page(browser, app.url)
+
+
+def open_page(browser: Browser, url: str, *, width: int = 1280) -> Iterator[Page]:
+    """A page in a context, and so a session, of its own."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.goto(url)
+    page.wait_for_selector("#use-tasks")
+    yield page
+    context.close()
+
+
+def _publish_shades(home: Path, colour_folders: ColourFolders) -> None:
+    service = Service(Settings(home=home))
+    try:
+        recipe = replace(preset_recipe("quick", blocks=1, r=2, image_size=56), epochs=2, min_steps=0)
+        dataset = service.import_dataset(colour_folders(per_class=8, test=2))
+        run = service.train_now(dataset, "Shades", recipe, service.new_worker())
+        assert run.status == "completed", run.error
+    finally:
+        service.close()

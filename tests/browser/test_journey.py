@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from registry import Registry
+from tests.browser.conftest import AppProcess, open_page
+from tests.conftest import ColourFolders
+
+TRAINED = 120_000
+
+
+@pytest.fixture
+def colour_zip(colour_folders: ColourFolders, tmp_path: Path) -> Path:
+    """A zip of three classes, with the stray files that people's zips have."""
+    root = colour_folders(per_class=20, test=4, names=("red", "green", "blue"))
+    path = tmp_path / "paints.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*.png")):
+            archive.write(file, file.relative_to(root))
+        archive.writestr("__MACOSX/._x.png", b"junk")
+        archive.writestr("train/red/notes.txt", b"hello")
+    return path
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def pick(page: Page, *titles: str) -> None:
+    for title in titles:
+        page.locator("#use-tasks input").click()
+        page.get_by_role("option", name=re.compile(title)).first.click()
+    page.keyboard.press("Escape")
+
+
+def start_training(page: Page, data: Path, name: str) -> None:
+    open_tab(page, "Train")
+    page.locator("#train-upload input[type=file]").set_input_files(data)
+    expect(page.locator("#train-found")).to_contain_text("images in 3 classes")
+    page.locator("#train-name textarea, #train-name input").fill(name)
+    page.locator("#train-start").click()
+
+
+def test_from_a_zip_to_two_answers_side_by_side(
+    page: Page, browser: Browser, app: AppProcess, colour_zip: Path, tmp_path: Path
+) -> None:
+    other_page = open_page(browser, app.url)
+    bystander = next(other_page)
+    start_training(page, colour_zip, "Paints")
+    expect(page.locator("#train-found")).to_contain_text("2 files skipped")
+    expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
+
+    # training goes on and is shown again after a reload
+    page.reload()
+    open_tab(page, "Train")
+    expect(page.locator("#train-progress")).to_contain_text("Paints")
+    expect(page.locator("#train-progress")).to_contain_text("completed", timeout=TRAINED)
+    expect(page.locator("#train-accuracy")).to_be_visible()
+
+    # a page that was open all along offers the new task, and answers for both at once
+    open_tab(bystander, "Use")
+    bystander.locator("#use-image input[type=file]").first.set_input_files(
+        tmp_path / "colours" / "test" / "red" / "0.png"
+    )
+    pick(bystander, "Paints", "Shades")
+    cards = bystander.locator("#use-answers article")
+    expect(cards).to_have_count(2)
+    for card in (cards.nth(0), cards.nth(1)):
+        expect(card.locator("li").first).to_contain_text("red")
+        expect(card).to_contain_text("ms")
+
+    # the same image answers again when another one is dropped, without any button
+    bystander.locator("#use-image input[type=file]").first.set_input_files(
+        tmp_path / "colours" / "test" / "blue" / "0.png"
+    )
+    expect(cards.nth(0).locator("li").first).to_contain_text("blue")
+
+    open_tab(page, "Catalog")
+    expect(page.locator("#catalog-table")).to_contain_text("paints")
+    page.locator("#catalog-table").get_by_text("paints", exact=True).first.click()
+    expect(page.locator("#catalog-card")).to_contain_text("paints@1")
+    expect(page.locator("#catalog-card")).to_contain_text("linear probe")
+    page.locator("#catalog-try").click()
+    expect(page.get_by_role("tab", name="Use")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#use-tasks")).to_contain_text("Paints")
+
+    open_tab(page, "Runs")
+    expect(page.locator("#runs-table")).to_contain_text("paints@1")
+    other_page.close()
+
+
+def test_a_killed_worker_leaves_an_interrupted_run_and_a_serving_app(
+    page: Page, app: AppProcess, colour_zip: Path, tmp_path: Path
+) -> None:
+    start_training(page, colour_zip, "Doomed")
+    expect(page.locator("#train-progress")).to_contain_text("Epoch", timeout=TRAINED)
+    with Registry.open(f"sqlite:///{app.home / 'registry.db'}", app.home / "artifacts") as registry:
+        (run,) = registry.runs.list(status=["running"])
+        assert run.worker is not None
+        os.kill(int(run.worker.rpartition(":")[2]), signal.SIGKILL)
+        expect(page.locator("#train-progress")).to_contain_text("interrupted")
+        assert registry.runs.get(run.id).status == "interrupted"
+        assert [adapter.slug for adapter in registry.catalog.adapters()] == ["shades"]
+    expect(page.locator("#train-resume")).to_be_visible()
+
+    open_tab(page, "Use")
+    page.locator("#use-image input[type=file]").first.set_input_files(
+        tmp_path / "colours" / "test" / "green" / "0.png"
+    )
+    pick(page, "Shades")
+    expect(page.locator("#use-answers li").first).to_contain_text("green")
+
+
+def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: Path) -> None:
+    start_training(page, colour_zip, "Unwanted")
+    expect(page.locator("#train-progress")).to_contain_text("running", timeout=TRAINED)
+    page.locator("#train-cancel").click()
+    expect(page.locator("#train-progress")).to_contain_text("cancelled")
+    open_tab(page, "Catalog")
+    expect(page.locator("#catalog-table")).not_to_contain_text("unwanted")
+
+
+def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"this is no zip")
+    open_tab(page, "Train")
+    page.locator("#train-upload input[type=file]").set_input_files(broken)
+    expect(page.locator("#train-found [role=alert]")).to_contain_text("zip")
+    expect(page.locator("#train-start")).to_be_disabled()
+
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(b"this is no picture")
+    open_tab(page, "Use")
+    pick(page, "Shades")
+    page.locator("#use-image input[type=file]").first.set_input_files(picture)
+    expect(page.locator("#use-answers [role=alert]")).to_contain_text("not a picture")
+
+
+def test_a_link_opens_with_its_task_picked(browser: Browser, app: AppProcess) -> None:
+    pages = open_page(browser, f"{app.url}?tab=use&task=shades@1")
+    expect(next(pages).locator("#use-tasks")).to_contain_text("shades@1")
+    pages.close()
+
+
+def test_nothing_overflows_a_narrow_screen(browser: Browser, app: AppProcess) -> None:
+    pages = open_page(browser, app.url, width=390)
+    page = next(pages)
+    for tab in ("Use", "Train", "Catalog", "Runs"):
+        open_tab(page, tab)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    pages.close()

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loravit_web import cli
+from loravit_web.service import Service
+from loravit_web.settings import Settings
+from tests.conftest import ColourFolders, tiny_base
+
+TRAIN = ["--image-size", "32", "--blocks", "1", "--rank", "2", "--epochs", "3", "--batch-size", "8"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shell works on an empty data folder and a tiny base."""
+    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "home"))
+
+    def service(settings: Settings) -> contextlib.closing[Service]:
+        return contextlib.closing(Service(settings, load=lambda name, _f, _p: tiny_base(name=name)))
+
+    monkeypatch.setattr(cli, "_service", service)
+    return tmp_path / "home"
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Training handles Ctrl-C; give it back to pytest."""
+    import signal
+
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert cli.main([*words, "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def trained(colour_folders: ColourFolders, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    document: dict[str, Any] = run_json(
+        capsys, "train", str(colour_folders(test=4)), "--name", "colours", *TRAIN
+    )
+    return document
+
+
+def test_train_prints_the_document_that_scripts_read(trained: dict[str, Any]) -> None:
+    assert trained["status"] == "completed"
+    assert trained["adapter"] == "colours@1"
+    assert {"val_accuracy", "val_loss", "linear_probe_accuracy", "test_accuracy"} <= set(trained["metrics"])
+    assert trained["seconds"] > 0
+
+
+def test_predict_prints_each_image_with_each_task(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = str(tmp_path / "colours" / "test" / "red" / "0.png")
+    document = run_json(capsys, "predict", image, "--task", "colours", "--task", "colours@1", "--top-k", "1")
+    assert document[0]["image"] == image
+    assert [result["task"] for result in document[0]["results"]] == ["colours@1", "colours@1"]
+    assert document[0]["results"][0]["labels"][0]["label"] == "red"
+
+
+def test_predict_writes_a_csv(trained: dict[str, Any], tmp_path: Path) -> None:
+    import pandas as pd
+
+    image, file = tmp_path / "colours" / "test" / "red" / "0.png", tmp_path / "answers.csv"
+    assert cli.main(["predict", str(image), "--task", "colours", "--csv", str(file)]) == 0
+    frame = pd.read_csv(file)
+    assert list(frame.columns) == ["image", "task", "rank", "label", "score"]
+    assert len(frame) == 2
+
+
+def test_export_and_import_round_trip(
+    trained: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle = tmp_path / "colours.zip"
+    assert run_json(capsys, "adapters", "export", "colours@1", str(bundle))["adapter"] == "colours@1"
+    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "other"))
+    assert run_json(capsys, "adapters", "import", str(bundle)) == {"adapter": "colours@1"}
+    (row,) = run_json(capsys, "adapters", "list")
+    assert (row["slug"], row["version"], row["classes"]) == ("colours", 1, 2)
+    shown = run_json(capsys, "adapters", "show", "colours")
+    assert shown["versions"][0]["class_names"] == ["green", "red"]
+
+
+def test_runs_are_listed_and_shown_by_the_start_of_their_id(
+    trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (row,) = run_json(capsys, "runs", "list")
+    assert (row["run"], row["status"], row["published"]) == (trained["run"], "completed", "colours@1")
+    shown = run_json(capsys, "runs", "show", trained["run"][:6])
+    assert len(shown["metrics"]["val_accuracy"]) == 3
+    assert shown["config"]["adapter"]["r"] == 2
+
+
+def test_a_finished_run_can_be_neither_cancelled_nor_resumed(
+    trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in ("cancel", "resume"):
+        assert cli.main(["runs", word, trained["run"]]) == 1
+        assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_an_archived_adapter_leaves_the_list(
+    trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_json(capsys, "adapters", "archive", "colours")["archived"] is True
+    assert run_json(capsys, "adapters", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "nowhere.zip", "--name", "x"], "nowhere.zip"),
+        (["train", "sample:digits", "--name", "…"], "at least one letter"),
+        (["train", "sample:digits", "--name", "x", "--targets", "conv"], "Target conv is unknown"),
+        (["train", "sample:digits", "--name", "x", "--rank", "0"], "Rank 0 is out of range"),
+        (["train", "sample:cats", "--name", "x"], "digits"),
+        (["predict", "missing.jpg", "--task", "x"], "missing.jpg"),
+        (["adapters", "show", "nothing"], "nothing"),
+        (["adapters", "import", "missing.zip"], "missing.zip"),
+        (["runs", "show", "abcdef"], "abcdef"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_1(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = [line for line in output.err.splitlines() if line.startswith("error: ")]
+    assert sentence in line
+    assert "Traceback" not in output.err
+
+
+def test_a_task_that_does_not_exist_fails_the_prediction(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = str(tmp_path / "colours" / "test" / "red" / "0.png")
+    assert cli.main(["predict", image, "--task", "colors", "--json"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "colours" in output.err
+
+
+def test_unknown_words_are_status_2() -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["trian"])
+    assert ended.value.code == 2
+
+
+def test_an_unwritable_export_leaves_nothing_behind(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["adapters", "export", "colours", str(tmp_path / "missing" / "x.zip")]) == 1
+    assert "can't be written" in capsys.readouterr().err
+
+
+def test_doctor_finds_a_healthy_folder_healthy_and_a_damaged_one_not(
+    trained: dict[str, Any], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_json(capsys, "doctor")["healthy"] is True
+    blob = next(path for path in (home / "artifacts").rglob("*") if path.is_file())
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    assert cli.main(["doctor", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert [f["subject"] for f in report["findings"] if f["state"] == "problem"] == ["colours@1"]

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.format import AdapterFormatError, WrongBase
+from loravit_web.images import load_rgb
+from loravit_web.service import Service, UnusableName, slugified
+from loravit_web.settings import Settings
+from loravit_web.training.recipe import Recipe
+from registry import InvalidSlug, Run
+from tests.conftest import ColourFolders, tiny_base
+
+RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Service]:
+    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+    yield service
+    service.close()
+
+
+def trained(service: Service, data: Path, name: str = "Colours") -> Run:
+    return service.train_now(service.import_dataset(data), name, RECIPE, service.new_worker())
+
+
+def test_a_name_becomes_a_slug_and_keeps_its_title() -> None:
+    assert slugified("  My  Flöwers! ") == ("my-flowers", "My Flöwers!")
+    assert slugified("cifar10-objects") == ("cifar10-objects", "Cifar10 objects")
+
+
+@pytest.mark.parametrize("name", ["", "   ", "…", "花"])
+def test_a_name_without_a_latin_letter_or_digit_is_refused(name: str) -> None:
+    with pytest.raises(UnusableName, match="at least one letter"):
+        slugified(name)
+
+
+def test_a_training_ends_in_the_catalog_and_answers(service: Service, colour_folders: ColourFolders) -> None:
+    run = trained(service, colour_folders(test=4))
+    assert (run.status, run.published) == ("completed", "colours@1")
+    picture = load_rgb(
+        service.sample_images(service.datasets.load(run.dataset.fingerprint), per_class=1)[0][0]
+    )
+    (answer,) = service.predictor.classify(picture, ["colours"]).results
+    assert answer.error is None
+    assert answer.labels[0].label == "green"
+
+
+def test_the_linear_probe_stands_beside_the_adapter(service: Service, colour_folders: ColourFolders) -> None:
+    trained(service, colour_folders(test=4))
+    version = service.registry.catalog.resolve("colours")
+    for split in ("validation", "test"):
+        evaluation = version.evaluation(split)
+        assert evaluation is not None
+        assert evaluation.linear_probe_accuracy is not None
+
+
+def test_a_queued_run_waits_for_a_worker(service: Service, colour_folders: ColourFolders) -> None:
+    run = service.queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    assert run.status == "queued"
+    service.new_worker().work(idle_exit=0.0)
+    assert service.registry.runs.get(run.id).status == "completed"
+
+
+def test_a_setting_that_does_not_fit_the_base_is_refused_before_a_run_exists(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    dataset = service.import_dataset(colour_folders())
+    with pytest.raises(Exception, match="multiple of its patch size 8"):
+        service.queue_training(dataset, "Colours", replace(RECIPE, image_size=33))
+    with pytest.raises(Exception, match="the base has 3"):
+        service.queue_training(dataset, "Colours", replace(RECIPE, adapter=ViTAdapterConfig(blocks=9)))
+    assert service.registry.runs.list() == []
+
+
+def test_a_bundle_gives_the_same_answers_elsewhere(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
+) -> None:
+    trained(service, colour_folders(test=4))
+    name, data = service.export("colours")
+    assert name == "colours-v1.zip"
+    elsewhere = Service(
+        Settings(home=tmp_path / "elsewhere", base="tiny"),
+        load=lambda base_name, _folder, _progress: tiny_base(name=base_name),
+    )
+    try:
+        version = elsewhere.import_bundle(data, actor="test")
+        assert version.ref == "colours@1"
+        assert version.title == "Colours"
+        picture = load_rgb(next((tmp_path / "colours" / "test" / "red").iterdir()))
+        here, there = (s.predictor.classify(picture, ["colours"]).results[0] for s in (service, elsewhere))
+        # each app measures its own precision, so bfloat16 may answer beside float32
+        assert [one.label for one in here.labels] == [one.label for one in there.labels]
+        assert here.labels[0].score == pytest.approx(there.labels[0].score, abs=0.02)
+        assert version.evaluation("test") is not None
+    finally:
+        elsewhere.close()
+
+
+def test_importing_the_same_bundle_again_gives_the_same_version(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    trained(service, colour_folders())
+    _name, data = service.export("colours@1")
+    assert service.import_bundle(data, actor="test").ref == "colours@1"
+    assert len(service.registry.catalog.versions("colours")) == 1
+
+
+def test_a_bundle_made_on_other_weights_is_refused(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
+) -> None:
+    trained(service, colour_folders())
+    _name, data = service.export("colours")
+    other = Service(
+        Settings(home=tmp_path / "other", base="tiny"),
+        load=lambda name, _folder, _progress: tiny_base(name=name, seed=1),
+    )
+    try:
+        with pytest.raises(WrongBase, match="runs on the base it was trained on"):
+            other.import_bundle(data, actor="test")
+        assert other.registry.catalog.adapters() == []
+    finally:
+        other.close()
+
+
+def test_a_file_that_is_no_bundle_is_refused(service: Service) -> None:
+    with pytest.raises(AdapterFormatError, match="not an adapter bundle"):
+        service.import_bundle(b"hello", actor="test")
+
+
+def test_a_bundle_with_an_unusable_name_is_refused(service: Service, colour_folders: ColourFolders) -> None:
+    from loravit_web.adapters.bundles import read_bundle, write_bundle
+
+    trained(service, colour_folders())
+    files = read_bundle(service.export("colours")[1])
+    files["task.json"] = files["task.json"].replace(b'"colours"', b'"../evil"')
+    with pytest.raises(InvalidSlug):
+        service.import_bundle(write_bundle(files), actor="test")
+
+
+def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    run = service.queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    assert service.stop(run.id, keep=False).status == "cancelled"
+    assert service.resume(run.id).status == "queued"

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loravit_web.settings import SettingsError, read_settings
+
+
+def test_the_environment_decides_folder_and_base(tmp_path: Path) -> None:
+    settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_BASE": "vit_tiny_patch16_224"})
+    assert settings.home == tmp_path
+    assert settings.base == "vit_tiny_patch16_224"
+
+
+def test_without_an_environment_the_data_lies_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    settings = read_settings({})
+    assert settings.home == Path("/somewhere/.loravit-web")
+    assert settings.base == "embedded"
+
+
+def test_a_file_as_home_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(SettingsError, match="is a file: name a folder"):
+        read_settings({"LORAVIT_HOME": str(file)})
+
+
+def test_everything_lies_below_the_home(tmp_path: Path) -> None:
+    settings = read_settings({"LORAVIT_HOME": str(tmp_path)})
+    for folder in (settings.bases, settings.datasets, settings.artifacts, settings.work):
+        assert folder.is_relative_to(tmp_path)
+    assert str(tmp_path) in settings.database_url

@@ -1,0 +1,43 @@
+"""A running app over a tiny base, with one published adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.service import Service
+from loravit_web.settings import Settings
+from loravit_web.training.recipe import Recipe
+from loravit_web.ui.app import build_app
+from loravit_web.ui.launch import App
+from tests.conftest import ColourFolders, tiny_base
+
+RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
+
+
+@dataclass(frozen=True)
+class RunningApp:
+    """Where the app listens, its service, and a folder of pictures for it."""
+
+    url: str
+    service: Service
+    pictures: Path
+
+
+@pytest.fixture
+def running_app(
+    settings: Settings, colour_folders: ColourFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RunningApp]:
+    """The app with the adapter ``colours@1``."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+    pictures = colour_folders(test=4)
+    service.train_now(service.import_dataset(pictures), "Colours", RECIPE, service.new_worker())
+    app = App(service, build_app(service))
+    url = app.launch(host="127.0.0.1", block=False)
+    yield RunningApp(url, service, pictures)
+    app.close()

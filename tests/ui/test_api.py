@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from tests.ui.conftest import RECIPE, RunningApp
+
+
+@pytest.fixture
+def client(running_app: RunningApp) -> Client:
+    return Client(running_app.url, verbose=False)
+
+
+def ask(client: Client, image: Path, tasks: list[str]) -> Any:
+    return client.predict(image=handle_file(str(image)), tasks=tasks, top_k=2, api_name="/classify")
+
+
+def post(url: str, image: Any) -> str:
+    """Call /classify over plain HTTP and return the event's text."""
+    reply = httpx.post(f"{url}gradio_api/call/classify", json={"data": [image, ["colours"], 2]})
+    return httpx.get(f"{url}gradio_api/call/classify/{reply.json()['event_id']}", timeout=30).text
+
+
+def test_tasks_lists_what_can_be_asked(client: Client) -> None:
+    (task,) = client.predict(api_name="/tasks")
+    assert task == {
+        "task": "colours@1",
+        "title": "Colours",
+        "version": 1,
+        "classes": ["green", "red"],
+        "base": "tiny",
+        "status": "ready",
+    }
+
+
+def test_classify_answers_for_the_tasks_that_can_and_says_why_for_the_others(
+    client: Client, running_app: RunningApp
+) -> None:
+    answer = ask(client, running_app.pictures / "test" / "red" / "0.png", ["colours", "nothing"])
+    colours, nothing = answer["results"]
+    assert colours["task"] == "colours@1"
+    assert colours["labels"][0]["label"] == "red"
+    assert colours["error"] is None
+    assert "no adapter" in nothing["error"]
+    assert answer["milliseconds"] > 0
+
+
+def test_a_file_that_is_no_picture_gets_one_sentence(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("hello")
+    with pytest.raises(AppError, match="not a picture"):
+        ask(client, file, ["colours"])
+
+
+def test_no_file_of_the_server_can_be_read(running_app: RunningApp, settings: Any) -> None:
+    secret = running_app.pictures / "test" / "red" / "0.png"
+    for image in (
+        {"path": str(secret)},
+        {"path": str(secret), "meta": {"_type": "gradio.FileData"}},
+        {"path": str(settings.home / "registry.db")},
+        str(secret),
+        None,
+    ):
+        text = post(running_app.url, image)
+        assert "event: error" in text
+        assert "labels" not in text
+        assert str(settings.home) not in text
+
+
+def test_the_data_folder_is_not_served(running_app: RunningApp, settings: Any) -> None:
+    reply = httpx.get(f"{running_app.url}gradio_api/file={settings.home / 'registry.db'}")
+    assert reply.status_code in (403, 404)
+
+
+def test_a_new_version_answers_without_a_restart(client: Client, running_app: RunningApp) -> None:
+    service = running_app.service
+    dataset = service.import_dataset(running_app.pictures)
+    service.train_now(dataset, "Colours", RECIPE, service.new_worker())
+    answer = ask(client, running_app.pictures / "test" / "red" / "0.png", ["colours"])
+    assert answer["results"][0]["task"] == "colours@2"
+
+
+def test_pages_do_not_offer_their_inner_events_to_clients(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)
+    assert set(endpoints["named_endpoints"]) == {"/tasks", "/classify"}
