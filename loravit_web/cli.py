@@ -291,12 +291,8 @@ def _adapters_export(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _adapters_import(options: argparse.Namespace, settings: Settings) -> int:
-    try:
-        data = options.file.read_bytes()
-    except OSError as error:
-        raise CommandFailed(f"{options.file} can't be read ({error.strerror}).") from error
     with _service(settings) as service:
-        version = service.import_bundle(data, actor="shell")
+        version = service.import_bundle(options.file, actor="shell")
     _print(options, {"adapter": version.ref}, lambda: f"Imported as {version.ref}.")
     return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from loravit_web import __version__
-from loravit_web.adapters.bundles import read_bundle, write_bundle
+from loravit_web.adapters.bundles import read_bundle_file, write_bundle
 from loravit_web.adapters.format import from_files, name_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.timm_import import import_timm
@@ -144,13 +144,13 @@ class Service:
         files = self.registry.catalog.read_files(version)
         return f"{version.slug}-v{version.version}.zip", write_bundle(files)
 
-    def import_bundle(self, data: bytes, *, actor: str) -> Version:
+    def import_bundle(self, path: Path, *, actor: str) -> Version:
         """Publish a bundle that was exported here or elsewhere; the same bundle stays one version.
 
         Raises:
             LoraVitError, RegistryError: if it is damaged, altered or made for another base.
         """
-        files = read_bundle(data)
+        files = read_bundle_file(path)
         name, title = name_of(files)
         validate_slug(name)
         adapter = from_files(files, self.base)

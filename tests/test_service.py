@@ -29,6 +29,12 @@ def trained(service: Service, data: Path, name: str = "Colours") -> Run:
     return service.train_now(service.import_dataset(data), name, RECIPE, service.new_worker())
 
 
+def saved(data: bytes, folder: Path) -> Path:
+    path = folder / "bundle.zip"
+    path.write_bytes(data)
+    return path
+
+
 def test_a_name_becomes_a_slug_and_keeps_its_title() -> None:
     assert slugified("  My  Flöwers! ") == ("my-flowers", "My Flöwers!")
     assert slugified("cifar10-objects") == ("cifar10-objects", "Cifar10 objects")
@@ -89,7 +95,7 @@ def test_a_bundle_gives_the_same_answers_elsewhere(
         load=lambda base_name, _folder, _progress: tiny_base(name=base_name),
     )
     try:
-        version = elsewhere.import_bundle(data, actor="test")
+        version = elsewhere.import_bundle(saved(data, tmp_path), actor="test")
         assert version.ref == "colours@1"
         assert version.title == "Colours"
         picture = load_rgb(next((tmp_path / "colours" / "test" / "red").iterdir()))
@@ -103,11 +109,11 @@ def test_a_bundle_gives_the_same_answers_elsewhere(
 
 
 def test_importing_the_same_bundle_again_gives_the_same_version(
-    service: Service, colour_folders: ColourFolders
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
 ) -> None:
     trained(service, colour_folders())
     _name, data = service.export("colours@1")
-    assert service.import_bundle(data, actor="test").ref == "colours@1"
+    assert service.import_bundle(saved(data, tmp_path), actor="test").ref == "colours@1"
     assert len(service.registry.catalog.versions("colours")) == 1
 
 
@@ -122,25 +128,27 @@ def test_a_bundle_made_on_other_weights_is_refused(
     )
     try:
         with pytest.raises(WrongBase, match="runs on the base it was trained on"):
-            other.import_bundle(data, actor="test")
+            other.import_bundle(saved(data, tmp_path), actor="test")
         assert other.registry.catalog.adapters() == []
     finally:
         other.close()
 
 
-def test_a_file_that_is_no_bundle_is_refused(service: Service) -> None:
+def test_a_file_that_is_no_bundle_is_refused(service: Service, tmp_path: Path) -> None:
     with pytest.raises(AdapterFormatError, match="not an adapter bundle"):
-        service.import_bundle(b"hello", actor="test")
+        service.import_bundle(saved(b"hello", tmp_path), actor="test")
 
 
-def test_a_bundle_with_an_unusable_name_is_refused(service: Service, colour_folders: ColourFolders) -> None:
+def test_a_bundle_with_an_unusable_name_is_refused(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
+) -> None:
     from loravit_web.adapters.bundles import read_bundle, write_bundle
 
     trained(service, colour_folders())
     files = read_bundle(service.export("colours")[1])
     files["task.json"] = files["task.json"].replace(b'"colours"', b'"../evil"')
     with pytest.raises(InvalidSlug):
-        service.import_bundle(write_bundle(files), actor="test")
+        service.import_bundle(saved(write_bundle(files), tmp_path), actor="test")
 
 
 def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(

@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from loravit_web.adapters.format import CONFIG_FILE, FILES, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
 
@@ -36,6 +37,21 @@ def write_bundle(files: Mapping[str, bytes]) -> bytes:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, files[name])
     return buffer.getvalue()
+
+
+def read_bundle_file(path: Path) -> dict[str, bytes]:
+    """`read_bundle` on a file, whose size is looked at before it is read.
+
+    Raises:
+        AdapterFormatError: also if the file can't be read or is larger than any bundle.
+    """
+    try:
+        size = path.stat().st_size
+        if size > sum(MAX_BYTES.values()):
+            raise AdapterFormatError(f"{path.name} is too large to be an adapter bundle ({size >> 20} MB).")
+        return read_bundle(path.read_bytes())
+    except OSError as error:
+        raise AdapterFormatError(f"{path.name} can't be read ({error.strerror}).") from error
 
 
 def read_bundle(data: bytes) -> dict[str, bytes]:

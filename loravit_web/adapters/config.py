@@ -37,7 +37,7 @@ class ViTAdapterConfig:
     alpha: float = 16.0
     dropout: float = 0.0
     target_modules: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
-    blocks: int = 4
+    blocks: int = 5
     use_rslora: bool = False
     pooling: Pooling = "cls"
 

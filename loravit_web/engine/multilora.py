@@ -64,21 +64,26 @@ class MultiLoRAViT:
         self.base = base.cast(dtype)
         self._residents: Mapping[str, _Resident] = {}
         self._lock = threading.Lock()
-        self._merged: LRU[str, Sequence[nn.Module]] = LRU(merged_budget, _own_bytes(self.base))
+        # By resident, not by key: a branch merged while its adapter was replaced is never found again.
+        self._merged: LRU[_Resident, Sequence[nn.Module]] = LRU(merged_budget, _own_bytes(self.base))
         self._tokens: LRU[tuple[str, int], torch.Tensor] = LRU(tokens_budget, lambda t: t.nbytes)
 
     def add(self, key: str, adapter: Adapter) -> None:
         """Hold an adapter under a key; one already held under it is replaced."""
         resident = _Resident(adapter, adapter.blocks(self.base))
         with self._lock:
+            replaced = self._residents.get(key)
             self._residents = {**self._residents, key: resident}
-        self._merged.drop(key)
+        if replaced is not None:
+            self._merged.drop(replaced)
 
     def remove(self, key: str) -> None:
         """Let an adapter go; calls that already run are not disturbed."""
         with self._lock:
+            removed = self._residents.get(key)
             self._residents = {k: r for k, r in self._residents.items() if k != key}
-        self._merged.drop(key)
+        if removed is not None:
+            self._merged.drop(removed)
 
     def __contains__(self, key: str) -> bool:
         return key in self._residents
@@ -92,10 +97,7 @@ class MultiLoRAViT:
         Raises:
             UnknownTask: if there is none.
         """
-        try:
-            return self._residents[key].adapter
-        except KeyError:
-            raise UnknownTask(f"{key} is not loaded: pick a task from the catalog.") from None
+        return self._resident(key).adapter
 
     def forward(
         self,
@@ -132,7 +134,7 @@ class MultiLoRAViT:
                 rows = [row for row, keys in enumerate(assignment) if key in keys]
                 tokens = trunk.at(resident.adapter.first_block, rows)
                 started = time.perf_counter()
-                for block in self._branch(key, resident):
+                for block in self._branch(resident):
                     tokens = block(tokens)
                 logits = resident.adapter.head(self.base.features(tokens, resident.adapter.config.pooling))
                 if seconds is not None:
@@ -142,16 +144,18 @@ class MultiLoRAViT:
         return [{key: answer[key] for key in keys} for answer, keys in zip(answers, assignment, strict=True)]
 
     def _resident(self, key: str) -> _Resident:
-        self.adapter(key)
-        return self._residents[key]
+        try:
+            return self._residents[key]
+        except KeyError:
+            raise UnknownTask(f"{key} is not loaded: pick a task from the catalog.") from None
 
-    def _branch(self, key: str, resident: _Resident) -> Sequence[nn.Module]:
-        merged = self._merged.get(key)
+    def _branch(self, resident: _Resident) -> Sequence[nn.Module]:
+        merged = self._merged.get(resident)
         if merged is not None:
             return merged
         blocks = resident.adapter.merged_blocks(self.base, self.master)
-        self._merged.put(key, blocks)
-        return blocks if self._merged.get(key) is not None else resident.blocks
+        self._merged.put(resident, blocks)
+        return blocks if self._merged.get(resident) is not None else resident.blocks
 
 
 class _Trunk:

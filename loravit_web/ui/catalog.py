@@ -56,11 +56,16 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
         versions = service.registry.catalog.versions(chosen)
         file = _bundle_file(service, versions[0])
         on = gr.Button(interactive=True)
-        return [chosen, version_card(versions[0], versions), on, gr.DownloadButton(value=file, interactive=True)]
+        return [
+            chosen,
+            version_card(versions[0], versions),
+            on,
+            gr.DownloadButton(value=file, interactive=True),
+        ]
 
     @told
     def take_in(path: str) -> list[Any]:
-        version = service.import_bundle(Path(path).read_bytes(), actor="page")
+        version = service.import_bundle(Path(path), actor="page")
         gr.Info(f"{version.ref} is in the catalog.", title="Imported")
         return [catalog_frame(service), version_card(version, [version])]
 

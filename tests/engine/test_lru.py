@@ -1,0 +1,71 @@
+"""A budget of bytes, kept by forgetting what was used least recently."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+from loravit_web.engine.lru import LRU
+
+
+def lru(budget: int) -> LRU[str, bytes]:
+    return LRU(budget, len)
+
+
+def test_the_least_recently_used_is_forgotten_first() -> None:
+    cache = lru(3)
+    for key in "abc":
+        cache.put(key, b"x")
+    assert cache.get("a") == b"x"
+    cache.put("d", b"xx")
+    assert [cache.get(key) for key in "abcd"] == [b"x", None, None, b"xx"]
+    assert (cache.used, len(cache)) == (3, 2)
+
+
+def test_a_value_replaced_or_dropped_frees_its_bytes() -> None:
+    cache = lru(10)
+    cache.put("a", b"x" * 8)
+    cache.put("a", b"y" * 3)
+    assert (cache.get("a"), cache.used) == (b"yyy", 3)
+    cache.drop("a")
+    cache.drop("a")
+    assert (cache.get("a"), cache.used, len(cache)) == (None, 0, 0)
+
+
+def test_a_value_larger_than_the_budget_is_not_kept_and_evicts_nothing_else() -> None:
+    cache = lru(4)
+    cache.put("a", b"xx")
+    cache.put("big", b"x" * 5)
+    assert (cache.get("big"), cache.get("a"), cache.used) == (None, b"xx", 2)
+    cache.put("a", b"x" * 5)
+    assert (cache.get("a"), cache.used) == (None, 0)
+
+
+def test_without_a_budget_nothing_but_the_empty_is_kept() -> None:
+    cache = lru(0)
+    cache.put("a", b"x")
+    cache.put("empty", b"")
+    assert (cache.get("a"), cache.get("empty")) == (None, b"")
+
+
+def test_many_threads_never_break_the_books() -> None:
+    cache = lru(50)
+
+    def hammer(seed: int) -> None:
+        dice = random.Random(seed)
+        for _ in range(3000):
+            key = str(dice.randrange(12))
+            act = dice.randrange(4)
+            if act == 0:
+                cache.drop(key)
+            elif act == 1:
+                found = cache.get(key)
+                assert found is None or found.startswith(key.encode())
+            else:
+                cache.put(key, key.encode() * dice.randrange(1, 20))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(hammer, range(8)))
+    kept = [value for key in range(12) if (value := cache.get(str(key))) is not None]
+    assert cache.used == sum(map(len, kept)) <= 50
+    assert len(cache) == len(kept)

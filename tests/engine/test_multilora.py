@@ -1,0 +1,298 @@
+"""Many adapters on one base answer as each of them would alone, and share all that can be shared."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.adapters.lora import LoRA
+from loravit_web.backbones import Base
+from loravit_web.backbones.fingerprint import weights_sha256
+from loravit_web.engine import MultiLoRAViT, UnknownTask
+from loravit_web.engine.multilora import MixedInput
+from tests.adapters.makers import plainly_computed, random_adapter, random_images
+from tests.conftest import tiny_base
+
+Answers = list[dict[str, torch.Tensor]]
+CONFIGS = {
+    "all-3": ViTAdapterConfig(r=3, alpha=6, blocks=3),
+    "last-2": ViTAdapterConfig(r=2, alpha=5, blocks=2, target_modules=("q", "v")),
+    "last-1": ViTAdapterConfig(r=4, alpha=4, blocks=1, target_modules=("fc1", "fc2"), use_rslora=True),
+    "head": ViTAdapterConfig("LINEAR"),
+}
+KEYS = tuple(CONFIGS)
+IMAGES = random_images(4)
+
+
+@functools.cache
+def shared_base() -> Base:
+    return tiny_base()
+
+
+@functools.cache
+def adapters() -> dict[str, Adapter]:
+    """One adapter per key, each with another number of classes."""
+    return {
+        key: random_adapter(
+            shared_base(), config, seed=i, classes=tuple(f"class {c}" for c in range(2 + 3 * i))
+        )
+        for i, (key, config) in enumerate(CONFIGS.items())
+    }
+
+
+@functools.cache
+def alone(key: str) -> torch.Tensor:
+    """Logits of one adapter for `IMAGES`, computed without the engine."""
+    return plainly_computed(shared_base(), adapters()[key], IMAGES)
+
+
+def engine_of(keys: Sequence[str] = KEYS, **budgets: int) -> MultiLoRAViT:
+    engine = MultiLoRAViT(shared_base(), torch.float32, **budgets)
+    for key in keys:
+        engine.add(key, adapters()[key])
+    return engine
+
+
+def assert_as_alone(answers: Answers, assignment: Sequence[Sequence[str]], rows: Sequence[int]) -> None:
+    for answer, keys, row in zip(answers, assignment, rows, strict=True):
+        assert list(answer) == list(dict.fromkeys(keys))
+        for key, logits in answer.items():
+            assert logits.dtype is torch.float32
+            torch.testing.assert_close(logits, alone(key)[row], rtol=1e-5, atol=1e-5)
+
+
+@contextmanager
+def rows_through(block: torch.nn.Module) -> Iterator[list[int]]:
+    """How many images each call of a block of the trunk computes; its adapted copies share the hook."""
+    rows: list[int] = []
+
+    def count(module: torch.nn.Module, args: tuple[torch.Tensor, ...], _output: torch.Tensor) -> None:
+        if module is block:
+            rows.append(len(args[0]))
+
+    handle = block.register_forward_hook(count)
+    try:
+        yield rows
+    finally:
+        handle.remove()
+
+
+@pytest.fixture(scope="module", params=[512 << 20, 0], ids=["merged", "low-rank"])
+def engine(request: pytest.FixtureRequest) -> MultiLoRAViT:
+    return engine_of(merged_budget=request.param)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    chosen=st.lists(
+        st.tuples(st.integers(0, 3), st.lists(st.sampled_from(KEYS), max_size=5)), min_size=1, max_size=5
+    ),
+    cached=st.booleans(),
+)
+def test_any_assignment_answers_as_one_adapter_at_a_time(
+    engine: MultiLoRAViT, chosen: list[tuple[int, list[str]]], cached: bool
+) -> None:
+    rows, assignment = [row for row, _ in chosen], [keys for _, keys in chosen]
+    used = engine if cached else engine_of(merged_budget=engine._merged.budget, tokens_budget=0)
+    assert_as_alone(used.forward(IMAGES[rows], assignment), assignment, rows)
+
+
+def test_tasks_of_one_image_differ_from_each_other_and_from_the_base() -> None:
+    bare = random_adapter(shared_base(), ViTAdapterConfig("LINEAR"), classes=("a", "b"))
+    same_head = replace(adapters()["all-3"], head_weight=bare.head_weight, head_bias=bare.head_bias)
+    engine = engine_of(())
+    engine.add("bare", bare)
+    engine.add("adapted", same_head)
+    (answer,) = engine.forward(IMAGES[:1], [["bare", "adapted"]])
+    assert not torch.allclose(answer["bare"], answer["adapted"], atol=0.05)
+
+
+def test_the_trunk_runs_once_per_image_however_many_tasks_ask() -> None:
+    engine = engine_of(("last-2", "last-1", "head"))
+    base = shared_base()
+    with rows_through(base.blocks[0]) as first, rows_through(base.blocks[1]) as second:
+        engine.forward(IMAGES, [["last-2", "last-1", "head"]] * 4)
+    assert sum(first) == 4
+    assert sum(second) == 4  # for the two that branch off later
+
+
+def test_blocks_above_the_last_branching_are_not_run_for_nothing() -> None:
+    engine = engine_of(("last-2",))
+    with rows_through(shared_base().blocks[1]) as second, rows_through(shared_base().blocks[2]) as third:
+        engine.forward(IMAGES, [["last-2"]] * 4)
+    assert (second, third) == ([], [])
+
+
+def test_an_image_seen_before_costs_no_trunk_at_all() -> None:
+    engine = engine_of(("last-2", "last-1"))
+    engine.forward(IMAGES[:2], [["last-2"], ["last-2"]])
+    with rows_through(shared_base().blocks[0]) as first:
+        answers = engine.forward(IMAGES[[1, 0, 2]], [["last-2"]] * 3)
+    assert first == [1]  # the new one alone
+    assert_as_alone(answers, [["last-2"]] * 3, [1, 0, 2])
+
+
+def test_another_task_on_the_same_image_goes_on_from_the_deepest_tokens_of_the_call() -> None:
+    engine = engine_of(("last-2", "last-1"))
+    engine.forward(IMAGES[:1], [["last-2"]])
+    with rows_through(shared_base().blocks[0]) as first, rows_through(shared_base().blocks[1]) as second:
+        engine.forward(IMAGES[:1], [["last-2", "last-1"]])
+    assert (first, second) == ([], [1])
+
+
+def test_one_changed_pixel_is_another_image() -> None:
+    engine = engine_of(("head",))
+    changed = IMAGES[:1].clone()
+    changed[0, 0, 0, 0] += 1
+    before = engine.forward(IMAGES[:1], [["head"]])[0]["head"]
+    assert not torch.equal(engine.forward(changed, [["head"]])[0]["head"], before)
+
+
+def test_answers_are_the_callers_own() -> None:
+    engine = engine_of(("last-1",))
+    with torch.inference_mode():
+        engine.forward(IMAGES[:1], [["last-1"]])[0]["last-1"].zero_()
+    assert_as_alone(engine.forward(IMAGES[:1], [["last-1"]]), [["last-1"]], [0])
+
+
+def test_a_small_budget_for_merged_weights_changes_no_answer() -> None:
+    one = engine_of()._merged
+    engine = engine_of(merged_budget=20_000)
+    for _ in range(2):
+        assert_as_alone(engine.forward(IMAGES, [KEYS] * 4), [KEYS] * 4, range(4))
+    assert engine._merged.used <= 20_000 < one.budget
+
+
+def test_merged_copies_count_only_the_bytes_that_are_their_own() -> None:
+    engine = engine_of(("last-1",))
+    engine.forward(IMAGES[:1], [["last-1"]])
+    assert engine._merged.used == 2 * (32 * 128) * 4  # fc1 and fc2 of one block in float32
+
+
+def test_the_base_is_never_changed() -> None:
+    base = shared_base()
+    engine_of().forward(IMAGES, [KEYS] * 4)
+    engine_of(merged_budget=0).forward(IMAGES, [KEYS] * 4)
+    assert weights_sha256(base.model.state_dict()) == base.weights_sha256
+
+
+def test_bfloat16_answers_are_close_and_heads_stay_float32() -> None:
+    engine = MultiLoRAViT(shared_base(), torch.bfloat16)
+    for key in KEYS:
+        engine.add(key, adapters()[key])
+    (answer,) = engine.forward(IMAGES[:1], [KEYS])
+    for key, logits in answer.items():
+        assert logits.dtype is torch.float32
+        torch.testing.assert_close(logits, alone(key)[0], rtol=0.1, atol=0.3)
+
+
+def test_eight_threads_get_what_one_gets() -> None:
+    engine = engine_of(merged_budget=60_000, tokens_budget=40_000)
+
+    def ask(seed: int) -> tuple[Answers, list[list[str]], list[int]]:
+        dice = random.Random(seed)
+        rows = [dice.randrange(4) for _ in range(dice.randrange(1, 4))]
+        assignment = [dice.sample(KEYS, dice.randrange(1, 5)) for _ in rows]
+        return engine.forward(IMAGES[rows], assignment), assignment, rows
+
+    with ThreadPoolExecutor(8) as pool:
+        for answers, assignment, rows in pool.map(ask, range(64)):
+            assert_as_alone(answers, assignment, rows)
+
+
+def test_tasks_may_come_and_go_while_others_are_answered() -> None:
+    engine = engine_of()
+
+    def churn(_: int) -> None:
+        engine.add("guest", adapters()["last-1"])
+        engine.remove("guest")
+
+    def ask(row: int) -> None:
+        assert_as_alone(engine.forward(IMAGES[[row]], [KEYS]), [KEYS], [row])
+
+    with ThreadPoolExecutor(8) as pool:
+        turns: list[Callable[[int], None]] = [churn, ask]
+        list(pool.map(lambda i: turns[i % 2](i % 4), range(80)))
+    assert "guest" not in engine
+    assert len(engine) == 4
+
+
+def test_an_adapter_replaced_while_the_old_one_is_merged_leaves_nothing_of_the_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, new = adapters()["last-2"], random_adapter(shared_base(), CONFIGS["last-2"], seed=99)
+    engine = engine_of(())
+    engine.add("task", old)
+    merge = LoRA.merged_blocks
+
+    def replaced_meanwhile(kind: LoRA, *args: Any) -> Any:
+        blocks = merge(kind, *args)
+        monkeypatch.setattr(LoRA, "merged_blocks", merge)
+        engine.add("task", new)
+        return blocks
+
+    monkeypatch.setattr(LoRA, "merged_blocks", replaced_meanwhile)
+    engine.forward(IMAGES[:1], [["task"]])
+    (answer,) = engine.forward(IMAGES[:1], [["task"]])
+    expected = plainly_computed(shared_base(), new, IMAGES[:1])[0]
+    torch.testing.assert_close(answer["task"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_an_adapter_replaced_under_its_key_answers_at_once() -> None:
+    engine = engine_of(("last-2",))
+    engine.forward(IMAGES[:1], [["last-2"]])
+    new = random_adapter(shared_base(), CONFIGS["last-2"], seed=99)
+    engine.add("last-2", new)
+    (answer,) = engine.forward(IMAGES[:1], [["last-2"]])
+    expected = plainly_computed(shared_base(), new, IMAGES[:1])[0]
+    torch.testing.assert_close(answer["last-2"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_an_unknown_task_is_refused_by_name_before_anything_is_computed() -> None:
+    engine = engine_of(("head",))
+    with rows_through(shared_base().blocks[0]) as first, pytest.raises(UnknownTask, match="birds is not loaded"):
+        engine.forward(IMAGES[:1], [["head", "birds"]])
+    assert first == []
+    engine.remove("head")
+    with pytest.raises(UnknownTask, match="head is not loaded"):
+        engine.forward(IMAGES[:1], [["head"]])
+
+
+def test_pictures_of_another_size_are_refused_with_both_sizes() -> None:
+    with pytest.raises(MixedInput, match="head takes pictures of 32 px, these have 48 px"):
+        engine_of(("head",)).forward(random_images(1, side=48), [["head"]])
+
+
+def test_adapters_of_two_sizes_live_on_one_base() -> None:
+    large = random_adapter(shared_base(), CONFIGS["last-1"], image_size=48)
+    engine = engine_of(("last-1",))
+    engine.add("large", large)
+    images = random_images(1, side=48)
+    (answer,) = engine.forward(images, [["large"]])
+    expected = plainly_computed(shared_base(), large, images)[0]
+    torch.testing.assert_close(answer["large"], expected, rtol=1e-5, atol=1e-5)
+    assert_as_alone(engine.forward(IMAGES[:1], [["last-1"]]), [["last-1"]], [0])
+
+
+def test_an_image_that_nothing_is_asked_of_has_an_empty_answer() -> None:
+    answers = engine_of().forward(IMAGES[:2], [[], ["head"]])
+    assert answers[0] == {}
+    assert_as_alone(answers, [[], ["head"]], [0, 1])
+
+
+def test_each_branch_has_its_own_seconds() -> None:
+    seconds: dict[str, float] = {}
+    engine_of().forward(IMAGES[:1], [["last-1", "head"]], seconds=seconds)
+    assert set(seconds) == {"last-1", "head"}
+    assert all(spent > 0 for spent in seconds.values())

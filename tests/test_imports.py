@@ -1,0 +1,169 @@
+"""The direction of imports, and that importing does nothing."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_LINES = 400
+BOTTOM = {"errors"}
+# What each part may import besides itself and the bottom, as DESIGN draws it: never upwards.
+BELOW = {
+    "errors": set(),
+    "settings": set(),
+    "images": set(),
+    "backbones": set(),
+    "datasets": {"images"},
+    "adapters": {"backbones"},
+    "engine": {"adapters", "backbones"},
+    "training": {"adapters", "backbones", "datasets", "images", "settings"},
+    "predictor": {"engine", "adapters", "backbones"},
+    "views": set(),
+    "doctor": {"training", "backbones", "settings"},
+    "service": {"predictor", "training", "adapters", "backbones", "datasets", "settings"},
+}
+BELOW["ui"] = {*BELOW, "__init__"} - {"ui"}
+BELOW["cli"] = {*BELOW, "ui", "__init__"} - {"cli"}
+BELOW["__main__"] = {"cli"}
+BELOW["__init__"] = set()
+BELOW["service"].add("__init__")
+REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "doctor", "views"}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """The first name below loravit_web: a package or a module."""
+    first = path.relative_to(ROOT / "loravit_web").parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of everything that a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def parts_imported(path: Path) -> set[str]:
+    parts = set()
+    for name in imported(path):
+        package, _, rest = name.partition(".")
+        if package == "loravit_web":
+            first = rest.partition(".")[0]
+            parts.add(first if first in BELOW else "__init__")
+    return parts
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_every_part_has_its_place() -> None:
+    assert {part_of(path) for path in sources("loravit_web")} == set(BELOW)
+
+
+@pytest.mark.parametrize("path", sources("loravit_web"), ids=relative)
+def test_imports_point_downwards_only(path: Path) -> None:
+    part = part_of(path)
+    assert parts_imported(path) - {part} <= BELOW[part] | BOTTOM
+
+
+def test_the_layers_have_no_circle() -> None:
+    above: dict[str, set[str]] = {part: set(below) for part, below in BELOW.items()}
+    while above:
+        lowest = {part for part, below in above.items() if not below & set(above)}
+        assert lowest, f"a circle among {sorted(above)}"
+        above = {part: below for part, below in above.items() if part not in lowest}
+
+
+def test_the_registry_imports_nothing_of_the_app() -> None:
+    assert sources("registry")
+    for path in sources("registry"):
+        assert not {name for name in imported(path) if name.split(".")[0] == "loravit_web"}, relative(path)
+
+
+def test_only_the_interface_imports_gradio() -> None:
+    users = {
+        part_of(path)
+        for path in sources("loravit_web")
+        if {name.split(".")[0] for name in imported(path)} & {"gradio", "gradio_client"}
+    }
+    assert users == {"ui"}
+
+
+def test_only_those_who_may_import_the_registry() -> None:
+    users = {
+        part_of(path)
+        for path in sources("loravit_web")
+        if "registry" in {name.split(".")[0] for name in imported(path)}
+    }
+    assert users <= REGISTRY_USERS
+
+
+def test_nobody_reaches_behind_the_registrys_front() -> None:
+    for path in sources("loravit_web"):
+        reached = {name for name in imported(path) if name.startswith("registry.") and name.count(".") > 1}
+        assert not reached, f"{relative(path)} imports {reached}"
+
+
+@pytest.mark.parametrize("path", [*sources("loravit_web"), *sources("registry")], ids=relative)
+def test_no_module_is_too_long_to_read(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def module_name(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def modules_after_importing(names: list[str], home: Path) -> set[str]:
+    """Import modules in a fresh interpreter whose home is an empty folder; what is loaded afterwards."""
+    home.mkdir()
+    code = (
+        "import importlib, json, sys, threading\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "LORAVIT_"))},
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "LORAVIT_HOME": str(home / "data"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def test_importing_everything_but_the_interface_writes_nothing_and_loads_no_gradio(tmp_path: Path) -> None:
+    names = [module_name(path) for path in sources("loravit_web") if part_of(path) not in {"ui"}]
+    loaded = modules_after_importing([*names, "registry"], tmp_path / "home")
+    assert set(names) <= loaded
+    assert "gradio" not in loaded
+    assert list((tmp_path / "home").rglob("*")) == []
+
+
+def test_importing_the_interface_writes_nothing(tmp_path: Path) -> None:
+    names = [module_name(path) for path in sources("loravit_web/ui")]
+    assert "gradio" in modules_after_importing(names, tmp_path / "home")
+    assert list((tmp_path / "home").rglob("*")) == []
