@@ -7,28 +7,22 @@ With ``--json`` a command puts exactly one JSON document on stdout; progress goe
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from loravit_web import commands
 from loravit_web.adapters.config import TARGETS
 from loravit_web.adapters.types import ADAPTER_TYPES
-from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
 from loravit_web.settings import Settings, read_settings
 from loravit_web.training.recipe import PRESETS
 from registry import RegistryError
 
 Command = Callable[[argparse.Namespace, Settings], int]
-
-
-class CommandFailed(LoraVitError):
-    """A command that ran to its end without doing what was asked."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,23 +46,23 @@ def main(arguments: Sequence[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = argparse.ArgumentParser(prog="python -m loravit_web", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_train(commands)
-    _add_predict(commands)
-    _add_adapters(commands)
-    _add_runs(commands)
-    serve = _command(commands, "serve", _serve, "start the web app, the same as python app.py")
+    words = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(words)
+    _add_predict(words)
+    _add_adapters(words)
+    _add_runs(words)
+    serve = _command(words, "serve", commands.serve, "start the web app, the same as python app.py")
     serve.add_argument("--host", default=None, help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
-    worker = _command(commands, "worker", _worker, "run queued trainings in this process")
+    worker = _command(words, "worker", commands.worker, "run queued trainings in this process")
     worker.add_argument("--idle-exit", type=float, metavar="SECONDS", help="end after so long without a run")
-    doctor = _command(commands, "doctor", _doctor, "what is installed, where data lies, what is wrong")
+    doctor = _command(words, "doctor", commands.doctor, "what is installed, where data lies, what is wrong")
     _json_flag(doctor)
     return parser
 
 
-def _add_train(commands: Any) -> None:
-    train = _command(commands, "train", _train, "train an adapter in this process")
+def _add_train(words: Any) -> None:
+    train = _command(words, "train", commands.train, "train an adapter in this process")
     train.add_argument("data", metavar="DATA", help="a folder or zip of class folders, a CSV, or sample:NAME")
     train.add_argument("--name", required=True, metavar="SLUG", help="the adapter to publish")
     train.add_argument("--preset", choices=list(PRESETS), default="quick")
@@ -90,8 +84,8 @@ def _add_train(commands: Any) -> None:
     _json_flag(train)
 
 
-def _add_predict(commands: Any) -> None:
-    predict = _command(commands, "predict", _predict, "classify images")
+def _add_predict(words: Any) -> None:
+    predict = _command(words, "predict", commands.predict, "classify images")
     predict.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
     predict.add_argument("--task", action="append", required=True, metavar="SLUG[@VERSION]", dest="tasks")
     predict.add_argument("--top-k", type=int, default=5, metavar="N")
@@ -100,325 +94,42 @@ def _add_predict(commands: Any) -> None:
     shape.add_argument("--csv", type=Path, metavar="FILE", help="write one row per image, task and label")
 
 
-def _add_adapters(commands: Any) -> None:
-    adapters = commands.add_parser("adapters", help="the catalog").add_subparsers(required=True)
-    _json_flag(_command(adapters, "list", _adapters_list, "all adapters"))
-    show = _command(adapters, "show", _adapters_show, "one adapter and its versions")
+def _add_adapters(words: Any) -> None:
+    adapters = words.add_parser("adapters", help="the catalog").add_subparsers(required=True)
+    _json_flag(_command(adapters, "list", commands.adapters_list, "all adapters"))
+    show = _command(adapters, "show", commands.adapters_show, "one adapter and its versions")
     show.add_argument("slug")
     _json_flag(show)
-    export = _command(adapters, "export", _adapters_export, "write a version as one file")
+    export = _command(adapters, "export", commands.adapters_export, "write a version as one file")
     export.add_argument("ref", metavar="SLUG[@V]")
     export.add_argument("file", type=Path)
     _json_flag(export)
-    importer = _command(adapters, "import", _adapters_import, "publish an exported file")
+    importer = _command(adapters, "import", commands.adapters_import, "publish an exported file")
     importer.add_argument("file", type=Path)
     _json_flag(importer)
-    archive = _command(adapters, "archive", _adapters_archive, "take an adapter out of the catalog")
+    archive = _command(adapters, "archive", commands.adapters_archive, "take an adapter out of the catalog")
     archive.add_argument("slug")
     _json_flag(archive)
 
 
-def _add_runs(commands: Any) -> None:
-    runs = commands.add_parser("runs", help="the history of trainings").add_subparsers(required=True)
-    _json_flag(_command(runs, "list", _runs_list, "all runs, newest first"))
+def _add_runs(words: Any) -> None:
+    runs = words.add_parser("runs", help="the history of trainings").add_subparsers(required=True)
+    _json_flag(_command(runs, "list", commands.runs_list, "all runs, newest first"))
     for name, handler, text in (
-        ("show", _runs_show, "one run with its metrics"),
-        ("cancel", _runs_cancel, "stop a run without publishing"),
-        ("resume", _runs_resume, "queue an unfinished run again"),
+        ("show", commands.runs_show, "one run with its metrics"),
+        ("cancel", commands.runs_cancel, "stop a run without publishing"),
+        ("resume", commands.runs_resume, "queue an unfinished run again"),
     ):
         command = _command(runs, name, handler, text)
         command.add_argument("run", help="its id, or the first characters of it")
         _json_flag(command)
 
 
-def _command(commands: Any, name: str, handler: Command, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+def _command(words: Any, name: str, handler: Command, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = words.add_parser(name, help=text, description=text)
     parser.set_defaults(command=handler)
     return parser
 
 
 def _json_flag(parser: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-
-
-def _train(options: argparse.Namespace, settings: Settings) -> int:
-    from dataclasses import replace
-
-    from loravit_web.service import slugified
-    from loravit_web.training.recipe import preset_recipe
-
-    recipe = preset_recipe(
-        options.preset,
-        image_size=options.image_size,
-        blocks=options.blocks,
-        target_modules=tuple(options.targets.split(",")) if options.targets else None,
-        adapter_type=options.adapter_type,
-        r=options.rank,
-        alpha=options.alpha,
-        dropout=options.dropout,
-        epochs=options.epochs,
-        min_steps=None if options.epochs is None else 0,
-        batch_size=options.batch_size,
-        lr=options.lr,
-        seed=options.seed,
-        mirror=False if options.no_mirror else None,
-    )
-    slugified(options.name)
-    if options.base:
-        settings = replace(settings, base=options.base)
-    with _service(settings) as service:
-        tell = progress_teller()
-        dataset = service.import_dataset(options.data, progress=tell)
-        worker = service.new_worker()
-        worker.stop_on_signals()
-        with _watching(service, worker.name, tell):
-            run = service.train_now(dataset, options.name, recipe, worker)
-        if run.status != "completed":
-            raise CommandFailed(run.error or f"The run was {run.status}.")
-        version = service.registry.catalog.resolve(run.published or run.slug)
-        document = _trained(run, version)
-        _print(options, document, lambda: _trained_text(run, document))
-    return 0
-
-
-def _trained(run: Any, version: Any) -> dict[str, Any]:
-    validation, test = version.evaluation("validation"), version.evaluation("test")
-    metrics = {
-        "val_accuracy": validation.accuracy,
-        "val_loss": validation.loss,
-        "linear_probe_accuracy": validation.linear_probe_accuracy,
-    }
-    if test is not None:
-        metrics |= {
-            "test_accuracy": test.accuracy,
-            "linear_probe_test_accuracy": test.linear_probe_accuracy,
-        }
-    return {
-        "run": run.id,
-        "status": run.status,
-        "adapter": version.ref,
-        "metrics": metrics,
-        "seconds": round((run.ended_at - run.started_at).total_seconds(), 1),
-        "note": run.note,
-    }
-
-
-def _trained_text(run: Any, document: dict[str, Any]) -> str:
-    lines = [f"{document['adapter']} in {document['seconds']:.0f} s. {run.note or ''}".rstrip()]
-    lines += [f"  {key.replace('_', ' ')}: {value:.4f}" for key, value in document["metrics"].items()]
-    return "\n".join(lines)
-
-
-def _predict(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.images import load_rgb
-
-    with _service(settings) as service:
-        predictor = service.predictor
-        predictor.refresh(load=False)
-        documents, failures = [], []
-        for path in options.images:
-            answer = predictor.classify(load_rgb(path), options.tasks, top_k=options.top_k)
-            failures += [result.error for result in answer.results if result.error]
-            documents.append({"image": str(path), "results": _results(answer.as_json()["results"])})
-    if failures:
-        raise CommandFailed(failures[0])
-    if options.csv:
-        _write_csv(options.csv, documents)
-        print(f"{len(documents)} images in {options.csv}.", file=sys.stderr)
-    else:
-        _print(options, documents, lambda: _predicted_text(documents))
-    return 0
-
-
-def _results(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"task": result["task"], "labels": result["labels"]} for result in results]
-
-
-def _predicted_text(documents: list[dict[str, Any]]) -> str:
-    lines = []
-    for document in documents:
-        lines.append(document["image"])
-        for result in document["results"]:
-            labels = ", ".join(f"{one['label']} {one['score']:.3f}" for one in result["labels"])
-            lines.append(f"  {result['task']}: {labels}")
-    return "\n".join(lines)
-
-
-def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
-    import pandas as pd
-
-    rows = [
-        {"image": document["image"], "task": result["task"], "rank": rank, **one}
-        for document in documents
-        for result in document["results"]
-        for rank, one in enumerate(result["labels"], start=1)
-    ]
-    try:
-        pd.DataFrame(rows, columns=["image", "task", "rank", "label", "score"]).to_csv(path, index=False)
-    except OSError as error:
-        raise CommandFailed(f"{path} can't be written ({error.strerror}).") from error
-
-
-def _adapters_list(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import adapter_document, table
-
-    with _registry(settings) as registry:
-        documents = [adapter_document(adapter) for adapter in registry.catalog.adapters()]
-    columns = ["slug", "title", "version", "base", "classes", "val_accuracy", "test_accuracy", "created_at"]
-    _print(options, documents, lambda: table(documents, columns, "No adapters yet: train one."))
-    return 0
-
-
-def _adapters_show(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import details, version_document
-
-    with _registry(settings) as registry:
-        slug = options.slug.partition("@")[0]
-        versions = [version_document(version) for version in registry.catalog.versions(slug)]
-    document = {"slug": slug, "versions": versions}
-    _print(options, document, lambda: "\n\n".join(details(version) for version in versions))
-    return 0
-
-
-def _adapters_export(options: argparse.Namespace, settings: Settings) -> int:
-    with _service(settings) as service:
-        version = service.registry.catalog.resolve(options.ref)
-        _name, data = service.export(options.ref)
-        _write(options.file, data)
-    document = {"adapter": version.ref, "file": str(options.file), "bytes": len(data)}
-    _print(options, document, lambda: f"{version.ref} in {options.file} ({len(data) / 1e6:.2f} MB).")
-    return 0
-
-
-def _adapters_import(options: argparse.Namespace, settings: Settings) -> int:
-    with _service(settings) as service:
-        version = service.import_bundle(options.file, actor="shell")
-    _print(options, {"adapter": version.ref}, lambda: f"Imported as {version.ref}.")
-    return 0
-
-
-def _adapters_archive(options: argparse.Namespace, settings: Settings) -> int:
-    with _registry(settings) as registry:
-        adapter = registry.catalog.archive(options.slug, actor="shell")
-    _print(options, {"slug": adapter.slug, "archived": True}, lambda: f"{adapter.slug} is archived.")
-    return 0
-
-
-def _runs_list(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import run_document, table
-
-    with _registry(settings) as registry:
-        documents = [run_document(run) for run in registry.runs.list()]
-    columns = ["run", "status", "slug", "stage", "dataset", "created_at", "published"]
-    _print(options, documents, lambda: table(documents, columns, "No runs yet: train an adapter."))
-    return 0
-
-
-def _runs_show(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import details, run_document
-
-    with _registry(settings) as registry:
-        run = registry.runs.get(options.run)
-        series = registry.runs.metrics(run.id)
-    document = run_document(run)
-    document["config"] = dict(run.config)
-    document["environment"] = dict(run.environment)
-    document["metrics"] = {key: [[p.step, p.value] for p in points] for key, points in series.items()}
-    _print(options, document, lambda: details(document))
-    return 0
-
-
-def _runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
-    with _registry(settings) as registry:
-        run = registry.runs.request_stop(registry.runs.get(options.run).id, "cancel")
-    _print(options, {"run": run.id, "status": run.status}, lambda: f"Run {run.id}: cancelling.")
-    return 0
-
-
-def _runs_resume(options: argparse.Namespace, settings: Settings) -> int:
-    with _registry(settings) as registry:
-        run = registry.runs.requeue(registry.runs.get(options.run).id)
-    text = f"Run {run.id} is queued again: a running app, or python -m loravit_web worker, takes it up."
-    _print(options, {"run": run.id, "status": run.status}, lambda: text)
-    return 0
-
-
-def _serve(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.ui.launch import serve
-
-    serve(settings, host=options.host, port=options.port)
-    return 0
-
-
-def _worker(options: argparse.Namespace, settings: Settings) -> int:
-    with _service(settings) as service:
-        worker = service.new_worker()
-        worker.stop_on_signals()
-        if options.idle_exit is not None and hasattr(os, "nice"):
-            os.nice(5)  # started by the app: answers on the page come first
-        worker.work(idle_exit=options.idle_exit)
-    return 0
-
-
-def _doctor(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.doctor import examine
-
-    report = examine(settings)
-    _print(options, report.as_json(), report.as_text)
-    return 0 if report.healthy else 1
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise CommandFailed(f"{path} can't be written ({error.strerror}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _print(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
-    if options.json:
-        from loravit_web.views import json_text
-
-        print(json_text(document))
-    else:
-        print(text())
-
-
-def _registry(settings: Settings) -> Any:
-    from registry import Registry
-
-    return Registry.open(settings.database_url, settings.artifacts)
-
-
-def _service(settings: Settings) -> Any:
-    from loravit_web.service import Service
-
-    return contextlib.closing(Service(settings, progress=progress_teller()))
-
-
-@contextlib.contextmanager
-def _watching(service: Any, worker: str, tell: Callable[[float, str], None]) -> Iterator[None]:
-    """Show the progress of this process's run while it trains."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.5):
-            for run in service.registry.runs.list(status=["running"]):
-                if run.worker == worker and run.stage:
-                    left = (
-                        f", {run.eta_seconds:.0f} s left" if run.eta_seconds and sys.stderr.isatty() else ""
-                    )
-                    tell(run.progress, run.stage + left)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

@@ -20,7 +20,7 @@ from loravit_web.datasets import DatasetStore, ImageDataset, Split
 from loravit_web.errors import LoraVitError
 from loravit_web.predictor import Predictor
 from loravit_web.settings import Settings
-from loravit_web.training.publishing import publish_files
+from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.supervisor import Supervisor
 from loravit_web.training.worker import Worker
@@ -155,15 +155,7 @@ class Service:
         validate_slug(name)
         adapter = from_files(files, self.base)
         return publish_files(
-            self.registry,
-            files,
-            adapter,
-            name=name,
-            title=title,
-            base_id=self._base_record().id,
-            run_id=None,
-            dataset_id=None,
-            actor=actor,
+            self.registry, files, adapter, Origin(name, title, self._base_record().id, actor)
         )
 
     def sample_images(self, dataset: ImageDataset, *, per_class: int) -> list[tuple[Path, str]]:

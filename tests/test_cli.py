@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loravit_web import cli
+from loravit_web import cli, commands
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from tests.conftest import ColourFolders, tiny_base
@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def service(settings: Settings) -> contextlib.closing[Service]:
         return contextlib.closing(Service(settings, load=lambda name, _f, _p: tiny_base(name=name)))
 
-    monkeypatch.setattr(cli, "_service", service)
+    monkeypatch.setattr(commands, "_service", service)
     return tmp_path / "home"
 
 

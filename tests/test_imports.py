@@ -18,6 +18,7 @@ BOTTOM = {"errors"}
 BELOW = {
     "errors": set(),
     "settings": set(),
+    "console": set(),
     "images": set(),
     "backbones": set(),
     "datasets": {"images"},

@@ -72,19 +72,19 @@ def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
         with safe_open(path, framework="pt") as file:
             document = json.loads((file.metadata() or {})["checkpoint"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        if document["identity"] != identity:
+            raise CheckpointError(
+                "The run's checkpoint belongs to other data or another base: start the training again."
+            )
+        count = sum(key.startswith("parameter.") for key in tensors)
+        return Checkpoint(
+            epoch=document["epoch"],
+            parameters=[tensors[f"parameter.{i}"] for i in range(count)],
+            best=[tensors[f"best.{i}"] for i in range(count)],
+            moments=[{name: tensors[f"{name}.{i}"] for name in _MOMENTS} for i in range(count)],
+            history=document["history"],
+        )
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             "The run's checkpoint is damaged: start the training again instead of resuming."
         ) from error
-    if document["identity"] != identity:
-        raise CheckpointError(
-            "The run's checkpoint belongs to other data or another base: start the training again."
-        )
-    count = sum(key.startswith("parameter.") for key in tensors)
-    return Checkpoint(
-        epoch=document["epoch"],
-        parameters=[tensors[f"parameter.{i}"] for i in range(count)],
-        best=[tensors[f"best.{i}"] for i in range(count)],
-        moments=[{name: tensors[f"{name}.{i}"] for name in _MOMENTS} for i in range(count)],
-        history=document["history"],
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from loravit_web.adapters.adapter import Adapter
@@ -11,60 +12,48 @@ from loravit_web.backbones.base import Base
 from registry import NewEvaluation, NewVersion, Registry, Version
 
 
-def publish(
-    registry: Registry,
-    adapter: Adapter,
-    base: Base,
-    *,
-    name: str,
-    title: str,
-    base_id: int,
-    run_id: str | None,
-    dataset_id: int | None,
-    actor: str,
-) -> Version:
+@dataclass(frozen=True)
+class Origin:
+    """Under which name an adapter is published, and where it comes from.
+
+    Attributes:
+        name: the slug.
+        title: for people.
+        base_id, run_id, dataset_id: rows of the registry; an imported adapter has no run and no dataset.
+        actor: who publishes it.
+    """
+
+    name: str
+    title: str
+    base_id: int
+    actor: str
+    run_id: str | None = None
+    dataset_id: int | None = None
+
+
+def publish(registry: Registry, adapter: Adapter, base: Base, origin: Origin) -> Version:
     """Write an adapter's files, check that they load and answer as it does, and publish them.
 
     Raises:
         LoraVitError: if the files would not load; nothing is published then.
         RegistryError: if the registry refuses them.
     """
-    files = to_files(adapter, base, name=name, title=title)
-    from_files(files, base)
-    return publish_files(
-        registry,
-        files,
-        adapter,
-        name=name,
-        title=title,
-        base_id=base_id,
-        run_id=run_id,
-        dataset_id=dataset_id,
-        actor=actor,
-    )
+    files = to_files(adapter, base, name=origin.name, title=origin.title)
+    return publish_files(registry, files, from_files(files, base), origin)
 
 
 def publish_files(
-    registry: Registry,
-    files: Mapping[str, bytes],
-    adapter: Adapter,
-    *,
-    name: str,
-    title: str,
-    base_id: int,
-    run_id: str | None,
-    dataset_id: int | None,
-    actor: str,
+    registry: Registry, files: Mapping[str, bytes], adapter: Adapter, origin: Origin
 ) -> Version:
-    """Publish files that were already checked to be those of ``adapter``; the same files stay one version."""
+    """Publish files that were checked to be those of ``adapter``; the same files stay one version."""
     return registry.catalog.publish(
         NewVersion(
-            slug=name,
-            title=title,
+            slug=origin.name,
+            title=origin.title,
             description="",
-            run_id=run_id,
-            base_id=base_id,
-            dataset_id=dataset_id,
+            run_id=origin.run_id,
+            base_id=origin.base_id,
+            dataset_id=origin.dataset_id,
             adapter_type=adapter.config.adapter_type,
             n_params=adapter.parameter_count,
             image_size=adapter.preprocessing.image_size,
@@ -73,7 +62,7 @@ def publish_files(
             files=dict(files),
             evaluations=_evaluations(adapter.summary.get("metrics") or {}),
         ),
-        actor=actor,
+        actor=origin.actor,
     )
 
 

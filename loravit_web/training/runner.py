@@ -17,7 +17,7 @@ from loravit_web.datasets import DatasetStore
 from loravit_web.errors import LoraVitError
 from loravit_web.training.data import split_data
 from loravit_web.training.progress import TrainingStopped
-from loravit_web.training.publishing import publish
+from loravit_web.training.publishing import Origin, publish
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
 from registry import Registry, RegistryError, Run, RunLost, Version
@@ -98,17 +98,8 @@ def _train_and_publish(
     data = split_data(dataset, recipe)
     trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
     reporter.report("Publishing", 0.99)
-    version = publish(
-        registry,
-        trained.adapter,
-        base,
-        name=run.slug,
-        title=run.title,
-        base_id=run.base_id,
-        run_id=run.id,
-        dataset_id=run.dataset_id,
-        actor="training",
-    )
+    origin = Origin(run.slug, run.title, run.base_id, "training", run.id, run.dataset_id)
+    version = publish(registry, trained.adapter, base, origin)
     return " ".join(filter(None, [_ending(trained, version), data.note]))
 
 

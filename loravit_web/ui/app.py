@@ -12,7 +12,7 @@ from loravit_web.ui.catalog import CatalogTab, build_catalog, catalog_frame
 from loravit_web.ui.markup import job_strip
 from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
 from loravit_web.ui.train import TrainTab, build_train
-from loravit_web.ui.use import UseTab, answers_html, build_use, task_choices
+from loravit_web.ui.use import NO_TASKS, UseTab, build_use, task_choices
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 
@@ -87,15 +87,17 @@ def _follow(
     )
 
     def arrive(request: gr.Request) -> list[Any]:
+        # Only what the link asks for: by the time this runs the reader may have gone on.
         asked = dict(request.query_params)
         tab = asked.get("tab")
         picked = [task for task in asked.get("task", "").split(",") if task]
+        choices = task_choices(service)
         active = service.registry.runs.list(status=["running", "queued"])
         run_id = active[-1].id if active else None
         return [
-            gr.Tabs(selected=tab if tab in _TABS else "use"),
-            gr.Dropdown(choices=task_choices(service), value=picked),
-            answers_html(service, None, picked, 3),
+            gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
+            gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
+            gr.skip() if choices else NO_TASKS,
             run_id,
             None,
             catalog_frame(service),

@@ -1,0 +1,303 @@
+"""What each command of the shell does; `cli` says how it is called."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from loravit_web.console import progress_teller
+from loravit_web.errors import LoraVitError
+from loravit_web.settings import Settings
+
+
+class CommandFailed(LoraVitError):
+    """A command that ran to its end without doing what was asked."""
+
+
+def train(options: argparse.Namespace, settings: Settings) -> int:
+    from dataclasses import replace
+
+    from loravit_web.service import slugified
+    from loravit_web.training.recipe import preset_recipe
+
+    recipe = preset_recipe(
+        options.preset,
+        image_size=options.image_size,
+        blocks=options.blocks,
+        target_modules=tuple(options.targets.split(",")) if options.targets else None,
+        adapter_type=options.adapter_type,
+        r=options.rank,
+        alpha=options.alpha,
+        dropout=options.dropout,
+        epochs=options.epochs,
+        min_steps=None if options.epochs is None else 0,
+        batch_size=options.batch_size,
+        lr=options.lr,
+        seed=options.seed,
+        mirror=False if options.no_mirror else None,
+    )
+    slugified(options.name)
+    if options.base:
+        settings = replace(settings, base=options.base)
+    with _service(settings) as service:
+        tell = progress_teller()
+        dataset = service.import_dataset(options.data, progress=tell)
+        worker = service.new_worker()
+        worker.stop_on_signals()
+        with _watching(service, worker.name, tell):
+            run = service.train_now(dataset, options.name, recipe, worker)
+        if run.status != "completed":
+            raise CommandFailed(run.error or f"The run was {run.status}.")
+        version = service.registry.catalog.resolve(run.published or run.slug)
+        document = _trained(run, version)
+        _output(options, document, lambda: _trained_text(run, document))
+    return 0
+
+
+def _trained(run: Any, version: Any) -> dict[str, Any]:
+    validation, test = version.evaluation("validation"), version.evaluation("test")
+    metrics = {
+        "val_accuracy": validation.accuracy,
+        "val_loss": validation.loss,
+        "linear_probe_accuracy": validation.linear_probe_accuracy,
+    }
+    if test is not None:
+        metrics |= {
+            "test_accuracy": test.accuracy,
+            "linear_probe_test_accuracy": test.linear_probe_accuracy,
+        }
+    return {
+        "run": run.id,
+        "status": run.status,
+        "adapter": version.ref,
+        "metrics": metrics,
+        "seconds": round((run.ended_at - run.started_at).total_seconds(), 1),
+        "note": run.note,
+    }
+
+
+def _trained_text(run: Any, document: dict[str, Any]) -> str:
+    lines = [f"{document['adapter']} in {document['seconds']:.0f} s. {run.note or ''}".rstrip()]
+    lines += [f"  {key.replace('_', ' ')}: {value:.4f}" for key, value in document["metrics"].items()]
+    return "\n".join(lines)
+
+
+def predict(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.images import load_rgb
+
+    with _service(settings) as service:
+        predictor = service.predictor
+        predictor.refresh(load=False)
+        documents, failures = [], []
+        for path in options.images:
+            answer = predictor.classify(load_rgb(path), options.tasks, top_k=options.top_k)
+            failures += [result.error for result in answer.results if result.error]
+            documents.append({"image": str(path), "results": _results(answer.as_json()["results"])})
+    if failures:
+        raise CommandFailed(failures[0])
+    if options.csv:
+        _write_csv(options.csv, documents)
+        print(f"{len(documents)} images in {options.csv}.", file=sys.stderr)
+    else:
+        _output(options, documents, lambda: _predicted_text(documents))
+    return 0
+
+
+def _results(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"task": result["task"], "labels": result["labels"]} for result in results]
+
+
+def _predicted_text(documents: list[dict[str, Any]]) -> str:
+    lines = []
+    for document in documents:
+        lines.append(document["image"])
+        for result in document["results"]:
+            labels = ", ".join(f"{one['label']} {one['score']:.3f}" for one in result["labels"])
+            lines.append(f"  {result['task']}: {labels}")
+    return "\n".join(lines)
+
+
+def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
+    import pandas as pd
+
+    rows = [
+        {"image": document["image"], "task": result["task"], "rank": rank, **one}
+        for document in documents
+        for result in document["results"]
+        for rank, one in enumerate(result["labels"], start=1)
+    ]
+    try:
+        pd.DataFrame(rows, columns=["image", "task", "rank", "label", "score"]).to_csv(path, index=False)
+    except OSError as error:
+        raise CommandFailed(f"{path} can't be written ({error.strerror}).") from error
+
+
+def adapters_list(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.views import adapter_document, table
+
+    with _registry(settings) as registry:
+        documents = [adapter_document(adapter) for adapter in registry.catalog.adapters()]
+    columns = ["slug", "title", "version", "base", "classes", "val_accuracy", "test_accuracy", "created_at"]
+    _output(options, documents, lambda: table(documents, columns, "No adapters yet: train one."))
+    return 0
+
+
+def adapters_show(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.views import details, version_document
+
+    with _registry(settings) as registry:
+        slug = options.slug.partition("@")[0]
+        versions = [version_document(version) for version in registry.catalog.versions(slug)]
+    document = {"slug": slug, "versions": versions}
+    _output(options, document, lambda: "\n\n".join(details(version) for version in versions))
+    return 0
+
+
+def adapters_export(options: argparse.Namespace, settings: Settings) -> int:
+    with _service(settings) as service:
+        version = service.registry.catalog.resolve(options.ref)
+        _name, data = service.export(options.ref)
+        _write(options.file, data)
+    document = {"adapter": version.ref, "file": str(options.file), "bytes": len(data)}
+    _output(options, document, lambda: f"{version.ref} in {options.file} ({len(data) / 1e6:.2f} MB).")
+    return 0
+
+
+def adapters_import(options: argparse.Namespace, settings: Settings) -> int:
+    with _service(settings) as service:
+        version = service.import_bundle(options.file, actor="shell")
+    _output(options, {"adapter": version.ref}, lambda: f"Imported as {version.ref}.")
+    return 0
+
+
+def adapters_archive(options: argparse.Namespace, settings: Settings) -> int:
+    with _registry(settings) as registry:
+        adapter = registry.catalog.archive(options.slug, actor="shell")
+    _output(options, {"slug": adapter.slug, "archived": True}, lambda: f"{adapter.slug} is archived.")
+    return 0
+
+
+def runs_list(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.views import run_document, table
+
+    with _registry(settings) as registry:
+        documents = [run_document(run) for run in registry.runs.list()]
+    columns = ["run", "status", "slug", "stage", "dataset", "created_at", "published"]
+    _output(options, documents, lambda: table(documents, columns, "No runs yet: train an adapter."))
+    return 0
+
+
+def runs_show(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.views import details, run_document
+
+    with _registry(settings) as registry:
+        run = registry.runs.get(options.run)
+        series = registry.runs.metrics(run.id)
+    document = run_document(run)
+    document["config"] = dict(run.config)
+    document["environment"] = dict(run.environment)
+    document["metrics"] = {key: [[p.step, p.value] for p in points] for key, points in series.items()}
+    _output(options, document, lambda: details(document))
+    return 0
+
+
+def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
+    with _registry(settings) as registry:
+        run = registry.runs.request_stop(registry.runs.get(options.run).id, "cancel")
+    _output(options, {"run": run.id, "status": run.status}, lambda: f"Run {run.id}: cancelling.")
+    return 0
+
+
+def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
+    with _registry(settings) as registry:
+        run = registry.runs.requeue(registry.runs.get(options.run).id)
+    text = f"Run {run.id} is queued again: a running app, or python -m loravit_web worker, takes it up."
+    _output(options, {"run": run.id, "status": run.status}, lambda: text)
+    return 0
+
+
+def serve(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.ui.launch import serve
+
+    serve(settings, host=options.host, port=options.port)
+    return 0
+
+
+def worker(options: argparse.Namespace, settings: Settings) -> int:
+    with _service(settings) as service:
+        worker = service.new_worker()
+        worker.stop_on_signals()
+        if options.idle_exit is not None and hasattr(os, "nice"):
+            os.nice(5)  # started by the app: answers on the page come first
+        worker.work(idle_exit=options.idle_exit)
+    return 0
+
+
+def doctor(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.doctor import examine
+
+    report = examine(settings)
+    _output(options, report.as_json(), report.as_text)
+    return 0 if report.healthy else 1
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise CommandFailed(f"{path} can't be written ({error.strerror}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _output(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
+    if options.json:
+        from loravit_web.views import json_text
+
+        print(json_text(document))
+    else:
+        print(text())
+
+
+def _registry(settings: Settings) -> Any:
+    from registry import Registry
+
+    return Registry.open(settings.database_url, settings.artifacts)
+
+
+def _service(settings: Settings) -> Any:
+    from loravit_web.service import Service
+
+    return contextlib.closing(Service(settings, progress=progress_teller()))
+
+
+@contextlib.contextmanager
+def _watching(service: Any, worker: str, tell: Callable[[float, str], None]) -> Iterator[None]:
+    """Show the progress of this process's run while it trains."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            for run in service.registry.runs.list(status=["running"]):
+                if run.worker == worker and run.stage:
+                    left = (
+                        f", {run.eta_seconds:.0f} s left" if run.eta_seconds and sys.stderr.isatty() else ""
+                    )
+                    tell(run.progress, run.stage + left)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,305 @@
+"""The catalog answers: newest by name, exact by number, and one that can't never silences the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.backbones import Base
+from loravit_web.predictor import MAX_TASKS, Predictor, TooManyTasks
+from loravit_web.training.publishing import publish
+from registry import NewBase, Registry, Version
+from tests.adapters.makers import plainly_computed, random_adapter
+from tests.conftest import tiny_base
+
+Publish = Callable[..., Version]
+CLASSES = ("cat", "dog", "hen")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with Registry.open(f"sqlite:///{tmp_path / 'registry.db'}", tmp_path / "artifacts") as opened:
+        yield opened
+
+
+@pytest.fixture
+def published(registry: Registry, base: Base) -> Publish:
+    """Publishes a random adapter, its own for every seed."""
+
+    def make(slug: str, *, seed: int = 0, on: Base = base, adapter: Adapter | None = None) -> Version:
+        record = registry.bases.ensure(
+            NewBase(on.name, on.weights_sha256, on.architecture, on.embed_dim, on.depth)
+        )
+        return publish(
+            registry,
+            adapter or random_adapter(on, seed=seed, classes=CLASSES),
+            on,
+            name=slug,
+            title=slug.replace("-", " ").title(),
+            base_id=record.id,
+            run_id=None,
+            dataset_id=None,
+            actor="test",
+        )
+
+    return make
+
+
+@pytest.fixture
+def predictor(registry: Registry, base: Base) -> Predictor:
+    return Predictor(registry, base, torch.float32)
+
+
+@pytest.fixture
+def image() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8))
+
+
+def expected_scores(base: Base, image: Image.Image, adapter: Adapter) -> dict[str, float]:
+    logits = plainly_computed(base, adapter, adapter.preprocessing([image]))[0]
+    scores = torch.softmax(logits / adapter.temperature, -1)
+    return dict(zip(adapter.class_names, scores.tolist(), strict=True))
+
+
+def break_blob(registry: Registry, version: Version, name: str = "adapter_model.safetensors") -> Path:
+    (sha256,) = [file.sha256 for file in version.files if file.path == name]
+    path = registry.blobs.path(sha256)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    return path
+
+
+def test_a_name_means_the_newest_version_and_a_number_that_very_one(
+    published: Publish, predictor: Predictor, base: Base, image: Image.Image
+) -> None:
+    published("pets", seed=1)
+    published("pets", seed=2)
+    answer = predictor.classify(image, ["pets", "pets@1", "pets@2"])
+    assert [result.task for result in answer.results] == ["pets@2", "pets@1", "pets@2"]
+    for result, seed in zip(answer.results, (2, 1, 2), strict=True):
+        assert result.error is None
+        assert result.title == "Pets"
+        expected = expected_scores(base, image, random_adapter(base, seed=seed, classes=CLASSES))
+        assert {one.label: one.score for one in result.labels} == pytest.approx(expected, abs=1e-5)
+
+
+def test_every_adapter_is_listed_once_at_its_newest_version_by_title(
+    published: Publish, predictor: Predictor
+) -> None:
+    assert predictor.tasks() == []
+    for slug, seed in (("zebras", 1), ("birds", 2), ("zebras", 3)):
+        published(slug, seed=seed)
+    infos = predictor.tasks()
+    assert [(info.task, info.slug, info.version, info.title) for info in infos] == [
+        ("birds@1", "birds", 1, "Birds"),
+        ("zebras@2", "zebras", 2, "Zebras"),
+    ]
+    assert {(info.status, info.reason, info.base, info.classes) for info in infos} == {
+        ("ready", None, "tiny", CLASSES)
+    }
+
+
+def test_scores_are_sorted_probabilities_cut_off_at_top_k(
+    published: Publish, predictor: Predictor, image: Image.Image
+) -> None:
+    published("pets")
+    for top_k, count in ((0, 1), (1, 1), (2, 2), (3, 3), (50, 3)):
+        (result,) = predictor.classify(image, ["pets"], top_k=top_k).results
+        scores = [one.score for one in result.labels]
+        assert len(scores) == count
+        assert scores == sorted(scores, reverse=True)
+        assert 0 < sum(scores) <= 1 + 1e-6
+    assert sum(scores) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("task", "sentence"), [("cars", "cars"), ("pets@9", "9"), ("pets@production", "production"), ("", "")]
+)
+def test_a_task_there_is_not_has_its_sentence_and_the_others_answer(
+    task: str, sentence: str, published: Publish, predictor: Predictor, image: Image.Image
+) -> None:
+    published("pets")
+    unknown, known = predictor.classify(image, [task, "pets"]).results
+    assert (unknown.task, unknown.labels) == (task, ())
+    assert unknown.error is not None
+    assert sentence in unknown.error
+    assert (known.task, known.error) == ("pets@1", None)
+
+
+def test_a_version_for_another_base_is_unavailable_and_says_how_to_get_it(
+    published: Publish, predictor: Predictor, image: Image.Image
+) -> None:
+    published("pets")
+    published("birds", on=tiny_base(seed=1, name="vit-of-others"))
+    by_slug = {info.slug: info for info in predictor.tasks()}
+    assert by_slug["pets"].status == "ready"
+    assert by_slug["birds"].status == "unavailable"
+    assert "start it with LORAVIT_BASE=vit-of-others" in (by_slug["birds"].reason or "")
+    birds, pets = predictor.classify(image, ["birds", "pets"]).results
+    assert birds.error == by_slug["birds"].reason
+    assert pets.error is None
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "task.json"])
+def test_a_damaged_file_is_named_and_the_others_still_answer(
+    name: str, published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
+) -> None:
+    path = break_blob(registry, published("pets", seed=1), name)
+    published("birds", seed=2)
+    damaged, fine = predictor.classify(image, ["pets", "birds"]).results
+    assert damaged.error is not None
+    assert str(path) in damaged.error
+    assert fine.error is None
+    by_slug = {info.slug: info for info in predictor.tasks()}
+    assert (by_slug["pets"].status, by_slug["pets"].reason) == ("unavailable", damaged.error)
+    assert by_slug["birds"].status == "ready"
+
+
+def test_a_damaged_newest_version_leaves_the_older_one_usable_by_its_number(
+    published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
+) -> None:
+    published("pets", seed=1)
+    break_blob(registry, published("pets", seed=2))
+    newest, older = predictor.classify(image, ["pets", "pets@1"]).results
+    assert newest.error is not None
+    assert (older.task, older.error) == ("pets@1", None)
+
+
+def test_files_damaged_after_loading_do_not_disturb_the_answers(
+    published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
+) -> None:
+    version = published("pets")
+    before = predictor.classify(image, ["pets"]).results[0].labels
+    break_blob(registry, version)
+    assert predictor.classify(image, ["pets"]).results[0].labels == before
+
+
+def test_what_is_published_by_another_process_appears_without_a_restart(
+    published: Publish, predictor: Predictor, image: Image.Image
+) -> None:
+    published("pets", seed=1)
+    assert predictor.classify(image, ["pets"]).results[0].task == "pets@1"
+    published("pets", seed=2)
+    published("birds", seed=3)
+    assert [info.task for info in predictor.tasks()] == ["birds@1", "pets@2"]
+    assert [r.task for r in predictor.classify(image, ["pets", "birds"]).results] == ["pets@2", "birds@1"]
+
+
+def test_a_withdrawn_or_archived_task_leaves_the_list(
+    published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
+) -> None:
+    published("pets", seed=1)
+    published("pets", seed=2)
+    published("birds", seed=3)
+    predictor.refresh()
+    registry.catalog.withdraw("pets", 2, "mislabelled", actor="test")
+    registry.catalog.archive("birds", actor="test")
+    assert [info.task for info in predictor.tasks()] == ["pets@1"]
+    newest, withdrawn = predictor.classify(image, ["pets", "pets@2"]).results
+    assert newest.task == "pets@1"
+    assert "mislabelled" in (withdrawn.error or "")
+
+
+def test_nothing_is_read_again_while_the_catalog_stays_as_it_is(
+    published: Publish, predictor: Predictor, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published("pets", seed=1)
+    predictor.refresh()
+    read: list[str] = []
+    real = registry.catalog.read_files
+    monkeypatch.setattr(registry.catalog, "current", lambda: pytest.fail("the catalog was read again"))
+    predictor.refresh()
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        registry.catalog, "read_files", lambda version: (read.append(version.ref), real(version))[1]
+    )
+    published("birds", seed=2)
+    predictor.refresh()
+    assert read == ["birds@1"]
+
+
+def test_too_many_tasks_at_once_are_refused(predictor: Predictor, image: Image.Image) -> None:
+    tasks = [f"task-{i}" for i in range(MAX_TASKS + 1)]
+    with pytest.raises(TooManyTasks, match=f"{MAX_TASKS + 1} tasks are picked: pick at most {MAX_TASKS}"):
+        predictor.classify(image, tasks)
+    assert len(predictor.classify(image, tasks[:-1]).results) == MAX_TASKS
+
+
+def test_a_task_picked_twice_is_asked_once(
+    published: Publish, predictor: Predictor, image: Image.Image
+) -> None:
+    published("pets")
+    assert len(predictor.classify(image, ["pets"] * (MAX_TASKS + 5)).results) == 1
+
+
+def test_tasks_of_other_types_and_sizes_answer_side_by_side_in_the_order_asked(
+    published: Publish, predictor: Predictor, base: Base, image: Image.Image
+) -> None:
+    adapters = {
+        "small": random_adapter(base, seed=1),
+        "large": random_adapter(base, seed=2, image_size=48, classes=("a", "b")),
+        "head": random_adapter(base, ViTAdapterConfig("LINEAR"), seed=3, classes=("x", "y", "z", "w")),
+    }
+    for slug, adapter in adapters.items():
+        published(slug, adapter=adapter)
+    answer = predictor.classify(image, ["head", "large", "small"])
+    assert [result.task for result in answer.results] == ["head@1", "large@1", "small@1"]
+    for result, slug in zip(answer.results, ("head", "large", "small"), strict=True):
+        expected = expected_scores(base, image, adapters[slug])
+        assert {one.label: one.score for one in result.labels} == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_document_of_an_answer_is_what_the_interface_promises(
+    published: Publish, registry: Registry, base: Base, image: Image.Image
+) -> None:
+    published("pets")
+    ticks = iter([10.0, 10.25])
+    predictor = Predictor(registry, base, torch.float32, clock=lambda: next(ticks))
+    document = predictor.classify(image, ["pets", "cars"], top_k=1).as_json()
+    assert set(document) == {"results", "milliseconds"}
+    assert document["milliseconds"] == 250.0
+    pets, cars = document["results"]
+    assert set(pets) == set(cars) == {"task", "labels", "error"}
+    assert set(pets["labels"][0]) == {"label", "score"}
+    assert (pets["error"], cars["labels"]) == (None, [])
+
+
+def test_threads_that_ask_while_versions_appear_get_right_answers(
+    published: Publish, predictor: Predictor, base: Base, image: Image.Image
+) -> None:
+    published("pets", seed=0)
+    expected = {
+        f"pets@{seed + 1}": expected_scores(base, image, random_adapter(base, seed=seed, classes=CLASSES))
+        for seed in range(4)
+    }
+
+    done = threading.Event()
+
+    def ask_on(_: int) -> int:
+        asked = 0
+        while not done.is_set() or not asked:
+            (result,) = predictor.classify(image, ["pets"]).results
+            assert result.error is None
+            assert {one.label: one.score for one in result.labels} == pytest.approx(
+                expected[result.task], abs=1e-5
+            )
+            asked += 1
+        return asked
+
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask_on, i) for i in range(3)]
+        for seed in (1, 2, 3):
+            published("pets", seed=seed)
+        done.set()
+        assert all(one.result() for one in asking)
+    (result,) = predictor.classify(image, ["pets"]).results
+    assert result.task == "pets@4"
