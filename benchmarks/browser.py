@@ -71,11 +71,12 @@ def pick(page: Page, *titles: str) -> None:
 
 def drop(page: Page, picture: Path) -> list[str]:
     """Give the page a picture and wait for new answers; returns the text of each column."""
-    before = page.locator("#use-answers").inner_html()
+    columns = page.locator("#use-answers article")
+    before = columns.all_inner_texts()
     page.locator("#use-image input[type=file]").first.set_input_files(picture)
     page.wait_for_function(
-        "before => { const e = document.querySelector('#use-answers');"
-        " return e.querySelector('article') && e.innerHTML.trim() !== before.trim(); }",
+        "before => { const texts = [...document.querySelectorAll('#use-answers article')]"
+        ".map(e => e.innerText); return texts.length > 0 && texts.join() !== before.join(); }",
         arg=before,
     )
-    return page.locator("#use-answers article").all_inner_texts()
+    return columns.all_inner_texts()

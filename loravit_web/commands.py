@@ -271,7 +271,7 @@ def _output(options: argparse.Namespace, document: Any, text: Callable[[], str])
 def _registry(settings: Settings) -> Any:
     from registry import Registry
 
-    return Registry.open(settings.database_url, settings.artifacts)
+    return Registry.open(settings.made().database_url, settings.artifacts)
 
 
 def _service(settings: Settings) -> Any:

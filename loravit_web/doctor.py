@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from loravit_web.backbones.embedded import WEIGHTS_SHA256, EmbeddedBaseError, read_embedded
-from loravit_web.settings import Settings
+from loravit_web.settings import Settings, SettingsError
 from loravit_web.training.supervisor import STALE_AFTER
 from registry import Registry, RegistryError, utc_now
 
@@ -52,9 +52,9 @@ def examine(settings: Settings) -> Report:
     """Look at everything; changes nothing but the database's schema, which opening it brings up to date."""
     findings = [*_programs(), *_disk(settings), _base(settings)]
     try:
-        with Registry.open(settings.database_url, settings.artifacts) as registry:
+        with Registry.open(settings.made().database_url, settings.artifacts) as registry:
             findings += [*_catalog(registry), *_runs(registry)]
-    except RegistryError as error:
+    except (SettingsError, RegistryError) as error:
         findings.append(Finding("problem", "registry", str(error)))
     return Report(tuple(findings))
 

@@ -53,9 +53,9 @@ class Service:
             load: gives the base of a name.
 
         Raises:
-            RegistryError: if the data folder or its database can't be used.
+            SettingsError, RegistryError: if the data folder or its database can't be used.
         """
-        self.settings = settings
+        self.settings = settings.made()
         self.registry = Registry.open(settings.database_url, settings.artifacts)
         self.datasets = DatasetStore(settings.datasets)
         self._progress, self._load = progress, load

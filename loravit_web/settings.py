@@ -25,6 +25,21 @@ class Settings:
     home: Path
     base: str = "embedded"
 
+    def made(self) -> Settings:
+        """Itself, once the folder of all data exists.
+
+        Raises:
+            SettingsError: if it can't be created.
+        """
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"The data folder {self.home} can't be created ({error.strerror}): let LORAVIT_HOME name a "
+                "folder that can be written."
+            ) from error
+        return self
+
     @property
     def bases(self) -> Path:
         """Converted weights of bases."""

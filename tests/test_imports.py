@@ -31,11 +31,12 @@ BELOW = {
     "service": {"predictor", "training", "adapters", "backbones", "datasets", "settings"},
 }
 BELOW["ui"] = {*BELOW, "__init__"} - {"ui"}
-BELOW["cli"] = {*BELOW, "ui", "__init__"} - {"cli"}
+BELOW["commands"] = {*BELOW, "__init__"}
+BELOW["cli"] = {*BELOW, "__init__"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 BELOW["service"].add("__init__")
-REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "doctor", "views"}
+REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "commands", "doctor", "views"}
 
 
 def sources(package: str) -> list[Path]:

@@ -15,7 +15,7 @@ from PIL import Image
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.backbones import Base
 from loravit_web.predictor import MAX_TASKS, Predictor, TooManyTasks
-from loravit_web.training.publishing import publish
+from loravit_web.training.publishing import Origin, publish
 from registry import NewBase, Registry, Version
 from tests.adapters.makers import plainly_computed, random_adapter
 from tests.conftest import tiny_base
@@ -38,17 +38,8 @@ def published(registry: Registry, base: Base) -> Publish:
         record = registry.bases.ensure(
             NewBase(on.name, on.weights_sha256, on.architecture, on.embed_dim, on.depth)
         )
-        return publish(
-            registry,
-            adapter or random_adapter(on, seed=seed, classes=CLASSES),
-            on,
-            name=slug,
-            title=slug.replace("-", " ").title(),
-            base_id=record.id,
-            run_id=None,
-            dataset_id=None,
-            actor="test",
-        )
+        origin = Origin(slug, slug.replace("-", " ").title(), record.id, "test")
+        return publish(registry, adapter or random_adapter(on, seed=seed, classes=CLASSES), on, origin)
 
     return make
 

@@ -32,3 +32,11 @@ def test_everything_lies_below_the_home(tmp_path: Path) -> None:
     for folder in (settings.bases, settings.datasets, settings.artifacts, settings.work):
         assert folder.is_relative_to(tmp_path)
     assert str(tmp_path) in settings.database_url
+
+
+def test_a_folder_that_cannot_be_made_is_refused_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    settings = read_settings({"LORAVIT_HOME": str(file / "below")})
+    with pytest.raises(SettingsError, match="can't be created"):
+        settings.made()

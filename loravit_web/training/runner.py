@@ -56,19 +56,23 @@ def execute(
         return registry.runs.finish(run.id, worker, "completed")
     reporter = RunReporter(registry, run.id, worker, terminate)
     try:
-        with reporter:
-            note = _train_and_publish(run, registry, datasets, base, dtype, work, reporter)
-        ended = registry.runs.finish(run.id, worker, "completed", note=note)
-    except TrainingStopped:
-        ended = registry.runs.finish(run.id, worker, "cancelled")
-    except TrainingInterrupted:
-        return registry.runs.finish(run.id, worker, "interrupted", error="The training process was stopped.")
-    except RunLost:
+        try:
+            with reporter:
+                note = _train_and_publish(run, registry, datasets, base, dtype, work, reporter)
+            ended = registry.runs.finish(run.id, worker, "completed", note=note)
+        except TrainingStopped:
+            ended = registry.runs.finish(run.id, worker, "cancelled")
+        except TrainingInterrupted:
+            stopped = "The training process was stopped."
+            return registry.runs.finish(run.id, worker, "interrupted", error=stopped)
+        except RunLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
+            _LOG.exception("Run %s failed.", run.id)
+            ended = registry.runs.finish(run.id, worker, "failed", error=reason_of(error))
+    except RunLost:  # found at a report, or only when its end was to be recorded
         _LOG.warning("Run %s is no longer this worker's; it is left alone.", run.id)
         return registry.runs.get(run.id)
-    except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
-        _LOG.exception("Run %s failed.", run.id)
-        ended = registry.runs.finish(run.id, worker, "failed", error=reason_of(error))
     shutil.rmtree(work, ignore_errors=True)
     return ended
 
@@ -178,3 +182,5 @@ class RunReporter:
                 self._runs.beat(self._run_id, self._worker)
             except RunLost:
                 return  # the training thread meets the same error at its next report
+            except Exception:  # noqa: BLE001 - a missed beat is no reason to stop beating
+                _LOG.exception("The heartbeat of run %s could not be written; trying again.", self._run_id)

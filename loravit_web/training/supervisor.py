@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loravit_web.settings import Settings
 from loravit_web.training.worker import worker_name
-from registry import Registry, RegistryError
+from registry import Registry
 
 STALE_AFTER = timedelta(seconds=30)
 IDLE_EXIT_SECONDS = 120
@@ -77,7 +77,7 @@ class Supervisor:
         while not self._stop.wait(self._interval):
             try:
                 self.tick()
-            except RegistryError:  # the watch must outlast a full disk or a locked file
+            except Exception:  # noqa: BLE001 - the watch outlasts whatever one look meets, and says so
                 _LOG.exception("The queue could not be looked at; trying again.")
 
     def _spawn(self) -> subprocess.Popen[bytes]:

@@ -66,13 +66,14 @@ def _follow(
             if before["key"] == now["key"]:
                 return [gr.skip()] * len(outputs)
         catalog_changed = before is None or before["key"][0] != now["key"][0]
+        states_changed = before is None or before["states"] != now["states"]
         kept = {"key": now["key"], "states": now["states"]}
         return [
             kept,
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=task_choices(service)) if catalog_changed else gr.skip(),
             catalog_frame(service) if catalog_changed else gr.skip(),
-            runs_frame(service),
+            runs_frame(service) if states_changed else gr.skip(),
             *watch_updates(service, watched),
             *watch_updates(service, chosen),
         ]

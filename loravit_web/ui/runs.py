@@ -68,8 +68,7 @@ def _row(service: Service, run: Run) -> list[str]:
     return [
         run.id[:8],
         run.title,
-        f"{STATUS_SIGNS[run.status]} {run.status}"
-        + (f" {run.progress:.0%}" if run.status == "running" else ""),
+        f"{STATUS_SIGNS[run.status]} {run.status}",
         f"{best.maximum:.1%}" if best else "–",
         run.dataset.name,
         str(run.config.get("preset", "–")),
