@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 
@@ -73,10 +74,8 @@ def test_no_changed_byte_gets_through_or_crashes() -> None:
         for flip in (0x01, 0xFF):
             changed = bytearray(bundle)
             changed[at] ^= flip
-            try:
+            with contextlib.suppress(AdapterFormatError):
                 assert read_bundle(bytes(changed)) == FILES, at
-            except AdapterFormatError:
-                pass
 
 
 def test_a_file_larger_than_its_limit_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

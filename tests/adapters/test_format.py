@@ -127,7 +127,6 @@ def without(name: str) -> Callable[[Files, Base], Files]:
     return lambda files, _base: {key: data for key, data in files.items() if key != name}
 
 
-
 def changed_tensor(key: str, tensor: torch.Tensor | None) -> Callable[[Files, Base], Files]:
     return lambda files, _base: with_tensors(files, {key: tensor})
 
@@ -141,7 +140,9 @@ def raw(name: str, data: bytes) -> Callable[[Files, Base], Files]:
 
 
 def renamed_tensor(files: Files, base: Base) -> Files:
-    return with_tensors(files, {FACTOR: None, FACTOR.replace("qkv", "kqv"): load(files[WEIGHTS_FILE])[FACTOR]})
+    return with_tensors(
+        files, {FACTOR: None, FACTOR.replace("qkv", "kqv"): load(files[WEIGHTS_FILE])[FACTOR]}
+    )
 
 
 DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str]] = {
@@ -152,7 +153,11 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
     "broken JSON": (raw(CONFIG_FILE, b'{"r": 8,'), AdapterFormatError, f"{CONFIG_FILE} is not valid JSON"),
     "JSON of bytes that are no text": (raw(TASK_FILE, b"\xff\xfe{"), AdapterFormatError, "not valid JSON"),
     "a JSON list": (raw(TASK_FILE, b"[]"), AdapterFormatError, f"{TASK_FILE} is not a JSON object"),
-    "a missing factor": (changed_tensor(FACTOR, None), AdapterMismatch, "lacks blocks.1.attn.qkv.lora_A.weight"),
+    "a missing factor": (
+        changed_tensor(FACTOR, None),
+        AdapterMismatch,
+        "lacks blocks.1.attn.qkv.lora_A.weight",
+    ),
     "a renamed factor": (renamed_tensor, AdapterMismatch, "lacks blocks.1.attn.qkv.lora_A.weight"),
     "one factor more": (
         changed_tensor("base_model.model.blocks.0.attn.qkv.lora_A.weight", torch.zeros(3, 32)),
@@ -187,7 +192,11 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         "no longer gives the answer",
     ),
     "another format": (document(TASK_FILE, schema_version=2), AdapterFormatError, "version 2, .* version 1"),
-    "an altered alpha": (document(CONFIG_FILE, lora_alpha=12), AdapterFormatError, "no longer gives the answer"),
+    "an altered alpha": (
+        document(CONFIG_FILE, lora_alpha=12),
+        AdapterFormatError,
+        "no longer gives the answer",
+    ),
     "altered targets": (
         document(CONFIG_FILE, target_modules="blocks.*.nothing"),
         AdapterMismatch,
@@ -200,7 +209,9 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
     ),
     "no classes": (document(TASK_FILE, class_names=[]), AdapterFormatError, "0 classes"),
     "another pooling": (
-        document(TASK_FILE, adapter={**ViTAdapterConfig(r=3, alpha=6, blocks=2).as_json(), "pooling": "mean"}),
+        document(
+            TASK_FILE, adapter={**ViTAdapterConfig(r=3, alpha=6, blocks=2).as_json(), "pooling": "mean"}
+        ),
         AdapterFormatError,
         "no longer gives the answer",
     ),
@@ -239,7 +250,11 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         AdapterFormatError,
         "no longer gives the answer",
     ),
-    "no stored logits": (document(TASK_FILE, probe_logits=[]), AdapterFormatError, "no longer gives the answer"),
+    "no stored logits": (
+        document(TASK_FILE, probe_logits=[]),
+        AdapterFormatError,
+        "no longer gives the answer",
+    ),
     "JSON nested without end": (raw(TASK_FILE, b"[" * 200_000), AdapterFormatError, "not valid JSON"),
     "a pattern that is none": (
         document(CONFIG_FILE, target_modules="blocks.("),

@@ -182,7 +182,9 @@ def answered(base: Base, adapter: Adapter, blocks: list[nn.Module], images: torc
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 
-def test_low_rank_and_merged_blocks_compute_what_changed_weights_compute(base: Base, adapter: Adapter) -> None:
+def test_low_rank_and_merged_blocks_compute_what_changed_weights_compute(
+    base: Base, adapter: Adapter
+) -> None:
     images = random_images(3)
     expected = plainly_computed(base, adapter, images)
     assert not torch.allclose(expected, answered(base, adapter, base.blocks[adapter.first_block :], images))
@@ -229,9 +231,7 @@ def test_target_modules_match_exactly_the_adapted_layers_of_the_timm_model(
     tensors, fields = LoRA().write(adapter.change, adapter.config)
     assert isinstance(adapter.change, LoRAChange)
     adapted = {f"blocks.{f.block}.{f.path}" for f in adapter.change.factors}
-    matched = {
-        name for name, _ in base.model.named_modules() if re.fullmatch(fields["target_modules"], name)
-    }
+    matched = {name for name, _ in base.model.named_modules() if re.fullmatch(fields["target_modules"], name)}
     assert matched == adapted
     assert set(tensors) == {f"{name}.lora_{x}.weight" for name in adapted for x in "AB"}
 

@@ -110,7 +110,9 @@ def test_a_base_is_frozen_headless_and_in_evaluation_mode() -> None:
 
 
 def test_the_head_of_a_checkpoint_is_no_part_of_the_identity() -> None:
-    model = import_timm().create_model("vit_tiny_patch16_224", embed_dim=16, depth=1, num_heads=1, num_classes=5)
+    model = import_timm().create_model(
+        "vit_tiny_patch16_224", embed_dim=16, depth=1, num_heads=1, num_classes=5
+    )
     backbone = {name: t for name, t in model.state_dict().items() if not name.startswith("head.")}
     base = wrap_base(
         model, name="with-head", architecture="vit_tiny_patch16_224", mean=IMAGENET_MEAN, std=IMAGENET_STD

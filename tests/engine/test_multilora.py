@@ -261,7 +261,10 @@ def test_an_adapter_replaced_under_its_key_answers_at_once() -> None:
 
 def test_an_unknown_task_is_refused_by_name_before_anything_is_computed() -> None:
     engine = engine_of(("head",))
-    with rows_through(shared_base().blocks[0]) as first, pytest.raises(UnknownTask, match="birds is not loaded"):
+    with (
+        rows_through(shared_base().blocks[0]) as first,
+        pytest.raises(UnknownTask, match="birds is not loaded"),
+    ):
         engine.forward(IMAGES[:1], [["head", "birds"]])
     assert first == []
     engine.remove("head")

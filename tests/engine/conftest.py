@@ -1,0 +1,5 @@
+"""One thread for each forward pass, as in tests/adapters."""
+
+from tests.adapters.conftest import one_thread
+
+__all__ = ["one_thread"]

@@ -1,0 +1,95 @@
+"""A training's standing on disk, whole or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from loravit_web.training import checkpoints
+from loravit_web.training.checkpoints import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+
+
+def a_checkpoint(epoch: int = 3) -> Checkpoint:
+    generator = torch.Generator().manual_seed(epoch)
+    shapes = [(4, 3), (5,)]
+
+    def some() -> list[torch.Tensor]:
+        return [torch.randn(shape, generator=generator) for shape in shapes]
+
+    moments = [
+        {"exp_avg": a, "exp_avg_sq": b, "step": torch.tensor(float(epoch))}
+        for a, b in zip(some(), some(), strict=True)
+    ]
+    return Checkpoint(epoch, some(), some(), moments, {"best_epoch": 2, "best_loss": 0.1 + 0.2})
+
+
+def test_it_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    path, saved = tmp_path / "run" / "checkpoint.safetensors", a_checkpoint()
+    save_checkpoint(path, a_checkpoint(1), identity="me")
+    save_checkpoint(path, saved, identity="me")
+    found = load_checkpoint(path, identity="me")
+    assert found is not None
+    assert (found.epoch, found.history) == (saved.epoch, saved.history)
+    for one, other in ((found.parameters, saved.parameters), (found.best, saved.best)):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    for one, other in zip(found.moments, saved.moments, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in ("exp_avg", "exp_avg_sq", "step"))
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_where_there_is_none_there_is_nothing(tmp_path: Path) -> None:
+    assert load_checkpoint(tmp_path / "checkpoint.safetensors", identity="me") is None
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c", a_checkpoint(), identity="me")
+    with pytest.raises(CheckpointError, match="belongs to other data or another base"):
+        load_checkpoint(tmp_path / "c", identity="somebody else")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, -1])
+def test_a_cut_off_checkpoint_is_refused(kept: int, tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    save_checkpoint(path, a_checkpoint(), identity="me")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match="is damaged: start the training again"):
+        load_checkpoint(path, identity="me")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {"checkpoint": "{"},
+        {"checkpoint": "{}"},
+        {"checkpoint": '{"identity": "me", "epoch": 1, "history": {}}'},
+    ],
+    ids=["no description", "broken JSON", "an empty description", "missing tensors"],
+)
+def test_a_safetensors_file_that_is_no_checkpoint_is_refused(
+    metadata: dict[str, str] | None, tmp_path: Path
+) -> None:
+    save_file({"parameter.0": torch.zeros(1)}, tmp_path / "c", metadata=metadata)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_checkpoint(tmp_path / "c", identity="me")
+
+
+def test_a_crash_while_writing_leaves_the_previous_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, a_checkpoint(1), identity="me")
+
+    def crash(_tensors: object, target: Path, metadata: object) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", crash)
+    with pytest.raises(OSError):
+        save_checkpoint(path, a_checkpoint(2), identity="me")
+    found = load_checkpoint(path, identity="me")
+    assert found is not None
+    assert found.epoch == 1

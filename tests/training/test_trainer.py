@@ -1,0 +1,263 @@
+"""The training loop: it learns, it repeats, it stops, it goes on exactly where it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.adapters.format import from_files, to_files
+from loravit_web.adapters.lora import LoRAChange
+from loravit_web.backbones import Base
+from loravit_web.backbones.fingerprint import weights_sha256
+from loravit_web.engine import MultiLoRAViT
+from loravit_web.images import load_rgb
+from loravit_web.training import trainer
+from loravit_web.training.checkpoints import CheckpointError
+from loravit_web.training.data import Split, TrainingData
+from loravit_web.training.evaluation import evaluate
+from loravit_web.training.progress import SilentReporter, TrainingStopped
+from loravit_web.training.recipe import Recipe
+from loravit_web.training.trainer import Trained, TrainingDiverged
+from tests.conftest import tiny_base
+from tests.training.conftest import Recorder, quick
+
+STEPS_PER_EPOCH = 3  # 18 images, 6 at a time
+
+
+def train(
+    base: Base,
+    data: TrainingData,
+    recipe: Recipe,
+    work: Path,
+    reporter: SilentReporter | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Trained:
+    return trainer.train(base, dtype, data, recipe, work=work, reporter=reporter or SilentReporter())
+
+
+def numbers(adapter: Adapter) -> list[torch.Tensor]:
+    assert isinstance(adapter.change, LoRAChange)
+    factors = [t for f in adapter.change.factors for t in (f.a, f.b)]
+    return [*factors, adapter.head_weight, adapter.head_bias, adapter.probe_logits]
+
+
+def assert_bit_equal(one: Trained, other: Trained) -> None:
+    for a, b in zip(numbers(one.adapter), numbers(other.adapter), strict=True):
+        assert torch.equal(a, b)
+    assert one.adapter.temperature == other.adapter.temperature
+    assert (one.best_epoch, one.epochs) == (other.best_epoch, other.epochs)
+
+
+def stop_at(stage: str, reports: int = 1) -> Callable[[str], None]:
+    """Cancel at the n-th report of a stage."""
+    left = [reports]
+
+    def meanwhile(told: str) -> None:
+        if told.startswith(stage):
+            left[0] -= 1
+            if left[0] == 0:
+                raise TrainingStopped
+
+    return meanwhile
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_it_learns_red_from_green_and_leaves_the_base_alone(
+    dtype: torch.dtype, base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+    trained = train(base, data, quick(), tmp_path / "work", recorder, dtype)
+    assert trained.validation.accuracy > 0.9
+    assert trained.test is not None
+    assert trained.test.accuracy > 0.9
+    assert weights_sha256(base.model.state_dict()) == base.weights_sha256
+    assert not any(p.requires_grad for p in base.model.parameters())
+
+    # The adapter that comes out is the one that was measured.
+    engine = MultiLoRAViT(base, torch.float32)
+    engine.add("colours", from_files(to_files(trained.adapter, base, name="colours", title="Colours"), base))
+    pictures = base.preprocessing(32)([load_rgb(path) for path in data.validation.paths])
+    logits = torch.stack([one["colours"] for one in engine.forward(pictures, [["colours"]] * len(pictures))])
+    measured = evaluate(logits, data.validation.labels, temperature=trained.adapter.temperature)
+    assert measured.accuracy == trained.validation.accuracy
+    assert measured.loss == pytest.approx(
+        trained.validation.loss, abs=1e-3 if dtype is torch.float32 else 0.1
+    )
+    assert measured.n == trained.validation.n == 6
+
+
+def test_the_history_names_every_epoch_and_progress_only_grows(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+    trained = train(base, data, quick(epochs=3), tmp_path, recorder)
+    assert set(recorder.measured) == {0, 1, 2, 3}
+    assert recorder.measured[0] == {"linear_probe_accuracy": trained.probe_validation_accuracy}
+    best = max(
+        (1, 2, 3), key=lambda e: (recorder.measured[e]["val_accuracy"], -recorder.measured[e]["val_loss"])
+    )
+    assert trained.best_epoch == best
+    assert recorder.measured[best]["val_accuracy"] == trained.validation.accuracy
+    assert recorder.fractions == sorted(recorder.fractions)
+    assert recorder.fractions[0] > 0
+    assert recorder.fractions[-1] == pytest.approx(1.0)
+    assert trained.adapter.summary["metrics"]["validation"]["accuracy"] == trained.validation.accuracy
+    assert trained.adapter.summary["train_images"] == 18
+
+
+def test_the_same_seed_gives_the_same_adapter_bit_for_bit(
+    base: Base, data: TrainingData, tmp_path: Path, one_thread: None
+) -> None:
+    first = train(base, data, quick(epochs=2), tmp_path / "a")
+    torch.manual_seed(12345)  # what the process did before does not matter
+    again = train(tiny_base(), data, quick(epochs=2), tmp_path / "b")
+    assert_bit_equal(first, again)
+    other = train(base, data, quick(epochs=2, seed=1), tmp_path / "c")
+    assert not torch.equal(first.adapter.head_weight, other.adapter.head_weight)
+
+
+@pytest.mark.parametrize(("stage", "reports"), [("Epoch 3", 1), ("Epoch 3", 3), ("Evaluating", 1)], ids=str)
+def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
+    stage: str, reports: int, base: Base, data: TrainingData, tmp_path: Path, one_thread: None
+) -> None:
+    recipe = quick(epochs=4, lr=2e-2)
+    straight = train(base, data, recipe, tmp_path / "straight")
+    with pytest.raises(TrainingStopped):
+        train(base, data, recipe, tmp_path / "work", Recorder(stop_at(stage, reports)))
+    torch.manual_seed(999)
+    recorder = Recorder()
+    resumed = train(base, data, recipe, tmp_path / "work", recorder)
+    assert set(recorder.measured) == ({0, 3, 4} if stage == "Epoch 3" else {0})
+    assert_bit_equal(straight, resumed)
+
+
+def test_a_checkpoint_of_another_recipe_is_not_continued(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingStopped):
+        train(base, data, quick(), tmp_path, Recorder(stop_at("Epoch 2")))
+    with pytest.raises(CheckpointError, match="belongs to other data or another base"):
+        train(base, data, quick(lr=1e-4), tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["Reading 18 train", "Fitting", "Epoch 1", "Evaluating", "Testing"])
+def test_a_cancelled_training_ends_at_once_wherever_it_is(
+    stage: str, base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    recorder = Recorder(stop_at(stage))
+    with pytest.raises(TrainingStopped):
+        train(base, data, quick(epochs=1), tmp_path, recorder)
+    assert [told for told in recorder.stages if told.startswith(stage)] == recorder.stages[-1:]
+
+
+def test_it_reports_after_every_step(base: Base, data: TrainingData, tmp_path: Path) -> None:
+    recorder = Recorder()
+    train(base, data, quick(epochs=2), tmp_path, recorder)
+    for epoch in (1, 2):
+        assert recorder.stages.count(f"Epoch {epoch} of 2") == STEPS_PER_EPOCH + 1  # and the validation
+
+
+@pytest.mark.parametrize(
+    ("told", "epochs"),
+    [("Epoch 1 of 4", 1), ("Epoch 2 of 4", 1)],
+    ids=["in the first", "in the second"],
+)
+def test_asked_to_keep_it_ends_within_a_step_with_the_best_so_far(
+    told: str, epochs: int, base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+
+    def ask(stage: str) -> None:
+        recorder.keep = recorder.keep or stage == told
+
+    recorder._meanwhile = ask
+    trained = train(base, data, quick(), tmp_path, recorder)
+    assert trained.kept_early
+    assert (trained.epochs, trained.best_epoch) == (epochs, 1)
+    asked_at = recorder.stages.index(told)
+    steps_after = [s for s in recorder.stages[asked_at + 1 :] if s.startswith("Epoch")]
+    assert len(steps_after) <= 1  # the validation of a first epoch, which must yield something to keep
+    assert from_files(to_files(trained.adapter, base, name="a", title="A"), base).class_names == (
+        "green",
+        "red",
+    )
+    assert recorder.measured[1]["val_accuracy"] == trained.validation.accuracy
+
+
+def test_patience_ends_a_training_that_no_longer_improves(
+    base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.5, 0.9, 0.8, 0.9, 0.7, 1.0])
+    real = trainer.evaluate
+
+    def scripted(logits: torch.Tensor, labels: torch.Tensor, **options: Any) -> Any:
+        found = real(logits, labels, **options)
+        return found if options else replace(found, accuracy=next(accuracies), loss=1.0)
+
+    monkeypatch.setattr(trainer, "evaluate", scripted)
+    monkeypatch.setattr(
+        trainer, "fit_linear_probe", lambda *_: trainer.LinearProbe(torch.zeros(2, 32), torch.zeros(2), 0.5)
+    )
+    trained = train(base, data, quick(epochs=10, patience=2), tmp_path)
+    assert (trained.best_epoch, trained.epochs, trained.kept_early) == (2, 4, False)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_with_the_step_named(
+    value: float, base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+    real = trainer._Training._step
+
+    def step(self: Any, *args: Any) -> float:
+        taken.append(1)
+        return value if len(taken) == 5 else real(self, *args)
+
+    monkeypatch.setattr(trainer._Training, "_step", step)
+    with pytest.raises(TrainingDiverged, match=f"became {value} at step 5: lower the learning rate"):
+        train(base, data, quick(), tmp_path)
+    assert len(taken) == 5
+
+
+def test_a_loss_that_really_overflows_is_noticed(
+    base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
+    with pytest.raises(TrainingDiverged, match="at step 1"):
+        train(base, data, quick(clip=1e6), tmp_path)
+
+
+def test_a_head_alone_is_trained_by_the_same_loop(base: Base, data: TrainingData, tmp_path: Path) -> None:
+    trained = train(base, data, quick(adapter=ViTAdapterConfig("LINEAR"), epochs=8, lr=5e-2), tmp_path)
+    assert trained.validation.accuracy > 0.9
+    assert trained.adapter.parameter_count == 2 * 32 + 2
+    assert trained.adapter.first_block == base.depth
+
+
+def test_tokens_on_disk_give_the_same_adapter_as_tokens_in_memory(
+    base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    in_memory = train(base, data, quick(epochs=1), tmp_path / "a")
+    real = trainer.compute_prefix_tokens
+    monkeypatch.setattr(
+        trainer, "compute_prefix_tokens", lambda *args, **options: real(*args, **options, ram_limit=1)
+    )
+    mapped = train(base, data, quick(epochs=1), tmp_path / "b")
+    assert (tmp_path / "b" / "train.tokens").exists()
+    assert_bit_equal(in_memory, mapped)
+
+
+def test_without_test_images_nothing_is_said_about_them(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    untested = replace(data, test=Split((), torch.zeros(0, dtype=torch.int64)))
+    trained = train(base, untested, quick(epochs=1), tmp_path)
+    assert (trained.test, trained.probe_test_accuracy) == (None, None)
+    assert set(trained.adapter.summary["metrics"]) == {"validation"}
