@@ -20,6 +20,7 @@ from loravit_web.adapters.ops import low_rank, merged_weight
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import shallow_copy, with_replaced
 
+_TARGETS = re.compile(r"blocks\\\.\((\d+(?:\|\d+)*)\)\\\.\(([\w\\.|]+)\)")
 _SLICES = {"q": 0, "k": 1, "v": 2}
 _MAX_FUSED_RANK = MAX_RANK * len(_SLICES)
 
@@ -277,16 +278,27 @@ def _targets(block: nn.Module, names: Sequence[str]) -> dict[str, list[slice] | 
 
 
 def _matches(target_modules: str | Sequence[str], module: str) -> bool:
-    """PEFT's rule: a string is a regular expression for the whole name, a list holds endings."""
-    if isinstance(target_modules, str):
-        return re.fullmatch(target_modules, module) is not None
-    return any(module == target or module.endswith(f".{target}") for target in target_modules)
+    """PEFT's rule: a string describes the whole name, a list holds endings.
+
+    PEFT takes the string as any regular expression. A file may come from anybody and an expression may
+    run for ever, so only the form that `LoRA.write` gives is read, and none is executed.
+    """
+    if not isinstance(target_modules, str):
+        return any(module == target or module.endswith(f".{target}") for target in target_modules)
+    form = _TARGETS.fullmatch(target_modules)
+    if form is None:
+        raise AdapterMismatch(
+            "The adapter's target_modules is not of the form blocks\\.(8|9)\\.(attn\\.qkv|mlp\\.fc1): "
+            "name the modules in a list instead."
+        )
+    _, block, path = module.split(".", 2)
+    return block in form[1].split("|") and path in form[2].replace("\\.", ".").split("|")
 
 
 def _pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
-    """PEFT's rule: the first key that matches the end of the name, as a regular expression."""
+    """The value of the first key that the name ends with, as in PEFT, but the key is plain text here."""
     for key, value in (patterns or {}).items():
-        if re.fullmatch(rf"(.*\.)?({key})", module):
+        if module == key or module.endswith(f".{key}"):
             return value
     return default
 

@@ -37,17 +37,18 @@ class LRU(Generic[K, V]):
             self._items.move_to_end(key)
             return self._items[key][0]
 
-    def put(self, key: K, value: V) -> None:
-        """Keep a value, dropping others to stay within the budget."""
+    def put(self, key: K, value: V) -> bool:
+        """Keep a value, dropping others to stay within the budget; False when it alone is too large."""
         size = self._size_of(value)
         with self._lock:
             self._drop(key)
             if size > self.budget:
-                return
+                return False
             self._items[key] = (value, size)
             self._used += size
             while self._used > self.budget:
                 self._drop(next(iter(self._items)))
+            return True
 
     def drop(self, key: K) -> None:
         """Forget a value, if it is here."""

@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -34,6 +34,8 @@ class _Resident:
 
     adapter: Adapter
     blocks: Sequence[nn.Module]
+    too_large: threading.Event = field(default_factory=threading.Event)
+    """Set once its merged copy turned out not to fit the budget at all."""
 
 
 class MultiLoRAViT:
@@ -150,12 +152,14 @@ class MultiLoRAViT:
             raise UnknownTask(f"{key} is not loaded: pick a task from the catalog.") from None
 
     def _branch(self, resident: _Resident) -> Sequence[nn.Module]:
+        if resident.too_large.is_set():
+            return resident.blocks
         merged = self._merged.get(resident)
-        if merged is not None:
-            return merged
-        blocks = resident.adapter.merged_blocks(self.base, self.master)
-        self._merged.put(resident, blocks)
-        return blocks if self._merged.get(resident) is not None else resident.blocks
+        if merged is None:
+            merged = resident.adapter.merged_blocks(self.base, self.master)
+            if not self._merged.put(resident, merged):
+                resident.too_large.set()
+        return merged
 
 
 class _Trunk:

@@ -20,7 +20,7 @@ from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
-from registry import Registry, RegistryError, Run, RunLost, Version
+from registry import EndStatus, Registry, RegistryError, Run, RunLost, Version
 
 HEARTBEAT_SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
@@ -53,28 +53,38 @@ def execute(
         terminate: set when the process should end soon.
     """
     if run.published is not None:  # killed between publishing and recording it
-        return registry.runs.finish(run.id, worker, "completed")
-    reporter = RunReporter(registry, run.id, worker, terminate)
+        return end(registry, run, worker, "completed")
     try:
-        try:
-            with reporter:
-                note = _train_and_publish(run, registry, datasets, base, dtype, work, reporter)
-            ended = registry.runs.finish(run.id, worker, "completed", note=note)
-        except TrainingStopped:
-            ended = registry.runs.finish(run.id, worker, "cancelled")
-        except TrainingInterrupted:
-            stopped = "The training process was stopped."
-            return registry.runs.finish(run.id, worker, "interrupted", error=stopped)
-        except RunLost:
-            raise
-        except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
-            _LOG.exception("Run %s failed.", run.id)
-            ended = registry.runs.finish(run.id, worker, "failed", error=reason_of(error))
-    except RunLost:  # found at a report, or only when its end was to be recorded
+        with RunReporter(registry, run.id, worker, terminate) as reporter:
+            note = _train_and_publish(run, registry, datasets, base, dtype, work, reporter)
+        ended = end(registry, run, worker, "completed", note=note)
+    except TrainingStopped:
+        ended = end(registry, run, worker, "cancelled")
+    except (TrainingInterrupted, RunLost):
+        ended = end(registry, run, worker, "interrupted", error="The training process was stopped.")
+    except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
+        _LOG.exception("Run %s failed.", run.id)
+        ended = end(registry, run, worker, "failed", error=reason_of(error))
+    if ended.status in ("completed", "cancelled", "failed"):
+        shutil.rmtree(work, ignore_errors=True)
+    return ended
+
+
+def end(
+    registry: Registry,
+    run: Run,
+    worker: str,
+    status: EndStatus,
+    *,
+    error: str | None = None,
+    note: str | None = None,
+) -> Run:
+    """Record how a run ended; one that was meanwhile taken from this worker is left as it is."""
+    try:
+        return registry.runs.finish(run.id, worker, status, error=error, note=note)
+    except RunLost:
         _LOG.warning("Run %s is no longer this worker's; it is left alone.", run.id)
         return registry.runs.get(run.id)
-    shutil.rmtree(work, ignore_errors=True)
-    return ended
 
 
 def reason_of(error: Exception) -> str:

@@ -131,7 +131,7 @@ class _Training:
         nn.init.zeros_(self.head.bias)
         self.epochs, self.patience = recipe.schedule(len(data.train))
         self.meter = WorkMeter(run_cost(data, recipe, self.first_block, base.depth), reporter)
-        self.optimizer, self.schedule = self._optimizer()
+        self.optimizer = self._optimizer()
 
     def run(self) -> Trained:
         started = self.clock()
@@ -168,23 +168,22 @@ class _Training:
         factors = [p for block in self.blocks for p in block.parameters() if p.requires_grad]
         return [*factors, *self.head.parameters()]
 
-    def _optimizer(self) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+    def _optimizer(self) -> torch.optim.AdamW:
         decayed = [p for p in self.parameters if p.ndim > 1]
         plain = [p for p in self.parameters if p.ndim <= 1]
         groups = [
             {"params": decayed, "weight_decay": self.recipe.weight_decay},
             {"params": plain, "weight_decay": 0.0},
         ]
+        return torch.optim.AdamW(groups, lr=self.recipe.lr)
+
+    def _lr(self, step: int) -> float:
+        """The learning rate of a step, from 0: warm-up over a tenth of the run, then a cosine to zero."""
         total = self.epochs * self._steps_per_epoch
         warm_up = max(1, total // 10)
-
-        def factor(step: int) -> float:
-            if step < warm_up:
-                return (step + 1) / warm_up
-            return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
-
-        optimizer = torch.optim.AdamW(groups, lr=self.recipe.lr)
-        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        if step < warm_up:
+            return self.recipe.lr * (step + 1) / warm_up
+        return self.recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
 
     @property
     def _steps_per_epoch(self) -> int:
@@ -269,7 +268,7 @@ class _Training:
                     "train_loss": train_loss,
                     "val_loss": measured.loss,
                     "val_accuracy": measured.accuracy,
-                    "lr": float(self.schedule.get_last_lr()[0]),
+                    "lr": self._lr(standing.epoch * self._steps_per_epoch - 1),
                 },
             )
             if (measured.accuracy, -measured.loss) > (standing.best_accuracy, -standing.best_loss):
@@ -291,12 +290,14 @@ class _Training:
         losses = []
         with torch.random.fork_rng(devices=[]), _dropout_on(self.blocks):
             torch.manual_seed(seed)
-            for step, rows in enumerate(torch.split(order, self.recipe.batch_size)):
+            first = (epoch - 1) * self._steps_per_epoch
+            for step, rows in enumerate(torch.split(order, self.recipe.batch_size), start=first):
+                for group in self.optimizer.param_groups:
+                    group["lr"] = self._lr(step)
                 loss = self._step(train.tokens[views[rows], rows], self.data.train.labels[rows], weights)
                 if not math.isfinite(loss):
-                    at = (epoch - 1) * self._steps_per_epoch + step + 1
                     raise TrainingDiverged(
-                        f"The loss became {loss} at step {at}: lower the learning rate and train again."
+                        f"The loss became {loss} at step {step + 1}: lower the learning rate and train again."
                     )
                 losses.append(loss * len(rows))
                 self.meter.add(STEP_COST * len(rows) * max(len(self.blocks), 1), self._stage(epoch))
@@ -311,7 +312,6 @@ class _Training:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         self.optimizer.step()
-        self.schedule.step()
         return loss.item()
 
     def _stage(self, epoch: int) -> str:
@@ -340,8 +340,6 @@ class _Training:
         self._assign(checkpoint.parameters)
         for parameter, moments in zip(self.parameters, checkpoint.moments, strict=True):
             self.optimizer.state[parameter] = dict(moments)
-        for _ in range(checkpoint.epoch * self._steps_per_epoch):
-            self.schedule.step()
         return list(checkpoint.best)
 
     def _assign(self, values: Sequence[torch.Tensor]) -> None:

@@ -17,7 +17,7 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
-from loravit_web.training.runner import execute, reason_of
+from loravit_web.training.runner import end, execute, reason_of
 from registry import Registry, Run
 
 POLL_SECONDS = 0.5
@@ -83,7 +83,7 @@ class Worker:
             base, dtype = self._base(run)
         except Exception as error:  # noqa: BLE001 - a run that can't start ends as failed, with its reason
             _LOG.exception("Run %s could not start.", run.id)
-            return self.registry.runs.finish(run.id, self.name, "failed", error=reason_of(error))
+            return end(self.registry, run, self.name, "failed", error=reason_of(error))
         ended = execute(
             run,
             worker=self.name,

@@ -198,9 +198,14 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         "no longer gives the answer",
     ),
     "altered targets": (
-        document(CONFIG_FILE, target_modules="blocks.*.nothing"),
+        document(CONFIG_FILE, target_modules=["nothing"]),
         AdapterMismatch,
         "which its configuration does not call for",
+    ),
+    "an expression that could run for ever": (
+        document(CONFIG_FILE, target_modules="(b+)+x"),
+        AdapterMismatch,
+        "name the modules in a list",
     ),
     "one class less": (
         document(TASK_FILE, class_names=["cat", "dog"]),
@@ -258,8 +263,8 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
     "JSON nested without end": (raw(TASK_FILE, b"[" * 200_000), AdapterFormatError, "not valid JSON"),
     "a pattern that is none": (
         document(CONFIG_FILE, target_modules="blocks.("),
-        AdapterFormatError,
-        "description can't be used",
+        AdapterMismatch,
+        "name the modules in a list",
     ),
     "rank zero": (document(CONFIG_FILE, r=0), LoraVitError, "adapter"),
     "a rank pattern that is a list": (
