@@ -43,8 +43,9 @@ class MultiLoRAViT:
 
     There is no active adapter and no hook, so any number of threads may call `forward` at once. The
     trunk below the first adapted block runs once per image for all its tasks, and not at all for an
-    image seen a moment ago. A branch runs on weights with the adapter merged in, as long as their copies
-    fit ``merged_budget``; beyond it the factors are computed beside the shared weights.
+    image seen a moment ago. A branch runs on weights with the adapter merged in; such copies are kept up
+    to ``merged_budget``, the least recently used dropped and merged anew when asked for. An adapter whose
+    copy alone is larger has its factors computed beside the shared weights.
     """
 
     def __init__(
