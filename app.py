@@ -10,9 +10,10 @@ from registry import RegistryError
 
 try:
     app = open_app(read_settings(os.environ))
+    demo = app.demo
+    if __name__ == "__main__":
+        app.launch()
 except (LoraVitError, RegistryError) as error:
     sys.exit(f"error: {error}")
-demo = app.demo
-
-if __name__ == "__main__":
-    app.launch()
+except KeyboardInterrupt:
+    sys.exit("error: Stopped.")

@@ -114,7 +114,9 @@ def _add_adapters(words: Any) -> None:
 
 def _add_runs(words: Any) -> None:
     runs = words.add_parser("runs", help="the history of trainings").add_subparsers(required=True)
-    _json_flag(_command(runs, "list", commands.runs_list, "all runs, newest first"))
+    listing = _command(runs, "list", commands.runs_list, "the newest runs")
+    listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default 100)")
+    _json_flag(listing)
     for name, handler, text in (
         ("show", commands.runs_show, "one run with its metrics"),
         ("cancel", commands.runs_cancel, "stop a run without publishing"),

@@ -13,7 +13,11 @@ from typing import Any
 
 from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
+from loravit_web.files import write_whole
 from loravit_web.settings import Settings
+from loravit_web.training.runner import STALE_AFTER
+
+SKIPPED_SHOWN = 20
 
 
 class CommandFailed(LoraVitError):
@@ -48,6 +52,8 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         tell = progress_teller()
         dataset = service.import_dataset(options.data, progress=tell)
+        _tell_findings(dataset)
+        _base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
         worker = service.new_worker()
         worker.stop_on_signals()
         with _watching(service, worker.name, tell):
@@ -58,6 +64,18 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         document = _trained(run, version)
         _output(options, document, lambda: _trained_text(run, document))
     return 0
+
+
+def _tell_findings(dataset: Any) -> None:
+    """What the data has that training leaves out or should be known, on stderr."""
+    for warning in dataset.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    if dataset.skipped:
+        print(f"note: {len(dataset.skipped)} files skipped:", file=sys.stderr)
+    for one in dataset.skipped[:SKIPPED_SHOWN]:
+        print(f"  {one.path}: {one.reason}", file=sys.stderr)
+    if len(dataset.skipped) > SKIPPED_SHOWN:
+        print(f"  and {len(dataset.skipped) - SKIPPED_SHOWN} more", file=sys.stderr)
 
 
 def _trained(run: Any, version: Any) -> dict[str, Any]:
@@ -132,10 +150,8 @@ def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
         for result in document["results"]
         for rank, one in enumerate(result["labels"], start=1)
     ]
-    try:
-        pd.DataFrame(rows, columns=["image", "task", "rank", "label", "score"]).to_csv(path, index=False)
-    except OSError as error:
-        raise CommandFailed(f"{path} can't be written ({error.strerror}).") from error
+    frame = pd.DataFrame(rows, columns=["image", "task", "rank", "label", "score"])
+    _write(path, frame.to_csv(index=False).encode())
 
 
 def adapters_list(options: argparse.Namespace, settings: Settings) -> int:
@@ -187,7 +203,8 @@ def runs_list(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.views import run_document, table
 
     with _registry(settings) as registry:
-        documents = [run_document(run) for run in registry.runs.list()]
+        registry.runs.reap(stale_after=STALE_AFTER)
+        documents = [run_document(run) for run in registry.runs.list(limit=options.limit)]
     columns = ["run", "status", "slug", "stage", "dataset", "created_at", "published"]
     _output(options, documents, lambda: table(documents, columns, "No runs yet: train an adapter."))
     return 0
@@ -210,12 +227,16 @@ def runs_show(options: argparse.Namespace, settings: Settings) -> int:
 def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
     with _registry(settings) as registry:
         run = registry.runs.request_stop(registry.runs.get(options.run).id, "cancel")
-    _output(options, {"run": run.id, "status": run.status}, lambda: f"Run {run.id}: cancelling.")
+    text = (
+        f"Run {run.id} is cancelled." if run.status == "cancelled" else f"Run {run.id} ends at its next step."
+    )
+    _output(options, {"run": run.id, "status": run.status}, lambda: text)
     return 0
 
 
 def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
     with _registry(settings) as registry:
+        registry.runs.reap(stale_after=STALE_AFTER)
         run = registry.runs.requeue(registry.runs.get(options.run).id)
     text = f"Run {run.id} is queued again: a running app, or python -m loravit_web worker, takes it up."
     _output(options, {"run": run.id, "status": run.status}, lambda: text)
@@ -248,15 +269,10 @@ def doctor(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        raise CommandFailed(f"{path} can't be written ({error.strerror}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise CommandFailed(f"{path} can't be written ({error.strerror or error}).") from error
 
 
 def _output(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:

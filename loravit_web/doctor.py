@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from loravit_web.backbones.embedded import WEIGHTS_SHA256, EmbeddedBaseError, read_embedded
 from loravit_web.settings import Settings, SettingsError
-from loravit_web.training.supervisor import STALE_AFTER
+from loravit_web.training.runner import STALE_AFTER
 from registry import Registry, RegistryError, utc_now
 
 PACKAGES = ("torch", "torchvision", "timm", "gradio", "sqlalchemy", "alembic", "safetensors", "pandas")
@@ -49,7 +49,7 @@ class Report:
 
 
 def examine(settings: Settings) -> Report:
-    """Look at everything; changes nothing but the database's schema, which opening it brings up to date."""
+    """Look at everything; makes the data folder where there is none and brings the database up to date."""
     findings = [*_programs(), *_disk(settings), _base(settings)]
     try:
         with Registry.open(settings.made().database_url, settings.artifacts) as registry:
@@ -100,7 +100,7 @@ def _catalog(registry: Registry) -> Iterator[Finding]:
             registry.catalog.read_files(one)
         except RegistryError as error:
             damaged += 1
-            yield Finding("problem", one.ref, f"{error} Import its bundle again or withdraw the version.")
+            yield Finding("problem", one.ref, f"{error} Or import its bundle again, where there is one.")
     if not damaged:
         yield Finding(
             "ok", "catalog", f"{len(adapters)} adapters, {len(versions)} versions, all files verified"
@@ -111,7 +111,9 @@ def _runs(registry: Registry) -> Iterator[Finding]:
     running = registry.runs.list(status=["running"])
     stuck = [r for r in running if r.heartbeat_at is None or utc_now() - r.heartbeat_at > STALE_AFTER]
     for run in stuck:
-        text = "says it runs but its process is gone: start the app, which marks it as interrupted"
+        text = (
+            "says it runs but its process is gone: start the app or a worker, which marks it as interrupted"
+        )
         yield Finding("problem", f"run {run.id[:8]}", text)
     queued = registry.runs.count("queued")
     yield Finding("ok", "runs", f"{len(running) - len(stuck)} running, {queued} queued")

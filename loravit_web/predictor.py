@@ -122,6 +122,7 @@ class Predictor:
         self._revision = -1
         self._current: dict[str, Version] = {}
         self._refused: dict[str, str] = {}
+        self._mendable: set[str] = set()  # refused for a stored file: looked at again when asked for
 
     def tasks(self) -> list[TaskInfo]:
         """Every adapter at its newest version, by title; those that can't run say why."""
@@ -224,7 +225,7 @@ class Predictor:
         """
         version = self._current.get(task) or self._registry.catalog.resolve(task)
         reason = self._refusal(version)
-        if reason is None and version.ref not in self.engine:
+        if version.ref not in self.engine and (reason is None or version.ref in self._mendable):
             with self._lock:
                 reason = self._load(version)
         if reason is not None:
@@ -248,6 +249,9 @@ class Predictor:
             adapter = from_files(self._registry.catalog.read_files(version), self.base)
         except (LoraVitError, RegistryError) as error:
             self._refused[version.ref] = str(error)
+            if isinstance(error, RegistryError):
+                self._mendable.add(version.ref)
             return str(error)
+        self._refused.pop(version.ref, None)
         self.engine.add(version.ref, adapter)
         return None

@@ -28,6 +28,7 @@ from registry import Base as BaseRecord
 from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version, validate_slug
 
 Progress = Callable[[float, str], None]
+ABANDONED_SECONDS = 24 * 3600.0
 
 
 class UnusableName(LoraVitError):
@@ -65,7 +66,8 @@ class Service:
         self._supervisor: Supervisor | None = None
 
     def start(self) -> None:
-        """Preload the base and every adapter, and begin to watch the queue of runs."""
+        """Preload the base and every adapter, clean up after killed imports, and watch the queue of runs."""
+        self.datasets.sweep(ABANDONED_SECONDS)
         self.predictor.refresh()
         self._supervisor = Supervisor(self.settings, self.registry)
         self._supervisor.start()

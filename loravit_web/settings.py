@@ -18,7 +18,7 @@ class Settings:
     """Everything that the environment decides.
 
     Attributes:
-        home: the folder of all data; nothing is ever written outside it.
+        home: the folder of all data. Only uploads pass through another one, Gradio's.
         base: the base to preload: ``embedded`` or a timm model name.
     """
 

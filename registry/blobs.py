@@ -53,8 +53,8 @@ class BlobStore:
         path = self.path(sha256)
         try:
             data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise BlobMissing(path) from error
+        except OSError as error:
+            raise BlobMissing(path, error.strerror or str(error)) from error
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
             raise BlobDamaged(path, found)

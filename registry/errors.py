@@ -178,15 +178,17 @@ class VersionWithdrawn(RegistryError):
 
 
 class BlobMissing(RegistryError):
-    """A file that the catalog lists isn't in the artifact folder."""
+    """A file that the catalog lists isn't in the artifact folder, or can't be read there."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
         self.path = path
+        self.reason = reason
 
     def __str__(self) -> str:
         return (
-            f"The stored file {self.path} is missing; restore it from a backup or publish the adapter again."
+            f"The stored file {self.path} can't be read ({self.reason}); restore it from a backup or publish "
+            "the adapter again."
         )
 
 

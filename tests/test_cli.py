@@ -105,6 +105,15 @@ def test_runs_are_listed_and_shown_by_the_start_of_their_id(
     assert shown["config"]["adapter"]["r"] == 2
 
 
+def test_train_says_what_it_left_out(
+    colour_folders: ColourFolders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = colour_folders()
+    (data / "red" / "notes.txt").write_text("hello")
+    assert cli.main(["train", str(data), "--name", "colours", *TRAIN]) == 0
+    assert "red/notes.txt" in capsys.readouterr().err
+
+
 def test_a_finished_run_can_be_neither_cancelled_nor_resumed(
     trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

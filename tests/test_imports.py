@@ -19,6 +19,7 @@ BELOW = {
     "errors": set(),
     "settings": set(),
     "console": set(),
+    "files": set(),
     "images": set(),
     "backbones": set(),
     "datasets": {"images"},

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.adapters.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
 from loravit_web.predictor import MAX_TASKS, Predictor, TooManyTasks
 from loravit_web.training.publishing import Origin, publish
@@ -153,6 +154,18 @@ def test_a_damaged_file_is_named_and_the_others_still_answer(
     by_slug = {info.slug: info for info in predictor.tasks()}
     assert (by_slug["pets"].status, by_slug["pets"].reason) == ("unavailable", damaged.error)
     assert by_slug["birds"].status == "ready"
+
+
+def test_a_mended_file_is_noticed_without_a_restart(
+    published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
+) -> None:
+    version = published("pets")
+    whole = registry.catalog.read_files(version)[WEIGHTS_FILE]
+    path = break_blob(registry, version, WEIGHTS_FILE)
+    assert predictor.classify(image, ["pets"]).results[0].error is not None
+    path.write_bytes(whole)
+    assert predictor.classify(image, ["pets"]).results[0].error is None
+    assert predictor.tasks()[0].status == "ready"
 
 
 def test_a_damaged_newest_version_leaves_the_older_one_usable_by_its_number(

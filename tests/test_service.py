@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,21 @@ def test_a_bundle_made_on_other_weights_is_refused(
 def test_a_file_that_is_no_bundle_is_refused(service: Service, tmp_path: Path) -> None:
     with pytest.raises(AdapterFormatError, match="not an adapter bundle"):
         service.import_bundle(saved(b"hello", tmp_path), actor="test")
+
+
+@pytest.mark.parametrize("metrics", [b'{"validation": {}}', b'{"validation": "x"}', b"[1]"])
+def test_a_bundle_with_unusable_metrics_is_refused(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path, metrics: bytes
+) -> None:
+    from loravit_web.adapters.bundles import read_bundle, write_bundle
+
+    trained(service, colour_folders())
+    files = read_bundle(service.export("colours")[1])
+    task = json.loads(files["task.json"])
+    task["training"]["metrics"] = json.loads(metrics)
+    files["task.json"] = json.dumps(task).encode()
+    with pytest.raises(AdapterFormatError, match="metrics can't be used"):
+        service.import_bundle(saved(write_bundle(files), tmp_path), actor="test")
 
 
 def test_a_bundle_with_an_unusable_name_is_refused(

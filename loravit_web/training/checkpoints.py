@@ -17,6 +17,10 @@ from loravit_web.errors import LoraVitError
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
+class CheckpointNotSaved(LoraVitError):
+    """A checkpoint can't be written; the one before it stays."""
+
+
 class CheckpointError(LoraVitError):
     """A checkpoint can't be continued from."""
 
@@ -56,8 +60,14 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> Non
     document = {"epoch": checkpoint.epoch, "history": checkpoint.history, "identity": identity}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"checkpoint": json.dumps(document)})
-    temporary.replace(path)
+    try:
+        save_file(tensors, temporary, metadata={"checkpoint": json.dumps(document)})
+        temporary.replace(path)
+    except (SafetensorError, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointNotSaved(
+            f"The run's checkpoint could not be written ({error}): free some space and resume the run."
+        ) from error
 
 
 def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:

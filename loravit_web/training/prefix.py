@@ -7,6 +7,7 @@ changes, so the epochs that follow cost only the adapted blocks.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -102,4 +103,7 @@ def _allocate(shape: tuple[int, ...], dtype: torch.dtype, scratch: Path, ram_lim
     if count * dtype.itemsize <= ram_limit:
         return torch.empty(shape, dtype=dtype)
     scratch.parent.mkdir(parents=True, exist_ok=True)
+    if hasattr(os, "posix_fallocate"):  # a full disk is an error here, but a crash once the file is mapped
+        with scratch.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, count * dtype.itemsize)
     return torch.from_file(str(scratch), shared=True, size=count, dtype=dtype).view(shape)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
-
-StopRequest = Literal["cancel", "keep"]
+from typing import Protocol
 
 
 class TrainingStopped(Exception):  # not a LoraVitError: the user asked for it

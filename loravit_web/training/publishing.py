@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loravit_web.adapters.adapter import Adapter
-from loravit_web.adapters.format import from_files, to_files
+from loravit_web.adapters.format import AdapterFormatError, from_files, to_files
 from loravit_web.backbones.base import Base
 from registry import NewEvaluation, NewVersion, Registry, Version
 
@@ -67,6 +67,18 @@ def publish_files(
 
 
 def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:
+    """The evaluations that an adapter brings.
+
+    Raises:
+        AdapterFormatError: if they are no such thing, as in a bundle that somebody edited.
+    """
+    try:
+        return _parsed(metrics)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AdapterFormatError(f"The adapter's metrics can't be used ({error!r}).") from error
+
+
+def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:
     return tuple(
         NewEvaluation(
             split,

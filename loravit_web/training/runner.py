@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -15,14 +16,19 @@ import torch
 from loravit_web.backbones.base import Base
 from loravit_web.datasets import DatasetStore
 from loravit_web.errors import LoraVitError
+from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import split_data
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.trainer import Trained, train
+from loravit_web.training.trainer import Trained, TrainingDiverged, train
 from registry import EndStatus, Registry, RegistryError, Run, RunLost, Version
 
 HEARTBEAT_SECONDS = 5.0
+STALE_AFTER = timedelta(seconds=30)
+"""A run whose heart has not beaten for so long has lost its process."""
+
+LoadForRun = Callable[[Callable[[float, str], None]], tuple[Base, torch.dtype]]
 _LOG = logging.getLogger(__name__)
 
 
@@ -36,8 +42,7 @@ def execute(
     worker: str,
     registry: Registry,
     datasets: DatasetStore,
-    base: Base,
-    dtype: torch.dtype,
+    load: LoadForRun,
     work: Path,
     terminate: threading.Event,
 ) -> Run:
@@ -47,15 +52,18 @@ def execute(
     heartbeat stops and a reaper marks it as interrupted.
 
     Args:
-        base: in float32, the base that the run asks for.
-        dtype: the precision to compute in.
-        work: a folder of this run's own; kept when the run can be resumed, else removed.
+        load: gives the base that the run asks for, in float32, and the precision to compute in; told
+            where to report progress.
+        work: a folder of this run's own; kept unless the run is completed, cancelled, or failed for a
+            reason that going on would meet again.
         terminate: set when the process should end soon.
     """
     if run.published is not None:  # killed between publishing and recording it
         return end(registry, run, worker, "completed")
+    hopeless = False
     try:
         with RunReporter(registry, run.id, worker, terminate) as reporter:
+            base, dtype = load(lambda _fraction, stage: reporter.report(stage, 0.0))
             note = _train_and_publish(run, registry, datasets, base, dtype, work, reporter)
         ended = end(registry, run, worker, "completed", note=note)
     except TrainingStopped:
@@ -65,8 +73,12 @@ def execute(
     except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
         _LOG.exception("Run %s failed.", run.id)
         ended = end(registry, run, worker, "failed", error=reason_of(error))
-    if ended.status in ("completed", "cancelled", "failed"):
+        hopeless = isinstance(error, TrainingDiverged | CheckpointError)
+    if ended.status in ("completed", "cancelled") or (ended.status == "failed" and hopeless):
         shutil.rmtree(work, ignore_errors=True)
+    else:
+        for tokens in work.glob("*.tokens"):  # large, and computed anew
+            tokens.unlink()
     return ended
 
 

@@ -8,14 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 
 from loravit_web.settings import Settings
+from loravit_web.training.runner import STALE_AFTER
 from loravit_web.training.worker import worker_name
 from registry import Registry
 
-STALE_AFTER = timedelta(seconds=30)
 IDLE_EXIT_SECONDS = 120
 _SHUTDOWN_SECONDS = 10.0
 _LOG = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperatur
 from loravit_web.training.meter import STEP_COST, WorkMeter, run_cost
 from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import LinearProbe, fit_linear_probe
-from loravit_web.training.progress import Reporter
+from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 
 _EVALUATION_BATCH = 128
@@ -252,6 +252,8 @@ class _Training:
             standing = _Standing(**resumed.history)
             self.meter.add(self._epoch_units * standing.epoch, "Resuming")
         keep = False
+        if self.reporter.stop_and_keep() and not standing.best_epoch:
+            raise TrainingStopped  # nothing was learned yet
         while standing.epoch < self.epochs and not keep:
             if standing.epoch - standing.best_epoch >= self.patience:
                 break
@@ -301,7 +303,7 @@ class _Training:
                     )
                 losses.append(loss * len(rows))
                 self.meter.add(STEP_COST * len(rows) * max(len(self.blocks), 1), self._stage(epoch))
-                if self.reporter.stop_and_keep():
+                if self.reporter.stop_and_keep() and epoch > 1:  # the first epoch is the least to keep
                     return sum(losses) / len(train), True
         return sum(losses) / len(train), False
 

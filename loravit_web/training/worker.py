@@ -17,7 +17,7 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
-from loravit_web.training.runner import end, execute, reason_of
+from loravit_web.training.runner import STALE_AFTER, execute
 from registry import Registry, Run
 
 POLL_SECONDS = 0.5
@@ -67,6 +67,7 @@ class Worker:
         """
         idle_since = clock()
         while not self.terminate.is_set():
+            self.registry.runs.reap(stale_after=STALE_AFTER)
             run = self.registry.runs.claim(self.name)
             if run is not None:
                 self.execute(run)
@@ -79,18 +80,12 @@ class Worker:
     def execute(self, run: Run) -> Run:
         """Train one claimed run to its end."""
         _LOG.info("Training %s (run %s).", run.slug, run.id)
-        try:
-            base, dtype = self._base(run)
-        except Exception as error:  # noqa: BLE001 - a run that can't start ends as failed, with its reason
-            _LOG.exception("Run %s could not start.", run.id)
-            return end(self.registry, run, self.name, "failed", error=reason_of(error))
         ended = execute(
             run,
             worker=self.name,
             registry=self.registry,
             datasets=self.datasets,
-            base=base,
-            dtype=dtype,
+            load=lambda progress: self._base(run, progress),
             work=self.settings.work / run.id,
             terminate=self.terminate,
         )
@@ -101,13 +96,9 @@ class Worker:
         """Take over a base that is already loaded."""
         self._bases[base.name] = (base, dtype)
 
-    def _base(self, run: Run) -> tuple[Base, torch.dtype]:
+    def _base(self, run: Run, progress: Callable[[float, str], None]) -> tuple[Base, torch.dtype]:
         name = run.base.name
         if name not in self._bases:
-
-            def progress(_fraction: float, stage: str) -> None:
-                self.registry.runs.beat(run.id, self.name, stage=stage)
-
             base = self._load(name, self.settings.bases, progress)
             self._bases = {name: (base, fastest_dtype(base))}
         base, dtype = self._bases[name]

@@ -14,6 +14,12 @@ from loravit_web.predictor import Answer
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 
+MAX_LABELS = 1000
+
+
+class BadRequest(LoraVitError):
+    """An argument of another kind than the interface takes."""
+
 
 class UnreadableUpload(LoraVitError):
     """An image argument that is no uploaded file."""
@@ -58,6 +64,10 @@ def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) ->
     Raises:
         LoraVitError: if the file is no readable image, or not an upload.
     """
+    if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
+        raise BadRequest('The tasks are not a list of names: send for example ["flowers", "objects@2"].')
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
+        raise BadRequest(f"The number of labels is not a whole number from 1 to {MAX_LABELS}.")
     return service.predictor.classify(load_rgb(uploaded_path(image)), tasks, top_k=top_k)
 
 
@@ -70,7 +80,12 @@ def uploaded_path(image: Any) -> Path:
     named = image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
     if not isinstance(named, str):
         raise UnreadableUpload("The image is missing: upload a file and send it as the image.")
-    path, folder = Path(named).resolve(), Path(get_upload_folder()).resolve()
-    if not path.is_relative_to(folder) or not path.is_file():
-        raise UnreadableUpload("The image is not a file that was uploaded here: upload it first.")
+    not_uploaded = UnreadableUpload("The image is not a file that was uploaded here: upload it first.")
+    try:
+        path, folder = Path(named).resolve(), Path(get_upload_folder()).resolve()
+        uploaded = path.is_relative_to(folder) and path.is_file()
+    except (OSError, ValueError) as error:
+        raise not_uploaded from error
+    if not uploaded:
+        raise not_uploaded
     return path

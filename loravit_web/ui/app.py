@@ -8,15 +8,16 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.api import add_api
-from loravit_web.ui.catalog import CatalogTab, build_catalog, catalog_frame
+from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, catalog_frame
 from loravit_web.ui.markup import job_strip
 from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
 from loravit_web.ui.train import TrainTab, build_train
-from loravit_web.ui.use import NO_TASKS, UseTab, build_use, task_choices
+from loravit_web.ui.use import NO_IMAGE, NO_TASKS, UseTab, build_use, task_choices
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 
 TICK_SECONDS = 1.5
+MAX_ACTIVE = 1000
 _TABS = ("use", "train", "catalog", "runs")
 
 
@@ -57,23 +58,25 @@ def _follow(
     seen = gr.State(None)
     timer = gr.Timer(TICK_SECONDS)
     panels = [*train.watch.outputs, *runs.watch.outputs]
-    outputs = [seen, strip, use.tasks, catalog.table, runs.table, *panels]
+    tables = [strip, use.tasks, use.answers, catalog.table, catalog.card, runs.table]
+    outputs = [seen, *tables, *panels]
 
-    def tick(before: Any, watched: str | None, chosen: str | None) -> list[Any]:
+    def tick(before: dict[str, Any] | None, watched: str | None, chosen: str | None) -> list[Any]:
         now = snapshot(service)
-        if before is not None:
-            _announce(before["states"], now)
-            if before["key"] == now["key"]:
-                return [gr.skip()] * len(outputs)
-        catalog_changed = before is None or before["key"][0] != now["key"][0]
-        states_changed = before is None or before["states"] != now["states"]
-        kept = {"key": now["key"], "states": now["states"]}
+        if before is None or before["key"] == now["key"]:
+            return [gr.skip()] * len(outputs)
+        _announce(before["states"], now)
+        catalog_changed = before["key"][0] != now["key"][0]
+        choices = task_choices(service) if catalog_changed else []
+        first = choices and before["empty"]
         return [
-            kept,
+            _remembered(now, empty=before["empty"] and not choices),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
-            gr.Dropdown(choices=task_choices(service)) if catalog_changed else gr.skip(),
+            gr.Dropdown(choices=choices) if catalog_changed else gr.skip(),
+            NO_IMAGE if first else gr.skip(),
             catalog_frame(service) if catalog_changed else gr.skip(),
-            runs_frame(service) if states_changed else gr.skip(),
+            PICK if first else gr.skip(),
+            runs_frame(service) if before["states"] != now["states"] else gr.skip(),
             *watch_updates(service, watched),
             *watch_updates(service, chosen),
         ]
@@ -92,37 +95,44 @@ def _follow(
         asked = dict(request.query_params)
         tab = asked.get("tab")
         picked = [task for task in asked.get("task", "").split(",") if task]
-        choices = task_choices(service)
-        active = service.registry.runs.list(status=["running", "queued"])
-        run_id = active[-1].id if active else None
+        choices, now = task_choices(service), snapshot(service)
+        run_id = now["active"][0].id if now["active"] else None
         return [
             gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
+            run_id,
+            _remembered(now, empty=not choices),
+            gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
             gr.skip() if choices else NO_TASKS,
-            run_id,
-            None,
             catalog_frame(service),
+            gr.skip() if choices else EMPTY,
             runs_frame(service),
             *watch_updates(service, run_id),
         ]
 
-    arrived = [tabs, use.tasks, use.answers, train.run_id, seen, catalog.table, runs.table]
-    demo.load(
-        arrive, None, [*arrived, *train.watch.outputs], show_progress="hidden", api_visibility="private"
-    )
+    arrived = [tabs, train.run_id, seen, *tables, *train.watch.outputs]
+    demo.load(arrive, None, arrived, show_progress="hidden", api_visibility="private")
 
 
 def snapshot(service: Service) -> dict[str, Any]:
-    """What a page depends on: the catalog's revision and where every active run is."""
-    recent = service.registry.runs.list(limit=20)
-    active = [run for run in recent if run.status in ("running", "queued")]
-    places = [[run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in recent]
+    """What a page depends on: the catalog's revision and where every recent or active run is."""
+    runs = service.registry.runs
+    active = runs.list(status=["running", "queued"], limit=MAX_ACTIVE)
+    recent = {run.id: run for run in [*runs.list(limit=20), *active]}
+    places = [
+        [run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in recent.values()
+    ]
     return {
         "key": [service.registry.revision(), places],
-        "states": {run.id: run.status for run in recent},
-        "active": sorted(active, key=lambda run: run.created_at),
-        "runs": {run.id: run for run in recent},
+        "states": {run.id: run.status for run in recent.values()},
+        "active": sorted(active, key=lambda run: (run.status != "running", run.created_at)),
+        "runs": recent,
     }
+
+
+def _remembered(now: dict[str, Any], *, empty: bool) -> dict[str, Any]:
+    """What a page keeps of a snapshot until its next look."""
+    return {"key": now["key"], "states": now["states"], "empty": empty}
 
 
 def _announce(before: dict[str, str], now: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import gradio as gr
 import pandas as pd
 from gradio.utils import get_upload_folder
 
+from loravit_web.files import write_whole
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import notice, version_card
@@ -44,7 +45,7 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
         elem_id="catalog-table",
         label="Adapters",
     )
-    card = gr.HTML(PICK if service.registry.catalog.adapters() else EMPTY, elem_id="catalog-card")
+    card = gr.HTML(PICK, elem_id="catalog-card")
     with gr.Row():
         try_it = gr.Button("Try it", variant="primary", interactive=False, elem_id="catalog-try")
         download = gr.DownloadButton("Download", interactive=False, elem_id="catalog-download")
@@ -52,28 +53,20 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
 
     @told
     def choose(event: gr.SelectData) -> list[Any]:
-        chosen = str(event.row_value[0])
-        versions = service.registry.catalog.versions(chosen)
-        file = _bundle_file(service, versions[0])
-        on = gr.Button(interactive=True)
-        return [
-            chosen,
-            version_card(versions[0], versions),
-            on,
-            gr.DownloadButton(value=file, interactive=True),
-        ]
+        return _shown(service, service.registry.catalog.resolve(str(event.row_value[0])))
 
     @told
     def take_in(path: str) -> list[Any]:
         version = service.import_bundle(Path(path), actor="page")
-        gr.Info(f"{version.ref} is in the catalog.", title="Imported")
-        return [catalog_frame(service), version_card(version, [version])]
+        gr.Success(f"{version.ref} is in the catalog.", title="Imported")
+        return [catalog_frame(service), *_shown(service, version)]
 
     def go(chosen: str, picked: list[str] | None) -> list[Any]:
         return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), chosen]))]
 
-    table.select(choose, None, [slug, card, try_it, download], api_visibility="private")
-    upload.upload(take_in, upload, [table, card], api_visibility="private")
+    shown = [slug, card, try_it, download]
+    table.select(choose, None, shown, api_visibility="private")
+    upload.upload(take_in, upload, [table, *shown], api_visibility="private")
     try_it.click(go, [slug, use.tasks], [tabs, use.tasks], api_visibility="private")
     return CatalogTab(table, card)
 
@@ -103,11 +96,24 @@ def catalog_frame(service: Service) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _shown(service: Service, version: Version) -> list[Any]:
+    """A version's slug, card and working buttons."""
+    versions = service.registry.catalog.versions(version.slug)
+    file = _bundle_file(service, version)
+    return [
+        version.slug,
+        version_card(version, versions),
+        gr.Button(interactive=True),
+        gr.DownloadButton(value=file, interactive=True),
+    ]
+
+
 def _bundle_file(service: Service, version: Version) -> str:
-    """The bundle as a file that Gradio may serve: in its cache, once per version."""
+    """The bundle as a file that Gradio may serve: in its cache, written once per version."""
     folder = Path(get_upload_folder()) / "bundles" / version.manifest_sha256[:32]
     name, data = service.export(version.ref)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    path.write_bytes(data)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
     return str(path)

@@ -11,12 +11,17 @@ from pathlib import Path
 import gradio as gr
 
 from loravit_web.console import progress_teller
+from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 
 MAX_UPLOAD = "2gb"
 QUEUE_SIZE = 64
+
+
+class AddressUnavailable(LoraVitError):
+    """Somebody else listens there."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,25 @@ class App:
             The URL.
         """
         self.demo.queue(max_size=QUEUE_SIZE)
+        try:
+            url = self._listen(host, port)
+        except OSError as error:
+            self.close()
+            raise AddressUnavailable(
+                f"The app can't listen on {host or '127.0.0.1'} port {port or 'from 7860'} "
+                f"({error.strerror or error}): choose another with python -m loravit_web serve --port."
+            ) from error
+        print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - the one line a user waits for
+        if block:
+            # A polite end (Ctrl-C, a restart of the machine) leaves a run in progress resumable.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            try:
+                self.demo.block_thread()
+            finally:
+                self.close()
+        return url
+
+    def _listen(self, host: str | None, port: int | None) -> str:
         _, url, _ = self.demo.launch(
             server_name=host,
             server_port=port,
@@ -52,14 +76,6 @@ class App:
             run_history=False,
             enable_monitoring=False,
         )
-        print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - the one line a user waits for
-        if block:
-            # A polite end (Ctrl-C, a restart of the machine) leaves a run in progress resumable.
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-            try:
-                self.demo.block_thread()
-            finally:
-                self.close()
         return str(url)
 
     def close(self) -> None:

@@ -18,11 +18,11 @@ STATUS_SIGNS = {
     "cancelled": "–",
     "interrupted": "‖",
 }
-SKIPPED_SHOWN = 8
+SKIPPED_SHOWN = 500
 
 
 def notice(text: str, *, kind: str = "info", title: str = "") -> str:
-    """A framed sentence; ``kind`` is info, warning, error or empty."""
+    """A framed sentence; ``kind`` is info, warning, error or success."""
     heading = f"<strong>{escape(title)}</strong> " if title else ""
     role = "alert" if kind == "error" else "status"
     return f'<div class="lv-notice lv-{escape(kind)}" role="{role}">{heading}{escape(text)}</div>'
@@ -42,7 +42,7 @@ def answer_columns(answer: Answer) -> str:
     cards = "".join(_answer_card(result) for result in answer.results)
     answered = sum(1 for result in answer.results if result.error is None)
     tasks = f"{answered} task{'s' if answered != 1 else ''}"
-    summary = f"{tasks} answered in {answer.milliseconds:.0f} ms, from one pass through the shared trunk."
+    summary = f"{tasks} answered in {answer.milliseconds:.0f} ms."
     footer = f'<p class="lv-muted">{summary}</p>' if answered else ""
     return f'<div class="lv-cards" aria-live="polite">{cards}</div>{footer}'
 
@@ -100,7 +100,7 @@ def _skipped(dataset: ImageDataset) -> str:
     count = len(dataset.skipped)
     return (
         f'<details class="lv-notice lv-warning"><summary>{count} file{"s" if count > 1 else ""} skipped'
-        f"</summary><ul>{shown}{rest}</ul></details>"
+        f'</summary><ul class="lv-long">{shown}{rest}</ul></details>'
     )
 
 

@@ -73,7 +73,7 @@ def watch_updates(service: Service, run_id: str | None) -> list[Any]:
         return [gr.skip()] * 6
     run = service.registry.runs.get(run_id)
     active = run.status in ("queued", "running") and run.stop_request is None
-    unfinished = run.status in ("interrupted", "failed", "cancelled")
+    unfinished = run.status in ("interrupted", "failed")
     runs = service.registry.runs
     position = runs.queue_position(run_id) if run.status == "queued" else None
     ahead = next((other.title for other in runs.list(status=["running"])), None) if position else None

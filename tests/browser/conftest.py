@@ -60,10 +60,21 @@ class AppProcess:
 @pytest.fixture
 def app(embedded_home: Path, colour_folders: ColourFolders, tmp_path: Path) -> Iterator[AppProcess]:
     """The app with one published adapter, ``shades@1``, that tells red from green."""
-    _publish_shades(embedded_home, colour_folders)
+    publish_shades(embedded_home, colour_folders)
+    yield from start_app(embedded_home, tmp_path)
+
+
+@pytest.fixture
+def empty_app(embedded_home: Path, tmp_path: Path) -> Iterator[AppProcess]:
+    """The app as it starts on a fresh machine: nothing in its catalog."""
+    yield from start_app(embedded_home, tmp_path)
+
+
+def start_app(home: Path, tmp_path: Path) -> Iterator[AppProcess]:
+    """Run ``python app.py`` on a data folder until the test ends."""
     environment = {
         **os.environ,
-        "LORAVIT_HOME": str(embedded_home),
+        "LORAVIT_HOME": str(home),
         "GRADIO_TEMP_DIR": str(tmp_path / "gradio"),
     }
     process = subprocess.Popen(
@@ -72,7 +83,7 @@ def app(embedded_home: Path, colour_folders: ColourFolders, tmp_path: Path) -> I
     assert process.stdout is not None
     line = process.stdout.readline()
     assert "is ready" in line, line
-    yield AppProcess(line.split()[-1], embedded_home, process)
+    yield AppProcess(line.split()[-1], home, process)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=30)
 
@@ -94,7 +105,8 @@ def open_page(browser: Browser, url: str, *, width: int = 1280) -> Iterator[Page
     context.close()
 
 
-def _publish_shades(home: Path, colour_folders: ColourFolders) -> None:
+def publish_shades(home: Path, colour_folders: ColourFolders) -> None:
+    """Train and publish ``shades`` in this process."""
     service = Service(Settings(home=home))
     try:
         recipe = replace(preset_recipe("quick", blocks=1, r=2, image_size=56), epochs=2, min_steps=0)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from registry import Registry
-from tests.browser.conftest import AppProcess, open_page
+from tests.browser.conftest import AppProcess, open_page, publish_shades
 from tests.conftest import ColourFolders
 
 TRAINED = 120_000
@@ -142,6 +142,20 @@ def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path
     pick(page, "Shades")
     page.locator("#use-image input[type=file]").first.set_input_files(picture)
     expect(page.locator("#use-answers [role=alert]")).to_contain_text("not a picture")
+
+
+def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
+    browser: Browser, empty_app: AppProcess, colour_folders: ColourFolders
+) -> None:
+    pages = open_page(browser, empty_app.url)
+    page = next(pages)
+    expect(page.locator("#use-answers")).to_contain_text("The catalog is empty")
+    publish_shades(empty_app.home, colour_folders)
+    expect(page.locator("#use-answers")).to_contain_text("Drop, paste or take a picture")
+    open_tab(page, "Catalog")
+    expect(page.locator("#catalog-table")).to_contain_text("shades")
+    expect(page.locator("#catalog-card")).to_contain_text("Choose a row")
+    pages.close()
 
 
 def test_a_link_opens_with_its_task_picked(browser: Browser, app: AppProcess) -> None:

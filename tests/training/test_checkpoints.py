@@ -9,7 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from loravit_web.training import checkpoints
-from loravit_web.training.checkpoints import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from loravit_web.training.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    CheckpointNotSaved,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 def a_checkpoint(epoch: int = 3) -> Checkpoint:
@@ -88,7 +94,7 @@ def test_a_crash_while_writing_leaves_the_previous_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "save_file", crash)
-    with pytest.raises(OSError):
+    with pytest.raises(CheckpointNotSaved, match="free some space and resume"):
         save_checkpoint(path, a_checkpoint(2), identity="me")
     found = load_checkpoint(path, identity="me")
     assert found is not None

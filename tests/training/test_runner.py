@@ -76,8 +76,7 @@ def carry_out(registry: Registry, store: DatasetStore, base: Base, tmp_path: Pat
             worker=WORKER,
             registry=registry,
             datasets=store,
-            base=base,
-            dtype=torch.float32,
+            load=lambda _progress: (base, torch.float32),
             work=tmp_path / "work" / run.id,
             terminate=terminate or threading.Event(),
         )

@@ -73,6 +73,24 @@ def test_no_file_of_the_server_can_be_read(running_app: RunningApp, settings: An
         assert str(settings.home) not in text
 
 
+@pytest.mark.parametrize(
+    ("tasks", "top_k", "sentence"),
+    [
+        ("colours", 2, "list of names"),
+        ([1], 2, "list of names"),
+        (["colours"], 0, "whole number"),
+        (["colours"], None, "whole number"),
+        (["colours"], 2.5, "whole number"),
+    ],
+)
+def test_arguments_of_a_wrong_kind_get_one_sentence(
+    running_app: RunningApp, tasks: Any, top_k: Any, sentence: str
+) -> None:
+    reply = httpx.post(f"{running_app.url}gradio_api/call/classify", json={"data": [None, tasks, top_k]})
+    text = httpx.get(f"{running_app.url}gradio_api/call/classify/{reply.json()['event_id']}", timeout=30).text
+    assert sentence in text
+
+
 def test_the_data_folder_is_not_served(running_app: RunningApp, settings: Any) -> None:
     reply = httpx.get(f"{running_app.url}gradio_api/file={settings.home / 'registry.db'}")
     assert reply.status_code in (403, 404)
