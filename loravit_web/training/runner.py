@@ -104,7 +104,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, LoraVitError | RegistryError):
         return str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "The disk is full: free some space and start the training again."
+        return "The disk is full: free some space and resume the run."
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return "The memory is full: choose a smaller image size or batch size and start the training again."
     return f"The training hit an unexpected error ({type(error).__name__}): the worker's log has the details."

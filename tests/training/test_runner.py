@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
@@ -226,6 +227,26 @@ def test_an_interrupted_run_keeps_its_standing_and_completes_when_resumed(
     assert len(taken) == 5 + 3  # the second epoch alone is trained again
 
 
+def test_a_run_that_failed_half_way_goes_on_from_its_checkpoint_when_resumed(
+    registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
+) -> None:
+    def disk_full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = queue(worker=WORKER)
+    taken = after_step(5, disk_full)
+    failed = carry_out(run)
+    assert (failed.status, failed.error) == (
+        "failed",
+        "The disk is full: free some space and resume the run.",
+    )
+    registry.runs.requeue(run.id)
+    claimed = registry.runs.claim(WORKER)
+    assert claimed is not None
+    assert carry_out(claimed).status == "completed"
+    assert len(taken) == 5 + 3  # the second epoch alone is trained again
+
+
 def test_a_run_that_was_already_published_is_only_completed(
     registry: Registry, queue: Queue, carry_out: Execute, base: Base, after_step: Callable[..., list[int]]
 ) -> None:
@@ -365,6 +386,19 @@ def test_a_run_whose_base_can_not_be_had_fails_and_the_next_goes_on(
     assert [run.status for run in ended] == ["failed", "failed", "completed"]
     assert ended[0].error == "far-away can't be downloaded."
     assert "no longer those the run was queued for" in (ended[1].error or "")
+
+
+def test_a_worker_tells_the_truth_about_a_run_whose_process_died_before_it(
+    registry: Registry,
+    queue: Queue,
+    base: Base,
+    new_worker: Callable[..., Worker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "STALE_AFTER", timedelta(seconds=-1))
+    dead = queue(worker="killed:1")
+    new_worker(lambda *_: base).work(idle_exit=0.0)
+    assert registry.runs.get(dead.id).status == "interrupted"
 
 
 def test_a_worker_asked_to_end_takes_up_nothing_more(
