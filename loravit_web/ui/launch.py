@@ -47,9 +47,10 @@ class App:
             url = self._listen(host, port)
         except OSError as error:
             self.close()
+            where = f"port {port}" if port else "a free port from 7860 on"
             raise AddressUnavailable(
-                f"The app can't listen on {host or '127.0.0.1'} port {port or 'from 7860'} "
-                f"({error.strerror or error}): choose another with python -m loravit_web serve --port."
+                f"The app can't listen on {where} of {host or '127.0.0.1'}, most likely because another "
+                "program does: choose another port with python -m loravit_web serve --port N."
             ) from error
         print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - the one line a user waits for
         if block:
