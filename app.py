@@ -3,10 +3,14 @@
 import os
 import sys
 
-from loravit_web.errors import LoraVitError
-from loravit_web.settings import read_settings
-from loravit_web.ui.launch import open_app
-from registry import RegistryError
+from loravit_web.threads import share_cores
+
+share_cores(os.environ)
+
+from loravit_web.errors import LoraVitError  # noqa: E402
+from loravit_web.settings import read_settings  # noqa: E402
+from loravit_web.ui.launch import open_app  # noqa: E402
+from registry import RegistryError  # noqa: E402
 
 try:
     app = open_app(read_settings(os.environ))

@@ -20,6 +20,7 @@ BELOW = {
     "settings": set(),
     "console": set(),
     "files": set(),
+    "threads": set(),
     "images": set(),
     "backbones": set(),
     "datasets": {"images"},
@@ -34,7 +35,7 @@ BELOW = {
 BELOW["ui"] = {*BELOW, "__init__"} - {"ui"}
 BELOW["commands"] = {*BELOW, "__init__"}
 BELOW["cli"] = {*BELOW, "__init__"}
-BELOW["__main__"] = {"cli"}
+BELOW["__main__"] = {"cli", "threads"}
 BELOW["__init__"] = set()
 BELOW["service"].add("__init__")
 REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "commands", "doctor", "views"}

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from loravit_web.threads import SPINS, share_cores
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_threads_spin_only_briefly_unless_the_environment_says_otherwise() -> None:
+    environ: dict[str, str] = {}
+    share_cores(environ)
+    assert environ == {"GOMP_SPINCOUNT": SPINS}
+
+
+def test_what_the_environment_says_is_left_alone() -> None:
+    for chosen in ({"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}):
+        environ = dict(chosen)
+        share_cores(environ)
+        assert environ == chosen
+
+
+def test_it_is_decided_before_torch_is_loaded() -> None:
+    code = "import sys, loravit_web.__main__, loravit_web.threads; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_reader_who_has_enough_is_no_error(tmp_path: Path) -> None:
+    environment = {**os.environ, "LORAVIT_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "loravit_web", "runs", "list"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.wait()
+    assert "Traceback" not in process.stderr.read()
