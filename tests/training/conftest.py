@@ -1,19 +1,25 @@
-"""Small datasets, quick recipes and reporters that can interfere."""
+"""Small datasets, quick recipes, queued runs, and reporters that can interfere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from loravit_web.adapters import ViTAdapterConfig
+from loravit_web.backbones import Base
 from loravit_web.datasets import DatasetStore, ImageDataset
+from loravit_web.training import trainer
 from loravit_web.training.data import TrainingData, split_data
 from loravit_web.training.progress import SilentReporter
 from loravit_web.training.recipe import Recipe
+from loravit_web.training.runner import execute
+from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run
 from tests.adapters.conftest import one_thread
 from tests.conftest import ColourFolders
 
@@ -71,3 +77,76 @@ def dataset(store: DatasetStore, colour_folders: ColourFolders) -> ImageDataset:
 @pytest.fixture
 def data(dataset: ImageDataset) -> TrainingData:
     return split_data(dataset, QUICK)
+
+
+WORKER = "here:1"
+RECIPE = quick(epochs=2)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with Registry.open(f"sqlite:///{tmp_path / 'registry.db'}", tmp_path / "artifacts") as opened:
+        yield opened
+
+
+Queue = Callable[..., Run]
+
+
+@pytest.fixture
+def queue(registry: Registry, dataset: ImageDataset, base: Base) -> Queue:
+    """Queues a run on the colours; with a worker it is already running."""
+
+    def make(
+        *, slug: str = "colours", recipe: Recipe = RECIPE, worker: str | None = None, on: Base = base
+    ) -> Run:
+        record = registry.bases.ensure(
+            NewBase(on.name, on.weights_sha256, on.architecture, on.embed_dim, on.depth)
+        )
+        classes = tuple(
+            DatasetClass(name, n["train"], n["val"], n["test"]) for name, n in dataset.counts().items()
+        )
+        stored = registry.datasets.ensure(NewDataset(dataset.fingerprint, dataset.name, "folder", classes))
+        return registry.runs.create(
+            NewRun(slug, slug.title(), record.id, stored.id, recipe.seed, recipe.as_json(), {}), worker=worker
+        )
+
+    return make
+
+
+Execute = Callable[..., Run]
+
+
+@pytest.fixture
+def carry_out(registry: Registry, store: DatasetStore, base: Base, tmp_path: Path) -> Execute:
+    def carry_out(run: Run, terminate: threading.Event | None = None) -> Run:
+        return execute(
+            run,
+            worker=WORKER,
+            registry=registry,
+            datasets=store,
+            load=lambda _progress: (base, torch.float32),
+            work=tmp_path / "work" / run.id,
+            terminate=terminate or threading.Event(),
+        )
+
+    return carry_out
+
+
+@pytest.fixture
+def after_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], list[int]]:
+    """Does something right after the n-th training step; gives the list of all steps taken."""
+    taken: list[int] = []
+    real = trainer._Training._step
+
+    def at(n: int, act: Callable[[], object]) -> list[int]:
+        def step(self: Any, *args: Any) -> float:
+            loss = real(self, *args)
+            taken.append(len(taken) + 1)
+            if len(taken) == n:
+                act()
+            return loss
+
+        monkeypatch.setattr(trainer._Training, "_step", step)
+        return taken
+
+    return at

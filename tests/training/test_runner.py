@@ -3,106 +3,26 @@
 from __future__ import annotations
 
 import errno
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from loravit_web.adapters.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
-from loravit_web.datasets import DatasetStore, ImageDataset
-from loravit_web.settings import Settings
-from loravit_web.training import runner, supervisor, trainer, worker
+from loravit_web.datasets import ImageDataset
+from loravit_web.training import runner, supervisor, trainer
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish
-from loravit_web.training.recipe import Recipe
-from loravit_web.training.runner import RunReporter, execute, reason_of
-from loravit_web.training.supervisor import Supervisor
-from loravit_web.training.worker import Worker, worker_name
-from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, RunLost
+from loravit_web.training.runner import RunReporter, reason_of
+from registry import Registry, RunLost
 from tests.adapters.makers import random_adapter
-from tests.conftest import tiny_base
-from tests.training.conftest import quick
-
-WORKER = "here:1"
-RECIPE = quick(epochs=2)
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    with Registry.open(f"sqlite:///{tmp_path / 'registry.db'}", tmp_path / "artifacts") as opened:
-        yield opened
-
-
-Queue = Callable[..., Run]
-
-
-@pytest.fixture
-def queue(registry: Registry, dataset: ImageDataset, base: Base) -> Queue:
-    """Queues a run on the colours; with a worker it is already running."""
-
-    def make(
-        *, slug: str = "colours", recipe: Recipe = RECIPE, worker: str | None = None, on: Base = base
-    ) -> Run:
-        record = registry.bases.ensure(
-            NewBase(on.name, on.weights_sha256, on.architecture, on.embed_dim, on.depth)
-        )
-        classes = tuple(
-            DatasetClass(name, n["train"], n["val"], n["test"]) for name, n in dataset.counts().items()
-        )
-        stored = registry.datasets.ensure(NewDataset(dataset.fingerprint, dataset.name, "folder", classes))
-        return registry.runs.create(
-            NewRun(slug, slug.title(), record.id, stored.id, recipe.seed, recipe.as_json(), {}), worker=worker
-        )
-
-    return make
-
-
-Execute = Callable[..., Run]
-
-
-@pytest.fixture
-def carry_out(registry: Registry, store: DatasetStore, base: Base, tmp_path: Path) -> Execute:
-    def carry_out(run: Run, terminate: threading.Event | None = None) -> Run:
-        return execute(
-            run,
-            worker=WORKER,
-            registry=registry,
-            datasets=store,
-            load=lambda _progress: (base, torch.float32),
-            work=tmp_path / "work" / run.id,
-            terminate=terminate or threading.Event(),
-        )
-
-    return carry_out
-
-
-@pytest.fixture
-def after_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], list[int]]:
-    """Does something right after the n-th training step; gives the list of all steps taken."""
-    taken: list[int] = []
-    real = trainer._Training._step
-
-    def at(n: int, act: Callable[[], object]) -> list[int]:
-        def step(self: Any, *args: Any) -> float:
-            loss = real(self, *args)
-            taken.append(len(taken) + 1)
-            if len(taken) == n:
-                act()
-            return loss
-
-        monkeypatch.setattr(trainer._Training, "_step", step)
-        return taken
-
-    return at
+from tests.training.conftest import RECIPE, WORKER, Execute, Queue, quick
 
 
 def test_a_completed_run_publishes_a_version_that_loads_and_says_how_good_it_is(
@@ -341,167 +261,6 @@ def test_the_remaining_time_is_the_pace_so_far(registry: Registry, queue: Queue)
 )
 def test_each_cause_has_its_sentence(error: Exception, sentence: str) -> None:
     assert reason_of(error).startswith(sentence)
-
-
-@pytest.fixture
-def new_worker(
-    settings: Settings, registry: Registry, store: DatasetStore, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Worker]:
-    monkeypatch.setattr(worker, "fastest_dtype", lambda _base: torch.float32)
-    return lambda load: Worker(settings, registry, store, load=load)
-
-
-def test_a_worker_drains_the_queue_and_loads_the_base_once(
-    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker], settings: Settings
-) -> None:
-    loaded: list[tuple[str, Path]] = []
-
-    def load(name: str, folder: Path, progress: Callable[[float, str], None]) -> Base:
-        progress(0.5, "Fetching the base: 45 of 90 MB")
-        (running,) = registry.runs.list(status=["running"])
-        assert running.stage == "Fetching the base: 45 of 90 MB"
-        loaded.append((name, folder))
-        return base
-
-    first, second = queue(recipe=quick(epochs=1)), queue(slug="others", recipe=quick(epochs=1))
-    new_worker(load).work(idle_exit=0.0)
-    assert [registry.runs.get(run.id).published for run in (first, second)] == ["colours@1", "others@1"]
-    assert loaded == [("tiny", settings.bases)]
-    assert registry.runs.count("queued") == 0
-
-
-def test_a_run_whose_base_can_not_be_had_fails_and_the_next_goes_on(
-    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker]
-) -> None:
-    def load(name: str, *_: object) -> Base:
-        if name == "far-away":
-            raise BaseUnavailable("far-away can't be downloaded.")
-        return base
-
-    lost = queue(on=replace(base, name="far-away"))
-    changed = queue(on=tiny_base(seed=5))
-    fine = queue(recipe=quick(epochs=1))
-    new_worker(load).work(idle_exit=0.0)
-    ended = [registry.runs.get(run.id) for run in (lost, changed, fine)]
-    assert [run.status for run in ended] == ["failed", "failed", "completed"]
-    assert ended[0].error == "far-away can't be downloaded."
-    assert "no longer those the run was queued for" in (ended[1].error or "")
-
-
-def test_a_worker_tells_the_truth_about_a_run_whose_process_died_before_it(
-    registry: Registry,
-    queue: Queue,
-    base: Base,
-    new_worker: Callable[..., Worker],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(worker, "STALE_AFTER", timedelta(seconds=-1))
-    dead = queue(worker="killed:1")
-    new_worker(lambda *_: base).work(idle_exit=0.0)
-    assert registry.runs.get(dead.id).status == "interrupted"
-
-
-def test_a_worker_asked_to_end_takes_up_nothing_more(
-    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker]
-) -> None:
-    queue()
-    stopped = new_worker(lambda *_: base)
-    stopped.terminate.set()
-    stopped.work()
-    assert registry.runs.count("queued") == 1
-
-
-class FakeProcess:
-    """A worker process as the supervisor sees it."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        return self.returncode
-
-
-@pytest.fixture
-def watched(
-    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Supervisor, list[FakeProcess]]:
-    started: list[FakeProcess] = []
-
-    def spawn(_self: Supervisor) -> FakeProcess:
-        started.append(FakeProcess(4000 + len(started)))
-        return started[-1]
-
-    monkeypatch.setattr(Supervisor, "_spawn", spawn)
-    return Supervisor(settings, registry), started
-
-
-Watched = tuple[Supervisor, list[FakeProcess]]
-
-
-def test_a_worker_is_started_only_when_a_run_waits_and_only_one(watched: Watched, queue: Queue) -> None:
-    watch, started = watched
-    watch.tick()
-    assert (started, watch.worker_pid) == ([], None)
-    queue()
-    watch.tick()
-    watch.tick()
-    assert [process.pid for process in started] == [4000]
-    assert watch.worker_pid == 4000
-
-
-def test_no_worker_is_started_beside_one_that_trains_for_another_app(watched: Watched, queue: Queue) -> None:
-    watch, started = watched
-    queue(worker="elsewhere:7")
-    queue()
-    watch.tick()
-    assert started == []
-
-
-def test_the_run_of_a_worker_that_died_is_interrupted_at_once_and_the_queue_goes_on(
-    watched: Watched, queue: Queue, registry: Registry
-) -> None:
-    watch, started = watched
-    first, second = queue(), queue(slug="others")
-    watch.tick()
-    registry.runs.claim(worker_name(4000))
-    started[0].returncode = -9
-    watch.tick()
-    died = registry.runs.get(first.id)
-    assert died.status == "interrupted"
-    assert "ended unexpectedly" in (died.error or "")
-    assert registry.runs.get(second.id).status == "queued"
-    assert [process.pid for process in started] == [4000, 4001]
-
-
-def test_a_run_without_a_heartbeat_is_interrupted(
-    watched: Watched, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watch, _ = watched
-    run = queue(worker="elsewhere:7")
-    watch.tick()
-    assert registry.runs.get(run.id).status == "running"
-    monkeypatch.setattr(supervisor, "STALE_AFTER", timedelta(seconds=-1))
-    watch.tick()
-    assert registry.runs.get(run.id).status == "interrupted"
-
-
-def test_a_started_worker_belongs_to_the_same_data_folder(
-    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    called: dict[str, Any] = {}
-
-    def popen(command: list[str], **options: Any) -> FakeProcess:
-        called.update(options, command=command)
-        return FakeProcess(1)
-
-    monkeypatch.setattr(subprocess, "Popen", popen)
-    Supervisor(settings, registry)._spawn()
-    assert called["command"][:4] == [sys.executable, "-m", "loravit_web", "worker"]
-    assert called["env"]["LORAVIT_HOME"] == str(settings.home)
-    assert called["env"]["LORAVIT_BASE"] == "tiny"
-    assert called["start_new_session"] is True
-    assert (settings.home / "logs" / "worker.log").exists()
 
 
 def test_a_finished_run_leaves_no_thread_behind(queue: Queue, carry_out: Execute) -> None:

@@ -1,0 +1,110 @@
+"""The app starts a worker when a run waits and tells the truth when one dies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from loravit_web.settings import Settings
+from loravit_web.training import supervisor
+from loravit_web.training.supervisor import Supervisor
+from loravit_web.training.worker import worker_name
+from registry import Registry
+from tests.training.conftest import Queue
+
+
+class FakeProcess:
+    """A worker process as the supervisor sees it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+
+@pytest.fixture
+def watched(
+    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Supervisor, list[FakeProcess]]:
+    started: list[FakeProcess] = []
+
+    def spawn(_self: Supervisor) -> FakeProcess:
+        started.append(FakeProcess(4000 + len(started)))
+        return started[-1]
+
+    monkeypatch.setattr(Supervisor, "_spawn", spawn)
+    return Supervisor(settings, registry), started
+
+
+Watched = tuple[Supervisor, list[FakeProcess]]
+
+
+def test_a_worker_is_started_only_when_a_run_waits_and_only_one(watched: Watched, queue: Queue) -> None:
+    watch, started = watched
+    watch.tick()
+    assert (started, watch.worker_pid) == ([], None)
+    queue()
+    watch.tick()
+    watch.tick()
+    assert [process.pid for process in started] == [4000]
+    assert watch.worker_pid == 4000
+
+
+def test_no_worker_is_started_beside_one_that_trains_for_another_app(watched: Watched, queue: Queue) -> None:
+    watch, started = watched
+    queue(worker="elsewhere:7")
+    queue()
+    watch.tick()
+    assert started == []
+
+
+def test_the_run_of_a_worker_that_died_is_interrupted_at_once_and_the_queue_goes_on(
+    watched: Watched, queue: Queue, registry: Registry
+) -> None:
+    watch, started = watched
+    first, second = queue(), queue(slug="others")
+    watch.tick()
+    registry.runs.claim(worker_name(4000))
+    started[0].returncode = -9
+    watch.tick()
+    died = registry.runs.get(first.id)
+    assert died.status == "interrupted"
+    assert "ended unexpectedly" in (died.error or "")
+    assert registry.runs.get(second.id).status == "queued"
+    assert [process.pid for process in started] == [4000, 4001]
+
+
+def test_a_run_without_a_heartbeat_is_interrupted(
+    watched: Watched, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, _ = watched
+    run = queue(worker="elsewhere:7")
+    watch.tick()
+    assert registry.runs.get(run.id).status == "running"
+    monkeypatch.setattr(supervisor, "STALE_AFTER", timedelta(seconds=-1))
+    watch.tick()
+    assert registry.runs.get(run.id).status == "interrupted"
+
+
+def test_a_started_worker_belongs_to_the_same_data_folder(
+    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: dict[str, Any] = {}
+
+    def popen(command: list[str], **options: Any) -> FakeProcess:
+        called.update(options, command=command)
+        return FakeProcess(1)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    Supervisor(settings, registry)._spawn()
+    assert called["command"][:4] == [sys.executable, "-m", "loravit_web", "worker"]
+    assert called["env"]["LORAVIT_HOME"] == str(settings.home)
+    assert called["env"]["LORAVIT_BASE"] == "tiny"
+    assert called["start_new_session"] is True
+    assert (settings.home / "logs" / "worker.log").exists()

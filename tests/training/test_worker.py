@@ -1,0 +1,89 @@
+"""A worker takes up what is queued, one run after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+
+from loravit_web.backbones import Base
+from loravit_web.backbones.loading import BaseUnavailable
+from loravit_web.datasets import DatasetStore
+from loravit_web.settings import Settings
+from loravit_web.training import worker
+from loravit_web.training.worker import Worker
+from registry import Registry
+from tests.conftest import tiny_base
+from tests.training.conftest import Queue, quick
+
+
+@pytest.fixture
+def new_worker(
+    settings: Settings, registry: Registry, store: DatasetStore, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Worker]:
+    monkeypatch.setattr(worker, "fastest_dtype", lambda _base: torch.float32)
+    return lambda load: Worker(settings, registry, store, load=load)
+
+
+def test_a_worker_drains_the_queue_and_loads_the_base_once(
+    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker], settings: Settings
+) -> None:
+    loaded: list[tuple[str, Path]] = []
+
+    def load(name: str, folder: Path, progress: Callable[[float, str], None]) -> Base:
+        progress(0.5, "Fetching the base: 45 of 90 MB")
+        (running,) = registry.runs.list(status=["running"])
+        assert running.stage == "Fetching the base: 45 of 90 MB"
+        loaded.append((name, folder))
+        return base
+
+    first, second = queue(recipe=quick(epochs=1)), queue(slug="others", recipe=quick(epochs=1))
+    new_worker(load).work(idle_exit=0.0)
+    assert [registry.runs.get(run.id).published for run in (first, second)] == ["colours@1", "others@1"]
+    assert loaded == [("tiny", settings.bases)]
+    assert registry.runs.count("queued") == 0
+
+
+def test_a_run_whose_base_can_not_be_had_fails_and_the_next_goes_on(
+    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker]
+) -> None:
+    def load(name: str, *_: object) -> Base:
+        if name == "far-away":
+            raise BaseUnavailable("far-away can't be downloaded.")
+        return base
+
+    lost = queue(on=replace(base, name="far-away"))
+    changed = queue(on=tiny_base(seed=5))
+    fine = queue(recipe=quick(epochs=1))
+    new_worker(load).work(idle_exit=0.0)
+    ended = [registry.runs.get(run.id) for run in (lost, changed, fine)]
+    assert [run.status for run in ended] == ["failed", "failed", "completed"]
+    assert ended[0].error == "far-away can't be downloaded."
+    assert "no longer those the run was queued for" in (ended[1].error or "")
+
+
+def test_a_worker_tells_the_truth_about_a_run_whose_process_died_before_it(
+    registry: Registry,
+    queue: Queue,
+    base: Base,
+    new_worker: Callable[..., Worker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "STALE_AFTER", timedelta(seconds=-1))
+    dead = queue(worker="killed:1")
+    new_worker(lambda *_: base).work(idle_exit=0.0)
+    assert registry.runs.get(dead.id).status == "interrupted"
+
+
+def test_a_worker_asked_to_end_takes_up_nothing_more(
+    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker]
+) -> None:
+    queue()
+    stopped = new_worker(lambda *_: base)
+    stopped.terminate.set()
+    stopped.work()
+    assert registry.runs.count("queued") == 1
