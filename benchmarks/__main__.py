@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import answers, journey, main_job, screenshots
+from benchmarks import answers, estimate, journey, main_job, screenshots
 
 BENCHMARKS = {
     "main-job": main_job.run,
     "answers": answers.run,
+    "estimate": estimate.run,
     "journey": journey.run,
     "screenshots": screenshots.run,
 }

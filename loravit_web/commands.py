@@ -29,6 +29,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
 
     from loravit_web.service import slugified
     from loravit_web.training.recipe import preset_recipe
+    from loravit_web.views import cost_text
 
     recipe = preset_recipe(
         options.preset,
@@ -54,6 +55,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         dataset = service.import_dataset(options.data, progress=tell)
         _tell_findings(dataset)
         _base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
+        print(f"note: {cost_text(service.estimate(dataset, recipe))}", file=sys.stderr)
         worker = service.new_worker()
         worker.stop_on_signals()
         with _watching(service, worker.name, tell):

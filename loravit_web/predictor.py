@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters.format import from_files
-from loravit_web.backbones import Base
-from loravit_web.engine import MultiLoRAViT
+from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.errors import LoraVitError
 from registry import Registry, RegistryError, Version
 
@@ -36,7 +35,8 @@ class TaskInfo:
     Attributes:
         task: the exact version, such as ``cifar10-objects@2``.
         slug: the adapter; as a task it means the newest version.
-        status: ``ready``, or ``unavailable`` with the ``reason``.
+        status: ``ready``; ``on demand`` when its base is loaded once it is asked for, which takes a while;
+            or ``unavailable`` with the ``reason``.
     """
 
     task: str
@@ -100,23 +100,12 @@ class Answer:
 
 
 class Predictor:
-    """All tasks of a catalog that run on one base. Safe to call from any number of threads."""
+    """All tasks of a catalog. Safe to call from any number of threads."""
 
     def __init__(
-        self,
-        registry: Registry,
-        base: Base,
-        dtype: torch.dtype,
-        *,
-        clock: Callable[[], float] = time.perf_counter,
+        self, registry: Registry, engines: EnginePool, *, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        """
-        Args:
-            base: in float32.
-            dtype: the precision to answer in.
-        """
-        self.base = base
-        self.engine = MultiLoRAViT(base, dtype)
+        self.engines = engines
         self._registry, self._clock = registry, clock
         self._lock = threading.Lock()
         self._revision = -1
@@ -129,7 +118,7 @@ class Predictor:
         self.refresh()
         infos = []
         for version in sorted(self._current.values(), key=lambda v: (v.title.casefold(), v.slug)):
-            reason = self._refusal(version)
+            status, reason = self._standing(version)
             infos.append(
                 TaskInfo(
                     task=version.ref,
@@ -138,7 +127,7 @@ class Predictor:
                     version=version.version,
                     classes=version.class_names,
                     base=version.base.name,
-                    status="unavailable" if reason else "ready",
+                    status=status,
                     reason=reason,
                 )
             )
@@ -148,7 +137,8 @@ class Predictor:
         """Follow the catalog: cheap when nothing changed, else load what is new.
 
         Args:
-            load: bring every current version into memory now, instead of when it is first asked for.
+            load: bring every current version whose base is in memory there too, instead of when it is
+                first asked for.
         """
         revision = self._registry.revision()
         if revision == self._revision:
@@ -161,8 +151,9 @@ class Predictor:
             self._refused = {ref: reason for ref, reason in self._refused.items() if ref in refs}
             if load:
                 for version in current.values():
-                    if self._refusal(version) is None:
-                        self._load(version)
+                    engine = self.engines.resident(version.base.weights_sha256)
+                    if engine is not None and version.ref not in self._refused:
+                        self._load(version, engine)
             self._current, self._revision = current, revision
 
     def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
@@ -183,75 +174,81 @@ class Predictor:
             raise TooManyTasks(f"{len(wanted)} tasks are picked: pick at most {MAX_TASKS} at once.")
         self.refresh()
         answers: dict[str, TaskAnswer] = {}
-        by_size: dict[int, list[tuple[str, Version]]] = defaultdict(list)
+        together: dict[tuple[MultiLoRAViT, int], list[tuple[str, Version]]] = defaultdict(list)
         for task in wanted:
             try:
-                version = self._ready(task)
-                by_size[version.image_size].append((task, version))
+                version, engine = self._ready(task)
+                together[engine, version.image_size].append((task, version))
             except (LoraVitError, RegistryError) as error:
                 answers[task] = TaskAnswer(task, task, (), str(error), 0.0)
-        for image_size, asked in by_size.items():
-            answers |= self._ask(image, image_size, asked, max(1, top_k))
+        for (engine, image_size), asked in together.items():
+            answers |= _ask(engine, image, image_size, asked, max(1, top_k))
         return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
 
-    def _ask(
-        self, image: Image.Image, image_size: int, asked: Sequence[tuple[str, Version]], top_k: int
-    ) -> dict[str, TaskAnswer]:
-        pixels = self.base.preprocessing(image_size)([image])
-        seconds: dict[str, float] = {}
-        (logits,) = self.engine.forward(pixels, [[version.ref for _, version in asked]], seconds=seconds)
-        return {
-            task: TaskAnswer(
-                version.ref,
-                version.title,
-                self._labels(version, logits[version.ref], top_k),
-                None,
-                seconds[version.ref] * 1000,
-            )
-            for task, version in asked
-        }
-
-    def _labels(self, version: Version, logits: torch.Tensor, top_k: int) -> tuple[Label, ...]:
-        scores = self.engine.adapter(version.ref).scores(logits)
-        best = scores.topk(min(top_k, len(scores)))
-        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        return tuple(Label(version.class_names[index], score) for index, score in pairs)
-
-    def _ready(self, task: str) -> Version:
-        """The version that a task means, in memory.
+    def _ready(self, task: str) -> tuple[Version, MultiLoRAViT]:
+        """The version that a task means, and the engine that holds it.
 
         Raises:
             LoraVitError, RegistryError: with the reason why it can't answer.
         """
         version = self._current.get(task) or self._registry.catalog.resolve(task)
-        reason = self._refusal(version)
-        if version.ref not in self.engine and (reason is None or version.ref in self._mendable):
+        engine = self.engines.get(version.base.name, version.base.weights_sha256)
+        reason = self._refused.get(version.ref)
+        if version.ref not in engine and (reason is None or version.ref in self._mendable):
             with self._lock:
-                reason = self._load(version)
+                reason = self._load(version, engine)
         if reason is not None:
             raise TaskUnavailable(reason)
-        return version
+        return version, engine
 
-    def _refusal(self, version: Version) -> str | None:
-        if version.base.weights_sha256 != self.base.weights_sha256:
-            return (
-                f"{version.ref} was trained on the base {version.base.name} "
-                f"({version.base.weights_sha256[:12]}), this app runs {self.base.name} "
-                f"({self.base.weights_sha256[:12]}): start it with LORAVIT_BASE={version.base.name}."
-            )
-        return self._refused.get(version.ref)
+    def _standing(self, version: Version) -> tuple[str, str | None]:
+        """Status and reason of a task."""
+        reason = self._refused.get(version.ref)
+        if self.engines.resident(version.base.weights_sha256) is None:
+            reason = reason or self.engines.failure(version.base.name)
+            return ("unavailable", reason) if reason else ("on demand", None)
+        return ("unavailable", reason) if reason else ("ready", None)
 
-    def _load(self, version: Version) -> str | None:
+    def _load(self, version: Version, engine: MultiLoRAViT) -> str | None:
         """Bring a version into memory; returns the reason when it can't be used."""
-        if version.ref in self.engine:
+        if version.ref in engine:
             return None
         try:
-            adapter = from_files(self._registry.catalog.read_files(version), self.base)
+            adapter = from_files(self._registry.catalog.read_files(version), engine.master)
         except (LoraVitError, RegistryError) as error:
             self._refused[version.ref] = str(error)
             if isinstance(error, RegistryError):
                 self._mendable.add(version.ref)
             return str(error)
         self._refused.pop(version.ref, None)
-        self.engine.add(version.ref, adapter)
+        engine.add(version.ref, adapter)
         return None
+
+
+def _ask(
+    engine: MultiLoRAViT,
+    image: Image.Image,
+    image_size: int,
+    asked: Sequence[tuple[str, Version]],
+    top_k: int,
+) -> dict[str, TaskAnswer]:
+    pixels = engine.base.preprocessing(image_size)([image])
+    seconds: dict[str, float] = {}
+    (logits,) = engine.forward(pixels, [[version.ref for _, version in asked]], seconds=seconds)
+    return {
+        task: TaskAnswer(
+            version.ref,
+            version.title,
+            _labels(engine, version, logits[version.ref], top_k),
+            None,
+            seconds[version.ref] * 1000,
+        )
+        for task, version in asked
+    }
+
+
+def _labels(engine: MultiLoRAViT, version: Version, logits: torch.Tensor, top_k: int) -> tuple[Label, ...]:
+    scores = engine.adapter(version.ref).scores(logits)
+    best = scores.topk(min(top_k, len(scores)))
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return tuple(Label(version.class_names[index], score) for index, score in pairs)

@@ -13,13 +13,18 @@ import torch
 
 from loravit_web import __version__
 from loravit_web.adapters.bundles import read_bundle_file, write_bundle
-from loravit_web.adapters.format import from_files, name_of
+from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.format import base_of, from_files, name_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
+from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.errors import LoraVitError
 from loravit_web.predictor import Predictor
 from loravit_web.settings import Settings
+from loravit_web.training.blocks import trainable_blocks
+from loravit_web.training.data import split_data
+from loravit_web.training.estimate import Estimate, Pace, estimate, measure_pace, reading_seconds
 from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.supervisor import Supervisor
@@ -64,6 +69,7 @@ class Service:
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
         self._supervisor: Supervisor | None = None
+        self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
     def start(self) -> None:
         """Preload the base and every adapter, clean up after killed imports, and watch the queue of runs."""
@@ -90,12 +96,17 @@ class Service:
 
     @property
     def predictor(self) -> Predictor:
-        """Answers from the catalog on the configured base."""
+        """Answers from the catalog."""
         with self._lock:
             if self._predictor is None:
-                base, dtype = self._loaded()
-                self._predictor = Predictor(self.registry, base, dtype)
+                self._predictor = Predictor(
+                    self.registry, EnginePool(MultiLoRAViT(*self._loaded()), self._load_engine)
+                )
             return self._predictor
+
+    def _load_engine(self, name: str) -> MultiLoRAViT:
+        base = self._load(name, self.settings.bases, self._progress)
+        return MultiLoRAViT(base, fastest_dtype(base))
 
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
@@ -106,6 +117,20 @@ class Service:
             DatasetError: with what is wrong with the data.
         """
         return self.datasets.import_source(data, name=name, progress=progress)
+
+    def estimate(self, dataset: ImageDataset, recipe: Recipe) -> Estimate:
+        """What a training will take on this machine; measured for about a second, then remembered.
+
+        Raises:
+            LoraVitError: if the recipe does not fit the base or the data can't be read.
+        """
+        base = self.predictor.engines.configured.base
+        data = split_data(dataset, recipe)
+        measured_for = (recipe.adapter, recipe.image_size, recipe.batch_size)
+        pace = self._paces.get(measured_for)
+        if pace is None:
+            pace = self._paces[measured_for] = measure_pace(base, recipe)
+        return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))
 
     def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
         """Queue a run for the worker.
@@ -150,15 +175,14 @@ class Service:
         """Publish a bundle that was exported here or elsewhere; the same bundle stays one version.
 
         Raises:
-            LoraVitError, RegistryError: if it is damaged, altered or made for another base.
+            LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
         """
         files = read_bundle_file(path)
         name, title = name_of(files)
         validate_slug(name)
-        adapter = from_files(files, self.base)
-        return publish_files(
-            self.registry, files, adapter, Origin(name, title, self._base_record().id, actor)
-        )
+        base = self.predictor.engines.get(*base_of(files)).master
+        adapter = from_files(files, base)
+        return publish_files(self.registry, files, adapter, Origin(name, title, self._record(base).id, actor))
 
     def sample_images(self, dataset: ImageDataset, *, per_class: int) -> list[tuple[Path, str]]:
         """Up to so many training images of each class, with the class's name."""
@@ -180,7 +204,7 @@ class Service:
     def _create_run(self, dataset: ImageDataset, name: str, recipe: Recipe, *, worker: str | None) -> Run:
         slug, title = slugified(name)
         self.base.preprocessing(recipe.image_size)
-        recipe.adapter.first_block(self.base.depth)
+        trainable_blocks(self.base, recipe.adapter, torch.Generator())
         record = self.registry.datasets.ensure(
             NewDataset(dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset))
         )
@@ -188,7 +212,7 @@ class Service:
             NewRun(
                 slug=slug,
                 title=title,
-                base_id=self._base_record().id,
+                base_id=self._record(self.base).id,
                 dataset_id=record.id,
                 seed=recipe.seed,
                 config=recipe.as_json(),
@@ -197,8 +221,7 @@ class Service:
             worker=worker,
         )
 
-    def _base_record(self) -> BaseRecord:
-        base = self.base
+    def _record(self, base: Base) -> BaseRecord:
         return self.registry.bases.ensure(
             NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
         )

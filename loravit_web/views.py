@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from loravit_web.training.estimate import Estimate
 from registry import Adapter, Run, Version
 
 Document = dict[str, Any]
@@ -146,6 +147,14 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def cost_text(cost: Estimate) -> str:
+    """What a training will take, in one sentence."""
+    return (
+        f"Up to {duration(cost.seconds)} and {cost.memory / 1e9:.1f} GB of memory on this machine: "
+        f"{cost.epochs} epochs over {cost.train_images:,} images, {cost.parameters:,} trained parameters."
+    )
 
 
 def _probe(version: Version) -> float | None:

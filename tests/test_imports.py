@@ -28,9 +28,9 @@ BELOW = {
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
     "predictor": {"engine", "adapters", "backbones"},
-    "views": set(),
+    "views": {"training"},
     "doctor": {"training", "backbones", "settings"},
-    "service": {"predictor", "training", "adapters", "backbones", "datasets", "settings"},
+    "service": {"predictor", "engine", "training", "adapters", "backbones", "datasets", "settings"},
 }
 BELOW["ui"] = {*BELOW, "__init__"} - {"ui"}
 BELOW["commands"] = {*BELOW, "__init__"}

@@ -15,6 +15,8 @@ from PIL import Image
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.adapters.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
+from loravit_web.backbones.loading import BaseUnavailable
+from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.predictor import MAX_TASKS, Predictor, TooManyTasks
 from loravit_web.training.publishing import Origin, publish
 from registry import NewBase, Registry, Version
@@ -22,6 +24,7 @@ from tests.adapters.makers import plainly_computed, random_adapter
 from tests.conftest import tiny_base
 
 Publish = Callable[..., Version]
+OTHER = tiny_base(seed=1, name="vit-of-others")
 CLASSES = ("cat", "dog", "hen")
 
 
@@ -45,9 +48,20 @@ def published(registry: Registry, base: Base) -> Publish:
     return make
 
 
+def engines(base: Base) -> EnginePool:
+    """The base itself, and a hub that knows one other."""
+
+    def load(name: str) -> MultiLoRAViT:
+        if name != OTHER.name:
+            raise BaseUnavailable(f"The weights of {name} could not be downloaded.")
+        return MultiLoRAViT(OTHER, torch.float32)
+
+    return EnginePool(MultiLoRAViT(base, torch.float32), load)
+
+
 @pytest.fixture
 def predictor(registry: Registry, base: Base) -> Predictor:
-    return Predictor(registry, base, torch.float32)
+    return Predictor(registry, engines(base))
 
 
 @pytest.fixture
@@ -127,18 +141,30 @@ def test_a_task_there_is_not_has_its_sentence_and_the_others_answer(
     assert (known.task, known.error) == ("pets@1", None)
 
 
-def test_a_version_for_another_base_is_unavailable_and_says_how_to_get_it(
+def test_a_task_of_another_base_answers_beside_the_others_once_it_is_asked_for(
+    published: Publish, predictor: Predictor, base: Base, image: Image.Image
+) -> None:
+    published("pets", seed=1)
+    published("birds", seed=2, on=OTHER)
+    assert {info.slug: info.status for info in predictor.tasks()} == {"pets": "ready", "birds": "on demand"}
+    results = predictor.classify(image, ["birds", "pets"]).results
+    for result, on, seed in zip(results, (OTHER, base), (2, 1), strict=True):
+        expected = expected_scores(on, image, random_adapter(on, seed=seed, classes=CLASSES))
+        assert {one.label: one.score for one in result.labels} == pytest.approx(expected, abs=1e-5)
+    assert {info.status for info in predictor.tasks()} == {"ready"}
+
+
+def test_a_task_whose_base_can_not_be_had_says_so_and_the_others_still_answer(
     published: Publish, predictor: Predictor, image: Image.Image
 ) -> None:
     published("pets")
-    published("birds", on=tiny_base(seed=1, name="vit-of-others"))
-    by_slug = {info.slug: info for info in predictor.tasks()}
-    assert by_slug["pets"].status == "ready"
-    assert by_slug["birds"].status == "unavailable"
-    assert "start it with LORAVIT_BASE=vit-of-others" in (by_slug["birds"].reason or "")
+    published("birds", on=tiny_base(seed=2, name="vit-of-nobody"))
     birds, pets = predictor.classify(image, ["birds", "pets"]).results
-    assert birds.error == by_slug["birds"].reason
+    assert birds.error == "The weights of vit-of-nobody could not be downloaded."
     assert pets.error is None
+    by_slug = {info.slug: info for info in predictor.tasks()}
+    assert (by_slug["birds"].status, by_slug["birds"].reason) == ("unavailable", birds.error)
+    assert by_slug["pets"].status == "ready"
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "task.json"])
@@ -267,7 +293,7 @@ def test_the_document_of_an_answer_is_what_the_interface_promises(
 ) -> None:
     published("pets")
     ticks = iter([10.0, 10.25])
-    predictor = Predictor(registry, base, torch.float32, clock=lambda: next(ticks))
+    predictor = Predictor(registry, engines(base), clock=lambda: next(ticks))
     document = predictor.classify(image, ["pets", "cars"], top_k=1).as_json()
     assert set(document) == {"results", "milliseconds"}
     assert document["milliseconds"] == 250.0

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from loravit_web.adapters.config import ViTAdapterConfig
-from loravit_web.adapters.format import AdapterFormatError, WrongBase
+from loravit_web.adapters.format import AdapterFormatError
+from loravit_web.engine.pool import BaseRefused
 from loravit_web.images import load_rgb
 from loravit_web.service import Service, UnusableName, slugified
 from loravit_web.settings import Settings
@@ -128,11 +129,41 @@ def test_a_bundle_made_on_other_weights_is_refused(
         load=lambda name, _folder, _progress: tiny_base(name=name, seed=1),
     )
     try:
-        with pytest.raises(WrongBase, match="runs on the base it was trained on"):
+        with pytest.raises(BaseRefused, match="other weights here"):
             other.import_bundle(saved(data, tmp_path), actor="test")
         assert other.registry.catalog.adapters() == []
     finally:
         other.close()
+
+
+def test_a_bundle_made_on_another_base_is_taken_in_with_that_base(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
+) -> None:
+    trained(service, colour_folders())
+    _name, data = service.export("colours")
+    other = Service(
+        Settings(home=tmp_path / "other", base="another"),
+        load=lambda name, _folder, _progress: tiny_base(name=name, seed=0 if name == "tiny" else 1),
+    )
+    try:
+        version = other.import_bundle(saved(data, tmp_path), actor="test")
+        assert (version.ref, version.base.name) == ("colours@1", "tiny")
+        assert [info.status for info in other.predictor.tasks()] == ["ready"]
+    finally:
+        other.close()
+
+
+def test_the_estimate_is_of_the_images_and_epochs_that_the_run_then_has(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    dataset = service.import_dataset(colour_folders())
+    said = service.estimate(dataset, RECIPE)
+    run = service.train_now(dataset, "Colours", RECIPE, service.new_worker())
+    version = service.registry.catalog.resolve(run.published or "")
+    assert said.parameters == version.n_params
+    assert (said.epochs, said.train_images) == (3, 20)  # of two times twelve a fifth is held out
+    assert said.seconds > 0
+    assert service.estimate(dataset, RECIPE).memory == said.memory
 
 
 def test_a_file_that_is_no_bundle_is_refused(service: Service, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from loravit_web.adapters.config import MAX_RANK, AdapterConfigError, ViTAdapterConfig
-from loravit_web.adapters.interface import AdapterMismatch, Change, Tensors
+from loravit_web.adapters.interface import AdapterDropout, AdapterMismatch, Change, Tensors
 from loravit_web.adapters.ops import low_rank, merged_weight
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import shallow_copy, with_replaced
@@ -54,7 +54,7 @@ class LoRALayer(nn.Module):
         super().__init__()
         self.base = base
         self.scale = scale
-        self.dropout = nn.Dropout(dropout).eval()
+        self.dropout = AdapterDropout(dropout)
         self.slices = tuple(slices) if slices else (slice(0, base.out_features),)
         device = base.weight.device
         self.lora_a = nn.ParameterList()

@@ -110,7 +110,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "quick": Preset(
             "Quick",
-            "112 px, at most 4000 images: one to four minutes on two cores.",
+            "112 px, at most 4000 images: a few minutes on two cores.",
             Recipe(preset="quick", image_size=112, epochs=6, max_images=4000, patience=3),
         ),
         "balanced": Preset(

@@ -5,12 +5,11 @@ Knows nothing of registries, processes or pages: it reports to a `Reporter` and 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,20 @@ import torch.nn.functional as F
 from torch import nn
 
 from loravit_web.adapters.adapter import Adapter, run_probe
-from loravit_web.adapters.lora import LoRALayer
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
-from loravit_web.backbones.structure import without_fused_attention
 from loravit_web.errors import LoraVitError
+from loravit_web.training.blocks import dropout_on, trainable_blocks, trained_parameters
 from loravit_web.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from loravit_web.training.data import Split, TrainingData, class_weights
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
-from loravit_web.training.meter import STEP_COST, WorkMeter, run_cost
+from loravit_web.training.meter import STEP_COST, WorkMeter, work_of
 from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import LinearProbe, fit_linear_probe
 from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 
-_EVALUATION_BATCH = 128
+EVALUATION_BATCH = 128
 
 
 class TrainingDiverged(LoraVitError):
@@ -120,17 +118,14 @@ class _Training:
         self.preprocessing = base.preprocessing(recipe.image_size)
         self.type = adapter_type(recipe.adapter.adapter_type)
         generator = torch.Generator().manual_seed(recipe.seed)
-        self.blocks = self.type.trainable_blocks(self.base, recipe.adapter, generator)
-        if dtype is torch.bfloat16 and self.base.device.type == "cpu":
-            # There the backward pass of the fused kernel takes twice as long as the plain one.
-            self.blocks = [without_fused_attention(block) for block in self.blocks]
+        self.blocks = trainable_blocks(self.base, recipe.adapter, generator)
         self.first_block = base.depth - len(self.blocks)
         self.head = nn.Linear(base.feature_dim(recipe.adapter.pooling), len(data.class_names))
         # From zero: started on the linear probe's weights, LoRA ended 7 points lower on CIFAR-10.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.epochs, self.patience = recipe.schedule(len(data.train))
-        self.meter = WorkMeter(run_cost(data, recipe, self.first_block, base.depth), reporter)
+        self.meter = WorkMeter(work_of(data, recipe, self.first_block, base.depth).total, reporter)
         self.optimizer = self._optimizer()
 
     def run(self) -> Trained:
@@ -165,8 +160,7 @@ class _Training:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """All that is trained, head last."""
-        factors = [p for block in self.blocks for p in block.parameters() if p.requires_grad]
-        return [*factors, *self.head.parameters()]
+        return trained_parameters(self.blocks, self.head)
 
     def _optimizer(self) -> torch.optim.AdamW:
         decayed = [p for p in self.parameters if p.ndim > 1]
@@ -224,8 +218,8 @@ class _Training:
     def _through(self, tokens: PrefixTokens, blocks: Sequence[nn.Module], stage: str) -> torch.Tensor:
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(tokens), _EVALUATION_BATCH):
-                batch = tokens.tokens[0, start : start + _EVALUATION_BATCH]
+            for start in range(0, len(tokens), EVALUATION_BATCH):
+                batch = tokens.tokens[0, start : start + EVALUATION_BATCH]
                 parts.append(self._features(batch, blocks))
                 self.meter.add(len(batch) * max(len(blocks), 1), stage)
         return torch.cat(parts).clone()
@@ -290,7 +284,7 @@ class _Training:
         views = torch.randint(train.views, (len(train),), generator=generator)
         weights = class_weights(self.data.train.labels, len(self.data.class_names))
         losses = []
-        with torch.random.fork_rng(devices=[]), _dropout_on(self.blocks):
+        with torch.random.fork_rng(devices=[]), dropout_on(self.blocks):
             torch.manual_seed(seed)
             first = (epoch - 1) * self._steps_per_epoch
             for step, rows in enumerate(torch.split(order, self.recipe.batch_size), start=first):
@@ -377,16 +371,3 @@ class _Training:
             "seconds": round(seconds, 1),
             "precision": str(self.base.dtype).removeprefix("torch."),
         }
-
-
-@contextlib.contextmanager
-def _dropout_on(blocks: Sequence[nn.Module]) -> Iterator[None]:
-    """Dropout on in the trainable layers alone; frozen modules are shared and stay as they are."""
-    layers = [module for block in blocks for module in block.modules() if isinstance(module, LoRALayer)]
-    for layer in layers:
-        layer.dropout.train()
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.dropout.eval()

@@ -7,7 +7,8 @@ from html import escape
 
 from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.predictor import Answer, TaskAnswer
-from loravit_web.views import duration
+from loravit_web.training.estimate import Estimate
+from loravit_web.views import cost_text, duration
 from registry import Run, Version
 
 STATUS_SIGNS = {
@@ -62,6 +63,11 @@ def _answer_card(result: TaskAnswer) -> str:
         f'<article class="lv-card">{head}<ol>{rows}</ol>'
         f'<p class="lv-muted">its own branch: {result.milliseconds:.1f} ms</p></article>'
     )
+
+
+def cost_summary(cost: Estimate) -> str:
+    """What a training will take, in one sentence."""
+    return f'<p class="lv-cost">{escape(cost_text(cost))}</p>'
 
 
 def dataset_summary(dataset: ImageDataset) -> str:

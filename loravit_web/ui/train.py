@@ -11,9 +11,9 @@ import gradio as gr
 from loravit_web.datasets import SAMPLES, ImageDataset
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.training.recipe import PRESETS, preset_recipe
+from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
 from loravit_web.ui.errors import told
-from loravit_web.ui.markup import dataset_summary, notice
+from loravit_web.ui.markup import cost_summary, dataset_summary, notice
 from loravit_web.ui.watch import WatchPanel, build_watch, watch_updates
 
 THUMBNAILS = 24
@@ -75,6 +75,7 @@ def build_train(service: Service) -> TrainTab:
                 info="Doubles the images. Switch it off for text, digits and anything with a left and right.",
                 elem_id="train-mirror",
             )
+            cost = gr.HTML("", elem_id="train-cost")
             start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
         with gr.Column(scale=3, min_width=300):
             gr.Markdown("### 4 · Watch")
@@ -92,14 +93,31 @@ def build_train(service: Service) -> TrainTab:
     def check_sample(progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
         return check(service, "sample:digits", SAMPLES["digits"].title, progress, mirror=False)
 
+    costs = [preset.change, mirror.change]
     for event, handler, given in ((upload.change, check_upload, upload), (sample.click, check_sample, None)):
-        event(
+        imported = event(
             handler,
             given,
             checked,
             show_progress_on=[found],
             concurrency_limit=2,
             concurrency_id="imports",
+            api_visibility="private",
+        )
+        costs.append(imported.then)
+
+    def tell_cost(data: str | None, chosen: str, mirrored: bool) -> str:
+        return cost_line(service, data, preset_recipe(chosen, mirror=mirrored))
+
+    for event in costs:
+        event(
+            tell_cost,
+            [fingerprint, preset, mirror],
+            cost,
+            trigger_mode="always_last",
+            show_progress="minimal",
+            concurrency_limit=1,
+            concurrency_id="estimates",
             api_visibility="private",
         )
 
@@ -133,6 +151,16 @@ def check(
     gallery = gr.Gallery(_thumbnails(service, dataset), visible=True)
     mirrored = gr.skip() if mirror is None else gr.Checkbox(value=mirror)
     return [dataset.fingerprint, dataset_summary(dataset), gallery, gr.Button(interactive=True), mirrored]
+
+
+def cost_line(service: Service, data: str | None, recipe: Recipe) -> str:
+    """What the training will take; nothing before there is data."""
+    if data is None:
+        return ""
+    try:
+        return cost_summary(service.estimate(service.datasets.load(data), recipe))
+    except LoraVitError as error:
+        return notice(str(error), kind="error")
 
 
 def _thumbnails(service: Service, dataset: ImageDataset) -> list[tuple[Any, str]]:

@@ -20,6 +20,7 @@ NO_TASKS = notice(
 )
 NO_IMAGE = notice("Drop, paste or take a picture; every task you pick answers at once.")
 NO_PICK = notice("Pick one or several tasks above.")
+_STATUS_WORDS = {"unavailable": ("unavailable",), "on demand": ("loads its base first",)}
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,9 @@ def build_use(service: Service) -> UseTab:
 
 
 def task_choices(service: Service) -> list[tuple[str, str]]:
-    """Tasks as (shown text, slug); one that can't answer says so in its text."""
+    """Tasks as (shown text, slug); one that can't answer, or not at once, says so in its text."""
     return [
-        (f"{info.title} · v{info.version}" + (" · unavailable" if info.reason else ""), info.slug)
+        (" · ".join((info.title, f"v{info.version}", *_STATUS_WORDS.get(info.status, ()))), info.slug)
         for info in service.predictor.tasks()
     ]
 

@@ -1,0 +1,202 @@
+"""What a run will take on this machine, measured on a few images before it starts."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from loravit_web.backbones.base import Base
+from loravit_web.images import load_rgb
+from loravit_web.training.blocks import dropout_on, trainable_blocks, trained_parameters
+from loravit_web.training.data import TrainingData
+from loravit_web.training.meter import work_of
+from loravit_web.training.prefix import RAM_LIMIT
+from loravit_web.training.recipe import Recipe
+from loravit_web.training.trainer import EVALUATION_BATCH
+
+LIBRARIES = 700 << 20
+"""Resident memory of a worker before it loads a base, measured."""
+
+_BATCH = 16
+_LAPS = 4
+_SECONDS = 0.5
+_PICTURES = 8
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run that uses all its epochs takes.
+
+    Attributes:
+        seconds: of computing, once the worker has started.
+        memory: bytes that the worker needs at most.
+        parameters: trained numbers, head included.
+        train_images: that are trained on, after any subset was taken.
+        epochs: at most.
+    """
+
+    seconds: float
+    memory: int
+    parameters: int
+    train_images: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds and bytes of the pieces that a run is made of, on this machine.
+
+    Attributes:
+        embed: seconds to embed an image.
+        forward: seconds of an image through a block without gradients.
+        trained: seconds of an image through an adapted block in a training step.
+        saved: bytes that an adapted block keeps per image for the backward pass.
+        blocks: how many are adapted.
+        parameters: trained numbers in all of them.
+    """
+
+    embed: float
+    forward: float
+    trained: float
+    saved: float
+    blocks: int
+    parameters: int
+
+
+def estimate(data: TrainingData, recipe: Recipe, base: Base, pace: Pace, reading: float) -> Estimate:
+    """Put the pieces of a run together.
+
+    Args:
+        base: as it runs.
+        reading: seconds to read and shrink an image.
+    """
+    first_block = base.depth - pace.blocks
+    work = work_of(data, recipe, first_block, base.depth)
+    trunk = work.embedded * (pace.embed + first_block * pace.forward)
+    # One thread reads ahead while all of them compute.
+    read = work.images * reading
+    trunk = max(read, trunk + read / (os.cpu_count() or 1))
+    passes = work.forward - work.embedded * max(first_block, 1)
+    classes = len(data.class_names)
+    return Estimate(
+        seconds=trunk + passes * pace.forward + work.trained * pace.trained,
+        memory=_memory(data, recipe, base, pace),
+        parameters=pace.parameters + classes * (base.feature_dim(recipe.adapter.pooling) + 1),
+        train_images=len(data.train),
+        epochs=recipe.schedule(len(data.train))[0],
+    )
+
+
+def _memory(data: TrainingData, recipe: Recipe, base: Base, pace: Pace) -> int:
+    token = base.token_count(recipe.image_size) * base.embed_dim * base.dtype.itemsize
+    views = 2 if recipe.mirror else 1
+    splits = (views * len(data.train), len(data.validation), len(data.test))
+    tokens = sum(count * token for count in splits if count * token <= RAM_LIMIT)
+    weights = sum(p.numel() for p in base.model.parameters()) * (4 + base.dtype.itemsize)
+    step = recipe.batch_size * pace.saved * max(pace.blocks, 1)
+    # The widest moment of an evaluation: the hidden layer before and after its activation, and the tokens.
+    looking = EVALUATION_BATCH * token * 12
+    return int(LIBRARIES + weights + tokens + max(step, looking))
+
+
+def measure_pace(base: Base, recipe: Recipe, *, clock: Callable[[], float] = time.perf_counter) -> Pace:
+    """Time a small batch through the embedding, through a block, and through one adapted block's step.
+
+    Args:
+        base: as it runs.
+
+    Raises:
+        LoraVitError: if the recipe does not fit the base.
+    """
+    base.preprocessing(recipe.image_size)
+    size = min(_BATCH, recipe.batch_size)
+    images = torch.zeros(size, 3, recipe.image_size, recipe.image_size, device=base.device)
+    generator = torch.Generator().manual_seed(0)
+    adapted = trainable_blocks(base, recipe.adapter, generator)
+    blocks = adapted[-1:]
+    head = nn.Linear(base.feature_dim(recipe.adapter.pooling), 2).to(base.device)
+    labels = torch.zeros(size, dtype=torch.int64, device=base.device)
+
+    def step() -> None:
+        features = base.features(_through(blocks, tokens), recipe.adapter.pooling)
+        F.cross_entropy(head(features), labels).backward()  # type: ignore[no-untyped-call]
+
+    with torch.inference_mode():
+        embedding = _seconds(lambda: base.embed(images), clock)
+        embedded = base.embed(images)
+        forward = _seconds(lambda: base.advance(embedded, base.depth - 1, base.depth), clock)
+    tokens = embedded.clone().requires_grad_(bool(blocks))  # every adapted block but the first
+    with dropout_on(blocks):
+        saved = _saved_bytes(step, [*base.model.parameters(), *trained_parameters(blocks, head), tokens])
+        training = _seconds(step, clock)
+    return Pace(
+        embed=embedding / size,
+        forward=forward / size,
+        trained=training / size,
+        saved=saved / size,
+        blocks=len(adapted),
+        parameters=sum(p.numel() for block in adapted for p in block.parameters() if p.requires_grad),
+    )
+
+
+def reading_seconds(
+    data: TrainingData,
+    recipe: Recipe,
+    base: Base,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Mean seconds to read and shrink an image, tried on a few spread over the training images.
+
+    Raises:
+        ImageError: if one can't be read any more.
+    """
+    paths: Sequence[Path] = data.train.paths[:: max(1, len(data.train) // _PICTURES)][:_PICTURES]
+    preprocessing = base.preprocessing(recipe.image_size)
+    times = []
+    for path in paths:
+        started = clock()
+        preprocessing([load_rgb(path)])
+        times.append(clock() - started)
+    return statistics.mean(times)
+
+
+def _through(blocks: Sequence[nn.Module], tokens: torch.Tensor) -> torch.Tensor:
+    for block in blocks:
+        tokens = block(tokens)
+    return tokens
+
+
+def _seconds(action: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Median time of a call, the first apart."""
+    action()
+    times: list[float] = []
+    while len(times) < _LAPS or (sum(times) < _SECONDS and len(times) < 10 * _LAPS):
+        started = clock()
+        action()
+        times.append(clock() - started)
+    return statistics.median(times)
+
+
+def _saved_bytes(step: Callable[[], None], apart: Sequence[torch.Tensor]) -> int:
+    """Bytes of the tensors that a step keeps for its backward pass, those that exist anyway apart."""
+    known = {tensor.untyped_storage().data_ptr() for tensor in apart}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        step()
+    return sum(kept.values())

@@ -1,0 +1,93 @@
+"""The configured base stays, another comes when it is asked for, and a third takes its place."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from loravit_web.backbones.loading import BaseUnavailable
+from loravit_web.engine import EnginePool, MultiLoRAViT
+from loravit_web.engine.pool import RETRY_SECONDS, BaseRefused
+from tests.conftest import tiny_base
+
+SEEDS = {"own": 0, "second": 1, "third": 2}
+
+
+def engine(name: str) -> MultiLoRAViT:
+    return MultiLoRAViT(tiny_base(seed=SEEDS[name], name=name), torch.float32)
+
+
+OWN, SECOND, THIRD = (tiny_base(seed=seed).weights_sha256 for seed in SEEDS.values())
+
+
+class Loader:
+    """Gives engines and remembers what it was asked for; fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.offline = False
+
+    def __call__(self, name: str) -> MultiLoRAViT:
+        self.asked.append(name)
+        if self.offline:
+            raise BaseUnavailable(f"The weights of {name} could not be downloaded.")
+        return engine(name)
+
+
+def test_the_configured_base_is_never_loaded_again_and_another_one_once() -> None:
+    load = Loader()
+    pool = EnginePool(engine("own"), load)
+    assert pool.get("own", OWN) is pool.configured
+    assert pool.resident(SECOND) is None
+    assert pool.get("second", SECOND) is pool.get("second", SECOND) is pool.resident(SECOND)
+    assert load.asked == ["second"]
+
+
+def test_a_third_base_takes_the_place_of_the_second() -> None:
+    load = Loader()
+    pool = EnginePool(engine("own"), load)
+    pool.get("second", SECOND)
+    pool.get("third", THIRD)
+    assert pool.resident(SECOND) is None
+    assert pool.resident(OWN) is pool.configured
+    pool.get("second", SECOND)
+    assert load.asked == ["second", "third", "second"]
+
+
+def test_many_who_ask_at_once_share_one_load() -> None:
+    load = Loader()
+    pool, ready = EnginePool(engine("own"), load), threading.Barrier(4)
+
+    def ask(_number: int) -> MultiLoRAViT:
+        ready.wait()
+        return pool.get("second", SECOND)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(ask, range(4)))) == 1
+    assert load.asked == ["second"]
+
+
+def test_a_base_that_can_not_be_had_is_tried_again_only_after_a_while() -> None:
+    load, now = Loader(), [0.0]
+    pool = EnginePool(engine("own"), load, clock=lambda: now[0])
+    load.offline = True
+    with pytest.raises(BaseUnavailable, match="could not be downloaded"):
+        pool.get("second", SECOND)
+    load.offline = False
+    with pytest.raises(BaseRefused, match="could not be downloaded"):
+        pool.get("second", SECOND)
+    assert pool.failure("second") == "The weights of second could not be downloaded."
+    now[0] = RETRY_SECONDS
+    assert pool.failure("second") is None
+    assert pool.get("second", SECOND).base.name == "second"
+    assert load.asked == ["second", "second"]
+
+
+def test_a_base_with_other_weights_than_expected_is_refused_and_not_kept() -> None:
+    pool = EnginePool(engine("own"), Loader())
+    with pytest.raises(BaseRefused, match="other weights here"):
+        pool.get("second", THIRD)
+    assert pool.resident(SECOND) is None

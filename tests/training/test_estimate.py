@@ -1,0 +1,87 @@
+"""What a run will take: the sums are those of the pieces, and the pieces are measured."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from loravit_web.adapters import AdapterConfigError, ViTAdapterConfig
+from loravit_web.backbones import Base
+from loravit_web.backbones.base import UnsupportedImageSize
+from loravit_web.training.data import TrainingData
+from loravit_web.training.estimate import (
+    LIBRARIES,
+    Pace,
+    estimate,
+    measure_pace,
+    reading_seconds,
+)
+from loravit_web.training.trainer import train
+from tests.training.conftest import Recorder, quick
+
+FREE = Pace(embed=0.0, forward=0.0, trained=0.0, saved=0.0, blocks=2, parameters=10)
+
+
+def test_each_piece_is_counted_as_often_as_the_run_does_it(base: Base, data: TrainingData) -> None:
+    # 18 training images in two views, 6 to validate, 8 to test; one trunk block, two adapted, four epochs.
+    recipe = quick(mirror=True)
+    seconds = {
+        name: estimate(data, recipe, base, replace(FREE, **{name: 1.0}), 0.0).seconds
+        for name in ("embed", "forward", "trained")
+    }
+    embedded = 2 * 18 + 6 + 8
+    looked_at = (18 + 6 + 8) + 4 * 6 + 6 + 8
+    assert seconds == {"embed": embedded, "forward": embedded + 2 * looked_at, "trained": 4 * 18 * 2}
+
+
+def test_reading_is_hidden_behind_computing_until_it_takes_longer(base: Base, data: TrainingData) -> None:
+    assert estimate(data, quick(), base, FREE, 2.0).seconds == 2.0 * (18 + 6 + 8)
+    slow = estimate(data, quick(), base, replace(FREE, embed=10.0), 2.0).seconds
+    assert 10.0 * 50 < slow < 10.0 * 50 + 2.0 * 32 + 1
+
+
+def test_memory_grows_with_the_batch_and_has_a_floor(base: Base, data: TrainingData) -> None:
+    pace = replace(FREE, saved=1e9)
+    small, large = (estimate(data, quick(batch_size=n), base, pace, 0.0).memory for n in (1, 8))
+    assert large - small == 7 * 2 * 1_000_000_000
+    assert estimate(data, quick(), base, FREE, 0.0).memory > LIBRARIES
+
+
+def test_parameters_and_epochs_are_those_that_the_run_then_has(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    for config in (ViTAdapterConfig(r=4, blocks=2), ViTAdapterConfig(adapter_type="LINEAR", pooling="mean")):
+        recipe = quick(adapter=config, epochs=2)
+        said = estimate(data, recipe, base, measure_pace(base, recipe), 0.0)
+        work = tmp_path / config.adapter_type
+        trained = train(base, torch.float32, data, recipe, work=work, reporter=Recorder())
+        assert said.parameters == trained.adapter.parameter_count
+        assert (said.epochs, said.train_images) == (trained.epochs, 18)
+
+
+def test_the_measured_pieces_come_from_the_clock_and_from_what_autograd_keeps(base: Base) -> None:
+    ticks = itertools.count()
+    pace = measure_pace(base, quick(batch_size=4), clock=lambda: float(next(ticks)))
+    assert (pace.embed, pace.forward, pace.trained) == (0.25, 0.25, 0.25)
+    tokens = base.token_count(32) * base.embed_dim * 4
+    assert 5 * tokens < pace.saved < 60 * tokens
+    linear = measure_pace(base, quick(adapter=ViTAdapterConfig(adapter_type="LINEAR")))
+    assert (linear.blocks, linear.parameters) == (0, 0)
+    assert linear.saved < pace.saved
+
+
+def test_reading_is_timed_on_a_few_images_of_the_data(base: Base, data: TrainingData) -> None:
+    ticks = itertools.count()
+    assert reading_seconds(data, quick(), base, clock=lambda: float(next(ticks))) == 1.0
+    assert next(ticks) <= 2 * 9
+
+
+def test_a_recipe_that_does_not_fit_the_base_is_refused(base: Base) -> None:
+    with pytest.raises(UnsupportedImageSize):
+        measure_pace(base, quick(image_size=33))
+    with pytest.raises(AdapterConfigError, match="7 blocks"):
+        measure_pace(base, quick(adapter=ViTAdapterConfig(blocks=7)))
