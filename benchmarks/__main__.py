@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import answers, estimate, journey, main_job, screenshots
+from benchmarks import answers, engine, estimate, journey, main_job, screenshots, training
 
 BENCHMARKS = {
     "main-job": main_job.run,
     "answers": answers.run,
+    "engine": engine.run,
     "estimate": estimate.run,
     "journey": journey.run,
+    "training": training.run,
     "screenshots": screenshots.run,
 }
 

@@ -14,8 +14,9 @@ import torch
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from benchmarks.adapters import random_adapter
 from benchmarks.report import Figure, at_most, show
-from loravit_web.adapters import Adapter, ViTAdapterConfig, adapter_type
+from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.backbones import Base, fastest_dtype, load_base
 from loravit_web.engine import MultiLoRAViT
 from loravit_web.settings import read_settings
@@ -46,33 +47,11 @@ def run(_arguments: list[str]) -> int:
     return show(f"answers at {IMAGE_SIZE} px, {adapters}", figures)
 
 
-def random_adapter(base: Base, seed: int, *, classes: int = 10) -> Adapter:
-    """An adapter of random factors: as much work as a trained one."""
-    config, generator = ViTAdapterConfig(), torch.Generator().manual_seed(seed)
-    kind = adapter_type(config.adapter_type)
-    blocks = kind.trainable_blocks(base, config, generator)
-    with torch.no_grad():
-        for parameter in (p for block in blocks for p in block.parameters() if p.requires_grad):
-            parameter.normal_(std=0.02, generator=generator)
-    return Adapter(
-        config=config,
-        base_name=base.name,
-        base_sha256=base.weights_sha256,
-        preprocessing=base.preprocessing(IMAGE_SIZE),
-        class_names=tuple(str(i) for i in range(classes)),
-        change=kind.change(blocks, config, base),
-        head_weight=torch.randn(classes, base.embed_dim, generator=generator),
-        head_bias=torch.zeros(classes),
-        temperature=1.0,
-        probe_logits=torch.empty(0),
-    )
-
-
 def _two_tasks(base: Base, dtype: torch.dtype) -> tuple[list[float], list[float]]:
     """Seconds of a plain forward and of two answers, in turn, each on a picture never seen before."""
     engine = MultiLoRAViT(base, dtype)
     for name, seed in (("a", 1), ("b", 2)):
-        engine.add(name, random_adapter(base, seed))
+        engine.add(name, random_adapter(base, ViTAdapterConfig(), seed))
     running = base.cast(dtype)
     generator = torch.Generator().manual_seed(0)
     plain, two = [], []

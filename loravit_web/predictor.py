@@ -12,8 +12,12 @@ from typing import Any
 import torch
 from PIL import Image
 
+from loravit_web.adapters import Adapter
 from loravit_web.adapters.format import from_files
+from loravit_web.backbones import Base
+from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
+from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
 from registry import Registry, RegistryError, Version
 
@@ -99,6 +103,19 @@ class Answer:
         }
 
 
+def stored_adapters(registry: Registry, base: Base) -> LoadAdapter:
+    """Reads the versions that were published for a base, by their ref, and checks each.
+
+    Args:
+        base: in float32.
+    """
+
+    def load(ref: str) -> Adapter:
+        return from_files(registry.catalog.read_files(registry.catalog.resolve(ref)), base)
+
+    return load
+
+
 class Predictor:
     """All tasks of a catalog. Safe to call from any number of threads."""
 
@@ -137,8 +154,8 @@ class Predictor:
         """Follow the catalog: cheap when nothing changed, else load what is new.
 
         Args:
-            load: bring every current version whose base is in memory there too, instead of when it is
-                first asked for.
+            load: bring every current version whose base is in memory there too, as far as there is room,
+                instead of when it is first asked for.
         """
         revision = self._registry.revision()
         if revision == self._revision:
@@ -152,8 +169,11 @@ class Predictor:
             if load:
                 for version in current.values():
                     engine = self.engines.resident(version.base.weights_sha256)
-                    if engine is not None and version.ref not in self._refused:
-                        self._load(version, engine)
+                    if engine is None or version.ref in self._refused:
+                        continue
+                    if engine.full:
+                        break
+                    self._load(version, engine)
             self._current, self._revision = current, revision
 
     def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
@@ -174,15 +194,15 @@ class Predictor:
             raise TooManyTasks(f"{len(wanted)} tasks are picked: pick at most {MAX_TASKS} at once.")
         self.refresh()
         answers: dict[str, TaskAnswer] = {}
-        together: dict[tuple[MultiLoRAViT, int], list[tuple[str, Version]]] = defaultdict(list)
+        together: dict[tuple[MultiLoRAViT, Preprocessing], list[tuple[str, Version]]] = defaultdict(list)
         for task in wanted:
             try:
                 version, engine = self._ready(task)
-                together[engine, version.image_size].append((task, version))
+                together[engine, engine.ensure(version.ref).preprocessing].append((task, version))
             except (LoraVitError, RegistryError) as error:
                 answers[task] = TaskAnswer(task, task, (), str(error), 0.0)
-        for (engine, image_size), asked in together.items():
-            answers |= _ask(engine, image, image_size, asked, max(1, top_k))
+        for (engine, preprocessing), asked in together.items():
+            answers |= _ask(engine, preprocessing([image]), asked, max(1, top_k))
         return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
 
     def _ready(self, task: str) -> tuple[Version, MultiLoRAViT]:
@@ -195,8 +215,7 @@ class Predictor:
         engine = self.engines.get(version.base.name, version.base.weights_sha256)
         reason = self._refused.get(version.ref)
         if version.ref not in engine and (reason is None or version.ref in self._mendable):
-            with self._lock:
-                reason = self._load(version, engine)
+            reason = self._load(version, engine)
         if reason is not None:
             raise TaskUnavailable(reason)
         return version, engine
@@ -211,28 +230,20 @@ class Predictor:
 
     def _load(self, version: Version, engine: MultiLoRAViT) -> str | None:
         """Bring a version into memory; returns the reason when it can't be used."""
-        if version.ref in engine:
-            return None
         try:
-            adapter = from_files(self._registry.catalog.read_files(version), engine.master)
+            engine.ensure(version.ref)
         except (LoraVitError, RegistryError) as error:
             self._refused[version.ref] = str(error)
             if isinstance(error, RegistryError):
                 self._mendable.add(version.ref)
             return str(error)
         self._refused.pop(version.ref, None)
-        engine.add(version.ref, adapter)
         return None
 
 
 def _ask(
-    engine: MultiLoRAViT,
-    image: Image.Image,
-    image_size: int,
-    asked: Sequence[tuple[str, Version]],
-    top_k: int,
+    engine: MultiLoRAViT, pixels: torch.Tensor, asked: Sequence[tuple[str, Version]], top_k: int
 ) -> dict[str, TaskAnswer]:
-    pixels = engine.base.preprocessing(image_size)([image])
     seconds: dict[str, float] = {}
     (logits,) = engine.forward(pixels, [[version.ref for _, version in asked]], seconds=seconds)
     return {

@@ -18,9 +18,9 @@ from loravit_web.adapters.format import base_of, from_files, name_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
-from loravit_web.engine import EnginePool, MultiLoRAViT
+from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.errors import LoraVitError
-from loravit_web.predictor import Predictor
+from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.settings import Settings
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.data import split_data
@@ -99,14 +99,16 @@ class Service:
         """Answers from the catalog."""
         with self._lock:
             if self._predictor is None:
-                self._predictor = Predictor(
-                    self.registry, EnginePool(MultiLoRAViT(*self._loaded()), self._load_engine)
-                )
+                configured = self._engine(*self._loaded())
+                self._predictor = Predictor(self.registry, EnginePool(configured, self._load_engine))
             return self._predictor
 
     def _load_engine(self, name: str) -> MultiLoRAViT:
         base = self._load(name, self.settings.bases, self._progress)
-        return MultiLoRAViT(base, fastest_dtype(base))
+        return self._engine(base, fastest_dtype(base))
+
+    def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
+        return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
 
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None

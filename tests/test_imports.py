@@ -24,19 +24,20 @@ BELOW = {
     "images": set(),
     "backbones": set(),
     "datasets": {"images"},
-    "adapters": {"backbones"},
+    "adapters": {"backbones", "files"},
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
     "predictor": {"engine", "adapters", "backbones"},
     "views": {"training"},
     "doctor": {"training", "backbones", "settings"},
+    "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
     "service": {"predictor", "engine", "training", "adapters", "backbones", "datasets", "settings"},
 }
 BELOW["ui"] = {*BELOW, "__init__"} - {"ui"}
 BELOW["commands"] = {*BELOW, "__init__"}
 BELOW["cli"] = {*BELOW, "__init__"}
 BELOW["__main__"] = {"cli", "threads"}
-BELOW["__init__"] = set()
+BELOW["__init__"] = {"extractor", "adapters"}
 BELOW["service"].add("__init__")
 REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "commands", "doctor", "views"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.adapters.adapter import run_probe
 from loravit_web.adapters.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.engine import EnginePool, MultiLoRAViT
-from loravit_web.predictor import MAX_TASKS, Predictor, TooManyTasks
+from loravit_web.predictor import MAX_TASKS, Predictor, TooManyTasks, stored_adapters
 from loravit_web.training.publishing import Origin, publish
 from registry import NewBase, Registry, Version
 from tests.adapters.makers import plainly_computed, random_adapter
@@ -48,20 +50,23 @@ def published(registry: Registry, base: Base) -> Publish:
     return make
 
 
-def engines(base: Base) -> EnginePool:
+def engines(registry: Registry, base: Base) -> EnginePool:
     """The base itself, and a hub that knows one other."""
+
+    def engine(on: Base) -> MultiLoRAViT:
+        return MultiLoRAViT(on, torch.float32, load=stored_adapters(registry, on))
 
     def load(name: str) -> MultiLoRAViT:
         if name != OTHER.name:
             raise BaseUnavailable(f"The weights of {name} could not be downloaded.")
-        return MultiLoRAViT(OTHER, torch.float32)
+        return engine(OTHER)
 
-    return EnginePool(MultiLoRAViT(base, torch.float32), load)
+    return EnginePool(engine(base), load)
 
 
 @pytest.fixture
 def predictor(registry: Registry, base: Base) -> Predictor:
-    return Predictor(registry, engines(base))
+    return Predictor(registry, engines(registry, base))
 
 
 @pytest.fixture
@@ -165,6 +170,22 @@ def test_a_task_whose_base_can_not_be_had_says_so_and_the_others_still_answer(
     by_slug = {info.slug: info for info in predictor.tasks()}
     assert (by_slug["birds"].status, by_slug["birds"].reason) == ("unavailable", birds.error)
     assert by_slug["pets"].status == "ready"
+
+
+def test_an_adapter_with_a_normalisation_of_its_own_sees_its_own_pixels(
+    published: Publish, predictor: Predictor, base: Base, image: Image.Image
+) -> None:
+    half = (0.5, 0.5, 0.5)
+    plain = random_adapter(base, seed=1, classes=CLASSES)
+    other = replace(plain, preprocessing=replace(plain.preprocessing, mean=half, std=half))
+    other = replace(other, probe_logits=run_probe(base, other))
+    published("plain", adapter=plain)
+    published("other", adapter=other)
+    for result, adapter in zip(
+        predictor.classify(image, ["plain", "other"]).results, (plain, other), strict=True
+    ):
+        expected = expected_scores(base, image, adapter)
+        assert {one.label: one.score for one in result.labels} == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "task.json"])
@@ -293,7 +314,7 @@ def test_the_document_of_an_answer_is_what_the_interface_promises(
 ) -> None:
     published("pets")
     ticks = iter([10.0, 10.25])
-    predictor = Predictor(registry, engines(base), clock=lambda: next(ticks))
+    predictor = Predictor(registry, engines(registry, base), clock=lambda: next(ticks))
     document = predictor.classify(image, ["pets", "cars"], top_k=1).as_json()
     assert set(document) == {"results", "milliseconds"}
     assert document["milliseconds"] == 250.0

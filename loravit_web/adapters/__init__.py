@@ -2,7 +2,7 @@
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.config import AdapterConfigError, ViTAdapterConfig
-from loravit_web.adapters.lora import LoRALayer
+from loravit_web.adapters.layers import LoRALayer
 from loravit_web.adapters.types import ADAPTER_TYPES, adapter_type
 
 __all__ = [

@@ -52,9 +52,19 @@ class Adapter:
         return self.change.first_block
 
     @property
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """All that was learned, the head last."""
+        return (*self.change.tensors, self.head_weight, self.head_bias)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors."""
+        return sum(t.nbytes for t in self.tensors)
+
+    @property
     def parameter_count(self) -> int:
         """Trained numbers, head included."""
-        return self.change.parameter_count + self.head_weight.numel() + self.head_bias.numel()
+        return sum(t.numel() for t in self.tensors)
 
     def blocks(self, base: Base) -> list[nn.Module]:
         """Its blocks on ``base``, from `first_block` on."""
@@ -65,8 +75,9 @@ class Adapter:
         return adapter_type(self.config.adapter_type).merged_blocks(self.change, base, master)
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
-        """Pooled features (B, F) to float32 logits (B, C)."""
-        return F.linear(features.float(), self.head_weight, self.head_bias)
+        """Pooled features (B, F) on any device to float32 logits (B, C) where the head is."""
+        features = features.float().to(self.head_weight.device)
+        return F.linear(features, self.head_weight, self.head_bias)
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """Logits (..., C) to calibrated probabilities (..., C)."""
@@ -86,6 +97,5 @@ def run_probe(base: Base, adapter: Adapter) -> torch.Tensor:
     """Logits (C,) of `probe_image`, through ``base`` as it is; exact in float32."""
     with torch.inference_mode():
         tokens = base.advance(base.embed(probe_image(adapter.preprocessing)), 0, adapter.first_block)
-        for block in adapter.blocks(base):
-            tokens = block(tokens)
+        tokens = base.through(adapter.blocks(base), tokens, adapter.first_block)
         return adapter.head(base.features(tokens, adapter.config.pooling))[0].clone()

@@ -10,9 +10,8 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from loravit_web.adapters.format import CONFIG_FILE, FILES, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
+from loravit_web.adapters.format import FILES, MAX_BYTES, AdapterFormatError
 
-MAX_BYTES: Mapping[str, int] = {CONFIG_FILE: 1 << 20, TASK_FILE: 4 << 20, WEIGHTS_FILE: 512 << 20}
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar
 
-from loravit_web.backbones.base import POOLINGS, Pooling
+from loravit_web.backbones.base import POOLINGS, Base, Pooling
 from loravit_web.errors import LoraVitError
 
 TARGETS = ("q", "k", "v", "qkv", "proj", "fc1", "fc2")
 MAX_RANK = 256
+MAX_PREFIX = 64
+V = TypeVar("V")
+Pairs = tuple[tuple[str, V], ...]
 
 
 class AdapterConfigError(LoraVitError):
@@ -22,14 +25,19 @@ class ViTAdapterConfig:
     """The configuration of an adapter, under PEFT's names where PEFT has one.
 
     Attributes:
-        adapter_type: a key of `ADAPTER_TYPES`: ``LORA``, or ``LINEAR`` for a head on the frozen base.
+        adapter_type: a key of `ADAPTER_TYPES`: ``LORA``, ``PREFIX`` for learned keys and
+            values, or ``LINEAR`` for a head on the frozen base.
         r: rank of the low-rank factors.
         alpha: the change is scaled by alpha / r, or alpha / sqrt(r) with ``use_rslora``.
         dropout: probability with which an input of a factor is dropped while training.
         target_modules: linear layers to adapt in each block; ``q``, ``k``, ``v`` are slices of ``qkv``.
         blocks: how many blocks to adapt, counted from the last; all blocks below are shared by every task.
         use_rslora: rank-stabilised scaling (Kalajdzievski 2023, arXiv 2312.03732).
-        pooling: what the head reads: the class token, the mean of the patches, or both.
+        pooling: what the head reads: the class token, the mean of the patches, both, or the base's own
+            attention pooling (``map``); what the base is made for when None.
+        rank_pattern, alpha_pattern: another rank or alpha for some targets, as PEFT's patterns; given as
+            mappings, kept as sorted pairs.
+        prefix_length: learned keys and values per block, for ``PREFIX``.
     """
 
     adapter_type: str = "LORA"
@@ -39,19 +47,30 @@ class ViTAdapterConfig:
     target_modules: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
     blocks: int = 5
     use_rslora: bool = False
-    pooling: Pooling = "cls"
+    pooling: Pooling | None = None
+    rank_pattern: Pairs[int] = ()
+    alpha_pattern: Pairs[float] = ()
+    prefix_length: int = 8
 
     def __post_init__(self) -> None:
+        for name in ("rank_pattern", "alpha_pattern"):
+            object.__setattr__(self, name, tuple(sorted(dict(getattr(self, name)).items())))
         object.__setattr__(self, "target_modules", tuple(self.target_modules))
-        if not 1 <= self.r <= MAX_RANK:
-            raise AdapterConfigError(f"Rank {self.r} is out of range: choose 1 to {MAX_RANK}.")
-        if not 0 < self.alpha <= 1024:
-            raise AdapterConfigError(f"Alpha {self.alpha:g} is out of range: choose a number up to 1024.")
+        for r in (self.r, *dict(self.rank_pattern).values()):
+            if not 1 <= r <= MAX_RANK:
+                raise AdapterConfigError(f"Rank {r} is out of range: choose 1 to {MAX_RANK}.")
+        for alpha in (self.alpha, *dict(self.alpha_pattern).values()):
+            if not 0 < alpha <= 1024:
+                raise AdapterConfigError(f"Alpha {alpha:g} is out of range: choose a number up to 1024.")
+        if not 1 <= self.prefix_length <= MAX_PREFIX:
+            raise AdapterConfigError(
+                f"Prefix length {self.prefix_length} is out of range: choose 1 to {MAX_PREFIX}."
+            )
         if not 0 <= self.dropout < 1:
             raise AdapterConfigError(f"Dropout {self.dropout:g} is out of range: choose 0 or more, below 1.")
         if self.blocks < 1:
             raise AdapterConfigError(f"{self.blocks} adapted blocks make no adapter: choose at least 1.")
-        if self.pooling not in POOLINGS:
+        if self.pooling is not None and self.pooling not in POOLINGS:
             raise AdapterConfigError(f"Pooling {self.pooling} is unknown: choose {', '.join(POOLINGS)}.")
         self._check_targets()
 
@@ -64,11 +83,27 @@ class ViTAdapterConfig:
             raise AdapterConfigError("A target is named twice: name each once.")
         if "qkv" in self.target_modules and {"q", "k", "v"} & set(self.target_modules):
             raise AdapterConfigError("qkv already covers q, k and v: name either qkv or its slices.")
+        for target, _value in (*self.rank_pattern, *self.alpha_pattern):
+            if target not in self.target_modules:
+                raise AdapterConfigError(f"A pattern names {target}, which is no target: add it to them.")
 
-    @property
-    def scale(self) -> float:
-        """The factor s in W + s·BA."""
-        return float(self.alpha / (self.r**0.5 if self.use_rslora else self.r))
+    def rank(self, target: str) -> int:
+        """The rank of a target."""
+        return dict(self.rank_pattern).get(target, self.r)
+
+    def scale(self, target: str) -> float:
+        """The factor s in W + s·BA of a target."""
+        alpha, r = dict(self.alpha_pattern).get(target, self.alpha), self.rank(target)
+        return float(alpha / (r**0.5 if self.use_rslora else r))
+
+    def on(self, base: Base) -> ViTAdapterConfig:
+        """The same with its pooling named.
+
+        Raises:
+            UnsupportedPooling: if the base can't pool so.
+        """
+        base.feature_dim(self.pooling)
+        return replace(self, pooling=self.pooling or base.native_pooling)
 
     def first_block(self, depth: int) -> int:
         """Index of the first adapted block in a base of ``depth`` blocks.
@@ -83,8 +118,13 @@ class ViTAdapterConfig:
         return depth - self.blocks
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, lists instead of tuples."""
-        return {**asdict(self), "target_modules": list(self.target_modules)}
+        """All fields, lists and mappings instead of tuples."""
+        return {
+            **asdict(self),
+            "target_modules": list(self.target_modules),
+            "rank_pattern": dict(self.rank_pattern),
+            "alpha_pattern": dict(self.alpha_pattern),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ViTAdapterConfig:

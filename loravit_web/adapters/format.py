@@ -30,10 +30,10 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 TASK_FILE = "task.json"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, TASK_FILE)
+MAX_BYTES: Mapping[str, int] = {CONFIG_FILE: 1 << 20, TASK_FILE: 4 << 20, WEIGHTS_FILE: 512 << 20}
 MAX_CLASSES = 10_000
 MAX_TITLE = 120
 _PREFIX = "base_model.model."
-_HEAD = ("head.weight", "head.bias")
 _PROBE_TOLERANCE = 5e-3
 # What values of a wrong kind lead to.
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -100,7 +100,7 @@ def name_of(files: Mapping[str, bytes]) -> tuple[str, str]:
     Raises:
         AdapterFormatError: if they are no adapter.
     """
-    task = _document(files, TASK_FILE)
+    task = json_document(files, TASK_FILE)
     name = task.get("name")
     if not isinstance(name, str):
         raise AdapterFormatError(f"{TASK_FILE} does not name the adapter.")
@@ -114,7 +114,7 @@ def base_of(files: Mapping[str, bytes]) -> tuple[str, str]:
     Raises:
         AdapterFormatError: if they are no adapter.
     """
-    task = _document(files, TASK_FILE)
+    task = json_document(files, TASK_FILE)
     try:
         return str(task["base"]["name"]), str(task["base"]["weights_sha256"])
     except (KeyError, TypeError) as error:
@@ -132,7 +132,7 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
         WrongBase: if it was trained on other weights.
         AdapterMismatch: if its tensors are not what its configuration calls for.
     """
-    task, fields = _document(files, TASK_FILE), _document(files, CONFIG_FILE)
+    task, fields = json_document(files, TASK_FILE), json_document(files, CONFIG_FILE)
     if task.get("schema_version") != SCHEMA_VERSION:
         raise AdapterFormatError(
             f"The adapter's format is version {task.get('schema_version')}, this program reads version "
@@ -149,7 +149,7 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
             f"{WEIGHTS_FILE} is not the file that {TASK_FILE} was written for: it is damaged or was changed."
         )
     try:
-        adapter = _read(task, fields, _tensors(files), base)
+        adapter = _read(task, fields, named_tensors(files), base)
     except _UNUSABLE as error:
         raise AdapterFormatError(f"The adapter's description can't be used ({error}).") from error
     _check_probe(adapter, base)
@@ -162,14 +162,7 @@ def _read(
     config = ViTAdapterConfig.from_json(task["adapter"])
     kind = adapter_type(config.adapter_type)
     classes = tuple(str(name) for name in task["class_names"])
-    if not 1 <= len(classes) <= MAX_CLASSES:
-        raise AdapterFormatError(f"The adapter has {len(classes)} classes: 1 to {MAX_CLASSES} can be loaded.")
-    expected = {"head.weight": (len(classes), base.feature_dim(config.pooling)), "head.bias": (len(classes),)}
-    for key, shape in expected.items():
-        found = tuple(tensors[key].shape) if key in tensors else "nothing"
-        if found != shape:
-            raise AdapterMismatch(f"{key} should have shape {shape}, the file holds {found}.")
-    head_weight, head_bias = (tensors.pop(key).float() for key in _HEAD)
+    head_weight, head_bias = take_head(tensors, len(classes), base.feature_dim(config.pooling))
     temperature = float(task["temperature"])
     if not 0 < temperature < 1000:
         raise AdapterFormatError(f"The adapter's temperature {temperature:g} is not a usable number.")
@@ -190,6 +183,26 @@ def _read(
     )
 
 
+def take_head(
+    tensors: dict[str, torch.Tensor], classes: int, width: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Take the head's weight (C, F) and bias (C,) out of an adapter's tensors.
+
+    Raises:
+        AdapterFormatError: for an absurd number of classes.
+        AdapterMismatch: if a tensor is missing or of another shape.
+    """
+    if not 1 <= classes <= MAX_CLASSES:
+        raise AdapterFormatError(f"The adapter has {classes} classes: 1 to {MAX_CLASSES} can be loaded.")
+    expected = {"head.weight": (classes, width), "head.bias": (classes,)}
+    for key, shape in expected.items():
+        found = tuple(tensors[key].shape) if key in tensors else "nothing"
+        if found != shape:
+            raise AdapterMismatch(f"{key} should have shape {shape}, the file holds {found}.")
+    weight, bias = (tensors.pop(key).float() for key in expected)
+    return weight, bias
+
+
 def _check_probe(adapter: Adapter, base: Base) -> None:
     found, stored = run_probe(base, adapter), adapter.probe_logits
     # Relative to what was found: a huge stored number must not make its own tolerance.
@@ -202,7 +215,13 @@ def _check_probe(adapter: Adapter, base: Base) -> None:
         )
 
 
-def _tensors(files: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
+def named_tensors(files: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
+    """The tensors of the weights file by their names inside the base.
+
+    Raises:
+        AdapterFormatError: if the file is missing or damaged.
+        AdapterMismatch: for foreign names and values that are no finite numbers.
+    """
     try:
         tensors = load(_file(files, WEIGHTS_FILE))
     except SafetensorError as error:
@@ -217,7 +236,12 @@ def _tensors(files: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
     return result
 
 
-def _document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+def json_document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """One of the files as a JSON object.
+
+    Raises:
+        AdapterFormatError: if it is missing or none.
+    """
     try:
         document = json.loads(_file(files, name))
     except (ValueError, RecursionError) as error:

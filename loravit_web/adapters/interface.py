@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -11,6 +11,9 @@ from torch import nn
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
+
+if TYPE_CHECKING:
+    from loravit_web.adapters.layers import LoRAFactors
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -28,15 +31,19 @@ class AdapterDropout(nn.Dropout):
 
 
 class Change(Protocol):
-    """What an adapter does to its base, as plain tensors in memory."""
+    """What an adapter does to its base, as plain float32 tensors in memory."""
 
     @property
     def first_block(self) -> int:
         """Index of the first block that differs from the base; the depth when none does."""
 
     @property
-    def parameter_count(self) -> int:
-        """Numbers in the change, the head apart."""
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """All that was learned, the head apart."""
+
+    @property
+    def factors(self) -> Sequence[LoRAFactors] | None:
+        """The whole change as low-rank factors of linear layers, where it is nothing else; or None."""
 
 
 @runtime_checkable
@@ -48,7 +55,7 @@ class AdapterType(Protocol):
     ) -> list[nn.Module]:
         """Copies of the adapted blocks that share the frozen weights and carry trainable parameters.
 
-        Only what is trained has ``requires_grad``; at the start they compute what the base computes.
+        Only what is trained has ``requires_grad``.
         """
 
     def change(self, blocks: Sequence[nn.Module], config: ViTAdapterConfig, base: Base) -> Change:
@@ -67,10 +74,10 @@ class AdapterType(Protocol):
         """
 
     def blocks(self, change: Change, base: Base) -> list[nn.Module]:
-        """The adapted blocks for serving; frozen weights are shared with ``base``."""
+        """The adapted blocks for serving, all frozen weights shared with ``base``."""
 
     def merged_blocks(self, change: Change, base: Base, master: Base) -> list[nn.Module]:
-        """The adapted blocks with the change merged into copies of the weights it touches.
+        """The adapted blocks in their fastest form, with copies of the weights that the change touches.
 
         Args:
             base: the base that runs, whose other weights the blocks share.

@@ -11,6 +11,7 @@ from torch import nn
 
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.interface import AdapterMismatch, Change, Tensors
+from loravit_web.adapters.layers import LoRAFactors
 from loravit_web.backbones.base import Base
 
 
@@ -19,7 +20,8 @@ class NoChange:
     """The base as it is."""
 
     first_block: int
-    parameter_count: int = 0
+    tensors: tuple[torch.Tensor, ...] = ()
+    factors: tuple[LoRAFactors, ...] = ()
 
 
 class Linear:

@@ -34,3 +34,18 @@ def merged_weight(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale:
         scale: alpha / r, or alpha / sqrt(r) for rsLoRA.
     """
     return torch.addmm(weight.float(), b.float(), a.float(), alpha=scale)
+
+
+def add_low_rank_(y: torch.Tensor, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    """Add the low-rank part to the output of an adapted linear layer, in place.
+
+    Semantics: ``y += (x @ A.T) @ B.T``
+
+    Args:
+        y: (..., out), contiguous.
+        x: (..., in), contiguous, in the dtype of ``y``.
+        a: (r, in), in the dtype of ``y``.
+        b: (out, r), its scale already folded in, in the dtype of ``y``.
+    """
+    inner = F.linear(x.reshape(-1, x.shape[-1]), a)
+    y.view(-1, y.shape[-1]).addmm_(inner, b.T)

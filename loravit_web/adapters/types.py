@@ -9,8 +9,11 @@ from loravit_web.adapters.config import AdapterConfigError
 from loravit_web.adapters.interface import AdapterType
 from loravit_web.adapters.linear import Linear
 from loravit_web.adapters.lora import LoRA
+from loravit_web.adapters.prefix import Prefix
 
-ADAPTER_TYPES: Mapping[str, AdapterType] = MappingProxyType({"LORA": LoRA(), "LINEAR": Linear()})
+ADAPTER_TYPES: Mapping[str, AdapterType] = MappingProxyType(
+    {"LORA": LoRA(), "PREFIX": Prefix(), "LINEAR": Linear()}
+)
 
 
 def adapter_type(name: str) -> AdapterType:
@@ -23,5 +26,5 @@ def adapter_type(name: str) -> AdapterType:
         return ADAPTER_TYPES[name]
     except KeyError:
         raise AdapterConfigError(
-            f"Adapter type {name} is unknown: choose {' or '.join(ADAPTER_TYPES)}."
+            f"Adapter type {name} is unknown: choose {', '.join(ADAPTER_TYPES)}."
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -16,10 +17,13 @@ from loravit_web.backbones.structure import shallow_copy
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.errors import LoraVitError
 
-Pooling = Literal["cls", "mean", "cls+mean"]
-POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "cls+mean")
+Pooling = Literal["cls", "mean", "cls+mean", "map"]
+POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "cls+mean", "map")
 MAX_IMAGE_SIZE = 1022
-_PARTS = ("patch_embed", "_pos_embed", "patch_drop", "norm_pre", "blocks", "norm", "fc_norm", "embed_dim")
+_TIMMS_POOLING: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
+_PARTS = ("patch_embed", "_pos_embed", "norm_pre", "blocks", "norm", "fc_norm", "embed_dim")
+_SPLIT_TOLERANCE = 1e-3
+_SUPPORTED = "choose a plain ViT such as ViT, DeiT, DINOv2, SigLIP, CLIP or EVA-02"
 
 
 class UnsupportedBase(LoraVitError):
@@ -30,7 +34,11 @@ class UnsupportedImageSize(LoraVitError):
     """The base can't take pictures of that side."""
 
 
-@dataclass(frozen=True)
+class UnsupportedPooling(LoraVitError):
+    """The base has not the tokens or the layer that a pooling needs."""
+
+
+@dataclass(frozen=True, eq=False)
 class Base:
     """A frozen timm ViT with its exact weights, never mutated.
 
@@ -48,8 +56,9 @@ class Base:
     model: Any
     mean: Triple
     std: Triple
-    _stems: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
-    _stems_lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _stems: dict[int, Any] = field(default_factory=dict, repr=False)
+    _ropes: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -79,12 +88,34 @@ class Base:
     @property
     def dtype(self) -> torch.dtype:
         """The precision the weights are kept in."""
-        return cast(torch.dtype, self.model.cls_token.dtype)
+        return self._weight.dtype
 
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
-        return cast(torch.device, self.model.cls_token.device)
+        return self._weight.device
+
+    @property
+    def _weight(self) -> torch.Tensor:
+        return cast(torch.Tensor, next(self.model.blocks.parameters()))
+
+    @property
+    def native_pooling(self) -> Pooling:
+        """How the model itself pools where it does so in one of our ways, else what its tokens allow."""
+        native = _TIMMS_POOLING.get(self.model.global_pool)
+        if native is not None and native in self.poolings:
+            return native
+        return "mean" if self.model.cls_token is None else "cls"
+
+    @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """The poolings for which it has the tokens and layers."""
+        poolings: list[Pooling] = ["mean"]
+        if self.model.cls_token is not None:
+            poolings += ["cls", "cls+mean"]
+        if getattr(self.model, "attn_pool", None) is not None:
+            poolings += ["map"]
+        return tuple(poolings)
 
     def preprocessing(self, image_size: int) -> Preprocessing:
         """How pictures become input of side ``image_size``.
@@ -101,34 +132,57 @@ class Base:
             )
         return Preprocessing(image_size, self.mean, self.std)
 
-    def feature_dim(self, pooling: Pooling) -> int:
-        """Width of the pooled features."""
+    def feature_dim(self, pooling: Pooling | None) -> int:
+        """Width of the pooled features; None means `native_pooling`.
+
+        Raises:
+            UnsupportedPooling: if the base can't pool so.
+        """
+        if pooling is not None and pooling not in self.poolings:
+            raise UnsupportedPooling(
+                f"{self.architecture} can't be pooled by {pooling}: choose {' or '.join(self.poolings)}."
+            )
         return self.embed_dim * (2 if pooling == "cls+mean" else 1)
 
     def token_count(self, image_size: int) -> int:
         """Tokens of one picture of side ``image_size``, prefix tokens included."""
-        return (image_size // self.patch_size) ** 2 + self.prefix_token_count
+        return int((image_size // self.patch_size) ** 2 + self.prefix_token_count)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (B, 3, S, S) to the tokens before block 0, (B, N, D)."""
         stem = self._stem(images.shape[-1])
-        tokens = stem._pos_embed(stem.patch_embed(images.to(self.dtype)))
-        return cast(torch.Tensor, stem.norm_pre(stem.patch_drop(tokens)))
+        tokens = stem._pos_embed(stem.patch_embed(images.to(self.device, self.dtype)))
+        if isinstance(tokens, tuple):  # Eva gives its rotary positions beside them
+            tokens = tokens[0]
+        return cast(torch.Tensor, stem.norm_pre(tokens))
 
     def advance(self, tokens: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Run blocks ``start`` to ``stop - 1`` on tokens (B, N, D)."""
-        for block in self.blocks[start:stop]:
-            tokens = block(tokens)
+        return self.through(self.blocks[start:stop], tokens, start)
+
+    def through(self, blocks: Sequence[nn.Module], tokens: torch.Tensor, start: int) -> torch.Tensor:
+        """Run blocks that stand from ``start`` on, its own or adapted copies, on tokens (B, N, D)."""
+        if not blocks or getattr(self.model, "rope", None) is None:
+            for block in blocks:
+                tokens = block(tokens)
+            return tokens
+        rope = self._rope(tokens.shape[1])
+        for index, block in enumerate(blocks, start=start):
+            tokens = block(tokens, rope=rope[index] if self._rope_by_block else rope)
         return tokens
 
-    def features(self, tokens: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    def features(self, tokens: torch.Tensor, pooling: Pooling | None) -> torch.Tensor:
         """Tokens after the last block (B, N, D) to pooled float32 features (B, F)."""
+        pooling = pooling or self.native_pooling
         tokens = self.model.norm(tokens)
         parts = []
-        if pooling != "mean":
+        if pooling in ("cls", "cls+mean"):
             parts.append(tokens[:, 0])
-        if pooling != "cls":
+        if pooling in ("mean", "cls+mean"):
             parts.append(tokens[:, self.prefix_token_count :].mean(dim=1))
+        if pooling == "map":
+            whole = getattr(self.model, "pool_include_prefix", True)
+            parts.append(self.model.attn_pool(tokens if whole else tokens[:, self.prefix_token_count :]))
         # timm moves the final norm behind the pooling in models that it pools by average.
         return torch.cat([self.model.fc_norm(part) for part in parts], dim=-1).float()
 
@@ -138,11 +192,27 @@ class Base:
         if dtype == self.dtype and device == self.device:
             return self
         model = copy.deepcopy(self.model).to(device=device, dtype=dtype)
+        if getattr(self.model, "rope", None) is not None:
+            model.rope = copy.deepcopy(self.model.rope).to(device=device)  # angles need float32
         return Base(self.name, self.architecture, self.weights_sha256, model, self.mean, self.std)
+
+    @property
+    def _rope_by_block(self) -> bool:
+        return bool(getattr(self.model, "rope_mixed", False))
+
+    def _rope(self, tokens: int) -> torch.Tensor:
+        """Rotary positions for so many tokens, computed once."""
+        rope = self._ropes.get(tokens)
+        if rope is None:
+            side = int((tokens - self.prefix_token_count) ** 0.5)
+            with torch.inference_mode(False), torch.no_grad():
+                rope = self.model.rope.get_embed(shape=(side, side)).to(self.dtype).clone()
+            self._ropes[tokens] = rope
+        return rope
 
     def _stem(self, image_size: int) -> Any:
         """The model with position embeddings resampled once for this size (timm would at every call)."""
-        with self._stems_lock:
+        with self._lock:
             stem = self._stems.get(image_size)
             if stem is None:
                 stem = self._stems[image_size] = self._resampled(image_size)
@@ -168,20 +238,47 @@ class Base:
 
 
 def wrap_base(model: nn.Module, *, name: str, architecture: str, mean: Triple, std: Triple) -> Base:
-    """Freeze a timm ViT and make it a `Base` without its head.
+    """Freeze a timm ViT and make it a `Base` without its head; the module itself is left as it is.
+
+    Whatever its class is called, it is taken when its parts, run one after the other, give what the whole
+    gives.
 
     Raises:
-        UnsupportedBase: if the module is not a plain timm ``VisionTransformer``.
+        UnsupportedBase: if the module is not a plain ViT of timm, with what is missing or different.
     """
     missing = [part for part in _PARTS if not hasattr(model, part)]
     if missing:
         raise UnsupportedBase(
             f"{name} is not a plain Vision Transformer of timm (it has no {', '.join(missing)}): "
-            "choose a ViT, DeiT or DINOv2 model."
+            f"{_SUPPORTED}."
         )
-    vit: Any = shallow_copy(model)
-    if vit.num_prefix_tokens < 1 or getattr(vit, "attn_pool", None) is not None:
-        raise UnsupportedBase(f"{name} has no class token: choose a ViT, DeiT or DINOv2 model.")
+    vit: Any = copy.deepcopy(model)
     vit.reset_classifier(0)
     vit.requires_grad_(False).eval()
-    return Base(name, architecture, weights_sha256(vit.state_dict()), vit, mean, std)
+    base = Base(name, architecture, weights_sha256(vit.state_dict()), vit, mean, std)
+    _check_split(base)
+    return base
+
+
+@torch.no_grad()
+def _check_split(base: Base) -> None:
+    """Refuse a model whose parts, run one after the other, are not the whole."""
+    model = base.model
+    side = base.patch_size * 4
+    if not getattr(model, "dynamic_img_size", False):
+        side = base.patch_size * model.patch_embed.grid_size[0]
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(1, 3, side, side, generator=generator).to(base.device, base.dtype)
+    try:
+        whole = model.forward_features(images)
+        split = model.norm(base.advance(base.embed(images), 0, base.depth))
+    except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise UnsupportedBase(
+            f"{base.name} can't be run block by block ({type(error).__name__}): {_SUPPORTED}."
+        ) from error
+    tolerance = _SPLIT_TOLERANCE * float(whole.abs().max())
+    same = split.shape == whole.shape and torch.allclose(split, whole, rtol=0, atol=tolerance)
+    if not same or whole.shape[1] != base.token_count(side):
+        raise UnsupportedBase(
+            f"{base.name} computes something else than its embedding and blocks in a row: {_SUPPORTED}."
+        )

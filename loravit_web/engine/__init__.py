@@ -1,6 +1,17 @@
 """Many adapters on one base, answering at once."""
 
-from loravit_web.engine.multilora import MultiLoRAViT, UnknownTask
+from loravit_web.engine.measure import fastest_engine
+from loravit_web.engine.multilora import MultiLoRAViT
 from loravit_web.engine.pool import EnginePool
+from loravit_web.engine.residency import UnknownTask
+from loravit_web.engine.routing import MultiLoRALayer, Segment, routed
 
-__all__ = ["EnginePool", "MultiLoRAViT", "UnknownTask"]
+__all__ = [
+    "EnginePool",
+    "MultiLoRALayer",
+    "MultiLoRAViT",
+    "Segment",
+    "UnknownTask",
+    "fastest_engine",
+    "routed",
+]

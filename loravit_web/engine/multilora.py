@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base
+from loravit_web.engine.branches import Branches
 from loravit_web.engine.lru import LRU
+from loravit_web.engine.residency import LoadAdapter, Residency
+from loravit_web.engine.routing import (
+    Factors,
+    Segment,
+    called_layers,
+    multi_lora_blocks,
+    routed,
+    running_factors,
+)
+from loravit_web.engine.trunk import Trunk
 from loravit_web.errors import LoraVitError
 
+ADAPTERS_BUDGET = 1 << 30
 MERGED_BUDGET = 512 << 20
+FACTORS_BUDGET = 64 << 20
 TOKENS_BUDGET = 256 << 20
-
-
-class UnknownTask(LoraVitError):
-    """A task that the engine does not hold."""
 
 
 class MixedInput(LoraVitError):
@@ -29,23 +35,28 @@ class MixedInput(LoraVitError):
 
 
 @dataclass(frozen=True, eq=False)
-class _Resident:
-    """An adapter and its blocks on the running base, factors beside the shared weights."""
+class _Asked:
+    """One task of a call.
 
+    Attributes:
+        rows: of the images that it is asked about.
+        tokens: their tokens (len(rows), N, D) before its first block.
+    """
+
+    key: str
     adapter: Adapter
-    blocks: Sequence[nn.Module]
-    too_large: threading.Event = field(default_factory=threading.Event)
-    """Set once its merged copy turned out not to fit the budget at all."""
+    rows: Sequence[int]
+    tokens: torch.Tensor
 
 
 class MultiLoRAViT:
-    """Adapters by key on one base, all in memory; which of them an image wants is an argument of `forward`.
+    """Adapters by key on one base; which of them an image wants is an argument of `forward`.
 
-    There is no active adapter and no hook, so any number of threads may call `forward` at once. The
-    trunk below the first adapted block runs once per image for all its tasks, and not at all for an
-    image seen a moment ago. A branch runs on weights with the adapter merged in; such copies are kept up
-    to ``merged_budget``, the least recently used dropped and merged anew when asked for. An adapter whose
-    copy alone is larger has its factors computed beside the shared weights.
+    There is no active adapter and no hook, so any number of threads may call `forward` at once, without a
+    lock around the math. The trunk below the first adapted block runs once per image for all its tasks, and
+    not at all for an image seen a moment ago. Then an adapter's branch is computed in one of two ways: on
+    blocks of its own with the change merged in, for hot adapters up to ``merged_budget``; or in one mixed
+    batch with all others, frozen layers once for all rows and factors on the rows of each.
     """
 
     def __init__(
@@ -53,6 +64,8 @@ class MultiLoRAViT:
         base: Base,
         dtype: torch.dtype,
         *,
+        load: LoadAdapter | None = None,
+        adapters_budget: int = ADAPTERS_BUDGET,
         merged_budget: int = MERGED_BUDGET,
         tokens_budget: int = TOKENS_BUDGET,
     ) -> None:
@@ -60,47 +73,71 @@ class MultiLoRAViT:
         Args:
             base: in float32; kept, since merging starts from it.
             dtype: the precision to run blocks in; heads stay float32.
-            merged_budget: bytes for merged copies of weights.
+            load: gives an adapter by its key when it is asked for and not in memory.
+            adapters_budget: bytes for adapters; the least recently used is let go.
+            merged_budget: bytes for merged copies of weights; none where mixed batches are faster.
             tokens_budget: bytes for prefix tokens of recent images.
         """
         self.master = base
         self.base = base.cast(dtype)
-        self._residents: Mapping[str, _Resident] = {}
-        self._lock = threading.Lock()
-        # By resident, not by key: a branch merged while its adapter was replaced is never found again.
-        self._merged: LRU[_Resident, Sequence[nn.Module]] = LRU(merged_budget, _own_bytes(self.base))
+        self._blocks = multi_lora_blocks(self.base)
+        self._called = called_layers(self.base, self._blocks)
+        self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable)
+        self._factors: LRU[Adapter, Factors] = LRU(FACTORS_BUDGET, _nbytes)
         self._tokens: LRU[tuple[str, int], torch.Tensor] = LRU(tokens_budget, lambda t: t.nbytes)
+        self._residency = Residency(adapters_budget, load, self._forget)
 
-    def add(self, key: str, adapter: Adapter) -> None:
-        """Hold an adapter under a key; one already held under it is replaced."""
-        resident = _Resident(adapter, adapter.blocks(self.base))
-        with self._lock:
-            replaced = self._residents.get(key)
-            self._residents = {**self._residents, key: resident}
-        if replaced is not None:
-            self._merged.drop(replaced)
+    def add(self, key: str, adapter: Adapter, *, pinned: bool = False) -> None:
+        """Hold an adapter under a key, in place of one already there; pinned ones are never let go."""
+        self._residency.add(key, adapter, pinned=pinned)
 
     def remove(self, key: str) -> None:
         """Let an adapter go; calls that already run are not disturbed."""
-        with self._lock:
-            removed = self._residents.get(key)
-            self._residents = {k: r for k, r in self._residents.items() if k != key}
-        if removed is not None:
-            self._merged.drop(removed)
+        self._residency.remove(key)
+
+    def pin(self, key: str) -> None:
+        """Keep an adapter in memory until `unpin`, loading it now if need be.
+
+        Raises:
+            UnknownTask, LoraVitError: if it can't be had.
+        """
+        self._residency.pin(key)
+
+    def unpin(self, key: str) -> None:
+        """Let an adapter go again when room is needed."""
+        self._residency.unpin(key)
+
+    def ensure(self, key: str) -> Adapter:
+        """The adapter of a key, loaded now if need be.
+
+        Raises:
+            UnknownTask, LoraVitError: if it can't be had.
+        """
+        with self._residency.hold((key,)) as held:
+            return held[key]
+
+    def keys(self) -> list[str]:
+        """The keys of the adapters in memory."""
+        return self._residency.keys()
+
+    @property
+    def full(self) -> bool:
+        """Whether another adapter would have to take the place of one in memory."""
+        return self._residency.used >= self._residency.budget
 
     def __contains__(self, key: str) -> bool:
-        return key in self._residents
+        return key in self._residency
 
     def __len__(self) -> int:
-        return len(self._residents)
+        return len(self._residency)
 
     def adapter(self, key: str) -> Adapter:
-        """The adapter held under a key.
+        """The adapter in memory under a key.
 
         Raises:
             UnknownTask: if there is none.
         """
-        return self._resident(key).adapter
+        return self._residency.peek(key)
 
     def forward(
         self,
@@ -114,102 +151,100 @@ class MultiLoRAViT:
         Args:
             images: normalised float32 (B, 3, S, S).
             assignment: for each of the B images the keys of its tasks.
-            seconds: filled, where given, with the time of each branch, the trunk apart.
+            seconds: filled, where given, with the time of each branch, the trunk apart; what was computed
+                together is divided by the work that each task had in it.
 
         Returns:
             For each image, float32 logits (C,) by key, in the order of its assignment.
 
         Raises:
-            UnknownTask: if a key is not held.
+            UnknownTask, LoraVitError: if a key is not held and can't be loaded.
             MixedInput: if a task needs another image size than S.
         """
-        residents = {key: self._resident(key) for keys in assignment for key in keys}
-        side = images.shape[-1]
-        for key, resident in residents.items():
-            if resident.adapter.preprocessing.image_size != side:
-                needed = resident.adapter.preprocessing.image_size
-                raise MixedInput(f"{key} takes pictures of {needed} px, these have {side} px.")
+        keys = dict.fromkeys(key for keys in assignment for key in keys)
         answers: list[dict[str, torch.Tensor]] = [{} for _ in assignment]
-        with torch.inference_mode():
-            trunk = _Trunk(self.base, images, self._tokens)
-            # Ascending first blocks: the trunk only ever goes deeper.
-            for key, resident in sorted(residents.items(), key=lambda item: item[1].adapter.first_block):
-                rows = [row for row, keys in enumerate(assignment) if key in keys]
-                tokens = trunk.at(resident.adapter.first_block, rows)
-                started = time.perf_counter()
-                for block in self._branch(resident):
-                    tokens = block(tokens)
-                logits = resident.adapter.head(self.base.features(tokens, resident.adapter.config.pooling))
+        with self._residency.hold(keys) as adapters, torch.inference_mode():
+            _check_size(adapters, images.shape[-1])
+            for asked, logits, spent in self._answers(images, assignment, adapters):
                 if seconds is not None:
-                    seconds[key] = time.perf_counter() - started
-                for row, row_logits in zip(rows, logits, strict=True):
-                    answers[row][key] = row_logits.clone()
+                    seconds[asked.key] = spent
+                for row, row_logits in zip(asked.rows, logits, strict=True):
+                    answers[row][asked.key] = row_logits.clone()
         return [{key: answer[key] for key in keys} for answer, keys in zip(answers, assignment, strict=True)]
 
-    def _resident(self, key: str) -> _Resident:
-        try:
-            return self._residents[key]
-        except KeyError:
-            raise UnknownTask(f"{key} is not loaded: pick a task from the catalog.") from None
-
-    def _branch(self, resident: _Resident) -> Sequence[nn.Module]:
-        if resident.too_large.is_set():
-            return resident.blocks
-        merged = self._merged.get(resident)
-        if merged is None:
-            merged = resident.adapter.merged_blocks(self.base, self.master)
-            if not self._merged.put(resident, merged):
-                resident.too_large.set()
-        return merged
-
-
-class _Trunk:
-    """The shared part of one call: tokens of each image at the depths that its tasks branch off."""
-
-    def __init__(self, base: Base, images: torch.Tensor, cache: LRU[tuple[str, int], torch.Tensor]) -> None:
-        self.base, self.images, self.cache = base, images, cache
-        self.contents = [hashlib.sha256(image.contiguous().numpy().data).hexdigest() for image in images]
-        self.reached: list[tuple[int, torch.Tensor] | None] = [None] * len(images)
-
-    def at(self, depth: int, rows: Sequence[int]) -> torch.Tensor:
-        """Tokens (len(rows), N, D) before block ``depth``."""
-        behind: dict[int, list[int]] = {}
-        for row in rows:
-            reached = self.reached[row]
-            if reached is not None and reached[0] == depth:
+    def _answers(
+        self, images: torch.Tensor, assignment: Sequence[Sequence[str]], adapters: Mapping[str, Adapter]
+    ) -> list[tuple[_Asked, torch.Tensor, float]]:
+        """For each task its logits (rows, C) and its seconds."""
+        trunk = Trunk(self.base, images, self._tokens)
+        together: list[_Asked] = []
+        answered = []
+        # Ascending first blocks: the trunk only ever goes deeper, and mixed batches grow.
+        for key in sorted(adapters, key=lambda key: adapters[key].first_block):
+            adapter = adapters[key]
+            rows = [row for row, keys in enumerate(assignment) if key in keys]
+            asked = _Asked(key, adapter, rows, trunk.at(adapter.first_block, rows))
+            started = time.perf_counter()
+            blocks = self._branches.own(adapter)
+            if blocks is None:
+                together.append(asked)
                 continue
-            cached = self.cache.get((self.contents[row], depth))
-            if cached is not None:
-                self.reached[row] = (depth, cached)
-            else:
-                behind.setdefault(-1 if reached is None else reached[0], []).append(row)
-        for start, group in behind.items():
-            self._advance(start, depth, group)
-        return torch.stack([self._tokens(row) for row in rows])
+            tokens = self.base.through(blocks, asked.tokens, adapter.first_block)
+            logits = adapter.head(self.base.features(tokens, adapter.config.pooling))
+            answered.append((asked, logits, time.perf_counter() - started))
+        return answered + self._mixed(together)
 
-    def _advance(self, start: int, depth: int, rows: Sequence[int]) -> None:
-        if start < 0:
-            tokens = self.base.advance(self.base.embed(self.images[list(rows)]), 0, depth)
-        else:
-            tokens = self.base.advance(torch.stack([self._tokens(row) for row in rows]), start, depth)
-        for row, row_tokens in zip(rows, tokens, strict=True):
-            kept = row_tokens.clone()
-            self.reached[row] = (depth, kept)
-            self.cache.put((self.contents[row], depth), kept)
+    def _mixed(self, tasks: Sequence[_Asked]) -> list[tuple[_Asked, torch.Tensor, float]]:
+        """Tasks by ascending first block in one batch that each joins at its own."""
+        if not tasks:
+            return []
+        started = time.perf_counter()
+        tokens = tasks[0].tokens[:0]
+        segments: list[Segment] = []
+        for index in range(tasks[0].adapter.first_block, self.base.depth):
+            joining = [asked for asked in tasks if asked.adapter.first_block == index]
+            if joining:
+                for asked in joining:
+                    start = segments[-1].stop if segments else 0
+                    segments.append(Segment(start, start + len(asked.rows), self._running(asked.adapter)))
+                tokens = torch.cat([tokens, *(asked.tokens for asked in joining)])
+            with routed(segments):
+                tokens = self.base.through(self._blocks[index : index + 1], tokens, index)
+        logits = [
+            asked.adapter.head(
+                self.base.features(tokens[segment.start : segment.stop], asked.adapter.config.pooling)
+            )
+            for asked, segment in zip(tasks, segments, strict=True)
+        ]
+        spent = time.perf_counter() - started
+        work = [len(asked.rows) * (self.base.depth - asked.adapter.first_block) for asked in tasks]
+        return [
+            (asked, rows, spent * share / sum(work))
+            for asked, rows, share in zip(tasks, logits, work, strict=True)
+        ]
 
-    def _tokens(self, row: int) -> torch.Tensor:
-        reached = self.reached[row]
-        if reached is None:
-            raise AssertionError("tokens are asked for before they were computed")
-        return reached[1]
+    def _running(self, adapter: Adapter) -> Factors:
+        factors = self._factors.get(adapter)
+        if factors is None:
+            factors = running_factors(adapter, self.base)
+            self._factors.put(adapter, factors)
+        return factors
+
+    def _shareable(self, adapter: Adapter) -> bool:
+        factors = adapter.change.factors
+        return factors is not None and all((f.block, f.path) in self._called for f in factors)
+
+    def _forget(self, adapter: Adapter) -> None:
+        self._branches.drop(adapter)
+        self._factors.drop(adapter)
 
 
-def _own_bytes(base: Base) -> Callable[[Iterable[nn.Module]], int]:
-    """Bytes of a branch's parameters that are its own, not the running base's."""
-    shared = {id(p) for p in base.model.parameters()}
+def _check_size(adapters: Mapping[str, Adapter], side: int) -> None:
+    for key, adapter in adapters.items():
+        needed = adapter.preprocessing.image_size
+        if needed != side:
+            raise MixedInput(f"{key} takes pictures of {needed} px, these have {side} px.")
 
-    def size(blocks: Iterable[nn.Module]) -> int:
-        parameters = {id(p): p for block in blocks for p in block.parameters()}
-        return sum(p.nbytes for key, p in parameters.items() if key not in shared)
 
-    return size
+def _nbytes(factors: Factors) -> int:
+    return sum(t.nbytes for pair in factors.values() for t in pair)

@@ -25,8 +25,11 @@ from loravit_web.training.trainer import EVALUATION_BATCH
 LIBRARIES = 700 << 20
 """Resident memory of a worker before it loads a base, measured."""
 
-_BATCH = 16
-_LAPS = 4
+START_SECONDS = 8.0
+"""To load the base, fit the linear probe and write the files, measured."""
+
+_LARGEST_BATCH = 64
+_LAPS = 3
 _SECONDS = 0.5
 _PICTURES = 8
 
@@ -36,7 +39,7 @@ class Estimate:
     """What a run that uses all its epochs takes.
 
     Attributes:
-        seconds: of computing, once the worker has started.
+        seconds: once the worker has started.
         memory: bytes that the worker needs at most.
         parameters: trained numbers, head included.
         train_images: that are trained on, after any subset was taken.
@@ -87,7 +90,7 @@ def estimate(data: TrainingData, recipe: Recipe, base: Base, pace: Pace, reading
     passes = work.forward - work.embedded * max(first_block, 1)
     classes = len(data.class_names)
     return Estimate(
-        seconds=trunk + passes * pace.forward + work.trained * pace.trained,
+        seconds=START_SECONDS + trunk + passes * pace.forward + work.trained * pace.trained,
         memory=_memory(data, recipe, base, pace),
         parameters=pace.parameters + classes * (base.feature_dim(recipe.adapter.pooling) + 1),
         train_images=len(data.train),
@@ -117,16 +120,16 @@ def measure_pace(base: Base, recipe: Recipe, *, clock: Callable[[], float] = tim
         LoraVitError: if the recipe does not fit the base.
     """
     base.preprocessing(recipe.image_size)
-    size = min(_BATCH, recipe.batch_size)
+    size = min(_LARGEST_BATCH, recipe.batch_size)
     images = torch.zeros(size, 3, recipe.image_size, recipe.image_size, device=base.device)
     generator = torch.Generator().manual_seed(0)
     adapted = trainable_blocks(base, recipe.adapter, generator)
-    blocks = adapted[-1:]
+    blocks, last = adapted[-1:], base.depth - 1
     head = nn.Linear(base.feature_dim(recipe.adapter.pooling), 2).to(base.device)
     labels = torch.zeros(size, dtype=torch.int64, device=base.device)
 
     def step() -> None:
-        features = base.features(_through(blocks, tokens), recipe.adapter.pooling)
+        features = base.features(base.through(blocks, tokens, last), recipe.adapter.pooling)
         F.cross_entropy(head(features), labels).backward()  # type: ignore[no-untyped-call]
 
     with torch.inference_mode():
@@ -167,12 +170,6 @@ def reading_seconds(
         preprocessing([load_rgb(path)])
         times.append(clock() - started)
     return statistics.mean(times)
-
-
-def _through(blocks: Sequence[nn.Module], tokens: torch.Tensor) -> torch.Tensor:
-    for block in blocks:
-        tokens = block(tokens)
-    return tokens
 
 
 def _seconds(action: Callable[[], object], clock: Callable[[], float]) -> float:

@@ -113,7 +113,8 @@ class _Training:
     ) -> None:
         self.master = base
         self.base = base.cast(dtype)
-        self.data, self.recipe, self.work = data, recipe, work
+        self.data, self.work = data, work
+        self.recipe = recipe = replace(recipe, adapter=recipe.adapter.on(base))
         self.reporter, self.clock = reporter, clock
         self.preprocessing = base.preprocessing(recipe.image_size)
         self.type = adapter_type(recipe.adapter.adapter_type)
@@ -225,8 +226,7 @@ class _Training:
         return torch.cat(parts).clone()
 
     def _features(self, tokens: torch.Tensor, blocks: Sequence[nn.Module]) -> torch.Tensor:
-        for block in blocks:
-            tokens = block(tokens)
+        tokens = self.base.through(blocks, tokens, self.first_block)
         return self.base.features(tokens, self.recipe.adapter.pooling)
 
     def _logits(self, tokens: PrefixTokens, stage: str) -> torch.Tensor:

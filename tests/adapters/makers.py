@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from loravit_web.adapters import Adapter, ViTAdapterConfig, adapter_type
+from loravit_web.adapters import Adapter, LoRALayer, ViTAdapterConfig, adapter_type
 from loravit_web.adapters.adapter import run_probe
 from loravit_web.adapters.format import TASK_FILE, WEIGHTS_FILE
-from loravit_web.adapters.lora import LoRAChange, LoRALayer
+from loravit_web.adapters.lora import LoRAChange
+from loravit_web.adapters.prefix import PrefixAttention, PrefixChange
 from loravit_web.backbones import Base
 
 
@@ -29,7 +30,7 @@ def random_adapter(
     image_size: int = 32,
 ) -> Adapter:
     """An adapter whose change and head are far from zero."""
-    config = config or ViTAdapterConfig(r=3, alpha=6, blocks=2)
+    config = (config or ViTAdapterConfig(r=3, alpha=6, blocks=2)).on(base)
     generator = torch.Generator().manual_seed(seed)
     kind = adapter_type(config.adapter_type)
     blocks = kind.trainable_blocks(base, config, generator)
@@ -37,6 +38,9 @@ def random_adapter(
         for layer in lora_layers(blocks):
             for b in layer.lora_b:
                 b.normal_(0.0, 0.3, generator=generator)
+        for attention in prefix_attentions(blocks):
+            attention.keys.normal_(0.0, 3.0, generator=generator)
+            attention.values.normal_(generator=generator)
     width = base.feature_dim(config.pooling)
     adapter = Adapter(
         config=config,
@@ -53,27 +57,61 @@ def random_adapter(
     return replace(adapter, probe_logits=run_probe(base, adapter))
 
 
-def lora_layers(blocks: list[nn.Module]) -> list[LoRALayer]:
+def lora_layers(blocks: Sequence[nn.Module]) -> list[LoRALayer]:
     return [module for block in blocks for module in block.modules() if isinstance(module, LoRALayer)]
+
+
+def prefix_attentions(blocks: Sequence[nn.Module]) -> list[PrefixAttention]:
+    return [module for block in blocks for module in block.modules() if isinstance(module, PrefixAttention)]
 
 
 def random_images(count: int, *, side: int = 32, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-def plainly_computed(base: Base, adapter: Adapter, images: torch.Tensor) -> torch.Tensor:
-    """Logits (B, C) by changing the weights of a whole copy of the model: slow, and plainly right.
+class SpelledOutAttention(nn.Module):
+    """The attention of a plain timm ViT with learned keys and values, one head after the other."""
 
-    For class-token pooling alone, which is what timm's own forward gives.
-    """
-    assert adapter.config.pooling == "cls"
+    def __init__(self, attention: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        assert type(attention).__name__ == "Attention"
+        assert all(isinstance(norm, nn.Identity) for norm in (attention.q_norm, attention.k_norm))
+        self.base, self.keys, self.values = attention, keys, values
+
+    def forward(self, x: torch.Tensor, **mask: Any) -> torch.Tensor:
+        assert not any(mask.values())
+        queries, keys, values = self.base.qkv(x).chunk(3, dim=-1)
+        keys = torch.cat([self.keys.expand(len(x), -1, -1), keys], dim=1)
+        values = torch.cat([self.values.expand(len(x), -1, -1), values], dim=1)
+        width = queries.shape[-1] // self.base.num_heads
+        heads = []
+        for start in range(0, queries.shape[-1], width):
+            head = slice(start, start + width)
+            weights = torch.softmax(queries[..., head] @ keys[..., head].mT / width**0.5, dim=-1)
+            assert weights.shape[-1] == len(self.keys) + x.shape[1]
+            heads.append(weights @ values[..., head])
+        return self.base.proj(torch.cat(heads, dim=-1))
+
+
+def plainly_computed(base: Base, adapter: Adapter, images: torch.Tensor) -> torch.Tensor:
+    """Logits (B, C) by changing a whole copy of the model and running it whole: slow, and plainly right."""
     model = copy.deepcopy(base.model)
-    if isinstance(adapter.change, LoRAChange):
-        for f in adapter.change.factors:
+    change = adapter.change
+    if isinstance(change, LoRAChange):
+        for f in change.factors:
             linear = model.blocks[f.block].get_submodule(f.path)
             linear.weight.data += f.scale * f.b @ f.a
+    elif isinstance(change, PrefixChange):
+        for row in change.rows:
+            block = model.blocks[row.block]
+            block.attn = SpelledOutAttention(block.attn, row.keys, row.values)
+    else:
+        assert adapter.config.adapter_type == "LINEAR"
     with torch.no_grad():
-        features = cast(torch.Tensor, model(images))
+        tokens = model.forward_features(images)
+        patches = tokens[:, model.num_prefix_tokens :].mean(dim=1)
+        read = {"cls": [tokens[:, 0]], "mean": [patches], "cls+mean": [tokens[:, 0], patches]}
+        features = torch.cat([model.fc_norm(part) for part in read[adapter.config.pooling or ""]], dim=-1)
         return features @ adapter.head_weight.T + adapter.head_bias
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from loravit_web.adapters import ADAPTER_TYPES, AdapterConfigError, ViTAdapterConfig, adapter_type
 from loravit_web.adapters.interface import AdapterType
+from loravit_web.backbones import Base
+from loravit_web.backbones.base import UnsupportedPooling
 
 
 @pytest.mark.parametrize(
@@ -16,13 +20,19 @@ from loravit_web.adapters.interface import AdapterType
     [
         ({"r": 0}, "Rank 0 is out of range: choose 1 to 256."),
         ({"r": 257}, "Rank 257 is out of range: choose 1 to 256."),
+        ({"rank_pattern": {"qkv": 257}}, "Rank 257 is out of range"),
         ({"alpha": 0}, "Alpha 0 is out of range"),
         ({"alpha": math.nan}, "Alpha nan is out of range"),
         ({"alpha": 1025}, "Alpha 1025 is out of range"),
+        ({"alpha_pattern": {"qkv": 0}}, "Alpha 0 is out of range"),
+        ({"rank_pattern": {"q": 4}}, "A pattern names q, which is no target: add it to them."),
+        ({"alpha_pattern": {"fc3": 4}}, "A pattern names fc3, which is no target"),
+        ({"prefix_length": 0}, "Prefix length 0 is out of range: choose 1 to 64."),
+        ({"prefix_length": 65}, "Prefix length 65 is out of range"),
         ({"dropout": 1.0}, "Dropout 1 is out of range"),
         ({"dropout": -0.1}, "Dropout -0.1 is out of range"),
         ({"blocks": 0}, "0 adapted blocks make no adapter"),
-        ({"pooling": "max"}, "Pooling max is unknown: choose cls, mean, cls\\+mean"),
+        ({"pooling": "max"}, "Pooling max is unknown: choose cls, mean, cls\\+mean, map."),
         ({"target_modules": ()}, "No target is named: choose from q, k, v"),
         ({"target_modules": ("qkv", "head")}, "Target head is unknown: choose from q, k, v"),
         ({"target_modules": ("q", "q")}, "A target is named twice"),
@@ -44,13 +54,38 @@ def test_more_blocks_than_the_base_has_are_refused_with_the_number_there_is() ->
 
 
 def test_rank_stabilised_scaling_divides_by_the_root_of_the_rank() -> None:
-    assert ViTAdapterConfig(r=16, alpha=8).scale == 0.5
-    assert ViTAdapterConfig(r=16, alpha=8, use_rslora=True).scale == 2.0
+    assert ViTAdapterConfig(r=16, alpha=8).scale("qkv") == 0.5
+    assert ViTAdapterConfig(r=16, alpha=8, use_rslora=True).scale("qkv") == 2.0
+
+
+def test_a_pattern_gives_single_targets_another_rank_or_alpha() -> None:
+    config = ViTAdapterConfig(r=16, alpha=8, rank_pattern={"fc1": 4}, alpha_pattern={"fc1": 2, "proj": 32})
+    assert [config.rank(target) for target in config.target_modules] == [16, 16, 4, 16]
+    assert [config.scale(target) for target in config.target_modules] == [0.5, 2.0, 0.5, 0.5]
+    stable = replace(config, use_rslora=True)
+    assert [stable.scale(target) for target in config.target_modules] == [2.0, 8.0, 1.0, 2.0]
+
+
+def test_patterns_are_equal_and_hashable_in_whatever_order_they_were_written() -> None:
+    one = ViTAdapterConfig(rank_pattern={"qkv": 2, "fc1": 4})
+    other = ViTAdapterConfig(rank_pattern=(("fc1", 4), ("qkv", 2)))
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+def test_a_base_names_the_pooling_where_none_is_asked_for(base: Base) -> None:
+    assert ViTAdapterConfig().on(base) == ViTAdapterConfig(pooling="cls")
+    assert ViTAdapterConfig(pooling="mean").on(base) == ViTAdapterConfig(pooling="mean")
+    with pytest.raises(UnsupportedPooling, match="can't be pooled by map: choose mean or cls or cls"):
+        ViTAdapterConfig(pooling="map").on(base)
 
 
 def test_it_comes_back_from_json_unchanged() -> None:
-    config = ViTAdapterConfig("LINEAR", 3, 5.5, 0.1, ("q", "fc2"), 7, True, "cls+mean")
-    assert ViTAdapterConfig.from_json(config.as_json()) == config
+    config = ViTAdapterConfig(
+        "PREFIX", 3, 5.5, 0.1, ("q", "fc2"), 7, True, "cls+mean", {"q": 2}, {"fc2": 0.5}, 5
+    )
+    assert ViTAdapterConfig.from_json(json.loads(json.dumps(config.as_json()))) == config
+    assert {ViTAdapterConfig.from_json({})} == {ViTAdapterConfig()}
 
 
 def test_an_unknown_field_is_refused_by_name() -> None:
@@ -59,7 +94,9 @@ def test_an_unknown_field_is_refused_by_name() -> None:
 
 
 def test_an_unknown_type_is_refused_with_those_there_are() -> None:
-    with pytest.raises(AdapterConfigError, match="Adapter type DORA is unknown: choose LORA or LINEAR"):
+    with pytest.raises(
+        AdapterConfigError, match="Adapter type DORA is unknown: choose LORA, PREFIX, LINEAR."
+    ):
         adapter_type("DORA")
 
 

@@ -73,16 +73,25 @@ def logits(base: Base, adapter: Adapter) -> torch.Tensor:
         ViTAdapterConfig(
             r=3, alpha=5.5, blocks=3, target_modules=("q", "v", "proj"), use_rslora=True, pooling="cls+mean"
         ),
+        ViTAdapterConfig(
+            r=3,
+            alpha=6,
+            blocks=2,
+            rank_pattern={"qkv": 2, "fc2": 5},
+            alpha_pattern={"qkv": 0.7},
+            use_rslora=True,
+        ),
+        ViTAdapterConfig("PREFIX", blocks=2, prefix_length=5, pooling="mean"),
         ViTAdapterConfig("LINEAR", pooling="mean"),
     ],
-    ids=["LoRA", "sliced rsLoRA", "head only"],
+    ids=["LoRA", "sliced rsLoRA", "patterns", "prefix", "head only"],
 )
 def test_an_adapter_read_back_answers_bit_for_bit_the_same(config: ViTAdapterConfig, base: Base) -> None:
     adapter = random_adapter(base, config)
     again = from_files(to_files(adapter, base, name="pets", title="Pets"), base)
     assert torch.equal(logits(base, again), logits(base, adapter))
     assert (again.config, again.class_names, again.temperature) == (
-        config,
+        config.on(base),
         adapter.class_names,
         adapter.temperature,
     )
@@ -158,11 +167,20 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         AdapterMismatch,
         "lacks blocks.1.attn.qkv.lora_A.weight",
     ),
-    "a renamed factor": (renamed_tensor, AdapterMismatch, "lacks blocks.1.attn.qkv.lora_A.weight"),
+    "a renamed factor": (
+        renamed_tensor,
+        AdapterMismatch,
+        "changes blocks.1.attn.kqv, which vit_tiny_patch16_224 does not have",
+    ),
+    "two missing factors": (
+        lambda files, _base: with_tensors(files, {FACTOR: None, FACTOR.replace("_A", "_B"): None}),
+        AdapterMismatch,
+        "lacks blocks.1.attn.qkv, which its configuration calls for",
+    ),
     "one factor more": (
         changed_tensor("base_model.model.blocks.0.attn.qkv.lora_A.weight", torch.zeros(3, 32)),
         AdapterMismatch,
-        "holds blocks.0.attn.qkv.lora_A.weight, which its configuration does not call for",
+        "holds blocks.0.attn.qkv, which its configuration does not call for",
     ),
     "a tensor of no adapter": (
         changed_tensor("optimizer.step", torch.zeros(1)),
@@ -172,7 +190,17 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
     "a factor of another shape": (
         changed_tensor(FACTOR, torch.zeros(4, 32)),
         AdapterMismatch,
-        r"shape \(4, 32\), but the base calls for \(3, 32\)",
+        r"shapes \(4, 32\) and \(96, 3\), expected are A \(r, 32\) and B \(96, r\)",
+    ),
+    "a factor for a narrower layer": (
+        changed_tensor(FACTOR, torch.zeros(3, 31)),
+        AdapterMismatch,
+        r"shapes \(3, 31\) and \(96, 3\), the base calls for A \(r, 32\) and B \(96, r\)",
+    ),
+    "a factor that is no matrix": (
+        changed_tensor(FACTOR, torch.zeros(3)),
+        AdapterMismatch,
+        r"shapes \(3,\) and \(96, 3\), expected are",
     ),
     "a head of another shape": (
         changed_tensor(HEAD, torch.zeros(3, 31)),
@@ -202,10 +230,15 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         AdapterMismatch,
         "which its configuration does not call for",
     ),
-    "an expression that could run for ever": (
-        document(CONFIG_FILE, target_modules="(b+)+x"),
+    "a pattern that is an expression": (
+        document(CONFIG_FILE, rank_pattern={"(b+)+x": 3}),
         AdapterMismatch,
-        "name the modules in a list",
+        r"The rank_pattern of the adapter has the expression \(b\+\)\+x: name modules",
+    ),
+    "another type of PEFT": (
+        document(CONFIG_FILE, peft_type="LOHA"),
+        AdapterMismatch,
+        "made with peft_type = LOHA, which is not plain LoRA",
     ),
     "one class less": (
         document(TASK_FILE, class_names=["cat", "dog"]),
@@ -261,12 +294,11 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         "no longer gives the answer",
     ),
     "JSON nested without end": (raw(TASK_FILE, b"[" * 200_000), AdapterFormatError, "not valid JSON"),
-    "a pattern that is none": (
-        document(CONFIG_FILE, target_modules="blocks.("),
+    "rank zero": (
+        document(CONFIG_FILE, r=0),
         AdapterMismatch,
-        "name the modules in a list",
+        "has rank 3, its configuration says 0",
     ),
-    "rank zero": (document(CONFIG_FILE, r=0), LoraVitError, "adapter"),
     "a rank pattern that is a list": (
         document(CONFIG_FILE, rank_pattern=["attn.qkv"]),
         AdapterFormatError,
@@ -285,6 +317,12 @@ def test_a_damaged_or_altered_adapter_is_refused_with_its_reason(
 ) -> None:
     with pytest.raises(cause, match=reason):
         from_files(damage(files, base), base)
+
+
+@pytest.mark.parametrize("expression", ["(b+)+x", "blocks.("])
+def test_an_expression_for_the_targets_is_never_executed(expression: str, files: Files, base: Base) -> None:
+    adapter = from_files(with_document(files, CONFIG_FILE, target_modules=expression), base)
+    assert torch.equal(logits(base, adapter), _expected_logits())
 
 
 def test_an_adapter_for_another_base_is_refused_by_name(files: Files) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from torch import nn
 
 from loravit_web.adapters import Adapter, AdapterConfigError, LoRALayer, ViTAdapterConfig
 from loravit_web.adapters.interface import AdapterMismatch
+from loravit_web.adapters.layers import FrozenLoRALayer, LoRAFactors, Part
 from loravit_web.adapters.lora import LoRA, LoRAChange
 from loravit_web.adapters.ops import low_rank, merged_weight
 from loravit_web.backbones import Base, wrap_base
@@ -21,15 +24,19 @@ from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import lora_layers, plainly_computed, random_adapter, random_images
 
-FULL = None
-Q_AND_V = (slice(0, 3), slice(6, 9))
+FULL = (Part(0, 9, 2, 1.75),)
+Q_AND_V = (Part(0, 3, 2, 1.75), Part(6, 9, 2, 1.75))
+UNEQUAL = (Part(6, 9, 4, 0.5), Part(0, 3, 1, 3.0))
+PARTS = pytest.mark.parametrize(
+    "parts", [FULL, Q_AND_V, UNEQUAL], ids=["all outputs", "q and v", "v and q of other ranks and scales"]
+)
 
 
-def random_layer(slices: tuple[slice, ...] | None, *, dtype: torch.dtype = torch.float32) -> LoRALayer:
+def random_layer(parts: tuple[Part, ...], *, dtype: torch.dtype = torch.float32) -> LoRALayer:
     generator = torch.Generator().manual_seed(3)
     torch.manual_seed(3)
     linear = nn.Linear(6, 9).requires_grad_(False).to(dtype)
-    layer = LoRALayer(linear, 2, 1.75, dropout=0.5, slices=slices, generator=generator)
+    layer = LoRALayer(linear, parts, dropout=0.5, generator=generator)
     with torch.no_grad():
         for b in layer.lora_b:
             b.normal_(generator=generator)
@@ -43,22 +50,48 @@ def written_out(layer: LoRALayer, x: np.ndarray) -> np.ndarray:
     for n in range(len(x)):
         for i in range(9):
             y[n, i] = bias[i] + sum(weight[i, j] * x[n, j] for j in range(6))
-        for rows, a, b in zip(layer.slices, layer.lora_a, layer.lora_b, strict=True):
+        for part, a, b in zip(layer.parts, layer.lora_a, layer.lora_b, strict=True):
             factors_a, factors_b = a.detach().double().numpy(), b.detach().double().numpy()
-            for i in range(rows.start, rows.stop):
-                for rank in range(2):
+            for i in range(part.start, part.stop):
+                for rank in range(part.r):
                     inner = sum(factors_a[rank, j] * x[n, j] for j in range(6))
-                    y[n, i] += layer.scale * factors_b[i - rows.start, rank] * inner
+                    y[n, i] += part.scale * factors_b[i - part.start, rank] * inner
     return y
 
 
-@pytest.mark.parametrize("slices", [FULL, Q_AND_V], ids=["all outputs", "q and v"])
-def test_a_layer_computes_the_formula(slices: tuple[slice, ...] | None) -> None:
-    layer = random_layer(slices)
+@PARTS
+def test_a_layer_computes_the_formula(parts: tuple[Part, ...]) -> None:
+    layer = random_layer(parts)
     x = np.random.default_rng(0).normal(size=(4, 6))
     with torch.no_grad():
         y = layer(torch.from_numpy(x).float())
     np.testing.assert_allclose(y.numpy(), written_out(layer, x), rtol=0, atol=1e-5)
+
+
+@PARTS
+def test_the_weight_of_a_layer_is_the_changed_one(parts: tuple[Part, ...]) -> None:
+    layer = random_layer(parts)
+    before = layer.base.weight.clone()
+    frozen = FrozenLoRALayer(layer.base, LoRAFactors(0, "attn.qkv", *layer.fused()))
+    x = np.random.default_rng(0).normal(size=(4, 6))
+    for one in (layer, frozen):
+        assert one.bias is layer.base.bias
+        with torch.no_grad():
+            y = nn.functional.linear(torch.from_numpy(x).float(), one.weight, one.bias)
+        np.testing.assert_allclose(y.numpy(), written_out(layer, x), rtol=0, atol=1e-5)
+    assert torch.equal(layer.base.weight, before)
+
+
+def test_factors_learn_through_the_weight_as_through_the_layer() -> None:
+    x = torch.randn(4, 6)
+    gradients = []
+    for through_weight in (True, False):
+        layer = random_layer(UNEQUAL)
+        y = nn.functional.linear(x, layer.weight, layer.bias) if through_weight else layer(x)
+        y.square().sum().backward()
+        gradients.append([p.grad for p in (*layer.lora_a, *layer.lora_b)])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_slices_leave_the_outputs_between_them_alone() -> None:
@@ -69,15 +102,15 @@ def test_slices_leave_the_outputs_between_them_alone() -> None:
         assert not torch.equal(layer(x)[:, 6:], layer.base(x)[:, 6:])
 
 
-@pytest.mark.parametrize("slices", [FULL, Q_AND_V], ids=["all outputs", "q and v"])
-def test_fused_factors_are_the_same_change(slices: tuple[slice, ...] | None) -> None:
-    layer = random_layer(slices)
-    a, b = layer.fused()
+@PARTS
+def test_fused_factors_are_the_same_change(parts: tuple[Part, ...]) -> None:
+    layer = random_layer(parts)
+    a, b, scale = layer.fused()
     delta = torch.zeros(9, 6)
-    for rows, pa, pb in zip(layer.slices, layer.lora_a, layer.lora_b, strict=True):
-        delta[rows] += (pb @ pa).detach()
-    assert a.shape == (2 * len(layer.slices), 6)
-    torch.testing.assert_close(b @ a, delta, rtol=0, atol=1e-6)
+    for part, pa, pb in zip(layer.parts, layer.lora_a, layer.lora_b, strict=True):
+        delta[part.start : part.stop] += part.scale * (pb @ pa).detach()
+    assert a.shape == (sum(part.r for part in parts), 6)
+    torch.testing.assert_close(scale * b @ a, delta, rtol=0, atol=1e-6)
 
 
 def test_a_bfloat16_layer_keeps_float32_factors_and_answers_in_bfloat16() -> None:
@@ -166,6 +199,23 @@ CONFIGS = {
     "rsLoRA over v, q, fc1": ViTAdapterConfig(
         r=3, alpha=7, blocks=1, target_modules=("v", "q", "fc1"), use_rslora=True
     ),
+    "a rank and alpha for each target": ViTAdapterConfig(
+        r=3,
+        alpha=6,
+        blocks=2,
+        rank_pattern={"qkv": 2, "fc2": 5},
+        alpha_pattern={"fc2": 0.7, "proj": 9},
+        pooling="mean",
+    ),
+    "q and v of unlike ranks and alphas": ViTAdapterConfig(
+        r=3,
+        alpha=6,
+        blocks=2,
+        target_modules=("v", "q", "proj"),
+        rank_pattern={"v": 5, "proj": 1},
+        alpha_pattern={"q": 1.3},
+        use_rslora=True,
+    ),
 }
 
 
@@ -174,11 +224,10 @@ def adapter(request: pytest.FixtureRequest, base: Base) -> Adapter:
     return random_adapter(base, request.param)
 
 
-def answered(base: Base, adapter: Adapter, blocks: list[nn.Module], images: torch.Tensor) -> torch.Tensor:
+def answered(base: Base, adapter: Adapter, blocks: Sequence[nn.Module], images: torch.Tensor) -> torch.Tensor:
+    first = adapter.first_block
     with torch.no_grad():
-        tokens = base.advance(base.embed(images), 0, adapter.first_block)
-        for block in blocks:
-            tokens = block(tokens)
+        tokens = base.through(blocks, base.advance(base.embed(images), 0, first), first)
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 
@@ -217,7 +266,8 @@ def test_what_is_written_is_read_back_as_the_same_change(base: Base, adapter: Ad
     again = LoRA().read(tensors, fields, base)
     assert isinstance(adapter.change, LoRAChange)
     assert again.first_block == adapter.first_block
-    assert again.parameter_count == adapter.change.parameter_count
+    assert [t.shape for t in again.tensors] == [t.shape for t in adapter.change.tensors]
+    assert adapter.parameter_count == sum(t.numel() for t in adapter.change.tensors) + 3 * 32 + 3
     for one, other in zip(adapter.change.factors, again.factors, strict=True):
         assert (one.block, one.path) == (other.block, other.path)
         assert torch.equal(one.a, other.a)
@@ -273,8 +323,108 @@ def test_the_largest_ranks_that_can_be_configured_can_be_read_back(r: int) -> No
 
 def test_tensors_of_an_absurd_rank_are_refused(base: Base) -> None:
     tensors, fields = LoRA().write(random_adapter(base).change, ViTAdapterConfig(r=3, alpha=6, blocks=2))
-    with pytest.raises(AdapterMismatch, match=r"has shape \(3, 32\), but the base calls for \(100000, 32\)"):
+    with pytest.raises(AdapterMismatch, match="qkv has rank 3, its configuration says 100000"):
         LoRA().read(tensors, {**fields, "r": 100_000}, base)
+    absurd = {
+        "blocks.1.attn.qkv.lora_A.weight": torch.zeros(769, 32),
+        "blocks.1.attn.qkv.lora_B.weight": torch.zeros(96, 769),
+    }
+    with pytest.raises(AdapterMismatch, match="qkv has rank 769: ranks above 768 are not loaded"):
+        LoRA().read({**tensors, **absurd}, {**fields, "rank_pattern": {"qkv": 769}}, base)
+
+
+def test_each_target_gets_its_own_rank_and_alpha(base: Base) -> None:
+    adapter = random_adapter(base, CONFIGS["a rank and alpha for each target"])
+    assert isinstance(adapter.change, LoRAChange)
+    assert [(f.path, f.a.shape[0], f.scale) for f in adapter.change.factors if f.block == 2] == [
+        ("attn.qkv", 2, 3.0),
+        ("attn.proj", 3, 3.0),
+        ("mlp.fc1", 3, 2.0),
+        ("mlp.fc2", 5, 0.7 / 5),
+    ]
+    _, fields = LoRA().write(adapter.change, adapter.config)
+    assert (fields["r"], fields["lora_alpha"]) == (3, 6)
+    assert fields["rank_pattern"] == {"attn.qkv": 2, "mlp.fc2": 5}
+    assert fields["alpha_pattern"] == {"attn.proj": 9, "mlp.fc2": 0.7}
+
+
+def test_slices_of_one_layer_keep_their_own_ranks_and_alphas(base: Base) -> None:
+    config = ViTAdapterConfig(
+        r=3, alpha=6, blocks=1, target_modules=("q", "v"), rank_pattern={"v": 5}, alpha_pattern={"q": 1.5}
+    )
+    (layer,) = lora_layers(LoRA().trainable_blocks(base, config, torch.Generator()))
+    assert layer.parts == (Part(0, 32, 3, 0.5), Part(64, 96, 5, 1.2))
+    adapter = random_adapter(base, config)
+    assert isinstance(adapter.change, LoRAChange)
+    (f,) = adapter.change.factors
+    assert f.a.shape == (8, 32)
+    assert not bool((f.b @ f.a)[32:64].any())
+
+
+def eva(**settings: Any) -> Base:
+    """A tiny EVA: SwiGLU, rotary positions, queries, keys and values by layers of their own."""
+    torch.manual_seed(0)
+    model = import_timm().create_model(
+        "eva02_base_patch16_clip_224",
+        **{"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2, **settings},
+        num_classes=0,
+        dynamic_img_size=True,
+    )
+    return wrap_base(model, name="eva", architecture="eva02", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+@pytest.mark.parametrize(
+    ("targets", "paths"),
+    [
+        (("fc1",), ["mlp.fc1_g", "mlp.fc1_x"]),
+        (("fc2", "proj"), ["attn.proj", "mlp.fc2"]),
+        (("qkv",), ["attn.q_proj", "attn.k_proj", "attn.v_proj"]),
+        (("v", "q"), ["attn.q_proj", "attn.v_proj"]),
+        (("k", "fc1"), ["attn.k_proj", "mlp.fc1_g", "mlp.fc1_x"]),
+    ],
+    ids=str,
+)
+def test_a_target_stands_for_all_layers_that_do_its_work(targets: tuple[str, ...], paths: list[str]) -> None:
+    base = eva()
+    config = ViTAdapterConfig(
+        r=3,
+        alpha=6,
+        blocks=1,
+        target_modules=targets,
+        rank_pattern={targets[0]: 2},
+        alpha_pattern={targets[0]: 5},
+    )
+    adapter = random_adapter(base, config)
+    images = random_images(3)
+    assert isinstance(adapter.change, LoRAChange)
+    assert [f.path for f in adapter.change.factors] == paths
+    expected = plainly_computed(base, adapter, images)
+    assert not torch.allclose(expected, answered(base, adapter, base.blocks[1:], images))
+    for blocks in (adapter.blocks(base), adapter.merged_blocks(base, base)):
+        torch.testing.assert_close(answered(base, adapter, blocks, images), expected, rtol=1e-5, atol=1e-5)
+    again = LoRA().read(*LoRA().write(adapter.change, adapter.config), base)
+    for one, other in zip(adapter.change.factors, again.factors, strict=True):
+        assert (one.path, other.scale) == (other.path, pytest.approx(one.scale, rel=1e-12))
+        assert torch.equal(one.b, other.b)
+
+
+def test_layers_of_one_target_have_its_rank_and_alpha() -> None:
+    config = ViTAdapterConfig(
+        r=3,
+        alpha=6,
+        blocks=1,
+        target_modules=("fc1", "q", "v"),
+        rank_pattern={"fc1": 2},
+        alpha_pattern={"v": 3},
+    )
+    adapter = random_adapter(eva(), config)
+    assert isinstance(adapter.change, LoRAChange)
+    assert {f.path: (f.a.shape[0], f.scale) for f in adapter.change.factors} == {
+        "attn.q_proj": (3, 2.0),
+        "attn.v_proj": (3, 1.0),
+        "mlp.fc1_g": (2, 3.0),
+        "mlp.fc1_x": (2, 3.0),
+    }
 
 
 def test_low_rank_equals_two_plain_products() -> None:

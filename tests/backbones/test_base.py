@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loravit_web.backbones import Base, UnsupportedBase, wrap_base
-from loravit_web.backbones.base import Pooling, UnsupportedImageSize
+from loravit_web.backbones.base import Pooling, UnsupportedImageSize, UnsupportedPooling
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
@@ -126,14 +126,28 @@ def test_other_weights_are_another_base() -> None:
     assert tiny_base(seed=0).weights_sha256 != tiny_base(seed=1).weights_sha256
 
 
-@pytest.mark.parametrize(
-    ("architecture", "settings"),
-    [("resnet18", {}), ("vit_tiny_patch16_224", {"class_token": False, "global_pool": "avg", "depth": 1})],
-    ids=["a ResNet", "a ViT without a class token"],
-)
-def test_a_model_that_adapters_can_not_be_put_on_is_refused_by_name(
-    architecture: str, settings: dict[str, Any]
-) -> None:
-    model = import_timm().create_model(architecture, **settings)
-    with pytest.raises(UnsupportedBase, match="odd-one .* choose a ViT"):
-        wrap_base(model, name="odd-one", architecture=architecture, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+def test_a_base_without_a_class_token_is_pooled_by_its_patches_alone() -> None:
+    base = wrapped(class_token=False, global_pool="avg", num_classes=5)
+    images = torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(1))
+    assert base.prefix_token_count == 0
+    assert (base.poolings, base.native_pooling) == (("mean",), "mean")
+    assert base.token_count(48) == 36
+    with torch.no_grad():
+        tokens = base.advance(base.embed(images), 0, 2)
+        torch.testing.assert_close(base.features(tokens, None), base.model(images), rtol=0, atol=1e-5)
+    for pooling in ("cls", "cls+mean", "map"):
+        with pytest.raises(UnsupportedPooling, match=f"by {re.escape(pooling)}: choose mean."):
+            base.feature_dim(pooling)
+
+
+def test_asked_for_no_pooling_a_base_pools_as_it_is_made_to(base: Base) -> None:
+    with torch.no_grad():
+        tokens = base.advance(base.embed(torch.ones(1, 3, 32, 32)), 0, base.depth)
+        assert torch.equal(base.features(tokens, None), base.features(tokens, "cls"))
+    assert base.feature_dim(None) == base.embed_dim
+
+
+def test_a_resnet_is_refused_by_name() -> None:
+    model = import_timm().create_model("resnet18")
+    with pytest.raises(UnsupportedBase, match="odd-one .* has no patch_embed, .* choose a plain ViT"):
+        wrap_base(model, name="odd-one", architecture="resnet18", mean=IMAGENET_MEAN, std=IMAGENET_STD)

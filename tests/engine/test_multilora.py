@@ -29,6 +29,10 @@ CONFIGS = {
     "all-3": ViTAdapterConfig(r=3, alpha=6, blocks=3),
     "last-2": ViTAdapterConfig(r=2, alpha=5, blocks=2, target_modules=("q", "v")),
     "last-1": ViTAdapterConfig(r=4, alpha=4, blocks=1, target_modules=("fc1", "fc2"), use_rslora=True),
+    "ranks": ViTAdapterConfig(
+        r=2, blocks=2, target_modules=("q", "v", "fc1"), rank_pattern={"v": 5}, alpha_pattern={"fc1": 3}
+    ),
+    "prefix": ViTAdapterConfig("PREFIX", blocks=2, prefix_length=3),
     "head": ViTAdapterConfig("LINEAR"),
 }
 KEYS = tuple(CONFIGS)
@@ -104,7 +108,7 @@ def test_any_assignment_answers_as_one_adapter_at_a_time(
     engine: MultiLoRAViT, chosen: list[tuple[int, list[str]]], cached: bool
 ) -> None:
     rows, assignment = [row for row, _ in chosen], [keys for _, keys in chosen]
-    used = engine if cached else engine_of(merged_budget=engine._merged.budget, tokens_budget=0)
+    used = engine if cached else engine_of(merged_budget=engine._branches.budget, tokens_budget=0)
     assert_as_alone(used.forward(IMAGES[rows], assignment), assignment, rows)
 
 
@@ -167,17 +171,16 @@ def test_answers_are_the_callers_own() -> None:
 
 
 def test_a_small_budget_for_merged_weights_changes_no_answer() -> None:
-    one = engine_of()._merged
-    engine = engine_of(merged_budget=20_000)
+    engine = engine_of(merged_budget=60_000)
     for _ in range(2):
         assert_as_alone(engine.forward(IMAGES, [KEYS] * 4), [KEYS] * 4, range(4))
-    assert engine._merged.used <= 20_000 < one.budget
+    assert 0 < engine._branches.used <= 60_000
 
 
 def test_merged_copies_count_only_the_bytes_that_are_their_own() -> None:
     engine = engine_of(("last-1",))
     engine.forward(IMAGES[:1], [["last-1"]])
-    assert engine._merged.used == 2 * (32 * 128) * 4  # fc1 and fc2 of one block in float32
+    assert engine._branches.used == 2 * (32 * 128) * 4  # fc1 and fc2 of one block in float32
 
 
 def test_the_base_is_never_changed() -> None:
@@ -225,7 +228,7 @@ def test_tasks_may_come_and_go_while_others_are_answered() -> None:
         turns: list[Callable[[int], None]] = [churn, ask]
         list(pool.map(lambda i: turns[i % 2](i % 4), range(80)))
     assert "guest" not in engine
-    assert len(engine) == 4
+    assert len(engine) == len(KEYS)
 
 
 def test_an_adapter_replaced_while_the_old_one_is_merged_leaves_nothing_of_the_old(
@@ -294,8 +297,37 @@ def test_an_image_that_nothing_is_asked_of_has_an_empty_answer() -> None:
     assert_as_alone(answers, [[], ["head"]], [0, 1])
 
 
-def test_each_branch_has_its_own_seconds() -> None:
+@pytest.mark.parametrize("merged_budget", [0, 512 << 20])
+def test_evicting_and_loading_again_changes_no_bit(merged_budget: int) -> None:
+    loads: list[str] = []
+
+    def load(key: str) -> Adapter:
+        loads.append(key)
+        return adapters()[key]
+
+    engine = MultiLoRAViT(
+        shared_base(), torch.float32, load=load, adapters_budget=1, merged_budget=merged_budget
+    )
+    first = [engine.forward(IMAGES, [[key]] * 4) for key in KEYS]
+    assert len(engine) <= 1
+    again = [engine.forward(IMAGES, [[key]] * 4) for key in KEYS]
+    assert loads == [*KEYS, *KEYS]
+    for one, other in zip(first, again, strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_resident_adapters_cost_their_tensors_and_nothing_else() -> None:
+    engine = engine_of()
+    assert engine._residency.used == sum(adapters()[key].nbytes for key in KEYS)
+    assert (engine._branches.used, engine._factors.used) == (0, 0)
+
+
+def test_each_branch_has_its_own_seconds_merged_or_mixed() -> None:
     seconds: dict[str, float] = {}
+    engine_of(merged_budget=0).forward(IMAGES[:1], [["all-3", "last-1"]], seconds=seconds)
+    assert seconds["all-3"] == pytest.approx(3 * seconds["last-1"])
+    seconds.clear()
     engine_of().forward(IMAGES[:1], [["last-1", "head"]], seconds=seconds)
     assert set(seconds) == {"last-1", "head"}
     assert all(spent > 0 for spent in seconds.values())

@@ -1,0 +1,33 @@
+"""Adapters that nobody trained, for timings: as much work as trained ones."""
+
+from __future__ import annotations
+
+import torch
+
+from loravit_web.adapters import Adapter, ViTAdapterConfig, adapter_type
+from loravit_web.backbones import Base
+
+
+def random_adapter(
+    base: Base, config: ViTAdapterConfig, seed: int, *, classes: int = 10, image_size: int = 224
+) -> Adapter:
+    """An adapter of random factors and a random head whose logits are of ordinary size."""
+    config, generator = config.on(base), torch.Generator().manual_seed(seed)
+    kind = adapter_type(config.adapter_type)
+    blocks = kind.trainable_blocks(base, config, generator)
+    with torch.no_grad():
+        for parameter in (p for block in blocks for p in block.parameters() if p.requires_grad):
+            parameter.normal_(std=0.02, generator=generator)
+    width = base.feature_dim(config.pooling)
+    return Adapter(
+        config=config,
+        base_name=base.name,
+        base_sha256=base.weights_sha256,
+        preprocessing=base.preprocessing(image_size),
+        class_names=tuple(str(i) for i in range(classes)),
+        change=kind.change(blocks, config, base),
+        head_weight=torch.randn(classes, width, generator=generator) / width**0.5,
+        head_bias=torch.zeros(classes),
+        temperature=1.0,
+        probe_logits=torch.empty(0),
+    )

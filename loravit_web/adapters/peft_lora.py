@@ -1,0 +1,228 @@
+"""LoRA as PEFT writes it: the tensors and the fields of ``LoraConfig``.
+
+Follows PEFT's documented checkpoint format. Nothing in a file is executed: PEFT takes several fields as
+regular expressions, and one from a stranger may run for ever, so the tensors' own names say which layers
+are adapted, and patterns are read as plain module names.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from loravit_web.adapters.config import MAX_RANK, ViTAdapterConfig
+from loravit_web.adapters.interface import AdapterMismatch, Tensors
+from loravit_web.adapters.layers import LoRAFactors
+from loravit_web.backbones.base import Base
+
+_OURS = re.compile(r"blocks\\\.\((\d+(?:\|\d+)*)\)\\\.\(([\w\\.|]+)\)")
+_PLAIN = re.compile(r"[\w.]+")
+_MAX_FUSED_RANK = MAX_RANK * 3
+_KEY = re.compile(r"blocks\.(\d+)\.([\w.]+)\.lora_([AB])\.weight")
+_STRANGE_TENSORS = {
+    "lora_magnitude_vector": "DoRA",
+    "base_layer": "a changed bias or weight of the base",
+    "lora_B.bias": "a bias on its factors",
+    "lora_embedding": "changed embeddings",
+}
+# Fields that change what is computed, with the values under which ours computes the same.
+_NEEDED: Mapping[str, tuple[Any, ...]] = {
+    "bias": ("none",),
+    "fan_in_fan_out": (False,),
+    "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal"),
+    "modules_to_save": (["head"], []),
+    "peft_type": ("LORA",),
+}
+_INDIFFERENT = {
+    "alpha_pattern",
+    "auto_mapping",
+    "base_model_name_or_path",
+    "corda_config",
+    "eva_config",
+    "exclude_modules",
+    "inference_mode",
+    "layers_pattern",
+    "layers_to_transform",
+    "loftq_config",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_ga_config",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "r",
+    "rank_pattern",
+    "revision",
+    "runtime_config",
+    "target_modules",
+    "task_type",
+    "use_rslora",
+}
+
+
+def write_factors(
+    factors: Sequence[LoRAFactors], config: ViTAdapterConfig
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors by module path and the fields of ``LoraConfig``, patterns for layers of another rank."""
+    tensors = {}
+    ranks: dict[str, int] = {}
+    alphas: dict[str, float] = {}
+    for f in factors:
+        prefix = f"blocks.{f.block}.{f.path}"
+        tensors[f"{prefix}.lora_A.weight"] = f.a.contiguous()
+        tensors[f"{prefix}.lora_B.weight"] = f.b.contiguous()
+        ranks[f.path] = f.a.shape[0]
+        alphas[f.path] = float(f"{f.scale * _divisor(f.a.shape[0], config.use_rslora):.15g}")
+    blocks = "|".join(str(b) for b in sorted({f.block for f in factors}))
+    fields = {
+        "peft_type": "LORA",
+        "r": config.r,
+        "lora_alpha": _whole(config.alpha),
+        "lora_dropout": config.dropout,
+        "use_rslora": config.use_rslora,
+        "target_modules": rf"blocks\.({blocks})\.({'|'.join(re.escape(path) for path in sorted(ranks))})",
+        "rank_pattern": {path: r for path, r in sorted(ranks.items()) if r != config.r},
+        "alpha_pattern": {path: _whole(a) for path, a in sorted(alphas.items()) if a != config.alpha},
+    }
+    return tensors, fields
+
+
+def read_factors(tensors: Tensors, fields: Mapping[str, Any], base: Base) -> tuple[LoRAFactors, ...]:
+    """The inverse of `write_factors`, and of what PEFT itself writes for a timm ViT.
+
+    Raises:
+        AdapterMismatch: for tensors that the base or the fields do not call for or that are missing, and
+            for anything that can't be computed as a sum of frozen weights and factors, by its name.
+    """
+    _refuse_other_methods(fields)
+    found = _layers_of(tensors)
+    layers = {
+        f"blocks.{index}.{path}": (index, path, linear)
+        for index, block in enumerate(base.blocks)
+        for path, linear in block.named_modules()
+        if isinstance(linear, nn.Linear)
+    }
+    for module in found:
+        if module not in layers:
+            raise AdapterMismatch(f"The adapter changes {module}, which {base.architecture} does not have.")
+    _check_called_for(fields, found, layers)
+    if not found:
+        raise AdapterMismatch(f"The adapter's targets match no layer of {base.architecture}.")
+    factors = []
+    for module, (index, path, linear) in layers.items():
+        if module in found:
+            a, b = (_tensor(tensors, f"{module}.lora_{side}.weight") for side in "AB")
+            _check_shapes(module, a, b, linear)
+            _check_rank(module, a.shape[0], fields)
+            alpha = float(_pattern(fields, "alpha_pattern", module, fields.get("lora_alpha", 8)))
+            scale = alpha / _divisor(a.shape[0], bool(fields.get("use_rslora")))
+            factors.append(LoRAFactors(index, path, a, b, scale))
+    return tuple(factors)
+
+
+def _refuse_other_methods(fields: Mapping[str, Any]) -> None:
+    for name, value in sorted(fields.items(), key=lambda field: field[0] != "peft_type"):
+        if value is None or name in _INDIFFERENT:
+            continue
+        usable = _NEEDED.get(name, (False, {}, [], 0))
+        if not any(type(value) is type(one) and value == one for one in usable):
+            raise AdapterMismatch(
+                f"The adapter was made with {name} = {str(value)[:60]}, which is not plain LoRA on a frozen "
+                "base: train it again without that."
+            )
+
+
+def _layers_of(tensors: Tensors) -> set[str]:
+    """Modules that have factors."""
+    modules = set()
+    for key in tensors:
+        match = _KEY.fullmatch(key)
+        if match is None:
+            strange = next((name for part, name in _STRANGE_TENSORS.items() if part in key), None)
+            what = f"{strange}, which can't be loaded" if strange else "which is no factor of a block's layer"
+            raise AdapterMismatch(f"The adapter holds {key}: {what}.")
+        modules.add(f"blocks.{match[1]}.{match[2]}")
+    return modules
+
+
+def _check_called_for(fields: Mapping[str, Any], found: set[str], layers: Mapping[str, Any]) -> None:
+    """Compare the modules that have factors with the configuration, as far as it can be read."""
+    called = _called_for(fields.get("target_modules"), layers)
+    if called is None:
+        return
+    for module in sorted(found - called):
+        raise AdapterMismatch(f"The adapter holds {module}, which its configuration does not call for.")
+    if fields.get("exclude_modules") or fields.get("layers_to_transform") is not None:
+        return
+    for module in sorted(called - found):
+        raise AdapterMismatch(f"The adapter lacks {module}, which its configuration calls for.")
+
+
+def _called_for(target_modules: Any, layers: Mapping[str, Any]) -> set[str] | None:
+    """Layers that the configuration names; None where saying so would mean to execute an expression.
+
+    PEFT's rule: a list holds endings, a string is an expression for the whole name. Of expressions the
+    form of `write_factors` is read; for any other the tensors alone decide.
+    """
+    if isinstance(target_modules, str):
+        form = _OURS.fullmatch(target_modules)
+        if form is None:
+            return None
+        blocks, paths = form[1].split("|"), form[2].replace("\\.", ".").split("|")
+        return {m for m in layers if m.split(".", 2)[1] in blocks and m.split(".", 2)[2] in paths}
+    endings = tuple(str(target) for target in target_modules or ())
+    return {m for m in layers if any(m == ending or m.endswith(f".{ending}") for ending in endings)}
+
+
+def _check_shapes(module: str, a: torch.Tensor, b: torch.Tensor, linear: nn.Linear) -> None:
+    expected = f"A (r, {linear.in_features}) and B ({linear.out_features}, r)"
+    shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+    if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+        raise AdapterMismatch(f"The factors of {module} have shapes {shapes}, expected are {expected}.")
+    if (a.shape[1], b.shape[0]) != (linear.in_features, linear.out_features):
+        raise AdapterMismatch(f"The factors of {module} have shapes {shapes}, the base calls for {expected}.")
+    if not 1 <= a.shape[0] <= _MAX_FUSED_RANK:
+        raise AdapterMismatch(
+            f"{module} has rank {a.shape[0]}: ranks above {_MAX_FUSED_RANK} are not loaded."
+        )
+
+
+def _check_rank(module: str, rank: int, fields: Mapping[str, Any]) -> None:
+    stated = int(_pattern(fields, "rank_pattern", module, fields.get("r", 8)))
+    if rank != stated:
+        raise AdapterMismatch(f"{module} has rank {rank}, its configuration says {stated}.")
+
+
+def _pattern(fields: Mapping[str, Any], name: str, module: str, default: Any) -> Any:
+    """The value of the first key that the module's name ends with, as in PEFT, the key taken literally.
+
+    Raises:
+        AdapterMismatch: for a key that is an expression.
+    """
+    for key, value in (fields.get(name) or {}).items():
+        plain = key.removeprefix("^").replace("\\.", ".")
+        if _PLAIN.fullmatch(plain) is None:
+            raise AdapterMismatch(f"The {name} of the adapter has the expression {key[:60]}: name modules.")
+        if module == plain or (module.endswith(f".{plain}") and not key.startswith("^")):
+            return value
+    return default
+
+
+def _tensor(tensors: Tensors, key: str) -> torch.Tensor:
+    tensor = tensors.get(key)
+    if tensor is None:
+        raise AdapterMismatch(f"The adapter lacks {key}, the other half of its factors.")
+    return tensor.float()
+
+
+def _divisor(rank: int, rslora: bool) -> float:
+    return math.sqrt(rank) if rslora else rank
+
+
+def _whole(value: float) -> float | int:
+    return int(value) if float(value).is_integer() else value

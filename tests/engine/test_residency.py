@@ -1,0 +1,133 @@
+"""Which adapters stay in memory, and who loads them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.adapters.format import AdapterFormatError
+from loravit_web.engine import UnknownTask
+from loravit_web.engine.residency import Residency
+from tests.adapters.makers import random_adapter
+from tests.conftest import tiny_base
+
+BASE = tiny_base(depth=1)
+ADAPTERS = {
+    key: random_adapter(BASE, ViTAdapterConfig(r=1, blocks=1), seed=i) for i, key in enumerate("abcd")
+}
+SIZE = ADAPTERS["a"].nbytes
+
+
+class Store:
+    """Loads adapters and remembers which."""
+
+    def __init__(self, *, delay: float = 0.0) -> None:
+        self.loads: list[str] = []
+        self.delay = delay
+
+    def __call__(self, key: str) -> Adapter:
+        self.loads.append(key)
+        time.sleep(self.delay)
+        if key not in ADAPTERS:
+            raise AdapterFormatError(f"{key} is damaged.")
+        return ADAPTERS[key]
+
+
+def use(residency: Residency, *keys: str) -> None:
+    with residency.hold(keys) as held:
+        assert held == {key: ADAPTERS[key] for key in keys}
+
+
+def test_the_least_recently_used_goes_first_and_is_told_of() -> None:
+    gone: list[Adapter] = []
+    residency = Residency(2 * SIZE, Store(), gone.append)
+    for key in ("a", "b", "a", "c"):
+        use(residency, key)
+    assert sorted(residency.keys()) == ["a", "c"]
+    assert gone == [ADAPTERS["b"]]
+    assert residency.used == 2 * SIZE
+
+
+def test_a_pinned_adapter_stays_until_it_is_unpinned() -> None:
+    residency = Residency(SIZE, Store())
+    residency.pin("a")
+    use(residency, "b")
+    use(residency, "c")
+    assert "a" in residency
+    residency.unpin("a")
+    use(residency, "b")
+    assert residency.keys() == ["b"]
+
+
+def test_none_is_evicted_while_it_is_in_use_and_the_budget_is_kept_afterwards() -> None:
+    residency = Residency(SIZE, Store())
+    with residency.hold(["a", "b", "c"]):
+        assert sorted(residency.keys()) == ["a", "b", "c"]
+    assert len(residency) == 1
+
+
+def test_an_adapter_held_twice_is_in_use_until_both_are_done() -> None:
+    residency = Residency(0, Store())
+    with residency.hold(["a"]):
+        with residency.hold(["a"]):
+            pass
+        assert "a" in residency
+    assert "a" not in residency
+
+
+def test_many_who_ask_at_once_share_one_load() -> None:
+    store = Store(delay=0.05)
+    residency, ready = Residency(4 * SIZE, store), threading.Barrier(8)
+
+    def ask(_number: int) -> None:
+        ready.wait()
+        use(residency, "a")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(8)))
+    assert store.loads == ["a"]
+
+
+def test_a_failed_load_is_told_to_all_who_waited_and_tried_again_by_the_next() -> None:
+    store = Store(delay=0.05)
+    residency, ready = Residency(4 * SIZE, store), threading.Barrier(4)
+
+    def ask(_number: int) -> str:
+        ready.wait()
+        with pytest.raises(AdapterFormatError, match="x is damaged") as caught, residency.hold(["a", "x"]):
+            pass
+        return str(caught.value)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(ask, range(4))) == {"x is damaged."}
+    asked = store.loads.count("x")
+    with pytest.raises(AdapterFormatError), residency.hold(["x"]):
+        pass
+    assert store.loads.count("x") == asked + 1
+    residency.budget = 0
+    use(residency, "a")
+    assert len(residency) == 0  # nothing of the failed calls counts as in use
+
+
+def test_without_a_way_to_load_an_unknown_key_is_refused() -> None:
+    residency = Residency(SIZE, None)
+    with pytest.raises(UnknownTask, match="birds is not loaded"), residency.hold(["birds"]):
+        pass
+    with pytest.raises(UnknownTask, match="birds is not loaded"):
+        residency.peek("birds")
+
+
+def test_an_adapter_that_replaces_another_is_counted_once() -> None:
+    gone: list[Adapter] = []
+    residency = Residency(4 * SIZE, None, gone.append)
+    residency.add("task", ADAPTERS["a"])
+    residency.add("task", ADAPTERS["b"])
+    assert residency.peek("task") is ADAPTERS["b"]
+    assert (residency.used, gone) == (SIZE, [ADAPTERS["a"]])
+    residency.remove("task")
+    residency.remove("task")
+    assert (residency.used, len(residency)) == (0, 0)
