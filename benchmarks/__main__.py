@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from benchmarks import answers, engine, estimate, journey, main_job, screenshots, training
+from loravit_web.threads import share_cores
+
+share_cores(os.environ)  # as the app does
+
+from benchmarks import (  # noqa: E402
+    answers,
+    engine,
+    estimate,
+    journey,
+    main_job,
+    screenshots,
+    training,
+)
 
 BENCHMARKS = {
     "main-job": main_job.run,

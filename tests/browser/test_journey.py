@@ -55,6 +55,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     bystander = next(other_page)
     start_training(page, colour_zip, "Paints")
     expect(page.locator("#train-found")).to_contain_text("2 files skipped")
+    expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
     expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
 
     # training goes on and is shown again after a reload

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from loravit_web.datasets import ImageDataset, ImageItem, Skipped
 from loravit_web.predictor import Answer, Label, TaskAnswer
-from loravit_web.ui.markup import answer_columns, dataset_summary, notice
+from loravit_web.training.estimate import Estimate
+from loravit_web.ui.markup import answer_columns, cost_summary, dataset_summary, notice
 
 EVIL = "<img src=x onerror=alert(1)>${alert(2)}{{evil}}"
 
@@ -27,6 +28,14 @@ def test_names_from_users_are_escaped_in_the_dataset_summary() -> None:
         root=Path(),
     )
     assert "<img" not in dataset_summary(dataset)
+
+
+def test_the_cost_of_a_training_is_one_sentence_with_time_memory_and_parameters() -> None:
+    cost = Estimate(seconds=200, memory=1_300_000_000, parameters=249_610, train_images=3200, epochs=6)
+    assert (
+        "Up to 3 min and 1.3 GB of memory on this machine: 6 epochs over 3,200 images, 249,610 trained"
+        in (cost_summary(cost))
+    )
 
 
 def test_an_error_is_announced_to_screen_readers() -> None:
