@@ -1,0 +1,117 @@
+"""Adapter folders, ours and PEFT's own, as the Python facade loads them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from loravit_web import ViTFeatureExtractor
+from loravit_web.adapters import ViTAdapterConfig
+from loravit_web.adapters.folders import is_adapter_folder, read_folder, write_folder
+from loravit_web.adapters.format import CONFIG_FILE, WEIGHTS_FILE, AdapterFormatError, to_files
+from loravit_web.backbones.timm_import import import_timm
+from tests.adapters.makers import random_adapter, random_images
+from tests.conftest import tiny_base
+
+import_timm()  # before PEFT, which imports torchvision by way of transformers
+if importlib.util.find_spec("peft") is None and os.environ.get("CI"):
+    raise ModuleNotFoundError("peft is not installed: pip install -r requirements-dev.txt")
+peft: Any = pytest.importorskip("peft")
+
+
+def backbone(pooling: str = "token") -> Any:
+    """Somebody's own timm model with a head of four classes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return (
+            import_timm()
+            .create_model(
+                "vit_tiny_patch16_224",
+                img_size=32,
+                patch_size=8,
+                embed_dim=32,
+                depth=3,
+                num_heads=2,
+                num_classes=4,
+                global_pool=pooling,
+            )
+            .eval()
+        )
+
+
+def written_by_peft(folder: Path, pooling: str = "token", **fields: Any) -> torch.Tensor:
+    """Logits (3, 4) of a model that PEFT has then written to ``folder``."""
+    settings = {"r": 4, "lora_alpha": 6, "target_modules": ["qkv", "fc1"], "modules_to_save": ["head"]}
+    model = peft.get_peft_model(backbone(pooling), peft.LoraConfig(**{**settings, **fields})).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name or "modules_to_save" in name:
+                parameter.normal_(0.0, 0.3)
+        model.save_pretrained(str(folder))
+        return model(random_images(3))
+
+
+def facade(home: Path, pooling: str = "token") -> ViTFeatureExtractor:
+    return ViTFeatureExtractor(backbone=backbone(pooling), image_size=32, home=home, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("pooling", ["token", "avg"])
+def test_pefts_own_folder_gives_pefts_logits(pooling: str, tmp_path: Path) -> None:
+    expected = written_by_peft(tmp_path / "adapters" / "flowers", pooling)
+    vit = facade(tmp_path / "home", pooling)
+    assert vit.load_all_adapters(tmp_path / "adapters") == ["flowers"]
+    found = vit.infer(random_images(3), adapters=["flowers"])["flowers"]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert vit.class_names("flowers") == ("0", "1", "2", "3")
+
+
+def test_what_peft_wrote_can_be_saved_as_ours_and_answers_the_same(tmp_path: Path) -> None:
+    expected = written_by_peft(tmp_path / "theirs", use_rslora=True)
+    vit = facade(tmp_path / "home")
+    vit.load_all_adapters(tmp_path / "theirs")
+    vit.save_adapters(tmp_path / "ours", name="theirs")
+    vit.load_all_adapters(tmp_path / "ours")
+    found = vit.infer(random_images(3), adapters=["ours"])["ours"]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_peft_folder_without_a_head_is_refused_with_how_to_train_one(tmp_path: Path) -> None:
+    written_by_peft(tmp_path, modules_to_save=None)
+    with pytest.raises(AdapterFormatError, match="brings no head"):
+        read_folder(tmp_path, tiny_base(), image_size=32)
+
+
+def test_another_kind_of_peft_adapter_is_refused_by_its_name(tmp_path: Path) -> None:
+    written_by_peft(tmp_path)
+    config = json.loads((tmp_path / CONFIG_FILE).read_text())
+    (tmp_path / CONFIG_FILE).write_text(json.dumps({**config, "peft_type": "LOHA"}))
+    with pytest.raises(AdapterFormatError, match="LOHA"):
+        read_folder(tmp_path, tiny_base(), image_size=32)
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    written_by_peft(tmp_path)
+    (tmp_path / WEIGHTS_FILE).rename(tmp_path / "adapter_model.bin")
+    with pytest.raises(AdapterFormatError, match="pickle"):
+        read_folder(tmp_path, tiny_base(), image_size=32)
+
+
+def test_our_folder_comes_back_as_it_was(tmp_path: Path) -> None:
+    base = tiny_base()
+    adapter = random_adapter(base, ViTAdapterConfig(r=2, blocks=2))
+    assert not is_adapter_folder(tmp_path / "pets")
+    write_folder(to_files(adapter, base, name="pets", title="Pets"), tmp_path / "pets")
+    assert is_adapter_folder(tmp_path / "pets")
+    again = read_folder(tmp_path / "pets", base, image_size=64)
+    assert (again.config, again.class_names, again.preprocessing) == (
+        adapter.config,
+        adapter.class_names,
+        adapter.preprocessing,
+    )
+    assert all(torch.equal(a, b) for a, b in zip(again.tensors, adapter.tensors, strict=True))
