@@ -16,6 +16,7 @@ from benchmarks import (  # noqa: E402
     journey,
     main_job,
     screenshots,
+    tasks,
     training,
 )
 
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "engine": engine.run,
     "estimate": estimate.run,
     "journey": journey.run,
+    "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,
 }

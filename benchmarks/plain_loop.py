@@ -43,11 +43,13 @@ class Learner:
         model: gives features (B, F); what it trains has ``requires_grad``.
         head: trained too.
         lr_factor: the model's learning rate is so many times the recipe's, which the head has.
+        autocast: the precision that a float32 model is computed in, where not its own.
     """
 
     model: Any
     head: nn.Linear
     lr_factor: float = 1.0
+    autocast: torch.dtype | None = None
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -56,7 +58,9 @@ class Learner:
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, S, S) to float32 logits (B, C)."""
-        logits: torch.Tensor = self.head(self.model(images).float())
+        with torch.autocast("cpu", dtype=self.autocast, enabled=self.autocast is not None):
+            features = self.model(images)
+        logits: torch.Tensor = self.head(features.float())
         return logits
 
 
