@@ -13,6 +13,7 @@ from registry.db import Database
 from registry.errors import InvalidValue, UnknownAdapter, UnknownVersion, VersionWithdrawn
 from registry.models import AdapterRow, VersionRow
 from registry.records import Adapter, AuditEvent, NewVersion, Version
+from registry.summaries import refresh_summary
 from registry.versions import find_versions, newest_not_withdrawn
 
 
@@ -105,7 +106,7 @@ class Catalog:
                 entity_id=found.ref,
                 payload={"reason": reason},
             )
-            session.flush()
+            refresh_summary(session, session.get_one(AdapterRow, row.adapter_id))
             return find_versions(session, VersionRow.id == row.id)[0]
 
     def archive(self, slug: str, *, actor: str) -> Adapter:

@@ -3,11 +3,19 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from registry.db import BigInt, Float64, JsonText, UtcTime
-from registry.records import RunStatus, Split, StopRequest
+from registry.records import ErrorKind, Role, RunStatus, Split, StopRequest
 
 
 class Table(DeclarativeBase):
@@ -25,9 +33,28 @@ class Table(DeclarativeBase):
     type_annotation_map = {str: Text(), datetime: UtcTime(), float: Float64}  # noqa: RUF012
 
 
+UNKNOWN = "unknown"
+"""Who did what was stored before the registry kept it."""
+
+
 def references(column: str) -> ForeignKey:
     """A foreign key under which nothing that is still referred to can be deleted."""
     return ForeignKey(column, ondelete="RESTRICT")
+
+
+class UserRow(Table):
+    __tablename__ = "users"
+    __table_args__ = (
+        UniqueConstraint("provider", "subject"),
+        CheckConstraint("role IN ('viewer', 'editor', 'admin')", name="role"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    provider: Mapped[str]
+    subject: Mapped[str]
+    username: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[Role] = mapped_column(Text)
+    created_at: Mapped[datetime]
 
 
 class BaseRow(Table):
@@ -41,6 +68,7 @@ class BaseRow(Table):
     embed_dim: Mapped[int]
     depth: Mapped[int]
     created_at: Mapped[datetime]
+    details: Mapped[dict[str, Any]] = mapped_column(JsonText, server_default="{}")
 
 
 class DatasetRow(Table):
@@ -76,6 +104,10 @@ class RunRow(Table):
         ),
         CheckConstraint("progress BETWEEN 0 AND 1", name="progress"),
         CheckConstraint("stop_request IN ('cancel', 'keep')", name="stop_request"),
+        CheckConstraint(
+            "error_kind IN ('diverged', 'memory', 'disk', 'data', 'base', 'stopped', 'lost', 'other')",
+            name="error_kind",
+        ),
         Index(None, "status", "heartbeat_at"),
         Index(None, "created_at"),
     )
@@ -101,6 +133,8 @@ class RunRow(Table):
     error: Mapped[str | None]
     note: Mapped[str | None]
     resumed: Mapped[int]
+    created_by: Mapped[str] = mapped_column(server_default=UNKNOWN)
+    error_kind: Mapped[ErrorKind | None] = mapped_column(Text)
 
 
 class RunParamRow(Table):
@@ -162,6 +196,15 @@ class AdapterRow(Table):
     next_version: Mapped[int] = mapped_column(default=1)
     archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    owner: Mapped[str] = mapped_column(server_default=UNKNOWN)
+
+
+class AdapterTagRow(Table):
+    __tablename__ = "adapter_tags"
+    __table_args__ = (Index(None, "tag"),)
+
+    adapter_id: Mapped[int] = mapped_column(references("adapters.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
 
 
 class VersionRow(Table):
@@ -174,6 +217,8 @@ class VersionRow(Table):
         # the target of the composite foreign key of aliases
         UniqueConstraint("adapter_id", "id"),
         Index(None, "run_id"),
+        Index(None, "base_id"),
+        Index(None, "dataset_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -193,6 +238,58 @@ class VersionRow(Table):
     created_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
     withdrawn_reason: Mapped[str | None]
+    created_by: Mapped[str] = mapped_column(server_default=UNKNOWN)
+
+
+class AliasRow(Table):
+    """The composite foreign key lets an alias name only a version of its own adapter."""
+
+    __tablename__ = "adapter_aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["adapter_id", "version_id"],
+            ["adapter_versions.adapter_id", "adapter_versions.id"],
+            ondelete="RESTRICT",
+        ),
+        CheckConstraint("alias <> 'latest'", name="latest_is_computed"),
+        # an alias never looks like the number of a version
+        CheckConstraint("substr(alias, 1, 1) BETWEEN 'a' AND 'z'", name="letter"),
+        CheckConstraint("protected IN (0, 1)", name="protected"),
+    )
+
+    adapter_id: Mapped[int] = mapped_column(references("adapters.id"), primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    version_id: Mapped[int]
+    moved_at: Mapped[datetime]
+    moved_by: Mapped[str]
+    protected: Mapped[int]
+
+
+class AdapterSummaryRow(Table):
+    """What lists, filters and searches need of an adapter, written with every change of it.
+
+    `document` is its title, description, tags and classes in small letters; the rest is of its newest version
+    that isn't withdrawn.
+    """
+
+    __tablename__ = "adapter_summaries"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["adapter_id", "newest_id"],
+            ["adapter_versions.adapter_id", "adapter_versions.id"],
+            ondelete="RESTRICT",
+        ),
+        Index(None, "published_at"),
+    )
+
+    adapter_id: Mapped[int] = mapped_column(references("adapters.id"), primary_key=True)
+    document: Mapped[str]
+    versions: Mapped[int]
+    newest_id: Mapped[int | None]
+    base_id: Mapped[int | None] = mapped_column(references("bases.id"))
+    adapter_type: Mapped[str | None]
+    accuracy: Mapped[float | None]
+    published_at: Mapped[datetime | None]
 
 
 class VersionFileRow(Table):
@@ -219,6 +316,51 @@ class EvaluationRow(Table):
     macro_f1: Mapped[float]
     linear_probe_accuracy: Mapped[float | None]
     created_at: Mapped[datetime]
+    top5_accuracy: Mapped[float | None]
+    calibration_error: Mapped[float | None]
+
+
+class ClassMetricRow(Table):
+    __tablename__ = "class_metrics"
+    __table_args__ = (
+        CheckConstraint("support >= 0", name="support"),
+        CheckConstraint(
+            "precision BETWEEN 0 AND 1 AND recall BETWEEN 0 AND 1 AND f1 BETWEEN 0 AND 1", name="fractions"
+        ),
+    )
+
+    evaluation_id: Mapped[int] = mapped_column(references("evaluations.id"), primary_key=True)
+    idx: Mapped[int] = mapped_column(primary_key=True)
+    precision: Mapped[float]
+    recall: Mapped[float]
+    f1: Mapped[float]
+    support: Mapped[int]
+
+
+class ConfusionCellRow(Table):
+    """Only cells that count at least one image."""
+
+    __tablename__ = "confusion_cells"
+    __table_args__ = (CheckConstraint("n > 0", name="n"),)
+
+    evaluation_id: Mapped[int] = mapped_column(references("evaluations.id"), primary_key=True)
+    true_idx: Mapped[int] = mapped_column(primary_key=True)
+    predicted_idx: Mapped[int] = mapped_column(primary_key=True)
+    n: Mapped[int]
+
+
+class InferenceStatRow(Table):
+    """Counters by version and hour: never a row by request, no images, no addresses."""
+
+    __tablename__ = "inference_stats"
+    __table_args__ = (CheckConstraint("errors BETWEEN 0 AND n", name="errors"),)
+
+    version_id: Mapped[int] = mapped_column(references("adapter_versions.id"), primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(BigInt)
+    errors: Mapped[int] = mapped_column(BigInt)
+    sum_ms: Mapped[float]
+    max_ms: Mapped[float]
 
 
 class AuditEventRow(Table):

@@ -22,6 +22,7 @@ from registry.models import AdapterRow, BlobRow, EvaluationRow, RunRow, VersionF
 from registry.records import BlobInfo, NewEvaluation, NewVersion, Split
 from registry.slugs import validate_slug
 from registry.sources import require_base, require_dataset
+from registry.summaries import refresh_summary
 
 MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown"}
 OTHER_MEDIA_TYPE = "application/octet-stream"
@@ -70,7 +71,9 @@ def publish_rows(
     manifest = manifest_sha256({path: blob.sha256 for path, blob in stored.items()})
     adapter = session.scalars(select(AdapterRow).filter_by(slug=new.slug).with_for_update()).one_or_none()
     if adapter is None:
-        adapter = AdapterRow(slug=new.slug, title=new.title, description=new.description, created_at=now)
+        adapter = AdapterRow(
+            slug=new.slug, title=new.title, description=new.description, created_at=now, owner=actor
+        )
         session.add(adapter)
         session.flush()
     present = session.scalars(
@@ -85,11 +88,12 @@ def publish_rows(
     adapter.description = new.description or adapter.description
     for path, blob in stored.items():
         _add_blob(session, path, blob, now)
-    row = _version_row(adapter, new, stored, manifest, now)
+    row = _version_row(adapter, new, stored, manifest, now, actor)
     adapter.next_version += 1
     session.add(row)
     session.flush()
     _add_parts(session, row.id, new, stored, now)
+    refresh_summary(session, adapter)
     record_event(
         session,
         now,
@@ -149,7 +153,12 @@ def _add_blob(session: Session, path: str, blob: BlobInfo, now: datetime) -> Non
 
 
 def _version_row(
-    adapter: AdapterRow, new: NewVersion, stored: Mapping[str, BlobInfo], manifest: str, now: datetime
+    adapter: AdapterRow,
+    new: NewVersion,
+    stored: Mapping[str, BlobInfo],
+    manifest: str,
+    now: datetime,
+    actor: str,
 ) -> VersionRow:
     return VersionRow(
         adapter_id=adapter.id,
@@ -166,6 +175,7 @@ def _version_row(
         class_names=list(new.class_names),
         config=plain_json("the config of a version", new.config),
         created_at=now,
+        created_by=actor,
     )
 
 

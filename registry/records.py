@@ -11,6 +11,9 @@ EndStatus = Literal["completed", "failed", "cancelled", "interrupted"]
 StopRequest = Literal["cancel", "keep"]
 """`cancel` throws the work away, `keep` publishes the best so far."""
 Split = Literal["validation", "test"]
+Role = Literal["viewer", "editor", "admin"]
+ErrorKind = Literal["diverged", "memory", "disk", "data", "base", "stopped", "lost", "other"]
+"""Why a run ended without being completed, as far as the next step depends on it."""
 
 
 @dataclass(frozen=True, slots=True)

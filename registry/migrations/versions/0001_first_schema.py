@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from registry.migrations.triggers import refuse
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -19,18 +21,10 @@ VERSION_CONTENT = (
 
 def upgrade() -> None:
     _create_tables()
-    if op.get_bind().dialect.name == "sqlite":
-        _refuse("adapter_versions", f"UPDATE OF {VERSION_CONTENT}", "a published version can not be changed")
-        _refuse("adapter_versions", "DELETE", "a published version can not be deleted, only withdrawn")
-        _refuse("audit_events", "UPDATE", "an audit event can not be changed")
-        _refuse("audit_events", "DELETE", "an audit event can not be deleted")
-
-
-def _refuse(table: str, action: str, message: str) -> None:
-    name = f"{table}_refuse_{action.split()[0].lower()}"
-    op.execute(
-        f"CREATE TRIGGER {name} BEFORE {action} ON {table} BEGIN SELECT RAISE(ABORT, '{message}'); END"
-    )
+    refuse("adapter_versions", f"UPDATE OF {VERSION_CONTENT}", "a published version can not be changed")
+    refuse("adapter_versions", "DELETE", "a published version can not be deleted, only withdrawn")
+    refuse("audit_events", "UPDATE", "an audit event can not be changed")
+    refuse("audit_events", "DELETE", "an audit event can not be deleted")
 
 
 def _create_tables() -> None:
