@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.scenes import COUNTS, draw_scenes
 from loravit_web.datasets import DatasetStore, ImageDataset, ImageItem, stratified_split, stratified_subset
 from loravit_web.training.data import Split, TrainingData
 
@@ -38,9 +37,7 @@ def tasks_data(
     result["digits"] = _split(store.import_source("sample:digits"), images, test_images)
     if tiles is not None:
         result["defects"] = _split(store.import_source(tiles), images, test_images)
-    scenes = folder / "scenes"
-    draw_scenes(scenes, per_class=-(-(images + test_images) // len(COUNTS)), seed=SEED)
-    result["scenes"] = _split(store.import_source(scenes), images, test_images)
+    result["scenes"] = _split(store.import_source("sample:counts"), images, test_images)
     return result
 
 

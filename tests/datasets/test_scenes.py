@@ -1,0 +1,44 @@
+"""Drawn scenes show what their classes say."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import label
+
+from loravit_web.datasets import SAMPLES
+from loravit_web.datasets.scenes import COUNTS, SHAPES, SIDE, TEXTURES, draw_scene, draw_scenes
+
+
+def test_the_same_seed_gives_the_same_pictures() -> None:
+    first, second = ([scene.image.tobytes() for scene in draw_scenes(5, 3)] for _ in range(2))
+    assert first == second
+    assert first != [scene.image.tobytes() for scene in draw_scenes(5, 4)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_plain_ground_carries_as_many_separate_shapes_as_its_class_says(shape: str, count: str) -> None:
+    scene = draw_scene(shape, count, "plain", np.random.default_rng(1))
+    pixels = np.asarray(scene.image).astype(int)
+    ground = np.median(pixels.reshape(-1, 3), axis=0)
+    _, found = label(np.abs(pixels - ground).sum(axis=2) > 0)
+    assert found == int(count)
+
+
+@pytest.mark.parametrize("texture", TEXTURES)
+def test_a_ground_has_the_colours_of_its_texture_beside_shape_and_outline(texture: str) -> None:
+    scene = draw_scene("circle", "1", texture, np.random.default_rng(2))
+    assert (scene.image.mode, scene.image.size, scene.texture) == ("RGB", (SIDE, SIDE), texture)
+    grounds = len(np.unique(np.asarray(scene.image).reshape(-1, 3), axis=0)) - 2
+    assert grounds == {"plain": 1, "noise": grounds}.get(texture, 2)
+    assert (grounds > 50) == (texture == "noise")
+
+
+def test_the_three_samples_ask_about_the_same_pictures() -> None:
+    pictures = [dict(_by_number(name)) for name in ("shapes", "counts", "textures")]
+    assert pictures[0].keys() == pictures[1].keys() == pictures[2].keys()
+    assert all(pictures[0][key] == pictures[1][key] == pictures[2][key] for key in list(pictures[0])[:20])
+
+
+def _by_number(name: str) -> list[tuple[tuple[str, str], bytes]]:
+    files = list(SAMPLES[name].generate())
+    return [((path.split("/")[0], path.rpartition("/")[2]), content) for path, content in files]
