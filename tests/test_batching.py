@@ -1,0 +1,146 @@
+"""Questions that wait together are answered together, each with its own answer or error."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from loravit_web.backbones import Base
+from loravit_web.batching import Batcher, Reply
+from loravit_web.engine import MultiLoRAViT
+from loravit_web.errors import LoraVitError
+from tests.adapters.makers import random_adapter, random_images
+
+
+class Echo:
+    """Answers each key with the picture's first number; can be held while it computes."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.computing, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
+
+    def forward(
+        self,
+        images: torch.Tensor,
+        assignment: Sequence[Sequence[str]],
+        *,
+        seconds: MutableMapping[str, float] | None = None,
+    ) -> list[dict[str, torch.Tensor]]:
+        self.batches.append(len(images))
+        self.computing.set()
+        assert self.go_on.wait(10)
+        if any("bad" in keys for keys in assignment):
+            raise LoraVitError("bad can't answer.")
+        assert seconds is not None
+        seconds.update(dict.fromkeys([key for keys in assignment for key in keys], 1.0))
+        return [
+            {key: image[0, 0, :1].clone() for key in keys}
+            for image, keys in zip(images, assignment, strict=True)
+        ]
+
+
+def picture(number: float, side: int = 4) -> torch.Tensor:
+    return torch.full((1, 3, side, side), number)
+
+
+def ask_while_another_is_computed(
+    batcher: Batcher, engine: Echo, questions: Sequence[tuple[torch.Tensor, Sequence[str]]]
+) -> list[Reply | BaseException]:
+    """The outcome of each question, all asked while the first batch is held."""
+    engine.go_on.clear()
+    with ThreadPoolExecutor(len(questions) + 1) as pool:
+        first = pool.submit(batcher.ask, engine, picture(0), ["a"])
+        assert engine.computing.wait(10)
+        rest = [pool.submit(batcher.ask, engine, image, keys) for image, keys in questions]
+        line = (engine, 4)
+        while sum(len(batcher._waiting[one]) for one in batcher._waiting if one[0] is engine) < len(rest):
+            threading.Event().wait(0.001)
+        assert line in batcher._waiting
+        engine.go_on.set()
+        first.result()
+        return [future.exception() or future.result() for future in rest]
+
+
+def test_a_lone_question_is_computed_at_once_in_the_thread_that_asks() -> None:
+    engine = Echo()
+    reply = Batcher().ask(engine, picture(3), ["a", "b"])
+    assert {key: float(value) for key, value in reply.logits.items()} == {"a": 3.0, "b": 3.0}
+    assert engine.batches == [1]
+
+
+def test_questions_that_wait_together_share_a_batch_and_each_gets_its_own_answer() -> None:
+    engine = Echo()
+    replies = ask_while_another_is_computed(
+        Batcher(), engine, [(picture(n), ["a", f"task-{n}"]) for n in range(5)]
+    )
+    assert engine.batches == [1, 5]
+    for number, reply in enumerate(replies):
+        assert isinstance(reply, Reply)
+        assert {key: float(value) for key, value in reply.logits.items()} == {
+            "a": number,
+            f"task-{number}": number,
+        }
+        assert reply.seconds == {"a": 0.2, f"task-{number}": 1.0}
+
+
+def test_a_batch_never_holds_more_pictures_than_allowed() -> None:
+    engine = Echo()
+    replies = ask_while_another_is_computed(
+        Batcher(max_images=2), engine, [(picture(n), ["a"]) for n in range(5)]
+    )
+    assert engine.batches == [1, 2, 2, 1]
+    assert [float(reply.logits["a"]) for reply in replies if isinstance(reply, Reply)] == [0, 1, 2, 3, 4]
+
+
+def test_one_bad_question_fails_alone() -> None:
+    replies = ask_while_another_is_computed(
+        Batcher(), Echo(), [(picture(1), ["a"]), (picture(2), ["bad"]), (picture(3), ["a"])]
+    )
+    assert [type(reply) for reply in replies] == [Reply, LoraVitError, Reply]
+
+
+def test_pictures_of_another_size_do_not_wait_for_each_other() -> None:
+    engine, batcher = Echo(), Batcher()
+    engine.go_on.clear()
+    with ThreadPoolExecutor(2) as pool:
+        small = pool.submit(batcher.ask, engine, picture(1, side=4), ["a"])
+        large = pool.submit(batcher.ask, engine, picture(2, side=8), ["a"])
+        while len(engine.batches) < 2:
+            threading.Event().wait(0.001)
+        engine.go_on.set()
+        assert [float(future.result().logits["a"]) for future in (small, large)] == [1, 2]
+
+
+def test_an_unforeseen_error_reaches_everyone_who_waits_and_the_next_question_is_answered() -> None:
+    class Broken(Echo):
+        def forward(self, *arguments: object, **named: object) -> list[dict[str, torch.Tensor]]:  # type: ignore[override]
+            self.computing.set()
+            assert self.go_on.wait(10)
+            self.batches.append(1)
+            raise KeyError("lost")
+
+    engine, batcher = Broken(), Batcher()
+    with pytest.raises(KeyError, match="lost"):
+        batcher.ask(engine, picture(1), ["a"])
+    assert not batcher._waiting
+    with pytest.raises(KeyError, match="lost"):
+        batcher.ask(engine, picture(1), ["a"])
+
+
+def test_many_threads_get_what_they_would_get_alone(base: Base) -> None:
+    engine = MultiLoRAViT(base, torch.float32)
+    keys = [f"task-{index}" for index in range(4)]
+    for seed, key in enumerate(keys):
+        engine.add(key, random_adapter(base, seed=seed))
+    batcher = Batcher()
+    images = [random_images(1, seed=seed) for seed in range(24)]
+    alone = [engine.forward(image, [[keys[n % 4]]])[0][keys[n % 4]] for n, image in enumerate(images)]
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda n: batcher.ask(engine, images[n], [keys[n % 4]]), range(24)))
+    for number, (reply, expected) in enumerate(zip(replies, alone, strict=True)):
+        assert torch.allclose(reply.logits[keys[number % 4]], expected, atol=1e-4)
