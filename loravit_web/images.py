@@ -255,3 +255,10 @@ def _undecodable(name: str, label: str, error: Exception, cut: bool) -> ImageErr
             f"{name} is incomplete: its {label} data ends too early; copy or export it again."
         )
     return UnreadableImage(f"{name} is damaged: its {label} data cannot be decoded; export it again.")
+
+
+def encode_webp(image: Image.Image, *, quality: int = 82) -> bytes:
+    """A picture as a small WEBP file without metadata."""
+    buffer = BytesIO()
+    image.save(buffer, format="WEBP", quality=quality)
+    return buffer.getvalue()

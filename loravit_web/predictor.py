@@ -17,11 +17,16 @@ from loravit_web.adapters.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
+from loravit_web.engine.batching import Batcher, Reply
+from loravit_web.engine.heatmap import heatmap
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
 from registry import Registry, RegistryError, Version
 
 MAX_TASKS = 32
+SURE = 0.5
+CLEAR_LEAD = 0.15
+"""An answer is unsure below this score, or with a smaller lead over the next class."""
 
 
 class TooManyTasks(LoraVitError):
@@ -76,6 +81,14 @@ class TaskAnswer:
     error: str | None
     milliseconds: float
 
+    @property
+    def unsure(self) -> bool:
+        """Whether the calibrated scores name no clear winner."""
+        scores = sorted((one.score for one in self.labels), reverse=True)
+        if not scores:
+            return False
+        return scores[0] < SURE or (len(scores) > 1 and scores[0] - scores[1] < CLEAR_LEAD)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -124,6 +137,7 @@ class Predictor:
     ) -> None:
         self.engines = engines
         self._registry, self._clock = registry, clock
+        self._batcher = Batcher()
         self._lock = threading.Lock()
         self._revision = -1
         self._current: dict[str, Version] = {}
@@ -202,8 +216,22 @@ class Predictor:
             except (LoraVitError, RegistryError) as error:
                 answers[task] = TaskAnswer(task, task, (), str(error), 0.0)
         for (engine, preprocessing), asked in together.items():
-            answers |= _ask(engine, preprocessing([image]), asked, max(1, top_k))
+            reply = self._batcher.ask(engine, preprocessing([image]), [version.ref for _, version in asked])
+            answers |= _answers(engine, reply, asked, max(1, top_k))
         return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
+
+    def heatmap(self, image: Image.Image, task: str, label: str) -> torch.Tensor:
+        """Where a task looked; see `engine.heatmap.heatmap`.
+
+        Raises:
+            LoraVitError, RegistryError: if the task can't answer, or has no such class.
+        """
+        version, engine = self._ready(task)
+        if label not in version.class_names:
+            raise TaskUnavailable(f"{version.ref} has no class “{label}”.")
+        adapter = engine.ensure(version.ref)
+        pixels = adapter.preprocessing([image])
+        return heatmap(engine.base, adapter, pixels, version.class_names.index(label))
 
     def _ready(self, task: str) -> tuple[Version, MultiLoRAViT]:
         """The version that a task means, and the engine that holds it.
@@ -241,18 +269,16 @@ class Predictor:
         return None
 
 
-def _ask(
-    engine: MultiLoRAViT, pixels: torch.Tensor, asked: Sequence[tuple[str, Version]], top_k: int
+def _answers(
+    engine: MultiLoRAViT, reply: Reply, asked: Sequence[tuple[str, Version]], top_k: int
 ) -> dict[str, TaskAnswer]:
-    seconds: dict[str, float] = {}
-    (logits,) = engine.forward(pixels, [[version.ref for _, version in asked]], seconds=seconds)
     return {
         task: TaskAnswer(
             version.ref,
             version.title,
-            _labels(engine, version, logits[version.ref], top_k),
+            _labels(engine, version, reply.logits[version.ref], top_k),
             None,
-            seconds[version.ref] * 1000,
+            reply.seconds[version.ref] * 1000,
         )
         for task, version in asked
     }

@@ -22,12 +22,17 @@ BELOW = {
     "files": set(),
     "threads": set(),
     "images": set(),
+    "overlay": set(),
+    "snippets": set(),
+    "bundled": set(),
+    "examples": {"datasets", "files", "images"},
     "backbones": set(),
     "datasets": {"images"},
     "adapters": {"backbones", "files"},
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
     "predictor": {"engine", "adapters", "backbones"},
+    "many": {"predictor", "datasets", "images"},
     "views": {"training"},
     "doctor": {"training", "backbones", "settings"},
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
@@ -39,7 +44,7 @@ BELOW["cli"] = {*BELOW, "__init__"}
 BELOW["__main__"] = {"cli", "threads"}
 BELOW["__init__"] = {"extractor", "adapters"}
 BELOW["service"].add("__init__")
-REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "commands", "doctor", "views"}
+REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "commands", "doctor", "views", "many"}
 
 
 def sources(package: str) -> list[Path]:

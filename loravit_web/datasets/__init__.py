@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loravit_web.datasets.archives import ArchiveLimits
+from loravit_web.datasets.archives import ArchiveLimits, SafeArchive, open_archive
 from loravit_web.datasets.errors import (
     ArchiveError,
     DatasetDamaged,
@@ -29,10 +29,12 @@ __all__ = [
     "ImageDataset",
     "ImageItem",
     "LayoutError",
+    "SafeArchive",
     "Sample",
     "Skipped",
     "SourceKind",
     "Split",
+    "open_archive",
     "stratified_split",
     "stratified_subset",
 ]

@@ -7,12 +7,14 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.service import Service
+from loravit_web.ui.answers import NO_IMAGE, NO_TASKS
 from loravit_web.ui.api import add_api
 from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, catalog_frame
 from loravit_web.ui.markup import job_strip
+from loravit_web.ui.pick import chip_updates, task_choices
 from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
 from loravit_web.ui.train import TrainTab, build_train
-from loravit_web.ui.use import NO_IMAGE, NO_TASKS, UseTab, build_use, task_choices
+from loravit_web.ui.use import UseTab, build_use
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 
@@ -58,21 +60,38 @@ def _follow(
     seen = gr.State(None)
     timer = gr.Timer(TICK_SECONDS)
     panels = [*train.watch.outputs, *runs.watch.outputs]
-    tables = [strip, use.tasks, use.answers, catalog.table, catalog.card, runs.table]
+    picker = use.picker
+    tables = [
+        strip,
+        picker.tasks,
+        picker.quick,
+        picker.shown,
+        use.answers,
+        catalog.table,
+        catalog.card,
+        runs.table,
+    ]
     outputs = [seen, *tables, *panels]
 
-    def tick(before: dict[str, Any] | None, watched: str | None, chosen: str | None) -> list[Any]:
+    def tick(
+        before: dict[str, Any] | None,
+        watched: str | None,
+        chosen: str | None,
+        picked: list[str] | None,
+        memory: dict[str, list[str]] | None,
+    ) -> list[Any]:
         now = snapshot(service)
         if before is None or before["key"] == now["key"]:
             return [gr.skip()] * len(outputs)
         _announce(before["states"], now)
         catalog_changed = before["key"][0] != now["key"][0]
-        choices = task_choices(service) if catalog_changed else []
+        choices = task_choices(service.predictor.tasks()) if catalog_changed else []
         first = choices and before["empty"]
         return [
             _remembered(now, empty=before["empty"] and not choices),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=choices) if catalog_changed else gr.skip(),
+            *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
             NO_IMAGE if first else gr.skip(),
             catalog_frame(service) if catalog_changed else gr.skip(),
             PICK if first else gr.skip(),
@@ -83,19 +102,19 @@ def _follow(
 
     timer.tick(
         tick,
-        [seen, train.run_id, runs.run_id],
+        [seen, train.run_id, runs.run_id, picker.tasks, picker.memory],
         outputs,
         show_progress="hidden",
         queue=False,
         api_visibility="private",
     )
 
-    def arrive(request: gr.Request) -> list[Any]:
+    def arrive(memory: dict[str, list[str]] | None, request: gr.Request) -> list[Any]:
         # Only what the link asks for: by the time this runs the reader may have gone on.
         asked = dict(request.query_params)
         tab = asked.get("tab")
         picked = [task for task in asked.get("task", "").split(",") if task]
-        choices, now = task_choices(service), snapshot(service)
+        choices, now = task_choices(service.predictor.tasks()), snapshot(service)
         run_id = now["active"][0].id if now["active"] else None
         return [
             gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
@@ -103,6 +122,7 @@ def _follow(
             _remembered(now, empty=not choices),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
+            *chip_updates(service, memory, picked),
             gr.skip() if choices else NO_TASKS,
             catalog_frame(service),
             gr.skip() if choices else EMPTY,
@@ -111,7 +131,9 @@ def _follow(
         ]
 
     arrived = [tabs, train.run_id, seen, *tables, *train.watch.outputs]
-    demo.load(arrive, None, arrived, show_progress="hidden", api_visibility="private")
+    demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
+        *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
+    )
 
 
 def snapshot(service: Service) -> dict[str, Any]:

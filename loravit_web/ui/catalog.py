@@ -67,7 +67,9 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
     shown = [slug, card, try_it, download]
     table.select(choose, None, shown, api_visibility="private")
     upload.upload(take_in, upload, [table, *shown], api_visibility="private")
-    try_it.click(go, [slug, use.tasks], [tabs, use.tasks], api_visibility="private")
+    try_it.click(go, [slug, use.picker.tasks], [tabs, use.picker.tasks], api_visibility="private").then(
+        *use.refresh, preprocess=False, api_visibility="private"
+    )
     return CatalogTab(table, card)
 
 

@@ -15,6 +15,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
+from loravit_web.ui.keys import SCRIPT
 
 MAX_UPLOAD = "2gb"
 QUEUE_SIZE = 64
@@ -71,6 +72,7 @@ class App:
             show_error=False,
             theme=_theme(),
             css_paths=[Path(__file__).with_name("style.css")],
+            head=SCRIPT,
             blocked_paths=[str(self.service.settings.home)],
             max_file_size=MAX_UPLOAD,
             footer_links=["api"],
@@ -105,4 +107,10 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 def _theme() -> gr.themes.Base:
     """Gradio's default look in the reader's own fonts, so that nothing is fetched for it."""
     fonts = ["system-ui", "sans-serif"]
-    return gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=fonts)
+    theme = gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=fonts)
+    return theme.set(  # Gradio's own grey is too pale to be read by everybody
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+    )

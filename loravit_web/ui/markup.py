@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from loravit_web.datasets import SPLITS, ImageDataset
-from loravit_web.predictor import Answer, TaskAnswer
 from loravit_web.training.estimate import Estimate
 from loravit_web.views import cost_text, duration
 from registry import Run, Version
@@ -35,33 +34,6 @@ def bar(fraction: float, label: str) -> str:
     return (
         f'<div class="lv-bar" role="img" aria-label="{escape(label)}">'
         f'<div style="width:{percent:.1f}%"></div></div>'
-    )
-
-
-def answer_columns(answer: Answer) -> str:
-    """One column per task, side by side."""
-    cards = "".join(_answer_card(result) for result in answer.results)
-    answered = sum(1 for result in answer.results if result.error is None)
-    tasks = f"{answered} task{'s' if answered != 1 else ''}"
-    summary = f"{tasks} answered in {answer.milliseconds:.0f} ms."
-    footer = f'<p class="lv-muted">{summary}</p>' if answered else ""
-    return f'<div class="lv-cards" aria-live="polite">{cards}</div>{footer}'
-
-
-def _answer_card(result: TaskAnswer) -> str:
-    head = (
-        f'<header><h3>{escape(result.title)}</h3><span class="lv-tag">{escape(result.task)}</span></header>'
-    )
-    if result.error is not None:
-        return f'<article class="lv-card">{head}{notice(result.error, kind="error")}</article>'
-    rows = "".join(
-        f'<li{" class=lv-top" if rank == 0 else ""}><span class="lv-label">{escape(one.label)}</span>'
-        f'<span class="lv-score">{one.score:.1%}</span>{bar(one.score, f"{one.label} {one.score:.1%}")}</li>'
-        for rank, one in enumerate(result.labels)
-    )
-    return (
-        f'<article class="lv-card">{head}<ol>{rows}</ol>'
-        f'<p class="lv-muted">its own branch: {result.milliseconds:.1f} ms</p></article>'
     )
 
 

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
-from loravit_web.errors import LoraVitError
+from loravit_web.examples import example_pictures
 from loravit_web.service import Service
-from loravit_web.ui.api import answer_upload
-from loravit_web.ui.markup import answer_columns, notice
-from registry import RegistryError
-
-NO_TASKS = notice(
-    "Train the first adapter in the Train tab: a zip of class folders, or the sample of handwritten digits.",
-    title="The catalog is empty.",
+from loravit_web.ui.answers import NO_IMAGE, answers_html
+from loravit_web.ui.many import build_many
+from loravit_web.ui.pick import (
+    Picker,
+    build_picker,
+    chip_updates,
+    chips_of,
+    picked_by_chips,
+    pinned,
+    remembered,
 )
-NO_IMAGE = notice("Drop, paste or take a picture; every task you pick answers at once.")
-NO_PICK = notice("Pick one or several tasks above.")
-_STATUS_WORDS = {"unavailable": ("unavailable",), "on demand": ("loads its base first",)}
+from loravit_web.ui.share import build_share, page_url, share_updates
+
+LABELS = 3
 
 
 @dataclass(frozen=True)
 class UseTab:
-    """What other parts of the page change here."""
+    """What other parts of the page change here.
 
-    tasks: gr.Dropdown
+    Attributes:
+        refresh: what to run, with its inputs and outputs, after tasks were picked from elsewhere.
+    """
+
+    picker: Picker
     image: gr.Image
     answers: gr.HTML
+    refresh: tuple[Any, list[Any], list[Any]]
 
 
 def build_use(service: Service) -> UseTab:
@@ -40,58 +49,87 @@ def build_use(service: Service) -> UseTab:
                 label="Image",
                 type="filepath",
                 sources=["upload", "clipboard", "webcam"],
-                height=340,
+                height=320,
                 elem_id="use-image",
                 buttons=["fullscreen"],
             )
-        with gr.Column(scale=3, min_width=300):
-            tasks = gr.Dropdown(
-                label="Tasks",
-                info="Several tasks answer side by side, from one look at the image.",
-                choices=task_choices(service),
-                value=[],
-                multiselect=True,
-                allow_custom_value=True,
-                elem_id="use-tasks",
+            examples = gr.Gallery(
+                list(_examples()),
+                label="Examples",
+                show_label=False,
+                columns=7,
+                rows=1,
+                height="auto",
+                fit_columns=False,
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+                object_fit="cover",
+                elem_id="use-examples",
             )
-            top_k = gr.Slider(1, 10, value=3, step=1, label="Labels per task", elem_id="use-top-k")
+        with gr.Column(scale=3, min_width=300):
+            picker = build_picker(service)
+            with gr.Row():
+                top_k = gr.Slider(1, 10, value=LABELS, step=1, label="Labels per task", elem_id="use-top-k")
+                heat = gr.Checkbox(
+                    label="Where did it look?",
+                    info="A heat-map per task, by gradient times activation. Key t.",
+                    elem_id="use-heat",
+                )
             answers = gr.HTML(NO_IMAGE, elem_id="use-answers")
+    share = build_share()
+    build_many(service, picker.tasks, top_k)
 
-    def answer(picture: Any, picked: Sequence[str] | None, labels: float | None) -> str:
-        return answers_html(service, picture, list(picked or []), int(labels or 3))
+    def answer(
+        picture: Any, picked: list[str] | None, labels: float | None, looks: bool, request: gr.Request
+    ) -> list[Any]:
+        chosen, count = list(picked or []), int(labels or LABELS)
+        html = answers_html(service, picture, chosen, count, heat=bool(looks))
+        return [html, *share_updates(service, page_url(request), chosen, count)]
 
-    for changed in (image.change, tasks.change, top_k.release):
-        changed(
-            answer,
-            [image, tasks, top_k],
-            answers,
-            preprocess=False,  # pictures are decoded by the app's own code, wherever they come from
-            trigger_mode="always_last",
-            show_progress="minimal",
-            concurrency_limit=4,
-            concurrency_id="answers",
-            api_visibility="private",
-        )
-    return UseTab(tasks, image, answers)
+    def switched(checked: list[str], picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
+        tasks = picked_by_chips(checked, picked or [], shown)
+        return [tasks, remembered(memory, tasks)]
+
+    def searched(picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
+        return [chips_of(picked or [], shown), remembered(memory, picked or [])]
+
+    def pin(memory: Any, picked: list[str] | None) -> list[Any]:
+        kept = pinned(memory, picked or [])
+        return [kept, *chip_updates(service, kept, picked or [])]
+
+    asked, answered = [image, picker.tasks, top_k, heat], [answers, *share.outputs]
+    quickly: dict[str, Any] = {
+        "preprocess": False,  # pictures are decoded by the app's own code, wherever they come from
+        "trigger_mode": "always_last",
+        "show_progress": "minimal",
+        "show_progress_on": [answers],
+        "concurrency_limit": None,  # whoever waits is answered together with the others who wait
+        "api_visibility": "private",
+    }
+    for changed in (image.change, picker.tasks.input, top_k.release, heat.input):
+        changed(answer, asked, answered, **quickly)
+    told: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+    picker.quick.input(
+        switched,
+        [picker.quick, picker.tasks, picker.shown, picker.memory],
+        [picker.tasks, picker.memory],
+        **told,
+    ).then(answer, asked, answered, **quickly)
+    picker.tasks.input(
+        searched, [picker.tasks, picker.shown, picker.memory], [picker.quick, picker.memory], **told
+    )
+    picker.pin.click(pin, [picker.memory, picker.tasks], [picker.memory, picker.quick, picker.shown], **told)
+    examples.select(_chosen_example, None, image, **told)
+    return UseTab(picker, image, answers, (answer, asked, answered))
 
 
-def task_choices(service: Service) -> list[tuple[str, str]]:
-    """Tasks as (shown text, slug); one that can't answer, or not at once, says so in its text."""
-    return [
-        (" · ".join((info.title, f"v{info.version}", *_STATUS_WORDS.get(info.status, ()))), info.slug)
-        for info in service.predictor.tasks()
-    ]
+def _examples() -> list[tuple[str, str]]:
+    """In Gradio's own folder, from which it may serve them."""
+    pictures = example_pictures(Path(get_upload_folder()) / "examples")
+    return [(str(path), caption) for path, caption in pictures]
 
 
-def answers_html(service: Service, picture: Any, picked: list[str], top_k: int) -> str:
-    """The answers, or what to do to get some."""
-    if not service.predictor.tasks():
-        return NO_TASKS
-    if picture is None:
-        return NO_IMAGE
-    if not picked:
-        return NO_PICK
-    try:
-        return answer_columns(answer_upload(service, picture, picked, top_k))
-    except (LoraVitError, RegistryError) as error:
-        return notice(str(error), kind="error")
+def _chosen_example(event: gr.SelectData) -> str:
+    path, _caption = _examples()[int(event.index)]
+    return path

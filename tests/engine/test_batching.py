@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from loravit_web.backbones import Base
-from loravit_web.batching import Batcher, Reply
 from loravit_web.engine import MultiLoRAViT
+from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.errors import LoraVitError
 from tests.adapters.makers import random_adapter, random_images
 

@@ -1,0 +1,49 @@
+"""Pictures to try at once: two photographs that scikit-learn ships, scanned digits and drawn scenes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from loravit_web.datasets.scenes import draw_scene
+from loravit_web.files import write_whole
+from loravit_web.images import encode_webp
+
+_LONGEST = 480
+_DIGITS = (0, 13)
+_SCENES = (("star", "3", "stripes", 5), ("circle", "5", "plain", 2), ("cross", "2", "dots", 9))
+
+
+def example_pictures(folder: Path) -> list[tuple[Path, str]]:
+    """The pictures as files in a folder, written where they are missing, with what they show."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for caption, image in _pictures():
+        data = encode_webp(image)
+        path = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.webp"
+        if not path.exists():
+            write_whole(path, data)
+        found.append((path, caption))
+    return found
+
+
+def _pictures() -> Iterator[tuple[str, Image.Image]]:
+    # Imported here because scikit-learn takes a second to load.
+    from sklearn.datasets import load_digits, load_sample_images
+
+    for name, pixels in zip(("temple", "flower"), load_sample_images().images, strict=True):
+        photograph = Image.fromarray(pixels)
+        photograph.thumbnail((_LONGEST, _LONGEST))
+        yield name, photograph
+    digits = load_digits()
+    for index in _DIGITS:
+        grey = np.rint(digits.images[index] * (255 / 16)).astype(np.uint8)
+        scan = Image.fromarray(grey).resize((128, 128), Image.Resampling.BICUBIC).convert("RGB")
+        yield f"digit {digits.target[index]}", scan
+    for shape, count, texture, seed in _SCENES:
+        scene = draw_scene(shape, count, texture, np.random.default_rng(seed))
+        yield f"scene: {count} × {shape}", scene.image.resize((224, 224), Image.Resampling.LANCZOS)

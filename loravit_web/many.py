@@ -1,0 +1,167 @@
+"""Many pictures and their answers as one table."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from loravit_web.datasets import SafeArchive, open_archive
+from loravit_web.errors import LoraVitError
+from loravit_web.images import IMAGE_SUFFIXES, load_rgb
+from loravit_web.predictor import Predictor, TaskAnswer
+from registry import RegistryError
+
+MAX_PICTURES = 5000
+COLUMNS = ["image", "task", "rank", "label", "score", "error"]
+_ASKING = 8
+"""Pictures on their way at once, so that they are answered in batches."""
+# What a spreadsheet takes for a formula, and what it shows as it stands.
+_FORMULA, _QUOTE = ("=", "+", "-", "@", "\t", "\r"), "'"
+
+
+class NoPictures(LoraVitError):
+    """Nothing to classify."""
+
+
+class TooManyPictures(LoraVitError):
+    """More pictures than one table holds."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is read when it is its turn."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture and its answers; or the reason why it has none."""
+
+    image: str
+    results: tuple[TaskAnswer, ...]
+    error: str | None
+
+
+def classify_many(
+    predictor: Predictor,
+    files: Sequence[Path],
+    tasks: Sequence[str],
+    *,
+    top_k: int,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[Row]:
+    """Ask tasks about every picture in some files and zips; a bad picture has its reason and costs no other.
+
+    Args:
+        progress: told how many of how many are done.
+
+    Raises:
+        NoPictures, TooManyPictures, ArchiveError: if the files can't be used at all.
+    """
+    rows: list[Row] = []
+    with ThreadPoolExecutor(_ASKING, "many") as pool:
+        for pictures in _opened(files):
+            total = len(rows) + len(pictures)
+            for row in pool.map(lambda one: _row(predictor, one, tasks, top_k), pictures):
+                rows.append(row)
+                progress(len(rows), total)
+    if not rows:
+        raise NoPictures("There is no picture in these files: choose pictures, or a zip of them.")
+    return rows
+
+
+def as_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """One line per picture, a column per task with its best label."""
+    return pd.DataFrame([{"image": row.image, **_best(row)} for row in rows]).fillna("")
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """One line per picture, task and label, best first; nothing in it is taken for a formula."""
+    lines = [line for row in rows for line in _lines(row)]
+    frame = pd.DataFrame(lines, columns=COLUMNS)
+    for column in ("image", "task", "label", "error"):
+        frame[column] = frame[column].map(_harmless)
+    return str(frame.to_csv(index=False))
+
+
+def _opened(files: Sequence[Path]) -> Iterator[list[Picture]]:
+    """The pictures of each file, while it is open."""
+    count = 0
+    for path in files:
+        if path.suffix.lower() == ".zip":
+            with open_archive(path) as archive:
+                pictures = _in_zip(archive)
+                count = _counted(count + len(pictures))
+                yield pictures
+        else:
+            count = _counted(count + 1)
+            yield [Picture(path.name, path.read_bytes)]
+
+
+def _in_zip(archive: SafeArchive) -> list[Picture]:
+    reading = threading.Lock()
+
+    def reader(path: str) -> Callable[[], bytes]:
+        def read() -> bytes:
+            with reading:  # a zip is read by one thread at a time
+                return archive.read(path)
+
+        return read
+
+    return [Picture(path, reader(path)) for path in archive.paths if _is_picture(PurePosixPath(path))]
+
+
+def _is_picture(path: PurePosixPath) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
+
+
+def _counted(count: int) -> int:
+    if count > MAX_PICTURES:
+        raise TooManyPictures(f"These are more than {MAX_PICTURES} pictures: classify them in parts.")
+    return count
+
+
+def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: int) -> Row:
+    try:
+        answer = predictor.classify(load_rgb(picture.read()), tasks, top_k=top_k)
+    except (LoraVitError, RegistryError) as error:
+        return Row(picture.name, (), str(error))
+    return Row(picture.name, answer.results, None)
+
+
+def _best(row: Row) -> dict[str, str]:
+    if row.error is not None:
+        return {"problem": row.error}
+    return {
+        result.task: result.error or f"{result.labels[0].label} {result.labels[0].score:.0%}"
+        for result in row.results
+    }
+
+
+def _lines(row: Row) -> Iterator[dict[str, object]]:
+    if row.error is not None:
+        yield {"image": row.image, "error": row.error}
+    for result in row.results:
+        if result.error is not None:
+            yield {"image": row.image, "task": result.task, "error": result.error}
+        for rank, one in enumerate(result.labels, start=1):
+            yield {
+                "image": row.image,
+                "task": result.task,
+                "rank": rank,
+                "label": one.label,
+                "score": round(one.score, 6),
+            }
+
+
+def _harmless(value: object) -> object:
+    """Text that a spreadsheet shows instead of computing it."""
+    return _QUOTE + value if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,72 @@
+"""The same question as a link and as code, ready to be copied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+PICTURE = "picture.jpg"
+
+
+def share_link(url: str, tasks: Sequence[str]) -> str:
+    """A link to the tab Use with these tasks picked.
+
+    Args:
+        url: of the app, without a query.
+        tasks: versions such as ``flowers@2``, which never change their meaning.
+    """
+    return f"{url.rstrip('/')}/?tab=use&task={quote(','.join(tasks), safe='@,')}"
+
+
+def code_snippets(url: str, tasks: Sequence[str], top_k: int) -> Mapping[str, str]:
+    """By language: python, shell and javascript."""
+    address = url.rstrip("/")
+    return {
+        "python": _python(address, tasks, top_k),
+        "shell": _shell(address, tasks, top_k),
+        "javascript": _javascript(address, tasks, top_k),
+    }
+
+
+def _python(url: str, tasks: Sequence[str], top_k: int) -> str:
+    return f"""from gradio_client import Client, handle_file
+
+client = Client({_text(url)})
+answer = client.predict(
+    image=handle_file({_text(PICTURE)}),
+    tasks={json.dumps(list(tasks))},
+    top_k={top_k},
+    api_name="/classify",
+)
+for result in answer["results"]:
+    print(result["task"], result["error"] or result["labels"])
+"""
+
+
+def _shell(url: str, tasks: Sequence[str], top_k: int) -> str:
+    api = f"{url}/gradio_api"
+    question = json.dumps({"data": [{"path": "PATH"}, list(tasks), top_k]})
+    body = question.replace("'", "'\\''").replace("PATH", "'\"$path\"'")
+    return f"""path=$(curl -s -F 'files=@{PICTURE}' {api}/upload | cut -d'"' -f2)
+event=$(curl -s {api}/call/classify -H 'Content-Type: application/json' -d '{body}' | cut -d'"' -f4)
+curl -sN {api}/call/classify/$event
+"""
+
+
+def _javascript(url: str, tasks: Sequence[str], top_k: int) -> str:
+    return f"""import {{ Client }} from "https://cdn.jsdelivr.net/npm/@gradio/client/dist/index.min.js";
+
+const client = await Client.connect({_text(url)});
+const picture = document.querySelector("input[type=file]").files[0];
+const {{ data }} = await client.predict("/classify", {{
+  image: picture,
+  tasks: {json.dumps(list(tasks))},
+  top_k: {top_k},
+}});
+for (const result of data[0].results) console.log(result.task, result.error ?? result.labels);
+"""
+
+
+def _text(value: str) -> str:
+    return json.dumps(value)

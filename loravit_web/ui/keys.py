@@ -1,0 +1,21 @@
+"""Keys of the page: 1 to 9 toggle the first tasks, / searches, t turns heat-maps on and off."""
+
+SCRIPT = """
+<script>
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const target = event.target;
+  if (target.closest("input:not([type=checkbox]), textarea, select, [contenteditable=true]")) return;
+  const visible = (element) => element && element.offsetParent !== null;
+  const press = (element) => { if (visible(element)) { element.click(); event.preventDefault(); } };
+  if (/^[1-9]$/.test(event.key)) {
+    press(document.querySelectorAll("#use-quick input[type=checkbox]")[Number(event.key) - 1]);
+  } else if (event.key === "/") {
+    const search = document.querySelector("#use-tasks input");
+    if (visible(search)) { search.focus(); event.preventDefault(); }
+  } else if (event.key === "t") {
+    press(document.querySelector("#use-heat input[type=checkbox]"));
+  }
+});
+</script>
+"""

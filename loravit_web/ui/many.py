@@ -1,0 +1,78 @@
+"""Many pictures at once: a zip or files in, one table and its CSV out."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from loravit_web.files import write_whole
+from loravit_web.many import NoPictures, as_csv, as_table, classify_many
+from loravit_web.service import Service
+from loravit_web.ui.errors import told
+
+
+def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
+    """Build the panel and its event."""
+    with gr.Accordion("Many pictures: a table and a CSV", open=False, elem_id="use-many"):
+        files = gr.File(
+            label="A zip of pictures, or several pictures",
+            file_count="multiple",
+            file_types=["image", ".zip"],
+            height=120,
+            elem_id="use-many-files",
+        )
+        go = gr.Button("Ask the picked tasks about all of them", variant="primary", elem_id="use-many-go")
+        table = gr.Dataframe(
+            interactive=False,
+            wrap=True,
+            show_search="filter",
+            visible=False,
+            label="Best label of each task",
+            elem_id="use-many-table",
+        )
+        download = gr.DownloadButton("Download all labels as CSV", visible=False, elem_id="use-many-csv")
+
+    @told
+    def ask(
+        paths: list[str] | None,
+        picked: list[str] | None,
+        labels: float,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
+    ) -> list[Any]:
+        if not paths:
+            raise NoPictures("Choose pictures or a zip of them first.")
+        if not picked:
+            raise NoPictures("Pick one or several tasks above first.")
+        rows = classify_many(
+            service.predictor,
+            [Path(path) for path in paths],
+            picked,
+            top_k=int(labels),
+            progress=lambda done, total: progress((done, total), unit="pictures"),
+        )
+        return [
+            gr.Dataframe(as_table(rows), visible=True),
+            gr.DownloadButton(value=_csv_file(as_csv(rows)), visible=True),
+        ]
+
+    go.click(
+        ask,
+        [files, tasks, top_k],
+        [table, download],
+        concurrency_limit=2,
+        concurrency_id="many",
+        show_progress_on=[go],
+        api_visibility="private",
+    )
+
+
+def _csv_file(text: str) -> str:
+    """In Gradio's own folder, which it empties after a day, under a name that nobody can guess."""
+    folder = Path(get_upload_folder()) / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    write_whole(folder / "answers.csv", text.encode())
+    return str(folder / "answers.csv")

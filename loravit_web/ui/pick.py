@@ -1,0 +1,123 @@
+"""Picking tasks: the first nine as chips with keys, all others by searching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.predictor import TaskInfo
+from loravit_web.service import Service
+
+QUICK = 9
+STORAGE_KEY = "loravit-tasks"
+# Preferences are no secret; a fixed one lets them outlive a restart of the app.
+STORAGE_SECRET = "preferences"
+Memory = Mapping[str, list[str]]
+NOTHING_KEPT: Memory = {"pinned": [], "recent": []}
+_STATUS_WORDS = {"unavailable": "unavailable", "on demand": "loads its base first"}
+
+Choices = list[tuple[str, str]]
+"""Shown text and slug."""
+
+
+@dataclass(frozen=True)
+class Picker:
+    """The components that pick tasks.
+
+    Attributes:
+        tasks: the picked slugs or versions; what counts.
+        quick: chips of some tasks, a part of ``tasks``.
+        shown: the slugs of the chips.
+        memory: in the reader's browser, as `NOTHING_KEPT`.
+    """
+
+    tasks: gr.Dropdown
+    quick: gr.CheckboxGroup
+    shown: gr.State
+    pin: gr.Button
+    memory: gr.BrowserState
+
+
+def build_picker(service: Service) -> Picker:
+    """Build the components; whoever answers connects them with `picked_by_chips` and `chips_of`."""
+    infos = service.predictor.tasks()
+    chips = quick_choices(infos, NOTHING_KEPT)
+    quick = gr.CheckboxGroup(
+        chips,
+        label="Tasks",
+        info="Several answer side by side, from one look at the image. Keys 1 to 9 switch them.",
+        visible=bool(chips),
+        elem_id="use-quick",
+    )
+    tasks = gr.Dropdown(
+        label="All tasks",
+        choices=task_choices(infos),
+        value=[],
+        multiselect=True,
+        allow_custom_value=True,
+        elem_id="use-tasks",
+    )
+    pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
+    memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+    return Picker(tasks, quick, gr.State([slug for _, slug in chips]), pin, memory)
+
+
+def task_choices(infos: Iterable[TaskInfo]) -> Choices:
+    """Tasks to choose from; one that can't answer, or not at once, says so in its text."""
+    return [(" · ".join([info.title, f"v{info.version}", *_words(info)]), info.slug) for info in infos]
+
+
+def quick_choices(infos: Sequence[TaskInfo], memory: Memory) -> Choices:
+    """The chips: pinned tasks, then recent ones, then others that can answer, numbered as their keys."""
+    by_slug = {info.slug: info for info in infos}
+    pinned = memory.get("pinned", [])
+    able = [info.slug for info in infos if info.status == "ready"]
+    wanted = dict.fromkeys([*pinned, *memory.get("recent", []), *able])
+    slugs = [slug for slug in wanted if slug in by_slug][:QUICK]
+    return [
+        (f"{number} {by_slug[slug].title}{' ★' if slug in pinned else ''}", slug)
+        for number, slug in enumerate(slugs, start=1)
+    ]
+
+
+def picked_by_chips(checked: Sequence[str], picked: Sequence[str], shown: Sequence[str]) -> list[str]:
+    """The picked tasks after a chip was switched: others stay, in their order, new ones come last."""
+    kept = [task for task in picked if task not in shown or task in checked]
+    return [*kept, *(task for task in checked if task not in kept)]
+
+
+def chips_of(picked: Sequence[str], shown: Sequence[str]) -> list[str]:
+    """The chips that are on."""
+    return [slug for slug in shown if slug in picked]
+
+
+def remembered(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]:
+    """The memory after tasks were picked: the last ones first."""
+    before = {**NOTHING_KEPT, **(memory or {})}
+    slugs = [task.partition("@")[0] for task in reversed(picked)]
+    return {**before, "recent": list(dict.fromkeys([*slugs, *before["recent"]]))[:QUICK]}
+
+
+def pinned(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]:
+    """The memory after the picked tasks were pinned; after they were let go, if all of them were pinned."""
+    before = {**NOTHING_KEPT, **(memory or {})}
+    slugs = list(dict.fromkeys(task.partition("@")[0] for task in picked))
+    if slugs and all(slug in before["pinned"] for slug in slugs):
+        return {**before, "pinned": [slug for slug in before["pinned"] if slug not in slugs]}
+    return {**before, "pinned": list(dict.fromkeys([*before["pinned"], *slugs]))[:QUICK]}
+
+
+def chip_updates(
+    service: Service, memory: Mapping[str, list[str]] | None, picked: Sequence[str]
+) -> list[Any]:
+    """Chips and their slugs, as the catalog and the memory are now."""
+    chips = quick_choices(service.predictor.tasks(), memory or NOTHING_KEPT)
+    shown = [slug for _, slug in chips]
+    return [gr.CheckboxGroup(chips, value=chips_of(picked, shown), visible=bool(chips)), shown]
+
+
+def _words(info: TaskInfo) -> list[str]:
+    return [_STATUS_WORDS[info.status]] if info.status in _STATUS_WORDS else []

@@ -1,0 +1,85 @@
+"""The picked tasks as a link and as code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gradio as gr
+
+from loravit_web.errors import LoraVitError
+from loravit_web.service import Service
+from loravit_web.snippets import code_snippets, share_link
+from registry import RegistryError
+
+_LANGUAGES: Mapping[Literal["python", "shell", "javascript"], str] = {
+    "python": "Python",
+    "shell": "curl",
+    "javascript": "JavaScript",
+}
+
+
+@dataclass(frozen=True)
+class SharePanel:
+    """What `share_updates` fills, in its order."""
+
+    link: gr.Textbox
+    code: tuple[gr.Code, ...]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All components."""
+        return [self.link, *self.code]
+
+
+def build_share() -> SharePanel:
+    """Build the panel, empty until a task is picked."""
+    with gr.Accordion("Share this choice, or ask from code", open=False, elem_id="use-share"):
+        link = gr.Textbox(
+            label="Link to these versions",
+            info="It always means the same: a version never changes.",
+            interactive=False,
+            buttons=["copy"],
+            elem_id="use-link",
+        )
+        with gr.Tabs():
+            code = []
+            for language, name in _LANGUAGES.items():
+                with gr.Tab(name):
+                    code.append(
+                        gr.Code(
+                            language=language,
+                            interactive=False,
+                            show_label=False,
+                            show_line_numbers=False,
+                            wrap_lines=True,
+                            buttons=["copy"],
+                            elem_id=f"use-code-{language}",
+                        )
+                    )
+    return SharePanel(link, tuple(code))
+
+
+def share_updates(service: Service, url: str, picked: list[str], top_k: int) -> list[Any]:
+    """Link and code for the picked tasks, each at the version that it means now."""
+    if not picked:
+        return [gr.skip()] * (1 + len(_LANGUAGES))
+    versions = [_version(service, task) for task in picked]
+    code = code_snippets(url, picked, top_k)
+    return [share_link(url, versions), *(code[language] for language in _LANGUAGES)]
+
+
+def _version(service: Service, task: str) -> str:
+    try:
+        return service.registry.catalog.resolve(task).ref
+    except (LoraVitError, RegistryError):
+        return task  # whoever opens the link is told why it can't answer
+
+
+def page_url(request: gr.Request) -> str:
+    """Where the reader sees the app, without the query."""
+    headers = request.headers
+    host = headers.get("x-forwarded-host") or headers.get("host") or ""
+    scheme = headers.get("x-forwarded-proto") or request.url.scheme
+    return f"{scheme.split(',')[0]}://{host.split(',')[0]}{headers.get('x-forwarded-prefix', '')}"

@@ -1,0 +1,94 @@
+"""Many pictures, one table: each with its answers or its reason."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from loravit_web.datasets import ArchiveError
+from loravit_web.many import COLUMNS, NoPictures, Row, as_csv, as_table, classify_many
+from loravit_web.predictor import Answer, Label, Predictor, TaskAnswer
+
+
+class Colours(Predictor):
+    """Names the red of a picture's first pixel."""
+
+    def __init__(self) -> None: ...
+
+    def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
+        red = image.getpixel((0, 0))[0]  # type: ignore[index]
+        labels = (Label(f"red {red}", 0.75), Label("other", 0.25))[:top_k]
+        return Answer(tuple(TaskAnswer(f"{task}@1", task, labels, None, 1.0) for task in tasks), 1.0)
+
+
+def picture(path: Path, red: int) -> Path:
+    Image.new("RGB", (8, 8), (red, 0, 0)).save(path)
+    return path
+
+
+def packed(folder: Path, files: dict[str, bytes]) -> Path:
+    path = folder / "pictures.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_files_and_zips_become_rows_in_order_whatever_else_lies_in_the_zip(tmp_path: Path) -> None:
+    one, two = picture(tmp_path / "one.png", 1), picture(tmp_path / "two.png", 2)
+    archive = packed(
+        tmp_path,
+        {"b/three.png": two.read_bytes(), "a.png": one.read_bytes(), "notes.txt": b"", "__MACOSX/a.png": b""},
+    )
+    rows = classify_many(Colours(), [two, archive], ["x"], top_k=1)
+    assert [(row.image, row.results[0].labels[0].label) for row in rows] == [
+        ("two.png", "red 2"),
+        ("a.png", "red 1"),
+        ("b/three.png", "red 2"),
+    ]
+
+
+def test_a_bad_picture_has_its_reason_and_the_others_their_answers(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    rows = classify_many(Colours(), [bad, picture(tmp_path / "good.png", 7)], ["x"], top_k=2)
+    assert rows[0].error is not None
+    assert rows[1].error is None
+    lines = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert [(line["image"], line["rank"], line["label"]) for line in lines] == [
+        ("bad.png", "", ""),
+        ("good.png", "1.0", "red 7"),
+        ("good.png", "2.0", "other"),
+    ]
+    assert list(as_table(rows).columns) == ["image", "problem", "x@1"]
+
+
+def test_progress_tells_how_many_are_done(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    files = [picture(tmp_path / f"{n}.png", n) for n in range(3)]
+    classify_many(Colours(), files, ["x"], top_k=1, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (3, 3)
+
+
+def test_a_zip_without_pictures_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NoPictures, match="choose pictures, or a zip of them"):
+        classify_many(Colours(), [packed(tmp_path, {"notes.txt": b"x"})], ["x"], top_k=1)
+
+
+def test_a_file_that_is_no_zip_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"no zip")
+    with pytest.raises(ArchiveError, match="not a zip"):
+        classify_many(Colours(), [tmp_path / "a.zip"], ["x"], top_k=1)
+
+
+def test_nothing_in_the_csv_is_taken_for_a_formula() -> None:
+    row = Row("=cmd()", (TaskAnswer("t@1", "t", (Label("+1", 0.5),), None, 1.0),), None)
+    (line,) = csv.DictReader(io.StringIO(as_csv([row])))
+    assert (line["image"], line["label"]) == ("'=cmd()", "'+1")
+    assert list(line) == COLUMNS

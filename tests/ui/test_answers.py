@@ -1,0 +1,37 @@
+"""Answers as HTML: escaped, side by side, and honest about what is unsure."""
+
+from __future__ import annotations
+
+from loravit_web.predictor import Answer, Label, TaskAnswer
+from loravit_web.ui.answers import answer_columns
+from tests.ui.test_markup import EVIL
+
+
+def answered(*scores: float, task: str = "a@1") -> TaskAnswer:
+    return TaskAnswer(task, "A", tuple(Label(f"class {i}", s) for i, s in enumerate(scores)), None, 1.0)
+
+
+def test_names_from_users_are_escaped() -> None:
+    html = answer_columns(Answer((TaskAnswer(EVIL, EVIL, (Label(EVIL, 0.5),), None, 1.0),), 2.0), {})
+    assert "<img" not in html
+    assert "&lt;img" in html
+
+
+def test_a_task_that_fails_shows_its_sentence_beside_the_others() -> None:
+    bad = TaskAnswer("b", "b", (), "There is no b.", 0.0)
+    html = answer_columns(Answer((answered(0.9, 0.1), bad), 3.0), {})
+    assert "class 0" in html
+    assert "There is no b." in html
+    assert "1 task answered" in html
+
+
+def test_an_answer_without_a_clear_winner_is_called_unsure_in_words() -> None:
+    for scores, unsure in (((0.9, 0.1), False), ((0.45, 0.2), True), ((0.55, 0.45), True), ((1.0,), False)):
+        assert ("unsure" in answer_columns(Answer((answered(*scores),), 1.0), {})) == unsure, scores
+
+
+def test_a_heat_map_stands_with_its_task() -> None:
+    html = answer_columns(
+        Answer((answered(0.9), answered(0.8, task="b@1")), 1.0), {"b@1": "<figure>map of b</figure>"}
+    )
+    assert html.index("map of b") > html.index("b@1")

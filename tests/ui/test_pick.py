@@ -1,0 +1,66 @@
+"""Chips, the list of all tasks and the reader's memory agree."""
+
+from __future__ import annotations
+
+from loravit_web.predictor import TaskInfo
+from loravit_web.ui.pick import (
+    QUICK,
+    chips_of,
+    picked_by_chips,
+    pinned,
+    quick_choices,
+    remembered,
+    task_choices,
+)
+
+
+def info(slug: str, status: str = "ready") -> TaskInfo:
+    return TaskInfo(f"{slug}@1", slug, slug.title(), 1, ("x",), "embedded", status, None)
+
+
+INFOS = [info(f"task-{letter}") for letter in "abcdefghijkl"]
+
+
+def test_pinned_tasks_come_first_then_recent_ones_then_the_others() -> None:
+    memory = {"pinned": ["task-k"], "recent": ["task-c", "task-k"]}
+    slugs = [slug for _, slug in quick_choices(INFOS, memory)]
+    assert slugs[:3] == ["task-k", "task-c", "task-a"]
+    assert len(slugs) == len(set(slugs)) == QUICK
+
+
+def test_chips_carry_the_number_of_their_key_and_pinned_ones_a_star() -> None:
+    texts = [text for text, _ in quick_choices(INFOS, {"pinned": ["task-b"], "recent": []})]
+    assert texts[:2] == ["1 Task-B ★", "2 Task-A"]
+
+
+def test_a_task_that_left_the_catalog_leaves_the_chips() -> None:
+    assert quick_choices(INFOS[:1], {"pinned": ["gone"], "recent": ["gone"]}) == [("1 Task-A", "task-a")]
+
+
+def test_a_task_that_cannot_answer_says_so_and_is_no_chip_unless_pinned() -> None:
+    infos = [info("broken", "unavailable"), info("far", "on demand")]
+    assert [text for text, _ in task_choices(infos)] == [
+        "Broken · v1 · unavailable",
+        "Far · v1 · loads its base first",
+    ]
+    assert quick_choices(infos, {"pinned": [], "recent": []}) == []
+
+
+def test_switching_a_chip_leaves_the_other_picks_in_their_order() -> None:
+    shown = ["a", "b", "c"]
+    assert picked_by_chips(["a", "c"], ["x@2", "a"], shown) == ["x@2", "a", "c"]
+    assert picked_by_chips([], ["a", "x@2"], shown) == ["x@2"]
+    assert chips_of(["x@2", "c"], shown) == ["c"]
+
+
+def test_the_last_picked_is_the_most_recent_and_the_memory_is_bounded() -> None:
+    memory = remembered(None, ["a", "b@3"])
+    assert memory["recent"] == ["b", "a"]
+    assert len(remembered(memory, [f"t{i}" for i in range(20)])["recent"]) == QUICK
+
+
+def test_pinning_twice_lets_go() -> None:
+    once = pinned(None, ["a", "b"])
+    assert once["pinned"] == ["a", "b"]
+    assert pinned(once, ["a"])["pinned"] == ["b"]
+    assert pinned(once, ["a", "c"])["pinned"] == ["a", "b", "c"]
