@@ -96,7 +96,7 @@ def check_evaluation(one: NewEvaluation, n_classes: int) -> None:
     if one.split not in get_args(Split):
         raise InvalidValue("an evaluation", f"its split {one.split!r} is neither 'validation' nor 'test'")
     name = f"an evaluation on {one.split}"
-    number(f"{name}: n", one.n, low=0)
+    number(f"{name}: n", one.n, low=0, high=2**31 - 1)
     number(f"{name}: loss", one.loss)
     for field in ("accuracy", "macro_f1"):
         number(f"{name}: {field}", getattr(one, field), low=0, high=1)
