@@ -32,6 +32,7 @@ from registry.errors import (
     VersionWithdrawn,
 )
 from registry.evaluations import ConfusedPair, EvaluationDetails
+from registry.models import UNKNOWN
 from registry.records import (
     Adapter,
     Alias,
@@ -68,6 +69,7 @@ from registry.users import User
 
 __all__ = [
     "SLUG_RULE",
+    "UNKNOWN",
     "Adapter",
     "Alias",
     "AliasMove",
