@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from loravit_web import commands
+from loravit_web import catalog_commands, commands
 from loravit_web.adapters.config import TARGETS
 from loravit_web.adapters.types import ADAPTER_TYPES
 from loravit_web.errors import LoraVitError
@@ -87,7 +87,7 @@ def _add_train(words: Any) -> None:
 def _add_predict(words: Any) -> None:
     predict = _command(words, "predict", commands.predict, "classify images")
     predict.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
-    predict.add_argument("--task", action="append", required=True, metavar="SLUG[@VERSION]", dest="tasks")
+    predict.add_argument("--task", action="append", required=True, metavar="SLUG[@V|@ALIAS]", dest="tasks")
     predict.add_argument("--top-k", type=int, default=5, metavar="N")
     shape = predict.add_mutually_exclusive_group()
     _json_flag(shape)
@@ -97,9 +97,6 @@ def _add_predict(words: Any) -> None:
 def _add_adapters(words: Any) -> None:
     adapters = words.add_parser("adapters", help="the catalog").add_subparsers(required=True)
     _json_flag(_command(adapters, "list", commands.adapters_list, "all adapters"))
-    show = _command(adapters, "show", commands.adapters_show, "one adapter and its versions")
-    show.add_argument("slug")
-    _json_flag(show)
     export = _command(adapters, "export", commands.adapters_export, "write a version as one file")
     export.add_argument("ref", metavar="SLUG[@V]")
     export.add_argument("file", type=Path)
@@ -107,9 +104,53 @@ def _add_adapters(words: Any) -> None:
     importer = _command(adapters, "import", commands.adapters_import, "publish an exported file")
     importer.add_argument("file", type=Path)
     _json_flag(importer)
-    archive = _command(adapters, "archive", commands.adapters_archive, "take an adapter out of the catalog")
-    archive.add_argument("slug")
-    _json_flag(archive)
+    _add_aliases(adapters)
+    _add_curation(adapters)
+
+
+def _add_aliases(adapters: Any) -> None:
+    promote = _command(adapters, "promote", catalog_commands.promote, "make an alias name a version")
+    promote.add_argument("ref", metavar="SLUG@V")
+    promote.add_argument("alias", metavar="ALIAS", help="such as production")
+    rollback = _command(adapters, "rollback", catalog_commands.rollback, "make it name what it named before")
+    rollback.add_argument("slug", metavar="SLUG")
+    rollback.add_argument("alias", metavar="ALIAS")
+    aliases = _command(adapters, "aliases", catalog_commands.aliases, "the aliases and their history")
+    aliases.add_argument("slug", metavar="SLUG")
+    change = aliases.add_mutually_exclusive_group()
+    change.add_argument("--remove", metavar="ALIAS", help="take an alias away")
+    change.add_argument("--protect", metavar="ALIAS", help="keep an alias where it is")
+    change.add_argument("--unprotect", metavar="ALIAS", help="let an alias be moved again")
+    for parser in (promote, rollback, aliases):
+        parser.add_argument("--protected", action="store_true", help="even if the alias is protected")
+        _json_flag(parser)
+
+
+def _add_curation(adapters: Any) -> None:
+    show = _command(adapters, "show", catalog_commands.show, "one adapter and its versions")
+    show.add_argument("ref", metavar="SLUG[@V|@ALIAS]")
+    withdraw = _command(adapters, "withdraw", catalog_commands.withdraw, "take a version out of use for good")
+    withdraw.add_argument("ref", metavar="SLUG@V")
+    withdraw.add_argument("--reason", required=True, metavar="TEXT", help="shown to whoever asks for it")
+    tag = _command(adapters, "tag", catalog_commands.tag, "add tags, or remove them")
+    tag.add_argument("slug", metavar="SLUG")
+    tag.add_argument("tags", nargs="*", metavar="TAG", help="a tag to add")
+    tag.add_argument(
+        "--remove", action="append", default=[], metavar="TAG", help="may be given several times"
+    )
+    describe = _command(adapters, "describe", catalog_commands.describe, "give it a title or a description")
+    describe.add_argument("slug", metavar="SLUG")
+    describe.add_argument("--title", metavar="TEXT")
+    describe.add_argument("--description", metavar="TEXT")
+    archive = _command(adapters, "archive", catalog_commands.archive, "take an adapter out of the catalog")
+    archive.add_argument("slug", metavar="SLUG")
+    restore = _command(adapters, "restore", catalog_commands.restore, "put an archived adapter back")
+    restore.add_argument("slug", metavar="SLUG")
+    events = _command(adapters, "events", catalog_commands.events, "who changed what, newest first")
+    events.add_argument("slug", nargs="?", metavar="SLUG", help="of one adapter only")
+    events.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default 100)")
+    for parser in (show, withdraw, tag, describe, archive, restore, events):
+        _json_flag(parser)
 
 
 def _add_runs(words: Any) -> None:

@@ -15,6 +15,8 @@ from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
 from loravit_web.files import write_whole
 from loravit_web.settings import Settings
+from loravit_web.shell import open_registry as _registry
+from loravit_web.shell import output as _output
 from loravit_web.training.runner import STALE_AFTER
 
 SKIPPED_SHOWN = 20
@@ -59,7 +61,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         worker = service.new_worker()
         worker.stop_on_signals()
         with _watching(service, worker.name, tell):
-            run = service.train_now(dataset, options.name, recipe, worker)
+            run = service.train_now(dataset, options.name, recipe, worker, actor="shell")
         if run.status != "completed":
             raise CommandFailed(run.error or f"The run was {run.status}.")
         version = service.registry.catalog.resolve(run.published or run.slug)
@@ -166,17 +168,6 @@ def adapters_list(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def adapters_show(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import details, version_document
-
-    with _registry(settings) as registry:
-        slug = options.slug.partition("@")[0]
-        versions = [version_document(version) for version in registry.catalog.versions(slug)]
-    document = {"slug": slug, "versions": versions}
-    _output(options, document, lambda: "\n\n".join(details(version) for version in versions))
-    return 0
-
-
 def adapters_export(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         version = service.registry.catalog.resolve(options.ref)
@@ -191,13 +182,6 @@ def adapters_import(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         version = service.import_bundle(options.file, actor="shell")
     _output(options, {"adapter": version.ref}, lambda: f"Imported as {version.ref}.")
-    return 0
-
-
-def adapters_archive(options: argparse.Namespace, settings: Settings) -> int:
-    with _registry(settings) as registry:
-        adapter = registry.catalog.archive(options.slug, actor="shell")
-    _output(options, {"slug": adapter.slug, "archived": True}, lambda: f"{adapter.slug} is archived.")
     return 0
 
 
@@ -275,21 +259,6 @@ def _write(path: Path, data: bytes) -> None:
         write_whole(path, data)
     except OSError as error:
         raise CommandFailed(f"{path} can't be written ({error.strerror or error}).") from error
-
-
-def _output(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
-    if options.json:
-        from loravit_web.views import json_text
-
-        print(json_text(document))
-    else:
-        print(text())
-
-
-def _registry(settings: Settings) -> Any:
-    from registry import Registry
-
-    return Registry.open(settings.made().database_url, settings.artifacts)
 
 
 def _service(settings: Settings) -> Any:

@@ -129,14 +129,23 @@ def stored_adapters(registry: Registry, base: Base) -> LoadAdapter:
     return load
 
 
+CountAnswer = Callable[[int, float | None], None]
+"""Told the row id of a version that was asked, and the milliseconds of its answer, None without one."""
+
+
 class Predictor:
     """All tasks of a catalog. Safe to call from any number of threads."""
 
     def __init__(
-        self, registry: Registry, engines: EnginePool, *, clock: Callable[[], float] = time.perf_counter
+        self,
+        registry: Registry,
+        engines: EnginePool,
+        *,
+        count: CountAnswer = lambda _version_id, _milliseconds: None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.engines = engines
-        self._registry, self._clock = registry, clock
+        self._registry, self._count, self._clock = registry, count, clock
         self._batcher = Batcher()
         self._lock = threading.Lock()
         self._revision = -1
@@ -195,7 +204,7 @@ class Predictor:
 
         Args:
             image: RGB, upright, any size.
-            tasks: ``slug`` for the newest version or ``slug@N``; doubles are asked once.
+            tasks: ``slug`` for the newest version, ``slug@N`` or ``slug@alias``; doubles are asked once.
             top_k: most labels per task.
 
         Raises:
@@ -211,13 +220,16 @@ class Predictor:
         together: dict[tuple[MultiLoRAViT, Preprocessing], list[tuple[str, Version]]] = defaultdict(list)
         for task in wanted:
             try:
-                version, engine = self._ready(task)
-                together[engine, engine.ensure(version.ref).preprocessing].append((task, version))
+                version = self._current.get(task) or self._registry.catalog.resolve(task)
+                engine, preprocessing = self._counted(version)
+                together[engine, preprocessing].append((task, version))
             except (LoraVitError, RegistryError) as error:
                 answers[task] = TaskAnswer(task, task, (), str(error), 0.0)
         for (engine, preprocessing), asked in together.items():
             reply = self._batcher.ask(engine, preprocessing([image]), [version.ref for _, version in asked])
             answers |= _answers(engine, reply, asked, max(1, top_k))
+            for task, version in asked:
+                self._count(version.id, answers[task].milliseconds)
         return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
 
     def heatmap(self, image: Image.Image, task: str, label: str) -> torch.Tensor:
@@ -226,27 +238,34 @@ class Predictor:
         Raises:
             LoraVitError, RegistryError: if the task can't answer, or has no such class.
         """
-        version, engine = self._ready(task)
+        version = self._current.get(task) or self._registry.catalog.resolve(task)
+        engine, preprocessing = self._ready(version)
         if label not in version.class_names:
             raise TaskUnavailable(f"{version.ref} has no class “{label}”.")
         adapter = engine.ensure(version.ref)
-        pixels = adapter.preprocessing([image])
-        return heatmap(engine.base, adapter, pixels, version.class_names.index(label))
+        return heatmap(engine.base, adapter, preprocessing([image]), version.class_names.index(label))
 
-    def _ready(self, task: str) -> tuple[Version, MultiLoRAViT]:
-        """The version that a task means, and the engine that holds it.
+    def _counted(self, version: Version) -> tuple[MultiLoRAViT, Preprocessing]:
+        """See `_ready`; a version that can't answer is counted as asked."""
+        try:
+            return self._ready(version)
+        except (LoraVitError, RegistryError):
+            self._count(version.id, None)
+            raise
+
+    def _ready(self, version: Version) -> tuple[MultiLoRAViT, Preprocessing]:
+        """The engine that holds a version, and what its pictures go through.
 
         Raises:
             LoraVitError, RegistryError: with the reason why it can't answer.
         """
-        version = self._current.get(task) or self._registry.catalog.resolve(task)
         engine = self.engines.get(version.base.name, version.base.weights_sha256)
         reason = self._refused.get(version.ref)
         if version.ref not in engine and (reason is None or version.ref in self._mendable):
             reason = self._load(version, engine)
         if reason is not None:
             raise TaskUnavailable(reason)
-        return version, engine
+        return engine, engine.ensure(version.ref).preprocessing
 
     def _standing(self, version: Version) -> tuple[str, str | None]:
         """Status and reason of a task."""

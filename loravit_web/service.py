@@ -29,8 +29,9 @@ from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.supervisor import Supervisor
 from loravit_web.training.worker import Worker
+from loravit_web.usage import UsageCounter
+from registry import UNKNOWN, DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version, validate_slug
 from registry import Base as BaseRecord
-from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version, validate_slug
 
 Progress = Callable[[float, str], None]
 ABANDONED_SECONDS = 24 * 3600.0
@@ -64,6 +65,7 @@ class Service:
         self.settings = settings.made()
         self.registry = Registry.open(settings.database_url, settings.artifacts)
         self.datasets = DatasetStore(settings.datasets)
+        self.usage = UsageCounter(self.registry.usage.add)
         self._progress, self._load = progress, load
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
@@ -72,16 +74,20 @@ class Service:
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
     def start(self) -> None:
-        """Preload the base and every adapter, clean up after killed imports, and watch the queue of runs."""
+        """Preload the base and every adapter, clean up after killed imports, watch the queue of runs and
+        write down what is counted.
+        """
         self.datasets.sweep(ABANDONED_SECONDS)
         self.predictor.refresh()
+        self.usage.start()
         self._supervisor = Supervisor(self.settings, self.registry)
         self._supervisor.start()
 
     def close(self) -> None:
-        """Stop watching, end the worker, close the database."""
+        """Stop watching, end the worker, write the last counts, close the database."""
         if self._supervisor is not None:
             self._supervisor.stop()
+        self.usage.close()
         self.registry.close()
 
     @property
@@ -100,7 +106,8 @@ class Service:
         with self._lock:
             if self._predictor is None:
                 configured = self._engine(*self._loaded())
-                self._predictor = Predictor(self.registry, EnginePool(configured, self._load_engine))
+                engines = EnginePool(configured, self._load_engine)
+                self._predictor = Predictor(self.registry, engines, count=self.usage.count)
             return self._predictor
 
     def _load_engine(self, name: str) -> MultiLoRAViT:
@@ -134,20 +141,25 @@ class Service:
             pace = self._paces[measured_for] = measure_pace(base, recipe)
         return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))
 
-    def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
+    def queue_training(
+        self, dataset: ImageDataset, name: str, recipe: Recipe, *, actor: str = UNKNOWN
+    ) -> Run:
         """Queue a run for the worker.
 
         Args:
             name: for people, or a slug; the adapter's slug is made from it.
+            actor: who asks for it.
 
         Raises:
             LoraVitError, RegistryError: if the name or a setting can't be used.
         """
-        return self._create_run(dataset, name, recipe, worker=None)
+        return self._create_run(dataset, name, recipe, actor, worker=None)
 
-    def train_now(self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker) -> Run:
+    def train_now(
+        self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker, *, actor: str = UNKNOWN
+    ) -> Run:
         """Train in this process and return the ended run."""
-        run = self._create_run(dataset, name, recipe, worker=worker.name)
+        run = self._create_run(dataset, name, recipe, actor, worker=worker.name)
         worker.use(*self._loaded())
         return worker.execute(run)
 
@@ -203,7 +215,9 @@ class Service:
                 self._base = (base, fastest_dtype(base))
             return self._base
 
-    def _create_run(self, dataset: ImageDataset, name: str, recipe: Recipe, *, worker: str | None) -> Run:
+    def _create_run(
+        self, dataset: ImageDataset, name: str, recipe: Recipe, actor: str, *, worker: str | None
+    ) -> Run:
         slug, title = slugified(name)
         self.base.preprocessing(recipe.image_size)
         trainable_blocks(self.base, recipe.adapter, torch.Generator())
@@ -220,6 +234,7 @@ class Service:
                 config=recipe.as_json(),
                 environment=_environment(),
             ),
+            actor=actor,
             worker=worker,
         )
 

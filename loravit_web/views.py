@@ -34,6 +34,8 @@ def version_document(version: Version) -> Document:
                 "loss": evaluation.loss,
                 "macro_f1": evaluation.macro_f1,
                 "linear_probe_accuracy": evaluation.linear_probe_accuracy,
+                "top5_accuracy": evaluation.top5_accuracy,
+                "calibration_error": evaluation.calibration_error,
             }
             for evaluation in version.evaluations
         },
@@ -42,6 +44,7 @@ def version_document(version: Version) -> Document:
         "dataset": version.dataset_fingerprint,
         "weights_sha256": version.weights_sha256,
         "created_at": version.created_at.isoformat(timespec="seconds"),
+        "created_by": version.created_by,
         "withdrawn": version.withdrawn_reason,
     }
 
@@ -49,7 +52,13 @@ def version_document(version: Version) -> Document:
 def adapter_document(adapter: Adapter) -> Document:
     """An adapter and the most important of its newest version, as one flat row."""
     newest = adapter.newest
-    row: Document = {"slug": adapter.slug, "title": adapter.title}
+    row: Document = {
+        "slug": adapter.slug,
+        "title": adapter.title,
+        "owner": adapter.owner,
+        "tags": list(adapter.tags),
+        "aliases": {alias.alias: alias.version for alias in adapter.aliases},
+    }
     if newest is None:
         return row
     validation, test = newest.evaluation("validation"), newest.evaluation("test")
@@ -81,6 +90,7 @@ def run_document(run: Run) -> Document:
         "base": run.base.name,
         "preset": run.config.get("preset"),
         "created_at": run.created_at.isoformat(timespec="seconds"),
+        "created_by": run.created_by,
         "seconds": run_seconds(run),
         "published": run.published,
         "note": run.note,

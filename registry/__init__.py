@@ -1,5 +1,6 @@
 """The catalog of adapters and the history of runs, over SQLite and a folder of content-addressed files."""
 
+from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias, VersionInUse
 from registry.clock import Clock, utc_now
 from registry.errors import (
     AmbiguousRun,
@@ -10,6 +11,7 @@ from registry.errors import (
     DatabaseTooNew,
     DatabaseUnusable,
     InvalidSlug,
+    InvalidTag,
     InvalidValue,
     NotFound,
     ReadOnlySession,
@@ -23,15 +25,23 @@ from registry.errors import (
     UnknownBase,
     UnknownDataset,
     UnknownRun,
+    UnknownUser,
     UnknownVersion,
     UnsupportedDatabase,
+    UsernameTaken,
     VersionWithdrawn,
 )
+from registry.evaluations import ConfusedPair, EvaluationDetails
+from registry.models import UNKNOWN
 from registry.records import (
     Adapter,
+    Alias,
+    AliasMove,
     AuditEvent,
     Base,
     BlobInfo,
+    ClassMetric,
+    ConfusionCell,
     Dataset,
     DatasetClass,
     DatasetSummary,
@@ -44,6 +54,7 @@ from registry.records import (
     NewEvaluation,
     NewRun,
     NewVersion,
+    Role,
     Run,
     RunStatus,
     Split,
@@ -53,10 +64,16 @@ from registry.records import (
 )
 from registry.registry import Registry
 from registry.slugs import SLUG_RULE, validate_slug
+from registry.usage import UsageCount, UsageHour, UsageTotal
+from registry.users import User
 
 __all__ = [
     "SLUG_RULE",
+    "UNKNOWN",
     "Adapter",
+    "Alias",
+    "AliasMove",
+    "AliasProtected",
     "AmbiguousRun",
     "AuditEvent",
     "Base",
@@ -64,7 +81,10 @@ __all__ = [
     "BlobInfo",
     "BlobMissing",
     "BlobNotStored",
+    "ClassMetric",
     "Clock",
+    "ConfusedPair",
+    "ConfusionCell",
     "DatabaseNotWritable",
     "DatabaseTooNew",
     "DatabaseUnusable",
@@ -73,7 +93,10 @@ __all__ = [
     "DatasetSummary",
     "EndStatus",
     "Evaluation",
+    "EvaluationDetails",
+    "InvalidAlias",
     "InvalidSlug",
+    "InvalidTag",
     "InvalidValue",
     "MetricPoint",
     "MetricSummary",
@@ -83,9 +106,11 @@ __all__ = [
     "NewRun",
     "NewVersion",
     "NotFound",
+    "NothingToRollBack",
     "ReadOnlySession",
     "Registry",
     "RegistryError",
+    "Role",
     "Run",
     "RunFinished",
     "RunIdTooShort",
@@ -96,13 +121,21 @@ __all__ = [
     "SqliteTooOld",
     "StopRequest",
     "UnknownAdapter",
+    "UnknownAlias",
     "UnknownBase",
     "UnknownDataset",
     "UnknownRun",
+    "UnknownUser",
     "UnknownVersion",
     "UnsupportedDatabase",
+    "UsageCount",
+    "UsageHour",
+    "UsageTotal",
+    "User",
+    "UsernameTaken",
     "Version",
     "VersionFile",
+    "VersionInUse",
     "VersionWithdrawn",
     "utc_now",
     "validate_slug",

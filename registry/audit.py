@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from registry.models import AuditEventRow
@@ -44,16 +44,45 @@ def newest_event_id(session: Session) -> int:
 def newest_events(session: Session, limit: int) -> list[AuditEvent]:
     """The last events, newest first."""
     rows = session.scalars(select(AuditEventRow).order_by(AuditEventRow.id.desc()).limit(limit))
-    return [
-        AuditEvent(
-            id=row.id,
-            event_uid=row.event_uid,
-            ts=row.ts,
-            actor=row.actor,
-            kind=row.kind,
-            entity=row.entity,
-            entity_id=row.entity_id,
-            payload=row.payload,
-        )
-        for row in rows
-    ]
+    return [_event(row) for row in rows]
+
+
+def events_of(
+    session: Session,
+    slug: str,
+    *,
+    entity: str | None = None,
+    entity_id: str | None = None,
+    limit: int | None = None,
+) -> list[AuditEvent]:
+    """The last events of an adapter, its versions and aliases, newest first.
+
+    Args:
+        entity: only of things of this kind.
+        entity_id: only of this thing.
+    """
+    of_adapter = and_(AuditEventRow.entity == "adapter", AuditEventRow.entity_id == slug)
+    of_parts = and_(
+        AuditEventRow.entity.in_(["version", "alias"]),
+        AuditEventRow.entity_id.startswith(f"{slug}@", autoescape=True),
+    )
+    statement = select(AuditEventRow).where(or_(of_adapter, of_parts))
+    if entity is not None:
+        statement = statement.where(AuditEventRow.entity == entity)
+    if entity_id is not None:
+        statement = statement.where(AuditEventRow.entity_id == entity_id)
+    rows = session.scalars(statement.order_by(AuditEventRow.id.desc()).limit(limit))
+    return [_event(row) for row in rows]
+
+
+def _event(row: AuditEventRow) -> AuditEvent:
+    return AuditEvent(
+        id=row.id,
+        event_uid=row.event_uid,
+        ts=row.ts,
+        actor=row.actor,
+        kind=row.kind,
+        entity=row.entity,
+        entity_id=row.entity_id,
+        payload=row.payload,
+    )

@@ -1,20 +1,24 @@
 """The shared catalog: adapters, their numbered versions, and what was done to them by whom."""
 
-import re
-from difflib import get_close_matches
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from registry import publishing
-from registry.audit import newest_events, record_event
+from registry.alias_errors import VersionInUse
+from registry.aliases import aliases_of, naming
+from registry.audit import events_of, newest_events, record_event
 from registry.blobs import BlobStore
+from registry.curation import change_tags, change_texts, tags_of
 from registry.db import Database
-from registry.errors import InvalidValue, UnknownAdapter, UnknownVersion, VersionWithdrawn
+from registry.errors import InvalidValue
+from registry.lookup import adapter_row, find_ref, refuse_withdrawn
 from registry.models import AdapterRow, VersionRow
-from registry.records import Adapter, AuditEvent, NewVersion, Version
+from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
 from registry.summaries import refresh_summary
-from registry.versions import find_versions, newest_not_withdrawn
+from registry.versions import find_versions, newest_in_use, newest_not_withdrawn
 
 
 class Catalog:
@@ -38,39 +42,44 @@ class Catalog:
             return find_versions(session, VersionRow.id == version_id)[0]
 
     def resolve(self, ref: str) -> Version:
-        """The version that `slug@3` names, or for `slug` its newest one that isn't withdrawn.
+        """The version that `slug@3` or `slug@production` names, or for `slug` and `slug@latest` the newest
+        one that isn't withdrawn.
 
         An archived adapter still resolves, so links to it keep working.
         UnknownAdapter, UnknownVersion or VersionWithdrawn otherwise.
         """
-        slug, at, number = ref.partition("@")
+        return refuse_withdrawn(self.version(ref))
+
+    def version(self, ref: str) -> Version:
+        """As `resolve`, but a withdrawn version is handed out too: to look at, not to use."""
         with self._database.reading() as session:
-            adapter = _adapter_row(session, slug)
-            if at:
-                version = _find(session, adapter, number)
-                if version.withdrawn_at is not None:
-                    raise VersionWithdrawn(version.ref, version.withdrawn_reason or "")
-                return version
-            of_adapter = VersionRow.adapter_id == adapter.id
-            newest = find_versions(session, newest_not_withdrawn(), of_adapter)
-            if not newest:
-                last = find_versions(session, of_adapter)[0]
-                raise VersionWithdrawn(last.ref, last.withdrawn_reason or "")
-            return newest[0]
+            _adapter, version = find_ref(session, ref)
+            return version
+
+    def adapter(self, slug: str) -> Adapter:
+        """One adapter, also an archived one; or UnknownAdapter."""
+        with self._database.reading() as session:
+            return _record(session, adapter_row(session, slug))
 
     def adapters(self, *, include_archived: bool = False) -> list[Adapter]:
         """The adapters by slug, each with its newest version that isn't withdrawn."""
-        statement = select(AdapterRow).order_by(AdapterRow.slug)
-        if not include_archived:
-            statement = statement.where(AdapterRow.archived_at.is_(None))
+        shown = true() if include_archived else AdapterRow.archived_at.is_(None)
         with self._database.reading() as session:
-            newest = {one.slug: one for one in find_versions(session, newest_not_withdrawn())}
-            return [_adapter(row, newest.get(row.slug)) for row in session.scalars(statement)]
+            newest = {one.slug: one for one in find_versions(session, newest_not_withdrawn(), shown)}
+            tags = tags_of(session, shown)
+            aliases: dict[str, list[Alias]] = {}
+            for alias in aliases_of(session, shown):
+                aliases.setdefault(alias.slug, []).append(alias)
+            rows = session.scalars(select(AdapterRow).where(shown).order_by(AdapterRow.slug))
+            return [
+                _adapter(row, tags.get(row.id, ()), aliases.get(row.slug, ()), newest.get(row.slug))
+                for row in rows
+            ]
 
     def versions(self, slug: str) -> list[Version]:
         """Every version of the adapter, withdrawn ones too, newest first; or UnknownAdapter."""
         with self._database.reading() as session:
-            return find_versions(session, VersionRow.adapter_id == _adapter_row(session, slug).id)
+            return find_versions(session, VersionRow.adapter_id == adapter_row(session, slug).id)
 
     def current(self) -> list[Version]:
         """The newest version that isn't withdrawn of each adapter that isn't archived, by slug."""
@@ -81,19 +90,27 @@ class Catalog:
         """The verified bytes of each file; BlobMissing or BlobDamaged, naming the stored file."""
         return {file.path: self._blobs.read(file.sha256) for file in version.files}
 
-    def events(self, *, limit: int = 100) -> list[AuditEvent]:
-        """The last changes of the catalog, newest first."""
+    def events(self, slug: str | None = None, *, limit: int = 100) -> list[AuditEvent]:
+        """The last changes, newest first: of one adapter, its versions and aliases, or of everything."""
         with self._database.reading() as session:
-            return newest_events(session, limit)
+            if slug is None:
+                return newest_events(session, limit)
+            return events_of(session, adapter_row(session, slug).slug, limit=limit)
 
     def withdraw(self, slug: str, version: int, reason: str, *, actor: str) -> Version:
-        """Take a version out of use for good; a version withdrawn before keeps its first reason."""
+        """Take a version out of use for good; a version withdrawn before keeps its first reason.
+
+        VersionInUse while an alias names it.
+        """
         if not reason.strip():
             raise InvalidValue("a withdrawal", "it needs a reason")
         with self._database.writing() as session:
-            found = _find(session, _adapter_row(session, slug), str(version))
+            adapter, found = find_ref(session, f"{slug}@{version}", lock=True)
             if found.withdrawn_at is not None:
                 return found
+            aliases = naming(session, found.id)
+            if aliases:
+                raise VersionInUse(found.ref, aliases)
             row = session.get_one(VersionRow, found.id, with_for_update=True)
             row.withdrawn_at = self._database.now()
             row.withdrawn_reason = reason
@@ -106,50 +123,92 @@ class Catalog:
                 entity_id=found.ref,
                 payload={"reason": reason},
             )
-            refresh_summary(session, session.get_one(AdapterRow, row.adapter_id))
+            refresh_summary(session, adapter)
             return find_versions(session, VersionRow.id == row.id)[0]
 
     def archive(self, slug: str, *, actor: str) -> Adapter:
-        """Take an adapter off the lists; publishing a new version brings it back."""
+        """Take an adapter off the lists; `restore` or a new version brings it back."""
         with self._database.writing() as session:
-            row = _adapter_row(session, slug)
+            row = adapter_row(session, slug, lock=True)
             if row.archived_at is None:
                 row.archived_at = self._database.now()
-                record_event(
-                    session,
-                    row.archived_at,
-                    actor=actor,
-                    kind="archived",
-                    entity="adapter",
-                    entity_id=slug,
-                    payload={},
-                )
-            newest = find_versions(session, newest_not_withdrawn(), VersionRow.adapter_id == row.id)
-            return _adapter(row, newest[0] if newest else None)
+                self._changed(session, row, "archived", {}, actor)
+            return _record(session, row)
+
+    def restore(self, slug: str, *, actor: str) -> Adapter:
+        """Put an archived adapter on the lists again."""
+        with self._database.writing() as session:
+            row = adapter_row(session, slug, lock=True)
+            if row.archived_at is not None:
+                row.archived_at = None
+                self._changed(session, row, "restored", {}, actor)
+            return _record(session, row)
+
+    def tag(
+        self, slug: str, *, add: Collection[str] = (), remove: Collection[str] = (), actor: str
+    ) -> Adapter:
+        """Add and remove tags; one that is there already, or not there, is passed over.
+
+        UnknownAdapter, InvalidTag or InvalidValue otherwise.
+        """
+        with self._database.writing() as session:
+            row = adapter_row(session, slug, lock=True)
+            changes = change_tags(session, row, add, remove)
+            if changes:
+                self._changed(session, row, "tagged", changes, actor)
+            return _record(session, row)
+
+    def describe(
+        self, slug: str, *, title: str | None = None, description: str | None = None, actor: str
+    ) -> Adapter:
+        """Give an adapter another title or description; None leaves what there is.
+
+        UnknownAdapter, or InvalidValue for an empty title or a text that is too long.
+        """
+        with self._database.writing() as session:
+            row = adapter_row(session, slug, lock=True)
+            changes = change_texts(row, title, description)
+            if changes:
+                self._changed(session, row, "described", changes, actor)
+            return _record(session, row)
+
+    def _changed(
+        self, session: Session, row: AdapterRow, kind: str, payload: Mapping[str, Any], actor: str
+    ) -> None:
+        """Put a change of an adapter on record."""
+        refresh_summary(session, row)
+        record_event(
+            session,
+            self._database.now(),
+            actor=actor,
+            kind=kind,
+            entity="adapter",
+            entity_id=row.slug,
+            payload=payload,
+        )
 
 
-def _adapter_row(session: Session, slug: str) -> AdapterRow:
-    row = session.scalars(select(AdapterRow).filter_by(slug=slug)).one_or_none()
-    if row is None:
-        raise UnknownAdapter(slug, get_close_matches(slug, session.scalars(select(AdapterRow.slug)).all()))
-    return row
+def _record(session: Session, row: AdapterRow) -> Adapter:
+    of_adapter = AdapterRow.id == row.id
+    newest = find_versions(session, newest_in_use(row.id))
+    return _adapter(
+        row,
+        tags_of(session, of_adapter).get(row.id, ()),
+        aliases_of(session, of_adapter),
+        newest[0] if newest else None,
+    )
 
 
-def _find(session: Session, adapter: AdapterRow, number: str) -> Version:
-    # nine digits fit every database's integers
-    if re.fullmatch("[1-9][0-9]{0,8}", number):
-        found = find_versions(session, VersionRow.adapter_id == adapter.id, VersionRow.version == int(number))
-        if found:
-            return found[0]
-    newest = session.scalars(select(func.max(VersionRow.version)).filter_by(adapter_id=adapter.id)).one()
-    raise UnknownVersion(adapter.slug, number, newest)
-
-
-def _adapter(row: AdapterRow, newest: Version | None) -> Adapter:
+def _adapter(
+    row: AdapterRow, tags: Sequence[str], aliases: Sequence[Alias], newest: Version | None
+) -> Adapter:
     return Adapter(
         slug=row.slug,
         title=row.title,
         description=row.description,
+        owner=row.owner,
+        tags=tuple(tags),
+        aliases=tuple(aliases),
         created_at=row.created_at,
         archived_at=row.archived_at,
         newest=newest,

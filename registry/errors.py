@@ -162,7 +162,9 @@ class UnknownVersion(NotFound):
         self.newest = newest
 
     def __str__(self) -> str:
-        return f"{self.slug} has no version {self.version!r}; its newest is {self.slug}@{self.newest}."
+        return (
+            f"{self.slug} has no version or alias {self.version!r}; its newest is {self.slug}@{self.newest}."
+        )
 
 
 class VersionWithdrawn(RegistryError):
@@ -175,6 +177,46 @@ class VersionWithdrawn(RegistryError):
 
     def __str__(self) -> str:
         return f"{self.ref} was withdrawn ({self.reason}); choose another version."
+
+
+class InvalidTag(RegistryError):
+    """A tag that breaks the rule."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(tag)
+        self.tag = tag
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tag!r} can't be a tag: use 1 to 32 lower-case letters, digits and hyphens, "
+            "beginning with a letter or digit."
+        )
+
+
+class UnknownUser(NotFound):
+    """Nobody has this user name."""
+
+    def __init__(self, username: str) -> None:
+        super().__init__(username)
+        self.username = username
+
+    def __str__(self) -> str:
+        return f"There is no user {self.username!r}; list the users to see their names."
+
+
+class UsernameTaken(RegistryError):
+    """The user name belongs to somebody else already."""
+
+    def __init__(self, username: str, provider: str) -> None:
+        super().__init__(username, provider)
+        self.username = username
+        self.provider = provider
+
+    def __str__(self) -> str:
+        return (
+            f"The user name {self.username!r} belongs to somebody who comes from {self.provider} already; "
+            "choose another one."
+        )
 
 
 class BlobMissing(RegistryError):

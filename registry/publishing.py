@@ -8,18 +8,18 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import get_args
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.audit import record_event
 from registry.blobs import BlobStore
-from registry.canonical import canonical_json, number, plain_json
+from registry.canonical import canonical_json, plain_json
 from registry.db import insert_into
 from registry.errors import InvalidValue, UnknownRun
-from registry.models import AdapterRow, BlobRow, EvaluationRow, RunRow, VersionFileRow, VersionRow
-from registry.records import BlobInfo, NewEvaluation, NewVersion, Split
+from registry.evaluations import add_evaluation, check_evaluation
+from registry.models import AdapterRow, BlobRow, RunRow, VersionFileRow, VersionRow
+from registry.records import BlobInfo, NewVersion
 from registry.slugs import validate_slug
 from registry.sources import require_base, require_dataset
 from registry.summaries import refresh_summary
@@ -45,7 +45,7 @@ def check(new: NewVersion) -> None:
     if len(set(splits)) != len(splits):
         raise InvalidValue(f"a version of {new.slug}", "two of its evaluations are on the same split")
     for one in new.evaluations:
-        _check_evaluation(one)
+        check_evaluation(one, len(new.class_names))
 
 
 def store_files(blobs: BlobStore, files: Mapping[str, bytes | Path]) -> dict[str, BlobInfo]:
@@ -123,18 +123,6 @@ def _check_path(path: str) -> None:
         raise InvalidValue(f"the file {path!r}", "its path must be relative, with / between plain names")
 
 
-def _check_evaluation(one: NewEvaluation) -> None:
-    if one.split not in get_args(Split):
-        raise InvalidValue("an evaluation", f"its split {one.split!r} is neither 'validation' nor 'test'")
-    name = f"an evaluation on {one.split}"
-    number(f"{name}: n", one.n, low=0)
-    number(f"{name}: loss", one.loss)
-    number(f"{name}: accuracy", one.accuracy, low=0, high=1)
-    number(f"{name}: macro_f1", one.macro_f1, low=0, high=1)
-    if one.linear_probe_accuracy is not None:
-        number(f"{name}: linear_probe_accuracy", one.linear_probe_accuracy, low=0, high=1)
-
-
 def _check_references(session: Session, new: NewVersion) -> None:
     require_base(session, new.base_id)
     if new.dataset_id is not None:
@@ -185,18 +173,5 @@ def _add_parts(
     session.add_all(
         VersionFileRow(version_id=version_id, path=path, sha256=blob.sha256) for path, blob in stored.items()
     )
-    session.add_all(
-        EvaluationRow(
-            version_id=version_id,
-            split=one.split,
-            n=one.n,
-            accuracy=float(one.accuracy),
-            loss=float(one.loss),
-            macro_f1=float(one.macro_f1),
-            linear_probe_accuracy=None
-            if one.linear_probe_accuracy is None
-            else float(one.linear_probe_accuracy),
-            created_at=now,
-        )
-        for one in new.evaluations
-    )
+    for one in new.evaluations:
+        add_evaluation(session, version_id, one, now)

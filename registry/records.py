@@ -12,6 +12,7 @@ StopRequest = Literal["cancel", "keep"]
 """`cancel` throws the work away, `keep` publishes the best so far."""
 Split = Literal["validation", "test"]
 Role = Literal["viewer", "editor", "admin"]
+AliasMoveKind = Literal["promoted", "rolled_back", "removed"]
 ErrorKind = Literal["diverged", "memory", "disk", "data", "base", "stopped", "lost", "other"]
 """Why a run ended without being completed, as far as the next step depends on it."""
 
@@ -122,6 +123,7 @@ class Run:
     error: str | None
     note: str | None
     resumed: int
+    created_by: str
     base: Base
     dataset: DatasetSummary
     published: str | None
@@ -157,8 +159,30 @@ class BlobInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassMetric:
+    """The results of one class, which its position names; fractions are 0 to 1, support is its images."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionCell:
+    """How many images of one class were taken for another, or rightly for the same; by class index."""
+
+    true_idx: int
+    predicted_idx: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewEvaluation:
-    """Results on one split; accuracies and macro F1 are 0 to 1."""
+    """Results on one split; accuracies, macro F1 and the expected calibration error are 0 to 1.
+
+    `classes` is one metric by class or empty; `confusion` holds every cell that counts an image, or nothing.
+    """
 
     split: Split
     n: int
@@ -166,11 +190,15 @@ class NewEvaluation:
     loss: float
     macro_f1: float
     linear_probe_accuracy: float | None = None
+    top5_accuracy: float | None = None
+    calibration_error: float | None = None
+    classes: tuple[ClassMetric, ...] = ()
+    confusion: tuple[ConfusionCell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Results of a version on one split; accuracies and macro F1 are 0 to 1."""
+    """Results of a version on one split; accuracies, macro F1 and the calibration error are 0 to 1."""
 
     split: Split
     n: int
@@ -178,6 +206,8 @@ class Evaluation:
     loss: float
     macro_f1: float
     linear_probe_accuracy: float | None
+    top5_accuracy: float | None
+    calibration_error: float | None
     created_at: datetime
 
 
@@ -232,6 +262,7 @@ class Version:
     manifest_sha256: str
     evaluations: tuple[Evaluation, ...]
     created_at: datetime
+    created_by: str
     withdrawn_at: datetime | None
     withdrawn_reason: str | None
 
@@ -246,12 +277,44 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """A movable name for one version of an adapter; a protected one is moved only by those who may."""
+
+    slug: str
+    alias: str
+    version: int
+    protected: bool
+    moved_at: datetime
+    moved_by: str
+
+    @property
+    def ref(self) -> str:
+        """The version that it names now, such as `cifar10-objects@2`."""
+        return f"{self.slug}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """One change of what an alias names: version numbers, None where it named nothing."""
+
+    alias: str
+    kind: AliasMoveKind
+    before: int | None
+    after: int | None
+    moved_at: datetime
+    moved_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter; `newest` is its newest version that isn't withdrawn."""
+    """An adapter; `newest` is its newest version that isn't withdrawn, `tags` and `aliases` are by name."""
 
     slug: str
     title: str
     description: str
+    owner: str
+    tags: tuple[str, ...]
+    aliases: tuple[Alias, ...]
     created_at: datetime
     archived_at: datetime | None
     newest: Version | None

@@ -3,15 +3,19 @@
 from pathlib import Path
 from types import TracebackType
 
+from registry.aliases import Aliases
 from registry.audit import newest_event_id
 from registry.blobs import BlobStore
 from registry.catalog import Catalog
 from registry.clock import Clock, utc_now
 from registry.db import Database, open_engine, sqlite_file
 from registry.errors import RegistryError
+from registry.evaluations import Evaluations
 from registry.migrate import migrate
 from registry.runs import Runs
 from registry.sources import Bases, Datasets
+from registry.usage import Usage
+from registry.users import Users
 
 
 class Registry:
@@ -27,6 +31,10 @@ class Registry:
         self.datasets = Datasets(database)
         self.runs = Runs(database)
         self.catalog = Catalog(database, blobs)
+        self.aliases = Aliases(database)
+        self.evaluations = Evaluations(database)
+        self.usage = Usage(database)
+        self.users = Users(database)
 
     @classmethod
     def open(cls, database_url: str, artifact_root: Path, *, clock: Clock = utc_now) -> "Registry":

@@ -20,7 +20,7 @@ from registry.errors import (
     RunNotResumable,
     UnknownRun,
 )
-from registry.models import AdapterRow, BaseRow, DatasetRow, RunParamRow, RunRow, VersionRow
+from registry.models import UNKNOWN, AdapterRow, BaseRow, DatasetRow, RunParamRow, RunRow, VersionRow
 from registry.records import EndStatus, MetricSummary, NewRun, Run, StopRequest
 from registry.slugs import validate_slug
 from registry.sources import base_record, dataset_summary, require_base, require_dataset
@@ -38,8 +38,8 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, new: NewRun, *, worker: str | None = None) -> Run:
-        """Store a queued run, or one that is already running under `worker`.
+    def create(self, new: NewRun, *, actor: str = UNKNOWN, worker: str | None = None) -> Run:
+        """Store a queued run that `actor` asked for, or one that is already running under `worker`.
 
         Every leaf of the config also goes into run_params under its dotted key.
         """
@@ -65,6 +65,7 @@ class Runs:
                 created_at=now,
                 progress=0.0,
                 resumed=0,
+                created_by=actor,
             )
             if worker is not None:
                 _take(row, worker, now)
@@ -354,6 +355,7 @@ def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None)
         error=row.error,
         note=row.note,
         resumed=row.resumed,
+        created_by=row.created_by,
         base=base_record(base),
         dataset=dataset_summary(dataset),
         published=published,

@@ -42,6 +42,17 @@ def newest_not_withdrawn() -> ColumnElement[bool]:
     return VersionRow.id.in_(newest)
 
 
+def newest_in_use(adapter_id: int) -> ColumnElement[bool]:
+    """The condition that a version is the newest of this adapter among those not withdrawn."""
+    newest = (
+        select(VersionRow.id)
+        .where(VersionRow.adapter_id == adapter_id, VersionRow.withdrawn_at.is_(None))
+        .order_by(VersionRow.version.desc())
+        .limit(1)
+    )
+    return VersionRow.id == newest.scalar_subquery()
+
+
 def _files(session: Session, ids: list[int]) -> defaultdict[int, list[VersionFile]]:
     rows = session.scalars(
         select(VersionFileRow).where(VersionFileRow.version_id.in_(ids)).order_by(VersionFileRow.path)
@@ -66,6 +77,8 @@ def _evaluations(session: Session, ids: list[int]) -> defaultdict[int, list[Eval
                 loss=row.loss,
                 macro_f1=row.macro_f1,
                 linear_probe_accuracy=row.linear_probe_accuracy,
+                top5_accuracy=row.top5_accuracy,
+                calibration_error=row.calibration_error,
                 created_at=row.created_at,
             )
         )
@@ -100,6 +113,7 @@ def _version(
         manifest_sha256=row.manifest_sha256,
         evaluations=evaluations,
         created_at=row.created_at,
+        created_by=row.created_by,
         withdrawn_at=row.withdrawn_at,
         withdrawn_reason=row.withdrawn_reason,
     )

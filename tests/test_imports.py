@@ -31,12 +31,16 @@ BELOW = {
     "adapters": {"backbones", "files"},
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
+    "usage": set(),
     "predictor": {"engine", "adapters", "backbones"},
     "many": {"predictor", "datasets", "images"},
     "views": {"training"},
+    "catalog_views": {"views"},
+    "shell": {"settings", "views"},
+    "catalog_commands": {"settings", "shell", "views", "catalog_views"},
     "doctor": {"training", "backbones", "settings"},
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
-    "service": {"predictor", "engine", "training", "adapters", "backbones", "datasets", "settings"},
+    "service": {"predictor", "usage", "engine", "training", "adapters", "backbones", "datasets", "settings"},
 }
 BELOW["ui"] = {*BELOW, "__init__"} - {"ui"}
 BELOW["commands"] = {*BELOW, "__init__"}
@@ -44,7 +48,20 @@ BELOW["cli"] = {*BELOW, "__init__"}
 BELOW["__main__"] = {"cli", "threads"}
 BELOW["__init__"] = {"extractor", "adapters"}
 BELOW["service"].add("__init__")
-REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "commands", "doctor", "views", "many"}
+REGISTRY_USERS = {
+    "service",
+    "predictor",
+    "usage",
+    "training",
+    "ui",
+    "cli",
+    "commands",
+    "doctor",
+    "views",
+    "many",
+    "catalog_views",
+    "shell",
+}
 
 
 def sources(package: str) -> list[Path]:

@@ -354,3 +354,28 @@ def test_threads_that_ask_while_versions_appear_get_right_answers(
         assert all(one.result() for one in asking)
     (result,) = predictor.classify(image, ["pets"]).results
     assert result.task == "pets@4"
+
+
+def test_an_alias_answers_as_the_version_that_it_names_wherever_it_moves(
+    published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
+) -> None:
+    for seed in (1, 2, 3):
+        published("pets", seed=seed)
+    registry.aliases.promote("pets@1", "production", actor="test")
+    asked = ["pets@production", "pets@latest"]
+    assert [r.task for r in predictor.classify(image, asked).results] == ["pets@1", "pets@3"]
+    registry.aliases.promote("pets@2", "production", actor="test")
+    assert [r.task for r in predictor.classify(image, asked).results] == ["pets@2", "pets@3"]
+
+
+def test_each_answer_is_counted_for_its_version_and_each_refusal_too(
+    published: Publish, registry: Registry, base: Base, image: Image.Image
+) -> None:
+    pets, birds = published("pets", seed=1), published("birds", seed=2)
+    break_blob(registry, birds)
+    counted: list[tuple[int, float | None]] = []
+    predictor = Predictor(registry, engines(registry, base), count=lambda *told: counted.append(told))
+    answer = predictor.classify(image, ["pets", "birds", "nobody"])
+    by_version = dict(counted)
+    assert by_version == {pets.id: answer.results[0].milliseconds, birds.id: None}
+    assert len(counted) == 2

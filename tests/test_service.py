@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from loravit_web.adapters.bundles import read_bundle, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.format import AdapterFormatError
 from loravit_web.engine.pool import BaseRefused
@@ -14,9 +16,10 @@ from loravit_web.images import load_rgb
 from loravit_web.service import Service, UnusableName, slugified
 from loravit_web.settings import Settings
 from loravit_web.training.recipe import Recipe
-from registry import InvalidSlug, Run
+from registry import InvalidSlug, Registry, Run, Split
 from tests.conftest import ColourFolders, tiny_base
 
+SPLITS: tuple[Split, ...] = ("validation", "test")
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
 
 
@@ -175,8 +178,6 @@ def test_a_file_that_is_no_bundle_is_refused(service: Service, tmp_path: Path) -
 def test_a_bundle_with_unusable_metrics_is_refused(
     service: Service, colour_folders: ColourFolders, tmp_path: Path, metrics: bytes
 ) -> None:
-    from loravit_web.adapters.bundles import read_bundle, write_bundle
-
     trained(service, colour_folders())
     files = read_bundle(service.export("colours")[1])
     task = json.loads(files["task.json"])
@@ -189,8 +190,6 @@ def test_a_bundle_with_unusable_metrics_is_refused(
 def test_a_bundle_with_an_unusable_name_is_refused(
     service: Service, colour_folders: ColourFolders, tmp_path: Path
 ) -> None:
-    from loravit_web.adapters.bundles import read_bundle, write_bundle
-
     trained(service, colour_folders())
     files = read_bundle(service.export("colours")[1])
     files["task.json"] = files["task.json"].replace(b'"colours"', b'"../evil"')
@@ -204,3 +203,93 @@ def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(
     run = service.queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
     assert service.stop(run.id, keep=False).status == "cancelled"
     assert service.resume(run.id).status == "queued"
+
+
+def test_results_by_class_reach_the_catalog_and_travel_with_a_bundle(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
+) -> None:
+    trained(service, colour_folders(test=4))
+    version = service.registry.catalog.resolve("colours")
+    here = {split: service.registry.evaluations.details(version, split) for split in SPLITS}
+    for split, found in here.items():
+        evaluation = version.evaluation(split)
+        assert found is not None
+        assert evaluation is not None
+        assert sum(cell.n for cell in found.confusion) == evaluation.n
+        assert sum(one.support for one in found.classes) == evaluation.n
+        assert evaluation.calibration_error is not None
+    elsewhere = Service(
+        Settings(home=tmp_path / "elsewhere", base="tiny"), load=lambda name, _f, _p: tiny_base(name=name)
+    )
+    try:
+        imported = elsewhere.import_bundle(saved(service.export("colours")[1], tmp_path), actor="bob")
+        assert {s: elsewhere.registry.evaluations.details(imported, s) for s in SPLITS} == here
+        assert imported.created_by == "bob"
+    finally:
+        elsewhere.close()
+
+
+def test_a_bundle_from_before_results_by_class_is_still_taken_in(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
+) -> None:
+    trained(service, colour_folders())
+    files = read_bundle(service.export("colours")[1])
+    task = json.loads(files["task.json"])
+    for name in ("classes", "confusion", "top5_accuracy", "calibration_error"):
+        del task["training"]["metrics"]["validation"][name]
+    files["task.json"] = json.dumps(task).encode()
+    version = service.import_bundle(saved(write_bundle(files), tmp_path), actor="test")
+    found = version.evaluation("validation")
+    assert (version.ref, found and found.calibration_error) == ("colours@2", None)
+    details = service.registry.evaluations.details(version, "validation")
+    assert details is not None
+    assert details.classes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("classes", {"precision": [1.0], "recall": [1.0], "f1": [1.0]}),
+        ("classes", {"precision": [1.0], "recall": [1.0], "f1": [1.0], "support": [1, 2]}),
+        ("classes", [1]),
+        ("confusion", {"red": {"0": 1}}),
+        ("confusion", {"0": 7}),
+        ("calibration_error", "low"),
+    ],
+)
+def test_a_bundle_whose_results_by_class_are_none_is_refused(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path, name: str, value: object
+) -> None:
+    trained(service, colour_folders())
+    files = read_bundle(service.export("colours")[1])
+    task = json.loads(files["task.json"])
+    task["training"]["metrics"]["validation"][name] = value
+    files["task.json"] = json.dumps(task).encode()
+    with pytest.raises(AdapterFormatError, match="metrics can't be used"):
+        service.import_bundle(saved(write_bundle(files), tmp_path), actor="test")
+
+
+def test_who_asked_for_a_training_is_on_the_run_and_made_the_version(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    dataset = service.import_dataset(colour_folders())
+    run = service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="ann")
+    assert run.created_by == "ann"
+    assert service.registry.catalog.resolve("colours").created_by == "ann"
+    assert service.registry.catalog.adapter("colours").owner == "ann"
+    assert service.queue_training(dataset, "Colours", RECIPE, actor="bob").created_by == "bob"
+
+
+def test_answers_are_counted_and_written_down_at_the_latest_when_the_app_ends(
+    service: Service, settings: Settings, colour_folders: ColourFolders
+) -> None:
+    trained(service, colour_folders(test=4))
+    picture = Image.new("RGB", (32, 32))
+    for _ in range(3):
+        service.predictor.classify(picture, ["colours", "colours@1"])
+    service.close()
+    with Registry.open(settings.database_url, settings.artifacts) as registry:
+        total = registry.usage.total("colours")
+    assert (total.n, total.errors) == (6, 0)
+    assert total.mean_ms is not None
+    assert total.mean_ms > 0

@@ -9,7 +9,7 @@ from typing import Any
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.format import AdapterFormatError, from_files, to_files
 from loravit_web.backbones.base import Base
-from registry import NewEvaluation, NewVersion, Registry, Version
+from registry import ClassMetric, ConfusionCell, NewEvaluation, NewVersion, Registry, Split, Version
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,49 @@ def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluatio
     """
     try:
         return _parsed(metrics)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise AdapterFormatError(f"The adapter's metrics can't be used ({error!r}).") from error
 
 
 def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:
+    splits: tuple[Split, ...] = ("validation", "test")
     return tuple(
         NewEvaluation(
-            split,
-            int(measured["n"]),
-            float(measured["accuracy"]),
-            float(measured["loss"]),
-            float(measured["macro_f1"]),
-            measured.get("linear_probe_accuracy"),
+            split=split,
+            n=int(measured["n"]),
+            accuracy=float(measured["accuracy"]),
+            loss=float(measured["loss"]),
+            macro_f1=float(measured["macro_f1"]),
+            linear_probe_accuracy=_optional(measured, "linear_probe_accuracy"),
+            top5_accuracy=_optional(measured, "top5_accuracy"),
+            calibration_error=_optional(measured, "calibration_error"),
+            classes=_class_metrics(measured.get("classes") or {}),
+            confusion=_confusion_cells(measured.get("confusion") or {}),
         )
-        for split in ("validation", "test")
+        for split in splits
         if (measured := metrics.get(split)) is not None
+    )
+
+
+def _optional(measured: Mapping[str, Any], name: str) -> float | None:
+    """A number that adapters of earlier versions of this program lack."""
+    value = measured.get(name)
+    return None if value is None else float(value)
+
+
+def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
+    if not columns:
+        return ()
+    rows = zip(*(columns[name] for name in ("precision", "recall", "f1", "support")), strict=True)
+    return tuple(
+        ClassMetric(float(precision), float(recall), float(f1), int(support))
+        for precision, recall, f1, support in rows
+    )
+
+
+def _confusion_cells(rows: Mapping[str, Mapping[str, Any]]) -> tuple[ConfusionCell, ...]:
+    return tuple(
+        ConfusionCell(int(true), int(predicted), int(images))
+        for true, row in rows.items()
+        for predicted, images in row.items()
     )

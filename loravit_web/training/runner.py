@@ -124,7 +124,7 @@ def _train_and_publish(
     data = split_data(dataset, recipe)
     trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
     reporter.report("Publishing", 0.99)
-    origin = Origin(run.slug, run.title, run.base_id, "training", run.id, run.dataset_id)
+    origin = Origin(run.slug, run.title, run.base_id, run.created_by, run.id, run.dataset_id)
     version = publish(registry, trained.adapter, base, origin)
     return " ".join(filter(None, [_ending(trained, version), data.note]))
 

@@ -126,7 +126,7 @@ def build_train(service: Service) -> TrainTab:
         if data is None:
             raise NoData("Upload a zip of class folders first, or use the sample.")
         recipe = preset_recipe(chosen, mirror=mirrored)
-        run = service.queue_training(service.datasets.load(data), typed, recipe)
+        run = service.queue_training(service.datasets.load(data), typed, recipe, actor="page")
         return [run.id, *watch_updates(service, run.id)]
 
     start.click(

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from registry import InvalidSlug, NotFound, RegistryError, errors, validate_slug
+from registry import InvalidSlug, NotFound, RegistryError, validate_slug
 
-CAUSES = [
-    cause
-    for _, cause in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(cause, RegistryError) and cause not in (RegistryError, NotFound)
-]
+CAUSES = sorted(
+    {*RegistryError.__subclasses__(), *NotFound.__subclasses__()} - {NotFound},
+    key=lambda cause: cause.__name__,
+)
 
 
 def example(cause: type[RegistryError]) -> RegistryError:
@@ -22,6 +21,8 @@ def example(cause: type[RegistryError]) -> RegistryError:
         "path": Path("/p"),
         "close": ("a", "b"),
         "run_ids": ("a", "b"),
+        "aliases": ("a", "b"),
+        "known": ("a", "b"),
     }
     parameters = inspect.signature(cause.__init__).parameters.values()
     names = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.name != "self"]

@@ -56,6 +56,12 @@ def test_a_new_run_is_queued_with_all_that_was_given(registry: Registry, new_run
     assert registry.runs.get(run.id) == run
 
 
+def test_a_run_knows_who_asked_for_it(registry: Registry, new_run: Callable[..., NewRun]) -> None:
+    run = registry.runs.create(new_run(), actor="ann")
+    assert registry.runs.get(run.id).created_by == "ann"
+    assert registry.runs.create(new_run()).created_by == "unknown"
+
+
 def test_a_run_created_for_a_worker_is_running_at_once(running: Run) -> None:
     assert (running.status, running.worker) == ("running", "w")
     assert running.started_at == running.heartbeat_at == running.created_at

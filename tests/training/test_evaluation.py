@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import classification_report, confusion_matrix, top_k_accuracy_score
 
-from loravit_web.training.evaluation import evaluate, fit_temperature
+from loravit_web.training.evaluation import (
+    CALIBRATION_BINS,
+    ClassResult,
+    calibration_error,
+    evaluate,
+    fit_temperature,
+)
 from loravit_web.training.probe import fit_linear_probe
 
 
@@ -18,12 +27,107 @@ def test_accuracy_loss_and_f1_equal_a_hand_made_example() -> None:
     assert (found.n, found.accuracy) == (4, 0.5)
     assert found.loss == pytest.approx(-sum(map(math.log, [0.8, 0.3, 0.5, 0.2])) / 4, abs=1e-6)
     assert found.macro_f1 == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    assert found.classes == (
+        ClassResult(0.5, 1.0, pytest.approx(2 / 3), 1),
+        ClassResult(0.5, 0.5, 0.5, 2),
+        ClassResult(0.0, 0.0, 0.0, 1),
+    )
+    assert found.confusion == ((0, 0, 1), (1, 0, 1), (1, 1, 1), (2, 1, 1))
     assert found.as_json() == {
         "n": 4,
         "accuracy": 0.5,
         "loss": found.loss,
         "macro_f1": found.macro_f1,
+        "top5_accuracy": None,
+        "calibration_error": found.calibration_error,
+        "classes": {
+            "precision": [0.5, 0.5, 0.0],
+            "recall": [1.0, 0.5, 0.0],
+            "f1": [found.classes[0].f1, 0.5, 0.0],
+            "support": [1, 2, 1],
+        },
+        "confusion": {"0": {"0": 1}, "1": {"0": 1, "1": 1}, "2": {"1": 1}},
     }
+    assert json.loads(json.dumps(found.as_json())) == found.as_json()
+
+
+def random_predictions(images: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (images,), generator=generator)
+    logits = torch.randn(images, classes, generator=generator) * 2
+    logits[torch.arange(images), labels] += 1.5
+    return logits, labels
+
+
+def slow_calibration_error(scores: torch.Tensor, labels: torch.Tensor, bins: int) -> float:
+    """The formula, bin by bin and image by image."""
+    error = 0.0
+    for bin_ in range(bins):
+        low, high = bin_ / bins, (bin_ + 1) / bins
+        inside = [
+            (max(row), row.index(max(row)) == label)
+            for row, label in zip(scores.tolist(), labels.tolist(), strict=True)
+            if low < max(row) <= high
+        ]
+        if inside:
+            confidence = sum(score for score, _right in inside) / len(inside)
+            accuracy = sum(right for _score, right in inside) / len(inside)
+            error += len(inside) / len(labels) * abs(confidence - accuracy)
+    return error
+
+
+@pytest.mark.parametrize("classes", [2, 4, 30])
+def test_the_calibration_error_is_that_of_its_formula(classes: int) -> None:
+    logits, labels = random_predictions(500, classes)
+    scores = torch.softmax(logits.double(), dim=1)
+    expected = slow_calibration_error(scores, labels, CALIBRATION_BINS)
+    assert expected > 0.01
+    assert calibration_error(scores, labels) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_calibration_error_of_a_hand_made_example() -> None:
+    # 0.9 and 0.9 in one bin, one of them right; 0.6, an edge, right; sure and right
+    scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.0, 1.0]], dtype=torch.float64)
+    error = calibration_error(scores, torch.tensor([0, 1, 1, 1]))
+    assert error == pytest.approx((abs(1.8 - 1) + abs(0.6 - 1) + 0) / 4)
+
+
+def test_calibrated_scores_have_a_smaller_calibration_error() -> None:
+    generator = torch.Generator().manual_seed(0)
+    calibrated = torch.randn(20_000, 5, generator=generator) * 2
+    labels = torch.multinomial(calibrated.softmax(1), 1, generator=generator)[:, 0]
+    assert evaluate(calibrated, labels).calibration_error < 0.015
+    assert evaluate(calibrated * 3, labels).calibration_error > 0.1
+    assert evaluate(calibrated * 3, labels, temperature=3.0).calibration_error < 0.015
+
+
+@pytest.mark.parametrize("classes", [6, 40])
+def test_every_number_is_scikit_learns(classes: int) -> None:
+    logits, labels = random_predictions(300, classes)
+    labels[labels == 2] = 3  # a class without images
+    found = evaluate(logits, labels)
+    truth, predicted, all_classes = labels.numpy(), logits.argmax(1).numpy(), np.arange(classes)
+    assert found.top5_accuracy == top_k_accuracy_score(truth, logits.numpy(), k=5, labels=all_classes)
+    matrix = np.zeros((classes, classes), dtype=int)
+    for true, guess, images in found.confusion:
+        matrix[true, guess] = images
+    assert (matrix == confusion_matrix(truth, predicted, labels=all_classes)).all()
+    assert all(images > 0 for _true, _guess, images in found.confusion)
+    report = classification_report(truth, predicted, labels=all_classes, output_dict=True, zero_division=0)
+    for index, one in enumerate(found.classes):
+        expected = report[str(index)]
+        assert (one.precision, one.recall, one.f1) == pytest.approx(
+            (expected["precision"], expected["recall"], expected["f1-score"])
+        )
+        assert one.support == expected["support"]
+
+
+def test_logits_that_are_no_numbers_are_evaluated_as_what_they_are() -> None:
+    logits, labels = random_predictions(20, 8)
+    logits[3] = float("nan")
+    found = evaluate(logits, labels)
+    assert math.isnan(found.loss)
+    assert found.n == sum(one.support for one in found.classes) == 20
 
 
 def test_a_temperature_changes_the_loss_alone() -> None:

@@ -104,6 +104,15 @@ def test_a_new_version_answers_without_a_restart(client: Client, running_app: Ru
     assert answer["results"][0]["task"] == "colours@2"
 
 
+def test_an_alias_answers_over_http(client: Client, running_app: RunningApp) -> None:
+    picture = running_app.pictures / "test" / "red" / "0.png"
+    running_app.service.registry.aliases.promote("colours@1", "production", actor="test")
+    answer = ask(client, picture, ["colours@production", "colours@latest", "colours@staging"])
+    production, latest, staging = answer["results"]
+    assert (production["task"], latest["task"]) == ("colours@1", "colours@1")
+    assert "no version or alias 'staging'" in staging["error"]
+
+
 def test_pages_do_not_offer_their_inner_events_to_clients(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)
     assert set(endpoints["named_endpoints"]) == {"/tasks", "/classify"}

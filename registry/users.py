@@ -1,0 +1,146 @@
+"""Who uses the registry and what each may do; how somebody proves who they are isn't kept here."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import get_args
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.audit import record_event
+from registry.canonical import plain_json
+from registry.db import Database, insert_into
+from registry.errors import InvalidValue, UnknownUser, UsernameTaken
+from registry.models import UNKNOWN, UserRow
+from registry.records import Role
+
+USERNAME_RULE = r"[^\W_][\w.@+-]{0,63}"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody known to the registry; `provider` and `subject` are the identity, `username` is for people."""
+
+    provider: str
+    subject: str
+    username: str
+    role: Role
+    created_at: datetime
+
+
+# inside the class `list` is a method, so the annotations there need another word for the type
+UserList = list[User]
+
+
+class Users:
+    """Users are never deleted, because what they did stays on record under their names."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ensure(
+        self, provider: str, subject: str, username: str, role: Role, *, actor: str | None = None
+    ) -> User:
+        """The user whom `provider` knows as `subject`, stored if new; safe for concurrent callers.
+
+        A known user keeps the role, and gets the name that the provider now gives.
+
+        Args:
+            role: of a new user.
+            actor: who lets the user in; the user, by default.
+        """
+        _check(provider, subject, username, role)
+        now = self._database.now()
+        with self._database.writing() as session:
+            inserted = session.scalars(
+                insert_into(UserRow)
+                .values(provider=provider, subject=subject, username=username, role=role, created_at=now)
+                .on_conflict_do_nothing()
+                .returning(UserRow.id)
+            ).one_or_none()
+            row = session.scalars(
+                select(UserRow).filter_by(provider=provider, subject=subject).with_for_update()
+            ).one_or_none()
+            if row is None or row.username != username:
+                _refuse_taken(session, username)
+            if row is None:
+                raise AssertionError("a new user has neither been stored nor refused")
+            if inserted is not None:
+                self._tell(session, row, "added", {"provider": provider, "role": role}, actor or username)
+            elif row.username != username:
+                payload = {"from": row.username, "to": username}
+                row.username = username
+                self._tell(session, row, "renamed", payload, actor or username)
+            return _record(row)
+
+    def get(self, username: str) -> User:
+        """The user of this name, or UnknownUser."""
+        with self._database.reading() as session:
+            return _record(_row(session, username))
+
+    def list(self) -> UserList:
+        """Everybody, by name."""
+        with self._database.reading() as session:
+            return [_record(row) for row in session.scalars(select(UserRow).order_by(UserRow.username))]
+
+    def set_role(self, username: str, role: Role, *, actor: str) -> User:
+        """Change what somebody may do; the same role again changes nothing."""
+        _check_role(role)
+        with self._database.writing() as session:
+            row = _row(session, username, lock=True)
+            if row.role != role:
+                payload = {"from": row.role, "to": role}
+                row.role = role
+                self._tell(session, row, "role_set", payload, actor)
+            return _record(row)
+
+    def _tell(
+        self, session: Session, row: UserRow, kind: str, payload: Mapping[str, str], actor: str
+    ) -> None:
+        record_event(
+            session,
+            self._database.now(),
+            actor=actor,
+            kind=kind,
+            entity="user",
+            entity_id=row.username,
+            payload=payload,
+        )
+
+
+def _check(provider: str, subject: str, username: str, role: Role) -> None:
+    for field, value in (("the provider of a user", provider), ("the subject of a user", subject)):
+        if not value.strip():
+            raise InvalidValue(field, "it is empty")
+        plain_json(field, value)
+    if re.fullmatch(USERNAME_RULE, username) is None or username == UNKNOWN:
+        raise InvalidValue(
+            f"the user name {username!r}",
+            "it must have 1 to 64 letters, digits or signs of . _ @ + -, and begin with a letter or digit",
+        )
+    _check_role(role)
+
+
+def _check_role(role: Role) -> None:
+    if role not in get_args(Role):
+        raise InvalidValue("the role of a user", f"{role!r} is not one of {', '.join(get_args(Role))}")
+
+
+def _refuse_taken(session: Session, username: str) -> None:
+    taken = session.scalars(select(UserRow).filter_by(username=username)).one_or_none()
+    if taken is not None:
+        raise UsernameTaken(username, taken.provider)
+
+
+def _row(session: Session, username: str, *, lock: bool = False) -> UserRow:
+    statement = select(UserRow).filter_by(username=username)
+    row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise UnknownUser(username)
+    return row
+
+
+def _record(row: UserRow) -> User:
+    return User(row.provider, row.subject, row.username, row.role, row.created_at)

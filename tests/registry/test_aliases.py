@@ -1,0 +1,279 @@
+"""Aliases: what promotes a version, who may, what it was before, and the way back."""
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from registry import (
+    AliasProtected,
+    InvalidAlias,
+    NewVersion,
+    NothingToRollBack,
+    Registry,
+    UnknownAdapter,
+    UnknownAlias,
+    UnknownVersion,
+    VersionInUse,
+    VersionWithdrawn,
+)
+from registry import aliases as aliases_module
+
+MakeVersion = Callable[..., NewVersion]
+
+
+@pytest.fixture(autouse=True)
+def three_versions(registry: Registry, new_version: MakeVersion) -> None:
+    for number in (1, 2, 3):
+        registry.catalog.publish(new_version(str(number).encode()), actor="ann")
+
+
+def promote(registry: Registry, *numbers: int, alias: str = "production") -> None:
+    for number in numbers:
+        registry.aliases.promote(f"pets@{number}", alias, actor="ann")
+
+
+def test_a_promoted_version_is_resolved_by_its_alias_wherever_it_moves(registry: Registry) -> None:
+    alias = registry.aliases.promote("pets@2", "production", actor="bob")
+    assert (alias.ref, alias.alias, alias.protected, alias.moved_by) == ("pets@2", "production", False, "bob")
+    assert registry.catalog.resolve("pets@production").ref == "pets@2"
+    promote(registry, 1)
+    assert registry.catalog.resolve("pets@production").ref == "pets@1"
+    assert registry.catalog.resolve("pets").ref == "pets@3"
+
+
+def test_latest_is_always_the_newest_version_that_is_not_withdrawn(
+    registry: Registry, new_version: MakeVersion
+) -> None:
+    assert registry.catalog.resolve("pets@latest").ref == "pets@3"
+    registry.catalog.withdraw("pets", 3, "mislabelled", actor="ann")
+    assert registry.catalog.resolve("pets@latest").ref == "pets@2"
+    registry.catalog.publish(new_version(b"4"), actor="ann")
+    assert registry.catalog.resolve("pets@latest").ref == "pets@4"
+    assert registry.aliases.list("pets") == []
+
+
+def test_an_alias_or_a_bare_name_can_be_promoted_too(registry: Registry) -> None:
+    promote(registry, 1, alias="staging")
+    assert registry.aliases.promote("pets@staging", "production", actor="ann").version == 1
+    assert registry.aliases.promote("pets", "production", actor="ann").version == 3
+
+
+def test_a_promotion_is_on_record_with_where_the_alias_was(registry: Registry) -> None:
+    promote(registry, 1, 3)
+    moved, made = registry.catalog.events(limit=2)
+    assert (made.kind, made.entity, made.entity_id, made.payload) == (
+        "promoted",
+        "alias",
+        "pets@production",
+        {"from": None, "to": 1},
+    )
+    assert (moved.kind, moved.actor, moved.payload) == ("promoted", "ann", {"from": 1, "to": 3})
+    (alias,) = registry.aliases.list("pets")
+    assert alias.moved_at == moved.ts
+
+
+def test_promoting_what_the_alias_names_already_changes_nothing(registry: Registry) -> None:
+    first = registry.aliases.promote("pets@1", "production", actor="ann")
+    revision = registry.revision()
+    assert registry.aliases.promote("pets@1", "production", actor="bob") == first
+    assert registry.revision() == revision
+
+
+def test_a_promotion_that_can_not_be_put_on_record_does_not_happen(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(registry, 1)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(aliases_module, "record_event", fail)
+        promote(registry, 2)
+    assert registry.catalog.resolve("pets@production").ref == "pets@1"
+
+
+@pytest.mark.parametrize(
+    ("alias", "sentence"),
+    [
+        ("latest", "newest version"),
+        ("v3", "looks like the number of a version"),
+        ("3", "looks like the number of a version"),
+        ("v3-candidate", "looks like the number of a version"),
+        ("Production", "lower-case"),
+        ("", "lower-case"),
+        ("-a", "lower-case"),
+        ("a b", "lower-case"),
+        ("a@b", "lower-case"),
+        ("prod\n", "lower-case"),
+        ("a" * 33, "1 to 32"),
+    ],
+)
+def test_a_name_that_could_be_mistaken_is_refused_as_an_alias(
+    registry: Registry, alias: str, sentence: str
+) -> None:
+    with pytest.raises(InvalidAlias, match=sentence):
+        registry.aliases.promote("pets@1", alias, actor="ann")
+    assert registry.aliases.list("pets") == []
+
+
+@pytest.mark.parametrize("alias", ["a", "production", "very-good", "vnext", "b2b", "a" * 32])
+def test_a_good_alias_is_taken(registry: Registry, alias: str) -> None:
+    assert registry.aliases.promote("pets@1", alias, actor="ann").alias == alias
+
+
+def test_only_a_version_that_there_is_can_be_promoted(registry: Registry) -> None:
+    with pytest.raises(UnknownVersion, match="no version or alias '9'"):
+        promote(registry, 9)
+    with pytest.raises(UnknownAdapter):
+        registry.aliases.promote("cars@1", "production", actor="ann")
+
+
+def test_a_withdrawn_version_can_not_be_promoted(registry: Registry) -> None:
+    registry.catalog.withdraw("pets", 2, "mislabelled", actor="ann")
+    with pytest.raises(VersionWithdrawn, match="mislabelled"):
+        promote(registry, 2)
+
+
+def test_a_version_that_aliases_name_is_withdrawn_only_after_they_moved(registry: Registry) -> None:
+    promote(registry, 2)
+    promote(registry, 2, alias="best")
+    with pytest.raises(VersionInUse, match="move best and production to another version first") as caught:
+        registry.catalog.withdraw("pets", 2, "mislabelled", actor="ann")
+    assert caught.value.aliases == ("best", "production")
+    assert registry.catalog.resolve("pets@2").withdrawn_at is None
+    promote(registry, 1)
+    registry.aliases.remove("pets", "best", actor="ann")
+    assert registry.catalog.withdraw("pets", 2, "mislabelled", actor="ann").withdrawn_at is not None
+
+
+def test_a_protected_alias_moves_only_with_permission(registry: Registry) -> None:
+    promote(registry, 1, 2)
+    assert registry.aliases.protect("pets", "production", actor="eve").protected
+    for change in (
+        lambda: registry.aliases.promote("pets@3", "production", actor="bob"),
+        lambda: registry.aliases.rollback("pets", "production", actor="bob"),
+        lambda: registry.aliases.remove("pets", "production", actor="bob"),
+    ):
+        with pytest.raises(AliasProtected, match="production of pets is protected"):
+            change()
+    assert registry.catalog.resolve("pets@production").ref == "pets@2"
+    moved = registry.aliases.promote("pets@3", "production", actor="eve", allow_protected=True)
+    assert (moved.version, moved.protected) == (3, True)
+    registry.aliases.unprotect("pets", "production", actor="eve")
+    promote(registry, 1)
+    assert registry.catalog.resolve("pets@production").ref == "pets@1"
+
+
+def test_protection_is_on_record_once(registry: Registry) -> None:
+    promote(registry, 1)
+    for _ in range(2):
+        registry.aliases.protect("pets", "production", actor="eve")
+    for _ in range(2):
+        registry.aliases.unprotect("pets", "production", actor="eve")
+    kinds = [event.kind for event in registry.catalog.events("pets", limit=3)]
+    assert kinds == ["unprotected", "protected", "promoted"]
+
+
+def test_a_removed_alias_names_nothing_but_its_history_stays(registry: Registry) -> None:
+    promote(registry, 1)
+    registry.aliases.remove("pets", "production", actor="bob")
+    assert registry.aliases.list("pets") == []
+    with pytest.raises(UnknownVersion, match="no version or alias 'production'"):
+        registry.catalog.resolve("pets@production")
+    removed, made = registry.aliases.history("pets", "production")
+    assert (removed.kind, removed.before, removed.after, removed.moved_by) == ("removed", 1, None, "bob")
+    assert (made.kind, made.before, made.after) == ("promoted", None, 1)
+
+
+def test_an_alias_that_is_not_there_is_answered_with_those_that_are(registry: Registry) -> None:
+    with pytest.raises(UnknownAlias, match="promote one of its versions"):
+        registry.aliases.rollback("pets", "production", actor="ann")
+    promote(registry, 1, alias="staging")
+    for change in (registry.aliases.rollback, registry.aliases.remove, registry.aliases.protect):
+        with pytest.raises(UnknownAlias, match="it has staging"):
+            change("pets", "production", actor="ann")
+
+
+def test_a_rollback_leads_back_step_by_step_and_is_on_record(registry: Registry) -> None:
+    promote(registry, 1, 3, 2)
+    assert registry.aliases.rollback("pets", "production", actor="bob").version == 3
+    assert registry.aliases.rollback("pets", "production", actor="bob").version == 1
+    with pytest.raises(NothingToRollBack, match="promote a version instead"):
+        registry.aliases.rollback("pets", "production", actor="bob")
+    newest = registry.aliases.history("pets", "production")[0]
+    assert (newest.kind, newest.before, newest.after, newest.moved_by) == ("rolled_back", 3, 1, "bob")
+
+
+def test_a_promotion_after_a_rollback_leads_back_to_where_the_rollback_went(registry: Registry) -> None:
+    promote(registry, 1, 2)
+    registry.aliases.rollback("pets", "production", actor="ann")
+    promote(registry, 3)
+    assert registry.aliases.rollback("pets", "production", actor="ann").version == 1
+
+
+def test_a_rollback_passes_over_versions_withdrawn_meanwhile(registry: Registry) -> None:
+    promote(registry, 1, 2, 3)
+    registry.catalog.withdraw("pets", 2, "mislabelled", actor="ann")
+    assert registry.aliases.rollback("pets", "production", actor="ann").version == 1
+
+
+def test_an_alias_made_again_remembers_what_it_named_before(registry: Registry) -> None:
+    promote(registry, 1, 2)
+    registry.aliases.remove("pets", "production", actor="ann")
+    promote(registry, 2)
+    assert registry.aliases.rollback("pets", "production", actor="ann").version == 1
+
+
+def test_the_history_of_one_alias_or_adapter_holds_nothing_of_others(
+    registry: Registry, new_version: MakeVersion
+) -> None:
+    registry.catalog.publish(new_version(slug="pets-2"), actor="ann")
+    registry.aliases.promote("pets-2@1", "production", actor="ann")
+    promote(registry, 1)
+    promote(registry, 2, alias="staging")
+    assert [(m.alias, m.after) for m in registry.aliases.history("pets")] == [
+        ("staging", 2),
+        ("production", 1),
+    ]
+    assert [m.after for m in registry.aliases.history("pets", "staging")] == [2]
+
+
+def test_adapters_are_listed_with_their_own_aliases(registry: Registry, new_version: MakeVersion) -> None:
+    registry.catalog.publish(new_version(slug="birds"), actor="ann")
+    promote(registry, 2, alias="staging")
+    promote(registry, 1)
+    found = {adapter.slug: [one.alias for one in adapter.aliases] for adapter in registry.catalog.adapters()}
+    assert found == {"birds": [], "pets": ["production", "staging"]}
+
+
+def test_promotions_at_once_leave_one_unbroken_chain(registry: Registry) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda number: promote(registry, number % 3 + 1), range(24)))
+    moves = registry.aliases.history("pets", "production")[::-1]
+    assert moves[0].before is None
+    for earlier, later in pairwise(moves):
+        assert later.before == earlier.after != later.after
+    assert registry.catalog.resolve("pets@production").version == moves[-1].after
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "1, 'latest', 1",
+        "1, '3', 1",
+        "1, 'production', 99",  # no version
+        "1, 'production', 4",  # a version of another adapter
+    ],
+)
+def test_the_database_itself_refuses_a_dangling_or_mistakable_alias(
+    registry: Registry, new_version: MakeVersion, url: str, values: str
+) -> None:
+    registry.catalog.publish(new_version(slug="birds"), actor="ann")
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+    connection.execute("PRAGMA foreign_keys=ON")
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute(f"INSERT INTO adapter_aliases VALUES ({values}, '2026', 'x', 0)")
