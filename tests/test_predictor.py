@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.adapter import run_probe
+from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.adapters.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
@@ -178,7 +178,7 @@ def test_an_adapter_with_a_normalisation_of_its_own_sees_its_own_pixels(
     half = (0.5, 0.5, 0.5)
     plain = random_adapter(base, seed=1, classes=CLASSES)
     other = replace(plain, preprocessing=replace(plain.preprocessing, mean=half, std=half))
-    other = replace(other, probe_logits=run_probe(base, other))
+    other = replace(other, reference_logits=answer_to_reference(base, other))
     published("plain", adapter=plain)
     published("other", adapter=other)
     for result, adapter in zip(

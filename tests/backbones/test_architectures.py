@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from loravit_web.adapters import Adapter, AdapterConfigError, ViTAdapterConfig
-from loravit_web.adapters.adapter import run_probe
+from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.adapters.lora import LoRA
 from loravit_web.backbones import Base, UnsupportedBase, wrap_base
 from loravit_web.backbones.base import Pooling
@@ -247,7 +247,8 @@ def test_factors_learn_on_it(case: str) -> None:
 @pytest.mark.parametrize("case", ["DINOv3", "ViT with mixed rotary positions", "SigLIP"])
 def test_the_stored_answer_is_the_same_from_a_base_wrapped_anew(case: str) -> None:
     adapter = random_adapter(flexible(case))
-    assert torch.equal(run_probe(wrapped(case, dynamic_img_size=True), adapter), adapter.probe_logits)
+    again = answer_to_reference(wrapped(case, dynamic_img_size=True), adapter)
+    assert torch.equal(again, adapter.reference_logits)
 
 
 UNSUPPORTED = {
