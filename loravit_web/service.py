@@ -72,7 +72,7 @@ class Service:
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
     def start(self) -> None:
-        """Preload the base and every adapter, clean up after killed imports, and watch the queue of runs."""
+        """Preload base and newest adapters, clean up after killed imports, and watch the queue of runs."""
         self.datasets.sweep(ABANDONED_SECONDS)
         self.predictor.refresh()
         self._supervisor = Supervisor(self.settings, self.registry)
