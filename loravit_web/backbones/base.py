@@ -186,15 +186,21 @@ class Base:
         # timm moves the final norm behind the pooling in models that it pools by average.
         return torch.cat([self.model.fc_norm(part) for part in parts], dim=-1).float()
 
-    def cast(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> Base:
-        """The same base in another precision or on another device; itself when nothing changes."""
-        device = torch.device(device)
+    def cast(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Base:
+        """The same base in another precision, on another device where one is named; itself when nothing
+        changes."""
+        device = self.device if device is None else torch.device(device)
         if dtype == self.dtype and device == self.device:
             return self
         model = copy.deepcopy(self.model).to(device=device, dtype=dtype)
         if getattr(self.model, "rope", None) is not None:
             model.rope = copy.deepcopy(self.model.rope).to(device=device)  # angles need float32
         return Base(self.name, self.architecture, self.weights_sha256, model, self.mean, self.std)
+
+    def finish(self) -> None:
+        """Wait for what a GPU still has to do, so that a clock tells the truth."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     @property
     def _rope_by_block(self) -> bool:
