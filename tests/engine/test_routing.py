@@ -12,7 +12,6 @@ from torch import nn
 from loravit_web.adapters.ops import add_low_rank_
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.engine import MultiLoRALayer, Segment, routed
-from loravit_web.engine.measure import merged_is_faster
 from loravit_web.engine.routing import called_layers, multi_lora_blocks
 from tests.conftest import tiny_base
 
@@ -85,18 +84,3 @@ def test_a_layer_whose_weight_is_used_without_calling_it_is_found_out() -> None:
     called = called_layers(base, multi_lora_blocks(base))
     assert (0, "attn.qkv") not in called
     assert {(0, "attn.proj"), (0, "mlp.fc1"), (0, "mlp.fc2")} <= called
-
-
-def test_the_faster_way_is_found_by_the_clock() -> None:
-    def clock(merged: float, mixed: float) -> list[float]:
-        now, ticks = 0.0, []
-        for _ in range(4):
-            ticks += [now, now + merged, now + merged + mixed]
-            now += merged + mixed
-        return ticks
-
-    for merged, mixed in ((1.0, 2.0), (2.0, 1.0)):
-        ticks = iter(clock(merged, mixed))
-        assert merged_is_faster(tiny_base(), image_size=32, clock=lambda ticks=ticks: next(ticks)) is (  # type: ignore[misc]
-            merged < mixed
-        )
