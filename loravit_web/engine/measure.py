@@ -101,12 +101,12 @@ def _one_block(base: Base) -> Base:
     """The first block and all around it, sharing the weights."""
     model: Any = shallow_copy(base.model)
     model.blocks = base.model.blocks[:1]
-    return Base(base.name, base.architecture, base.weights_sha256, model, base.mean, base.std)
+    return base.with_model(model)
 
 
 def _adapter(base: Base, image_size: int) -> Adapter:
-    """As much work as a trained one."""
-    config = ViTAdapterConfig(blocks=1).on(base)
+    """As much work as a trained one of one block."""
+    config = ViTAdapterConfig(blocks=1, pooling="mean")  # which reads the whole of the block
     kind = LoRA()
     blocks = kind.trainable_blocks(base, config, torch.Generator().manual_seed(0))
     return Adapter(

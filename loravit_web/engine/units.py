@@ -85,6 +85,7 @@ def _on_own_blocks(
 ) -> Mapping[Unit, Answered]:
     started = time.perf_counter()
     tokens = torch.stack([unit.tokens for unit in units])
+    blocks = base.read_by([branch.adapter.config.pooling], blocks)
     tokens = base.through(blocks, tokens, branch.first_block)
     logits = _head(base, branch, tokens)
     spent = (time.perf_counter() - started) / len(units)
@@ -96,6 +97,7 @@ def _in_one_batch(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]
     started = time.perf_counter()
     units = sorted(units, key=lambda unit: unit.branch.first_block)
     waves = [(start, list(wave)) for start, wave in groupby(units, key=lambda unit: unit.branch.first_block)]
+    shared = base.read_by({unit.branch.adapter.config.pooling for unit in units}, shared)
     stops = [*(start for start, _wave in waves[1:]), base.depth]
     tokens = units[0].tokens[None][:0]
     segments: list[Segment] = []

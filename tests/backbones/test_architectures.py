@@ -33,6 +33,7 @@ class Case:
         prefix_tokens: class and register tokens.
         linears: of a block, in order.
         prefix: whether its attention can take learned keys and values.
+        apart: whether the first token can be had alone from its last block.
         pooled_as_timm: False where timm pools in a way that is none of ours.
         settings: to make it small.
     """
@@ -42,6 +43,7 @@ class Case:
     prefix_tokens: int = 1
     linears: tuple[str, ...] = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
     prefix: bool = True
+    apart: bool = True
     pooled_as_timm: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -60,6 +62,7 @@ CASES = {
             *(f"ffns.{i}.mlp.{layer}" for i in (0, 1) for layer in ("fc1", "fc2")),
         ),
         prefix=False,
+        apart=False,
     ),
     "DeiT": Case("deit_tiny_patch16_224"),
     "DeiT-3": Case("deit3_small_patch16_224"),
@@ -163,6 +166,23 @@ def test_it_has_the_tokens_layers_and_poolings_that_it_should(case: str) -> None
     assert ("map" in base.poolings) == (c.pooling == "map")
     linears = tuple(path for path, m in base.blocks[-1].named_modules() if isinstance(m, nn.Linear))
     assert linears == c.linears
+
+
+@pytest.mark.parametrize("kind", ["LORA", "PREFIX"])
+@pytest.mark.parametrize("case", CASES)
+def test_what_reads_the_class_token_alone_gets_the_same_from_a_last_block_made_for_it(
+    case: str, kind: str
+) -> None:
+    base, images = flexible(case), random_images(48)
+    assert base.first_token_apart is base.cast(torch.bfloat16).first_token_apart is CASES[case].apart
+    if (kind == "PREFIX" and not CASES[case].prefix) or "cls" not in base.poolings:
+        return
+    adapter = random_adapter(base, ViTAdapterConfig(kind, r=3, alpha=6, blocks=2, pooling="cls"))
+    blocks = adapter.blocks(base)
+    made = list(base.read_by(["cls"], blocks))
+    assert (made != blocks) is CASES[case].apart
+    expected = answered(base, adapter, blocks, images)
+    torch.testing.assert_close(answered(base, adapter, made, images), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("side", [32, 48])

@@ -29,7 +29,9 @@ Answers = list[dict[str, torch.Tensor]]
 CONFIGS = {
     "all-3": ViTAdapterConfig(r=3, alpha=6, blocks=3),
     "last-2": ViTAdapterConfig(r=2, alpha=5, blocks=2, target_modules=("q", "v")),
-    "last-1": ViTAdapterConfig(r=4, alpha=4, blocks=1, target_modules=("fc1", "fc2"), use_rslora=True),
+    "last-1": ViTAdapterConfig(
+        r=4, alpha=4, blocks=1, target_modules=("fc1", "fc2"), use_rslora=True, pooling="cls+mean"
+    ),
     "ranks": ViTAdapterConfig(
         r=2, blocks=2, target_modules=("q", "v", "fc1"), rank_pattern={"v": 5}, alpha_pattern={"fc1": 3}
     ),
