@@ -29,5 +29,5 @@ def random_adapter(
         head_weight=torch.randn(classes, width, generator=generator) / width**0.5,
         head_bias=torch.zeros(classes),
         temperature=1.0,
-        probe_logits=torch.empty(0),
+        reference_logits=torch.empty(0),
     )

@@ -18,7 +18,7 @@ from benchmarks.adapters import random_adapter
 from benchmarks.report import Figure, at_most, show
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.backbones import Base, fastest_dtype, load_base
-from loravit_web.engine import MultiLoRAViT
+from loravit_web.engine import fastest_engine
 from loravit_web.settings import read_settings
 
 IMAGE_SIZE = 224
@@ -49,7 +49,7 @@ def run(_arguments: list[str]) -> int:
 
 def _two_tasks(base: Base, dtype: torch.dtype) -> tuple[list[float], list[float]]:
     """Seconds of a plain forward and of two answers, in turn, each on a picture never seen before."""
-    engine = MultiLoRAViT(base, dtype)
+    engine = fastest_engine(base, dtype)
     for name, seed in (("a", 1), ("b", 2)):
         engine.add(name, random_adapter(base, ViTAdapterConfig(), seed))
     running = base.cast(dtype)

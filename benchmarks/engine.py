@@ -26,7 +26,9 @@ from benchmarks.report import Figure, at_least, at_most, save, show, spread
 from benchmarks.residents import RESIDENTS, choosing_seconds, memory_of_residents, microseconds
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.backbones import Base, fastest_dtype, load_base
-from loravit_web.engine import MultiLoRAViT
+from loravit_web.engine import MultiLoRAViT, Way, fastest_way
+from loravit_web.engine.lru import LRU
+from loravit_web.engine.trunk import Trunk
 from loravit_web.settings import read_settings
 
 IMAGE_SIZE = 224
@@ -51,13 +53,15 @@ def run(arguments: list[str]) -> int:
     settings = read_settings(os.environ)
     base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
     dtype: torch.dtype = getattr(torch, options.dtype) if options.dtype else fastest_dtype(base)
+    way = fastest_way(base, dtype)
     adapters = {blocks: _adapters(base, blocks) for blocks in (4, 12)}
-    differences = {blocks: _difference(base, adapters[blocks]) for blocks in adapters}
-    seconds = _timed(_works(base, dtype, adapters), options.rounds)
+    differences = {blocks: _difference(base, way, adapters[blocks]) for blocks in adapters}
+    seconds = _timed(_works(base, dtype, way, adapters), options.rounds)
     memory = memory_of_residents(dtype)
     choosing = {n: choosing_seconds(base, dtype, n, rounds=max(options.rounds, 5)) for n in (1, 1000)}
     figures = [
         Figure("precision", str(dtype).removeprefix("torch.")),
+        Figure("way, as the app chooses it", str(way)),
         *(
             at_most(f"logits against PEFT's in float32, last {blocks} blocks", value, TOLERANCE)
             for blocks, value in differences.items()
@@ -82,8 +86,8 @@ def _adapters(base: Base, blocks: int) -> dict[str, Adapter]:
     }
 
 
-def _engine(base: Base, dtype: torch.dtype, adapters: Mapping[str, Adapter]) -> MultiLoRAViT:
-    engine = MultiLoRAViT(base, dtype)
+def _engine(base: Base, dtype: torch.dtype, way: Way, adapters: Mapping[str, Adapter]) -> MultiLoRAViT:
+    engine = way.engine(base, dtype)
     for name, adapter in adapters.items():
         engine.add(name, adapter)
     return engine
@@ -94,10 +98,10 @@ def _peft(base: Base, dtype: torch.dtype, adapters: Mapping[str, Adapter]) -> An
         return peft_model(base, dtype, adapters, Path(folder))
 
 
-def _difference(base: Base, adapters: Mapping[str, Adapter]) -> float:
+def _difference(base: Base, way: Way, adapters: Mapping[str, Adapter]) -> float:
     """The largest difference to PEFT's logits in float32, against the largest logit; ends the program
     when it is so large that the two do not compute the same."""
-    model, engine = _peft(base, torch.float32, adapters), _engine(base, torch.float32, adapters)
+    model, engine = _peft(base, torch.float32, adapters), _engine(base, torch.float32, way, adapters)
     image = _images(1, torch.Generator().manual_seed(1))
     (answer,) = engine.forward(image, [list(TASKS)])
     ours = torch.stack([answer[task] for task in TASKS])
@@ -109,7 +113,9 @@ def _difference(base: Base, adapters: Mapping[str, Adapter]) -> float:
     return difference
 
 
-def _works(base: Base, dtype: torch.dtype, adapters: Mapping[int, Mapping[str, Adapter]]) -> dict[str, Work]:
+def _works(
+    base: Base, dtype: torch.dtype, way: Way, adapters: Mapping[int, Mapping[str, Adapter]]
+) -> dict[str, Work]:
     """All that is timed, by its name in the table."""
     plain = timm_model(base, dtype, image_size=IMAGE_SIZE, classes=10)
     generator = torch.Generator().manual_seed(0)
@@ -119,7 +125,7 @@ def _works(base: Base, dtype: torch.dtype, adapters: Mapping[int, Mapping[str, A
 
     works: dict[str, Work] = {f"timm, {count} images": timm(count) for count in (1, len(TASKS), BATCH)}
     for blocks, held in adapters.items():
-        engine, model = _engine(base, dtype, held), _peft(base, dtype, held)
+        engine, model = _engine(base, dtype, way, held), _peft(base, dtype, held)
         works |= _works_of(engine, model, blocks, lambda count: _images(count, generator), dtype)
     return works
 
@@ -130,21 +136,30 @@ def _works_of(
     tasks = list(TASKS)
     mixed = [tasks[row % len(tasks)] for row in range(BATCH)]
 
-    def seen() -> Callable[[], object]:
-        image = images(1)
-        engine.forward(image, [[tasks[0]]])
-        return _bound(engine.forward, image, [[tasks[1]]])
+    def seen(asked: list[str]) -> Work:
+        def prepared() -> Callable[[], object]:
+            image = images(1)
+            engine.forward(image, [tasks[:1]])
+            return _bound(engine.forward, image, [asked])
+
+        return prepared
+
+    def trunk() -> Callable[[], object]:
+        first = engine.adapter(tasks[0]).first_block
+        return _bound(_trunk_alone, engine, images(1), first)
 
     def name(work: str, who: str) -> str:
         return f"{work}, k = {blocks}, {who}"
 
     works = {
         name("8 tasks", "ours"): lambda: _bound(engine.forward, images(1), [tasks]),
+        name("8 tasks", "ours, trunk alone"): trunk,
+        name("8 tasks", "ours, branches alone"): seen(tasks),
         name("8 tasks", "PEFT mixed"): lambda: _bound(_mixed, model, images(1).to(dtype)),
         name("8 tasks", "PEFT in turn"): lambda: _bound(_in_turn, model, images(1).to(dtype)),
     }
     if blocks < engine.base.depth:
-        return {**works, name("task of a seen image", "ours"): seen}
+        return {**works, name("task of a seen image", "ours"): seen(tasks[1:2])}
     return {
         **works,
         name("32 images", "ours"): lambda: _bound(engine.forward, images(BATCH), [[task] for task in mixed]),
@@ -158,6 +173,12 @@ def _images(count: int, generator: torch.Generator) -> torch.Tensor:
 
 def _bound(function: Callable[..., object], *arguments: Any) -> Callable[[], object]:
     return lambda: function(*arguments)
+
+
+@torch.inference_mode()
+def _trunk_alone(engine: MultiLoRAViT, images: torch.Tensor, depth: int) -> object:
+    """What the branches of new images start from."""
+    return Trunk(engine.base, images, LRU(0, torch.numel), engine.lanes).at(depth, range(len(images)))
 
 
 @torch.inference_mode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ MAX_TASKS = 32
 SURE = 0.5
 CLEAR_LEAD = 0.15
 """An answer is unsure below this score, or with a smaller lead over the next class."""
+PRELOADED = 16
+"""Versions that are brought into memory before anybody asks: reading and checking one takes a forward."""
 
 
 class TooManyTasks(LoraVitError):
@@ -177,8 +179,8 @@ class Predictor:
         """Follow the catalog: cheap when nothing changed, else load what is new.
 
         Args:
-            load: bring every current version whose base is in memory there too, as far as there is room,
-                instead of when it is first asked for.
+            load: bring the `PRELOADED` newest of the current versions whose base is in memory there too,
+                as far as there is room; all others come when they are first asked for.
         """
         revision = self._registry.revision()
         if revision == self._revision:
@@ -190,13 +192,7 @@ class Predictor:
             refs = {version.ref for version in current.values()}
             self._refused = {ref: reason for ref, reason in self._refused.items() if ref in refs}
             if load:
-                for version in current.values():
-                    engine = self.engines.resident(version.base.weights_sha256)
-                    if engine is None or version.ref in self._refused:
-                        continue
-                    if engine.full:
-                        break
-                    self._load(version, engine)
+                self._preload(current.values())
             self._current, self._revision = current, revision
 
     def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
@@ -274,6 +270,14 @@ class Predictor:
             reason = reason or self.engines.failure(version.base.name)
             return ("unavailable", reason) if reason else ("on demand", None)
         return ("unavailable", reason) if reason else ("ready", None)
+
+    def _preload(self, versions: Iterable[Version]) -> None:
+        newest = sorted(versions, key=lambda version: version.id, reverse=True)
+        homes = [(version, self.engines.resident(version.base.weights_sha256)) for version in newest]
+        at_home = [(version, engine) for version, engine in homes if engine is not None]
+        for version, engine in at_home[:PRELOADED]:
+            if not engine.full and version.ref not in engine and version.ref not in self._refused:
+                self._load(version, engine)
 
     def _load(self, version: Version, engine: MultiLoRAViT) -> str | None:
         """Bring a version into memory; returns the reason when it can't be used."""

@@ -74,8 +74,8 @@ class Service:
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
     def start(self) -> None:
-        """Preload the base and every adapter, clean up after killed imports, watch the queue of runs and
-        write down what is counted.
+        """Preload base and newest adapters, clean up after killed imports, watch the queue of runs and write
+        down what is counted.
         """
         self.datasets.sweep(ABANDONED_SECONDS)
         self.predictor.refresh()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.adapter import run_probe
+from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.adapters.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
@@ -67,6 +68,15 @@ def engines(registry: Registry, base: Base) -> EnginePool:
 @pytest.fixture
 def predictor(registry: Registry, base: Base) -> Predictor:
     return Predictor(registry, engines(registry, base))
+
+
+@pytest.fixture
+def read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The versions whose files are read, in order."""
+    refs: list[str] = []
+    real = registry.catalog.read_files
+    monkeypatch.setattr(registry.catalog, "read_files", lambda one: (refs.append(one.ref), real(one))[1])
+    return refs
 
 
 @pytest.fixture
@@ -178,7 +188,7 @@ def test_an_adapter_with_a_normalisation_of_its_own_sees_its_own_pixels(
     half = (0.5, 0.5, 0.5)
     plain = random_adapter(base, seed=1, classes=CLASSES)
     other = replace(plain, preprocessing=replace(plain.preprocessing, mean=half, std=half))
-    other = replace(other, probe_logits=run_probe(base, other))
+    other = replace(other, reference_logits=answer_to_reference(base, other))
     published("plain", adapter=plain)
     published("other", adapter=other)
     for result, adapter in zip(
@@ -260,22 +270,40 @@ def test_a_withdrawn_or_archived_task_leaves_the_list(
     assert "mislabelled" in (withdrawn.error or "")
 
 
+def test_the_newest_are_in_memory_before_anybody_asks_and_the_others_come_when_asked(
+    published: Publish, predictor: Predictor, read: list[str], image: Image.Image, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("loravit_web.predictor.PRELOADED", 2)
+    for seed, slug in enumerate(("birds", "pets", "cars", "pets")):
+        published(slug, seed=seed)
+    published("of-others", on=OTHER)  # whose base is not in memory takes no place
+    predictor.refresh()
+    assert read == ["pets@2", "cars@1"]
+    ready = dict.fromkeys(("birds", "cars", "pets"), "ready")
+    assert {info.slug: info.status for info in predictor.tasks()} == {**ready, "of-others": "on demand"}
+    for _ in range(2):
+        assert predictor.classify(image, ["birds"]).results[0].error is None
+    assert read == ["pets@2", "cars@1", "birds@1"]
+    published("trees", seed=4)
+    predictor.refresh()
+    assert read == ["pets@2", "cars@1", "birds@1", "trees@1"]
+
+
 def test_nothing_is_read_again_while_the_catalog_stays_as_it_is(
-    published: Publish, predictor: Predictor, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    published: Publish,
+    predictor: Predictor,
+    registry: Registry,
+    read: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     published("pets", seed=1)
     predictor.refresh()
-    read: list[str] = []
-    real = registry.catalog.read_files
-    monkeypatch.setattr(registry.catalog, "current", lambda: pytest.fail("the catalog was read again"))
-    predictor.refresh()
-    monkeypatch.undo()
-    monkeypatch.setattr(
-        registry.catalog, "read_files", lambda version: (read.append(version.ref), real(version))[1]
-    )
+    with monkeypatch.context() as patched:
+        patched.setattr(registry.catalog, "current", lambda: pytest.fail("the catalog was read again"))
+        predictor.refresh()
     published("birds", seed=2)
     predictor.refresh()
-    assert read == ["birds@1"]
+    assert read == ["pets@1", "birds@1"]
 
 
 def test_too_many_tasks_at_once_are_refused(predictor: Predictor, image: Image.Image) -> None:

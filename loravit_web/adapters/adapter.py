@@ -30,7 +30,7 @@ class Adapter:
         head_weight: float32 (C, F).
         head_bias: float32 (C,).
         temperature: logits are divided by it before the softmax (Guo et al. 2017, arXiv 1706.04599).
-        probe_logits: float32 (C,), what it says to `probe_image`; checked at each load.
+        reference_logits: float32 (C,), what it says to `reference_image`; checked at each load.
         summary: how training went, as JSON; shown, never interpreted.
     """
 
@@ -43,7 +43,7 @@ class Adapter:
     head_weight: torch.Tensor
     head_bias: torch.Tensor
     temperature: float
-    probe_logits: torch.Tensor
+    reference_logits: torch.Tensor
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,8 +84,8 @@ class Adapter:
         return torch.softmax(logits / self.temperature, dim=-1)
 
 
-def probe_image(preprocessing: Preprocessing) -> torch.Tensor:
-    """The fixed synthetic picture, float32 (1, 3, S, S): stripes and squares computed from integers alone."""
+def reference_image(preprocessing: Preprocessing) -> torch.Tensor:
+    """The reference image, float32 (1, 3, S, S): stripes and squares computed from integers alone."""
     side = preprocessing.image_size
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     channels = [(rows * 7 + columns * 13) % 256, (rows * columns) % 256, (rows // 9 + columns // 5) % 2 * 255]
@@ -93,9 +93,9 @@ def probe_image(preprocessing: Preprocessing) -> torch.Tensor:
     return preprocessing.normalise(pixels[None].numpy())
 
 
-def run_probe(base: Base, adapter: Adapter) -> torch.Tensor:
-    """Logits (C,) of `probe_image`, through ``base`` as it is; exact in float32."""
+def answer_to_reference(base: Base, adapter: Adapter) -> torch.Tensor:
+    """Logits (C,) of `reference_image`, through ``base`` as it is; exact in float32."""
     with torch.inference_mode():
-        tokens = base.advance(base.embed(probe_image(adapter.preprocessing)), 0, adapter.first_block)
+        tokens = base.advance(base.embed(reference_image(adapter.preprocessing)), 0, adapter.first_block)
         tokens = base.through(adapter.blocks(base), tokens, adapter.first_block)
         return adapter.head(base.features(tokens, adapter.config.pooling))[0].clone()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from loravit_web.adapters.adapter import Adapter, run_probe
+from loravit_web.adapters.adapter import Adapter, answer_to_reference
 from loravit_web.adapters.config import TARGETS, ViTAdapterConfig
 from loravit_web.adapters.format import (
     CONFIG_FILE,
@@ -105,9 +105,9 @@ def _from_peft(files: Mapping[str, bytes], base: Base, image_size: int) -> Adapt
         head_weight=weight,
         head_bias=bias,
         temperature=1.0,
-        probe_logits=torch.empty(0),
+        reference_logits=torch.empty(0),
     )
-    return replace(adapter, probe_logits=run_probe(base, adapter))
+    return replace(adapter, reference_logits=answer_to_reference(base, adapter))
 
 
 def _described(config: ViTAdapterConfig, change: LoRAChange, base: Base, rslora: bool) -> ViTAdapterConfig:

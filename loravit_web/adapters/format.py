@@ -2,7 +2,7 @@
 
 ``adapter_config.json`` and ``adapter_model.safetensors`` are as PEFT writes them for a timm ViT whose head
 is in ``modules_to_save``, so PEFT can load the folder. ``task.json`` holds class names, the base's
-hash, preprocessing, calibration and the logits of a fixed picture, which loading checks again.
+hash, preprocessing, calibration and the logits of the reference image, which loading checks again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from loravit_web.adapters.adapter import Adapter, run_probe
+from loravit_web.adapters.adapter import Adapter, answer_to_reference
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.interface import AdapterMismatch
 from loravit_web.adapters.types import adapter_type
@@ -34,7 +34,7 @@ MAX_BYTES: Mapping[str, int] = {CONFIG_FILE: 1 << 20, TASK_FILE: 4 << 20, WEIGHT
 MAX_CLASSES = 10_000
 MAX_TITLE = 120
 _PREFIX = "base_model.model."
-_PROBE_TOLERANCE = 5e-3
+_REFERENCE_TOLERANCE = 5e-3
 # What values of a wrong kind lead to.
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -88,7 +88,7 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         "pooling": adapter.config.pooling,
         "temperature": adapter.temperature,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "probe_logits": [float(x) for x in adapter.probe_logits],
+        "reference_logits": [float(x) for x in adapter.reference_logits],
         "training": dict(adapter.summary),
     }
     return {CONFIG_FILE: _json(config), WEIGHTS_FILE: weights, TASK_FILE: _json(task)}
@@ -152,7 +152,7 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
         adapter = _read(task, fields, named_tensors(files), base)
     except _UNUSABLE as error:
         raise AdapterFormatError(f"The adapter's description can't be used ({error}).") from error
-    _check_probe(adapter, base)
+    _check_reference(adapter, base)
     return adapter
 
 
@@ -178,7 +178,7 @@ def _read(
         head_weight=head_weight,
         head_bias=head_bias,
         temperature=temperature,
-        probe_logits=torch.tensor([float(x) for x in task["probe_logits"]]),
+        reference_logits=torch.tensor([float(x) for x in task["reference_logits"]]),
         summary=dict(task.get("training") or {}),
     )
 
@@ -203,10 +203,10 @@ def take_head(
     return weight, bias
 
 
-def _check_probe(adapter: Adapter, base: Base) -> None:
-    found, stored = run_probe(base, adapter), adapter.probe_logits
+def _check_reference(adapter: Adapter, base: Base) -> None:
+    found, stored = answer_to_reference(base, adapter), adapter.reference_logits
     # Relative to what was found: a huge stored number must not make its own tolerance.
-    tolerance = _PROBE_TOLERANCE * max(1.0, float(found.abs().max()))
+    tolerance = _REFERENCE_TOLERANCE * max(1.0, float(found.abs().max()))
     finite = math.isfinite(tolerance)
     if not finite or found.shape != stored.shape or not torch.allclose(found, stored, rtol=0, atol=tolerance):
         raise AdapterFormatError(

@@ -98,7 +98,8 @@ class LoRA:
 
         def merged(linear: nn.Linear, factors: LoRAFactors) -> nn.Module:
             exact = cast(nn.Linear, master.blocks[factors.block].get_submodule(factors.path))
-            weight = merged_weight(exact.weight, factors.a, factors.b, factors.scale)
+            a, b = (t.to(exact.weight.device) for t in (factors.a, factors.b))
+            weight = merged_weight(exact.weight, a, b, factors.scale)
             layer = shallow_copy(linear)
             layer.weight = nn.Parameter(weight.to(linear.weight), requires_grad=False)
             return layer

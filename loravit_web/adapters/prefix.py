@@ -68,12 +68,14 @@ class PrefixAttention(nn.Module):
         self.keys = nn.Parameter(keys.clone())
         self.values = nn.Parameter(values.clone())
         rows: dict[str, nn.Module] = {}
-        if isinstance(getattr(attention, "qkv", None), nn.Linear):
-            rows["qkv"] = _FusedRows(cast(nn.Linear, attention.qkv), self.keys, self.values)
+        if _is_linear(attention, "qkv"):
+            rows["qkv"] = _FusedRows(_whole_qkv(attention), self.keys, self.values)
         else:
             rows["k_proj"] = _Rows(cast(nn.Linear, attention.k_proj), self.keys)
             rows["v_proj"] = _Rows(cast(nn.Linear, attention.v_proj), self.values)
-        longer: Any = shallow_copy(with_replaced(attention, rows))
+        longer: Any = with_replaced(attention, rows)
+        if hasattr(longer, "q_bias"):
+            longer.q_bias = None  # else EVA uses the layer's weight without calling it
         if hasattr(longer, "num_prefix_tokens"):
             longer.num_prefix_tokens += len(keys)
         self.attention = longer
@@ -110,6 +112,16 @@ class _FusedRows(nn.Module):
         y: torch.Tensor = self.base(x[:, m:])
         rows = torch.cat([torch.zeros_like(self.keys), self.keys, self.values], dim=1)
         return torch.cat([rows.to(y.dtype).expand(len(x), -1, -1), y], dim=1)
+
+
+def _whole_qkv(attention: Any) -> nn.Linear:
+    """The layer ``qkv`` with its bias, which EVA's attention keeps beside it in three parts."""
+    linear: nn.Linear = attention.qkv
+    if getattr(attention, "q_bias", None) is not None:
+        linear = shallow_copy(linear)
+        bias = torch.cat([attention.q_bias, attention.k_bias, attention.v_bias])
+        linear.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return linear
 
 
 class Prefix:
@@ -192,7 +204,7 @@ def _with_rows(base: Base, rows: PrefixRows) -> nn.Module:
 def _width(base: Base, block: nn.Module) -> int:
     """Width of a key."""
     attention: Any = block.get_submodule(_attention_path(base, block))
-    if isinstance(getattr(attention, "qkv", None), nn.Linear):
+    if _is_linear(attention, "qkv"):
         return int(attention.qkv.out_features) // 3
     return int(attention.k_proj.out_features)
 
@@ -201,15 +213,14 @@ def _attention_path(base: Base, block: nn.Module) -> str:
     """Where the block's one attention is.
 
     Raises:
-        AdapterConfigError: if there is none whose layers are called, as a prefix needs it.
+        AdapterConfigError: if there is none, or more than one.
     """
     paths: list[str] = [
         path
         for path, module in block.named_modules()
         if path and (_is_linear(module, "qkv") or _is_linear(module, "k_proj", "v_proj"))
     ]
-    fused_bias = any(getattr(block.get_submodule(path), "q_bias", None) is not None for path in paths)
-    if len(paths) != 1 or fused_bias:
+    if len(paths) != 1:
         raise AdapterConfigError(
             f"The attention of {base.architecture} can't take a prefix: choose the adapter type LORA."
         )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import torch
 from torch import nn
 
 from loravit_web.backbones.fingerprint import weights_sha256
+from loravit_web.backbones.first_token import FirstTokenBlock
 from loravit_web.backbones.preprocessing import Preprocessing, Triple
 from loravit_web.backbones.structure import shallow_copy
 from loravit_web.backbones.timm_import import import_timm
@@ -48,6 +49,7 @@ class Base:
         weights_sha256: of the weights in float32, without any classification head.
         model: the timm module, evaluation mode, no gradients, no head.
         mean, std: what its pictures are normalised with.
+        first_token_apart: whether `FirstTokenBlock` is right for its last block.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Base:
     model: Any
     mean: Triple
     std: Triple
+    first_token_apart: bool = False
     _stems: dict[int, Any] = field(default_factory=dict, repr=False)
     _ropes: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -148,6 +151,12 @@ class Base:
         """Tokens of one picture of side ``image_size``, prefix tokens included."""
         return int((image_size // self.patch_size) ** 2 + self.prefix_token_count)
 
+    @property
+    def trial_size(self) -> int:
+        """Side of a picture to try the base out with: small, or its own where it takes no other."""
+        patches = 4 if getattr(self.model, "dynamic_img_size", False) else self.model.patch_embed.grid_size[0]
+        return int(self.patch_size * patches)
+
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (B, 3, S, S) to the tokens before block 0, (B, N, D)."""
         stem = self._stem(images.shape[-1])
@@ -171,6 +180,13 @@ class Base:
             tokens = block(tokens, rope=rope[index] if self._rope_by_block else rope)
         return tokens
 
+    def read_by(self, poolings: Iterable[Pooling | None], blocks: Sequence[nn.Module]) -> Sequence[nn.Module]:
+        """Blocks up to the last one, in the fastest form that gives `features` all that the poolings read."""
+        reads = {pooling or self.native_pooling for pooling in poolings}
+        if not blocks or not self.first_token_apart or reads != {"cls"}:
+            return blocks
+        return [*blocks[:-1], FirstTokenBlock(blocks[-1])]
+
     def features(self, tokens: torch.Tensor, pooling: Pooling | None) -> torch.Tensor:
         """Tokens after the last block (B, N, D) to pooled float32 features (B, F)."""
         pooling = pooling or self.native_pooling
@@ -186,15 +202,33 @@ class Base:
         # timm moves the final norm behind the pooling in models that it pools by average.
         return torch.cat([self.model.fc_norm(part) for part in parts], dim=-1).float()
 
-    def cast(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> Base:
-        """The same base in another precision or on another device; itself when nothing changes."""
-        device = torch.device(device)
+    def cast(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Base:
+        """The same base in another precision, on another device where one is named; itself when nothing
+        changes."""
+        device = self.device if device is None else torch.device(device)
         if dtype == self.dtype and device == self.device:
             return self
         model = copy.deepcopy(self.model).to(device=device, dtype=dtype)
         if getattr(self.model, "rope", None) is not None:
             model.rope = copy.deepcopy(self.model.rope).to(device=device)  # angles need float32
-        return Base(self.name, self.architecture, self.weights_sha256, model, self.mean, self.std)
+        return self.with_model(model)
+
+    def with_model(self, model: nn.Module) -> Base:
+        """The same with another module of the same kind."""
+        return Base(
+            self.name,
+            self.architecture,
+            self.weights_sha256,
+            model,
+            self.mean,
+            self.std,
+            self.first_token_apart,
+        )
+
+    def finish(self) -> None:
+        """Wait for what a GPU still has to do, so that a clock tells the truth."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     @property
     def _rope_by_block(self) -> bool:
@@ -257,16 +291,13 @@ def wrap_base(model: nn.Module, *, name: str, architecture: str, mean: Triple, s
     vit.requires_grad_(False).eval()
     base = Base(name, architecture, weights_sha256(vit.state_dict()), vit, mean, std)
     _check_split(base)
-    return base
+    return replace(base, first_token_apart=_first_token_apart(base))
 
 
 @torch.no_grad()
 def _check_split(base: Base) -> None:
     """Refuse a model whose parts, run one after the other, are not the whole."""
-    model = base.model
-    side = base.patch_size * 4
-    if not getattr(model, "dynamic_img_size", False):
-        side = base.patch_size * model.patch_embed.grid_size[0]
+    model, side = base.model, base.trial_size
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(1, 3, side, side, generator=generator).to(base.device, base.dtype)
     try:
@@ -282,3 +313,21 @@ def _check_split(base: Base) -> None:
         raise UnsupportedBase(
             f"{base.name} computes something else than its embedding and blocks in a row: {_SUPPORTED}."
         )
+
+
+@torch.no_grad()
+def _first_token_apart(base: Base) -> bool:
+    """Whether the last block gives the same first token when its MLP runs on that token alone."""
+    last = base.blocks[-1]
+    if not isinstance(getattr(last, "norm2", None), nn.Module):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, base.token_count(base.trial_size), base.embed_dim)
+    tokens = torch.randn(shape, generator=generator).to(base.device, base.dtype)
+    whole = base.through([last], tokens, base.depth - 1)[:, :1]
+    try:
+        apart = base.through([FirstTokenBlock(last)], tokens, base.depth - 1)
+    except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError):
+        return False
+    tolerance = _SPLIT_TOLERANCE * float(whole.abs().max())
+    return apart.shape == whole.shape and torch.allclose(apart, whole, rtol=0, atol=tolerance)

@@ -27,6 +27,7 @@ def fastest_dtype(
             for dtype, candidate in candidates.items():
                 started = clock()
                 candidate.advance(tokens[dtype], 0, min(2, base.depth))
+                candidate.finish()
                 if lap > 0:
                     seconds[dtype].append(clock() - started)
     single, half = (statistics.median(seconds[d]) for d in (torch.float32, torch.bfloat16))

@@ -1,6 +1,6 @@
 """Many adapters on one base, answering at once."""
 
-from loravit_web.engine.measure import fastest_engine
+from loravit_web.engine.measure import Way, fastest_engine, fastest_way
 from loravit_web.engine.multilora import MultiLoRAViT
 from loravit_web.engine.pool import EnginePool
 from loravit_web.engine.residency import UnknownTask
@@ -12,6 +12,8 @@ __all__ = [
     "MultiLoRAViT",
     "Segment",
     "UnknownTask",
+    "Way",
     "fastest_engine",
+    "fastest_way",
     "routed",
 ]

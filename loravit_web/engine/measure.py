@@ -5,77 +5,119 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
+from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.lora import LoRA
 from loravit_web.backbones import Base
+from loravit_web.backbones.structure import shallow_copy
+from loravit_web.engine.lanes import Lanes, shared_lanes
 from loravit_web.engine.multilora import MERGED_BUDGET, MultiLoRAViT
 from loravit_web.engine.residency import LoadAdapter
-from loravit_web.engine.routing import Segment, multi_lora_blocks, routed
 
-_TASKS = 4
 _IMAGE_SIZE = 224
+_ROUNDS = 4
+_SECONDS = 0.8
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to compute branches.
+
+    Attributes:
+        merged: on weights of their own where there is room; else all in mixed batches.
+        lanes: side by side in these; or not.
+    """
+
+    merged: bool
+    lanes: Lanes | None
+
+    def __str__(self) -> str:
+        weights = "merged weights" if self.merged else "mixed batches"
+        return f"{weights}, {self.lanes.count} lanes" if self.lanes is not None else weights
+
+    def engine(self, base: Base, dtype: torch.dtype, *, load: LoadAdapter | None = None) -> MultiLoRAViT:
+        """An engine that computes so; see `MultiLoRAViT`."""
+        budget = MERGED_BUDGET if self.merged else 0
+        return MultiLoRAViT(base, dtype, load=load, merged_budget=budget, lanes=self.lanes)
 
 
 def fastest_engine(base: Base, dtype: torch.dtype, *, load: LoadAdapter | None = None) -> MultiLoRAViT:
-    """An engine with merged branches where they are faster than mixed batches.
+    """An engine that computes in the way that is measured to be the fastest.
 
     Args:
         base: in float32.
         dtype: the precision to run blocks in.
         load: see `MultiLoRAViT`.
     """
-    budget = MERGED_BUDGET if merged_is_faster(base.cast(dtype)) else 0
-    return MultiLoRAViT(base, dtype, load=load, merged_budget=budget)
+    return fastest_way(base, dtype).engine(base, dtype, load=load)
 
 
-def merged_is_faster(
+def fastest_way(
     base: Base,
+    dtype: torch.dtype,
     *,
     image_size: int = _IMAGE_SIZE,
-    rounds: int = 3,
     clock: Callable[[], float] = time.perf_counter,
-) -> bool:
-    """Time the last block for one image and a few tasks: on weights of their own, or in one mixed batch.
+) -> Way:
+    """Time one image and a few tasks on a base of one block, each way in turn.
 
-    A CPU runs a batch of one as efficiently as a larger one; a GPU loses by many small calls.
+    On a CPU it depends on the cores, their caches and the precision; a GPU loses by many small calls. A large
+    base is measured less often, but no longer than it has to be.
 
     Args:
-        base: as it runs.
+        base: in float32.
+        dtype: the precision to run blocks in.
     """
-    config = ViTAdapterConfig(blocks=1)
-    kind, last = LoRA(), base.depth - 1
-    change = kind.change(kind.trainable_blocks(base, config, torch.Generator().manual_seed(0)), config, base)
-    factors = {
-        (f.block, f.path): (f.a.to(base.device, base.dtype), f.b.to(base.device, base.dtype))
-        for f in change.factors
-    }
-    own = [kind.merged_blocks(change, base, base) for _ in range(_TASKS)]
-    shared = multi_lora_blocks(base)[last:]
-    segments = [Segment(row, row + 1, factors) for row in range(_TASKS)]
+    lanes = shared_lanes(base.device)
+    ways = [Way(merged, of) for of in dict.fromkeys((None, lanes)) for merged in (True, False)]
     side = image_size // base.patch_size * base.patch_size
-    seconds: tuple[list[float], list[float]] = ([], [])
-    with torch.inference_mode():
-        tokens = base.embed(torch.zeros(1, 3, side, side))
-        batch = tokens.expand(_TASKS, -1, -1).contiguous()
-        for _ in range(rounds + 1):
+    short = _one_block(base)
+    tasks = {str(task): replace(_adapter(short, side)) for task in range(2 * (lanes.count if lanes else 2))}
+    engines = {way: way.engine(short, dtype) for way in ways}
+    for engine in engines.values():
+        for key, adapter in tasks.items():
+            engine.add(key, adapter)
+    image = torch.zeros(1, 3, side, side)
+    seconds: dict[Way, list[float]] = {way: [] for way in ways}
+    begun = clock()
+    for lap in range(_ROUNDS + 1):
+        for way, engine in engines.items():
             started = clock()
-            for blocks in own:
-                base.through(blocks, tokens, last)
-            _finish(base)
-            between = clock()
-            with routed(segments):
-                base.through(shared, batch, last)
-            _finish(base)
-            seconds[0].append(between - started)
-            seconds[1].append(clock() - between)
-    merged, mixed = (statistics.median(laps[1:]) for laps in seconds)
-    return merged < mixed
+            engine.forward(image, [list(tasks)])
+            engine.base.finish()
+            if lap > 0:
+                seconds[way].append(clock() - started)
+        if lap > 0 and clock() - begun > _SECONDS:
+            break
+    return min(ways, key=lambda way: statistics.median(seconds[way]))
 
 
-def _finish(base: Base) -> None:
-    """Wait for what a GPU still has to do."""
-    if base.device.type == "cuda":
-        torch.cuda.synchronize(base.device)
+def _one_block(base: Base) -> Base:
+    """The first block and all around it, sharing the weights."""
+    model: Any = shallow_copy(base.model)
+    model.blocks = base.model.blocks[:1]
+    return base.with_model(model)
+
+
+def _adapter(base: Base, image_size: int) -> Adapter:
+    """As much work as a trained one of one block."""
+    config = ViTAdapterConfig(blocks=1, pooling="mean")  # which reads the whole of the block
+    kind = LoRA()
+    blocks = kind.trainable_blocks(base, config, torch.Generator().manual_seed(0))
+    return Adapter(
+        config=config,
+        base_name=base.name,
+        base_sha256=base.weights_sha256,
+        preprocessing=base.preprocessing(image_size),
+        class_names=("one", "other"),
+        change=kind.change(blocks, config, base),
+        head_weight=torch.zeros(2, base.feature_dim(config.pooling)),
+        head_bias=torch.zeros(2),
+        temperature=1.0,
+        reference_logits=torch.zeros(2),
+    )

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 
 import torch
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base
 from loravit_web.engine.branches import Branches
+from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.engine.lru import LRU
 from loravit_web.engine.residency import LoadAdapter, Residency
-from loravit_web.engine.routing import (
-    Factors,
-    Segment,
-    called_layers,
-    multi_lora_blocks,
-    routed,
-    running_factors,
-)
+from loravit_web.engine.routing import Factors, called_layers, multi_lora_blocks, running_factors
 from loravit_web.engine.trunk import Trunk
+from loravit_web.engine.units import Answered, Branch, Unit, computed, work_of
 from loravit_web.errors import LoraVitError
 
 ADAPTERS_BUDGET = 1 << 30
@@ -34,21 +27,6 @@ class MixedInput(LoraVitError):
     """Tasks that need pictures of another size than those given."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """One task of a call.
-
-    Attributes:
-        rows: of the images that it is asked about.
-        tokens: their tokens (len(rows), N, D) before its first block.
-    """
-
-    key: str
-    adapter: Adapter
-    rows: Sequence[int]
-    tokens: torch.Tensor
-
-
 class MultiLoRAViT:
     """Adapters by key on one base; which of them an image wants is an argument of `forward`.
 
@@ -56,7 +34,8 @@ class MultiLoRAViT:
     lock around the math. The trunk below the first adapted block runs once per image for all its tasks, and
     not at all for an image seen a moment ago. Then an adapter's branch is computed in one of two ways: on
     blocks of its own with the change merged in, for hot adapters up to ``merged_budget``; or in one mixed
-    batch with all others, frozen layers once for all rows and factors on the rows of each.
+    batch with all others, frozen layers once for all rows and factors on the rows of each. Where there are
+    lanes, several images and tasks are computed side by side in them.
     """
 
     def __init__(
@@ -68,6 +47,7 @@ class MultiLoRAViT:
         adapters_budget: int = ADAPTERS_BUDGET,
         merged_budget: int = MERGED_BUDGET,
         tokens_budget: int = TOKENS_BUDGET,
+        lanes: Lanes | None = None,
     ) -> None:
         """
         Args:
@@ -77,9 +57,11 @@ class MultiLoRAViT:
             adapters_budget: bytes for adapters; the least recently used is let go.
             merged_budget: bytes for merged copies of weights; none where mixed batches are faster.
             tokens_budget: bytes for prefix tokens of recent images.
+            lanes: to compute in side by side; None to compute in the calling thread alone.
         """
         self.master = base
         self.base = base.cast(dtype)
+        self.lanes = lanes
         self._blocks = multi_lora_blocks(self.base)
         self._called = called_layers(self.base, self._blocks)
         self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable)
@@ -152,7 +134,8 @@ class MultiLoRAViT:
             images: normalised float32 (B, 3, S, S).
             assignment: for each of the B images the keys of its tasks.
             seconds: filled, where given, with the time of each branch, the trunk apart; what was computed
-                together is divided by the work that each task had in it.
+                together is divided by the work that each task had in it. In lanes others ran at the same
+                time, so the sum may be more than the call took.
 
         Returns:
             For each image, float32 logits (C,) by key, in the order of its assignment.
@@ -165,63 +148,35 @@ class MultiLoRAViT:
         answers: list[dict[str, torch.Tensor]] = [{} for _ in assignment]
         with self._residency.hold(keys) as adapters, torch.inference_mode():
             _check_size(adapters, images.shape[-1])
-            for asked, logits, spent in self._answers(images, assignment, adapters):
+            units = self._units(images, assignment, adapters)
+            for unit, (logits, spent) in zip(units, self._computed(units), strict=True):
+                answers[unit.row][unit.branch.key] = logits.clone()
                 if seconds is not None:
-                    seconds[asked.key] = spent
-                for row, row_logits in zip(asked.rows, logits, strict=True):
-                    answers[row][asked.key] = row_logits.clone()
+                    seconds[unit.branch.key] = seconds.get(unit.branch.key, 0.0) + spent
         return [{key: answer[key] for key in keys} for answer, keys in zip(answers, assignment, strict=True)]
 
-    def _answers(
+    def _units(
         self, images: torch.Tensor, assignment: Sequence[Sequence[str]], adapters: Mapping[str, Adapter]
-    ) -> list[tuple[_Asked, torch.Tensor, float]]:
-        """For each task its logits (rows, C) and its seconds."""
-        trunk = Trunk(self.base, images, self._tokens)
-        together: list[_Asked] = []
-        answered = []
-        # Ascending first blocks: the trunk only ever goes deeper, and mixed batches grow.
+    ) -> list[Unit]:
+        """All that is to be computed, with the tokens from the trunk."""
+        trunk = Trunk(self.base, images, self._tokens, self.lanes)
+        units = []
+        # Ascending first blocks: the trunk only ever goes deeper.
         for key in sorted(adapters, key=lambda key: adapters[key].first_block):
             adapter = adapters[key]
-            rows = [row for row, keys in enumerate(assignment) if key in keys]
-            asked = _Asked(key, adapter, rows, trunk.at(adapter.first_block, rows))
-            started = time.perf_counter()
             blocks = self._branches.own(adapter)
-            if blocks is None:
-                together.append(asked)
-                continue
-            tokens = self.base.through(blocks, asked.tokens, adapter.first_block)
-            logits = adapter.head(self.base.features(tokens, adapter.config.pooling))
-            answered.append((asked, logits, time.perf_counter() - started))
-        return answered + self._mixed(together)
+            branch = Branch(key, adapter, blocks, self._running(adapter) if blocks is None else {})
+            rows = [row for row, keys in enumerate(assignment) if key in keys]
+            tokens = trunk.at(adapter.first_block, rows)
+            units += [Unit(branch, row, own) for row, own in zip(rows, tokens, strict=True)]
+        return units
 
-    def _mixed(self, tasks: Sequence[_Asked]) -> list[tuple[_Asked, torch.Tensor, float]]:
-        """Tasks by ascending first block in one batch that each joins at its own."""
-        if not tasks:
-            return []
-        started = time.perf_counter()
-        tokens = tasks[0].tokens[:0]
-        segments: list[Segment] = []
-        for index in range(tasks[0].adapter.first_block, self.base.depth):
-            joining = [asked for asked in tasks if asked.adapter.first_block == index]
-            if joining:
-                for asked in joining:
-                    start = segments[-1].stop if segments else 0
-                    segments.append(Segment(start, start + len(asked.rows), self._running(asked.adapter)))
-                tokens = torch.cat([tokens, *(asked.tokens for asked in joining)])
-            with routed(segments):
-                tokens = self.base.through(self._blocks[index : index + 1], tokens, index)
-        logits = [
-            asked.adapter.head(
-                self.base.features(tokens[segment.start : segment.stop], asked.adapter.config.pooling)
-            )
-            for asked, segment in zip(tasks, segments, strict=True)
-        ]
-        spent = time.perf_counter() - started
-        work = [len(asked.rows) * (self.base.depth - asked.adapter.first_block) for asked in tasks]
-        return [
-            (asked, rows, spent * share / sum(work))
-            for asked, rows, share in zip(tasks, logits, work, strict=True)
-        ]
+    def _computed(self, units: Sequence[Unit]) -> list[Answered]:
+        return spread(
+            self.lanes,
+            [work_of(unit, self.base) for unit in units],
+            lambda parts: computed(self.base, self._blocks, [units[part] for part in parts]),
+        )
 
     def _running(self, adapter: Adapter) -> Factors:
         factors = self._factors.get(adapter)

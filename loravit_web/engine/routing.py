@@ -105,7 +105,7 @@ def called_layers(base: Base, blocks: Sequence[nn.Module]) -> frozenset[LayerKey
 
     layers = [m for block in blocks for m in block.modules() if isinstance(m, MultiLoRALayer)]
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
-    count = base.prefix_token_count + 4
+    count = base.token_count(base.trial_size)
     try:
         with torch.inference_mode():
             tokens = torch.zeros(1, count, base.embed_dim, dtype=base.dtype, device=base.device)

@@ -8,50 +8,56 @@ from collections.abc import Sequence
 import torch
 
 from loravit_web.backbones.base import Base
+from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.engine.lru import LRU
 
 TokenCache = LRU[tuple[str, int], torch.Tensor]
 """Prefix tokens (N, D) by the content of the image and the depth."""
+_NOWHERE = -1
+"""The depth of an image whose pixels are not yet tokens."""
 
 
 class Trunk:
     """Runs the trunk once per image, and not at all for an image whose prefix tokens are known."""
 
-    def __init__(self, base: Base, images: torch.Tensor, cache: TokenCache) -> None:
-        self.base, self.images, self.cache = base, images, cache
+    def __init__(self, base: Base, images: torch.Tensor, cache: TokenCache, lanes: Lanes | None) -> None:
+        self.base, self.images, self.cache, self.lanes = base, images, cache, lanes
         self.contents = [
             hashlib.sha256(image.contiguous().cpu().numpy().data).hexdigest() for image in images
         ]
-        self.reached: list[tuple[int, torch.Tensor] | None] = [None] * len(images)
+        self.depths = [_NOWHERE] * len(images)
+        self.tokens: list[torch.Tensor] = list(images)
 
-    def at(self, depth: int, rows: Sequence[int]) -> torch.Tensor:
-        """Tokens (len(rows), N, D) before block ``depth``; never less deep than what was asked before."""
-        behind: dict[int, list[int]] = {}
-        for row in rows:
-            reached = self.reached[row]
-            if reached is not None and reached[0] == depth:
-                continue
+    def at(self, depth: int, rows: Sequence[int]) -> list[torch.Tensor]:
+        """Tokens (N, D) of each row before block ``depth``; never less deep than what was asked before."""
+        behind = [row for row in rows if not self._found(row, depth)]
+        work = [float(depth - self.depths[row]) for row in behind]
+        advanced = spread(
+            self.lanes, work, lambda parts: self._advanced([behind[part] for part in parts], depth)
+        )
+        for row, tokens in zip(behind, advanced, strict=True):
+            self.depths[row], self.tokens[row] = depth, tokens
+            self.cache.put((self.contents[row], depth), tokens)
+        return [self.tokens[row] for row in rows]
+
+    def _found(self, row: int, depth: int) -> bool:
+        """Whether the tokens of that depth are at hand."""
+        if self.depths[row] != depth:
             cached = self.cache.get((self.contents[row], depth))
             if cached is not None:
-                self.reached[row] = (depth, cached)
-            else:
-                behind.setdefault(-1 if reached is None else reached[0], []).append(row)
-        for start, group in behind.items():
-            self._advance(start, depth, group)
-        return torch.stack([self._tokens(row) for row in rows])
+                self.depths[row], self.tokens[row] = depth, cached
+        return self.depths[row] == depth
 
-    def _advance(self, start: int, depth: int, rows: Sequence[int]) -> None:
-        if start < 0:
-            tokens = self.base.advance(self.base.embed(self.images[list(rows)]), 0, depth)
-        else:
-            tokens = self.base.advance(torch.stack([self._tokens(row) for row in rows]), start, depth)
-        for row, row_tokens in zip(rows, tokens, strict=True):
-            kept = row_tokens.clone()
-            self.reached[row] = (depth, kept)
-            self.cache.put((self.contents[row], depth), kept)
-
-    def _tokens(self, row: int) -> torch.Tensor:
-        reached = self.reached[row]
-        if reached is None:
-            raise AssertionError("tokens are asked for before they were computed")
-        return reached[1]
+    def _advanced(self, rows: Sequence[int], depth: int) -> list[torch.Tensor]:
+        """Tokens of some rows, wherever each of them is; for a thread of its own."""
+        tokens: dict[int, torch.Tensor] = {}
+        with torch.inference_mode():
+            for start in {self.depths[row] for row in rows}:
+                group = [row for row in rows if self.depths[row] == start]
+                batch = torch.stack([self.tokens[row] for row in group])
+                if start == _NOWHERE:
+                    batch = self.base.embed(batch)
+                batch = self.base.advance(batch, max(start, 0), depth)
+                # Clones, because the cache counts single images and not the batches they came from.
+                tokens |= {row: one.clone() for row, one in zip(group, batch, strict=True)}
+        return [tokens[row] for row in rows]

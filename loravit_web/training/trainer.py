@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from loravit_web.adapters.adapter import Adapter, run_probe
+from loravit_web.adapters.adapter import Adapter, answer_to_reference
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
@@ -354,10 +354,10 @@ class _Training:
             head_weight=self.head.weight.detach().clone(),
             head_bias=self.head.bias.detach().clone(),
             temperature=temperature,
-            probe_logits=torch.empty(0),
+            reference_logits=torch.empty(0),
             summary=summary,
         )
-        return replace(adapter, probe_logits=run_probe(self.master, adapter))
+        return replace(adapter, reference_logits=answer_to_reference(self.master, adapter))
 
     def _summary(self, standing: _Standing, seconds: float) -> dict[str, Any]:
         return {

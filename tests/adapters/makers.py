@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from loravit_web.adapters import Adapter, LoRALayer, ViTAdapterConfig, adapter_type
-from loravit_web.adapters.adapter import run_probe
+from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.adapters.format import TASK_FILE, WEIGHTS_FILE
 from loravit_web.adapters.lora import LoRAChange
 from loravit_web.adapters.prefix import PrefixAttention, PrefixChange
@@ -52,9 +52,9 @@ def random_adapter(
         head_weight=torch.randn(len(classes), width, generator=generator),
         head_bias=torch.randn(len(classes), generator=generator),
         temperature=1.5,
-        probe_logits=torch.empty(0),
+        reference_logits=torch.empty(0),
     )
-    return replace(adapter, probe_logits=run_probe(base, adapter))
+    return replace(adapter, reference_logits=answer_to_reference(base, adapter))
 
 
 def lora_layers(blocks: Sequence[nn.Module]) -> list[LoRALayer]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.adapter import run_probe
+from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.adapters.format import (
     CONFIG_FILE,
     FILES,
@@ -274,22 +274,22 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         "Image size 33 does not fit",
     ),
     "other stored logits": (
-        document(TASK_FILE, probe_logits=[0.0, 0.0, 0.0]),
+        document(TASK_FILE, reference_logits=[0.0, 0.0, 0.0]),
         AdapterFormatError,
         "no longer gives the answer",
     ),
     "too few stored logits": (
-        document(TASK_FILE, probe_logits=[0.0]),
+        document(TASK_FILE, reference_logits=[0.0]),
         AdapterFormatError,
         "no longer gives the answer",
     ),
     "a stored answer of which infinitely much may differ": (
-        document(TASK_FILE, probe_logits=[float("inf")] * 3),
+        document(TASK_FILE, reference_logits=[float("inf")] * 3),
         AdapterFormatError,
         "no longer gives the answer",
     ),
     "no stored logits": (
-        document(TASK_FILE, probe_logits=[]),
+        document(TASK_FILE, reference_logits=[]),
         AdapterFormatError,
         "no longer gives the answer",
     ),
@@ -342,8 +342,8 @@ def test_a_head_only_adapter_with_factors_is_refused(base: Base) -> None:
 
 def test_the_stored_answer_is_that_of_the_adapter(base: Base) -> None:
     adapter = random_adapter(base)
-    assert torch.equal(run_probe(base, adapter), adapter.probe_logits)
-    assert not torch.equal(random_adapter(base, seed=1).probe_logits, adapter.probe_logits)
+    assert torch.equal(answer_to_reference(base, adapter), adapter.reference_logits)
+    assert not torch.equal(random_adapter(base, seed=1).reference_logits, adapter.reference_logits)
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import functools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,33 +95,55 @@ def with_rotary_positions(x: torch.Tensor, rope: torch.Tensor, untouched: int) -
     return turned
 
 
-@pytest.mark.parametrize(
-    ("architecture", "separate"),
-    [("eva02_base_patch16_clip_224", True), ("vit_small_patch16_rope_224", False)],
-    ids=["separate layers", "one layer"],
-)
+def projected(attention: Any, x: torch.Tensor) -> list[torch.Tensor]:
+    """Queries, keys and values (N, D) of one image, wherever the attention keeps their weights and biases."""
+    if attention.qkv is None:
+        return [layer(x)[0] for layer in (attention.q_proj, attention.k_proj, attention.v_proj)]
+    whole = attention.qkv(x)[0]
+    if getattr(attention, "q_bias", None) is not None:
+        whole = whole + torch.cat([attention.q_bias, torch.zeros(32), attention.v_bias])
+    return list(whole.chunk(3, dim=-1))
+
+
+ATTENTIONS = {
+    "separate layers": ("eva02_base_patch16_clip_224", True),
+    "one layer": ("vit_small_patch16_rope_224", True),
+    "one layer and biases beside it": ("eva02_tiny_patch14_224", True),
+    "biases beside it and no rotary positions": ("eva_giant_patch14_224", False),
+}
+
+
+@pytest.mark.parametrize(("architecture", "rotary"), ATTENTIONS.values(), ids=ATTENTIONS.keys())
 def test_learned_keys_have_no_rotary_position_and_leave_those_of_the_tokens(
-    architecture: str, separate: bool
+    architecture: str, rotary: bool
 ) -> None:
-    base = small(architecture)
-    attention = strong(base.blocks[1].attn)
+    attention = strong(small(architecture).blocks[1].attn)
     keys, values = random_rows(4)
     x = torch.randn(1, 17, 32, generator=torch.Generator().manual_seed(1))
-    rope = torch.randn(16, 32, generator=torch.Generator().manual_seed(2))
+    rope = torch.randn(16, 32, generator=torch.Generator().manual_seed(2)) if rotary else None
+
+    def placed(rows: torch.Tensor) -> torch.Tensor:
+        return rows if rope is None else with_rotary_positions(rows, rope, 1)
+
     with torch.no_grad():
-        if separate:
-            q, k, v = (layer(x)[0] for layer in (attention.q_proj, attention.k_proj, attention.v_proj))
-        else:
-            q, k, v = attention.qkv(x)[0].chunk(3, dim=-1)
+        q, k, v = projected(attention, x)
         heads = []
         for head in (slice(0, 16), slice(16, 32)):
-            placed = torch.cat([keys[:, head], with_rotary_positions(k[:, head], rope, 1)])
-            weights = torch.softmax(with_rotary_positions(q[:, head], rope, 1) @ placed.T / 4, dim=-1)
+            seen = torch.cat([keys[:, head], placed(k[:, head])])
+            weights = torch.softmax(placed(q[:, head]) @ seen.T / 4, dim=-1)
             assert weights.shape == (17, 21)
             heads.append(weights @ torch.cat([values[:, head], v[:, head]]))
         expected = attention.proj(attention.norm(torch.cat(heads, dim=-1)))
         found = PrefixAttention(attention, keys, values)(x, rope=rope)
         torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-5)
+
+
+def test_the_biases_beside_a_layer_stay_where_they_are_and_are_not_trained() -> None:
+    base = small("eva02_tiny_patch14_224")
+    (block,) = Prefix().trainable_blocks(base, replace(CONFIG, blocks=1), torch.Generator().manual_seed(0))
+    assert {name for name, p in block.named_parameters() if p.requires_grad} == {"attn.keys", "attn.values"}
+    assert base.blocks[1].attn.q_bias is not None
+    assert weights_sha256(base.model.state_dict()) == base.weights_sha256
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "cls+mean"])
@@ -293,21 +315,14 @@ def test_tensors_that_are_no_prefix_of_the_last_blocks_are_refused(
 
 
 UNFIT = {
-    "the weight of EVA-01 is used without calling its layer": ("eva_giant_patch14_224", {}),
-    "blocks with two attentions": ("vit_small_patch16_18x2_224", {}),
-    "parallel blocks": ("vit_base_patch16_xp_224", {}),
+    "blocks with two attentions": "vit_small_patch16_18x2_224",
+    "parallel blocks": "vit_base_patch16_xp_224",
 }
 
 
-@functools.cache
-def unfit(case: str) -> Base:
-    architecture, settings = UNFIT[case]
-    return small(architecture, **settings)
-
-
-@pytest.mark.parametrize("case", UNFIT)
-def test_an_attention_that_can_not_take_a_prefix_is_refused_by_name(case: str) -> None:
-    base = unfit(case)
+@pytest.mark.parametrize("architecture", UNFIT.values(), ids=UNFIT.keys())
+def test_an_attention_that_can_not_take_a_prefix_is_refused_by_name(architecture: str) -> None:
+    base = small(architecture)
     sentence = f"The attention of {base.architecture} can't take a prefix: choose the adapter type LORA."
     with pytest.raises(AdapterConfigError, match=sentence):
         Prefix().trainable_blocks(base, ViTAdapterConfig("PREFIX", blocks=1), torch.Generator())

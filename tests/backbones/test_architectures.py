@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from loravit_web.adapters import Adapter, AdapterConfigError, ViTAdapterConfig
-from loravit_web.adapters.adapter import run_probe
+from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.adapters.lora import LoRA
 from loravit_web.backbones import Base, UnsupportedBase, wrap_base
 from loravit_web.backbones.base import Pooling
@@ -33,6 +33,7 @@ class Case:
         prefix_tokens: class and register tokens.
         linears: of a block, in order.
         prefix: whether its attention can take learned keys and values.
+        apart: whether the first token can be had alone from its last block.
         pooled_as_timm: False where timm pools in a way that is none of ours.
         settings: to make it small.
     """
@@ -42,6 +43,7 @@ class Case:
     prefix_tokens: int = 1
     linears: tuple[str, ...] = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
     prefix: bool = True
+    apart: bool = True
     pooled_as_timm: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -60,6 +62,7 @@ CASES = {
             *(f"ffns.{i}.mlp.{layer}" for i in (0, 1) for layer in ("fc1", "fc2")),
         ),
         prefix=False,
+        apart=False,
     ),
     "DeiT": Case("deit_tiny_patch16_224"),
     "DeiT-3": Case("deit3_small_patch16_224"),
@@ -69,8 +72,8 @@ CASES = {
     "DINOv2 giant, packed SwiGLU": Case("vit_giant_patch14_dinov2"),
     "SigLIP": Case("vit_base_patch16_siglip_224", "map", 0),
     "CLIP": Case("vit_base_patch16_clip_224"),
-    "EVA-01": Case("eva_giant_patch14_224", "mean", prefix=False),
-    "EVA-02 tiny, fused": Case("eva02_tiny_patch14_224", "mean", prefix=False),
+    "EVA-01": Case("eva_giant_patch14_224", "mean"),
+    "EVA-02 tiny, fused": Case("eva02_tiny_patch14_224", "mean"),
     "EVA-02": Case("eva02_base_patch14_224", "mean", linears=SEPARATE),
     "EVA-02 CLIP": Case("eva02_base_patch16_clip_224", linears=SEPARATE),
     "ViT with rotary positions": Case("vit_small_patch16_rope_224"),
@@ -165,6 +168,23 @@ def test_it_has_the_tokens_layers_and_poolings_that_it_should(case: str) -> None
     assert linears == c.linears
 
 
+@pytest.mark.parametrize("kind", ["LORA", "PREFIX"])
+@pytest.mark.parametrize("case", CASES)
+def test_what_reads_the_class_token_alone_gets_the_same_from_a_last_block_made_for_it(
+    case: str, kind: str
+) -> None:
+    base, images = flexible(case), random_images(48)
+    assert base.first_token_apart is base.cast(torch.bfloat16).first_token_apart is CASES[case].apart
+    if (kind == "PREFIX" and not CASES[case].prefix) or "cls" not in base.poolings:
+        return
+    adapter = random_adapter(base, ViTAdapterConfig(kind, r=3, alpha=6, blocks=2, pooling="cls"))
+    blocks = adapter.blocks(base)
+    made = list(base.read_by(["cls"], blocks))
+    assert (made != blocks) is CASES[case].apart
+    expected = answered(base, adapter, blocks, images)
+    torch.testing.assert_close(answered(base, adapter, made, images), expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("side", [32, 48])
 @pytest.mark.parametrize("case", CASES)
 def test_low_rank_blocks_change_the_answer_and_equal_merged_ones(case: str, side: int) -> None:
@@ -247,7 +267,8 @@ def test_factors_learn_on_it(case: str) -> None:
 @pytest.mark.parametrize("case", ["DINOv3", "ViT with mixed rotary positions", "SigLIP"])
 def test_the_stored_answer_is_the_same_from_a_base_wrapped_anew(case: str) -> None:
     adapter = random_adapter(flexible(case))
-    assert torch.equal(run_probe(wrapped(case, dynamic_img_size=True), adapter), adapter.probe_logits)
+    again = answer_to_reference(wrapped(case, dynamic_img_size=True), adapter)
+    assert torch.equal(again, adapter.reference_logits)
 
 
 UNSUPPORTED = {

@@ -102,6 +102,13 @@ def test_casting_gives_another_precision_and_leaves_the_original(base: Base) -> 
     torch.testing.assert_close(features, exact, rtol=0, atol=0.1)
 
 
+def test_casting_moves_a_base_only_where_a_device_is_named(base: Base) -> None:
+    elsewhere = base.cast(torch.bfloat16, "meta")
+    assert (elsewhere.device.type, elsewhere.dtype) == ("meta", torch.bfloat16)
+    assert elsewhere.cast(torch.float32).device.type == "meta"
+    assert base.cast(torch.float32, "cpu") is base
+
+
 def test_a_base_is_frozen_headless_and_in_evaluation_mode() -> None:
     base = wrapped(num_classes=9, proj_drop_rate=0.5, drop_path_rate=0.5)
     assert not any(p.requires_grad for p in base.model.parameters())

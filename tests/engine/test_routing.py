@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import torch
 from hypothesis import given, settings
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from loravit_web.adapters.ops import add_low_rank_
+from loravit_web.backbones import Base, wrap_base
+from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.engine import MultiLoRALayer, Segment, routed
-from loravit_web.engine.measure import merged_is_faster
 from loravit_web.engine.routing import called_layers, multi_lora_blocks
 from tests.conftest import tiny_base
 
@@ -74,29 +76,20 @@ def test_blocks_for_mixed_batches_share_every_weight_and_call_all_layers_of_a_pl
     assert called_layers(base, blocks) == {(index, path) for index in range(3) for path in layers}
 
 
-def test_a_layer_whose_weight_is_used_without_calling_it_is_found_out() -> None:
-    from loravit_web.backbones import wrap_base
-    from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+def eva(architecture: str, **settings: Any) -> Base:
+    settings = {"img_size": 28, "embed_dim": 32, "depth": 1, "num_heads": 2, "num_classes": 0, **settings}
+    model = import_timm().create_model(architecture, **settings)
+    return wrap_base(model, name="eva", architecture="eva", mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
-    model = import_timm().create_model(
-        "eva_giant_patch14_224", img_size=28, embed_dim=32, depth=1, num_heads=2, mlp_ratio=2, num_classes=0
-    )
-    base = wrap_base(model, name="eva", architecture="eva", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+def test_layers_are_found_on_a_base_that_takes_pictures_of_one_size_alone() -> None:
+    base = eva("eva02_base_patch14_224", img_size=42)
+    blocks = multi_lora_blocks(base)
+    assert len(called_layers(base, blocks)) == 7
+
+
+def test_a_layer_whose_weight_is_used_without_calling_it_is_found_out() -> None:
+    base = eva("eva_giant_patch14_224", mlp_ratio=2)
     called = called_layers(base, multi_lora_blocks(base))
     assert (0, "attn.qkv") not in called
     assert {(0, "attn.proj"), (0, "mlp.fc1"), (0, "mlp.fc2")} <= called
-
-
-def test_the_faster_way_is_found_by_the_clock() -> None:
-    def clock(merged: float, mixed: float) -> list[float]:
-        now, ticks = 0.0, []
-        for _ in range(4):
-            ticks += [now, now + merged, now + merged + mixed]
-            now += merged + mixed
-        return ticks
-
-    for merged, mixed in ((1.0, 2.0), (2.0, 1.0)):
-        ticks = iter(clock(merged, mixed))
-        assert merged_is_faster(tiny_base(), image_size=32, clock=lambda ticks=ticks: next(ticks)) is (  # type: ignore[misc]
-            merged < mixed
-        )

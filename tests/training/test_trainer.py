@@ -45,7 +45,7 @@ def train(
 def numbers(adapter: Adapter) -> list[torch.Tensor]:
     assert isinstance(adapter.change, LoRAChange)
     factors = [t for f in adapter.change.factors for t in (f.a, f.b)]
-    return [*factors, adapter.head_weight, adapter.head_bias, adapter.probe_logits]
+    return [*factors, adapter.head_weight, adapter.head_bias, adapter.reference_logits]
 
 
 def assert_bit_equal(one: Trained, other: Trained) -> None:

@@ -1,0 +1,125 @@
+"""Units of work: one task asked about one image. A thread computes any number of them together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import nn
+
+from loravit_web.adapters.adapter import Adapter
+from loravit_web.backbones.base import Base
+from loravit_web.engine.routing import Factors, Segment, routed
+
+_HEAD = 0.1
+"""What final norm, pooling and head take, in blocks."""
+
+Answered = tuple[torch.Tensor, float]
+"""Logits (C,) of a unit and the seconds that it took."""
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """How one task is computed in one call.
+
+    Attributes:
+        blocks: its own, from its first one on; None when it is computed in a mixed batch.
+        factors: for the mixed batch; empty beside blocks.
+    """
+
+    key: str
+    adapter: Adapter
+    blocks: Sequence[nn.Module] | None
+    factors: Factors
+
+    @property
+    def first_block(self) -> int:
+        """Index of the first block that differs from the base."""
+        return self.adapter.first_block
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A branch for one image.
+
+    Attributes:
+        row: of the image.
+        tokens: (N, D) before the branch's first block; shared with other units, never changed.
+    """
+
+    branch: Branch
+    row: int
+    tokens: torch.Tensor
+
+
+def work_of(unit: Unit, base: Base) -> float:
+    """How much there is to compute, in blocks."""
+    return base.depth - unit.branch.first_block + _HEAD
+
+
+def computed(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]) -> list[Answered]:
+    """Compute units in this thread: branches with blocks of their own one by one, all others in one batch.
+
+    Args:
+        shared: blocks for mixed batches, all of the depth.
+        units: those of a branch next to each other.
+    """
+    answers: dict[Unit, Answered] = {}
+    mixed: list[Unit] = []
+    with torch.inference_mode():
+        for branch, group in groupby(units, key=lambda unit: unit.branch):
+            if branch.blocks is None:
+                mixed += group
+            else:
+                answers |= _on_own_blocks(base, branch, branch.blocks, list(group))
+        if mixed:
+            answers |= _in_one_batch(base, shared, mixed)
+    return [answers[unit] for unit in units]
+
+
+def _on_own_blocks(
+    base: Base, branch: Branch, blocks: Sequence[nn.Module], units: Sequence[Unit]
+) -> Mapping[Unit, Answered]:
+    started = time.perf_counter()
+    tokens = torch.stack([unit.tokens for unit in units])
+    blocks = base.read_by([branch.adapter.config.pooling], blocks)
+    tokens = base.through(blocks, tokens, branch.first_block)
+    logits = _head(base, branch, tokens)
+    spent = (time.perf_counter() - started) / len(units)
+    return {unit: (row, spent) for unit, row in zip(units, logits, strict=True)}
+
+
+def _in_one_batch(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]) -> Mapping[Unit, Answered]:
+    """A batch that each unit joins at its branch's first block."""
+    started = time.perf_counter()
+    units = sorted(units, key=lambda unit: unit.branch.first_block)
+    waves = [(start, list(wave)) for start, wave in groupby(units, key=lambda unit: unit.branch.first_block)]
+    shared = base.read_by({unit.branch.adapter.config.pooling for unit in units}, shared)
+    stops = [*(start for start, _wave in waves[1:]), base.depth]
+    tokens = units[0].tokens[None][:0]
+    segments: list[Segment] = []
+    branches: list[Branch] = []
+    for (start, wave), stop in zip(waves, stops, strict=True):
+        for branch, group in groupby(wave, key=lambda unit: unit.branch):
+            row = segments[-1].stop if segments else 0
+            segments.append(Segment(row, row + len(list(group)), branch.factors))
+            branches.append(branch)
+        tokens = torch.cat([tokens, *(unit.tokens[None] for unit in wave)])
+        with routed(segments):
+            tokens = base.through(shared[start:stop], tokens, start)
+    logits = [
+        row
+        for branch, segment in zip(branches, segments, strict=True)
+        for row in _head(base, branch, tokens[segment.start : segment.stop])
+    ]
+    seconds_per_block = (time.perf_counter() - started) / sum(work_of(unit, base) for unit in units)
+    return {
+        unit: (row, seconds_per_block * work_of(unit, base)) for unit, row in zip(units, logits, strict=True)
+    }
+
+
+def _head(base: Base, branch: Branch, tokens: torch.Tensor) -> torch.Tensor:
+    return branch.adapter.head(base.features(tokens, branch.adapter.config.pooling))

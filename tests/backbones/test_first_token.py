@@ -1,0 +1,76 @@
+"""A last block for the first token alone is used where it is right and nothing else is read."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from loravit_web.backbones import Base, wrap_base
+from loravit_web.backbones.base import Pooling
+from loravit_web.backbones.first_token import FirstTokenBlock
+from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+
+
+def tokens_of(base: Base) -> torch.Tensor:
+    return torch.randn(2, 17, base.embed_dim, generator=torch.Generator().manual_seed(0))
+
+
+def test_only_the_first_token_comes_out_and_only_it_goes_through_the_mlp(base: Base) -> None:
+    block, tokens = base.blocks[-1], tokens_of(base)
+    seen: list[tuple[int, ...]] = []
+    handle = block.get_submodule("mlp").register_forward_hook(lambda _m, args, _y: seen.append(args[0].shape))
+    with torch.no_grad():
+        found = FirstTokenBlock(block)(tokens)
+        handle.remove()
+        torch.testing.assert_close(found, block(tokens)[:, :1], rtol=0, atol=1e-5)
+    assert seen == [(2, 1, base.embed_dim)]
+
+
+def test_the_block_itself_stays_as_it_is_and_shares_its_weights(base: Base) -> None:
+    block = base.blocks[-1]
+    modules = dict(block.named_modules())
+    assert {id(p) for p in FirstTokenBlock(block).parameters()} == {id(p) for p in block.parameters()}
+    assert dict(block.named_modules()) == modules
+
+
+@pytest.mark.parametrize("poolings", [["mean"], ["cls", "mean"], ["cls+mean"], []])
+def test_blocks_stay_whole_for_whoever_reads_more(poolings: list[Pooling], base: Base) -> None:
+    blocks = base.blocks
+    assert base.read_by(poolings, blocks) is blocks
+
+
+def test_the_pooling_that_a_base_is_made_for_counts_where_none_is_named(base: Base) -> None:
+    *lower, last = base.read_by([None, "cls"], base.blocks)
+    assert lower == base.blocks[:-1]
+    assert isinstance(last, FirstTokenBlock)
+    assert base.read_by(["cls"], ()) == ()
+
+
+class MixesTokens(nn.Module):
+    """An MLP in which every token depends on all others."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens.cumsum(dim=1).flip(1)
+
+
+class NeedsAllTokens(nn.Module):
+    """An MLP that is made for one number of tokens."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        if tokens.shape[1] == 1:
+            raise ValueError("too few tokens")
+        return tokens
+
+
+@pytest.mark.parametrize("mlp", [MixesTokens(), NeedsAllTokens()])
+def test_a_block_for_which_it_would_be_wrong_is_found_out(mlp: nn.Module, base: Base) -> None:
+    model: Any = copy.deepcopy(base.model)
+    model.blocks[-1].mlp = mlp
+    odd = wrap_base(model, name="odd", architecture="odd", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    assert not odd.first_token_apart
+    assert odd.read_by(["cls"], odd.blocks) == odd.blocks
+    assert base.first_token_apart
