@@ -289,7 +289,7 @@ def _output(options: argparse.Namespace, document: Any, text: Callable[[], str])
 def _registry(settings: Settings) -> Any:
     from registry import Registry
 
-    return Registry.open(settings.made().database_url, settings.artifacts)
+    return Registry.open(settings.made().database_url, settings.artifacts, cache=settings.artifact_cache)
 
 
 def _service(settings: Settings) -> Any:

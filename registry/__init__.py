@@ -1,11 +1,14 @@
-"""The catalog of adapters and the history of runs, over SQLite and a folder of content-addressed files."""
+"""The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
 
+from registry.blobs import StoredFile
 from registry.clock import Clock, utc_now
 from registry.errors import (
     AmbiguousRun,
     BlobDamaged,
     BlobMissing,
     BlobNotStored,
+    BlobStoreFull,
+    BlobStoreUnreachable,
     DatabaseNotWritable,
     DatabaseTooNew,
     DatabaseUnusable,
@@ -25,6 +28,7 @@ from registry.errors import (
     UnknownRun,
     UnknownVersion,
     UnsupportedDatabase,
+    UnusableArtifactAddress,
     VersionWithdrawn,
 )
 from registry.records import (
@@ -53,6 +57,7 @@ from registry.records import (
 )
 from registry.registry import Registry
 from registry.slugs import SLUG_RULE, validate_slug
+from registry.upkeep import BrokenFile
 
 __all__ = [
     "SLUG_RULE",
@@ -64,6 +69,9 @@ __all__ = [
     "BlobInfo",
     "BlobMissing",
     "BlobNotStored",
+    "BlobStoreFull",
+    "BlobStoreUnreachable",
+    "BrokenFile",
     "Clock",
     "DatabaseNotWritable",
     "DatabaseTooNew",
@@ -95,12 +103,14 @@ __all__ = [
     "Split",
     "SqliteTooOld",
     "StopRequest",
+    "StoredFile",
     "UnknownAdapter",
     "UnknownBase",
     "UnknownDataset",
     "UnknownRun",
     "UnknownVersion",
     "UnsupportedDatabase",
+    "UnusableArtifactAddress",
     "Version",
     "VersionFile",
     "VersionWithdrawn",

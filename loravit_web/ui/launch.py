@@ -71,7 +71,7 @@ class App:
             show_error=False,
             theme=_theme(),
             css_paths=[Path(__file__).with_name("style.css")],
-            blocked_paths=[str(self.service.settings.home)],
+            blocked_paths=[str(folder) for folder in self.service.private_folders],
             max_file_size=MAX_UPLOAD,
             footer_links=["api"],
             run_history=False,
