@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,13 @@ class Settings:
         base: the base to preload: ``embedded`` or a timm model name.
         artifact_url: where published files go instead of a folder in ``home``; a folder or an address of
             fsspec.
+        uploads: Gradio's folder of what goes in and out through the page, where that is known.
     """
 
     home: Path
     base: str = "embedded"
     artifact_url: str | None = None
+    uploads: Path | None = None
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -87,6 +90,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         home=home,
         base=environ.get("LORAVIT_BASE") or "embedded",
         artifact_url=_address(environ.get("LORAVIT_ARTIFACT_URL")),
+        uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
     )
 
 
