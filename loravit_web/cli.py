@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     worker = _command(words, "worker", commands.worker, "run queued trainings in this process")
     worker.add_argument("--idle-exit", type=float, metavar="SECONDS", help="end after so long without a run")
     doctor = _command(words, "doctor", commands.doctor, "what is installed, where data lies, what is wrong")
+    doctor.add_argument("--mend", action="store_true", help="put right what can safely be put right")
     _json_flag(doctor)
     return parser
 

@@ -249,7 +249,7 @@ def worker(options: argparse.Namespace, settings: Settings) -> int:
 def doctor(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.doctor import examine
 
-    report = examine(settings)
+    report = examine(settings, mend=options.mend)
     _output(options, report.as_json(), report.as_text)
     return 0 if report.healthy else 1
 

@@ -14,7 +14,7 @@ import torch
 from loravit_web import __version__
 from loravit_web.adapters.bundles import read_bundle_file, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
-from loravit_web.adapters.format import base_of, from_files, name_of
+from loravit_web.adapters.format import base_of, name_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
@@ -63,7 +63,9 @@ class Service:
             SettingsError, RegistryError: if the data folder or its database can't be used.
         """
         self.settings = settings.made()
-        self.registry = Registry.open(settings.database_url, settings.artifacts)
+        self.registry = Registry.open(
+            settings.database_url, settings.artifacts, cache=settings.artifact_cache
+        )
         self.datasets = DatasetStore(settings.datasets)
         self.usage = UsageCounter(self.registry.usage.add)
         self._progress, self._load = progress, load
@@ -94,6 +96,12 @@ class Service:
     def worker_pid(self) -> int | None:
         """Process id of the app's training worker while it lives."""
         return self._supervisor.worker_pid if self._supervisor is not None else None
+
+    @property
+    def private_folders(self) -> tuple[Path, ...]:
+        """What a web server must never hand out."""
+        artifacts = self.registry.blobs.folder
+        return (self.settings.home,) if artifacts is None else (self.settings.home, artifacts)
 
     @property
     def base(self) -> Base:
@@ -195,8 +203,7 @@ class Service:
         name, title = name_of(files)
         validate_slug(name)
         base = self.predictor.engines.get(*base_of(files)).master
-        adapter = from_files(files, base)
-        return publish_files(self.registry, files, adapter, Origin(name, title, self._record(base).id, actor))
+        return publish_files(self.registry, files, base, Origin(name, title, self._record(base).id, actor))
 
     def sample_images(self, dataset: ImageDataset, *, per_class: int) -> list[tuple[Path, str]]:
         """Up to so many training images of each class, with the class's name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,15 @@ class Settings:
     Attributes:
         home: the folder of all data. Only uploads pass through another one, Gradio's.
         base: the base to preload: ``embedded`` or a timm model name.
+        artifact_url: where published files go instead of a folder in ``home``; a folder or an address of
+            fsspec.
+        uploads: Gradio's folder of what goes in and out through the page, where that is known.
     """
 
     home: Path
     base: str = "embedded"
+    artifact_url: str | None = None
+    uploads: Path | None = None
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -51,9 +57,14 @@ class Settings:
         return self.home / "datasets"
 
     @property
-    def artifacts(self) -> Path:
-        """Content-addressed files of published versions."""
-        return self.home / "artifacts"
+    def artifacts(self) -> Path | str:
+        """The store of published files by content: a folder or an address."""
+        return self.artifact_url or self.home / "artifacts"
+
+    @property
+    def artifact_cache(self) -> Path:
+        """Copies of published files from a store elsewhere; safe to delete."""
+        return self.home / "cache" / "artifacts"
 
     @property
     def work(self) -> Path:
@@ -75,4 +86,16 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     home = Path(environ.get("LORAVIT_HOME") or "~/.loravit-web").expanduser().resolve()
     if home.exists() and not home.is_dir():
         raise SettingsError(f"LORAVIT_HOME points to {home}, which is a file: name a folder instead.")
-    return Settings(home=home, base=environ.get("LORAVIT_BASE") or "embedded")
+    return Settings(
+        home=home,
+        base=environ.get("LORAVIT_BASE") or "embedded",
+        artifact_url=_address(environ.get("LORAVIT_ARTIFACT_URL")),
+        uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
+    )
+
+
+def _address(given: str | None) -> str | None:
+    """An address as it is, a folder made absolute: the worker may start elsewhere."""
+    if not given or "://" in given:
+        return given or None
+    return str(Path(given).expanduser().resolve())

@@ -23,4 +23,4 @@ def open_registry(settings: Settings) -> Any:
     """The registry of the data folder, to be closed by ``with``."""
     from registry import Registry
 
-    return Registry.open(settings.made().database_url, settings.artifacts)
+    return Registry.open(settings.made().database_url, settings.artifacts, cache=settings.artifact_cache)

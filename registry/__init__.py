@@ -1,12 +1,15 @@
-"""The catalog of adapters and the history of runs, over SQLite and a folder of content-addressed files."""
+"""The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
 
 from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias, VersionInUse
+from registry.blobs import StoredFile
 from registry.clock import Clock, utc_now
 from registry.errors import (
     AmbiguousRun,
     BlobDamaged,
     BlobMissing,
     BlobNotStored,
+    BlobStoreFull,
+    BlobStoreUnreachable,
     DatabaseNotWritable,
     DatabaseTooNew,
     DatabaseUnusable,
@@ -28,6 +31,7 @@ from registry.errors import (
     UnknownUser,
     UnknownVersion,
     UnsupportedDatabase,
+    UnusableArtifactAddress,
     UsernameTaken,
     VersionWithdrawn,
 )
@@ -64,6 +68,7 @@ from registry.records import (
 )
 from registry.registry import Registry
 from registry.slugs import SLUG_RULE, validate_slug
+from registry.upkeep import BrokenFile
 from registry.usage import UsageCount, UsageHour, UsageTotal
 from registry.users import User
 
@@ -81,6 +86,9 @@ __all__ = [
     "BlobInfo",
     "BlobMissing",
     "BlobNotStored",
+    "BlobStoreFull",
+    "BlobStoreUnreachable",
+    "BrokenFile",
     "ClassMetric",
     "Clock",
     "ConfusedPair",
@@ -120,6 +128,7 @@ __all__ = [
     "Split",
     "SqliteTooOld",
     "StopRequest",
+    "StoredFile",
     "UnknownAdapter",
     "UnknownAlias",
     "UnknownBase",
@@ -128,6 +137,7 @@ __all__ = [
     "UnknownUser",
     "UnknownVersion",
     "UnsupportedDatabase",
+    "UnusableArtifactAddress",
     "UsageCount",
     "UsageHour",
     "UsageTotal",

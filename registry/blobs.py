@@ -1,100 +1,113 @@
 """Files by content: each is stored once, under the SHA-256 of its bytes, and never changed."""
 
 import hashlib
-import os
 import re
-import uuid
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from registry.errors import BlobDamaged, BlobMissing, BlobNotStored, InvalidValue
+from registry.errors import BlobDamaged, InvalidValue
 from registry.records import BlobInfo
 
-CHUNK_BYTES = 1 << 20
+BLOBS = "blobs/sha256"
+TEMPORARY = "tmp"
+_OWN = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})|tmp/[0-9a-f]{32}")
 
 
-class BlobStore:
-    """A local folder of `blobs/sha256/ab/<digest>` files.
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that a store owns: a blob under its digest, or what an interrupted upload left."""
 
-    A file appears under its digest complete and safely on disk, or not at all.
-    Killed on the way, only a file in `tmp` stays.
+    name: str
+    """Below the root of the store."""
+    size: int
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest that a blob is stored under; None for a temporary file."""
+        found = _OWN.fullmatch(self.name)
+        return found.group(2) if found is not None else None
+
+
+class BlobStore(ABC):
+    """`blobs/sha256/ab/<digest>` files, and temporary ones in `tmp/`, below one root.
+
+    A file appears under its digest complete, or not at all. Killed on the way, only a temporary file stays.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._tmp = root / "tmp"
-        self._blobs = root / "blobs" / "sha256"
-        try:
-            self._tmp.mkdir(parents=True, exist_ok=True)
-            self._blobs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BlobNotStored(root, error.strerror or str(error)) from error
+    @property
+    @abstractmethod
+    def root(self) -> str:
+        """Where the store is, for people."""
 
+    @property
+    def folder(self) -> Path | None:
+        """The local folder that the store is in; None when it is elsewhere."""
+        return None
+
+    @abstractmethod
     def put_bytes(self, data: bytes) -> BlobInfo:
-        """Store `data`; the same bytes again replace a damaged copy. BlobNotStored when the disk refuses."""
-        return self._put([data])
+        """Store `data`; the same bytes again replace a damaged or missing copy.
 
+        BlobNotStored when the store refuses, BlobStoreFull when that is for want of space.
+        """
+
+    @abstractmethod
     def put_file(self, source: Path) -> BlobInfo:
-        """Store a copy of the file `source`, read in pieces."""
-        with source.open("rb") as file:
-            return self._put(iter(lambda: file.read(CHUNK_BYTES), b""))
+        """Store a copy of the file `source`."""
 
+    @abstractmethod
     def has(self, sha256: str) -> bool:
         """Whether a file of this digest is there; its bytes aren't read."""
-        return self.path(sha256).is_file()
 
-    def path(self, sha256: str) -> Path:
-        """Where the file of this digest lies or would lie; whoever opens it there must verify it."""
-        if re.fullmatch("[0-9a-f]{64}", sha256) is None:
-            raise InvalidValue("a blob", f"{sha256!r} is not a SHA-256 in lower-case hex")
-        return self._blobs / sha256[:2] / sha256
+    def read(self, sha256: str, *, fresh: bool = False) -> bytes:
+        """The verified bytes; BlobMissing or BlobDamaged, naming the file.
 
-    def read(self, sha256: str) -> bytes:
-        """The verified bytes; BlobMissing or BlobDamaged, naming the file."""
-        path = self.path(sha256)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise BlobMissing(path, error.strerror or str(error)) from error
+        With `fresh` they come from the store itself, even where a copy is at hand.
+        """
+        data = self._bytes(sha256)
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
-            raise BlobDamaged(path, found)
+            raise BlobDamaged(self.where(sha256), found)
         return data
 
-    def _put(self, chunks: Iterable[bytes]) -> BlobInfo:
-        # a name of its own per writer: two processes may store the same bytes at once
-        temporary = self._tmp / uuid.uuid4().hex
-        try:
-            blob = _write(temporary, chunks)
-            target = self.path(blob.sha256)
-            if not target.parent.is_dir():
-                target.parent.mkdir(exist_ok=True)
-                _sync_folder(self._blobs)
-            temporary.replace(target)
-            _sync_folder(target.parent)
-        except OSError as error:
-            raise BlobNotStored(self._blobs, error.strerror or str(error)) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        return blob
+    def where(self, sha256: str) -> str:
+        """Where the file of this digest is or would be, for people."""
+        return f"{self.root}/{blob_name(sha256)}"
+
+    @abstractmethod
+    def list(self) -> Iterator[StoredFile]:
+        """Every file that the store owns; anything else below its root is passed over."""
+
+    @abstractmethod
+    def modified(self, file: StoredFile) -> datetime | None:
+        """When the file was last written; None when it is gone or the store can't tell."""
+
+    @abstractmethod
+    def delete(self, file: StoredFile) -> None:
+        """Remove this one file, which may be gone already."""
+
+    @abstractmethod
+    def _bytes(self, sha256: str) -> bytes:
+        """What is stored under the digest, unverified; BlobMissing."""
 
 
-def _write(path: Path, chunks: Iterable[bytes]) -> BlobInfo:
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("xb") as file:
-        for chunk in chunks:
-            digest.update(chunk)
-            size += file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    return BlobInfo(digest.hexdigest(), size)
+def blob_name(sha256: str) -> str:
+    """The name below the root of a store; InvalidValue for anything but a digest."""
+    if re.fullmatch("[0-9a-f]{64}", sha256) is None:
+        raise InvalidValue("a blob", f"{sha256!r} is not a SHA-256 in lower-case hex")
+    return f"{BLOBS}/{sha256[:2]}/{sha256}"
 
 
-def _sync_folder(folder: Path) -> None:
-    # without this the new name may be gone after a power cut; Windows can't open folders
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def is_own(name: str) -> bool:
+    """Whether a name below the root is one that a store gives."""
+    return _OWN.fullmatch(name) is not None
+
+
+def own_name(file: StoredFile) -> str:
+    """The file's name; InvalidValue for one that no store gives, so that nothing else is ever deleted."""
+    if not is_own(file.name):
+        raise InvalidValue("a file", f"{file.name!r} is not the name of a stored file")
+    return file.name

@@ -1,6 +1,6 @@
 """The shared catalog: adapters, their numbered versions, and what was done to them by whom."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, true
@@ -20,6 +20,9 @@ from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
 from registry.summaries import refresh_summary
 from registry.versions import find_versions, newest_in_use, newest_not_withdrawn
 
+Inspect = Callable[[Mapping[str, bytes]], object]
+"""Looks at files as the store gives them back, and raises when they can't be used."""
+
 
 class Catalog:
     """Adapters are archived, versions withdrawn; nothing that was published is ever deleted or changed."""
@@ -28,17 +31,24 @@ class Catalog:
         self._database = database
         self._blobs = blobs
 
-    def publish(self, new: NewVersion, *, actor: str) -> Version:
+    def publish(self, new: NewVersion, *, actor: str, inspect: Inspect | None = None) -> Version:
         """Publish the files as the adapter's next version; its number is never given to another one.
 
         A new slug makes a new adapter; an archived one comes back, and a title or description that isn't
         empty becomes the adapter's. Files that this adapter has already published give that version back,
-        even a withdrawn one, and change nothing. Interrupted, no version is listed; just publish again.
+        even a withdrawn one, and only mend what is damaged or missing of it in the store.
+        Interrupted, no version is listed; just publish again.
+
+        `inspect` gets the files as the store gives them back; what it raises stops the publication.
         """
         publishing.check(new)
         stored = publishing.store_files(self._blobs, new.files)
+        stored_files = publishing.read_back(self._blobs, stored)
+        if inspect is not None:
+            inspect(stored_files)
         with self._database.writing() as session:
             version_id = publishing.publish_rows(session, new, stored, self._database.now(), actor)
+            publishing.store_missing(self._blobs, new.files, stored)
             return find_versions(session, VersionRow.id == version_id)[0]
 
     def resolve(self, ref: str) -> Version:

@@ -25,11 +25,12 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    text,
 )
 from sqlalchemy.dialects.sqlite import REAL, Insert, insert
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -138,6 +139,18 @@ def open_engine(file: Path) -> Engine:
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def integrity_problems(session: Session) -> list[str]:
+    """What the database finds wrong with itself, one line each; a server looks after that on its own."""
+    if session.get_bind().dialect.name != "sqlite":
+        return []
+    try:
+        found = [str(row[0]) for row in session.execute(text("PRAGMA quick_check(20)")) if row[0] != "ok"]
+        dangling = session.execute(text("PRAGMA foreign_key_check")).all()
+    except DatabaseError as error:
+        return [str(error.orig)]
+    return found + [f"row {row} of {table} lacks its row of {parent}" for table, row, parent, _ in dangling]
 
 
 class Database:

@@ -1,4 +1,4 @@
-"""One publication: files first, then every row of it in one transaction.
+"""One publication: files first, read back and inspected, then every row of it in one transaction.
 
 Killed before the transaction commits, only blobs that nothing refers to are left; the catalog never lists
 a version with missing files.
@@ -49,11 +49,29 @@ def check(new: NewVersion) -> None:
 
 
 def store_files(blobs: BlobStore, files: Mapping[str, bytes | Path]) -> dict[str, BlobInfo]:
-    """Put every file on disk for good; the same files again change nothing."""
-    return {
-        path: blobs.put_file(content) if isinstance(content, Path) else blobs.put_bytes(content)
-        for path, content in sorted(files.items())
-    }
+    """Store every file for good; the same files again replace damaged or missing ones."""
+    return {path: _store(blobs, content) for path, content in sorted(files.items())}
+
+
+def read_back(blobs: BlobStore, stored: Mapping[str, BlobInfo]) -> dict[str, bytes]:
+    """What the store now gives for each file, verified; BlobMissing or BlobDamaged."""
+    return {path: blobs.read(blob.sha256, fresh=True) for path, blob in stored.items()}
+
+
+def store_missing(
+    blobs: BlobStore, files: Mapping[str, bytes | Path], stored: Mapping[str, BlobInfo]
+) -> None:
+    """Store again what was swept away since; part of the publishing transaction.
+
+    Its rows are locked, and whoever sweeps locks them first, so from here on nothing of it is removed.
+    """
+    for path, blob in stored.items():
+        if not blobs.has(blob.sha256):
+            _store(blobs, files[path])
+
+
+def _store(blobs: BlobStore, content: bytes | Path) -> BlobInfo:
+    return blobs.put_file(content) if isinstance(content, Path) else blobs.put_bytes(content)
 
 
 def manifest_sha256(digests: Mapping[str, str]) -> str:
@@ -136,7 +154,8 @@ def _add_blob(session: Session, path: str, blob: BlobInfo, now: datetime) -> Non
     session.execute(
         insert_into(BlobRow)
         .values(sha256=blob.sha256, size=blob.size, media_type=media_type, created_at=now)
-        .on_conflict_do_nothing()
+        # an update, even of the same value, locks the row against a sweep in another transaction
+        .on_conflict_do_update(index_elements=["sha256"], set_={"size": blob.size})
     )
 
 

@@ -14,12 +14,14 @@ from registry.evaluations import Evaluations
 from registry.migrate import migrate
 from registry.runs import Runs
 from registry.sources import Bases, Datasets
+from registry.stores import open_blobs
+from registry.upkeep import Upkeep
 from registry.usage import Usage
 from registry.users import Users
 
 
 class Registry:
-    """The catalog and the run history over one database and one artifact folder.
+    """The catalog and the run history over one database and one artifact store.
 
     Safe for use by several threads, and by several processes that each open their own.
     """
@@ -35,19 +37,24 @@ class Registry:
         self.evaluations = Evaluations(database)
         self.usage = Usage(database)
         self.users = Users(database)
+        self.upkeep = Upkeep(database, blobs)
 
     @classmethod
-    def open(cls, database_url: str, artifact_root: Path, *, clock: Clock = utc_now) -> "Registry":
+    def open(
+        cls, database_url: str, artifacts: Path | str, *, cache: Path | None = None, clock: Clock = utc_now
+    ) -> "Registry":
         """Open the registry, creating folders and database and upgrading the schema where needed.
 
-        UnsupportedDatabase, SqliteTooOld, DatabaseTooNew, DatabaseUnusable or BlobNotStored when it can't.
+        `artifacts` is a folder, or an address of fsspec whose files are read through the folder `cache`.
+        UnsupportedDatabase, SqliteTooOld, DatabaseTooNew, DatabaseUnusable, BlobNotStored or
+        UnusableArtifactAddress when it can't.
         """
         file = sqlite_file(database_url)
         engine = open_engine(file)
         try:
             database = Database(engine, clock)
             migrate(database, file)
-            return cls(database, BlobStore(artifact_root))
+            return cls(database, open_blobs(artifacts, cache))
         except RegistryError:
             engine.dispose()
             raise

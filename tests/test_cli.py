@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ TRAIN = ["--image-size", "32", "--blocks", "1", "--rank", "2", "--epochs", "3", 
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The shell works on an empty data folder and a tiny base."""
     monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
 
     def service(settings: Settings) -> contextlib.closing[Service]:
         return contextlib.closing(Service(settings, load=lambda name, _f, _p: tiny_base(name=name)))
@@ -189,3 +191,16 @@ def test_doctor_finds_a_healthy_folder_healthy_and_a_damaged_one_not(
     assert cli.main(["doctor", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert [f["subject"] for f in report["findings"] if f["state"] == "problem"] == ["colours@1"]
+
+
+def test_doctor_mends_on_request_alone(
+    trained: dict[str, Any], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leftover = home / "artifacts" / "tmp" / ("1" * 32)
+    leftover.write_bytes(b"half")
+    os.utime(leftover, (1e9, 1e9))
+    assert cli.main(["doctor"]) == 1
+    assert "[problem] leftover files: 1 files" in capsys.readouterr().out
+    report = run_json(capsys, "doctor", "--mend")
+    assert [f["subject"] for f in report["findings"] if f["state"] == "mended"] == ["leftover files"]
+    assert not leftover.exists()

@@ -40,3 +40,22 @@ def test_a_folder_that_cannot_be_made_is_refused_with_the_reason(tmp_path: Path)
     settings = read_settings({"LORAVIT_HOME": str(file / "below")})
     with pytest.raises(SettingsError, match="can't be created"):
         settings.made()
+
+
+@pytest.mark.parametrize("address", ["s3://team/adapters", "file:///data/artifacts"])
+def test_an_artifact_address_is_taken_as_it_is(tmp_path: Path, address: str) -> None:
+    settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_ARTIFACT_URL": address})
+    assert settings.artifacts == address
+    assert settings.artifact_cache.is_relative_to(tmp_path)
+
+
+def test_a_folder_for_artifacts_means_the_same_from_wherever_the_worker_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_settings({"LORAVIT_ARTIFACT_URL": "shared"}).artifacts == str(tmp_path / "shared")
+
+
+def test_an_empty_artifact_address_means_the_default(tmp_path: Path) -> None:
+    settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_ARTIFACT_URL": ""})
+    assert settings.artifacts == tmp_path / "artifacts"

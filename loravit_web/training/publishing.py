@@ -32,20 +32,26 @@ class Origin:
 
 
 def publish(registry: Registry, adapter: Adapter, base: Base, origin: Origin) -> Version:
-    """Write an adapter's files, check that they load and answer as it does, and publish them.
+    """Publish an adapter; see `publish_files`."""
+    return publish_files(
+        registry, to_files(adapter, base, name=origin.name, title=origin.title), base, origin
+    )
+
+
+def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, origin: Origin) -> Version:
+    """Publish an adapter's files once they load and answer as stored with them, twice.
+
+    First as they are, so that nothing else gets into the store; then as the store gives them back, before
+    any version is listed. The same files stay one version.
+
+    Args:
+        base: in float32; the one that the adapter was trained on.
 
     Raises:
-        LoraVitError: if the files would not load; nothing is published then.
-        RegistryError: if the registry refuses them.
+        LoraVitError: if the files don't load; nothing is published then.
+        RegistryError: if the registry or its store refuses them, or the store doesn't give them back.
     """
-    files = to_files(adapter, base, name=origin.name, title=origin.title)
-    return publish_files(registry, files, from_files(files, base), origin)
-
-
-def publish_files(
-    registry: Registry, files: Mapping[str, bytes], adapter: Adapter, origin: Origin
-) -> Version:
-    """Publish files that were checked to be those of ``adapter``; the same files stay one version."""
+    adapter = from_files(files, base)
     return registry.catalog.publish(
         NewVersion(
             slug=origin.name,
@@ -63,6 +69,7 @@ def publish_files(
             evaluations=_evaluations(adapter.summary.get("metrics") or {}),
         ),
         actor=origin.actor,
+        inspect=lambda stored: from_files(stored, base),
     )
 
 

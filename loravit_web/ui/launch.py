@@ -73,7 +73,7 @@ class App:
             theme=_theme(),
             css_paths=[Path(__file__).with_name("style.css")],
             head=SCRIPT,
-            blocked_paths=[str(self.service.settings.home)],
+            blocked_paths=[str(folder) for folder in self.service.private_folders],
             max_file_size=MAX_UPLOAD,
             footer_links=["api"],
             run_history=False,

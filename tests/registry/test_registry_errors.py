@@ -2,7 +2,6 @@
 
 import inspect
 import pickle
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ CAUSES = sorted(
 
 def example(cause: type[RegistryError]) -> RegistryError:
     values: dict[str, Any] = {
-        "folder": Path("/f"),
-        "path": Path("/p"),
+        "needed": 2_000_000,
+        "free": 1_000,
         "close": ("a", "b"),
         "run_ids": ("a", "b"),
         "aliases": ("a", "b"),

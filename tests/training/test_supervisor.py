@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -95,6 +96,7 @@ def test_a_run_without_a_heartbeat_is_interrupted(
 def test_a_started_worker_belongs_to_the_same_data_folder(
     settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = replace(settings, artifact_url="s3://team")
     called: dict[str, Any] = {}
 
     def popen(command: list[str], **options: Any) -> FakeProcess:
@@ -106,5 +108,6 @@ def test_a_started_worker_belongs_to_the_same_data_folder(
     assert called["command"][:4] == [sys.executable, "-m", "loravit_web", "worker"]
     assert called["env"]["LORAVIT_HOME"] == str(settings.home)
     assert called["env"]["LORAVIT_BASE"] == "tiny"
+    assert called["env"]["LORAVIT_ARTIFACT_URL"] == "s3://team"
     assert called["start_new_session"] is True
     assert (settings.home / "logs" / "worker.log").exists()

@@ -1,0 +1,65 @@
+"""What is installed, and what the data folder's disk holds."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from loravit_web.backbones.embedded import WEIGHTS_SHA256, EmbeddedBaseError, read_embedded
+from loravit_web.doctor.report import Finding
+from loravit_web.settings import Settings
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "gradio",
+    "sqlalchemy",
+    "alembic",
+    "safetensors",
+    "pandas",
+    "fsspec",
+)
+NEEDED_BYTES = 1 << 30
+
+
+def programs() -> Iterator[Finding]:
+    """Versions of what runs here."""
+    yield Finding("ok", "python", f"{platform.python_version()} on {platform.platform()}")
+    yield Finding("ok", "sqlite", sqlite3.sqlite_version)
+    for name in PACKAGES:
+        try:
+            yield Finding("ok", name, version(name))
+        except PackageNotFoundError:
+            yield Finding("problem", name, "not installed: run pip install -r requirements.txt")
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    """Whether the data folder can be written, and its free space."""
+    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    text = f"{settings.home}, {free / 1e9:.1f} GB free"
+    if not os.access(folder, os.W_OK):
+        text = f"{text}: {folder} can't be written, let LORAVIT_HOME name another folder"
+        yield Finding("problem", "data folder", text)
+    elif free < NEEDED_BYTES:
+        yield Finding("problem", "data folder", f"{text}: free some space, training needs about 1 GB")
+    else:
+        yield Finding("ok", "data folder", text)
+
+
+def base(settings: Settings) -> Finding:
+    """Whether the weights of the base are there and whole."""
+    if settings.base != "embedded":
+        return Finding("note", "base", f"{settings.base}, kept in the model hub's own cache")
+    try:
+        found = read_embedded(settings.bases)
+    except EmbeddedBaseError as error:
+        return Finding("problem", "base", str(error))
+    if found is None:
+        return Finding("note", "base", "embedded, fetched at the first start (90 MB)")
+    return Finding("ok", "base", f"embedded, weights {WEIGHTS_SHA256[:12]} verified")

@@ -1,0 +1,190 @@
+"""Blobs in any file system that fsspec reaches: a bucket, a server."""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from registry.blob_cache import BlobCache
+from registry.blobs import BLOBS, TEMPORARY, BlobStore, StoredFile, blob_name, is_own, own_name
+from registry.errors import (
+    BlobMissing,
+    BlobNotStored,
+    BlobStoreUnreachable,
+    RegistryError,
+    UnusableArtifactAddress,
+)
+from registry.records import BlobInfo
+
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"})
+"""Protocols under which a put appears whole or not at all; elsewhere a killed one may leave half a file."""
+
+
+class RemoteBlobs(BlobStore):
+    """A folder of a file system of fsspec, with an optional cache of what was read."""
+
+    def __init__(self, files: Any, root: str, cache: BlobCache | None = None) -> None:
+        """`files` is the file system, `root` a path in it."""
+        self._files = files
+        self._path = root.rstrip("/")
+        self._cache = cache
+        protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
+        self._whole_puts = bool(protocols & OBJECT_STORES)
+
+    @property
+    def root(self) -> str:
+        # without what the address may hold of names and passwords
+        return str(self._files.unstrip_protocol(self._path))
+
+    def put_bytes(self, data: bytes) -> BlobInfo:
+        blob = BlobInfo(hashlib.sha256(data).hexdigest(), len(data))
+        with self._refusing():
+            if self._whole_puts:
+                self._files.pipe_file(self._key(blob.sha256), data)
+            elif self._digest(self._key(blob.sha256)) != blob.sha256:
+                self._upload_and_move(data, blob.sha256)
+            arrived = self._digest(self._key(blob.sha256))
+        if arrived != blob.sha256:
+            raise BlobNotStored(self.root, "what arrived there is not what was sent")
+        return blob
+
+    def put_file(self, source: Path) -> BlobInfo:
+        """Store a copy of the file `source`, which has to fit into memory."""
+        return self.put_bytes(source.read_bytes())
+
+    def has(self, sha256: str) -> bool:
+        with self._asking():
+            self._files.invalidate_cache()
+            return bool(self._files.isfile(self._key(sha256)))
+
+    def read(self, sha256: str, *, fresh: bool = False) -> bytes:
+        if self._cache is None:
+            return super().read(sha256)
+        data = None if fresh else self._cache.get(sha256)
+        if data is None:
+            data = super().read(sha256)
+            self._cache.add(sha256, data)
+        return data
+
+    def list(self) -> Iterator[StoredFile]:
+        for folder in (TEMPORARY, BLOBS):
+            for path, details in self._found(f"{self._path}/{folder}").items():
+                name = str(path)[len(self._path) :].lstrip("/")
+                if is_own(name):
+                    yield StoredFile(name, int(details.get("size") or 0))
+
+    def modified(self, file: StoredFile) -> datetime | None:
+        path = f"{self._path}/{own_name(file)}"
+        with self._asking():
+            try:
+                found = self._files.modified(path)
+            except (FileNotFoundError, NotImplementedError):
+                return None
+        if not isinstance(found, datetime):
+            return None
+        return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
+
+    def delete(self, file: StoredFile) -> None:
+        path = f"{self._path}/{own_name(file)}"
+        with self._asking():
+            self._remove(path)
+
+    def _bytes(self, sha256: str) -> bytes:
+        try:
+            with self._asking():
+                return bytes(self._files.cat_file(self._key(sha256)))
+        except FileNotFoundError as error:
+            raise BlobMissing(self.where(sha256), "there is no such file") from error
+
+    def _key(self, sha256: str) -> str:
+        return f"{self._path}/{blob_name(sha256)}"
+
+    def _digest(self, path: str) -> str | None:
+        """Of what is there now; None when nothing is."""
+        try:
+            return hashlib.sha256(self._files.cat_file(path)).hexdigest()
+        except FileNotFoundError:
+            return None
+
+    def _upload_and_move(self, data: bytes, sha256: str) -> None:
+        key, temporary = self._key(sha256), f"{self._path}/{TEMPORARY}/{uuid.uuid4().hex}"
+        for path in (key, temporary):
+            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        try:
+            self._files.pipe_file(temporary, data)
+            if self._digest(temporary) != sha256:
+                raise BlobNotStored(self.root, "what arrived there is not what was sent")
+            self._remove(key)  # a damaged copy: many servers don't move over a file
+            self._move(temporary, key, sha256)
+        finally:
+            self._remove(temporary)
+
+    def _move(self, temporary: str, key: str, sha256: str) -> None:
+        try:
+            self._files.mv(temporary, key)
+        except Exception:
+            # another process may have stored the same bytes meanwhile
+            if self._digest(key) != sha256:
+                raise
+
+    def _remove(self, path: str) -> None:
+        self._files.invalidate_cache()
+        try:
+            self._files.rm_file(path)
+        except FileNotFoundError:
+            return
+
+    def _found(self, folder: str) -> dict[str, dict[str, Any]]:
+        with self._asking():
+            self._files.invalidate_cache()
+            try:
+                return dict(self._files.find(folder, detail=True))
+            except FileNotFoundError:
+                return {}
+
+    # each protocol's package raises classes of its own, so these two take whatever comes
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, RegistryError):
+            raise
+        except Exception as error:
+            raise BlobStoreUnreachable(self.root, _reason(error)) from error
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except RegistryError:
+            raise
+        except Exception as error:
+            raise BlobNotStored(self.root, _reason(error)) from error
+
+
+def open_remote(address: str, cache: BlobCache | None = None) -> RemoteBlobs:
+    """The store at an address such as `s3://bucket/folder`; asks nothing of it yet.
+
+    UnusableArtifactAddress when it is no address that can be written to, or its package isn't installed.
+    """
+    # only here: a local folder needs none of it
+    from fsspec.core import url_to_fs
+
+    shown = re.sub("//[^/@]*@", "//", address)
+    if "::" in address:
+        raise UnusableArtifactAddress(shown, "one file system inside another can't be written to safely")
+    try:
+        files, root = url_to_fs(address)
+    except Exception as error:
+        raise UnusableArtifactAddress(shown, _reason(error)) from error
+    return RemoteBlobs(files, root, cache)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return " ".join(text.split()).rstrip(".")

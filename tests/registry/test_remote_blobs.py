@@ -1,0 +1,162 @@
+"""Blobs in file systems that fsspec reaches."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations
+
+from registry import (
+    BlobMissing,
+    BlobNotStored,
+    BlobStoreUnreachable,
+    StoredFile,
+    UnusableArtifactAddress,
+)
+from registry.blob_cache import BlobCache
+from registry.remote_blobs import RemoteBlobs, open_remote
+from tests.registry.shelves import Server, remote_shelf
+
+
+class Unwell(MemoryFileSystem):
+    """A bucket that can be made to fail as protocol packages do: with errors of their own."""
+
+    class Refused(Exception):
+        pass
+
+    ill = False
+
+    def _try(self) -> None:
+        if self.ill:
+            raise self.Refused("no credentials.\nSet some.")
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
+        self._try()
+        super().pipe_file(path, value, mode)
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: object) -> bytes:
+        self._try()
+        return super().cat_file(path, start, end)
+
+    def find(self, path: str, *given: object, **named: object) -> object:
+        self._try()
+        return super().find(path, *given, **named)
+
+
+@pytest.fixture
+def root() -> str:
+    return f"/{uuid4().hex}"
+
+
+def test_a_store_is_named_with_its_protocol() -> None:
+    store = open_remote("memory://team/adapters")
+    assert store.root == "memory:///team/adapters"
+    assert store.folder is None
+
+
+def test_a_bucket_that_refuses_is_one_sentence(root: str) -> None:
+    files = Unwell(skip_instance_cache=True)
+    store = RemoteBlobs(files, root)
+    blob = store.put_bytes(b"hello")
+    files.ill = True
+    with pytest.raises(BlobNotStored, match=r"\(no credentials\. Set some\)"):
+        store.put_bytes(b"hello")
+    with pytest.raises(BlobStoreUnreachable, match=r"doesn't answer \(no credentials"):
+        store.read(blob.sha256)
+    with pytest.raises(BlobStoreUnreachable):
+        list(store.list())
+    files.ill = False
+    assert store.read(blob.sha256) == b"hello"
+
+
+def test_what_arrives_otherwise_than_it_was_sent_is_not_stored(root: str) -> None:
+    class Garbling(MemoryFileSystem):
+        def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
+            super().pipe_file(path, value[:-1], mode)
+
+    with pytest.raises(BlobNotStored, match="what arrived there is not what was sent"):
+        RemoteBlobs(Garbling(), root).put_bytes(b"hello")
+
+
+def test_a_server_keeps_no_half_upload_under_the_digest_nor_anywhere_else() -> None:
+    class Cutting(Server):
+        def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
+            super().pipe_file(path, value[:2], mode)
+            raise OSError("connection lost")
+
+    shelf = remote_shelf(Cutting())
+    with pytest.raises(BlobNotStored, match="connection lost"):
+        shelf.store.put_bytes(b"hello")
+    assert shelf.names() == []
+
+
+def test_two_writers_of_the_same_bytes_on_a_server_both_succeed() -> None:
+    class Racing(Server):
+        def mv(self, path1: str, path2: str, **_: object) -> None:
+            shelf.write(path2.removeprefix(f"{store._path}/"), b"hello")
+            super().mv(path1, path2)
+
+    shelf = remote_shelf(Racing())
+    store = shelf.store
+    assert isinstance(store, RemoteBlobs)
+    blob = store.put_bytes(b"hello")
+    assert shelf.names() == [shelf.name(blob.sha256)]
+
+
+def test_a_server_that_can_not_tell_ages_says_so(root: str) -> None:
+    class Timeless(MemoryFileSystem):
+        def modified(self, path: str) -> object:
+            raise NotImplementedError
+
+    store = RemoteBlobs(Timeless(), root)
+    store.put_bytes(b"hello")
+    (file,) = store.list()
+    assert store.modified(file) is None
+
+
+def test_a_file_read_before_comes_from_the_cache_and_a_fresh_read_does_not(root: str, tmp_path: Path) -> None:
+    store = RemoteBlobs(MemoryFileSystem(), root, BlobCache(tmp_path / "cache"))
+    blob = store.put_bytes(b"hello")
+    assert store.read(blob.sha256) == b"hello"
+    store.delete(StoredFile(f"blobs/sha256/{blob.sha256[:2]}/{blob.sha256}", 5))
+    assert store.read(blob.sha256) == b"hello"
+    with pytest.raises(BlobMissing, match="there is no such file"):
+        store.read(blob.sha256, fresh=True)
+
+
+def test_a_damaged_copy_in_the_cache_is_fetched_again(root: str, tmp_path: Path) -> None:
+    store = RemoteBlobs(MemoryFileSystem(), root, BlobCache(tmp_path))
+    blob = store.put_bytes(b"hello")
+    store.read(blob.sha256)
+    (tmp_path / blob.sha256).write_bytes(b"iello")
+    assert store.read(blob.sha256) == b"hello"
+    assert (tmp_path / blob.sha256).read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("nonsense://bucket", "Protocol not known"),
+        ("abfs-of-nobody://x", "Protocol not known"),
+        ("simplecache::memory://x", "one file system inside another"),
+    ],
+)
+def test_an_address_that_can_not_be_used_is_one_sentence(address: str, reason: str) -> None:
+    with pytest.raises(UnusableArtifactAddress, match=reason) as raised:
+        open_remote(address)
+    assert address in str(raised.value)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"class": "no_such_package.Files", "err": "Install nosuchfs to access S3"}
+    monkeypatch.setitem(known_implementations, "nosuch", known)
+    with pytest.raises(UnusableArtifactAddress, match="Install nosuchfs to access S3"):
+        open_remote("nosuch://bucket/folder")
+
+
+def test_a_password_in_the_address_is_not_told() -> None:
+    with pytest.raises(UnusableArtifactAddress) as raised:
+        open_remote("nonsense://ada:secret@host/folder")
+    assert "nonsense://host/folder" in str(raised.value)
+    assert "secret" not in str(raised.value)
