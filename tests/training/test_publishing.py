@@ -47,7 +47,7 @@ def test_an_adapter_that_answers_otherwise_than_it_says_is_neither_stored_nor_li
 ) -> None:
     files = files_of(base)
     task = json.loads(files[TASK_FILE])
-    task["probe_logits"] = [one + 1 for one in task["probe_logits"]]
+    task["reference_logits"] = [one + 1 for one in task["reference_logits"]]
     with pytest.raises(AdapterFormatError, match="no longer gives the answer"):
         publish_files(registry, {**files, TASK_FILE: json.dumps(task).encode()}, base, origin)
     assert registry.catalog.adapters() == []
@@ -59,13 +59,13 @@ def test_a_store_that_gives_back_another_adapter_stops_the_publication(
 ) -> None:
     """Even one whose digests are right, as when a program between mixes up two files."""
     task = json.loads(files_of(base)[TASK_FILE])
-    task["probe_logits"] = [one + 1 for one in task["probe_logits"]]
+    task["reference_logits"] = [one + 1 for one in task["reference_logits"]]
     other = json.dumps(task).encode()
     read = LocalBlobs.read
 
     def mixed_up(store: LocalBlobs, sha256: str, *, fresh: bool = False) -> bytes:
         data = read(store, sha256, fresh=fresh)
-        return other if b"probe_logits" in data else data
+        return other if b"reference_logits" in data else data
 
     monkeypatch.setattr(LocalBlobs, "read", mixed_up)
     with pytest.raises(AdapterFormatError, match="no longer gives the answer"):
