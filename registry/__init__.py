@@ -67,6 +67,7 @@ from registry.records import (
     VersionFile,
 )
 from registry.registry import Registry
+from registry.run_files import UnknownRunFile
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.upkeep import BrokenFile
 from registry.usage import UsageCount, UsageHour, UsageTotal
@@ -134,6 +135,7 @@ __all__ = [
     "UnknownBase",
     "UnknownDataset",
     "UnknownRun",
+    "UnknownRunFile",
     "UnknownUser",
     "UnknownVersion",
     "UnsupportedDatabase",

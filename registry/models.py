@@ -176,6 +176,16 @@ class RunSummaryRow(Table):
     max_step: Mapped[int] = mapped_column(BigInt)
 
 
+class RunFileRow(Table):
+    """What a run leaves beside its version, such as what it predicted for each image."""
+
+    __tablename__ = "run_files"
+
+    run_id: Mapped[str] = mapped_column(references("runs.id"), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(references("blobs.sha256"))
+
+
 class BlobRow(Table):
     __tablename__ = "blobs"
     __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"),)

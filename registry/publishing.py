@@ -34,7 +34,7 @@ def check(new: NewVersion) -> None:
     if new.weights_file not in new.files:
         raise InvalidValue(f"a version of {new.slug}", f"its files lack {new.weights_file}")
     for path, content in new.files.items():
-        _check_path(path)
+        check_path(path)
         if isinstance(content, Path) and not content.is_file():
             raise InvalidValue(f"the file {path!r}", f"there is no file {content}")
     if len(set(new.class_names)) != len(new.class_names):
@@ -105,7 +105,7 @@ def publish_rows(
     adapter.title = new.title or adapter.title
     adapter.description = new.description or adapter.description
     for path, blob in stored.items():
-        _add_blob(session, path, blob, now)
+        add_blob(session, path, blob, now)
     row = _version_row(adapter, new, stored, manifest, now, actor)
     adapter.next_version += 1
     session.add(row)
@@ -129,7 +129,8 @@ def publish_rows(
     return row.id
 
 
-def _check_path(path: str) -> None:
+def check_path(path: str) -> None:
+    """Raise InvalidValue unless the path is relative and names no other folder."""
     parts = PurePosixPath(path).parts
     if (
         not parts
@@ -149,7 +150,8 @@ def _check_references(session: Session, new: NewVersion) -> None:
         raise UnknownRun(new.run_id)
 
 
-def _add_blob(session: Session, path: str, blob: BlobInfo, now: datetime) -> None:
+def add_blob(session: Session, path: str, blob: BlobInfo, now: datetime) -> None:
+    """The row of a stored file; its suffix tells the media type."""
     media_type = MEDIA_TYPES.get(PurePosixPath(path).suffix, OTHER_MEDIA_TYPE)
     session.execute(
         insert_into(BlobRow)

@@ -12,6 +12,7 @@ from registry.db import Database, open_engine, sqlite_file
 from registry.errors import RegistryError
 from registry.evaluations import Evaluations
 from registry.migrate import migrate
+from registry.run_files import RunFiles
 from registry.runs import Runs
 from registry.sources import Bases, Datasets
 from registry.stores import open_blobs
@@ -32,6 +33,7 @@ class Registry:
         self.bases = Bases(database)
         self.datasets = Datasets(database)
         self.runs = Runs(database)
+        self.run_files = RunFiles(database, blobs)
         self.catalog = Catalog(database, blobs)
         self.aliases = Aliases(database)
         self.evaluations = Evaluations(database)

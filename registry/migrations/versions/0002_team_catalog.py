@@ -132,6 +132,15 @@ def _create_catalog() -> None:
 
 def _create_results() -> None:
     op.create_table(
+        "run_files",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        _restricted(["run_id"], ["runs.id"], "fk_run_files_run_id_runs"),
+        _restricted(["sha256"], ["blobs.sha256"], "fk_run_files_sha256_blobs"),
+        sa.PrimaryKeyConstraint("run_id", "path", name=op.f("pk_run_files")),
+    )
+    op.create_table(
         "class_metrics",
         sa.Column("evaluation_id", sa.Integer(), nullable=False),
         sa.Column("idx", sa.Integer(), nullable=False),

@@ -1,0 +1,59 @@
+"""Files that a run leaves beside its version: kept with it, of no meaning to the catalog."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from registry.blobs import BlobStore
+from registry.db import Database, insert_into
+from registry.errors import NotFound, UnknownRun
+from registry.models import RunFileRow, RunRow
+from registry.publishing import add_blob, check_path
+
+
+class UnknownRunFile(NotFound):
+    """A run that left no file of that name."""
+
+    def __init__(self, run_id: str, path: str) -> None:
+        super().__init__(run_id, path)
+        self.run_id, self.path = run_id, path
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id[:8]} left no file {self.path}."
+
+
+class RunFiles:
+    """The files of runs, by relative path."""
+
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        self._database, self._blobs = database, blobs
+
+    def put(self, run_id: str, path: str, data: bytes) -> None:
+        """Keep a file, in place of one of the same path; InvalidValue or UnknownRun."""
+        check_path(path)
+        blob = self._blobs.put_bytes(data)
+        with self._database.writing() as session:
+            if session.get(RunRow, run_id) is None:
+                raise UnknownRun(run_id)
+            add_blob(session, path, blob, self._database.now())
+            if not self._blobs.has(blob.sha256):  # swept away between the two steps
+                self._blobs.put_bytes(data)
+            session.execute(
+                insert_into(RunFileRow)
+                .values(run_id=run_id, path=path, sha256=blob.sha256)
+                .on_conflict_do_update(index_elements=["run_id", "path"], set_={"sha256": blob.sha256})
+            )
+
+    def names(self, run_id: str) -> list[str]:
+        """The paths of a run's files."""
+        with self._database.reading() as session:
+            found = select(RunFileRow.path).filter_by(run_id=run_id).order_by(RunFileRow.path)
+            return list(session.scalars(found))
+
+    def read(self, run_id: str, path: str) -> bytes:
+        """The verified bytes of a file; UnknownRunFile, BlobMissing or BlobDamaged."""
+        with self._database.reading() as session:
+            row = session.get(RunFileRow, (run_id, path))
+        if row is None:
+            raise UnknownRunFile(run_id, path)
+        return self._blobs.read(row.sha256)
