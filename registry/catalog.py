@@ -11,7 +11,7 @@ from registry.audit import newest_events, record_event
 from registry.blobs import BlobStore
 from registry.db import Database
 from registry.errors import InvalidValue, UnknownAdapter, UnknownVersion, VersionWithdrawn
-from registry.models import AdapterRow, VersionRow
+from registry.models import AdapterRow, AdapterTagRow, VersionRow
 from registry.records import Adapter, AuditEvent, NewVersion, Version
 from registry.summaries import refresh_summary
 from registry.versions import find_versions, newest_not_withdrawn
@@ -80,6 +80,17 @@ class Catalog:
     def read_files(self, version: Version) -> dict[str, bytes]:
         """The verified bytes of each file; BlobMissing or BlobDamaged, naming the stored file."""
         return {file.path: self._blobs.read(file.sha256) for file in version.files}
+
+    def read_file(self, version: Version, path: str) -> bytes | None:
+        """The verified bytes of one file, or None when the version has none of that name."""
+        digest = next((file.sha256 for file in version.files if file.path == path), None)
+        return self._blobs.read(digest) if digest is not None else None
+
+    def tags(self, slug: str) -> tuple[str, ...]:
+        """The adapter's tags in alphabetical order, or UnknownAdapter."""
+        with self._database.reading() as session:
+            of_adapter = select(AdapterTagRow.tag).filter_by(adapter_id=_adapter_row(session, slug).id)
+            return tuple(session.scalars(of_adapter.order_by(AdapterTagRow.tag)))
 
     def events(self, *, limit: int = 100) -> list[AuditEvent]:
         """The last changes of the catalog, newest first."""
