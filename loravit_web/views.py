@@ -19,6 +19,7 @@ def version_document(version: Version) -> Document:
         "adapter": version.ref,
         "slug": version.slug,
         "title": version.title,
+        "description": version.description,
         "version": version.version,
         "adapter_type": version.adapter_type,
         "base": version.base.name,
@@ -41,6 +42,7 @@ def version_document(version: Version) -> Document:
         "run": version.run_id,
         "dataset": version.dataset_fingerprint,
         "weights_sha256": version.weights_sha256,
+        "files": [file.path for file in version.files],
         "created_at": version.created_at.isoformat(timespec="seconds"),
         "withdrawn": version.withdrawn_reason,
     }

@@ -24,7 +24,7 @@ BELOW = {
     "images": set(),
     "backbones": set(),
     "datasets": {"images"},
-    "adapters": {"backbones", "files"},
+    "adapters": {"backbones", "files", "images"},
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
     "predictor": {"engine", "adapters", "backbones"},
