@@ -21,6 +21,7 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.errors import LoraVitError
+from loravit_web.hub import Pushed, pull, push
 from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.settings import Settings
 from loravit_web.training.blocks import trainable_blocks
@@ -180,6 +181,28 @@ class Service:
             LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
         """
         return self._take_in(read_bundle_file(path), actor)
+
+    def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
+        """Put a version into a repository of the Hugging Face Hub; see `hub.push`.
+
+        Raises:
+            LoraVitError, RegistryError: if there is no such version, or the Hub refuses it.
+        """
+        version, bundle = self._bundle(ref)
+        return push(bundle, repo, message=version.ref, private=private, revision=revision)
+
+    def pull(self, repo: str, *, actor: str, revision: str | None = None, name: str | None = None) -> Version:
+        """Publish the adapter in a repository of the Hugging Face Hub; the same files stay one version.
+
+        Args:
+            name: the slug to publish it under; its own when None.
+
+        Raises:
+            LoraVitError, RegistryError: if the Hub has no such adapter, or as `import_bundle`.
+        """
+        if name is not None:
+            validate_slug(name)
+        return self._take_in(pull(repo, revision=revision), actor, name)
 
     def thumbnail(self, version: Version) -> bytes | None:
         """A picture in WEBP of what a version was trained on, where it has one."""

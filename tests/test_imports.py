@@ -27,11 +27,12 @@ BELOW = {
     "adapters": {"backbones", "files", "images"},
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
+    "hub": {"adapters"},
     "predictor": {"engine", "adapters", "backbones"},
     "views": {"training"},
     "doctor": {"training", "backbones", "settings"},
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
-    "service": {"predictor", "engine", "training", "adapters", "backbones", "datasets", "settings"},
+    "service": {"predictor", "hub", "engine", "training", "adapters", "backbones", "datasets", "settings"},
 }
 BELOW["ui"] = {*BELOW, "__init__"} - {"ui"}
 BELOW["commands"] = {*BELOW, "__init__"}
