@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -38,22 +36,9 @@ from tests.hub_server import TOKEN, FakeHub
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeHub]:
-    fake = FakeHub()
-    thread = threading.Thread(target=fake.server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield fake
-    fake.server.shutdown()
-    fake.server.server_close()
-    thread.join()
-
-
-@pytest.fixture(autouse=True)
-def online(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client was imported under the rule that no test asks a model hub; this Hub is on loopback."""
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # a protocol of its own, native code
+def fake(fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     monkeypatch.setattr(hub_module, "get_token", lambda: None)  # nobody's own token
+    return fake_hub
 
 
 @pytest.fixture

@@ -14,9 +14,12 @@ from PIL import Image
 
 from loravit_web import backbones, extractor
 from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.adapters.bundles import Bundle, packed
 from loravit_web.adapters.card import base_facts, escaped, model_card, thumbnail_text
+from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE
 from loravit_web.adapters.folders import write_folder
 from loravit_web.adapters.format import to_files
+from loravit_web.adapters.thumbnail import contact_sheet
 from loravit_web.backbones import Base
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import random_adapter, random_images
@@ -190,7 +193,12 @@ def test_the_code_for_peft_gives_the_adapters_logits(
     pytest.importorskip("peft")
     base, there = tiny_base(name=name), tiny_base(name=name)
     adapter = random_adapter(base)
-    write_folder(to_files(adapter, base, name="pets", title="Pets"), tmp_path / "pets")
+    files = to_files(adapter, base, name="pets", title="Pets")
+    files |= {
+        CARD_FILE: card(adapter, base).encode(),
+        THUMBNAIL_FILE: contact_sheet([Image.new("RGB", (9, 9))]),
+    }
+    write_folder(packed(Bundle("pets", "Pets", files)), tmp_path / "pets")  # all that a bundle may hold
 
     def create_model(asked: str, *, num_classes: int, **options: Any) -> Any:
         assert (asked, options) == (name, {"pretrained": True, "dynamic_img_size": True})
