@@ -105,6 +105,7 @@ def _add_adapters(words: Any) -> None:
     importer = _command(adapters, "import", commands.adapters_import, "publish an exported file")
     importer.add_argument("file", type=Path)
     _json_flag(importer)
+    _add_hub(adapters)
     _add_aliases(adapters)
     _add_curation(adapters)
 
@@ -152,6 +153,19 @@ def _add_curation(adapters: Any) -> None:
     events.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default 100)")
     for parser in (show, withdraw, tag, describe, archive, restore, events):
         _json_flag(parser)
+
+
+def _add_hub(adapters: Any) -> None:
+    push = _command(adapters, "push", commands.adapters_push, "put a version on the Hugging Face Hub")
+    push.add_argument("ref", metavar="SLUG[@V]")
+    push.add_argument("repo", metavar="REPO", help="owner/name; made where there is none")
+    push.add_argument("--private", action="store_true", help="make it private; refuse one that is public")
+    push.add_argument("--revision", metavar="BRANCH", help="made where there is none (default: main)")
+    _json_flag(push)
+    pull = _command(adapters, "pull", commands.adapters_pull, "publish an adapter of the Hugging Face Hub")
+    pull.add_argument("repo", metavar="REPO[@REVISION]", help="owner/name, at a branch, tag or commit")
+    pull.add_argument("--name", metavar="SLUG", help="publish it under another name")
+    _json_flag(pull)
 
 
 def _add_runs(words: Any) -> None:

@@ -185,6 +185,25 @@ def adapters_import(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def adapters_push(options: argparse.Namespace, settings: Settings) -> int:
+    with _service(settings) as service:
+        version = service.registry.catalog.resolve(options.ref)
+        pushed = service.push(version.ref, options.repo, private=options.private, revision=options.revision)
+        shows = service.thumbnail(version) is not None
+    document = {"adapter": version.ref, "repo": pushed.repo, "commit": pushed.commit, "url": pushed.url}
+    note = " Its thumbnail shows training images." if shows else ""
+    _output(options, document, lambda: f"{version.ref} is at {pushed.url}.{note}")
+    return 0
+
+
+def adapters_pull(options: argparse.Namespace, settings: Settings) -> int:
+    repo, _at, revision = options.repo.partition("@")
+    with _service(settings) as service:
+        version = service.pull(repo, revision=revision or None, name=options.name, actor="shell")
+    _output(options, {"adapter": version.ref}, lambda: f"Published as {version.ref}.")
+    return 0
+
+
 def runs_list(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.views import run_document, table
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from torch import nn
 
 from loravit_web.adapters.adapter import Adapter
+from loravit_web.adapters.bundles import Bundle, packed
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.folders import is_adapter_folder, read_folder, write_folder
 from loravit_web.adapters.format import AdapterFormatError, to_files
@@ -143,7 +144,7 @@ class ViTFeatureExtractor:
         self.engine.add(name, adapter, pinned=True)
 
     def save_adapters(self, folder: str | Path, *, name: str | None = None) -> None:
-        """Write an adapter as a folder that this library and PEFT can load.
+        """Write an adapter as a folder that this library and PEFT can load; its zip is a bundle.
 
         Args:
             name: of the adapter; the active one when None.
@@ -155,7 +156,7 @@ class ViTFeatureExtractor:
         """
         name = self._named(name)
         files = to_files(self.engine.adapter(name), self.base, name=Path(folder).name, title=name)
-        write_folder(files, Path(folder))
+        write_folder(packed(Bundle(Path(folder).name, name, files)), Path(folder))
 
     def load_all_adapters(self, folder: str | Path) -> list[str]:
         """Load a folder of adapter folders, or one such folder; each is named as its folder is.

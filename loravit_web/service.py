@@ -12,14 +12,16 @@ from pathlib import Path
 import torch
 
 from loravit_web import __version__
-from loravit_web.adapters.bundles import read_bundle_file, write_bundle
+from loravit_web.adapters.bundles import Bundle, read_bundle_file, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
-from loravit_web.adapters.format import base_of, name_of
+from loravit_web.adapters.fileset import THUMBNAIL_FILE
+from loravit_web.adapters.format import base_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.errors import LoraVitError
+from loravit_web.hub import Pushed, pull, push
 from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.settings import Settings
 from loravit_web.training.blocks import trainable_blocks
@@ -189,9 +191,8 @@ class Service:
         Raises:
             RegistryError: if there is no such version, or its files are damaged.
         """
-        version = self.registry.catalog.resolve(ref)
-        files = self.registry.catalog.read_files(version)
-        return f"{version.slug}-v{version.version}.zip", write_bundle(files)
+        version, bundle = self._bundle(ref)
+        return f"{version.slug}-v{version.version}.zip", write_bundle(bundle)
 
     def import_bundle(self, path: Path, *, actor: str) -> Version:
         """Publish a bundle that was exported here or elsewhere; the same bundle stays one version.
@@ -199,11 +200,59 @@ class Service:
         Raises:
             LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
         """
-        files = read_bundle_file(path)
-        name, title = name_of(files)
+        return self._take_in(read_bundle_file(path), actor)
+
+    def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
+        """Put a version into a repository of the Hugging Face Hub; see `hub.push`.
+
+        Raises:
+            LoraVitError, RegistryError: if there is no such version, or the Hub refuses it.
+        """
+        version, bundle = self._bundle(ref)
+        return push(bundle, repo, message=version.ref, private=private, revision=revision)
+
+    def pull(self, repo: str, *, actor: str, revision: str | None = None, name: str | None = None) -> Version:
+        """Publish the adapter in a repository of the Hugging Face Hub; the same files stay one version.
+
+        Args:
+            name: the slug to publish it under; its own when None.
+
+        Raises:
+            LoraVitError, RegistryError: if the Hub has no such adapter, or as `import_bundle`.
+        """
+        if name is not None:
+            validate_slug(name)
+        return self._take_in(pull(repo, revision=revision), actor, name)
+
+    def thumbnail(self, version: Version) -> bytes | None:
+        """A picture in WEBP of what a version was trained on, where it has one."""
+        return self.registry.catalog.read_file(version, THUMBNAIL_FILE)
+
+    def _bundle(self, ref: str) -> tuple[Version, Bundle]:
+        catalog = self.registry.catalog
+        version = catalog.resolve(ref)
+        return version, Bundle(
+            name=version.slug,
+            title=version.title,
+            files=catalog.read_files(version),
+            description=version.description,
+            tags=catalog.adapter(version.slug).tags,
+        )
+
+    def _take_in(self, bundle: Bundle, actor: str, name: str | None = None) -> Version:
+        """Publish a bundle under its own name or another, once it was seen to load and answer as it did."""
+        name = name or bundle.name
         validate_slug(name)
-        base = self.predictor.engines.get(*base_of(files)).master
-        return publish_files(self.registry, files, base, Origin(name, title, self._record(base).id, actor))
+        base = self.predictor.engines.get(*base_of(bundle.files)).master
+        origin = Origin(
+            name=name,
+            title=bundle.title,
+            base_id=self._record(base).id,
+            actor=actor,
+            description=bundle.description,
+            tags=bundle.tags,
+        )
+        return publish_files(self.registry, bundle.files, base, origin)
 
     def sample_images(self, dataset: ImageDataset, *, per_class: int) -> list[tuple[Path, str]]:
         """Up to so many training images of each class, with the class's name."""

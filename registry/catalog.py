@@ -100,6 +100,11 @@ class Catalog:
         """The verified bytes of each file; BlobMissing or BlobDamaged, naming the stored file."""
         return {file.path: self._blobs.read(file.sha256) for file in version.files}
 
+    def read_file(self, version: Version, path: str) -> bytes | None:
+        """The verified bytes of one file, or None when the version has none of that name."""
+        digest = next((file.sha256 for file in version.files if file.path == path), None)
+        return self._blobs.read(digest) if digest is not None else None
+
     def events(self, slug: str | None = None, *, limit: int = 100) -> list[AuditEvent]:
         """The last changes, newest first: of one adapter, its versions and aliases, or of everything."""
         with self._database.reading() as session:

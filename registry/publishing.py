@@ -5,6 +5,7 @@ a version with missing files.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -18,13 +19,13 @@ from registry.canonical import canonical_json, plain_json
 from registry.db import insert_into
 from registry.errors import InvalidValue, UnknownRun
 from registry.evaluations import add_evaluation, check_evaluation
-from registry.models import AdapterRow, BlobRow, RunRow, VersionFileRow, VersionRow
+from registry.models import AdapterRow, AdapterTagRow, BlobRow, RunRow, VersionFileRow, VersionRow
 from registry.records import BlobInfo, NewVersion
 from registry.slugs import validate_slug
 from registry.sources import require_base, require_dataset
 from registry.summaries import refresh_summary
 
-MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown"}
+MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown", ".webp": "image/webp"}
 OTHER_MEDIA_TYPE = "application/octet-stream"
 
 
@@ -41,6 +42,9 @@ def check(new: NewVersion) -> None:
         raise InvalidValue(f"a version of {new.slug}", "two of its classes have the same name")
     plain_json("the class names of a version", new.class_names)
     plain_json("the config of a version", new.config)
+    for tag in new.tags:
+        if re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", tag) is None:
+            raise InvalidValue(f"the tag {tag!r}", "a tag has 1 to 32 lower-case letters, digits and hyphens")
     splits = [one.split for one in new.evaluations]
     if len(set(splits)) != len(splits):
         raise InvalidValue(f"a version of {new.slug}", "two of its evaluations are on the same split")
@@ -111,6 +115,9 @@ def publish_rows(
     session.add(row)
     session.flush()
     _add_parts(session, row.id, new, stored, now)
+    for tag in new.tags:
+        values = {"adapter_id": adapter.id, "tag": tag}
+        session.execute(insert_into(AdapterTagRow).values(values).on_conflict_do_nothing())
     refresh_summary(session, adapter)
     record_event(
         session,
@@ -123,6 +130,7 @@ def publish_rows(
             "title": adapter.title,
             "run_id": new.run_id,
             "manifest_sha256": manifest,
+            "tags": sorted(new.tags),
             "files": {path: blob.sha256 for path, blob in stored.items()},
         },
     )

@@ -213,7 +213,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """Everything that a publication consists of; `files` maps a relative path to bytes or to a local file."""
+    """Everything that a publication consists of; `files` maps a relative path to bytes or to a local file.
+
+    The adapter gets the `tags` beside those it has.
+    """
 
     slug: str
     title: str
@@ -229,6 +232,7 @@ class NewVersion:
     files: Mapping[str, bytes | Path]
     weights_file: str = "adapter_model.safetensors"
     evaluations: tuple[NewEvaluation, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

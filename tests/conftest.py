@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from PIL import Image
 
 from loravit_web.backbones import Base, load_base, wrap_base
@@ -16,6 +18,7 @@ from loravit_web.backbones.embedded import EmbeddedBaseError
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.settings import Settings
+from tests.hub_server import FakeHub
 
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
@@ -105,6 +108,20 @@ def colour_folders(tmp_path: Path) -> ColourFolders:
         return root
 
     return make
+
+
+@pytest.fixture
+def fake_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A small Hub on loopback, which the client may ask although no test may ask the real one."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # a protocol of its own, native code
+    hub = FakeHub()
+    thread = threading.Thread(target=hub.server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield hub
+    hub.server.shutdown()
+    hub.server.server_close()
+    thread.join()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -8,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import HfApi, constants
 
-from loravit_web import cli, commands
+from loravit_web import cli, commands, hub
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from tests.conftest import ColourFolders, tiny_base
+from tests.hub_server import TOKEN, FakeHub
 
 TRAIN = ["--image-size", "32", "--blocks", "1", "--rank", "2", "--epochs", "3", "--batch-size", "8"]
 
@@ -95,6 +98,32 @@ def test_export_and_import_round_trip(
     assert (row["slug"], row["version"], row["classes"]) == ("colours", 1, 2)
     shown = run_json(capsys, "adapters", "show", "colours")
     assert shown["versions"][0]["class_names"] == ["green", "red"]
+
+
+def test_push_and_pull_go_by_the_hub(
+    trained: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fake_hub: FakeHub,
+) -> None:
+    monkeypatch.setattr(hub, "HfApi", functools.partial(HfApi, endpoint=fake_hub.url))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    assert cli.main(["adapters", "push", "colours", "me/colours"]) == 1
+    assert capsys.readouterr().err.startswith("error: Pushing needs a token")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    pushed = run_json(capsys, "adapters", "push", "colours", "me/colours", "--revision", "first", "--private")
+    assert (pushed["adapter"], pushed["repo"]) == ("colours@1", "me/colours")
+    assert fake_hub.repositories["me/colours"].private
+    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "other"))
+    pulled = run_json(capsys, "adapters", "pull", "me/colours@first", "--name", "shades")
+    assert pulled == {"adapter": "shades@1"}
+    assert run_json(capsys, "adapters", "pull", f"me/colours@{pushed['commit']}") == {"adapter": "colours@1"}
+    shown = run_json(capsys, "adapters", "show", "shades")["versions"][0]
+    assert "thumbnail.webp" in shown["files"]
+    assert cli.main(["adapters", "pull", "me/nothing"]) == 1
+    assert capsys.readouterr().err.startswith("error: The Hub shows no repository me/nothing")
 
 
 def test_runs_are_listed_and_shown_by_the_start_of_their_id(

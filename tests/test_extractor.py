@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ from torch import nn
 
 from loravit_web import ViTAdapterConfig, ViTFeatureExtractor
 from loravit_web.adapters import AdapterConfigError
+from loravit_web.adapters.bundles import read_bundle_file
 from loravit_web.adapters.folders import write_folder
-from loravit_web.adapters.format import AdapterFormatError, to_files
+from loravit_web.adapters.format import AdapterFormatError, from_files, to_files
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.engine import UnknownTask
@@ -72,6 +74,14 @@ def test_what_is_trained_can_be_saved_loaded_and_asked(
     images = random_images(3)
     torch.testing.assert_close(again.infer(images), vit.infer(images), rtol=1e-5, atol=1e-5)
     assert again.class_names() == ("green", "red")
+
+
+def test_the_zip_of_a_saved_folder_is_a_bundle(vit: ViTFeatureExtractor, tmp_path: Path) -> None:
+    vit.add_adapter("birds", BIRDS)
+    vit.save_adapters(tmp_path / "birds", name="birds")
+    bundle = read_bundle_file(Path(shutil.make_archive(str(tmp_path / "birds"), "zip", tmp_path / "birds")))
+    assert (bundle.name, bundle.title) == ("birds", "birds")
+    assert from_files(bundle.files, vit.base).class_names == BIRDS.class_names
 
 
 def test_the_three_ways_to_ask_agree(vit: ViTFeatureExtractor, folder: Path) -> None:

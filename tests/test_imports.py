@@ -28,10 +28,11 @@ BELOW = {
     "examples": {"datasets", "files", "images"},
     "backbones": set(),
     "datasets": {"images"},
-    "adapters": {"backbones", "files"},
+    "adapters": {"backbones", "files", "images"},
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
     "usage": set(),
+    "hub": {"adapters"},
     "predictor": {"engine", "adapters", "backbones"},
     "many": {"predictor", "datasets", "images"},
     "views": {"training"},
@@ -40,7 +41,17 @@ BELOW = {
     "catalog_commands": {"settings", "shell", "views", "catalog_views"},
     "doctor": {"training", "backbones", "settings"},
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
-    "service": {"predictor", "usage", "engine", "training", "adapters", "backbones", "datasets", "settings"},
+    "service": {
+        "predictor",
+        "usage",
+        "hub",
+        "engine",
+        "training",
+        "adapters",
+        "backbones",
+        "datasets",
+        "settings",
+    },
 }
 BELOW["ui"] = {*BELOW, "__init__"} - {"ui"}
 BELOW["commands"] = {*BELOW, "__init__"}

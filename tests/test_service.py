@@ -179,22 +179,81 @@ def test_a_bundle_with_unusable_metrics_is_refused(
     service: Service, colour_folders: ColourFolders, tmp_path: Path, metrics: bytes
 ) -> None:
     trained(service, colour_folders())
-    files = read_bundle(service.export("colours")[1])
-    task = json.loads(files["task.json"])
+    bundle = read_bundle(service.export("colours")[1])
+    task = json.loads(bundle.files["task.json"])
     task["training"]["metrics"] = json.loads(metrics)
-    files["task.json"] = json.dumps(task).encode()
+    changed = replace(bundle, files={**bundle.files, "task.json": json.dumps(task).encode()})
     with pytest.raises(AdapterFormatError, match="metrics can't be used"):
-        service.import_bundle(saved(write_bundle(files), tmp_path), actor="test")
+        service.import_bundle(saved(write_bundle(changed), tmp_path), actor="test")
 
 
 def test_a_bundle_with_an_unusable_name_is_refused(
     service: Service, colour_folders: ColourFolders, tmp_path: Path
 ) -> None:
     trained(service, colour_folders())
-    files = read_bundle(service.export("colours")[1])
-    files["task.json"] = files["task.json"].replace(b'"colours"', b'"../evil"')
+    bundle = read_bundle(service.export("colours")[1])
     with pytest.raises(InvalidSlug):
-        service.import_bundle(saved(write_bundle(files), tmp_path), actor="test")
+        service.import_bundle(saved(write_bundle(replace(bundle, name="../evil")), tmp_path), actor="test")
+
+
+def test_a_changed_weight_is_refused_even_if_the_manifest_was_written_anew(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
+) -> None:
+    trained(service, colour_folders())
+    bundle = read_bundle(service.export("colours")[1])
+    weights = bytearray(bundle.files["adapter_model.safetensors"])
+    weights[-1] ^= 1
+    changed = replace(bundle, files={**bundle.files, "adapter_model.safetensors": bytes(weights)})
+    with pytest.raises(AdapterFormatError, match="is damaged or was changed"):
+        service.import_bundle(saved(write_bundle(changed), tmp_path), actor="test")
+    assert len(service.registry.catalog.versions("colours")) == 1
+
+
+def test_card_and_thumbnail_are_files_of_the_version_and_travel(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    trained(service, colour_folders(test=4))
+    version = service.registry.catalog.resolve("colours")
+    assert {"README.md", "thumbnail.webp"} <= {file.path for file in version.files}
+    files = read_bundle(service.export("colours")[1]).files
+    assert files == service.registry.catalog.read_files(version)
+    test = version.evaluation("test")
+    assert test is not None
+    assert (
+        f"| test | 8 | {test.accuracy:.4f} | {test.linear_probe_accuracy:.4f} |"
+        in files["README.md"].decode()
+    )
+    thumbnail = service.thumbnail(version)
+    assert thumbnail == files["thumbnail.webp"]
+    picture = load_rgb(thumbnail or b"")
+    assert picture.size == (256, 128)
+    green, red = picture.getpixel((64, 64)), picture.getpixel((192, 64))
+    assert isinstance(green, tuple)
+    assert isinstance(red, tuple)
+    assert (green.index(max(green)), red.index(max(red))) == (1, 0)
+
+
+def test_title_description_and_tags_travel_and_a_second_import_changes_nothing(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path
+) -> None:
+    trained(service, colour_folders())
+    exported = read_bundle(service.export("colours")[1])
+    told = replace(exported, title="Two colours", description="Red\nor green.", tags=("demo", "small"))
+    elsewhere = Service(
+        Settings(home=tmp_path / "elsewhere", base="tiny"),
+        load=lambda name, _folder, _progress: tiny_base(name=name),
+    )
+    try:
+        path = saved(write_bundle(told), tmp_path)
+        version = elsewhere.import_bundle(path, actor="test")
+        assert (version.title, version.description) == ("Two colours", "Red\nor green.")
+        assert read_bundle(elsewhere.export("colours")[1]) == told
+        assert elsewhere.export("colours")[1] == write_bundle(told)
+        events = len(elsewhere.registry.catalog.events())
+        assert elsewhere.import_bundle(path, actor="test") == version
+        assert len(elsewhere.registry.catalog.events()) == events
+    finally:
+        elsewhere.close()
 
 
 def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(

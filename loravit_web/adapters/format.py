@@ -32,7 +32,6 @@ TASK_FILE = "task.json"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, TASK_FILE)
 MAX_BYTES: Mapping[str, int] = {CONFIG_FILE: 1 << 20, TASK_FILE: 4 << 20, WEIGHTS_FILE: 512 << 20}
 MAX_CLASSES = 10_000
-MAX_TITLE = 120
 _PREFIX = "base_model.model."
 _REFERENCE_TOLERANCE = 5e-3
 # What values of a wrong kind lead to.
@@ -92,20 +91,6 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         "training": dict(adapter.summary),
     }
     return {CONFIG_FILE: _json(config), WEIGHTS_FILE: weights, TASK_FILE: _json(task)}
-
-
-def name_of(files: Mapping[str, bytes]) -> tuple[str, str]:
-    """Slug and title that the files were made under.
-
-    Raises:
-        AdapterFormatError: if they are no adapter.
-    """
-    task = json_document(files, TASK_FILE)
-    name = task.get("name")
-    if not isinstance(name, str):
-        raise AdapterFormatError(f"{TASK_FILE} does not name the adapter.")
-    title = " ".join(str(task.get("title") or name).split())[:MAX_TITLE]
-    return name, title.encode(errors="replace").decode()  # lone surrogates can't be stored
 
 
 def base_of(files: Mapping[str, bytes]) -> tuple[str, str]:

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
+from loravit_web.adapters.thumbnail import MAX_PICTURES
 from loravit_web.datasets import ImageDataset, ImageItem, stratified_split, stratified_subset
+from loravit_web.images import load_rgb
 from loravit_web.training.recipe import Recipe
 
 
@@ -72,6 +75,14 @@ def split_data(dataset: ImageDataset, recipe: Recipe) -> TrainingData:
         test=_split(dataset, dataset.select("test")),
         available=available,
     )
+
+
+def examples(data: TrainingData) -> list[Image.Image]:
+    """The first training image of each of the first classes, for a thumbnail."""
+    first: dict[int, Path] = {}
+    for path, label in zip(data.train.paths, data.train.labels.tolist(), strict=True):
+        first.setdefault(label, path)
+    return [load_rgb(first[label]) for label in sorted(first)[:MAX_PICTURES]]
 
 
 def class_weights(labels: torch.Tensor, classes: int) -> torch.Tensor:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from loravit_web.adapters.adapter import Adapter
+from loravit_web.adapters.card import model_card
+from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE
 from loravit_web.adapters.format import AdapterFormatError, from_files, to_files
 from loravit_web.backbones.base import Base
 from registry import ClassMetric, ConfusionCell, NewEvaluation, NewVersion, Registry, Split, Version
@@ -21,6 +23,7 @@ class Origin:
         title: for people.
         base_id, run_id, dataset_id: rows of the registry; an imported adapter has no run and no dataset.
         actor: who publishes it.
+        description, tags: that it brings.
     """
 
     name: str
@@ -29,13 +32,32 @@ class Origin:
     actor: str
     run_id: str | None = None
     dataset_id: int | None = None
+    description: str = ""
+    tags: tuple[str, ...] = ()
 
 
-def publish(registry: Registry, adapter: Adapter, base: Base, origin: Origin) -> Version:
-    """Publish an adapter; see `publish_files`."""
-    return publish_files(
-        registry, to_files(adapter, base, name=origin.name, title=origin.title), base, origin
+def publish(
+    registry: Registry,
+    adapter: Adapter,
+    base: Base,
+    origin: Origin,
+    *,
+    data: str | None = None,
+    thumbnail: bytes | None = None,
+) -> Version:
+    """Publish an adapter with its card; see `publish_files`.
+
+    Args:
+        data: what the images are called, for the card.
+        thumbnail: a picture of them in WEBP.
+    """
+    files = to_files(adapter, base, name=origin.name, title=origin.title)
+    if thumbnail is not None:
+        files[THUMBNAIL_FILE] = thumbnail
+    files[CARD_FILE] = model_card(
+        adapter, base, name=origin.name, title=origin.title, data=data, thumbnail=thumbnail is not None
     )
+    return publish_files(registry, files, base, origin)
 
 
 def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, origin: Origin) -> Version:
@@ -56,7 +78,7 @@ def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, or
         NewVersion(
             slug=origin.name,
             title=origin.title,
-            description="",
+            description=origin.description,
             run_id=origin.run_id,
             base_id=origin.base_id,
             dataset_id=origin.dataset_id,
@@ -66,6 +88,7 @@ def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, or
             class_names=adapter.class_names,
             config=adapter.config.as_json(),
             files=dict(files),
+            tags=origin.tags,
             evaluations=_evaluations(adapter.summary.get("metrics") or {}),
         ),
         actor=origin.actor,

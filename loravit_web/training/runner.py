@@ -13,11 +13,12 @@ from pathlib import Path
 
 import torch
 
+from loravit_web.adapters.thumbnail import contact_sheet
 from loravit_web.backbones.base import Base
 from loravit_web.datasets import DatasetStore
 from loravit_web.errors import LoraVitError
 from loravit_web.training.checkpoints import CheckpointError
-from loravit_web.training.data import split_data
+from loravit_web.training.data import examples, split_data
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish
 from loravit_web.training.recipe import Recipe
@@ -125,7 +126,9 @@ def _train_and_publish(
     trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
     reporter.report("Publishing", 0.99)
     origin = Origin(run.slug, run.title, run.base_id, run.created_by, run.id, run.dataset_id)
-    version = publish(registry, trained.adapter, base, origin)
+    version = publish(
+        registry, trained.adapter, base, origin, data=dataset.name, thumbnail=contact_sheet(examples(data))
+    )
     return " ".join(filter(None, [_ending(trained, version), data.note]))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 import pandas as pd
 from gradio.utils import get_upload_folder
 
+from loravit_web.adapters.fileset import THUMBNAIL_FILE
 from loravit_web.files import write_whole
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
@@ -104,18 +107,28 @@ def _shown(service: Service, version: Version) -> list[Any]:
     file = _bundle_file(service, version)
     return [
         version.slug,
-        version_card(version, versions),
+        version_card(version, versions, _picture_link(service, version)),
         gr.Button(interactive=True),
         gr.DownloadButton(value=file, interactive=True),
     ]
 
 
 def _bundle_file(service: Service, version: Version) -> str:
-    """The bundle as a file that Gradio may serve: in its cache, written once per version."""
-    folder = Path(get_upload_folder()) / "bundles" / version.manifest_sha256[:32]
+    """The bundle as a file that Gradio may serve."""
     name, data = service.export(version.ref)
-    path = folder / name
+    return str(_served(data, name))
+
+
+def _picture_link(service: Service, version: Version) -> str | None:
+    """Where the page finds a version's thumbnail; relative, so that it holds behind any proxy."""
+    data = service.thumbnail(version)
+    return f"gradio_api/file={quote(str(_served(data, THUMBNAIL_FILE)))}" if data is not None else None
+
+
+def _served(data: bytes, name: str) -> Path:
+    """A file in Gradio's cache, from which it may serve; written once per content."""
+    path = Path(get_upload_folder()) / "catalog" / hashlib.sha256(data).hexdigest()[:32] / name
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
-    return str(path)
+    return path

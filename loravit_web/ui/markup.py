@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from loravit_web.adapters.card import thumbnail_text
 from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.training.estimate import Estimate
 from loravit_web.views import cost_text, duration
@@ -128,8 +129,12 @@ def job_strip(active: Sequence[Run]) -> str:
     return f'<div class="lv-strip" role="status">{" &nbsp;|&nbsp; ".join(parts)}</div>'
 
 
-def version_card(version: Version, others: Sequence[Version]) -> str:
-    """Everything the registry knows about a version."""
+def version_card(version: Version, others: Sequence[Version], picture: str | None = None) -> str:
+    """Everything the registry knows about a version.
+
+    Args:
+        picture: where the browser finds its thumbnail.
+    """
     classes = "".join(f'<span class="lv-chip">{escape(name)}</span>' for name in version.class_names)
     facts: dict[str, str] = {
         "version": f"{version.ref}, published {version.created_at:%Y-%m-%d %H:%M} UTC",
@@ -141,10 +146,14 @@ def version_card(version: Version, others: Sequence[Version]) -> str:
     }
     if len(others) > 1:
         facts["all versions"] = ", ".join(other.ref for other in others)
+    image = ""
+    if picture is not None:
+        text = escape(thumbnail_text(version.class_names))
+        image = f'<img class="lv-thumbnail" src="{escape(picture)}" alt="{text}">'
     return (
         f'<section class="lv-card"><header><h3>{escape(version.title)}</h3>'
         f'<span class="lv-tag">{escape(version.ref)}</span></header>'
-        f"{evaluation_table(version)}<p>{classes}</p>{definitions(facts)}</section>"
+        f"{image}{evaluation_table(version)}<p>{classes}</p>{definitions(facts)}</section>"
     )
 
 

@@ -2,85 +2,248 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import io
+import json
+import struct
 import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from loravit_web.adapters import bundles
-from loravit_web.adapters.bundles import read_bundle, write_bundle
+from loravit_web.adapters.bundles import (
+    MANIFEST_FILE,
+    Bundle,
+    BundleChanged,
+    NoBundle,
+    UnsafeBundle,
+    packed,
+    read_bundle,
+    read_bundle_file,
+    unpacked,
+    write_bundle,
+)
+from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
 from loravit_web.adapters.format import CONFIG_FILE, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
+from loravit_web.adapters.thumbnail import contact_sheet
 
 FILES = {
     CONFIG_FILE: b'{"peft_type": "LORA"}',
     WEIGHTS_FILE: bytes(range(256)) * 3,
     TASK_FILE: '{"title": "Blüten"}'.encode(),
+    CARD_FILE: "# Blüten\n".encode(),
+    THUMBNAIL_FILE: contact_sheet([Image.new("RGB", (9, 9), (200, 0, 0))]),
 }
+BUNDLE = Bundle("bluten", "Blüten", FILES, "Flowers of the\ngarden.", ("garden", "small"))
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def zipped(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return buffer.getvalue()
 
 
-def test_a_bundle_gives_the_same_bytes_back() -> None:
-    assert read_bundle(write_bundle(FILES)) == FILES
+def without(*names: str) -> dict[str, bytes]:
+    return {name: data for name, data in packed(BUNDLE).items() if name not in names}
 
 
-def test_the_same_files_always_make_the_same_bundle() -> None:
-    assert write_bundle(dict(reversed(FILES.items()))) == write_bundle(FILES)
-    assert write_bundle({**FILES, TASK_FILE: b"{}"}) != write_bundle(FILES)
+def with_manifest(**changes: Any) -> dict[str, bytes]:
+    files = packed(BUNDLE)
+    return {**files, MANIFEST_FILE: json.dumps({**json.loads(files[MANIFEST_FILE]), **changes}).encode()}
+
+
+def test_a_bundle_gives_everything_back() -> None:
+    assert read_bundle(write_bundle(BUNDLE)) == BUNDLE
+
+
+def test_a_bundle_that_somebody_packed_again_is_the_same_bundle() -> None:
+    assert read_bundle(zipped(dict(reversed(packed(BUNDLE).items())))) == BUNDLE
+
+
+def test_card_and_thumbnail_may_be_left_out() -> None:
+    small = replace(BUNDLE, files={n: FILES[n] for n in (CONFIG_FILE, WEIGHTS_FILE, TASK_FILE)})
+    assert read_bundle(write_bundle(small)) == small
+
+
+def test_the_same_adapter_always_makes_the_same_bytes_and_another_does_not() -> None:
+    shuffled = replace(BUNDLE, files=dict(reversed(FILES.items())), tags=("small", "garden"))
+    assert write_bundle(shuffled) == write_bundle(BUNDLE)
+    assert write_bundle(replace(BUNDLE, files={**FILES, TASK_FILE: b"{}"})) != write_bundle(BUNDLE)
+    # written down, so that another Python or zlib would be noticed
+    simple = Bundle("a", "A", {CONFIG_FILE: b"{}", WEIGHTS_FILE: b"w", TASK_FILE: b"{}"})
+    assert hashlib.sha256(write_bundle(simple)).hexdigest()[:16] == "3c243579a7b19552"
 
 
 @pytest.mark.parametrize(
-    "files",
+    ("files", "error", "sentence"),
     [
-        {**FILES, "run_me.py": b""},
-        {**FILES, "../escape": b""},
-        {name: data for name, data in FILES.items() if name != TASK_FILE},
-        {f"folder/{name}": data for name, data in FILES.items()},
-        {},
+        ({**without(), "run_me.py": b""}, UnsafeBundle, "holds 'run_me.py', which no exported adapter has"),
+        ({**without(), "../escape": b"", "x": b""}, UnsafeBundle, "'../escape' and 1 more, which no"),
+        ({**without(), "/task.json": b""}, UnsafeBundle, "in a folder"),
+        ({f"pets/{name}": data for name, data in without().items()}, UnsafeBundle, r"in a folder \(pets/"),
+        (without(TASK_FILE, MANIFEST_FILE), PlainPeftAdapter, "plain PEFT adapter.*load_all_adapters"),
+        (without(WEIGHTS_FILE), FilesMissing, f"no adapter: it lacks {WEIGHTS_FILE}"),
+        ({}, FilesMissing, f"lacks {CONFIG_FILE} and {WEIGHTS_FILE} and {TASK_FILE}"),
+        (without(MANIFEST_FILE), BundleChanged, f"lacks {MANIFEST_FILE}"),
+        (without(CARD_FILE), BundleChanged, f"lists {CARD_FILE}, which is missing"),
     ],
-    ids=["one more", "one outside", "one missing", "in a folder", "empty"],
 )
-def test_other_contents_are_refused_with_what_was_found(files: dict[str, bytes]) -> None:
-    with pytest.raises(AdapterFormatError, match="A bundle holds exactly .*this one holds") as caught:
+def test_other_contents_are_refused_with_the_reason(
+    files: dict[str, bytes], error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
         read_bundle(zipped(files))
-    assert str(list(files)) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_changed_file_is_refused_by_name(name: str) -> None:
+    files = packed(BUNDLE)
+    with pytest.raises(BundleChanged, match=f"{name} is not the file that {MANIFEST_FILE} was written for"):
+        read_bundle(zipped({**files, name: files[name] + b" "}))
+
+
+def test_an_added_file_is_refused_by_name() -> None:
+    manifest = json.loads(packed(BUNDLE)[MANIFEST_FILE])
+    del manifest["files"][THUMBNAIL_FILE]
+    with pytest.raises(BundleChanged, match=f"{THUMBNAIL_FILE} is not in {MANIFEST_FILE}"):
+        read_bundle(zipped(with_manifest(files=manifest["files"])))
+
+
+def test_only_files_that_may_be_edited_may_differ() -> None:
+    edited = {**packed(BUNDLE), CARD_FILE: b"# Mine"}
+    assert unpacked(edited, editable=(CARD_FILE,)).files[CARD_FILE] == b"# Mine"
+    assert CARD_FILE not in unpacked(without(CARD_FILE), editable=(CARD_FILE,)).files
+    with pytest.raises(BundleChanged, match=TASK_FILE):
+        unpacked({**edited, TASK_FILE: b"{}"}, editable=(CARD_FILE,))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"files": None},
+        {"files": {**dict.fromkeys(FILES, "x")}},
+        {"files": {name: {} for name in FILES}},
+        {"files": []},
+        {"title": 5},
+        {"description": None},
+        {"tags": 7},
+    ],
+)
+def test_an_unusable_manifest_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(BundleChanged, match=MANIFEST_FILE):
+        read_bundle(zipped(with_manifest(**changes)))
+
+
+@pytest.mark.parametrize("manifest", [b"", b"[]", b"\xff", b"[" * 100_000])
+def test_a_manifest_that_is_no_json_object_is_refused(manifest: bytes) -> None:
+    with pytest.raises(AdapterFormatError, match=f"{MANIFEST_FILE} is not"):
+        read_bundle(zipped({**packed(BUNDLE), MANIFEST_FILE: manifest}))
+
+
+def test_a_manifest_of_a_later_program_is_refused() -> None:
+    with pytest.raises(AdapterFormatError, match="is of version 2, this program reads version 1"):
+        read_bundle(zipped(with_manifest(schema_version=2)))
+
+
+def test_words_that_no_database_takes_are_made_storable() -> None:
+    bundle = read_bundle(zipped(with_manifest(title="a\ud800\n b" + "c" * 200, description="\udfff")))
+    assert bundle.title == "a? b" + "c" * 116
+    assert bundle.description == "?"
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_file_that_is_there_twice_is_refused() -> None:
-    buffer = io.BytesIO(zipped(FILES))
+    buffer = io.BytesIO(write_bundle(BUNDLE))
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(TASK_FILE, b"{}")
-    with pytest.raises(AdapterFormatError, match="holds exactly"):
+    with pytest.raises(UnsafeBundle, match=f"holds {TASK_FILE} twice"):
         read_bundle(buffer.getvalue())
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x05\x06", b"\x89PNG\r\n", write_bundle(FILES)[:-30]])
+def test_an_encrypted_bundle_is_refused() -> None:
+    data = bytearray(write_bundle(BUNDLE))
+    at = data.index(b"PK\x01\x02") + 8
+    data[at : at + 2] = struct.pack("<H", 1)
+    with pytest.raises(UnsafeBundle, match="encrypted"):
+        read_bundle(bytes(data))
+
+
+def test_an_unusual_compression_is_refused() -> None:
+    with pytest.raises(UnsafeBundle, match="unusual way"):
+        read_bundle(zipped(packed(BUNDLE), zipfile.ZIP_LZMA))
+
+
+def test_a_table_of_contents_that_fills_the_memory_is_refused_unread() -> None:
+    entry = b"PK\x01\x02" + bytes(42)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 9, 9, len(entry) * 2000, 0, 0)
+    with pytest.raises(UnsafeBundle, match="thousands of files"):
+        read_bundle(entry * 2000 + end)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x05\x06", b"\x89PNG\r\n", write_bundle(BUNDLE)[:-30]])
 def test_a_file_that_is_no_zip_is_refused(data: bytes) -> None:
-    with pytest.raises(AdapterFormatError, match="not an adapter bundle"):
+    with pytest.raises(NoBundle, match="not an adapter bundle"):
         read_bundle(data)
 
 
 def test_no_changed_byte_gets_through_or_crashes() -> None:
-    bundle = write_bundle(FILES)
+    bundle = write_bundle(BUNDLE)
     for at in range(len(bundle)):
         for flip in (0x01, 0xFF):
             changed = bytearray(bundle)
             changed[at] ^= flip
-            with contextlib.suppress(AdapterFormatError):
-                assert read_bundle(bytes(changed)) == FILES, at
+            try:
+                assert read_bundle(bytes(changed)) == BUNDLE, at
+            except AdapterFormatError:
+                continue
 
 
 def test_a_file_larger_than_its_limit_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundles, "MAX_BYTES", {**bundles.MAX_BYTES, TASK_FILE: len(FILES[TASK_FILE])})
-    assert read_bundle(write_bundle(FILES)) == FILES
-    bomb = {**FILES, TASK_FILE: FILES[TASK_FILE] + b" "}
-    with pytest.raises(AdapterFormatError, match=f"{TASK_FILE} in the bundle is larger than"):
-        read_bundle(write_bundle(bomb))
+    bomb = zipped({**packed(BUNDLE), TASK_FILE: bytes(5 << 20)})
+    assert len(bomb) < 100_000
+    with pytest.raises(AdapterFormatError, match=f"{TASK_FILE} is larger than 4 MB"):
+        read_bundle(bomb)
+    with pytest.raises(UnsafeBundle, match=f"{MANIFEST_FILE} is too large"):
+        read_bundle(zipped({**packed(BUNDLE), MANIFEST_FILE: bytes(2 << 20)}))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        (CARD_FILE, b"\xff\xfe", "not text in UTF-8"),
+        (THUMBNAIL_FILE, b"<svg onload=alert(1)>", "no WEBP picture"),
+        (THUMBNAIL_FILE, FILES[THUMBNAIL_FILE][:40], "can't be shown"),
+        (THUMBNAIL_FILE, b"", "no WEBP picture"),
+    ],
+)
+def test_a_card_or_picture_that_is_none_is_refused(name: str, data: bytes, sentence: str) -> None:
+    with pytest.raises(AdapterFormatError, match=sentence):
+        read_bundle(write_bundle(replace(BUNDLE, files={**FILES, name: data})))
+
+
+def test_a_picture_of_absurd_size_is_refused() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (2000, 2000)).save(buffer, "WEBP")
+    with pytest.raises(AdapterFormatError, match="can't be shown"):
+        read_bundle(write_bundle(replace(BUNDLE, files={**FILES, THUMBNAIL_FILE: buffer.getvalue()})))
+
+
+def test_a_file_that_can_not_be_a_bundle_is_not_even_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pets.zip"
+    path.write_bytes(write_bundle(BUNDLE))
+    assert read_bundle_file(path) == BUNDLE
+    monkeypatch.setattr(bundles, "BUNDLE_LIMITS", {})
+    monkeypatch.setattr(bundles, "_OVERHEAD", 100)
+    with pytest.raises(NoBundle, match=r"pets\.zip is too large"):
+        read_bundle_file(path)
+    with pytest.raises(NoBundle, match="none can't be read"):
+        read_bundle_file(tmp_path / "none")

@@ -24,7 +24,6 @@ from loravit_web.adapters.format import (
     WrongBase,
     base_of,
     from_files,
-    name_of,
     to_files,
 )
 from loravit_web.adapters.interface import AdapterMismatch
@@ -107,8 +106,7 @@ def test_the_same_adapter_always_gives_the_same_files(base: Base) -> None:
     assert set(files) == set(FILES)
 
 
-def test_the_files_tell_their_name_and_base(files: Files, base: Base) -> None:
-    assert name_of(files) == ("pets", "Pets & more")
+def test_the_files_tell_their_base(files: Files, base: Base) -> None:
     assert base_of(files) == ("tiny", base.weights_sha256)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
 from loravit_web.datasets import DatasetStore, ImageDataset
-from loravit_web.training.data import Split, class_weights, split_data
+from loravit_web.training.data import Split, class_weights, examples, split_data
 from tests.conftest import ColourFolders
 from tests.training.conftest import quick
 
@@ -29,6 +31,14 @@ def test_without_validation_images_a_stratified_part_is_held_out(dataset: ImageD
     }
     assert data.class_names == ("green", "red")
     assert data.note == ""
+
+
+def test_the_examples_are_one_training_image_of_each_class_in_their_order(dataset: ImageDataset) -> None:
+    data = split_data(dataset, quick())
+    pictures = examples(data)
+    assert [max(range(3), key=lambda c, p=p: np.asarray(p)[:, :, c].mean()) for p in pictures] == [1, 0]
+    only_red = replace(data, train=Split(data.train.paths[-1:], data.train.labels[-1:]))
+    assert len(examples(only_red)) == 1
 
 
 def test_the_same_seed_gives_the_same_split_and_another_seed_another(dataset: ImageDataset) -> None:
