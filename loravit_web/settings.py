@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loravit_web.errors import LoraVitError
@@ -20,10 +20,13 @@ class Settings:
     Attributes:
         home: the folder of all data. Only uploads pass through another one, Gradio's.
         base: the base to preload: ``embedded`` or a timm model name.
+        database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
+            a password.
     """
 
     home: Path
     base: str = "embedded"
+    database: str | None = field(default=None, repr=False)
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -56,14 +59,19 @@ class Settings:
         return self.home / "artifacts"
 
     @property
+    def backups(self) -> Path:
+        """What a restored backup took the place of."""
+        return self.home / "backups"
+
+    @property
     def work(self) -> Path:
         """Checkpoints and token caches of runs; safe to delete while nothing trains."""
         return self.home / "work"
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy URL of the registry."""
-        return f"sqlite:///{self.home / 'registry.db'}"
+        """SQLAlchemy URL of the registry; never shown, as it may hold a password."""
+        return self.database or f"sqlite:///{self.home / 'registry.db'}"
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -75,4 +83,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     home = Path(environ.get("LORAVIT_HOME") or "~/.loravit-web").expanduser().resolve()
     if home.exists() and not home.is_dir():
         raise SettingsError(f"LORAVIT_HOME points to {home}, which is a file: name a folder instead.")
-    return Settings(home=home, base=environ.get("LORAVIT_BASE") or "embedded")
+    return Settings(
+        home=home,
+        base=environ.get("LORAVIT_BASE") or "embedded",
+        database=environ.get("LORAVIT_DATABASE_URL") or None,
+    )

@@ -1,4 +1,4 @@
-"""The catalog of adapters and the history of runs, over SQLite and a folder of content-addressed files."""
+"""The catalog of adapters and the history of runs, over a database and files stored by content."""
 
 from registry.clock import Clock, utc_now
 from registry.errors import (
@@ -6,12 +6,14 @@ from registry.errors import (
     BlobDamaged,
     BlobMissing,
     BlobNotStored,
+    DatabaseNotReadable,
     DatabaseNotWritable,
     DatabaseTooNew,
     DatabaseUnusable,
     InvalidSlug,
     InvalidValue,
     NotFound,
+    PostgresDriverMissing,
     ReadOnlySession,
     RegistryError,
     RunFinished,
@@ -65,6 +67,7 @@ __all__ = [
     "BlobMissing",
     "BlobNotStored",
     "Clock",
+    "DatabaseNotReadable",
     "DatabaseNotWritable",
     "DatabaseTooNew",
     "DatabaseUnusable",
@@ -83,6 +86,7 @@ __all__ = [
     "NewRun",
     "NewVersion",
     "NotFound",
+    "PostgresDriverMissing",
     "ReadOnlySession",
     "Registry",
     "RegistryError",

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def one_line(problem: object) -> str:
+    """What a program or a database said, in one line and without a full stop, to stand inside a sentence."""
+    return " ".join(str(problem).split()).rstrip(".")
+
+
 class RegistryError(Exception):
     """Anything the registry refuses or can't do."""
 
@@ -220,14 +225,17 @@ class BlobNotStored(RegistryError):
 
 
 class UnsupportedDatabase(RegistryError):
-    """A database address that isn't a SQLite file."""
+    """A database address that is neither a SQLite file nor a PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.url = url
 
     def __str__(self) -> str:
-        return f"{self.url} is no SQLite file; give an address such as sqlite:////data/registry.db."
+        return (
+            f"{self.url} is neither a SQLite file nor a PostgreSQL database; give an address such as "
+            "sqlite:////data/registry.db or postgresql+psycopg://user:password@host/name."
+        )
 
 
 class SqliteTooOld(RegistryError):
@@ -242,6 +250,35 @@ class SqliteTooOld(RegistryError):
         return (
             f"This Python brings SQLite {self.found}, but the registry needs {self.needed} or newer; "
             "use a newer Python."
+        )
+
+
+class PostgresDriverMissing(RegistryError):
+    """A PostgreSQL address, but no driver that works."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"A PostgreSQL database needs the driver psycopg ({self.reason}); "
+            'run pip install "psycopg[binary]>=3.2,<4".'
+        )
+
+
+class DatabaseNotReadable(RegistryError):
+    """The database can't be reached or read at this moment."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(location, reason)
+        self.location = location
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"The database {self.location} can't be read ({self.reason}); "
+            "check that its server or its disk is there and try again."
         )
 
 
@@ -271,7 +308,7 @@ class DatabaseUnusable(RegistryError):
     def __str__(self) -> str:
         return (
             f"The database {self.location} can't be used as a registry ({self.reason}); "
-            "restore a backup or use another file."
+            "use another one, into which a backup can be restored."
         )
 
 

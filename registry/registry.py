@@ -7,9 +7,9 @@ from registry.audit import newest_event_id
 from registry.blobs import BlobStore
 from registry.catalog import Catalog
 from registry.clock import Clock, utc_now
-from registry.db import Database, open_engine, sqlite_file
+from registry.db import Database, open_engine
 from registry.errors import RegistryError
-from registry.migrate import migrate
+from registry.migrate import Upgrade, migrate
 from registry.runs import Runs
 from registry.sources import Bases, Datasets
 
@@ -20,8 +20,10 @@ class Registry:
     Safe for use by several threads, and by several processes that each open their own.
     """
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, upgrade: Upgrade | None = None) -> None:
         self._database = database
+        self.upgrade = upgrade
+        """What opening did to a database of an older schema, if it was one."""
         self.blobs = blobs
         self.bases = Bases(database)
         self.datasets = Datasets(database)
@@ -32,14 +34,14 @@ class Registry:
     def open(cls, database_url: str, artifact_root: Path, *, clock: Clock = utc_now) -> "Registry":
         """Open the registry, creating folders and database and upgrading the schema where needed.
 
-        UnsupportedDatabase, SqliteTooOld, DatabaseTooNew, DatabaseUnusable or BlobNotStored when it can't.
+        UnsupportedDatabase, SqliteTooOld, PostgresDriverMissing, DatabaseNotReadable, DatabaseTooNew,
+        DatabaseUnusable or BlobNotStored when it can't.
         """
-        file = sqlite_file(database_url)
-        engine = open_engine(file)
+        engine = open_engine(database_url)
         try:
             database = Database(engine, clock)
-            migrate(database, file)
-            return cls(database, BlobStore(artifact_root))
+            upgrade = migrate(database)
+            return cls(database, BlobStore(artifact_root), upgrade)
         except RegistryError:
             engine.dispose()
             raise

@@ -29,7 +29,7 @@ def test_a_file_as_home_is_refused(tmp_path: Path) -> None:
 
 def test_everything_lies_below_the_home(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path)})
-    for folder in (settings.bases, settings.datasets, settings.artifacts, settings.work):
+    for folder in (settings.bases, settings.datasets, settings.artifacts, settings.work, settings.backups):
         assert folder.is_relative_to(tmp_path)
     assert str(tmp_path) in settings.database_url
 
@@ -40,3 +40,10 @@ def test_a_folder_that_cannot_be_made_is_refused_with_the_reason(tmp_path: Path)
     settings = read_settings({"LORAVIT_HOME": str(file / "below")})
     with pytest.raises(SettingsError, match="can't be created"):
         settings.made()
+
+
+def test_another_database_is_taken_from_the_environment_and_its_password_is_not_shown(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://me:secret@host/name"
+    settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_DATABASE_URL": url})
+    assert settings.database_url == url
+    assert "secret" not in repr(settings)

@@ -97,4 +97,10 @@ class Supervisor:
 def _worker_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, environ.get("PYTHONPATH", "")]))
-    return {**environ, "LORAVIT_HOME": str(settings.home), "LORAVIT_BASE": settings.base, "PYTHONPATH": path}
+    return {
+        **environ,
+        "LORAVIT_HOME": str(settings.home),
+        "LORAVIT_BASE": settings.base,
+        "LORAVIT_DATABASE_URL": settings.database_url,
+        "PYTHONPATH": path,
+    }

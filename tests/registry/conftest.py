@@ -1,14 +1,26 @@
-"""A registry in a temporary folder, and makers of the smallest valid things to put in it."""
+"""A registry on either database, and makers of the smallest valid things to put in it.
 
+Every test that uses `url` or `registry` runs on SQLite and on PostgreSQL, unless it is marked `only_sqlite`
+or `only_postgres`, because it is about the one.
+"""
+
+import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
 from registry import Base, Dataset, DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
+from registry.db import Database
+from tests.registry.postgres_server import NoServer, running_server
+
+only_sqlite = pytest.mark.parametrize("dialect", ["sqlite"])
+only_postgres = pytest.mark.parametrize("dialect", ["postgresql"])
 
 
 class FakeClock:
@@ -28,25 +40,97 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+class PostgresServer:
+    """Hands out databases: new ones, or copies of one that was migrated once."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._admin = create_engine(f"{address}/postgres", isolation_level="AUTOCOMMIT")
+        self._migrated: str | None = None
+
+    def create(self, template: str = "template1") -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return f"{self._address}/{name}"
+
+    def create_migrated(self, folder: Path) -> str:
+        if self._migrated is None:
+            url = self.create()
+            Registry.open(url, folder).close()
+            self._migrated = url.rpartition("/")[2]
+        return self.create(self._migrated)
+
+    def drop(self, url: str) -> None:
+        self._execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    def close(self) -> None:
+        self._admin.dispose()
+
+    def _execute(self, statement: str) -> None:
+        with self._admin.connect() as connection:
+            connection.exec_driver_sql(statement)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the whole session; without one the test is skipped, save where everything must run."""
+    try:
+        import psycopg  # noqa: F401
+
+        with running_server() as address:
+            server = PostgresServer(address)
+            yield server
+            server.close()
+    except (ImportError, NoServer) as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"not on PostgreSQL: {error}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """The database that the test runs on."""
+    return str(request.param)
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'data' / 'registry.db'}"
+def url(
+    dialect: str, tmp_path: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of a database of the test's own: a new one, or a migrated one if it uses `registry`."""
+    if dialect == "sqlite":
+        if "registry" in request.fixturenames:
+            (tmp_path / "data").mkdir()
+            shutil.copy(request.getfixturevalue("migrated"), tmp_path / "data")
+        yield f"sqlite:///{tmp_path / 'data' / 'registry.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    if "registry" in request.fixturenames:
+        url = server.create_migrated(tmp_path_factory.mktemp("migrated"))
+    else:
+        url = server.create()
+    yield url
+    server.drop(url)
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database, migrated once and copied for each test."""
+    """An empty SQLite database, migrated once and copied for each test."""
     folder = tmp_path_factory.mktemp("migrated")
     Registry.open(f"sqlite:///{folder / 'registry.db'}", folder).close()
     return folder / "registry.db"
 
 
 @pytest.fixture
-def registry(url: str, tmp_path: Path, clock: FakeClock, migrated: Path) -> Iterator[Registry]:
-    (tmp_path / "data").mkdir()
-    shutil.copy(migrated, tmp_path / "data")
+def registry(url: str, tmp_path: Path, clock: FakeClock) -> Iterator[Registry]:
     with Registry.open(url, tmp_path / "artifacts", clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def database(registry: Registry) -> Database:
+    """The registry's database, for a look behind its calls."""
+    return registry._database
 
 
 @pytest.fixture
