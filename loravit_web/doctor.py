@@ -53,7 +53,7 @@ def examine(settings: Settings) -> Report:
     findings = [*_programs(), *_disk(settings), _base(settings)]
     try:
         with Registry.open(settings.made().database_url, settings.artifacts) as registry:
-            findings += [*_catalog(registry), *_runs(registry)]
+            findings += [*_database(registry), *_catalog(registry), *_runs(registry)]
     except (SettingsError, RegistryError) as error:
         findings.append(Finding("problem", "registry", str(error)))
     return Report(tuple(findings))
@@ -89,6 +89,12 @@ def _base(settings: Settings) -> Finding:
     if found is None:
         return Finding("note", "base", "embedded, fetched at the first start (90 MB)")
     return Finding("ok", "base", f"embedded, weights {WEIGHTS_SHA256[:12]} verified")
+
+
+def _database(registry: Registry) -> Iterator[Finding]:
+    yield Finding("ok", "database", registry.location)
+    if registry.upgrade is not None:
+        yield Finding("note", "database", str(registry.upgrade))
 
 
 def _catalog(registry: Registry) -> Iterator[Finding]:

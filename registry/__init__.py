@@ -1,8 +1,11 @@
 """The catalog of adapters and the history of runs, over a database and files stored by content."""
 
+from registry.backup import Backup
 from registry.clock import Clock, utc_now
 from registry.errors import (
     AmbiguousRun,
+    BackupNotWritten,
+    BackupUnusable,
     BlobDamaged,
     BlobMissing,
     BlobNotStored,
@@ -16,6 +19,7 @@ from registry.errors import (
     PostgresDriverMissing,
     ReadOnlySession,
     RegistryError,
+    RegistryNotEmpty,
     RunFinished,
     RunIdTooShort,
     RunLost,
@@ -54,6 +58,7 @@ from registry.records import (
     VersionFile,
 )
 from registry.registry import Registry
+from registry.restore import Restored
 from registry.slugs import SLUG_RULE, validate_slug
 
 __all__ = [
@@ -61,6 +66,9 @@ __all__ = [
     "Adapter",
     "AmbiguousRun",
     "AuditEvent",
+    "Backup",
+    "BackupNotWritten",
+    "BackupUnusable",
     "Base",
     "BlobDamaged",
     "BlobInfo",
@@ -90,6 +98,8 @@ __all__ = [
     "ReadOnlySession",
     "Registry",
     "RegistryError",
+    "RegistryNotEmpty",
+    "Restored",
     "Run",
     "RunFinished",
     "RunIdTooShort",

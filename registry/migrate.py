@@ -39,6 +39,13 @@ class Upgrade:
     after: str
     backup: Path | None
 
+    def __str__(self) -> str:
+        if self.backup is not None:
+            kept = f"a copy of it as it was is {self.backup}"
+        else:
+            kept = "no copy of a server's database is made here: have one by pg_dump or loravit_web backup"
+        return f"from schema {self.before} to {self.after}; {kept}"
+
 
 def alembic_config(connection: Connection) -> Config:
     """The configuration with which Alembic commands work on `connection`."""
@@ -64,16 +71,16 @@ def is_known(revision: str) -> bool:
     return revision in {script.revision for script in _scripts().walk_revisions()}
 
 
-def migrate(database: Database) -> Upgrade | None:
+def migrate(database: Database, *, keep_copy: bool = True) -> Upgrade | None:
     """Create or upgrade the database in one transaction; interrupted, it leaves the database as it was.
 
     A SQLite file that holds rows is first copied into the folder `backups` beside it; on a server that is
-    the business of its keeper, and the log says so. Other processes wait meanwhile, so two may open a new
-    database at once.
+    the business of its keeper, and the log says so. For a database that is a copy itself, `keep_copy` is off.
+    Other processes wait meanwhile, so two may open a new database at once.
     """
     try:
         with _alembic, _alone(database), database.writer.begin() as connection:
-            return _upgrade(connection, database)
+            return _upgrade(connection, database, keep_copy)
     except Timeout as error:
         raise DatabaseUnusable(
             database.location, f"another process has been upgrading it for {LOCK_SECONDS} s"
@@ -95,29 +102,22 @@ def _alone(database: Database) -> Iterator[None]:
         yield
 
 
-def _upgrade(connection: Connection, database: Database) -> Upgrade | None:
+def _upgrade(connection: Connection, database: Database, keep_copy: bool) -> Upgrade | None:
     present, target = revision_of(connection), head()
     if present == target:
         return None
     if present is not None and not is_known(present):
         raise DatabaseTooNew(database.location, present)
     backup = None
-    holds_rows = present is not None and _holds_rows(connection)
+    holds_rows = keep_copy and present is not None and _holds_rows(connection)
     if holds_rows and database.file is not None:
         backup = _back_up(database.file, str(present), database.now())
-    if holds_rows:
-        _tell(database, str(present), target, backup)
+    upgrade = Upgrade(str(present), target, backup) if holds_rows else None
+    if upgrade is not None:
+        # said before it begins, as the log is all there is when the power fails
+        _LOG.warning("Upgrading %s %s.", database.location, upgrade)
     command.upgrade(alembic_config(connection), "head")
-    return Upgrade(str(present), target, backup) if holds_rows else None
-
-
-def _tell(database: Database, present: str, target: str, backup: Path | None) -> None:
-    """Say what is about to happen, as the log is all there is when the power fails."""
-    if backup is not None:
-        kept = f"a copy of it as it was is {backup}"
-    else:
-        kept = "no copy of a server's database is made here: have one by pg_dump or loravit_web backup"
-    _LOG.warning("Upgrading %s from schema %s to %s; %s.", database.location, present, target, kept)
+    return upgrade
 
 
 def _holds_rows(connection: Connection) -> bool:

@@ -218,6 +218,7 @@ class VersionRow(Table):
         Index(None, "run_id"),
         Index(None, "base_id"),
         Index(None, "dataset_id"),
+        Index(None, "weights_sha256"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -292,7 +293,10 @@ class AdapterSummaryRow(Table):
 
 
 class VersionFileRow(Table):
+    """The index answers whether a blob is still referred to, as each deletion of one asks."""
+
     __tablename__ = "version_files"
+    __table_args__ = (Index(None, "sha256"),)
 
     version_id: Mapped[int] = mapped_column(references("adapter_versions.id"), primary_key=True)
     path: Mapped[str] = mapped_column(primary_key=True)

@@ -81,6 +81,8 @@ def _add_columns() -> None:
         op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
     op.create_index(op.f("ix_adapter_versions_base_id"), "adapter_versions", ["base_id"])
     op.create_index(op.f("ix_adapter_versions_dataset_id"), "adapter_versions", ["dataset_id"])
+    op.create_index(op.f("ix_adapter_versions_weights_sha256"), "adapter_versions", ["weights_sha256"])
+    op.create_index(op.f("ix_version_files_sha256"), "version_files", ["sha256"])
 
 
 def _create_catalog() -> None:
