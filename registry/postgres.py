@@ -44,6 +44,8 @@ def open_postgres(url: URL) -> Engine:
         url.set(drivername=DRIVER),
         # a connection that the server dropped while it lay in the pool is replaced before it is used
         pool_pre_ping=True,
+        # a type that no table has, looked up at every start
+        use_native_hstore=False,
         connect_args={} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT_S},
     )
     event.listen(engine, "connect", _prepare_connection)

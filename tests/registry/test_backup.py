@@ -123,6 +123,7 @@ def test_a_backup_holds_every_row_and_every_published_file(
     assert {file.name for file in tmp_path.glob("*backup*")} == {"backup.zip"}
 
 
+@only_sqlite
 def test_a_backup_can_be_read_by_any_zip_program_and_says_what_it_holds(
     filled: Registry, tmp_path: Path
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_backup_made_while_others_publish_is_of_one_moment(
         assert content["adapter_model.safetensors"] == content["task.json"] * 1000
 
 
+@only_sqlite
 def test_a_lost_file_does_not_keep_the_others_from_being_saved(
     filled: Registry, empty: Registry, tmp_path: Path
 ) -> None:
@@ -282,6 +284,7 @@ def test_a_lost_file_does_not_keep_the_others_from_being_saved(
         empty.catalog.read_files(lost)
 
 
+@only_sqlite
 def test_a_restoring_mends_a_damaged_file(filled: Registry, tmp_path: Path) -> None:
     filled.backup(tmp_path / "backup.zip")
     version = filled.catalog.versions("pets")[0]
@@ -309,6 +312,7 @@ def test_a_backup_of_an_older_schema_is_upgraded_on_its_way(registry: Registry, 
     assert registry.revision() == len(FIRST_SCHEMA["audit_events"])
 
 
+@only_sqlite
 def test_a_backup_of_a_newer_program_is_refused(filled: Registry, tmp_path: Path) -> None:
     filled.backup(tmp_path / "backup.zip")
     newer = on_its_database(tmp_path, "UPDATE alembic_version SET version_num = '9999'")
@@ -317,6 +321,7 @@ def test_a_backup_of_a_newer_program_is_refused(filled: Registry, tmp_path: Path
         restore(filled, file, tmp_path, replace=True)
 
 
+@only_sqlite
 def test_a_flipped_bit_anywhere_is_refused_and_changes_nothing(
     filled: Registry, empty: Registry, tmp_path: Path
 ) -> None:
@@ -434,6 +439,7 @@ def test_killed_before_the_end_a_restoring_has_changed_nothing(
     assert list((tmp_path / "kept").iterdir()) == []
 
 
+@only_sqlite
 def test_a_folder_that_can_not_be_written_is_one_sentence(filled: Registry, tmp_path: Path) -> None:
     with pytest.raises(BackupNotWritten, match="No such file or directory"):
         filled.backup(tmp_path / "nowhere" / "backup.zip")
@@ -443,6 +449,7 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(filled: Registry, tmp_
         restore(filled, tmp_path / "backup.zip", tmp_path, replace=True)
 
 
+@only_sqlite
 def test_a_failed_backup_leaves_the_one_before_in_its_place(
     filled: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
