@@ -56,6 +56,15 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
     worker = _command(words, "worker", commands.worker, "run queued trainings in this process")
     worker.add_argument("--idle-exit", type=float, metavar="SECONDS", help="end after so long without a run")
+    backup = _command(words, "backup", commands.backup, "write the whole registry into one file")
+    backup.add_argument("file", type=Path, metavar="FILE")
+    _json_flag(backup)
+    restore = _command(words, "restore", commands.restore, "bring a backup back")
+    restore.add_argument("file", type=Path, metavar="FILE")
+    restore.add_argument(
+        "--replace", action="store_true", help="in the place of what is there, which is kept as a backup"
+    )
+    _json_flag(restore)
     doctor = _command(words, "doctor", commands.doctor, "what is installed, where data lies, what is wrong")
     doctor.add_argument("--mend", action="store_true", help="put right what can safely be put right")
     _json_flag(doctor)

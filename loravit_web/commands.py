@@ -273,6 +273,50 @@ def doctor(options: argparse.Namespace, settings: Settings) -> int:
     return 0 if report.healthy else 1
 
 
+def backup(options: argparse.Namespace, settings: Settings) -> int:
+    with _registry(settings) as registry:
+        written = registry.backup(options.file.absolute())
+    for lack in written.lacking:
+        print(f"note: not in the backup: {lack}", file=sys.stderr)
+    document = {
+        "file": str(options.file),
+        "bytes": written.size,
+        **_counts(written.contents),
+        "lacking": written.lacking,
+    }
+    text = f"{written.contents} in {options.file} ({written.size / 1e6:.2f} MB)."
+    _output(options, document, lambda: text)
+    return 0
+
+
+def restore(options: argparse.Namespace, settings: Settings) -> int:
+    with _registry(settings) as registry:
+        done = registry.restore(
+            options.file.absolute(), replace=options.replace, keep_in=settings.backups, actor="shell"
+        )
+    lines = [f"{done.contents} are restored, as they were at {done.taken_at:%Y-%m-%d %H:%M:%S} UTC."]
+    if done.replaced is not None:
+        lines.append(f"They took the place of {done.replaced}, which are kept in {done.kept}.")
+    if done.interrupted:
+        lines.append(f"{done.interrupted} runs that were going at that time are interrupted; resume them.")
+    for digest in done.lacking:
+        print(f"note: the backup was made without the file {digest}", file=sys.stderr)
+    document = {
+        "taken_at": done.taken_at.isoformat(),
+        **_counts(done.contents),
+        "replaced": _counts(done.replaced) if done.replaced is not None else None,
+        "kept": str(done.kept) if done.kept is not None else None,
+        "interrupted": done.interrupted,
+        "lacking": done.lacking,
+    }
+    _output(options, document, lambda: "\n".join(lines))
+    return 0
+
+
+def _counts(contents: Any) -> dict[str, int]:
+    return {"adapters": contents.adapters, "versions": contents.versions, "runs": contents.runs}
+
+
 def _write(path: Path, data: bytes) -> None:
     try:
         write_whole(path, data)

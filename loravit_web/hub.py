@@ -26,11 +26,10 @@ from huggingface_hub.hf_api import ModelInfo
 from loravit_web.adapters.bundles import BUNDLE_LIMITS, Bundle, packed, unpacked
 from loravit_web.adapters.fileset import CARD_FILE, check_complete
 from loravit_web.adapters.format import AdapterFormatError
+from loravit_web.backbones.loading import hub_http_error
 from loravit_web.errors import LoraVitError
 
 LOG_IN = "log in with hf auth login, or set HF_TOKEN"
-# httpx's or httpx2's, whichever the installed client is made with.
-_HTTP_ERROR: type[Exception] = next(c for c in HfHubHTTPError.__mro__ if c.__name__ == "HTTPError")
 
 
 class HubError(LoraVitError):
@@ -187,7 +186,7 @@ def _told(repo: str, api: HfApi) -> Iterator[None]:
         raise _refused(repo, error) from error
     except OfflineModeIsEnabled as error:
         raise HubUnreachable("The Hub is switched off by HF_HUB_OFFLINE: unset it.") from error
-    except (_HTTP_ERROR, LocalEntryNotFoundError, ConnectionError) as error:
+    except (hub_http_error(), LocalEntryNotFoundError, ConnectionError) as error:
         raise HubUnreachable(
             f"The Hub at {api.endpoint} can't be reached: check the network and try again."
         ) from error

@@ -189,6 +189,9 @@ class Predictor:
             if revision == self._revision:
                 return
             current = {version.slug: version for version in self._registry.catalog.current()}
+            if self._registry.restored_since(self._revision):
+                self.engines.forget_adapters()
+                self._refused.clear()
             refs = {version.ref for version in current.values()}
             self._refused = {ref: reason for ref, reason in self._refused.items() if ref in refs}
             if load:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loravit_web.errors import LoraVitError
@@ -24,12 +24,15 @@ class Settings:
         artifact_url: where published files go instead of a folder in ``home``; a folder or an address of
             fsspec.
         uploads: Gradio's folder of what goes in and out through the page, where that is known.
+        database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
+            a password.
     """
 
     home: Path
     base: str = "embedded"
     artifact_url: str | None = None
     uploads: Path | None = None
+    database: str | None = field(default=None, repr=False)
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -67,14 +70,19 @@ class Settings:
         return self.home / "cache" / "artifacts"
 
     @property
+    def backups(self) -> Path:
+        """What a restored backup took the place of."""
+        return self.home / "backups"
+
+    @property
     def work(self) -> Path:
         """Checkpoints and token caches of runs; safe to delete while nothing trains."""
         return self.home / "work"
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy URL of the registry."""
-        return f"sqlite:///{self.home / 'registry.db'}"
+        """SQLAlchemy URL of the registry; never shown, as it may hold a password."""
+        return self.database or f"sqlite:///{self.home / 'registry.db'}"
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -91,6 +99,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         base=environ.get("LORAVIT_BASE") or "embedded",
         artifact_url=_address(environ.get("LORAVIT_ARTIFACT_URL")),
         uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
+        database=environ.get("LORAVIT_DATABASE_URL") or None,
     )
 
 

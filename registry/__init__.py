@@ -1,15 +1,19 @@
 """The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
 
 from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias, VersionInUse
+from registry.backup import Backup
 from registry.blobs import StoredFile
 from registry.clock import Clock, utc_now
 from registry.errors import (
     AmbiguousRun,
+    BackupNotWritten,
+    BackupUnusable,
     BlobDamaged,
     BlobMissing,
     BlobNotStored,
     BlobStoreFull,
     BlobStoreUnreachable,
+    DatabaseNotReadable,
     DatabaseNotWritable,
     DatabaseTooNew,
     DatabaseUnusable,
@@ -17,8 +21,10 @@ from registry.errors import (
     InvalidTag,
     InvalidValue,
     NotFound,
+    PostgresDriverMissing,
     ReadOnlySession,
     RegistryError,
+    RegistryNotEmpty,
     RunFinished,
     RunIdTooShort,
     RunLost,
@@ -67,6 +73,7 @@ from registry.records import (
     VersionFile,
 )
 from registry.registry import Registry
+from registry.restore import Restored
 from registry.run_files import UnknownRunFile
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.upkeep import BrokenFile
@@ -82,6 +89,9 @@ __all__ = [
     "AliasProtected",
     "AmbiguousRun",
     "AuditEvent",
+    "Backup",
+    "BackupNotWritten",
+    "BackupUnusable",
     "Base",
     "BlobDamaged",
     "BlobInfo",
@@ -94,6 +104,7 @@ __all__ = [
     "Clock",
     "ConfusedPair",
     "ConfusionCell",
+    "DatabaseNotReadable",
     "DatabaseNotWritable",
     "DatabaseTooNew",
     "DatabaseUnusable",
@@ -116,9 +127,12 @@ __all__ = [
     "NewVersion",
     "NotFound",
     "NothingToRollBack",
+    "PostgresDriverMissing",
     "ReadOnlySession",
     "Registry",
     "RegistryError",
+    "RegistryNotEmpty",
+    "Restored",
     "Role",
     "Run",
     "RunFinished",

@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 from registry.models import AuditEventRow
 from registry.records import AuditEvent
 
+RESTORED = "restored"
+"""The kind of event that tells of a backup in the place of all that was there."""
+
 
 def record_event(
     session: Session,
@@ -39,6 +42,12 @@ def record_event(
 def newest_event_id(session: Session) -> int:
     """The id of the last event, 0 before the first; ids are never reused."""
     return session.scalars(select(func.coalesce(func.max(AuditEventRow.id), 0))).one()
+
+
+def restored_after(session: Session, event_id: int) -> bool:
+    """Whether a backup was restored after that event."""
+    restored = select(AuditEventRow.id).where(AuditEventRow.kind == RESTORED, AuditEventRow.id > event_id)
+    return session.scalars(restored.limit(1)).one_or_none() is not None
 
 
 def newest_events(session: Session, limit: int) -> list[AuditEvent]:

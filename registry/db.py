@@ -1,58 +1,47 @@
-"""The engine rules, and the only place that knows which database is underneath.
+"""The engine rules: sessions for reading and for writing, and the column types, the same on either database.
 
-A write takes the database's write lock when it begins (BEGIN IMMEDIATE): in WAL mode a transaction that first
-reads and then writes would otherwise fail at once, whatever the timeout.
+What only one of them knows is in `registry.sqlite` and `registry.postgres`.
 Never hold a session across a training step.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    BigInteger,
-    Connection,
-    Dialect,
-    Double,
-    Engine,
-    Integer,
-    Table,
-    Text,
-    create_engine,
-    event,
-    text,
-)
-from sqlalchemy.dialects.sqlite import REAL, Insert, insert
-from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
+from sqlalchemy import BigInteger, Dialect, Double, Engine, Integer, Text, event, text
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.dialects.sqlite import REAL
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, InternalError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from registry import postgres, sqlite
 from registry.canonical import canonical_json
 from registry.clock import Clock
-from registry.errors import DatabaseNotWritable, ReadOnlySession, SqliteTooOld, UnsupportedDatabase
-
-OLDEST_SQLITE = (3, 37, 0)
-BUSY_TIMEOUT_MS = 20_000
-
-# the one table that isn't ours: its VARCHAR can't be in a STRICT table
-ALEMBIC_TABLE = "alembic_version"
+from registry.errors import (
+    DatabaseNotReadable,
+    DatabaseNotWritable,
+    InvalidValue,
+    ReadOnlySession,
+    UnsupportedDatabase,
+    one_line,
+)
 
 # STRICT tables of SQLite know only INTEGER, REAL and TEXT; elsewhere INTEGER and REAL would be 4 bytes
 BigInt = BigInteger().with_variant(Integer(), "sqlite")
 Float64: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
+# PostgreSQL would else sort and compare by the rules of a language, and SQLite by bytes
+ByteText = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class UtcTime(TypeDecorator[datetime]):
     """An aware datetime as UTC ISO-8601 text with milliseconds, which sorts in the order of time."""
 
-    impl = Text
+    impl = ByteText
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
@@ -69,7 +58,7 @@ class UtcTime(TypeDecorator[datetime]):
 class JsonText(TypeDecorator[Any]):
     """A JSON value as text; NaN and Infinity are refused because they aren't JSON."""
 
-    impl = Text
+    impl = ByteText
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
@@ -79,66 +68,28 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-def sqlite_file(database_url: str) -> Path:
-    """The file behind a `sqlite:///` address; UnsupportedDatabase for any other address."""
+def open_engine(database_url: str) -> Engine:
+    """An engine over the SQLite file or PostgreSQL database of this address.
+
+    UnsupportedDatabase, SqliteTooOld, PostgresDriverMissing, DatabaseNotReadable or DatabaseUnusable.
+    """
     try:
         url = make_url(database_url)
-    except ArgumentError as error:
-        raise UnsupportedDatabase(database_url) from error
-    name = url.database
-    if url.get_backend_name() != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
-        raise UnsupportedDatabase(url.render_as_string(hide_password=True))
-    return Path(name).absolute()
+    except (ArgumentError, ValueError):
+        # what can't be taken apart may hold a password anywhere, also in the cause's own words
+        raise UnsupportedDatabase("The address of the database") from None
+    if url.drivername in postgres.DRIVERS:
+        return postgres.open_postgres(url)
+    return sqlite.open_sqlite(sqlite.sqlite_file(url))
 
 
 def insert_into(model: type[DeclarativeBase]) -> Insert:
-    """An INSERT that can carry ON CONFLICT."""
+    """An INSERT that can carry ON CONFLICT, which both databases write in the same words."""
     return insert(model)
-
-
-class _StrictTables(SQLiteDDLCompiler):
-    """Makes every table STRICT; the option of SQLAlchemy itself came later than the oldest one we run on."""
-
-    def post_create_table(self, table: Table) -> str:
-        if table.name == ALEMBIC_TABLE:
-            return ""
-        return " STRICT" if table.dialect_options["sqlite"]["with_rowid"] else " WITHOUT ROWID, STRICT"
-
-
-def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None:
-    # sqlite3 must not begin transactions by itself: _begin does, so that a write locks at its first statement
-    connection.isolation_level = None
-    # the timeout comes first, because switching to WAL may have to wait for another process
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    writes = bool(connection.get_execution_options().get("writes"))
-    # a statement sent past the session's flush must not write in a reading session either
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _refuse_flush(_session: Session, _context: object, _instances: object) -> None:
     raise ReadOnlySession
-
-
-def open_engine(file: Path) -> Engine:
-    """An engine over the SQLite file with the rules of this module; connects to nothing yet."""
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise SqliteTooOld(sqlite3.sqlite_version, ".".join(map(str, OLDEST_SQLITE)))
-    engine = create_engine(URL.create("sqlite", database=str(file)))
-    engine.dialect.ddl_compiler = _StrictTables
-    event.listen(engine, "connect", _prepare_connection)
-    event.listen(engine, "begin", _begin)
-    return engine
 
 
 def integrity_problems(session: Session) -> list[str]:
@@ -154,13 +105,22 @@ def integrity_problems(session: Session) -> list[str]:
 
 
 class Database:
-    """Sessions for reading and for writing, and the time that goes into the rows."""
+    """Sessions for reading and for writing, and the time that goes into the rows.
+
+    Attributes:
+        location: what to call the database in a message; holds no password.
+        file: the SQLite file; None on PostgreSQL.
+    """
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self.engine = engine
-        self.writer = engine.execution_options(writes=True)
+        on_sqlite = engine.dialect.name == "sqlite"
+        self.file: Path | None = sqlite.sqlite_file(engine.url) if on_sqlite else None
+        self.location = str(self.file) if on_sqlite else postgres.location(engine.url)
+        rules = sqlite if on_sqlite else postgres
+        self.writer = engine.execution_options(**rules.WRITING)
         self._clock = clock
-        self._reading = sessionmaker(engine)
+        self._reading = sessionmaker(engine.execution_options(**rules.READING))
         self._writing = sessionmaker(self.writer)
         event.listen(self._reading, "before_flush", _refuse_flush)
 
@@ -171,22 +131,31 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """One consistent snapshot; never waits for writers; a change raises ReadOnlySession."""
-        with self._reading() as session:
-            yield session
-            # a change that nobody flushed would otherwise vanish without a word
-            session.flush()
+        """One consistent snapshot; never waits for writers; a change raises ReadOnlySession.
+
+        DatabaseNotReadable when the server or the disk is gone.
+        """
+        try:
+            with self._reading() as session:
+                yield session
+                # a change that nobody flushed would otherwise vanish without a word
+                session.flush()
+        except OperationalError as error:
+            raise DatabaseNotReadable(self.location, one_line(error.orig)) from error
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction that holds the write lock from its start: committed, or undone by any error.
 
-        Waits up to 20 s for another writer. DatabaseNotWritable when that was too short or the disk is full.
+        Waits up to 20 s for another writer. DatabaseNotWritable when that was too short, the disk is full or
+        the server is gone; InvalidValue for a value that the database has no place for.
         """
         try:
             with self._writing.begin() as session:
                 # a session would otherwise begin at its first statement
                 session.connection()
                 yield session
-        except OperationalError as error:
-            raise DatabaseNotWritable(str(error.orig)) from error
+        except (OperationalError, InternalError) as error:
+            raise DatabaseNotWritable(one_line(error.orig)) from error
+        except DataError as error:
+            raise InvalidValue("a value", one_line(error.orig)) from error

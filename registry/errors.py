@@ -4,6 +4,15 @@ Every class keeps its constructor arguments in `args`, so errors survive picklin
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+
+
+def one_line(problem: object) -> str:
+    """What a program or a database said, in one line and without a full stop, to stand inside a sentence."""
+    # PostgreSQL adds details, which may be whole rows
+    primary = getattr(getattr(problem, "diag", None), "message_primary", None)
+    problem = primary or problem
+    return " ".join(str(problem).split()).rstrip(".")
 
 
 class RegistryError(Exception):
@@ -307,14 +316,17 @@ class UnusableArtifactAddress(RegistryError):
 
 
 class UnsupportedDatabase(RegistryError):
-    """A database address that isn't a SQLite file."""
+    """A database address that is neither a SQLite file nor a PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.url = url
 
     def __str__(self) -> str:
-        return f"{self.url} is no SQLite file; give an address such as sqlite:////data/registry.db."
+        return (
+            f"{self.url} is neither a SQLite file nor a PostgreSQL database; give an address such as "
+            "sqlite:////data/registry.db or postgresql+psycopg://user:password@host/name."
+        )
 
 
 class SqliteTooOld(RegistryError):
@@ -329,6 +341,74 @@ class SqliteTooOld(RegistryError):
         return (
             f"This Python brings SQLite {self.found}, but the registry needs {self.needed} or newer; "
             "use a newer Python."
+        )
+
+
+class PostgresDriverMissing(RegistryError):
+    """A PostgreSQL address, but no driver that works."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"A PostgreSQL database needs the driver psycopg ({self.reason}); "
+            'run pip install "psycopg[binary]>=3.2,<4".'
+        )
+
+
+class DatabaseNotReadable(RegistryError):
+    """The database can't be reached or read at this moment."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(location, reason)
+        self.location = location
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"The database {self.location} can't be read ({self.reason}); "
+            "check that its server or its disk is there and try again."
+        )
+
+
+class BackupNotWritten(RegistryError):
+    """A backup could not be written; nothing is left of it."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The backup {self.file} can't be written ({self.reason}); mend that or name another file."
+
+
+class BackupUnusable(RegistryError):
+    """A file that can't be restored; nothing was changed."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.file} can't be restored ({self.reason}); use another backup."
+
+
+class RegistryNotEmpty(RegistryError):
+    """A backup would take the place of what is there, and nobody said that it may."""
+
+    def __init__(self, location: str, contents: str) -> None:
+        super().__init__(location, contents)
+        self.location = location
+        self.contents = contents
+
+    def __str__(self) -> str:
+        return (
+            f"The registry {self.location} holds {self.contents} already; restore with --replace to put the "
+            "backup in their place (a backup of them is kept), or into an empty registry."
         )
 
 
@@ -358,7 +438,7 @@ class DatabaseUnusable(RegistryError):
     def __str__(self) -> str:
         return (
             f"The database {self.location} can't be used as a registry ({self.reason}); "
-            "restore a backup or use another file."
+            "use another one, into which a backup can be restored."
         )
 
 

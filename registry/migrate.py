@@ -1,6 +1,12 @@
 """Bringing a database to the present schema with Alembic, without an alembic.ini."""
 
+import logging
+import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from alembic import command
@@ -8,51 +14,140 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Inspector, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from registry.db import Database
-from registry.errors import DatabaseTooNew, DatabaseUnusable
+from registry.errors import DatabaseTooNew, DatabaseUnusable, one_line
+from registry.sqlite import ALEMBIC_TABLE, copy_database
+from registry.whole import whole_file
 
 LOCK_SECONDS = 60
+BACKUP_FOLDER = "backups"
+BACKUPS_KEPT = 3
 
+_LOG = logging.getLogger(__name__)
 # Alembic keeps its environment in module globals, which the file lock of another database doesn't guard
 _alembic = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """That a database with rows was brought from one schema to another, and the copy made before, if any."""
+
+    before: str
+    after: str
+    backup: Path | None
+
+    def __str__(self) -> str:
+        if self.backup is not None:
+            kept = f"a copy of it as it was is {self.backup}"
+        else:
+            kept = "no copy of a server's database is made here: have one by pg_dump or loravit_web backup"
+        return f"from schema {self.before} to {self.after}; {kept}"
+
+
 def alembic_config(connection: Connection) -> Config:
     """The configuration with which Alembic commands work on `connection`."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config = _config()
     config.attributes["connection"] = connection
     return config
 
 
-def migrate(database: Database, file: Path) -> None:
+def head() -> str:
+    """The present schema's revision."""
+    revision = _scripts().get_current_head()
+    assert revision is not None  # there is a first migration
+    return revision
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision of a database's schema, None for one that never was a registry."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_known(revision: str) -> bool:
+    """Whether this program has the migration that made the schema."""
+    return revision in {script.revision for script in _scripts().walk_revisions()}
+
+
+def migrate(database: Database, *, keep_copy: bool = True) -> Upgrade | None:
     """Create or upgrade the database in one transaction; interrupted, it leaves the database as it was.
 
-    A lock file beside the database makes other processes wait for it, so two may open a new database at once.
+    A SQLite file that holds rows is first copied into the folder `backups` beside it; on a server that is
+    the business of its keeper, and the log says so. For a database that is a copy itself, `keep_copy` is off.
+    Other processes wait meanwhile, so two may open a new database at once.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with _alembic, FileLock(f"{file}.lock", timeout=LOCK_SECONDS), database.writer.begin() as connection:
-            _upgrade(connection, file)
+        with _alembic, _alone(database), database.writer.begin() as connection:
+            return _upgrade(connection, database, keep_copy)
     except Timeout as error:
         raise DatabaseUnusable(
-            str(file), f"another process has been upgrading it for {LOCK_SECONDS} s"
+            database.location, f"another process has been upgrading it for {LOCK_SECONDS} s"
         ) from error
     except OSError as error:
-        raise DatabaseUnusable(str(file), error.strerror or str(error)) from error
+        raise DatabaseUnusable(database.location, error.strerror or str(error)) from error
     except DatabaseError as error:
-        raise DatabaseUnusable(str(file), str(error.orig)) from error
+        raise DatabaseUnusable(database.location, one_line(error.orig)) from error
 
 
-def _upgrade(connection: Connection, file: Path) -> None:
-    config = alembic_config(connection)
-    scripts = ScriptDirectory.from_config(config)
-    present = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in scripts.walk_revisions()}
-    if present is not None and present not in known:
-        raise DatabaseTooNew(str(file), present)
-    if present != scripts.get_current_head():
-        command.upgrade(config, "head")
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """Keep other processes from a SQLite file that may not exist yet; a server's write lock is enough."""
+    if database.file is None:
+        yield
+        return
+    database.file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{database.file}.lock", timeout=LOCK_SECONDS):
+        yield
+
+
+def _upgrade(connection: Connection, database: Database, keep_copy: bool) -> Upgrade | None:
+    present, target = revision_of(connection), head()
+    if present == target:
+        return None
+    if present is not None and not is_known(present):
+        raise DatabaseTooNew(database.location, present)
+    backup = None
+    holds_rows = keep_copy and present is not None and _holds_rows(connection)
+    if holds_rows and database.file is not None:
+        backup = _back_up(database.file, str(present), database.now())
+    upgrade = Upgrade(str(present), target, backup) if holds_rows else None
+    if upgrade is not None:
+        # said before it begins, as the log is all there is when the power fails
+        _LOG.warning("Upgrading %s %s.", database.location, upgrade)
+    command.upgrade(alembic_config(connection), "head")
+    return upgrade
+
+
+def _holds_rows(connection: Connection) -> bool:
+    inspector: Inspector = inspect(connection)
+    quote = connection.dialect.identifier_preparer.quote
+    tables = [quote(name) for name in inspector.get_table_names() if name != ALEMBIC_TABLE]
+    return any(connection.scalar(text(f"SELECT 1 FROM {name} LIMIT 1")) for name in tables)
+
+
+def _back_up(file: Path, revision: str, now: datetime) -> Path:
+    """Copy the database as it was when the lock on writing was taken; keeps the newest few such copies."""
+    folder = file.parent / BACKUP_FOLDER
+    folder.mkdir(exist_ok=True)
+    backup = folder / f"{file.stem}-schema-{revision}-{now:%Y%m%dT%H%M%S.%f}.db"
+    try:
+        with whole_file(backup) as temporary:
+            copy_database(file, temporary)
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(str(file), f"no copy of it can be made before its upgrade: {error}") from error
+    copies = sorted(folder.glob(f"{file.stem}-schema-*.db"), key=lambda one: one.stem.rpartition("-")[2])
+    for old in copies[:-BACKUPS_KEPT]:
+        old.unlink()
+    return backup
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

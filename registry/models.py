@@ -9,12 +9,11 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     MetaData,
-    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from registry.db import BigInt, Float64, JsonText, UtcTime
+from registry.db import BigInt, ByteText, Float64, JsonText, UtcTime
 from registry.records import ErrorKind, Role, RunStatus, Split, StopRequest
 
 
@@ -30,7 +29,7 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {str: Text(), datetime: UtcTime(), float: Float64}  # noqa: RUF012
+    type_annotation_map = {str: ByteText, datetime: UtcTime(), float: Float64}  # noqa: RUF012
 
 
 UNKNOWN = "unknown"
@@ -53,7 +52,7 @@ class UserRow(Table):
     provider: Mapped[str]
     subject: Mapped[str]
     username: Mapped[str] = mapped_column(unique=True)
-    role: Mapped[Role] = mapped_column(Text)
+    role: Mapped[Role] = mapped_column(ByteText)
     created_at: Mapped[datetime]
 
 
@@ -115,7 +114,7 @@ class RunRow(Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     slug: Mapped[str]
     title: Mapped[str]
-    status: Mapped[RunStatus] = mapped_column(Text)
+    status: Mapped[RunStatus] = mapped_column(ByteText)
     base_id: Mapped[int] = mapped_column(references("bases.id"))
     dataset_id: Mapped[int] = mapped_column(references("datasets.id"))
     seed: Mapped[int] = mapped_column(BigInt)
@@ -129,12 +128,12 @@ class RunRow(Table):
     stage: Mapped[str | None]
     progress: Mapped[float]
     eta_seconds: Mapped[float | None]
-    stop_request: Mapped[StopRequest | None] = mapped_column(Text)
+    stop_request: Mapped[StopRequest | None] = mapped_column(ByteText)
     error: Mapped[str | None]
     note: Mapped[str | None]
     resumed: Mapped[int]
     created_by: Mapped[str] = mapped_column(server_default=UNKNOWN)
-    error_kind: Mapped[ErrorKind | None] = mapped_column(Text)
+    error_kind: Mapped[ErrorKind | None] = mapped_column(ByteText)
 
 
 class RunParamRow(Table):
@@ -229,6 +228,7 @@ class VersionRow(Table):
         Index(None, "run_id"),
         Index(None, "base_id"),
         Index(None, "dataset_id"),
+        Index(None, "weights_sha256"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -303,7 +303,10 @@ class AdapterSummaryRow(Table):
 
 
 class VersionFileRow(Table):
+    """The index answers whether a blob is still referred to, as each deletion of one asks."""
+
     __tablename__ = "version_files"
+    __table_args__ = (Index(None, "sha256"),)
 
     version_id: Mapped[int] = mapped_column(references("adapter_versions.id"), primary_key=True)
     path: Mapped[str] = mapped_column(primary_key=True)
@@ -319,7 +322,7 @@ class EvaluationRow(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     version_id: Mapped[int] = mapped_column(references("adapter_versions.id"))
-    split: Mapped[Split] = mapped_column(Text)
+    split: Mapped[Split] = mapped_column(ByteText)
     n: Mapped[int]
     accuracy: Mapped[float]
     loss: Mapped[float]

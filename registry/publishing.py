@@ -5,7 +5,6 @@ a version with missing files.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 from registry.audit import record_event
 from registry.blobs import BlobStore
 from registry.canonical import canonical_json, plain_json
+from registry.curation import validate_tag
 from registry.db import insert_into
 from registry.errors import InvalidValue, UnknownRun
 from registry.evaluations import add_evaluation, check_evaluation
@@ -43,8 +43,7 @@ def check(new: NewVersion) -> None:
     plain_json("the class names of a version", new.class_names)
     plain_json("the config of a version", new.config)
     for tag in new.tags:
-        if re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", tag) is None:
-            raise InvalidValue(f"the tag {tag!r}", "a tag has 1 to 32 lower-case letters, digits and hyphens")
+        validate_tag(tag)
     splits = [one.split for one in new.evaluations]
     if len(set(splits)) != len(splits):
         raise InvalidValue(f"a version of {new.slug}", "two of its evaluations are on the same split")

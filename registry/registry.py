@@ -4,14 +4,16 @@ from pathlib import Path
 from types import TracebackType
 
 from registry.aliases import Aliases
-from registry.audit import newest_event_id
+from registry.audit import newest_event_id, restored_after
+from registry.backup import Backup, write_backup
 from registry.blobs import BlobStore
 from registry.catalog import Catalog
 from registry.clock import Clock, utc_now
-from registry.db import Database, open_engine, sqlite_file
+from registry.db import Database, open_engine
 from registry.errors import RegistryError
 from registry.evaluations import Evaluations
-from registry.migrate import migrate
+from registry.migrate import Upgrade, migrate
+from registry.restore import Restored, restore_backup
 from registry.run_files import RunFiles
 from registry.runs import Runs
 from registry.sources import Bases, Datasets
@@ -27,8 +29,10 @@ class Registry:
     Safe for use by several threads, and by several processes that each open their own.
     """
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, upgrade: Upgrade | None = None) -> None:
         self._database = database
+        self.upgrade = upgrade
+        """What opening did to a database of an older schema, if it was one."""
         self.blobs = blobs
         self.bases = Bases(database)
         self.datasets = Datasets(database)
@@ -48,15 +52,14 @@ class Registry:
         """Open the registry, creating folders and database and upgrading the schema where needed.
 
         `artifacts` is a folder, or an address of fsspec whose files are read through the folder `cache`.
-        UnsupportedDatabase, SqliteTooOld, DatabaseTooNew, DatabaseUnusable, BlobNotStored or
-        UnusableArtifactAddress when it can't.
+        UnsupportedDatabase, SqliteTooOld, PostgresDriverMissing, DatabaseNotReadable, DatabaseTooNew,
+        DatabaseUnusable, BlobNotStored or UnusableArtifactAddress when it can't.
         """
-        file = sqlite_file(database_url)
-        engine = open_engine(file)
+        engine = open_engine(database_url)
         try:
             database = Database(engine, clock)
-            migrate(database, file)
-            return cls(database, open_blobs(artifacts, cache))
+            upgrade = migrate(database)
+            return cls(database, open_blobs(artifacts, cache), upgrade)
         except RegistryError:
             engine.dispose()
             raise
@@ -65,6 +68,30 @@ class Registry:
         """A number that grows with every change of the catalog, 0 at first; cheap enough to poll."""
         with self._database.reading() as session:
             return newest_event_id(session)
+
+    @property
+    def location(self) -> str:
+        """What to call the database in a message; holds no password."""
+        return self._database.location
+
+    def backup(self, file: Path) -> Backup:
+        """Write all that the registry holds at this moment, with every published file, into one file.
+
+        Others go on using the registry. BackupNotWritten when it can't.
+        """
+        return write_backup(self._database, self.blobs, file)
+
+    def restore(self, file: Path, *, replace: bool, keep_in: Path, actor: str) -> Restored:
+        """Put a backup in the place of what the registry holds; others see all of the old or all of the new.
+
+        See `restore_backup` for what is refused and what is kept.
+        """
+        return restore_backup(self._database, self.blobs, file, replace=replace, keep_in=keep_in, actor=actor)
+
+    def restored_since(self, revision: int) -> bool:
+        """Whether a backup was restored after that revision, so a known name may mean another version."""
+        with self._database.reading() as session:
+            return restored_after(session, revision)
 
     def close(self) -> None:
         """Let go of the database's connections."""

@@ -233,3 +233,58 @@ def test_doctor_mends_on_request_alone(
     report = run_json(capsys, "doctor", "--mend")
     assert [f["subject"] for f in report["findings"] if f["state"] == "mended"] == ["leftover files"]
     assert not leftover.exists()
+
+
+def test_a_backup_is_written_and_restored_into_an_empty_folder_and_answers_there(
+    trained: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = str(tmp_path / "backup.zip")
+    written = run_json(capsys, "backup", file)
+    assert (written["adapters"], written["versions"], written["runs"]) == (1, 1, 1)
+    assert written["bytes"] == Path(file).stat().st_size
+    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "elsewhere"))
+    restored = run_json(capsys, "restore", file)
+    assert (restored["versions"], restored["replaced"], restored["kept"]) == (1, None, None)
+    image = str(tmp_path / "colours" / "test" / "red" / "0.png")
+    answer = run_json(capsys, "predict", image, "--task", "colours@1")
+    assert answer[0]["results"][0]["labels"][0]["label"] == "red"
+
+
+def test_restore_replaces_only_when_told_and_says_what_it_replaced(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "backup.zip")
+    assert cli.main(["backup", file]) == 0
+    assert cli.main(["restore", file]) == 1
+    assert "1 adapters, 1 versions and 1 runs already; restore with --replace" in capsys.readouterr().err
+    assert cli.main(["restore", file, "--replace"]) == 0
+    (kept,) = (tmp_path / "home" / "backups").glob("before-restore-*.zip")
+    told = capsys.readouterr().out
+    assert f"They took the place of 1 adapters, 1 versions and 1 runs, which are kept in {kept}." in told
+    assert cli.main(["restore", str(tmp_path / "colours" / "nothing.zip")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_doctor_names_the_database(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["doctor", "--json"])
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [one["text"] for one in findings if one["subject"] == "database"] == [
+        f"{home / 'registry.db'}, sound"
+    ]
+
+
+def test_a_database_that_can_not_be_reached_is_one_sentence_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setenv("LORAVIT_DATABASE_URL", "postgresql+psycopg://me:secret@127.0.0.1:1/name")
+    assert cli.main(["runs", "list"]) == 1
+    assert cli.main(["doctor"]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("error: The database postgresql://127.0.0.1:1/name can't be read")
+    assert err.count("\n") == 1
+    assert "postgresql://127.0.0.1:1/name can't be read" in out
+    assert "secret" not in out + err

@@ -32,7 +32,7 @@ BELOW = {
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
     "usage": set(),
-    "hub": {"adapters"},
+    "hub": {"adapters", "backbones"},
     "predictor": {"engine", "adapters", "backbones"},
     "many": {"predictor", "datasets", "images"},
     "views": {"training"},

@@ -407,3 +407,25 @@ def test_each_answer_is_counted_for_its_version_and_each_refusal_too(
     by_version = dict(counted)
     assert by_version == {pets.id: answer.results[0].milliseconds, birds.id: None}
     assert len(counted) == 2
+
+
+def test_after_a_restoring_a_known_name_answers_as_the_version_that_it_now_means(
+    registry: Registry, base: Base, published: Publish, image: Image.Image, tmp_path: Path
+) -> None:
+    with Registry.open(f"sqlite:///{tmp_path / 'other.db'}", tmp_path / "other") as other:
+        record = other.bases.ensure(
+            NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
+        )
+        adapter = random_adapter(base, seed=2, classes=("red", "blue", "green"))
+        publish(other, adapter, base, Origin("pets", "Pets", record.id, "test"))
+        other.backup(tmp_path / "backup.zip")
+    published("pets", seed=1)
+    predictor = Predictor(registry, engines(registry, base))
+    before = predictor.classify(image, ["pets@1"]).results[0]
+    registry.restore(tmp_path / "backup.zip", replace=True, keep_in=tmp_path / "kept", actor="test")
+
+    after = predictor.classify(image, ["pets@1"]).results[0]
+    assert {label.label for label in before.labels} == set(CLASSES)
+    assert {label.label for label in after.labels} == {"red", "blue", "green"}
+    fresh = Predictor(registry, engines(registry, base)).classify(image, ["pets@1"]).results[0]
+    assert after.labels == fresh.labels

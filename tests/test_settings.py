@@ -29,7 +29,7 @@ def test_a_file_as_home_is_refused(tmp_path: Path) -> None:
 
 def test_everything_lies_below_the_home(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path)})
-    for folder in (settings.bases, settings.datasets, settings.artifacts, settings.work):
+    for folder in (settings.bases, settings.datasets, settings.artifacts, settings.work, settings.backups):
         assert folder.is_relative_to(tmp_path)
     assert str(tmp_path) in settings.database_url
 
@@ -59,3 +59,10 @@ def test_a_folder_for_artifacts_means_the_same_from_wherever_the_worker_starts(
 def test_an_empty_artifact_address_means_the_default(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_ARTIFACT_URL": ""})
     assert settings.artifacts == tmp_path / "artifacts"
+
+
+def test_another_database_is_taken_from_the_environment_and_its_password_is_not_shown(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://me:secret@host/name"
+    settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_DATABASE_URL": url})
+    assert settings.database_url == url
+    assert "secret" not in repr(settings)

@@ -53,8 +53,7 @@ def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -
 
 
 def _pretrained(name: str):  # type: ignore[no-untyped-def]
-    import httpx
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
     timm = import_timm()
     try:
@@ -63,7 +62,7 @@ def _pretrained(name: str):  # type: ignore[no-untyped-def]
         raise UnsupportedBase(
             f"{name} is not a plain Vision Transformer of timm: choose a ViT, DeiT or DINOv2 model."
         ) from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
+    except (hub_http_error(), LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise BaseUnavailable(
             f"The weights of {name} could not be downloaded from the model hub: check the network, "
             "or use the embedded base (LORAVIT_BASE=embedded)."
@@ -72,3 +71,10 @@ def _pretrained(name: str):  # type: ignore[no-untyped-def]
         raise BaseUnavailable(
             f"timm has no weights for {name}: name one of its tagged variants, or use the embedded base."
         ) from error
+
+
+def hub_http_error() -> type[Exception]:
+    """What the installed hub client raises for all that goes wrong with HTTP: httpx's error, or httpx2's."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next(cause for cause in HfHubHTTPError.__mro__ if cause.__name__ == "HTTPError")

@@ -25,7 +25,10 @@ def find(patient: Patient) -> Iterator[Finding]:
         yield Finding("problem", "database", text)
     scheme, _, file = patient.settings.database_url.partition(":///")
     if not problems:
-        yield Finding("ok", "database", "sound" if scheme == "sqlite" else "reached")
+        state = "sound" if scheme == "sqlite" else "reached"
+        yield Finding("ok", "database", f"{patient.registry.location}, {state}")
+    if patient.registry.upgrade is not None:
+        yield Finding("note", "database", str(patient.registry.upgrade))
     if scheme == "sqlite":
         yield from _sqlite(Path(file))
 

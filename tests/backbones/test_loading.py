@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from loravit_web.backbones import BaseUnavailable, UnsupportedBase, load_base
+from loravit_web.backbones.loading import hub_http_error
 from loravit_web.backbones.timm_import import import_timm
 
 HUB_MODEL = "vit_small_patch14_dinov2.lvd142m"
@@ -28,7 +28,7 @@ def test_a_name_that_timm_does_not_know_is_refused(tmp_path: Path) -> None:
     [
         LocalEntryNotFoundError("nothing cached"),
         OfflineModeIsEnabled("offline"),
-        httpx.ConnectError("no route"),
+        hub_http_error()("no route"),
         OSError("no space left"),
     ],
     ids=lambda failure: type(failure).__name__,

@@ -82,7 +82,9 @@ def test_the_releases_with_the_fix_are_known(version: tuple[int, ...], fixed: bo
 def test_a_dangling_row_is_a_problem_that_mending_does_not_hide(
     settings: Settings, registry: Registry
 ) -> None:
-    assert [finding.text for finding in about(examine(settings), "database")] == ["sound"]
+    assert [finding.text for finding in about(examine(settings), "database")] == [
+        f"{settings.home / 'registry.db'}, sound"
+    ]
     engine = create_engine(settings.database_url)
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO adapter_tags (adapter_id, tag) VALUES (77, 'lost')"))

@@ -1,14 +1,28 @@
-"""A registry in a temporary folder, and makers of the smallest valid things to put in it."""
+"""A registry on either database, and makers of the smallest valid things to put in it.
 
+Every test that uses `url` or `registry` runs on SQLite and on PostgreSQL, unless it is marked `only_sqlite`
+or `only_postgres`, because it is about the one.
+"""
+
+import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine
 
 from registry import Base, Dataset, DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
+from registry.db import Database
+from registry.migrate import head
+from registry.models import Table
+from tests.registry.postgres_server import NoServer, running_server
+
+only_sqlite = pytest.mark.parametrize("dialect", ["sqlite"])
+only_postgres = pytest.mark.parametrize("dialect", ["postgresql"])
 
 
 class FakeClock:
@@ -28,25 +42,104 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+class PostgresServer:
+    """Hands out databases: new ones, or one that was migrated once and is emptied for each test."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._migrated: str | None = None
+
+    def create(self, template: str = "template1") -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        self._execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+        return f"{self._address}/{name}"
+
+    def drop(self, url: str) -> None:
+        self._execute("postgres", f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    def migrated(self, folder: Path) -> str:
+        if self._migrated is None:
+            self._migrated = self.create()
+            Registry.open(self._migrated, folder).close()
+        # no trigger and no foreign key holds back this user, and one message takes a few milliseconds
+        words = [
+            f"SET session_replication_role = replica; UPDATE alembic_version SET version_num = '{head()}'"
+        ]
+        words += [f"DELETE FROM {name}" for name in Table.metadata.tables]
+        words += [
+            f"SELECT setval('{table.name}_id_seq', 1, false)"
+            for table in Table.metadata.sorted_tables
+            if table.autoincrement_column is not None
+        ]
+        self._execute(self._migrated.rpartition("/")[2], ";".join(words))
+        return self._migrated
+
+    def _execute(self, database: str, statement: str) -> None:
+        engine = create_engine(
+            f"{self._address}/{database}", isolation_level="AUTOCOMMIT", poolclass=NullPool
+        )
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the whole session; without one the test is skipped, save where everything must run."""
+    try:
+        import psycopg  # noqa: F401
+
+        with running_server() as address:
+            yield PostgresServer(address)
+    except (ImportError, NoServer) as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"not on PostgreSQL: {error}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """The database that the test runs on."""
+    return str(request.param)
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'data' / 'registry.db'}"
+def url(
+    dialect: str, tmp_path: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of a database for the test alone: a new one, or an empty, migrated one for `registry`."""
+    if dialect == "sqlite":
+        if "registry" in request.fixturenames:
+            (tmp_path / "data").mkdir()
+            shutil.copy(request.getfixturevalue("migrated"), tmp_path / "data")
+        yield f"sqlite:///{tmp_path / 'data' / 'registry.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    if "registry" in request.fixturenames:
+        yield server.migrated(tmp_path_factory.mktemp("migrated"))
+        return
+    url = server.create()
+    yield url
+    server.drop(url)
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database, migrated once and copied for each test."""
+    """An empty SQLite database, migrated once and copied for each test."""
     folder = tmp_path_factory.mktemp("migrated")
     Registry.open(f"sqlite:///{folder / 'registry.db'}", folder).close()
     return folder / "registry.db"
 
 
 @pytest.fixture
-def registry(url: str, tmp_path: Path, clock: FakeClock, migrated: Path) -> Iterator[Registry]:
-    (tmp_path / "data").mkdir()
-    shutil.copy(migrated, tmp_path / "data")
+def registry(url: str, tmp_path: Path, clock: FakeClock) -> Iterator[Registry]:
     with Registry.open(url, tmp_path / "artifacts", clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def database(registry: Registry) -> Database:
+    """The registry's database, for a look behind its calls."""
+    return registry._database
 
 
 @pytest.fixture

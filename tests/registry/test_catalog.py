@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import IntegrityError
 
 from registry import (
     BlobDamaged,
@@ -27,6 +27,8 @@ from registry import (
     VersionWithdrawn,
 )
 from registry import publishing as publishing_module
+from registry.db import Database
+from registry.models import Table
 
 MakeVersion = Callable[..., NewVersion]
 
@@ -305,25 +307,25 @@ def test_every_change_is_on_record_with_its_actor_newest_first(
     ],
 )
 def test_the_database_itself_refuses_to_rewrite_history(
-    registry: Registry, new_version: MakeVersion, url: str, statement: str, message: str
+    registry: Registry, new_version: MakeVersion, database: Database, statement: str, message: str
 ) -> None:
     registry.catalog.publish(new_version(), actor="ann")
-    with pytest.raises(sqlite3.IntegrityError, match=message):
-        sqlite3.connect(url.removeprefix("sqlite:///")).execute(statement)
+    with pytest.raises(IntegrityError, match=message), database.writing() as session:
+        session.execute(text(statement))
 
 
 def test_every_content_column_of_a_version_is_guarded(
-    registry: Registry, new_version: MakeVersion, url: str
+    registry: Registry, new_version: MakeVersion, database: Database
 ) -> None:
     registry.catalog.publish(new_version(), actor="ann")
-    connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    columns = [row[1] for row in connection.execute("PRAGMA table_info(adapter_versions)")]
 
     def refused(column: str) -> bool:
         try:
-            connection.execute(f"UPDATE adapter_versions SET {column} = {column}")
-        except sqlite3.IntegrityError:
+            with database.writing() as session:
+                session.execute(text(f"UPDATE adapter_versions SET {column} = {column}"))
+        except IntegrityError:
             return True
         return False
 
+    columns = [column.name for column in Table.metadata.tables["adapter_versions"].columns]
     assert [column for column in columns if not refused(column)] == ["withdrawn_at", "withdrawn_reason"]

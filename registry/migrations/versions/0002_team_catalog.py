@@ -15,6 +15,8 @@ depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 FLOAT = sa.Double().with_variant(sa.REAL(), "sqlite")
+# sorted and compared by bytes, as SQLite does
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 VERSION_CONTENT = (
     "id, adapter_id, version, run_id, base_id, dataset_id, manifest_sha256, weights_sha256, adapter_type, "
@@ -47,11 +49,11 @@ def _create_users() -> None:
     op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("provider", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("username", sa.Text(), nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("provider", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
+        sa.Column("username", TEXT, nullable=False),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("created_at", TEXT, nullable=False),
         sa.CheckConstraint("role IN ('viewer', 'editor', 'admin')", name=op.f("ck_users_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("provider", "subject", name=op.f("uq_users_provider_subject")),
@@ -61,30 +63,33 @@ def _create_users() -> None:
 
 def _add_columns() -> None:
     """Added one by one, as a table that others refer to can't be built anew while they are there."""
-    double = "REAL" if op.get_bind().dialect.name == "sqlite" else "DOUBLE PRECISION"
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    double, text = ("REAL", "TEXT") if sqlite else ("DOUBLE PRECISION", 'TEXT COLLATE "C"')
     for table, column in (
-        ("bases", "details TEXT DEFAULT '{}' NOT NULL"),
-        ("runs", "created_by TEXT DEFAULT 'unknown' NOT NULL"),
+        ("bases", f"details {text} DEFAULT '{{}}' NOT NULL"),
+        ("runs", f"created_by {text} DEFAULT 'unknown' NOT NULL"),
         (
             "runs",
-            "error_kind TEXT CONSTRAINT ck_runs_error_kind CHECK (error_kind IN "
+            f"error_kind {text} CONSTRAINT ck_runs_error_kind CHECK (error_kind IN "
             "('diverged', 'memory', 'disk', 'data', 'base', 'stopped', 'lost', 'other'))",
         ),
-        ("adapters", "owner TEXT DEFAULT 'unknown' NOT NULL"),
-        ("adapter_versions", "created_by TEXT DEFAULT 'unknown' NOT NULL"),
+        ("adapters", f"owner {text} DEFAULT 'unknown' NOT NULL"),
+        ("adapter_versions", f"created_by {text} DEFAULT 'unknown' NOT NULL"),
         ("evaluations", f"top5_accuracy {double}"),
         ("evaluations", f"calibration_error {double}"),
     ):
         op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
     op.create_index(op.f("ix_adapter_versions_base_id"), "adapter_versions", ["base_id"])
     op.create_index(op.f("ix_adapter_versions_dataset_id"), "adapter_versions", ["dataset_id"])
+    op.create_index(op.f("ix_adapter_versions_weights_sha256"), "adapter_versions", ["weights_sha256"])
+    op.create_index(op.f("ix_version_files_sha256"), "version_files", ["sha256"])
 
 
 def _create_catalog() -> None:
     op.create_table(
         "adapter_tags",
         sa.Column("adapter_id", sa.Integer(), nullable=False),
-        sa.Column("tag", sa.Text(), nullable=False),
+        sa.Column("tag", TEXT, nullable=False),
         _restricted(["adapter_id"], ["adapters.id"], "fk_adapter_tags_adapter_id_adapters"),
         sa.PrimaryKeyConstraint("adapter_id", "tag", name=op.f("pk_adapter_tags")),
     )
@@ -92,10 +97,10 @@ def _create_catalog() -> None:
     op.create_table(
         "adapter_aliases",
         sa.Column("adapter_id", sa.Integer(), nullable=False),
-        sa.Column("alias", sa.Text(), nullable=False),
+        sa.Column("alias", TEXT, nullable=False),
         sa.Column("version_id", sa.Integer(), nullable=False),
-        sa.Column("moved_at", sa.Text(), nullable=False),
-        sa.Column("moved_by", sa.Text(), nullable=False),
+        sa.Column("moved_at", TEXT, nullable=False),
+        sa.Column("moved_by", TEXT, nullable=False),
         sa.Column("protected", sa.Integer(), nullable=False),
         sa.CheckConstraint("alias <> 'latest'", name=op.f("ck_adapter_aliases_latest_is_computed")),
         sa.CheckConstraint("substr(alias, 1, 1) BETWEEN 'a' AND 'z'", name=op.f("ck_adapter_aliases_letter")),
@@ -111,13 +116,13 @@ def _create_catalog() -> None:
     op.create_table(
         "adapter_summaries",
         sa.Column("adapter_id", sa.Integer(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("document", TEXT, nullable=False),
         sa.Column("versions", sa.Integer(), nullable=False),
         sa.Column("newest_id", sa.Integer(), nullable=True),
         sa.Column("base_id", sa.Integer(), nullable=True),
-        sa.Column("adapter_type", sa.Text(), nullable=True),
+        sa.Column("adapter_type", TEXT, nullable=True),
         sa.Column("accuracy", FLOAT, nullable=True),
-        sa.Column("published_at", sa.Text(), nullable=True),
+        sa.Column("published_at", TEXT, nullable=True),
         _restricted(["adapter_id"], ["adapters.id"], "fk_adapter_summaries_adapter_id_adapters"),
         _restricted(["base_id"], ["bases.id"], "fk_adapter_summaries_base_id_bases"),
         _restricted(
@@ -133,9 +138,9 @@ def _create_catalog() -> None:
 def _create_results() -> None:
     op.create_table(
         "run_files",
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("run_id", TEXT, nullable=False),
+        sa.Column("path", TEXT, nullable=False),
+        sa.Column("sha256", TEXT, nullable=False),
         _restricted(["run_id"], ["runs.id"], "fk_run_files_run_id_runs"),
         _restricted(["sha256"], ["blobs.sha256"], "fk_run_files_sha256_blobs"),
         sa.PrimaryKeyConstraint("run_id", "path", name=op.f("pk_run_files")),
@@ -171,7 +176,7 @@ def _create_results() -> None:
     op.create_table(
         "inference_stats",
         sa.Column("version_id", sa.Integer(), nullable=False),
-        sa.Column("hour", sa.Text(), nullable=False),
+        sa.Column("hour", TEXT, nullable=False),
         sa.Column("n", BIG, nullable=False),
         sa.Column("errors", BIG, nullable=False),
         sa.Column("sum_ms", FLOAT, nullable=False),

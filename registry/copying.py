@@ -1,0 +1,112 @@
+"""Whole databases as rows: what they hold, and moving it from one into another, whichever kind they are."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, text
+from sqlalchemy import Table as SqlTable
+
+from registry import postgres, sqlite
+from registry.clock import utc_now
+from registry.db import Database
+from registry.errors import DatabaseTooNew
+from registry.migrate import head, migrate, revision_of
+from registry.models import BlobRow, Table
+
+# those that are referred to come first
+TABLES = Table.metadata.sorted_tables
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a registry holds, in numbers."""
+
+    adapters: int
+    versions: int
+    runs: int
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.adapters} adapters, {self.versions} versions and {self.runs} runs"
+
+
+def contents(connection: Connection) -> Contents:
+    """Count what a database of the present schema holds."""
+    counted = {table.name: _count(connection, table) for table in TABLES}
+    return Contents(
+        adapters=counted["adapters"],
+        versions=counted["adapter_versions"],
+        runs=counted["runs"],
+        rows=sum(counted.values()),
+    )
+
+
+def blobs_of(connection: Connection) -> list[str]:
+    """The digests of all files that rows refer to."""
+    columns = [
+        (table, column.name)
+        for table in TABLES
+        for column in table.columns
+        if any(key.column is BlobRow.__table__.c.sha256 for key in column.foreign_keys)
+    ]
+    quote = connection.dialect.identifier_preparer.quote
+    selects = [f"SELECT {quote(name)} FROM {quote(table.name)}" for table, name in columns]
+    return sorted(connection.scalars(text(" UNION ".join(selects))))
+
+
+def read_rows(connection: Connection, table: SqlTable) -> Iterator[Sequence[Any]]:
+    """The rows as the database stores them, in the order of the table's columns."""
+    quote = connection.dialect.identifier_preparer.quote
+    columns = ", ".join(quote(column.name) for column in table.columns)
+    statement = text(f"SELECT {columns} FROM {quote(table.name)}")
+    yield from connection.execute(statement, execution_options={"yield_per": sqlite.ROWS_AT_ONCE})
+
+
+def replace_rows(target: Connection, source: Connection) -> None:
+    """Put the rows of one database in the place of another's, inside the target's transaction."""
+    rules = sqlite if target.dialect.name == "sqlite" else postgres
+    with rules.history_open(target):
+        for table in reversed(TABLES):
+            target.execute(delete(table))
+        for table in TABLES:
+            rules.insert_rows(target, table, read_rows(source, table))
+    rules.raise_sequences(target, TABLES)
+
+
+def write_snapshot(database: Database, target: Path) -> None:
+    """Write what the database holds at one moment as one new SQLite file; others go on writing meanwhile.
+
+    `target` lies in a folder of its own, for files that live as long as the writing.
+    """
+    if database.file is not None:
+        sqlite.copy_database(database.file, target)
+        return
+    with opened_snapshot(target) as snapshot:
+        migrate(snapshot)
+        with database.reading() as session, snapshot.writer.begin() as connection:
+            present = revision_of(session.connection())
+            if present != head():
+                # somebody upgraded it since it was opened: rows might be lost
+                raise DatabaseTooNew(database.location, str(present))
+            replace_rows(connection, session.connection())
+
+
+@contextmanager
+def opened_snapshot(file: Path) -> Iterator[Database]:
+    """A snapshot as a database; afterwards it is one file again."""
+    database = Database(sqlite.open_sqlite(file), utc_now)
+    try:
+        yield database
+    finally:
+        database.engine.dispose()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def _count(connection: Connection, table: SqlTable) -> int:
+    quote = connection.dialect.identifier_preparer.quote
+    return int(connection.scalar(text(f"SELECT count(*) FROM {quote(table.name)}")) or 0)

@@ -1,0 +1,131 @@
+"""PostgreSQL underneath: one writer at a time, and readers of one snapshot, just as on SQLite.
+
+Every write first takes one lock that belongs to the whole database, so writers never meet each other's rows:
+no deadlock, no lost update, no number given twice.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Integer, Table, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from registry.errors import DatabaseNotReadable, DatabaseUnusable, PostgresDriverMissing, one_line
+
+DRIVER = "postgresql+psycopg"
+DRIVERS = (DRIVER, "postgresql", "postgres")
+LOCK_TIMEOUT_MS = 20_000
+CONNECT_TIMEOUT_S = 10
+# any number will do, as long as no other program takes the same advisory lock in this database
+WRITE_LOCK = 0x10BA_517
+
+# one snapshot for all that a session reads, as on SQLite
+READING: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+WRITING: dict[str, Any] = {
+    "writes": True,
+    # a snapshot taken before the lock was granted would be old: each statement must see what is committed
+    "isolation_level": "READ COMMITTED",
+}
+
+
+def open_postgres(url: URL) -> Engine:
+    """An engine over the database with the rules of this module.
+
+    PostgresDriverMissing, DatabaseNotReadable when the server can't be reached, DatabaseUnusable when its
+    encoding can't hold every text.
+    """
+    try:
+        import_module("psycopg")
+    except ImportError as error:
+        raise PostgresDriverMissing(str(error)) from error
+    engine = create_engine(
+        url.set(drivername=DRIVER),
+        # a connection that the server dropped while it lay in the pool is replaced before it is used
+        pool_pre_ping=True,
+        # a type that no table has, looked up at every start
+        use_native_hstore=False,
+        connect_args={} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT_S},
+    )
+    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "begin", _begin)
+    try:
+        _check_encoding(engine, location(url))
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def location(url: URL) -> str:
+    """The address to show: without user, password and options."""
+    port = f":{url.port}" if url.port else ""
+    return f"postgresql://{url.host or ''}{port}/{url.database or ''}"
+
+
+@contextmanager
+def history_open(connection: Connection) -> Iterator[None]:
+    """Without the triggers that refuse to change history; they are back when the transaction commits."""
+    tables = connection.scalars(
+        text(
+            "SELECT DISTINCT event_object_table FROM information_schema.triggers "
+            "WHERE trigger_schema = current_schema() ORDER BY 1"
+        )
+    ).all()
+    for table in tables:
+        connection.exec_driver_sql(f'ALTER TABLE "{table}" DISABLE TRIGGER USER')
+    yield
+    for table in tables:
+        connection.exec_driver_sql(f'ALTER TABLE "{table}" ENABLE TRIGGER USER')
+
+
+def insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    """Insert rows of raw values in the order of the table's columns."""
+    quote = connection.dialect.identifier_preparer.quote
+    columns = ", ".join(quote(column.name) for column in table.columns)
+    statement = f"COPY {quote(table.name)} ({columns}) FROM STDIN"
+    driver = import_module("psycopg")
+    driver_connection: Any = connection.connection.driver_connection
+    try:
+        with driver_connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except driver.Error as error:
+        raise DBAPIError.instance(statement, None, error, driver.Error) from error
+
+
+def raise_sequences(connection: Connection, tables: Iterable[Table]) -> None:
+    """Let the next id of each table be above every id that was inserted or ever given."""
+    for table in tables:
+        key = table.autoincrement_column
+        if key is None or not isinstance(key.type, Integer):
+            continue
+        name = connection.scalar(
+            text("SELECT pg_get_serial_sequence(:t, :c)"), {"t": table.name, "c": key.name}
+        )
+        if name is not None:
+            connection.exec_driver_sql(
+                f"SELECT setval('{name}', greatest(nextval('{name}'), coalesce(max({key.name}), 0))) "
+                f'FROM "{table.name}"'
+            )
+
+
+def _check_encoding(engine: Engine, where: str) -> None:
+    try:
+        with engine.connect() as connection:
+            encoding = connection.scalar(text("SHOW server_encoding"))
+    except OperationalError as error:
+        raise DatabaseNotReadable(where, one_line(error.orig)) from error
+    if encoding != "UTF8":
+        raise DatabaseUnusable(where, f"its encoding is {encoding}, but texts need UTF8")
+
+
+def _prepare_connection(connection: Any, _record: object) -> None:
+    connection.execute(f"SET lock_timeout TO {LOCK_TIMEOUT_MS}")
+    connection.commit()
+
+
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("writes"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")

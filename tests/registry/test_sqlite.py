@@ -1,0 +1,70 @@
+"""What only SQLite knows."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from registry import DatabaseNotReadable, DatabaseNotWritable, SqliteTooOld
+from registry import sqlite as sqlite_module
+from registry.db import Database, open_engine
+from registry.models import BaseRow
+from registry.sqlite import copy_database
+from tests.registry.conftest import only_sqlite
+from tests.registry.test_db import base_row
+
+pytestmark = [only_sqlite, pytest.mark.usefixtures("dialect")]
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("synchronous", 1), ("foreign_keys", 1), ("busy_timeout", 20_000)],
+)
+def test_every_connection_has_the_pragma(database: Database, pragma: str, value: object) -> None:
+    with database.reading() as one, database.reading() as other:
+        assert one.execute(text(f"PRAGMA {pragma}")).scalar() == value
+        assert other.execute(text(f"PRAGMA {pragma}")).scalar() == value
+
+
+def test_a_write_holds_the_lock_from_its_first_moment(database: Database) -> None:
+    other = sqlite3.connect(str(database.file), timeout=0, isolation_level=None)
+    with database.writing(), pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("BEGIN IMMEDIATE")
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def test_a_full_database_is_reported_in_one_sentence_and_keeps_its_rows(database: Database) -> None:
+    with database.writing() as session:
+        session.add(base_row("first"))
+    with pytest.raises(DatabaseNotWritable, match="full"), database.writing() as session:
+        session.execute(text("PRAGMA max_page_count=1"))
+        session.add(base_row("x" * 1_000_000))
+    with database.reading() as session:
+        assert [row.name for row in session.query(BaseRow)] == ["first"]
+
+
+def test_a_file_that_is_gone_is_reported_in_one_sentence(database: Database, tmp_path: Path) -> None:
+    database.engine.dispose()
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    with pytest.raises(DatabaseNotReadable, match="unable to open"), database.reading() as session:
+        session.query(BaseRow).count()
+
+
+def test_a_copy_is_the_last_committed_state_in_one_file(database: Database, tmp_path: Path) -> None:
+    with database.writing() as session:
+        session.add(base_row("committed"))
+    with database.writing() as session:
+        session.add(base_row("not yet"))
+        session.flush()
+        copy_database(Path(str(database.file)), tmp_path / "copy.db")
+    assert [file.name for file in tmp_path.glob("copy.db*")] == ["copy.db"]
+    copied = sqlite3.connect(tmp_path / "copy.db").execute("SELECT name FROM bases").fetchall()
+    assert copied == [("committed",)]
+
+
+def test_an_old_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sqlite_module.sqlite3, "sqlite_version_info", (3, 36, 0))
+    with pytest.raises(SqliteTooOld, match=r"needs 3\.37\.0 or newer"):
+        open_engine(f"sqlite:///{tmp_path / 'x.db'}")
