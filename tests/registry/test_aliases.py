@@ -1,11 +1,12 @@
 """Aliases: what promotes a version, who may, what it was before, and the way back."""
 
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from registry import (
     AliasProtected,
@@ -20,6 +21,7 @@ from registry import (
     VersionWithdrawn,
 )
 from registry import aliases as aliases_module
+from registry.db import Database
 
 MakeVersion = Callable[..., NewVersion]
 
@@ -270,10 +272,8 @@ def test_promotions_at_once_leave_one_unbroken_chain(registry: Registry) -> None
     ],
 )
 def test_the_database_itself_refuses_a_dangling_or_mistakable_alias(
-    registry: Registry, new_version: MakeVersion, url: str, values: str
+    registry: Registry, new_version: MakeVersion, database: Database, values: str
 ) -> None:
     registry.catalog.publish(new_version(slug="birds"), actor="ann")
-    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-    connection.execute("PRAGMA foreign_keys=ON")
-    with pytest.raises(sqlite3.IntegrityError):
-        connection.execute(f"INSERT INTO adapter_aliases VALUES ({values}, '2026', 'x', 0)")
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.execute(text(f"INSERT INTO adapter_aliases VALUES ({values}, '2026', 'x', 0)"))
