@@ -1,6 +1,8 @@
 """The catalog of adapters and the history of runs, over SQLite and a folder of content-addressed files."""
 
+from registry.changes import CatalogChanges
 from registry.clock import Clock, utc_now
+from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.errors import (
     AmbiguousRun,
     BlobDamaged,
@@ -9,6 +11,7 @@ from registry.errors import (
     DatabaseNotWritable,
     DatabaseTooNew,
     DatabaseUnusable,
+    InvalidQuery,
     InvalidSlug,
     InvalidValue,
     NotFound,
@@ -22,10 +25,24 @@ from registry.errors import (
     UnknownAdapter,
     UnknownBase,
     UnknownDataset,
+    UnknownReference,
     UnknownRun,
     UnknownVersion,
     UnsupportedDatabase,
     VersionWithdrawn,
+)
+from registry.lineage import Descendants, Lineage
+from registry.pages import (
+    AdapterEntry,
+    AdapterFacets,
+    AdapterPage,
+    AdapterQuery,
+    AdapterSort,
+    AdapterStatus,
+    Facet,
+    NewestVersion,
+    RunPage,
+    RunQuery,
 )
 from registry.records import (
     Adapter,
@@ -55,8 +72,15 @@ from registry.registry import Registry
 from registry.slugs import SLUG_RULE, validate_slug
 
 __all__ = [
+    "ABSENT",
     "SLUG_RULE",
     "Adapter",
+    "AdapterEntry",
+    "AdapterFacets",
+    "AdapterPage",
+    "AdapterQuery",
+    "AdapterSort",
+    "AdapterStatus",
     "AmbiguousRun",
     "AuditEvent",
     "Base",
@@ -64,17 +88,24 @@ __all__ = [
     "BlobInfo",
     "BlobMissing",
     "BlobNotStored",
+    "CatalogChanges",
     "Clock",
+    "Comparison",
     "DatabaseNotWritable",
     "DatabaseTooNew",
     "DatabaseUnusable",
     "Dataset",
     "DatasetClass",
     "DatasetSummary",
+    "Descendants",
+    "Difference",
     "EndStatus",
     "Evaluation",
+    "Facet",
+    "InvalidQuery",
     "InvalidSlug",
     "InvalidValue",
+    "Lineage",
     "MetricPoint",
     "MetricSummary",
     "NewBase",
@@ -82,6 +113,7 @@ __all__ = [
     "NewEvaluation",
     "NewRun",
     "NewVersion",
+    "NewestVersion",
     "NotFound",
     "ReadOnlySession",
     "Registry",
@@ -91,13 +123,17 @@ __all__ = [
     "RunIdTooShort",
     "RunLost",
     "RunNotResumable",
+    "RunPage",
+    "RunQuery",
     "RunStatus",
     "Split",
     "SqliteTooOld",
     "StopRequest",
+    "Subject",
     "UnknownAdapter",
     "UnknownBase",
     "UnknownDataset",
+    "UnknownReference",
     "UnknownRun",
     "UnknownVersion",
     "UnsupportedDatabase",

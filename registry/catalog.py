@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from registry import publishing
 from registry.audit import newest_events, record_event
 from registry.blobs import BlobStore
+from registry.changes import CatalogChanges, changes_since
 from registry.db import Database
 from registry.errors import InvalidValue, UnknownAdapter, UnknownVersion, VersionWithdrawn
 from registry.models import AdapterRow, VersionRow
@@ -76,6 +77,11 @@ class Catalog:
         """The newest version that isn't withdrawn of each adapter that isn't archived, by slug."""
         with self._database.reading() as session:
             return find_versions(session, newest_not_withdrawn(), AdapterRow.archived_at.is_(None))
+
+    def changes_since(self, revision: int) -> CatalogChanges:
+        """How `current` changed since `revision`: reads only the adapters that did; all of them for 0."""
+        with self._database.reading() as session:
+            return changes_since(session, revision)
 
     def read_files(self, version: Version) -> dict[str, bytes]:
         """The verified bytes of each file; BlobMissing or BlobDamaged, naming the stored file."""

@@ -41,6 +41,28 @@ class InvalidValue(RegistryError):
         return f"The registry can't store {self.field}: {self.problem}."
 
 
+class InvalidQuery(RegistryError):
+    """A question about adapters or runs that has no answer as it is asked."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"The registry can't be asked that: {self.problem}."
+
+
+class UnknownReference(NotFound):
+    """Neither an adapter or version nor a run has this name."""
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+    def __str__(self) -> str:
+        return f"There is no adapter and no run {self.ref!r}; list either to see its names."
+
+
 class UnknownBase(NotFound):
     """No base has this id."""
 

@@ -43,26 +43,33 @@ def series(session: Session, run_id: str, keys: Collection[str] | None = None) -
     rows = session.scalars(statement.execution_options(populate_existing=True))
     points: Series = {}
     for row in rows:
-        number = float(row.nonfinite) if row.nonfinite is not None else row.value
-        assert number is not None  # a constraint of the table
-        points.setdefault(row.key, []).append(MetricPoint(row.step, number))
+        points.setdefault(row.key, []).append(point_of(row))
     return points
+
+
+def point_of(row: RunMetricRow) -> MetricPoint:
+    """The row as it leaves the package."""
+    number = float(row.nonfinite) if row.nonfinite is not None else row.value
+    assert number is not None  # a constraint of the table
+    return MetricPoint(row.step, number)
 
 
 def summary(session: Session, run_id: str) -> dict[str, MetricSummary]:
     """The stored summary of each metric that has a finite value."""
     rows = session.scalars(select(RunSummaryRow).filter_by(run_id=run_id).order_by(RunSummaryRow.key))
-    return {
-        row.key: MetricSummary(
-            last=row.last,
-            last_step=row.last_step,
-            minimum=row.minimum,
-            min_step=row.min_step,
-            maximum=row.maximum,
-            max_step=row.max_step,
-        )
-        for row in rows
-    }
+    return {row.key: summary_of(row) for row in rows}
+
+
+def summary_of(row: RunSummaryRow) -> MetricSummary:
+    """The row as it leaves the package."""
+    return MetricSummary(
+        last=row.last,
+        last_step=row.last_step,
+        minimum=row.minimum,
+        min_step=row.min_step,
+        maximum=row.maximum,
+        max_step=row.max_step,
+    )
 
 
 def summarise(points: Iterable[MetricPoint]) -> MetricSummary | None:

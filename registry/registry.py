@@ -7,10 +7,13 @@ from registry.audit import newest_event_id
 from registry.blobs import BlobStore
 from registry.catalog import Catalog
 from registry.clock import Clock, utc_now
+from registry.compare import Comparer
 from registry.db import Database, open_engine, sqlite_file
 from registry.errors import RegistryError
+from registry.lineage import Lineages
 from registry.migrate import migrate
 from registry.runs import Runs
+from registry.search import Search
 from registry.sources import Bases, Datasets
 
 
@@ -27,6 +30,9 @@ class Registry:
         self.datasets = Datasets(database)
         self.runs = Runs(database)
         self.catalog = Catalog(database, blobs)
+        self.search = Search(database)
+        self.lineage = Lineages(database)
+        self.comparer = Comparer(self.catalog, self.runs)
 
     @classmethod
     def open(cls, database_url: str, artifact_root: Path, *, clock: Clock = utc_now) -> "Registry":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -62,6 +62,26 @@ def refresh_summary(session: Session, adapter: AdapterRow) -> None:
         .values(adapter_id=adapter.id, **columns)
         .on_conflict_do_update(index_elements=["adapter_id"], set_=columns)
     )
+
+
+def stale_slugs(session: Session) -> tuple[str, ...]:
+    """The slugs of adapters whose stored summary is missing or isn't what `summarised` says."""
+    stored = {row.adapter_id: row for row in session.scalars(select(AdapterSummaryRow))}
+    names = [field.name for field in fields(Summary)]
+
+    def stale(adapter: AdapterRow) -> bool:
+        row = stored.get(adapter.id)
+        if row is None:
+            return True
+        return Summary(**{name: getattr(row, name) for name in names}) != summarised(session, adapter)
+
+    adapters = session.scalars(select(AdapterRow).order_by(AdapterRow.slug))
+    return tuple(adapter.slug for adapter in adapters if stale(adapter))
+
+
+def mend_summary(session: Session, slug: str) -> None:
+    """Write the summary of the adapter of this name anew."""
+    refresh_summary(session, session.scalars(select(AdapterRow).filter_by(slug=slug)).one())
 
 
 def _accuracy(session: Session, version_id: int) -> float | None:

@@ -1,0 +1,256 @@
+"""Finding adapters among many: pages of light rows in a fixed number of queries, and what to filter by."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, UnaryExpression, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from registry.db import Database
+from registry.models import (
+    AdapterRow,
+    AdapterSummaryRow,
+    AdapterTagRow,
+    AliasRow,
+    BaseRow,
+    EvaluationRow,
+    VersionRow,
+)
+from registry.pages import (
+    SHOWN_CLASSES,
+    AdapterEntry,
+    AdapterFacets,
+    AdapterPage,
+    AdapterQuery,
+    AdapterSort,
+    AdapterStatus,
+    Facet,
+    NewestVersion,
+    RunPage,
+    RunQuery,
+    pages_of,
+    storable,
+    words_of,
+)
+from registry.records import MetricSummary, Split
+from registry.run_search import find_summaries, run_page
+from registry.summaries import mend_summary, stale_slugs
+
+MOST_FACETS = 200
+"""Of each kind; a picker of more would help nobody."""
+
+_ORDER: dict[AdapterSort, tuple[UnaryExpression[Any], ...]] = {
+    "name": (),
+    "newest": (AdapterSummaryRow.published_at.desc().nulls_last(),),
+    "accuracy": (AdapterSummaryRow.accuracy.desc().nulls_last(),),
+    "versions": (AdapterSummaryRow.versions.desc(),),
+}
+
+
+class Search:
+    """Pages of adapters and runs; what they are read from is kept in step by every change."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def adapters(self, query: AdapterQuery) -> AdapterPage:
+        """One page of the adapters that meet `query`, empty beyond the last one; or InvalidQuery."""
+        query.check()
+        conditions = _conditions(query)
+        page = (
+            _joined(AdapterRow.id)
+            .where(*conditions)
+            .order_by(*_ORDER[query.sort], AdapterRow.slug)
+            .limit(query.limit)
+            .offset((query.page - 1) * query.limit)
+        )
+        with self._database.reading() as session:
+            total = session.scalars(_joined(func.count()).where(*conditions)).one()
+            entries = _entries(session, session.scalars(page).all())
+        return AdapterPage(entries, total, query.page, pages_of(total, query.limit), words_of(query.text))
+
+    def facets(self, query: AdapterQuery) -> AdapterFacets:
+        """What the adapters that meet `query`, on whatever page, can be filtered by; or InvalidQuery."""
+        query.check()
+        conditions = _conditions(query)
+        of_tag = AdapterTagRow.adapter_id == AdapterRow.id
+        of_alias = AliasRow.adapter_id == AdapterRow.id
+        of_base = BaseRow.id == AdapterSummaryRow.base_id
+        with self._database.reading() as session:
+            return AdapterFacets(
+                bases=_facet(session, BaseRow.name, of_base, *conditions),
+                adapter_types=_facet(session, AdapterSummaryRow.adapter_type, None, *conditions),
+                tags=_facet(session, AdapterTagRow.tag, of_tag, *conditions),
+                aliases=_facet(session, AliasRow.alias, of_alias, *conditions),
+                owners=_facet(session, AdapterRow.owner, None, *conditions),
+            )
+
+    def runs(self, query: RunQuery) -> RunPage:
+        """One page of the runs that meet `query`, newest first; never reads the metric series."""
+        query.check()
+        with self._database.reading() as session:
+            return run_page(session, query)
+
+    def run_summaries(self, run_ids: Collection[str], key: str) -> dict[str, MetricSummary]:
+        """Last, smallest and largest value of one metric, for each of the runs that logged it."""
+        with self._database.reading() as session:
+            return find_summaries(session, run_ids, key)
+
+    def stale_summaries(self) -> tuple[str, ...]:
+        """The slugs of adapters whose summary is missing or says something else than their rows."""
+        with self._database.reading() as session:
+            return stale_slugs(session)
+
+    def mend_summaries(self) -> tuple[str, ...]:
+        """Write every stale summary anew, each in a transaction of its own; returns their slugs."""
+        slugs = self.stale_summaries()
+        for slug in slugs:
+            with self._database.writing() as session:
+                mend_summary(session, slug)
+        return slugs
+
+
+def _joined(*columns: Any) -> Select[Any]:
+    """A SELECT of adapters with their summaries."""
+    return (
+        select(*columns)
+        .select_from(AdapterRow)
+        .join(AdapterSummaryRow, AdapterSummaryRow.adapter_id == AdapterRow.id)
+    )
+
+
+def _conditions(query: AdapterQuery) -> list[ColumnElement[bool]]:
+    conditions = [AdapterSummaryRow.document.contains(word, autoescape=True) for word in words_of(query.text)]
+    if query.base is not None:
+        base = storable(query.base)
+        named = select(BaseRow.id).where(or_(BaseRow.name == base, BaseRow.weights_sha256 == base))
+        conditions.append(AdapterSummaryRow.base_id.in_(named))
+    if query.adapter_type is not None:
+        conditions.append(AdapterSummaryRow.adapter_type == storable(query.adapter_type))
+    if query.status is not None:
+        conditions += _with_status(query.status)
+    if query.alias is not None:
+        conditions.append(_with_alias(storable(query.alias)))
+    for tag in query.tags:
+        tagged = select(AdapterTagRow.adapter_id).where(AdapterTagRow.tag == storable(tag))
+        conditions.append(AdapterRow.id.in_(tagged))
+    if query.owner is not None:
+        conditions.append(AdapterRow.owner == storable(query.owner))
+    if query.min_accuracy is not None:
+        conditions.append(AdapterSummaryRow.accuracy >= query.min_accuracy)
+    return conditions
+
+
+def _with_status(status: AdapterStatus) -> list[ColumnElement[bool]]:
+    if status == "archived":
+        return [AdapterRow.archived_at.is_not(None)]
+    usable = AdapterSummaryRow.newest_id
+    return [AdapterRow.archived_at.is_(None), usable.is_not(None) if status == "active" else usable.is_(None)]
+
+
+def _with_alias(alias: str) -> ColumnElement[bool]:
+    if alias == "latest":  # computed, not stored
+        return AdapterSummaryRow.newest_id.is_not(None)
+    return AdapterRow.id.in_(select(AliasRow.adapter_id).where(AliasRow.alias == alias))
+
+
+def _facet(
+    session: Session,
+    value: InstrumentedAttribute[Any],
+    joined_by: ColumnElement[bool] | None,
+    *conditions: ColumnElement[bool],
+) -> tuple[Facet, ...]:
+    statement = _joined(value, func.count())
+    if joined_by is not None:
+        statement = statement.join(value.class_, joined_by)
+    counted = (
+        statement.where(value.is_not(None), *conditions)
+        .group_by(value)
+        .order_by(func.count().desc(), value)
+        .limit(MOST_FACETS)
+    )
+    return tuple(Facet(found, n) for found, n in session.execute(counted))
+
+
+def _entries(session: Session, ids: Sequence[int]) -> tuple[AdapterEntry, ...]:
+    """The adapters of these ids, in their order."""
+    statement = (
+        _joined(AdapterRow, AdapterSummaryRow.versions, VersionRow, BaseRow)
+        .outerjoin(VersionRow, VersionRow.id == AdapterSummaryRow.newest_id)
+        .outerjoin(BaseRow, BaseRow.id == VersionRow.base_id)
+        .where(AdapterRow.id.in_(ids))
+    )
+    rows = {row[0].id: row for row in session.execute(statement)}
+    evaluations = _evaluations(session, [row[2].id for row in rows.values() if row[2] is not None])
+    tags = _tags(session, ids)
+    aliases = _aliases(session, ids)
+    return tuple(
+        AdapterEntry(
+            slug=adapter.slug,
+            title=adapter.title,
+            owner=adapter.owner,
+            status=_status(adapter, newest),
+            created_at=adapter.created_at,
+            archived_at=adapter.archived_at,
+            versions=versions,
+            tags=tuple(tags[adapter.id]),
+            aliases=aliases[adapter.id],
+            newest=None if newest is None else _newest(newest, base, evaluations[newest.id]),
+        )
+        for adapter, versions, newest, base in (rows[one] for one in ids)
+    )
+
+
+def _status(adapter: AdapterRow, newest: VersionRow | None) -> AdapterStatus:
+    if adapter.archived_at is not None:
+        return "archived"
+    return "withdrawn" if newest is None else "active"
+
+
+def _newest(row: VersionRow, base: BaseRow, evaluations: dict[Split, EvaluationRow]) -> NewestVersion:
+    validation, test = evaluations.get("validation"), evaluations.get("test")
+    probed = test or validation
+    return NewestVersion(
+        version=row.version,
+        base=base.name,
+        base_sha256=base.weights_sha256,
+        adapter_type=row.adapter_type,
+        n_params=row.n_params,
+        size_bytes=row.size_bytes,
+        image_size=row.image_size,
+        n_classes=len(row.class_names),
+        class_names=tuple(row.class_names[:SHOWN_CLASSES]),
+        validation_accuracy=validation.accuracy if validation else None,
+        test_accuracy=test.accuracy if test else None,
+        linear_probe_accuracy=probed.linear_probe_accuracy if probed else None,
+        published_at=row.created_at,
+    )
+
+
+def _evaluations(session: Session, ids: Collection[int]) -> defaultdict[int, dict[Split, EvaluationRow]]:
+    found: defaultdict[int, dict[Split, EvaluationRow]] = defaultdict(dict)
+    for row in session.scalars(select(EvaluationRow).where(EvaluationRow.version_id.in_(ids))):
+        found[row.version_id][row.split] = row
+    return found
+
+
+def _tags(session: Session, ids: Collection[int]) -> defaultdict[int, list[str]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    statement = select(AdapterTagRow).where(AdapterTagRow.adapter_id.in_(ids)).order_by(AdapterTagRow.tag)
+    for row in session.scalars(statement):
+        found[row.adapter_id].append(row.tag)
+    return found
+
+
+def _aliases(session: Session, ids: Collection[int]) -> defaultdict[int, dict[str, int]]:
+    found: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    statement = (
+        select(AliasRow.adapter_id, AliasRow.alias, VersionRow.version)
+        .join(VersionRow, VersionRow.id == AliasRow.version_id)
+        .where(AliasRow.adapter_id.in_(ids))
+        .order_by(AliasRow.alias)
+    )
+    for adapter_id, alias, version in session.execute(statement):
+        found[adapter_id][alias] = version
+    return found
