@@ -6,9 +6,9 @@ all stay too. So a plot of the rest looks like one of everything, and no peak, d
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, literal, or_, select, union
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, literal, select, union
 from sqlalchemy.orm import Session
 
 from registry import metrics
@@ -18,41 +18,69 @@ from registry.models import RunMetricRow
 from registry.records import MetricPoint
 
 ENDS = 2
-OF_A_BUCKET = 3
-FEWEST = ENDS + OF_A_BUCKET
+EXTREMES = 2
+NOT_FINITE = 1
+FEWEST = ENDS + EXTREMES + NOT_FINITE
 
 
 def sampled(session: Session, run_id: str, keys: Collection[str] | None, max_points: int) -> metrics.Series:
     """The points of each metric in order of their steps, at most `max_points` of each; or InvalidQuery."""
     if max_points < FEWEST:
         raise InvalidQuery(f"a curve of {max_points} points is not possible: ask for at least {FEWEST}")
-    spans = (
-        select(RunMetricRow.key, func.count(), func.min(RunMetricRow.step), func.max(RunMetricRow.step))
-        .where(RunMetricRow.run_id == run_id)
-        .group_by(RunMetricRow.key)
-        .order_by(RunMetricRow.key)
-    )
-    if keys is not None:
-        spans = spans.where(RunMetricRow.key.in_(keys))
-    rows = session.execute(spans).all()
-    whole = metrics.series(session, run_id, [key for key, n, *_ in rows if n <= max_points])
+    spans = _spans(session, run_id, keys, max_points)
+    whole = metrics.series(session, run_id, [span.key for span in spans if not span.long])
     return {
-        key: whole[key] if n <= max_points else _thinned(session, run_id, key, low, high, max_points)
-        for key, n, low, high in rows
+        span.key: _thinned(session, run_id, span, max_points) if span.long else whole[span.key]
+        for span in spans
     }
 
 
-def _thinned(
-    session: Session, run_id: str, key: str, low: int, high: int, max_points: int
-) -> list[MetricPoint]:
-    """What stays of one metric whose steps reach from `low` to `high`."""
-    buckets = (max_points - ENDS) // OF_A_BUCKET
-    width = (high - low) // buckets + 1
+class Span(NamedTuple):
+    """One metric: its first and last step, whether it has too many points, and whether any isn't finite."""
+
+    key: str
+    low: int
+    high: int
+    long: bool
+    odd: bool
+
+
+def _spans(session: Session, run_id: str, keys: Collection[str] | None, max_points: int) -> list[Span]:
+    """Every metric by name.
+
+    From one name to the next through the primary key, and no point counted beyond `max_points`: to group
+    and count all takes several times as long.
+    """
+    key, step, of_run = RunMetricRow.key, RunMetricRow.step, RunMetricRow.run_id == run_id
+    names = select(func.min(key).label("key")).where(of_run).cte("names", recursive=True)
+    following = select(func.min(key)).where(of_run, key > names.c.key).correlate(names).scalar_subquery()
+    names = names.union_all(select(following).where(names.c.key.is_not(None)))
+
+    def of_name(asked: Select[Any]) -> ScalarSelect[Any]:
+        return asked.where(of_run, key == names.c.key).correlate(names).scalar_subquery()
+
+    found = select(
+        names.c.key,
+        of_name(select(func.min(step))),
+        of_name(select(func.max(step))),
+        of_name(select(step).order_by(step).offset(max_points).limit(1)).is_not(None),
+        of_name(select(step).where(RunMetricRow.value.is_(None)).limit(1)).is_not(None),
+    )
+    found = found.where(names.c.key.is_not(None)).order_by(names.c.key)
+    if keys is not None:
+        found = found.where(names.c.key.in_(keys))
+    return [Span(*row) for row in session.execute(found)]
+
+
+def _thinned(session: Session, run_id: str, span: Span, max_points: int) -> list[MetricPoint]:
+    """What stays of a long metric."""
+    step, value = RunMetricRow.step, RunMetricRow.value
+    of_metric = (RunMetricRow.run_id == run_id, RunMetricRow.key == span.key)
+    buckets = (max_points - ENDS) // (EXTREMES + NOT_FINITE if span.odd else EXTREMES)
+    width = (span.high - span.low) // buckets + 1
     number = select(literal(0, BigInt).label("number")).cte("buckets", recursive=True)
     number = number.union_all(select(number.c.number + 1).where(number.c.number < buckets - 1))
-    begin = literal(low, BigInt) + number.c.number * width
-    step, value = RunMetricRow.step, RunMetricRow.value
-    of_metric = (RunMetricRow.run_id == run_id, RunMetricRow.key == key)
+    begin = literal(span.low, BigInt) + number.c.number * width
 
     def first(condition: ColumnElement[bool], *order: ColumnElement[Any]) -> ScalarSelect[int]:
         # read through the primary key, bucket by bucket: sorting the whole series takes several times as long
@@ -65,15 +93,13 @@ def _thinned(
             .scalar_subquery()
         )
 
-    kept = union(
+    kept = [
+        select(literal(span.low, BigInt)),
+        select(literal(span.high, BigInt)),
         select(first(value.is_not(None), value.asc())).select_from(number),
         select(first(value.is_not(None), value.desc())).select_from(number),
-        select(first(value.is_(None))).select_from(number),
-    )
-    rows = session.scalars(
-        select(RunMetricRow)
-        .where(*of_metric, or_(step.in_(kept), step.in_((low, high))))
-        .order_by(step)
-        .execution_options(populate_existing=True)
-    )
-    return [metrics.point_of(row) for row in rows]
+    ]
+    if span.odd:
+        kept.append(select(first(value.is_(None))).select_from(number))
+    points = select(*metrics.POINT).where(*of_metric, step.in_(union(*kept))).order_by(step)
+    return [metrics.point_of(*columns) for columns in session.execute(points)]

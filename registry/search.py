@@ -1,11 +1,11 @@
 """Finding adapters among many: pages of light rows in a fixed number of queries, and what to filter by."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, UnaryExpression, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from registry.db import Database
 from registry.models import (
@@ -74,16 +74,19 @@ class Search:
         """What the adapters that meet `query`, on whatever page, can be filtered by; or InvalidQuery."""
         query.check()
         conditions = _conditions(query)
-        of_tag = AdapterTagRow.adapter_id == AdapterRow.id
-        of_alias = AliasRow.adapter_id == AdapterRow.id
-        of_base = BaseRow.id == AdapterSummaryRow.base_id
+        meeting = _joined(AdapterRow.id).where(*conditions)
+        bases = _joined(BaseRow.name, func.count()).join(BaseRow, BaseRow.id == AdapterSummaryRow.base_id)
+        types = _joined(AdapterSummaryRow.adapter_type, func.count())
+        owners = _joined(AdapterRow.owner, func.count())
+        tags = select(AdapterTagRow.tag, func.count()).where(AdapterTagRow.adapter_id.in_(meeting))
+        aliases = select(AliasRow.alias, func.count()).where(AliasRow.adapter_id.in_(meeting))
         with self._database.reading() as session:
             return AdapterFacets(
-                bases=_facet(session, BaseRow.name, of_base, *conditions),
-                adapter_types=_facet(session, AdapterSummaryRow.adapter_type, None, *conditions),
-                tags=_facet(session, AdapterTagRow.tag, of_tag, *conditions),
-                aliases=_facet(session, AliasRow.alias, of_alias, *conditions),
-                owners=_facet(session, AdapterRow.owner, None, *conditions),
+                bases=_facet(session, bases.where(*conditions)),
+                adapter_types=_facet(session, types.where(*conditions)),
+                tags=_facet(session, tags),
+                aliases=_facet(session, aliases),
+                owners=_facet(session, owners.where(*conditions)),
             )
 
     def runs(self, query: RunQuery) -> RunPage:
@@ -118,6 +121,32 @@ def _joined(*columns: Any) -> Select[Any]:
         .select_from(AdapterRow)
         .join(AdapterSummaryRow, AdapterSummaryRow.adapter_id == AdapterRow.id)
     )
+
+
+# columns, as whole rows of the tables would take several times as long to make
+_LIGHT = (
+    _joined(
+        AdapterRow.id,
+        AdapterRow.slug,
+        AdapterRow.title,
+        AdapterRow.owner,
+        AdapterRow.created_at,
+        AdapterRow.archived_at,
+        AdapterSummaryRow.versions,
+        AdapterSummaryRow.newest_id,
+        VersionRow.version,
+        VersionRow.adapter_type,
+        VersionRow.n_params,
+        VersionRow.size_bytes,
+        VersionRow.image_size,
+        VersionRow.class_names,
+        VersionRow.created_at.label("published_at"),
+        BaseRow.name.label("base"),
+        BaseRow.weights_sha256.label("base_sha256"),
+    )
+    .outerjoin(VersionRow, VersionRow.id == AdapterSummaryRow.newest_id)
+    .outerjoin(BaseRow, BaseRow.id == VersionRow.base_id)
+)
 
 
 def _conditions(query: AdapterQuery) -> list[ColumnElement[bool]]:
@@ -155,66 +184,49 @@ def _with_alias(alias: str) -> ColumnElement[bool]:
     return AdapterRow.id.in_(select(AliasRow.adapter_id).where(AliasRow.alias == alias))
 
 
-def _facet(
-    session: Session,
-    value: InstrumentedAttribute[Any],
-    joined_by: ColumnElement[bool] | None,
-    *conditions: ColumnElement[bool],
-) -> tuple[Facet, ...]:
-    statement = _joined(value, func.count())
-    if joined_by is not None:
-        statement = statement.join(value.class_, joined_by)
-    counted = (
-        statement.where(value.is_not(None), *conditions)
-        .group_by(value)
-        .order_by(func.count().desc(), value)
-        .limit(MOST_FACETS)
-    )
-    return tuple(Facet(found, n) for found, n in session.execute(counted))
+def _facet(session: Session, counts: Any) -> tuple[Facet, ...]:
+    """The values of the first column of `counts`, the most frequent first."""
+    value, n = counts.selected_columns
+    counted = counts.where(value.is_not(None)).group_by(value).order_by(n.desc(), value).limit(MOST_FACETS)
+    return tuple(Facet(found, number) for found, number in session.execute(counted))
 
 
 def _entries(session: Session, ids: Sequence[int]) -> tuple[AdapterEntry, ...]:
     """The adapters of these ids, in their order."""
-    statement = (
-        _joined(AdapterRow, AdapterSummaryRow.versions, VersionRow, BaseRow)
-        .outerjoin(VersionRow, VersionRow.id == AdapterSummaryRow.newest_id)
-        .outerjoin(BaseRow, BaseRow.id == VersionRow.base_id)
-        .where(AdapterRow.id.in_(ids))
-    )
-    rows = {row[0].id: row for row in session.execute(statement)}
-    evaluations = _evaluations(session, [row[2].id for row in rows.values() if row[2] is not None])
+    rows = {row.id: row for row in session.execute(_LIGHT.where(AdapterRow.id.in_(ids)))}
+    evaluations = _evaluations(session, [row.newest_id for row in rows.values() if row.newest_id is not None])
     tags = _tags(session, ids)
     aliases = _aliases(session, ids)
     return tuple(
         AdapterEntry(
-            slug=adapter.slug,
-            title=adapter.title,
-            owner=adapter.owner,
-            status=_status(adapter, newest),
-            created_at=adapter.created_at,
-            archived_at=adapter.archived_at,
-            versions=versions,
-            tags=tuple(tags[adapter.id]),
-            aliases=aliases[adapter.id],
-            newest=None if newest is None else _newest(newest, base, evaluations[newest.id]),
+            slug=row.slug,
+            title=row.title,
+            owner=row.owner,
+            status=_status(row),
+            created_at=row.created_at,
+            archived_at=row.archived_at,
+            versions=row.versions,
+            tags=tuple(tags[row.id]),
+            aliases=aliases[row.id],
+            newest=None if row.newest_id is None else _newest(row, evaluations[row.newest_id]),
         )
-        for adapter, versions, newest, base in (rows[one] for one in ids)
+        for row in (rows[one] for one in ids)
     )
 
 
-def _status(adapter: AdapterRow, newest: VersionRow | None) -> AdapterStatus:
-    if adapter.archived_at is not None:
+def _status(row: Any) -> AdapterStatus:
+    if row.archived_at is not None:
         return "archived"
-    return "withdrawn" if newest is None else "active"
+    return "withdrawn" if row.newest_id is None else "active"
 
 
-def _newest(row: VersionRow, base: BaseRow, evaluations: dict[Split, EvaluationRow]) -> NewestVersion:
+def _newest(row: Any, evaluations: Mapping[Split, Any]) -> NewestVersion:
     validation, test = evaluations.get("validation"), evaluations.get("test")
     probed = test or validation
     return NewestVersion(
         version=row.version,
-        base=base.name,
-        base_sha256=base.weights_sha256,
+        base=row.base,
+        base_sha256=row.base_sha256,
         adapter_type=row.adapter_type,
         n_params=row.n_params,
         size_bytes=row.size_bytes,
@@ -224,22 +236,28 @@ def _newest(row: VersionRow, base: BaseRow, evaluations: dict[Split, EvaluationR
         validation_accuracy=validation.accuracy if validation else None,
         test_accuracy=test.accuracy if test else None,
         linear_probe_accuracy=probed.linear_probe_accuracy if probed else None,
-        published_at=row.created_at,
+        published_at=row.published_at,
     )
 
 
-def _evaluations(session: Session, ids: Collection[int]) -> defaultdict[int, dict[Split, EvaluationRow]]:
-    found: defaultdict[int, dict[Split, EvaluationRow]] = defaultdict(dict)
-    for row in session.scalars(select(EvaluationRow).where(EvaluationRow.version_id.in_(ids))):
+def _evaluations(session: Session, ids: Collection[int]) -> defaultdict[int, dict[Split, Any]]:
+    statement = select(
+        EvaluationRow.version_id,
+        EvaluationRow.split,
+        EvaluationRow.accuracy,
+        EvaluationRow.linear_probe_accuracy,
+    )
+    found: defaultdict[int, dict[Split, Any]] = defaultdict(dict)
+    for row in session.execute(statement.where(EvaluationRow.version_id.in_(ids))):
         found[row.version_id][row.split] = row
     return found
 
 
 def _tags(session: Session, ids: Collection[int]) -> defaultdict[int, list[str]]:
     found: defaultdict[int, list[str]] = defaultdict(list)
-    statement = select(AdapterTagRow).where(AdapterTagRow.adapter_id.in_(ids)).order_by(AdapterTagRow.tag)
-    for row in session.scalars(statement):
-        found[row.adapter_id].append(row.tag)
+    statement = select(AdapterTagRow.adapter_id, AdapterTagRow.tag).order_by(AdapterTagRow.tag)
+    for adapter_id, tag in session.execute(statement.where(AdapterTagRow.adapter_id.in_(ids))):
+        found[adapter_id].append(tag)
     return found
 
 

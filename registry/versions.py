@@ -46,8 +46,10 @@ def newest_not_withdrawn() -> ColumnElement[bool]:
 
 
 def _files(session: Session, ids: Select[int]) -> defaultdict[int, list[VersionFile]]:
-    rows = session.scalars(
-        select(VersionFileRow).where(VersionFileRow.version_id.in_(ids)).order_by(VersionFileRow.path)
+    rows = session.execute(
+        select(*VersionFileRow.__table__.c)
+        .where(VersionFileRow.version_id.in_(ids))
+        .order_by(VersionFileRow.path)
     )
     found: defaultdict[int, list[VersionFile]] = defaultdict(list)
     for row in rows:
@@ -56,8 +58,8 @@ def _files(session: Session, ids: Select[int]) -> defaultdict[int, list[VersionF
 
 
 def _evaluations(session: Session, ids: Select[int]) -> defaultdict[int, list[Evaluation]]:
-    rows = session.scalars(
-        select(EvaluationRow).where(EvaluationRow.version_id.in_(ids)).order_by(EvaluationRow.id)
+    rows = session.execute(
+        select(*EvaluationRow.__table__.c).where(EvaluationRow.version_id.in_(ids)).order_by(EvaluationRow.id)
     )
     found: defaultdict[int, list[Evaluation]] = defaultdict(list)
     for row in rows:
