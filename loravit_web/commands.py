@@ -15,6 +15,8 @@ from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
 from loravit_web.files import write_whole
 from loravit_web.settings import Settings
+from loravit_web.shell import open_registry as _registry
+from loravit_web.shell import output as _output
 from loravit_web.training.runner import STALE_AFTER
 
 SKIPPED_SHOWN = 20
@@ -156,24 +158,18 @@ def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
     _write(path, frame.to_csv(index=False).encode())
 
 
-def adapters_list(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import adapter_document, table
-
-    with _registry(settings) as registry:
-        documents = [adapter_document(adapter) for adapter in registry.catalog.adapters()]
-    columns = ["slug", "title", "version", "base", "classes", "val_accuracy", "test_accuracy", "created_at"]
-    _output(options, documents, lambda: table(documents, columns, "No adapters yet: train one."))
-    return 0
-
-
 def adapters_show(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.browse_views import lineage_document, lineage_text
     from loravit_web.views import details, version_document
 
     with _registry(settings) as registry:
         slug = options.slug.partition("@")[0]
-        versions = [version_document(version) for version in registry.catalog.versions(slug)]
-    document = {"slug": slug, "versions": versions}
-    _output(options, document, lambda: "\n\n".join(details(version) for version in versions))
+        found = registry.catalog.versions(slug)
+        versions = [version_document(version) for version in found]
+        lineage = {version.ref: lineage_document(registry.lineage.of(version)) for version in found}
+    document = {"slug": slug, "versions": versions, "lineage": lineage}
+    texts = [details(one) + "\n" + lineage_text(lineage[one["adapter"]]) for one in versions]
+    _output(options, document, lambda: "\n\n".join(texts))
     return 0
 
 
@@ -201,23 +197,12 @@ def adapters_archive(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def runs_list(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import run_document, table
-
-    with _registry(settings) as registry:
-        registry.runs.reap(stale_after=STALE_AFTER)
-        documents = [run_document(run) for run in registry.runs.list(limit=options.limit)]
-    columns = ["run", "status", "slug", "stage", "dataset", "created_at", "published"]
-    _output(options, documents, lambda: table(documents, columns, "No runs yet: train an adapter."))
-    return 0
-
-
 def runs_show(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.views import details, run_document
 
     with _registry(settings) as registry:
         run = registry.runs.get(options.run)
-        series = registry.runs.metrics(run.id)
+        series = registry.runs.metrics(run.id, max_points=options.points or None)
     document = run_document(run)
     document["config"] = dict(run.config)
     document["environment"] = dict(run.environment)
@@ -275,21 +260,6 @@ def _write(path: Path, data: bytes) -> None:
         write_whole(path, data)
     except OSError as error:
         raise CommandFailed(f"{path} can't be written ({error.strerror or error}).") from error
-
-
-def _output(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
-    if options.json:
-        from loravit_web.views import json_text
-
-        print(json_text(document))
-    else:
-        print(text())
-
-
-def _registry(settings: Settings) -> Any:
-    from registry import Registry
-
-    return Registry.open(settings.made().database_url, settings.artifacts)
 
 
 def _service(settings: Settings) -> Any:

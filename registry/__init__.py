@@ -33,6 +33,7 @@ from registry.errors import (
 )
 from registry.lineage import Descendants, Lineage
 from registry.pages import (
+    MAX_TEXT,
     AdapterEntry,
     AdapterFacets,
     AdapterPage,
@@ -73,6 +74,7 @@ from registry.slugs import SLUG_RULE, validate_slug
 
 __all__ = [
     "ABSENT",
+    "MAX_TEXT",
     "SLUG_RULE",
     "Adapter",
     "AdapterEntry",

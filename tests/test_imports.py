@@ -29,6 +29,9 @@ BELOW = {
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
     "predictor": {"engine", "adapters", "backbones"},
     "views": {"training"},
+    "shell": {"settings", "views"},
+    "browse_views": {"views"},
+    "browse": {"settings", "shell", "training", "views", "browse_views"},
     "doctor": {"training", "backbones", "settings"},
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
     "service": {"predictor", "engine", "training", "adapters", "backbones", "datasets", "settings"},
@@ -39,7 +42,19 @@ BELOW["cli"] = {*BELOW, "__init__"}
 BELOW["__main__"] = {"cli", "threads"}
 BELOW["__init__"] = {"extractor", "adapters"}
 BELOW["service"].add("__init__")
-REGISTRY_USERS = {"service", "predictor", "training", "ui", "cli", "commands", "doctor", "views"}
+REGISTRY_USERS = {
+    "service",
+    "predictor",
+    "training",
+    "ui",
+    "cli",
+    "commands",
+    "doctor",
+    "views",
+    "shell",
+    "browse",
+    "browse_views",
+}
 
 
 def sources(package: str) -> list[Path]:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.api import add_api
-from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, catalog_frame
+from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, listed
 from loravit_web.ui.markup import job_strip
 from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
 from loravit_web.ui.train import TrainTab, build_train
@@ -58,10 +58,12 @@ def _follow(
     seen = gr.State(None)
     timer = gr.Timer(TICK_SECONDS)
     panels = [*train.watch.outputs, *runs.watch.outputs]
-    tables = [strip, use.tasks, use.answers, catalog.table, catalog.card, runs.table]
+    tables = [strip, use.tasks, use.answers, *catalog.listing, catalog.card, runs.table]
     outputs = [seen, *tables, *panels]
 
-    def tick(before: dict[str, Any] | None, watched: str | None, chosen: str | None) -> list[Any]:
+    def tick(
+        before: dict[str, Any] | None, watched: str | None, chosen: str | None, text: str, page: int
+    ) -> list[Any]:
         now = snapshot(service)
         if before is None or before["key"] == now["key"]:
             return [gr.skip()] * len(outputs)
@@ -74,7 +76,7 @@ def _follow(
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=choices) if catalog_changed else gr.skip(),
             NO_IMAGE if first else gr.skip(),
-            catalog_frame(service) if catalog_changed else gr.skip(),
+            *(listed(service, text, page) if catalog_changed else [gr.skip()] * len(catalog.listing)),
             PICK if first else gr.skip(),
             runs_frame(service) if before["states"] != now["states"] else gr.skip(),
             *watch_updates(service, watched),
@@ -83,7 +85,7 @@ def _follow(
 
     timer.tick(
         tick,
-        [seen, train.run_id, runs.run_id],
+        [seen, train.run_id, runs.run_id, catalog.search, catalog.page],
         outputs,
         show_progress="hidden",
         queue=False,
@@ -104,7 +106,7 @@ def _follow(
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
             gr.skip() if choices else NO_TASKS,
-            catalog_frame(service),
+            *listed(service, "", 1),
             gr.skip() if choices else EMPTY,
             runs_frame(service),
             *watch_updates(service, run_id),

@@ -1,0 +1,26 @@
+"""What the commands of the shell have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from loravit_web.settings import Settings
+
+
+def output(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
+    """Print the document where ``--json`` asks for it, else the text."""
+    if options.json:
+        from loravit_web.views import json_text
+
+        print(json_text(document))
+    else:
+        print(text())
+
+
+def open_registry(settings: Settings) -> Any:
+    """The registry of the data folder, to be closed by ``with``."""
+    from registry import Registry
+
+    return Registry.open(settings.made().database_url, settings.artifacts)
