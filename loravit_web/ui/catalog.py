@@ -105,7 +105,7 @@ def _turn_pages(service: Service, tab: CatalogTab) -> None:
         return listed(service, text, at + 1)
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    tab.search.input(look, tab.search, tab.listing, trigger_mode="always_last", **quiet)
+    tab.search.change(look, tab.search, tab.listing, trigger_mode="always_last", **quiet)
     tab.previous.click(back, [tab.search, tab.page], tab.listing, **quiet)
     tab.following.click(on, [tab.search, tab.page], tab.listing, **quiet)
 
