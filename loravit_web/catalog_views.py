@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from loravit_web.browse_views import lineage_document, lineage_text
 from loravit_web.views import Document, details, table, version_document
 from registry import Adapter, Alias, AliasMove, AuditEvent, Registry, Split, UsageTotal, Version
 
@@ -28,6 +29,7 @@ def shown_document(registry: Registry, adapter: Adapter, versions: Sequence[Vers
     return document | {
         "results": results_document(registry, in_use),
         "versions": [version_document(version) for version in versions],
+        "lineage": {one.ref: lineage_document(registry.lineage.of(one)) for one in versions},
     }
 
 
@@ -61,7 +63,8 @@ def results_document(registry: Registry, version: Version) -> Document | None:
 
 def shown_text(document: Document) -> str:
     """`shown_document` for people."""
-    facts = {key: value for key, value in document.items() if key not in ("results", "usage", "versions")}
+    apart = ("results", "usage", "versions", "lineage")
+    facts = {key: value for key, value in document.items() if key not in apart}
     facts["tags"] = ", ".join(document["tags"])
     facts["aliases"] = ", ".join(f"{name} ({ref})" for name, ref in document["aliases"].items())
     facts["archived"] = "yes" if document["archived"] else None
@@ -74,7 +77,9 @@ def shown_text(document: Document) -> str:
         parts.append(f"{title}\n{table(results['classes'], columns, '')}")
         columns = ["true", "predicted", "n", "share"]
         parts.append(f"Most confused\n{table(results['most_confused'], columns, 'Nothing was confused.')}")
-    return "\n\n".join([*parts, *(details(version) for version in document["versions"])])
+    for version in document["versions"]:
+        parts.append(f"{details(version)}\n{lineage_text(document['lineage'][version['adapter']])}".rstrip())
+    return "\n\n".join(parts)
 
 
 def alias_document(alias: Alias) -> Document:

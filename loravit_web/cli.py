@@ -12,17 +12,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from loravit_web import catalog_commands, commands
+from loravit_web import browse, catalog_commands, commands
 from loravit_web.adapters.config import TARGETS
 from loravit_web.adapters.types import ADAPTER_TYPES
 from loravit_web.errors import LoraVitError
 from loravit_web.settings import Settings, read_settings
 from loravit_web.training.recipe import PRESETS
-from registry import RegistryError
+from registry import AdapterSort, AdapterStatus, RegistryError, RunStatus
 
 Command = Callable[[argparse.Namespace, Settings], int]
+
+ADAPTER_STATUSES, ADAPTER_SORTS, RUN_STATUSES = map(get_args, (AdapterStatus, AdapterSort, RunStatus))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(words)
     _add_adapters(words)
     _add_runs(words)
+    _add_compare(words)
     serve = _command(words, "serve", commands.serve, "start the web app, the same as python app.py")
     serve.add_argument("--host", default=None, help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
@@ -106,7 +109,7 @@ def _add_predict(words: Any) -> None:
 
 def _add_adapters(words: Any) -> None:
     adapters = words.add_parser("adapters", help="the catalog").add_subparsers(required=True)
-    _json_flag(_command(adapters, "list", commands.adapters_list, "all adapters"))
+    _add_adapters_list(adapters)
     export = _command(adapters, "export", commands.adapters_export, "write a version as one file")
     export.add_argument("ref", metavar="SLUG[@V]")
     export.add_argument("file", type=Path)
@@ -177,10 +180,47 @@ def _add_hub(adapters: Any) -> None:
     _json_flag(pull)
 
 
+def _add_adapters_list(adapters: Any) -> None:
+    listing = _command(adapters, "list", browse.adapters_list, "adapters, by name or as --sort says")
+    listing.add_argument("--base", metavar="NAME", help="its name, or the SHA-256 of its weights")
+    listing.add_argument("--type", choices=list(ADAPTER_TYPES))
+    listing.add_argument(
+        "--status",
+        choices=[*ADAPTER_STATUSES, "any"],
+        default="active",
+        help="withdrawn: no usable version (default active)",
+    )
+    listing.add_argument(
+        "--tag", action="append", default=[], metavar="TAG", help="may be repeated: all of them"
+    )
+    listing.add_argument("--alias", metavar="ALIAS", help="with a version of this alias")
+    listing.add_argument("--owner", metavar="NAME")
+    listing.add_argument("--min-accuracy", type=float, metavar="F", help="0 to 1")
+    listing.add_argument("--sort", choices=ADAPTER_SORTS, default="name")
+    _add_pages(listing, "words in its name, title, description, tags or classes")
+    _json_flag(listing)
+
+
+def _add_pages(listing: argparse.ArgumentParser, searched: str) -> None:
+    listing.add_argument("--search", default="", metavar="TEXT", help=searched)
+    listing.add_argument("--page", type=int, default=1, metavar="N")
+    listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default 100)")
+
+
+def _add_compare(words: Any) -> None:
+    compare = _command(words, "compare", browse.compare, "settings that differ, and metrics side by side")
+    compare.add_argument("refs", nargs="+", metavar="REF", help="SLUG, SLUG@V, or a run's id or its start")
+    _json_flag(compare)
+
+
 def _add_runs(words: Any) -> None:
     runs = words.add_parser("runs", help="the history of trainings").add_subparsers(required=True)
-    listing = _command(runs, "list", commands.runs_list, "the newest runs")
-    listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default 100)")
+    listing = _command(runs, "list", browse.runs_list, "the newest runs")
+    listing.add_argument(
+        "--status", action="append", default=[], choices=RUN_STATUSES, help="may be repeated"
+    )
+    listing.add_argument("--slug", metavar="SLUG", help="only trainings of this adapter")
+    _add_pages(listing, "words in its id, name, title or dataset")
     _json_flag(listing)
     for name, handler, text in (
         ("show", commands.runs_show, "one run with its metrics"),
@@ -190,6 +230,14 @@ def _add_runs(words: Any) -> None:
         command = _command(runs, name, handler, text)
         command.add_argument("run", help="its id, or the first characters of it")
         _json_flag(command)
+        if name == "show":
+            command.add_argument(
+                "--points",
+                type=int,
+                default=1000,
+                metavar="N",
+                help="of each curve at most N (default 1000; 0: all)",
+            )
 
 
 def _command(words: Any, name: str, handler: Command, text: str) -> argparse.ArgumentParser:

@@ -158,16 +158,6 @@ def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
     _write(path, frame.to_csv(index=False).encode())
 
 
-def adapters_list(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import adapter_document, table
-
-    with _registry(settings) as registry:
-        documents = [adapter_document(adapter) for adapter in registry.catalog.adapters()]
-    columns = ["slug", "title", "version", "base", "classes", "val_accuracy", "test_accuracy", "created_at"]
-    _output(options, documents, lambda: table(documents, columns, "No adapters yet: train one."))
-    return 0
-
-
 def adapters_export(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         version = service.registry.catalog.resolve(options.ref)
@@ -204,23 +194,12 @@ def adapters_pull(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def runs_list(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import run_document, table
-
-    with _registry(settings) as registry:
-        registry.runs.reap(stale_after=STALE_AFTER)
-        documents = [run_document(run) for run in registry.runs.list(limit=options.limit)]
-    columns = ["run", "status", "slug", "stage", "dataset", "created_at", "published"]
-    _output(options, documents, lambda: table(documents, columns, "No runs yet: train an adapter."))
-    return 0
-
-
 def runs_show(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.views import details, run_document
 
     with _registry(settings) as registry:
         run = registry.runs.get(options.run)
-        series = registry.runs.metrics(run.id)
+        series = registry.runs.metrics(run.id, max_points=options.points or None)
     document = run_document(run)
     document["config"] = dict(run.config)
     document["environment"] = dict(run.environment)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loravit_web.training.estimate import Estimate
-from registry import Adapter, Run, Version
+from registry import Run, Version
 
 Document = dict[str, Any]
 
@@ -48,34 +48,6 @@ def version_document(version: Version) -> Document:
         "created_at": version.created_at.isoformat(timespec="seconds"),
         "created_by": version.created_by,
         "withdrawn": version.withdrawn_reason,
-    }
-
-
-def adapter_document(adapter: Adapter) -> Document:
-    """An adapter and the most important of its newest version, as one flat row."""
-    newest = adapter.newest
-    row: Document = {
-        "slug": adapter.slug,
-        "title": adapter.title,
-        "owner": adapter.owner,
-        "tags": list(adapter.tags),
-        "aliases": {alias.alias: alias.version for alias in adapter.aliases},
-    }
-    if newest is None:
-        return row
-    validation, test = newest.evaluation("validation"), newest.evaluation("test")
-    return row | {
-        "version": newest.version,
-        "base": newest.base.name,
-        "classes": len(newest.class_names),
-        "class_names": list(newest.class_names),
-        "val_accuracy": validation.accuracy if validation else None,
-        "test_accuracy": test.accuracy if test else None,
-        "linear_probe_accuracy": _probe(newest),
-        "image_size": newest.image_size,
-        "parameters": newest.n_params,
-        "bytes": newest.size_bytes,
-        "created_at": newest.created_at.isoformat(timespec="seconds"),
     }
 
 
@@ -167,8 +139,3 @@ def cost_text(cost: Estimate) -> str:
         f"Up to {duration(cost.seconds)} and {cost.memory / 1e9:.1f} GB of memory on this machine: "
         f"{cost.epochs} epochs over {cost.train_images:,} images, {cost.parameters:,} trained parameters."
     )
-
-
-def _probe(version: Version) -> float | None:
-    evaluation = version.evaluation("test") or version.evaluation("validation")
-    return evaluation.linear_probe_accuracy if evaluation else None

@@ -2,21 +2,26 @@
 
 from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias, VersionInUse
 from registry.backup import Backup
-from registry.blobs import StoredFile
-from registry.clock import Clock, utc_now
-from registry.errors import (
-    AmbiguousRun,
-    BackupNotWritten,
-    BackupUnusable,
+from registry.backup_errors import BackupNotWritten, BackupUnusable, RegistryNotEmpty
+from registry.blob_errors import (
     BlobDamaged,
     BlobMissing,
     BlobNotStored,
     BlobStoreFull,
     BlobStoreUnreachable,
+    UnusableArtifactAddress,
+)
+from registry.blobs import StoredFile
+from registry.changes import CatalogChanges
+from registry.clock import Clock, utc_now
+from registry.compare import ABSENT, Comparison, Difference, Subject
+from registry.errors import (
+    AmbiguousRun,
     DatabaseNotReadable,
     DatabaseNotWritable,
     DatabaseTooNew,
     DatabaseUnusable,
+    InvalidQuery,
     InvalidSlug,
     InvalidTag,
     InvalidValue,
@@ -24,7 +29,6 @@ from registry.errors import (
     PostgresDriverMissing,
     ReadOnlySession,
     RegistryError,
-    RegistryNotEmpty,
     RunFinished,
     RunIdTooShort,
     RunLost,
@@ -33,16 +37,30 @@ from registry.errors import (
     UnknownAdapter,
     UnknownBase,
     UnknownDataset,
+    UnknownReference,
     UnknownRun,
     UnknownUser,
     UnknownVersion,
     UnsupportedDatabase,
-    UnusableArtifactAddress,
     UsernameTaken,
     VersionWithdrawn,
 )
 from registry.evaluations import ConfusedPair, EvaluationDetails
+from registry.lineage import Descendants, Lineage
 from registry.models import UNKNOWN
+from registry.pages import (
+    MAX_TEXT,
+    AdapterEntry,
+    AdapterFacets,
+    AdapterPage,
+    AdapterQuery,
+    AdapterSort,
+    AdapterStatus,
+    Facet,
+    NewestVersion,
+    RunPage,
+    RunQuery,
+)
 from registry.records import (
     Adapter,
     Alias,
@@ -81,9 +99,17 @@ from registry.usage import UsageCount, UsageHour, UsageTotal
 from registry.users import User
 
 __all__ = [
+    "ABSENT",
+    "MAX_TEXT",
     "SLUG_RULE",
     "UNKNOWN",
     "Adapter",
+    "AdapterEntry",
+    "AdapterFacets",
+    "AdapterPage",
+    "AdapterQuery",
+    "AdapterSort",
+    "AdapterStatus",
     "Alias",
     "AliasMove",
     "AliasProtected",
@@ -100,8 +126,10 @@ __all__ = [
     "BlobStoreFull",
     "BlobStoreUnreachable",
     "BrokenFile",
+    "CatalogChanges",
     "ClassMetric",
     "Clock",
+    "Comparison",
     "ConfusedPair",
     "ConfusionCell",
     "DatabaseNotReadable",
@@ -111,13 +139,18 @@ __all__ = [
     "Dataset",
     "DatasetClass",
     "DatasetSummary",
+    "Descendants",
+    "Difference",
     "EndStatus",
     "Evaluation",
     "EvaluationDetails",
+    "Facet",
     "InvalidAlias",
+    "InvalidQuery",
     "InvalidSlug",
     "InvalidTag",
     "InvalidValue",
+    "Lineage",
     "MetricPoint",
     "MetricSummary",
     "NewBase",
@@ -125,6 +158,7 @@ __all__ = [
     "NewEvaluation",
     "NewRun",
     "NewVersion",
+    "NewestVersion",
     "NotFound",
     "NothingToRollBack",
     "PostgresDriverMissing",
@@ -139,15 +173,19 @@ __all__ = [
     "RunIdTooShort",
     "RunLost",
     "RunNotResumable",
+    "RunPage",
+    "RunQuery",
     "RunStatus",
     "Split",
     "SqliteTooOld",
     "StopRequest",
     "StoredFile",
+    "Subject",
     "UnknownAdapter",
     "UnknownAlias",
     "UnknownBase",
     "UnknownDataset",
+    "UnknownReference",
     "UnknownRun",
     "UnknownRunFile",
     "UnknownUser",

@@ -16,11 +16,13 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from sqlalchemy.exc import DatabaseError
 
+from registry.backup_errors import BackupNotWritten
+from registry.blob_errors import BlobDamaged, BlobMissing
 from registry.blobs import BlobStore
 from registry.canonical import canonical_json
 from registry.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
 from registry.db import Database
-from registry.errors import BackupNotWritten, BlobDamaged, BlobMissing, one_line
+from registry.errors import one_line
 from registry.migrate import head
 from registry.whole import sync, sync_folder
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from registry.errors import BlobDamaged, InvalidValue
+from registry.blob_errors import BlobDamaged
+from registry.errors import InvalidValue
 from registry.records import BlobInfo
 
 BLOBS = "blobs/sha256"

@@ -25,6 +25,11 @@ def plain_json(field: str, value: Any) -> Any:
 
 def number(field: str, value: float, *, low: float = -math.inf, high: float = math.inf) -> float:
     """`value` as a float; InvalidValue, naming `field`, unless it is finite and within low..high."""
-    if not math.isfinite(value) or not low <= value <= high:
+    if not is_between(value, low, high):
         raise InvalidValue(field, f"{value} is not a finite number within {low:g} to {high:g}")
     return float(value)
+
+
+def is_between(value: float, low: float, high: float) -> bool:
+    """Whether `value` is finite and within low..high."""
+    return math.isfinite(value) and low <= value <= high

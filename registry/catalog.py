@@ -11,6 +11,7 @@ from registry.alias_errors import VersionInUse
 from registry.aliases import aliases_of, naming
 from registry.audit import events_of, newest_events, record_event
 from registry.blobs import BlobStore
+from registry.changes import CatalogChanges, changes_since
 from registry.curation import change_tags, change_texts, tags_of
 from registry.db import Database
 from registry.errors import InvalidValue
@@ -95,6 +96,11 @@ class Catalog:
         """The newest version that isn't withdrawn of each adapter that isn't archived, by slug."""
         with self._database.reading() as session:
             return find_versions(session, newest_not_withdrawn(), AdapterRow.archived_at.is_(None))
+
+    def changes_since(self, revision: int) -> CatalogChanges:
+        """How `current` changed since `revision`: reads only the adapters that did; all of them for 0."""
+        with self._database.reading() as session:
+            return changes_since(session, revision)
 
     def read_files(self, version: Version) -> dict[str, bytes]:
         """The verified bytes of each file; BlobMissing or BlobDamaged, naming the stored file."""

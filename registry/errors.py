@@ -4,7 +4,6 @@ Every class keeps its constructor arguments in `args`, so errors survive picklin
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 
 def one_line(problem: object) -> str:
@@ -47,6 +46,28 @@ class InvalidValue(RegistryError):
 
     def __str__(self) -> str:
         return f"The registry can't store {self.field}: {self.problem}."
+
+
+class InvalidQuery(RegistryError):
+    """A question about adapters or runs that has no answer as it is asked."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"The registry can't be asked that: {self.problem}."
+
+
+class UnknownReference(NotFound):
+    """Neither an adapter or version nor a run has this name."""
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+    def __str__(self) -> str:
+        return f"There is no adapter and no run {self.ref!r}; list either to see its names."
 
 
 class UnknownBase(NotFound):
@@ -227,94 +248,6 @@ class UsernameTaken(RegistryError):
         )
 
 
-class BlobMissing(RegistryError):
-    """A file that the catalog lists isn't in the artifact store, or can't be read there."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(where, reason)
-        self.where = where
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return (
-            f"The stored file {self.where} can't be read ({self.reason}); "
-            "restore it from a backup or publish the adapter again."
-        )
-
-
-class BlobDamaged(RegistryError):
-    """A stored file's bytes no longer have the hash that names it."""
-
-    def __init__(self, where: str, found: str) -> None:
-        super().__init__(where, found)
-        self.where = where
-        self.found = found
-
-    def __str__(self) -> str:
-        return (
-            f"The stored file {self.where} is damaged (its SHA-256 is now {self.found}); "
-            "restore it from a backup or publish the adapter again."
-        )
-
-
-class BlobNotStored(RegistryError):
-    """The artifact store refused a file."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(where, reason)
-        self.where = where
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"No file can be stored in {self.where} ({self.reason}); mend that and try again."
-
-
-class BlobStoreFull(BlobNotStored):
-    """The disk of the artifact store, or the share of it that this user may fill, is full."""
-
-    def __init__(self, where: str, needed: int, free: int) -> None:
-        super().__init__(where, "the disk is full")
-        self.args = (where, needed, free)
-        self.needed = needed
-        self.free = free
-
-    def __str__(self) -> str:
-        return (
-            f"The disk of {self.where} is full: {_megabytes(self.needed)} are needed and "
-            f"{_megabytes(self.free)} are free; free some space and try again."
-        )
-
-
-class BlobStoreUnreachable(RegistryError):
-    """The artifact store doesn't answer what was asked of it."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(where, reason)
-        self.where = where
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return (
-            f"The artifact store {self.where} doesn't answer ({self.reason}); check its address, your "
-            "access to it and the network."
-        )
-
-
-class UnusableArtifactAddress(RegistryError):
-    """No artifact store can be opened at this address, often because a package is missing."""
-
-    def __init__(self, address: str, reason: str) -> None:
-        super().__init__(address, reason)
-        self.address = address
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return (
-            f"Artifacts can't be kept at {self.address} ({self.reason}); install what is missing or give "
-            "another address, such as a folder."
-        )
-
-
 class UnsupportedDatabase(RegistryError):
     """A database address that is neither a SQLite file nor a PostgreSQL database."""
 
@@ -373,45 +306,6 @@ class DatabaseNotReadable(RegistryError):
         )
 
 
-class BackupNotWritten(RegistryError):
-    """A backup could not be written; nothing is left of it."""
-
-    def __init__(self, file: Path, reason: str) -> None:
-        super().__init__(file, reason)
-        self.file = file
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"The backup {self.file} can't be written ({self.reason}); mend that or name another file."
-
-
-class BackupUnusable(RegistryError):
-    """A file that can't be restored; nothing was changed."""
-
-    def __init__(self, file: Path, reason: str) -> None:
-        super().__init__(file, reason)
-        self.file = file
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.file} can't be restored ({self.reason}); use another backup."
-
-
-class RegistryNotEmpty(RegistryError):
-    """A backup would take the place of what is there, and nobody said that it may."""
-
-    def __init__(self, location: str, contents: str) -> None:
-        super().__init__(location, contents)
-        self.location = location
-        self.contents = contents
-
-    def __str__(self) -> str:
-        return (
-            f"The registry {self.location} holds {self.contents} already; restore with --replace to put the "
-            "backup in their place (a backup of them is kept), or into an empty registry."
-        )
-
-
 class DatabaseTooNew(RegistryError):
     """The database was written by a newer version of this program."""
 
@@ -458,7 +352,3 @@ class ReadOnlySession(RegistryError):
 
     def __str__(self) -> str:
         return "A change was made in a reading session; use Database.writing for it."
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"

@@ -15,6 +15,9 @@ from registry.records import MetricPoint, MetricSummary
 Series = dict[str, list[MetricPoint]]
 """The points of each metric in order of their steps."""
 
+# columns, as long curves would take several times as long to make as whole rows
+POINT = (RunMetricRow.step, RunMetricRow.value, RunMetricRow.nonfinite)
+
 
 def log(session: Session, run_id: str, step: int, values: Mapping[str, float], ts: datetime) -> None:
     """Store the values of one step; a step that was logged before, as after a resume, is overwritten."""
@@ -36,33 +39,42 @@ def log(session: Session, run_id: str, step: int, values: Mapping[str, float], t
 
 def series(session: Session, run_id: str, keys: Collection[str] | None = None) -> Series:
     """The points of each metric in order of their steps; all metrics when `keys` is None."""
-    statement = select(RunMetricRow).filter_by(run_id=run_id).order_by(RunMetricRow.key, RunMetricRow.step)
+    statement = (
+        select(RunMetricRow.key, *POINT)
+        .where(RunMetricRow.run_id == run_id)
+        .order_by(RunMetricRow.key, RunMetricRow.step)
+    )
     if keys is not None:
         statement = statement.where(RunMetricRow.key.in_(keys))
-    # rows written earlier in this session by INSERT ... ON CONFLICT must not come from its cache
-    rows = session.scalars(statement.execution_options(populate_existing=True))
     points: Series = {}
-    for row in rows:
-        number = float(row.nonfinite) if row.nonfinite is not None else row.value
-        assert number is not None  # a constraint of the table
-        points.setdefault(row.key, []).append(MetricPoint(row.step, number))
+    for key, step, value, nonfinite in session.execute(statement):
+        points.setdefault(key, []).append(point_of(step, value, nonfinite))
     return points
+
+
+def point_of(step: int, value: float | None, nonfinite: str | None) -> MetricPoint:
+    """The columns `POINT` as they leave the package."""
+    number = float(nonfinite) if nonfinite is not None else value
+    assert number is not None  # a constraint of the table
+    return MetricPoint(step, number)
 
 
 def summary(session: Session, run_id: str) -> dict[str, MetricSummary]:
     """The stored summary of each metric that has a finite value."""
     rows = session.scalars(select(RunSummaryRow).filter_by(run_id=run_id).order_by(RunSummaryRow.key))
-    return {
-        row.key: MetricSummary(
-            last=row.last,
-            last_step=row.last_step,
-            minimum=row.minimum,
-            min_step=row.min_step,
-            maximum=row.maximum,
-            max_step=row.max_step,
-        )
-        for row in rows
-    }
+    return {row.key: summary_of(row) for row in rows}
+
+
+def summary_of(row: RunSummaryRow) -> MetricSummary:
+    """The row as it leaves the package."""
+    return MetricSummary(
+        last=row.last,
+        last_step=row.last_step,
+        minimum=row.minimum,
+        min_step=row.min_step,
+        maximum=row.maximum,
+        max_step=row.max_step,
+    )
 
 
 def summarise(points: Iterable[MetricPoint]) -> MetricSummary | None:

@@ -9,13 +9,16 @@ from registry.backup import Backup, write_backup
 from registry.blobs import BlobStore
 from registry.catalog import Catalog
 from registry.clock import Clock, utc_now
+from registry.compare import Comparer
 from registry.db import Database, open_engine
 from registry.errors import RegistryError
 from registry.evaluations import Evaluations
+from registry.lineage import Lineages
 from registry.migrate import Upgrade, migrate
 from registry.restore import Restored, restore_backup
 from registry.run_files import RunFiles
 from registry.runs import Runs
+from registry.search import Search
 from registry.sources import Bases, Datasets
 from registry.stores import open_blobs
 from registry.upkeep import Upkeep
@@ -44,6 +47,9 @@ class Registry:
         self.usage = Usage(database)
         self.users = Users(database)
         self.upkeep = Upkeep(database, blobs)
+        self.search = Search(database)
+        self.lineage = Lineages(database)
+        self.comparer = Comparer(self.catalog, self.runs)
 
     @classmethod
     def open(

@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from registry.blob_cache import BlobCache
+from registry.blob_errors import BlobMissing, BlobNotStored, BlobStoreUnreachable, UnusableArtifactAddress
 from registry.blobs import BLOBS, TEMPORARY, BlobStore, StoredFile, blob_name, is_own, own_name
-from registry.errors import (
-    BlobMissing,
-    BlobNotStored,
-    BlobStoreUnreachable,
-    RegistryError,
-    UnusableArtifactAddress,
-)
+from registry.errors import RegistryError
 from registry.records import BlobInfo
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"})

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, true
 from sqlalchemy.orm import Session
 
-from registry import metrics
+from registry import curves, metrics
 from registry.canonical import number, plain_json
 from registry.db import Database
 from registry.errors import (
@@ -104,7 +104,7 @@ class Runs:
         wanted = true() if status is None else RunRow.status.in_(status)
         named = true() if slug is None else RunRow.slug == slug
         with self._database.reading() as session:
-            return _find(session, wanted, named, limit=limit, offset=offset)
+            return find_runs(session, wanted, named, limit=limit, offset=offset)
 
     def count(self, status: str) -> int:
         """How many runs have this status."""
@@ -179,9 +179,16 @@ class Runs:
             _locked(session, run_id)
             metrics.log(session, run_id, step, values, self._database.now())
 
-    def metrics(self, run_id: str, keys: Collection[str] | None = None) -> metrics.Series:
-        """The points of each metric in order of their steps; all metrics when `keys` is None."""
+    def metrics(
+        self, run_id: str, keys: Collection[str] | None = None, *, max_points: int | None = None
+    ) -> metrics.Series:
+        """The points of each metric in order of their steps; all metrics when `keys` is None.
+
+        Of a metric of more than `max_points` only so many, chosen as `curves` says; InvalidQuery below 5.
+        """
         with self._database.reading() as session:
+            if max_points is not None:
+                return curves.sampled(session, run_id, keys, max_points)
             return metrics.series(session, run_id, keys)
 
     def summary(self, run_id: str) -> dict[str, MetricSummary]:
@@ -303,7 +310,7 @@ def _take(row: RunRow, worker: str, now: datetime) -> None:
     row.started_at = row.heartbeat_at = now
 
 
-def _find(
+def find_runs(
     session: Session, *conditions: ColumnElement[bool], limit: int | None = None, offset: int = 0
 ) -> RunList:
     """The runs that meet the conditions, newest first, in one query."""
@@ -329,7 +336,7 @@ def _find(
 
 
 def _record(session: Session, run_id: str) -> Run:
-    return _find(session, RunRow.id == run_id)[0]
+    return find_runs(session, RunRow.id == run_id)[0]
 
 
 def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None) -> Run:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.db import insert_into
 from registry.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, EvaluationRow, VersionRow
+
+AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +32,36 @@ class Summary:
 
 def summarised(session: Session, adapter: AdapterRow) -> Summary:
     """The summary of an adapter as its rows are now."""
+    return summarised_all(session, [adapter])[adapter.id]
+
+
+def summarised_all(session: Session, adapters: Collection[AdapterRow]) -> dict[int, Summary]:
+    """The summary of each adapter, by its id, as their rows are now; in the same few queries for all."""
     session.flush()
-    of_adapter = VersionRow.adapter_id == adapter.id
-    newest = session.scalars(
-        select(VersionRow)
-        .where(of_adapter, VersionRow.withdrawn_at.is_(None))
-        .order_by(VersionRow.version.desc())
-        .limit(1)
-    ).one_or_none()
-    tags = session.scalars(
-        select(AdapterTagRow.tag).filter_by(adapter_id=adapter.id).order_by(AdapterTagRow.tag)
-    ).all()
-    classes = newest.class_names if newest is not None else []
-    document = "\n".join([adapter.slug, adapter.title, adapter.description, *tags, *classes]).casefold()
-    versions = session.scalars(select(func.count()).select_from(VersionRow).where(of_adapter)).one()
-    if newest is None:
-        return Summary(document, versions)
-    return Summary(
-        document=document,
-        versions=versions,
-        newest_id=newest.id,
-        base_id=newest.base_id,
-        adapter_type=newest.adapter_type,
-        accuracy=_accuracy(session, newest.id),
-        published_at=newest.created_at,
-    )
+    ids = [adapter.id for adapter in adapters]
+    versions = _version_counts(session, ids)
+    newest = _newest(session, ids)
+    tags = _tags(session, ids)
+    accuracies = _accuracies(session, [one.id for one in newest.values()])
+
+    def summary(adapter: AdapterRow) -> Summary:
+        version = newest.get(adapter.id)
+        classes = version.class_names if version is not None else []
+        texts = [adapter.slug, adapter.title, adapter.description, *tags[adapter.id], *classes]
+        document, n = "\n".join(texts).casefold(), versions.get(adapter.id, 0)
+        if version is None:
+            return Summary(document, n)
+        return Summary(
+            document=document,
+            versions=n,
+            newest_id=version.id,
+            base_id=version.base_id,
+            adapter_type=version.adapter_type,
+            accuracy=accuracies.get(version.id),
+            published_at=version.created_at,
+        )
+
+    return {adapter.id: summary(adapter) for adapter in adapters}
 
 
 def refresh_summary(session: Session, adapter: AdapterRow) -> None:
@@ -64,7 +74,62 @@ def refresh_summary(session: Session, adapter: AdapterRow) -> None:
     )
 
 
-def _accuracy(session: Session, version_id: int) -> float | None:
-    """Of the test split where there is one, else of the validation split."""
-    found = select(EvaluationRow.accuracy).filter_by(version_id=version_id).order_by(EvaluationRow.split)
-    return session.scalars(found.limit(1)).one_or_none()
+def stale_slugs(session: Session) -> tuple[str, ...]:
+    """The slugs of adapters whose stored summary is missing or isn't what `summarised` says."""
+    names = [field.name for field in fields(Summary)]
+    columns = [getattr(AdapterSummaryRow, name) for name in names]
+    stored = {
+        adapter_id: Summary(*values)
+        for adapter_id, *values in session.execute(select(AdapterSummaryRow.adapter_id, *columns))
+    }
+    stale: list[str] = []
+    adapters = session.scalars(select(AdapterRow).order_by(AdapterRow.slug))
+    for some in adapters.partitions(AT_ONCE):
+        true = summarised_all(session, some)
+        stale += [adapter.slug for adapter in some if stored.get(adapter.id) != true[adapter.id]]
+    return tuple(stale)
+
+
+def mend_summary(session: Session, slug: str) -> None:
+    """Write the summary of the adapter of this name anew."""
+    refresh_summary(session, session.scalars(select(AdapterRow).filter_by(slug=slug)).one())
+
+
+def _version_counts(session: Session, ids: Collection[int]) -> dict[int, int]:
+    counted = select(VersionRow.adapter_id, func.count()).where(VersionRow.adapter_id.in_(ids))
+    return dict(session.execute(counted.group_by(VersionRow.adapter_id)).all())
+
+
+def _newest(session: Session, ids: Collection[int]) -> dict[int, Any]:
+    """The row of the newest version of each adapter that isn't withdrawn."""
+    found = (
+        select(
+            VersionRow.id,
+            VersionRow.adapter_id,
+            VersionRow.base_id,
+            VersionRow.adapter_type,
+            VersionRow.class_names,
+            VersionRow.created_at,
+        )
+        .where(VersionRow.adapter_id.in_(ids), VersionRow.withdrawn_at.is_(None))
+        .order_by(VersionRow.version)
+    )
+    return {row.adapter_id: row for row in session.execute(found)}
+
+
+def _tags(session: Session, ids: Collection[int]) -> defaultdict[int, list[str]]:
+    found = select(AdapterTagRow.adapter_id, AdapterTagRow.tag).where(AdapterTagRow.adapter_id.in_(ids))
+    tags: defaultdict[int, list[str]] = defaultdict(list)
+    for adapter_id, tag in session.execute(found.order_by(AdapterTagRow.tag)):
+        tags[adapter_id].append(tag)
+    return tags
+
+
+def _accuracies(session: Session, version_ids: Collection[int]) -> dict[int, float]:
+    """Of the test split where there is one, else of the validation split; the last one of a version stays."""
+    found = (
+        select(EvaluationRow.version_id, EvaluationRow.accuracy)
+        .where(EvaluationRow.version_id.in_(version_ids))
+        .order_by(EvaluationRow.split.desc())
+    )
+    return dict(session.execute(found).all())

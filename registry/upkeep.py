@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, delete, not_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from registry.blob_errors import BlobDamaged, BlobMissing
 from registry.blobs import BlobStore, StoredFile, blob_name
 from registry.db import Database, insert_into, integrity_problems
-from registry.errors import BlobDamaged, BlobMissing
 from registry.models import AdapterRow, BlobRow, Table, VersionFileRow, VersionRow
 
 

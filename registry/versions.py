@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session, aliased
 
 from registry.models import AdapterRow, BaseRow, DatasetRow, EvaluationRow, VersionFileRow, VersionRow
 from registry.records import Evaluation, Version, VersionFile
@@ -21,7 +21,8 @@ def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Ve
         .order_by(AdapterRow.slug, VersionRow.version.desc())
     )
     rows = session.execute(statement).all()
-    ids = [row[0].id for row in rows]
+    # a query, as no database takes a list of any length
+    ids = select(VersionRow.id).join(AdapterRow, AdapterRow.id == VersionRow.adapter_id).where(*conditions)
     files = _files(session, ids)
     evaluations = _evaluations(session, ids)
     return [
@@ -34,12 +35,14 @@ def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Ve
 
 def newest_not_withdrawn() -> ColumnElement[bool]:
     """The condition that a version is the newest of its adapter among those not withdrawn."""
+    other = aliased(VersionRow)
+    # looked up by adapter: a list of all newest versions would be made anew for each adapter asked for
     newest = (
-        select(func.max(VersionRow.id))
-        .where(VersionRow.withdrawn_at.is_(None))
-        .group_by(VersionRow.adapter_id)
+        select(func.max(other.id))
+        .where(other.adapter_id == VersionRow.adapter_id, other.withdrawn_at.is_(None))
+        .correlate(VersionRow)
     )
-    return VersionRow.id.in_(newest)
+    return VersionRow.id == newest.scalar_subquery()
 
 
 def newest_in_use(adapter_id: int) -> ColumnElement[bool]:
@@ -53,9 +56,11 @@ def newest_in_use(adapter_id: int) -> ColumnElement[bool]:
     return VersionRow.id == newest.scalar_subquery()
 
 
-def _files(session: Session, ids: list[int]) -> defaultdict[int, list[VersionFile]]:
-    rows = session.scalars(
-        select(VersionFileRow).where(VersionFileRow.version_id.in_(ids)).order_by(VersionFileRow.path)
+def _files(session: Session, ids: Select[int]) -> defaultdict[int, list[VersionFile]]:
+    rows = session.execute(
+        select(*VersionFileRow.__table__.c)
+        .where(VersionFileRow.version_id.in_(ids))
+        .order_by(VersionFileRow.path)
     )
     found: defaultdict[int, list[VersionFile]] = defaultdict(list)
     for row in rows:
@@ -63,9 +68,9 @@ def _files(session: Session, ids: list[int]) -> defaultdict[int, list[VersionFil
     return found
 
 
-def _evaluations(session: Session, ids: list[int]) -> defaultdict[int, list[Evaluation]]:
-    rows = session.scalars(
-        select(EvaluationRow).where(EvaluationRow.version_id.in_(ids)).order_by(EvaluationRow.id)
+def _evaluations(session: Session, ids: Select[int]) -> defaultdict[int, list[Evaluation]]:
+    rows = session.execute(
+        select(*EvaluationRow.__table__.c).where(EvaluationRow.version_id.in_(ids)).order_by(EvaluationRow.id)
     )
     found: defaultdict[int, list[Evaluation]] = defaultdict(list)
     for row in rows:

@@ -36,9 +36,11 @@ BELOW = {
     "predictor": {"engine", "adapters", "backbones"},
     "many": {"predictor", "datasets", "images"},
     "views": {"training"},
-    "catalog_views": {"views"},
+    "catalog_views": {"views", "browse_views"},
     "shell": {"settings", "views"},
     "catalog_commands": {"settings", "shell", "views", "catalog_views"},
+    "browse_views": {"views"},
+    "browse": {"settings", "shell", "training", "views", "browse_views"},
     "doctor": {"training", "backbones", "settings"},
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
     "service": {
@@ -72,6 +74,8 @@ REGISTRY_USERS = {
     "many",
     "catalog_views",
     "shell",
+    "browse",
+    "browse_views",
 }
 
 

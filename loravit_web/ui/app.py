@@ -9,7 +9,7 @@ import gradio as gr
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE, NO_TASKS
 from loravit_web.ui.api import add_api
-from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, catalog_frame
+from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, listed
 from loravit_web.ui.markup import job_strip
 from loravit_web.ui.pick import chip_updates, task_choices
 from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
@@ -61,16 +61,8 @@ def _follow(
     timer = gr.Timer(TICK_SECONDS)
     panels = [*train.watch.outputs, *runs.watch.outputs]
     picker = use.picker
-    tables = [
-        strip,
-        picker.tasks,
-        picker.quick,
-        picker.shown,
-        use.answers,
-        catalog.table,
-        catalog.card,
-        runs.table,
-    ]
+    picking = [picker.tasks, picker.quick, picker.shown]
+    tables = [strip, *picking, use.answers, *catalog.listing, catalog.card, runs.table]
     outputs = [seen, *tables, *panels]
 
     def tick(
@@ -79,6 +71,8 @@ def _follow(
         chosen: str | None,
         picked: list[str] | None,
         memory: dict[str, list[str]] | None,
+        text: str,
+        page: int,
     ) -> list[Any]:
         now = snapshot(service)
         if before is None or before["key"] == now["key"]:
@@ -93,7 +87,7 @@ def _follow(
             gr.Dropdown(choices=choices) if catalog_changed else gr.skip(),
             *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
             NO_IMAGE if first else gr.skip(),
-            catalog_frame(service) if catalog_changed else gr.skip(),
+            *(listed(service, text, page) if catalog_changed else [gr.skip()] * len(catalog.listing)),
             PICK if first else gr.skip(),
             runs_frame(service) if before["states"] != now["states"] else gr.skip(),
             *watch_updates(service, watched),
@@ -102,7 +96,7 @@ def _follow(
 
     timer.tick(
         tick,
-        [seen, train.run_id, runs.run_id, picker.tasks, picker.memory],
+        [seen, train.run_id, runs.run_id, picker.tasks, picker.memory, catalog.search, catalog.page],
         outputs,
         show_progress="hidden",
         queue=False,
@@ -124,7 +118,7 @@ def _follow(
             gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
             *chip_updates(service, memory, picked),
             gr.skip() if choices else NO_TASKS,
-            catalog_frame(service),
+            *listed(service, "", 1),
             gr.skip() if choices else EMPTY,
             runs_frame(service),
             *watch_updates(service, run_id),

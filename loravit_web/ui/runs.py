@@ -13,7 +13,7 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.markup import STATUS_SIGNS, definitions, flattened
 from loravit_web.ui.watch import WatchPanel, build_watch, watch_updates
 from loravit_web.views import duration, run_seconds
-from registry import Run
+from registry import MetricSummary, Run, RunQuery
 
 COLUMNS = ["Run", "Name", "State", "Best", "Data", "Preset", "Started", "Took", "Published"]
 WIDTHS: list[str | int] = ["90px", "150px", "130px", "80px", "180px", "90px", "150px", "80px", "150px"]
@@ -59,11 +59,12 @@ def build_runs(service: Service) -> RunsTab:
 
 def runs_frame(service: Service) -> pd.DataFrame:
     """The newest runs as a table of text."""
-    return pd.DataFrame([_row(service, run) for run in service.registry.runs.list()], columns=COLUMNS)
+    runs = service.registry.search.runs(RunQuery(limit=100)).runs
+    best = service.registry.search.run_summaries([run.id for run in runs], "val_accuracy")
+    return pd.DataFrame([_row(run, best.get(run.id)) for run in runs], columns=COLUMNS)
 
 
-def _row(service: Service, run: Run) -> list[str]:
-    best = service.registry.runs.summary(run.id).get("val_accuracy")
+def _row(run: Run, best: MetricSummary | None) -> list[str]:
     seconds = run_seconds(run)
     return [
         run.id[:8],

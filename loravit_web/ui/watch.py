@@ -13,6 +13,8 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.markup import notice, run_progress
 from registry import Run
 
+MAX_POINTS = 500
+"""Of each curve: more than a plot of this width can show."""
 _LOSS = {"train_loss": "training", "val_loss": "validation"}
 
 
@@ -88,14 +90,15 @@ def watch_updates(service: Service, run_id: str | None) -> list[Any]:
 
 def curves(service: Service, run: Run) -> list[Any]:
     """Loss and accuracy by epoch; the linear probe is a level line beside the accuracy."""
-    series = service.registry.runs.metrics(run.id)
+    keys = [*_LOSS, "val_accuracy", "linear_probe_accuracy"]
+    series = service.registry.runs.metrics(run.id, keys, max_points=MAX_POINTS)
     losses = [
         (point.step, point.value, shown) for key, shown in _LOSS.items() for point in series.get(key, [])
     ]
     accuracies = [(point.step, point.value, "adapter") for point in series.get("val_accuracy", [])]
     if accuracies and (probe := series.get("linear_probe_accuracy")):
-        last = max(step for step, _, _ in accuracies)
-        accuracies += [(step, probe[-1].value, "linear probe") for step in range(1, last + 1)]
+        ends = sorted({accuracies[0][0], accuracies[-1][0]})
+        accuracies += [(step, probe[-1].value, "linear probe") for step in ends]
     return [_filled(losses), _filled(accuracies)]
 
 

@@ -1,0 +1,119 @@
+"""Where a version comes from, and what else came from the same data or base."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Text, cast, func, or_, select
+from sqlalchemy.orm import Session
+
+from registry.db import Database
+from registry.errors import UnknownDataset
+from registry.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
+from registry.pages import storable
+from registry.records import Base, DatasetSummary, Version
+from registry.sources import dataset_summary
+
+MOST_NAMED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Descendants:
+    """What was made from one dataset or base: how much, and the newest 100 of each by name."""
+
+    n_versions: int
+    n_runs: int
+    versions: tuple[str, ...]
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Version -> run -> dataset -> base.
+
+    `siblings` are the other versions of the same run, `same_data` what else the same dataset gave; an
+    imported version has no run and may have no dataset.
+    """
+
+    version: str
+    run_id: str | None
+    siblings: tuple[str, ...]
+    dataset: DatasetSummary | None
+    base: Base
+    same_data: Descendants | None
+
+
+class Lineages:
+    """The ways from versions to their origins and back."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, version: Version) -> Lineage:
+        """Where the version comes from."""
+        with self._database.reading() as session:
+            dataset = None
+            if version.dataset_fingerprint is not None:
+                dataset = _dataset(session, version.dataset_fingerprint)
+            other = VersionRow.id != version.id
+            siblings: tuple[str, ...] = ()
+            if version.run_id is not None:
+                siblings = _versions(session, VersionRow.run_id == version.run_id, other)[1]
+            return Lineage(
+                version=version.ref,
+                run_id=version.run_id,
+                siblings=siblings,
+                dataset=dataset_summary(dataset) if dataset is not None else None,
+                base=version.base,
+                same_data=None if dataset is None else _of_dataset(session, dataset.id, version),
+            )
+
+    def of_dataset(self, fingerprint: str) -> Descendants:
+        """The versions and runs of a dataset; or UnknownDataset."""
+        with self._database.reading() as session:
+            return _of_dataset(session, _dataset(session, fingerprint).id, None)
+
+    def of_base(self, base: str) -> Descendants:
+        """The versions and runs of a base, named as it is or by the SHA-256 of its weights."""
+        with self._database.reading() as session:
+            wanted = storable(base)
+            ids = select(BaseRow.id).where(or_(BaseRow.name == wanted, BaseRow.weights_sha256 == wanted))
+            n_versions, versions = _versions(session, VersionRow.base_id.in_(ids))
+            n_runs, runs = _runs(session, RunRow.base_id.in_(ids))
+            return Descendants(n_versions, n_runs, versions, runs)
+
+
+def _dataset(session: Session, fingerprint: str) -> DatasetRow:
+    row = session.scalars(select(DatasetRow).filter_by(fingerprint=storable(fingerprint))).one_or_none()
+    if row is None:
+        raise UnknownDataset(fingerprint)
+    return row
+
+
+def _of_dataset(session: Session, dataset_id: int, without: Version | None) -> Descendants:
+    other_versions, other_runs = [VersionRow.dataset_id == dataset_id], [RunRow.dataset_id == dataset_id]
+    if without is not None:
+        other_versions.append(VersionRow.id != without.id)
+        other_runs.append(RunRow.id != without.run_id)
+    n_versions, versions = _versions(session, *other_versions)
+    n_runs, runs = _runs(session, *other_runs)
+    return Descendants(n_versions, n_runs, versions, runs)
+
+
+def _versions(session: Session, *conditions: ColumnElement[bool]) -> tuple[int, tuple[str, ...]]:
+    """How many versions meet the conditions, and the names of the newest."""
+    names = (
+        select(AdapterRow.slug + "@" + cast(VersionRow.version, Text))
+        .select_from(VersionRow)
+        .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
+        .where(*conditions)
+        .order_by(VersionRow.id.desc())
+        .limit(MOST_NAMED)
+    )
+    n = session.scalars(select(func.count()).select_from(VersionRow).where(*conditions)).one()
+    return n, tuple(session.scalars(names))
+
+
+def _runs(session: Session, *conditions: ColumnElement[bool]) -> tuple[int, tuple[str, ...]]:
+    """How many runs meet the conditions, and the ids of the newest."""
+    ids = select(RunRow.id).where(*conditions).order_by(RunRow.created_at.desc(), RunRow.id).limit(MOST_NAMED)
+    n = session.scalars(select(func.count()).select_from(RunRow).where(*conditions)).one()
+    return n, tuple(session.scalars(ids))

@@ -1,0 +1,66 @@
+"""Finding runs among many."""
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from registry.metrics import summary_of
+from registry.models import DatasetRow, RunRow, RunSummaryRow
+from registry.pages import RunPage, RunQuery, pages_of, storable, words_of
+from registry.records import MetricSummary
+from registry.runs import find_runs
+
+
+def run_page(session: Session, query: RunQuery) -> RunPage:
+    """The page that `query` asks for."""
+    words = words_of(query.text)
+    conditions = _conditions(query)
+    first = (query.page - 1) * query.limit
+    if not words:
+        total = session.scalars(select(func.count()).select_from(RunRow).where(*conditions)).one()
+        runs = find_runs(session, *conditions, limit=query.limit, offset=first)
+    else:
+        ids = _with_words(session, words, conditions)
+        total = len(ids)
+        runs = find_runs(session, RunRow.id.in_(ids[first : first + query.limit]))
+    return RunPage(tuple(runs), total, query.page, pages_of(total, query.limit), words)
+
+
+def find_summaries(session: Session, run_ids: Collection[str], key: str) -> dict[str, MetricSummary]:
+    """The stored summary of one metric, by run."""
+    rows = session.scalars(
+        select(RunSummaryRow).where(RunSummaryRow.run_id.in_(run_ids), RunSummaryRow.key == key)
+    )
+    return {row.run_id: summary_of(row) for row in rows}
+
+
+def _conditions(query: RunQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if query.statuses:
+        conditions.append(RunRow.status.in_(query.statuses))
+    if query.slug is not None:
+        conditions.append(RunRow.slug == storable(query.slug))
+    return conditions
+
+
+def _with_words(
+    session: Session, words: Collection[str], conditions: Collection[ColumnElement[bool]]
+) -> list[str]:
+    """The ids of the runs in which every word occurs, newest first.
+
+    Runs have no document in small letters as adapters do, and the databases differ in what they take for
+    the small form of a letter, so four short columns of each run are looked at here.
+    """
+    statement = (
+        select(RunRow.id, RunRow.slug, RunRow.title, DatasetRow.name)
+        .join(DatasetRow, DatasetRow.id == RunRow.dataset_id)
+        .where(*conditions)
+        .order_by(RunRow.created_at.desc(), RunRow.id)
+    )
+    found = []
+    for row in session.execute(statement):
+        document = "\n".join(row).casefold()
+        if all(word in document for word in words):
+            found.append(row.id)
+    return found

@@ -1,0 +1,70 @@
+"""Following the catalog without reading it all again."""
+
+from collections.abc import Callable
+
+import pytest
+
+from registry import NewVersion, Registry, Version
+from registry import changes as changes_module
+
+MakeVersion = Callable[..., NewVersion]
+
+
+@pytest.fixture
+def three(registry: Registry, new_version: MakeVersion) -> Registry:
+    for slug in ("a", "b", "c"):
+        registry.catalog.publish(new_version(slug=slug), actor="ann")
+    return registry
+
+
+def by_slug(registry: Registry) -> dict[str, Version]:
+    return {version.slug: version for version in registry.catalog.current()}
+
+
+@pytest.mark.parametrize("revision", [-1, 0, 99])
+def test_whoever_knows_nothing_of_this_database_gets_the_whole_catalog(
+    three: Registry, revision: int
+) -> None:
+    changes = three.catalog.changes_since(revision)
+    assert (changes.revision, changes.whole, changes.gone) == (3, True, frozenset())
+    assert list(changes.current) == three.catalog.current()
+    assert changes.applied_to({"old": changes.current[0]}) == by_slug(three)
+
+
+def test_an_empty_catalog_has_no_changes(registry: Registry) -> None:
+    changes = registry.catalog.changes_since(-1)
+    assert (changes.revision, changes.current, changes.whole) == (0, (), True)
+
+
+def test_nothing_is_read_when_nothing_changed(three: Registry) -> None:
+    changes = three.catalog.changes_since(3)
+    assert (changes.revision, changes.current, changes.gone, changes.whole) == (3, (), frozenset(), False)
+
+
+def test_only_the_adapters_that_changed_are_read(three: Registry, new_version: MakeVersion) -> None:
+    before = by_slug(three)
+    three.catalog.publish(new_version(b"2", slug="b"), actor="ann")
+    three.catalog.publish(new_version(slug="d"), actor="ann")
+    three.catalog.archive("a", actor="ann")
+    three.catalog.withdraw("c", 1, "mislabelled", actor="ann")
+    changes = three.catalog.changes_since(3)
+    assert [version.ref for version in changes.current] == ["b@2", "d@1"]
+    assert (changes.gone, changes.whole) == (frozenset({"a", "c"}), False)
+    assert changes.applied_to(before) == by_slug(three)
+
+
+def test_an_adapter_that_was_archived_and_published_again_is_current(
+    three: Registry, new_version: MakeVersion
+) -> None:
+    three.catalog.archive("a", actor="ann")
+    three.catalog.publish(new_version(b"2", slug="a"), actor="ann")
+    changes = three.catalog.changes_since(3)
+    assert ([version.ref for version in changes.current], changes.gone) == (["a@2"], frozenset())
+
+
+def test_after_very_many_changes_the_whole_catalog_is_read(
+    three: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes_module, "MOST_READ_ONE_BY_ONE", 1)
+    assert three.catalog.changes_since(1).whole is True
+    assert three.catalog.changes_since(2).whole is False

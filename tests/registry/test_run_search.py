@@ -1,0 +1,74 @@
+"""Pages of runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from registry import InvalidQuery, NewRun, Registry, Run, RunQuery
+
+MakeRun = Callable[..., NewRun]
+
+
+@pytest.fixture
+def history(registry: Registry, new_run: MakeRun) -> list[Run]:
+    """Three runs, oldest first: queued, running and cancelled."""
+    queued = registry.runs.create(new_run(slug="aepfel", title="ÄPFEL & Birnen"))
+    running = registry.runs.create(new_run(slug="cats", title="Cats 100%"), worker="w")
+    cancelled = registry.runs.create(new_run(slug="cats", title="Cats"))
+    registry.runs.request_stop(cancelled.id, "cancel")
+    return [queued, running, cancelled]
+
+
+@pytest.mark.parametrize(
+    ("asked", "places"),
+    [
+        ({}, [2, 1, 0]),
+        ({"statuses": ("queued", "running")}, [1, 0]),
+        ({"slug": "cats"}, [2, 1]),
+        ({"slug": "cats", "statuses": ("queued",)}, []),
+        ({"text": "cats"}, [2, 1]),
+        ({"text": "äpfel"}, [0]),
+        ({"text": "BIRNEN ÄPFEL"}, [0]),
+        ({"text": "100%"}, [1]),
+        ({"text": "_"}, []),
+        ({"text": "pets"}, [2, 1, 0]),
+        ({"text": "cats", "statuses": ("cancelled",)}, [2]),
+        ({"text": "a\0b"}, []),
+        ({"slug": "\ud800"}, []),
+    ],
+)
+def test_a_query_finds_the_newest_runs_first_that_meet_all_its_conditions(
+    registry: Registry, history: list[Run], asked: dict[str, Any], places: list[int]
+) -> None:
+    page = registry.search.runs(RunQuery(**asked))
+    assert [run.id for run in page.runs] == [history[place].id for place in places]
+    assert page.total == len(places)
+
+
+def test_a_run_is_found_by_the_start_of_its_id(registry: Registry, history: list[Run]) -> None:
+    (run,) = registry.search.runs(RunQuery(text=history[0].id[:12])).runs
+    assert run.id == history[0].id
+
+
+@pytest.mark.parametrize("text", ["", "cats"])
+def test_pages_hold_every_run_once(registry: Registry, new_run: MakeRun, text: str) -> None:
+    made = [registry.runs.create(new_run(title="Cats")).id for _ in range(5)]
+    pages = [registry.search.runs(RunQuery(text=text, page=page, limit=2)) for page in (1, 2, 3, 4)]
+    assert [run.id for page in pages for run in page.runs] == made[::-1]
+    assert {(page.total, page.pages) for page in pages} == {(5, 3)}
+
+
+def test_an_unknown_status_is_refused(registry: Registry) -> None:
+    with pytest.raises(InvalidQuery, match="not one of queued, running"):
+        registry.search.runs(RunQuery(statuses=("done",)))  # type: ignore[arg-type]
+
+
+def test_the_best_of_many_runs_is_read_at_once(registry: Registry, history: list[Run]) -> None:
+    for run, accuracy in zip(history[:2], (0.5, 0.75), strict=True):
+        registry.runs.log_metrics(run.id, 1, {"val_accuracy": accuracy, "val_loss": 9.0})
+    found = registry.search.run_summaries([run.id for run in history], "val_accuracy")
+    assert {run_id: one.maximum for run_id, one in found.items()} == {
+        history[0].id: 0.5,
+        history[1].id: 0.75,
+    }
