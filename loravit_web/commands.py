@@ -15,7 +15,7 @@ from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
 from loravit_web.files import write_whole
 from loravit_web.settings import Settings
-from loravit_web.training.runner import STALE_AFTER
+from loravit_web.training.tracking import STALE_AFTER
 
 SKIPPED_SHOWN = 20
 
@@ -57,8 +57,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         _base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
         print(f"note: {cost_text(service.estimate(dataset, recipe))}", file=sys.stderr)
         worker = service.new_worker()
-        worker.stop_on_signals()
-        with _watching(service, worker.name, tell):
+        with worker.stopping_on_signals(), _watching(service, worker.name, tell):
             run = service.train_now(dataset, options.name, recipe, worker)
         if run.status != "completed":
             raise CommandFailed(run.error or f"The run was {run.status}.")
@@ -206,8 +205,9 @@ def runs_list(options: argparse.Namespace, settings: Settings) -> int:
 
     with _registry(settings) as registry:
         registry.runs.reap(stale_after=STALE_AFTER)
-        documents = [run_document(run) for run in registry.runs.list(limit=options.limit)]
-    columns = ["run", "status", "slug", "stage", "dataset", "created_at", "published"]
+        queue = registry.runs.queue()
+        documents = [run_document(run, queue) for run in registry.runs.list(limit=options.limit)]
+    columns = ["run", "status", "slug", "queue_position", "stage", "dataset", "created_at", "published"]
     _output(options, documents, lambda: table(documents, columns, "No runs yet: train an adapter."))
     return 0
 
@@ -217,8 +217,8 @@ def runs_show(options: argparse.Namespace, settings: Settings) -> int:
 
     with _registry(settings) as registry:
         run = registry.runs.get(options.run)
-        series = registry.runs.metrics(run.id)
-    document = run_document(run)
+        series, queue = registry.runs.metrics(run.id), registry.runs.queue()
+    document = run_document(run, queue)
     document["config"] = dict(run.config)
     document["environment"] = dict(run.environment)
     document["metrics"] = {key: [[p.step, p.value] for p in points] for key, points in series.items()}
@@ -228,7 +228,8 @@ def runs_show(options: argparse.Namespace, settings: Settings) -> int:
 
 def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
     with _registry(settings) as registry:
-        run = registry.runs.request_stop(registry.runs.get(options.run).id, "cancel")
+        request = "keep" if options.keep else "cancel"
+        run = registry.runs.request_stop(registry.runs.get(options.run).id, request)
     text = (
         f"Run {run.id} is cancelled." if run.status == "cancelled" else f"Run {run.id} ends at its next step."
     )
@@ -240,9 +241,30 @@ def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
     with _registry(settings) as registry:
         registry.runs.reap(stale_after=STALE_AFTER)
         run = registry.runs.requeue(registry.runs.get(options.run).id)
+        document = _queued(registry, run)
     text = f"Run {run.id} is queued again: a running app, or python -m loravit_web worker, takes it up."
-    _output(options, {"run": run.id, "status": run.status}, lambda: text)
+    _output(options, document, lambda: text)
     return 0
+
+
+def runs_retry(options: argparse.Namespace, settings: Settings) -> int:
+    with _service(settings) as service:
+        run = service.retry(service.registry.runs.get(options.run).id, batch_size=options.batch_size)
+        document = _queued(service.registry, run) | {
+            "retry_of": run.environment["retry_of"],
+            "batch_size": run.config["batch_size"],
+        }
+    text = (
+        f"Run {run.id} is queued with {run.config['batch_size']} images per step: a running app, or "
+        "python -m loravit_web worker, takes it up."
+    )
+    _output(options, document, lambda: text)
+    return 0
+
+
+def _queued(registry: Any, run: Any) -> dict[str, Any]:
+    position = registry.runs.queue_position(run.id)
+    return {"run": run.id, "status": run.status, "queue_position": position}
 
 
 def serve(options: argparse.Namespace, settings: Settings) -> int:
@@ -255,10 +277,10 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
 def worker(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         worker = service.new_worker()
-        worker.stop_on_signals()
         if options.idle_exit is not None and hasattr(os, "nice"):
             os.nice(5)  # started by the app: answers on the page come first
-        worker.work(idle_exit=options.idle_exit)
+        with worker.stopping_on_signals():
+            worker.work(idle_exit=options.idle_exit)
     return 0
 
 

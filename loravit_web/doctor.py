@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from loravit_web.backbones.embedded import WEIGHTS_SHA256, EmbeddedBaseError, read_embedded
 from loravit_web.settings import Settings, SettingsError
-from loravit_web.training.runner import STALE_AFTER
+from loravit_web.training.tracking import STALE_AFTER
 from registry import Registry, RegistryError, utc_now
 
 PACKAGES = ("torch", "torchvision", "timm", "gradio", "sqlalchemy", "alembic", "safetensors", "pandas")

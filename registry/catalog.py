@@ -13,6 +13,7 @@ from registry.db import Database
 from registry.errors import InvalidValue, UnknownAdapter, UnknownVersion, VersionWithdrawn
 from registry.models import AdapterRow, VersionRow
 from registry.records import Adapter, AuditEvent, NewVersion, Version
+from registry.runs import require_held
 from registry.summaries import refresh_summary
 from registry.versions import find_versions, newest_not_withdrawn
 
@@ -24,16 +25,19 @@ class Catalog:
         self._database = database
         self._blobs = blobs
 
-    def publish(self, new: NewVersion, *, actor: str) -> Version:
+    def publish(self, new: NewVersion, *, actor: str, worker: str | None = None) -> Version:
         """Publish the files as the adapter's next version; its number is never given to another one.
 
         A new slug makes a new adapter; an archived one comes back, and a title or description that isn't
         empty becomes the adapter's. Files that this adapter has already published give that version back,
         even a withdrawn one, and change nothing. Interrupted, no version is listed; just publish again.
+        With a worker, only while the run is running under it; RunLost otherwise.
         """
         publishing.check(new)
         stored = publishing.store_files(self._blobs, new.files)
         with self._database.writing() as session:
+            if new.run_id is not None and worker is not None:
+                require_held(session, new.run_id, worker)
             version_id = publishing.publish_rows(session, new, stored, self._database.now(), actor)
             return find_versions(session, VersionRow.id == version_id)[0]
 

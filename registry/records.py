@@ -120,6 +120,7 @@ class Run:
     eta_seconds: float | None
     stop_request: StopRequest | None
     error: str | None
+    error_kind: ErrorKind | None
     note: str | None
     resumed: int
     base: Base

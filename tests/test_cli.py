@@ -11,6 +11,7 @@ import pytest
 from loravit_web import cli, commands
 from loravit_web.service import Service
 from loravit_web.settings import Settings
+from registry import NewRun, Registry
 from tests.conftest import ColourFolders, tiny_base
 
 TRAIN = ["--image-size", "32", "--blocks", "1", "--rank", "2", "--epochs", "3", "--batch-size", "8"]
@@ -120,6 +121,31 @@ def test_a_finished_run_can_be_neither_cancelled_nor_resumed(
     for word in ("cancel", "resume"):
         assert cli.main(["runs", word, trained["run"]]) == 1
         assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_run_is_cancelled_resumed_and_retried_by_the_start_of_its_id(
+    trained: dict[str, Any], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_json(capsys, "runs", "retry", trained["run"][:8])
+    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+        (queued,) = registry.runs.list(status=["queued"])
+        assert queued.config["batch_size"] == 4
+        assert queued.environment["retry_of"] == trained["run"]
+        going = registry.runs.create(
+            NewRun("colours", "", queued.base_id, queued.dataset_id, 0, queued.config, {}), worker="w"
+        )
+    (first, second, _) = run_json(capsys, "runs", "list")
+    assert [one["queue_position"] for one in (first, second)] == [None, 1]
+    assert run_json(capsys, "runs", "show", queued.id)["retry_of"] == trained["run"]
+    assert run_json(capsys, "runs", "cancel", queued.id)["status"] == "cancelled"
+    assert run_json(capsys, "runs", "resume", queued.id) == {
+        "run": queued.id,
+        "status": "queued",
+        "queue_position": 1,
+    }
+    assert run_json(capsys, "runs", "cancel", going.id, "--keep")["status"] == "running"
+    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+        assert registry.runs.get(going.id).stop_request == "keep"
 
 
 def test_an_archived_adapter_leaves_the_list(

@@ -21,6 +21,7 @@ class Origin:
         title: for people.
         base_id, run_id, dataset_id: rows of the registry; an imported adapter has no run and no dataset.
         actor: who publishes it.
+        worker: who must still hold the run.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Origin:
     actor: str
     run_id: str | None = None
     dataset_id: int | None = None
+    worker: str | None = None
 
 
 def publish(registry: Registry, adapter: Adapter, base: Base, origin: Origin) -> Version:
@@ -63,7 +65,19 @@ def publish_files(
             evaluations=_evaluations(adapter.summary.get("metrics") or {}),
         ),
         actor=origin.actor,
+        worker=origin.worker,
     )
+
+
+def reopen(registry: Registry, ref: str, base: Base) -> Adapter:
+    """Read a version's files back from the store and check that it loads and gives its stored logits.
+
+    Raises:
+        LoraVitError, RegistryError: if it does not.
+    """
+    slug = ref.partition("@")[0]
+    (version,) = (one for one in registry.catalog.versions(slug) if one.ref == ref)  # withdrawn or not
+    return from_files(registry.catalog.read_files(version), base)
 
 
 def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:
