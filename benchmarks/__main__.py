@@ -11,6 +11,7 @@ share_cores(os.environ)  # as the app does
 
 from benchmarks import (  # noqa: E402
     answers,
+    chaos,
     engine,
     estimate,
     journey,
@@ -23,6 +24,7 @@ from benchmarks import (  # noqa: E402
 BENCHMARKS = {
     "main-job": main_job.run,
     "answers": answers.run,
+    "chaos": chaos.run,
     "engine": engine.run,
     "estimate": estimate.run,
     "journey": journey.run,
