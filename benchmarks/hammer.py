@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
         Figure("versions a second", f"{_published(told) / options.seconds:.1f}"),
         Figure("longest wait of a process for one step", f"{max(one['longest'] for one in told):.2f} s"),
     ]
-    where = url.partition(":")[0]
+    where = url.partition(":")[0].partition("+")[0]
     return show(f"{options.processes} processes for {options.seconds:g} s on one database ({where})", figures)
 
 

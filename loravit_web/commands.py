@@ -60,6 +60,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         with worker.stopping_on_signals(), _watching(service, worker.name, tell):
             run = service.train_now(dataset, options.name, recipe, worker)
         if run.status != "completed":
+            print(f"note: this was run {run.id}", file=sys.stderr)
             raise CommandFailed(run.error or f"The run was {run.status}.")
         version = service.registry.catalog.resolve(run.published or run.slug)
         document = _trained(run, version)
@@ -203,8 +204,7 @@ def adapters_archive(options: argparse.Namespace, settings: Settings) -> int:
 def runs_list(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.views import run_document, table
 
-    with _registry(settings) as registry:
-        registry.runs.reap(stale_after=STALE_AFTER)
+    with _runs_registry(settings) as registry:
         queue = registry.runs.queue()
         documents = [run_document(run, queue) for run in registry.runs.list(limit=options.limit)]
     columns = ["run", "status", "slug", "queue_position", "stage", "dataset", "created_at", "published"]
@@ -215,7 +215,7 @@ def runs_list(options: argparse.Namespace, settings: Settings) -> int:
 def runs_show(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.views import details, run_document
 
-    with _registry(settings) as registry:
+    with _runs_registry(settings) as registry:
         run = registry.runs.get(options.run)
         series, queue = registry.runs.metrics(run.id), registry.runs.queue()
     document = run_document(run, queue)
@@ -227,7 +227,7 @@ def runs_show(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
-    with _registry(settings) as registry:
+    with _runs_registry(settings) as registry:
         request = "keep" if options.keep else "cancel"
         run = registry.runs.request_stop(registry.runs.get(options.run).id, request)
     text = (
@@ -238,8 +238,7 @@ def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
-    with _registry(settings) as registry:
-        registry.runs.reap(stale_after=STALE_AFTER)
+    with _runs_registry(settings) as registry:
         run = registry.runs.requeue(registry.runs.get(options.run).id)
         document = _queued(registry, run)
     text = f"Run {run.id} is queued again: a running app, or python -m loravit_web worker, takes it up."
@@ -249,6 +248,7 @@ def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
 
 def runs_retry(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
+        service.registry.runs.reap(stale_after=STALE_AFTER)
         run = service.retry(service.registry.runs.get(options.run).id, batch_size=options.batch_size)
         document = _queued(service.registry, run) | {
             "retry_of": run.environment["retry_of"],
@@ -312,6 +312,14 @@ def _registry(settings: Settings) -> Any:
     from registry import Registry
 
     return Registry.open(settings.made().database_url, settings.artifacts)
+
+
+@contextlib.contextmanager
+def _runs_registry(settings: Settings) -> Iterator[Any]:
+    """The registry, once the runs of dead processes are told from those that run."""
+    with _registry(settings) as registry:
+        registry.runs.reap(stale_after=STALE_AFTER)
+        yield registry
 
 
 def _service(settings: Settings) -> Any:

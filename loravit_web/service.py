@@ -29,6 +29,7 @@ from loravit_web.training.estimate import Estimate, Pace, estimate, measure_pace
 from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.supervisor import Supervisor
+from loravit_web.training.tracking import STALE_AFTER
 from loravit_web.training.worker import Worker
 from registry import Base as BaseRecord
 from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version, validate_slug
@@ -152,6 +153,7 @@ class Service:
 
     def train_now(self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker) -> Run:
         """Train in this process and return the ended run."""
+        self.registry.runs.reap(stale_after=STALE_AFTER)
         run = self._create_run(dataset, name, recipe, worker=worker.name)
         worker.use(*self._loaded())
         return worker.execute(run)

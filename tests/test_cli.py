@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,21 @@ def test_a_run_is_cancelled_resumed_and_retried_by_the_start_of_its_id(
     assert run_json(capsys, "runs", "cancel", going.id, "--keep")["status"] == "running"
     with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
         assert registry.runs.get(going.id).stop_request == "keep"
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "RUN"], ["cancel", "RUN"]], ids=" ".join)
+def test_every_look_at_runs_tells_the_dead_from_the_living(
+    words: list[str], trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "STALE_AFTER", timedelta(seconds=-1))
+    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+        like = registry.runs.get(trained["run"])
+        dead = registry.runs.create(
+            NewRun("colours", "", like.base_id, like.dataset_id, 0, like.config, {}), worker="dead"
+        )
+        status = cli.main(["runs", *(dead.id if word == "RUN" else word for word in words)])
+        assert status == (1 if words[0] == "cancel" else 0)
+        assert registry.runs.get(dead.id).status == "interrupted"
 
 
 def test_an_archived_adapter_leaves_the_list(

@@ -13,6 +13,7 @@ from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.images import ImageError
 from loravit_web.training.checkpoints import CheckpointNotSaved
+from loravit_web.training.tracking import RegistrySilent
 from loravit_web.training.trainer import TrainingDiverged
 from registry import BlobNotStored, DatabaseNotWritable, ErrorKind, RegistryError
 
@@ -42,7 +43,7 @@ def cause_of(error: Exception) -> tuple[ErrorKind, str]:
     for classes, kind in _KINDS:
         if isinstance(error, classes):
             return kind, str(error)
-    if isinstance(error, DatabaseNotWritable) and "full" in error.reason:
+    if isinstance(error, DatabaseNotWritable | RegistrySilent) and "full" in str(error):
         return "disk", DISK_FULL
     if isinstance(error, LoraVitError | RegistryError):
         return "other", str(error)

@@ -13,6 +13,7 @@ from loravit_web.datasets.errors import DatasetNotFound
 from loravit_web.training.causes import DISK_FULL, MEMORY_FULL, cause_of
 from loravit_web.training.checkpoints import CheckpointError, CheckpointNotSaved
 from loravit_web.training.recipe import RecipeError
+from loravit_web.training.tracking import RegistrySilent
 from loravit_web.training.trainer import TrainingDiverged
 from registry import BlobNotStored, DatabaseNotWritable
 
@@ -24,6 +25,8 @@ from registry import BlobNotStored, DatabaseNotWritable
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk", DISK_FULL),
         (RuntimeError("unable to write: No space left on device"), "disk", DISK_FULL),
         (DatabaseNotWritable("database or disk is full"), "disk", DISK_FULL),
+        (RegistrySilent("Not written for 5 minutes (disk is full)."), "disk", DISK_FULL),
+        (RegistrySilent("Not written for 5 minutes (locked)."), "other", "Not written"),
         (CheckpointNotSaved("Not written."), "disk", "Not written."),
         (BlobNotStored("/data", "No space left on device"), "disk", "No file can be stored in /data"),  # type: ignore[arg-type]
         (MemoryError(), "memory", MEMORY_FULL),
