@@ -94,7 +94,7 @@ def execute(
 
 def sweep_work(registry: Registry, folder: Path) -> None:
     """Remove the folders of runs that were killed between their end and the removal."""
-    for work in folder.glob("*"):
+    for work in folder.glob("[0-9a-f]" * 32):
         try:
             status = registry.runs.get(work.name).status
         except UnknownRun:  # another registry's, as after a change of the database's address

@@ -319,10 +319,10 @@ def test_the_folder_of_a_run_that_was_killed_at_its_very_end_is_swept(
 ) -> None:
     ended, going, foreign = queue(worker=WORKER), queue(worker=WORKER), "f" * 32
     registry.runs.finish(ended.id, WORKER, "completed")
-    for name in (ended.id, going.id, foreign):
+    for name in (ended.id, going.id, foreign, "notes"):
         (tmp_path / "work" / name).mkdir(parents=True)
     sweep_work(registry, tmp_path / "work")
-    assert {path.name for path in (tmp_path / "work").iterdir()} == {going.id, foreign}
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {going.id, foreign, "notes"}
 
 
 def test_a_run_that_a_restored_backup_no_longer_knows_lets_the_worker_go_on(
