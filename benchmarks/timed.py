@@ -12,6 +12,7 @@ import torch
 
 from loravit_web.backbones import Base
 from loravit_web.training.data import Split, TrainingData
+from loravit_web.training.progress import Curve
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
 
@@ -35,6 +36,9 @@ class StageClock:
         """See `Reporter`."""
         if stage.startswith("Reading"):
             self.read = time.perf_counter()
+
+    def begin(self, curve: Curve) -> None:
+        """See `Reporter`."""
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         """See `Reporter`."""

@@ -6,8 +6,7 @@ import argparse
 import sys
 
 from loravit_web.settings import Settings
-from loravit_web.shell import open_registry, output
-from loravit_web.training.runner import STALE_AFTER
+from loravit_web.shell import open_registry, open_runs, output
 
 
 def adapters_list(options: argparse.Namespace, settings: Settings) -> int:
@@ -50,12 +49,11 @@ def runs_list(options: argparse.Namespace, settings: Settings) -> int:
         page=options.page,
         limit=options.limit,
     )
-    with open_registry(settings) as registry:
-        registry.runs.reap(stale_after=STALE_AFTER)
-        page = registry.search.runs(query)
+    with open_runs(settings) as registry:
+        page, queue = registry.search.runs(query), registry.runs.queue()
         anything = page.total or registry.search.runs(RunQuery(limit=1)).total
-    documents = [run_document(run) for run in page.runs]
-    columns = ["run", "status", "slug", "stage", "dataset", "created_at", "published"]
+    documents = [run_document(run, queue) for run in page.runs]
+    columns = ["run", "status", "slug", "queue_position", "stage", "dataset", "created_at", "published"]
     empty = "No run meets this." if anything else "No runs yet: train an adapter."
     output(options, documents, lambda: table(documents, columns, empty))
     _tell_page(page.page, page.pages, page.total, "runs")

@@ -225,12 +225,17 @@ def _add_runs(words: Any) -> None:
     for name, handler, text in (
         ("show", commands.runs_show, "one run with its metrics"),
         ("cancel", commands.runs_cancel, "stop a run without publishing"),
-        ("resume", commands.runs_resume, "queue an unfinished run again"),
+        ("resume", commands.runs_resume, "queue an unfinished run again, to go on from its last epoch"),
+        ("retry", commands.runs_retry, "queue a new run like an ended one, with a smaller batch"),
     ):
         command = _command(runs, name, handler, text)
         command.add_argument("run", help="its id, or the first characters of it")
         _json_flag(command)
-        if name == "show":
+        if name == "cancel":
+            command.add_argument("--keep", action="store_true", help="publish the best so far")
+        elif name == "retry":
+            command.add_argument("--batch-size", type=int, metavar="N", help="images per step (default half)")
+        elif name == "show":
             command.add_argument(
                 "--points",
                 type=int,

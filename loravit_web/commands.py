@@ -16,8 +16,8 @@ from loravit_web.errors import LoraVitError
 from loravit_web.files import write_whole
 from loravit_web.settings import Settings
 from loravit_web.shell import open_registry as _registry
+from loravit_web.shell import open_runs as _runs_registry
 from loravit_web.shell import output as _output
-from loravit_web.training.runner import STALE_AFTER
 
 SKIPPED_SHOWN = 20
 
@@ -59,10 +59,10 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         _base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
         print(f"note: {cost_text(service.estimate(dataset, recipe))}", file=sys.stderr)
         worker = service.new_worker()
-        worker.stop_on_signals()
-        with _watching(service, worker.name, tell):
+        with worker.stopping_on_signals(), _watching(service, worker.name, tell):
             run = service.train_now(dataset, options.name, recipe, worker, actor="shell")
         if run.status != "completed":
+            print(f"note: this was run {run.id}", file=sys.stderr)
             raise CommandFailed(run.error or f"The run was {run.status}.")
         version = service.registry.catalog.resolve(run.published or run.slug)
         document = _trained(run, version)
@@ -197,10 +197,11 @@ def adapters_pull(options: argparse.Namespace, settings: Settings) -> int:
 def runs_show(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.views import details, run_document
 
-    with _registry(settings) as registry:
+    with _runs_registry(settings) as registry:
         run = registry.runs.get(options.run)
         series = registry.runs.metrics(run.id, max_points=options.points or None)
-    document = run_document(run)
+        queue = registry.runs.queue()
+    document = run_document(run, queue)
     document["config"] = dict(run.config)
     document["environment"] = dict(run.environment)
     document["metrics"] = {key: [[p.step, p.value] for p in points] for key, points in series.items()}
@@ -209,8 +210,9 @@ def runs_show(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
-    with _registry(settings) as registry:
-        run = registry.runs.request_stop(registry.runs.get(options.run).id, "cancel")
+    with _runs_registry(settings) as registry:
+        request = "keep" if options.keep else "cancel"
+        run = registry.runs.request_stop(registry.runs.get(options.run).id, request)
     text = (
         f"Run {run.id} is cancelled." if run.status == "cancelled" else f"Run {run.id} ends at its next step."
     )
@@ -219,12 +221,37 @@ def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
-    with _registry(settings) as registry:
-        registry.runs.reap(stale_after=STALE_AFTER)
+    with _runs_registry(settings) as registry:
         run = registry.runs.requeue(registry.runs.get(options.run).id)
+        document = _queued(registry, run)
     text = f"Run {run.id} is queued again: a running app, or python -m loravit_web worker, takes it up."
-    _output(options, {"run": run.id, "status": run.status}, lambda: text)
+    _output(options, document, lambda: text)
     return 0
+
+
+def runs_retry(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.training.tracking import STALE_AFTER
+
+    with _service(settings) as service:
+        service.registry.runs.reap(stale_after=STALE_AFTER)
+        run = service.retry(
+            service.registry.runs.get(options.run).id, batch_size=options.batch_size, actor="shell"
+        )
+        document = _queued(service.registry, run) | {
+            "retry_of": run.environment["retry_of"],
+            "batch_size": run.config["batch_size"],
+        }
+    text = (
+        f"Run {run.id} is queued with {run.config['batch_size']} images per step: a running app, or "
+        "python -m loravit_web worker, takes it up."
+    )
+    _output(options, document, lambda: text)
+    return 0
+
+
+def _queued(registry: Any, run: Any) -> dict[str, Any]:
+    position = registry.runs.queue_position(run.id)
+    return {"run": run.id, "status": run.status, "queue_position": position}
 
 
 def serve(options: argparse.Namespace, settings: Settings) -> int:
@@ -237,10 +264,10 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
 def worker(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         worker = service.new_worker()
-        worker.stop_on_signals()
         if options.idle_exit is not None and hasattr(os, "nice"):
             os.nice(5)  # started by the app: answers on the page come first
-        worker.work(idle_exit=options.idle_exit)
+        with worker.stopping_on_signals():
+            worker.work(idle_exit=options.idle_exit)
     return 0
 
 

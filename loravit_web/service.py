@@ -7,6 +7,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from loravit_web.training.estimate import Estimate, Pace, estimate, measure_pace
 from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.supervisor import Supervisor
+from loravit_web.training.tracking import STALE_AFTER
 from loravit_web.training.worker import Worker
 from loravit_web.usage import UsageCounter
 from registry import UNKNOWN, DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version, validate_slug
@@ -41,6 +43,10 @@ ABANDONED_SECONDS = 24 * 3600.0
 
 class UnusableName(LoraVitError):
     """A name from which no slug can be made."""
+
+
+class RunNotRetryable(LoraVitError):
+    """A run that can't be tried again in another way."""
 
 
 class Service:
@@ -169,6 +175,7 @@ class Service:
         self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker, *, actor: str = UNKNOWN
     ) -> Run:
         """Train in this process and return the ended run."""
+        self.registry.runs.reap(stale_after=STALE_AFTER)
         run = self._create_run(dataset, name, recipe, actor, worker=worker.name)
         worker.use(*self._loaded())
         return worker.execute(run)
@@ -184,6 +191,38 @@ class Service:
     def resume(self, run_id: str) -> Run:
         """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one."""
         return self.registry.runs.requeue(run_id)
+
+    def retry(self, run_id: str, *, batch_size: int | None = None, actor: str = UNKNOWN) -> Run:
+        """Queue a new run like an ended one, with half its batch unless told otherwise.
+
+        The new run names the old one under ``retry_of`` in its environment; the old one stays as it is.
+
+        Raises:
+            RunNotRetryable: if the run has not ended, or its batch is one image already.
+            LoraVitError: if its images are no longer stored, or the batch size can't be used.
+        """
+        old = self.registry.runs.get(run_id)
+        if old.status in ("queued", "running"):
+            raise RunNotRetryable(f"Run {old.id} is {old.status}: cancel it first, or wait for its end.")
+        recipe = Recipe.from_json(old.config)
+        if batch_size is None and recipe.batch_size == 1:
+            raise RunNotRetryable(
+                f"Run {old.id} already takes one image per step: choose a smaller image size instead."
+            )
+        self.datasets.load(old.dataset.fingerprint)
+        smaller = replace(recipe, batch_size=recipe.batch_size // 2 if batch_size is None else batch_size)
+        return self.registry.runs.create(
+            NewRun(
+                slug=old.slug,
+                title=old.title,
+                base_id=old.base_id,
+                dataset_id=old.dataset_id,
+                seed=old.seed,
+                config=smaller.as_json(),
+                environment={**_environment(), "retry_of": old.id},
+            ),
+            actor=actor,
+        )
 
     def export(self, ref: str) -> tuple[str, bytes]:
         """File name and bytes of a version's bundle.

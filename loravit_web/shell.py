@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from loravit_web.settings import Settings
@@ -24,3 +25,13 @@ def open_registry(settings: Settings) -> Any:
     from registry import Registry
 
     return Registry.open(settings.made().database_url, settings.artifacts, cache=settings.artifact_cache)
+
+
+@contextmanager
+def open_runs(settings: Settings) -> Iterator[Any]:
+    """The registry, once the runs of dead processes are told from those that run."""
+    from loravit_web.training.tracking import STALE_AFTER
+
+    with open_registry(settings) as registry:
+        registry.runs.reap(stale_after=STALE_AFTER)
+        yield registry

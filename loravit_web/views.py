@@ -51,12 +51,17 @@ def version_document(version: Version) -> Document:
     }
 
 
-def run_document(run: Run) -> Document:
-    """A run as one flat row."""
+def run_document(run: Run, queue: Sequence[str] = ()) -> Document:
+    """A run as one flat row.
+
+    Args:
+        queue: ids of the queued runs, the next one first.
+    """
     return {
         "run": run.id,
         "slug": run.slug,
         "status": run.status,
+        "queue_position": queue.index(run.id) + 1 if run.id in queue else None,
         "stage": run.stage,
         "progress": run.progress,
         "dataset": run.dataset.name,
@@ -69,6 +74,8 @@ def run_document(run: Run) -> Document:
         "published": run.published,
         "note": run.note,
         "error": run.error,
+        "error_kind": run.error_kind,
+        "retry_of": run.environment.get("retry_of"),
     }
 
 

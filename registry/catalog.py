@@ -18,6 +18,7 @@ from registry.errors import InvalidValue
 from registry.lookup import adapter_row, find_ref, refuse_withdrawn
 from registry.models import AdapterRow, VersionRow
 from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
+from registry.runs import require_held
 from registry.summaries import refresh_summary
 from registry.versions import find_versions, newest_in_use, newest_not_withdrawn
 
@@ -32,7 +33,9 @@ class Catalog:
         self._database = database
         self._blobs = blobs
 
-    def publish(self, new: NewVersion, *, actor: str, inspect: Inspect | None = None) -> Version:
+    def publish(
+        self, new: NewVersion, *, actor: str, worker: str | None = None, inspect: Inspect | None = None
+    ) -> Version:
         """Publish the files as the adapter's next version; its number is never given to another one.
 
         A new slug makes a new adapter; an archived one comes back, and a title or description that isn't
@@ -41,6 +44,7 @@ class Catalog:
         Interrupted, no version is listed; just publish again.
 
         `inspect` gets the files as the store gives them back; what it raises stops the publication.
+        With a worker, only while the run is running under it; RunLost otherwise.
         """
         publishing.check(new)
         stored = publishing.store_files(self._blobs, new.files)
@@ -48,6 +52,8 @@ class Catalog:
         if inspect is not None:
             inspect(stored_files)
         with self._database.writing() as session:
+            if new.run_id is not None and worker is not None:
+                require_held(session, new.run_id, worker)
             version_id = publishing.publish_rows(session, new, stored, self._database.now(), actor)
             publishing.store_missing(self._blobs, new.files, stored)
             return find_versions(session, VersionRow.id == version_id)[0]

@@ -37,6 +37,15 @@ def log(session: Session, run_id: str, step: int, values: Mapping[str, float], t
         _store_summary(session, run_id, key, after)
 
 
+def rewind(session: Session, run_id: str, step: int) -> None:
+    """Forget every value of a later step, and bring the summaries in line."""
+    later = select(RunMetricRow.key).filter_by(run_id=run_id).where(RunMetricRow.step > step).distinct()
+    shortened = session.scalars(later).all()
+    session.execute(delete(RunMetricRow).filter_by(run_id=run_id).where(RunMetricRow.step > step))
+    for key in shortened:
+        _store_summary(session, run_id, key, summarise(series(session, run_id, [key]).get(key, [])))
+
+
 def series(session: Session, run_id: str, keys: Collection[str] | None = None) -> Series:
     """The points of each metric in order of their steps; all metrics when `keys` is None."""
     statement = (

@@ -121,6 +121,7 @@ class Run:
     eta_seconds: float | None
     stop_request: StopRequest | None
     error: str | None
+    error_kind: ErrorKind | None
     note: str | None
     resumed: int
     created_by: str

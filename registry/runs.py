@@ -21,7 +21,7 @@ from registry.errors import (
     UnknownRun,
 )
 from registry.models import UNKNOWN, AdapterRow, BaseRow, DatasetRow, RunParamRow, RunRow, VersionRow
-from registry.records import EndStatus, MetricSummary, NewRun, Run, StopRequest
+from registry.records import EndStatus, ErrorKind, MetricSummary, NewRun, Run, StopRequest
 from registry.slugs import validate_slug
 from registry.sources import base_record, dataset_summary, require_base, require_dataset
 
@@ -163,21 +163,39 @@ class Runs:
         if eta_seconds is not None:
             eta_seconds = number("the remaining seconds of a run", eta_seconds, low=0)
         with self._database.writing() as session:
-            row = _held(session, run_id, worker)
+            row = require_held(session, run_id, worker)
             row.heartbeat_at = self._database.now()
             row.stage = row.stage if stage is None else stage
             row.progress = row.progress if progress is None else progress
             row.eta_seconds = row.eta_seconds if eta_seconds is None else eta_seconds
             return row.stop_request
 
-    def log_metrics(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
+    def queue(self) -> tuple[str, ...]:
+        """The ids of the queued runs, the one that is claimed next first."""
+        waiting = select(RunRow.id).filter_by(status="queued").order_by(RunRow.created_at, RunRow.id)
+        with self._database.reading() as session:
+            return tuple(session.scalars(waiting))
+
+    def log_metrics(
+        self, run_id: str, step: int, values: Mapping[str, float], *, worker: str | None = None
+    ) -> None:
         """Store the values of one step and the summary, together; a step logged again is overwritten.
 
         NaN and infinities are kept as such, outside the summary.
+        RunLost when a worker is given that the run isn't running under any more.
         """
         with self._database.writing() as session:
-            _locked(session, run_id)
+            if worker is None:
+                _locked(session, run_id)
+            else:
+                require_held(session, run_id, worker)
             metrics.log(session, run_id, step, values, self._database.now())
+
+    def rewind(self, run_id: str, worker: str, step: int) -> None:
+        """Forget the values of all later steps: the worker goes on from this one. RunLost as for `beat`."""
+        with self._database.writing() as session:
+            require_held(session, run_id, worker)
+            metrics.rewind(session, run_id, step)
 
     def metrics(
         self, run_id: str, keys: Collection[str] | None = None, *, max_points: int | None = None
@@ -221,6 +239,7 @@ class Runs:
         status: EndStatus,
         *,
         error: str | None = None,
+        error_kind: ErrorKind | None = None,
         note: str | None = None,
     ) -> Run:
         """End a running run; RunLost when it isn't running under this worker."""
@@ -229,8 +248,8 @@ class Runs:
                 "the end of a run", f"{status!r} is not one of {', '.join(get_args(EndStatus))}"
             )
         with self._database.writing() as session:
-            row = _held(session, run_id, worker)
-            self._end(row, status, error)
+            row = require_held(session, run_id, worker)
+            self._end(row, status, error, error_kind)
             row.note = note
             if status == "completed":
                 row.progress = 1.0
@@ -247,14 +266,15 @@ class Runs:
                 raise RunNotResumable(run_id, row.status)
             row.status = "queued"
             row.resumed += 1
-            row.worker = row.heartbeat_at = row.ended_at = row.stop_request = row.error = row.note = (
-                row.stage
-            ) = None
+            row.worker = row.heartbeat_at = row.ended_at = row.stop_request = None
+            row.error = row.error_kind = row.note = row.stage = None
             return _record(session, run_id)
 
-    def reap(self, *, stale_after: timedelta, dead_worker: str | None = None) -> RunList:
+    def reap(
+        self, *, stale_after: timedelta, dead_worker: str | None = None, error: str | None = None
+    ) -> RunList:
         """Mark as interrupted, and return, the running runs without a heartbeat for `stale_after`,
-        and those of `dead_worker`, a worker known to be gone.
+        and those of `dead_worker`, a worker known to be gone, and why as far as `error` knows.
         """
         stale = RunRow.heartbeat_at < self._database.now() - stale_after
         lost = stale if dead_worker is None else or_(stale, RunRow.worker == dead_worker)
@@ -263,13 +283,14 @@ class Runs:
                 select(RunRow).filter_by(status="running").where(lost).with_for_update()
             ).all()
             for row in rows:
-                self._end(row, "interrupted", WORKER_DIED)
+                known = error if row.worker == dead_worker else None
+                self._end(row, "interrupted", known or WORKER_DIED, "lost")
             return [_record(session, row.id) for row in rows]
 
-    def _end(self, row: RunRow, status: EndStatus, error: str | None) -> None:
+    def _end(self, row: RunRow, status: EndStatus, error: str | None, kind: ErrorKind | None) -> None:
         row.status = status
         row.ended_at = self._database.now()
-        row.error = error
+        row.error, row.error_kind = error, kind
         row.eta_seconds = None
 
 
@@ -297,7 +318,8 @@ def _locked(session: Session, run_id: str) -> RunRow:
     return row
 
 
-def _held(session: Session, run_id: str, worker: str) -> RunRow:
+def require_held(session: Session, run_id: str, worker: str) -> RunRow:
+    """The locked row of a run that is running under the worker; RunLost otherwise."""
     row = session.get(RunRow, run_id, with_for_update=True)
     if row is None or row.status != "running" or row.worker != worker:
         raise RunLost(run_id, worker)
@@ -360,6 +382,7 @@ def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None)
         eta_seconds=row.eta_seconds,
         stop_request=row.stop_request,
         error=row.error,
+        error_kind=row.error_kind,
         note=row.note,
         resumed=row.resumed,
         created_by=row.created_by,

@@ -85,7 +85,7 @@ def test_a_version_is_promoted_and_the_alias_says_where_it_was(shell: Shell) -> 
         (None, 1, "shell"),
     ]
     assert shell("rollback", "pets", "production")["adapter"] == "pets@1"
-    assert shell("list")[0]["aliases"] == {"production": 1}
+    assert shell("list")[0]["aliases"] == {"production": "pets@1"}
 
 
 def test_a_protected_alias_needs_the_word_for_it(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from huggingface_hub import HfApi, constants
 from loravit_web import cli, commands, hub
 from loravit_web.service import Service
 from loravit_web.settings import Settings
+from registry import NewRun, Registry
 from tests.conftest import ColourFolders, tiny_base
 from tests.hub_server import TOKEN, FakeHub
 
@@ -151,6 +153,46 @@ def test_a_finished_run_can_be_neither_cancelled_nor_resumed(
     for word in ("cancel", "resume"):
         assert cli.main(["runs", word, trained["run"]]) == 1
         assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_run_is_cancelled_resumed_and_retried_by_the_start_of_its_id(
+    trained: dict[str, Any], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_json(capsys, "runs", "retry", trained["run"][:8])
+    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+        (queued,) = registry.runs.list(status=["queued"])
+        assert queued.config["batch_size"] == 4
+        assert queued.environment["retry_of"] == trained["run"]
+        going = registry.runs.create(
+            NewRun("colours", "", queued.base_id, queued.dataset_id, 0, queued.config, {}), worker="w"
+        )
+    (first, second, _) = run_json(capsys, "runs", "list")
+    assert [one["queue_position"] for one in (first, second)] == [None, 1]
+    assert run_json(capsys, "runs", "show", queued.id)["retry_of"] == trained["run"]
+    assert run_json(capsys, "runs", "cancel", queued.id)["status"] == "cancelled"
+    assert run_json(capsys, "runs", "resume", queued.id) == {
+        "run": queued.id,
+        "status": "queued",
+        "queue_position": 1,
+    }
+    assert run_json(capsys, "runs", "cancel", going.id, "--keep")["status"] == "running"
+    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+        assert registry.runs.get(going.id).stop_request == "keep"
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "RUN"], ["cancel", "RUN"]], ids=" ".join)
+def test_every_look_at_runs_tells_the_dead_from_the_living(
+    words: list[str], trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "STALE_AFTER", timedelta(seconds=-1))
+    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+        like = registry.runs.get(trained["run"])
+        dead = registry.runs.create(
+            NewRun("colours", "", like.base_id, like.dataset_id, 0, like.config, {}), worker="dead"
+        )
+        status = cli.main(["runs", *(dead.id if word == "RUN" else word for word in words)])
+        assert status == (1 if words[0] == "cancel" else 0)
+        assert registry.runs.get(dead.id).status == "interrupted"
 
 
 def test_an_archived_adapter_leaves_the_list(

@@ -37,7 +37,7 @@ BELOW = {
     "many": {"predictor", "datasets", "images"},
     "views": {"training"},
     "catalog_views": {"views", "browse_views"},
-    "shell": {"settings", "views"},
+    "shell": {"settings", "views", "training"},
     "catalog_commands": {"settings", "shell", "views", "catalog_views"},
     "browse_views": {"views"},
     "browse": {"settings", "shell", "training", "views", "browse_views"},

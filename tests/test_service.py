@@ -13,9 +13,9 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.format import AdapterFormatError
 from loravit_web.engine.pool import BaseRefused
 from loravit_web.images import load_rgb
-from loravit_web.service import Service, UnusableName, slugified
+from loravit_web.service import RunNotRetryable, Service, UnusableName, slugified
 from loravit_web.settings import Settings
-from loravit_web.training.recipe import Recipe
+from loravit_web.training.recipe import Recipe, RecipeError
 from registry import InvalidSlug, Registry, Run, Split
 from tests.conftest import ColourFolders, tiny_base
 
@@ -352,3 +352,36 @@ def test_answers_are_counted_and_written_down_at_the_latest_when_the_app_ends(
     assert (total.n, total.errors) == (6, 0)
     assert total.mean_ms is not None
     assert total.mean_ms > 0
+
+
+@pytest.fixture
+def cancelled(service: Service, colour_folders: ColourFolders) -> Run:
+    run = service.queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    return service.stop(run.id, keep=False)
+
+
+@pytest.mark.parametrize(("asked", "batch"), [(None, 4), (3, 3)])
+def test_a_retry_is_a_new_run_with_a_smaller_batch_that_names_the_old_one(
+    service: Service, cancelled: Run, asked: int | None, batch: int
+) -> None:
+    run = service.retry(cancelled.id[:8], batch_size=asked)
+    assert (run.status, run.slug, run.title) == ("queued", cancelled.slug, cancelled.title)
+    assert run.config == {**cancelled.config, "batch_size": batch}
+    assert run.environment["retry_of"] == cancelled.id
+    assert service.registry.runs.get(cancelled.id) == cancelled
+    service.new_worker().work(idle_exit=0.0)
+    assert service.registry.runs.get(run.id).published == "colours@1"
+
+
+def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
+    service: Service, cancelled: Run, colour_folders: ColourFolders
+) -> None:
+    smallest = service.retry(cancelled.id, batch_size=1)
+    with pytest.raises(RunNotRetryable, match="is queued: cancel it first"):
+        service.retry(smallest.id)
+    service.stop(smallest.id, keep=False)
+    with pytest.raises(RunNotRetryable, match="already takes one image per step"):
+        service.retry(smallest.id)
+    with pytest.raises(RecipeError, match="Batch size 0 is out of range"):
+        service.retry(cancelled.id, batch_size=0)
+    assert service.registry.runs.count("queued") == 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loravit_web.doctor.report import Check, Finding, Patient
-from loravit_web.training.runner import STALE_AFTER
+from loravit_web.training.tracking import STALE_AFTER
 from registry import UnknownRun
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from safetensors.torch import save_file
 from loravit_web.errors import LoraVitError
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class CheckpointNotSaved(LoraVitError):
@@ -25,23 +28,47 @@ class CheckpointError(LoraVitError):
     """A checkpoint can't be continued from."""
 
 
+@dataclass
+class Standing:
+    """How far a training loop is.
+
+    Attributes:
+        epoch: epochs done.
+        best_epoch, best_accuracy, best_loss: on the validation images; epoch 0 means none yet.
+        seconds: spent so far, pauses not counted.
+        curve: what each epoch measured.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    best_loss: float = math.inf
+    seconds: float = 0.0
+    curve: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Standing:
+        """What `dataclasses.asdict` and JSON made of one."""
+        return cls(**{**data, "curve": {int(epoch): values for epoch, values in data["curve"].items()}})
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The state of a training loop between two epochs.
 
     Attributes:
-        epoch: epochs done.
         parameters: current values of what is trained.
         best: their values at the best epoch so far.
         moments: AdamW's state for each parameter.
-        history: anything else the loop needs to go on, as JSON.
+        dtype: the precision that the loop computes in; another one would not continue the same curve.
+        standing: how far the loop is.
     """
 
-    epoch: int
     parameters: Sequence[torch.Tensor]
     best: Sequence[torch.Tensor]
     moments: Sequence[Mapping[str, torch.Tensor]]
-    history: Mapping[str, Any]
+    dtype: torch.dtype
+    standing: Standing
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> None:
@@ -57,11 +84,17 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> Non
         tensors[f"parameter.{i}"] = current.detach().clone()
         tensors[f"best.{i}"] = best.detach().clone()
         tensors.update({f"{name}.{i}": moments[name].clone() for name in _MOMENTS})
-    document = {"epoch": checkpoint.epoch, "history": checkpoint.history, "identity": identity}
+    document = {
+        "identity": identity,
+        "dtype": str(checkpoint.dtype).removeprefix("torch."),
+        "standing": asdict(checkpoint.standing),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     try:
         save_file(tensors, temporary, metadata={"checkpoint": json.dumps(document)})
+        with temporary.open("r+b") as file:  # after a power cut the new name must not stand for nothing
+            os.fsync(file.fileno())
         temporary.replace(path)
     except (SafetensorError, OSError) as error:
         temporary.unlink(missing_ok=True)
@@ -88,11 +121,11 @@ def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
             )
         count = sum(key.startswith("parameter.") for key in tensors)
         return Checkpoint(
-            epoch=document["epoch"],
             parameters=[tensors[f"parameter.{i}"] for i in range(count)],
             best=[tensors[f"best.{i}"] for i in range(count)],
             moments=[{name: tensors[f"{name}.{i}"] for name in _MOMENTS} for i in range(count)],
-            history=document["history"],
+            dtype=_PRECISIONS[document["dtype"]],
+            standing=Standing.from_json(document["standing"]),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(

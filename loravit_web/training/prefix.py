@@ -6,8 +6,10 @@ changes, so the epochs that follow cost only the adapted blocks.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,10 +19,18 @@ import torch
 
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
-from loravit_web.images import load_rgb
+from loravit_web.images import ImageError, load_rgb
 
 RAM_LIMIT = 1 << 30
 _BATCH = 32
+
+
+class StoredImageUnusable(ImageError):
+    """An image that was imported can't be read any more."""
+
+    def __init__(self, path: Path, reason: ImageError) -> None:
+        super().__init__(str(reason))
+        self.path = path
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +75,7 @@ def compute_prefix_tokens(
         progress: told the fraction done after each batch; may raise to stop.
 
     Raises:
-        ImageError: if an image can't be read any more.
+        StoredImageUnusable: if an image can't be read any more.
     """
     views = 2 if mirror else 1
     shape = (views, len(paths), base.token_count(preprocessing.image_size), base.embed_dim)
@@ -85,11 +95,22 @@ def compute_prefix_tokens(
 def _loaded(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[tuple[int, torch.Tensor]]:
     """Batches of preprocessed images; the next one is decoded while the last one is computed on."""
 
+    stopped = threading.Event()
+
     def load(start: int) -> torch.Tensor:
-        return preprocessing([load_rgb(path) for path in paths[start : start + _BATCH]])
+        pictures = []
+        for path in paths[start : start + _BATCH]:
+            if stopped.is_set():
+                break
+            try:
+                pictures.append(load_rgb(path))
+            except ImageError as error:
+                raise StoredImageUnusable(path, error) from error
+        return preprocessing(pictures)
 
     starts = range(0, len(paths), _BATCH)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as leaving:
+        leaving.callback(stopped.set)  # before the pool waits for what it is decoding
         pending = None
         for start in starts:
             current = pending if pending is not None else pool.submit(load, start)
@@ -103,6 +124,7 @@ def _allocate(shape: tuple[int, ...], dtype: torch.dtype, scratch: Path, ram_lim
     if count * dtype.itemsize <= ram_limit:
         return torch.empty(shape, dtype=dtype)
     scratch.parent.mkdir(parents=True, exist_ok=True)
+    scratch.unlink(missing_ok=True)  # never cut short under a process that may still map it
     if hasattr(os, "posix_fallocate"):  # a full disk is an error here, but a crash once the file is mapped
         with scratch.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, count * dtype.itemsize)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+Curve = Mapping[int, Mapping[str, float]]
+"""What each epoch measured."""
+
 
 class TrainingStopped(Exception):  # not a LoraVitError: the user asked for it
     """Training ends here because somebody asked for it, before there was anything worth keeping."""
@@ -20,6 +23,9 @@ class Reporter(Protocol):
             TrainingStopped: if the run is to be cancelled.
         """
 
+    def begin(self, curve: Curve) -> None:
+        """Training begins after the epochs of this curve; whatever was recorded of later ones is void."""
+
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         """Record what an epoch measured."""
 
@@ -31,6 +37,9 @@ class SilentReporter:
     """Reports to nobody and never stops: for tests and benchmarks."""
 
     def report(self, stage: str, fraction: float) -> None:
+        """See `Reporter`."""
+
+    def begin(self, curve: Curve) -> None:
         """See `Reporter`."""
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:

@@ -24,6 +24,7 @@ class Origin:
         base_id, run_id, dataset_id: rows of the registry; an imported adapter has no run and no dataset.
         actor: who publishes it.
         description, tags: that it brings.
+        worker: who must still hold the run.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Origin:
     dataset_id: int | None = None
     description: str = ""
     tags: tuple[str, ...] = ()
+    worker: str | None = None
 
 
 def publish(
@@ -93,7 +95,19 @@ def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, or
         ),
         actor=origin.actor,
         inspect=lambda stored: from_files(stored, base),
+        worker=origin.worker,
     )
+
+
+def reopen(registry: Registry, ref: str, base: Base) -> Adapter:
+    """Read a version's files back from the store and check that it loads and gives its stored logits.
+
+    Raises:
+        LoraVitError, RegistryError: if it does not.
+    """
+    slug = ref.partition("@")[0]
+    (version,) = (one for one in registry.catalog.versions(slug) if one.ref == ref)  # withdrawn or not
+    return from_files(registry.catalog.read_files(version), base)
 
 
 def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 import threading
-import time
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from loravit_web.adapters.thumbnail import contact_sheet
 from loravit_web.backbones.base import Base
-from loravit_web.datasets import DatasetStore
-from loravit_web.errors import LoraVitError
+from loravit_web.datasets import DatasetStore, ImageDataset
+from loravit_web.datasets.errors import DatasetDamaged
+from loravit_web.training.attended import Tell
+from loravit_web.training.causes import cause_of
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
+from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
-from loravit_web.training.publishing import Origin, publish
+from loravit_web.training.publishing import Origin, publish, reopen
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.trainer import Trained, TrainingDiverged, train
-from registry import EndStatus, Registry, RegistryError, Run, RunLost, Version
+from loravit_web.training.tracking import RunReporter, TrainingInterrupted, patiently
+from loravit_web.training.trainer import Trained, train
+from registry import (
+    EndStatus,
+    ErrorKind,
+    Registry,
+    Run,
+    RunLost,
+    UnknownRun,
+    Version,
+)
 
-HEARTBEAT_SECONDS = 5.0
-STALE_AFTER = timedelta(seconds=30)
-"""A run whose heart has not beaten for so long has lost its process."""
-
-LoadForRun = Callable[[Callable[[float, str], None]], tuple[Base, torch.dtype]]
+LoadForRun = Callable[[Tell], tuple[Base, torch.dtype]]
+STOPPED = "The training process was stopped before the end; resume the run to go on."
+FORGOTTEN = "The registry has no such run any more, as after a restored backup; start the training again."
 _LOG = logging.getLogger(__name__)
 
 
-class TrainingInterrupted(Exception):
-    """The process is asked to end; the run can be resumed."""
+@dataclass(frozen=True)
+class _Outcome:
+    """How a run ended; ``hopeless`` when its checkpoint can't be gone on from."""
+
+    status: EndStatus
+    error: str | None = None
+    kind: ErrorKind | None = None
+    note: str | None = None
+    hopeless: bool = False
 
 
 def execute(
@@ -50,162 +65,123 @@ def execute(
     """Train a claimed run, publish its adapter and record how it ended.
 
     Whatever happens, the run is left in a true final state, unless the process is killed; then its
-    heartbeat stops and a reaper marks it as interrupted.
+    heartbeat stops and a reaper marks it as interrupted. A run that was taken from this worker is let go of:
+    neither its rows nor its folder are touched any more.
 
     Args:
         load: gives the base that the run asks for, in float32, and the precision to compute in; told
             where to report progress.
-        work: a folder of this run's own; kept unless the run is completed, cancelled, or failed for a
-            reason that going on would meet again.
+        work: a folder of this run's own; kept unless the run is completed, cancelled, or failed because of
+            what is in it.
         terminate: set when the process should end soon.
+
+    Raises:
+        DatabaseNotWritable: if the end can't be recorded.
     """
-    if run.published is not None:  # killed between publishing and recording it
-        return end(registry, run, worker, "completed")
-    hopeless = False
     try:
         with RunReporter(registry, run.id, worker, terminate) as reporter:
-            base, dtype = load(lambda _fraction, stage: reporter.report(stage, 0.0))
-            note = _train_and_publish(run, registry, datasets, base, dtype, work, reporter)
-        ended = end(registry, run, worker, "completed", note=note)
-    except TrainingStopped:
-        ended = end(registry, run, worker, "cancelled")
-    except (TrainingInterrupted, RunLost):
-        ended = end(registry, run, worker, "interrupted", error="The training process was stopped.")
-    except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
-        _LOG.exception("Run %s failed.", run.id)
-        ended = end(registry, run, worker, "failed", error=reason_of(error))
-        hopeless = isinstance(error, TrainingDiverged | CheckpointError)
-    if ended.status in ("completed", "cancelled") or (ended.status == "failed" and hopeless):
-        shutil.rmtree(work, ignore_errors=True)
+            outcome = _outcome(run, lambda: _carry_out(run, worker, registry, datasets, load, work, reporter))
+            ended = patiently(lambda: _record(registry, run, worker, outcome, reporter), terminate)
+    except RunLost:
+        _LOG.warning("Run %s is no longer this worker's; it is left alone.", run.id)
+        return _as_it_is(registry, run)
+    if outcome.status in ("completed", "cancelled") or outcome.hopeless:
+        shutil.rmtree(work, ignore_errors=True)  # what stays is swept when a worker starts
     else:
         for tokens in work.glob("*.tokens"):  # large, and computed anew
             tokens.unlink()
     return ended
 
 
-def end(
-    registry: Registry,
+def sweep_work(registry: Registry, folder: Path) -> None:
+    """Remove the folders of runs that were killed between their end and the removal."""
+    for work in folder.glob("[0-9a-f]" * 32):
+        try:
+            status = registry.runs.get(work.name).status
+        except UnknownRun:  # another registry's, as after a change of the database's address
+            continue
+        if status == "completed":
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _outcome(run: Run, carry_out: Callable[[], str]) -> _Outcome:
+    try:
+        return _Outcome("completed", note=carry_out())
+    except TrainingStopped as stopped:
+        return _Outcome("cancelled", note=str(stopped) or None)
+    except TrainingInterrupted:
+        return _Outcome("interrupted", STOPPED, "stopped")
+    except RunLost:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
+        _LOG.exception("Run %s failed.", run.id)
+        kind, sentence = cause_of(error)
+        return _Outcome("failed", sentence, kind, hopeless=isinstance(error, CheckpointError))
+
+
+def _record(registry: Registry, run: Run, worker: str, outcome: _Outcome, reporter: RunReporter) -> Run:
+    reporter.flush()
+    return registry.runs.finish(
+        run.id, worker, outcome.status, error=outcome.error, error_kind=outcome.kind, note=outcome.note
+    )
+
+
+def _as_it_is(registry: Registry, run: Run) -> Run:
+    try:
+        return registry.runs.get(run.id)
+    except UnknownRun:
+        return replace(run, status="interrupted", error=FORGOTTEN, error_kind="lost")
+
+
+def _carry_out(
     run: Run,
     worker: str,
-    status: EndStatus,
-    *,
-    error: str | None = None,
-    note: str | None = None,
-) -> Run:
-    """Record how a run ended; one that was meanwhile taken from this worker is left as it is."""
-    try:
-        return registry.runs.finish(run.id, worker, status, error=error, note=note)
-    except RunLost:
-        _LOG.warning("Run %s is no longer this worker's; it is left alone.", run.id)
-        return registry.runs.get(run.id)
-
-
-def reason_of(error: Exception) -> str:
-    """One sentence for the person who started the run."""
-    if isinstance(error, LoraVitError | RegistryError):
-        return str(error)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "The disk is full: free some space and resume the run."
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return "The memory is full: choose a smaller image size or batch size and start the training again."
-    return f"The training hit an unexpected error ({type(error).__name__}): the worker's log has the details."
-
-
-def _train_and_publish(
-    run: Run,
     registry: Registry,
     datasets: DatasetStore,
-    base: Base,
-    dtype: torch.dtype,
+    load: LoadForRun,
     work: Path,
     reporter: RunReporter,
 ) -> str:
+    """Train and publish; returns a note for people."""
+    reporter.report("Starting", 0.0)
+    base, dtype = load(lambda _fraction, stage: reporter.report(stage, 0.0))
+    if run.published is not None:  # killed between publishing and recording it
+        reporter.report("Reading back what was published", 0.99)
+        reopen(registry, run.published, base)
+        return f"Published as {run.published} before the training process ended."
     dataset = datasets.load(run.dataset.fingerprint)
     recipe = Recipe.from_json(run.config)
     data = split_data(dataset, recipe)
-    trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
+    try:
+        trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
+    except StoredImageUnusable as error:
+        raise _named(error, dataset) from error
     reporter.report("Publishing", 0.99)
-    origin = Origin(run.slug, run.title, run.base_id, run.created_by, run.id, run.dataset_id)
-    version = publish(
-        registry, trained.adapter, base, origin, data=dataset.name, thumbnail=contact_sheet(examples(data))
+    origin = Origin(
+        name=run.slug,
+        title=run.title,
+        base_id=run.base_id,
+        actor=run.created_by,
+        run_id=run.id,
+        dataset_id=run.dataset_id,
+        worker=worker,
+    )
+    thumbnail = contact_sheet(examples(data))
+    version = reporter.patiently(
+        lambda: publish(registry, trained.adapter, base, origin, data=dataset.name, thumbnail=thumbnail)
     )
     return " ".join(filter(None, [_ending(trained, version), data.note]))
+
+
+def _named(error: StoredImageUnusable, dataset: ImageDataset) -> DatasetDamaged:
+    """The same by the name under which the user knows the image."""
+    names = [item.path for item in dataset.items if dataset.image_path(item) == error.path]
+    return DatasetDamaged(
+        f"The stored copy of {names[0] if names else error.path.name} is missing or damaged: "
+        f"import the images of {dataset.name} again, then resume the run."
+    )
 
 
 def _ending(trained: Trained, version: Version) -> str:
     stopped = "Stopped on request; kept" if trained.kept_early else "Kept"
     return f"{stopped} epoch {trained.best_epoch} of {trained.epochs} as {version.ref}."
-
-
-class RunReporter:
-    """A `Reporter` that writes into the registry and keeps the run's heart beating.
-
-    Raises from `report`: `TrainingStopped`, `TrainingInterrupted`, `RunLost`.
-    """
-
-    def __init__(
-        self,
-        registry: Registry,
-        run_id: str,
-        worker: str,
-        terminate: threading.Event,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        heartbeat_seconds: float = HEARTBEAT_SECONDS,
-    ) -> None:
-        self._runs, self._run_id, self._worker = registry.runs, run_id, worker
-        self._terminate, self._clock, self._interval = terminate, clock, heartbeat_seconds
-        self._keep = False
-        self._started = clock()
-        self._first: float | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> RunReporter:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def report(self, stage: str, fraction: float) -> None:
-        """See `Reporter`."""
-        if self._terminate.is_set():
-            raise TrainingInterrupted
-        request = self._runs.beat(
-            self._run_id,
-            self._worker,
-            stage=stage,
-            progress=fraction,
-            eta_seconds=self._remaining(fraction),
-        )
-        if request == "cancel":
-            raise TrainingStopped
-        self._keep = request == "keep"
-
-    def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
-        """See `Reporter`."""
-        self._runs.log_metrics(self._run_id, epoch, values)
-
-    def stop_and_keep(self) -> bool:
-        """See `Reporter`."""
-        return self._keep
-
-    def _remaining(self, fraction: float) -> float | None:
-        """Seconds to go at the pace since the first report; None until that says something."""
-        if self._first is None:
-            self._first, self._started = fraction, self._clock()
-        done = fraction - self._first
-        if done < 0.02:
-            return None
-        return (self._clock() - self._started) * (1 - fraction) / done
-
-    def _beat(self) -> None:
-        while not self._ended.wait(self._interval):
-            try:
-                self._runs.beat(self._run_id, self._worker)
-            except RunLost:
-                return  # the training thread meets the same error at its next report
-            except Exception:  # noqa: BLE001 - a missed beat is no reason to stop beating
-                _LOG.exception("The heartbeat of run %s could not be written; trying again.", self._run_id)

@@ -7,16 +7,24 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loravit_web.settings import Settings
-from loravit_web.training.runner import STALE_AFTER
+from loravit_web.training.reaper import Reaper
+from loravit_web.training.tracking import STALE_AFTER
 from loravit_web.training.worker import worker_name
 from registry import Registry
 
 IDLE_EXIT_SECONDS = 120
 _SHUTDOWN_SECONDS = 10.0
+_LONGEST_PAUSE_SECONDS = 60.0
+KILLED = (
+    "The system killed the training process, most often because the memory was full: resume the run, or "
+    "retry with half the batch."
+)
+_SIGKILL = 9
 _LOG = logging.getLogger(__name__)
 
 
@@ -27,9 +35,18 @@ class Supervisor:
     when the queue stays empty.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, *, interval: float = 0.5) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        *,
+        interval: float = 0.5,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings, self._registry, self._interval = settings, registry, interval
+        self._clock, self._reaper = clock, Reaper(registry)
         self._process: subprocess.Popen[bytes] | None = None
+        self._started, self._pause = 0.0, 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
@@ -60,17 +77,26 @@ class Supervisor:
 
     def tick(self) -> None:
         """Look once: reap runs of dead workers, start a worker if a run waits and none is being trained."""
-        runs = self._registry.runs
-        dead = None
-        if self._process is not None and self._process.poll() is not None:
-            dead = worker_name(self._process.pid)
-            if self._process.returncode != 0:
-                _LOG.warning("The training process ended with code %s.", self._process.returncode)
-            self._process = None
-        for run in runs.reap(stale_after=STALE_AFTER, dead_worker=dead):
+        runs, process = self._registry.runs, self._process
+        dead = why = None
+        if process is not None and process.poll() is not None:
+            dead = worker_name(process.pid)
+            why = KILLED if process.returncode == -_SIGKILL else None
+        for run in self._reaper.look(dead_worker=dead, error=why):
             _LOG.warning("Run %s of %s was interrupted.", run.id, run.slug)
-        if self._process is None and runs.count("queued") and not runs.count("running"):
-            self._process = self._spawn()
+        if process is not None and dead is not None:
+            self._bury(process)
+        waited = self._clock() - self._started >= self._pause
+        if self._process is None and waited and runs.count("queued") and not runs.count("running"):
+            self._process, self._started = self._spawn(), self._clock()
+
+    def _bury(self, process: subprocess.Popen[bytes]) -> None:
+        """Forget a worker that ended; one that can't even start is started again ever more rarely."""
+        self._process = None
+        if process.returncode != 0:
+            _LOG.warning("The training process ended with code %s.", process.returncode)
+        failed_early = process.returncode > 0 and self._clock() - self._started < _LONGEST_PAUSE_SECONDS
+        self._pause = min(_LONGEST_PAUSE_SECONDS, 2 * self._pause + 1) if failed_early else 0.0
 
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from loravit_web.adapters.adapter import Adapter, answer_to_reference
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
+from loravit_web.training.attended import attended
 from loravit_web.training.blocks import dropout_on, trainable_blocks, trained_parameters
-from loravit_web.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from loravit_web.training.checkpoints import Checkpoint, Standing, load_checkpoint, save_checkpoint
 from loravit_web.training.data import Split, TrainingData, class_weights
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
 from loravit_web.training.meter import STEP_COST, WorkMeter, work_of
@@ -33,6 +34,7 @@ from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 
 EVALUATION_BATCH = 128
+_NOTHING_YET = "Stopped before anything was learned, so there was nothing to keep."
 
 
 class TrainingDiverged(LoraVitError):
@@ -63,16 +65,6 @@ class Trained:
     kept_early: bool
 
 
-@dataclass
-class _Standing:
-    """Where the loop is; all of it goes into the checkpoint."""
-
-    epoch: int = 0
-    best_epoch: int = 0
-    best_accuracy: float = -1.0
-    best_loss: float = math.inf
-
-
 def train(
     base: Base,
     dtype: torch.dtype,
@@ -87,7 +79,8 @@ def train(
 
     Args:
         base: in float32.
-        dtype: the precision to compute in; what is trained stays float32.
+        dtype: the precision to compute in, unless a checkpoint continues in another; what is trained stays
+            float32.
         work: a folder of this run's own, for its checkpoint and mapped tokens; a checkpoint found there
             is continued exactly.
         reporter: see `Reporter`.
@@ -112,10 +105,12 @@ class _Training:
         clock: Callable[[], float],
     ) -> None:
         self.master = base
-        self.base = base.cast(dtype)
         self.data, self.work = data, work
         self.recipe = recipe = replace(recipe, adapter=recipe.adapter.on(base))
-        self.reporter, self.clock = reporter, clock
+        self.reporter, self.clock, self.started = reporter, clock, clock()
+        self.path = work / "checkpoint.safetensors"
+        self.resumed = load_checkpoint(self.path, identity=self._identity())
+        self.base = base.cast(dtype if self.resumed is None else self.resumed.dtype)
         self.preprocessing = base.preprocessing(recipe.image_size)
         self.type = adapter_type(recipe.adapter.adapter_type)
         generator = torch.Generator().manual_seed(recipe.seed)
@@ -130,7 +125,7 @@ class _Training:
         self.optimizer = self._optimizer()
 
     def run(self) -> Trained:
-        started = self.clock()
+        self.reporter.begin({} if self.resumed is None else self.resumed.standing.curve)
         tokens = {name: self._prefix(name) for name in ("train", "validation", "test")}
         probe, test_features = self._probe(tokens)
         standing, kept_early = self._epochs(tokens["train"], tokens["validation"])
@@ -146,7 +141,7 @@ class _Training:
         measured = {"validation": {**validation.as_json(), "linear_probe_accuracy": probe.accuracy}}
         if test is not None:
             measured["test"] = {**test.as_json(), "linear_probe_accuracy": probe_test}
-        summary = {**self._summary(standing, self.clock() - started), "metrics": measured}
+        summary = {**self._summary(standing), "metrics": measured}
         return Trained(
             adapter=self._adapter(temperature, summary),
             validation=validation,
@@ -197,17 +192,26 @@ class _Training:
             first_block=self.first_block,
             mirror=views == 2,
             scratch=self.work / f"{name}.tokens",
-            progress=lambda fraction: self.meter.at(start + units * fraction, stage),
+            progress=lambda fraction: self._reading(start + units * fraction, stage),
         )
+
+    def _reading(self, done: float, stage: str) -> None:
+        self.meter.at(done, stage)
+        if self.resumed is None and self.reporter.stop_and_keep():
+            raise TrainingStopped(_NOTHING_YET)
 
     def _probe(self, tokens: Mapping[str, PrefixTokens]) -> tuple[LinearProbe, torch.Tensor | None]:
         features = {name: self._base_features(t) for name, t in tokens.items() if len(t)}
-        probe = fit_linear_probe(
-            features["train"],
-            self.data.train.labels,
-            features["validation"],
-            self.data.validation.labels,
-            len(self.data.class_names),
+        probe = attended(
+            lambda _tell: fit_linear_probe(
+                features["train"],
+                self.data.train.labels,
+                features["validation"],
+                self.data.validation.labels,
+                len(self.data.class_names),
+            ),
+            lambda _fraction, stage: self.reporter.report(stage, self.meter.fraction),
+            stage="Fitting the linear probe",
         )
         self.reporter.metrics(0, {"linear_probe_accuracy": probe.accuracy})
         return probe, features.get("test")
@@ -234,20 +238,16 @@ class _Training:
         with torch.no_grad():
             return self.head(features)  # type: ignore[no-any-return]
 
-    def _epochs(self, train: PrefixTokens, validation: PrefixTokens) -> tuple[_Standing, bool]:
+    def _epochs(self, train: PrefixTokens, validation: PrefixTokens) -> tuple[Standing, bool]:
         """Train to the last epoch, the end of patience or a request; leaves the best parameters in place."""
-        checkpoint_path = self.work / "checkpoint.safetensors"
-        identity = self._identity()
-        standing = _Standing()
+        standing, keep = Standing(), False
         best = [p.detach().clone() for p in self.parameters]
-        resumed = load_checkpoint(checkpoint_path, identity=identity)
-        if resumed is not None:
-            best = self._restore(resumed)
-            standing = _Standing(**resumed.history)
+        if self.resumed is not None:
+            best, standing = self._restore(self.resumed), self.resumed.standing
+            self.started -= standing.seconds
             self.meter.add(self._epoch_units * standing.epoch, "Resuming")
-        keep = False
         if self.reporter.stop_and_keep() and not standing.best_epoch:
-            raise TrainingStopped  # nothing was learned yet
+            raise TrainingStopped(_NOTHING_YET)
         while standing.epoch < self.epochs and not keep:
             if standing.epoch - standing.best_epoch >= self.patience:
                 break
@@ -258,20 +258,21 @@ class _Training:
                 break
             logits = self._logits(validation, self._stage(standing.epoch))
             measured = evaluate(logits, self.data.validation.labels)
-            self.reporter.metrics(
-                standing.epoch,
-                {
-                    "train_loss": train_loss,
-                    "val_loss": measured.loss,
-                    "val_accuracy": measured.accuracy,
-                    "lr": self._lr(standing.epoch * self._steps_per_epoch - 1),
-                },
-            )
+            last_step = standing.epoch * self._steps_per_epoch
+            self._check_finite(measured.loss, last_step)
+            standing.curve[standing.epoch] = {
+                "train_loss": train_loss,
+                "val_loss": measured.loss,
+                "val_accuracy": measured.accuracy,
+                "lr": self._lr(last_step - 1),
+            }
+            self.reporter.metrics(standing.epoch, standing.curve[standing.epoch])
             if (measured.accuracy, -measured.loss) > (standing.best_accuracy, -standing.best_loss):
                 standing.best_epoch = standing.epoch
                 standing.best_accuracy, standing.best_loss = measured.accuracy, measured.loss
                 best = [p.detach().clone() for p in self.parameters]
-            save_checkpoint(checkpoint_path, self._checkpoint(standing, best), identity=identity)
+            standing.seconds = self.clock() - self.started
+            save_checkpoint(self.path, self._checkpoint(standing, best), identity=self._identity())
             keep = keep or self.reporter.stop_and_keep()
         self._assign(best)
         return standing, keep
@@ -291,10 +292,7 @@ class _Training:
                 for group in self.optimizer.param_groups:
                     group["lr"] = self._lr(step)
                 loss = self._step(train.tokens[views[rows], rows], self.data.train.labels[rows], weights)
-                if not math.isfinite(loss):
-                    raise TrainingDiverged(
-                        f"The loss became {loss} at step {step + 1}: lower the learning rate and train again."
-                    )
+                self._check_finite(loss, step + 1)
                 losses.append(loss * len(rows))
                 self.meter.add(STEP_COST * len(rows) * max(len(self.blocks), 1), self._stage(epoch))
                 if self.reporter.stop_and_keep() and epoch > 1:  # the first epoch is the least to keep
@@ -310,6 +308,13 @@ class _Training:
         self.optimizer.step()
         return loss.item()
 
+    def _check_finite(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            became = "NaN" if math.isnan(loss) else "infinite"
+            raise TrainingDiverged(
+                f"The loss became {became} at step {step}: lower the learning rate and train again."
+            )
+
     def _stage(self, epoch: int) -> str:
         return f"Epoch {epoch} of {self.epochs}"
 
@@ -322,14 +327,14 @@ class _Training:
         """Of everything that decides the parameters: a checkpoint of another training is refused."""
         document = {
             "recipe": self.recipe.as_json(),
-            "base": self.base.weights_sha256,
+            "base": self.master.weights_sha256,
             "files": [path.name for split in (self.data.train, self.data.validation) for path in split.paths],
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _checkpoint(self, standing: _Standing, best: Sequence[torch.Tensor]) -> Checkpoint:
+    def _checkpoint(self, standing: Standing, best: Sequence[torch.Tensor]) -> Checkpoint:
         moments = [self.optimizer.state[p] for p in self.parameters]
-        return Checkpoint(standing.epoch, self.parameters, best, moments, asdict(standing))
+        return Checkpoint(self.parameters, best, moments, self.base.dtype, standing)
 
     def _restore(self, checkpoint: Checkpoint) -> list[torch.Tensor]:
         """Put the loop where the checkpoint left it; returns the best parameters."""
@@ -359,7 +364,7 @@ class _Training:
         )
         return replace(adapter, reference_logits=answer_to_reference(self.master, adapter))
 
-    def _summary(self, standing: _Standing, seconds: float) -> dict[str, Any]:
+    def _summary(self, standing: Standing) -> dict[str, Any]:
         return {
             "recipe": self.recipe.as_json(),
             "epochs": standing.epoch,
@@ -368,6 +373,6 @@ class _Training:
             "validation_images": len(self.data.validation),
             "test_images": len(self.data.test),
             "note": self.data.note,
-            "seconds": round(seconds, 1),
+            "seconds": round(self.clock() - self.started, 1),
             "precision": str(self.base.dtype).removeprefix("torch."),
         }

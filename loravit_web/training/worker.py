@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -17,10 +16,14 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
-from loravit_web.training.runner import STALE_AFTER, execute
-from registry import Registry, Run
+from loravit_web.training.attended import Tell, attended
+from loravit_web.training.reaper import Reaper
+from loravit_web.training.runner import STOPPED, execute, sweep_work
+from loravit_web.training.stopping import GRACE_SECONDS, stop_on_signals
+from registry import DatabaseNotWritable, Registry, RegistryError, Run, RunLost
 
 POLL_SECONDS = 0.5
+_LAST_WORDS_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -49,15 +52,15 @@ class Worker:
         self.terminate = threading.Event()
         self._load = load
         self._bases: dict[str, tuple[Base, torch.dtype]] = {}
+        self._run: Run | None = None
 
-    def stop_on_signals(self) -> None:
-        """On SIGTERM or Ctrl-C end within a step, leaving the run interrupted and resumable."""
+    def stopping_on_signals(self, *, grace: float = GRACE_SECONDS) -> AbstractContextManager[None]:
+        """On SIGTERM or Ctrl-C end within a step, leaving the run interrupted and resumable.
 
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            self.terminate.set()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        Where the step takes longer than ``grace`` seconds, or at a second signal, the whole process ends in
+        the middle of it.
+        """
+        return stop_on_signals(self.terminate, self._end_process, grace=grace)
 
     def work(self, *, idle_exit: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """Execute runs as they are queued, until asked to stop.
@@ -65,12 +68,11 @@ class Worker:
         Args:
             idle_exit: return after so many seconds without a run; never when None.
         """
+        sweep_work(self.registry, self.settings.work)
+        reaper = Reaper(self.registry)
         idle_since = clock()
         while not self.terminate.is_set():
-            self.registry.runs.reap(stale_after=STALE_AFTER)
-            run = self.registry.runs.claim(self.name)
-            if run is not None:
-                self.execute(run)
+            if self._work_once(reaper):
                 idle_since = clock()
             elif idle_exit is not None and clock() - idle_since > idle_exit:
                 return
@@ -80,15 +82,17 @@ class Worker:
     def execute(self, run: Run) -> Run:
         """Train one claimed run to its end."""
         _LOG.info("Training %s (run %s).", run.slug, run.id)
+        self._run = run
         ended = execute(
             run,
             worker=self.name,
             registry=self.registry,
             datasets=self.datasets,
-            load=lambda progress: self._base(run, progress),
+            load=lambda tell: self._base(run, tell),
             work=self.settings.work / run.id,
             terminate=self.terminate,
         )
+        self._run = None
         _LOG.info("Run %s: %s. %s", run.id, ended.status, ended.error or ended.note or "")
         return ended
 
@@ -96,14 +100,48 @@ class Worker:
         """Take over a base that is already loaded."""
         self._bases[base.name] = (base, dtype)
 
-    def _base(self, run: Run, progress: Callable[[float, str], None]) -> tuple[Base, torch.dtype]:
+    def _work_once(self, reaper: Reaper) -> bool:
+        """Claim and execute one run; False where none waits or the registry can't be used just now."""
+        try:
+            reaper.look()
+            run = self.registry.runs.claim(self.name)
+            if run is None:
+                return False
+            self.execute(run)
+        except RegistryError as error:
+            _LOG.warning("%s The worker goes on looking.", error)
+            return False
+        return True
+
+    def _base(self, run: Run, tell: Tell) -> tuple[Base, torch.dtype]:
         name = run.base.name
         if name not in self._bases:
-            base = self._load(name, self.settings.bases, progress)
-            self._bases = {name: (base, fastest_dtype(base))}
+            loaded = attended(lambda told: self._loaded(name, told), tell, stage=f"Loading {name}")
+            self._bases = {name: loaded}
         base, dtype = self._bases[name]
         if base.weights_sha256 != run.base.weights_sha256:
             raise UnsupportedBase(
                 f"The weights of {name} are no longer those the run was queued for: start the training again."
             )
         return base, dtype
+
+    def _loaded(self, name: str, tell: Tell) -> tuple[Base, torch.dtype]:
+        base = self._load(name, self.settings.bases, tell)
+        return base, fastest_dtype(base)
+
+    def _end_process(self) -> None:
+        """Record the run as interrupted and end, whatever the main thread is in the middle of."""
+        words = threading.Thread(target=self._last_words, daemon=True)
+        words.start()
+        words.join(_LAST_WORDS_SECONDS)  # where even this hangs, a reaper tells the truth later
+        os._exit(1)
+
+    def _last_words(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        _LOG.warning("Run %s did not stop in time; the process ends now.", run.id)
+        try:
+            self.registry.runs.finish(run.id, self.name, "interrupted", error=STOPPED, error_kind="stopped")
+        except (RunLost, DatabaseNotWritable) as error:
+            _LOG.warning("%s", error)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry import MetricPoint, MetricSummary, NewRun, Registry, Run, UnknownRun
+from registry import MetricPoint, MetricSummary, NewRun, Registry, Run, RunLost, UnknownRun
 from registry.metrics import extend, summarise
 
 POINTS = st.dictionaries(st.integers(0, 20), st.floats(width=32)).map(
@@ -79,3 +79,20 @@ def test_a_summary_says_what_the_finite_values_of_its_series_say(points: list[Me
 def test_a_value_that_is_not_finite_changes_no_summary() -> None:
     before = MetricSummary(1.0, 1, 1.0, 1, 1.0, 1)
     assert extend(before, MetricPoint(2, math.nan)) == before
+
+
+def test_a_worker_that_goes_on_from_a_step_forgets_the_later_ones(registry: Registry, run: Run) -> None:
+    for step, loss in enumerate((0.9, 0.5, 0.1)):
+        registry.runs.log_metrics(run.id, step, {"loss": loss} | ({"late": 1.0} if step == 2 else {}))
+    registry.runs.rewind(run.id, "w", 1)
+    assert registry.runs.metrics(run.id) == {"loss": [MetricPoint(0, 0.9), MetricPoint(1, 0.5)]}
+    assert registry.runs.summary(run.id) == {"loss": MetricSummary(0.5, 1, 0.5, 1, 0.9, 0)}
+
+
+def test_a_worker_that_lost_the_run_neither_adds_points_nor_forgets_any(registry: Registry, run: Run) -> None:
+    registry.runs.log_metrics(run.id, 1, {"loss": 0.5}, worker="w")
+    with pytest.raises(RunLost):
+        registry.runs.log_metrics(run.id, 2, {"loss": 0.4}, worker="other")
+    with pytest.raises(RunLost):
+        registry.runs.rewind(run.id, "other", 0)
+    assert registry.runs.metrics(run.id) == {"loss": [MetricPoint(1, 0.5)]}

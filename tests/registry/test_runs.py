@@ -150,6 +150,7 @@ def test_runs_are_listed_newest_first_by_status_and_slug_in_pages(
 def test_the_oldest_queued_run_is_claimed_first(registry: Registry, new_run: MakeRun) -> None:
     first, second = registry.runs.create(new_run()), registry.runs.create(new_run())
     assert [registry.runs.queue_position(run.id) for run in (first, second)] == [1, 2]
+    assert registry.runs.queue() == (first.id, second.id)
     claimed = registry.runs.claim("w")
     assert claimed is not None
     assert (claimed.id, claimed.status, claimed.worker) == (first.id, "running", "w")
@@ -234,6 +235,15 @@ def test_a_stop_request_other_than_cancel_and_keep_is_refused(registry: Registry
         registry.runs.request_stop(running.id, "pause")  # type: ignore[arg-type]
 
 
+def test_a_run_says_what_kind_of_cause_ended_it_until_it_is_queued_again(
+    registry: Registry, running: Run
+) -> None:
+    ended = registry.runs.finish(running.id, "w", "failed", error="The disk is full.", error_kind="disk")
+    assert (ended.error, ended.error_kind) == ("The disk is full.", "disk")
+    again = registry.runs.requeue(running.id)
+    assert (again.error, again.error_kind) == (None, None)
+
+
 @pytest.mark.parametrize("status", ENDS)
 def test_only_a_completed_run_has_full_progress(registry: Registry, new_run: MakeRun, status: Any) -> None:
     run = registry.runs.create(new_run(), worker="w")
@@ -291,6 +301,7 @@ def test_only_running_runs_without_a_recent_heartbeat_are_reaped(
     (reaped,) = registry.runs.reap(stale_after=timedelta(seconds=60))
     assert (reaped.id, reaped.status, reaped.ended_at) == (stale.id, "interrupted", clock.now)
     assert reaped.error == "The training process ended unexpectedly; resume the run or start it again."
+    assert reaped.error_kind == "lost"
     assert registry.runs.get(queued.id).status == "queued"
     assert registry.runs.get(fresh.id).status == "running"
 
@@ -300,6 +311,29 @@ def test_the_runs_of_a_dead_worker_are_reaped_at_once(registry: Registry, new_ru
     registry.runs.create(new_run(), worker="alive")
     reaped = registry.runs.reap(stale_after=timedelta(hours=1), dead_worker="dead")
     assert [run.id for run in reaped] == [dead.id]
+
+
+def test_the_reason_of_one_worker_is_not_told_of_another(
+    registry: Registry, new_run: MakeRun, clock: Any
+) -> None:
+    registry.runs.create(new_run(), worker="silent")
+    clock.now += timedelta(minutes=1)
+    registry.runs.create(new_run(), worker="killed")
+    reaped = registry.runs.reap(stale_after=timedelta(seconds=30), dead_worker="killed", error="Killed.")
+    assert {run.worker: run.error for run in reaped} == {
+        "silent": runs_module.WORKER_DIED,
+        "killed": "Killed.",
+    }
+
+
+def test_only_the_worker_that_holds_a_run_may_publish_for_it(
+    registry: Registry, running: Run, new_version: Callable[..., NewVersion]
+) -> None:
+    new = new_version(run_id=running.id)
+    with pytest.raises(RunLost):
+        registry.catalog.publish(new, actor="me", worker="other")
+    assert registry.catalog.adapters() == []
+    assert registry.catalog.publish(new, actor="me", worker="w").version == 1
 
 
 def test_a_run_names_the_newest_version_that_it_published(

@@ -16,7 +16,7 @@ from loravit_web.backbones import Base
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.training import trainer
 from loravit_web.training.data import TrainingData, split_data
-from loravit_web.training.progress import SilentReporter
+from loravit_web.training.progress import Curve, SilentReporter
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.runner import execute
 from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run
@@ -48,6 +48,7 @@ class Recorder(SilentReporter):
         self.stages: list[str] = []
         self.fractions: list[float] = []
         self.measured: dict[int, dict[str, float]] = {}
+        self.begun: list[Curve] = []
         self.keep = False
         self._meanwhile = meanwhile
 
@@ -55,6 +56,9 @@ class Recorder(SilentReporter):
         self.stages.append(stage)
         self.fractions.append(fraction)
         self._meanwhile(stage)
+
+    def begin(self, curve: Curve) -> None:
+        self.begun.append({epoch: dict(values) for epoch, values in curve.items()})
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         self.measured[epoch] = dict(values)

@@ -13,6 +13,7 @@ from loravit_web.training.checkpoints import (
     Checkpoint,
     CheckpointError,
     CheckpointNotSaved,
+    Standing,
     load_checkpoint,
     save_checkpoint,
 )
@@ -29,7 +30,8 @@ def a_checkpoint(epoch: int = 3) -> Checkpoint:
         {"exp_avg": a, "exp_avg_sq": b, "step": torch.tensor(float(epoch))}
         for a, b in zip(some(), some(), strict=True)
     ]
-    return Checkpoint(epoch, some(), some(), moments, {"best_epoch": 2, "best_loss": 0.1 + 0.2})
+    standing = Standing(epoch, 2, 0.5, 0.1 + 0.2, 1.5, {1: {"lr": 0.1}, 2: {"lr": 1e-9}})
+    return Checkpoint(some(), some(), moments, torch.bfloat16, standing)
 
 
 def test_it_comes_back_bit_for_bit(tmp_path: Path) -> None:
@@ -38,7 +40,7 @@ def test_it_comes_back_bit_for_bit(tmp_path: Path) -> None:
     save_checkpoint(path, saved, identity="me")
     found = load_checkpoint(path, identity="me")
     assert found is not None
-    assert (found.epoch, found.history) == (saved.epoch, saved.history)
+    assert (found.dtype, found.standing) == (saved.dtype, saved.standing)
     for one, other in ((found.parameters, saved.parameters), (found.best, saved.best)):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     for one, other in zip(found.moments, saved.moments, strict=True):
@@ -71,9 +73,10 @@ def test_a_cut_off_checkpoint_is_refused(kept: int, tmp_path: Path) -> None:
         None,
         {"checkpoint": "{"},
         {"checkpoint": "{}"},
-        {"checkpoint": '{"identity": "me", "epoch": 1, "history": {}}'},
+        {"checkpoint": '{"identity": "me", "dtype": "int4", "standing": {"curve": {}}}'},
+        {"checkpoint": '{"identity": "me", "dtype": "float32", "standing": {"curve": {}}}'},
     ],
-    ids=["no description", "broken JSON", "an empty description", "missing tensors"],
+    ids=["no description", "broken JSON", "an empty description", "a foreign precision", "missing tensors"],
 )
 def test_a_safetensors_file_that_is_no_checkpoint_is_refused(
     metadata: dict[str, str] | None, tmp_path: Path
@@ -98,4 +101,4 @@ def test_a_crash_while_writing_leaves_the_previous_one(
         save_checkpoint(path, a_checkpoint(2), identity="me")
     found = load_checkpoint(path, identity="me")
     assert found is not None
-    assert found.epoch == 1
+    assert found.standing.epoch == 1

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from loravit_web.adapters.format import from_files
 from loravit_web.backbones import Base
-from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import ImageDataset
-from loravit_web.training import runner, supervisor, trainer
+from loravit_web.training import runner, tracking, trainer
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish
-from loravit_web.training.runner import RunReporter, reason_of
-from registry import Registry, RunLost
+from loravit_web.training.runner import STOPPED, sweep_work
+from loravit_web.training.tracking import TrainingInterrupted
+from registry import DatabaseNotWritable, Registry
 from tests.adapters.makers import random_adapter
 from tests.training.conftest import RECIPE, WORKER, Execute, Queue, quick
 
@@ -89,14 +90,21 @@ def test_a_run_asked_to_keep_publishes_its_best_so_far(
     assert len(taken) == 5
 
 
-def test_a_run_whose_images_are_gone_fails_with_the_reason(
-    registry: Registry, queue: Queue, carry_out: Execute, dataset: ImageDataset
+@pytest.mark.parametrize("damaged", [False, True], ids=["gone", "damaged"])
+def test_a_run_whose_images_are_gone_fails_with_the_image_named(
+    damaged: bool, registry: Registry, queue: Queue, carry_out: Execute, dataset: ImageDataset
 ) -> None:
-    dataset.image_path(dataset.items[5]).unlink()
+    gone = dataset.items[5]
+    if damaged:
+        dataset.image_path(gone).write_bytes(dataset.image_path(gone).read_bytes()[:100])
+    else:
+        dataset.image_path(gone).unlink()
     ended = carry_out(queue(worker=WORKER))
-    assert ended.status == "failed"
-    assert ended.error is not None
-    assert "unexpected error" not in ended.error
+    assert (ended.status, ended.error_kind) == ("failed", "data")
+    assert ended.error == (
+        f"The stored copy of {gone.path} is missing or damaged: "
+        "import the images of colours again, then resume the run."
+    )
     assert registry.catalog.adapters() == []
 
 
@@ -105,9 +113,10 @@ def test_a_run_that_diverges_fails_with_the_step(
 ) -> None:
     monkeypatch.setattr(trainer._Training, "_step", lambda *_: float("nan"))
     ended = carry_out(queue(worker=WORKER))
-    assert (ended.status, ended.error) == (
+    assert (ended.status, ended.error, ended.error_kind) == (
         "failed",
-        "The loss became nan at step 1: lower the learning rate and train again.",
+        "The loss became NaN at step 1: lower the learning rate and train again.",
+        "diverged",
     )
 
 
@@ -135,7 +144,7 @@ def test_an_interrupted_run_keeps_its_standing_and_completes_when_resumed(
     run, terminate = queue(worker=WORKER), threading.Event()
     taken = after_step(5, terminate.set)
     ended = carry_out(run, terminate)
-    assert (ended.status, ended.error) == ("interrupted", "The training process was stopped.")
+    assert (ended.status, ended.error, ended.error_kind) == ("interrupted", STOPPED, "stopped")
     assert len(taken) == 5
     assert registry.catalog.adapters() == []
     assert (tmp_path / "work" / run.id / "checkpoint.safetensors").exists()
@@ -156,9 +165,10 @@ def test_a_run_that_failed_half_way_goes_on_from_its_checkpoint_when_resumed(
     run = queue(worker=WORKER)
     taken = after_step(5, disk_full)
     failed = carry_out(run)
-    assert (failed.status, failed.error) == (
+    assert (failed.status, failed.error, failed.error_kind) == (
         "failed",
         "The disk is full: free some space and resume the run.",
+        "disk",
     )
     registry.runs.requeue(run.id)
     claimed = registry.runs.claim(WORKER)
@@ -176,7 +186,160 @@ def test_a_run_that_was_already_published_is_only_completed(
     taken = after_step(99, lambda: None)
     ended = carry_out(registry.runs.get(run.id))
     assert (ended.status, ended.published, taken) == ("completed", "colours@1", [])
+    assert ended.note == "Published as colours@1 before the training process ended."
     assert len(registry.catalog.versions("colours")) == 1
+
+
+def test_a_published_run_is_not_completed_while_its_stored_files_are_damaged(
+    registry: Registry, queue: Queue, carry_out: Execute, base: Base
+) -> None:
+    run = queue(worker=WORKER)
+    origin = Origin("colours", "Colours", run.base_id, "training", run.id, run.dataset_id)
+    version = publish(registry, random_adapter(base), base, origin)
+    stored = registry.blobs.path(version.weights_sha256)
+    stored.write_bytes(stored.read_bytes()[:-1])
+    ended = carry_out(registry.runs.get(run.id))
+    assert ended.status == "failed"
+    assert str(stored) in (ended.error or "")
+
+
+def test_a_run_killed_between_publishing_and_its_end_is_completed_when_resumed_without_a_second_version(
+    registry: Registry, queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    run = queue(worker=WORKER)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(registry.runs, "finish", killed)
+        carry_out(run)
+    assert registry.runs.get(run.id).status == "running"
+    registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
+    registry.runs.requeue(run.id)
+    claimed = registry.runs.claim(WORKER)
+    assert claimed is not None
+    ended = carry_out(claimed)
+    assert (ended.status, ended.published) == ("completed", "colours@1")
+    assert len(registry.catalog.versions("colours")) == 1
+
+
+def test_a_worker_that_woke_up_too_late_publishes_nothing(
+    registry: Registry, queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = runner.publish
+
+    def asleep(*args: Any) -> Any:
+        registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
+        registry.runs.requeue(run.id)
+        registry.runs.claim("another:2")
+        return real(*args)
+
+    monkeypatch.setattr(runner, "publish", asleep)
+    run = queue(worker=WORKER)
+    ended = carry_out(run)
+    assert (ended.status, ended.worker) == ("running", "another:2")
+    assert registry.catalog.adapters() == []
+
+
+@pytest.mark.parametrize("refusals", [1, 3])
+def test_a_database_that_can_not_be_written_for_a_moment_costs_neither_the_training_nor_a_point(
+    refusals: int, registry: Registry, queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(tracking, "HEARTBEAT_SECONDS", 0.01)
+    for place, name in (
+        (registry.runs, "beat"),
+        (registry.runs, "log_metrics"),
+        (registry.catalog, "publish"),
+        (registry.runs, "finish"),
+    ):
+        monkeypatch.setattr(place, name, refusing(getattr(place, name), refusals))
+    ended = carry_out(queue(worker=WORKER))
+    assert (ended.status, ended.published) == ("completed", "colours@1")
+    assert [p.step for p in registry.runs.metrics(ended.id)["val_accuracy"]] == [1, 2]
+    assert len(registry.catalog.versions("colours")) == 1
+
+
+def refusing(real: Callable[..., Any], refusals: int) -> Callable[..., Any]:
+    """The same, once it has refused so many times."""
+    left = iter(range(refusals))
+
+    def write(*args: Any, **values: Any) -> Any:
+        if next(left, None) is not None:
+            raise DatabaseNotWritable("database is locked")
+        return real(*args, **values)
+
+    return write
+
+
+def test_points_that_were_recorded_after_the_checkpoint_are_forgotten_when_the_run_goes_on(
+    registry: Registry,
+    queue: Queue,
+    carry_out: Execute,
+    after_step: Callable[..., list[int]],
+    tmp_path: Path,
+) -> None:
+    run, terminate = queue(worker=WORKER, recipe=quick(epochs=4)), threading.Event()
+    after_step(8, terminate.set)
+    carry_out(run, terminate)
+    before = registry.runs.metrics(run.id)["val_loss"]
+    assert [point.step for point in before] == [1, 2]
+    (tmp_path / "work" / run.id / "checkpoint.safetensors").unlink()
+    registry.runs.requeue(run.id)
+    claimed = registry.runs.claim(WORKER)
+    assert claimed is not None
+    stop = threading.Event()
+    after_step(9, stop.set)
+    carry_out(claimed, stop)
+    assert "val_loss" not in registry.runs.metrics(run.id)
+
+
+def test_a_point_that_a_crash_lost_is_recorded_again_from_the_checkpoint(
+    registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
+) -> None:
+    run, terminate = queue(worker=WORKER, recipe=quick(epochs=4)), threading.Event()
+    after_step(8, terminate.set)
+    carry_out(run, terminate)
+    before = registry.runs.metrics(run.id)["val_loss"]
+    registry.runs.requeue(run.id)
+    claimed = registry.runs.claim(WORKER)
+    assert claimed is not None
+    registry.runs.rewind(run.id, WORKER, 1)
+    ended = carry_out(claimed)
+    assert ended.status == "completed"
+    assert [point.step for point in registry.runs.metrics(run.id)["val_loss"]] == [1, 2, 3, 4]
+    assert registry.runs.metrics(run.id)["val_loss"][:2] == before
+
+
+def test_the_folder_of_a_run_that_was_killed_at_its_very_end_is_swept(
+    registry: Registry, queue: Queue, tmp_path: Path
+) -> None:
+    ended, going, foreign = queue(worker=WORKER), queue(worker=WORKER), "f" * 32
+    registry.runs.finish(ended.id, WORKER, "completed")
+    for name in (ended.id, going.id, foreign, "notes"):
+        (tmp_path / "work" / name).mkdir(parents=True)
+    sweep_work(registry, tmp_path / "work")
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {going.id, foreign, "notes"}
+
+
+def test_a_run_that_a_restored_backup_no_longer_knows_lets_the_worker_go_on(
+    registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
+) -> None:
+    run = queue(worker=WORKER)
+
+    def restored() -> None:
+        with registry._database.writing() as session:
+            for table in ("run_params", "run_metrics", "run_summary"):
+                session.execute(text(f"DELETE FROM {table}"))
+            session.execute(text("DELETE FROM runs"))
+
+    after_step(2, restored)
+    ended = carry_out(run)
+    assert (ended.status, ended.error_kind) == ("interrupted", "lost")
+    assert "has no such run any more" in (ended.error or "")
 
 
 def test_a_run_that_was_taken_away_is_left_alone(
@@ -189,9 +352,7 @@ def test_a_run_that_was_taken_away_is_left_alone(
     assert registry.catalog.adapters() == []
 
 
-@pytest.mark.parametrize(
-    "end", [ValueError("a bug"), TrainingStopped(), runner.TrainingInterrupted()], ids=repr
-)
+@pytest.mark.parametrize("end", [ValueError("a bug"), TrainingStopped(), TrainingInterrupted()], ids=repr)
 def test_a_run_taken_away_just_before_its_end_does_not_take_the_worker_with_it(
     end: Exception,
     registry: Registry,
@@ -212,61 +373,6 @@ def test_a_run_taken_away_just_before_its_end_does_not_take_the_worker_with_it(
     assert (tmp_path / "work" / run.id / "checkpoint.safetensors").exists()  # another worker's by now
 
 
-def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
-    registry: Registry, queue: Queue
-) -> None:
-    run = queue(worker=WORKER)
-    beats = threading.Semaphore(0)
-    real = registry.runs.beat
-
-    def beat(*args: Any, **values: Any) -> Any:
-        try:
-            return real(*args, **values)
-        finally:
-            beats.release()
-
-    registry.runs.beat = beat  # type: ignore[method-assign]
-    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), heartbeat_seconds=0.001)
-    with reporter:
-        assert all(beats.acquire(timeout=10) for _ in range(3))
-        registry.runs.finish(run.id, WORKER, "cancelled")
-        reporter._thread.join(timeout=10)
-        assert not reporter._thread.is_alive()
-        with pytest.raises(RunLost):
-            reporter.report("Epoch 1", 0.5)
-
-
-def test_the_remaining_time_is_the_pace_so_far(registry: Registry, queue: Queue) -> None:
-    run = queue(worker=WORKER)
-    now = [100.0]
-    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0])
-    etas = []
-    for at, fraction in ((110.0, 0.1), (111.0, 0.11), (130.0, 0.3), (190.0, 0.9)):
-        now[0] = at
-        reporter.report("Epoch 1", fraction)
-        etas.append(registry.runs.get(run.id).eta_seconds)
-    assert etas[:2] == [None, None]
-    assert etas[2:] == pytest.approx([70.0, 10.0])
-
-
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (OSError(28, "No space left on device"), "The disk is full"),
-        (MemoryError(), "The memory is full"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "The memory is full"),
-        (BaseUnavailable("The hub is away."), "The hub is away."),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_each_cause_has_its_sentence(error: Exception, sentence: str) -> None:
-    assert reason_of(error).startswith(sentence)
-
-
 def test_a_finished_run_leaves_no_thread_behind(queue: Queue, carry_out: Execute) -> None:
     carry_out(queue(worker=WORKER, recipe=quick(epochs=1)))
     assert not [thread for thread in threading.enumerate() if thread.name == "heartbeat"]
-
-
-def test_several_heartbeats_fit_into_the_time_after_which_a_run_counts_as_dead() -> None:
-    assert supervisor.STALE_AFTER.total_seconds() >= 3 * runner.HEARTBEAT_SECONDS

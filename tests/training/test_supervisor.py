@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from loravit_web.settings import Settings
-from loravit_web.training import supervisor
+from loravit_web.training import reaper
 from loravit_web.training.supervisor import Supervisor
 from loravit_web.training.worker import worker_name
 from registry import Registry
@@ -76,9 +77,27 @@ def test_the_run_of_a_worker_that_died_is_interrupted_at_once_and_the_queue_goes
     watch.tick()
     died = registry.runs.get(first.id)
     assert died.status == "interrupted"
-    assert "ended unexpectedly" in (died.error or "")
+    assert "system killed the training process" in (died.error or "")
+    assert died.error_kind == "lost"
     assert registry.runs.get(second.id).status == "queued"
     assert [process.pid for process in started] == [4000, 4001]
+
+
+def test_a_worker_that_can_not_even_start_is_started_again_ever_more_rarely(
+    watched: Watched, queue: Queue
+) -> None:
+    watch, started = watched
+    now = [1000.0]
+    watch._clock = lambda: now[0]
+    queue()
+    births = []
+    for _ in range(200):
+        watch.tick()
+        if len(births) < len(started):
+            births.append(now[0])
+            started[-1].returncode = 1
+        now[0] += 0.5
+    assert [round(b - a) for a, b in itertools.pairwise(births)] == [1, 3, 7, 15, 31]
 
 
 def test_a_run_without_a_heartbeat_is_interrupted(
@@ -88,7 +107,7 @@ def test_a_run_without_a_heartbeat_is_interrupted(
     run = queue(worker="elsewhere:7")
     watch.tick()
     assert registry.runs.get(run.id).status == "running"
-    monkeypatch.setattr(supervisor, "STALE_AFTER", timedelta(seconds=-1))
+    monkeypatch.setattr(reaper, "STALE_AFTER", timedelta(seconds=-1))
     watch.tick()
     assert registry.runs.get(run.id).status == "interrupted"
 

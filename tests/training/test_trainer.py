@@ -210,9 +210,9 @@ def test_patience_ends_a_training_that_no_longer_improves(
     assert (trained.best_epoch, trained.epochs, trained.kept_early) == (2, 4, False)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(("value", "name"), [(math.nan, "NaN"), (math.inf, "infinite")])
 def test_a_loss_that_is_no_number_stops_with_the_step_named(
-    value: float, base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    value: float, name: str, base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
     real = trainer._Training._step
@@ -222,7 +222,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_named(
         return value if len(taken) == 5 else real(self, *args)
 
     monkeypatch.setattr(trainer._Training, "_step", step)
-    with pytest.raises(TrainingDiverged, match=f"became {value} at step 5: lower the learning rate"):
+    with pytest.raises(TrainingDiverged, match=f"loss became {name} at step 5: lower the learning rate"):
         train(base, data, quick(), tmp_path)
     assert len(taken) == 5
 
@@ -233,6 +233,58 @@ def test_a_loss_that_really_overflows_is_noticed(
     monkeypatch.setattr(trainer, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
     with pytest.raises(TrainingDiverged, match="at step 1"):
         train(base, data, quick(clip=1e6), tmp_path)
+
+
+def test_parameters_that_became_nan_in_the_last_step_are_never_kept(
+    base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = trainer._Training._step
+
+    def step(self: Any, *args: Any) -> float:
+        real(self, *args)
+        with torch.no_grad():
+            self.head.bias[0] = math.nan
+        return 0.5
+
+    monkeypatch.setattr(trainer._Training, "_step", step)
+    with pytest.raises(TrainingDiverged, match="loss became NaN at step 3"):
+        train(base, data, quick(epochs=1), tmp_path)
+
+
+def test_a_resumed_training_tells_the_curve_so_far_and_adds_up_its_time(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    first, recorder = Recorder(stop_at("Epoch 3")), Recorder()
+    with pytest.raises(TrainingStopped):
+        train(base, data, quick(), tmp_path, first)
+    now = iter(range(100, 10_000, 100))
+    resumed = trainer.train(
+        base, torch.float32, data, quick(), work=tmp_path, reporter=recorder, clock=lambda: float(next(now))
+    )
+    assert first.begun == [{}]
+    assert recorder.begun == [{epoch: first.measured[epoch] for epoch in (1, 2)}]
+    assert resumed.adapter.summary["seconds"] == pytest.approx(300, abs=1)  # its own, and less than one more
+
+
+@pytest.mark.parametrize("first", [torch.float32, torch.bfloat16], ids=str)
+def test_a_resumed_training_computes_in_the_precision_that_it_began_in(
+    first: torch.dtype, base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    other = torch.bfloat16 if first is torch.float32 else torch.float32
+    with pytest.raises(TrainingStopped):
+        train(base, data, quick(), tmp_path, Recorder(stop_at("Epoch 3")), first)
+    resumed = train(base, data, quick(), tmp_path, dtype=other)
+    assert resumed.adapter.summary["precision"] == str(first).removeprefix("torch.")
+
+
+def test_a_damaged_checkpoint_is_refused_before_any_image_is_read(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"damaged")
+    recorder = Recorder()
+    with pytest.raises(CheckpointError, match="is damaged"):
+        train(base, data, quick(), tmp_path, recorder)
+    assert recorder.stages == []
 
 
 def test_a_head_alone_is_trained_by_the_same_loop(base: Base, data: TrainingData, tmp_path: Path) -> None:
@@ -269,5 +321,6 @@ def test_asked_to_keep_before_anything_was_learned_it_is_cancelled(
 ) -> None:
     recorder = Recorder()
     recorder.keep = True
-    with pytest.raises(TrainingStopped):
+    with pytest.raises(TrainingStopped, match="nothing to keep"):
         train(base, data, quick(), tmp_path, recorder)
+    assert recorder.stages == ["Reading 18 train images"]  # not after all the rest of the work

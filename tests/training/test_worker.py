@@ -14,7 +14,7 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
-from loravit_web.training import worker
+from loravit_web.training import reaper, worker
 from loravit_web.training.worker import Worker
 from registry import Registry
 from tests.conftest import tiny_base
@@ -63,6 +63,7 @@ def test_a_run_whose_base_can_not_be_had_fails_and_the_next_goes_on(
     ended = [registry.runs.get(run.id) for run in (lost, changed, fine)]
     assert [run.status for run in ended] == ["failed", "failed", "completed"]
     assert ended[0].error == "far-away can't be downloaded."
+    assert [run.error_kind for run in ended] == ["base", "base", None]
     assert "no longer those the run was queued for" in (ended[1].error or "")
 
 
@@ -73,7 +74,7 @@ def test_a_worker_tells_the_truth_about_a_run_whose_process_died_before_it(
     new_worker: Callable[..., Worker],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "STALE_AFTER", timedelta(seconds=-1))
+    monkeypatch.setattr(reaper, "STALE_AFTER", timedelta(seconds=-1))
     dead = queue(worker="killed:1")
     new_worker(lambda *_: base).work(idle_exit=0.0)
     assert registry.runs.get(dead.id).status == "interrupted"

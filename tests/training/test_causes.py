@@ -1,0 +1,58 @@
+"""Each cause has its own sentence and its own kind."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+
+from loravit_web.backbones.base import UnsupportedBase
+from loravit_web.backbones.loading import BaseUnavailable
+from loravit_web.datasets.errors import DatasetNotFound
+from loravit_web.training.causes import DISK_FULL, MEMORY_FULL, cause_of
+from loravit_web.training.checkpoints import CheckpointError, CheckpointNotSaved
+from loravit_web.training.recipe import RecipeError
+from loravit_web.training.tracking import RegistrySilent
+from loravit_web.training.trainer import TrainingDiverged
+from registry import BlobNotStored, DatabaseNotWritable
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk", DISK_FULL),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk", DISK_FULL),
+        (RuntimeError("unable to write: No space left on device"), "disk", DISK_FULL),
+        (DatabaseNotWritable("database or disk is full"), "disk", DISK_FULL),
+        (RegistrySilent("Not written for 5 minutes (disk is full)."), "disk", DISK_FULL),
+        (RegistrySilent("Not written for 5 minutes (locked)."), "other", "Not written"),
+        (CheckpointNotSaved("Not written."), "disk", "Not written."),
+        (BlobNotStored("/data", "No space left on device"), "disk", "No file can be stored in /data"),  # type: ignore[arg-type]
+        (MemoryError(), "memory", MEMORY_FULL),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory", MEMORY_FULL),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "memory", MEMORY_FULL),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "memory", MEMORY_FULL),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), "memory", MEMORY_FULL),
+        (RuntimeError("unable to mmap 9 bytes: Cannot allocate memory (12)"), "memory", MEMORY_FULL),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory", MEMORY_FULL),
+        (BaseUnavailable("The hub is away."), "base", "The hub is away."),
+        (UnsupportedBase("No ViT."), "base", "No ViT."),
+        (DatasetNotFound("No such data."), "data", "No such data."),
+        (TrainingDiverged("NaN at step 3."), "diverged", "NaN at step 3."),
+        (CheckpointError("Damaged."), "other", "Damaged."),
+        (RecipeError("Rank 0."), "other", "Rank 0."),
+        (DatabaseNotWritable("database is locked"), "other", "The registry could not save"),
+        (
+            RuntimeError("shapes cannot be multiplied"),
+            "other",
+            "The training hit an unexpected",
+        ),
+        (OSError(errno.EACCES, "Permission denied"), "other", "The training hit an unexpected"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_each_cause_has_its_kind_and_its_sentence(error: Exception, kind: str, sentence: str) -> None:
+    found, told = cause_of(error)
+    assert found == kind
+    assert told.startswith(sentence)

@@ -1,0 +1,165 @@
+"""What a run reports arrives, sooner or later, or the run ends with the reason."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from loravit_web.training import tracking
+from loravit_web.training.tracking import RegistrySilent, RunReporter, TrainingInterrupted, patiently
+from registry import DatabaseNotWritable, Registry, RunLost
+from tests.training.conftest import WORKER, Queue
+
+
+class Refusals:
+    """Lets `beat` and `log_metrics` of a registry refuse while `on`."""
+
+    def __init__(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on = False
+        for name in ("beat", "log_metrics"):
+            monkeypatch.setattr(registry.runs, name, self._guarded(getattr(registry.runs, name)))
+
+    def _guarded(self, real: Any) -> Any:
+        def write(*args: Any, **values: Any) -> Any:
+            if self.on:
+                raise DatabaseNotWritable("database is locked")
+            return real(*args, **values)
+
+        return write
+
+
+@pytest.fixture
+def refusals(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Refusals:
+    return Refusals(registry, monkeypatch)
+
+
+def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
+    registry: Registry, queue: Queue
+) -> None:
+    run = queue(worker=WORKER)
+    beats = threading.Semaphore(0)
+    real = registry.runs.beat
+
+    def beat(*args: Any, **values: Any) -> Any:
+        try:
+            return real(*args, **values)
+        finally:
+            beats.release()
+
+    registry.runs.beat = beat  # type: ignore[method-assign]
+    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), heartbeat_seconds=0.001)
+    with reporter:
+        assert all(beats.acquire(timeout=10) for _ in range(3))
+        registry.runs.finish(run.id, WORKER, "cancelled")
+        reporter._thread.join(timeout=10)
+        assert not reporter._thread.is_alive()
+        with pytest.raises(RunLost):
+            reporter.report("Epoch 1", 0.5)
+
+
+def test_the_remaining_time_is_the_pace_so_far(registry: Registry, queue: Queue) -> None:
+    run = queue(worker=WORKER)
+    now = [100.0]
+    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0])
+    etas = []
+    for at, fraction in ((110.0, 0.1), (111.0, 0.11), (130.0, 0.3), (190.0, 0.9)):
+        now[0] = at
+        reporter.report("Epoch 1", fraction)
+        etas.append(registry.runs.get(run.id).eta_seconds)
+    assert etas[:2] == [None, None]
+    assert etas[2:] == pytest.approx([70.0, 10.0])
+
+
+def test_what_could_not_be_written_is_written_in_order_once_the_heart_gets_through(
+    registry: Registry, queue: Queue, refusals: Refusals
+) -> None:
+    run = queue(worker=WORKER)
+    reporter = RunReporter(registry, run.id, WORKER, threading.Event())
+    refusals.on = True
+    reporter.metrics(1, {"val_loss": 0.5})
+    reporter.metrics(1, {"val_loss": 0.4})
+    reporter.report("Epoch 2", 0.5)
+    assert registry.runs.metrics(run.id) == {}
+    refusals.on = False
+    reporter._write()  # as the heart does
+    (point,) = registry.runs.metrics(run.id)["val_loss"]
+    assert point.value == 0.4
+    assert registry.runs.get(run.id).stage == "Epoch 2"
+
+
+def test_the_training_thread_does_not_wait_again_for_a_registry_that_refuses(
+    registry: Registry, queue: Queue, refusals: Refusals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reporter = RunReporter(registry, queue(worker=WORKER).id, WORKER, threading.Event())
+    refusals.on = True
+    reporter.report("Epoch 1", 0.1)
+    monkeypatch.setattr(reporter, "_write", lambda: pytest.fail("the training waited"))
+    reporter.report("Epoch 1", 0.2)
+
+
+def test_a_registry_that_stays_silent_ends_the_training_with_the_reason(
+    registry: Registry, queue: Queue, refusals: Refusals
+) -> None:
+    now = [0.0]
+    run = queue(worker=WORKER)
+    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0])
+    refusals.on = True
+    for now[0] in (0.0, tracking.PATIENCE_SECONDS):
+        reporter.report("Epoch 1", 0.1)
+    now[0] += 1
+    with pytest.raises(RegistrySilent, match=r"for 5 minutes \(database is locked\): mend that and resume"):
+        reporter.report("Epoch 1", 0.1)
+
+
+def test_a_lost_run_is_noticed_even_after_the_registry_refused(
+    registry: Registry, queue: Queue, refusals: Refusals
+) -> None:
+    run = queue(worker=WORKER)
+    with RunReporter(registry, run.id, WORKER, threading.Event(), heartbeat_seconds=0.001) as reporter:
+        refusals.on = True
+        reporter.report("Epoch 1", 0.1)
+        registry.runs.finish(run.id, WORKER, "cancelled")
+        refusals.on = False
+        reporter._thread.join(timeout=10)
+        with pytest.raises(RunLost):
+            reporter.report("Epoch 1", 0.2)
+
+
+def test_every_report_ends_a_process_that_is_asked_to(registry: Registry, queue: Queue) -> None:
+    terminate = threading.Event()
+    reporter = RunReporter(registry, queue(worker=WORKER).id, WORKER, terminate)
+    terminate.set()
+    for tell in (lambda: reporter.report("Epoch 1", 0.1), lambda: reporter.metrics(1, {"lr": 1.0})):
+        with pytest.raises(TrainingInterrupted):
+            tell()
+
+
+def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
+    tries = []
+    now = iter(range(100))
+
+    def refused() -> None:
+        tries.append(1)
+        raise DatabaseNotWritable("database is locked")
+
+    with pytest.raises(DatabaseNotWritable):
+        patiently(refused, threading.Event(), patience=5, clock=lambda: float(next(now)))
+    assert len(tries) == 6
+
+
+def test_a_process_that_has_to_end_is_not_patient() -> None:
+    terminate = threading.Event()
+    terminate.set()
+
+    def refused() -> None:
+        raise DatabaseNotWritable("database is locked")
+
+    with pytest.raises(DatabaseNotWritable):
+        patiently(refused, terminate)
+
+
+def test_several_heartbeats_fit_into_the_time_after_which_a_run_counts_as_dead() -> None:
+    assert tracking.STALE_AFTER.total_seconds() >= 3 * tracking.HEARTBEAT_SECONDS
