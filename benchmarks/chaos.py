@@ -34,7 +34,7 @@ from registry import Registry, RegistryError, Version
 
 MARKS = {
     "train": ("begin save_checkpoint", "begin publish", "begin finish", "begin log_metrics"),
-    "change_catalog": ("begin publish", "begin withdraw", "begin archive"),
+    "change_catalog": ("begin publish", "begin withdraw", "begin archive", "begin promote"),
 }
 LONGEST_LIFE = {"train": 1.0, "change_catalog": 0.5}
 """Seconds, of a process that is killed wherever it is."""
@@ -287,6 +287,11 @@ def _lost(
     """What was acknowledged and is not there."""
     lost = []
     archived = {e.entity_id for e in registry.catalog.events(limit=10**6) if e.kind == "archived"}
+    promoted = {
+        f"{slug}@{move.after}"
+        for slug in {version.slug for version in versions.values()}
+        for move in registry.aliases.history(slug)
+    }
     curves: dict[str, dict[tuple[str, int], float]] = {}
     for line in promised:
         what = line["what"]
@@ -294,6 +299,8 @@ def _lost(
             kept = line["ref"] in versions and versions[line["ref"]].manifest_sha256 == line["manifest"]
         elif what == "withdraw":
             kept = versions[line["ref"]].withdrawn_at is not None
+        elif what == "promote":
+            kept = line["ref"] in promoted  # a later promotion may have moved the alias on
         elif what == "archive":
             kept = line["slug"] in archived  # a later version may have brought it back
         elif what == "finish":
@@ -333,5 +340,7 @@ def _unhealthy(home: Path) -> list[str]:
     with sqlite3.connect(home / "registry.db") as connection:
         (state,) = connection.execute("PRAGMA integrity_check").fetchone()
     found = [] if state == "ok" else [f"the database is damaged: {state}"]
-    report = examine(Settings(home=home, base="tiny"))
+    settings = Settings(home=home, base="tiny")
+    examine(settings, mend=True)
+    report = examine(settings)
     return found + [f"doctor: {f.subject}: {f.text}" for f in report.findings if f.state == "problem"]

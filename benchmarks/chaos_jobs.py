@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from benchmarks.adapters import random_adapter
-from loravit_web.adapters.adapter import run_probe
+from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base, wrap_base
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
@@ -52,6 +52,7 @@ RECIPE = Recipe(
 )
 SHARED = ("shared-a", "shared-b", "shared-c")
 """Adapters that the publishing process changes."""
+ALIAS = "production"
 
 
 def warm_up() -> None:
@@ -206,7 +207,7 @@ def _deep(teller: Told) -> Any:
 
 
 def change_catalog(*, home: str, told: str, seed: int) -> None:
-    """Publish, withdraw and archive for ever."""
+    """Publish, promote, withdraw and archive for ever."""
     torch.set_num_threads(1)
     teller, chance, base = Told(told), random.Random(seed), tiny_base()
     with open_registry(Path(home)) as registry:
@@ -227,22 +228,34 @@ def change_catalog(*, home: str, told: str, seed: int) -> None:
                 lambda slug: catalog.archive(slug, actor="chaos"),
                 lambda adapter, *_: {"slug": adapter.slug},
             ),
+            "promote": teller.around(
+                "promote",
+                lambda version: registry.aliases.promote(version.ref, ALIAS, actor="chaos"),
+                lambda _alias, version: {"ref": version.ref},
+            ),
         }
         teller.line("ready")
         while True:
             slug = chance.choice(SHARED)
-            action = chance.choices(list(tell), weights=[6, 2, 1])[0]
+            action = chance.choices(list(tell), weights=[6, 2, 1, 3])[0]
             known = {adapter.slug for adapter in catalog.adapters(include_archived=True)}
             if action == "publish" or slug not in known:
                 tell["publish"](slug, chance.getrandbits(30))
-            elif action == "withdraw":
-                tell["withdraw"](chance.choice(catalog.versions(slug)))
-            else:
+            elif action == "archive":
                 tell["archive"](slug)
+            else:
+                named = {alias.version for alias in registry.aliases.list(slug)}
+                free = [
+                    one
+                    for one in catalog.versions(slug)
+                    if one.version not in named and (action == "withdraw" or one.withdrawn_at is None)
+                ]
+                if free:
+                    tell[action](chance.choice(free))
 
 
 def publish_random(registry: Registry, base: Base, base_id: int, slug: str, seed: int) -> Any:
     """Publish an adapter that nobody trained, with its true logits."""
     adapter = random_adapter(base, RECIPE.adapter, seed, classes=2, image_size=32)
-    adapter = replace(adapter, probe_logits=run_probe(base, adapter))
+    adapter = replace(adapter, reference_logits=answer_to_reference(base, adapter))
     return publish(registry, adapter, base, Origin(slug, slug, base_id, "chaos"))
