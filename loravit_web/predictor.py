@@ -175,6 +175,12 @@ class Predictor:
             )
         return infos
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no task at all."""
+        self.refresh()
+        return not self._current
+
     def refresh(self, *, load: bool = True) -> None:
         """Follow the catalog: cheap when nothing changed, else load what is new.
 
@@ -188,15 +194,17 @@ class Predictor:
         with self._lock:
             if revision == self._revision:
                 return
-            current = {version.slug: version for version in self._registry.catalog.current()}
-            if self._registry.restored_since(self._revision):
+            restored = self._registry.restored_since(self._revision)
+            changes = self._registry.catalog.changes_since(0 if restored else max(self._revision, 0))
+            current = changes.applied_to(self._current)
+            if restored:
                 self.engines.forget_adapters()
                 self._refused.clear()
             refs = {version.ref for version in current.values()}
             self._refused = {ref: reason for ref, reason in self._refused.items() if ref in refs}
             if load:
                 self._preload(current.values())
-            self._current, self._revision = current, revision
+            self._current, self._revision = current, changes.revision
 
     def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
         """Ask tasks about a picture.

@@ -18,7 +18,9 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
 from loravit_web.adapters.format import base_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
+from loravit_web.backbones.loading import EMBEDDED
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.bundled import bundles
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.errors import LoraVitError
@@ -34,11 +36,23 @@ from loravit_web.training.supervisor import Supervisor
 from loravit_web.training.tracking import STALE_AFTER
 from loravit_web.training.worker import Worker
 from loravit_web.usage import UsageCounter
-from registry import UNKNOWN, DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version, validate_slug
+from registry import (
+    UNKNOWN,
+    DatasetClass,
+    NewBase,
+    NewDataset,
+    NewRun,
+    Registry,
+    Run,
+    UnknownAdapter,
+    Version,
+    validate_slug,
+)
 from registry import Base as BaseRecord
 
 Progress = Callable[[float, str], None]
 ABANDONED_SECONDS = 24 * 3600.0
+BUNDLED_ACTOR = "loravit-web"
 
 
 class UnusableName(LoraVitError):
@@ -84,10 +98,11 @@ class Service:
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
     def start(self) -> None:
-        """Preload base and newest adapters, clean up after killed imports, watch the queue of runs and write
-        down what is counted.
+        """Preload base and newest adapters, those that come with the app too; clean up after killed imports,
+        watch the queue of runs and write down what is counted.
         """
         self.datasets.sweep(ABANDONED_SECONDS)
+        self.offer_bundled()
         self.predictor.refresh()
         self.usage.start()
         self._supervisor = Supervisor(self.settings, self.registry)
@@ -240,6 +255,20 @@ class Service:
             LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
         """
         return self._take_in(read_bundle_file(path), actor)
+
+    def offer_bundled(self) -> None:
+        """Put the adapters that come with the app into the catalog, unless it knows them, archived or not.
+
+        They are made for the embedded base; with another one the catalog is left alone.
+        """
+        if not self.settings.bundled or self.settings.base != EMBEDDED:
+            return
+        for slug, path in bundles().items():
+            try:
+                self.registry.catalog.adapter(slug)
+            except UnknownAdapter:
+                self._progress(1.0, f"Adding the adapter {slug}")
+                self.import_bundle(path, actor=BUNDLED_ACTOR)
 
     def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
         """Put a version into a repository of the Hugging Face Hub; see `hub.push`.

@@ -24,6 +24,7 @@ class Settings:
         artifact_url: where published files go instead of a folder in ``home``; a folder or an address of
             fsspec.
         uploads: Gradio's folder of what goes in and out through the page, where that is known.
+        bundled: whether the adapters that come with the app are put into the catalog.
         database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
             a password.
     """
@@ -33,6 +34,7 @@ class Settings:
     artifact_url: str | None = None
     uploads: Path | None = None
     database: str | None = field(default=None, repr=False)
+    bundled: bool = True
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -100,7 +102,15 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         artifact_url=_address(environ.get("LORAVIT_ARTIFACT_URL")),
         uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
         database=environ.get("LORAVIT_DATABASE_URL") or None,
+        bundled=_switch(environ, "LORAVIT_BUNDLED", default=True),
     )
+
+
+def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    given = environ.get(name, "").strip().lower()
+    if given not in ("", "yes", "no"):
+        raise SettingsError(f"{name} is {given}: set it to yes or no.")
+    return default if not given else given == "yes"
 
 
 def _address(given: str | None) -> str | None:

@@ -47,6 +47,7 @@ BELOW = {
         "predictor",
         "usage",
         "hub",
+        "bundled",
         "engine",
         "training",
         "adapters",

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from loravit_web.adapters.bundles import read_bundle, write_bundle
+from loravit_web.adapters.bundles import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.format import AdapterFormatError
 from loravit_web.engine.pool import BaseRefused
@@ -288,16 +289,20 @@ def test_results_by_class_reach_the_catalog_and_travel_with_a_bundle(
         elsewhere.close()
 
 
+def with_task(bundle: Bundle, task: dict[str, Any]) -> Bundle:
+    """The bundle with another description, as if it had been exported so."""
+    return replace(bundle, files={**bundle.files, "task.json": json.dumps(task).encode()})
+
+
 def test_a_bundle_from_before_results_by_class_is_still_taken_in(
     service: Service, colour_folders: ColourFolders, tmp_path: Path
 ) -> None:
     trained(service, colour_folders())
-    files = read_bundle(service.export("colours")[1])
-    task = json.loads(files["task.json"])
+    bundle = read_bundle(service.export("colours")[1])
+    task = json.loads(bundle.files["task.json"])
     for name in ("classes", "confusion", "top5_accuracy", "calibration_error"):
         del task["training"]["metrics"]["validation"][name]
-    files["task.json"] = json.dumps(task).encode()
-    version = service.import_bundle(saved(write_bundle(files), tmp_path), actor="test")
+    version = service.import_bundle(saved(write_bundle(with_task(bundle, task)), tmp_path), actor="test")
     found = version.evaluation("validation")
     assert (version.ref, found and found.calibration_error) == ("colours@2", None)
     details = service.registry.evaluations.details(version, "validation")
@@ -320,12 +325,11 @@ def test_a_bundle_whose_results_by_class_are_none_is_refused(
     service: Service, colour_folders: ColourFolders, tmp_path: Path, name: str, value: object
 ) -> None:
     trained(service, colour_folders())
-    files = read_bundle(service.export("colours")[1])
-    task = json.loads(files["task.json"])
+    bundle = read_bundle(service.export("colours")[1])
+    task = json.loads(bundle.files["task.json"])
     task["training"]["metrics"]["validation"][name] = value
-    files["task.json"] = json.dumps(task).encode()
     with pytest.raises(AdapterFormatError, match="metrics can't be used"):
-        service.import_bundle(saved(write_bundle(files), tmp_path), actor="test")
+        service.import_bundle(saved(write_bundle(with_task(bundle, task)), tmp_path), actor="test")
 
 
 def test_who_asked_for_a_training_is_on_the_run_and_made_the_version(
@@ -385,3 +389,42 @@ def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
     with pytest.raises(RecipeError, match="Batch size 0 is out of range"):
         service.retry(cancelled.id, batch_size=0)
     assert service.registry.runs.count("queued") == 0
+
+
+@pytest.fixture
+def bundled(
+    service: Service, colour_folders: ColourFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """An adapter that comes with the app, made for the base of `elsewhere`; its slug."""
+    trained(service, colour_folders())
+    path = saved(service.export("colours")[1], tmp_path)
+    monkeypatch.setattr("loravit_web.service.bundles", lambda: {"colours": path})
+    return "colours"
+
+
+@pytest.mark.parametrize(
+    ("base", "wanted", "there"), [("embedded", True, 1), ("embedded", False, 0), ("tiny", True, 0)]
+)
+def test_bundled_adapters_are_put_into_the_catalog_of_the_embedded_base_unless_unwanted(
+    bundled: str, tmp_path: Path, base: str, wanted: bool, there: int
+) -> None:
+    settings = Settings(home=tmp_path / "elsewhere", base=base, bundled=wanted)
+    elsewhere = Service(settings, load=lambda _name, _folder, _progress: tiny_base(name="tiny"))
+    try:
+        elsewhere.offer_bundled()
+        assert [task.slug for task in elsewhere.predictor.tasks()] == [bundled] * there
+    finally:
+        elsewhere.close()
+
+
+def test_a_bundled_adapter_that_somebody_archived_does_not_come_back(bundled: str, tmp_path: Path) -> None:
+    elsewhere = Service(
+        Settings(home=tmp_path / "elsewhere"), load=lambda _name, _folder, _progress: tiny_base(name="tiny")
+    )
+    try:
+        elsewhere.offer_bundled()
+        elsewhere.registry.catalog.archive(bundled, actor="ann")
+        elsewhere.offer_bundled()
+        assert elsewhere.predictor.empty
+    finally:
+        elsewhere.close()

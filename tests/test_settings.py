@@ -66,3 +66,10 @@ def test_another_database_is_taken_from_the_environment_and_its_password_is_not_
     settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_DATABASE_URL": url})
     assert settings.database_url == url
     assert "secret" not in repr(settings)
+
+
+def test_the_adapters_that_come_with_the_app_can_be_left_out(tmp_path: Path) -> None:
+    assert read_settings({}).bundled
+    assert not read_settings({"LORAVIT_BUNDLED": "no"}).bundled
+    with pytest.raises(SettingsError, match="LORAVIT_BUNDLED is maybe: set it to yes or no"):
+        read_settings({"LORAVIT_BUNDLED": "maybe"})

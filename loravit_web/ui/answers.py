@@ -35,7 +35,7 @@ def answers_html(service: Service, picture: Any, picked: Sequence[str], top_k: i
         picture: an uploaded file, as the page sends it.
         heat: also show where each task looked.
     """
-    if not service.predictor.tasks():
+    if service.predictor.empty:
         return NO_TASKS
     if picture is None:
         return NO_IMAGE
