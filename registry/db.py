@@ -39,6 +39,8 @@ from registry.errors import DatabaseNotWritable, ReadOnlySession, SqliteTooOld, 
 
 OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT_MS = 20_000
+CACHE_KIB = 16_384
+"""Of each connection: lists of ten thousand adapters and long curves fit in it, not in the usual 2 MiB."""
 
 # the one table that isn't ours: its VARCHAR can't be in a STRICT table
 ALEMBIC_TABLE = "alembic_version"
@@ -114,6 +116,7 @@ def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None
         "synchronous=NORMAL",
         "foreign_keys=ON",
         "trusted_schema=OFF",
+        f"cache_size={-CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
