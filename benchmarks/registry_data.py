@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import DeclarativeBase
 
 from registry import DatasetClass, NewBase, NewDataset, Registry
@@ -134,49 +134,47 @@ class Filler:
 
     def _catalog(self, runs: list[str]) -> None:
         adapters = [self._adapter(number) for number in range(self.scale.adapters)]
-        tags = [self._random.sample(self._tags, k=3) for _ in adapters]
-        versions = [row for adapter in adapters for row in self._versions(adapter, runs)]
-        evaluations = [row for version in versions for row in self._evaluations(version)]
-        self._insert(AdapterRow, adapters)
-        self._insert(
-            AdapterTagRow,
-            (
-                {"adapter_id": adapter["id"], "tag": tag}
-                for adapter, own in zip(adapters, tags, strict=True)
-                for tag in own
-            ),
-        )
-        blobs = sorted(
-            {version["weights_sha256"] for version in versions} | {_digest("file", i) for i in FILES}
-        )
-        self._insert(
-            BlobRow,
-            (
-                {"sha256": one, "size": 500_000, "media_type": "application/json", "created_at": START}
-                for one in blobs
-            ),
-        )
-        self._insert(VersionRow, versions)
+        self._insert_named(AdapterRow, adapters, "slug")
+        of_adapter = {
+            one["id"]: list(self._versions(number, one, runs)) for number, one in enumerate(adapters)
+        }
+        versions = [version for own in of_adapter.values() for version in own]
+        tags = self._insert_tags(adapters)
+        self._insert_blobs(versions)
+        self._insert_named(VersionRow, versions, "manifest_sha256")
         self._insert(VersionFileRow, (row for version in versions for row in _files(version)))
+        evaluations = [row for version in versions for row in self._evaluations(version)]
         self._insert(EvaluationRow, evaluations)
         accuracies = {row["version_id"]: row["accuracy"] for row in evaluations if row["split"] == "test"}
-        of_adapter: dict[int, list[Row]] = {}
-        for version in versions:
-            of_adapter.setdefault(version["adapter_id"], []).append(version)
-        self._insert(
-            AdapterSummaryRow,
-            (
-                _summary(adapter, sorted(own), of_adapter[adapter["id"]], accuracies)
-                for adapter, own in zip(adapters, tags, strict=True)
-            ),
-        )
+        summaries = (_summary(one, tags[one["id"]], of_adapter[one["id"]], accuracies) for one in adapters)
+        self._insert(AdapterSummaryRow, summaries)
         self._insert(AliasRow, (_alias(of_adapter[one["id"]][0]) for one in adapters[::5]))
-        self._insert(AuditEventRow, (_event(adapters, number, one) for number, one in enumerate(versions)))
+        slugs = {one["id"]: one["slug"] for one in adapters}
+        self._insert(AuditEventRow, (_event(slugs[one["adapter_id"]], one) for one in versions))
+
+    def _insert_named(self, model: Any, rows: list[Row], name: str) -> None:
+        """Insert rows and give each the id that the database chose, found by a column of unique names."""
+        self._insert(model, rows)
+        with self._registry._database.reading() as session:
+            ids = dict(session.execute(select(getattr(model, name), model.id)).all())
+        for row in rows:
+            row["id"] = ids[row[name]]
+
+    def _insert_tags(self, adapters: list[Row]) -> dict[int, list[str]]:
+        """The tags of each adapter, in order."""
+        found = {one["id"]: sorted(self._random.sample(self._tags, k=3)) for one in adapters}
+        rows = ({"adapter_id": one, "tag": tag} for one, tags in found.items() for tag in tags)
+        self._insert(AdapterTagRow, rows)
+        return found
+
+    def _insert_blobs(self, versions: list[Row]) -> None:
+        digests = [one["weights_sha256"] for one in versions] + [_digest("file", path) for path in FILES]
+        common = {"size": 400_000, "media_type": "application/json", "created_at": START}
+        self._insert(BlobRow, ({"sha256": one, **common} for one in digests))
 
     def _adapter(self, number: int) -> Row:
         created = START + timedelta(minutes=number)
         return {
-            "id": number + 1,
             "slug": f"adapter-{number}",
             "title": self._title(),
             "description": " ".join(self._random.choices(self._words, k=20)),
@@ -189,20 +187,19 @@ class Filler:
     def _title(self) -> str:
         return " ".join(self._random.choices(self._words, k=3)).capitalize()
 
-    def _versions(self, adapter: Row, runs: list[str]) -> Iterator[Row]:
+    def _versions(self, number: int, adapter: Row, runs: list[str]) -> Iterator[Row]:
         classes = sorted(set(self._random.choices(self._words, k=N_CLASSES)))
+        withdrawn = number % 50 == 49
         for version in range(1, adapter["next_version"]):
-            row_id = 3 * adapter["id"] + version
-            withdrawn = adapter["id"] % 50 == 0
+            name = f"{adapter['slug']}@{version}"
             yield {
-                "id": row_id,
                 "adapter_id": adapter["id"],
                 "version": version,
                 "run_id": self._random.choice(runs) if runs else None,
                 "base_id": self._random.choice(self._bases),
                 "dataset_id": self._random.choice(self._datasets),
-                "manifest_sha256": _digest("manifest", row_id),
-                "weights_sha256": _digest("weights", row_id),
+                "manifest_sha256": _digest("manifest", name),
+                "weights_sha256": _digest("weights", name),
                 "adapter_type": self._random.choice(["LORA", "LORA", "PREFIX", "LINEAR"]),
                 "n_params": 300_000,
                 "size_bytes": 1_200_000,
@@ -243,10 +240,9 @@ def _alias(version: Row) -> Row:
     return {**names, "moved_at": START, "moved_by": "ann", "protected": 0}
 
 
-def _event(adapters: list[Row], number: int, version: Row) -> Row:
-    slug = adapters[version["adapter_id"] - 1]["slug"]
+def _event(slug: str, version: Row) -> Row:
     return {
-        "event_uid": _digest("event", number)[:32],
+        "event_uid": _digest("event", version["id"])[:32],
         "ts": version["created_at"],
         "actor": "ann",
         "kind": "published",
@@ -258,16 +254,15 @@ def _event(adapters: list[Row], number: int, version: Row) -> Row:
 
 def _summary(adapter: Row, tags: list[str], versions: list[Row], accuracies: Mapping[int, float]) -> Row:
     newest = next((one for one in reversed(versions) if one["withdrawn_at"] is None), None)
-    texts = [adapter["slug"], adapter["title"], adapter["description"], *tags]
-    of_newest = {"newest_id": None, "base_id": None, "adapter_type": None}
-    of_newest |= {"accuracy": None, "published_at": None}
-    if newest is not None:
-        texts += newest["class_names"]
-        of_newest = {key: newest[key] for key in ("base_id", "adapter_type")}
-        of_newest |= {
-            "newest_id": newest["id"],
-            "accuracy": accuracies[newest["id"]],
-            "published_at": newest["created_at"],
-        }
-    document = "\n".join(texts).casefold()
-    return {"adapter_id": adapter["id"], "document": document, "versions": len(versions), **of_newest}
+    classes = newest["class_names"] if newest is not None else []
+    texts = [adapter["slug"], adapter["title"], adapter["description"], *tags, *classes]
+    return {
+        "adapter_id": adapter["id"],
+        "document": "\n".join(texts).casefold(),
+        "versions": len(versions),
+        "newest_id": newest and newest["id"],
+        "base_id": newest and newest["base_id"],
+        "adapter_type": newest and newest["adapter_type"],
+        "accuracy": newest and accuracies[newest["id"]],
+        "published_at": newest and newest["created_at"],
+    }
