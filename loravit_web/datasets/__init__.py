@@ -12,6 +12,7 @@ from loravit_web.datasets.errors import (
     LayoutError,
 )
 from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
+from loravit_web.datasets.relabel import Changes, ImageKey, relabelled
 from loravit_web.datasets.samples import SAMPLES, Sample
 from loravit_web.datasets.splits import stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore
@@ -21,6 +22,7 @@ __all__ = [
     "SPLITS",
     "ArchiveError",
     "ArchiveLimits",
+    "Changes",
     "DatasetDamaged",
     "DatasetError",
     "DatasetNotFound",
@@ -28,6 +30,7 @@ __all__ = [
     "DiskFull",
     "ImageDataset",
     "ImageItem",
+    "ImageKey",
     "LayoutError",
     "SafeArchive",
     "Sample",
@@ -35,6 +38,7 @@ __all__ = [
     "SourceKind",
     "Split",
     "open_archive",
+    "relabelled",
     "stratified_split",
     "stratified_subset",
 ]

@@ -18,6 +18,7 @@ from loravit_web.datasets import DatasetStore
 from loravit_web.errors import LoraVitError
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import split_data
+from loravit_web.training.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish
 from loravit_web.training.recipe import Recipe
@@ -124,6 +125,7 @@ def _train_and_publish(
     data = split_data(dataset, recipe)
     trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
     reporter.report("Publishing", 0.99)
+    registry.run_files.put(run.id, PREDICTIONS, write_predictions(trained.predictions))
     origin = Origin(run.slug, run.title, run.base_id, run.created_by, run.id, run.dataset_id)
     version = publish(registry, trained.adapter, base, origin)
     return " ".join(filter(None, [_ending(trained, version), data.note]))
