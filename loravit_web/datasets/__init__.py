@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loravit_web.datasets.archives import ArchiveLimits, SafeArchive, open_archive
+from loravit_web.datasets.collected import collected, csv_with_zip
 from loravit_web.datasets.errors import (
     ArchiveError,
     DatasetDamaged,
@@ -11,6 +12,7 @@ from loravit_web.datasets.errors import (
     DiskFull,
     LayoutError,
 )
+from loravit_web.datasets.hub import from_hub
 from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
 from loravit_web.datasets.relabel import Changes, ImageKey, relabelled
 from loravit_web.datasets.samples import SAMPLES, Sample
@@ -37,6 +39,9 @@ __all__ = [
     "Skipped",
     "SourceKind",
     "Split",
+    "collected",
+    "csv_with_zip",
+    "from_hub",
     "open_archive",
     "relabelled",
     "stratified_split",

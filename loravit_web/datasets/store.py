@@ -58,21 +58,26 @@ class DatasetStore:
         dataset with this import's `skipped`. Raises a DatasetError; nothing is left behind then.
         """
         with open_source(data, limits) as source:
-            plan = source.plan
-            check_classes((placement.split, placement.class_name) for placement in plan.placements)
-            try:
-                self.root.mkdir(parents=True, exist_ok=True)
-                temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
-            except OSError as error:
-                raise _storing_failed(error) from error
-            try:
-                taken = self._take_in(source, temp, progress)
-                dataset = _assemble(source, taken, name)
-                return self._settle(dataset, temp)
-            except OSError as error:
-                raise _storing_failed(error) from error
-            finally:
-                shutil.rmtree(temp, ignore_errors=True)
+            return self.import_opened(source, name=name, progress=progress)
+
+    def import_opened(
+        self, source: Source, *, name: str | None = None, progress: Progress | None = None
+    ) -> ImageDataset:
+        """As import_source, for a source that is open."""
+        check_classes((placement.split, placement.class_name) for placement in source.plan.placements)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
+        except OSError as error:
+            raise _storing_failed(error) from error
+        try:
+            taken = self._take_in(source, temp, progress)
+            dataset = _assemble(source, taken, name)
+            return self._settle(dataset, temp)
+        except OSError as error:
+            raise _storing_failed(error) from error
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
 
     def derive(
         self, dataset: ImageDataset, classes: Sequence[str], items: Sequence[ImageItem], name: str
