@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loravit_web.datasets.archives import ArchiveLimits, SafeArchive, open_archive
 from loravit_web.datasets.collected import collected, csv_with_zip
+from loravit_web.datasets.duplicates import NearDuplicates, NearPair, near_duplicates
 from loravit_web.datasets.errors import (
     ArchiveError,
     DatasetDamaged,
@@ -34,6 +35,8 @@ __all__ = [
     "ImageItem",
     "ImageKey",
     "LayoutError",
+    "NearDuplicates",
+    "NearPair",
     "SafeArchive",
     "Sample",
     "Skipped",
@@ -42,6 +45,7 @@ __all__ = [
     "collected",
     "csv_with_zip",
     "from_hub",
+    "near_duplicates",
     "open_archive",
     "relabelled",
     "stratified_split",
