@@ -17,6 +17,7 @@ from typing import Any, get_args
 from loravit_web import browse, catalog_commands, commands
 from loravit_web.adapters.config import TARGETS
 from loravit_web.adapters.types import ADAPTER_TYPES
+from loravit_web.backbones.base import POOLINGS
 from loravit_web.errors import LoraVitError
 from loravit_web.settings import Settings, read_settings
 from loravit_web.training.recipe import PRESETS
@@ -76,10 +77,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_train(words: Any) -> None:
     train = _command(words, "train", commands.train, "train an adapter in this process")
-    train.add_argument("data", metavar="DATA", help="a folder or zip of class folders, a CSV, or sample:NAME")
+    train.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder or zip of class folders, a CSV, sample:NAME, or dataset:FINGERPRINT for a stored one",
+    )
     train.add_argument("--name", required=True, metavar="SLUG", help="the adapter to publish")
     train.add_argument("--preset", choices=list(PRESETS), default="quick")
     train.add_argument("--base", metavar="ID", help="embedded, or a timm model name")
+    _add_recipe(train)
+    _json_flag(train)
+
+
+def _add_recipe(train: Any) -> None:
+    """What differs from the preset."""
+    switch = argparse.BooleanOptionalAction
     train.add_argument("--image-size", type=int, metavar="N", help="side of the input in pixels")
     train.add_argument("--blocks", type=int, metavar="N", help="adapt the last N blocks")
     train.add_argument("--targets", metavar="LIST", help=f"comma-separated, from {','.join(TARGETS)}")
@@ -87,14 +99,23 @@ def _add_train(words: Any) -> None:
     train.add_argument("--rank", type=int, metavar="N")
     train.add_argument("--alpha", type=float, metavar="A")
     train.add_argument("--dropout", type=float, metavar="P")
-    train.add_argument("--epochs", type=int, metavar="N")
+    train.add_argument("--rslora", action=switch, help="scale by alpha / sqrt(rank)")
+    train.add_argument("--pooling", choices=list(POOLINGS), help="what the head reads")
+    train.add_argument("--prefix-length", type=int, metavar="N", help="learned keys and values per block")
+    train.add_argument("--epochs", type=int, metavar="N", help="exactly so many at most")
+    train.add_argument("--min-steps", type=int, metavar="N", help="small data gets more epochs up to here")
     train.add_argument("--batch-size", type=int, metavar="N")
     train.add_argument("--lr", type=float, metavar="F")
-    train.add_argument("--seed", type=int, metavar="N")
+    train.add_argument("--weight-decay", type=float, metavar="F")
+    train.add_argument("--label-smoothing", type=float, metavar="F")
+    train.add_argument("--max-images", type=int, metavar="N", help="train on a subset; 0 for all images")
     train.add_argument(
-        "--no-mirror", action="store_true", help="do not train on mirrored images (text, digits)"
+        "--validation-fraction", type=float, metavar="F", help="held out of the training images"
     )
-    _json_flag(train)
+    train.add_argument("--patience", type=int, metavar="N", help="epochs without progress before stopping")
+    train.add_argument("--clip", type=float, metavar="F", help="largest norm of the gradients")
+    train.add_argument("--seed", type=int, metavar="N")
+    train.add_argument("--mirror", action=switch, help="train on mirrored images too (not text, digits)")
 
 
 def _add_predict(words: Any) -> None:

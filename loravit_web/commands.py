@@ -30,25 +30,10 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
     from dataclasses import replace
 
     from loravit_web.service import slugified
-    from loravit_web.training.recipe import preset_recipe
+    from loravit_web.training.command_line import recipe_from_options
     from loravit_web.views import cost_text
 
-    recipe = preset_recipe(
-        options.preset,
-        image_size=options.image_size,
-        blocks=options.blocks,
-        target_modules=tuple(options.targets.split(",")) if options.targets else None,
-        adapter_type=options.adapter_type,
-        r=options.rank,
-        alpha=options.alpha,
-        dropout=options.dropout,
-        epochs=options.epochs,
-        min_steps=None if options.epochs is None else 0,
-        batch_size=options.batch_size,
-        lr=options.lr,
-        seed=options.seed,
-        mirror=False if options.no_mirror else None,
-    )
+    recipe = recipe_from_options(options)
     slugified(options.name)
     if options.base:
         settings = replace(settings, base=options.base)

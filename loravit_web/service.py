@@ -21,7 +21,7 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
-from loravit_web.datasets import DatasetStore, ImageDataset, Split
+from loravit_web.datasets import Changes, DatasetStore, ImageDataset, Split, relabelled
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.errors import LoraVitError
 from loravit_web.hub import Pushed, pull, push
@@ -51,6 +51,7 @@ from registry import (
 from registry import Base as BaseRecord
 
 Progress = Callable[[float, str], None]
+STORED_PREFIX = "dataset:"
 ABANDONED_SECONDS = 24 * 3600.0
 BUNDLED_ACTOR = "loravit-web"
 
@@ -153,10 +154,22 @@ class Service:
     ) -> ImageDataset:
         """Take in a zip, a folder, a CSV or ``sample:NAME``; the same images give the same dataset.
 
+        ``dataset:FINGERPRINT`` names a stored one; the beginning of the fingerprint is enough.
+
         Raises:
             DatasetError: with what is wrong with the data.
         """
+        if str(data).startswith(STORED_PREFIX):
+            return self.datasets.find(str(data).removeprefix(STORED_PREFIX))
         return self.datasets.import_source(data, name=name, progress=progress)
+
+    def correct(self, fingerprint: str, changes: Changes) -> ImageDataset:
+        """Another dataset in which some images have another class or are left out.
+
+        Raises:
+            DatasetError: if nothing is changed, or a class would have too few images left.
+        """
+        return relabelled(self.datasets, self.datasets.load(fingerprint), changes)
 
     def estimate(self, dataset: ImageDataset, recipe: Recipe) -> Estimate:
         """What a training will take on this machine; measured for about a second, then remembered.

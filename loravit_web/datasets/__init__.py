@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from loravit_web.datasets.archives import ArchiveLimits, SafeArchive, open_archive
+from loravit_web.datasets.collected import collected, csv_with_zip
+from loravit_web.datasets.duplicates import NearDuplicates, NearPair, near_duplicates
 from loravit_web.datasets.errors import (
     ArchiveError,
     DatasetDamaged,
@@ -11,7 +13,9 @@ from loravit_web.datasets.errors import (
     DiskFull,
     LayoutError,
 )
+from loravit_web.datasets.hub import from_hub
 from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
+from loravit_web.datasets.relabel import Changes, ImageKey, relabelled
 from loravit_web.datasets.samples import SAMPLES, Sample
 from loravit_web.datasets.splits import stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore
@@ -21,6 +25,7 @@ __all__ = [
     "SPLITS",
     "ArchiveError",
     "ArchiveLimits",
+    "Changes",
     "DatasetDamaged",
     "DatasetError",
     "DatasetNotFound",
@@ -28,13 +33,21 @@ __all__ = [
     "DiskFull",
     "ImageDataset",
     "ImageItem",
+    "ImageKey",
     "LayoutError",
+    "NearDuplicates",
+    "NearPair",
     "SafeArchive",
     "Sample",
     "Skipped",
     "SourceKind",
     "Split",
+    "collected",
+    "csv_with_zip",
+    "from_hub",
+    "near_duplicates",
     "open_archive",
+    "relabelled",
     "stratified_split",
     "stratified_subset",
 ]

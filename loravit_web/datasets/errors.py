@@ -27,6 +27,18 @@ class UnknownSample(DatasetError):
     """No built-in sample has this name."""
 
 
+class CardIncomplete(DatasetError):
+    """Images of a class that has no name."""
+
+
+class HubPackageMissing(DatasetError):
+    """The package that reads the Hub is not installed."""
+
+
+class HubDatasetUnusable(DatasetError):
+    """A dataset of the Hub that can't be fetched or holds no labelled images."""
+
+
 class InvalidCsv(DatasetError):
     """A CSV that cannot be understood; the message names the line."""
 

@@ -103,7 +103,7 @@ def _folder(root: Path, limits: ArchiveLimits) -> Source:
         root.resolve().name,
         "folder",
         Plan(plan.placements, (*skipped, *plan.skipped)),
-        partial(_read_nth, paths, limits.max_file_bytes),
+        partial(read_nth, paths, limits.max_file_bytes),
     )
 
 
@@ -122,7 +122,7 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         path.stem,
         "csv",
         Plan(tuple(placements), tuple(skipped)),
-        partial(_read_nth, files, limits.max_file_bytes),
+        partial(read_nth, files, limits.max_file_bytes),
     )
 
 
@@ -168,7 +168,8 @@ def _link_reason(link: Path, inside: Path) -> str | None:
     return None if target.is_relative_to(inside) else _LINK_OUT
 
 
-def _read_nth(paths: list[Path], max_bytes: int, index: int) -> bytes:
+def read_nth(paths: list[Path], max_bytes: int, index: int) -> bytes:
+    """The bytes of one of the files; FileUnusableError if they can't be had or are too many."""
     try:
         with paths[index].open("rb") as stream:
             data = stream.read(max_bytes + 1)

@@ -19,7 +19,7 @@ from loravit_web.datasets.archives import DEFAULT_LIMITS, ArchiveLimits
 from loravit_web.datasets.errors import DatasetDamaged, DatasetNotFound, DiskFull, StoreUnwritable
 from loravit_web.datasets.intake import Taken, take_in
 from loravit_web.datasets.manifest import MANIFEST, read_manifest, read_whole, write_manifest
-from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of
+from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, relative_image_path
 from loravit_web.datasets.scan import check_classes, clean_text, sorted_classes, suffix_of
 from loravit_web.datasets.sources import Source, open_source
 
@@ -31,6 +31,7 @@ _TEMP_PREFIX = ".import-"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ALREADY_THERE = frozenset({errno.ENOTEMPTY, errno.EEXIST})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, errno.ENOSYS})
 _REPORT_EVERY = 100
 
 
@@ -57,21 +58,63 @@ class DatasetStore:
         dataset with this import's `skipped`. Raises a DatasetError; nothing is left behind then.
         """
         with open_source(data, limits) as source:
-            plan = source.plan
-            check_classes((placement.split, placement.class_name) for placement in plan.placements)
+            return self.import_opened(source, name=name, progress=progress)
+
+    def import_opened(
+        self, source: Source, *, name: str | None = None, progress: Progress | None = None
+    ) -> ImageDataset:
+        """As import_source, for a source that is open."""
+        check_classes((placement.split, placement.class_name) for placement in source.plan.placements)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
+        except OSError as error:
+            raise _storing_failed(error) from error
+        try:
+            taken = self._take_in(source, temp, progress)
+            dataset = _assemble(source, taken, name)
+            return self._settle(dataset, temp)
+        except OSError as error:
+            raise _storing_failed(error) from error
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
+
+    def derive(
+        self, dataset: ImageDataset, classes: Sequence[str], items: Sequence[ImageItem], name: str
+    ) -> ImageDataset:
+        """Store a dataset made of images of another one; the images themselves are shared.
+
+        Raises StoreUnwritable or DiskFull; nothing is left behind then.
+        """
+        derived = replace(
+            dataset,
+            name=clean_text(name)[:MAX_NAME],
+            classes=tuple(classes),
+            items=tuple(items),
+            skipped=(),
+            warnings=_overlaps(items),
+            fingerprint=fingerprint_of(classes, items),
+        )
+        try:
+            temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
             try:
-                self.root.mkdir(parents=True, exist_ok=True)
-                temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
-            except OSError as error:
-                raise _storing_failed(error) from error
-            try:
-                taken = self._take_in(source, temp, progress)
-                dataset = _assemble(source, taken, name)
-                return self._settle(dataset, temp)
-            except OSError as error:
-                raise _storing_failed(error) from error
+                for item in {item.sha256: item for item in items}.values():
+                    _share(dataset.image_path(item), temp / relative_image_path(item.sha256, item.suffix))
+                return self._settle(derived, temp)
             finally:
                 shutil.rmtree(temp, ignore_errors=True)
+        except OSError as error:
+            raise _storing_failed(error) from error
+
+    def find(self, prefix: str) -> ImageDataset:
+        """The stored dataset whose fingerprint begins so; DatasetNotFound if none or several do."""
+        found = [one for one in self.list() if prefix and one.startswith(prefix)]
+        if len(found) != 1:
+            how = "Several stored datasets begin" if found else "No stored dataset begins"
+            raise DatasetNotFound(
+                f"{how} with {prefix[:64]!r}; give more of the fingerprint or import again."
+            )
+        return self.load(found[0])
 
     def load(self, fingerprint: str) -> ImageDataset:
         """The stored dataset; DatasetNotFound if there is none, DatasetDamaged if it is not whole."""
@@ -180,6 +223,17 @@ def _overlaps(items: Sequence[ImageItem]) -> tuple[str, ...]:
             f"{torn} image(s) appear under more than one class, so no model can get them all right."
         )
     return tuple(warnings)
+
+
+def _share(source: Path, target: Path) -> None:
+    """The same file at a second place; a copy of it where the file system knows no links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(source, target)
 
 
 def _storing_failed(error: OSError) -> DiskFull | StoreUnwritable:

@@ -19,6 +19,7 @@ from loravit_web.training.attended import Tell
 from loravit_web.training.causes import cause_of
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
+from loravit_web.training.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish, reopen
@@ -157,6 +158,8 @@ def _carry_out(
     except StoredImageUnusable as error:
         raise _named(error, dataset) from error
     reporter.report("Publishing", 0.99)
+    predictions = write_predictions(trained.predictions)
+    reporter.patiently(lambda: registry.run_files.put(run.id, PREDICTIONS, predictions))
     origin = Origin(
         name=run.slug,
         title=run.title,

@@ -28,6 +28,7 @@ from loravit_web.training.checkpoints import Checkpoint, Standing, load_checkpoi
 from loravit_web.training.data import Split, TrainingData, class_weights
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
 from loravit_web.training.meter import STEP_COST, WorkMeter, work_of
+from loravit_web.training.predictions import Predictions, predictions_of
 from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import LinearProbe, fit_linear_probe
 from loravit_web.training.progress import Reporter, TrainingStopped
@@ -53,6 +54,7 @@ class Trained:
         epochs: epochs done.
         best_epoch: the epoch kept, from 1.
         kept_early: whether somebody asked to stop and keep the best.
+        predictions: the answers to the validation and test images.
     """
 
     adapter: Adapter
@@ -63,6 +65,7 @@ class Trained:
     epochs: int
     best_epoch: int
     kept_early: bool
+    predictions: Predictions
 
 
 def train(
@@ -133,10 +136,12 @@ class _Training:
         logits = self._logits(tokens["validation"], "Evaluating")
         temperature = fit_temperature(logits, self.data.validation.labels)
         validation = evaluate(logits, self.data.validation.labels, temperature=temperature)
+        predictions = {"validation": predictions_of(self.data.validation, logits, temperature)}
         test = probe_test = None
         if test_features is not None:
             logits = self._logits(tokens["test"], "Testing")
             test = evaluate(logits, self.data.test.labels, temperature=temperature)
+            predictions["test"] = predictions_of(self.data.test, logits, temperature)
             probe_test = evaluate(probe.logits(test_features), self.data.test.labels).accuracy
         measured = {"validation": {**validation.as_json(), "linear_probe_accuracy": probe.accuracy}}
         if test is not None:
@@ -151,6 +156,7 @@ class _Training:
             epochs=standing.epoch,
             best_epoch=standing.best_epoch,
             kept_early=kept_early,
+            predictions=predictions,
         )
 
     @property

@@ -14,6 +14,7 @@ from loravit_web.ui.markup import job_strip
 from loravit_web.ui.pick import chip_updates, task_choices
 from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
 from loravit_web.ui.train import TrainTab, build_train
+from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.use import UseTab, build_use
 from loravit_web.ui.watch import watch_updates
 from registry import Run
@@ -36,7 +37,7 @@ def build_app(service: Service) -> gr.Blocks:
             with gr.Tab("Use", id="use"):
                 use = build_use(service)
             with gr.Tab("Train", id="train"):
-                train = build_train(service)
+                train = build_train(service, tabs, use)
             with gr.Tab("Catalog", id="catalog"):
                 catalog = build_catalog(service, tabs, use)
             with gr.Tab("Runs", id="runs"):
@@ -63,7 +64,7 @@ def _follow(
     picker = use.picker
     picking = [picker.tasks, picker.quick, picker.shown]
     tables = [strip, *picking, use.answers, *catalog.listing, catalog.card, runs.table]
-    outputs = [seen, *tables, *panels]
+    outputs = [seen, *tables, *panels, *train.result.outputs]
 
     def tick(
         before: dict[str, Any] | None,
@@ -73,6 +74,7 @@ def _follow(
         memory: dict[str, list[str]] | None,
         text: str,
         page: int,
+        result: str | None,
     ) -> list[Any]:
         now = snapshot(service)
         if before is None or before["key"] == now["key"]:
@@ -92,11 +94,21 @@ def _follow(
             runs_frame(service) if before["states"] != now["states"] else gr.skip(),
             *watch_updates(service, watched),
             *watch_updates(service, chosen),
+            *follow_updates(service, train.result, watched, result),
         ]
 
     timer.tick(
         tick,
-        [seen, train.run_id, runs.run_id, picker.tasks, picker.memory, catalog.search, catalog.page],
+        [
+            seen,
+            train.run_id,
+            runs.run_id,
+            picker.tasks,
+            picker.memory,
+            catalog.search,
+            catalog.page,
+            train.result.run_id,
+        ],
         outputs,
         show_progress="hidden",
         queue=False,

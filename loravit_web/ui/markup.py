@@ -9,7 +9,7 @@ from loravit_web.adapters.card import thumbnail_text
 from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.training.estimate import Estimate
 from loravit_web.views import cost_text, duration
-from registry import Run, Version
+from registry import EvaluationDetails, Run, Version
 
 STATUS_SIGNS = {
     "queued": "…",
@@ -169,6 +169,24 @@ def evaluation_table(version: Version) -> str:
     return (
         f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>split</th>{heads}</tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def class_table(details: EvaluationDetails) -> str:
+    """Precision, recall and F1 of every class, the worst first."""
+    if not details.classes:
+        return notice("Nobody measured this version class by class.")
+    ranked = sorted(zip(details.class_names, details.classes, strict=True), key=lambda pair: pair[1].f1)
+    rows = "".join(
+        f"<tr><th scope=row>{escape(name)}</th><td>{one.support}</td><td>{one.recall:.1%}</td>"
+        f"<td>{one.precision:.1%}</td><td>{one.f1:.3f}</td></tr>"
+        for name, one in ranked
+    )
+    titles = ("images", "found (recall)", "right when named (precision)", "F1")
+    heads = "".join(f"<th scope=col>{title}</th>" for title in titles)
+    return (
+        f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>class</th>{heads}'
+        f"</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 

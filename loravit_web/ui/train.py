@@ -14,6 +14,8 @@ from loravit_web.service import Service
 from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import cost_summary, dataset_summary, notice
+from loravit_web.ui.train_result import ResultPanel, build_result
+from loravit_web.ui.use import UseTab
 from loravit_web.ui.watch import WatchPanel, build_watch, watch_updates
 
 THUMBNAILS = 24
@@ -34,9 +36,10 @@ class TrainTab:
 
     run_id: gr.State
     watch: WatchPanel
+    result: ResultPanel
 
 
-def build_train(service: Service) -> TrainTab:
+def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     """Build the tab and its events."""
     fingerprint, run_id = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
@@ -82,6 +85,9 @@ def build_train(service: Service) -> TrainTab:
             watch = build_watch(
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."
             )
+
+    gr.Markdown("### 5 · Result")
+    result = build_result(service, tabs, use, run_id, watch)
 
     checked = [fingerprint, found, thumbnails, start, mirror]
 
@@ -132,7 +138,7 @@ def build_train(service: Service) -> TrainTab:
     start.click(
         begin, [fingerprint, name, preset, mirror], [run_id, *watch.outputs], api_visibility="private"
     )
-    return TrainTab(run_id, watch)
+    return TrainTab(run_id, watch, result)
 
 
 def check(

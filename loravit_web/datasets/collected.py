@@ -1,0 +1,72 @@
+"""Images that come one class at a time, and a CSV whose images come in a zip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from loravit_web.datasets.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
+from loravit_web.datasets.csv_source import read_rows
+from loravit_web.datasets.errors import CardIncomplete
+from loravit_web.datasets.records import Skipped
+from loravit_web.datasets.scan import Placement, Plan, clean_class_name, unwanted
+from loravit_web.datasets.sources import Source, read_nth
+
+
+def collected(cards: Sequence[tuple[str, Sequence[Path]]], limits: ArchiveLimits = DEFAULT_LIMITS) -> Source:
+    """A source of (class name, files) cards; a card without both is left out.
+
+    Raises CardIncomplete for images without a class name, and ClassNameTooLong.
+    """
+    placements: list[Placement] = []
+    skipped: list[Skipped] = []
+    files: list[Path] = []
+    for number, (typed, paths) in enumerate(cards, start=1):
+        name = clean_class_name(typed)
+        if paths and not name:
+            raise CardIncomplete(f"Card {number} has images but no class name; type one.")
+        for path in paths:
+            shown = f"{name}/{path.name}"
+            reason = unwanted(shown.rpartition("/")[2])
+            if reason:
+                skipped.append(Skipped(shown, reason))
+            else:
+                placements.append(Placement(len(files), shown, "train", name))
+                files.append(path)
+    plan = Plan(tuple(placements), tuple(skipped))
+    return Source("Collected images", "folder", plan, partial(read_nth, files, limits.max_file_bytes))
+
+
+@contextmanager
+def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Source]:
+    """A source of the images in a zip, with the classes and splits of a CSV.
+
+    Paths are those inside the zip, with or without its one top folder.
+
+    Raises InvalidCsv, CsvPathOutside, an ArchiveError or ClassNameTooLong.
+    """
+    with open_archive(archive, limits) as opened:
+        index = _by_path(opened.paths)
+        placements: list[Placement] = []
+        skipped: list[Skipped] = []
+        for row in read_rows(csv, limits.max_entries):
+            found = index.get(row.path)
+            reason = unwanted(row.path) or (None if found is not None else "it is not in the zip")
+            if reason or found is None:
+                skipped.append(Skipped(row.path, reason or ""))
+            else:
+                placements.append(Placement(found, row.path, row.split, row.class_name))
+        plan, paths = Plan(tuple(placements), tuple(skipped)), opened.paths
+        yield Source(csv.stem, "csv", plan, lambda number: opened.read(paths[number]))
+
+
+def _by_path(paths: Sequence[str]) -> Mapping[str, int]:
+    tops = {path.partition("/")[0] for path in paths if "/" in path and unwanted(path) is None}
+    index = {path: number for number, path in enumerate(paths)}
+    if len(tops) == 1:
+        top = f"{tops.pop()}/"
+        inner = {path.removeprefix(top): number for path, number in index.items() if path.startswith(top)}
+        index = {**inner, **index}
+    return index

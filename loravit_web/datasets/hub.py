@@ -1,0 +1,109 @@
+"""An image dataset on the Hugging Face Hub, through the optional package `datasets`."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from loravit_web.datasets.archives import DEFAULT_LIMITS, MIB, ArchiveLimits
+from loravit_web.datasets.errors import HubDatasetUnusable, HubPackageMissing, TooManyEntries
+from loravit_web.datasets.records import Skipped
+from loravit_web.datasets.scan import SPLIT_NAMES, Placement, Plan, clean_class_name
+from loravit_web.datasets.sources import FileUnusableError, Source
+
+LoadHub = Callable[[str], Mapping[str, Any]]
+"""Gives a dataset's splits by name; each has ``features``, ``len`` and rows by number."""
+
+_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    rows: Any
+    number: int
+    column: str
+
+
+def from_hub(name: str, load: LoadHub | None = None, limits: ArchiveLimits = DEFAULT_LIMITS) -> Source:
+    """A source of the dataset `owner/name`.
+
+    Raises HubPackageMissing, HubDatasetUnusable or TooManyEntries.
+    """
+    name = name.strip()
+    if not _ID.fullmatch(name):
+        raise HubDatasetUnusable(f"“{name[:80]}” is no id of a dataset; it looks like owner/name.")
+    try:
+        splits = (load or _load)(name)
+    except HubPackageMissing:
+        raise
+    except Exception as error:
+        raise HubDatasetUnusable(
+            f"The dataset “{name}” can't be fetched ({type(error).__name__}); check its id and the network."
+        ) from error
+    rows: list[_Row] = []
+    placements: list[Placement] = []
+    skipped: list[Skipped] = []
+    for split, table in splits.items():
+        if split.lower() not in SPLIT_NAMES:
+            skipped.append(Skipped(split, "this split is none of train, validation and test"))
+            continue
+        image, label = _columns(name, table.features)
+        names = table.features[label].names
+        if len(rows) + len(table) > limits.max_entries:
+            raise TooManyEntries(
+                f"The dataset “{name}” has over {limits.max_entries} images; choose a smaller one."
+            )
+        for number, target in enumerate(table[label]):
+            path = f"{split}/{number}.png"
+            if not 0 <= target < len(names):
+                skipped.append(Skipped(path, "it has no label"))
+                continue
+            placements.append(
+                Placement(len(rows), path, SPLIT_NAMES[split.lower()], clean_class_name(names[target]))
+            )
+            rows.append(_Row(table, number, image))
+    plan = Plan(tuple(placements), tuple(skipped))
+    return Source(name, "folder", plan, lambda index: _read(rows[index], limits.max_file_bytes))
+
+
+def _load(name: str) -> Mapping[str, Any]:
+    try:
+        package = importlib.import_module("datasets")
+    except ImportError as error:
+        raise HubPackageMissing(
+            "Datasets of the Hub need the package datasets; install it with pip install datasets."
+        ) from error
+    splits: Mapping[str, Any] = package.load_dataset(name)
+    return splits
+
+
+def _columns(name: str, features: Mapping[str, Any]) -> tuple[str, str]:
+    images = _of_kind(features, "Image")
+    labels = _of_kind(features, "ClassLabel")
+    if len(images) != 1 or not labels:
+        raise HubDatasetUnusable(
+            f"The dataset “{name}” has no single column of images with a column of labels beside it; "
+            "choose one made for image classification."
+        )
+    return images[0], labels[0]
+
+
+def _of_kind(features: Mapping[str, Any], kind: str) -> Sequence[str]:
+    return [column for column, feature in features.items() if type(feature).__name__ == kind]
+
+
+def _read(row: _Row, max_bytes: int) -> bytes:
+    """The picture as a lossless file, whatever it was packed in."""
+    try:
+        picture = row.rows[row.number][row.column].convert("RGB")
+    except (OSError, ValueError, AttributeError) as error:
+        raise FileUnusableError("it can't be decoded") from error
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", compress_level=0)
+    if buffer.tell() > max_bytes:
+        raise FileUnusableError(f"the picture is larger than {max_bytes / MIB:g} MiB")
+    return buffer.getvalue()

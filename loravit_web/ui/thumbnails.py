@@ -1,0 +1,32 @@
+"""Small pictures of stored images, as files that Gradio may serve."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+from gradio.utils import get_upload_folder
+
+from loravit_web.datasets import ImageDataset, ImageItem
+from loravit_web.files import write_whole
+from loravit_web.images import load_rgb
+
+SIDE = 160
+
+
+def thumbnail(dataset: ImageDataset, item: ImageItem) -> str:
+    """The path of a thumbnail, made when it is first needed.
+
+    Raises:
+        ImageError: if the image can't be read any more.
+    """
+    folder = Path(get_upload_folder()) / "thumbnails" / item.sha256[:32]
+    path = folder / "small.webp"  # the user's file name stays out of the address
+    if not path.exists():
+        picture = load_rgb(dataset.image_path(item))
+        picture.thumbnail((SIDE, SIDE))
+        buffer = BytesIO()
+        picture.save(buffer, "WEBP", quality=90)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, buffer.getvalue())
+    return str(path)

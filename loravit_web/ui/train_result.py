@@ -1,0 +1,306 @@
+"""Step 5 of Train: how good it became, which images went wrong, and what to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.errors import LoraVitError
+from loravit_web.results import (
+    Result,
+    details_of,
+    images_behind,
+    mistakes,
+    publish_texts,
+    result_of,
+)
+from loravit_web.service import Service, slugified
+from loravit_web.training.recipe import Recipe
+from loravit_web.ui.bundle_file import bundle_file
+from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
+from loravit_web.ui.errors import told
+from loravit_web.ui.markup import class_table, evaluation_table, notice
+from loravit_web.ui.relabel import (
+    RelabelPanel,
+    as_changes,
+    build_relabel,
+    hidden_updates,
+    relabel_updates,
+)
+from loravit_web.ui.use import UseTab
+from loravit_web.ui.watch import WatchPanel, watch_updates
+from registry import EvaluationDetails, RegistryError, Run, Split
+
+EMPTY = notice("What a training came to is shown here when it ends.")
+PAIRS = 50
+
+
+class NoResultShown(LoraVitError):
+    """Something was asked of a result before there is one."""
+
+
+@dataclass(frozen=True)
+class ResultPanel:
+    """The components of a result.
+
+    Attributes:
+        body: everything that only exists with a result.
+        run_id: of the run that is shown.
+        panel: the images behind a cell.
+        texts: title, description, tags.
+    """
+
+    head: gr.HTML
+    body: gr.Column
+    run_id: gr.State
+    split: gr.Radio
+    matrix: gr.Dataframe
+    pair: gr.Dropdown
+    classes: gr.HTML
+    panel: RelabelPanel
+    texts: tuple[gr.Textbox, ...]
+    download: gr.DownloadButton
+
+    @property
+    def judged(self) -> list[Any]:
+        """What depends on the split."""
+        return [self.matrix, self.pair, self.classes, *self.panel.outputs]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `result_updates` fills."""
+        return [self.head, self.body, self.run_id, self.split, *self.texts, self.download, *self.judged]
+
+
+def build_result(
+    service: Service, tabs: gr.Tabs, use: UseTab, watched: gr.State, watch: WatchPanel
+) -> ResultPanel:
+    """Build the step and its events.
+
+    Args:
+        watched: the run that step 4 follows; a new training from here is followed there.
+    """
+    run_id = gr.State(None)
+    head = gr.HTML(EMPTY, elem_id="train-result")
+    with gr.Column(visible=False, elem_id="train-result-body") as body:
+        with gr.Row():
+            try_it = gr.Button("Try it now", variant="primary", elem_id="train-try")
+            download = gr.DownloadButton("Download", elem_id="train-download")
+        split = gr.Radio(
+            [],
+            label="Judged by",
+            info="Test images were looked at once, at the end; validation images chose the best epoch.",
+            elem_id="train-split",
+        )
+        matrix = gr.Dataframe(
+            label="Which classes were taken for which: a row for what an image is, a column for the answer. "
+            "Click a cell to see its images.",
+            datatype="str",
+            interactive=False,
+            pinned_columns=1,
+            max_height=520,
+            buttons=["fullscreen"],
+            elem_id="train-confusion",
+        )
+        pair = gr.Dropdown(
+            label="Or choose from the most frequent mistakes", value=None, elem_id="train-pair"
+        )
+        panel = build_relabel(service, prefix="train-behind", label="The images of that cell")
+        again = gr.Button(
+            "Correct the data and train again", variant="primary", visible=False, elem_id="train-again"
+        )
+        with gr.Accordion("Results class by class", open=False, elem_id="train-classes"):
+            classes = gr.HTML()
+        with gr.Accordion("Publish: title, description and tags", open=False, elem_id="train-publish"):
+            texts = (
+                gr.Textbox(label="Title", max_lines=1, max_length=120, elem_id="train-title"),
+                gr.Textbox(
+                    label="Description",
+                    info="What it tells apart, from which pictures, and what it is not made for.",
+                    lines=3,
+                    max_length=10_000,
+                    elem_id="train-description",
+                ),
+                gr.Textbox(label="Tags", placeholder="flowers, garden", max_lines=1, elem_id="train-tags"),
+            )
+            publish = gr.Button("Save in the catalog", elem_id="train-save")
+    shown = ResultPanel(head, body, run_id, split, matrix, pair, classes, panel, texts, download)
+    _judge_by_split(service, shown)
+    _open_cells(service, shown, again)
+    _follow_up(service, shown, again, watched, watch)
+
+    @told
+    def save(run: str, title: str, description: str, tags: str) -> None:
+        slug = result_of(service.registry, run).version.slug
+        publish_texts(service.registry, slug, title, description, tags, actor="page")
+        gr.Success("The catalog shows the new texts.", title="Saved")
+
+    @told
+    def go(run: str | None, picked: list[str] | None) -> list[Any]:
+        if run is None:
+            raise NoResultShown("There is no result to try yet: train an adapter first.")
+        slug = result_of(service.registry, run).version.slug
+        return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), slug]))]
+
+    publish.click(save, [run_id, *texts], None, api_visibility="private")
+    try_it.click(go, [run_id, use.picker.tasks], [tabs, use.picker.tasks], api_visibility="private").then(
+        *use.refresh, preprocess=False, api_visibility="private"
+    )
+    return shown
+
+
+def _judge_by_split(service: Service, shown: ResultPanel) -> None:
+    @told
+    def judge(run: str, split: Split) -> list[Any]:
+        return split_updates(service, result_of(service.registry, run), split)
+
+    shown.split.input(
+        judge, [shown.run_id, shown.split], shown.judged, show_progress="hidden", api_visibility="private"
+    )
+
+
+def _open_cells(service: Service, shown: ResultPanel, again: gr.Button) -> None:
+    outputs = [*shown.panel.outputs, again]
+
+    def opened(run: str, split: Split, cell: tuple[int, int] | None, kept: Any) -> list[Any]:
+        if cell is None:
+            return [gr.skip()] * len(outputs)
+        return [*cell_updates(service, run, split, cell, kept), gr.Button(visible=True)]
+
+    @told
+    def by_cell(run: str, split: Split, kept: Any, event: gr.SelectData) -> list[Any]:
+        details = details_of(service.registry, result_of(service.registry, run), split)
+        cell = cell_at(details, str(event.row_value[0]), int(event.index[1]))
+        return opened(run, split, cell, kept)
+
+    @told
+    def by_pair(run: str, split: Split, kept: Any, chosen: str | None) -> list[Any]:
+        cell = tuple(map(int, chosen.split(":"))) if chosen else None
+        return opened(run, split, cell, kept)  # type: ignore[arg-type]  # two numbers, see `_pairs`
+
+    given = [shown.run_id, shown.split, shown.panel.changes]
+    shown.matrix.select(by_cell, given, outputs, show_progress="minimal", api_visibility="private")
+    shown.pair.input(
+        by_pair, [*given, shown.pair], outputs, show_progress="minimal", api_visibility="private"
+    )
+
+
+def _follow_up(
+    service: Service, shown: ResultPanel, again: gr.Button, watched: gr.State, watch: WatchPanel
+) -> None:
+    @told
+    def train_again(run_id: str, kept: dict[str, str | None]) -> list[Any]:
+        run = service.registry.runs.get(run_id)
+        dataset = service.correct(run.dataset.fingerprint, as_changes(kept))
+        new = service.queue_training(dataset, _name(run), Recipe.from_json(run.config), actor="page")
+        gr.Success(f"“{dataset.name}” is a new dataset; its training is queued.", title="Corrected")
+        return [new.id, *watch_updates(service, new.id)]
+
+    again.click(
+        train_again,
+        [shown.run_id, shown.panel.changes],
+        [watched, *watch.outputs],
+        api_visibility="private",
+    )
+
+
+def follow_updates(service: Service, panel: ResultPanel, watched: str | None, shown: str | None) -> list[Any]:
+    """Updates for `ResultPanel.outputs` when the watched run has come to its end, and only then."""
+    same: list[Any] = [gr.skip()] * len(panel.outputs)
+    if watched is None or watched == shown or service.registry.runs.get(watched).published is None:
+        return same
+    try:
+        return result_updates(service, watched)
+    except (LoraVitError, RegistryError) as error:  # the clock of the page goes on
+        return [notice(str(error), kind="error"), gr.Column(visible=False), watched, *same[3:]]
+
+
+def result_updates(service: Service, run_id: str) -> list[Any]:
+    """Updates for `ResultPanel.outputs`."""
+    result = result_of(service.registry, run_id)
+    adapter = service.registry.catalog.adapter(result.version.slug)
+    split = result.splits[0]
+    return [
+        _headline(result),
+        gr.Column(visible=True),
+        run_id,
+        gr.Radio([(f"{name} images", name) for name in result.splits], value=split),
+        adapter.title,
+        adapter.description,
+        ", ".join(adapter.tags),
+        gr.DownloadButton(value=bundle_file(service, result.version)),
+        *split_updates(service, result, split),
+    ]
+
+
+def split_updates(service: Service, result: Result, split: Split) -> list[Any]:
+    """Updates for `ResultPanel.judged`."""
+    details = details_of(service.registry, result, split)
+    pairs = _pairs(details)
+    words = "Or choose from the most frequent mistakes" if pairs else "No image was taken for another class"
+    view = details.class_names
+    label = (
+        f"Confusion on {split} images: a row for what an image is, a column for what it was taken for. "
+        "Click a cell to see its images."
+    )
+    if len(view) > MOST_CLASSES:
+        label += f" The {MOST_CLASSES} of {len(view)} classes that are confused most."
+    return [
+        gr.Dataframe(confusion_table(details), label=label),
+        gr.Dropdown(choices=pairs, value=None, label=words, interactive=bool(pairs)),
+        class_table(details),
+        *hidden_updates(),
+    ]
+
+
+def cell_updates(
+    service: Service, run_id: str, split: Split, cell: tuple[int, int], kept: dict[str, str | None]
+) -> list[Any]:
+    """Updates for the images behind a cell."""
+    result = result_of(service.registry, run_id)
+    if result.predictions is None:
+        raise NoResultShown("This run kept no answers by image: train again, then its images can be opened.")
+    dataset = service.datasets.load(result.run.dataset.fingerprint)
+    behind = images_behind(result, dataset, split, *cell)
+    names = dataset.classes
+    entries = [
+        (one.item, f"{names[cell[0]]}, taken for {names[cell[1]]} {one.answer.score:.0%}") for one in behind
+    ]
+    return relabel_updates(dataset, entries, kept)
+
+
+def _headline(result: Result) -> str:
+    first = result.version.evaluation(result.splits[0])
+    text = ""
+    if first is not None:
+        text = f"{first.accuracy:.1%} of {first.n} {first.split} images are right"
+        if first.linear_probe_accuracy is not None:
+            text += (
+                f"; the linear probe, which leaves the base as it is, gets {first.linear_probe_accuracy:.1%}"
+            )
+    origin = f"{result.version.ref}, from {result.run.dataset.name}"
+    return (
+        f'<section class="lv-run"><header><h3>{escape(result.run.title)}</h3>'
+        f'<span class="lv-tag">{escape(origin)}</span></header>'
+        f"<p>{escape(text)}.</p>{evaluation_table(result.version)}</section>"
+    )
+
+
+def _pairs(details: EvaluationDetails) -> Sequence[tuple[str, str]]:
+    names = details.class_names
+    return [
+        (
+            f"{cell.n} × “{names[cell.true_idx]}” taken for “{names[cell.predicted_idx]}”",
+            f"{cell.true_idx}:{cell.predicted_idx}",
+        )
+        for cell in mistakes(details)[:PAIRS]
+    ]
+
+
+def _name(run: Run) -> str:
+    """The name under which a run's adapter gets its next version."""
+    return run.title if slugified(run.title)[0] == run.slug else run.slug

@@ -1,0 +1,55 @@
+"""The line that the page shows trains exactly what the page would train."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from loravit_web.cli import build_parser
+from loravit_web.training.command_line import recipe_from_options, train_command
+from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
+
+
+def parsed(line: str) -> Recipe:
+    words = shlex.split(line)
+    assert words[:3] == ["python", "-m", "loravit_web"]
+    return recipe_from_options(build_parser().parse_args(words[3:]))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_needs_no_further_words(preset: str) -> None:
+    line = train_command("dataset:12ab", "my-task", preset_recipe(preset))
+    assert line == f"python -m loravit_web train dataset:12ab --name my-task --preset {preset}"
+    assert parsed(line) == preset_recipe(preset)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mirror": False},
+        {"epochs": 3},
+        {"epochs": 3, "min_steps": 0},
+        {"lr": 0.00123456789, "weight_decay": 0.0, "label_smoothing": 0.05, "clip": 0.5},
+        {"r": 2, "alpha": 5.5, "dropout": 0.25, "blocks": 1, "target_modules": ("q", "v")},
+        {"adapter_type": "PREFIX", "prefix_length": 4, "pooling": "mean"},
+        {"use_rslora": True, "seed": 7, "batch_size": 16, "patience": 2, "validation_fraction": 0.3},
+        {"max_images": 100, "image_size": 64, "min_steps": 10},
+    ],
+    ids=str,
+)
+def test_every_change_comes_back_from_the_line(changes: dict[str, Any]) -> None:
+    recipe = preset_recipe("quick", **changes)
+    assert parsed(train_command("sample:digits", "my-task", recipe)) == recipe
+
+
+def test_no_limit_of_images_comes_back_too() -> None:
+    recipe = replace(preset_recipe("quick"), max_images=None)
+    assert parsed(train_command("sample:digits", "my-task", recipe)) == recipe
+
+
+def test_names_are_quoted_for_the_shell() -> None:
+    words = shlex.split(train_command("sample:digits", "it's; rm -rf", preset_recipe("quick")))
+    assert words[words.index("--name") + 1] == "it's; rm -rf"
