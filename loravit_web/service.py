@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-import re
 import threading
-import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +23,7 @@ from loravit_web.datasets import Changes, DatasetStore, ImageDataset, Split, rel
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.errors import LoraVitError
 from loravit_web.hub import Pushed, pull, push
+from loravit_web.naming import slugified
 from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.settings import Settings
 from loravit_web.training.blocks import trainable_blocks
@@ -54,10 +53,6 @@ Progress = Callable[[float, str], None]
 STORED_PREFIX = "dataset:"
 ABANDONED_SECONDS = 24 * 3600.0
 BUNDLED_ACTOR = "loravit-web"
-
-
-class UnusableName(LoraVitError):
-    """A name from which no slug can be made."""
 
 
 class RunNotRetryable(LoraVitError):
@@ -379,20 +374,6 @@ class Service:
         return self.registry.bases.ensure(
             NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
         )
-
-
-def slugified(name: str) -> tuple[str, str]:
-    """Slug and title of an adapter from what somebody typed.
-
-    Raises:
-        UnusableName: if nothing of it can be part of a slug.
-    """
-    title = " ".join(name.split())
-    ascii_name = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:63].rstrip("-")
-    if not slug:
-        raise UnusableName("Give the adapter a name with at least one letter from a to z or one digit.")
-    return slug, title if title != slug else slug.replace("-", " ").capitalize()
 
 
 def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:

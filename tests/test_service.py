@@ -14,7 +14,8 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.format import AdapterFormatError
 from loravit_web.engine.pool import BaseRefused
 from loravit_web.images import load_rgb
-from loravit_web.service import RunNotRetryable, Service, UnusableName, slugified
+from loravit_web.naming import UnusableName, slugified
+from loravit_web.service import RunNotRetryable, Service
 from loravit_web.settings import Settings
 from loravit_web.training.recipe import Recipe, RecipeError
 from registry import InvalidSlug, Registry, Run, Split

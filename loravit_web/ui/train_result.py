@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
+from loravit_web.naming import slugified
 from loravit_web.results import (
     Result,
     details_of,
@@ -18,7 +19,7 @@ from loravit_web.results import (
     publish_texts,
     result_of,
 )
-from loravit_web.service import Service, slugified
+from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.bundle_file import bundle_file
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table

@@ -231,11 +231,11 @@ def test_a_worker_that_woke_up_too_late_publishes_nothing(
 ) -> None:
     real = runner.publish
 
-    def asleep(*args: Any) -> Any:
+    def asleep(*args: Any, **named: Any) -> Any:
         registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
         registry.runs.requeue(run.id)
         registry.runs.claim("another:2")
-        return real(*args)
+        return real(*args, **named)
 
     monkeypatch.setattr(runner, "publish", asleep)
     run = queue(worker=WORKER)
