@@ -109,7 +109,7 @@ def build_result(
         pair = gr.Dropdown(
             label="Or choose from the most frequent mistakes", value=None, elem_id="train-pair"
         )
-        panel = build_relabel(service, prefix="train-behind", label="The images of that cell")
+        panel = build_relabel(service, prefix="train-behind")
         again = gr.Button(
             "Correct the data and train again", variant="primary", visible=False, elem_id="train-again"
         )
@@ -267,10 +267,9 @@ def cell_updates(
     dataset = service.datasets.load(result.run.dataset.fingerprint)
     behind = images_behind(result, dataset, split, *cell)
     names = dataset.classes
-    entries = [
-        (one.item, f"{names[cell[0]]}, taken for {names[cell[1]]} {one.answer.score:.0%}") for one in behind
-    ]
-    return relabel_updates(dataset, entries, kept)
+    title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
+    entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
+    return relabel_updates(dataset, entries, kept, title=title)
 
 
 def _headline(result: Result) -> str:
