@@ -97,8 +97,10 @@ def build_fields(preset: str) -> list[Any]:
     made = []
     for title, group in FIELDS.items():
         gr.Markdown(f"**{title}**")
-        with gr.Row():
-            made += [_component(field, values[field.name]) for field in group]
+        with gr.Row(equal_height=False):
+            for field in group:
+                with gr.Column(min_width=190):  # a checkbox has no width of its own
+                    made.append(_component(field, values[field.name]))
     return made
 
 
@@ -158,7 +160,6 @@ def _component(field: Field, value: Any) -> Any:
         "info": field.info,
         "value": value,
         "elem_id": f"train-{field.name.replace('_', '-')}",
-        "min_width": 190,
     }
     if field.kind == "one":
         return gr.Dropdown(choices=list(field.choices), **shared)

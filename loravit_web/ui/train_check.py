@@ -142,7 +142,8 @@ def doubles_notice(found: NearDuplicates, images: int) -> str:
     seen = f"{found.looked_at}{part} images were compared."
     if not found.pairs:
         return notice(f"No near-duplicates: {seen}", kind="success")
-    text = f"{len(found.pairs)} pairs look nearly the same"
+    pairs = len(found.pairs)
+    text = f"{pairs} pair{'s look' if pairs > 1 else ' looks'} nearly the same"
     if found.across:
         text += (
             f", {found.across} of them with one image in training and the other outside: "

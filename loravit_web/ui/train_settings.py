@@ -89,11 +89,6 @@ def connect_settings(
     def tell(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[str]:
         return told_cost(service, fingerprint, name, preset, mirror, values)
 
-    def check(_fingerprint: Any, _name: str, preset: str, _mirror: bool, *values: Any) -> list[Any]:
-        fine = [gr.validate(True, "")] * 4
-        errors = field_errors(preset, values)
-        return [*fine, *(gr.validate(error is None, error or "") for error in errors)]
-
     @told
     def begin(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[Any]:
         if fingerprint is None:
@@ -118,7 +113,6 @@ def connect_settings(
         begin,
         [data, *panel.asked],
         [run_id, *watch.outputs],
-        validator=check,
         api_visibility="private",
     )
 
@@ -126,9 +120,12 @@ def connect_settings(
 def told_cost(
     service: Service, fingerprint: str | None, name: str, preset: str, mirror: bool, values: Any
 ) -> list[str]:
-    """What the training will take, or what is wrong, and its line; nothing before there is data."""
+    """What the training will take, or all that is wrong, and its line; nothing before there is data."""
     if fingerprint is None:
         return ["", ""]
+    wrong = [error for error in field_errors(preset, values) if error]
+    if wrong:
+        return ["".join(notice(error, kind="error") for error in wrong), ""]
     try:
         recipe = recipe_of(preset, mirror, values)
         line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
