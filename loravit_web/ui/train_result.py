@@ -197,7 +197,9 @@ def _follow_up(
         run = service.registry.runs.get(run_id)
         dataset = service.correct(run.dataset.fingerprint, as_changes(kept))
         new = service.queue_training(dataset, _name(run), Recipe.from_json(run.config), actor="page")
-        gr.Success(f"“{dataset.name}” is a new dataset; its training is queued.", title="Corrected")
+        gr.Success(
+            "The corrected images are a dataset of their own; its training is queued.", title="Corrected"
+        )
         return [new.id, *watch_updates(service, new.id)]
 
     again.click(
