@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loravit_web.datasets.advice import advice
 from loravit_web.datasets.archives import ArchiveLimits, SafeArchive, open_archive
 from loravit_web.datasets.collected import collected, csv_with_zip
 from loravit_web.datasets.duplicates import NearDuplicates, NearPair, near_duplicates
@@ -42,6 +43,7 @@ __all__ = [
     "Skipped",
     "SourceKind",
     "Split",
+    "advice",
     "collected",
     "csv_with_zip",
     "from_hub",

@@ -54,14 +54,16 @@ def as_changes(kept: Kept | None) -> Changes:
     return {(key.partition(":")[0], int(key.partition(":")[2])): name for key, name in (kept or {}).items()}
 
 
-def build_relabel(service: Service, *, prefix: str, label: str) -> RelabelPanel:
+def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
     """Build the panel; hidden until `relabel_updates` shows images."""
     data, shown, page = gr.State(None), gr.State([]), gr.State(0)
     marked, changes = gr.State([]), gr.State({})
     with gr.Column(visible=False, elem_id=f"{prefix}-images") as column:
+        title = gr.HTML(elem_id=f"{prefix}-title")
         position = gr.HTML(elem_id=f"{prefix}-position")
         gallery = gr.Gallery(
-            label=label,
+            label="Images",
+            show_label=False,
             columns=8,
             height="auto",
             object_fit="contain",
@@ -75,7 +77,7 @@ def build_relabel(service: Service, *, prefix: str, label: str) -> RelabelPanel:
             back = gr.Button("‹ Previous 24", size="sm", min_width=100, elem_id=f"{prefix}-back")
             on = gr.Button("Next 24 ›", size="sm", min_width=100, elem_id=f"{prefix}-next")
             every = gr.Button("Mark all here", size="sm", min_width=100, elem_id=f"{prefix}-all")
-        with gr.Row(equal_height=True):
+        with gr.Row(equal_height=False):
             target = gr.Dropdown(
                 label="Class of the marked images",
                 info="Choose one, or type a new one.",
@@ -83,11 +85,11 @@ def build_relabel(service: Service, *, prefix: str, label: str) -> RelabelPanel:
                 min_width=200,
                 elem_id=f"{prefix}-class",
             )
-            give = gr.Button("Give them this class", min_width=140, elem_id=f"{prefix}-give")
-            leave = gr.Button("Leave them out", min_width=140, elem_id=f"{prefix}-leave")
-            undo = gr.Button("Undo all changes", min_width=140, elem_id=f"{prefix}-undo")
+            give = gr.Button("Give them this class", size="sm", min_width=130, elem_id=f"{prefix}-give")
+            leave = gr.Button("Leave them out", size="sm", min_width=130, elem_id=f"{prefix}-leave")
+            undo = gr.Button("Undo all changes", size="sm", min_width=130, elem_id=f"{prefix}-undo")
     panel = RelabelPanel(
-        data, shown, changes, [data, shown, page, marked, changes, column, position, gallery, target]
+        data, shown, changes, [data, shown, page, marked, changes, column, position, gallery, target, title]
     )
     state = [data, shown, page, marked, changes]
     painted = [page, marked, changes, position, gallery]
@@ -142,12 +144,17 @@ def build_relabel(service: Service, *, prefix: str, label: str) -> RelabelPanel:
 
 
 def relabel_updates(
-    dataset: ImageDataset, entries: Sequence[tuple[ImageItem, str]], kept: Kept | None
+    dataset: ImageDataset,
+    entries: Sequence[tuple[ImageItem, str]],
+    kept: Kept | None,
+    *,
+    title: str = "",
 ) -> list[Any]:
     """Updates for `RelabelPanel.outputs`: the first page of these images, each with its caption.
 
     Args:
         kept: changes of the same dataset to go on with.
+        title: what these images are.
     """
     shown = [[key_of(item), caption] for item, caption in entries]
     kept = kept or {}
@@ -160,12 +167,13 @@ def relabel_updates(
         gr.Column(visible=True),
         *_painted(dataset, shown, 0, [], kept),
         gr.Dropdown(choices=list(dataset.classes), value=None),
+        f"<strong>{escape(title)}</strong>" if title else "",
     ]
 
 
 def hidden_updates() -> list[Any]:
     """Updates that empty the panel."""
-    return [None, [], 0, [], {}, gr.Column(visible=False), "", gr.Gallery([]), gr.skip()]
+    return [None, [], 0, [], {}, gr.Column(visible=False), "", gr.Gallery([]), gr.skip(), ""]
 
 
 def changes_text(kept: Mapping[str, str | None]) -> str:

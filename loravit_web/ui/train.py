@@ -1,33 +1,28 @@
-"""The tab Train: data, what was found in it, settings, start, watch."""
+"""The tab Train in five steps: data, check, settings, watch, result."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from loravit_web.datasets import SAMPLES, ImageDataset
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
-from loravit_web.ui.errors import told
-from loravit_web.ui.markup import cost_summary, dataset_summary, notice
-from loravit_web.ui.train_result import ResultPanel, build_result
-from loravit_web.ui.use import UseTab
-from loravit_web.ui.watch import WatchPanel, build_watch, watch_updates
-
-THUMBNAILS = 24
-LAYOUT = (
-    "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them "
-    "are honoured.</p>"
-    '<div class="lv-layout">flowers.zip\n├─ daisy/   1.jpg  2.jpg …\n└─ rose/    1.jpg  2.jpg …</div>'
+from loravit_web.ui.train_check import (
+    CheckPanel,
+    build_check,
+    check_updates,
+    connect_check,
+    near_updates,
+    nothing_updates,
 )
-
-
-class NoData(LoraVitError):
-    """Training was started without data."""
+from loravit_web.ui.train_data import Way, build_data
+from loravit_web.ui.train_result import ResultPanel, build_result
+from loravit_web.ui.train_settings import SettingsPanel, build_settings, connect_settings
+from loravit_web.ui.use import UseTab
+from loravit_web.ui.watch import WatchPanel, build_watch
 
 
 @dataclass(frozen=True)
@@ -40,142 +35,71 @@ class TrainTab:
 
 
 def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
-    """Build the tab and its events."""
-    fingerprint, run_id = gr.State(None), gr.State(None)
+    """Build the tab and its events. All steps stay in view, so that none hides what another one says."""
+    data, run_id = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             gr.Markdown("### 1 · Data")
-            upload = gr.File(
-                label="Zip of class folders", file_types=[".zip"], height=130, elem_id="train-upload"
-            )
-            sample = gr.Button("Use the sample: handwritten digits", size="sm", elem_id="train-sample")
+            ways = build_data(service)
         with gr.Column(scale=3, min_width=300):
             gr.Markdown("### 2 · Check")
-            found = gr.HTML(LAYOUT, elem_id="train-found")
-            thumbnails = gr.Gallery(
-                label="A few of the images",
-                columns=8,
-                height=190,
-                visible=False,
-                allow_preview=False,
-                elem_id="train-thumbnails",
-            )
+            check = build_check(service, data)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             gr.Markdown("### 3 · Settings")
-            name = gr.Textbox(
-                label="Name", placeholder="My flowers", max_lines=1, max_length=80, elem_id="train-name"
-            )
-            preset = gr.Radio(
-                [(f"{p.title}: {p.summary}", key) for key, p in PRESETS.items()],
-                value="quick",
-                label="Preset",
-                elem_id="train-preset",
-            )
-            mirror = gr.Checkbox(
-                value=True,
-                label="Mirrored images mean the same",
-                info="Doubles the images. Switch it off for text, digits and anything with a left and right.",
-                elem_id="train-mirror",
-            )
-            cost = gr.HTML("", elem_id="train-cost")
-            start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
+            settings = build_settings()
         with gr.Column(scale=3, min_width=300):
             gr.Markdown("### 4 · Watch")
             watch = build_watch(
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."
             )
-
     gr.Markdown("### 5 · Result")
     result = build_result(service, tabs, use, run_id, watch)
 
-    checked = [fingerprint, found, thumbnails, start, mirror]
-
-    def check_upload(path: str | None, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
-        if path is None:
-            return [None, LAYOUT, gr.Gallery(visible=False), gr.Button(interactive=False), gr.skip()]
-        return check(service, path, Path(path).stem, progress)
-
-    def check_sample(progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
-        return check(service, "sample:digits", SAMPLES["digits"].title, progress, mirror=False)
-
-    costs = [preset.change, mirror.change]
-    for event, handler, given in ((upload.change, check_upload, upload), (sample.click, check_sample, None)):
-        imported = event(
-            handler,
-            given,
-            checked,
-            show_progress_on=[found],
-            concurrency_limit=2,
-            concurrency_id="imports",
-            api_visibility="private",
-        )
-        costs.append(imported.then)
-
-    def tell_cost(data: str | None, chosen: str, mirrored: bool) -> str:
-        return cost_line(service, data, preset_recipe(chosen, mirror=mirrored))
-
-    for event in costs:
-        event(
-            tell_cost,
-            [fingerprint, preset, mirror],
-            cost,
-            trigger_mode="always_last",
-            show_progress="minimal",
-            concurrency_limit=1,
-            concurrency_id="estimates",
-            api_visibility="private",
-        )
-
-    @told
-    def begin(data: str | None, typed: str, chosen: str, mirrored: bool) -> list[Any]:
-        if data is None:
-            raise NoData("Upload a zip of class folders first, or use the sample.")
-        recipe = preset_recipe(chosen, mirror=mirrored)
-        run = service.queue_training(service.datasets.load(data), typed, recipe, actor="page")
-        return [run.id, *watch_updates(service, run.id)]
-
-    start.click(
-        begin, [fingerprint, name, preset, mirror], [run_id, *watch.outputs], api_visibility="private"
-    )
+    for way in ways:
+        _take_in(service, way, check, settings)
+    _find_doubles(service, connect_check(service, check, settings.start), check)
+    connect_settings(service, settings, data, run_id, watch)
     return TrainTab(run_id, watch, result)
 
 
-def check(
-    service: Service, data: str, name: str, progress: gr.Progress, *, mirror: bool | None = None
-) -> list[Any]:
-    """Import data and show what is in it; what is wrong with it is said in its place."""
+def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPanel) -> None:
+    """Import what one way gives and show what is in it; what is wrong with it is said in its place."""
 
-    def tell(fraction: float, text: str) -> None:
-        progress(fraction, desc=text)
+    def take(given: Mapping[Any, Any], progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
+        def tell(fraction: float, text: str) -> None:
+            progress(fraction, desc=text)
 
-    try:
-        dataset = service.import_dataset(data, name=name, progress=tell)
-    except LoraVitError as error:
-        text = notice(str(error), kind="error") + LAYOUT
-        return [None, text, gr.Gallery(visible=False), gr.Button(interactive=False), gr.skip()]
-    gallery = gr.Gallery(_thumbnails(service, dataset), visible=True)
-    mirrored = gr.skip() if mirror is None else gr.Checkbox(value=mirror)
-    return [dataset.fingerprint, dataset_summary(dataset), gallery, gr.Button(interactive=True), mirrored]
+        mirror = gr.skip() if way.mirror is None else gr.Checkbox(value=way.mirror)
+        try:
+            dataset = way.take(given, tell)
+        except LoraVitError as error:
+            return [*nothing_updates(str(error)), gr.skip()]
+        return [*(check_updates(dataset) if dataset else nothing_updates()), mirror]
 
-
-def cost_line(service: Service, data: str | None, recipe: Recipe) -> str:
-    """What the training will take; nothing before there is data."""
-    if data is None:
-        return ""
-    try:
-        return cost_summary(service.estimate(service.datasets.load(data), recipe))
-    except LoraVitError as error:
-        return notice(str(error), kind="error")
+    imported = way.event(
+        take,
+        set(way.given),
+        [*check.outputs, settings.start, settings.mirror],
+        show_progress_on=[check.found],
+        concurrency_limit=2,
+        concurrency_id="imports",
+        api_visibility="private",
+    )
+    _find_doubles(service, imported, check)
 
 
-def _thumbnails(service: Service, dataset: ImageDataset) -> list[tuple[Any, str]]:
-    from loravit_web.images import load_rgb
+def _find_doubles(service: Service, after: Any, check: CheckPanel) -> None:
+    def find(fingerprint: str | None) -> list[Any]:
+        return near_updates(service, fingerprint)
 
-    per_class = max(1, THUMBNAILS // len(dataset.classes))
-    pictures = []
-    for path, label in service.sample_images(dataset, per_class=per_class)[:THUMBNAILS]:
-        picture = load_rgb(path)
-        picture.thumbnail((128, 128))
-        pictures.append((picture, label))
-    return pictures
+    after.then(
+        find,
+        check.data,
+        [check.near, check.doubles, check.view],
+        show_progress="minimal",
+        show_progress_on=[check.doubles],
+        concurrency_limit=1,
+        concurrency_id="doubles",
+        api_visibility="private",
+    )

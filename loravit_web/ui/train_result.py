@@ -110,7 +110,7 @@ def build_result(
         pair = gr.Dropdown(
             label="Or choose from the most frequent mistakes", value=None, elem_id="train-pair"
         )
-        panel = build_relabel(service, prefix="train-behind", label="The images of that cell")
+        panel = build_relabel(service, prefix="train-behind")
         again = gr.Button(
             "Correct the data and train again", variant="primary", visible=False, elem_id="train-again"
         )
@@ -198,7 +198,9 @@ def _follow_up(
         run = service.registry.runs.get(run_id)
         dataset = service.correct(run.dataset.fingerprint, as_changes(kept))
         new = service.queue_training(dataset, _name(run), Recipe.from_json(run.config), actor="page")
-        gr.Success(f"“{dataset.name}” is a new dataset; its training is queued.", title="Corrected")
+        gr.Success(
+            "The corrected images are a dataset of their own; its training is queued.", title="Corrected"
+        )
         return [new.id, *watch_updates(service, new.id)]
 
     again.click(
@@ -268,10 +270,9 @@ def cell_updates(
     dataset = service.datasets.load(result.run.dataset.fingerprint)
     behind = images_behind(result, dataset, split, *cell)
     names = dataset.classes
-    entries = [
-        (one.item, f"{names[cell[0]]}, taken for {names[cell[1]]} {one.answer.score:.0%}") for one in behind
-    ]
-    return relabel_updates(dataset, entries, kept)
+    title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
+    entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
+    return relabel_updates(dataset, entries, kept, title=title)
 
 
 def _headline(result: Result) -> str:

@@ -1,0 +1,169 @@
+"""Step 2 of Train: what is in the data, what to think of, and its correction in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.datasets import ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
+from loravit_web.images import ImageError
+from loravit_web.service import Service
+from loravit_web.ui.errors import told
+from loravit_web.ui.markup import dataset_summary, notice
+from loravit_web.ui.relabel import (
+    RelabelPanel,
+    as_changes,
+    build_relabel,
+    hidden_updates,
+    key_of,
+    relabel_updates,
+)
+
+LAYOUT = (
+    "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them "
+    "are honoured.</p>"
+    '<div class="lv-layout">flowers.zip\n├─ daisy/   1.jpg  2.jpg …\n└─ rose/    1.jpg  2.jpg …</div>'
+)
+EVERYTHING, NEAR = "every", "near"
+Near = list[list[str]]
+"""Key and caption of near-duplicates, pair by pair."""
+
+
+@dataclass(frozen=True)
+class CheckPanel:
+    """The components of the step.
+
+    Attributes:
+        data: fingerprint of the dataset that is shown and trained on.
+        near: what is known of near-duplicates.
+    """
+
+    data: gr.State
+    near: gr.State
+    found: gr.HTML
+    doubles: gr.HTML
+    view: gr.Dropdown
+    panel: RelabelPanel
+    fix: gr.Button
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `check_updates` and `nothing_updates` fill."""
+        return [self.data, self.near, self.found, self.doubles, self.view, self.fix, *self.panel.outputs]
+
+
+def build_check(service: Service, data: gr.State) -> CheckPanel:
+    """Build the components and the events among them; `after_check` finds near-duplicates."""
+    near = gr.State([])
+    found = gr.HTML(LAYOUT, elem_id="train-found")
+    doubles = gr.HTML("", elem_id="train-near")
+    with gr.Accordion("Look at the images, and correct them", open=False, elem_id="train-look"):
+        view = gr.Dropdown(label="Show", visible=False, elem_id="train-view")
+        panel = build_relabel(service, prefix="train-check")
+        fix = gr.Button("Use the corrected data", variant="primary", visible=False, elem_id="train-fix")
+
+    @told
+    def look(fingerprint: str, chosen: str, doubtful: Near, kept: Any) -> list[Any]:
+        dataset = service.datasets.load(fingerprint)
+        return relabel_updates(dataset, entries_of(dataset, chosen, doubtful), kept)
+
+    view.input(
+        look,
+        [data, view, near, panel.changes],
+        panel.outputs,
+        show_progress="minimal",
+        api_visibility="private",
+    )
+    return CheckPanel(data, near, found, doubles, view, panel, fix)
+
+
+def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> Any:
+    """Add the event that makes a corrected dataset; returns it, to be followed by others."""
+
+    @told
+    def correct(fingerprint: str, kept: dict[str, str | None]) -> list[Any]:
+        return check_updates(service.correct(fingerprint, as_changes(kept)))
+
+    return check.fix.click(
+        correct,
+        [check.data, check.panel.changes],
+        [*check.outputs, start],
+        show_progress_on=[check.found],
+        api_visibility="private",
+    )
+
+
+def check_updates(dataset: ImageDataset) -> list[Any]:
+    """Updates for `CheckPanel.outputs` and Start: what was found in the data."""
+    thoughts = "".join(notice(sentence, kind="warning") for sentence in advice(dataset))
+    return [
+        dataset.fingerprint,
+        [],
+        dataset_summary(dataset) + thoughts,
+        "",
+        gr.Dropdown(choices=views_of(dataset, 0), value=EVERYTHING, visible=True),
+        gr.Button(visible=True),
+        *relabel_updates(dataset, entries_of(dataset, EVERYTHING, []), None),
+        gr.Button(interactive=True),
+    ]
+
+
+def nothing_updates(problem: str = "") -> list[Any]:
+    """Updates for the same when there is no data, or something is wrong with it."""
+    text = notice(problem, kind="error") + LAYOUT if problem else LAYOUT
+    hidden = [gr.Dropdown(visible=False), gr.Button(visible=False)]
+    return [None, [], text, "", *hidden, *hidden_updates(), gr.Button(interactive=False)]
+
+
+def near_updates(service: Service, fingerprint: str | None) -> list[Any]:
+    """Updates for near, doubles and view: which images look the same."""
+    if fingerprint is None:
+        return [[], "", gr.skip()]
+    dataset = service.datasets.load(fingerprint)
+    try:
+        found = near_duplicates(dataset)
+    except ImageError as error:
+        return [[], notice(str(error), kind="error"), gr.skip()]
+    doubtful = [
+        [key_of(item), f"{number}: {item.split}, {dataset.classes[item.label]}"]
+        for number, pair in enumerate(found.pairs, start=1)
+        for item in (pair.first, pair.second)
+    ]
+    view = gr.Dropdown(choices=views_of(dataset, len(found.pairs)))
+    return [doubtful, doubles_notice(found, len(dataset.items)), view]
+
+
+def doubles_notice(found: NearDuplicates, images: int) -> str:
+    """How many images look the same."""
+    part = f" of {images}" if found.looked_at < images else ""
+    seen = f"{found.looked_at}{part} images were compared."
+    if not found.pairs:
+        return notice(f"No near-duplicates: {seen}", kind="success")
+    pairs = len(found.pairs)
+    text = f"{pairs} pair{'s look' if pairs > 1 else ' looks'} nearly the same"
+    if found.across:
+        text += (
+            f", {found.across} of them with one image in training and the other outside: "
+            "they make the measured accuracy too high"
+        )
+    return notice(f"{text}. {seen} Look at them below, and leave some out.", kind="warning")
+
+
+def views_of(dataset: ImageDataset, pairs: int) -> list[tuple[str, str]]:
+    """What can be looked at: everything, near-duplicates, or one class."""
+    doubtful = [(f"Near-duplicates ({pairs} pairs)", NEAR)] if pairs else []
+    classes = [(f"Class “{name}”", f"class:{label}") for label, name in enumerate(dataset.classes)]
+    return [("All images", EVERYTHING), *doubtful, *classes]
+
+
+def entries_of(dataset: ImageDataset, view: str, doubtful: Near) -> Sequence[tuple[ImageItem, str]]:
+    """The images of a view, each with its caption."""
+    if view == NEAR:
+        items = {key_of(item): item for item in dataset.items}
+        return [(items[key], caption) for key, caption in doubtful if key in items]
+    kind, _, label = view.partition(":")
+    chosen = [item for item in dataset.items if kind != "class" or item.label == int(label)]
+    return [(item, f"{dataset.classes[item.label]}, {item.split}") for item in chosen]

@@ -1,0 +1,169 @@
+"""Step 1 of Train: the ways in which images come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip, from_hub
+from loravit_web.service import Progress, Service
+
+CARDS = 12
+FIRST_CARDS = 2
+UNMIRRORED = {"digits"}
+"""Samples whose mirrored images mean something else."""
+
+Take = Callable[[Mapping[Any, Any], Progress], ImageDataset | None]
+"""Imports what the components hold; None where they hold nothing any more."""
+
+
+class FilesMissing(DatasetError):
+    """An import was asked for before there was anything to import."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to give images.
+
+    Attributes:
+        event: that starts the import.
+        given: the components that are read.
+        mirror: what mirrored images mean for these; None leaves the setting.
+    """
+
+    event: Any
+    given: Sequence[Any]
+    take: Take
+    mirror: bool | None = None
+
+
+def build_data(service: Service) -> list[Way]:
+    """Build the components of every way."""
+    ways: list[Way] = []
+    with gr.Tabs(elem_id="train-ways"):
+        with gr.Tab("Zip or sample", id="zip"):
+            ways += [_zip(service), *_samples(service)]
+        with gr.Tab("Class by class", id="cards"):
+            ways.append(_cards(service))
+        with gr.Tab("CSV and zip", id="csv"):
+            ways.append(_csv(service))
+        with gr.Tab("Hub", id="hub"):
+            ways.append(_hub(service))
+    return ways
+
+
+def _zip(service: Service) -> Way:
+    upload = gr.File(label="Zip of class folders", file_types=[".zip"], height=130, elem_id="train-upload")
+
+    def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset | None:
+        path = given[upload]
+        return path and service.import_dataset(path, name=Path(path).stem, progress=progress)
+
+    return Way(upload.change, [upload], take)
+
+
+def _samples(service: Service) -> list[Way]:
+    gr.Markdown("Or begin with a sample:", elem_classes="lv-muted")
+    ways = []
+    with gr.Row():
+        for name, sample in SAMPLES.items():
+            button = gr.Button(
+                sample.title.partition(" (")[0], size="sm", min_width=120, elem_id=f"train-sample-{name}"
+            )
+            chosen = gr.State(name)
+
+            def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
+                (name,) = given.values()
+                return service.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress)
+
+            ways.append(Way(button.click, [chosen], take, mirror=name not in UNMIRRORED))
+    return ways
+
+
+def _cards(service: Service) -> Way:
+    gr.Markdown(
+        "Give each class a name and pictures of it: choose files, paste, or take them with the camera.",
+        elem_classes="lv-muted",
+    )
+    columns, names, galleries = [], [], []
+    for number in range(1, CARDS + 1):
+        with gr.Column(visible=number <= FIRST_CARDS, elem_id=f"train-card-{number}") as column:
+            names.append(
+                gr.Textbox(
+                    label=f"Class {number}", max_lines=1, max_length=80, elem_id=f"train-class-{number}"
+                )
+            )
+            galleries.append(
+                gr.Gallery(
+                    label=f"Pictures of class {number}",
+                    show_label=False,
+                    sources=["upload", "webcam", "clipboard"],
+                    file_types=["image"],
+                    type="filepath",
+                    columns=5,
+                    height=170,
+                    interactive=True,
+                    elem_id=f"train-pictures-{number}",
+                )
+            )
+        columns.append(column)
+    shown = gr.State(FIRST_CARDS)
+    with gr.Row():
+        more = gr.Button("Add a class", size="sm", min_width=120, elem_id="train-add-class")
+        use = gr.Button("Use these pictures", size="sm", variant="primary", elem_id="train-use-cards")
+
+    def add(count: int) -> list[Any]:
+        count = min(CARDS, count + 1)
+        visible = [gr.Column(visible=number < count) for number in range(CARDS)]
+        return [count, gr.Button(interactive=count < CARDS), *visible]
+
+    def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
+        cards = [
+            (str(given[name] or ""), [Path(path) for path, _caption in given[gallery] or []])
+            for name, gallery in zip(names, galleries, strict=True)
+        ]
+        return service.datasets.import_opened(collected(cards), progress=progress)
+
+    more.click(add, shown, [shown, more, *columns], show_progress="hidden", api_visibility="private")
+    return Way(use.click, [*names, *galleries], take)
+
+
+def _csv(service: Service) -> Way:
+    csv = gr.File(
+        label="CSV with the columns path,label (and split)",
+        file_types=[".csv"],
+        height=110,
+        elem_id="train-csv",
+    )
+    archive = gr.File(
+        label="Zip of the images that it names", file_types=[".zip"], height=110, elem_id="train-csv-zip"
+    )
+    use = gr.Button("Use these files", size="sm", variant="primary", elem_id="train-use-csv")
+
+    def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
+        if not given[csv] or not given[archive]:
+            raise FilesMissing("Choose both files first: the CSV and the zip of its images.")
+        with csv_with_zip(Path(given[csv]), Path(given[archive])) as source:
+            return service.datasets.import_opened(source, progress=progress)
+
+    return Way(use.click, [csv, archive], take)
+
+
+def _hub(service: Service) -> Way:
+    name = gr.Textbox(
+        label="Dataset on the Hugging Face Hub",
+        info="Its id, owner/name: one with a column of images and a column of labels.",
+        placeholder="owner/name",
+        max_lines=1,
+        elem_id="train-hub-id",
+    )
+    use = gr.Button("Fetch it", size="sm", variant="primary", elem_id="train-use-hub")
+
+    def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
+        return service.datasets.import_opened(from_hub(str(given[name] or "")), progress=progress)
+
+    return Way(use.click, [name], take)

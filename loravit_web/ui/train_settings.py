@@ -1,0 +1,142 @@
+"""Step 3 of Train: presets, everything behind Advanced, what it will take, and the equal line for a shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.errors import LoraVitError
+from loravit_web.service import STORED_PREFIX, Service, slugified
+from loravit_web.training.command_line import train_command
+from loravit_web.training.recipe import PRESETS, Recipe
+from loravit_web.ui.errors import told
+from loravit_web.ui.fields import build_fields, field_errors, preset_values, recipe_of
+from loravit_web.ui.markup import cost_summary, notice
+from loravit_web.ui.watch import WatchPanel, watch_updates
+
+UNNAMED = "my-task"
+_SHORT = 12
+
+
+class NoData(LoraVitError):
+    """Training was started without data."""
+
+
+@dataclass(frozen=True)
+class SettingsPanel:
+    """The components of the step.
+
+    Attributes:
+        fields: in the order of `ALL_FIELDS`.
+    """
+
+    name: gr.Textbox
+    preset: gr.Radio
+    mirror: gr.Checkbox
+    fields: list[Any]
+    cost: gr.HTML
+    line: gr.Code
+    start: gr.Button
+
+    @property
+    def asked(self) -> list[Any]:
+        """What decides a run."""
+        return [self.name, self.preset, self.mirror, *self.fields]
+
+
+def build_settings() -> SettingsPanel:
+    """Build the components; `connect_settings` adds the events."""
+    name = gr.Textbox(
+        label="Name", placeholder="My flowers", max_lines=1, max_length=80, elem_id="train-name"
+    )
+    preset = gr.Radio(
+        [(f"{p.title}: {p.summary}", key) for key, p in PRESETS.items()],
+        value="quick",
+        label="Preset",
+        elem_id="train-preset",
+    )
+    mirror = gr.Checkbox(
+        value=True,
+        label="Mirrored images mean the same",
+        info="Doubles the images. Switch it off for text, digits and anything with a left and right.",
+        elem_id="train-mirror",
+    )
+    with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
+        fields = build_fields("quick")
+    with gr.Accordion("The same from a shell", open=False, elem_id="train-shell"):
+        line = gr.Code(
+            "",
+            language="shell",
+            interactive=False,
+            show_label=False,
+            show_line_numbers=False,
+            wrap_lines=True,
+            buttons=["copy"],
+            elem_id="train-line",
+        )
+    cost = gr.HTML("", elem_id="train-cost")
+    start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
+    return SettingsPanel(name, preset, mirror, fields, cost, line, start)
+
+
+def connect_settings(
+    service: Service, panel: SettingsPanel, data: gr.State, run_id: gr.State, watch: WatchPanel
+) -> None:
+    """Add the events: what changes is estimated again, and Start queues the run."""
+
+    def tell(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[str]:
+        return told_cost(service, fingerprint, name, preset, mirror, values)
+
+    @told
+    def begin(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[Any]:
+        if fingerprint is None:
+            raise NoData("Give some images first, or use a sample.")
+        recipe = recipe_of(preset, mirror, values)
+        run = service.queue_training(service.datasets.load(fingerprint), name, recipe, actor="page")
+        return [run.id, *watch_updates(service, run.id)]
+
+    filled = panel.preset.input(preset_values, panel.preset, panel.fields, api_visibility="private")
+    told_again: dict[str, Any] = {
+        "trigger_mode": "always_last",
+        "show_progress": "hidden",
+        "concurrency_limit": 1,
+        "concurrency_id": "estimates",
+        "api_visibility": "private",
+    }
+    changes: list[Any] = [filled.then, data.change, panel.mirror.change, panel.name.blur]
+    changes += [field.blur if isinstance(field, gr.Number) else field.input for field in panel.fields]
+    for event in changes:
+        event(tell, [data, *panel.asked], [panel.cost, panel.line], **told_again)
+    panel.start.click(
+        begin,
+        [data, *panel.asked],
+        [run_id, *watch.outputs],
+        api_visibility="private",
+    )
+
+
+def told_cost(
+    service: Service, fingerprint: str | None, name: str, preset: str, mirror: bool, values: Any
+) -> list[str]:
+    """What the training will take, or all that is wrong, and its line; nothing before there is data."""
+    if fingerprint is None:
+        return ["", ""]
+    wrong = [error for error in field_errors(preset, values) if error]
+    if wrong:
+        return ["".join(notice(error, kind="error") for error in wrong), ""]
+    try:
+        recipe = recipe_of(preset, mirror, values)
+        line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
+        return [_cost(service, fingerprint, recipe), line]
+    except LoraVitError as error:
+        return [notice(str(error), kind="error"), ""]
+
+
+def _cost(service: Service, fingerprint: str, recipe: Recipe) -> str:
+    return cost_summary(service.estimate(service.datasets.load(fingerprint), recipe))
+
+
+def _slug(name: str) -> str:
+    return slugified(name)[0] if name.strip() else UNNAMED

@@ -1,0 +1,55 @@
+"""From a cell of the confusion matrix to its images, and from those to the next version."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_journey import TRAINED, colour_zip, start_training
+
+__all__ = ["colour_zip"]
+
+
+def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, colour_zip: Path) -> None:
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#train-advanced button").first.click()
+    for setting, value in (("image-size", "56"), ("epochs", "3"), ("min-steps", "0"), ("batch-size", "8")):
+        page.locator(f"#train-{setting} input").fill(value)
+    start_training(page, colour_zip, "Paints")
+    result = page.locator("#train-result")
+    expect(result).to_contain_text("paints@1", timeout=TRAINED)
+    expect(result).to_contain_text("linear probe")
+
+    # four test images of each class, rightly named: a row's only number is on the diagonal
+    table = page.locator("#train-confusion")
+    table.get_by_text("4", exact=True).locator("visible=true").first.click()
+    expect(page.locator("#train-behind-title")).to_contain_text("taken for")
+    expect(page.locator("#train-behind-position")).to_contain_text("Images 1 to 4 of 4")
+    page.locator("#train-behind-gallery button").first.click()
+    expect(page.locator("#train-behind-position")).to_contain_text("1 marked")
+    page.locator("#train-behind-leave").click()
+    expect(page.locator("#train-behind-position")).to_contain_text("1 left out")
+    page.locator("#train-again").click()
+    expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
+    expect(result).to_contain_text("paints@2", timeout=TRAINED)
+    expect(result).to_contain_text("1 changed from")
+
+    page.locator("#train-try").click()
+    expect(page.get_by_role("tab", name="Use")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#use-tasks")).to_contain_text("Paints")
+
+
+def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> None:
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    expect(page.locator("#train-found")).to_contain_text("72 images in 3 classes")
+    expect(page.locator("#train-near")).to_contain_text("72 images were compared")
+    page.locator("#train-look button").first.click()
+    page.locator("#train-check-gallery button").first.click()
+    expect(page.locator("#train-check-position")).to_contain_text("1 marked")
+    page.locator("#train-check-leave").click()
+    page.locator("#train-fix").click()
+    expect(page.locator("#train-found")).to_contain_text("71 images in 3 classes")
+    expect(page.locator("#train-found")).to_contain_text("1 changed from")

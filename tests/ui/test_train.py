@@ -1,0 +1,114 @@
+"""The steps of Train show what the use cases say, and nothing of a user's text as markup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loravit_web.datasets import DatasetStore, ImageDataset
+from loravit_web.training.recipe import PRESETS
+from loravit_web.ui.confusion import CORNER, cell_at, confusion_table
+from loravit_web.ui.fields import preset_values
+from loravit_web.ui.markup import class_table
+from loravit_web.ui.relabel import as_changes, changes_text, key_of
+from loravit_web.ui.train_check import check_updates, doubles_notice, entries_of, near_updates, views_of
+from loravit_web.ui.train_result import result_updates
+from loravit_web.ui.train_settings import told_cost
+from registry import ClassMetric, ConfusionCell, EvaluationDetails
+from tests.datasets.makers import CATS_AND_DOGS, zip_of
+from tests.ui.conftest import RunningApp
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> ImageDataset:
+    store = DatasetStore(tmp_path / "store", workers=1)
+    return store.import_source(zip_of(tmp_path / "pets.zip", CATS_AND_DOGS))
+
+
+def details() -> EvaluationDetails:
+    return EvaluationDetails(
+        class_names=(EVIL, "dog"),
+        classes=(ClassMetric(0.75, 0.6, 0.667, 5), ClassMetric(0.5, 0.667, 0.571, 3)),
+        confusion=(ConfusionCell(0, 0, 3), ConfusionCell(0, 1, 2), ConfusionCell(1, 1, 2)),
+    )
+
+
+def test_the_matrix_has_a_row_for_what_is_and_a_column_for_the_answer() -> None:
+    frame = confusion_table(details()).data
+    assert list(frame.columns) == [CORNER, EVIL, "dog"]
+    assert frame.to_numpy().tolist() == [[EVIL, "3", "2"], ["dog", "·", "2"]]
+
+
+def test_a_cell_is_found_by_its_rows_name_even_in_a_sorted_table() -> None:
+    assert cell_at(details(), "dog", 2) == (1, 1)
+    assert cell_at(details(), EVIL, 2) == (0, 1)
+    assert cell_at(details(), EVIL, 0) is None
+
+
+def test_the_table_of_classes_begins_with_the_worst_and_escapes_names() -> None:
+    html = class_table(details())
+    assert html.index("dog") < html.index("&lt;img")
+    assert "<img" not in html
+
+
+def test_keys_of_the_page_become_changes_of_the_dataset(pets: ImageDataset) -> None:
+    item = pets.items[0]
+    assert as_changes({key_of(item): "dog"}) == {(item.sha256, item.label): "dog"}
+    assert changes_text({"a": "dog", "b": "dog", "c": None}) == "Changes: 2 now “dog”, 1 left out."
+
+
+def test_images_are_shown_all_by_class_or_as_near_duplicates(pets: ImageDataset) -> None:
+    assert len(entries_of(pets, "every", [])) == 5
+    assert [item.path for item, _ in entries_of(pets, "class:1", [])] == ["dog/1.png", "dog/2.png"]
+    doubtful = [[key_of(pets.items[4]), "1: train, dog"]]
+    assert [caption for _, caption in entries_of(pets, "near", doubtful)] == ["1: train, dog"]
+    assert [value for _, value in views_of(pets, 1)] == ["every", "near", "class:0", "class:1"]
+    assert [value for _, value in views_of(pets, 0)] == ["every", "class:0", "class:1"]
+
+
+def test_what_was_found_in_the_data_starts_with_its_warnings(
+    pets: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    fingerprint, _near, found, *_ = check_updates(pets)
+    assert fingerprint == pets.fingerprint
+    assert "Few training images: “cat” has 3" in found
+
+
+def test_near_duplicates_are_counted_and_listed(running_app: RunningApp) -> None:
+    service = running_app.service
+    dataset = service.import_dataset(running_app.pictures)
+    near, html, _view = near_updates(service, dataset.fingerprint)
+    assert near == []
+    assert "No near-duplicates: 32 images were compared." in html
+    assert near_updates(service, None)[:2] == [[], ""]
+
+
+def test_one_pair_is_one_pair() -> None:
+    from loravit_web.datasets import ImageItem, NearDuplicates, NearPair
+
+    pair = NearPair(ImageItem("a", "train", 0, "1", ""), ImageItem("b", "test", 0, "2", ""))
+    text = doubles_notice(NearDuplicates((pair,), 10), 20)
+    assert "1 pair looks nearly the same, 1 of them with one image in training" in text
+    assert "10 of 20 images were compared" in text
+
+
+def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_app: RunningApp) -> None:
+    service = running_app.service
+    fingerprint = service.import_dataset(running_app.pictures).fingerprint
+    assert told_cost(service, None, "x", "quick", True, preset_values("quick")) == ["", ""]
+    wrong = [0 if value == PRESETS["quick"].recipe.epochs else value for value in preset_values("quick")]
+    html, line = told_cost(service, fingerprint, "", "quick", True, wrong)
+    assert "Epochs 0 is out of range" in html
+    assert line == ""
+
+
+def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None:
+    service = running_app.service
+    (run,) = service.registry.runs.list()
+    head, *_ = result_updates(service, run.id)
+    assert "of 8 test images are right; the linear probe" in head
+    assert "colours@1" in head
