@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loravit_web.doctor.report import Check, Finding, Patient
 
-FOLDERS = ("bundles", "catalog")
+FOLDERS = ("catalog",)
 KEPT = timedelta(days=1)
 """As long as Gradio keeps what it makes itself; choosing an adapter on the page makes its copy again."""
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 import pandas as pd
-from gradio.utils import get_upload_folder
 
-from loravit_web.adapters.fileset import THUMBNAIL_FILE
-from loravit_web.files import write_whole
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import notice, version_card
+from loravit_web.ui.served import bundle_file, picture_link
 from loravit_web.ui.use import UseTab
 from registry import MAX_TEXT, AdapterEntry, AdapterPage, AdapterQuery, NewestVersion, Version
 
@@ -159,31 +155,10 @@ def _row(entry: AdapterEntry, newest: NewestVersion) -> list[str]:
 def _shown(service: Service, version: Version) -> list[Any]:
     """A version's slug, card and working buttons."""
     versions = service.registry.catalog.versions(version.slug)
-    file = _bundle_file(service, version)
+    file = bundle_file(service, version)
     return [
         version.slug,
-        version_card(version, versions, _picture_link(service, version)),
+        version_card(version, versions, picture_link(service, version)),
         gr.Button(interactive=True),
         gr.DownloadButton(value=file, interactive=True),
     ]
-
-
-def _bundle_file(service: Service, version: Version) -> str:
-    """The bundle as a file that Gradio may serve."""
-    name, data = service.export(version.ref)
-    return str(_served(data, name))
-
-
-def _picture_link(service: Service, version: Version) -> str | None:
-    """Where the page finds a version's thumbnail; relative, so that it holds behind any proxy."""
-    data = service.thumbnail(version)
-    return f"gradio_api/file={quote(str(_served(data, THUMBNAIL_FILE)))}" if data is not None else None
-
-
-def _served(data: bytes, name: str) -> Path:
-    """A file in Gradio's cache, from which it may serve; written once per content."""
-    path = Path(get_upload_folder()) / "catalog" / hashlib.sha256(data).hexdigest()[:32] / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
-    return path

@@ -21,7 +21,6 @@ from loravit_web.results import (
 )
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
-from loravit_web.ui.bundle_file import bundle_file
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import class_table, evaluation_table, notice
@@ -32,6 +31,7 @@ from loravit_web.ui.relabel import (
     hidden_updates,
     relabel_updates,
 )
+from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.watch import WatchPanel, watch_updates
 from registry import EvaluationDetails, RegistryError, Run, Split

@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
-from loravit_web.service import STORED_PREFIX, Service, slugified
+from loravit_web.naming import slugified
+from loravit_web.service import STORED_PREFIX, Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import PRESETS, Recipe
 from loravit_web.ui.errors import told

@@ -15,11 +15,11 @@ def test_copies_older_than_a_day_are_removed_on_request_and_nothing_else(
 ) -> None:
     assert settings.uploads is not None
     places = {
-        "old": f"bundles/{'1' * 32}/pets-v1.zip",
+        "old": f"catalog/{'1' * 32}/pets-v1.zip",
         "picture": f"catalog/{'2' * 32}/thumbnail.webp",
-        "young": f"bundles/{'3' * 32}/pets-v2.zip",
+        "young": f"catalog/{'3' * 32}/pets-v2.zip",
         "upload": f"{'4' * 32}/photo.png",
-        "foreign": "bundles/mine/notes.txt",
+        "foreign": "catalog/mine/notes.txt",
     }
     files = {key: settings.uploads / place for key, place in places.items()}
     for key, file in files.items():
