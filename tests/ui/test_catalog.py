@@ -9,9 +9,10 @@ from pathlib import Path
 
 import httpx
 
+from loravit_web.adapters.bundles import read_bundle_file
 from loravit_web.ui.catalog import _shown
 from loravit_web.ui.markup import version_card
-from loravit_web.ui.served import picture_link
+from loravit_web.ui.served import bundle_file, picture_link
 from tests.ui.conftest import RunningApp
 
 
