@@ -311,6 +311,7 @@ def test_restore_replaces_only_when_told_and_says_what_it_replaced(
 
 
 def test_doctor_names_the_database(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts").close()
     cli.main(["doctor", "--json"])
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert [one["text"] for one in findings if one["subject"] == "database"] == [
