@@ -25,6 +25,8 @@ from loravit_web.errors import LoraVitError
 from loravit_web.hub import Pushed, pull, push
 from loravit_web.naming import slugified
 from loravit_web.predictor import Predictor, stored_adapters
+from loravit_web.quota import GIB, Quota
+from loravit_web.rates import RateLimit
 from loravit_web.settings import Settings
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.data import split_data
@@ -84,7 +86,10 @@ class Service:
         self.registry = Registry.open(
             settings.database_url, settings.artifacts, cache=settings.artifact_cache
         )
-        self.datasets = DatasetStore(settings.datasets)
+        limits = settings.limits
+        self.quota = Quota(settings.home, limits.disk_gib * GIB)
+        self.rates = RateLimit(limits.requests_per_minute)
+        self.datasets = DatasetStore(settings.datasets, limits=limits, quota=self.quota)
         self.usage = UsageCounter(self.registry.usage.add)
         self._progress, self._load = progress, load
         self._lock = threading.RLock()

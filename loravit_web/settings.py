@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loravit_web.errors import LoraVitError
+from loravit_web.limits import DEFAULTS, Limits, read_limits
 
 
 class SettingsError(LoraVitError):
@@ -27,6 +28,7 @@ class Settings:
         bundled: whether the adapters that come with the app are put into the catalog.
         database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
             a password.
+        limits: the most of everything that a visitor can ask for.
     """
 
     home: Path
@@ -35,6 +37,7 @@ class Settings:
     uploads: Path | None = None
     database: str | None = field(default=None, repr=False)
     bundled: bool = True
+    limits: Limits = DEFAULTS
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -91,7 +94,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """Turn an environment into `Settings`.
 
     Raises:
-        SettingsError: if ``LORAVIT_HOME`` names something that is not a folder.
+        SettingsError, LimitUnusable: if a variable holds a value that can't be used.
     """
     home = Path(environ.get("LORAVIT_HOME") or "~/.loravit-web").expanduser().resolve()
     if home.exists() and not home.is_dir():
@@ -103,6 +106,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
         database=environ.get("LORAVIT_DATABASE_URL") or None,
         bundled=_switch(environ, "LORAVIT_BUNDLED", default=True),
+        limits=read_limits(environ),
     )
 
 

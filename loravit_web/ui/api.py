@@ -68,7 +68,8 @@ def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) ->
         raise BadRequest('The tasks are not a list of names: send for example ["flowers", "objects@2"].')
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
         raise BadRequest(f"The number of labels is not a whole number from 1 to {MAX_LABELS}.")
-    return service.predictor.classify(load_rgb(uploaded_path(image)), tasks, top_k=top_k)
+    picture = load_rgb(uploaded_path(image), max_pixels=service.settings.limits.pixels)
+    return service.predictor.classify(picture, tasks, top_k=top_k)
 
 
 def uploaded_path(image: Any) -> Path:

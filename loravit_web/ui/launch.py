@@ -17,9 +17,6 @@ from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.keys import SCRIPT
 
-MAX_UPLOAD = "2gb"
-QUEUE_SIZE = 64
-
 
 class AddressUnavailable(LoraVitError):
     """Somebody else listens there."""
@@ -43,7 +40,7 @@ class App:
         Returns:
             The URL.
         """
-        self.demo.queue(max_size=QUEUE_SIZE)
+        self.demo.queue(max_size=self.service.settings.limits.waiting)
         try:
             url = self._listen(host, port)
         except OSError as error:
@@ -74,7 +71,7 @@ class App:
             css_paths=[Path(__file__).with_name("style.css")],
             head=SCRIPT,
             blocked_paths=[str(folder) for folder in self.service.private_folders],
-            max_file_size=MAX_UPLOAD,
+            max_file_size=self.service.settings.limits.upload_bytes,
             footer_links=["api"],
             run_history=False,
             enable_monitoring=False,

@@ -53,6 +53,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
             picked,
             top_k=int(labels),
             progress=lambda done, total: progress((done, total), unit="pictures"),
+            limits=service.settings.limits,
         )
         return [
             gr.Dataframe(as_table(rows), visible=True),

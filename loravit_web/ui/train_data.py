@@ -126,7 +126,9 @@ def _cards(service: Service) -> Way:
             (str(given[name] or ""), [Path(path) for path, _caption in given[gallery] or []])
             for name, gallery in zip(names, galleries, strict=True)
         ]
-        return service.datasets.import_opened(collected(cards), progress=progress)
+        return service.datasets.import_opened(
+            collected(cards, service.datasets.archive_limits), progress=progress
+        )
 
     more.click(add, shown, [shown, more, *columns], show_progress="hidden", api_visibility="private")
     return Way(use.click, [*names, *galleries], take)
@@ -147,7 +149,8 @@ def _csv(service: Service) -> Way:
     def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
         if not given[csv] or not given[archive]:
             raise FilesMissing("Choose both files first: the CSV and the zip of its images.")
-        with csv_with_zip(Path(given[csv]), Path(given[archive])) as source:
+        limits = service.datasets.archive_limits
+        with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
             return service.datasets.import_opened(source, progress=progress)
 
     return Way(use.click, [csv, archive], take)
@@ -164,6 +167,8 @@ def _hub(service: Service) -> Way:
     use = gr.Button("Fetch it", size="sm", variant="primary", elem_id="train-use-hub")
 
     def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
-        return service.datasets.import_opened(from_hub(str(given[name] or "")), progress=progress)
+        return service.datasets.import_opened(
+            from_hub(str(given[name] or ""), limits=service.datasets.archive_limits), progress=progress
+        )
 
     return Way(use.click, [name], take)
