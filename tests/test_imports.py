@@ -38,18 +38,21 @@ BELOW = {
     "training": {"adapters", "backbones", "datasets", "images", "limits", "settings"},
     "usage": set(),
     "hub": {"adapters", "backbones"},
+    "access": set(),
+    "actions": {"access", "service", "adapters", "datasets", "hub", "training"},
     "predictor": {"engine", "adapters", "backbones"},
     "many": {"predictor", "datasets", "images", "limits"},
     "views": {"training"},
     "results": {"training", "datasets"},
     "catalog_views": {"views", "browse_views"},
     "shell": {"settings", "views", "training"},
-    "catalog_commands": {"settings", "shell", "views", "catalog_views"},
+    "catalog_commands": {"access", "settings", "shell", "views", "catalog_views"},
     "browse_views": {"views"},
     "browse": {"settings", "shell", "training", "views", "browse_views"},
     "doctor": {"training", "backbones", "settings"},
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
     "service": {
+        "access",
         "predictor",
         "usage",
         "hub",
@@ -72,6 +75,8 @@ BELOW["__main__"] = {"cli", "threads"}
 BELOW["__init__"] = {"extractor", "adapters"}
 BELOW["service"].add("__init__")
 REGISTRY_USERS = {
+    "access",
+    "actions",
     "service",
     "predictor",
     "usage",

@@ -11,6 +11,7 @@ import pandas as pd
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import notice, run_progress
+from loravit_web.ui.visitors import actions_of
 from registry import Run
 
 MAX_POINTS = 500
@@ -48,18 +49,18 @@ def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) 
     panel = WatchPanel(progress, loss, accuracy, keep, cancel, resume)
 
     @told
-    def stop_and_keep(run: str) -> list[Any]:
-        service.stop(run, keep=True)
+    def stop_and_keep(run: str, request: gr.Request) -> list[Any]:
+        actions_of(service, request).stop(run, keep=True)
         return watch_updates(service, run)
 
     @told
-    def stop_without(run: str) -> list[Any]:
-        service.stop(run, keep=False)
+    def stop_without(run: str, request: gr.Request) -> list[Any]:
+        actions_of(service, request).stop(run, keep=False)
         return watch_updates(service, run)
 
     @told
-    def go_on(run: str) -> list[Any]:
-        service.resume(run)
+    def go_on(run: str, request: gr.Request) -> list[Any]:
+        actions_of(service, request).resume(run)
         return watch_updates(service, run)
 
     for button, handler in ((keep, stop_and_keep), (cancel, stop_without), (resume, go_on)):
