@@ -19,6 +19,6 @@ def check_waiting(registry: Registry, most: int) -> None:
     waiting = registry.runs.count("queued")
     if waiting >= most:
         raise QueueFull(
-            f"{waiting} training{'s wait' if waiting > 1 else ' waits'} already, which is the limit here: try "
-            "again when one has begun."
+            f"{waiting} training{'s wait' if waiting > 1 else ' waits'} already, which is the limit here: "
+            "try again when one has begun."
         )

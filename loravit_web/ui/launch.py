@@ -16,6 +16,7 @@ from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.keys import SCRIPT
+from loravit_web.ui.refusals import handlers
 
 
 class AddressUnavailable(LoraVitError):
@@ -75,6 +76,7 @@ class App:
             footer_links=["api"],
             run_history=False,
             enable_monitoring=False,
+            app_kwargs={"exception_handlers": handlers()},
         )
         return str(url)
 
