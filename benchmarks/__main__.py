@@ -13,6 +13,7 @@ from benchmarks import (  # noqa: E402
     answers,
     bundled,
     chaos,
+    clients,
     engine,
     estimate,
     hammer,
@@ -20,6 +21,7 @@ from benchmarks import (  # noqa: E402
     main_job,
     registry_scale,
     screenshots,
+    soak,
     tasks,
     training,
 )
@@ -29,6 +31,7 @@ BENCHMARKS = {
     "answers": answers.run,
     "bundled": bundled.run,
     "chaos": chaos.run,
+    "clients": clients.run,
     "engine": engine.run,
     "estimate": estimate.run,
     "hammer": hammer.run,
@@ -37,6 +40,7 @@ BENCHMARKS = {
     "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,
+    "soak": soak.run,
 }
 
 
