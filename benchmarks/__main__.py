@@ -13,6 +13,7 @@ from benchmarks import (  # noqa: E402
     answers,
     bundled,
     chaos,
+    clients,
     corpus,
     engine,
     estimate,
@@ -21,6 +22,7 @@ from benchmarks import (  # noqa: E402
     main_job,
     registry_scale,
     screenshots,
+    soak,
     tasks,
     training,
 )
@@ -31,6 +33,7 @@ BENCHMARKS = {
     "bundled": bundled.run,
     "chaos": chaos.run,
     "corpus": corpus.run,
+    "clients": clients.run,
     "engine": engine.run,
     "estimate": estimate.run,
     "hammer": hammer.run,
@@ -39,6 +42,7 @@ BENCHMARKS = {
     "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,
+    "soak": soak.run,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -11,12 +12,13 @@ from loravit_web.access import Right, Visitor
 from loravit_web.adapters.bundles import read_bundle_file
 from loravit_web.datasets import ArchiveLimits, Changes, ImageDataset, relabelled
 from loravit_web.datasets.sources import Source
+from loravit_web.demo import check_data, check_name, check_time, check_turns
 from loravit_web.hub import Pushed, pull, push
 from loravit_web.service import Progress, Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.retry import retried
 from loravit_web.training.waiting import check_waiting
-from registry import Adapter, Alias, Run, Version, validate_slug
+from registry import Adapter, Alias, Run, Version, utc_now, validate_slug
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,6 +86,8 @@ class Actions:
             LoraVitError, RegistryError: if the name or a setting can't be used.
         """
         self._check_room_to_train()
+        if self._service.settings.mode == "demo":
+            self._check_demo(dataset, name, recipe)
         return self._service.create_run(dataset, name, recipe, actor=self.visitor.name)
 
     @needs("train")
@@ -160,6 +164,21 @@ class Actions:
         return self._registry.catalog.tag(slug, add=add, remove=remove, actor=self.visitor.name)
 
     @needs("curate")
+    def give_texts(self, slug: str, title: str, description: str, tags: str) -> Adapter:
+        """Give an adapter its texts; tags that are not named any more are taken away.
+
+        Args:
+            tags: separated by commas or spaces.
+
+        Raises:
+            RegistryError: if a text or tag can't be used; nothing is changed by a bad tag then.
+        """
+        wanted = {tag.lower() for tag in re.split(r"[,\s]+", tags) if tag}
+        present = set(self._registry.catalog.adapter(slug).tags)
+        self.tag(slug, add=wanted - present, remove=present - wanted)
+        return self.describe(slug, title=title, description=description)
+
+    @needs("curate")
     def promote(self, ref: str, alias: str) -> Alias:
         """Make an alias name a version; a protected one moves only for who may manage."""
         return self._registry.aliases.promote(
@@ -193,6 +212,13 @@ class Actions:
     def _check_room_to_train(self) -> None:
         self._service.quota.room()
         check_waiting(self._registry, self._service.settings.limits.queued_runs)
+
+    def _check_demo(self, dataset: ImageDataset, name: str, recipe: Recipe) -> None:
+        rules = self._service.settings.demo
+        check_turns(rules, self._registry, self.visitor.name, utc_now())
+        check_name(self._registry, self.visitor.name, name)
+        check_data(rules, dataset)
+        check_time(rules, self._service.estimate(dataset, recipe))
 
     def _own_run(self, run_id: str) -> str:
         run = self._registry.runs.get(run_id)

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
 import gradio as gr
 
-from loravit_web.access import LOCAL, Visitor
+from loravit_web.access import ANYBODY, GUEST, LOCAL, Visitor
 from loravit_web.actions import Actions
 from loravit_web.service import Service
 
+PROVIDER = "oauth_info"
+"""Where Gradio keeps, in a signed cookie, what the Hub said about who signed in."""
+
 
 def visitor_of(service: Service, request: gr.Request) -> Visitor:
-    """Whoever sent a request, with what they may do."""
+    """Whoever sent a request, with what they may do.
+
+    Raises:
+        NotSignedIn: in a team, from who has not.
+    """
+    settings = service.settings
+    if settings.mode == "demo":
+        return service.visitor(_guest(service, request))
+    if settings.mode == "team" and settings.hub_roles.enabled:
+        return _from_hub(service, request.session)
     return service.visitor(request.username)
 
 
@@ -22,7 +40,7 @@ def admitted(service: Service, request: gr.Request) -> Visitor:
     """
     visitor = visitor_of(service, request)
     if visitor != LOCAL:
-        service.rates.admit(request.username or (request.client.host if request.client else visitor.name))
+        service.rates.admit(_guest(service, request) if visitor == ANYBODY else visitor.name)
     return visitor
 
 
@@ -33,3 +51,31 @@ def actions_of(service: Service, request: gr.Request) -> Actions:
         TooManyRequests: if they ask faster than anybody may.
     """
     return Actions(service, admitted(service, request))
+
+
+def guest_name(salt: bytes, address: str) -> str:
+    """One name for all that comes from an address while the app runs, which does not tell the address."""
+    return f"{GUEST}-{hashlib.blake2b(address.encode(), key=salt, digest_size=4).hexdigest()}"
+
+
+def _guest(service: Service, request: gr.Request) -> str:
+    return guest_name(service.salt, request.client.host if request.client else "")
+
+
+def sign_in(service: Service) -> Callable[[str, str], Awaitable[bool]]:
+    """Gradio's check of a name and a password, which takes a while on purpose and so has its own thread."""
+
+    async def check(username: str, password: str) -> bool:
+        return await asyncio.to_thread(service.members.signs_in, username, password)
+
+    return check
+
+
+def _from_hub(service: Service, session: Mapping[str, Any]) -> Visitor:
+    told = session.get(PROVIDER)
+    if told is None or told.get("expires_at", 0) < time.time():
+        return ANYBODY
+    person = told["userinfo"]
+    return service.members.hub_visitor(
+        str(person["sub"]), str(person["preferred_username"]), service.settings.hub_roles
+    )
