@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -135,13 +135,19 @@ class Place:
         text = re.sub(r"File not allowed: [^\"]*", "", reply.text)
         return [*wrong, *self.leaks(text)]
 
-    def garbage(self, function: int, values: Sequence[Any] = GARBAGE) -> Iterator[str]:
-        """Start an event by its number with values of every wrong kind."""
-        call = next(one for one in self.visitor.config["dependencies"] if one["id"] == function)
-        for value in values:
-            data = [] if value is NOTHING else [value] * len(call["inputs"])
-            reply = self.visitor.call(function, data)
-            yield from (f"{str(value)[:40]!r}: {leak}" for leak in self.leaks(_without(reply.text, value)))
+    def garbage(self, number: int, value: Any) -> list[str]:
+        """Start an event by its number with a value of a wrong kind for all of its inputs."""
+        data = [] if value is NOTHING else [value] * len(self._call(number)["inputs"])
+        return self.leaks(_without(self.visitor.call(number, data).text, value))
+
+    def garbage_for(self, number: int) -> Sequence[Any]:
+        """Values worth sending to an event: one, where all that it takes is kept by the server."""
+        kinds = {one["id"]: one["type"] for one in self.visitor.config["components"]}
+        sent = [kinds[given] for given in self._call(number)["inputs"]]
+        return GARBAGE if any(kind != "state" for kind in sent) else GARBAGE[:1]
+
+    def _call(self, number: int) -> Any:
+        return next(one for one in self.visitor.config["dependencies"] if one["id"] == number)
 
     def _take_in(self, data: bytes) -> Reply:
         file = self.visitor.upload("bundle.zip", data)
