@@ -37,6 +37,9 @@ BELOW = {
     "predictor": {"engine", "adapters", "backbones"},
     "many": {"predictor", "datasets", "images"},
     "views": {"training"},
+    "next_steps": {"training"},
+    "run_curves": set(),
+    "run_comparison": {"browse_views"},
     "results": {"training", "datasets"},
     "catalog_views": {"views", "browse_views"},
     "shell": {"settings", "views", "training"},
@@ -81,6 +84,9 @@ REGISTRY_USERS = {
     "shell",
     "browse",
     "browse_views",
+    "next_steps",
+    "run_curves",
+    "run_comparison",
 }
 
 

@@ -12,7 +12,7 @@ from loravit_web.ui.api import add_api
 from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, listed
 from loravit_web.ui.markup import job_strip
 from loravit_web.ui.pick import chip_updates, task_choices
-from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
+from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.use import UseTab, build_use
@@ -43,7 +43,9 @@ def build_app(service: Service) -> gr.Blocks:
             with gr.Tab("Runs", id="runs"):
                 runs = build_runs(service)
         add_api(service)
-        _follow(demo, service, tabs, strip, use, train, catalog, runs)
+        lead_on(service, runs, tabs, train, catalog)
+        seen = _follow(demo, service, tabs, strip, use, train, catalog)
+        follow_runs(demo, service, runs, seen)
     return demo
 
 
@@ -55,21 +57,19 @@ def _follow(
     use: UseTab,
     train: TrainTab,
     catalog: CatalogTab,
-    runs: RunsTab,
-) -> None:
-    """Keep every open page in step with the registry; it only ever reads."""
+) -> gr.State:
+    """Keep every open page in step with the registry; it only ever reads. Returns what a page last saw."""
     seen = gr.State(None)
     timer = gr.Timer(TICK_SECONDS)
-    panels = [*train.watch.outputs, *runs.watch.outputs]
+    panels = train.watch.outputs
     picker = use.picker
     picking = [picker.tasks, picker.quick, picker.shown]
-    tables = [strip, *picking, use.answers, *catalog.listing, catalog.card, runs.table]
+    tables = [strip, *picking, use.answers, *catalog.listing, catalog.card]
     outputs = [seen, *tables, *panels, *train.result.outputs]
 
     def tick(
         before: dict[str, Any] | None,
         watched: str | None,
-        chosen: str | None,
         picked: list[str] | None,
         memory: dict[str, list[str]] | None,
         text: str,
@@ -91,9 +91,7 @@ def _follow(
             NO_IMAGE if first else gr.skip(),
             *(listed(service, text, page) if catalog_changed else [gr.skip()] * len(catalog.listing)),
             PICK if first else gr.skip(),
-            runs_frame(service) if before["states"] != now["states"] else gr.skip(),
             *watch_updates(service, watched),
-            *watch_updates(service, chosen),
             *follow_updates(service, train.result, watched, result),
         ]
 
@@ -102,7 +100,6 @@ def _follow(
         [
             seen,
             train.run_id,
-            runs.run_id,
             picker.tasks,
             picker.memory,
             catalog.search,
@@ -132,7 +129,6 @@ def _follow(
             gr.skip() if choices else NO_TASKS,
             *listed(service, "", 1),
             gr.skip() if choices else EMPTY,
-            runs_frame(service),
             *watch_updates(service, run_id),
         ]
 
@@ -140,6 +136,7 @@ def _follow(
     demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
         *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
     )
+    return seen
 
 
 def snapshot(service: Service) -> dict[str, Any]:

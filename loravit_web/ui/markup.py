@@ -88,7 +88,7 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
 
     Args:
         position: in the queue, 1 for the next.
-        ahead: the title of the run that trains now.
+        ahead: the run that trains now, and whose it is.
     """
     sign = STATUS_SIGNS[run.status]
     parts = [
@@ -96,7 +96,7 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
         f"</span></header>"
     ]
     if run.status == "queued":
-        waits = f"waiting for “{ahead}” to end" if ahead else "the training process is starting"
+        waits = f"waiting for {ahead} to end" if ahead else "the training process is starting"
         parts.append(notice(f"Number {position or 1} in the queue, {waits}. You may close this page."))
     elif run.status == "running":
         left = f" · about {duration(run.eta_seconds)} left" if run.eta_seconds else ""

@@ -1,0 +1,172 @@
+"""Up to six runs side by side: curves over one another, the settings that differ, the best they came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from loravit_web.errors import LoraVitError
+from loravit_web.run_comparison import best_rows, setting_rows
+from loravit_web.run_curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
+from loravit_web.service import Service
+from loravit_web.ui.markup import notice
+from loravit_web.ui.runs_markup import compared_table
+from registry import Run, UnknownRun
+
+COLOURS = ("#4f46e5", "#d97706", "#059669", "#db2777", "#0891b2", "#7c3aed")
+HINT = notice(f"Tick up to {MOST_RUNS} runs in the list to lay them over one another.")
+
+
+class TooManyRuns(LoraVitError):
+    """More runs than a plot can keep apart."""
+
+
+@dataclass(frozen=True)
+class ComparePanel:
+    """The components of a comparison, in the order that `compare_updates` fills them."""
+
+    title: gr.HTML
+    metric: gr.Dropdown
+    plot: gr.LinePlot
+    tables: gr.HTML
+    clear: gr.Button
+    smoothing: gr.Slider
+    axis: gr.Radio
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What depends on the runs."""
+        return [self.title, self.metric, self.plot, self.tables, self.clear]
+
+    @property
+    def asked(self) -> list[Any]:
+        """How curves are to be drawn."""
+        return [self.metric, self.smoothing, self.axis]
+
+
+def build_compare() -> ComparePanel:
+    """Build the panel, empty until a run is chosen or ticked."""
+    title = gr.HTML(f"<h3>Curves</h3>{HINT}", elem_id="runs-compare-title")
+    with gr.Row():
+        metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=160)
+        smoothing = gr.Slider(
+            0,
+            0.95,
+            value=0,
+            step=0.05,
+            label="Smoothing",
+            info="0 shows the values as they are.",
+            elem_id="runs-smoothing",
+            min_width=160,
+        )
+        axis = gr.Radio(
+            [("epoch", "epoch"), ("minutes", "minutes")],
+            value="epoch",
+            label="Along",
+            info="Minutes since the first point, pauses too.",
+            elem_id="runs-axis",
+            min_width=160,
+        )
+    plot = gr.LinePlot(
+        pd.DataFrame({"x": [], "value": [], "run": []}),
+        x="x",
+        y="value",
+        color="run",
+        height=320,
+        visible=False,
+        tooltip="all",
+        color_title=" ",
+        elem_id="runs-plot",
+    )
+    tables = gr.HTML(elem_id="runs-compare")
+    clear = gr.Button("Compare no runs", size="sm", visible=False, elem_id="runs-clear")
+    return ComparePanel(title, metric, plot, tables, clear, smoothing, axis)
+
+
+def ticked(compared: list[str], run_id: str, on: bool) -> list[str]:
+    """The compared runs after one was ticked or let go.
+
+    Raises:
+        TooManyRuns: if it is one too many.
+    """
+    others = [one for one in compared if one != run_id]
+    if on and len(others) >= MOST_RUNS:
+        raise TooManyRuns(f"{MOST_RUNS} runs are ticked already: let one of them go first.")
+    return [*others, run_id] if on else others
+
+
+def compare_updates(
+    service: Service,
+    chosen: str | None,
+    compared: list[str],
+    metric: str | None,
+    smoothing: float,
+    axis: Axis,
+) -> list[Any]:
+    """Updates for `ComparePanel.outputs`: the ticked runs, or the chosen one when none is ticked."""
+    runs = _found(service, compared or ([chosen] if chosen else []))
+    if not runs:
+        hidden = [gr.Dropdown(visible=False), gr.LinePlot(visible=False), "", gr.Button(visible=False)]
+        return [f"<h3>Curves</h3>{HINT}", *hidden]
+    keys = metric_keys(service.registry, [run.id for run in runs])
+    key = metric if metric in keys else keys[0] if keys else None
+    return [
+        _title(runs, compared),
+        gr.Dropdown([(LABELS.get(one, one), one) for one in keys], value=key, visible=bool(keys)),
+        *drawn(service, runs, key, smoothing, axis),
+        gr.Button(visible=bool(compared)),
+    ]
+
+
+def drawn(service: Service, runs: list[Run], key: str | None, smoothing: float, axis: Axis) -> list[Any]:
+    """The plot and the tables below it."""
+    tables = _tables(service, runs)
+    if key is None:
+        return [gr.LinePlot(visible=False), notice("Nothing was measured yet.") + tables]
+    shown = overlay(service.registry, runs, key, axis=axis, smoothing=smoothing)
+    left_out = ", ".join(shown.missing)
+    note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else ""
+    return [_plot(shown, key, axis, [run_label(run) for run in runs]), note + tables]
+
+
+def _plot(shown: Overlay, key: str, axis: Axis, labels: list[str]) -> gr.LinePlot:
+    frame = pd.DataFrame([(one.x, one.value, one.run) for one in shown.points], columns=["x", "value", "run"])
+    return gr.LinePlot(
+        frame,
+        visible=len(frame) > 0,
+        y_lim=list(shown.limits),
+        x_title=axis,
+        y_title=LABELS.get(key, key),
+        color_map=dict(zip(labels, COLOURS, strict=False)),
+    )
+
+
+def _title(runs: list[Run], compared: list[str]) -> str:
+    if not compared:
+        return f"<h3>Curves of the chosen run</h3>{HINT}"
+    more = "" if len(runs) > 1 else notice("Tick another run to compare it with this one.")
+    return f"<h3>{len(runs)} run{'' if len(runs) == 1 else 's'} compared</h3>{more}"
+
+
+def _tables(service: Service, runs: list[Run]) -> str:
+    comparison = service.registry.comparer.compare([run.id for run in runs])
+    heads = [run_label(run) for run in runs]
+    best = compared_table("What they came to", heads, best_rows(comparison), "Nothing was measured yet.")
+    if len(runs) == 1:
+        return best
+    differing = setting_rows(comparison)
+    return best + compared_table("Settings that differ", heads, differing, "No setting differs.")
+
+
+def _found(service: Service, run_ids: list[str]) -> list[Run]:
+    """The runs that are still there: a restored backup may have taken one away."""
+    found = []
+    for run_id in run_ids:
+        try:
+            found.append(service.registry.runs.get(run_id))
+        except UnknownRun:
+            continue
+    return found
