@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from loravit_web.access import SHELL
 from loravit_web.settings import Settings
 from loravit_web.shell import open_registry, output
-
-ACTOR = "shell"
 
 
 def show(options: argparse.Namespace, settings: Settings) -> int:
@@ -26,7 +25,7 @@ def show(options: argparse.Namespace, settings: Settings) -> int:
 def promote(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
         alias = registry.aliases.promote(
-            options.ref, options.alias, actor=ACTOR, allow_protected=options.protected
+            options.ref, options.alias, actor=SHELL.name, allow_protected=options.protected
         )
     _tell_alias(options, alias)
     return 0
@@ -35,7 +34,7 @@ def promote(options: argparse.Namespace, settings: Settings) -> int:
 def rollback(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
         alias = registry.aliases.rollback(
-            options.slug, options.alias, actor=ACTOR, allow_protected=options.protected
+            options.slug, options.alias, actor=SHELL.name, allow_protected=options.protected
         )
     _tell_alias(options, alias)
     return 0
@@ -53,12 +52,12 @@ def aliases(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
         if options.remove is not None:
             registry.aliases.remove(
-                options.slug, options.remove, actor=ACTOR, allow_protected=options.protected
+                options.slug, options.remove, actor=SHELL.name, allow_protected=options.protected
             )
         if options.protect is not None:
-            registry.aliases.protect(options.slug, options.protect, actor=ACTOR)
+            registry.aliases.protect(options.slug, options.protect, actor=SHELL.name)
         if options.unprotect is not None:
-            registry.aliases.unprotect(options.slug, options.unprotect, actor=ACTOR)
+            registry.aliases.unprotect(options.slug, options.unprotect, actor=SHELL.name)
         document = aliases_document(registry, options.slug)
     output(options, document, lambda: aliases_text(document))
     return 0
@@ -67,7 +66,7 @@ def aliases(options: argparse.Namespace, settings: Settings) -> int:
 def withdraw(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
         found = registry.catalog.version(options.ref)
-        version = registry.catalog.withdraw(found.slug, found.version, options.reason, actor=ACTOR)
+        version = registry.catalog.withdraw(found.slug, found.version, options.reason, actor=SHELL.name)
     document = {"adapter": version.ref, "withdrawn": version.withdrawn_reason}
     output(options, document, lambda: f"{version.ref} is withdrawn: {version.withdrawn_reason}.")
     return 0
@@ -75,7 +74,9 @@ def withdraw(options: argparse.Namespace, settings: Settings) -> int:
 
 def tag(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        adapter = registry.catalog.tag(options.slug, add=options.tags, remove=options.remove, actor=ACTOR)
+        adapter = registry.catalog.tag(
+            options.slug, add=options.tags, remove=options.remove, actor=SHELL.name
+        )
     document = {"slug": adapter.slug, "tags": list(adapter.tags)}
     output(options, document, lambda: f"{adapter.slug}: {', '.join(adapter.tags) or 'no tags'}.")
     return 0
@@ -84,7 +85,7 @@ def tag(options: argparse.Namespace, settings: Settings) -> int:
 def describe(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
         adapter = registry.catalog.describe(
-            options.slug, title=options.title, description=options.description, actor=ACTOR
+            options.slug, title=options.title, description=options.description, actor=SHELL.name
         )
     document = {"slug": adapter.slug, "title": adapter.title, "description": adapter.description}
     output(options, document, lambda: f"{adapter.title}\n{adapter.description}".rstrip())
@@ -93,14 +94,14 @@ def describe(options: argparse.Namespace, settings: Settings) -> int:
 
 def archive(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        adapter = registry.catalog.archive(options.slug, actor=ACTOR)
+        adapter = registry.catalog.archive(options.slug, actor=SHELL.name)
     output(options, {"slug": adapter.slug, "archived": True}, lambda: f"{adapter.slug} is archived.")
     return 0
 
 
 def restore(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        adapter = registry.catalog.restore(options.slug, actor=ACTOR)
+        adapter = registry.catalog.restore(options.slug, actor=SHELL.name)
     document = {"slug": adapter.slug, "archived": False}
     output(options, document, lambda: f"{adapter.slug} is in the catalog again.")
     return 0

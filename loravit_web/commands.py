@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from loravit_web.access import SHELL
 from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
 from loravit_web.files import write_whole
@@ -45,7 +46,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         print(f"note: {cost_text(service.estimate(dataset, recipe))}", file=sys.stderr)
         worker = service.new_worker()
         with worker.stopping_on_signals(), _watching(service, worker.name, tell):
-            run = service.train_now(dataset, options.name, recipe, worker, actor="shell")
+            run = service.train_now(dataset, options.name, recipe, worker, actor=SHELL.name)
         if run.status != "completed":
             print(f"note: this was run {run.id}", file=sys.stderr)
             raise CommandFailed(run.error or f"The run was {run.status}.")
@@ -143,6 +144,12 @@ def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
     _write(path, frame.to_csv(index=False).encode())
 
 
+def _actions(service: Any) -> Any:
+    from loravit_web.actions import Actions
+
+    return Actions(service, SHELL)
+
+
 def adapters_export(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         version = service.registry.catalog.resolve(options.ref)
@@ -155,7 +162,7 @@ def adapters_export(options: argparse.Namespace, settings: Settings) -> int:
 
 def adapters_import(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
-        version = service.import_bundle(options.file, actor="shell")
+        version = _actions(service).import_bundle(options.file)
     _output(options, {"adapter": version.ref}, lambda: f"Imported as {version.ref}.")
     return 0
 
@@ -163,7 +170,9 @@ def adapters_import(options: argparse.Namespace, settings: Settings) -> int:
 def adapters_push(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         version = service.registry.catalog.resolve(options.ref)
-        pushed = service.push(version.ref, options.repo, private=options.private, revision=options.revision)
+        pushed = _actions(service).push(
+            version.ref, options.repo, private=options.private, revision=options.revision
+        )
         shows = service.thumbnail(version) is not None
     document = {"adapter": version.ref, "repo": pushed.repo, "commit": pushed.commit, "url": pushed.url}
     note = " Its thumbnail shows training images." if shows else ""
@@ -174,7 +183,7 @@ def adapters_push(options: argparse.Namespace, settings: Settings) -> int:
 def adapters_pull(options: argparse.Namespace, settings: Settings) -> int:
     repo, _at, revision = options.repo.partition("@")
     with _service(settings) as service:
-        version = service.pull(repo, revision=revision or None, name=options.name, actor="shell")
+        version = _actions(service).pull(repo, revision=revision or None, name=options.name)
     _output(options, {"adapter": version.ref}, lambda: f"Published as {version.ref}.")
     return 0
 
@@ -219,9 +228,7 @@ def runs_retry(options: argparse.Namespace, settings: Settings) -> int:
 
     with _service(settings) as service:
         service.registry.runs.reap(stale_after=STALE_AFTER)
-        run = service.retry(
-            service.registry.runs.get(options.run).id, batch_size=options.batch_size, actor="shell"
-        )
+        run = _actions(service).retry(options.run, batch_size=options.batch_size)
         document = _queued(service.registry, run) | {
             "retry_of": run.environment["retry_of"],
             "batch_size": run.config["batch_size"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from loravit_web.access import NotAllowed, Visitor
 from loravit_web.training.recipe import Recipe
 from registry import ErrorKind, Registry, Run
 
@@ -78,6 +79,16 @@ def _batch(run: Run) -> int:
 def owned(run: Run) -> str:
     """A run by its title and whose it is."""
     return f"“{run.title}” of {run.created_by}"
+
+
+def refusal_of(visitor: Visitor, run: Run) -> str | None:
+    """Why a visitor may not change a run, in one sentence; None when they may."""
+    try:
+        visitor.must("train")
+        visitor.must_own(run.created_by, f"The run of {run.title}")
+    except NotAllowed as error:
+        return str(error)
+    return None
 
 
 def place_of(registry: Registry, run: Run) -> Place | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from loravit_web import __version__
+from loravit_web.access import LOCAL, Visitor
 from loravit_web.adapters.bundles import Bundle, read_bundle_file, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
@@ -19,10 +19,8 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
-from loravit_web.datasets import Changes, DatasetStore, ImageDataset, Split, relabelled
+from loravit_web.datasets import DatasetStore, ImageDataset, Split
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
-from loravit_web.errors import LoraVitError
-from loravit_web.hub import Pushed, pull, push
 from loravit_web.naming import slugified
 from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.settings import Settings
@@ -53,10 +51,6 @@ Progress = Callable[[float, str], None]
 STORED_PREFIX = "dataset:"
 ABANDONED_SECONDS = 24 * 3600.0
 BUNDLED_ACTOR = "loravit-web"
-
-
-class RunNotRetryable(LoraVitError):
-    """A run that can't be tried again in another way."""
 
 
 class Service:
@@ -144,6 +138,10 @@ class Service:
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
         return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
 
+    def visitor(self, username: str | None) -> Visitor:
+        """Whoever signed in under a name, or nobody in particular, with what they may do."""
+        return LOCAL
+
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
@@ -157,14 +155,6 @@ class Service:
         if str(data).startswith(STORED_PREFIX):
             return self.datasets.find(str(data).removeprefix(STORED_PREFIX))
         return self.datasets.import_source(data, name=name, progress=progress)
-
-    def correct(self, fingerprint: str, changes: Changes) -> ImageDataset:
-        """Another dataset in which some images have another class or are left out.
-
-        Raises:
-            DatasetError: if nothing is changed, or a class would have too few images left.
-        """
-        return relabelled(self.datasets, self.datasets.load(fingerprint), changes)
 
     def estimate(self, dataset: ImageDataset, recipe: Recipe) -> Estimate:
         """What a training will take on this machine; measured for about a second, then remembered.
@@ -180,26 +170,12 @@ class Service:
             pace = self._paces[measured_for] = measure_pace(base, recipe)
         return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))
 
-    def queue_training(
-        self, dataset: ImageDataset, name: str, recipe: Recipe, *, actor: str = UNKNOWN
-    ) -> Run:
-        """Queue a run for the worker.
-
-        Args:
-            name: for people, or a slug; the adapter's slug is made from it.
-            actor: who asks for it.
-
-        Raises:
-            LoraVitError, RegistryError: if the name or a setting can't be used.
-        """
-        return self._create_run(dataset, name, recipe, actor, worker=None)
-
     def train_now(
         self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker, *, actor: str = UNKNOWN
     ) -> Run:
         """Train in this process and return the ended run."""
         self.registry.runs.reap(stale_after=STALE_AFTER)
-        run = self._create_run(dataset, name, recipe, actor, worker=worker.name)
+        run = self.create_run(dataset, name, recipe, actor=actor, worker=worker.name)
         worker.use(*self._loaded())
         return worker.execute(run)
 
@@ -207,62 +183,14 @@ class Service:
         """A worker for this process."""
         return Worker(self.settings, self.registry, self.datasets, load=self._load)
 
-    def stop(self, run_id: str, *, keep: bool) -> Run:
-        """Ask a run to end: with the best so far published, or without a trace in the catalog."""
-        return self.registry.runs.request_stop(run_id, "keep" if keep else "cancel")
-
-    def resume(self, run_id: str) -> Run:
-        """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one."""
-        return self.registry.runs.requeue(run_id)
-
-    def retry(self, run_id: str, *, batch_size: int | None = None, actor: str = UNKNOWN) -> Run:
-        """Queue a new run like an ended one, with half its batch unless told otherwise.
-
-        The new run names the old one under ``retry_of`` in its environment; the old one stays as it is.
-
-        Raises:
-            RunNotRetryable: if the run has not ended, or its batch is one image already.
-            LoraVitError: if its images are no longer stored, or the batch size can't be used.
-        """
-        old = self.registry.runs.get(run_id)
-        if old.status in ("queued", "running"):
-            raise RunNotRetryable(f"Run {old.id} is {old.status}: cancel it first, or wait for its end.")
-        recipe = Recipe.from_json(old.config)
-        if batch_size is None and recipe.batch_size == 1:
-            raise RunNotRetryable(
-                f"Run {old.id} already takes one image per step: choose a smaller image size instead."
-            )
-        self.datasets.load(old.dataset.fingerprint)
-        smaller = replace(recipe, batch_size=recipe.batch_size // 2 if batch_size is None else batch_size)
-        return self.registry.runs.create(
-            NewRun(
-                slug=old.slug,
-                title=old.title,
-                base_id=old.base_id,
-                dataset_id=old.dataset_id,
-                seed=old.seed,
-                config=smaller.as_json(),
-                environment={**_environment(), "retry_of": old.id},
-            ),
-            actor=actor,
-        )
-
     def export(self, ref: str) -> tuple[str, bytes]:
         """File name and bytes of a version's bundle.
 
         Raises:
             RegistryError: if there is no such version, or its files are damaged.
         """
-        version, bundle = self._bundle(ref)
+        version, bundle = self.bundle(ref)
         return f"{version.slug}-v{version.version}.zip", write_bundle(bundle)
-
-    def import_bundle(self, path: Path, *, actor: str) -> Version:
-        """Publish a bundle that was exported here or elsewhere; the same bundle stays one version.
-
-        Raises:
-            LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
-        """
-        return self._take_in(read_bundle_file(path), actor)
 
     def offer_bundled(self) -> None:
         """Put the adapters that come with the app into the catalog, unless it knows them, archived or not.
@@ -276,35 +204,18 @@ class Service:
                 self.registry.catalog.adapter(slug)
             except UnknownAdapter:
                 self._progress(1.0, f"Adding the adapter {slug}")
-                self.import_bundle(path, actor=BUNDLED_ACTOR)
-
-    def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
-        """Put a version into a repository of the Hugging Face Hub; see `hub.push`.
-
-        Raises:
-            LoraVitError, RegistryError: if there is no such version, or the Hub refuses it.
-        """
-        version, bundle = self._bundle(ref)
-        return push(bundle, repo, message=version.ref, private=private, revision=revision)
-
-    def pull(self, repo: str, *, actor: str, revision: str | None = None, name: str | None = None) -> Version:
-        """Publish the adapter in a repository of the Hugging Face Hub; the same files stay one version.
-
-        Args:
-            name: the slug to publish it under; its own when None.
-
-        Raises:
-            LoraVitError, RegistryError: if the Hub has no such adapter, or as `import_bundle`.
-        """
-        if name is not None:
-            validate_slug(name)
-        return self._take_in(pull(repo, revision=revision), actor, name)
+                self.take_in(read_bundle_file(path), BUNDLED_ACTOR)
 
     def thumbnail(self, version: Version) -> bytes | None:
         """A picture in WEBP of what a version was trained on, where it has one."""
         return self.registry.catalog.read_file(version, THUMBNAIL_FILE)
 
-    def _bundle(self, ref: str) -> tuple[Version, Bundle]:
+    def bundle(self, ref: str) -> tuple[Version, Bundle]:
+        """A version, and all that goes with it.
+
+        Raises:
+            RegistryError: if there is no such version, or its files are damaged.
+        """
         catalog = self.registry.catalog
         version = catalog.resolve(ref)
         return version, Bundle(
@@ -315,8 +226,12 @@ class Service:
             tags=catalog.adapter(version.slug).tags,
         )
 
-    def _take_in(self, bundle: Bundle, actor: str, name: str | None = None) -> Version:
-        """Publish a bundle under its own name or another, once it was seen to load and answer as it did."""
+    def take_in(self, bundle: Bundle, actor: str, name: str | None = None) -> Version:
+        """Publish a bundle under its own name or another, once it was seen to load and answer as it did.
+
+        Raises:
+            LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
+        """
         name = name or bundle.name
         validate_slug(name)
         base = self.predictor.engines.get(*base_of(bundle.files)).master
@@ -347,9 +262,14 @@ class Service:
                 self._base = (base, fastest_dtype(base))
             return self._base
 
-    def _create_run(
-        self, dataset: ImageDataset, name: str, recipe: Recipe, actor: str, *, worker: str | None
+    def create_run(
+        self, dataset: ImageDataset, name: str, recipe: Recipe, *, actor: str, worker: str | None = None
     ) -> Run:
+        """A new run: queued, or already running under a worker.
+
+        Raises:
+            LoraVitError, RegistryError: if the name or a setting can't be used.
+        """
         slug, title = slugified(name)
         self.base.preprocessing(recipe.image_size)
         trainable_blocks(self.base, recipe.adapter, torch.Generator())
@@ -364,11 +284,22 @@ class Service:
                 dataset_id=record.id,
                 seed=recipe.seed,
                 config=recipe.as_json(),
-                environment=_environment(),
+                environment=self.environment(),
             ),
             actor=actor,
             worker=worker,
         )
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """The versions that a run is made with."""
+        return {
+            "loravit_web": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "timm": str(import_timm().__version__),
+            "platform": platform.platform(),
+        }
 
     def _record(self, base: Base) -> BaseRecord:
         return self.registry.bases.ensure(
@@ -381,13 +312,3 @@ def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:
         return counts["train"], counts["val"], counts["test"]
 
     return tuple(DatasetClass(name, *count(counts)) for name, counts in dataset.counts().items())
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "loravit_web": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "timm": str(import_timm().__version__),
-        "platform": platform.platform(),
-    }

@@ -13,13 +13,18 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 
+from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base, load_base, wrap_base
 from loravit_web.backbones.embedded import EmbeddedBaseError
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.service import Service
 from loravit_web.settings import Settings
+from loravit_web.training.recipe import Recipe
 from tests.hub_server import FakeHub
 
+RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
+"""A training of well under a second on the tiny base."""
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
@@ -52,6 +57,14 @@ def base() -> Base:
 def settings(tmp_path: Path) -> Settings:
     """An empty data folder and the tiny base."""
     return Settings(home=tmp_path / "home", base="tiny")
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Service]:
+    """A service over the tiny base, with nothing in its catalog."""
+    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+    yield service
+    service.close()
 
 
 @pytest.fixture(scope="session")

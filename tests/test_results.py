@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from loravit_web.access import LOCAL
+from loravit_web.actions import Actions
 from loravit_web.results import (
     NoResult,
     Result,
@@ -61,7 +63,7 @@ def test_the_images_of_a_mistake_are_corrected_and_trained_again(service: Servic
     dataset = service.datasets.load(run.dataset.fingerprint)
     assert result.predictions is not None
     first = result.predictions["test"][0]
-    corrected = service.correct(dataset.fingerprint, {(first.sha256, first.true): None})
+    corrected = Actions(service, LOCAL).correct(dataset.fingerprint, {(first.sha256, first.true): None})
     assert len(corrected.items) == len(dataset.items) - 1
     again = service.train_now(corrected, run.title, Recipe.from_json(run.config), service.new_worker())
     assert again.published == "colours@2"
@@ -70,7 +72,9 @@ def test_the_images_of_a_mistake_are_corrected_and_trained_again(service: Servic
 
 
 def test_a_run_without_a_version_has_no_result(service: Service, colour_folders: ColourFolders) -> None:
-    queued = service.queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    queued = Actions(service, LOCAL).queue_training(
+        service.import_dataset(colour_folders()), "Colours", RECIPE
+    )
     with pytest.raises(NoResult, match="has published nothing yet"):
         result_of(service.registry, queued.id)
 

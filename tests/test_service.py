@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,27 +8,20 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from loravit_web.access import LOCAL, member
+from loravit_web.actions import Actions
 from loravit_web.adapters.bundles import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.format import AdapterFormatError
 from loravit_web.engine.pool import BaseRefused
 from loravit_web.images import load_rgb
 from loravit_web.naming import UnusableName, slugified
-from loravit_web.service import RunNotRetryable, Service
+from loravit_web.service import Service
 from loravit_web.settings import Settings
-from loravit_web.training.recipe import Recipe, RecipeError
 from registry import InvalidSlug, Registry, Run, Split
-from tests.conftest import ColourFolders, tiny_base
+from tests.conftest import RECIPE, ColourFolders, tiny_base
 
 SPLITS: tuple[Split, ...] = ("validation", "test")
-RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
-
-
-@pytest.fixture
-def service(settings: Settings) -> Iterator[Service]:
-    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
-    yield service
-    service.close()
 
 
 def trained(service: Service, data: Path, name: str = "Colours") -> Run:
@@ -74,7 +66,7 @@ def test_the_linear_probe_stands_beside_the_adapter(service: Service, colour_fol
 
 
 def test_a_queued_run_waits_for_a_worker(service: Service, colour_folders: ColourFolders) -> None:
-    run = service.queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    run = Actions(service, LOCAL).queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
     assert run.status == "queued"
     service.new_worker().work(idle_exit=0.0)
     assert service.registry.runs.get(run.id).status == "completed"
@@ -85,9 +77,11 @@ def test_a_setting_that_does_not_fit_the_base_is_refused_before_a_run_exists(
 ) -> None:
     dataset = service.import_dataset(colour_folders())
     with pytest.raises(Exception, match="multiple of its patch size 8"):
-        service.queue_training(dataset, "Colours", replace(RECIPE, image_size=33))
+        Actions(service, LOCAL).queue_training(dataset, "Colours", replace(RECIPE, image_size=33))
     with pytest.raises(Exception, match="the base has 3"):
-        service.queue_training(dataset, "Colours", replace(RECIPE, adapter=ViTAdapterConfig(blocks=9)))
+        Actions(service, LOCAL).queue_training(
+            dataset, "Colours", replace(RECIPE, adapter=ViTAdapterConfig(blocks=9))
+        )
     assert service.registry.runs.list() == []
 
 
@@ -102,7 +96,7 @@ def test_a_bundle_gives_the_same_answers_elsewhere(
         load=lambda base_name, _folder, _progress: tiny_base(name=base_name),
     )
     try:
-        version = elsewhere.import_bundle(saved(data, tmp_path), actor="test")
+        version = Actions(elsewhere, LOCAL).import_bundle(saved(data, tmp_path))
         assert version.ref == "colours@1"
         assert version.title == "Colours"
         picture = load_rgb(next((tmp_path / "colours" / "test" / "red").iterdir()))
@@ -120,7 +114,7 @@ def test_importing_the_same_bundle_again_gives_the_same_version(
 ) -> None:
     trained(service, colour_folders())
     _name, data = service.export("colours@1")
-    assert service.import_bundle(saved(data, tmp_path), actor="test").ref == "colours@1"
+    assert Actions(service, LOCAL).import_bundle(saved(data, tmp_path)).ref == "colours@1"
     assert len(service.registry.catalog.versions("colours")) == 1
 
 
@@ -135,7 +129,7 @@ def test_a_bundle_made_on_other_weights_is_refused(
     )
     try:
         with pytest.raises(BaseRefused, match="other weights here"):
-            other.import_bundle(saved(data, tmp_path), actor="test")
+            Actions(other, LOCAL).import_bundle(saved(data, tmp_path))
         assert other.registry.catalog.adapters() == []
     finally:
         other.close()
@@ -151,7 +145,7 @@ def test_a_bundle_made_on_another_base_is_taken_in_with_that_base(
         load=lambda name, _folder, _progress: tiny_base(name=name, seed=0 if name == "tiny" else 1),
     )
     try:
-        version = other.import_bundle(saved(data, tmp_path), actor="test")
+        version = Actions(other, LOCAL).import_bundle(saved(data, tmp_path))
         assert (version.ref, version.base.name) == ("colours@1", "tiny")
         assert [info.status for info in other.predictor.tasks()] == ["ready"]
     finally:
@@ -173,7 +167,7 @@ def test_the_estimate_is_of_the_images_and_epochs_that_the_run_then_has(
 
 def test_a_file_that_is_no_bundle_is_refused(service: Service, tmp_path: Path) -> None:
     with pytest.raises(AdapterFormatError, match="not an adapter bundle"):
-        service.import_bundle(saved(b"hello", tmp_path), actor="test")
+        Actions(service, LOCAL).import_bundle(saved(b"hello", tmp_path))
 
 
 @pytest.mark.parametrize("metrics", [b'{"validation": {}}', b'{"validation": "x"}', b"[1]"])
@@ -186,7 +180,7 @@ def test_a_bundle_with_unusable_metrics_is_refused(
     task["training"]["metrics"] = json.loads(metrics)
     changed = replace(bundle, files={**bundle.files, "task.json": json.dumps(task).encode()})
     with pytest.raises(AdapterFormatError, match="metrics can't be used"):
-        service.import_bundle(saved(write_bundle(changed), tmp_path), actor="test")
+        Actions(service, LOCAL).import_bundle(saved(write_bundle(changed), tmp_path))
 
 
 def test_a_bundle_with_an_unusable_name_is_refused(
@@ -195,7 +189,7 @@ def test_a_bundle_with_an_unusable_name_is_refused(
     trained(service, colour_folders())
     bundle = read_bundle(service.export("colours")[1])
     with pytest.raises(InvalidSlug):
-        service.import_bundle(saved(write_bundle(replace(bundle, name="../evil")), tmp_path), actor="test")
+        Actions(service, LOCAL).import_bundle(saved(write_bundle(replace(bundle, name="../evil")), tmp_path))
 
 
 def test_a_changed_weight_is_refused_even_if_the_manifest_was_written_anew(
@@ -207,7 +201,7 @@ def test_a_changed_weight_is_refused_even_if_the_manifest_was_written_anew(
     weights[-1] ^= 1
     changed = replace(bundle, files={**bundle.files, "adapter_model.safetensors": bytes(weights)})
     with pytest.raises(AdapterFormatError, match="is damaged or was changed"):
-        service.import_bundle(saved(write_bundle(changed), tmp_path), actor="test")
+        Actions(service, LOCAL).import_bundle(saved(write_bundle(changed), tmp_path))
     assert len(service.registry.catalog.versions("colours")) == 1
 
 
@@ -247,23 +241,15 @@ def test_title_description_and_tags_travel_and_a_second_import_changes_nothing(
     )
     try:
         path = saved(write_bundle(told), tmp_path)
-        version = elsewhere.import_bundle(path, actor="test")
+        version = Actions(elsewhere, LOCAL).import_bundle(path)
         assert (version.title, version.description) == ("Two colours", "Red\nor green.")
         assert read_bundle(elsewhere.export("colours")[1]) == told
         assert elsewhere.export("colours")[1] == write_bundle(told)
         events = len(elsewhere.registry.catalog.events())
-        assert elsewhere.import_bundle(path, actor="test") == version
+        assert Actions(elsewhere, LOCAL).import_bundle(path) == version
         assert len(elsewhere.registry.catalog.events()) == events
     finally:
         elsewhere.close()
-
-
-def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(
-    service: Service, colour_folders: ColourFolders
-) -> None:
-    run = service.queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
-    assert service.stop(run.id, keep=False).status == "cancelled"
-    assert service.resume(run.id).status == "queued"
 
 
 def test_results_by_class_reach_the_catalog_and_travel_with_a_bundle(
@@ -283,7 +269,9 @@ def test_results_by_class_reach_the_catalog_and_travel_with_a_bundle(
         Settings(home=tmp_path / "elsewhere", base="tiny"), load=lambda name, _f, _p: tiny_base(name=name)
     )
     try:
-        imported = elsewhere.import_bundle(saved(service.export("colours")[1], tmp_path), actor="bob")
+        imported = Actions(elsewhere, member("bob", "editor")).import_bundle(
+            saved(service.export("colours")[1], tmp_path)
+        )
         assert {s: elsewhere.registry.evaluations.details(imported, s) for s in SPLITS} == here
         assert imported.created_by == "bob"
     finally:
@@ -303,7 +291,7 @@ def test_a_bundle_from_before_results_by_class_is_still_taken_in(
     task = json.loads(bundle.files["task.json"])
     for name in ("classes", "confusion", "top5_accuracy", "calibration_error"):
         del task["training"]["metrics"]["validation"][name]
-    version = service.import_bundle(saved(write_bundle(with_task(bundle, task)), tmp_path), actor="test")
+    version = Actions(service, LOCAL).import_bundle(saved(write_bundle(with_task(bundle, task)), tmp_path))
     found = version.evaluation("validation")
     assert (version.ref, found and found.calibration_error) == ("colours@2", None)
     details = service.registry.evaluations.details(version, "validation")
@@ -330,7 +318,7 @@ def test_a_bundle_whose_results_by_class_are_none_is_refused(
     task = json.loads(bundle.files["task.json"])
     task["training"]["metrics"]["validation"][name] = value
     with pytest.raises(AdapterFormatError, match="metrics can't be used"):
-        service.import_bundle(saved(write_bundle(with_task(bundle, task)), tmp_path), actor="test")
+        Actions(service, LOCAL).import_bundle(saved(write_bundle(with_task(bundle, task)), tmp_path))
 
 
 def test_who_asked_for_a_training_is_on_the_run_and_made_the_version(
@@ -341,7 +329,10 @@ def test_who_asked_for_a_training_is_on_the_run_and_made_the_version(
     assert run.created_by == "ann"
     assert service.registry.catalog.resolve("colours").created_by == "ann"
     assert service.registry.catalog.adapter("colours").owner == "ann"
-    assert service.queue_training(dataset, "Colours", RECIPE, actor="bob").created_by == "bob"
+    assert (
+        Actions(service, member("bob", "editor")).queue_training(dataset, "Colours", RECIPE).created_by
+        == "bob"
+    )
 
 
 def test_answers_are_counted_and_written_down_at_the_latest_when_the_app_ends(
@@ -357,39 +348,6 @@ def test_answers_are_counted_and_written_down_at_the_latest_when_the_app_ends(
     assert (total.n, total.errors) == (6, 0)
     assert total.mean_ms is not None
     assert total.mean_ms > 0
-
-
-@pytest.fixture
-def cancelled(service: Service, colour_folders: ColourFolders) -> Run:
-    run = service.queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
-    return service.stop(run.id, keep=False)
-
-
-@pytest.mark.parametrize(("asked", "batch"), [(None, 4), (3, 3)])
-def test_a_retry_is_a_new_run_with_a_smaller_batch_that_names_the_old_one(
-    service: Service, cancelled: Run, asked: int | None, batch: int
-) -> None:
-    run = service.retry(cancelled.id[:8], batch_size=asked)
-    assert (run.status, run.slug, run.title) == ("queued", cancelled.slug, cancelled.title)
-    assert run.config == {**cancelled.config, "batch_size": batch}
-    assert run.environment["retry_of"] == cancelled.id
-    assert service.registry.runs.get(cancelled.id) == cancelled
-    service.new_worker().work(idle_exit=0.0)
-    assert service.registry.runs.get(run.id).published == "colours@1"
-
-
-def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
-    service: Service, cancelled: Run, colour_folders: ColourFolders
-) -> None:
-    smallest = service.retry(cancelled.id, batch_size=1)
-    with pytest.raises(RunNotRetryable, match="is queued: cancel it first"):
-        service.retry(smallest.id)
-    service.stop(smallest.id, keep=False)
-    with pytest.raises(RunNotRetryable, match="already takes one image per step"):
-        service.retry(smallest.id)
-    with pytest.raises(RecipeError, match="Batch size 0 is out of range"):
-        service.retry(cancelled.id, batch_size=0)
-    assert service.registry.runs.count("queued") == 0
 
 
 @pytest.fixture

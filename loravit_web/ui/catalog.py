@@ -14,6 +14,7 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.markup import notice, version_card
 from loravit_web.ui.served import bundle_file, picture_link
 from loravit_web.ui.use import UseTab
+from loravit_web.ui.visitors import actions_of
 from registry import MAX_TEXT, AdapterEntry, AdapterPage, AdapterQuery, NewestVersion, Version
 
 COLUMNS = ["Task", "Name", "Version", "Classes", "Accuracy", "Linear probe", "Base", "MB", "Published"]
@@ -74,8 +75,8 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogTab:
         return _shown(service, service.registry.catalog.resolve(str(event.row_value[0])))
 
     @told
-    def take_in(path: str, text: str, at: int) -> list[Any]:
-        version = service.import_bundle(Path(path), actor="page")
+    def take_in(path: str, text: str, at: int, request: gr.Request) -> list[Any]:
+        version = actions_of(service, request).import_bundle(Path(path))
         gr.Success(f"{version.ref} is in the catalog.", title="Imported")
         return [*listed(service, text, at), *_shown(service, version)]
 

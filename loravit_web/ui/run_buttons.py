@@ -8,12 +8,15 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.actions import Actions
 from loravit_web.next_steps import best_step, half_batch, steps_of
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
+from loravit_web.ui.visitors import actions_of
 from registry import Run
 
 Handler = Callable[..., Any]
+QUESTION = '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -60,7 +63,7 @@ def connect_buttons(
     buttons: RunButtons,
     run_id: gr.State,
     outputs: list[Any],
-    updates: Callable[[str], list[Any]],
+    updates: Callable[[str, gr.Request], list[Any]],
 ) -> None:
     """Let the buttons act on the run named by ``run_id``.
 
@@ -69,36 +72,38 @@ def connect_buttons(
         updates: gives the new values of ``outputs`` without the first.
     """
 
-    def on(button: gr.Button, act: Callable[[str, gr.Request], Run]) -> None:
+    def on(button: gr.Button, act: Callable[[Actions, str], Run]) -> None:
         @told
         def act_on(run: str, request: gr.Request) -> list[Any]:
-            done = act(run, request)
-            return [done.id, *updates(done.id)]
+            done = act(actions_of(service, request), run)
+            return [done.id, *updates(done.id, request)]
 
         button.click(act_on, run_id, outputs, **QUIET)
 
-    on(buttons.keep, lambda run, request: service.stop(run, keep=True))
-    on(buttons.yes, lambda run, request: service.stop(run, keep=False))
-    on(buttons.resume, lambda run, request: service.resume(run))
-    on(buttons.retry, lambda run, request: service.retry(run, actor="page"))
+    on(buttons.keep, lambda actions, run: actions.stop(run, keep=True))
+    on(buttons.yes, lambda actions, run: actions.stop(run, keep=False))
+    on(buttons.resume, lambda actions, run: actions.resume(run))
+    on(buttons.retry, lambda actions, run: actions.retry(run))
     buttons.cancel.click(lambda: gr.Column(visible=True), None, buttons.sure, **QUIET)
     buttons.no.click(lambda: gr.Column(visible=False), None, buttons.sure, **QUIET)
 
 
-def button_updates(run: Run, *, fresh: bool) -> list[Any]:
+def button_updates(run: Run, *, fresh: bool, may: bool = True) -> list[Any]:
     """Updates for `RunButtons.outputs`.
 
     Args:
         fresh: whether another run is shown than before, so that an open question is about another one.
+        may: whether the visitor may change the run; else the buttons are there and can't be pressed.
     """
     steps, best = steps_of(run), best_step(run)
 
     def button(step: Any, **changes: Any) -> gr.Button:
-        return gr.Button(visible=step in steps, variant="primary" if best == step else "secondary", **changes)
+        variant: Any = "primary" if best == step else "secondary"
+        return gr.Button(visible=step in steps, interactive=may, variant=variant, **changes)
 
     return [
         button("keep"),
-        gr.Button(visible="cancel" in steps),
+        gr.Button(visible="cancel" in steps, interactive=may),
         button("resume", value="Queue it again" if run.status == "cancelled" else "Resume"),
         button("retry", value=f"Retry with half the batch ({half_batch(run)})"),
         gr.Column(visible=False) if fresh or "cancel" not in steps else gr.skip(),

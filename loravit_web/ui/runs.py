@@ -59,7 +59,11 @@ def build_runs(service: Service) -> RunsTab:
     _choose(service, tab)
     _compare(service, tab)
     connect_buttons(
-        service, detail.buttons, chosen, [chosen, *detail.outputs], lambda run: detail_updates(service, run)
+        service,
+        detail.buttons,
+        chosen,
+        [chosen, *detail.outputs],
+        lambda run, request: detail_updates(service, request, run),
     )
     return tab
 
@@ -72,18 +76,26 @@ def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State)
     """
 
     def look(
-        text: str, states: Any, page: int, chosen: str | None, compared: list[str], *how: Any
+        text: str,
+        states: Any,
+        page: int,
+        chosen: str | None,
+        compared: list[str],
+        metric: str,
+        smoothing: float,
+        axis: Axis,
+        request: gr.Request,
     ) -> list[Any]:
         return [
             *listed_runs(service, text, states, page, chosen, compared),
-            *detail_updates(service, chosen, fresh=False),
-            *compare_updates(service, chosen, compared, *how),
+            *detail_updates(service, request, chosen, fresh=False),
+            *compare_updates(service, chosen, compared, metric, smoothing, axis),
         ]
 
     def arrive(request: gr.Request) -> list[Any]:
         asked = request.query_params.get("run")
         found = full_id(service, asked) if asked else None
-        detail = detail_updates(service, found or asked)
+        detail = detail_updates(service, request, found or asked)
         compared = compare_updates(service, found, [], None, 0.0, "epoch")
         return [found, *listed_runs(service, "", [], 1, found, []), *detail, *compared]
 
@@ -122,12 +134,17 @@ def _choose(service: Service, tab: RunsTab) -> None:
 
     @told
     def choose(
-        compared: list[str], metric: str, smoothing: float, axis: Axis, event: gr.EventData
+        compared: list[str],
+        metric: str,
+        smoothing: float,
+        axis: Axis,
+        request: gr.Request,
+        event: gr.EventData,
     ) -> list[Any]:
         run = service.registry.runs.get(str(event._data["run"]))
         curves = compare_updates(service, run.id, compared, metric, smoothing, axis)
         same = [gr.skip()] * len(curves)
-        return [run.id, *detail_updates(service, run.id), *(same if compared else curves)]
+        return [run.id, *detail_updates(service, request, run.id), *(same if compared else curves)]
 
     tab.listing.table.click(
         choose,

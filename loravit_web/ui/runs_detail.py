@@ -8,12 +8,13 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.next_steps import place_of, steps_of
+from loravit_web.next_steps import place_of, refusal_of, steps_of
 from loravit_web.service import Service
 from loravit_web.training.run_log import log_of, tail
 from loravit_web.ui.markup import definitions, flattened, notice, run_progress
 from loravit_web.ui.run_buttons import RunButtons, build_buttons, button_updates
 from loravit_web.ui.runs_markup import PICK, log_text, run_link, why
+from loravit_web.ui.visitors import visitor_of
 from registry import RegistryError, Run
 
 
@@ -51,10 +52,13 @@ def build_detail() -> DetailPanel:
     return DetailPanel(head, result, catalog, buttons, facts, settings, record, log)
 
 
-def detail_updates(service: Service, run_id: str | None, *, fresh: bool = True) -> list[Any]:
+def detail_updates(
+    service: Service, request: gr.Request, run_id: str | None, *, fresh: bool = True
+) -> list[Any]:
     """Updates for `DetailPanel.outputs`.
 
     Args:
+        request: whose buttons they are.
         fresh: False when the same run is looked at again: what does not change is left alone.
     """
     if run_id is None:
@@ -63,12 +67,13 @@ def detail_updates(service: Service, run_id: str | None, *, fresh: bool = True) 
         run = service.registry.runs.get(run_id)
     except RegistryError as error:  # a link to a run that is gone; the page goes on
         return [notice(str(error), kind="error"), *[gr.update(visible=False)] * 7, *hidden_log()]
-    steps = steps_of(run)
+    steps, refusal = steps_of(run), refusal_of(visitor_of(service, request), run)
+    blocked = refusal if steps - {"result"} else None
     return [
-        _head(service, run),
+        _head(service, run) + (notice(blocked, title="You can look, not change.") if blocked else ""),
         gr.Button(visible="result" in steps),
         gr.Button(visible=run.published is not None),
-        *button_updates(run, fresh=fresh),
+        *button_updates(run, fresh=fresh, may=refusal is None),
         *([gr.Accordion(visible=True), definitions(_facts(run))] if fresh else [gr.skip()] * 2),
         gr.Accordion(visible=True) if fresh else gr.skip(),
         log_text(tail(log_of(service.settings.run_logs, run.id))),

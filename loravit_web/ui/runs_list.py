@@ -127,9 +127,7 @@ def listed_runs(
     return [
         shown.page,
         queue_list(active_runs(service)) + table,
-        gr.HTML(
-            f'<p class="lv-muted" role="status">{count}{where}.</p>'
-        ),
+        gr.HTML(f'<p class="lv-muted" role="status">{count}{where}.</p>'),
         gr.Button(visible=shown.page > 1),
         gr.Button(visible=shown.page < shown.pages),
     ]

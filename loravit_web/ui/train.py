@@ -22,6 +22,7 @@ from loravit_web.ui.train_data import Way, build_data
 from loravit_web.ui.train_result import ResultPanel, build_result
 from loravit_web.ui.train_settings import SettingsPanel, build_settings, connect_settings
 from loravit_web.ui.use import UseTab
+from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, build_watch
 
 
@@ -40,7 +41,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             gr.Markdown("### 1 · Data")
-            ways = build_data(service)
+            ways = build_data()
         with gr.Column(scale=3, min_width=300):
             gr.Markdown("### 2 · Check")
             check = build_check(service, data)
@@ -66,13 +67,17 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
 def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPanel) -> None:
     """Import what one way gives and show what is in it; what is wrong with it is said in its place."""
 
-    def take(given: Mapping[Any, Any], progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
+    def take(
+        given: Mapping[Any, Any],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
+    ) -> list[Any]:
         def tell(fraction: float, text: str) -> None:
             progress(fraction, desc=text)
 
         mirror = gr.skip() if way.mirror is None else gr.Checkbox(value=way.mirror)
         try:
-            dataset = way.take(given, tell)
+            dataset = way.take(given, actions_of(service, request), tell)
         except LoraVitError as error:
             return [*nothing_updates(str(error)), gr.skip()]
         return [*(check_updates(dataset) if dataset else nothing_updates()), mirror]

@@ -21,6 +21,7 @@ from loravit_web.ui.relabel import (
     key_of,
     relabel_updates,
 )
+from loravit_web.ui.visitors import actions_of
 
 LAYOUT = (
     "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them "
@@ -84,8 +85,9 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> Any:
     """Add the event that makes a corrected dataset; returns it, to be followed by others."""
 
     @told
-    def correct(fingerprint: str, kept: dict[str, str | None]) -> list[Any]:
-        return check_updates(service.correct(fingerprint, as_changes(kept)))
+    def correct(fingerprint: str, kept: dict[str, str | None], request: gr.Request) -> list[Any]:
+        actions = actions_of(service, request)
+        return check_updates(actions.correct(fingerprint, as_changes(kept)))
 
     return check.fix.click(
         correct,

@@ -9,15 +9,16 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.actions import Actions
 from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip, from_hub
-from loravit_web.service import Progress, Service
+from loravit_web.service import Progress
 
 CARDS = 12
 FIRST_CARDS = 2
 UNMIRRORED = {"digits"}
 """Samples whose mirrored images mean something else."""
 
-Take = Callable[[Mapping[Any, Any], Progress], ImageDataset | None]
+Take = Callable[[Mapping[Any, Any], Actions, Progress], ImageDataset | None]
 """Imports what the components hold; None where they hold nothing any more."""
 
 
@@ -41,32 +42,32 @@ class Way:
     mirror: bool | None = None
 
 
-def build_data(service: Service) -> list[Way]:
+def build_data() -> list[Way]:
     """Build the components of every way."""
     ways: list[Way] = []
     with gr.Tabs(elem_id="train-ways"):
         with gr.Tab("Zip or sample", id="zip"):
-            ways += [_zip(service), *_samples(service)]
+            ways += [_zip(), *_samples()]
         with gr.Tab("Class by class", id="cards"):
-            ways.append(_cards(service))
+            ways.append(_cards())
         with gr.Tab("CSV and zip", id="csv"):
-            ways.append(_csv(service))
+            ways.append(_csv())
         with gr.Tab("Hub", id="hub"):
-            ways.append(_hub(service))
+            ways.append(_hub())
     return ways
 
 
-def _zip(service: Service) -> Way:
+def _zip() -> Way:
     upload = gr.File(label="Zip of class folders", file_types=[".zip"], height=130, elem_id="train-upload")
 
-    def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset | None:
+    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset | None:
         path = given[upload]
-        return path and service.import_dataset(path, name=Path(path).stem, progress=progress)
+        return path and actions.import_dataset(path, name=Path(path).stem, progress=progress)
 
     return Way(upload.change, [upload], take)
 
 
-def _samples(service: Service) -> list[Way]:
+def _samples() -> list[Way]:
     gr.Markdown("Or begin with a sample:", elem_classes="lv-muted")
     ways = []
     with gr.Row():
@@ -76,15 +77,15 @@ def _samples(service: Service) -> list[Way]:
             )
             chosen = gr.State(name)
 
-            def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
+            def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
                 (name,) = given.values()
-                return service.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress)
+                return actions.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress)
 
             ways.append(Way(button.click, [chosen], take, mirror=name not in UNMIRRORED))
     return ways
 
 
-def _cards(service: Service) -> Way:
+def _cards() -> Way:
     gr.Markdown(
         "Give each class a name and pictures of it: choose files, paste, or take them with the camera.",
         elem_classes="lv-muted",
@@ -121,18 +122,18 @@ def _cards(service: Service) -> Way:
         visible = [gr.Column(visible=number < count) for number in range(CARDS)]
         return [count, gr.Button(interactive=count < CARDS), *visible]
 
-    def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
+    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         cards = [
             (str(given[name] or ""), [Path(path) for path, _caption in given[gallery] or []])
             for name, gallery in zip(names, galleries, strict=True)
         ]
-        return service.datasets.import_opened(collected(cards), progress=progress)
+        return actions.import_opened(collected(cards), progress=progress)
 
     more.click(add, shown, [shown, more, *columns], show_progress="hidden", api_visibility="private")
     return Way(use.click, [*names, *galleries], take)
 
 
-def _csv(service: Service) -> Way:
+def _csv() -> Way:
     csv = gr.File(
         label="CSV with the columns path,label (and split)",
         file_types=[".csv"],
@@ -144,16 +145,16 @@ def _csv(service: Service) -> Way:
     )
     use = gr.Button("Use these files", size="sm", variant="primary", elem_id="train-use-csv")
 
-    def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
+    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         if not given[csv] or not given[archive]:
             raise FilesMissing("Choose both files first: the CSV and the zip of its images.")
         with csv_with_zip(Path(given[csv]), Path(given[archive])) as source:
-            return service.datasets.import_opened(source, progress=progress)
+            return actions.import_opened(source, progress=progress)
 
     return Way(use.click, [csv, archive], take)
 
 
-def _hub(service: Service) -> Way:
+def _hub() -> Way:
     name = gr.Textbox(
         label="Dataset on the Hugging Face Hub",
         info="Its id, owner/name: one with a column of images and a column of labels.",
@@ -163,7 +164,7 @@ def _hub(service: Service) -> Way:
     )
     use = gr.Button("Fetch it", size="sm", variant="primary", elem_id="train-use-hub")
 
-    def take(given: Mapping[Any, Any], progress: Progress) -> ImageDataset:
-        return service.datasets.import_opened(from_hub(str(given[name] or "")), progress=progress)
+    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
+        return actions.import_opened(from_hub(str(given[name] or "")), progress=progress)
 
     return Way(use.click, [name], take)

@@ -33,6 +33,7 @@ from loravit_web.ui.relabel import (
 )
 from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
+from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, watch_updates
 from registry import EvaluationDetails, RegistryError, Run, Split
 
@@ -194,10 +195,11 @@ def _follow_up(
     service: Service, shown: ResultPanel, again: gr.Button, watched: gr.State, watch: WatchPanel
 ) -> None:
     @told
-    def train_again(run_id: str, kept: dict[str, str | None]) -> list[Any]:
+    def train_again(run_id: str, kept: dict[str, str | None], request: gr.Request) -> list[Any]:
+        actions = actions_of(service, request)
         run = service.registry.runs.get(run_id)
-        dataset = service.correct(run.dataset.fingerprint, as_changes(kept))
-        new = service.queue_training(dataset, _name(run), Recipe.from_json(run.config), actor="page")
+        dataset = actions.correct(run.dataset.fingerprint, as_changes(kept))
+        new = actions.queue_training(dataset, _name(run), Recipe.from_json(run.config))
         gr.Success(
             "The corrected images are a dataset of their own; its training is queued.", title="Corrected"
         )

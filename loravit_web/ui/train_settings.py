@@ -15,6 +15,7 @@ from loravit_web.training.recipe import PRESETS, Recipe
 from loravit_web.ui.errors import told
 from loravit_web.ui.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.markup import cost_summary, notice
+from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, watch_updates
 
 UNNAMED = "my-task"
@@ -91,11 +92,14 @@ def connect_settings(
         return told_cost(service, fingerprint, name, preset, mirror, values)
 
     @told
-    def begin(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[Any]:
+    def begin(
+        request: gr.Request, fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any
+    ) -> list[Any]:
         if fingerprint is None:
             raise NoData("Give some images first, or use a sample.")
         recipe = recipe_of(preset, mirror, values)
-        run = service.queue_training(service.datasets.load(fingerprint), name, recipe, actor="page")
+        actions = actions_of(service, request)
+        run = actions.queue_training(service.datasets.load(fingerprint), name, recipe)
         return [run.id, *watch_updates(service, run.id)]
 
     filled = panel.preset.input(preset_values, panel.preset, panel.fields, api_visibility="private")

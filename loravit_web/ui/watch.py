@@ -49,7 +49,7 @@ def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) 
         log = gr.HTML(elem_id=f"{prefix}-log", autoscroll=True)
     panel = WatchPanel(progress, loss, accuracy, buttons, record, log)
     connect_buttons(
-        service, buttons, run_id, [run_id, *panel.outputs], lambda run: watch_updates(service, run)
+        service, buttons, run_id, [run_id, *panel.outputs], lambda run, _request: watch_updates(service, run)
     )
     return panel
 

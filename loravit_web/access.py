@@ -1,0 +1,77 @@
+"""Who asks, and what each may do: rights belong to roles, and every change names the one it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from loravit_web.errors import LoraVitError
+from registry import Role
+
+Right = Literal["train", "import", "curate", "retire", "share", "manage"]
+"""``train``: give images and train on them; ``import``: publish finished adapters; ``curate``: titles, tags
+and aliases; ``retire``: withdraw and archive what is one's own; ``share``: send an adapter elsewhere;
+``manage``: the same with what belongs to others, and protected aliases."""
+
+_EDITOR: frozenset[Right] = frozenset({"train", "import", "curate", "retire"})
+RIGHTS: Mapping[Role, frozenset[Right]] = {
+    "viewer": frozenset(),
+    "editor": _EDITOR,
+    "admin": _EDITOR | {"share", "manage"},
+}
+
+
+class NotAllowed(LoraVitError):
+    """A visitor asked for what their role does not allow."""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody who asks, under the name that the history of changes will show."""
+
+    name: str
+    role: Role
+    rights: frozenset[Right]
+
+    def may(self, right: Right) -> bool:
+        """Whether the visitor has a right."""
+        return right in self.rights
+
+    def refusal(self, right: Right) -> str | None:
+        """Why the visitor lacks a right, in one sentence; None where they have it."""
+        if self.may(right):
+            return None
+        least = next(role for role, rights in RIGHTS.items() if right in rights)
+        return f"This needs {_a(least)}, and {self.name} is {_a(self.role)}: ask an admin for it."
+
+    def must(self, right: Right) -> None:
+        """
+        Raises:
+            NotAllowed: if the visitor lacks the right.
+        """
+        if (sentence := self.refusal(right)) is not None:
+            raise NotAllowed(sentence)
+
+    def must_own(self, owner: str, what: str) -> None:
+        """
+        Raises:
+            NotAllowed: if ``what`` belongs to somebody else and the visitor may not manage that.
+        """
+        if owner != self.name and not self.may("manage"):
+            raise NotAllowed(f"{what} belongs to {owner}: only they or an admin can do this.")
+
+
+def member(name: str, role: Role) -> Visitor:
+    """Somebody with exactly the rights of a role."""
+    return Visitor(name, role, RIGHTS[role])
+
+
+LOCAL = member("page", "admin")
+"""The one person at the page of an app that runs for one person."""
+SHELL = member("shell", "admin")
+"""Whoever can run commands on the machine reaches all data anyway."""
+
+
+def _a(role: Role) -> str:
+    return f"{'an' if role[0] in 'aeiou' else 'a'} {role}"

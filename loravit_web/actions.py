@@ -1,0 +1,189 @@
+"""Everything that a visitor can change, each action behind the right that it needs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from loravit_web.access import Right, Visitor
+from loravit_web.adapters.bundles import read_bundle_file
+from loravit_web.datasets import Changes, ImageDataset, relabelled
+from loravit_web.datasets.sources import Source
+from loravit_web.hub import Pushed, pull, push
+from loravit_web.service import Progress, Service
+from loravit_web.training.recipe import Recipe
+from loravit_web.training.retry import retried
+from registry import Adapter, Alias, Run, Version, validate_slug
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def needs(
+    right: Right,
+) -> Callable[[Callable[Concatenate[Actions, P], R]], Callable[Concatenate[Actions, P], R]]:
+    """An action that is refused with `NotAllowed` to a visitor without the right."""
+
+    def guarded(action: Callable[Concatenate[Actions, P], R]) -> Callable[Concatenate[Actions, P], R]:
+        @functools.wraps(action)
+        def checked(self: Actions, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            self.visitor.must(right)
+            return action(self, *args, **kwargs)
+
+        return checked
+
+    return guarded
+
+
+class Actions:
+    """What one visitor does to a service's data; their name is written beside each change."""
+
+    def __init__(self, service: Service, visitor: Visitor) -> None:
+        self.visitor = visitor
+        self._service = service
+        self._registry = service.registry
+
+    @needs("train")
+    def import_dataset(
+        self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
+    ) -> ImageDataset:
+        """Take in images; see `Service.import_dataset`."""
+        return self._service.import_dataset(data, name=name, progress=progress)
+
+    @needs("train")
+    def import_opened(self, source: Source, *, progress: Progress | None = None) -> ImageDataset:
+        """Take in the images of an opened source; see `DatasetStore.import_opened`."""
+        return self._service.datasets.import_opened(source, progress=progress)
+
+    @needs("train")
+    def correct(self, fingerprint: str, changes: Changes) -> ImageDataset:
+        """Another dataset in which some images have another class or are left out.
+
+        Raises:
+            DatasetError: if nothing is changed, or a class would have too few images left.
+        """
+        datasets = self._service.datasets
+        return relabelled(datasets, datasets.load(fingerprint), changes)
+
+    @needs("train")
+    def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
+        """Queue a run for the worker.
+
+        Args:
+            name: for people, or a slug; the adapter's slug is made from it.
+
+        Raises:
+            LoraVitError, RegistryError: if the name or a setting can't be used.
+        """
+        return self._service.create_run(dataset, name, recipe, actor=self.visitor.name)
+
+    @needs("train")
+    def stop(self, run_id: str, *, keep: bool) -> Run:
+        """Ask a run to end: with the best so far published, or without a trace in the catalog."""
+        return self._registry.runs.request_stop(self._own_run(run_id), "keep" if keep else "cancel")
+
+    @needs("train")
+    def resume(self, run_id: str) -> Run:
+        """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one."""
+        return self._registry.runs.requeue(self._own_run(run_id))
+
+    @needs("train")
+    def retry(self, run_id: str, *, batch_size: int | None = None) -> Run:
+        """Queue a new run like an ended one, with half its batch unless told otherwise.
+
+        Raises:
+            RunNotRetryable: if the run has not ended, or its batch is one image already.
+            LoraVitError: if its images are no longer stored, or the batch size can't be used.
+        """
+        old = self._registry.runs.get(self._own_run(run_id))
+        new = retried(old, batch_size, self._service.environment())
+        self._service.datasets.load(old.dataset.fingerprint)
+        return self._registry.runs.create(new, actor=self.visitor.name)
+
+    @needs("import")
+    def import_bundle(self, path: Path) -> Version:
+        """Publish a bundle that was exported here or elsewhere; the same bundle stays one version.
+
+        Raises:
+            LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
+        """
+        return self._service.take_in(read_bundle_file(path), self.visitor.name)
+
+    @needs("import")
+    def pull(self, repo: str, *, revision: str | None = None, name: str | None = None) -> Version:
+        """Publish the adapter in a repository of the Hugging Face Hub; the same files stay one version.
+
+        Args:
+            name: the slug to publish it under; its own when None.
+
+        Raises:
+            LoraVitError, RegistryError: if the Hub has no such adapter, or as `import_bundle`.
+        """
+        if name is not None:
+            validate_slug(name)
+        return self._service.take_in(pull(repo, revision=revision), self.visitor.name, name)
+
+    @needs("share")
+    def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
+        """Put a version into a repository of the Hugging Face Hub; see `hub.push`.
+
+        Raises:
+            LoraVitError, RegistryError: if there is no such version, or the Hub refuses it.
+        """
+        version, bundle = self._service.bundle(ref)
+        return push(bundle, repo, message=version.ref, private=private, revision=revision)
+
+    @needs("curate")
+    def describe(self, slug: str, *, title: str | None = None, description: str | None = None) -> Adapter:
+        """Change what people read about an adapter."""
+        return self._registry.catalog.describe(
+            slug, title=title, description=description, actor=self.visitor.name
+        )
+
+    @needs("curate")
+    def tag(self, slug: str, *, add: Collection[str] = (), remove: Collection[str] = ()) -> Adapter:
+        """Add and remove tags."""
+        return self._registry.catalog.tag(slug, add=add, remove=remove, actor=self.visitor.name)
+
+    @needs("curate")
+    def promote(self, ref: str, alias: str) -> Alias:
+        """Make an alias name a version; a protected one moves only for who may manage."""
+        return self._registry.aliases.promote(
+            ref, alias, actor=self.visitor.name, allow_protected=self.visitor.may("manage")
+        )
+
+    @needs("curate")
+    def rollback(self, slug: str, alias: str) -> Alias:
+        """Make an alias name what it named before; a protected one moves only for who may manage."""
+        return self._registry.aliases.rollback(
+            slug, alias, actor=self.visitor.name, allow_protected=self.visitor.may("manage")
+        )
+
+    @needs("retire")
+    def withdraw(self, slug: str, version: int, reason: str) -> Version:
+        """Take a version out of use for good; whoever asks for it is told the reason."""
+        return self._registry.catalog.withdraw(
+            self._own_adapter(slug), version, reason, actor=self.visitor.name
+        )
+
+    @needs("retire")
+    def archive(self, slug: str) -> Adapter:
+        """Take an adapter out of the catalog's lists; `restore` brings it back."""
+        return self._registry.catalog.archive(self._own_adapter(slug), actor=self.visitor.name)
+
+    @needs("retire")
+    def restore(self, slug: str) -> Adapter:
+        """Bring an archived adapter back."""
+        return self._registry.catalog.restore(self._own_adapter(slug), actor=self.visitor.name)
+
+    def _own_run(self, run_id: str) -> str:
+        run = self._registry.runs.get(run_id)
+        self.visitor.must_own(run.created_by, f"The run of {run.title}")
+        return run.id
+
+    def _own_adapter(self, slug: str) -> str:
+        adapter = self._registry.catalog.adapter(slug)
+        self.visitor.must_own(adapter.owner, adapter.title)
+        return adapter.slug

@@ -1,0 +1,152 @@
+"""What visitors change: through rights, under their names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from loravit_web.access import LOCAL, RIGHTS, NotAllowed, Right, Visitor, member
+from loravit_web.actions import Actions
+from loravit_web.service import Service
+from loravit_web.training.recipe import RecipeError
+from loravit_web.training.retry import RunNotRetryable
+from registry import AliasProtected, Run
+from tests.conftest import RECIPE, ColourFolders
+
+OTHER_SEED = replace(RECIPE, seed=1)
+ANN, BOB = member("ann", "editor"), member("bob", "editor")
+VIEWER, ADMIN = member("vera", "viewer"), member("ada", "admin")
+
+
+def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    run = Actions(service, LOCAL).queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    assert Actions(service, LOCAL).stop(run.id, keep=False).status == "cancelled"
+    assert Actions(service, LOCAL).resume(run.id).status == "queued"
+
+
+@pytest.fixture
+def cancelled(service: Service, colour_folders: ColourFolders) -> Run:
+    run = Actions(service, LOCAL).queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    return Actions(service, LOCAL).stop(run.id, keep=False)
+
+
+@pytest.mark.parametrize(("asked", "batch"), [(None, 4), (3, 3)])
+def test_a_retry_is_a_new_run_with_a_smaller_batch_that_names_the_old_one(
+    service: Service, cancelled: Run, asked: int | None, batch: int
+) -> None:
+    run = Actions(service, LOCAL).retry(cancelled.id[:8], batch_size=asked)
+    assert (run.status, run.slug, run.title) == ("queued", cancelled.slug, cancelled.title)
+    assert run.config == {**cancelled.config, "batch_size": batch}
+    assert run.environment["retry_of"] == cancelled.id
+    assert service.registry.runs.get(cancelled.id) == cancelled
+    service.new_worker().work(idle_exit=0.0)
+    assert service.registry.runs.get(run.id).published == "colours@1"
+
+
+def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
+    service: Service, cancelled: Run, colour_folders: ColourFolders
+) -> None:
+    smallest = Actions(service, LOCAL).retry(cancelled.id, batch_size=1)
+    with pytest.raises(RunNotRetryable, match="is queued: cancel it first"):
+        Actions(service, LOCAL).retry(smallest.id)
+    Actions(service, LOCAL).stop(smallest.id, keep=False)
+    with pytest.raises(RunNotRetryable, match="already takes one image per step"):
+        Actions(service, LOCAL).retry(smallest.id)
+    with pytest.raises(RecipeError, match="Batch size 0 is out of range"):
+        Actions(service, LOCAL).retry(cancelled.id, batch_size=0)
+    assert service.registry.runs.count("queued") == 0
+
+
+@pytest.fixture
+def anns(service: Service, colour_folders: ColourFolders) -> Run:
+    """A run of ann's that published ``colours@1``."""
+    dataset = service.import_dataset(colour_folders())
+    return service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor=ANN.name)
+
+
+CHANGES: dict[str, Callable[[Actions, Run], object]] = {
+    "import_dataset": lambda actions, run: actions.import_dataset(f"dataset:{run.dataset.fingerprint}"),
+    "stop": lambda actions, run: actions.stop(run.id, keep=False),
+    "resume": lambda actions, run: actions.resume(run.id),
+    "retry": lambda actions, run: actions.retry(run.id),
+    "import_bundle": lambda actions, _run: actions.import_bundle(Path("nowhere.zip")),
+    "pull": lambda actions, _run: actions.pull("ann/colours", name="colours"),
+    "push": lambda actions, _run: actions.push("colours", "ann/colours"),
+    "describe": lambda actions, _run: actions.describe("colours", title="Hues"),
+    "tag": lambda actions, _run: actions.tag("colours", add=["plain"]),
+    "promote": lambda actions, _run: actions.promote("colours@1", "production"),
+    "rollback": lambda actions, _run: actions.rollback("colours", "production"),
+    "withdraw": lambda actions, _run: actions.withdraw("colours", 1, "wrong labels"),
+    "archive": lambda actions, _run: actions.archive("colours"),
+    "restore": lambda actions, _run: actions.restore("colours"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_viewer_changes_nothing(service: Service, anns: Run, change: Callable[..., object]) -> None:
+    before = service.registry.catalog.events()
+    with pytest.raises(NotAllowed, match=r"This needs an (editor|admin), and vera is a viewer: ask an admin"):
+        change(Actions(service, VIEWER), anns)
+    assert service.registry.catalog.events() == before
+
+
+@pytest.mark.parametrize("name", ["stop", "resume", "retry"])
+def test_the_run_of_somebody_else_is_theirs(service: Service, anns: Run, name: str) -> None:
+    with pytest.raises(NotAllowed, match="The run of Colours belongs to ann: only they or an admin"):
+        CHANGES[name](Actions(service, BOB), anns)
+
+
+@pytest.mark.parametrize("name", ["withdraw", "archive", "restore"])
+@pytest.mark.parametrize("visitor", [ANN, ADMIN], ids=["owner", "admin"])
+def test_owner_and_admin_retire_an_adapter_and_others_do_not(
+    service: Service, anns: Run, name: str, visitor: Visitor
+) -> None:
+    with pytest.raises(NotAllowed, match="Colours belongs to ann"):
+        CHANGES[name](Actions(service, BOB), anns)
+    CHANGES[name](Actions(service, visitor), anns)
+
+
+def test_a_protected_alias_moves_for_who_may_manage(service: Service, anns: Run) -> None:
+    aliases = service.registry.aliases
+    Actions(service, BOB).promote("colours@1", "production")
+    aliases.protect("colours", "production", actor="ada")
+    second = service.train_now(
+        service.datasets.load(anns.dataset.fingerprint), "Colours", OTHER_SEED, service.new_worker()
+    )
+    assert second.published == "colours@2"
+    with pytest.raises(AliasProtected):
+        Actions(service, BOB).promote("colours@2", "production")
+    assert Actions(service, ADMIN).promote("colours@2", "production").ref == "colours@2"
+
+
+def test_each_change_is_written_down_under_its_visitors_name(service: Service, anns: Run) -> None:
+    Actions(service, BOB).tag("colours", add=["plain"])
+    newest = service.registry.catalog.events("colours")[0]
+    assert (newest.actor, newest.kind) == ("bob", "tagged")
+
+
+def test_every_right_belongs_to_an_admin_and_to_whoever_is_above_who_has_it() -> None:
+    assert RIGHTS["viewer"] <= RIGHTS["editor"] <= RIGHTS["admin"]
+    assert RIGHTS["admin"] == frozenset(get_args(Right))
+
+
+def test_the_page_changes_things_through_actions_alone() -> None:
+    changing = {name for name in vars(Actions) if not name.startswith("_")}
+    changing |= {"train_now", "create_run", "take_in", "requeue", "request_stop", "protect", "unprotect"}
+    folder = Path(__file__).resolve().parents[1] / "loravit_web" / "ui"
+    reached = []
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            owner = ast.unparse(node.func.value)
+            if node.func.attr in changing and not owner.startswith(("actions_of(", "actions")):
+                reached.append(f"{path.name}: {owner}.{node.func.attr}")
+    assert reached == []
