@@ -7,6 +7,7 @@ from html import escape
 
 from loravit_web.adapters.card import thumbnail_text
 from loravit_web.datasets import SPLITS, ImageDataset
+from loravit_web.next_steps import advice
 from loravit_web.training.estimate import Estimate
 from loravit_web.views import cost_text, duration
 from registry import EvaluationDetails, Run, Version
@@ -107,7 +108,9 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
     elif run.status == "completed":
         parts.append(notice(f"{run.note or ''} Pick it in the Use tab.", kind="success"))
     elif run.error:
-        parts.append(notice(run.error, kind="error"))
+        parts.append(notice(run.error, kind="error", title="Why?"))
+        if what_to_do := advice(run):
+            parts.append(f"<p><strong>What to do:</strong> {escape(what_to_do)}</p>")
     else:
         parts.append(notice("Nothing was published.", kind="info"))
     return f'<section class="lv-run">{"".join(parts)}</section>'

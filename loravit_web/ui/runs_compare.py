@@ -13,11 +13,15 @@ from loravit_web.run_comparison import best_rows, setting_rows
 from loravit_web.run_curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
 from loravit_web.service import Service
 from loravit_web.ui.markup import notice
-from loravit_web.ui.runs_markup import compared_table
+from loravit_web.ui.runs_markup import compared_table, legend
 from registry import Run, UnknownRun
 
-COLOURS = ("#4f46e5", "#d97706", "#059669", "#db2777", "#0891b2", "#7c3aed")
+COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": "#0891b2", "6": "#8b5cf6"}
+"""Of the runs, by their place. Gradio takes the colours from the values that a plot had before, so every
+plot has all six, and those without a run have no point."""
+_COLUMNS = ["x", "value", "run", "name"]
 HINT = notice(f"Tick up to {MOST_RUNS} runs in the list to lay them over one another.")
+ONE = notice("Tick another run to compare it with this one.")
 
 
 class TooManyRuns(LoraVitError):
@@ -71,14 +75,15 @@ def build_compare() -> ComparePanel:
             min_width=160,
         )
     plot = gr.LinePlot(
-        pd.DataFrame({"x": [], "value": [], "run": []}),
+        pd.DataFrame([], columns=_COLUMNS),
         x="x",
         y="value",
         color="run",
         height=320,
         visible=False,
-        tooltip="all",
-        color_title=" ",
+        tooltip=["x", "value", "name"],
+        color_map=COLOURS,
+        colors_in_legend=[],  # the legend is `_title`'s, with the names
         elem_id="runs-plot",
     )
     tables = gr.HTML(elem_id="runs-compare")
@@ -132,28 +137,31 @@ def drawn(service: Service, runs: list[Run], key: str | None, smoothing: float, 
     return [_plot(shown, key, axis, [run_label(run) for run in runs]), note + tables]
 
 
-def _plot(shown: Overlay, key: str, axis: Axis, labels: list[str]) -> gr.LinePlot:
-    frame = pd.DataFrame([(one.x, one.value, one.run) for one in shown.points], columns=["x", "value", "run"])
+def _plot(shown: Overlay, key: str, axis: Axis, names: list[str]) -> gr.LinePlot:
+    places = dict(zip(names, COLOURS, strict=False))
+    rows: list[tuple[float, float | None, str, str]]
+    rows = [(one.x, one.value, places[one.run], one.run) for one in shown.points]
+    rows += [(rows[0][0], None, place, "") for place in list(COLOURS)[len(names) :] if rows]
     return gr.LinePlot(
-        frame,
-        visible=len(frame) > 0,
+        pd.DataFrame(rows, columns=_COLUMNS),
+        visible=bool(rows),
         y_lim=list(shown.limits),
         x_title=axis,
         y_title=LABELS.get(key, key),
-        color_map=dict(zip(labels, COLOURS, strict=False)),
     )
 
 
 def _title(runs: list[Run], compared: list[str]) -> str:
-    if not compared:
-        return f"<h3>Curves of the chosen run</h3>{HINT}"
-    more = "" if len(runs) > 1 else notice("Tick another run to compare it with this one.")
-    return f"<h3>{len(runs)} run{'' if len(runs) == 1 else 's'} compared</h3>{more}"
+    """What the curves are of, and the legend."""
+    several = f"{len(runs)} run{'' if len(runs) == 1 else 's'} compared"
+    heading = several if compared else "Curves of the chosen run"
+    hint = "" if len(runs) > 1 else HINT if not compared else ONE
+    return f"<h3>{heading}</h3>{hint}{legend([run_label(run) for run in runs], COLOURS)}"
 
 
 def _tables(service: Service, runs: list[Run]) -> str:
     comparison = service.registry.comparer.compare([run.id for run in runs])
-    heads = [run_label(run) for run in runs]
+    heads = [f"{place} · {run_label(run)}" for place, run in enumerate(runs, start=1)]
     best = compared_table("What they came to", heads, best_rows(comparison), "Nothing was measured yet.")
     if len(runs) == 1:
         return best

@@ -13,7 +13,7 @@ from loravit_web.service import Service
 from loravit_web.training.run_log import log_of, tail
 from loravit_web.ui.markup import definitions, flattened, notice, run_progress
 from loravit_web.ui.run_buttons import RunButtons, build_buttons, button_updates
-from loravit_web.ui.runs_markup import PICK, log_text, run_link, why
+from loravit_web.ui.runs_markup import PICK, log_text, run_link
 from loravit_web.ui.visitors import visitor_of
 from registry import RegistryError, Run
 
@@ -94,7 +94,7 @@ def _head(service: Service, run: Run) -> str:
     retried = run.environment.get("retry_of")
     again = f" · a retry of {escape(str(retried)[:8])}" if retried else ""
     return (
-        f'{shown}{why(run)}<p class="lv-muted">Run {run.id[:8]} of {escape(run.created_by)}, queued '
+        f'{shown}<p class="lv-muted">Run {run.id[:8]} of {escape(run.created_by)}, queued '
         f"{run.created_at:%Y-%m-%d %H:%M} UTC{again} · {link}</p>"
     )
 

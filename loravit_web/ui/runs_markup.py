@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from loravit_web.next_steps import advice, owned
+from loravit_web.next_steps import owned
 from loravit_web.run_comparison import ComparedRow
 from loravit_web.ui.markup import STATUS_SIGNS, notice
 from loravit_web.views import duration, run_seconds
@@ -89,18 +89,6 @@ def _anchor(run: Run, text: str, place: str) -> str:
     return f'<a href="{run_link(run.id)}" data-run="{run.id}" data-key="{key}">{escape(text)}</a>'
 
 
-def why(run: Run) -> str:
-    """Why a run ended before its end and what to do; nothing when nothing went wrong."""
-    what_to_do = advice(run)
-    if what_to_do is None:
-        return ""
-    cause = run.error or f"The run is {run.status}, and nobody recorded why."
-    return (
-        f'<section class="lv-why" aria-label="Why?"><h4>Why?</h4>{notice(cause, kind="error")}'
-        f"<h4>What to do</h4><p>{escape(what_to_do)}</p></section>"
-    )
-
-
 def log_text(text: str) -> str:
     """The end of a run's log."""
     if not text:
@@ -108,6 +96,16 @@ def log_text(text: str) -> str:
             "This machine has no log of this run: it was trained elsewhere, or before logs were kept."
         )
     return f'<pre class="lv-log" tabindex="0" aria-label="Log">{escape(text)}</pre>'
+
+
+def legend(names: Sequence[str], colours: Mapping[str, str]) -> str:
+    """The names of curves, each with its number and colour."""
+    items = "".join(
+        f'<li><span class="lv-swatch" style="background:{colour}" aria-hidden="true">{place}</span> '
+        f"{escape(name)}</li>"
+        for name, (place, colour) in zip(names, colours.items(), strict=False)
+    )
+    return f'<ol class="lv-legend">{items}</ol>'
 
 
 def compared_table(title: str, heads: Sequence[str], rows: Sequence[ComparedRow], empty: str) -> str:
