@@ -44,8 +44,8 @@ def build_app(service: Service) -> gr.Blocks:
                 runs = build_runs(service)
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
-        seen = _follow(demo, service, tabs, strip, use, train, catalog)
-        follow_runs(demo, service, runs, seen)
+        seen, looked = _follow(demo, service, tabs, strip, use, train, catalog)
+        follow_runs(demo, service, runs, seen, looked)
     return demo
 
 
@@ -57,8 +57,12 @@ def _follow(
     use: UseTab,
     train: TrainTab,
     catalog: CatalogTab,
-) -> gr.State:
-    """Keep every open page in step with the registry; it only ever reads. Returns what a page last saw."""
+) -> tuple[gr.State, Any]:
+    """Keep every open page in step with the registry; it only ever reads.
+
+    Returns:
+        What a page last saw, and the event after which that may have changed.
+    """
     seen = gr.State(None)
     timer = gr.Timer(TICK_SECONDS)
     panels = train.watch.outputs
@@ -95,7 +99,7 @@ def _follow(
             *follow_updates(service, train.result, watched, result),
         ]
 
-    timer.tick(
+    looked = timer.tick(
         tick,
         [
             seen,
@@ -136,7 +140,7 @@ def _follow(
     demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
         *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
     )
-    return seen
+    return seen, looked
 
 
 def snapshot(service: Service) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from loravit_web.service import Service
 from loravit_web.ui.catalog import CatalogTab
 from loravit_web.ui.errors import told
 from loravit_web.ui.run_buttons import QUIET, connect_buttons
-from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, ticked
+from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
 from loravit_web.ui.runs_list import RunList, build_list, listed_runs
 from loravit_web.ui.train import TrainTab
@@ -68,14 +68,18 @@ def build_runs(service: Service) -> RunsTab:
     return tab
 
 
-def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State) -> None:
+def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State, looked: Any) -> None:
     """Show the run that a link names, and keep in step with the registry.
 
     Args:
         seen: what the page last saw of the registry; it changes when something did.
+        looked: the event after which it may have changed.
     """
+    shown = gr.State(None)
 
     def look(
+        now: dict[str, Any] | None,
+        before: Any,
         text: str,
         states: Any,
         page: int,
@@ -86,10 +90,14 @@ def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State)
         axis: Axis,
         request: gr.Request,
     ) -> list[Any]:
+        key = now["key"] if now else None
+        if key in (None, before):
+            return [gr.skip()] * (1 + len(tab.everything))
         return [
+            key,
             *listed_runs(service, text, states, page, chosen, compared),
             *detail_updates(service, request, chosen, fresh=False),
-            *compare_updates(service, chosen, compared, metric, smoothing, axis),
+            *compare_updates(service, chosen, compared, metric, smoothing, axis, same=True),
         ]
 
     def arrive(request: gr.Request) -> list[Any]:
@@ -99,8 +107,11 @@ def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State)
         compared = compare_updates(service, found, [], None, 0.0, "epoch")
         return [found, *listed_runs(service, "", [], 1, found, []), *detail, *compared]
 
-    seen.change(look, tab.asked, tab.everything, **QUIET)
-    demo.load(arrive, None, [tab.chosen, *tab.everything], show_progress="hidden", api_visibility="private")
+    looked.then(look, [seen, shown, *tab.asked], [shown, *tab.everything], **QUIET)
+    arrived = demo.load(
+        arrive, None, [tab.chosen, *tab.everything], show_progress="hidden", api_visibility="private"
+    )
+    then_points(tab.compare, arrived)
 
 
 def full_id(service: Service, asked: str) -> str | None:
@@ -146,12 +157,13 @@ def _choose(service: Service, tab: RunsTab) -> None:
         same = [gr.skip()] * len(curves)
         return [run.id, *detail_updates(service, request, run.id), *(same if compared else curves)]
 
-    tab.listing.table.click(
+    chosen = tab.listing.table.click(
         choose,
         [tab.compared, *tab.compare.asked],
         [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
         **QUIET,
-    ).then(None, None, None, js=SHOW_DETAIL)
+    )
+    then_points(tab.compare, chosen).then(None, None, None, js=SHOW_DETAIL)
 
 
 def _compare(service: Service, tab: RunsTab) -> None:
@@ -187,11 +199,12 @@ def _compare(service: Service, tab: RunsTab) -> None:
         return compare_updates(service, chosen, compared, *how)
 
     outputs = [tab.compared, *tab.listing.listing, *tab.compare.outputs]
-    tab.listing.table.input(told(tick), asked, outputs, **QUIET)
-    tab.compare.clear.click(told(clear), asked, outputs, **QUIET)
+    then_points(tab.compare, tab.listing.table.input(told(tick), asked, outputs, **QUIET))
+    then_points(tab.compare, tab.compare.clear.click(told(clear), asked, outputs, **QUIET))
     how = [tab.chosen, tab.compared, *tab.compare.asked]
     for changed in (tab.compare.metric.input, tab.compare.smoothing.release, tab.compare.axis.input):
-        changed(told(draw), how, tab.compare.outputs, trigger_mode="always_last", **QUIET)
+        redrawn = changed(told(draw), how, tab.compare.outputs, trigger_mode="always_last", **QUIET)
+        then_points(tab.compare, redrawn)
 
 
 def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, catalog: CatalogTab) -> None:

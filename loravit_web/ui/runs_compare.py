@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +15,13 @@ from loravit_web.run_comparison import best_rows, setting_rows
 from loravit_web.run_curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
 from loravit_web.service import Service
 from loravit_web.ui.markup import notice
+from loravit_web.ui.run_buttons import QUIET
 from loravit_web.ui.runs_markup import compared_table, legend
 from registry import Run, UnknownRun
 
 COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": "#0891b2", "6": "#8b5cf6"}
-"""Of the runs, by their place. Gradio takes the colours from the values that a plot had before, so every
-plot has all six, and those without a run have no point."""
-_COLUMNS = ["x", "value", "run", "name"]
+"""Of the runs, by place. Gradio's plots keep the colours of their first values, so all have all six."""
+PlotRow = tuple[float, float, str, str]
 HINT = notice(f"Tick up to {MOST_RUNS} runs in the list to lay them over one another.")
 ONE = notice("Tick another run to compare it with this one.")
 
@@ -30,11 +32,17 @@ class TooManyRuns(LoraVitError):
 
 @dataclass(frozen=True)
 class ComparePanel:
-    """The components of a comparison, in the order that `compare_updates` fills them."""
+    """The components of a comparison, in the order that `compare_updates` fills them.
+
+    Attributes:
+        rows: what is plotted. Gradio draws the points from before whenever a title or a limit changes with
+            them, so `then_points` gives them to the plot in an event of their own.
+    """
 
     title: gr.HTML
     metric: gr.Dropdown
     plot: gr.LinePlot
+    rows: gr.State
     tables: gr.HTML
     clear: gr.Button
     smoothing: gr.Slider
@@ -43,7 +51,7 @@ class ComparePanel:
     @property
     def outputs(self) -> list[Any]:
         """What depends on the runs."""
-        return [self.title, self.metric, self.plot, self.tables, self.clear]
+        return [self.title, self.metric, self.plot, self.rows, self.tables, self.clear]
 
     @property
     def asked(self) -> list[Any]:
@@ -75,7 +83,7 @@ def build_compare() -> ComparePanel:
             min_width=160,
         )
     plot = gr.LinePlot(
-        pd.DataFrame([], columns=_COLUMNS),
+        _frame([]),
         x="x",
         y="value",
         color="run",
@@ -88,7 +96,13 @@ def build_compare() -> ComparePanel:
     )
     tables = gr.HTML(elem_id="runs-compare")
     clear = gr.Button("Compare no runs", size="sm", visible=False, elem_id="runs-clear")
-    return ComparePanel(title, metric, plot, tables, clear, smoothing, axis)
+    rows = gr.State([])
+    return ComparePanel(title, metric, plot, rows, tables, clear, smoothing, axis)
+
+
+def then_points(panel: ComparePanel, event: Any) -> Any:
+    """Draw the points after an event that filled the panel's outputs."""
+    return event.then(_frame, panel.rows, panel.plot, **QUIET)
 
 
 def ticked(compared: list[str], run_id: str, on: bool) -> list[str]:
@@ -110,45 +124,59 @@ def compare_updates(
     metric: str | None,
     smoothing: float,
     axis: Axis,
+    *,
+    same: bool = False,
 ) -> list[Any]:
-    """Updates for `ComparePanel.outputs`: the ticked runs, or the chosen one when none is ticked."""
+    """Updates for `ComparePanel.outputs`: the ticked runs, or the chosen one when none is ticked.
+
+    Args:
+        same: whether only new points can have come, which may go with all the rest.
+    """
     runs = _found(service, compared or ([chosen] if chosen else []))
     if not runs:
-        hidden = [gr.Dropdown(visible=False), gr.LinePlot(visible=False), "", gr.Button(visible=False)]
+        hidden = [gr.Dropdown(visible=False), gr.LinePlot(visible=False), [], "", gr.Button(visible=False)]
         return [f"<h3>Curves</h3>{HINT}", *hidden]
     keys = metric_keys(service.registry, [run.id for run in runs])
     key = metric if metric in keys else keys[0] if keys else None
     return [
         _title(runs, compared),
         gr.Dropdown([(LABELS.get(one, one), one) for one in keys], value=key, visible=bool(keys)),
-        *drawn(service, runs, key, smoothing, axis),
+        *drawn(service, runs, key, smoothing, axis, same=same),
         gr.Button(visible=bool(compared)),
     ]
 
 
-def drawn(service: Service, runs: list[Run], key: str | None, smoothing: float, axis: Axis) -> list[Any]:
+def drawn(
+    service: Service, runs: list[Run], key: str | None, smoothing: float, axis: Axis, *, same: bool
+) -> list[Any]:
     """The plot and the tables below it."""
     tables = _tables(service, runs)
     if key is None:
-        return [gr.LinePlot(visible=False), notice("Nothing was measured yet.") + tables]
+        return [gr.LinePlot(visible=False), [], notice("Nothing was measured yet.") + tables]
     shown = overlay(service.registry, runs, key, axis=axis, smoothing=smoothing)
     left_out = ", ".join(shown.missing)
     note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else ""
-    return [_plot(shown, key, axis, [run_label(run) for run in runs]), note + tables]
-
-
-def _plot(shown: Overlay, key: str, axis: Axis, names: list[str]) -> gr.LinePlot:
-    places = dict(zip(names, COLOURS, strict=False))
-    rows: list[tuple[float, float | None, str, str]]
-    rows = [(one.x, one.value, places[one.run], one.run) for one in shown.points]
-    rows += [(rows[0][0], None, place, "") for place in list(COLOURS)[len(names) :] if rows]
-    return gr.LinePlot(
-        pd.DataFrame(rows, columns=_COLUMNS),
+    rows = _rows(shown, [run_label(run) for run in runs])
+    plot = gr.LinePlot(
         visible=bool(rows),
         y_lim=list(shown.limits),
         x_title=axis,
         y_title=LABELS.get(key, key),
+        **({"value": _frame(rows)} if same else {}),
     )
+    return [plot, rows, note + tables]
+
+
+def _rows(shown: Overlay, names: list[str]) -> list[PlotRow]:
+    places = dict(zip(names, COLOURS, strict=False))
+    return [(one.x, one.value, places[one.run], one.run) for one in shown.points]
+
+
+def _frame(rows: Sequence[PlotRow]) -> pd.DataFrame:
+    """The points of a plot, and of each other colour one that is not drawn."""
+    first, used = rows[0][0] if rows else 0.0, {row[2] for row in rows}
+    unseen = [(first, math.nan, place, "") for place in COLOURS if place not in used]
+    return pd.DataFrame([*rows, *unseen], columns=["x", "value", "run", "name"])
 
 
 def _title(runs: list[Run], compared: list[str]) -> str:
