@@ -18,6 +18,7 @@ from benchmarks import (  # noqa: E402
     hammer,
     journey,
     main_job,
+    pages,
     registry_scale,
     screenshots,
     tasks,
@@ -25,6 +26,7 @@ from benchmarks import (  # noqa: E402
 )
 
 BENCHMARKS = {
+    "pages": pages.run,
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,

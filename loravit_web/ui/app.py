@@ -11,7 +11,7 @@ from loravit_web.ui.answers import NO_IMAGE, NO_TASKS
 from loravit_web.ui.api import add_api
 from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, listed
 from loravit_web.ui.markup import job_strip
-from loravit_web.ui.pick import chip_updates, task_choices
+from loravit_web.ui.pick import chip_updates, choices_for
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
@@ -85,7 +85,7 @@ def _follow(
             return [gr.skip()] * len(outputs)
         _announce(before["states"], now)
         catalog_changed = before["key"][0] != now["key"][0]
-        choices = task_choices(service.predictor.tasks()) if catalog_changed else []
+        choices = choices_for(service, memory, picked or []) if catalog_changed else []
         first = choices and before["empty"]
         return [
             _remembered(now, empty=before["empty"] and not choices),
@@ -121,7 +121,7 @@ def _follow(
         asked = dict(request.query_params)
         tab = asked.get("tab")
         picked = [task for task in asked.get("task", "").split(",") if task]
-        choices, now = task_choices(service.predictor.tasks()), snapshot(service)
+        choices, now = choices_for(service, memory, picked), snapshot(service)
         run_id = now["active"][0].id if now["active"] else None
         return [
             gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
