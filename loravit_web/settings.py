@@ -6,8 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast, get_args
 
 from loravit_web.errors import LoraVitError
+from loravit_web.modes import DemoRules, HubRoles, Mode
 
 
 class SettingsError(LoraVitError):
@@ -27,6 +29,10 @@ class Settings:
         bundled: whether the adapters that come with the app are put into the catalog.
         database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
             a password.
+        mode: ``local`` for one person with all rights, ``team`` for people who sign in, ``demo`` for the
+            public.
+        hub_roles: what people may do who sign in through the Hugging Face Hub.
+        demo: what visitors of a demo may train.
     """
 
     home: Path
@@ -35,6 +41,9 @@ class Settings:
     uploads: Path | None = None
     database: str | None = field(default=None, repr=False)
     bundled: bool = True
+    mode: Mode = "local"
+    hub_roles: HubRoles = field(default_factory=HubRoles)
+    demo: DemoRules = field(default_factory=DemoRules)
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -108,7 +117,49 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
         database=environ.get("LORAVIT_DATABASE_URL") or None,
         bundled=_switch(environ, "LORAVIT_BUNDLED", default=True),
+        mode=_mode(environ),
+        hub_roles=HubRoles(
+            enabled=bool(environ.get("OAUTH_CLIENT_ID")),
+            admins=_names(environ, "LORAVIT_ADMINS") | _names(environ, "SPACE_AUTHOR_NAME"),
+            editors=_names(environ, "LORAVIT_EDITORS"),
+        ),
+        demo=DemoRules(
+            training=_switch(environ, "LORAVIT_DEMO_TRAINING", default=False),
+            classes=int(_number(environ, "LORAVIT_DEMO_CLASSES", DemoRules.classes)),
+            images=int(_number(environ, "LORAVIT_DEMO_IMAGES", DemoRules.images)),
+            minutes=_number(environ, "LORAVIT_DEMO_MINUTES", DemoRules.minutes),
+            runs=int(_number(environ, "LORAVIT_DEMO_RUNS", DemoRules.runs)),
+            hours=_number(environ, "LORAVIT_DEMO_HOURS", DemoRules.hours),
+        ),
     )
+
+
+def _mode(environ: Mapping[str, str]) -> Mode:
+    """What is asked for; on a Space, which anybody may reach, a demo unless something else is."""
+    given = environ.get("LORAVIT_MODE", "").strip().lower()
+    if not given:
+        return "demo" if environ.get("SYSTEM") == "spaces" else "local"
+    for mode in get_args(Mode):
+        if given == mode:
+            return cast(Mode, mode)
+    raise SettingsError(f"LORAVIT_MODE is {given}: set it to {', '.join(get_args(Mode))}.")
+
+
+def _names(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    return frozenset(one.strip() for one in environ.get(name, "").split(",") if one.strip())
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    given = environ.get(name, "").strip()
+    if not given:
+        return default
+    try:
+        number = float(given)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise SettingsError(f"{name} is {given}: set it to a number above 0.")
+    return number
 
 
 def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -97,7 +97,7 @@ from registry.run_files import UnknownRunFile
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.upkeep import BrokenFile
 from registry.usage import UsageCount, UsageHour, UsageTotal
-from registry.users import User
+from registry.users import User, Users
 
 __all__ = [
     "ABSENT",
@@ -199,6 +199,7 @@ __all__ = [
     "UsageTotal",
     "User",
     "UsernameTaken",
+    "Users",
     "Version",
     "VersionFile",
     "VersionInUse",

@@ -17,7 +17,7 @@ BOTTOM = {"errors"}
 # What each part may import besides itself and the bottom, as DESIGN draws it: never upwards.
 BELOW = {
     "errors": set(),
-    "settings": set(),
+    "settings": {"modes"},
     "console": set(),
     "files": set(),
     "threads": set(),
@@ -32,10 +32,15 @@ BELOW = {
     "adapters": {"backbones", "files", "images"},
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
-    "usage": set(),
+    "usage": {"periodic"},
     "hub": {"adapters", "backbones"},
+    "modes": set(),
+    "passwords": set(),
+    "periodic": set(),
     "access": set(),
-    "actions": {"access", "service", "adapters", "datasets", "hub", "training"},
+    "members": {"access", "modes", "passwords"},
+    "demo": {"access", "datasets", "modes", "naming", "training"},
+    "actions": {"access", "demo", "service", "adapters", "datasets", "hub", "training"},
     "predictor": {"engine", "adapters", "backbones"},
     "many": {"predictor", "datasets", "images"},
     "views": {"training"},
@@ -45,6 +50,7 @@ BELOW = {
     "results": {"training", "datasets"},
     "catalog_views": {"views", "browse_views"},
     "shell": {"settings", "views", "training"},
+    "user_commands": {"access", "members", "settings", "shell", "views"},
     "catalog_commands": {"access", "settings", "shell", "views", "catalog_views"},
     "browse_views": {"views"},
     "browse": {"settings", "shell", "training", "views", "browse_views"},
@@ -52,6 +58,9 @@ BELOW = {
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
     "service": {
         "access",
+        "demo",
+        "members",
+        "periodic",
         "predictor",
         "usage",
         "hub",
@@ -72,6 +81,9 @@ BELOW["__main__"] = {"cli", "threads"}
 BELOW["__init__"] = {"extractor", "adapters"}
 BELOW["service"].add("__init__")
 REGISTRY_USERS = {
+    "modes",
+    "members",
+    "demo",
     "access",
     "actions",
     "service",

@@ -10,12 +10,13 @@ from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE, NO_TASKS
 from loravit_web.ui.api import add_api
 from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, listed
-from loravit_web.ui.markup import job_strip
+from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.pick import chip_updates, choices_for
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.use import UseTab, build_use
+from loravit_web.ui.visitors import visitor_of
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 
@@ -32,6 +33,9 @@ def build_app(service: Service) -> gr.Blocks:
             '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
             "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"
         )
+        who = gr.HTML(elem_id="who", visible=service.settings.mode != "local")
+        if service.settings.mode == "team" and service.settings.hub_roles.enabled:
+            gr.LoginButton(size="sm", elem_id="sign-in")
         strip = gr.HTML(visible=False, elem_id="job-strip")
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
             with gr.Tab("Use", id="use"):
@@ -44,7 +48,7 @@ def build_app(service: Service) -> gr.Blocks:
                 runs = build_runs(service)
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
-        seen, looked = _follow(demo, service, tabs, strip, use, train, catalog)
+        seen, looked = _follow(demo, service, tabs, who, strip, use, train, catalog)
         follow_runs(demo, service, runs, seen, looked)
     return demo
 
@@ -53,6 +57,7 @@ def _follow(
     demo: gr.Blocks,
     service: Service,
     tabs: gr.Tabs,
+    who: gr.HTML,
     strip: gr.HTML,
     use: UseTab,
     train: TrainTab,
@@ -125,6 +130,7 @@ def _follow(
         run_id = now["active"][0].id if now["active"] else None
         return [
             gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
+            who_line(service.settings, visitor_of(service, request)),
             run_id,
             _remembered(now, empty=not choices),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
@@ -136,7 +142,7 @@ def _follow(
             *watch_updates(service, run_id),
         ]
 
-    arrived = [tabs, train.run_id, seen, *tables, *train.watch.outputs]
+    arrived = [tabs, who, train.run_id, seen, *tables, *train.watch.outputs]
     demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
         *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
     )
