@@ -98,7 +98,7 @@ def limits(key: str, values: Sequence[float]) -> tuple[float, float]:
         return 0.0, 1.0
     if not values:
         return 0.0, 1.0
-    low, high = min(0.0, min(values)), max(values)
+    low, high = min(0.0, *values), max(0.0, *values)
     span = high - low or 1.0
     unit = 10.0 ** math.floor(math.log10(span))
     step = next(unit * part for part in (0.1, 0.2, 0.5, 1.0) if span / (unit * part) <= 20)

@@ -66,7 +66,7 @@ def moments(session: Session, run_id: str, key: str, steps: Collection[int]) -> 
     found = select(RunMetricRow.step, RunMetricRow.ts).where(
         RunMetricRow.run_id == run_id, RunMetricRow.key == key, RunMetricRow.step.in_(steps)
     )
-    return dict(session.execute(found).tuples().all())
+    return {step: moment for step, moment in session.execute(found)}  # noqa: C416 - rows are no pairs to mypy
 
 
 def point_of(step: int, value: float | None, nonfinite: str | None) -> MetricPoint:
