@@ -20,6 +20,7 @@ from benchmarks import (  # noqa: E402
     hammer,
     journey,
     main_job,
+    pages,
     registry_scale,
     screenshots,
     soak,
@@ -28,6 +29,7 @@ from benchmarks import (  # noqa: E402
 )
 
 BENCHMARKS = {
+    "pages": pages.run,
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,

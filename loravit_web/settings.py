@@ -91,6 +91,11 @@ class Settings:
         return self.home / "work"
 
     @property
+    def run_logs(self) -> Path:
+        """A file per run with what happened in it."""
+        return self.home / "logs" / "runs"
+
+    @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the registry; never shown, as it may hold a password."""
         return self.database or f"sqlite:///{self.home / 'registry.db'}"

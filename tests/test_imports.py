@@ -46,6 +46,9 @@ BELOW = {
     "catalog_plans": {"actions"},
     "many": {"predictor", "datasets", "images"},
     "views": {"training"},
+    "next_steps": {"access", "training"},
+    "run_curves": set(),
+    "run_comparison": {"browse_views"},
     "results": {"training", "datasets"},
     "catalog_views": {"views", "browse_views"},
     "shell": {"settings", "views", "training"},
@@ -102,6 +105,9 @@ REGISTRY_USERS = {
     "shell",
     "browse",
     "browse_views",
+    "next_steps",
+    "run_curves",
+    "run_comparison",
 }
 
 

@@ -13,8 +13,8 @@ from loravit_web.ui.catalog import build_catalog, follow_link
 from loravit_web.ui.catalog_view import CatalogView
 from loravit_web.ui.errors import plain
 from loravit_web.ui.markup import job_strip, who_line
-from loravit_web.ui.pick import chip_updates, task_choices
-from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
+from loravit_web.ui.pick import chip_updates, choices_for
+from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.use import UseTab, build_use
@@ -49,7 +49,9 @@ def build_app(service: Service) -> gr.Blocks:
             with gr.Tab("Runs", id="runs"):
                 runs = build_runs(service)
         add_api(service)
-        _follow(demo, service, tabs, who, strip, use, train, catalog, runs)
+        lead_on(service, runs, tabs, train, catalog)
+        seen, looked = _follow(demo, service, tabs, who, strip, use, train, catalog)
+        follow_runs(demo, service, runs, seen, looked)
     return demo
 
 
@@ -62,21 +64,23 @@ def _follow(
     use: UseTab,
     train: TrainTab,
     catalog: CatalogView,
-    runs: RunsTab,
-) -> None:
-    """Keep every open page in step with the registry; it only ever reads."""
+) -> tuple[gr.State, Any]:
+    """Keep every open page in step with the registry; it only ever reads.
+
+    Returns:
+        What a page last saw, and the event after which that may have changed.
+    """
     seen = gr.State(None)
     timer = gr.Timer(TICK_SECONDS)
-    panels = [*train.watch.outputs, *runs.watch.outputs]
+    panels = train.watch.outputs
     picker = use.picker
     picking = [picker.tasks, picker.quick, picker.shown]
-    tables = [strip, *picking, use.answers, runs.table]
+    tables = [strip, *picking, use.answers]
     outputs = [seen, catalog.revision, *tables, *panels, *train.result.outputs]
 
     def tick(
         before: dict[str, Any] | None,
         watched: str | None,
-        chosen: str | None,
         picked: list[str] | None,
         memory: dict[str, list[str]] | None,
         result: str | None,
@@ -86,7 +90,7 @@ def _follow(
             return [gr.skip()] * len(outputs)
         _announce(before["states"], now)
         catalog_changed = before["key"][0] != now["key"][0]
-        choices = task_choices(service.predictor.tasks()) if catalog_changed else []
+        choices = choices_for(service, memory, picked or []) if catalog_changed else []
         first = choices and before["empty"]
         return [
             _remembered(now, empty=before["empty"] and not choices),
@@ -95,18 +99,15 @@ def _follow(
             gr.Dropdown(choices=choices) if catalog_changed else gr.skip(),
             *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
             NO_IMAGE if first else gr.skip(),
-            runs_frame(service) if before["states"] != now["states"] else gr.skip(),
             *watch_updates(service, watched),
-            *watch_updates(service, chosen),
             *follow_updates(service, train.result, watched, result),
         ]
 
-    timer.tick(
+    looked = timer.tick(
         tick,
         [
             seen,
             train.run_id,
-            runs.run_id,
             picker.tasks,
             picker.memory,
             train.result.run_id,
@@ -122,7 +123,7 @@ def _follow(
         asked = dict(request.query_params)
         tab = asked.get("tab")
         picked = [task for task in asked.get("task", "").split(",") if task]
-        choices, now = task_choices(service.predictor.tasks()), snapshot(service)
+        choices, now = choices_for(service, memory, picked), snapshot(service)
         run_id = now["active"][0].id if now["active"] else None
         return [
             gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
@@ -133,7 +134,6 @@ def _follow(
             gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
             *chip_updates(service, memory, picked),
             gr.skip() if choices else NO_TASKS,
-            runs_frame(service),
             *watch_updates(service, run_id),
         ]
 
@@ -142,6 +142,7 @@ def _follow(
     demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
         *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
     )
+    return seen, looked
 
 
 def snapshot(service: Service) -> dict[str, Any]:

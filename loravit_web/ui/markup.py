@@ -7,6 +7,7 @@ from html import escape
 
 from loravit_web.access import ANYBODY, Visitor
 from loravit_web.datasets import SPLITS, ImageDataset
+from loravit_web.next_steps import advice
 from loravit_web.settings import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.views import cost_text, duration
@@ -107,7 +108,7 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
 
     Args:
         position: in the queue, 1 for the next.
-        ahead: the title of the run that trains now.
+        ahead: the run that trains now, and whose it is.
     """
     sign = STATUS_SIGNS[run.status]
     parts = [
@@ -115,7 +116,7 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
         f"</span></header>"
     ]
     if run.status == "queued":
-        waits = f"waiting for “{ahead}” to end" if ahead else "the training process is starting"
+        waits = f"waiting for {ahead} to end" if ahead else "the training process is starting"
         parts.append(notice(f"Number {position or 1} in the queue, {waits}. You may close this page."))
     elif run.status == "running":
         left = f" · about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
@@ -126,7 +127,9 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
     elif run.status == "completed":
         parts.append(notice(f"{run.note or ''} Pick it in the Use tab.", kind="success"))
     elif run.error:
-        parts.append(notice(run.error, kind="error"))
+        parts.append(notice(run.error, kind="error", title="Why?"))
+        if what_to_do := advice(run):
+            parts.append(f"<p><strong>What to do:</strong> {escape(what_to_do)}</p>")
     else:
         parts.append(notice("Nothing was published.", kind="info"))
     return f'<section class="lv-run">{"".join(parts)}</section>'
