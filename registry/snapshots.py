@@ -45,6 +45,9 @@ class Snapshot:
     manifest: Manifest
     state: State
 
+    def __str__(self) -> str:
+        return f"the snapshot of {self.manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+
 
 @dataclass(frozen=True, slots=True)
 class RestoredSnapshot:

@@ -33,6 +33,7 @@ BELOW = {
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "settings"},
     "usage": set(),
+    "snapshots": set(),
     "hub": {"adapters", "backbones"},
     "access": set(),
     "actions": {"access", "service", "adapters", "datasets", "hub", "training"},
@@ -50,6 +51,7 @@ BELOW = {
     "service": {
         "access",
         "predictor",
+        "snapshots",
         "usage",
         "hub",
         "bundled",
@@ -73,6 +75,7 @@ REGISTRY_USERS = {
     "actions",
     "service",
     "predictor",
+    "snapshots",
     "usage",
     "training",
     "ui",

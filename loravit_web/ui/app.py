@@ -13,6 +13,7 @@ from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, liste
 from loravit_web.ui.markup import job_strip
 from loravit_web.ui.pick import chip_updates, task_choices
 from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
+from loravit_web.ui.saved import add_saved
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.use import UseTab, build_use
@@ -42,6 +43,7 @@ def build_app(service: Service) -> gr.Blocks:
                 catalog = build_catalog(service, tabs, use)
             with gr.Tab("Runs", id="runs"):
                 runs = build_runs(service)
+        add_saved(demo, service)
         add_api(service)
         _follow(demo, service, tabs, strip, use, train, catalog, runs)
     return demo
