@@ -28,11 +28,16 @@ class NotAllowed(LoraVitError):
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who asks, under the name that the history of changes will show."""
+    """Somebody who asks, under the name that the history of changes will show.
+
+    Attributes:
+        refused: the sentence for what they may not do; by default it tells their role.
+    """
 
     name: str
     role: Role
     rights: frozenset[Right]
+    refused: str | None = None
 
     def may(self, right: Right) -> bool:
         """Whether the visitor has a right."""
@@ -42,6 +47,8 @@ class Visitor:
         """Why the visitor lacks a right, in one sentence; None where they have it."""
         if self.may(right):
             return None
+        if self.refused is not None:
+            return self.refused
         least = next(role for role, rights in RIGHTS.items() if right in rights)
         return f"This needs {_a(least)}, and {self.name} is {_a(self.role)}: ask an admin for it."
 
@@ -60,6 +67,18 @@ class Visitor:
         """
         if owner != self.name and not self.may("manage"):
             raise NotAllowed(f"{what} belongs to {owner}: only they or an admin can do this.")
+
+
+def guest(name: str, *, training: bool) -> Visitor:
+    """Somebody in a public demo, who may train where the demo lets its visitors."""
+    return Visitor(name, "viewer", frozenset({"train"} if training else ()), _IN_DEMO)
+
+
+GUEST = "guest"
+"""The beginning of the names of a demo's visitors."""
+ANYBODY = Visitor(GUEST, "viewer", frozenset(), "This needs a name: sign in with the button above first.")
+"""Somebody who reads without having signed in, where that is allowed."""
+_IN_DEMO = "Visitors of this public demo can't do this: run the app yourself, or duplicate its Space."
 
 
 def member(name: str, role: Role) -> Visitor:

@@ -11,11 +11,12 @@ from loravit_web.access import Right, Visitor
 from loravit_web.adapters.bundles import read_bundle_file
 from loravit_web.datasets import Changes, ImageDataset, relabelled
 from loravit_web.datasets.sources import Source
+from loravit_web.demo import check_data, check_name, check_time, check_turns
 from loravit_web.hub import Pushed, pull, push
 from loravit_web.service import Progress, Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.retry import retried
-from registry import Adapter, Alias, Run, Version, validate_slug
+from registry import Adapter, Alias, Run, Version, utc_now, validate_slug
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,6 +78,8 @@ class Actions:
         Raises:
             LoraVitError, RegistryError: if the name or a setting can't be used.
         """
+        if self._service.settings.mode == "demo":
+            self._check_demo(dataset, name, recipe)
         return self._service.create_run(dataset, name, recipe, actor=self.visitor.name)
 
     @needs("train")
@@ -177,6 +180,13 @@ class Actions:
     def restore(self, slug: str) -> Adapter:
         """Bring an archived adapter back."""
         return self._registry.catalog.restore(self._own_adapter(slug), actor=self.visitor.name)
+
+    def _check_demo(self, dataset: ImageDataset, name: str, recipe: Recipe) -> None:
+        rules = self._service.settings.demo
+        check_turns(rules, self._registry, self.visitor.name, utc_now())
+        check_name(self._registry, self.visitor.name, name)
+        check_data(rules, dataset)
+        check_time(rules, self._service.estimate(dataset, recipe))
 
     def _own_run(self, run_id: str) -> str:
         run = self._registry.runs.get(run_id)

@@ -14,18 +14,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from loravit_web import browse, catalog_commands, commands
+from loravit_web import browse, catalog_commands, commands, user_commands
 from loravit_web.adapters.config import TARGETS
 from loravit_web.adapters.types import ADAPTER_TYPES
 from loravit_web.backbones.base import POOLINGS
 from loravit_web.errors import LoraVitError
 from loravit_web.settings import Settings, read_settings
 from loravit_web.training.recipe import PRESETS
-from registry import AdapterSort, AdapterStatus, RegistryError, RunStatus
+from registry import AdapterSort, AdapterStatus, RegistryError, Role, RunStatus
 
 Command = Callable[[argparse.Namespace, Settings], int]
 
-ADAPTER_STATUSES, ADAPTER_SORTS, RUN_STATUSES = map(get_args, (AdapterStatus, AdapterSort, RunStatus))
+ADAPTER_STATUSES, ADAPTER_SORTS, RUN_STATUSES, ROLES = map(
+    get_args, (AdapterStatus, AdapterSort, RunStatus, Role)
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_adapters(words)
     _add_runs(words)
     _add_compare(words)
+    _add_users(words)
     serve = _command(words, "serve", commands.serve, "start the web app, the same as python app.py")
     serve.add_argument("--host", default=None, help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
@@ -232,6 +235,22 @@ def _add_compare(words: Any) -> None:
     compare = _command(words, "compare", browse.compare, "settings that differ, and metrics side by side")
     compare.add_argument("refs", nargs="+", metavar="REF", help="SLUG, SLUG@V, or a run's id or its start")
     _json_flag(compare)
+
+
+def _add_users(words: Any) -> None:
+    users = words.add_parser("users", help="who may sign in to a team's app").add_subparsers(required=True)
+    add = _command(users, "add", user_commands.add, "let somebody sign in, or give a new password and role")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--role", choices=ROLES, default="viewer")
+    add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    role = _command(users, "role", user_commands.role, "change what somebody may do")
+    role.add_argument("name", metavar="NAME")
+    role.add_argument("role", choices=ROLES)
+    remove = _command(users, "remove", user_commands.remove, "let nobody sign in under a name any more")
+    remove.add_argument("name", metavar="NAME")
+    listing = _command(users, "list", user_commands.listing, "everybody, by name")
+    for parser in (add, role, remove, listing):
+        _json_flag(parser)
 
 
 def _add_runs(words: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import secrets
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 
 from loravit_web import __version__
-from loravit_web.access import LOCAL, Visitor
+from loravit_web.access import GUEST, LOCAL, Visitor, guest
 from loravit_web.adapters.bundles import Bundle, read_bundle_file, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
@@ -21,8 +22,11 @@ from loravit_web.backbones.loading import EMBEDDED
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
+from loravit_web.demo import expire
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
+from loravit_web.members import Members
 from loravit_web.naming import slugified
+from loravit_web.periodic import Periodic
 from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.settings import Settings
 from loravit_web.snapshots import Saver
@@ -45,12 +49,14 @@ from registry import (
     Run,
     UnknownAdapter,
     Version,
+    utc_now,
     validate_slug,
 )
 from registry import Base as BaseRecord
 
 Progress = Callable[[float, str], None]
 STORED_PREFIX = "dataset:"
+EXPIRY_SECONDS = 600.0
 ABANDONED_SECONDS = 24 * 3600.0
 BUNDLED_ACTOR = "loravit-web"
 
@@ -80,6 +86,8 @@ class Service:
         self.registry = Registry.open(
             settings.database_url, settings.artifacts, cache=settings.artifact_cache
         )
+        self.salt = secrets.token_bytes(16)
+        self.members = Members(self.registry.users)
         self.datasets = DatasetStore(settings.datasets)
         self.usage = UsageCounter(self.registry.usage.add)
         self.saver = _saver(self.settings, self.registry)
@@ -88,19 +96,24 @@ class Service:
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
         self._supervisor: Supervisor | None = None
+        self._expiry = Periodic("expiry", self._expire, EXPIRY_SECONDS)
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
-    def start(self) -> None:
-        """Restore an empty catalog from its newest snapshot; preload base and newest adapters, those that
-        come with the app too; clean up after killed imports, watch the queue of runs, write down what is
-        counted, and save all of it from time to time.
-        """
+    def restore(self) -> None:
+        """Fill an empty registry from its newest snapshot, where there is one; call it before `start`."""
         if self.saver is not None and (restored := self.saver.restore()) is not None:
             self._progress(1.0, f"Restored {restored.contents} from {restored.snapshot}")
+
+    def start(self) -> None:
+        """Preload base and newest adapters, those that come with the app too; clean up after killed imports,
+        watch the queue of runs, write down what is counted and save all of it from time to time.
+        """
         self.datasets.sweep(ABANDONED_SECONDS)
         self.offer_bundled()
         self.predictor.refresh()
         self.usage.start()
+        if self.settings.mode == "demo":
+            self._expiry.start()
         self._supervisor = Supervisor(self.settings, self.registry)
         self._supervisor.start()
         if self.saver is not None:
@@ -110,10 +123,14 @@ class Service:
         """Stop watching, end the worker, write the last counts and snapshot, close the database."""
         if self._supervisor is not None:
             self._supervisor.stop()
+        self._expiry.stop()
         self.usage.close()
         if self.saver is not None:
             self.saver.close()
         self.registry.close()
+
+    def _expire(self) -> None:
+        expire(self.settings.demo, self.registry, utc_now())
 
     @property
     def worker_pid(self) -> int | None:
@@ -149,8 +166,19 @@ class Service:
         return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
 
     def visitor(self, username: str | None) -> Visitor:
-        """Whoever signed in under a name, or nobody in particular, with what they may do."""
-        return LOCAL
+        """Whoever signed in under a name, or nobody in particular, with what they may do.
+
+        Args:
+            username: in a demo, what tells its visitors apart.
+
+        Raises:
+            NotSignedIn: in a team, from who has not.
+        """
+        if self.settings.mode == "local":
+            return LOCAL
+        if self.settings.mode == "demo":
+            return guest(username or GUEST, training=self.settings.demo.training)
+        return self.members.visitor(username)
 
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None

@@ -6,14 +6,16 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast, get_args
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from loravit_web.errors import LoraVitError
+from loravit_web.modes import DemoRules, HubRoles, Mode
 
 BUCKET = Path("/data")
 """Where a Space's storage bucket is mounted by custom."""
-MOST_MINUTES = 60 * 24 * 365
+A_YEAR = 60.0 * 24 * 365
 
 
 class SettingsError(LoraVitError):
@@ -36,6 +38,10 @@ class Settings:
         bundled: whether the adapters that come with the app are put into the catalog.
         database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
             a password.
+        mode: ``local`` for one person with all rights, ``team`` for people who sign in, ``demo`` for the
+            public.
+        hub_roles: what people may do who sign in through the Hugging Face Hub.
+        demo: what visitors of a demo may train.
     """
 
     home: Path
@@ -47,6 +53,9 @@ class Settings:
     snapshot_url: str | None = None
     snapshot_minutes: float = 15.0
     ephemeral: bool = False
+    mode: Mode = "local"
+    hub_roles: HubRoles = field(default_factory=HubRoles)
+    demo: DemoRules = field(default_factory=DemoRules)
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -145,10 +154,52 @@ def read_settings(
         database=environ.get("LORAVIT_DATABASE_URL") or None,
         bundled=_switch(environ, "LORAVIT_BUNDLED", default=True),
         snapshot_url=_address(environ.get("LORAVIT_SNAPSHOT_URL")) or bucket,
-        snapshot_minutes=_minutes(environ, "LORAVIT_SNAPSHOT_MINUTES", default=15.0),
+        snapshot_minutes=min(_number(environ, "LORAVIT_SNAPSHOT_MINUTES", 15.0), A_YEAR),
         # the disk of a Space's own is emptied, one that is mounted into it is not
         ephemeral=on_spaces and not any(is_mount(folder) for folder in (home, *home.parents[:-1])),
+        mode=_mode(environ),
+        hub_roles=HubRoles(
+            enabled=bool(environ.get("OAUTH_CLIENT_ID")),
+            admins=_names(environ, "LORAVIT_ADMINS") | _names(environ, "SPACE_AUTHOR_NAME"),
+            editors=_names(environ, "LORAVIT_EDITORS"),
+        ),
+        demo=DemoRules(
+            training=_switch(environ, "LORAVIT_DEMO_TRAINING", default=False),
+            classes=int(_number(environ, "LORAVIT_DEMO_CLASSES", DemoRules.classes)),
+            images=int(_number(environ, "LORAVIT_DEMO_IMAGES", DemoRules.images)),
+            minutes=_number(environ, "LORAVIT_DEMO_MINUTES", DemoRules.minutes),
+            runs=int(_number(environ, "LORAVIT_DEMO_RUNS", DemoRules.runs)),
+            hours=_number(environ, "LORAVIT_DEMO_HOURS", DemoRules.hours),
+        ),
     )
+
+
+def _mode(environ: Mapping[str, str]) -> Mode:
+    """What is asked for; on a Space, which anybody may reach, a demo unless something else is."""
+    given = environ.get("LORAVIT_MODE", "").strip().lower()
+    if not given:
+        return "demo" if environ.get("SYSTEM") == "spaces" else "local"
+    for mode in get_args(Mode):
+        if given == mode:
+            return cast(Mode, mode)
+    raise SettingsError(f"LORAVIT_MODE is {given}: set it to {', '.join(get_args(Mode))}.")
+
+
+def _names(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    return frozenset(one.strip() for one in environ.get(name, "").split(",") if one.strip())
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    given = environ.get(name, "").strip()
+    if not given:
+        return default
+    try:
+        number = float(given)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise SettingsError(f"{name} is {given}: set it to a number above 0.")
+    return number
 
 
 def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
@@ -156,17 +207,6 @@ def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     if given not in ("", "yes", "no"):
         raise SettingsError(f"{name} is {given}: set it to yes or no.")
     return default if not given else given == "yes"
-
-
-def _minutes(environ: Mapping[str, str], name: str, *, default: float) -> float:
-    given = environ.get(name, "").strip()
-    try:
-        minutes = float(given or default)
-    except ValueError:
-        minutes = 0.0
-    if not 0 < minutes < MOST_MINUTES:
-        raise SettingsError(f"{name} is {given}: set it to a number of minutes above 0, such as {default:g}.")
-    return minutes
 
 
 def _address(given: str | None) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from loravit_web.periodic import Periodic
 from registry import Clock, UsageCount, utc_now
 
 INTERVAL_SECONDS = 60.0
@@ -41,13 +42,12 @@ class UsageCounter:
     def __init__(
         self, write: Write, *, clock: Clock = utc_now, interval_seconds: float = INTERVAL_SECONDS
     ) -> None:
-        self._write, self._clock, self._interval = write, clock, interval_seconds
+        self._write, self._clock = write, clock
         self._tallies: dict[tuple[int, datetime], _Tally] = {}
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._failing = False
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._often = Periodic("usage", self.flush, interval_seconds)
 
     def count(self, version_id: int, milliseconds: float | None) -> None:
         """Count one task asked of a version; None when it could not answer."""
@@ -59,14 +59,11 @@ class UsageCounter:
 
     def start(self) -> None:
         """Write in the background from now on."""
-        self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
-        self._thread.start()
+        self._often.start()
 
     def close(self) -> None:
         """Write for a last time."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._often.stop()
         self.flush()
 
     def flush(self) -> None:
@@ -95,7 +92,3 @@ class UsageCounter:
         with self._lock:
             for key, one in tallies.items():
                 self._tallies.setdefault(key, _Tally()).add(one.n, one.errors, one.sum_ms, one.max_ms)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._interval):
-            self.flush()

@@ -101,7 +101,7 @@ from registry.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
 from registry.state import State
 from registry.upkeep import BrokenFile
 from registry.usage import UsageCount, UsageHour, UsageTotal
-from registry.users import User
+from registry.users import User, Users
 
 __all__ = [
     "ABSENT",
@@ -209,6 +209,7 @@ __all__ = [
     "UsageTotal",
     "User",
     "UsernameTaken",
+    "Users",
     "Version",
     "VersionFile",
     "VersionInUse",

@@ -3,14 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    CheckConstraint,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    MetaData,
-    UniqueConstraint,
-)
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from registry.db import BigInt, ByteText, Float64, JsonText, UtcTime
@@ -54,6 +47,16 @@ class UserRow(Table):
     username: Mapped[str] = mapped_column(unique=True)
     role: Mapped[Role] = mapped_column(ByteText)
     created_at: Mapped[datetime]
+
+
+class PasswordRow(Table):
+    """Of users who sign in with the app itself; without one nobody signs in under the name."""
+
+    __tablename__ = "user_passwords"
+
+    user_id: Mapped[int] = mapped_column(references("users.id"), primary_key=True, autoincrement=False)
+    hash: Mapped[str]
+    set_at: Mapped[datetime]
 
 
 class BaseRow(Table):
@@ -380,7 +383,7 @@ class AuditEventRow(Table):
     """Triggers refuse every change and deletion; ids are never reused, so the largest one only grows."""
 
     __tablename__ = "audit_events"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (Index(None, "entity", "entity_id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     event_uid: Mapped[str] = mapped_column(unique=True)

@@ -13,7 +13,7 @@ from registry.audit import record_event
 from registry.canonical import plain_json
 from registry.db import Database, insert_into
 from registry.errors import InvalidValue, UnknownUser, UsernameTaken
-from registry.models import UNKNOWN, UserRow
+from registry.models import UNKNOWN, PasswordRow, UserRow
 from registry.records import Role
 
 USERNAME_RULE = r"[^\W_][\w.@+-]{0,63}"
@@ -95,6 +95,27 @@ class Users:
                 row.role = role
                 self._tell(session, row, "role_set", payload, actor)
             return _record(row)
+
+    def password_hash(self, username: str) -> str | None:
+        """What `set_password` stored for a user; None without one, and for nobody's name too."""
+        with self._database.reading() as session:
+            return session.scalar(select(PasswordRow.hash).join(UserRow).where(UserRow.username == username))
+
+    def set_password(self, username: str, hashed: str | None, *, actor: str) -> None:
+        """Store the hash of a user's password, or with None take it away, so that nobody signs in with it.
+
+        The hash is text that only its maker understands; it is never written into the history.
+        """
+        with self._database.writing() as session:
+            row = _row(session, username, lock=True)
+            old = session.get(PasswordRow, row.id)
+            if old is not None:
+                session.delete(old)
+                session.flush()
+            if hashed is not None:
+                session.add(PasswordRow(user_id=row.id, hash=hashed, set_at=self._database.now()))
+            if hashed is not None or old is not None:
+                self._tell(session, row, "password_removed" if hashed is None else "password_set", {}, actor)
 
     def _tell(
         self, session: Session, row: UserRow, kind: str, payload: Mapping[str, str], actor: str

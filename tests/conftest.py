@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads only wait for each other
 
 import numpy as np
 import pytest
@@ -69,8 +72,9 @@ def service(settings: Settings) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def embedded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ``bases`` folder with the embedded base, fetched once per test session."""
-    folder = tmp_path_factory.mktemp("bases")
+    """A ``bases`` folder with the embedded base, fetched once for all processes of a test session."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "bases"
     try:
         load_base("embedded", folder, lambda _fraction, _stage: None)
     except EmbeddedBaseError as error:
@@ -104,23 +108,23 @@ ColourFolders = Callable[..., Path]
 @pytest.fixture
 def colour_folders(tmp_path: Path) -> ColourFolders:
     """Makes class folders of noisy red, green or blue pictures, which any ViT tells apart."""
+    return functools.partial(make_colours, tmp_path / "colours")
 
-    def make(*, per_class: int = 12, test: int = 0, names: tuple[str, ...] = ("red", "green")) -> Path:
-        root = tmp_path / "colours"
-        generator = np.random.default_rng(0)
-        for split, count in (("train", per_class), ("test", test)):
-            for channel, name in enumerate(names):
-                folder = root / split / name
-                folder.mkdir(parents=True, exist_ok=True)
-                for index in range(count):
-                    pixels = generator.integers(0, 90, (32, 32, 3), dtype=np.uint8)
-                    pixels[:, :, channel % 3] += 150
-                    Image.fromarray(pixels).save(folder / f"{index}.png")
-        if not test:
-            return root / "train"
-        return root
 
-    return make
+def make_colours(
+    root: Path, *, per_class: int = 12, test: int = 0, names: tuple[str, ...] = ("red", "green")
+) -> Path:
+    """Write class folders of noisy red, green or blue pictures; returns where they are."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", per_class), ("test", test)):
+        for channel, name in enumerate(names):
+            folder = root / split / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for index in range(count):
+                pixels = generator.integers(0, 90, (32, 32, 3), dtype=np.uint8)
+                pixels[:, :, channel % 3] += 150
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    return root if test else root / "train"
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from loravit_web.access import LOCAL
@@ -19,18 +17,9 @@ from loravit_web.results import (
     result_of,
 )
 from loravit_web.service import Service
-from loravit_web.settings import Settings
 from loravit_web.training.recipe import Recipe
 from registry import ClassMetric, ConfusionCell, EvaluationDetails, InvalidTag, Run
-from tests.conftest import ColourFolders, tiny_base
-from tests.ui.conftest import RECIPE
-
-
-@pytest.fixture
-def service(settings: Settings) -> Iterator[Service]:
-    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
-    yield service
-    service.close()
+from tests.conftest import RECIPE, ColourFolders
 
 
 @pytest.fixture

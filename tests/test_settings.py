@@ -112,7 +112,7 @@ def test_an_own_machine_loses_nothing_and_saves_nowhere_by_itself(tmp_path: Path
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "soon", "nan", "inf"])
 def test_an_interval_that_is_none_is_refused(minutes: str) -> None:
-    with pytest.raises(SettingsError, match="LORAVIT_SNAPSHOT_MINUTES is .*number of minutes above 0"):
+    with pytest.raises(SettingsError, match="LORAVIT_SNAPSHOT_MINUTES is .*number above 0"):
         read_settings({"LORAVIT_SNAPSHOT_MINUTES": minutes})
 
 

@@ -10,13 +10,14 @@ from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE, NO_TASKS
 from loravit_web.ui.api import add_api
 from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, listed
-from loravit_web.ui.markup import job_strip
+from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.pick import chip_updates, task_choices
 from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
 from loravit_web.ui.saved import add_saved
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.use import UseTab, build_use
+from loravit_web.ui.visitors import visitor_of
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 
@@ -33,6 +34,9 @@ def build_app(service: Service) -> gr.Blocks:
             '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
             "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"
         )
+        who = gr.HTML(elem_id="who", visible=service.settings.mode != "local")
+        if service.settings.mode == "team" and service.settings.hub_roles.enabled:
+            gr.LoginButton(size="sm", elem_id="sign-in")
         strip = gr.HTML(visible=False, elem_id="job-strip")
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
             with gr.Tab("Use", id="use"):
@@ -45,7 +49,7 @@ def build_app(service: Service) -> gr.Blocks:
                 runs = build_runs(service)
         add_saved(demo, service)
         add_api(service)
-        _follow(demo, service, tabs, strip, use, train, catalog, runs)
+        _follow(demo, service, tabs, who, strip, use, train, catalog, runs)
     return demo
 
 
@@ -53,6 +57,7 @@ def _follow(
     demo: gr.Blocks,
     service: Service,
     tabs: gr.Tabs,
+    who: gr.HTML,
     strip: gr.HTML,
     use: UseTab,
     train: TrainTab,
@@ -126,6 +131,7 @@ def _follow(
         run_id = now["active"][0].id if now["active"] else None
         return [
             gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
+            who_line(service.settings, visitor_of(service, request)),
             run_id,
             _remembered(now, empty=not choices),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
@@ -138,7 +144,7 @@ def _follow(
             *watch_updates(service, run_id),
         ]
 
-    arrived = [tabs, train.run_id, seen, *tables, *train.watch.outputs]
+    arrived = [tabs, who, train.run_id, seen, *tables, *train.watch.outputs]
     demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
         *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
     )

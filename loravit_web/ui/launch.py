@@ -16,6 +16,7 @@ from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.keys import SCRIPT
+from loravit_web.ui.visitors import sign_in
 
 MAX_UPLOAD = "2gb"
 QUEUE_SIZE = 64
@@ -73,6 +74,8 @@ class App:
             theme=_theme(),
             css_paths=[Path(__file__).with_name("style.css")],
             head=SCRIPT,
+            auth=sign_in(self.service) if self._passwords else None,  # type: ignore[arg-type]  # it is awaited
+            auth_message="Sign in with the name and password that your admin gave you.",
             blocked_paths=[str(folder) for folder in self.service.private_folders],
             max_file_size=MAX_UPLOAD,
             footer_links=["api"],
@@ -80,6 +83,11 @@ class App:
             enable_monitoring=False,
         )
         return str(url)
+
+    @property
+    def _passwords(self) -> bool:
+        settings = self.service.settings
+        return settings.mode == "team" and not settings.hub_roles.enabled
 
     def close(self) -> None:
         """Stop serving and end the worker."""
@@ -95,6 +103,12 @@ def open_app(settings: Settings) -> App:
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     service = Service(settings, progress=progress_teller())
+    service.restore()  # who may sign in, too
+    try:
+        service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)
+    except LoraVitError:
+        service.close()
+        raise
     service.start()
     return App(service, build_app(service))
 

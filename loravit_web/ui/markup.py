@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from loravit_web.access import ANYBODY, Visitor
 from loravit_web.adapters.card import thumbnail_text
 from loravit_web.datasets import SPLITS, ImageDataset
+from loravit_web.settings import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.views import cost_text, duration
 from registry import EvaluationDetails, Run, Version
@@ -27,6 +29,24 @@ def notice(text: str, *, kind: str = "info", title: str = "") -> str:
     heading = f"<strong>{escape(title)}</strong> " if title else ""
     role = "alert" if kind == "error" else "status"
     return f'<div class="lv-notice lv-{escape(kind)}" role="{role}">{heading}{escape(text)}</div>'
+
+
+def who_line(settings: Settings, visitor: Visitor) -> str:
+    """What the page says of who looks at it; nothing where there is only one person."""
+    if settings.mode == "local":
+        return ""
+    if settings.mode == "demo":
+        rules = settings.demo
+        training = (
+            f"you may train {rules.runs} times a day, and what you train goes after {rules.hours:g} hours"
+            if rules.training
+            else "training and changes are off"
+        )
+        return f'<p class="lv-muted">A public demo: {training}.</p>'
+    if visitor == ANYBODY:
+        return '<p class="lv-muted">You can look and ask; to change something, sign in.</p>'
+    away = "" if settings.hub_roles.enabled else ' · <a href="logout">Sign out</a>'
+    return f'<p class="lv-muted">Signed in as <b>{escape(visitor.name)}</b>, {visitor.role}{away}</p>'
 
 
 def bar(fraction: float, label: str) -> str:

@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
 import gradio as gr
 
-from loravit_web.access import Visitor
+from loravit_web.access import ANYBODY, GUEST, Visitor
 from loravit_web.actions import Actions
 from loravit_web.service import Service
 
+PROVIDER = "oauth_info"
+"""Where Gradio keeps, in a signed cookie, what the Hub said about who signed in."""
+
 
 def visitor_of(service: Service, request: gr.Request) -> Visitor:
-    """Whoever sent a request, with what they may do."""
+    """Whoever sent a request, with what they may do.
+
+    Raises:
+        NotSignedIn: in a team, from who has not.
+    """
+    settings = service.settings
+    if settings.mode == "demo":
+        return service.visitor(guest_name(service.salt, request.client.host if request.client else ""))
+    if settings.mode == "team" and settings.hub_roles.enabled:
+        return _from_hub(service, request.session)
     return service.visitor(request.username)
 
 
 def actions_of(service: Service, request: gr.Request) -> Actions:
     """What whoever sent a request may change."""
     return Actions(service, visitor_of(service, request))
+
+
+def guest_name(salt: bytes, address: str) -> str:
+    """One name for all that comes from an address while the app runs, which does not tell the address."""
+    return f"{GUEST}-{hashlib.blake2b(address.encode(), key=salt, digest_size=4).hexdigest()}"
+
+
+def sign_in(service: Service) -> Callable[[str, str], Awaitable[bool]]:
+    """Gradio's check of a name and a password, which takes a while on purpose and so has its own thread."""
+
+    async def check(username: str, password: str) -> bool:
+        return await asyncio.to_thread(service.members.signs_in, username, password)
+
+    return check
+
+
+def _from_hub(service: Service, session: Mapping[str, Any]) -> Visitor:
+    told = session.get(PROVIDER)
+    if told is None or told.get("expires_at", 0) < time.time():
+        return ANYBODY
+    person = told["userinfo"]
+    return service.members.hub_visitor(
+        str(person["sub"]), str(person["preferred_username"]), service.settings.hub_roles
+    )

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.training.recipe import preset_recipe
-from tests.conftest import ColourFolders
+from tests.conftest import make_colours
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -57,25 +57,36 @@ class AppProcess:
     process: subprocess.Popen[str]
 
 
-@pytest.fixture
-def app(embedded_home: Path, colour_folders: ColourFolders, tmp_path: Path) -> Iterator[AppProcess]:
-    """The app with one published adapter, ``shades@1``, that tells red from green."""
-    publish_shades(embedded_home, colour_folders)
-    yield from start_app(embedded_home, tmp_path)
+@pytest.fixture(scope="session")
+def app(embedded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
+    """One app for all tests; it began with one adapter, ``shades@1``, that tells red from green."""
+    folder = tmp_path_factory.mktemp("app")
+    home = new_home(folder, embedded_folder)
+    publish_shades(home, folder)
+    yield from start_app(home)
 
 
 @pytest.fixture
-def empty_app(embedded_home: Path, tmp_path: Path) -> Iterator[AppProcess]:
+def empty_app(embedded_folder: Path, tmp_path: Path) -> Iterator[AppProcess]:
     """The app as it starts on a fresh machine: nothing in its catalog."""
-    yield from start_app(embedded_home, tmp_path)
+    yield from start_app(new_home(tmp_path, embedded_folder))
 
 
-def start_app(home: Path, tmp_path: Path) -> Iterator[AppProcess]:
+def new_home(folder: Path, bases: Path) -> Path:
+    """A data folder in which the embedded base is already there."""
+    home = folder / "home"
+    home.mkdir()
+    (home / "bases").symlink_to(bases, target_is_directory=True)
+    return home
+
+
+def start_app(home: Path) -> Iterator[AppProcess]:
     """Run ``python app.py`` on a data folder until the test ends."""
     environment = {
         **os.environ,
         "LORAVIT_HOME": str(home),
-        "GRADIO_TEMP_DIR": str(tmp_path / "gradio"),
+        "LORAVIT_BUNDLED": "no",
+        "GRADIO_TEMP_DIR": str(home.with_name("gradio")),
     }
     process = subprocess.Popen(
         [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
@@ -105,12 +116,12 @@ def open_page(browser: Browser, url: str, *, width: int = 1280) -> Iterator[Page
     context.close()
 
 
-def publish_shades(home: Path, colour_folders: ColourFolders) -> None:
+def publish_shades(home: Path, folder: Path) -> None:
     """Train and publish ``shades`` in this process."""
     service = Service(Settings(home=home))
     try:
         recipe = replace(preset_recipe("quick", blocks=1, r=2, image_size=56), epochs=2, min_steps=0)
-        dataset = service.import_dataset(colour_folders(per_class=8, test=2))
+        dataset = service.import_dataset(make_colours(folder / "shades", per_class=8, test=2))
         run = service.train_now(dataset, "Shades", recipe, service.new_worker())
         assert run.status == "completed", run.error
     finally:

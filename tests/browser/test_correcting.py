@@ -13,10 +13,6 @@ __all__ = ["colour_zip"]
 
 
 def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, colour_zip: Path) -> None:
-    page.get_by_role("tab", name="Train").click()
-    page.locator("#train-advanced button").first.click()
-    for setting, value in (("image-size", "56"), ("epochs", "3"), ("min-steps", "0"), ("batch-size", "8")):
-        page.locator(f"#train-{setting} input").fill(value)
     start_training(page, colour_zip, "Paints")
     result = page.locator("#train-result")
     expect(result).to_contain_text("paints@1", timeout=TRAINED)

@@ -88,4 +88,23 @@ FIRST_SCHEMA: Rows = {
     ],
 }
 
-ROWS: dict[str, Rows] = {"0001": FIRST_SCHEMA}
+SECOND_SCHEMA: Rows = {
+    **FIRST_SCHEMA,
+    "users": [
+        {"provider": "hub", "subject": "17", "username": "ann", "role": "admin", "created_at": day(1)},
+        {"provider": "password", "subject": "bob", "username": "bob", "role": "viewer", "created_at": day(2)},
+    ],
+    "adapter_summaries": [
+        {"adapter_id": 1, "document": "pets\npets\ncats & dogs\ncat\ndog", "versions": 2, "newest_id": 1}
+        | {"base_id": 1, "adapter_type": "LORA", "accuracy": 0.5, "published_at": day(1, 1)},
+        {"adapter_id": 2, "document": "flowers\nblümen\n\nrose", "versions": 1, "newest_id": 3}
+        | {"base_id": 1, "adapter_type": "LINEAR", "accuracy": None, "published_at": day(3, 1)},
+    ],
+    "adapter_tags": [{"adapter_id": 1, "tag": "fur"}],
+    "adapter_aliases": [
+        {"adapter_id": 1, "alias": "production", "version_id": 1, "protected": 1}
+        | {"moved_at": day(2), "moved_by": "ann"}
+    ],
+}
+
+ROWS: dict[str, Rows] = {"0001": FIRST_SCHEMA, "0002": SECOND_SCHEMA}

@@ -174,6 +174,18 @@ def test_the_team_catalog_is_filled_from_what_the_first_schema_knew(url: str, tm
     assert ask(url, "SELECT details FROM bases") == [("{}",)]
 
 
+def test_users_of_the_second_schema_are_there_and_have_no_password(url: str, tmp_path: Path) -> None:
+    at_revision(url, "0002")
+    with Registry.open(url, tmp_path / "artifacts") as registry:
+        assert [(user.username, user.role) for user in registry.users.list()] == [
+            ("ann", "admin"),
+            ("bob", "viewer"),
+        ]
+        assert registry.users.password_hash("bob") is None
+        registry.users.set_password("bob", "scrypt$1", actor="ann")
+        assert registry.catalog.resolve("pets@production").ref == "pets@1"
+
+
 def test_history_is_as_closed_after_an_upgrade_as_in_a_new_database(url: str, tmp_path: Path) -> None:
     at_revision(url, "0001")
     with Registry.open(url, tmp_path / "artifacts") as registry:

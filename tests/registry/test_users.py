@@ -82,3 +82,26 @@ def test_a_user_who_comes_in_twice_at_once_is_one(registry: Registry) -> None:
         users = list(pool.map(lambda _: registry.users.ensure("hub", "17", "ann", "viewer"), range(12)))
     assert len(set(users)) == 1
     assert [event.kind for event in registry.catalog.events()] == ["added"]
+
+
+def test_a_password_is_kept_as_the_hash_it_came_as_and_never_told(registry: Registry) -> None:
+    registry.users.ensure("password", "ann", "ann", "editor")
+    assert registry.users.password_hash("ann") is None
+    registry.users.set_password("ann", "scrypt$first", actor="eve")
+    registry.users.set_password("ann", "scrypt$second", actor="ann")
+    assert registry.users.password_hash("ann") == "scrypt$second"
+    again, first = registry.catalog.events(limit=2)
+    assert (first.kind, first.actor, dict(first.payload)) == ("password_set", "eve", {})
+    assert (again.kind, again.actor) == ("password_set", "ann")
+
+
+def test_a_password_that_was_taken_away_is_none(registry: Registry) -> None:
+    registry.users.ensure("password", "ann", "ann", "editor")
+    registry.users.set_password("ann", "scrypt$first", actor="eve")
+    registry.users.set_password("ann", None, actor="eve")
+    registry.users.set_password("ann", None, actor="eve")
+    assert registry.users.password_hash("ann") is None
+    assert registry.catalog.events(limit=1)[0].kind == "password_removed"
+    assert registry.users.password_hash("nobody") is None
+    with pytest.raises(UnknownUser):
+        registry.users.set_password("nobody", "scrypt$first", actor="eve")

@@ -1,0 +1,50 @@
+"""For whom the app runs, and what that lets them do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from registry import Role
+
+Mode = Literal["local", "team", "demo"]
+
+
+@dataclass(frozen=True)
+class HubRoles:
+    """What people may do who sign in through the Hugging Face Hub; who is in neither list is a viewer.
+
+    Attributes:
+        enabled: whether one can sign in that way.
+        admins, editors: names on the Hub.
+    """
+
+    enabled: bool = False
+    admins: frozenset[str] = frozenset()
+    editors: frozenset[str] = frozenset()
+
+    def role(self, username: str) -> Role:
+        """The role of somebody by their name there."""
+        if username in self.admins:
+            return "admin"
+        return "editor" if username in self.editors else "viewer"
+
+
+@dataclass(frozen=True)
+class DemoRules:
+    """What a visitor of a public demo may train.
+
+    Attributes:
+        training: whether they may at all.
+        classes, images: most in one training.
+        minutes: most that one training is expected to take.
+        runs: most trainings of one visitor in a day.
+        hours: after which what a visitor trained leaves the catalog.
+    """
+
+    training: bool = False
+    classes: int = 10
+    images: int = 500
+    minutes: float = 3.0
+    runs: int = 3
+    hours: float = 24.0
