@@ -20,6 +20,7 @@ from benchmarks import (  # noqa: E402
     main_job,
     registry_scale,
     screenshots,
+    snapshot,
     tasks,
     training,
 )
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "hammer": hammer.run,
     "journey": journey.run,
     "registry": registry_scale.run,
+    "snapshot": snapshot.run,
     "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,
