@@ -21,6 +21,7 @@ BELOW = {
     "console": set(),
     "files": set(),
     "threads": set(),
+    "zero_gpu": set(),
     "images": set(),
     "overlay": set(),
     "snippets": set(),
