@@ -13,6 +13,7 @@ from benchmarks import (  # noqa: E402
     answers,
     bundled,
     chaos,
+    clients,
     engine,
     estimate,
     hammer,
@@ -21,6 +22,7 @@ from benchmarks import (  # noqa: E402
     registry_scale,
     screenshots,
     snapshot,
+    soak,
     tasks,
     training,
 )
@@ -30,6 +32,7 @@ BENCHMARKS = {
     "answers": answers.run,
     "bundled": bundled.run,
     "chaos": chaos.run,
+    "clients": clients.run,
     "engine": engine.run,
     "estimate": estimate.run,
     "hammer": hammer.run,
@@ -39,6 +42,7 @@ BENCHMARKS = {
     "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,
+    "soak": soak.run,
 }
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig, adapter_type
+from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.backbones import Base
+from loravit_web.training.publishing import Origin, publish
+from registry import NewBase, Registry, Version
 
 
 def random_adapter(
@@ -31,3 +36,15 @@ def random_adapter(
         temperature=1.0,
         reference_logits=torch.empty(0),
     )
+
+
+def publish_random(
+    registry: Registry, base: Base, slug: str, seed: int, config: ViTAdapterConfig, *, image_size: int = 224
+) -> Version:
+    """Publish an adapter that nobody trained, with its true logits."""
+    record = registry.bases.ensure(
+        NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
+    )
+    adapter = random_adapter(base, config, seed, image_size=image_size)
+    adapter = replace(adapter, reference_logits=answer_to_reference(base, adapter))
+    return publish(registry, adapter, base, Origin(slug, slug, record.id, "benchmarks"))

@@ -23,7 +23,7 @@ def running_app(home: Path) -> Iterator[str]:
     app = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=ROOT,
-        env={**os.environ, "LORAVIT_HOME": str(home)},
+        env={**os.environ, "LORAVIT_HOME": str(home), "LORAVIT_BUNDLED": "no", "LORAVIT_MODE": "local"},
         stdout=subprocess.PIPE,
         text=True,
     )

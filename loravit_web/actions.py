@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -149,6 +150,21 @@ class Actions:
     def tag(self, slug: str, *, add: Collection[str] = (), remove: Collection[str] = ()) -> Adapter:
         """Add and remove tags."""
         return self._registry.catalog.tag(slug, add=add, remove=remove, actor=self.visitor.name)
+
+    @needs("curate")
+    def give_texts(self, slug: str, title: str, description: str, tags: str) -> Adapter:
+        """Give an adapter its texts; tags that are not named any more are taken away.
+
+        Args:
+            tags: separated by commas or spaces.
+
+        Raises:
+            RegistryError: if a text or tag can't be used; nothing is changed by a bad tag then.
+        """
+        wanted = {tag.lower() for tag in re.split(r"[,\s]+", tags) if tag}
+        present = set(self._registry.catalog.adapter(slug).tags)
+        self.tag(slug, add=wanted - present, remove=present - wanted)
+        return self.describe(slug, title=title, description=description)
 
     @needs("curate")
     def promote(self, ref: str, alias: str) -> Alias:

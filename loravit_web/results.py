@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.errors import LoraVitError
 from loravit_web.training.predictions import PREDICTIONS, Predicted, Predictions, read_predictions
-from registry import Adapter, ConfusionCell, EvaluationDetails, Registry, Run, Split, UnknownRunFile, Version
+from registry import ConfusionCell, EvaluationDetails, Registry, Run, Split, UnknownRunFile, Version
 
 
 class NoResult(LoraVitError):
@@ -101,20 +100,3 @@ def mistakes(details: EvaluationDetails) -> Sequence[ConfusionCell]:
         (cell for cell in details.confusion if cell.true_idx != cell.predicted_idx),
         key=lambda cell: (-cell.n, cell.true_idx, cell.predicted_idx),
     )
-
-
-def publish_texts(
-    registry: Registry, slug: str, title: str, description: str, tags: str, *, actor: str
-) -> Adapter:
-    """Give an adapter its texts; tags that are not named any more are taken away.
-
-    Args:
-        tags: separated by commas or spaces.
-
-    Raises:
-        RegistryError: if a text or tag can't be used; nothing is changed by a bad tag then.
-    """
-    wanted = {tag.lower() for tag in re.split(r"[,\s]+", tags) if tag}
-    present = set(registry.catalog.adapter(slug).tags)
-    registry.catalog.tag(slug, add=wanted - present, remove=present - wanted, actor=actor)
-    return registry.catalog.describe(slug, title=title, description=description, actor=actor)

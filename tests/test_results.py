@@ -13,12 +13,11 @@ from loravit_web.results import (
     details_of,
     images_behind,
     mistakes,
-    publish_texts,
     result_of,
 )
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
-from registry import ClassMetric, ConfusionCell, EvaluationDetails, InvalidTag, Run
+from registry import ClassMetric, ConfusionCell, EvaluationDetails, Run
 from tests.conftest import RECIPE, ColourFolders
 
 
@@ -81,15 +80,6 @@ def test_a_run_of_old_that_kept_no_answers_still_has_its_results(
 
 def test_a_stored_dataset_is_named_by_its_fingerprint(service: Service, run: Run) -> None:
     assert service.import_dataset(f"dataset:{run.dataset.fingerprint[:12]}").name == "colours"
-
-
-def test_texts_are_published_and_tags_that_are_not_named_go(service: Service, run: Run) -> None:
-    publish_texts(service.registry, "colours", " Two  colours ", "Red or green.", "Red, green", actor="me")
-    adapter = publish_texts(service.registry, "colours", "Two colours", "", "red blue", actor="me")
-    assert (adapter.title, adapter.description, adapter.tags) == ("Two colours", "", ("blue", "red"))
-    with pytest.raises(InvalidTag):
-        publish_texts(service.registry, "colours", "Other", "", "a_b", actor="me")
-    assert service.registry.catalog.adapter("colours").title == "Two colours"
 
 
 def details(*cells: tuple[int, int, int], classes: int = 4) -> EvaluationDetails:

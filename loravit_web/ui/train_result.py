@@ -16,7 +16,6 @@ from loravit_web.results import (
     details_of,
     images_behind,
     mistakes,
-    publish_texts,
     result_of,
 )
 from loravit_web.service import Service
@@ -136,9 +135,9 @@ def build_result(
     _follow_up(service, shown, again, watched, watch)
 
     @told
-    def save(run: str, title: str, description: str, tags: str) -> None:
-        slug = result_of(service.registry, run).version.slug
-        publish_texts(service.registry, slug, title, description, tags, actor="page")
+    def save(run: str, title: str, description: str, tags: str, request: gr.Request) -> None:
+        actions = actions_of(service, request)
+        actions.give_texts(result_of(service.registry, run).version.slug, title, description, tags)
         gr.Success("The catalog shows the new texts.", title="Saved")
 
     @told
