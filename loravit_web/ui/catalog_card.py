@@ -115,19 +115,29 @@ def changes_html(facts: AdapterFacts) -> str:
 def origin_html(facts: AdapterFacts) -> str:
     """Base, data, run, size, and what else came from the same data; then how often each version was asked."""
     version = facts.version
-    return definitions(
-        {
-            "published": f"{version.created_at:%Y-%m-%d %H:%M} UTC by {version.created_by}",
-            "owner": facts.adapter.owner,
-            **_data(facts.lineage),
-            "base": f"{version.base.name}, weights {version.base.weights_sha256[:SHORT]}",
-            "adapter weights": version.weights_sha256[:SHORT],
-            "adapter": f"{version.adapter_type}, {version.n_params:,} parameters",
-            "size": size_text(version.size_bytes),
-            "input": f"{version.image_size} px",
-            **_related(facts.lineage),
-        }
-    ) + _usage(facts)
+    return (
+        definitions(
+            {
+                "published": f"{version.created_at:%Y-%m-%d %H:%M} UTC by {version.created_by}",
+                "owner": facts.adapter.owner,
+                **_data(facts.lineage),
+                "base": f"{version.base.name}, weights {version.base.weights_sha256[:SHORT]}",
+                "adapter weights": version.weights_sha256[:SHORT],
+                "adapter": f"{version.adapter_type}, {version.n_params:,} parameters",
+                "size": size_text(version.size_bytes),
+                "input": f"{version.image_size} px",
+                **_related(facts.lineage),
+            }
+        )
+        + _run_link(facts.lineage)
+        + _usage(facts)
+    )
+
+
+def _run_link(lineage: Lineage) -> str:
+    if lineage.run_id is None:
+        return ""
+    return f'<p><a href="?tab=runs&amp;run={escape(lineage.run_id)}">See the run that made it</a></p>'
 
 
 def _data(lineage: Lineage) -> dict[str, str]:
