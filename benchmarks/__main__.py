@@ -12,6 +12,7 @@ share_cores(os.environ)  # as the app does
 from benchmarks import (  # noqa: E402
     answers,
     bundled,
+    catalog_page,
     chaos,
     clients,
     engine,
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,
+    "catalog": catalog_page.run,
     "chaos": chaos.run,
     "clients": clients.run,
     "engine": engine.run,

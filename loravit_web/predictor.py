@@ -282,7 +282,7 @@ class Predictor:
         return engine, engine.ensure(version.ref).preprocessing
 
     def _info(self, version: Version) -> TaskInfo:
-        status, reason = self._standing(version)
+        status, reason = self.standing(version.ref, version.base.name, version.base.weights_sha256)
         return TaskInfo(
             task=version.ref,
             slug=version.slug,
@@ -294,11 +294,15 @@ class Predictor:
             reason=reason,
         )
 
-    def _standing(self, version: Version) -> tuple[str, str | None]:
-        """Status and reason of a task."""
-        reason = self._refused.get(version.ref)
-        if self.engines.resident(version.base.weights_sha256) is None:
-            reason = reason or self.engines.failure(version.base.name)
+    def standing(self, ref: str, base: str, weights_sha256: str) -> tuple[str, str | None]:
+        """Status and reason of a version, as far as they are known without loading anything.
+
+        Args:
+            base: the name of its base, whose weights have this SHA-256.
+        """
+        reason = self._refused.get(ref)
+        if self.engines.resident(weights_sha256) is None:
+            reason = reason or self.engines.known_refusal(base, weights_sha256)
             return ("unavailable", reason) if reason else ("on demand", None)
         return ("unavailable", reason) if reason else ("ready", None)
 

@@ -9,7 +9,9 @@ import gradio as gr
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE, NO_TASKS
 from loravit_web.ui.api import add_api
-from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, listed
+from loravit_web.ui.catalog import build_catalog, follow_link
+from loravit_web.ui.catalog_view import CatalogView
+from loravit_web.ui.errors import plain
 from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.pick import chip_updates, choices_for
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
@@ -61,7 +63,7 @@ def _follow(
     strip: gr.HTML,
     use: UseTab,
     train: TrainTab,
-    catalog: CatalogTab,
+    catalog: CatalogView,
 ) -> tuple[gr.State, Any]:
     """Keep every open page in step with the registry; it only ever reads.
 
@@ -73,16 +75,14 @@ def _follow(
     panels = train.watch.outputs
     picker = use.picker
     picking = [picker.tasks, picker.quick, picker.shown]
-    tables = [strip, *picking, use.answers, *catalog.listing, catalog.card]
-    outputs = [seen, *tables, *panels, *train.result.outputs]
+    tables = [strip, *picking, use.answers]
+    outputs = [seen, catalog.revision, *tables, *panels, *train.result.outputs]
 
     def tick(
         before: dict[str, Any] | None,
         watched: str | None,
         picked: list[str] | None,
         memory: dict[str, list[str]] | None,
-        text: str,
-        page: int,
         result: str | None,
     ) -> list[Any]:
         now = snapshot(service)
@@ -94,12 +94,11 @@ def _follow(
         first = choices and before["empty"]
         return [
             _remembered(now, empty=before["empty"] and not choices),
+            str(now["key"][0]),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=choices) if catalog_changed else gr.skip(),
             *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
             NO_IMAGE if first else gr.skip(),
-            *(listed(service, text, page) if catalog_changed else [gr.skip()] * len(catalog.listing)),
-            PICK if first else gr.skip(),
             *watch_updates(service, watched),
             *follow_updates(service, train.result, watched, result),
         ]
@@ -111,8 +110,6 @@ def _follow(
             train.run_id,
             picker.tasks,
             picker.memory,
-            catalog.search,
-            catalog.page,
             train.result.run_id,
         ],
         outputs,
@@ -137,12 +134,11 @@ def _follow(
             gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
             *chip_updates(service, memory, picked),
             gr.skip() if choices else NO_TASKS,
-            *listed(service, "", 1),
-            gr.skip() if choices else EMPTY,
             *watch_updates(service, run_id),
         ]
 
     arrived = [tabs, who, train.run_id, seen, *tables, *train.watch.outputs]
+    follow_link(demo, catalog)
     demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
         *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
     )
@@ -178,6 +174,6 @@ def _announce(before: dict[str, str], now: dict[str, Any]) -> None:
         if run is None or status not in ("running", "queued") or run.status == status:
             continue
         if run.status == "completed":
-            gr.Success(f"{run.published} is in the catalog and in the list of tasks.", title=run.title)
+            gr.Success(f"{run.published} is in the catalog and in the list of tasks.", title=plain(run.title))
         elif run.status in ("failed", "interrupted"):
-            gr.Warning(run.error or f"The run was {run.status}.", title=run.title)
+            gr.Warning(plain(run.error or f"The run was {run.status}."), title=plain(run.title))

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from loravit_web.access import ANYBODY, Visitor
-from loravit_web.adapters.card import thumbnail_text
 from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.next_steps import advice
 from loravit_web.settings import Settings
@@ -150,34 +149,6 @@ def job_strip(active: Sequence[Run]) -> str:
     if waiting:
         parts.append(f"{waiting} waiting")
     return f'<div class="lv-strip" role="status">{" &nbsp;|&nbsp; ".join(parts)}</div>'
-
-
-def version_card(version: Version, others: Sequence[Version], picture: str | None = None) -> str:
-    """Everything the registry knows about a version.
-
-    Args:
-        picture: where the browser finds its thumbnail.
-    """
-    classes = "".join(f'<span class="lv-chip">{escape(name)}</span>' for name in version.class_names)
-    facts: dict[str, str] = {
-        "version": f"{version.ref}, published {version.created_at:%Y-%m-%d %H:%M} UTC",
-        "base": f"{version.base.name} ({version.base.weights_sha256[:12]})",
-        "type": f"{version.adapter_type}, {version.n_params:,} parameters, {version.size_bytes / 1e6:.2f} MB",
-        "input": f"{version.image_size} px",
-        "data": (version.dataset_fingerprint or "unknown")[:12],
-        "run": (version.run_id or "imported")[:12],
-    }
-    if len(others) > 1:
-        facts["all versions"] = ", ".join(other.ref for other in others)
-    image = ""
-    if picture is not None:
-        text = escape(thumbnail_text(version.class_names))
-        image = f'<img class="lv-thumbnail" src="{escape(picture)}" alt="{text}">'
-    return (
-        f'<section class="lv-card"><header><h3>{escape(version.title)}</h3>'
-        f'<span class="lv-tag">{escape(version.ref)}</span></header>'
-        f"{image}{evaluation_table(version)}<p>{classes}</p>{definitions(facts)}</section>"
-    )
 
 
 def evaluation_table(version: Version) -> str:
