@@ -12,7 +12,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.results import result_of
 from loravit_web.run_curves import Axis
 from loravit_web.service import Service
-from loravit_web.ui.catalog import CatalogTab
+from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
 from loravit_web.ui.run_buttons import QUIET, connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
@@ -207,7 +207,7 @@ def _compare(service: Service, tab: RunsTab) -> None:
         then_points(tab.compare, redrawn)
 
 
-def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, catalog: CatalogTab) -> None:
+def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, catalog: CatalogView) -> None:
     """From a run to its full result, and to its version in the catalog."""
 
     @told
@@ -216,14 +216,19 @@ def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, cata
         return [gr.Tabs(selected="train"), run_id, *watch_updates(service, run_id), *result]
 
     @told
-    def open_in_catalog(run_id: str) -> list[Any]:
-        slug = result_of(service.registry, run_id).version.slug
-        return [gr.Tabs(selected="catalog"), slug]
+    def open_in_catalog(data: Data, request: gr.Request) -> Updates:
+        ref = result_of(service.registry, data[tab.chosen]).version.ref
+        return {tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, ref, request)}
 
     outputs = [tabs, train.run_id, *train.watch.outputs, *train.result.outputs]
     tab.detail.result.click(see_result, tab.chosen, outputs, api_visibility="private").then(
         None, None, None, js=SHOW_RESULT
     )
     tab.detail.catalog.click(
-        open_in_catalog, tab.chosen, [tabs, catalog.search], show_progress="hidden", api_visibility="private"
+        open_in_catalog,
+        {tab.chosen, *catalog.inputs},
+        [tabs, *catalog.outputs],
+        show_progress="hidden",
+        preprocess=False,
+        api_visibility="private",
     )
