@@ -15,6 +15,7 @@ from loravit_web.ui.errors import plain
 from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.pick import chip_updates, choices_for
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
+from loravit_web.ui.saved import add_saved
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.use import UseTab, build_use
@@ -48,6 +49,7 @@ def build_app(service: Service) -> gr.Blocks:
                 catalog = build_catalog(service, tabs, use)
             with gr.Tab("Runs", id="runs"):
                 runs = build_runs(service)
+        add_saved(demo, service)
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
         seen, looked = _follow(demo, service, tabs, who, strip, use, train, catalog)
