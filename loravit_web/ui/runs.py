@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.results import result_of
 from loravit_web.run_curves import Axis
 from loravit_web.service import Service
-from loravit_web.ui.catalog_view import CatalogView
+from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
 from loravit_web.ui.run_buttons import QUIET, connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
@@ -216,7 +216,7 @@ def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, cata
         return [gr.Tabs(selected="train"), run_id, *watch_updates(service, run_id), *result]
 
     @told
-    def open_in_catalog(data: Mapping[Any, Any], request: gr.Request) -> dict[Any, Any]:
+    def open_in_catalog(data: Data, request: gr.Request) -> Updates:
         ref = result_of(service.registry, data[tab.chosen]).version.ref
         return {tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, ref, request)}
 
@@ -229,5 +229,6 @@ def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, cata
         {tab.chosen, *catalog.inputs},
         [tabs, *catalog.outputs],
         show_progress="hidden",
+        preprocess=False,
         api_visibility="private",
     )

@@ -136,6 +136,7 @@ def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: P
     start_training(page, colour_zip, "Unwanted", LONG)
     expect(page.locator("#train-progress")).to_contain_text("running", timeout=TRAINED)
     page.locator("#train-cancel").click()
+    page.locator("#train-cancel-yes").click()
     expect(page.locator("#train-progress")).to_contain_text("cancelled")
     open_tab(page, "Catalog")
     expect(page.locator("#catalog-list")).to_contain_text("shades")
