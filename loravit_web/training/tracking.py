@@ -75,10 +75,16 @@ class RunReporter:
         *,
         clock: Callable[[], float] = time.monotonic,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        longest: float | None = None,
     ) -> None:
+        """
+        Args:
+            longest: seconds after which the training has to end with the best so far.
+        """
         self._runs, self._run_id, self._worker = registry.runs, run_id, worker
         self._terminate, self._clock, self._interval = terminate, clock, heartbeat_seconds
         self._request: StopRequest | None = None
+        self._begun, self._longest = clock(), longest
         self._started = clock()
         self._first: float | None = None
         self._latest: tuple[str, float, float | None] | None = None
@@ -118,7 +124,13 @@ class RunReporter:
 
     def stop_and_keep(self) -> bool:
         """See `Reporter`."""
-        return self._request == "keep"
+        return self._request == "keep" or self.overdue
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the training takes longer than it may, and nobody asked for its end."""
+        late = self._longest is not None and self._clock() - self._begun > self._longest
+        return late and self._request is None
 
     def flush(self) -> None:
         """Write all that is not written yet; what is asked of the run does not matter any more.

@@ -99,6 +99,7 @@ class Worker:
             load=lambda tell: self._base(run, tell),
             work=self.settings.work / run.id,
             terminate=self.terminate,
+            longest=self.settings.limits.training_minutes * 60,
         )
         self._run = None
         _LOG.info("Run %s: %s. %s", run.id, ended.status, ended.error or ended.note or "")

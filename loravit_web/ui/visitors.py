@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.access import ANYBODY, GUEST, Visitor
+from loravit_web.access import ANYBODY, GUEST, LOCAL, Visitor
 from loravit_web.actions import Actions
 from loravit_web.service import Service
 
@@ -26,20 +26,40 @@ def visitor_of(service: Service, request: gr.Request) -> Visitor:
     """
     settings = service.settings
     if settings.mode == "demo":
-        return service.visitor(guest_name(service.salt, request.client.host if request.client else ""))
+        return service.visitor(_guest(service, request))
     if settings.mode == "team" and settings.hub_roles.enabled:
         return _from_hub(service, request.session)
     return service.visitor(request.username)
 
 
+def admitted(service: Service, request: gr.Request) -> Visitor:
+    """Whoever sent a request, which counts from now on; one person alone may ask as often as they like.
+
+    Raises:
+        TooManyRequests: if they ask faster than anybody may.
+    """
+    visitor = visitor_of(service, request)
+    if visitor != LOCAL:
+        service.rates.admit(_guest(service, request) if visitor == ANYBODY else visitor.name)
+    return visitor
+
+
 def actions_of(service: Service, request: gr.Request) -> Actions:
-    """What whoever sent a request may change."""
-    return Actions(service, visitor_of(service, request))
+    """What whoever sent a request may change.
+
+    Raises:
+        TooManyRequests: if they ask faster than anybody may.
+    """
+    return Actions(service, admitted(service, request))
 
 
 def guest_name(salt: bytes, address: str) -> str:
     """One name for all that comes from an address while the app runs, which does not tell the address."""
     return f"{GUEST}-{hashlib.blake2b(address.encode(), key=salt, digest_size=4).hexdigest()}"
+
+
+def _guest(service: Service, request: gr.Request) -> str:
+    return guest_name(service.salt, request.client.host if request.client else "")
 
 
 def sign_in(service: Service) -> Callable[[str, str], Awaitable[bool]]:
