@@ -44,7 +44,7 @@ BELOW = {
     "passwords": set(),
     "periodic": set(),
     "access": set(),
-    "members": {"access", "modes", "passwords"},
+    "members": {"access", "modes", "passwords", "rates"},
     "demo": {"access", "datasets", "modes", "naming", "training"},
     "actions": {"access", "demo", "service", "adapters", "datasets", "hub", "training"},
     "predictor": {"engine", "adapters", "backbones"},
