@@ -4,8 +4,10 @@ import os
 import sys
 
 from loravit_web.threads import share_cores
+from loravit_web.zero_gpu import register_gpu
 
 share_cores(os.environ)
+register_gpu(os.environ)
 
 from loravit_web.errors import LoraVitError  # noqa: E402
 from loravit_web.settings import read_settings  # noqa: E402

@@ -12,6 +12,7 @@ share_cores(os.environ)  # as the app does
 from benchmarks import (  # noqa: E402
     answers,
     bundled,
+    catalog_page,
     chaos,
     clients,
     corpus,
@@ -20,17 +21,21 @@ from benchmarks import (  # noqa: E402
     hammer,
     journey,
     main_job,
+    pages,
     registry_scale,
     screenshots,
+    snapshot,
     soak,
     tasks,
     training,
 )
 
 BENCHMARKS = {
+    "pages": pages.run,
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,
+    "catalog": catalog_page.run,
     "chaos": chaos.run,
     "corpus": corpus.run,
     "clients": clients.run,
@@ -39,6 +44,7 @@ BENCHMARKS = {
     "hammer": hammer.run,
     "journey": journey.run,
     "registry": registry_scale.run,
+    "snapshot": snapshot.run,
     "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,

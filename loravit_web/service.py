@@ -6,6 +6,7 @@ import platform
 import secrets
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.quota import GIB, Quota
 from loravit_web.rates import RateLimit
 from loravit_web.settings import Settings
+from loravit_web.snapshots import Saver
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.data import split_data
 from loravit_web.training.estimate import Estimate, Pace, estimate, measure_pace, reading_seconds
@@ -93,6 +95,7 @@ class Service:
         self.rates = RateLimit(limits.requests_per_minute)
         self.datasets = DatasetStore(settings.datasets, limits=limits, quota=self.quota)
         self.usage = UsageCounter(self.registry.usage.add)
+        self.saver = _saver(self.settings, self.registry)
         self._progress, self._load = progress, load
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
@@ -101,9 +104,14 @@ class Service:
         self._expiry = Periodic("expiry", self._expire, EXPIRY_SECONDS)
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
+    def restore(self) -> None:
+        """Fill an empty registry from its newest snapshot, where there is one; call it before `start`."""
+        if self.saver is not None and (restored := self.saver.restore()) is not None:
+            self._progress(1.0, f"Restored {restored.contents} from {restored.snapshot}")
+
     def start(self) -> None:
         """Preload base and newest adapters, those that come with the app too; clean up after killed imports,
-        watch the queue of runs and write down what is counted.
+        watch the queue of runs, write down what is counted and save all of it from time to time.
         """
         self.datasets.sweep(ABANDONED_SECONDS)
         self.offer_bundled()
@@ -113,13 +121,17 @@ class Service:
             self._expiry.start()
         self._supervisor = Supervisor(self.settings, self.registry)
         self._supervisor.start()
+        if self.saver is not None:
+            self.saver.start()
 
     def close(self) -> None:
-        """Stop watching, end the worker, write the last counts, close the database."""
+        """Stop watching, end the worker, write the last counts and snapshot, close the database."""
         if self._supervisor is not None:
             self._supervisor.stop()
         self._expiry.stop()
         self.usage.close()
+        if self.saver is not None:
+            self.saver.close()
         self.registry.close()
 
     def _expire(self) -> None:
@@ -133,8 +145,8 @@ class Service:
     @property
     def private_folders(self) -> tuple[Path, ...]:
         """What a web server must never hand out."""
-        artifacts = self.registry.blobs.folder
-        return (self.settings.home,) if artifacts is None else (self.settings.home, artifacts)
+        folders = (self.settings.home, self.registry.blobs.folder, self.settings.snapshot_folder)
+        return tuple(folder for folder in folders if folder is not None)
 
     @property
     def base(self) -> Base:
@@ -336,6 +348,13 @@ class Service:
         return self.registry.bases.ensure(
             NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
         )
+
+
+def _saver(settings: Settings, registry: Registry) -> Saver | None:
+    if settings.snapshot_url is None:
+        return None
+    interval = timedelta(minutes=settings.snapshot_minutes)
+    return Saver(registry, settings.snapshot_url, settings.snapshot_scratch, interval=interval)
 
 
 def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast, get_args
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from loravit_web.errors import LoraVitError
 from loravit_web.limits import DEFAULTS, Limits, read_limits
 from loravit_web.modes import DemoRules, HubRoles, Mode
+
+BUCKET = Path("/data")
+"""Where a Space's storage bucket is mounted by custom."""
+A_YEAR = 60.0 * 24 * 365
 
 
 class SettingsError(LoraVitError):
@@ -27,6 +33,9 @@ class Settings:
         artifact_url: where published files go instead of a folder in ``home``; a folder or an address of
             fsspec.
         uploads: Gradio's folder of what goes in and out through the page, where that is known.
+        snapshot_url: where the registry is saved while the app runs; a folder or an address of fsspec.
+        snapshot_minutes: between snapshots while only runs change.
+        ephemeral: whether the disk of ``home`` is emptied when the app restarts.
         bundled: whether the adapters that come with the app are put into the catalog.
         database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
             a password.
@@ -43,6 +52,9 @@ class Settings:
     uploads: Path | None = None
     database: str | None = field(default=None, repr=False)
     bundled: bool = True
+    snapshot_url: str | None = None
+    snapshot_minutes: float = 15.0
+    ephemeral: bool = False
     limits: Limits = DEFAULTS
     mode: Mode = "local"
     hub_roles: HubRoles = field(default_factory=HubRoles)
@@ -89,9 +101,34 @@ class Settings:
         return self.home / "backups"
 
     @property
+    def snapshot_folder(self) -> Path | None:
+        """Where snapshots are, if that is on this machine."""
+        address = self.snapshot_url or ""
+        parts = urlsplit(address)
+        if address and "://" not in address:
+            return Path(address)
+        return Path(url2pathname(parts.path)) if parts.scheme in ("file", "local") else None
+
+    @property
+    def snapshot_scratch(self) -> Path:
+        """A snapshot on its way; safe to delete."""
+        return self.home / "cache" / "snapshots"
+
+    @property
+    def restart_loses(self) -> bool:
+        """Whether what is published here is gone after a restart."""
+        elsewhere = self.database is not None and self.artifact_url is not None
+        return self.ephemeral and self.snapshot_url is None and not elsewhere
+
+    @property
     def work(self) -> Path:
         """Checkpoints and token caches of runs; safe to delete while nothing trains."""
         return self.home / "work"
+
+    @property
+    def run_logs(self) -> Path:
+        """A file per run with what happened in it."""
+        return self.home / "logs" / "runs"
 
     @property
     def database_url(self) -> str:
@@ -99,12 +136,22 @@ class Settings:
         return self.database or f"sqlite:///{self.home / 'registry.db'}"
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
+def read_settings(
+    environ: Mapping[str, str], *, is_mount: Callable[[Path], bool] = Path.is_mount
+) -> Settings:
     """Turn an environment into `Settings`.
 
+    On Hugging Face Spaces the registry is saved in the bucket that is mounted at `BUCKET`, if there is one.
+
+    Args:
+        is_mount: whether a folder has a disk of its own.
+
     Raises:
-        SettingsError, LimitUnusable: if a variable holds a value that can't be used.
+        SettingsError, LimitUnusable: if ``LORAVIT_HOME`` names something that is not a folder, or a value
+            can't be used.
     """
+    on_spaces = environ.get("SYSTEM") == "spaces"
+    bucket = str(BUCKET / "loravit-web") if on_spaces and is_mount(BUCKET) else None
     home = Path(environ.get("LORAVIT_HOME") or "~/.loravit-web").expanduser().resolve()
     if home.exists() and not home.is_dir():
         raise SettingsError(f"LORAVIT_HOME points to {home}, which is a file: name a folder instead.")
@@ -115,6 +162,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
         database=environ.get("LORAVIT_DATABASE_URL") or None,
         bundled=_switch(environ, "LORAVIT_BUNDLED", default=True),
+        snapshot_url=_address(environ.get("LORAVIT_SNAPSHOT_URL")) or bucket,
+        snapshot_minutes=min(_number(environ, "LORAVIT_SNAPSHOT_MINUTES", 15.0), A_YEAR),
+        # the disk of a Space's own is emptied, one that is mounted into it is not
+        ephemeral=on_spaces and not any(is_mount(folder) for folder in (home, *home.parents[:-1])),
         limits=read_limits(environ),
         mode=_mode(environ),
         hub_roles=HubRoles(

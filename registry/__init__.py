@@ -1,6 +1,7 @@
 """The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
 
 from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias, VersionInUse
+from registry.aliases import validate_alias
 from registry.backup import Backup
 from registry.backup_errors import BackupNotWritten, BackupUnusable, RegistryNotEmpty
 from registry.blob_errors import (
@@ -94,7 +95,11 @@ from registry.records import (
 from registry.registry import Registry
 from registry.restore import Restored
 from registry.run_files import UnknownRunFile
+from registry.shelf import Shelf, open_shelf
 from registry.slugs import SLUG_RULE, validate_slug
+from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother
+from registry.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
+from registry.state import State
 from registry.upkeep import BrokenFile
 from registry.usage import UsageCount, UsageHour, UsageTotal
 from registry.users import User, Users
@@ -169,6 +174,7 @@ __all__ = [
     "RegistryError",
     "RegistryNotEmpty",
     "Restored",
+    "RestoredSnapshot",
     "Role",
     "Run",
     "RunFinished",
@@ -178,8 +184,13 @@ __all__ = [
     "RunPage",
     "RunQuery",
     "RunStatus",
+    "Shelf",
+    "Snapshot",
+    "SnapshotNotWritten",
+    "SnapshotsOfAnother",
     "Split",
     "SqliteTooOld",
+    "State",
     "StopRequest",
     "StoredFile",
     "Subject",
@@ -204,6 +215,9 @@ __all__ = [
     "VersionFile",
     "VersionInUse",
     "VersionWithdrawn",
+    "newest_snapshot",
+    "open_shelf",
     "utc_now",
+    "validate_alias",
     "validate_slug",
 ]

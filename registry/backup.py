@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from sqlalchemy.exc import DatabaseError
@@ -44,6 +45,18 @@ class Manifest:
     database_size: int
     blobs: dict[str, int]
     lacking: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that `read_manifest` reads."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "schema": self.schema,
+            "taken_at": self.taken_at.isoformat(),
+            "database": {"sha256": self.database_sha256, "size": self.database_size},
+            "blobs": self.blobs,
+            "lacking": list(self.lacking),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +131,14 @@ class BackupWriter:
             while chunk := source.read(CHUNK_BYTES):
                 digest.update(chunk)
                 entry.write(chunk)
-        manifest = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "schema": head(),
-            "taken_at": taken_at.isoformat(),
-            "database": {"sha256": digest.hexdigest(), "size": snapshot.stat().st_size},
-            "blobs": self._sizes,
-            "lacking": sorted(self._lacking),
-        }
+        manifest = Manifest(
+            schema=head(),
+            taken_at=taken_at,
+            database_sha256=digest.hexdigest(),
+            database_size=snapshot.stat().st_size,
+            blobs=self._sizes,
+            lacking=tuple(sorted(self._lacking)),
+        ).as_json()
         self._archive.writestr(ZipInfo(MANIFEST), canonical_json(manifest))
 
 

@@ -18,9 +18,9 @@ class BackupNotWritten(RegistryError):
 
 
 class BackupUnusable(RegistryError):
-    """A file that can't be restored; nothing was changed."""
+    """A file, or a snapshot elsewhere, that can't be restored; nothing was changed."""
 
-    def __init__(self, file: Path, reason: str) -> None:
+    def __init__(self, file: Path | str, reason: str) -> None:
         super().__init__(file, reason)
         self.file = file
         self.reason = reason

@@ -1,5 +1,6 @@
 """The way in: one object that holds the parts of the registry."""
 
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +20,16 @@ from registry.restore import Restored, restore_backup
 from registry.run_files import RunFiles
 from registry.runs import Runs
 from registry.search import Search
+from registry.shelf import Shelf
+from registry.snapshots import (
+    RestoredSnapshot,
+    Snapshot,
+    prune_snapshots,
+    restore_snapshot,
+    save_snapshot,
+)
 from registry.sources import Bases, Datasets
+from registry.state import State, state_of
 from registry.stores import open_blobs
 from registry.upkeep import Upkeep
 from registry.usage import Usage
@@ -93,6 +103,23 @@ class Registry:
         See `restore_backup` for what is refused and what is kept.
         """
         return restore_backup(self._database, self.blobs, file, replace=replace, keep_in=keep_in, actor=actor)
+
+    def state(self) -> State:
+        """Where catalog and runs stand."""
+        with self._database.reading() as session:
+            return state_of(session)
+
+    def save_snapshot(self, shelf: Shelf, *, scratch: Path, damaged: Collection[str] = ()) -> Snapshot:
+        """Write what the registry holds at this moment as a snapshot; see `registry.snapshots`."""
+        return save_snapshot(self._database, self.blobs, shelf, scratch=scratch, damaged=damaged)
+
+    def prune_snapshots(self, shelf: Shelf, *, damaged: Collection[str] = ()) -> None:
+        """Remove all but the newest snapshots; BlobStoreUnreachable."""
+        prune_snapshots(self._database, shelf, damaged=damaged)
+
+    def restore_snapshot(self, shelf: Shelf, *, scratch: Path, actor: str) -> RestoredSnapshot | None:
+        """Put the newest whole snapshot into a registry that is empty; see `registry.snapshots`."""
+        return restore_snapshot(self._database, self.blobs, shelf, scratch=scratch, actor=actor)
 
     def restored_since(self, revision: int) -> bool:
         """Whether a backup was restored after that revision, so a known name may mean another version."""

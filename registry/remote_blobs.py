@@ -27,8 +27,7 @@ class RemoteBlobs(BlobStore):
         self._files = files
         self._path = root.rstrip("/")
         self._cache = cache
-        protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
-        self._whole_puts = bool(protocols & OBJECT_STORES)
+        self._whole_puts = puts_whole(files)
 
     @property
     def root(self) -> str:
@@ -37,7 +36,7 @@ class RemoteBlobs(BlobStore):
 
     def put_bytes(self, data: bytes) -> BlobInfo:
         blob = BlobInfo(hashlib.sha256(data).hexdigest(), len(data))
-        with self._refusing():
+        with refusing(self.root):
             if self._whole_puts:
                 self._files.pipe_file(self._key(blob.sha256), data)
             elif self._digest(self._key(blob.sha256)) != blob.sha256:
@@ -52,7 +51,7 @@ class RemoteBlobs(BlobStore):
         return self.put_bytes(source.read_bytes())
 
     def has(self, sha256: str) -> bool:
-        with self._asking():
+        with asking(self.root):
             self._files.invalidate_cache()
             return bool(self._files.isfile(self._key(sha256)))
 
@@ -74,7 +73,7 @@ class RemoteBlobs(BlobStore):
 
     def modified(self, file: StoredFile) -> datetime | None:
         path = f"{self._path}/{own_name(file)}"
-        with self._asking():
+        with asking(self.root):
             try:
                 found = self._files.modified(path)
             except (FileNotFoundError, NotImplementedError):
@@ -85,12 +84,12 @@ class RemoteBlobs(BlobStore):
 
     def delete(self, file: StoredFile) -> None:
         path = f"{self._path}/{own_name(file)}"
-        with self._asking():
+        with asking(self.root):
             self._remove(path)
 
     def _bytes(self, sha256: str) -> bytes:
         try:
-            with self._asking():
+            with asking(self.root):
                 return bytes(self._files.cat_file(self._key(sha256)))
         except FileNotFoundError as error:
             raise BlobMissing(self.where(sha256), "there is no such file") from error
@@ -134,36 +133,55 @@ class RemoteBlobs(BlobStore):
             return
 
     def _found(self, folder: str) -> dict[str, dict[str, Any]]:
-        with self._asking():
+        with asking(self.root):
             self._files.invalidate_cache()
             try:
                 return dict(self._files.find(folder, detail=True))
             except FileNotFoundError:
                 return {}
 
-    # each protocol's package raises classes of its own, so these two take whatever comes
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        try:
-            yield
-        except (FileNotFoundError, RegistryError):
-            raise
-        except Exception as error:
-            raise BlobStoreUnreachable(self.root, _reason(error)) from error
+# each protocol's package raises classes of its own, so these two take whatever comes
 
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        try:
-            yield
-        except RegistryError:
-            raise
-        except Exception as error:
-            raise BlobNotStored(self.root, _reason(error)) from error
+
+@contextmanager
+def asking(where: str) -> Iterator[None]:
+    """Whatever a file system raises becomes BlobStoreUnreachable, but for a file that isn't there."""
+    try:
+        yield
+    except (FileNotFoundError, RegistryError):
+        raise
+    except Exception as error:
+        raise BlobStoreUnreachable(where, _reason(error)) from error
+
+
+@contextmanager
+def refusing(where: str) -> Iterator[None]:
+    """Whatever a file system raises becomes BlobNotStored."""
+    try:
+        yield
+    except RegistryError:
+        raise
+    except Exception as error:
+        raise BlobNotStored(where, _reason(error)) from error
+
+
+def puts_whole(files: Any) -> bool:
+    """Whether a put of a file system appears whole or not at all."""
+    protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
+    return bool(protocols & OBJECT_STORES)
 
 
 def open_remote(address: str, cache: BlobCache | None = None) -> RemoteBlobs:
     """The store at an address such as `s3://bucket/folder`; asks nothing of it yet.
+
+    UnusableArtifactAddress as for `open_files`.
+    """
+    return RemoteBlobs(*open_files(address), cache)
+
+
+def open_files(address: str) -> tuple[Any, str]:
+    """The file system of an address such as `s3://bucket/folder`, and the path in it; asks nothing of it yet.
 
     UnusableArtifactAddress when it is no address that can be written to, or its package isn't installed.
     """
@@ -177,7 +195,7 @@ def open_remote(address: str, cache: BlobCache | None = None) -> RemoteBlobs:
         files, root = url_to_fs(address)
     except Exception as error:
         raise UnusableArtifactAddress(shown, _reason(error)) from error
-    return RemoteBlobs(files, root, cache)
+    return files, str(root)
 
 
 def _reason(error: Exception) -> str:

@@ -64,10 +64,10 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class Checked:
     """A backup that was found whole: its database lies in `snapshot`, of the present schema."""
 
-    file: Path
+    file: Path | str
     manifest: Manifest
     snapshot: Path
     interrupted: int
@@ -97,17 +97,17 @@ def restore_backup(
                     keep_in.mkdir(parents=True, exist_ok=True)
                 keep = keep_in / f"before-restore-{database.now():%Y%m%dT%H%M%S.%f}.zip"
                 keeper = stack.enter_context(new_backup(keep, blobs))
-            return _replace(database, checked, keeper, actor)
+            return put_in_place(database, checked, keeper, actor)
 
 
-def _check(archive: ZipFile, file: Path, folder: Path) -> _Checked:
+def _check(archive: ZipFile, file: Path, folder: Path) -> Checked:
     manifest, snapshot = _verified(archive, file), folder / DATABASE
     with archive.open(DATABASE) as source, snapshot.open("xb") as target:
         shutil.copyfileobj(source, target, CHUNK_BYTES)
-    return _Checked(file, manifest, snapshot, _prepare(snapshot, manifest, file))
+    return Checked(file, manifest, snapshot, prepare(snapshot, manifest, file))
 
 
-def _store_files(archive: ZipFile, checked: _Checked, blobs: BlobStore) -> None:
+def _store_files(archive: ZipFile, checked: Checked, blobs: BlobStore) -> None:
     """Files come first: killed here, the registry is as it was, beside some files that nothing refers to."""
     for digest in checked.manifest.blobs:
         if blobs.put_bytes(archive.read(f"{BLOBS}{digest}")).sha256 != digest:
@@ -147,7 +147,7 @@ def _sha256(archive: ZipFile, entry: ZipInfo) -> str:
     return digest.hexdigest()
 
 
-def _prepare(snapshot: Path, manifest: Manifest, file: Path) -> int:
+def prepare(snapshot: Path, manifest: Manifest, file: Path | str) -> int:
     """Check the snapshot, bring it to the present schema and end its running runs; how many those were."""
     try:
         _check_integrity(snapshot, file)
@@ -167,7 +167,7 @@ def _prepare(snapshot: Path, manifest: Manifest, file: Path) -> int:
         raise BackupUnusable(file, error.reason) from error
 
 
-def _check_integrity(snapshot: Path, file: Path) -> None:
+def _check_integrity(snapshot: Path, file: Path | str) -> None:
     with closing(sqlite3.connect(snapshot)) as connection:
         connection.execute("PRAGMA trusted_schema=OFF")
         found = connection.execute("PRAGMA integrity_check").fetchall()
@@ -185,7 +185,7 @@ def _check_integrity(snapshot: Path, file: Path) -> None:
         raise DatabaseTooNew(f"in {file}", str(revision))
 
 
-def _check_tables(connection: Connection, file: Path) -> None:
+def _check_tables(connection: Connection, file: Path | str) -> None:
     for table in TABLES:
         found = {row.name for row in connection.execute(text(f"PRAGMA table_info({table.name})"))}
         if not {column.name for column in table.columns} <= found:
@@ -210,7 +210,8 @@ def _refuse_to_replace(database: Database, replace: bool) -> None:
         raise RegistryNotEmpty(database.location, str(present))
 
 
-def _replace(database: Database, checked: _Checked, keeper: BackupWriter | None, actor: str) -> Restored:
+def put_in_place(database: Database, checked: Checked, keeper: BackupWriter | None, actor: str) -> Restored:
+    """Take what is checked for what the registry holds; RegistryNotEmpty when nobody keeps what is there."""
     kept: Path | None = None
     with ExitStack() as undo, _rules_told(checked.file):
         if keeper is not None:
@@ -243,7 +244,7 @@ def _replace(database: Database, checked: _Checked, keeper: BackupWriter | None,
 
 
 @contextmanager
-def _rules_told(file: Path) -> Iterator[None]:
+def _rules_told(file: Path | str) -> Iterator[None]:
     """The database itself refuses rows that break its rules."""
     try:
         yield

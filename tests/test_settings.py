@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,53 @@ def test_the_adapters_that_come_with_the_app_can_be_left_out(tmp_path: Path) -> 
     assert not read_settings({"LORAVIT_BUNDLED": "no"}).bundled
     with pytest.raises(SettingsError, match="LORAVIT_BUNDLED is maybe: set it to yes or no"):
         read_settings({"LORAVIT_BUNDLED": "maybe"})
+
+
+def mounted(*folders: str) -> Callable[[Path], bool]:
+    return lambda folder: str(folder) in folders
+
+
+def test_a_space_without_a_bucket_loses_what_is_on_its_disk() -> None:
+    settings = read_settings({"SYSTEM": "spaces", "LORAVIT_HOME": "/nowhere/home"}, is_mount=mounted("/"))
+    assert settings.restart_loses
+    assert settings.snapshot_url is None
+
+
+def test_a_space_saves_in_the_bucket_that_is_mounted() -> None:
+    settings = read_settings({"SYSTEM": "spaces", "LORAVIT_HOME": "/nowhere/home"}, is_mount=mounted("/data"))
+    assert settings.snapshot_url == "/data/loravit-web"
+    assert not settings.restart_loses
+
+
+def test_a_space_with_its_data_on_a_disk_of_its_own_loses_nothing() -> None:
+    environment = {"SYSTEM": "spaces", "LORAVIT_HOME": "/nowhere/home"}
+    assert not read_settings(environment, is_mount=mounted("/nowhere")).restart_loses
+
+
+def test_a_space_with_database_and_files_elsewhere_loses_nothing() -> None:
+    environment = {"SYSTEM": "spaces", "LORAVIT_HOME": "/nowhere/home", "LORAVIT_ARTIFACT_URL": "s3://b"}
+    assert read_settings(environment, is_mount=mounted()).restart_loses
+    both = {**environment, "LORAVIT_DATABASE_URL": "postgresql+psycopg://h/n"}
+    assert not read_settings(both, is_mount=mounted()).restart_loses
+
+
+def test_an_own_machine_loses_nothing_and_saves_nowhere_by_itself(tmp_path: Path) -> None:
+    settings = read_settings({"LORAVIT_HOME": str(tmp_path)}, is_mount=mounted("/data"))
+    assert settings.snapshot_url is None
+    assert not settings.restart_loses
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "soon", "nan", "inf"])
+def test_an_interval_that_is_none_is_refused(minutes: str) -> None:
+    with pytest.raises(SettingsError, match="LORAVIT_SNAPSHOT_MINUTES is .*number above 0"):
+        read_settings({"LORAVIT_SNAPSHOT_MINUTES": minutes})
+
+
+def test_the_folder_of_snapshots_is_known_where_it_is_on_this_machine() -> None:
+    def folder(address: str) -> Path | None:
+        return read_settings({"LORAVIT_SNAPSHOT_URL": address}).snapshot_folder
+
+    assert folder("/mnt/place") == Path("/mnt/place")
+    assert folder("file:///mnt/place") == Path("/mnt/place")
+    assert folder("s3://bucket/place") is None
+    assert folder("") is None

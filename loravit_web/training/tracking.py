@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from loravit_web.errors import LoraVitError
+from loravit_web.training import run_log
 from loravit_web.training.progress import Curve, TrainingStopped
 from registry import DatabaseNotWritable, Registry, RunLost, StopRequest
 
@@ -103,11 +104,14 @@ class RunReporter:
 
     def report(self, stage: str, fraction: float) -> None:
         """See `Reporter`."""
+        if self._latest is None or self._latest[0] != stage:
+            run_log.tell(stage)
         self._latest = (stage, fraction, self._remaining(fraction))
         self._tell()
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         """See `Reporter`."""
+        run_log.tell(run_log.told_metrics(epoch, values))
         self._unwritten.append(self._point(epoch, values))
         self._tell()
 

@@ -20,6 +20,7 @@ from loravit_web.ui.pick import (
     build_picker,
     chip_updates,
     chips_of,
+    choices_for,
     picked_by_chips,
     pinned,
     remembered,
@@ -95,7 +96,9 @@ def build_use(service: Service) -> UseTab:
         return [tasks, remembered(memory, tasks)]
 
     def searched(picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
-        return [chips_of(picked or [], shown), remembered(memory, picked or [])]
+        kept = remembered(memory, picked or [])
+        listed = gr.Dropdown(choices=choices_for(service, kept, picked or []))
+        return [chips_of(picked or [], shown), kept, listed]
 
     def pin(memory: Any, picked: list[str] | None) -> list[Any]:
         kept = pinned(memory, picked or [])
@@ -120,7 +123,10 @@ def build_use(service: Service) -> UseTab:
         **told,
     ).then(answer, asked, answered, **quickly)
     picker.tasks.input(
-        searched, [picker.tasks, picker.shown, picker.memory], [picker.quick, picker.memory], **told
+        searched,
+        [picker.tasks, picker.shown, picker.memory],
+        [picker.quick, picker.memory, picker.tasks],
+        **told,
     )
     picker.pin.click(pin, [picker.memory, picker.tasks], [picker.memory, picker.quick, picker.shown], **told)
     examples.select(_chosen_example, None, image, **told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -12,8 +13,10 @@ import gradio as gr
 
 from loravit_web.access import ANYBODY, GUEST, LOCAL, Visitor
 from loravit_web.actions import Actions
+from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
 
+_LOG = logging.getLogger(__name__)
 PROVIDER = "oauth_info"
 """Where Gradio keeps, in a signed cookie, what the Hub said about who signed in."""
 
@@ -66,7 +69,11 @@ def sign_in(service: Service) -> Callable[[str, str], Awaitable[bool]]:
     """Gradio's check of a name and a password, which takes a while on purpose and so has its own thread."""
 
     async def check(username: str, password: str) -> bool:
-        return await asyncio.to_thread(service.members.signs_in, username, password)
+        try:
+            return await asyncio.to_thread(service.members.signs_in, username, password)
+        except TooManyRequests as error:  # the page of the server underneath can only say that it is wrong
+            _LOG.warning("Sign-in as %r refused: %s", username[:80], error)
+            return False
 
     return check
 

@@ -1,0 +1,48 @@
+"""One quiet line about how well the registry is saved, or a notice that a restart loses it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from loravit_web.service import Service
+from loravit_web.snapshots import saved_sentence
+from loravit_web.ui.markup import notice
+from registry import utc_now
+
+LOOK_SECONDS = 30.0
+LOST = (
+    "What is trained or imported here is lost when this Space restarts, so download what you want to keep. "
+    "Its owner can mount a storage bucket at /data or set LORAVIT_SNAPSHOT_URL."
+)
+
+
+def add_saved(demo: gr.Blocks, service: Service) -> None:
+    """Add the line to the page, where there is anything to say."""
+    if service.saver is None:
+        if service.settings.restart_loses:
+            gr.HTML(notice(LOST, kind="warning"), elem_id="saved")
+        return
+    line = gr.HTML(saved_line(service), elem_id="saved")
+    timer = gr.Timer(LOOK_SECONDS)
+    for trigger in (demo.load, timer.tick):
+        trigger(
+            lambda: saved_line(service),
+            None,
+            line,
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
+
+
+def saved_line(service: Service) -> str:
+    """The line as it is now."""
+    if service.saver is None:
+        return ""
+    saved = service.saver.saved
+    sentence = saved_sentence(saved, utc_now())
+    if saved.failing_since is not None:
+        return notice(sentence, kind="warning")
+    return f'<p class="lv-muted" role="status">{escape(sentence)}</p>'

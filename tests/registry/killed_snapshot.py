@@ -1,0 +1,55 @@
+"""Is killed by itself in the middle of writing a snapshot, ever later, and tells what can be restored then.
+
+Arguments: the address of a database, its artifacts, the shelf, an empty folder.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from registry import Registry, open_shelf
+
+
+def restorable(shelf: str, folder: Path) -> str:
+    """The newest version that an empty registry has after restoring, when all its files are whole."""
+    with Registry.open(f"sqlite:///{folder / 'registry.db'}", folder / "artifacts") as registry:
+        done = registry.restore_snapshot(open_shelf(shelf), scratch=folder, actor="test")
+        assert done is not None
+        assert not done.lacking
+        for version in registry.catalog.versions("pets"):
+            registry.catalog.read_files(version)
+        return registry.catalog.resolve("pets").ref
+
+
+def killed_at(sync: int, url: str, artifacts: str, shelf: str) -> bool:
+    """Whether a process that dies at its so-manieth sync had anything left to do."""
+    child = os.fork()
+    if child == 0:
+        left = sync
+
+        def fsync(descriptor: int) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        os.fsync = fsync
+        with Registry.open(url, artifacts) as registry:
+            registry.save_snapshot(open_shelf(shelf), scratch=Path(shelf) / "scratch")
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+if __name__ == "__main__":
+    url, artifacts, shelf, folder = sys.argv[1:]
+    sync, killed = 1, True
+    while killed:
+        copy = f"{folder}/shelf-{sync}"
+        shutil.copytree(shelf, copy)
+        killed = killed_at(sync, url, artifacts, copy)
+        sys.stdout.write(f"{restorable(copy, Path(folder) / str(sync))}\n")
+        sync += 1
