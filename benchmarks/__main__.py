@@ -12,13 +12,16 @@ share_cores(os.environ)  # as the app does
 from benchmarks import (  # noqa: E402
     answers,
     bundled,
+    catalog_page,
     chaos,
     clients,
+    corpus,
     engine,
     estimate,
     hammer,
     journey,
     main_job,
+    pages,
     registry_scale,
     screenshots,
     snapshot,
@@ -28,10 +31,13 @@ from benchmarks import (  # noqa: E402
 )
 
 BENCHMARKS = {
+    "pages": pages.run,
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,
+    "catalog": catalog_page.run,
     "chaos": chaos.run,
+    "corpus": corpus.run,
     "clients": clients.run,
     "engine": engine.run,
     "estimate": estimate.run,

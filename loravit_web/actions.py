@@ -10,13 +10,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from loravit_web.access import Right, Visitor
 from loravit_web.adapters.bundles import read_bundle_file
-from loravit_web.datasets import Changes, ImageDataset, relabelled
+from loravit_web.datasets import ArchiveLimits, Changes, ImageDataset, relabelled
 from loravit_web.datasets.sources import Source
 from loravit_web.demo import check_data, check_name, check_time, check_turns
 from loravit_web.hub import Pushed, pull, push
 from loravit_web.service import Progress, Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.retry import retried
+from loravit_web.training.waiting import check_waiting
 from registry import Adapter, Alias, Run, Version, utc_now, validate_slug
 
 P = ParamSpec("P")
@@ -46,6 +47,11 @@ class Actions:
         self.visitor = visitor
         self._service = service
         self._registry = service.registry
+
+    @property
+    def archive_limits(self) -> ArchiveLimits:
+        """How much one import may hold."""
+        return self._service.datasets.archive_limits
 
     @needs("train")
     def import_dataset(
@@ -79,6 +85,7 @@ class Actions:
         Raises:
             LoraVitError, RegistryError: if the name or a setting can't be used.
         """
+        self._check_room_to_train()
         if self._service.settings.mode == "demo":
             self._check_demo(dataset, name, recipe)
         return self._service.create_run(dataset, name, recipe, actor=self.visitor.name)
@@ -91,7 +98,9 @@ class Actions:
     @needs("train")
     def resume(self, run_id: str) -> Run:
         """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one."""
-        return self._registry.runs.requeue(self._own_run(run_id))
+        own = self._own_run(run_id)
+        self._check_room_to_train()
+        return self._registry.runs.requeue(own)
 
     @needs("train")
     def retry(self, run_id: str, *, batch_size: int | None = None) -> Run:
@@ -104,6 +113,7 @@ class Actions:
         old = self._registry.runs.get(self._own_run(run_id))
         new = retried(old, batch_size, self._service.environment())
         self._service.datasets.load(old.dataset.fingerprint)
+        self._check_room_to_train()
         return self._registry.runs.create(new, actor=self.visitor.name)
 
     @needs("import")
@@ -113,6 +123,7 @@ class Actions:
         Raises:
             LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
         """
+        self._service.quota.room()
         return self._service.take_in(read_bundle_file(path), self.visitor.name)
 
     @needs("import")
@@ -127,6 +138,7 @@ class Actions:
         """
         if name is not None:
             validate_slug(name)
+        self._service.quota.room()
         return self._service.take_in(pull(repo, revision=revision), self.visitor.name, name)
 
     @needs("share")
@@ -196,6 +208,10 @@ class Actions:
     def restore(self, slug: str) -> Adapter:
         """Bring an archived adapter back."""
         return self._registry.catalog.restore(self._own_adapter(slug), actor=self.visitor.name)
+
+    def _check_room_to_train(self) -> None:
+        self._service.quota.room()
+        check_waiting(self._registry, self._service.settings.limits.queued_runs)
 
     def _check_demo(self, dataset: ImageDataset, name: str, recipe: Recipe) -> None:
         rules = self._service.settings.demo

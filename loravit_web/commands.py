@@ -104,7 +104,8 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
         predictor.refresh(load=False)
         documents, failures = [], []
         for path in options.images:
-            answer = predictor.classify(load_rgb(path), options.tasks, top_k=options.top_k)
+            picture = load_rgb(path, max_pixels=settings.limits.pixels)
+            answer = predictor.classify(picture, options.tasks, top_k=options.top_k)
             failures += [result.error for result in answer.results if result.error]
             documents.append({"image": str(path), "results": _results(answer.as_json()["results"])})
     if failures:

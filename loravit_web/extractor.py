@@ -114,7 +114,7 @@ class ViTFeatureExtractor:
         Raises:
             LoraVitError: for data or settings that can't be used.
         """
-        dataset = DatasetStore(self.settings.made().datasets).import_source(data)
+        dataset = DatasetStore(self.settings.made().datasets, limits=self.settings.limits).import_source(data)
         recipe = Recipe(
             preset="custom",
             **{

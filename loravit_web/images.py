@@ -26,6 +26,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Lower-case file suffixes of the supported formats."""
 
+MOST_PIXELS = 150_000_000
+"""Width times height that no setting allows more of."""
+
 MAX_PIXELS = 50_000_000
 """Width times height above which a picture is refused unless told otherwise."""
 
@@ -138,6 +141,11 @@ def load_rgb(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIX
         except _DECODER_FAILURES as error:
             raise _undecodable(name, label, error, _is_cut(stream, header)) from error
     return to_rgb(_upright(picture))
+
+
+def load_stored(path: Path) -> Image.Image:
+    """`load_rgb` of a picture whose size was checked when it was taken in, whatever the limit is now."""
+    return load_rgb(path, max_pixels=MOST_PIXELS)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from loravit_web.datasets import SafeArchive, open_archive
+from loravit_web.datasets import SafeArchive, archive_limits, open_archive
 from loravit_web.errors import LoraVitError
 from loravit_web.images import IMAGE_SUFFIXES, load_rgb
+from loravit_web.limits import DEFAULTS, Limits
 from loravit_web.predictor import Predictor, TaskAnswer
 from registry import RegistryError
 
@@ -56,20 +57,22 @@ def classify_many(
     *,
     top_k: int,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    limits: Limits = DEFAULTS,
 ) -> list[Row]:
     """Ask tasks about every picture in some files and zips; a bad picture has its reason and costs no other.
 
     Args:
         progress: told how many of how many are done.
+        limits: of what is read.
 
     Raises:
         NoPictures, TooManyPictures, ArchiveError: if the files can't be used at all.
     """
     rows: list[Row] = []
     with ThreadPoolExecutor(_ASKING, "many") as pool:
-        for pictures in _opened(files):
+        for pictures in _opened(files, limits):
             total = len(rows) + len(pictures)
-            for row in pool.map(lambda one: _row(predictor, one, tasks, top_k), pictures):
+            for row in pool.map(lambda one: _row(predictor, one, tasks, top_k, limits), pictures):
                 rows.append(row)
                 progress(len(rows), total)
     if not rows:
@@ -91,12 +94,12 @@ def as_csv(rows: Sequence[Row]) -> str:
     return str(frame.to_csv(index=False))
 
 
-def _opened(files: Sequence[Path]) -> Iterator[list[Picture]]:
+def _opened(files: Sequence[Path], limits: Limits) -> Iterator[list[Picture]]:
     """The pictures of each file, while it is open."""
     count = 0
     for path in files:
         if path.suffix.lower() == ".zip":
-            with open_archive(path) as archive:
+            with open_archive(path, archive_limits(limits)) as archive:
                 pictures = _in_zip(archive)
                 count = _counted(count + len(pictures))
                 yield pictures
@@ -129,9 +132,9 @@ def _counted(count: int) -> int:
     return count
 
 
-def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: int) -> Row:
+def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: int, limits: Limits) -> Row:
     try:
-        answer = predictor.classify(load_rgb(picture.read()), tasks, top_k=top_k)
+        answer = predictor.classify(load_rgb(picture.read(), max_pixels=limits.pixels), tasks, top_k=top_k)
     except (LoraVitError, RegistryError) as error:
         return Row(picture.name, (), str(error))
     return Row(picture.name, answer.results, None)

@@ -9,8 +9,11 @@ from loravit_web.access import NotAllowed, Visitor, member
 from loravit_web.errors import LoraVitError
 from loravit_web.modes import HubRoles, Mode
 from loravit_web.passwords import hashed, matches
+from loravit_web.rates import RateLimit
 from registry import Role, UnknownUser, User, Users
 
+TRIES_PER_MINUTE = 10
+"""Passwords for one name, right or wrong."""
 PASSWORD, HUB = "password", "huggingface"
 RESERVED = {access.LOCAL.name, access.SHELL.name, access.GUEST, "loravit-web"}
 """Names under which the app itself writes history."""
@@ -32,7 +35,7 @@ class Members:
     """The people of a team, over the registry's table of users."""
 
     def __init__(self, users: Users) -> None:
-        self._users = users
+        self._users, self._tries = users, RateLimit(TRIES_PER_MINUTE)
 
     def add(self, username: str, password: str, role: Role, *, actor: str) -> User:
         """Let somebody sign in with a password; the same name again gets the new password and role.
@@ -54,7 +57,12 @@ class Members:
         return self._users.set_role(username, "viewer", actor=actor)
 
     def signs_in(self, username: str, password: str) -> bool:
-        """Whether this is the password of that name."""
+        """Whether this is the password of that name.
+
+        Raises:
+            TooManyRequests: if it was tried too often within a minute, rightly or not.
+        """
+        self._tries.admit(username)
         return matches(password, self._users.password_hash(username))
 
     def visitor(self, username: str | None) -> Visitor:

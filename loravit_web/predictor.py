@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
 from collections import defaultdict
@@ -21,12 +22,14 @@ from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.heatmap import heatmap
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
-from registry import Registry, RegistryError, Version
+from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
 SURE = 0.5
 CLEAR_LEAD = 0.15
 """An answer is unsure below this score, or with a smaller lead over the next class."""
+OFFERED = 100
+"""So many tasks are shown to choose from; all others are found by searching."""
 PRELOADED = 16
 """Versions that are brought into memory before anybody asks: reading and checking one takes a forward."""
 
@@ -158,22 +161,26 @@ class Predictor:
     def tasks(self) -> list[TaskInfo]:
         """Every adapter at its newest version, by title; those that can't run say why."""
         self.refresh()
-        infos = []
-        for version in sorted(self._current.values(), key=lambda v: (v.title.casefold(), v.slug)):
-            status, reason = self._standing(version)
-            infos.append(
-                TaskInfo(
-                    task=version.ref,
-                    slug=version.slug,
-                    title=version.title,
-                    version=version.version,
-                    classes=version.class_names,
-                    base=version.base.name,
-                    status=status,
-                    reason=reason,
-                )
-            )
-        return infos
+        return [self._info(version) for version in _by_title(self._current.values())]
+
+    def offered(self, first: Iterable[str] = (), *, text: str = "", most: int = OFFERED) -> list[TaskInfo]:
+        """Some tasks to choose from, where there may be too many to show all.
+
+        Args:
+            first: tasks that are to be among them, in this order.
+            text: words that all occur in the others; the newest others without any.
+        """
+        self.refresh()
+        current = self._current
+        if text.strip():
+            found = self._registry.search.adapters(AdapterQuery(text=text, sort="newest", limit=most))
+            others = [entry.slug for entry in found.entries]
+        elif len(current) <= most:
+            others = [version.slug for version in _by_title(current.values())]
+        else:
+            others = heapq.nlargest(most, current, key=lambda slug: current[slug].id)
+        wanted = dict.fromkeys([*(task.partition("@")[0] for task in first), *others])
+        return [self._info(current[slug]) for slug in [slug for slug in wanted if slug in current][:most]]
 
     @property
     def empty(self) -> bool:
@@ -274,11 +281,28 @@ class Predictor:
             raise TaskUnavailable(reason)
         return engine, engine.ensure(version.ref).preprocessing
 
-    def _standing(self, version: Version) -> tuple[str, str | None]:
-        """Status and reason of a task."""
-        reason = self._refused.get(version.ref)
-        if self.engines.resident(version.base.weights_sha256) is None:
-            reason = reason or self.engines.failure(version.base.name)
+    def _info(self, version: Version) -> TaskInfo:
+        status, reason = self.standing(version.ref, version.base.name, version.base.weights_sha256)
+        return TaskInfo(
+            task=version.ref,
+            slug=version.slug,
+            title=version.title,
+            version=version.version,
+            classes=version.class_names,
+            base=version.base.name,
+            status=status,
+            reason=reason,
+        )
+
+    def standing(self, ref: str, base: str, weights_sha256: str) -> tuple[str, str | None]:
+        """Status and reason of a version, as far as they are known without loading anything.
+
+        Args:
+            base: the name of its base, whose weights have this SHA-256.
+        """
+        reason = self._refused.get(ref)
+        if self.engines.resident(weights_sha256) is None:
+            reason = reason or self.engines.known_refusal(base, weights_sha256)
             return ("unavailable", reason) if reason else ("on demand", None)
         return ("unavailable", reason) if reason else ("ready", None)
 
@@ -301,6 +325,10 @@ class Predictor:
             return str(error)
         self._refused.pop(version.ref, None)
         return None
+
+
+def _by_title(versions: Iterable[Version]) -> list[Version]:
+    return sorted(versions, key=lambda version: (version.title.casefold(), version.slug))
 
 
 def _answers(

@@ -28,6 +28,8 @@ from loravit_web.members import Members
 from loravit_web.naming import slugified
 from loravit_web.periodic import Periodic
 from loravit_web.predictor import Predictor, stored_adapters
+from loravit_web.quota import GIB, Quota
+from loravit_web.rates import RateLimit
 from loravit_web.settings import Settings
 from loravit_web.snapshots import Saver
 from loravit_web.training.blocks import trainable_blocks
@@ -88,7 +90,10 @@ class Service:
         )
         self.salt = secrets.token_bytes(16)
         self.members = Members(self.registry.users)
-        self.datasets = DatasetStore(settings.datasets)
+        limits = settings.limits
+        self.quota = Quota(settings.home, limits.disk_gib * GIB)
+        self.rates = RateLimit(limits.requests_per_minute)
+        self.datasets = DatasetStore(settings.datasets, limits=limits, quota=self.quota)
         self.usage = UsageCounter(self.registry.usage.add)
         self.saver = _saver(self.settings, self.registry)
         self._progress, self._load = progress, load

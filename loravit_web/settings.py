@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from loravit_web.errors import LoraVitError
+from loravit_web.limits import DEFAULTS, Limits, read_limits
 from loravit_web.modes import DemoRules, HubRoles, Mode
 
 BUCKET = Path("/data")
@@ -38,6 +39,7 @@ class Settings:
         bundled: whether the adapters that come with the app are put into the catalog.
         database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
             a password.
+        limits: the most of everything that a visitor can ask for.
         mode: ``local`` for one person with all rights, ``team`` for people who sign in, ``demo`` for the
             public.
         hub_roles: what people may do who sign in through the Hugging Face Hub.
@@ -53,6 +55,7 @@ class Settings:
     snapshot_url: str | None = None
     snapshot_minutes: float = 15.0
     ephemeral: bool = False
+    limits: Limits = DEFAULTS
     mode: Mode = "local"
     hub_roles: HubRoles = field(default_factory=HubRoles)
     demo: DemoRules = field(default_factory=DemoRules)
@@ -123,6 +126,11 @@ class Settings:
         return self.home / "work"
 
     @property
+    def run_logs(self) -> Path:
+        """A file per run with what happened in it."""
+        return self.home / "logs" / "runs"
+
+    @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the registry; never shown, as it may hold a password."""
         return self.database or f"sqlite:///{self.home / 'registry.db'}"
@@ -139,7 +147,8 @@ def read_settings(
         is_mount: whether a folder has a disk of its own.
 
     Raises:
-        SettingsError: if ``LORAVIT_HOME`` names something that is not a folder, or a value can't be used.
+        SettingsError, LimitUnusable: if ``LORAVIT_HOME`` names something that is not a folder, or a value
+            can't be used.
     """
     on_spaces = environ.get("SYSTEM") == "spaces"
     bucket = str(BUCKET / "loravit-web") if on_spaces and is_mount(BUCKET) else None
@@ -157,6 +166,7 @@ def read_settings(
         snapshot_minutes=min(_number(environ, "LORAVIT_SNAPSHOT_MINUTES", 15.0), A_YEAR),
         # the disk of a Space's own is emptied, one that is mounted into it is not
         ephemeral=on_spaces and not any(is_mount(folder) for folder in (home, *home.parents[:-1])),
+        limits=read_limits(environ),
         mode=_mode(environ),
         hub_roles=HubRoles(
             enabled=bool(environ.get("OAUTH_CLIENT_ID")),

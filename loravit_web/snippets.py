@@ -19,6 +19,15 @@ def share_link(url: str, tasks: Sequence[str]) -> str:
     return f"{url.rstrip('/')}/?tab=use&task={quote(','.join(tasks), safe='@,')}"
 
 
+def card_link(url: str, ref: str) -> str:
+    """A link to the card of a version in the catalog.
+
+    Args:
+        url: of the app, without a query.
+    """
+    return f"{url.rstrip('/')}/?tab=catalog&adapter={quote(ref, safe='@')}"
+
+
 def code_snippets(url: str, tasks: Sequence[str], top_k: int) -> Mapping[str, str]:
     """By language: python, shell and javascript."""
     address = url.rstrip("/")

@@ -1,6 +1,7 @@
 """The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
 
 from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias, VersionInUse
+from registry.aliases import validate_alias
 from registry.backup import Backup
 from registry.backup_errors import BackupNotWritten, BackupUnusable, RegistryNotEmpty
 from registry.blob_errors import (
@@ -217,5 +218,6 @@ __all__ = [
     "newest_snapshot",
     "open_shelf",
     "utc_now",
+    "validate_alias",
     "validate_slug",
 ]

@@ -67,12 +67,19 @@ class Aliases:
             row = _alias_row(session, adapter, alias)
             _check_permission(adapter, row, allow_protected)
             in_use = _in_use(session, adapter)
-            now_at = _number(session, row.version_id)
-            target = _before(_moves(session, slug, alias), now_at, in_use)
-            if target is None:
-                raise NothingToRollBack(slug, alias)
-            payload = {"from": now_at, "to": target}
+            target = _target(session, adapter, row, in_use)
+            payload = {"from": _number(session, row.version_id), "to": target}
             return self._move(session, adapter, row, in_use[target], "rolled_back", payload, actor)
+
+    def rollback_target(self, slug: str, alias: str) -> int:
+        """The version that `rollback` would lead to now.
+
+        UnknownAdapter, UnknownAlias or NothingToRollBack otherwise.
+        """
+        with self._database.reading() as session:
+            adapter = adapter_row(session, slug)
+            row = _alias_row(session, adapter, alias)
+            return _target(session, adapter, row, _in_use(session, adapter))
 
     def remove(self, slug: str, alias: str, *, actor: str, allow_protected: bool = False) -> None:
         """Take the alias away; UnknownAdapter, UnknownAlias or AliasProtected otherwise."""
@@ -180,6 +187,15 @@ def naming(session: Session, version_id: int) -> Sequence[str]:
     return session.scalars(
         select(AliasRow.alias).filter_by(version_id=version_id).order_by(AliasRow.alias)
     ).all()
+
+
+def _target(session: Session, adapter: AdapterRow, row: AliasRow, in_use: Collection[int]) -> int:
+    """What the alias named before, of the versions in use; or NothingToRollBack."""
+    moves = _moves(session, adapter.slug, row.alias)
+    target = _before(moves, _number(session, row.version_id), in_use)
+    if target is None:
+        raise NothingToRollBack(adapter.slug, row.alias)
+    return target
 
 
 def _before(moves: Iterable[AliasMove], now_at: int, in_use: Collection[int]) -> int | None:

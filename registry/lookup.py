@@ -1,9 +1,10 @@
 """From the names that people use to the rows and versions that they mean."""
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from registry.errors import UnknownAdapter, UnknownVersion, VersionWithdrawn
@@ -11,6 +12,7 @@ from registry.models import AdapterRow, AliasRow, VersionRow
 from registry.records import Version
 from registry.versions import find_versions, newest_in_use
 
+MOST_COMPARED, BEGINNING = 300, 2
 LATEST = "latest"
 """The alias that nobody sets: the newest version that isn't withdrawn."""
 
@@ -24,8 +26,19 @@ def adapter_row(session: Session, slug: str, *, lock: bool = False) -> AdapterRo
     statement = select(AdapterRow).filter_by(slug=slug)
     row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
     if row is None:
-        raise UnknownAdapter(slug, get_close_matches(slug, session.scalars(select(AdapterRow.slug)).all()))
+        raise UnknownAdapter(slug, get_close_matches(slug, _alike(session, slug)))
     return row
+
+
+def _alike(session: Session, slug: str) -> Sequence[str]:
+    """Slugs that may be meant: of about the same length, those that begin alike first.
+
+    To compare every slug of a large catalog would take a quarter of a second.
+    """
+    begins = case((AdapterRow.slug.startswith(slug[:BEGINNING], autoescape=True), 0), else_=1)
+    apart = func.abs(func.length(AdapterRow.slug) - len(slug))
+    nearest = select(AdapterRow.slug).order_by(begins, apart, AdapterRow.slug).limit(MOST_COMPARED)
+    return session.scalars(nearest).all()
 
 
 def find_version(session: Session, adapter: AdapterRow, name: str) -> Version:

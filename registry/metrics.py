@@ -61,6 +61,14 @@ def series(session: Session, run_id: str, keys: Collection[str] | None = None) -
     return points
 
 
+def moments(session: Session, run_id: str, key: str, steps: Collection[int]) -> dict[int, datetime]:
+    """When the values of these steps were logged."""
+    found = select(RunMetricRow.step, RunMetricRow.ts).where(
+        RunMetricRow.run_id == run_id, RunMetricRow.key == key, RunMetricRow.step.in_(steps)
+    )
+    return {step: moment for step, moment in session.execute(found)}  # noqa: C416 - rows are no pairs to mypy
+
+
 def point_of(step: int, value: float | None, nonfinite: str | None) -> MetricPoint:
     """The columns `POINT` as they leave the package."""
     number = float(nonfinite) if nonfinite is not None else value

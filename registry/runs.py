@@ -209,6 +209,11 @@ class Runs:
                 return curves.sampled(session, run_id, keys, max_points)
             return metrics.series(session, run_id, keys)
 
+    def logged_at(self, run_id: str, key: str, steps: Collection[int]) -> dict[int, datetime]:
+        """When the values of these steps were logged."""
+        with self._database.reading() as session:
+            return metrics.moments(session, run_id, key, steps)
+
     def summary(self, run_id: str) -> dict[str, MetricSummary]:
         """Last, smallest and largest value of each metric that has a finite value."""
         with self._database.reading() as session:

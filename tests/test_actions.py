@@ -12,9 +12,12 @@ import pytest
 
 from loravit_web.access import LOCAL, RIGHTS, NotAllowed, Right, Visitor, member
 from loravit_web.actions import Actions
+from loravit_web.limits import Limits
+from loravit_web.quota import Quota, QuotaReached
 from loravit_web.service import Service
 from loravit_web.training.recipe import RecipeError
 from loravit_web.training.retry import RunNotRetryable
+from loravit_web.training.waiting import QueueFull
 from registry import AliasProtected, InvalidTag, Run
 from tests.conftest import RECIPE, ColourFolders
 
@@ -35,6 +38,43 @@ def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(
 def cancelled(service: Service, colour_folders: ColourFolders) -> Run:
     run = Actions(service, LOCAL).queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
     return Actions(service, LOCAL).stop(run.id, keep=False)
+
+
+def limited(service: Service, **limits: int) -> Service:
+    """The same service with other limits."""
+    service.settings = replace(service.settings, limits=Limits(**limits))
+    return service
+
+
+def test_no_more_trainings_wait_than_may_however_they_come(
+    service: Service, cancelled: Run, colour_folders: ColourFolders
+) -> None:
+    actions = Actions(limited(service, queued_runs=1), LOCAL)
+    dataset = service.datasets.load(cancelled.dataset.fingerprint)
+    waiting = actions.queue_training(dataset, "Colours", RECIPE)
+    for one_more in (
+        lambda: actions.queue_training(dataset, "Others", RECIPE),
+        lambda: actions.resume(cancelled.id),
+        lambda: actions.retry(cancelled.id),
+    ):
+        with pytest.raises(QueueFull, match="1 trainings? waits? already.*try again when one has begun"):
+            one_more()
+    actions.stop(waiting.id, keep=False)
+    assert actions.resume(cancelled.id).status == "queued"
+
+
+def test_a_full_data_folder_takes_in_and_trains_nothing_more_but_stops_and_describes(
+    service: Service, cancelled: Run, tmp_path: Path
+) -> None:
+    actions = Actions(service, LOCAL)
+    waiting = actions.resume(cancelled.id)
+    service.quota = Quota(service.settings.home, 1)
+    dataset = service.datasets.load(cancelled.dataset.fingerprint)
+    with pytest.raises(QuotaReached, match="LORAVIT_MAX_DISK_GIB"):
+        actions.queue_training(dataset, "Colours", RECIPE)
+    with pytest.raises(QuotaReached):
+        actions.import_bundle(tmp_path / "never-read.zip")
+    assert actions.stop(waiting.id, keep=False).status == "cancelled"
 
 
 @pytest.mark.parametrize(("asked", "batch"), [(None, 4), (3, 3)])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from loravit_web.access import ANYBODY
-from loravit_web.members import Members, NameReserved, NobodyYet, NotSignedIn
+from loravit_web.members import TRIES_PER_MINUTE, Members, NameReserved, NobodyYet, NotSignedIn
 from loravit_web.modes import HubRoles
 from loravit_web.passwords import UnusablePassword, hashed, matches
+from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
 from registry import InvalidValue, UsernameTaken
 
@@ -43,6 +44,15 @@ def test_somebody_signs_in_with_their_password_alone(members: Members) -> None:
     assert not members.signs_in("bob", SECRET)
     assert members.visitor("ann").may("train")
     assert not members.visitor("ann").may("manage")
+
+
+def test_passwords_are_tried_ten_times_a_minute_and_no_more(members: Members) -> None:
+    members.add("ann", SECRET, "editor", actor="shell")
+    for _ in range(TRIES_PER_MINUTE):
+        assert not members.signs_in("ann", "x" * 300)
+    with pytest.raises(TooManyRequests):
+        members.signs_in("ann", SECRET)
+    assert not members.signs_in("bob", SECRET)
 
 
 def test_a_new_role_counts_at_once(members: Members, service: Service) -> None:

@@ -113,6 +113,22 @@ def test_a_name_means_the_newest_version_and_a_number_that_very_one(
         assert {one.label: one.score for one in result.labels} == pytest.approx(expected, abs=1e-5)
 
 
+def test_of_many_tasks_the_wanted_come_first_and_then_the_newest_or_the_found(
+    published: Publish, predictor: Predictor
+) -> None:
+    for seed, slug in enumerate(("ants", "bees", "cats", "dogs")):
+        published(slug, seed=seed)
+
+    def slugs(*first: str, **asked: Any) -> list[str]:
+        return [info.slug for info in predictor.offered(first, **asked)]
+
+    assert slugs() == ["ants", "bees", "cats", "dogs"]
+    assert slugs(most=2) == ["dogs", "cats"]
+    assert slugs("bees@1", "gone", most=2) == ["bees", "dogs"]
+    assert slugs("cats", text="ANT") == ["cats", "ants"]
+    assert slugs(text="nothing") == []
+
+
 def test_every_adapter_is_listed_once_at_its_newest_version_by_title(
     published: Publish, predictor: Predictor
 ) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from loravit_web.snippets import code_snippets, share_link
+from loravit_web.snippets import card_link, code_snippets, share_link
 
 URL = "http://127.0.0.1:7860/"
 ODD = """a"b'c"""
@@ -16,6 +16,11 @@ ODD = """a"b'c"""
 def test_a_link_names_the_exact_versions() -> None:
     query = parse_qs(urlsplit(share_link(URL, ["flowers@2", "pets@1"])).query)
     assert query == {"tab": ["use"], "task": ["flowers@2,pets@1"]}
+
+
+def test_the_link_of_a_card_names_its_version() -> None:
+    query = parse_qs(urlsplit(card_link(URL, "flowers@2")).query)
+    assert query == {"tab": ["catalog"], "adapter": ["flowers@2"]}
 
 
 def test_the_python_code_is_python_that_asks_these_tasks() -> None:

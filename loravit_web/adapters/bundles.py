@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from loravit_web.adapters.fileset import FILE_LIMITS, check_complete, check_optional, check_size
-from loravit_web.adapters.format import AdapterFormatError, json_document
+from loravit_web.adapters.format import AdapterFormatError, json_document, what_is_wrong
+from loravit_web.text import clean_text
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_SCHEMA = 1
@@ -114,14 +115,14 @@ def unpacked(files: Mapping[str, bytes], *, editable: Collection[str] = ()) -> B
         _check_against(manifest["files"], content, editable)
         bundle = Bundle(
             name=str(manifest["name"]),
-            title=" ".join(_storable(manifest["title"]).split())[:MAX_TITLE],
+            title=clean_text(_storable(manifest["title"]))[:MAX_TITLE],
             files=content,
             description=_storable(manifest["description"]),
             tags=tuple(sorted({str(tag) for tag in manifest["tags"]})),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleChanged(
-            f"{MANIFEST_FILE} can't be used ({error!r}): export the adapter again."
+            f"{MANIFEST_FILE} can't be used ({what_is_wrong(error)}): export the adapter again."
         ) from error
     check_optional(content)
     return bundle

@@ -24,6 +24,7 @@ from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.errors import LoraVitError
+from loravit_web.text import clean_text
 
 SCHEMA_VERSION = 1
 CONFIG_FILE = "adapter_config.json"
@@ -32,6 +33,7 @@ TASK_FILE = "task.json"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, TASK_FILE)
 MAX_BYTES: Mapping[str, int] = {CONFIG_FILE: 1 << 20, TASK_FILE: 4 << 20, WEIGHTS_FILE: 512 << 20}
 MAX_CLASSES = 10_000
+MAX_CLASS_NAME = 200
 _PREFIX = "base_model.model."
 _REFERENCE_TOLERANCE = 5e-3
 # What values of a wrong kind lead to.
@@ -136,7 +138,9 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
     try:
         adapter = _read(task, fields, named_tensors(files), base)
     except _UNUSABLE as error:
-        raise AdapterFormatError(f"The adapter's description can't be used ({error}).") from error
+        raise AdapterFormatError(
+            f"The adapter's description can't be used ({what_is_wrong(error)}): export it again."
+        ) from error
     _check_reference(adapter, base)
     return adapter
 
@@ -146,7 +150,7 @@ def _read(
 ) -> Adapter:
     config = ViTAdapterConfig.from_json(task["adapter"])
     kind = adapter_type(config.adapter_type)
-    classes = tuple(str(name) for name in task["class_names"])
+    classes = _class_names(task["class_names"])
     head_weight, head_bias = take_head(tensors, len(classes), base.feature_dim(config.pooling))
     temperature = float(task["temperature"])
     if not 0 < temperature < 1000:
@@ -166,6 +170,29 @@ def _read(
         reference_logits=torch.tensor([float(x) for x in task["reference_logits"]]),
         summary=dict(task.get("training") or {}),
     )
+
+
+def _class_names(names: Any) -> tuple[str, ...]:
+    """
+    Raises:
+        AdapterFormatError: for names that no list could show, or that are not told apart.
+    """
+    for name in names:
+        if not isinstance(name, str) or not name or len(name) > MAX_CLASS_NAME or clean_text(name) != name:
+            raise AdapterFormatError(
+                f"{str(name)[:40]!r} is no usable class name: it has to be one line of 1 to {MAX_CLASS_NAME} "
+                "visible characters."
+            )
+    if len(set(names)) < len(names):
+        raise AdapterFormatError("The adapter has the same class name twice: export it again.")
+    return tuple(names)
+
+
+def what_is_wrong(error: Exception) -> str:
+    """In words what an unusable value led to."""
+    if isinstance(error, KeyError):
+        return f"{str(error.args[0])[:80]!r} is missing"
+    return "a value is of a wrong kind"
 
 
 def take_head(

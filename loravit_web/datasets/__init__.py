@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loravit_web.datasets.advice import advice
-from loravit_web.datasets.archives import ArchiveLimits, SafeArchive, open_archive
+from loravit_web.datasets.archives import ArchiveLimits, SafeArchive, archive_limits, open_archive
 from loravit_web.datasets.collected import collected, csv_with_zip
 from loravit_web.datasets.duplicates import NearDuplicates, NearPair, near_duplicates
 from loravit_web.datasets.errors import (
@@ -44,6 +44,7 @@ __all__ = [
     "SourceKind",
     "Split",
     "advice",
+    "archive_limits",
     "collected",
     "csv_with_zip",
     "from_hub",

@@ -24,6 +24,7 @@ from loravit_web.datasets.errors import (
     TooManyEntries,
     UnsafeArchivePath,
 )
+from loravit_web.limits import Limits
 
 MIB = 1024 * 1024
 
@@ -61,6 +62,11 @@ class ArchiveLimits:
 
 
 DEFAULT_LIMITS = ArchiveLimits()
+
+
+def archive_limits(limits: Limits) -> ArchiveLimits:
+    """What one import may hold where the app has these limits."""
+    return ArchiveLimits(max_entries=limits.files, max_total_bytes=limits.unpacked_mib * MIB)
 
 
 class SafeArchive:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from loravit_web.datasets.records import ImageDataset, ImageItem
-from loravit_web.images import load_rgb
+from loravit_web.images import load_stored
 
 MOST_IMAGES = 5000
 """More take too long to look at while somebody waits; then an even part is looked at."""
@@ -90,7 +90,7 @@ def difference_hash(picture: Image.Image) -> int:
 
 
 def _look(dataset: ImageDataset, item: ImageItem) -> tuple[int, Smalls]:
-    picture = load_rgb(dataset.image_path(item))
+    picture = load_stored(dataset.image_path(item))
     small = picture.resize((_SMALL, _SMALL), Image.Resampling.BOX)
     return difference_hash(picture), np.asarray(small, dtype=np.int16).ravel()
 

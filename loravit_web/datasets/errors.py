@@ -95,6 +95,10 @@ class TooManyClasses(LayoutError):
     """More classes than one head is meant for."""
 
 
+class TooManyImages(LayoutError):
+    """More images than one dataset may have."""
+
+
 class ClassNameTooLong(LayoutError):
     """A class name that no list could show."""
 

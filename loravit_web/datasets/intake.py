@@ -13,7 +13,7 @@ from loravit_web.datasets.archives import MIB
 from loravit_web.datasets.records import relative_image_path
 from loravit_web.datasets.scan import Placement, suffix_of
 from loravit_web.datasets.sources import FileUnusableError
-from loravit_web.images import ImageError, load_rgb
+from loravit_web.images import MAX_PIXELS, ImageError, load_rgb
 
 # Tiny images are decoded faster than a task is handed over, so they travel together.
 BATCH_IMAGES = 64
@@ -22,15 +22,21 @@ BATCH_BYTES = 4 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one candidate: its content hash, or the reason it was left out."""
+    """What became of one candidate: its content hash and size, or the reason it was left out."""
 
     placement: Placement
     sha256: str = ""
+    size: int = 0
     reason: str = ""
 
 
 def take_in(
-    placements: Sequence[Placement], read: Callable[[int], bytes], folder: Path, workers: int
+    placements: Sequence[Placement],
+    read: Callable[[int], bytes],
+    folder: Path,
+    workers: int,
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> Generator[Taken, None, None]:
     """Read, decode and store every candidate below `folder`; one result each, in order.
 
@@ -42,7 +48,7 @@ def take_in(
     pending: deque[Future[list[Taken]]] = deque()
     try:
         for batch in _batches(placements, read):
-            pending.append(pool.submit(_store_batch, batch, folder))
+            pending.append(pool.submit(_store_batch, batch, folder, max_pixels))
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
         while pending:
@@ -71,20 +77,20 @@ def _batches(placements: Sequence[Placement], read: Callable[[int], bytes]) -> I
         yield batch
 
 
-def _store_batch(batch: list[_Loaded], folder: Path) -> list[Taken]:
-    return [_store(placement, content, folder) for placement, content in batch]
+def _store_batch(batch: list[_Loaded], folder: Path, max_pixels: int) -> list[Taken]:
+    return [_store(placement, content, folder, max_pixels) for placement, content in batch]
 
 
-def _store(placement: Placement, content: bytes | str, folder: Path) -> Taken:
+def _store(placement: Placement, content: bytes | str, folder: Path, max_pixels: int) -> Taken:
     if isinstance(content, str):
         return Taken(placement, reason=content)
     try:
-        load_rgb(content)
+        load_rgb(content, max_pixels=max_pixels)
     except ImageError as error:
         return Taken(placement, reason=str(error))
     digest = hashlib.sha256(content).hexdigest()
     _write_once(folder / relative_image_path(digest, suffix_of(placement.path)), content)
-    return Taken(placement, sha256=digest)
+    return Taken(placement, digest, len(content))
 
 
 def _write_once(path: Path, content: bytes) -> None:

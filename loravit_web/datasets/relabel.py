@@ -46,7 +46,7 @@ def relabelled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> 
             kept.setdefault((item.split, name, item.sha256), item)
     if not changed:
         raise NothingChanged("Nothing was changed yet: mark images and give them another class first.")
-    check_classes((split, name) for split, name, _ in kept)
+    check_classes(((split, name) for split, name, _ in kept), most=store.limits.classes)
     classes = sorted_classes(name for _, name, _ in kept)
     label_of = {name: label for label, name in enumerate(classes)}
     items = [replace(item, label=label_of[name]) for (_, name, _), item in kept.items()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from loravit_web.datasets.errors import (
 )
 from loravit_web.datasets.records import Skipped, Split
 from loravit_web.images import IMAGE_SUFFIXES, SUPPORTED
+from loravit_web.limits import Limits
+from loravit_web.text import clean_text
 
-MAX_CLASSES = 1000
 MAX_CLASS_NAME = 80
 MIN_TRAIN_IMAGES = 2
 
@@ -35,7 +35,6 @@ SPLIT_NAMES: dict[str, Split] = {
 """Folder (and CSV) names, lower case, that mean a split."""
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +115,6 @@ def suffix_of(path: str) -> str:
     return PurePosixPath(path).suffix.lower()
 
 
-def clean_text(text: str) -> str:
-    """Free text of a user on one line: NFC, single spaces, no control characters; may come out empty."""
-    visible = (
-        " " if char.isspace() else char
-        for char in unicodedata.normalize("NFC", text)
-        if char.isspace() or (unicodedata.category(char) not in ("Cc", "Cs") and char not in _BIDI_CONTROLS)
-    )
-    return " ".join("".join(visible).split())
-
-
 def clean_class_name(text: str) -> str:
     """A class name as shown; may come out empty.
 
@@ -145,11 +134,13 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names), key=_natural_key))
 
 
-def check_classes(placed: Iterable[tuple[Split, str]], *, unreadable: int = 0) -> None:
+def check_classes(
+    placed: Iterable[tuple[Split, str]], *, unreadable: int = 0, most: int = Limits.classes
+) -> None:
     """Refuse what no classifier can learn from; `placed` holds (split, class name) per image.
 
-    `unreadable` is the number of images that were already left out. Raises TooFewClasses,
-    TooManyClasses, ClassWithoutTraining or ClassTooSmall.
+    `unreadable` is the number of images that were already left out, `most` of classes allowed. Raises
+    TooFewClasses, TooManyClasses, ClassWithoutTraining or ClassTooSmall.
     """
     counts: Counter[tuple[Split, str]] = Counter(placed)
     names = sorted_classes(name for _, name in counts)
@@ -157,9 +148,9 @@ def check_classes(placed: Iterable[tuple[Split, str]], *, unreadable: int = 0) -
     if len(names) < 2:
         found = f"only the class “{names[0]}” was found" if names else "no class with images was found"
         raise TooFewClasses(f"At least two classes are needed and {found}{note}; {LAYOUT_HINT}.")
-    if len(names) > MAX_CLASSES:
+    if len(names) > most:
         raise TooManyClasses(
-            f"There are {len(names)} classes, over the limit of {MAX_CLASSES}; check that the top folders "
+            f"There are {len(names)} classes, over the limit of {most}; check that the top folders "
             "are the classes."
         )
     for name in names:

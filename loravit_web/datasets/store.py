@@ -15,13 +15,22 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loravit_web.datasets.archives import DEFAULT_LIMITS, ArchiveLimits
-from loravit_web.datasets.errors import DatasetDamaged, DatasetNotFound, DiskFull, StoreUnwritable
+from loravit_web.datasets.archives import ArchiveLimits, archive_limits
+from loravit_web.datasets.errors import (
+    DatasetDamaged,
+    DatasetNotFound,
+    DiskFull,
+    StoreUnwritable,
+    TooManyImages,
+)
 from loravit_web.datasets.intake import Taken, take_in
 from loravit_web.datasets.manifest import MANIFEST, read_manifest, read_whole, write_manifest
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, relative_image_path
-from loravit_web.datasets.scan import check_classes, clean_text, sorted_classes, suffix_of
+from loravit_web.datasets.scan import check_classes, sorted_classes, suffix_of
 from loravit_web.datasets.sources import Source, open_source
+from loravit_web.limits import DEFAULTS, Limits
+from loravit_web.quota import Quota
+from loravit_web.text import clean_text
 
 Progress = Callable[[float, str], None]
 
@@ -37,11 +46,21 @@ _REPORT_EVERY = 100
 
 @dataclass(frozen=True, slots=True)
 class DatasetStore:
-    """A folder of datasets by fingerprint; many processes may use it at once."""
+    """A folder of datasets by fingerprint; many processes may use it at once.
+
+    `limits` and `quota` hold for what is imported; what is stored already stays usable.
+    """
 
     root: Path
     workers: int | None = None
     clock: Callable[[], float] = time.time
+    limits: Limits = DEFAULTS
+    quota: Quota | None = None
+
+    @property
+    def archive_limits(self) -> ArchiveLimits:
+        """How much one import may hold."""
+        return archive_limits(self.limits)
 
     def import_source(
         self,
@@ -49,30 +68,32 @@ class DatasetStore:
         *,
         name: str | None = None,
         progress: Progress | None = None,
-        limits: ArchiveLimits = DEFAULT_LIMITS,
+        limits: ArchiveLimits | None = None,
     ) -> ImageDataset:
         """Import DATA: decode every image once, store what is good, list what is not.
 
         `progress(fraction, sentence)` is called now and then from the caller's thread; an
         exception it raises cancels the import. Importing the same images again returns the stored
-        dataset with this import's `skipped`. Raises a DatasetError; nothing is left behind then.
+        dataset with this import's `skipped`. Raises a DatasetError or QuotaReached, and
+        leaves nothing behind then.
         """
-        with open_source(data, limits) as source:
+        with open_source(data, limits or self.archive_limits) as source:
             return self.import_opened(source, name=name, progress=progress)
 
     def import_opened(
         self, source: Source, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
         """As import_source, for a source that is open."""
-        check_classes((placement.split, placement.class_name) for placement in source.plan.placements)
+        self._check_plan(source)
+        room = self.quota.room() if self.quota else None
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
         except OSError as error:
             raise _storing_failed(error) from error
         try:
-            taken = self._take_in(source, temp, progress)
-            dataset = _assemble(source, taken, name)
+            taken = self._take_in(source, temp, progress, room)
+            dataset = _assemble(source, taken, name, self.limits.classes)
             return self._settle(dataset, temp)
         except OSError as error:
             raise _storing_failed(error) from error
@@ -140,13 +161,28 @@ class DatasetStore:
             if _FINGERPRINT.fullmatch(folder.parent.name)
         )
 
-    def _take_in(self, source: Source, temp: Path, progress: Progress | None) -> builtins.list[Taken]:
+    def _check_plan(self, source: Source) -> None:
+        placements = source.plan.placements
+        if len(placements) > self.limits.images:
+            raise TooManyImages(
+                f"These are {len(placements)} images, over the limit of {self.limits.images}; leave some out."
+            )
+        check_classes(((one.split, one.class_name) for one in placements), most=self.limits.classes)
+
+    def _take_in(
+        self, source: Source, temp: Path, progress: Progress | None, room: int | None
+    ) -> builtins.list[Taken]:
         placements = source.plan.placements
         workers = self.workers or min(8, max(2, os.cpu_count() or 2))
         taken: builtins.list[Taken] = []
-        with closing(take_in(placements, source.read, temp, workers)) as results:
+        stored = 0
+        reading = take_in(placements, source.read, temp, workers, max_pixels=self.limits.pixels)
+        with closing(reading) as results:
             for result in results:
                 taken.append(result)
+                stored += result.size
+                if self.quota is not None and room is not None and stored > room:
+                    raise self.quota.reached()
                 if progress is not None and (
                     len(taken) % _REPORT_EVERY == 0 or len(taken) == len(placements)
                 ):
@@ -173,7 +209,7 @@ class DatasetStore:
         return replace(dataset, root=final)
 
 
-def _assemble(source: Source, taken: Sequence[Taken], name: str | None) -> ImageDataset:
+def _assemble(source: Source, taken: Sequence[Taken], name: str | None, most_classes: int) -> ImageDataset:
     """The dataset that the good candidates form; LayoutError if too few are left."""
     skipped = [
         *source.plan.skipped,
@@ -191,7 +227,11 @@ def _assemble(source: Source, taken: Sequence[Taken], name: str | None) -> Image
         if kept is not item:
             skipped.append(Skipped(item.path, f"it is a duplicate of {kept.path}"))
     items = tuple(first.values())
-    check_classes(((item.split, classes[item.label]) for item in items), unreadable=len(taken) - len(items))
+    check_classes(
+        ((item.split, classes[item.label]) for item in items),
+        unreadable=len(taken) - len(items),
+        most=most_classes,
+    )
     return ImageDataset(
         name=clean_text(name or source.name)[:MAX_NAME],
         source_kind=source.kind,

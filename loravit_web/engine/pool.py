@@ -46,6 +46,14 @@ class EnginePool:
                 return engine
         return None
 
+    def known_refusal(self, name: str, weights_sha256: str) -> str | None:
+        """Why a base would be refused if it were asked for now; None when only trying would tell."""
+        for engine in (self.configured, self._other):
+            if engine is not None and engine.base.name == name:
+                found = engine.base.weights_sha256
+                return None if found == weights_sha256 else _other_weights(name, found, weights_sha256)
+        return self.failure(name)
+
     def failure(self, name: str) -> str | None:
         """Why the base of that name could not be had a moment ago; None when there is no such reason."""
         failed = self._failures.get(name)
@@ -83,13 +91,17 @@ class EnginePool:
             engine = self._load(name)
             found = engine.base.weights_sha256
             if found != weights_sha256:
-                raise BaseRefused(
-                    f"The base {name} has other weights here ({found[:12]}) than the adapter was trained on "
-                    f"({weights_sha256[:12]}): use the timm that it was trained with, or train it anew."
-                )
+                raise BaseRefused(_other_weights(name, found, weights_sha256))
         except LoraVitError as error:
             self._failures[name] = (self._clock(), str(error))
             raise
         self._failures.pop(name, None)
         self._other = engine
         return engine
+
+
+def _other_weights(name: str, found: str, wanted: str) -> str:
+    return (
+        f"The base {name} has other weights here ({found[:12]}) than the adapter was trained on "
+        f"({wanted[:12]}): use the timm that it was trained with, or train it anew."
+    )

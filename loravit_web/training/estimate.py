@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from loravit_web.backbones.base import Base
-from loravit_web.images import load_rgb
+from loravit_web.images import load_stored
 from loravit_web.training.blocks import dropout_on, trainable_blocks, trained_parameters
 from loravit_web.training.data import TrainingData
 from loravit_web.training.meter import work_of
@@ -167,7 +167,7 @@ def reading_seconds(
     times = []
     for path in paths:
         started = clock()
-        preprocessing([load_rgb(path)])
+        preprocessing([load_stored(path)])
         times.append(clock() - started)
     return statistics.mean(times)
 

@@ -19,7 +19,7 @@ import torch
 
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
-from loravit_web.images import ImageError, load_rgb
+from loravit_web.images import ImageError, load_stored
 
 RAM_LIMIT = 1 << 30
 _BATCH = 32
@@ -103,7 +103,7 @@ def _loaded(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[tup
             if stopped.is_set():
                 break
             try:
-                pictures.append(load_rgb(path))
+                pictures.append(load_stored(path))
             except ImageError as error:
                 raise StoredImageUnusable(path, error) from error
         return preprocessing(pictures)

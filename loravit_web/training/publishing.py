@@ -9,7 +9,7 @@ from typing import Any
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.card import model_card
 from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE
-from loravit_web.adapters.format import AdapterFormatError, from_files, to_files
+from loravit_web.adapters.format import AdapterFormatError, from_files, to_files, what_is_wrong
 from loravit_web.backbones.base import Base
 from registry import ClassMetric, ConfusionCell, NewEvaluation, NewVersion, Registry, Split, Version
 
@@ -119,7 +119,9 @@ def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluatio
     try:
         return _parsed(metrics)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise AdapterFormatError(f"The adapter's metrics can't be used ({error!r}).") from error
+        raise AdapterFormatError(
+            f"The adapter's metrics can't be used ({what_is_wrong(error)}): export it again."
+        ) from error
 
 
 def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:

@@ -15,6 +15,7 @@ from loravit_web.adapters.thumbnail import contact_sheet
 from loravit_web.backbones.base import Base
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.datasets.errors import DatasetDamaged
+from loravit_web.errors import LoraVitError
 from loravit_web.training.attended import Tell
 from loravit_web.training.causes import cause_of
 from loravit_web.training.checkpoints import CheckpointError
@@ -36,10 +37,18 @@ from registry import (
     Version,
 )
 
+TOO_LONG = (
+    "The time a training may take here was over before its first epoch: use fewer images or a smaller image "
+    "size, or let LORAVIT_MAX_TRAINING_MINUTES be raised."
+)
 LoadForRun = Callable[[Tell], tuple[Base, torch.dtype]]
 STOPPED = "The training process was stopped before the end; resume the run to go on."
 FORGOTTEN = "The registry has no such run any more, as after a restored backup; start the training again."
 _LOG = logging.getLogger(__name__)
+
+
+class TrainingTooLong(LoraVitError):
+    """The time was over before there was anything to keep."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ def execute(
     load: LoadForRun,
     work: Path,
     terminate: threading.Event,
+    longest: float | None = None,
 ) -> Run:
     """Train a claimed run, publish its adapter and record how it ended.
 
@@ -75,12 +85,13 @@ def execute(
         work: a folder of this run's own; kept unless the run is completed, cancelled, or failed because of
             what is in it.
         terminate: set when the process should end soon.
+        longest: seconds after which the training ends with the best so far.
 
     Raises:
         DatabaseNotWritable: if the end can't be recorded.
     """
     try:
-        with RunReporter(registry, run.id, worker, terminate) as reporter:
+        with RunReporter(registry, run.id, worker, terminate, longest=longest) as reporter:
             outcome = _outcome(run, lambda: _carry_out(run, worker, registry, datasets, load, work, reporter))
             ended = patiently(lambda: _record(registry, run, worker, outcome, reporter), terminate)
     except RunLost:
@@ -157,6 +168,11 @@ def _carry_out(
         trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
     except StoredImageUnusable as error:
         raise _named(error, dataset) from error
+    except TrainingStopped as stopped:
+        if reporter.overdue:
+            raise TrainingTooLong(TOO_LONG) from stopped
+        raise
+    late = trained.kept_early and reporter.overdue
     reporter.report("Publishing", 0.99)
     predictions = write_predictions(trained.predictions)
     reporter.patiently(lambda: registry.run_files.put(run.id, PREDICTIONS, predictions))
@@ -173,7 +189,7 @@ def _carry_out(
     version = reporter.patiently(
         lambda: publish(registry, trained.adapter, base, origin, data=dataset.name, thumbnail=thumbnail)
     )
-    return " ".join(filter(None, [_ending(trained, version), data.note]))
+    return " ".join(filter(None, [_ending(trained, version, late), data.note]))
 
 
 def _named(error: StoredImageUnusable, dataset: ImageDataset) -> DatasetDamaged:
@@ -185,6 +201,7 @@ def _named(error: StoredImageUnusable, dataset: ImageDataset) -> DatasetDamaged:
     )
 
 
-def _ending(trained: Trained, version: Version) -> str:
-    stopped = "Stopped on request; kept" if trained.kept_early else "Kept"
+def _ending(trained: Trained, version: Version, late: bool) -> str:
+    why = "The time a training may take here was over" if late else "Stopped on request"
+    stopped = f"{why}; kept" if trained.kept_early else "Kept"
     return f"{stopped} epoch {trained.best_epoch} of {trained.epochs} as {version.ref}."

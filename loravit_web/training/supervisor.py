@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from loravit_web.limits import as_environment
 from loravit_web.settings import Settings
 from loravit_web.training.reaper import Reaper
 from loravit_web.training.tracking import STALE_AFTER
@@ -129,5 +130,6 @@ def _worker_environment(environ: Mapping[str, str], settings: Settings) -> dict[
         "LORAVIT_BASE": settings.base,
         "LORAVIT_ARTIFACT_URL": settings.artifact_url or "",
         "LORAVIT_DATABASE_URL": settings.database_url,
+        **as_environment(settings.limits),
         "PYTHONPATH": path,
     }

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from loravit_web.errors import LoraVitError
+from loravit_web.training import run_log
 from loravit_web.training.progress import Curve, TrainingStopped
 from registry import DatabaseNotWritable, Registry, RunLost, StopRequest
 
@@ -74,10 +75,16 @@ class RunReporter:
         *,
         clock: Callable[[], float] = time.monotonic,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        longest: float | None = None,
     ) -> None:
+        """
+        Args:
+            longest: seconds after which the training has to end with the best so far.
+        """
         self._runs, self._run_id, self._worker = registry.runs, run_id, worker
         self._terminate, self._clock, self._interval = terminate, clock, heartbeat_seconds
         self._request: StopRequest | None = None
+        self._begun, self._longest = clock(), longest
         self._started = clock()
         self._first: float | None = None
         self._latest: tuple[str, float, float | None] | None = None
@@ -97,11 +104,14 @@ class RunReporter:
 
     def report(self, stage: str, fraction: float) -> None:
         """See `Reporter`."""
+        if self._latest is None or self._latest[0] != stage:
+            run_log.tell(stage)
         self._latest = (stage, fraction, self._remaining(fraction))
         self._tell()
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         """See `Reporter`."""
+        run_log.tell(run_log.told_metrics(epoch, values))
         self._unwritten.append(self._point(epoch, values))
         self._tell()
 
@@ -114,7 +124,13 @@ class RunReporter:
 
     def stop_and_keep(self) -> bool:
         """See `Reporter`."""
-        return self._request == "keep"
+        return self._request == "keep" or self.overdue
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the training takes longer than it may, and nobody asked for its end."""
+        late = self._longest is not None and self._clock() - self._begun > self._longest
+        return late and self._request is None
 
     def flush(self) -> None:
         """Write all that is not written yet; what is asked of the run does not matter any more.

@@ -18,6 +18,7 @@ from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
 from loravit_web.training.attended import Tell, attended
 from loravit_web.training.reaper import Reaper
+from loravit_web.training.run_log import log_of, logged, tell
 from loravit_web.training.runner import STOPPED, execute, sweep_work
 from loravit_web.training.stopping import GRACE_SECONDS, stop_on_signals
 from registry import DatabaseNotWritable, Registry, RegistryError, Run, RunLost
@@ -80,7 +81,14 @@ class Worker:
                 self.terminate.wait(POLL_SECONDS)
 
     def execute(self, run: Run) -> Run:
-        """Train one claimed run to its end."""
+        """Train one claimed run to its end, and keep a log of it."""
+        with logged(log_of(self.settings.run_logs, run.id)):
+            tell(f"Training {run.slug}, taken up by {self.name}")
+            ended = self._execute(run)
+            tell(f"The run is {ended.status}. {ended.error or ended.note or ''}")
+            return ended
+
+    def _execute(self, run: Run) -> Run:
         _LOG.info("Training %s (run %s).", run.slug, run.id)
         self._run = run
         ended = execute(
@@ -91,6 +99,7 @@ class Worker:
             load=lambda tell: self._base(run, tell),
             work=self.settings.work / run.id,
             terminate=self.terminate,
+            longest=self.settings.limits.training_minutes * 60,
         )
         self._run = None
         _LOG.info("Run %s: %s. %s", run.id, ended.status, ended.error or ended.note or "")

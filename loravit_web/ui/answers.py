@@ -42,7 +42,7 @@ def answers_html(service: Service, picture: Any, picked: Sequence[str], top_k: i
     if not picked:
         return NO_PICK
     try:
-        image = load_rgb(uploaded_path(picture))
+        image = load_rgb(uploaded_path(picture), max_pixels=service.settings.limits.pixels)
         answer = service.predictor.classify(image, picked, top_k=top_k)
         maps = {r.task: _heat(service, image, r) for r in answer.results if r.labels} if heat else {}
         return answer_columns(answer, maps)

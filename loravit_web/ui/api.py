@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 from gradio.events import api
 from gradio.utils import get_upload_folder
 
@@ -13,6 +14,7 @@ from loravit_web.images import load_rgb
 from loravit_web.predictor import Answer
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
+from loravit_web.ui.visitors import admitted
 
 MAX_LABELS = 1000
 
@@ -44,7 +46,12 @@ def add_api(service: Service) -> None:
         ]
 
     @told
-    def classify(image: dict[str, Any], tasks: list[str], top_k: int = 5) -> dict[str, Any]:
+    def classify(
+        image: dict[str, Any],
+        tasks: list[str],
+        top_k: int = 5,
+        request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, callers never do
+    ) -> dict[str, Any]:
         """Ask one or several tasks about an image; a task that can't answer says why, the others answer.
 
         Args:
@@ -52,6 +59,7 @@ def add_api(service: Service) -> None:
             tasks: slugs, or slug@version.
             top_k: most labels per task.
         """
+        admitted(service, request)
         return answer_upload(service, image, tasks, top_k).as_json()
 
     api(tasks, api_name="tasks", concurrency_limit=None)
@@ -68,7 +76,8 @@ def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) ->
         raise BadRequest('The tasks are not a list of names: send for example ["flowers", "objects@2"].')
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
         raise BadRequest(f"The number of labels is not a whole number from 1 to {MAX_LABELS}.")
-    return service.predictor.classify(load_rgb(uploaded_path(image)), tasks, top_k=top_k)
+    picture = load_rgb(uploaded_path(image), max_pixels=service.settings.limits.pixels)
+    return service.predictor.classify(picture, tasks, top_k=top_k)
 
 
 def uploaded_path(image: Any) -> Path:

@@ -9,10 +9,12 @@ import gradio as gr
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE, NO_TASKS
 from loravit_web.ui.api import add_api
-from loravit_web.ui.catalog import EMPTY, PICK, CatalogTab, build_catalog, listed
+from loravit_web.ui.catalog import build_catalog, follow_link
+from loravit_web.ui.catalog_view import CatalogView
+from loravit_web.ui.errors import plain
 from loravit_web.ui.markup import job_strip, who_line
-from loravit_web.ui.pick import chip_updates, task_choices
-from loravit_web.ui.runs import RunsTab, build_runs, runs_frame
+from loravit_web.ui.pick import chip_updates, choices_for
+from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.saved import add_saved
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
@@ -49,7 +51,9 @@ def build_app(service: Service) -> gr.Blocks:
                 runs = build_runs(service)
         add_saved(demo, service)
         add_api(service)
-        _follow(demo, service, tabs, who, strip, use, train, catalog, runs)
+        lead_on(service, runs, tabs, train, catalog)
+        seen, looked = _follow(demo, service, tabs, who, strip, use, train, catalog)
+        follow_runs(demo, service, runs, seen, looked)
     return demo
 
 
@@ -61,26 +65,26 @@ def _follow(
     strip: gr.HTML,
     use: UseTab,
     train: TrainTab,
-    catalog: CatalogTab,
-    runs: RunsTab,
-) -> None:
-    """Keep every open page in step with the registry; it only ever reads."""
+    catalog: CatalogView,
+) -> tuple[gr.State, Any]:
+    """Keep every open page in step with the registry; it only ever reads.
+
+    Returns:
+        What a page last saw, and the event after which that may have changed.
+    """
     seen = gr.State(None)
     timer = gr.Timer(TICK_SECONDS)
-    panels = [*train.watch.outputs, *runs.watch.outputs]
+    panels = train.watch.outputs
     picker = use.picker
     picking = [picker.tasks, picker.quick, picker.shown]
-    tables = [strip, *picking, use.answers, *catalog.listing, catalog.card, runs.table]
-    outputs = [seen, *tables, *panels, *train.result.outputs]
+    tables = [strip, *picking, use.answers]
+    outputs = [seen, catalog.revision, *tables, *panels, *train.result.outputs]
 
     def tick(
         before: dict[str, Any] | None,
         watched: str | None,
-        chosen: str | None,
         picked: list[str] | None,
         memory: dict[str, list[str]] | None,
-        text: str,
-        page: int,
         result: str | None,
     ) -> list[Any]:
         now = snapshot(service)
@@ -88,32 +92,26 @@ def _follow(
             return [gr.skip()] * len(outputs)
         _announce(before["states"], now)
         catalog_changed = before["key"][0] != now["key"][0]
-        choices = task_choices(service.predictor.tasks()) if catalog_changed else []
+        choices = choices_for(service, memory, picked or []) if catalog_changed else []
         first = choices and before["empty"]
         return [
             _remembered(now, empty=before["empty"] and not choices),
+            str(now["key"][0]),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             gr.Dropdown(choices=choices) if catalog_changed else gr.skip(),
             *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
             NO_IMAGE if first else gr.skip(),
-            *(listed(service, text, page) if catalog_changed else [gr.skip()] * len(catalog.listing)),
-            PICK if first else gr.skip(),
-            runs_frame(service) if before["states"] != now["states"] else gr.skip(),
             *watch_updates(service, watched),
-            *watch_updates(service, chosen),
             *follow_updates(service, train.result, watched, result),
         ]
 
-    timer.tick(
+    looked = timer.tick(
         tick,
         [
             seen,
             train.run_id,
-            runs.run_id,
             picker.tasks,
             picker.memory,
-            catalog.search,
-            catalog.page,
             train.result.run_id,
         ],
         outputs,
@@ -127,7 +125,7 @@ def _follow(
         asked = dict(request.query_params)
         tab = asked.get("tab")
         picked = [task for task in asked.get("task", "").split(",") if task]
-        choices, now = task_choices(service.predictor.tasks()), snapshot(service)
+        choices, now = choices_for(service, memory, picked), snapshot(service)
         run_id = now["active"][0].id if now["active"] else None
         return [
             gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
@@ -138,16 +136,15 @@ def _follow(
             gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
             *chip_updates(service, memory, picked),
             gr.skip() if choices else NO_TASKS,
-            *listed(service, "", 1),
-            gr.skip() if choices else EMPTY,
-            runs_frame(service),
             *watch_updates(service, run_id),
         ]
 
     arrived = [tabs, who, train.run_id, seen, *tables, *train.watch.outputs]
+    follow_link(demo, catalog)
     demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
         *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
     )
+    return seen, looked
 
 
 def snapshot(service: Service) -> dict[str, Any]:
@@ -179,6 +176,6 @@ def _announce(before: dict[str, str], now: dict[str, Any]) -> None:
         if run is None or status not in ("running", "queued") or run.status == status:
             continue
         if run.status == "completed":
-            gr.Success(f"{run.published} is in the catalog and in the list of tasks.", title=run.title)
+            gr.Success(f"{run.published} is in the catalog and in the list of tasks.", title=plain(run.title))
         elif run.status in ("failed", "interrupted"):
-            gr.Warning(run.error or f"The run was {run.status}.", title=run.title)
+            gr.Warning(plain(run.error or f"The run was {run.status}."), title=plain(run.title))

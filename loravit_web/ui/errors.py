@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from html import escape
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
@@ -15,6 +16,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def plain(text: str) -> str:
+    """Text as a toast shows it letter by letter: toasts draw HTML."""
+    return escape(text, quote=False)
+
+
 def told(handler: Callable[P, R]) -> Callable[P, R]:
     """Make a handler's typed errors visible where the user is."""
 
@@ -23,6 +29,6 @@ def told(handler: Callable[P, R]) -> Callable[P, R]:
         try:
             return handler(*args, **kwargs)
         except (LoraVitError, RegistryError) as error:
-            raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+            raise gr.Error(plain(str(error)), title="That did not work", print_exception=False) from error
 
     return wrapped

@@ -16,10 +16,8 @@ from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.keys import SCRIPT
+from loravit_web.ui.refusals import handlers
 from loravit_web.ui.visitors import sign_in
-
-MAX_UPLOAD = "2gb"
-QUEUE_SIZE = 64
 
 
 class AddressUnavailable(LoraVitError):
@@ -44,7 +42,7 @@ class App:
         Returns:
             The URL.
         """
-        self.demo.queue(max_size=QUEUE_SIZE)
+        self.demo.queue(max_size=self.service.settings.limits.waiting)
         try:
             url = self._listen(host, port)
         except OSError as error:
@@ -77,10 +75,11 @@ class App:
             auth=sign_in(self.service) if self._passwords else None,  # type: ignore[arg-type]  # it is awaited
             auth_message="Sign in with the name and password that your admin gave you.",
             blocked_paths=[str(folder) for folder in self.service.private_folders],
-            max_file_size=MAX_UPLOAD,
+            max_file_size=self.service.settings.limits.upload_bytes,
             footer_links=["api"],
             run_history=False,
             enable_monitoring=False,
+            app_kwargs={"exception_handlers": handlers()},
         )
         return str(url)
 

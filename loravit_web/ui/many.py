@@ -13,6 +13,7 @@ from loravit_web.files import write_whole
 from loravit_web.many import NoPictures, as_csv, as_table, classify_many
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
+from loravit_web.ui.visitors import admitted
 
 
 def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
@@ -41,8 +42,10 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
         paths: list[str] | None,
         picked: list[str] | None,
         labels: float,
+        request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
     ) -> list[Any]:
+        admitted(service, request)
         if not paths:
             raise NoPictures("Choose pictures or a zip of them first.")
         if not picked:
@@ -53,6 +56,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
             picked,
             top_k=int(labels),
             progress=lambda done, total: progress((done, total), unit="pictures"),
+            limits=service.settings.limits,
         )
         return [
             gr.Dataframe(as_table(rows), visible=True),

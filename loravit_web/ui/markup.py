@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from loravit_web.access import ANYBODY, Visitor
-from loravit_web.adapters.card import thumbnail_text
 from loravit_web.datasets import SPLITS, ImageDataset
+from loravit_web.next_steps import advice
 from loravit_web.settings import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.views import cost_text, duration
@@ -108,7 +108,7 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
 
     Args:
         position: in the queue, 1 for the next.
-        ahead: the title of the run that trains now.
+        ahead: the run that trains now, and whose it is.
     """
     sign = STATUS_SIGNS[run.status]
     parts = [
@@ -116,7 +116,7 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
         f"</span></header>"
     ]
     if run.status == "queued":
-        waits = f"waiting for “{ahead}” to end" if ahead else "the training process is starting"
+        waits = f"waiting for {ahead} to end" if ahead else "the training process is starting"
         parts.append(notice(f"Number {position or 1} in the queue, {waits}. You may close this page."))
     elif run.status == "running":
         left = f" · about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
@@ -127,7 +127,9 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
     elif run.status == "completed":
         parts.append(notice(f"{run.note or ''} Pick it in the Use tab.", kind="success"))
     elif run.error:
-        parts.append(notice(run.error, kind="error"))
+        parts.append(notice(run.error, kind="error", title="Why?"))
+        if what_to_do := advice(run):
+            parts.append(f"<p><strong>What to do:</strong> {escape(what_to_do)}</p>")
     else:
         parts.append(notice("Nothing was published.", kind="info"))
     return f'<section class="lv-run">{"".join(parts)}</section>'
@@ -147,34 +149,6 @@ def job_strip(active: Sequence[Run]) -> str:
     if waiting:
         parts.append(f"{waiting} waiting")
     return f'<div class="lv-strip" role="status">{" &nbsp;|&nbsp; ".join(parts)}</div>'
-
-
-def version_card(version: Version, others: Sequence[Version], picture: str | None = None) -> str:
-    """Everything the registry knows about a version.
-
-    Args:
-        picture: where the browser finds its thumbnail.
-    """
-    classes = "".join(f'<span class="lv-chip">{escape(name)}</span>' for name in version.class_names)
-    facts: dict[str, str] = {
-        "version": f"{version.ref}, published {version.created_at:%Y-%m-%d %H:%M} UTC",
-        "base": f"{version.base.name} ({version.base.weights_sha256[:12]})",
-        "type": f"{version.adapter_type}, {version.n_params:,} parameters, {version.size_bytes / 1e6:.2f} MB",
-        "input": f"{version.image_size} px",
-        "data": (version.dataset_fingerprint or "unknown")[:12],
-        "run": (version.run_id or "imported")[:12],
-    }
-    if len(others) > 1:
-        facts["all versions"] = ", ".join(other.ref for other in others)
-    image = ""
-    if picture is not None:
-        text = escape(thumbnail_text(version.class_names))
-        image = f'<img class="lv-thumbnail" src="{escape(picture)}" alt="{text}">'
-    return (
-        f'<section class="lv-card"><header><h3>{escape(version.title)}</h3>'
-        f'<span class="lv-tag">{escape(version.ref)}</span></header>'
-        f"{image}{evaluation_table(version)}<p>{classes}</p>{definitions(facts)}</section>"
-    )
 
 
 def evaluation_table(version: Version) -> str:

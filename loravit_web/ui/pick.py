@@ -43,7 +43,7 @@ class Picker:
 
 def build_picker(service: Service) -> Picker:
     """Build the components; whoever answers connects them with `picked_by_chips` and `chips_of`."""
-    infos = service.predictor.tasks()
+    infos = service.predictor.offered()
     chips = quick_choices(infos, NOTHING_KEPT)
     quick = gr.CheckboxGroup(
         chips,
@@ -58,16 +58,43 @@ def build_picker(service: Service) -> Picker:
         value=[],
         multiselect=True,
         allow_custom_value=True,
+        info="Type to search all names, tags and classes.",
         elem_id="use-tasks",
     )
     pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
     memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+
+    def search(picked: list[str] | None, kept: Any, event: gr.KeyUpData) -> gr.Dropdown:
+        return gr.Dropdown(choices=choices_for(service, kept, picked or [], event.input_value))
+
+    tasks.key_up(
+        search,
+        [tasks, memory],
+        tasks,
+        trigger_mode="always_last",
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     return Picker(tasks, quick, gr.State([slug for _, slug in chips]), pin, memory)
 
 
-def task_choices(infos: Iterable[TaskInfo]) -> Choices:
-    """Tasks to choose from; one that can't answer, or not at once, says so in its text."""
-    return [(" · ".join([info.title, f"v{info.version}", *_words(info)]), info.slug) for info in infos]
+def choices_for(
+    service: Service, memory: Memory | None, picked: Sequence[str] = (), text: str = ""
+) -> Choices:
+    """The list of tasks, as far as it is shown: picked, pinned, recent, then the newest or the found."""
+    kept = memory or NOTHING_KEPT
+    first = [*picked, *kept.get("pinned", []), *kept.get("recent", [])]
+    return task_choices(service.predictor.offered(first, text=text), text)
+
+
+def task_choices(infos: Iterable[TaskInfo], text: str = "") -> Choices:
+    """Tasks to choose from; one that can't answer, or not at once, says so in its text.
+
+    Args:
+        text: what they were found by. The list in the browser shows only what contains it.
+    """
+    return [(_shown(info, text), info.slug) for info in infos]
 
 
 def quick_choices(infos: Sequence[TaskInfo], memory: Memory) -> Choices:
@@ -114,9 +141,16 @@ def chip_updates(
     service: Service, memory: Mapping[str, list[str]] | None, picked: Sequence[str]
 ) -> list[Any]:
     """Chips and their slugs, as the catalog and the memory are now."""
-    chips = quick_choices(service.predictor.tasks(), memory or NOTHING_KEPT)
+    kept = memory or NOTHING_KEPT
+    infos = service.predictor.offered([*kept.get("pinned", []), *kept.get("recent", [])])
+    chips = quick_choices(infos, kept)
     shown = [slug for _, slug in chips]
     return [gr.CheckboxGroup(chips, value=chips_of(picked, shown), visible=bool(chips)), shown]
+
+
+def _shown(info: TaskInfo, text: str) -> str:
+    shown = " · ".join([info.title, f"v{info.version}", *_words(info)])
+    return shown if not text.strip() or text.lower() in shown.lower() else f"{shown} · {text}"
 
 
 def _words(info: TaskInfo) -> list[str]:

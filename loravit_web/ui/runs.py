@@ -1,79 +1,234 @@
-"""The tab Runs: the queue and the history, with true states and the next step."""
+"""The tab Runs: the queue and the history, the chosen run and its next step, and comparisons."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
+from loravit_web.errors import LoraVitError
+from loravit_web.results import result_of
+from loravit_web.run_curves import Axis
 from loravit_web.service import Service
+from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
-from loravit_web.ui.markup import STATUS_SIGNS, definitions, flattened
-from loravit_web.ui.watch import WatchPanel, build_watch, watch_updates
-from loravit_web.views import duration, run_seconds
-from registry import MetricSummary, Run, RunQuery
+from loravit_web.ui.run_buttons import QUIET, connect_buttons
+from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
+from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
+from loravit_web.ui.runs_list import RunList, build_list, listed_runs
+from loravit_web.ui.train import TrainTab
+from loravit_web.ui.train_result import result_updates
+from loravit_web.ui.watch import watch_updates
+from registry import RegistryError
 
-COLUMNS = ["Run", "Name", "State", "Best", "Data", "Preset", "Started", "Took", "Published"]
-WIDTHS: list[str | int] = ["90px", "150px", "130px", "80px", "180px", "90px", "150px", "80px", "150px"]
+SHOW_DETAIL = "() => document.querySelector('#runs-progress')?.scrollIntoView({block: 'nearest'})"
+SHOW_RESULT = "() => setTimeout(() => document.querySelector('#train-result')?.scrollIntoView(), 300)"
 
 
 @dataclass(frozen=True)
 class RunsTab:
-    """What other parts of the page change here."""
+    """The parts of the tab, the chosen run and the ticked ones."""
 
-    table: gr.Dataframe
-    run_id: gr.State
-    watch: WatchPanel
+    listing: RunList
+    detail: DetailPanel
+    compare: ComparePanel
+    chosen: gr.State
+    compared: gr.State
+
+    @property
+    def everything(self) -> list[Any]:
+        """All that a look at the registry may change."""
+        return [*self.listing.listing, *self.detail.outputs, *self.compare.outputs]
+
+    @property
+    def asked(self) -> list[Any]:
+        """All that decides what is shown."""
+        return [*self.listing.asked, self.chosen, self.compared, *self.compare.asked]
 
 
 def build_runs(service: Service) -> RunsTab:
     """Build the tab and its events."""
-    run_id = gr.State(None)
-    table = gr.Dataframe(
-        runs_frame(service),
-        datatype="str",
-        interactive=False,
-        show_search="filter",
-        wrap=True,
-        column_widths=WIDTHS,
-        elem_id="runs-table",
-        label="Runs",
+    chosen, compared = gr.State(None), gr.State([])
+    runs = build_list()
+    detail = build_detail()
+    compare = build_compare()
+    tab = RunsTab(runs, detail, compare, chosen, compared)
+    _look_through(service, tab)
+    _choose(service, tab)
+    _compare(service, tab)
+    connect_buttons(
+        service,
+        detail.buttons,
+        chosen,
+        [chosen, *detail.outputs],
+        lambda run, request: detail_updates(service, request, run),
     )
-    watch = build_watch(
-        service, run_id, prefix="runs", empty="Choose a row to see its curves, settings and next step."
+    return tab
+
+
+def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State, looked: Any) -> None:
+    """Show the run that a link names, and keep in step with the registry.
+
+    Args:
+        seen: what the page last saw of the registry; it changes when something did.
+        looked: the event after which it may have changed.
+    """
+    shown = gr.State(None)
+
+    def look(
+        now: dict[str, Any] | None,
+        before: Any,
+        text: str,
+        states: Any,
+        page: int,
+        chosen: str | None,
+        compared: list[str],
+        metric: str,
+        smoothing: float,
+        axis: Axis,
+        request: gr.Request,
+    ) -> list[Any]:
+        key = now["key"] if now else None
+        if key in (None, before):
+            return [gr.skip()] * (1 + len(tab.everything))
+        return [
+            key,
+            *listed_runs(service, text, states, page, chosen, compared),
+            *detail_updates(service, request, chosen, fresh=False),
+            *compare_updates(service, chosen, compared, metric, smoothing, axis, same=True),
+        ]
+
+    def arrive(request: gr.Request) -> list[Any]:
+        asked = request.query_params.get("run")
+        found = full_id(service, asked) if asked else None
+        detail = detail_updates(service, request, found or asked)
+        compared = compare_updates(service, found, [], None, 0.0, "epoch")
+        return [found, *listed_runs(service, "", [], 1, found, []), *detail, *compared]
+
+    looked.then(look, [seen, shown, *tab.asked], [shown, *tab.everything], **QUIET)
+    arrived = demo.load(
+        arrive, None, [tab.chosen, *tab.everything], show_progress="hidden", api_visibility="private"
     )
-    with gr.Accordion("Settings of the chosen run", open=False):
-        settings = gr.HTML(elem_id="runs-settings")
+    then_points(tab.compare, arrived)
+
+
+def full_id(service: Service, asked: str) -> str | None:
+    """The id of the run that a link names, which may be the beginning of one; None when there is none."""
+    try:
+        return service.registry.runs.get(asked).id
+    except RegistryError:  # the panel says which
+        return None
+
+
+def _look_through(service: Service, tab: RunsTab) -> None:
+    """Search, states and pages."""
+
+    def look_at(page_of: Callable[[int], int]) -> Callable[..., list[Any]]:
+        @told
+        def look(text: str, states: Any, page: int, chosen: str | None, compared: list[str]) -> list[Any]:
+            return listed_runs(service, text, states, page_of(page), chosen, compared)
+
+        return look
+
+    shown, asked = tab.listing, [*tab.listing.asked, tab.chosen, tab.compared]
+    first = look_at(lambda _page: 1)
+    shown.search.change(first, asked, shown.listing, trigger_mode="always_last", **QUIET)
+    shown.states.input(first, asked, shown.listing, trigger_mode="always_last", **QUIET)
+    shown.previous.click(look_at(lambda page: page - 1), asked, shown.listing, **QUIET)
+    shown.following.click(look_at(lambda page: page + 1), asked, shown.listing, **QUIET)
+
+
+def _choose(service: Service, tab: RunsTab) -> None:
+    """A click on a run shows it; its curves too, unless others are compared."""
 
     @told
-    def choose(event: gr.SelectData) -> list[Any]:
-        run = service.registry.runs.get(str(event.row_value[0]))
-        facts = {**dict(flattened(run.config)), **{k: str(v) for k, v in run.environment.items()}}
-        return [run.id, definitions(facts), *watch_updates(service, run.id)]
+    def choose(
+        compared: list[str],
+        metric: str,
+        smoothing: float,
+        axis: Axis,
+        request: gr.Request,
+        event: gr.EventData,
+    ) -> list[Any]:
+        run = service.registry.runs.get(str(event._data["run"]))
+        curves = compare_updates(service, run.id, compared, metric, smoothing, axis)
+        same = [gr.skip()] * len(curves)
+        return [run.id, *detail_updates(service, request, run.id), *(same if compared else curves)]
 
-    table.select(choose, None, [run_id, settings, *watch.outputs], api_visibility="private")
-    return RunsTab(table, run_id, watch)
+    chosen = tab.listing.table.click(
+        choose,
+        [tab.compared, *tab.compare.asked],
+        [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
+        **QUIET,
+    )
+    then_points(tab.compare, chosen).then(None, None, None, js=SHOW_DETAIL)
 
 
-def runs_frame(service: Service) -> pd.DataFrame:
-    """The newest runs as a table of text."""
-    runs = service.registry.search.runs(RunQuery(limit=100)).runs
-    best = service.registry.search.run_summaries([run.id for run in runs], "val_accuracy")
-    return pd.DataFrame([_row(run, best.get(run.id)) for run in runs], columns=COLUMNS)
+def _compare(service: Service, tab: RunsTab) -> None:
+    """Ticking runs, and how their curves are drawn."""
+    asked = [*tab.listing.asked, tab.chosen, tab.compared, *tab.compare.asked]
+
+    def tick(
+        text: str,
+        states: Any,
+        page: int,
+        chosen: str | None,
+        compared: list[str],
+        metric: str,
+        smoothing: float,
+        axis: Axis,
+        event: gr.EventData,
+    ) -> list[Any]:
+        try:
+            now = ticked(compared, service.registry.runs.get(str(event._data["run"])).id, event._data["on"])
+        except LoraVitError as error:
+            gr.Warning(str(error))
+            now = compared
+        listing = listed_runs(service, text, states, page, chosen, now)
+        return [now, *listing, *compare_updates(service, chosen, now, metric, smoothing, axis)]
+
+    def clear(
+        text: str, states: Any, page: int, chosen: str | None, _compared: list[str], *how: Any
+    ) -> list[Any]:
+        listing = listed_runs(service, text, states, page, chosen, [])
+        return [[], *listing, *compare_updates(service, chosen, [], *how)]
+
+    def draw(chosen: str | None, compared: list[str], *how: Any) -> list[Any]:
+        return compare_updates(service, chosen, compared, *how)
+
+    outputs = [tab.compared, *tab.listing.listing, *tab.compare.outputs]
+    then_points(tab.compare, tab.listing.table.input(told(tick), asked, outputs, **QUIET))
+    then_points(tab.compare, tab.compare.clear.click(told(clear), asked, outputs, **QUIET))
+    how = [tab.chosen, tab.compared, *tab.compare.asked]
+    for changed in (tab.compare.metric.input, tab.compare.smoothing.release, tab.compare.axis.input):
+        redrawn = changed(told(draw), how, tab.compare.outputs, trigger_mode="always_last", **QUIET)
+        then_points(tab.compare, redrawn)
 
 
-def _row(run: Run, best: MetricSummary | None) -> list[str]:
-    seconds = run_seconds(run)
-    return [
-        run.id[:8],
-        run.title,
-        f"{STATUS_SIGNS[run.status]} {run.status}",
-        f"{best.maximum:.1%}" if best else "–",
-        run.dataset.name,
-        str(run.config.get("preset", "–")),
-        f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else "–",
-        duration(seconds) if seconds is not None else "–",
-        run.published or "–",
-    ]
+def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, catalog: CatalogView) -> None:
+    """From a run to its full result, and to its version in the catalog."""
+
+    @told
+    def see_result(run_id: str) -> list[Any]:
+        result = result_updates(service, run_id)
+        return [gr.Tabs(selected="train"), run_id, *watch_updates(service, run_id), *result]
+
+    @told
+    def open_in_catalog(data: Data, request: gr.Request) -> Updates:
+        ref = result_of(service.registry, data[tab.chosen]).version.ref
+        return {tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, ref, request)}
+
+    outputs = [tabs, train.run_id, *train.watch.outputs, *train.result.outputs]
+    tab.detail.result.click(see_result, tab.chosen, outputs, api_visibility="private").then(
+        None, None, None, js=SHOW_RESULT
+    )
+    tab.detail.catalog.click(
+        open_in_catalog,
+        {tab.chosen, *catalog.inputs},
+        [tabs, *catalog.outputs],
+        show_progress="hidden",
+        preprocess=False,
+        api_visibility="private",
+    )

@@ -33,15 +33,15 @@ class SharePanel:
         return [self.link, *self.code]
 
 
-def build_share() -> SharePanel:
-    """Build the panel, empty until a task is picked."""
-    with gr.Accordion("Share this choice, or ask from code", open=False, elem_id="use-share"):
+def build_share(prefix: str = "use", label: str = "Link to these versions") -> SharePanel:
+    """Build the panel, empty until a task is picked; ``prefix`` begins the ids of its elements."""
+    with gr.Accordion("Share this choice, or ask from code", open=False, elem_id=f"{prefix}-share"):
         link = gr.Textbox(
-            label="Link to these versions",
+            label=label,
             info="It always means the same: a version never changes.",
             interactive=False,
             buttons=["copy"],
-            elem_id="use-link",
+            elem_id=f"{prefix}-link",
         )
         with gr.Tabs():
             code = []
@@ -55,7 +55,7 @@ def build_share() -> SharePanel:
                             show_line_numbers=False,
                             wrap_lines=True,
                             buttons=["copy"],
-                            elem_id=f"use-code-{language}",
+                            elem_id=f"{prefix}-code-{language}",
                         )
                     )
     return SharePanel(link, tuple(code))

@@ -9,7 +9,7 @@ from gradio.utils import get_upload_folder
 
 from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.files import write_whole
-from loravit_web.images import load_rgb
+from loravit_web.images import load_stored
 
 SIDE = 160
 
@@ -23,7 +23,7 @@ def thumbnail(dataset: ImageDataset, item: ImageItem) -> str:
     folder = Path(get_upload_folder()) / "thumbnails" / item.sha256[:32]
     path = folder / "small.webp"  # the user's file name stays out of the address
     if not path.exists():
-        picture = load_rgb(dataset.image_path(item))
+        picture = load_stored(dataset.image_path(item))
         picture.thumbnail((SIDE, SIDE))
         buffer = BytesIO()
         picture.save(buffer, "WEBP", quality=90)

@@ -127,7 +127,8 @@ def _cards() -> Way:
             (str(given[name] or ""), [Path(path) for path, _caption in given[gallery] or []])
             for name, gallery in zip(names, galleries, strict=True)
         ]
-        return actions.import_opened(collected(cards), progress=progress)
+        source = collected(cards, actions.archive_limits)
+        return actions.import_opened(source, progress=progress)
 
     more.click(add, shown, [shown, more, *columns], show_progress="hidden", api_visibility="private")
     return Way(use.click, [*names, *galleries], take)
@@ -148,7 +149,8 @@ def _csv() -> Way:
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         if not given[csv] or not given[archive]:
             raise FilesMissing("Choose both files first: the CSV and the zip of its images.")
-        with csv_with_zip(Path(given[csv]), Path(given[archive])) as source:
+        limits = actions.archive_limits
+        with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
             return actions.import_opened(source, progress=progress)
 
     return Way(use.click, [csv, archive], take)
@@ -165,6 +167,7 @@ def _hub() -> Way:
     use = gr.Button("Fetch it", size="sm", variant="primary", elem_id="train-use-hub")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
-        return actions.import_opened(from_hub(str(given[name] or "")), progress=progress)
+        source = from_hub(str(given[name] or ""), limits=actions.archive_limits)
+        return actions.import_opened(source, progress=progress)
 
     return Way(use.click, [name], take)

@@ -10,19 +10,23 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from loravit_web.examples import example_pictures
+from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE, answers_html
 from loravit_web.ui.many import build_many
+from loravit_web.ui.markup import notice
 from loravit_web.ui.pick import (
     Picker,
     build_picker,
     chip_updates,
     chips_of,
+    choices_for,
     picked_by_chips,
     pinned,
     remembered,
 )
 from loravit_web.ui.share import build_share, page_url, share_updates
+from loravit_web.ui.visitors import admitted
 
 LABELS = 3
 
@@ -84,7 +88,7 @@ def build_use(service: Service) -> UseTab:
         picture: Any, picked: list[str] | None, labels: float | None, looks: bool, request: gr.Request
     ) -> list[Any]:
         chosen, count = list(picked or []), int(labels or LABELS)
-        html = answers_html(service, picture, chosen, count, heat=bool(looks))
+        html = _answers(service, request, picture, chosen, count, heat=bool(looks))
         return [html, *share_updates(service, page_url(request), chosen, count)]
 
     def switched(checked: list[str], picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
@@ -92,7 +96,9 @@ def build_use(service: Service) -> UseTab:
         return [tasks, remembered(memory, tasks)]
 
     def searched(picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
-        return [chips_of(picked or [], shown), remembered(memory, picked or [])]
+        kept = remembered(memory, picked or [])
+        listed = gr.Dropdown(choices=choices_for(service, kept, picked or []))
+        return [chips_of(picked or [], shown), kept, listed]
 
     def pin(memory: Any, picked: list[str] | None) -> list[Any]:
         kept = pinned(memory, picked or [])
@@ -117,11 +123,24 @@ def build_use(service: Service) -> UseTab:
         **told,
     ).then(answer, asked, answered, **quickly)
     picker.tasks.input(
-        searched, [picker.tasks, picker.shown, picker.memory], [picker.quick, picker.memory], **told
+        searched,
+        [picker.tasks, picker.shown, picker.memory],
+        [picker.quick, picker.memory, picker.tasks],
+        **told,
     )
     picker.pin.click(pin, [picker.memory, picker.tasks], [picker.memory, picker.quick, picker.shown], **told)
     examples.select(_chosen_example, None, image, **told)
     return UseTab(picker, image, answers, (answer, asked, answered))
+
+
+def _answers(
+    service: Service, request: gr.Request, picture: Any, picked: list[str], labels: int, *, heat: bool
+) -> str:
+    try:
+        admitted(service, request)
+    except TooManyRequests as error:
+        return notice(str(error), kind="error")
+    return answers_html(service, picture, picked, labels, heat=heat)
 
 
 def _examples() -> list[tuple[str, str]]:

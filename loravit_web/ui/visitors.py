@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
-from loravit_web.access import ANYBODY, GUEST, Visitor
+from loravit_web.access import ANYBODY, GUEST, LOCAL, Visitor
 from loravit_web.actions import Actions
+from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
 
+_LOG = logging.getLogger(__name__)
 PROVIDER = "oauth_info"
 """Where Gradio keeps, in a signed cookie, what the Hub said about who signed in."""
 
@@ -26,15 +29,31 @@ def visitor_of(service: Service, request: gr.Request) -> Visitor:
     """
     settings = service.settings
     if settings.mode == "demo":
-        return service.visitor(guest_name(service.salt, request.client.host if request.client else ""))
+        return service.visitor(_guest(service, request))
     if settings.mode == "team" and settings.hub_roles.enabled:
         return _from_hub(service, request.session)
     return service.visitor(request.username)
 
 
+def admitted(service: Service, request: gr.Request) -> Visitor:
+    """Whoever sent a request, which counts from now on; one person alone may ask as often as they like.
+
+    Raises:
+        TooManyRequests: if they ask faster than anybody may.
+    """
+    visitor = visitor_of(service, request)
+    if visitor != LOCAL:
+        service.rates.admit(_guest(service, request) if visitor == ANYBODY else visitor.name)
+    return visitor
+
+
 def actions_of(service: Service, request: gr.Request) -> Actions:
-    """What whoever sent a request may change."""
-    return Actions(service, visitor_of(service, request))
+    """What whoever sent a request may change.
+
+    Raises:
+        TooManyRequests: if they ask faster than anybody may.
+    """
+    return Actions(service, admitted(service, request))
 
 
 def guest_name(salt: bytes, address: str) -> str:
@@ -42,11 +61,19 @@ def guest_name(salt: bytes, address: str) -> str:
     return f"{GUEST}-{hashlib.blake2b(address.encode(), key=salt, digest_size=4).hexdigest()}"
 
 
+def _guest(service: Service, request: gr.Request) -> str:
+    return guest_name(service.salt, request.client.host if request.client else "")
+
+
 def sign_in(service: Service) -> Callable[[str, str], Awaitable[bool]]:
     """Gradio's check of a name and a password, which takes a while on purpose and so has its own thread."""
 
     async def check(username: str, password: str) -> bool:
-        return await asyncio.to_thread(service.members.signs_in, username, password)
+        try:
+            return await asyncio.to_thread(service.members.signs_in, username, password)
+        except TooManyRequests as error:  # the page of the server underneath can only say that it is wrong
+            _LOG.warning("Sign-in as %r refused: %s", username[:80], error)
+            return False
 
     return check
 

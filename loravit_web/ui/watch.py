@@ -8,10 +8,12 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
+from loravit_web.next_steps import place_of
 from loravit_web.service import Service
-from loravit_web.ui.errors import told
+from loravit_web.training.run_log import log_of, tail
 from loravit_web.ui.markup import notice, run_progress
-from loravit_web.ui.visitors import actions_of
+from loravit_web.ui.run_buttons import RunButtons, build_buttons, button_updates, connect_buttons
+from loravit_web.ui.runs_markup import log_text
 from registry import Run
 
 MAX_POINTS = 500
@@ -26,14 +28,14 @@ class WatchPanel:
     progress: gr.HTML
     loss: gr.LinePlot
     accuracy: gr.LinePlot
-    keep: gr.Button
-    cancel: gr.Button
-    resume: gr.Button
+    buttons: RunButtons
+    record: gr.Accordion
+    log: gr.HTML
 
     @property
     def outputs(self) -> list[Any]:
         """All components."""
-        return [self.progress, self.loss, self.accuracy, self.keep, self.cancel, self.resume]
+        return [self.progress, self.loss, self.accuracy, *self.buttons.outputs, self.record, self.log]
 
 
 def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) -> WatchPanel:
@@ -42,50 +44,28 @@ def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) 
     with gr.Row():
         loss = _plot("Loss", f"{prefix}-loss")
         accuracy = _plot("Accuracy", f"{prefix}-accuracy", y_lim=[0, 1])
-    with gr.Row():
-        keep = gr.Button("Stop and keep the best", visible=False, elem_id=f"{prefix}-keep")
-        cancel = gr.Button("Cancel", variant="stop", visible=False, elem_id=f"{prefix}-cancel")
-        resume = gr.Button("Resume", variant="primary", visible=False, elem_id=f"{prefix}-resume")
-    panel = WatchPanel(progress, loss, accuracy, keep, cancel, resume)
-
-    @told
-    def stop_and_keep(run: str, request: gr.Request) -> list[Any]:
-        actions_of(service, request).stop(run, keep=True)
-        return watch_updates(service, run)
-
-    @told
-    def stop_without(run: str, request: gr.Request) -> list[Any]:
-        actions_of(service, request).stop(run, keep=False)
-        return watch_updates(service, run)
-
-    @told
-    def go_on(run: str, request: gr.Request) -> list[Any]:
-        actions_of(service, request).resume(run)
-        return watch_updates(service, run)
-
-    for button, handler in ((keep, stop_and_keep), (cancel, stop_without), (resume, go_on)):
-        button.click(
-            handler, run_id, panel.outputs, queue=False, api_visibility="private", show_progress="hidden"
-        )
+    buttons = build_buttons(prefix)
+    with gr.Accordion("Log", open=False, visible=False, elem_id=f"{prefix}-record") as record:
+        log = gr.HTML(elem_id=f"{prefix}-log", autoscroll=True)
+    panel = WatchPanel(progress, loss, accuracy, buttons, record, log)
+    connect_buttons(
+        service, buttons, run_id, [run_id, *panel.outputs], lambda run, _request: watch_updates(service, run)
+    )
     return panel
 
 
 def watch_updates(service: Service, run_id: str | None) -> list[Any]:
     """Updates for `WatchPanel.outputs`."""
     if run_id is None:
-        return [gr.skip()] * 6
+        return [gr.skip()] * 10
     run = service.registry.runs.get(run_id)
-    active = run.status in ("queued", "running") and run.stop_request is None
-    unfinished = run.status in ("interrupted", "failed")
-    runs = service.registry.runs
-    position = runs.queue_position(run_id) if run.status == "queued" else None
-    ahead = next((other.title for other in runs.list(status=["running"])), None) if position else None
+    place = place_of(service.registry, run)
     return [
-        run_progress(run, position=position, ahead=ahead),
+        run_progress(run, position=place.position if place else None, ahead=place.ahead if place else None),
         *curves(service, run),
-        gr.Button(visible=active and run.status == "running"),
-        gr.Button(visible=active),
-        gr.Button(visible=unfinished),
+        *button_updates(run, fresh=False),
+        gr.Accordion(visible=run.status != "queued"),
+        log_text(tail(log_of(service.settings.run_logs, run.id))),
     ]
 
 

@@ -94,10 +94,9 @@ def test_from_a_zip_to_two_answers_side_by_side(
     expect(cards.nth(0).locator("li").first).to_contain_text("blue")
 
     open_tab(page, "Catalog")
-    expect(page.locator("#catalog-table")).to_contain_text("paints")
-    # the table keeps an invisible copy of a row to measure its columns
-    page.locator("#catalog-table").get_by_text("paints", exact=True).locator("visible=true").first.click()
+    page.locator("#catalog-list button[data-slug=paints]").click()
     expect(page.locator("#catalog-card")).to_contain_text("paints@1")
+    expect(page.locator("#catalog-list [aria-current]")).to_contain_text("Paints")
     expect(page.locator("#catalog-card")).to_contain_text("linear probe")
     thumbnail = page.locator("#catalog-card img")
     expect(thumbnail).to_have_attribute("alt", re.compile("One training image each of "))
@@ -137,9 +136,11 @@ def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: P
     start_training(page, colour_zip, "Unwanted", LONG)
     expect(page.locator("#train-progress")).to_contain_text("running", timeout=TRAINED)
     page.locator("#train-cancel").click()
+    page.locator("#train-cancel-yes").click()
     expect(page.locator("#train-progress")).to_contain_text("cancelled")
     open_tab(page, "Catalog")
-    expect(page.locator("#catalog-table")).not_to_contain_text("unwanted")
+    expect(page.locator("#catalog-list")).to_contain_text("shades")
+    expect(page.locator("#catalog-list")).not_to_contain_text("unwanted")
 
 
 def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path) -> None:
@@ -167,8 +168,8 @@ def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
     publish_shades(empty_app.home, tmp_path)
     expect(page.locator("#use-answers")).to_contain_text("Drop, paste or take a picture")
     open_tab(page, "Catalog")
-    expect(page.locator("#catalog-table")).to_contain_text("shades")
-    expect(page.locator("#catalog-card")).to_contain_text("Choose a row")
+    expect(page.locator("#catalog-list")).to_contain_text("shades")
+    expect(page.locator("#catalog-message")).to_contain_text("Choose an adapter")
     pages.close()
 
 

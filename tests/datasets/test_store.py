@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from loravit_web.datasets import DatasetStore, intake, store
 from loravit_web.datasets.archives import ArchiveLimits
@@ -23,7 +24,13 @@ from loravit_web.datasets.errors import (
     DiskFull,
     StoreUnwritable,
     TooFewClasses,
+    TooManyClasses,
+    TooManyEntries,
+    TooManyImages,
 )
+from loravit_web.images import encode_webp
+from loravit_web.limits import Limits
+from loravit_web.quota import Quota, QuotaReached
 
 from .makers import CATS_AND_DOGS, folder_of, pictures, png, zip_of
 
@@ -235,6 +242,42 @@ def test_a_refused_archive_leaves_nothing(datasets: DatasetStore, tmp_path: Path
             zip_of(tmp_path / "a.zip", CATS_AND_DOGS), limits=ArchiveLimits(max_total_bytes=300)
         )
     assert leftovers(datasets) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused", "sentence"),
+    [
+        (Limits(images=4), TooManyImages, "5 images, over the limit of 4; leave some out"),
+        (Limits(classes=1), TooManyClasses, "2 classes, over the limit of 1"),
+        (Limits(files=4), TooManyEntries, "5 entries and 4 are allowed"),
+    ],
+)
+def test_a_limit_refuses_the_import_before_anything_is_written(
+    tmp_path: Path, limits: Limits, refused: type[Exception], sentence: str
+) -> None:
+    datasets = DatasetStore(tmp_path / "store", limits=limits)
+    with pytest.raises(refused, match=sentence):
+        datasets.import_source(zip_of(tmp_path / "a.zip", CATS_AND_DOGS))
+    assert not datasets.root.exists()
+
+
+def test_a_picture_over_the_limit_is_listed_and_the_others_are_taken_in(tmp_path: Path) -> None:
+    large = encode_webp(Image.new("RGB", (1250, 1000)))
+    datasets = DatasetStore(tmp_path / "store", limits=Limits(megapixels=1))
+    dataset = datasets.import_source(zip_of(tmp_path / "a.zip", {**CATS_AND_DOGS, "cat/large.webp": large}))
+    (skipped,) = dataset.skipped
+    assert skipped.path == "cat/large.webp"
+    assert "over the limit of 1 million pixels" in skipped.reason
+
+
+def test_a_full_data_folder_refuses_the_import_and_one_that_gets_full_leaves_nothing(tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "a.zip", CATS_AND_DOGS)
+    for most in (0, 200):
+        datasets = DatasetStore(tmp_path / "store", quota=Quota(tmp_path / "store", most))
+        with pytest.raises(QuotaReached, match="LORAVIT_MAX_DISK_GIB"):
+            datasets.import_source(archive)
+        assert not datasets.root.exists() or leftovers(datasets) == []
+    DatasetStore(tmp_path / "store", quota=Quota(tmp_path / "store", 100_000)).import_source(archive)
 
 
 def test_a_bad_layout_is_refused_before_anything_is_written(datasets: DatasetStore, tmp_path: Path) -> None:

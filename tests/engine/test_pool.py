@@ -91,3 +91,10 @@ def test_a_base_with_other_weights_than_expected_is_refused_and_not_kept() -> No
     with pytest.raises(BaseRefused, match="other weights here"):
         pool.get("second", THIRD)
     assert pool.resident(SECOND) is None
+
+
+def test_a_base_with_other_weights_under_a_loaded_name_is_refused_before_anybody_asks() -> None:
+    pool = EnginePool(engine("own"), Loader())
+    assert pool.known_refusal("own", OWN) is None
+    assert pool.known_refusal("second", SECOND) is None
+    assert "has other weights here" in (pool.known_refusal("own", SECOND) or "")

@@ -210,6 +210,16 @@ def test_a_rollback_leads_back_step_by_step_and_is_on_record(registry: Registry)
     assert (newest.kind, newest.before, newest.after, newest.moved_by) == ("rolled_back", 3, 1, "bob")
 
 
+def test_where_a_rollback_would_lead_is_known_before_it_is_done(registry: Registry) -> None:
+    promote(registry, 1, 3)
+    assert registry.aliases.rollback_target("pets", "production") == 1
+    assert registry.aliases.rollback("pets", "production", actor="ann").version == 1
+    with pytest.raises(NothingToRollBack):
+        registry.aliases.rollback_target("pets", "production")
+    with pytest.raises(UnknownAlias):
+        registry.aliases.rollback_target("pets", "staging")
+
+
 def test_a_promotion_after_a_rollback_leads_back_to_where_the_rollback_went(registry: Registry) -> None:
     promote(registry, 1, 2)
     registry.aliases.rollback("pets", "production", actor="ann")

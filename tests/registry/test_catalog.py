@@ -25,6 +25,7 @@ from registry import (
     UnknownRun,
     UnknownVersion,
     VersionWithdrawn,
+    lookup,
 )
 from registry import publishing as publishing_module
 from registry.db import Database
@@ -193,6 +194,16 @@ def test_an_unknown_adapter_is_answered_with_close_names(
         registry.catalog.resolve("pest@1")
     with pytest.raises(UnknownAdapter):
         registry.catalog.versions("pest")
+
+
+def test_of_many_adapters_those_that_begin_alike_are_compared_first(
+    registry: Registry, new_version: MakeVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "MOST_COMPARED", 2)
+    for slug in ("aaa", "abc", "zebras", "zoo"):
+        registry.catalog.publish(new_version(slug=slug), actor="ann")
+    with pytest.raises(UnknownAdapter, match="did you mean zebras"):
+        registry.catalog.resolve("zebrsa")
 
 
 @pytest.mark.parametrize("number", ["0", "2", "-1", "01", "1 ", "production", "", "²", "9" * 40])

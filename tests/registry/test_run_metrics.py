@@ -96,3 +96,11 @@ def test_a_worker_that_lost_the_run_neither_adds_points_nor_forgets_any(registry
     with pytest.raises(RunLost):
         registry.runs.rewind(run.id, "other", 0)
     assert registry.runs.metrics(run.id) == {"loss": [MetricPoint(1, 0.5)]}
+
+
+def test_it_is_known_when_a_step_was_logged(registry: Registry, run: Run) -> None:
+    for step in (1, 2, 3):
+        registry.runs.log_metrics(run.id, step, {"loss": 0.5})
+    moments = registry.runs.logged_at(run.id, "loss", [1, 3, 9])
+    assert set(moments) == {1, 3}
+    assert moments[1] < moments[3]

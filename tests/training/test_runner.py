@@ -90,6 +90,29 @@ def test_a_run_asked_to_keep_publishes_its_best_so_far(
     assert len(taken) == 5
 
 
+def test_a_run_that_takes_longer_than_it_may_publishes_its_best_so_far(
+    queue: Queue,
+    carry_out: Execute,
+    after_step: Callable[..., list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = after_step(5, lambda: monkeypatch.setattr(tracking.RunReporter, "overdue", True))
+    ended = carry_out(queue(worker=WORKER), longest=3600.0)
+    assert (ended.status, ended.published) == ("completed", "colours@1")
+    assert ended.note == ("The time a training may take here was over; kept epoch 1 of 1 as colours@1.")
+    assert len(taken) == 5
+
+
+def test_a_run_whose_time_is_over_before_its_first_epoch_fails_with_what_to_do(
+    registry: Registry, queue: Queue, carry_out: Execute
+) -> None:
+    ended = carry_out(queue(worker=WORKER), longest=-1.0)
+    assert (ended.status, ended.error_kind) == ("failed", "other")
+    assert ended.error is not None
+    assert "use fewer images" in ended.error
+    assert registry.catalog.adapters() == []
+
+
 @pytest.mark.parametrize("damaged", [False, True], ids=["gone", "damaged"])
 def test_a_run_whose_images_are_gone_fails_with_the_image_named(
     damaged: bool, registry: Registry, queue: Queue, carry_out: Execute, dataset: ImageDataset

@@ -59,6 +59,21 @@ def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
             reporter.report("Epoch 1", 0.5)
 
 
+def test_a_run_is_to_end_when_its_time_is_over_unless_somebody_asked_for_its_end(
+    registry: Registry, queue: Queue
+) -> None:
+    run = queue(worker=WORKER)
+    now = [100.0]
+    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0], longest=60.0)
+    now[0] = 160.0
+    assert (reporter.overdue, reporter.stop_and_keep()) == (False, False)
+    now[0] = 160.5
+    assert (reporter.overdue, reporter.stop_and_keep()) == (True, True)
+    registry.runs.request_stop(run.id, "keep")
+    reporter.report("Epoch 1", 0.5)
+    assert (reporter.overdue, reporter.stop_and_keep()) == (False, True)
+
+
 def test_the_remaining_time_is_the_pace_so_far(registry: Registry, queue: Queue) -> None:
     run = queue(worker=WORKER)
     now = [100.0]

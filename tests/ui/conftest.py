@@ -15,6 +15,7 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
 from tests.conftest import ColourFolders, tiny_base
+from tests.ui.catalog_page import CatalogPage
 
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
 
@@ -41,3 +42,22 @@ def running_app(
     url = app.launch(host="127.0.0.1", block=False)
     yield RunningApp(url, service, pictures)
     app.close()
+
+
+@pytest.fixture(scope="module")
+def shared_catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CatalogPage]:
+    """One Catalog tab for the tests of a module."""
+    folder = tmp_path_factory.mktemp("catalog")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
+        page = CatalogPage(folder)
+        yield page
+        page.close()
+
+
+@pytest.fixture
+def catalog(shared_catalog: CatalogPage, tmp_path: Path) -> CatalogPage:
+    """The Catalog tab as just opened, over an empty catalog."""
+    shared_catalog.empty(tmp_path)
+    shared_catalog.reload()
+    return shared_catalog

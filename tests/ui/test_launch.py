@@ -1,9 +1,16 @@
+"""What the server is told when it starts, tried from outside."""
+
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
+import httpx
 import pytest
 
+from loravit_web.limits import Limits
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
@@ -11,12 +18,91 @@ from loravit_web.ui.launch import AddressUnavailable, App
 from tests.conftest import tiny_base
 
 
-def test_a_busy_port_is_one_sentence(settings: Settings) -> None:
+def opened(settings: Settings) -> App:
     service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
-    app = App(service, build_app(service))
+    return App(service, build_app(service))
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, httpx.Client]]:
+    """An app with small limits and somebody who talks to it."""
+    folder = tmp_path_factory.mktemp("launch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
+        limits = Limits(upload_mib=1, waiting=3)
+        app = opened(Settings(folder / "home", base="tiny", bundled=False, limits=limits))
+        with httpx.Client(base_url=app.launch(host="127.0.0.1", block=False), timeout=30) as client:
+            yield app, client
+        app.close()
+
+
+def test_a_busy_port_is_one_sentence(settings: Settings) -> None:
+    app = opened(replace(settings, bundled=False))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(AddressUnavailable, match=f"port {port} of 127.0.0.1.*choose another"):
             app.launch(host="127.0.0.1", port=port, block=False)
+
+
+def test_a_file_over_the_limit_is_refused_while_it_comes_and_a_smaller_one_is_taken(
+    started: tuple[App, httpx.Client],
+) -> None:
+    _app, client = started
+    reply = client.post("/gradio_api/upload", files={"files": ("a.bin", bytes(2 << 20))})
+    assert reply.status_code == 413
+    assert "exceeded maximum allowed size of 1048576 bytes" in reply.text
+    assert client.post("/gradio_api/upload", files={"files": ("a.bin", bytes(1 << 19))}).status_code == 200
+
+
+def test_a_full_queue_is_one_sentence_and_goes_on_when_there_is_room(
+    started: tuple[App, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, client = started
+    assert app.demo._queue.max_size == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(type(app.demo._queue), "__len__", lambda _queue: 3)
+        reply = client.post("/gradio_api/call/tasks", json={"data": []})
+        assert reply.status_code == 503
+        assert reply.json()["detail"] == "As many questions wait here as may: try again in a moment."
+    assert client.post("/gradio_api/call/tasks", json={"data": []}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/monitoring", "/monitoring/summary", "/monitoring/x"])
+def test_monitoring_is_off(started: tuple[App, httpx.Client], path: str) -> None:
+    assert started[1].get(path).status_code == 403
+
+
+def test_nothing_is_counted_kept_or_told_that_a_visitor_has_not_asked_for(
+    started: tuple[App, httpx.Client],
+) -> None:
+    app, client = started
+    config = client.get("/config").json()
+    assert config["analytics_enabled"] is False
+    assert config["run_history"] is False
+    assert config["show_error"] is False
+    assert config["max_file_size"] == 1 << 20
+    assert app.demo.delete_cache == (3600, 86400)
+    assert client.get("/gradio_api/runs").status_code == 404
+
+
+def test_what_a_visitor_is_told_of_the_app_names_no_folder_of_the_machine_but_gradios(
+    started: tuple[App, httpx.Client],
+) -> None:
+    app, client = started
+    here = (str(app.service.settings.home), str(Path(__file__).resolve().parents[2]), str(Path.home()))
+    for path in ("/", "/config", "/gradio_api/info", "/openapi.json", "/theme.css"):
+        text = client.get(path).text
+        assert not [folder for folder in here if folder in text], path
+
+
+def test_an_event_that_there_is_not_is_no_failure_of_the_server(started: tuple[App, httpx.Client]) -> None:
+    _app, client = started
+    unknown = {"data": [], "fn_index": 99_999, "session_hash": "x"}
+    for reply in (
+        client.post("/gradio_api/queue/join", json=unknown),
+        client.post("/gradio_api/call/nothing", json={"data": []}),
+    ):
+        assert reply.status_code == 404
+        assert reply.json()["detail"].startswith("There is no such event here: reload the page")

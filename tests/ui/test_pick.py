@@ -64,3 +64,8 @@ def test_pinning_twice_lets_go() -> None:
     assert once["pinned"] == ["a", "b"]
     assert pinned(once, ["a"])["pinned"] == ["b"]
     assert pinned(once, ["a", "c"])["pinned"] == ["a", "b", "c"]
+
+
+def test_what_a_search_found_contains_what_was_typed_so_that_the_browser_shows_it() -> None:
+    shown = [text for text, _ in task_choices([info("pets"), info("flowers")], "pet")]
+    assert shown == ["Pets · v1", "Flowers · v1 · pet"]

@@ -1,0 +1,146 @@
+"""How long each tab takes to open, and a search in the picker, when the registry holds much."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from benchmarks.browser import chromium, running_app
+from benchmarks.registry_data import Filler, Scale
+from benchmarks.report import Figure, at_most, save, show
+from loravit_web.settings import read_settings
+from registry import Registry
+
+PAGE_MS, SEARCH_MS = 1500.0, 500.0
+SLUG = "adapter-77"
+Open = Callable[[Page], None]
+
+
+def run(arguments: list[str]) -> int:
+    """``python -m benchmarks pages [--adapters N] [--runs N] [--points N] [--rounds N]``.
+
+    The embedded base is taken from the data folder of whoever calls, where it is there; it is loaded before
+    the app says that it is ready, as it is for whoever opens a page.
+    """
+    options = _options(arguments)
+    scale = Scale(options.adapters, options.runs, options.points)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        bases = read_settings(os.environ).bases
+        if bases.is_dir():
+            (home / "bases").symlink_to(bases, target_is_directory=True)
+        with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+            Filler(registry, scale).fill()
+            title = registry.catalog.resolve(SLUG).title
+            run_id = registry.runs.list(limit=1)[0].id
+        print("Filled; starting the app.", file=sys.stderr)
+        with running_app(home) as url, chromium() as browser:
+            figures = _measured(browser, url, options.rounds, title, run_id)
+    heading = (
+        f"pages over {scale.adapters:,} adapters and {scale.runs:,} runs; medians of {options.rounds}, "
+        "each in a fresh session with an empty cache"
+    )
+    save(options.json, heading, figures)
+    return show(heading, figures)
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks pages")
+    parser.add_argument("--adapters", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--points", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    return parser.parse_args(arguments)
+
+
+def _measured(browser: Browser, url: str, rounds: int, title: str, run_id: str) -> list[Figure]:
+    opened: dict[str, Open] = {
+        "Use, by a link to a task": lambda page: _shows(page, "#use-tasks", title),
+        "Train": lambda page: page.locator("#train-upload").wait_for(),
+        "Catalog": lambda page: page.locator("#catalog-found", has_text="adapters").wait_for(),
+        "Runs": lambda page: page.locator("#runs-table tr[data-run]").first.wait_for(),
+        "Runs, by a link to a run": lambda page: _shows(page, "#runs-progress", run_id[:8]),
+    }
+    links = {
+        "Use, by a link to a task": f"?tab=use&task={SLUG}",
+        "Train": "?tab=train",
+        "Catalog": "?tab=catalog",
+        "Runs": "?tab=runs",
+        "Runs, by a link to a run": f"?tab=runs&run={run_id}",
+    }
+    _timed(browser, url, links["Runs"], opened["Runs"])  # the first visit of all warms the server up
+    figures = []
+    for name, there in opened.items():
+        times = [_timed(browser, url, links[name], there) for _ in range(rounds)]
+        figures.append(_figure(f"open {name}", times, PAGE_MS))
+    for name in ("Train", "Catalog", "Runs"):
+        times = [_switched(browser, url, name, opened[name]) for _ in range(rounds)]
+        figures.append(_figure(f"click on {name}", times, PAGE_MS))
+    times = [_searched(browser, url, title) for _ in range(rounds)]
+    return [*figures, _figure("search in the picker", times, SEARCH_MS)]
+
+
+def _figure(name: str, times: list[float], target: float) -> Figure:
+    return at_most(name, statistics.median(times), target, " ms", f"all {min(times):.0f}..{max(times):.0f}")
+
+
+def _shows(page: Page, place: str, text: str) -> None:
+    page.wait_for_function(
+        "([place, text]) => { const found = document.querySelector(place); if (!found) return false;"
+        " const typed = [...found.querySelectorAll('input')].map(one => one.value).join(' ');"
+        " return (found.innerText + ' ' + typed).includes(text); }",
+        arg=[place, text],
+    )
+
+
+def _timed(browser: Browser, url: str, link: str, there: Open) -> float:
+    """From the navigation until the tab's content is there."""
+    context = browser.new_context()
+    page = context.new_page()
+    started = time.perf_counter()
+    page.goto(f"{url}{link}", wait_until="commit")
+    there(page)
+    took = (time.perf_counter() - started) * 1000
+    context.close()
+    return took
+
+
+def _switched(browser: Browser, url: str, name: str, there: Open) -> float:
+    """From the click on a tab until its content is there, on a page that has come to rest."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(url)
+    page.locator("#use-tasks").wait_for()
+    page.wait_for_timeout(3000)
+    started = time.perf_counter()
+    page.get_by_role("tab", name=name).click()
+    there(page)
+    took = (time.perf_counter() - started) * 1000
+    context.close()
+    return took
+
+
+def _searched(browser: Browser, url: str, title: str) -> float:
+    """From the last letter of a name typed into the picker until its task can be clicked."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(url)
+    page.locator("#use-tasks input").click()
+    page.wait_for_timeout(3000)
+    page.keyboard.type(title[:-1])
+    page.wait_for_timeout(1000)
+    started = time.perf_counter()
+    page.keyboard.type(title[-1])
+    page.get_by_role("option", name=title).first.wait_for()
+    took = (time.perf_counter() - started) * 1000
+    context.close()
+    return took

@@ -1,0 +1,69 @@
+"""Runs side by side, as texts: the settings that differ, and the best that each came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loravit_web.browse_views import SHORT_DIGEST
+from registry import ABSENT, Comparison
+
+SHOWN = {
+    "test.accuracy": "test accuracy",
+    "validation.accuracy": "validation accuracy of the version",
+    "val_accuracy.max": "best validation accuracy",
+    "linear_probe_accuracy.last": "linear probe",
+    "test.macro_f1": "test macro F1",
+    "val_loss.min": "lowest validation loss",
+    "train_loss.min": "lowest training loss",
+}
+_LOWER_IS_BETTER = (".min",)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """A line of a table: its name, a text for each run, and which of them are the best."""
+
+    name: str
+    cells: tuple[str, ...]
+    best: frozenset[int] = frozenset()
+
+
+def setting_rows(comparison: Comparison) -> list[ComparedRow]:
+    """The settings that differ."""
+    return [
+        ComparedRow(row.key, tuple(_setting(row.key, value) for value in row.values))
+        for row in comparison.settings
+    ]
+
+
+def best_rows(comparison: Comparison) -> list[ComparedRow]:
+    """What the runs came to; with several, the best of each line is marked."""
+    by_key = {row.key: row.values for row in comparison.metrics}
+    return [_best_row(key, name, by_key[key]) for key, name in SHOWN.items() if key in by_key]
+
+
+def _best_row(key: str, name: str, values: Sequence[Any]) -> ComparedRow:
+    numbers = [value for value in values if value is not ABSENT]
+    best: frozenset[int] = frozenset()
+    if len(numbers) > 1 and min(numbers) != max(numbers):
+        goal = min(numbers) if key.endswith(_LOWER_IS_BETTER) else max(numbers)
+        best = frozenset(index for index, value in enumerate(values) if value == goal)
+    percent = "accuracy" in key
+    cells = tuple(
+        "–" if value is ABSENT else f"{value:.1%}" if percent else f"{value:.4g}" for value in values
+    )
+    return ComparedRow(name, cells, best)
+
+
+def _setting(key: str, value: Any) -> str:
+    if value is ABSENT:
+        return "–"
+    if value is None:
+        return "none"
+    if key.endswith(("sha256", "fingerprint")):
+        return str(value)[:SHORT_DIGEST]
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,17 @@
+"""What people type, made fit to be shown and stored."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def clean_text(text: str) -> str:
+    """Free text of a user on one line: NFC, single spaces, no control characters; may come out empty."""
+    visible = (
+        " " if char.isspace() else char
+        for char in unicodedata.normalize("NFC", text)
+        if char.isspace() or (unicodedata.category(char) not in ("Cc", "Cs") and char not in _BIDI_CONTROLS)
+    )
+    return " ".join("".join(visible).split())

@@ -1,0 +1,134 @@
+"""What the buttons of a card do: at once where it hurts nobody, else in two steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.adapter_facts import read_facts
+from loravit_web.catalog_plans import Wish, WishKind, carried_out, planned
+from loravit_web.ui.catalog_change import ConfirmPanel, Texts, edited, texts_of
+from loravit_web.ui.catalog_view import CatalogView, Data, Updates
+from loravit_web.ui.errors import plain, told
+from loravit_web.ui.pick import chips_of
+from loravit_web.ui.served import bundle_file
+from loravit_web.ui.use import UseTab
+from loravit_web.ui.visitors import actions_of
+
+SAVE_FILE = """(file) => {
+  const link = document.createElement("a");
+  link.href = file.url; link.download = file.orig_name || "";
+  document.body.append(link); link.click(); link.remove();
+}"""
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
+# an error is told by its toast; a badge on each of the many parts that would have changed tells nothing
+_QUIET: dict[str, Any] = {"show_progress": "hidden", **_PRIVATE}
+
+
+def connect_actions(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
+    """Connect every button of the card, and the import."""
+    change = view.card.change
+    _two_steps(view, change.promote, "promote", change.move)
+    _two_steps(view, change.rollback, "rollback", change.move)
+    _two_steps(view, change.withdraw, "withdraw", change.retire)
+    _two_steps(view, change.archive, "archive", change.retire)
+    _two_steps(view, change.restore, "restore", change.retire)
+    for panel in (change.move, change.retire):
+        _second_step(view, panel)
+    _texts(view)
+    _files(view)
+    _try_it(view, tabs, use)
+
+
+def _two_steps(view: CatalogView, button: gr.Button, kind: WishKind, panel: ConfirmPanel) -> None:
+    card = view.card
+
+    @told
+    def ask(data: Data, request: gr.Request) -> Updates:
+        alias, reason = (data[card.change.alias] or "").strip(), data[card.change.reason] or ""
+        plan = planned(view.service.registry, Wish(kind, data[card.ref], alias, reason))
+        if plan.harmless:
+            return _done(view, plan.wish, data, request)
+        return {**card.change.move.closed(), **card.change.retire.closed(), **panel.asking(plan)}
+
+    asked = {*view.inputs, card.change.alias, card.change.reason}
+    button.click(ask, asked, view.outputs, **_QUIET)
+
+
+def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
+    @told
+    def do(data: Data, request: gr.Request) -> Updates:
+        plan = data[panel.pending]
+        now = planned(view.service.registry, plan.wish)
+        if now != plan:
+            return panel.asking(now, changed=True)
+        return _done(view, plan.wish, data, request)
+
+    panel.yes.click(do, {*view.inputs, panel.pending}, view.outputs, **_QUIET)
+    panel.no.click(panel.closed, None, view.outputs, queue=False, **_QUIET)
+
+
+def _done(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
+    """Do it, say so, and show how things are now."""
+    gr.Success(plain(carried_out(actions_of(view.service, request), wish)), title="Done")
+    return view.opened(data, wish.ref, request)
+
+
+def _texts(view: CatalogView) -> None:
+    change, service = view.card.change, view.service
+
+    @told
+    def save(data: Data, request: gr.Request) -> Updates:
+        ref = data[view.card.ref]
+        facts = read_facts(service.registry, service.predictor, ref)
+        typed = Texts(data[change.title], data[change.description], tuple(data[change.tags] or ()))
+        edits, actions = edited(data[change.loaded], typed, texts_of(facts)), actions_of(service, request)
+        if edits.texts:
+            actions.describe(facts.adapter.slug, **edits.texts)
+        if edits.add or edits.remove:
+            actions.tag(facts.adapter.slug, add=edits.add, remove=edits.remove)
+        gr.Success("Saved: the catalog and the list of tasks show it now.", title="Saved")
+        return view.opened(data, ref, request)
+
+    given = {*view.inputs, change.title, change.description, change.tags, change.loaded}
+    change.save.click(save, given, view.outputs, **_QUIET)
+
+
+def _files(view: CatalogView) -> None:
+    card, service = view.card, view.service
+
+    @told
+    def give_out(ref: str) -> str:
+        return bundle_file(service, service.registry.catalog.resolve(ref))
+
+    @told
+    def take_in(data: Data, request: gr.Request) -> Updates:
+        version = actions_of(service, request).import_bundle(Path(data[view.upload]["path"]))
+        gr.Success(
+            plain(f"{version.ref} is in the catalog: Try it asks it about a picture."), title="Imported"
+        )
+        return view.opened(data, version.ref, request)
+
+    saved = card.download.click(give_out, card.ref, card.file, **_QUIET)
+    saved.success(None, card.file, None, js=SAVE_FILE, **_PRIVATE)
+    given = {*view.inputs, view.upload}
+    view.upload.upload(
+        take_in, given, view.outputs, show_progress="minimal", show_progress_on=[view.found], **_PRIVATE
+    )
+
+
+def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
+    picker = use.picker
+
+    @told
+    def go(ref: str, picked: list[str] | None, shown: list[str]) -> list[Any]:
+        facts = read_facts(view.service.registry, view.service.predictor, ref)
+        task = facts.adapter.slug if facts.newest else ref
+        tasks = list(dict.fromkeys([*(picked or []), task]))
+        return [gr.Tabs(selected="use"), tasks, chips_of(tasks, shown)]
+
+    view.card.try_it.click(
+        go, [view.card.ref, picker.tasks, picker.shown], [tabs, picker.tasks, picker.quick], **_PRIVATE
+    ).then(*use.refresh, preprocess=False, api_visibility="private")

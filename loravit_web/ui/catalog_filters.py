@@ -1,0 +1,151 @@
+"""Searching the catalog: the fields, and the question that they put to the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.service import Service
+from registry import MAX_TEXT, AdapterFacets, AdapterQuery, Facet
+
+PAGE = 20
+ANY = ""
+STATUSES = [
+    ("In use", "active"),
+    ("Archived", "archived"),
+    ("All withdrawn", "withdrawn"),
+    ("Any state", ANY),
+]
+SORTS = [("Name", "name"), ("Newest", "newest"), ("Accuracy", "accuracy"), ("Most versions", "versions")]
+ACCURACIES = [
+    ("Any accuracy", ANY),
+    *((f"{percent} % or more", str(percent)) for percent in (50, 75, 90, 95, 99)),
+]
+DEFAULTS: Mapping[str, Any] = {
+    "text": "",
+    "sort": "name",
+    "status": "active",
+    "base": ANY,
+    "adapter_type": ANY,
+    "owner": ANY,
+    "alias": ANY,
+    "tags": [],
+    "accuracy": ANY,
+}
+_FACETS = {"base": "base", "adapter_type": "type", "owner": "owner", "alias": "alias"}
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The fields by name, which are those of `DEFAULTS`, and the page that is shown."""
+
+    fields: Mapping[str, Any]
+    page: gr.State
+    clear: gr.Button
+
+    @property
+    def inputs(self) -> set[Any]:
+        """What `values` reads."""
+        return {*self.fields.values(), self.page}
+
+    def values(self, data: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is in the fields, by name."""
+        return {name: data[field] for name, field in self.fields.items()}
+
+    def query(self, data: Mapping[Any, Any], *, page: int | None = None) -> AdapterQuery:
+        """The question that the fields put; at the page that is shown, unless told otherwise."""
+        return query_of(self.values(data), data[self.page] if page is None else page)
+
+    def offered(self, service: Service, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Updates of what there is to filter by, for the words and the state that are asked for."""
+        values = self.values(data)
+        asked = query_of({**DEFAULTS, "text": values["text"], "status": values["status"]}, 1)
+        facets = service.registry.search.facets(asked)
+        return {self.fields[name]: update for name, update in _choices(facets, values).items()}
+
+    def cleared(self) -> dict[Any, Any]:
+        """Updates that empty every field."""
+        return {field: DEFAULTS[name] for name, field in self.fields.items()}
+
+
+def build_filters() -> Filters:
+    """Build the fields, not yet connected; the button is still to be rendered."""
+    fields: dict[str, Any] = {}
+    with gr.Row(elem_id="catalog-search-row"):
+        fields["text"] = gr.Textbox(
+            placeholder="Words in name, description, tags or classes",
+            label="Search",
+            max_length=MAX_TEXT,
+            scale=3,
+            min_width=220,
+            elem_id="catalog-search",
+        )
+        fields["status"] = _dropdown("State", STATUSES, "active", "catalog-status")
+        fields["sort"] = _dropdown("Order", SORTS, "name", "catalog-sort")
+    with gr.Accordion("More filters", open=False, elem_id="catalog-filters"), gr.Row():
+        for name, what in _FACETS.items():
+            fields[name] = _dropdown(what.capitalize(), [(f"Any {what}", ANY)], ANY, f"catalog-{what}")
+        fields["tags"] = gr.Dropdown(
+            label="Tags", choices=[], value=[], multiselect=True, min_width=150, elem_id="catalog-tags"
+        )
+        fields["accuracy"] = _dropdown("Accuracy", ACCURACIES, ANY, "catalog-accuracy")
+    clear = gr.Button(
+        "Clear filters",
+        size="sm",
+        scale=0,
+        min_width=130,
+        visible=False,
+        render=False,
+        elem_id="catalog-clear",
+    )
+    return Filters(fields, gr.State(1), clear)
+
+
+def query_of(values: Mapping[str, Any], page: int) -> AdapterQuery:
+    """The question that the values of the fields put."""
+    return AdapterQuery(
+        text=values["text"] or "",
+        base=values["base"] or None,
+        adapter_type=values["adapter_type"] or None,
+        status=values["status"] or None,
+        alias=values["alias"] or None,
+        tags=tuple(values["tags"] or ()),
+        owner=values["owner"] or None,
+        min_accuracy=int(values["accuracy"]) / 100 if values["accuracy"] else None,
+        sort=values["sort"] or "name",
+        page=max(1, page),
+        limit=PAGE,
+    )
+
+
+def narrowed(query: AdapterQuery) -> bool:
+    """Whether the question leaves anything out besides what is archived or withdrawn."""
+    everything = AdapterQuery(page=query.page, limit=query.limit, sort=query.sort)
+    return replace(query, text=" ".join(query.text.split())) != everything
+
+
+def _choices(facets: AdapterFacets, values: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        "base": facets.bases,
+        "adapter_type": facets.adapter_types,
+        "owner": facets.owners,
+        "alias": facets.aliases,
+    }
+    updates: dict[str, Any] = {
+        name: gr.Dropdown(choices=[(f"Any {what}", ANY), *_named(found[name], filter(None, [values[name]]))])
+        for name, what in _FACETS.items()
+    }
+    return {**updates, "tags": gr.Dropdown(choices=_named(facets.tags, values["tags"] or ()))}
+
+
+def _named(facets: Iterable[Facet], chosen: Iterable[str]) -> list[tuple[str, str]]:
+    """Choices with their counts; what is chosen stays, even where nothing has it any more."""
+    counts = {facet.value: facet.n for facet in facets}
+    return [(f"{value} ({n:,})", value) for value, n in (dict.fromkeys(chosen, 0) | counts).items()]
+
+
+def _dropdown(label: str, choices: list[tuple[str, str]], value: str, elem_id: str) -> gr.Dropdown:
+    return gr.Dropdown(label=label, choices=choices, value=value, scale=1, min_width=150, elem_id=elem_id)

@@ -1,0 +1,182 @@
+"""The card of the chosen version: its components, and what they show of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from loravit_web.access import Visitor
+from loravit_web.adapter_facts import AdapterFacts, read_facts
+from loravit_web.service import Service
+from loravit_web.snippets import card_link
+from loravit_web.ui.catalog_card import (
+    CHOOSE_ONE,
+    aliases_html,
+    changes_html,
+    head_html,
+    origin_html,
+    results_html,
+)
+from loravit_web.ui.catalog_change import ChangePanel, build_change
+from loravit_web.ui.served import picture_link
+from loravit_web.ui.share import SharePanel, build_share, share_updates
+from loravit_web.ui.watch import curves
+from registry import Version
+
+TOP_K = 5
+
+
+@dataclass(frozen=True)
+class CardPanel:
+    """The components of a card.
+
+    Attributes:
+        ref: the version that is shown, as ``slug@2``; None while none is chosen.
+        seen: the revision of the catalog that the card shows.
+        file: what Download hands out, once it was asked for.
+    """
+
+    ref: gr.State
+    seen: gr.State
+    message: gr.HTML
+    body: gr.Column
+    head: gr.HTML
+    versions: gr.Dropdown
+    try_it: gr.Button
+    download: gr.Button
+    file: gr.DownloadButton
+    results: gr.HTML
+    plots: tuple[gr.LinePlot, gr.LinePlot]
+    origin: gr.HTML
+    aliases: gr.HTML
+    link: gr.Textbox
+    share: SharePanel
+    change: ChangePanel
+
+    def opened(self, service: Service, ref: str, visitor: Visitor, url: str) -> dict[Any, Any]:
+        """Updates that show a version.
+
+        Args:
+            url: where the reader sees the app.
+
+        Raises:
+            RegistryError: if there is no such version.
+        """
+        facts = read_facts(service.registry, service.predictor, ref)
+        return {
+            self.ref: facts.version.ref,
+            self.seen: facts.revision,
+            self.message: gr.HTML("", visible=False),
+            self.body: gr.Column(visible=True),
+            **self._shown(service, facts, url),
+            **self.change.opened(facts, visitor),
+        }
+
+    def refreshed(self, service: Service, ref: str, visitor: Visitor, url: str, why: str) -> dict[Any, Any]:
+        """Updates after somebody else changed the adapter: ``why`` stands above, typed texts stay."""
+        updates = self.opened(service, ref, visitor, url)
+        kept = self.change.typed
+        return {part: one for part, one in updates.items() if part not in kept} | {
+            self.message: gr.HTML(why, visible=True)
+        }
+
+    def closed(self, message: str = CHOOSE_ONE) -> dict[Any, Any]:
+        """Updates that show no version."""
+        return {
+            self.ref: None,
+            self.message: gr.HTML(message, visible=True),
+            self.body: gr.Column(visible=False),
+        }
+
+    def _shown(self, service: Service, facts: AdapterFacts, url: str) -> dict[Any, Any]:
+        version = facts.version
+        drawn = curves(service, facts.run) if facts.run is not None else [gr.LinePlot(visible=False)] * 2
+        return {
+            self.head: head_html(facts, picture_link(service, version)),
+            self.versions: gr.Dropdown(choices=version_choices(facts), value=version.ref),
+            self.try_it: gr.Button(interactive=facts.standing.usable),
+            self.download: gr.Button(interactive=version.withdrawn_at is None),
+            self.results: results_html(facts),
+            **dict(zip(self.plots, drawn, strict=True)),
+            self.origin: origin_html(facts) + changes_html(facts),
+            self.aliases: aliases_html(facts),
+            self.link: card_link(url, version.ref),
+            **dict(zip(self.share.outputs, share_updates(service, url, [version.ref], TOP_K), strict=True)),
+        }
+
+
+def build_card() -> CardPanel:
+    """Build the panel, with no version chosen and nothing connected."""
+    message = gr.HTML(CHOOSE_ONE, elem_id="catalog-message")
+    with gr.Column(visible=False, elem_id="catalog-card") as body:
+        head = gr.HTML(elem_id="catalog-head")
+        versions = gr.Dropdown(label="Version", choices=[], elem_id="catalog-version")
+        with gr.Row():
+            try_it = gr.Button("Try it", variant="primary", min_width=110, elem_id="catalog-try")
+            download = gr.Button("Download", min_width=110, elem_id="catalog-download")
+            file = gr.DownloadButton(visible=False)
+        with gr.Tabs(elem_id="catalog-parts"):
+            with gr.Tab("Results"):
+                results = gr.HTML(elem_id="catalog-results")
+                plots = (_plot("Loss", "catalog-loss"), _plot("Accuracy", "catalog-accuracy-curve"))
+            with gr.Tab("Origin"):
+                origin = gr.HTML(elem_id="catalog-origin")
+            with gr.Tab("Share"):
+                link = gr.Textbox(
+                    label="Link to this card",
+                    interactive=False,
+                    buttons=["copy"],
+                    elem_id="catalog-card-link",
+                )
+                share = build_share("catalog", "Link that asks exactly this version")
+            change = build_change()
+    return CardPanel(
+        ref=gr.State(None),
+        seen=gr.State(0),
+        message=message,
+        body=body,
+        head=head,
+        versions=versions,
+        try_it=try_it,
+        download=download,
+        file=file,
+        results=results,
+        plots=plots,
+        origin=origin,
+        aliases=change.aliases,
+        link=link,
+        share=share,
+        change=change,
+    )
+
+
+def version_choices(facts: AdapterFacts) -> list[tuple[str, str]]:
+    """Every version with what names it, the newest first."""
+    return [(" · ".join([f"Version {one.version}", *_names(facts, one)]), one.ref) for one in facts.versions]
+
+
+def _names(facts: AdapterFacts, version: Version) -> list[str]:
+    if version.withdrawn_at is not None:
+        return ["withdrawn"]
+    aliases = [one.alias for one in facts.adapter.aliases if one.version == version.version]
+    newest = facts.adapter.newest
+    return [*(["latest"] if newest is not None and newest.id == version.id else []), *aliases]
+
+
+def _plot(title: str, elem_id: str) -> gr.LinePlot:
+    return gr.LinePlot(
+        pd.DataFrame({"epoch": [], "value": [], "curve": []}),
+        x="epoch",
+        y="value",
+        color="curve",
+        title=title,
+        y_title=title.lower(),
+        color_title=" ",
+        height=220,
+        visible=False,
+        elem_id=elem_id,
+        tooltip="all",
+    )

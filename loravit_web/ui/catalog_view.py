@@ -1,0 +1,133 @@
+"""The catalog as a page sees it: the list that the filters give, and the card beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.adapter_facts import entry_standing
+from loravit_web.service import Service
+from loravit_web.ui.catalog_card import stale_html
+from loravit_web.ui.catalog_filters import Filters, narrowed
+from loravit_web.ui.catalog_list import found_html, list_html
+from loravit_web.ui.catalog_panel import CardPanel
+from loravit_web.ui.markup import notice
+from loravit_web.ui.share import page_url
+from loravit_web.ui.visitors import visitor_of
+from registry import AdapterPage, AdapterQuery, NotFound
+
+EVENTS_LOOKED_AT = 20
+
+Data = Mapping[Any, Any]
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class CatalogView:
+    """Filters, list and card, with what redraws them.
+
+    Attributes:
+        revision: of the catalog as the page's clock saw it last; a new one redraws what it touches.
+        train: leads to the first training while the catalog is empty.
+        read_only: why this visitor can't import.
+    """
+
+    service: Service
+    revision: gr.Textbox
+    filters: Filters
+    found: gr.HTML
+    rows: gr.HTML
+    previous: gr.Button
+    following: gr.Button
+    train: gr.Button
+    upload: gr.UploadButton
+    read_only: gr.HTML
+    card: CardPanel
+
+    @property
+    def inputs(self) -> set[Any]:
+        """What every method's ``data`` holds."""
+        return {*self.filters.inputs, self.card.ref, self.card.seen}
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Everything that the methods update."""
+        card = self.card
+        of_card = {
+            *(card.ref, card.seen, card.message, card.body, card.head, card.versions, card.try_it),
+            *(card.download, card.results, *card.plots, card.origin, card.link),
+            *card.share.outputs,
+            *card.change.outputs,
+        }
+        ways = {self.previous, self.following, self.train, self.filters.clear, self.upload, self.read_only}
+        return [*self.filters.inputs, self.found, self.rows, *ways, *of_card]
+
+    def listed(self, data: Data, *, page: int | None = None, chosen: str | None = None) -> Updates:
+        """Updates of the list: the page that is shown or another one, or the last one there is."""
+        query = self.filters.query(data, page=page)
+        shown = self._page(query)
+        ref = chosen or data[self.card.ref]
+        anything = bool(shown.total) or self._page(AdapterQuery(status=None, limit=1)).total > 0
+        predictor = self.service.predictor
+        slug = ref.partition("@")[0] if ref else None
+        html = list_html(shown, lambda one: entry_standing(predictor, one), slug, anything=anything)
+        return {
+            self.filters.page: shown.page,
+            self.filters.clear: gr.Button(visible=narrowed(query)),
+            self.found: found_html(shown) if anything else "",
+            self.rows: html,
+            self.previous: gr.Button(visible=shown.page > 1),
+            self.following: gr.Button(visible=shown.page < shown.pages),
+            self.train: gr.Button(visible=not anything),
+        }
+
+    def opened(self, data: Data, ref: str, request: gr.Request) -> Updates:
+        """Updates that show a version, marked in the list; or why it can't be shown."""
+        try:
+            visitor, url = visitor_of(self.service, request), page_url(request)
+            updates = self.card.opened(self.service, ref, visitor, url)
+        except NotFound as error:
+            return {**self.card.closed(notice(str(error), kind="error")), **self.listed(data)}
+        return {**updates, **self.listed(data, chosen=updates[self.card.ref])}
+
+    def arrived(self, data: Data, request: gr.Request) -> Updates:
+        """Updates for a page that has just been opened, at the adapter that its link names."""
+        refusal = visitor_of(self.service, request).refusal("import")
+        may = {
+            self.upload: gr.UploadButton(interactive=refusal is None),
+            self.read_only: gr.HTML(notice(refusal or "", title="Read only."), visible=refusal is not None),
+        }
+        asked = request.query_params.get("adapter")
+        shown = self.opened(data, asked, request) if asked else self.listed(data)
+        return {**shown, **self.filters.offered(self.service, data), **may}
+
+    def refreshed(self, data: Data, request: gr.Request) -> Updates:
+        """Updates after the catalog changed: the list, and the card where somebody else did it."""
+        return {
+            **self.listed(data),
+            **self.filters.offered(self.service, data),
+            **self._changed_card(data, request),
+        }
+
+    def _changed_card(self, data: Data, request: gr.Request) -> Updates:
+        ref, seen = data[self.card.ref], data[self.card.seen]
+        if ref is None:
+            return {}
+        try:
+            events = self.service.registry.catalog.events(ref.partition("@")[0], limit=EVENTS_LOOKED_AT)
+            new = [event for event in events if event.id > seen]
+            if not new:
+                return {}
+            visitor, url = visitor_of(self.service, request), page_url(request)
+            return self.card.refreshed(self.service, ref, visitor, url, stale_html(new))
+        except NotFound as error:  # a backup took the place of what there was
+            return self.card.closed(notice(str(error), kind="error"))
+
+    def _page(self, query: AdapterQuery) -> AdapterPage:
+        shown = self.service.registry.search.adapters(query)
+        if shown.page <= shown.pages:
+            return shown
+        return self.service.registry.search.adapters(replace(query, page=shown.pages))

@@ -1,0 +1,39 @@
+"""What Gradio's own routes say when they refuse, in a sentence where theirs is none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi.exception_handlers import http_exception_handler
+from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+QUEUE_FULL = "As many questions wait here as may: try again in a moment."
+NO_EVENT = "There is no such event here: reload the page, or look at the API page for what can be called."
+_GRADIO_SAYS = "Queue is full"
+_LOG = logging.getLogger(__name__)
+
+Handler = Callable[[Request, Any], Awaitable[Response]]
+
+
+def handlers() -> dict[type[Exception], Handler]:
+    """For the exceptions that reach FastAPI: a refusal, and an event that Gradio does not find.
+
+    Gradio leaves the second to the server, which answers 500 and writes a stack trace for each.
+    """
+    return {HTTPException: _refused, FnIndexInferError: _no_event, KeyError: _no_event}
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    if str(error.detail).startswith(_GRADIO_SAYS):
+        error = HTTPException(error.status_code, QUEUE_FULL)
+    return await http_exception_handler(request, error)
+
+
+async def _no_event(request: Request, error: Exception) -> Response:
+    _LOG.warning("%s asks for what is not there: %r", request.url.path, error)
+    return JSONResponse({"detail": NO_EVENT}, status_code=404)

@@ -1,0 +1,110 @@
+"""The buttons that change a run: one way for Train and Runs. Cancelling takes two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.actions import Actions
+from loravit_web.next_steps import best_step, half_batch, steps_of
+from loravit_web.service import Service
+from loravit_web.ui.errors import told
+from loravit_web.ui.visitors import actions_of
+from registry import Run
+
+Handler = Callable[..., Any]
+QUESTION = '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class RunButtons:
+    """What `button_updates` fills, in its order."""
+
+    keep: gr.Button
+    cancel: gr.Button
+    resume: gr.Button
+    retry: gr.Button
+    sure: gr.Column
+    question: gr.HTML
+    yes: gr.Button
+    no: gr.Button
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that depends on the run."""
+        return [self.keep, self.cancel, self.resume, self.retry, self.sure]
+
+
+def build_buttons(prefix: str) -> RunButtons:
+    """Build the buttons, all hidden until there is a run."""
+    with gr.Row():
+        keep = gr.Button("Stop and keep the best", visible=False, elem_id=f"{prefix}-keep", min_width=160)
+        cancel = gr.Button("Cancel", variant="stop", visible=False, elem_id=f"{prefix}-cancel", min_width=120)
+        resume = gr.Button("Resume", visible=False, elem_id=f"{prefix}-resume", min_width=120)
+        retry = gr.Button(
+            "Retry with half the batch", visible=False, elem_id=f"{prefix}-retry", min_width=200
+        )
+    with gr.Column(visible=False, elem_id=f"{prefix}-sure") as sure:
+        question = gr.HTML(
+            '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
+        )
+        with gr.Row():
+            yes = gr.Button("Yes, cancel it", variant="stop", elem_id=f"{prefix}-cancel-yes", min_width=140)
+            no = gr.Button("No, go on", elem_id=f"{prefix}-cancel-no", min_width=140)
+    return RunButtons(keep, cancel, resume, retry, sure, question, yes, no)
+
+
+def connect_buttons(
+    service: Service,
+    buttons: RunButtons,
+    run_id: gr.State,
+    outputs: list[Any],
+    updates: Callable[[str, gr.Request], list[Any]],
+) -> None:
+    """Let the buttons act on the run named by ``run_id``.
+
+    Args:
+        outputs: the run's state and what follows the run.
+        updates: gives the new values of ``outputs`` without the first.
+    """
+
+    def on(button: gr.Button, act: Callable[[Actions, str], Run]) -> None:
+        @told
+        def act_on(run: str, request: gr.Request) -> list[Any]:
+            done = act(actions_of(service, request), run)
+            return [done.id, *updates(done.id, request)]
+
+        button.click(act_on, run_id, outputs, **QUIET)
+
+    on(buttons.keep, lambda actions, run: actions.stop(run, keep=True))
+    on(buttons.yes, lambda actions, run: actions.stop(run, keep=False))
+    on(buttons.resume, lambda actions, run: actions.resume(run))
+    on(buttons.retry, lambda actions, run: actions.retry(run))
+    buttons.cancel.click(lambda: gr.Column(visible=True), None, buttons.sure, **QUIET)
+    buttons.no.click(lambda: gr.Column(visible=False), None, buttons.sure, **QUIET)
+
+
+def button_updates(run: Run, *, fresh: bool, may: bool = True) -> list[Any]:
+    """Updates for `RunButtons.outputs`.
+
+    Args:
+        fresh: whether another run is shown than before, so that an open question is about another one.
+        may: whether the visitor may change the run; else the buttons are there and can't be pressed.
+    """
+    steps, best = steps_of(run), best_step(run)
+
+    def button(step: Any, **changes: Any) -> gr.Button:
+        variant: Any = "primary" if best == step else "secondary"
+        return gr.Button(visible=step in steps, interactive=may, variant=variant, **changes)
+
+    return [
+        button("keep"),
+        gr.Button(visible="cancel" in steps, interactive=may),
+        button("resume", value="Queue it again" if run.status == "cancelled" else "Resume"),
+        button("retry", value=f"Retry with half the batch ({half_batch(run)})"),
+        gr.Column(visible=False) if fresh or "cancel" not in steps else gr.skip(),
+    ]

@@ -1,0 +1,208 @@
+"""Up to six runs side by side: curves over one another, the settings that differ, the best they came to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from loravit_web.errors import LoraVitError
+from loravit_web.run_comparison import best_rows, setting_rows
+from loravit_web.run_curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
+from loravit_web.service import Service
+from loravit_web.ui.markup import notice
+from loravit_web.ui.run_buttons import QUIET
+from loravit_web.ui.runs_markup import compared_table, legend
+from registry import Run, UnknownRun
+
+COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": "#0891b2", "6": "#8b5cf6"}
+"""Of the runs, by place. Gradio's plots keep the colours of their first values, so all have all six."""
+PlotRow = tuple[float, float, str, str]
+HINT = notice(f"Tick up to {MOST_RUNS} runs in the list to lay them over one another.")
+ONE = notice("Tick another run to compare it with this one.")
+
+
+class TooManyRuns(LoraVitError):
+    """More runs than a plot can keep apart."""
+
+
+@dataclass(frozen=True)
+class ComparePanel:
+    """The components of a comparison, in the order that `compare_updates` fills them.
+
+    Attributes:
+        rows: what is plotted. Gradio draws the points from before whenever a title or a limit changes with
+            them, so `then_points` gives them to the plot in an event of their own.
+    """
+
+    title: gr.HTML
+    metric: gr.Dropdown
+    plot: gr.LinePlot
+    rows: gr.State
+    tables: gr.HTML
+    clear: gr.Button
+    smoothing: gr.Slider
+    axis: gr.Radio
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What depends on the runs."""
+        return [self.title, self.metric, self.plot, self.rows, self.tables, self.clear]
+
+    @property
+    def asked(self) -> list[Any]:
+        """How curves are to be drawn."""
+        return [self.metric, self.smoothing, self.axis]
+
+
+def build_compare() -> ComparePanel:
+    """Build the panel, empty until a run is chosen or ticked."""
+    title = gr.HTML(f"<h3>Curves</h3>{HINT}", elem_id="runs-compare-title")
+    with gr.Row():
+        metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=160)
+        smoothing = gr.Slider(
+            0,
+            0.95,
+            value=0,
+            step=0.05,
+            label="Smoothing",
+            info="0 shows the values as they are.",
+            elem_id="runs-smoothing",
+            min_width=160,
+        )
+        axis = gr.Radio(
+            [("epoch", "epoch"), ("minutes", "minutes")],
+            value="epoch",
+            label="Along",
+            info="Minutes since the first point, pauses too.",
+            elem_id="runs-axis",
+            min_width=160,
+        )
+    plot = gr.LinePlot(
+        _frame([]),
+        x="x",
+        y="value",
+        color="run",
+        height=320,
+        visible=False,
+        tooltip=["x", "value", "name"],
+        color_map=COLOURS,
+        colors_in_legend=[],  # the legend is `_title`'s, with the names
+        elem_id="runs-plot",
+    )
+    tables = gr.HTML(elem_id="runs-compare")
+    clear = gr.Button("Compare no runs", size="sm", visible=False, elem_id="runs-clear")
+    rows = gr.State([])
+    return ComparePanel(title, metric, plot, rows, tables, clear, smoothing, axis)
+
+
+def then_points(panel: ComparePanel, event: Any) -> Any:
+    """Draw the points after an event that filled the panel's outputs."""
+    return event.then(_frame, panel.rows, panel.plot, **QUIET)
+
+
+def ticked(compared: list[str], run_id: str, on: bool) -> list[str]:
+    """The compared runs after one was ticked or let go.
+
+    Raises:
+        TooManyRuns: if it is one too many.
+    """
+    others = [one for one in compared if one != run_id]
+    if on and len(others) >= MOST_RUNS:
+        raise TooManyRuns(f"{MOST_RUNS} runs are ticked already: let one of them go first.")
+    return [*others, run_id] if on else others
+
+
+def compare_updates(
+    service: Service,
+    chosen: str | None,
+    compared: list[str],
+    metric: str | None,
+    smoothing: float,
+    axis: Axis,
+    *,
+    same: bool = False,
+) -> list[Any]:
+    """Updates for `ComparePanel.outputs`: the ticked runs, or the chosen one when none is ticked.
+
+    Args:
+        same: whether only new points can have come, which may go with all the rest.
+    """
+    runs = _found(service, compared or ([chosen] if chosen else []))
+    if not runs:
+        hidden = [gr.Dropdown(visible=False), gr.LinePlot(visible=False), [], "", gr.Button(visible=False)]
+        return [f"<h3>Curves</h3>{HINT}", *hidden]
+    keys = metric_keys(service.registry, [run.id for run in runs])
+    key = metric if metric in keys else keys[0] if keys else None
+    return [
+        _title(runs, compared),
+        gr.Dropdown([(LABELS.get(one, one), one) for one in keys], value=key, visible=bool(keys)),
+        *drawn(service, runs, key, smoothing, axis, same=same),
+        gr.Button(visible=bool(compared)),
+    ]
+
+
+def drawn(
+    service: Service, runs: list[Run], key: str | None, smoothing: float, axis: Axis, *, same: bool
+) -> list[Any]:
+    """The plot and the tables below it."""
+    tables = _tables(service, runs)
+    if key is None:
+        return [gr.LinePlot(visible=False), [], notice("Nothing was measured yet.") + tables]
+    shown = overlay(service.registry, runs, key, axis=axis, smoothing=smoothing)
+    left_out = ", ".join(shown.missing)
+    note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else ""
+    rows = _rows(shown, [run_label(run) for run in runs])
+    plot = gr.LinePlot(
+        visible=bool(rows),
+        y_lim=list(shown.limits),
+        x_title=axis,
+        y_title=LABELS.get(key, key),
+        **({"value": _frame(rows)} if same else {}),
+    )
+    return [plot, rows, note + tables]
+
+
+def _rows(shown: Overlay, names: list[str]) -> list[PlotRow]:
+    places = dict(zip(names, COLOURS, strict=False))
+    return [(one.x, one.value, places[one.run], one.run) for one in shown.points]
+
+
+def _frame(rows: Sequence[PlotRow]) -> pd.DataFrame:
+    """The points of a plot, and of each other colour one that is not drawn."""
+    first, used = rows[0][0] if rows else 0.0, {row[2] for row in rows}
+    unseen = [(first, math.nan, place, "") for place in COLOURS if place not in used]
+    return pd.DataFrame([*rows, *unseen], columns=["x", "value", "run", "name"])
+
+
+def _title(runs: list[Run], compared: list[str]) -> str:
+    """What the curves are of, and the legend."""
+    several = f"{len(runs)} run{'' if len(runs) == 1 else 's'} compared"
+    heading = several if compared else "Curves of the chosen run"
+    hint = "" if len(runs) > 1 else HINT if not compared else ONE
+    return f"<h3>{heading}</h3>{hint}{legend([run_label(run) for run in runs], COLOURS)}"
+
+
+def _tables(service: Service, runs: list[Run]) -> str:
+    comparison = service.registry.comparer.compare([run.id for run in runs])
+    heads = [f"{place} · {run_label(run)}" for place, run in enumerate(runs, start=1)]
+    best = compared_table("What they came to", heads, best_rows(comparison), "Nothing was measured yet.")
+    if len(runs) == 1:
+        return best
+    differing = setting_rows(comparison)
+    return best + compared_table("Settings that differ", heads, differing, "No setting differs.")
+
+
+def _found(service: Service, run_ids: list[str]) -> list[Run]:
+    """The runs that are still there: a restored backup may have taken one away."""
+    found = []
+    for run_id in run_ids:
+        try:
+            found.append(service.registry.runs.get(run_id))
+        except UnknownRun:
+            continue
+    return found

@@ -1,0 +1,105 @@
+"""The chosen run of the tab Runs: its true state, why it ended so, its next step, settings and log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.next_steps import place_of, refusal_of, steps_of
+from loravit_web.service import Service
+from loravit_web.training.run_log import log_of, tail
+from loravit_web.ui.markup import definitions, flattened, notice, run_progress
+from loravit_web.ui.run_buttons import RunButtons, build_buttons, button_updates
+from loravit_web.ui.runs_markup import PICK, log_text, run_link
+from loravit_web.ui.visitors import visitor_of
+from registry import RegistryError, Run
+
+
+@dataclass(frozen=True)
+class DetailPanel:
+    """The components that show a run, in the order that `detail_updates` fills them."""
+
+    head: gr.HTML
+    result: gr.Button
+    catalog: gr.Button
+    buttons: RunButtons
+    facts: gr.Accordion
+    settings: gr.HTML
+    record: gr.Accordion
+    log: gr.HTML
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All components."""
+        shown = [self.head, self.result, self.catalog, *self.buttons.outputs]
+        return [*shown, self.facts, self.settings, self.record, self.log]
+
+
+def build_detail() -> DetailPanel:
+    """Build the panel, empty until a run is chosen."""
+    head = gr.HTML(PICK, elem_id="runs-progress")
+    with gr.Row():
+        result = gr.Button("See the result", variant="primary", visible=False, elem_id="runs-result")
+        catalog = gr.Button("Open in Catalog", visible=False, elem_id="runs-catalog")
+    buttons = build_buttons("runs")
+    with gr.Accordion("Settings", open=False, visible=False, elem_id="runs-facts") as facts:
+        settings = gr.HTML(elem_id="runs-settings")
+    with gr.Accordion("Log", open=False, visible=False, elem_id="runs-record") as record:
+        log = gr.HTML(elem_id="runs-log", autoscroll=True)
+    return DetailPanel(head, result, catalog, buttons, facts, settings, record, log)
+
+
+def detail_updates(
+    service: Service, request: gr.Request, run_id: str | None, *, fresh: bool = True
+) -> list[Any]:
+    """Updates for `DetailPanel.outputs`.
+
+    Args:
+        request: whose buttons they are.
+        fresh: False when the same run is looked at again: what does not change is left alone.
+    """
+    if run_id is None:
+        return [gr.skip()] * 12
+    try:
+        run = service.registry.runs.get(run_id)
+    except RegistryError as error:  # a link to a run that is gone; the page goes on
+        return [notice(str(error), kind="error"), *[gr.update(visible=False)] * 7, *hidden_log()]
+    steps, refusal = steps_of(run), refusal_of(visitor_of(service, request), run)
+    blocked = refusal if steps - {"result"} else None
+    return [
+        _head(service, run) + (notice(blocked, title="You can look, not change.") if blocked else ""),
+        gr.Button(visible="result" in steps),
+        gr.Button(visible=run.published is not None),
+        *button_updates(run, fresh=fresh, may=refusal is None),
+        *([gr.Accordion(visible=True), definitions(_facts(run))] if fresh else [gr.skip()] * 2),
+        gr.Accordion(visible=True) if fresh else gr.skip(),
+        log_text(tail(log_of(service.settings.run_logs, run.id))),
+    ]
+
+
+def hidden_log() -> list[Any]:
+    """Updates that hide settings and log."""
+    return [gr.Accordion(visible=False), gr.skip(), gr.Accordion(visible=False), gr.skip()]
+
+
+def _head(service: Service, run: Run) -> str:
+    place = place_of(service.registry, run)
+    shown = run_progress(
+        run, position=place.position if place else None, ahead=place.ahead if place else None
+    )
+    link = f'<a href="{run_link(run.id)}">Link to this run</a>'
+    retried = run.environment.get("retry_of")
+    again = f" · a retry of {escape(str(retried)[:8])}" if retried else ""
+    return (
+        f'{shown}<p class="lv-muted">Run {run.id[:8]} of {escape(run.created_by)}, queued '
+        f"{run.created_at:%Y-%m-%d %H:%M} UTC{again} · {link}</p>"
+    )
+
+
+def _facts(run: Run) -> dict[str, str]:
+    base = {"data": f"{run.dataset.name}, {run.dataset.n_images} images, {run.dataset.n_classes} classes"}
+    base |= {"base": run.base.name, "seed": str(run.seed), "resumed": f"{run.resumed} times"}
+    return {**base, **dict(flattened(run.config)), **{k: str(v) for k, v in run.environment.items()}}

@@ -1,0 +1,139 @@
+"""The list of the tab Runs: what trains and waits, and the history by state, words and pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import gradio as gr
+
+from loravit_web.service import Service
+from loravit_web.ui.markup import STATUS_SIGNS
+from loravit_web.ui.runs_markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
+from registry import MAX_TEXT, Run, RunQuery, RunStatus
+
+PAGE = 12
+MOST_ACTIVE = 1000
+BEST = "val_accuracy"
+# Choosing a run and ticking it reach the server as events of the table; a plain link stays a link for
+# whoever opens it in another tab, and whoever moves by keyboard keeps the place when the table changes.
+SCRIPT = """
+let last = null;
+const away = (event) => { if (!element.contains(event.target)) last = null; };
+document.addEventListener("pointerdown", away);
+element.addEventListener("focusin", (event) => { last = event.target.dataset.key || null; });
+element.addEventListener("focusout", (event) => {
+  if (event.relatedTarget && !element.contains(event.relatedTarget)) last = null;
+});
+new MutationObserver(() => {
+  if (!last || element.contains(document.activeElement)) return;
+  const again = element.querySelector(`[data-key="${last}"]`);
+  if (again) again.focus({preventScroll: true});
+}).observe(element, {childList: true, subtree: true});
+element.addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  if (event.target.closest(".lv-tick")) return;
+  const place = event.target.closest("a[data-run], tr[data-run]");
+  if (!place) return;
+  event.preventDefault();
+  element.querySelectorAll("tr[aria-current]").forEach((row) => row.removeAttribute("aria-current"));
+  const row = element.querySelector(`tr[data-run="${place.dataset.run}"]`);
+  if (row) row.setAttribute("aria-current", "true");
+  trigger("click", {run: place.dataset.run});
+});
+element.addEventListener("change", (event) => {
+  if (event.target.matches("input[data-run]")) {
+    event.stopPropagation();
+    trigger("input", {run: event.target.dataset.run, on: event.target.checked});
+  }
+});
+"""
+
+
+@dataclass(frozen=True)
+class RunList:
+    """The components of the list.
+
+    Attributes:
+        listing: what `listed_runs` fills.
+    """
+
+    search: gr.Textbox
+    states: gr.CheckboxGroup
+    page: gr.State
+    table: gr.HTML
+    found: gr.HTML
+    previous: gr.Button
+    following: gr.Button
+
+    @property
+    def asked(self) -> list[Any]:
+        """What decides which runs are listed."""
+        return [self.search, self.states, self.page]
+
+    @property
+    def listing(self) -> list[Any]:
+        """What `listed_runs` fills."""
+        return [self.page, self.table, self.found, self.previous, self.following]
+
+
+def build_list() -> RunList:
+    """Build the components, empty."""
+    with gr.Row(equal_height=False):
+        search = gr.Textbox(
+            label="Search",
+            placeholder="Words in name, data or id",
+            max_length=MAX_TEXT,
+            elem_id="runs-search",
+            scale=2,
+            min_width=240,
+        )
+        states = gr.CheckboxGroup(
+            [(f"{STATUS_SIGNS[status]} {status}", status) for status in get_args(RunStatus)],
+            label="State",
+            info="None ticked: all.",
+            elem_id="runs-states",
+            scale=3,
+            min_width=300,
+        )
+    table = gr.HTML(LOADING, js_on_load=SCRIPT, elem_id="runs-table")
+    with gr.Row():
+        found = gr.HTML(elem_id="runs-found")
+        previous = gr.Button("Previous page", visible=False, size="sm", elem_id="runs-previous")
+        following = gr.Button("Next page", visible=False, size="sm", elem_id="runs-next")
+    return RunList(search, states, gr.State(1), table, found, previous, following)
+
+
+def listed_runs(
+    service: Service,
+    text: str | None,
+    states: list[RunStatus] | None,
+    page: int,
+    chosen: str | None,
+    compared: list[str],
+) -> list[Any]:
+    """Updates for `RunList.listing`: this page, or the last one there is."""
+    search = service.registry.search
+    query = RunQuery(text=text or "", statuses=tuple(states or ()), page=max(1, page), limit=PAGE)
+    shown = search.runs(query)
+    if shown.page > shown.pages:
+        shown = search.runs(RunQuery(query.text, query.statuses, page=shown.pages, limit=PAGE))
+    best = {one: all_.maximum for one, all_ in search.run_summaries([r.id for r in shown.runs], BEST).items()}
+    asked = bool(shown.words or query.statuses)
+    empty = NO_MATCH if asked else EMPTY
+    table = runs_table(shown.runs, best, chosen, compared) if shown.runs else empty
+    count = f"{shown.total:,} run{'' if shown.total == 1 else 's'}"
+    where = f", page {shown.page} of {shown.pages}" if shown.pages > 1 else ""
+    return [
+        shown.page,
+        queue_list(active_runs(service)) + table,
+        gr.HTML(f'<p class="lv-muted" role="status">{count}{where}.</p>'),
+        gr.Button(visible=shown.page > 1),
+        gr.Button(visible=shown.page < shown.pages),
+    ]
+
+
+def active_runs(service: Service) -> list[Run]:
+    """What trains, then what waits in the order in which it will be taken up."""
+    runs = service.registry.runs.list(status=["running", "queued"], limit=MOST_ACTIVE)
+    return sorted(runs, key=lambda run: (run.status != "running", run.created_at, run.id))

@@ -1,0 +1,83 @@
+"""The Catalog tab by keyboard, by link, and while somebody else changes it."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Browser, Page, expect
+
+from registry import NewVersion, Registry
+from tests.browser.conftest import AppProcess, open_page
+from tests.browser.test_journey import open_tab
+
+
+def registry_of(app: AppProcess) -> Registry:
+    return Registry.open(f"sqlite:///{app.home / 'registry.db'}", app.home / "artifacts")
+
+
+def publish_copy(app: AppProcess, slug: str) -> None:
+    """Another adapter with the files of ``shades@1``, which every test may need."""
+    with registry_of(app) as registry:
+        shades = registry.catalog.resolve("shades@1")
+        registry.catalog.publish(
+            NewVersion(
+                slug=slug,
+                title=slug.title(),
+                description="",
+                run_id=None,
+                base_id=shades.base.id,
+                dataset_id=None,
+                adapter_type=shades.adapter_type,
+                n_params=shades.n_params,
+                image_size=shades.image_size,
+                class_names=shades.class_names,
+                config=shades.config,
+                files=registry.catalog.read_files(shades),
+            ),
+            actor="ann",
+        )
+
+
+def test_a_row_is_chosen_by_keyboard_and_a_reload_shows_it_again(page: Page) -> None:
+    open_tab(page, "Catalog")
+    row = page.locator("#catalog-list button[data-slug=shades]")
+    row.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#catalog-head")).to_contain_text("shades@1")
+    expect(row).to_have_attribute("aria-current", "true")
+    expect(page).to_have_url(re.compile("adapter=shades%401"))
+    page.reload()
+    open_tab(page, "Catalog")
+    expect(page.locator("#catalog-head")).to_contain_text("shades@1")
+
+
+def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(
+    browser: Browser, app: AppProcess
+) -> None:
+    publish_copy(app, "doomed")
+    pages = open_page(browser, f"{app.url}?tab=catalog&adapter=doomed@1", width=390)
+    page = next(pages)
+    expect(page.locator("#catalog-try")).to_be_enabled()
+    with registry_of(app) as registry:
+        registry.catalog.withdraw("doomed", 1, "<b>mixed up</b>", actor="bob")
+    expect(page.locator("#catalog-message")).to_contain_text("bob withdrew a version")
+    expect(page.locator("#catalog-head")).to_contain_text("Version 1 is withdrawn: <b>mixed up</b>")
+    expect(page.locator("#catalog-try")).to_be_disabled()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    pages.close()
+
+
+def test_a_version_is_downloaded_and_withdrawn_in_two_steps(page: Page, app: AppProcess) -> None:
+    publish_copy(app, "blurred")
+    open_tab(page, "Catalog")
+    page.locator("#catalog-list button[data-slug=blurred]").click()
+    with page.expect_download() as download:
+        page.locator("#catalog-download").click()
+    assert download.value.suggested_filename == "blurred-v1.zip"
+    page.locator("#catalog-parts").get_by_role("tab", name="Retire").click()
+    page.locator("#catalog-reason input, #catalog-reason textarea").first.fill("out of focus")
+    page.locator("#catalog-withdraw").click()
+    expect(page.locator("#catalog-retire-ask")).to_contain_text("This can't be undone")
+    page.locator("#catalog-retire-yes").click()
+    expect(page.locator("#catalog-head")).to_contain_text("withdrawn: out of focus")
+    expect(page.locator("#catalog-download")).to_be_disabled()

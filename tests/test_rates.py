@@ -1,0 +1,83 @@
+"""A visitor may ask so often in any minute, wherever the minute begins, and costs no other visitor."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from loravit_web.rates import RateLimit, TooManyRequests
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def refused(rates: RateLimit, visitor: str) -> bool:
+    try:
+        rates.admit(visitor)
+    except TooManyRequests:
+        return True
+    return False
+
+
+def test_the_last_request_that_is_allowed_passes_and_the_next_is_told_when_to_come_back(clock: Clock) -> None:
+    rates = RateLimit(3, clock=clock)
+    for clock.now in (0.0, 10.0, 20.0):
+        rates.admit("ann")
+    clock.now = 30.5
+    with pytest.raises(TooManyRequests, match=r"3 times within 60 seconds.*wait 30 seconds and try again\.$"):
+        rates.admit("ann")
+
+
+def test_the_window_slides_instead_of_beginning_anew(clock: Clock) -> None:
+    rates = RateLimit(2, clock=clock)
+    for clock.now in (0.0, 59.0):
+        rates.admit("ann")
+    clock.now = 60.0
+    rates.admit("ann")
+    clock.now = 61.0
+    assert refused(rates, "ann")
+    clock.now = 119.0
+    assert not refused(rates, "ann")
+
+
+def test_one_visitor_does_not_use_up_what_another_may(clock: Clock) -> None:
+    rates = RateLimit(1, clock=clock)
+    rates.admit("ann")
+    rates.admit("ben")
+    assert refused(rates, "ann")
+
+
+def test_who_is_refused_is_not_kept_out_by_trying(clock: Clock) -> None:
+    rates = RateLimit(1, clock=clock)
+    rates.admit("ann")
+    for clock.now in range(1, 60):
+        assert refused(rates, "ann")
+    clock.now = 60.0
+    rates.admit("ann")
+
+
+def test_memory_is_bounded_by_forgetting_who_was_silent_the_longest(clock: Clock) -> None:
+    rates = RateLimit(1, clock=clock, visitors=2)
+    for visitor in ("ann", "ben", "cem"):
+        rates.admit(visitor)
+    assert [refused(rates, visitor) for visitor in ("ben", "cem")] == [True, True]
+    assert not refused(rates, "ann")
+
+
+def test_many_threads_get_no_more_than_the_limit(clock: Clock) -> None:
+    rates = RateLimit(50, clock=clock)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(not no for no in pool.map(lambda _: refused(rates, "ann"), range(400))) == 50

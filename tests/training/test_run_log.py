@@ -1,0 +1,97 @@
+"""Every run leaves a log that says what happened, also when nothing else could."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from loravit_web.backbones import Base
+from loravit_web.backbones.loading import BaseUnavailable
+from loravit_web.datasets import DatasetStore
+from loravit_web.settings import Settings
+from loravit_web.training import worker
+from loravit_web.training.run_log import log_of, logged, tail, tell, told_metrics, without_folders
+from loravit_web.training.worker import Worker
+from registry import Registry
+from tests.training.conftest import Queue, quick
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return log_of(tmp_path / "logs" / "runs", "abc")
+
+
+@pytest.fixture
+def train(
+    settings: Settings,
+    registry: Registry,
+    store: DatasetStore,
+    queue: Queue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., str]:
+    """Trains a queued run with a worker whose base is loaded so; gives its log."""
+    monkeypatch.setattr(worker, "fastest_dtype", lambda _base: torch.float32)
+
+    def train(load: Callable[..., Base]) -> str:
+        run = queue(recipe=quick(epochs=1))
+        Worker(settings, registry, store, load=load).work(idle_exit=0.0)
+        return tail(log_of(settings.run_logs, run.id))
+
+    return train
+
+
+def test_a_run_logs_its_stages_and_what_each_epoch_measured(train: Callable[..., str], base: Base) -> None:
+    text = train(lambda *_: base)
+    assert "Training colours" in text
+    assert "epoch 1: train_loss " in text
+    assert "The run is completed. Kept epoch 1 of 1 as colours@1." in text
+
+
+def test_the_log_of_a_failed_run_has_its_cause(train: Callable[..., str]) -> None:
+    def load(*_: object) -> Base:
+        raise BaseUnavailable("tiny can't be downloaded.")
+
+    text = train(load)
+    assert "The run is failed." in text
+    assert "BaseUnavailable: tiny can't be downloaded." in text
+
+
+def test_a_log_goes_on_after_what_is_there_and_ends_with_the_run(path: Path) -> None:
+    for line in ("first", "second"):
+        with logged(path):
+            tell(line)
+    tell("nobody's")
+    logging.getLogger("loravit_web.x").warning("nobody's")
+    assert [line[20:] for line in tail(path).splitlines()] == ["first", "second"]
+
+
+def test_a_long_log_gives_its_last_lines(path: Path) -> None:
+    with logged(path):
+        for number in range(50):
+            tell(f"line {number}")
+    assert [line[20:] for line in tail(path, 2).splitlines()] == ["line 48", "line 49"]
+    assert tail(path.with_name("another.log")) == ""
+
+
+def test_a_log_that_cannot_be_kept_ends_no_training(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.mkdir(parents=True)
+    with logged(path):
+        tell("unheard")
+    assert "IsADirectoryError" in capsys.readouterr().err
+    (path.parent / "file").write_text("")
+    with logged(path.parent / "file" / "x.log"):
+        tell("unheard")
+
+
+def test_folders_of_the_machine_stay_out_of_what_is_shown() -> None:
+    line = 'File "/home/ann/venv/lib/loravit_web/training/trainer.py", line 3, in train'
+    assert without_folders(line) == 'File "…/training/trainer.py", line 3, in train'
+    assert without_folders("3/4 done at 12:00:01") == "3/4 done at 12:00:01"
+
+
+def test_numbers_of_an_epoch_make_one_line() -> None:
+    assert told_metrics(2, {"val_loss": 0.123456, "lr": float("nan")}) == "epoch 2: val_loss 0.1235, lr nan"

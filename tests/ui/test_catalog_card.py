@@ -1,0 +1,256 @@
+"""The card: everything of one version, kept in step, and every change in as many steps as it deserves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from loravit_web.access import member
+from tests.ui.catalog_page import CatalogPage, publish, request
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def page(catalog: CatalogPage) -> CatalogPage:
+    """A catalog of `cats`, versions 1 and 2, the first in production."""
+    elsewhere: Any = {"base": "elsewhere", "weights_sha256": "e" * 64}  # so nobody looks into the files
+    publish(catalog.service, "cats", "first", config={"r": 4, "blocks": 2}, **elsewhere)
+    publish(catalog.service, "cats", "second", config={"r": 8, "blocks": 2}, **elsewhere)
+    catalog.service.registry.aliases.promote("cats@1", "production", actor="ann")
+    return catalog
+
+
+@pytest.fixture
+def toasts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(gr, "Success", lambda text, **_: said.append(text))
+    return said
+
+
+def signed_in(page: CatalogPage, monkeypatch: pytest.MonkeyPatch, name: str, role: Any) -> None:
+    monkeypatch.setattr(page.service, "visitor", lambda _username: member(name, role))
+
+
+def test_a_link_opens_the_card_of_exactly_that_version(page: CatalogPage) -> None:
+    page.update(page.view.arrived(page.fields, request(adapter="cats@1")))
+    card = page.view.card
+    assert page.fields[card.ref] == "cats@1"
+    assert page.shown[card.versions]["choices"] == [
+        ("Version 2 · latest", "cats@2"),
+        ("Version 1 · production", "cats@1"),
+    ]
+    assert page.text(card.link) == "http://127.0.0.1:7860/?tab=catalog&adapter=cats@1"
+    assert page.text(card.share.link) == "http://127.0.0.1:7860/?tab=use&task=cats@1"
+    assert "aria-current" in page.text(page.view.rows)
+
+
+def test_a_link_to_what_is_not_there_says_so_and_shows_the_list(page: CatalogPage) -> None:
+    page.update(page.view.arrived(page.fields, request(adapter="cuts@7")))
+    assert "cuts" in page.text(page.view.card.message)
+    assert "cats@2" in page.text(page.view.rows)
+
+
+def test_only_the_settings_that_differ_from_the_version_before_are_shown(page: CatalogPage) -> None:
+    page.open("cats@2")
+    origin = page.text(page.view.card.origin)
+    assert "<th scope=row>adapter.r</th><td>4</td><td>8</td>" in origin
+    assert "blocks" not in origin
+    page.open("cats@1")
+    assert "This is the first version" in page.text(page.view.card.origin)
+
+
+def test_what_users_typed_is_text_on_the_card(page: CatalogPage) -> None:
+    catalog = page.service.registry.catalog
+    publish(page.service, "evil", title=EVIL, description=EVIL, class_names=(EVIL, "b"))
+    catalog.withdraw("evil", 1, EVIL, actor=EVIL)
+    page.open("evil@1")
+    drawn = "".join(str(one["value"]) for part, one in page.shown.items() if isinstance(part, gr.HTML))
+    assert drawn.count("&lt;img") >= 4
+    assert "<img" not in drawn
+
+
+def test_a_withdrawn_version_can_be_looked_at_with_its_reason_but_not_tried(page: CatalogPage) -> None:
+    page.service.registry.catalog.withdraw("cats", 2, "mislabelled", actor="ann")
+    page.open("cats@2")
+    card = page.view.card
+    assert "Version 2 is withdrawn: mislabelled" in page.text(card.head)
+    assert not page.can(card.try_it)
+    assert not page.can(card.download)
+    page.open("cats")
+    assert page.fields[card.ref] == "cats@1"
+    assert page.can(card.try_it)
+
+
+def test_a_new_alias_is_set_at_once_and_a_moved_one_in_two_steps(
+    page: CatalogPage, toasts: list[str]
+) -> None:
+    change, aliases = page.view.card.change, page.service.registry.aliases
+    page.open("cats@2")
+    page.type(change.alias, "staging")
+    page.press(change.promote)
+    assert toasts == ["cats@staging means version 2 now; a rollback leads back."]
+    page.type(change.alias, "production")
+    page.press(change.promote)
+    assert "cats@production means version 1 now; from then on it means version 2" in page.text(
+        change.move.text
+    )
+    assert page.service.registry.catalog.resolve("cats@production").version == 1
+    page.press(change.move.no)
+    assert page.shown[change.move.box]["visible"] is False
+    page.press(change.promote)
+    page.press(change.move.yes)
+    assert page.service.registry.catalog.resolve("cats@production").version == 2
+    assert "Version 2 · latest · production · staging" in dict(page.shown[page.view.card.versions]["choices"])
+    page.type(change.alias, "production")
+    page.press(change.rollback)
+    page.press(change.move.yes)
+    assert {one.alias: one.version for one in aliases.list("cats")} == {"production": 1, "staging": 2}
+    assert "rolled back by page" in page.text(page.view.card.aliases)
+
+
+def test_a_plan_that_somebody_overtook_is_asked_anew(page: CatalogPage, toasts: list[str]) -> None:
+    change, registry = page.view.card.change, page.service.registry
+    publish(page.service, "cats", "third")
+    page.open("cats@2")
+    page.type(change.alias, "production")
+    page.press(change.promote)
+    registry.aliases.promote("cats@3", "production", actor="bob")
+    page.press(change.move.yes)
+    assert "Somebody changed this meanwhile" in page.text(change.move.text)
+    assert "means version 3 now" in page.text(change.move.text)
+    assert (registry.catalog.resolve("cats@production").version, toasts) == (3, [])
+    page.press(change.move.yes)
+    assert registry.catalog.resolve("cats@production").version == 2
+
+
+def test_a_withdrawal_needs_a_reason_no_alias_and_two_steps(page: CatalogPage, toasts: list[str]) -> None:
+    change = page.view.card.change
+    page.open("cats@1")
+    page.type(change.reason, "bad data")
+    with pytest.raises(gr.Error, match="production names it"):
+        page.press(change.withdraw)
+    page.open("cats@2")
+    with pytest.raises(gr.Error, match="Say why"):
+        page.press(change.withdraw)
+    page.type(change.reason, "bad data")
+    page.press(change.withdraw)
+    asked = page.text(change.retire.text)
+    assert "can never be used again" in asked
+    assert "cats without a number then means version 1" in asked
+    assert page.service.registry.catalog.resolve("cats@2").version == 2
+    page.press(change.retire.yes)
+    assert "Version 2 is withdrawn: bad data" in page.text(page.view.card.head)
+    assert "cats@1" in page.text(page.view.rows)
+    assert toasts == ["cats@2 is withdrawn; choose another version, or train the next one."]
+
+
+def test_an_adapter_is_archived_in_two_steps_and_restored_in_one(
+    page: CatalogPage, toasts: list[str]
+) -> None:
+    change = page.view.card.change
+    page.open("cats")
+    page.press(change.archive)
+    page.press(change.retire.yes)
+    assert not page.can(page.view.card.try_it)
+    assert "Archived" in page.text(page.view.card.head)
+    assert "data-slug" not in page.text(page.view.rows)
+    assert page.shown[change.restore]["visible"] is True
+    page.press(change.restore)
+    assert page.can(page.view.card.try_it)
+    assert len(toasts) == 2
+
+
+def test_texts_are_edited_in_place_and_only_what_changed_is_written(
+    page: CatalogPage, toasts: list[str]
+) -> None:
+    change, catalog = page.view.card.change, page.service.registry.catalog
+    page.open("cats")
+    catalog.describe("cats", description="By somebody else", actor="bob")
+    page.type(change.title, "All cats")
+    page.type(change.tags, ["fur", "small"])
+    page.press(change.save)
+    adapter = catalog.adapter("cats")
+    assert (adapter.title, adapter.description) == ("All cats", "By somebody else")
+    assert adapter.tags == ("fur", "small")
+    assert "All cats" in page.text(page.view.rows)
+
+
+def test_a_text_that_somebody_else_changed_meanwhile_is_not_overwritten(page: CatalogPage) -> None:
+    change = page.view.card.change
+    page.open("cats")
+    page.type(change.title, "My cats")
+    page.service.registry.catalog.describe("cats", title="Your cats", actor="bob")
+    with pytest.raises(gr.Error, match="to “Your cats”"):
+        page.press(change.save)
+    assert page.service.registry.catalog.adapter("cats").title == "Your cats"
+
+
+def test_a_change_by_others_redraws_the_card_names_them_and_keeps_what_is_being_typed(
+    page: CatalogPage,
+) -> None:
+    card = page.view.card
+    page.open("cats@1")
+    page.type(card.change.title, "Half a ti")
+    page.service.registry.catalog.tag("cats", add=["new"], actor="bob")
+    page.update(page.view.refreshed(page.fields, request()))
+    assert "bob changed its tags" in page.text(card.message)
+    assert "#new" in page.text(card.head)
+    assert page.fields[card.change.title] == "Half a ti"
+    assert page.fields[card.ref] == "cats@1"
+
+
+def test_a_change_of_another_adapter_leaves_the_card_alone(page: CatalogPage) -> None:
+    page.open("cats@1")
+    publish(page.service, "dogs")
+    updates = page.view.refreshed(page.fields, request())
+    assert page.view.card.head not in updates
+    assert "dogs@1" in page.update(updates)[page.view.rows]
+
+
+def test_a_viewer_sees_everything_and_can_press_nothing_that_changes(
+    page: CatalogPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_in(page, monkeypatch, "vera", "viewer")
+    page.update(page.view.arrived(page.fields, request(adapter="cats")))
+    change = page.view.card.change
+    for button in (change.promote, change.rollback, change.save, change.withdraw, change.archive):
+        assert not page.can(button)
+    assert not page.can(page.view.upload)
+    for reason in (page.view.read_only, change.alias_off, change.texts_off, change.retire_off):
+        assert "vera is a viewer" in page.text(reason)
+    assert page.can(page.view.card.try_it)
+    page.type(change.alias, "staging")
+    with pytest.raises(gr.Error, match="vera is a viewer"):
+        page.press(change.promote)
+
+
+def test_what_belongs_to_somebody_else_can_be_curated_but_not_retired(
+    page: CatalogPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_in(page, monkeypatch, "bob", "editor")
+    page.open("cats")
+    change = page.view.card.change
+    assert page.can(change.promote)
+    assert not page.can(change.archive)
+    assert "belongs to ann" in page.text(change.retire_off)
+
+
+def test_opening_a_card_takes_no_more_queries_in_a_larger_catalog(page: CatalogPage) -> None:
+    from sqlalchemy import event
+
+    asked: list[str] = []
+    engine = page.service.registry._database.engine
+    event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+
+    def queries() -> int:
+        asked.clear()
+        page.open("cats@2")
+        return len(asked)
+
+    few = queries()
+    for number in range(25):
+        publish(page.service, f"adapter-{number}")
+    assert queries() == few

@@ -1,0 +1,144 @@
+"""The list: filters, pages, and rows that say why an adapter can't be used."""
+
+from __future__ import annotations
+
+import pytest
+
+from loravit_web.ui.catalog_filters import DEFAULTS, narrowed, query_of
+from registry import Registry
+from tests.ui.catalog_page import CatalogPage, publish, request
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def page(catalog: CatalogPage) -> CatalogPage:
+    return catalog
+
+
+def rows(page: CatalogPage) -> list[str]:
+    return page.text(page.view.rows).split("<li>")[1:]
+
+
+def test_an_empty_catalog_says_what_it_is_and_leads_to_the_first_training(page: CatalogPage) -> None:
+    page.update(page.view.arrived(page.fields, request()))
+    assert "The catalog is empty" in page.text(page.view.rows)
+    assert page.shown[page.view.train]["visible"] is True
+    assert page.shown[page.view.filters.clear]["visible"] is False
+
+
+def test_a_search_that_finds_nothing_offers_to_clear_the_filters(page: CatalogPage) -> None:
+    publish(page.service, "cats")
+    page.find(text="xyzzy")
+    assert "No adapter meets this" in page.text(page.view.rows)
+    assert page.shown[page.view.train]["visible"] is False
+    assert page.shown[page.view.filters.clear]["visible"] is True
+    page.press(page.view.filters.clear)
+    assert page.fields[page.view.filters.fields["text"]] == ""
+    assert len(rows(page)) == 1
+
+
+def test_pages_lead_on_and_back_and_one_that_is_gone_becomes_the_last(page: CatalogPage) -> None:
+    for number in range(23):
+        publish(page.service, f"adapter-{number:02}")
+    view = page.view
+    page.find()
+    assert len(rows(page)) == 20
+    assert "23 adapters, page 1 of 2." in page.text(view.found)
+    page.press(view.following)
+    assert "adapter-22@1" in rows(page)[-1]
+    assert (page.shown[view.previous]["visible"], page.shown[view.following]["visible"]) == (True, False)
+    page.fields[view.filters.page] = 9
+    page.update(view.listed(page.fields))
+    assert page.fields[view.filters.page] == 2
+    page.press(view.previous)
+    assert "adapter-00@1" in rows(page)[0]
+
+
+def test_filters_join_and_offer_what_there_is_with_its_count(page: CatalogPage) -> None:
+    for slug, tags in (("cats", ("fur", "small")), ("dogs", ("fur",)), ("cars", ())):
+        publish(page.service, slug, tags=tags)
+    page.service.registry.aliases.promote("dogs@1", "production", actor="ann")
+    page.update(page.view.filters.offered(page.service, page.fields))
+    fields = page.view.filters.fields
+    assert page.shown[fields["tags"]]["choices"] == [("fur (2)", "fur"), ("small (1)", "small")]
+    assert page.shown[fields["owner"]]["choices"] == [("Any owner", ""), ("ann (3)", "ann")]
+    page.find(tags=["fur"])
+    assert len(rows(page)) == 2
+    page.find(alias="production", accuracy="75")
+    assert ["dogs@1" in row for row in rows(page)] == [True]
+    page.find(accuracy="90")
+    assert rows(page) == []
+
+
+def test_a_chosen_filter_stays_offered_when_nothing_has_it_any_more(page: CatalogPage) -> None:
+    publish(page.service, "cats")
+    page.fields[page.view.filters.fields["owner"]] = "gone"
+    offered = page.view.filters.offered(page.service, page.fields)
+    assert ("gone (0)", "gone") in page.update(offered)[page.view.filters.fields["owner"]].choices
+
+
+def test_only_what_leaves_something_out_counts_as_a_filter() -> None:
+    assert not narrowed(query_of({**DEFAULTS, "sort": "accuracy"}, 3))
+    assert not narrowed(query_of({**DEFAULTS, "text": "  "}, 1))
+    for name, value in (("text", "x"), ("status", ""), ("owner", "ann"), ("tags", ["a"]), ("accuracy", "50")):
+        assert narrowed(query_of({**DEFAULTS, name: value}, 1)), name
+
+
+def test_a_row_names_the_split_of_its_accuracy_and_the_linear_probe(page: CatalogPage) -> None:
+    publish(page.service, "cats")
+    page.find()
+    assert "<b>75.0%</b> on test images · linear probe 50.0%" in rows(page)[0]
+    assert "2 classes · tiny · 0 kB · ann" in rows(page)[0]
+
+
+def test_what_users_typed_is_text_in_a_row(page: CatalogPage) -> None:
+    publish(page.service, "cats", title=EVIL)
+    page.find()
+    assert "<img" not in page.text(page.view.rows)
+
+
+def archived(registry: Registry) -> None:
+    registry.catalog.archive("cats", actor="ann")
+
+
+def withdrawn(registry: Registry) -> None:
+    registry.catalog.withdraw("cats", 1, "mislabelled", actor="ann")
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason"),
+    [(archived, "archived", "Archived: it is off"), (withdrawn, "withdrawn", "Every version is withdrawn")],
+)
+def test_a_row_that_can_not_be_used_is_grey_and_says_why(
+    page: CatalogPage, change: object, status: str, reason: str
+) -> None:
+    publish(page.service, "cats")
+    change(page.service.registry)  # type: ignore[operator]  # a function of the parameters above
+    page.find()
+    assert rows(page) == []
+    page.find(status=status)
+    assert "lv-off" in rows(page)[0]
+    assert reason in rows(page)[0]
+
+
+def test_other_weights_under_the_name_of_the_loaded_base_are_told_before_anybody_asks(
+    page: CatalogPage,
+) -> None:
+    publish(page.service, "cats", weights_sha256="c" * 64)
+    publish(page.service, "dogs", base="elsewhere", weights_sha256="d" * 64)
+    page.find()
+    cats, dogs = rows(page)
+    assert "lv-off" in cats
+    assert "has other weights here" in cats
+    assert "lv-off" not in dogs
+    assert "Its base elsewhere is loaded when it is first asked" in dogs
+
+
+def test_the_chosen_row_stays_marked_on_every_redrawing(page: CatalogPage) -> None:
+    for slug in ("cats", "dogs"):
+        publish(page.service, slug)
+    page.open("dogs")
+    for _ in range(2):
+        assert ["aria-current" in row for row in rows(page)] == [False, True]
+        page.update(page.view.refreshed(page.fields, request()))

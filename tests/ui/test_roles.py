@@ -1,0 +1,349 @@
+"""Who may change what, tried over plain HTTP without the page, also with what only the page should know."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from types import CodeType
+from typing import Any
+
+import httpx
+import pytest
+from gradio.block_function import BlockFunction
+from gradio.components import State
+from PIL import Image
+
+from loravit_web.access import member
+from loravit_web.actions import Actions
+from loravit_web.adapter_facts import read_facts
+from loravit_web.adapters.bundles import read_bundle, write_bundle
+from loravit_web.catalog_plans import Wish, planned
+from loravit_web.service import Service
+from loravit_web.settings import Settings
+from loravit_web.ui.app import build_app
+from loravit_web.ui.catalog_change import Texts, texts_of
+from loravit_web.ui.launch import App
+from loravit_web.ui.relabel import key_of
+from registry import Role, Run
+from tests.conftest import RECIPE, make_colours, tiny_base
+
+SECRET = "a long password"
+PEOPLE: dict[str, Role] = {"vera": "viewer", "ed": "editor", "eve": "editor", "ada": "admin"}
+ED = member("ed", "editor")
+SMALL = {"train-image-size": 32, "train-blocks": 1, "train-r": 2, "train-epochs": 1}
+API = "/gradio_api"
+
+
+@dataclass(frozen=True)
+class Team:
+    """A running app of a team, with two versions of ed's adapter ``colours``; ``run`` made the first."""
+
+    app: App
+    url: str
+    run: Run
+    clients: dict[str | None, httpx.Client] = field(default_factory=dict)
+
+    @property
+    def service(self) -> Service:
+        return self.app.service
+
+    def client(self, name: str | None) -> httpx.Client:
+        """A client signed in as somebody or nobody, the same one each time, as signing in is slow."""
+        if name not in self.clients:
+            client = self.clients[name] = httpx.Client(base_url=self.url.rstrip("/"), timeout=60)
+            if name is not None:
+                answer = client.post("/login", data={"username": name, "password": SECRET})
+                assert answer.json() == {"success": True}
+        return self.clients[name]
+
+    def call(self, client: httpx.Client, function: BlockFunction, given: Sequence[Any], session: str) -> str:
+        """Call an inner event as a page would; what comes back, as text."""
+        held = self.app.demo.app.state_holder[session]
+        data = []
+        for component, value in zip(function.inputs, given, strict=True):
+            if isinstance(component, State):
+                held[component._id] = value
+                value = None
+            data.append(value)
+        body = {"data": data, "fn_index": function._id, "session_hash": session}
+        if not function.queue:
+            return client.post(f"{API}/run/predict", json=body).text
+        joined = client.post(f"{API}/queue/join", json=body)
+        if joined.status_code != httpx.codes.OK:
+            return joined.text
+        with client.stream("GET", f"{API}/queue/data", params={"session_hash": session}) as stream:
+            for line in stream.iter_lines():
+                message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+                if message.get("msg") == "process_completed":
+                    return json.dumps(message["output"], ensure_ascii=False)
+        raise AssertionError("the stream ended without an answer")
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    folder = tmp_path_factory.mktemp("team")
+    settings = Settings(home=folder / "home", base="tiny", mode="team")
+    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
+        for name, role in PEOPLE.items():
+            service.members.add(name, SECRET, role, actor="shell")
+        dataset = service.import_dataset(make_colours(folder / "colours", test=4))
+        run = service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="ed")
+        again = replace(RECIPE, seed=1)
+        service.train_now(dataset, "Colours", again, service.new_worker(), actor="ed")
+        app = App(service, build_app(service))
+        url = app.launch(host="127.0.0.1", block=False)
+        team = Team(app, url, run)
+        yield team
+        for client in team.clients.values():
+            client.close()
+        app.close()
+
+
+Given = dict[str, Any]
+"""What a change is called with: ``states`` in their order, and components by their ``elem_id``."""
+
+
+def unfinished(team: Team, _name: str) -> Given:
+    """A new run of ed's that waits."""
+    dataset = team.service.datasets.load(team.run.dataset.fingerprint)
+    run = Actions(team.service, ED).queue_training(dataset, "Waiting", RECIPE)
+    return {"states": [run.id]}
+
+
+def ended(team: Team, name: str) -> Given:
+    """A run of ed's that was cancelled."""
+    (run_id,) = unfinished(team, name)["states"]
+    return {"states": [Actions(team.service, ED).stop(run_id, keep=False).id]}
+
+
+def one_image_less(team: Team, name: str) -> dict[str, None]:
+    """A correction that nobody else makes: another image is left out for each person."""
+    items = team.service.datasets.load(team.run.dataset.fingerprint).items
+    return {key_of(items[len(name)]): None}
+
+
+def on_card(team: Team, ref: str = "colours@1", **given: Any) -> Given:
+    """The chosen version on a card; what a card saw last is not asked for a change."""
+    return {"states": [1, ref, None], **given}
+
+
+def confirmed(team: Team, wish: Wish) -> Given:
+    """The second step of a change, as the first one left it."""
+    return {"states": [1, planned(team.service.registry, wish), wish.ref, None]}
+
+
+def upload(team: Team, data: bytes) -> dict[str, Any]:
+    """A file as it lies on the server after an upload."""
+    path = team.client("vera").post(f"{API}/upload", files={"files": ("given.zip", data)}).json()[0]
+    return {"path": path, "orig_name": "given.zip", "meta": {"_type": "gradio.FileData"}}
+
+
+def renamed(team: Team, name: str) -> bytes:
+    """The bundle of ``colours@1`` as another adapter."""
+    return write_bundle(replace(read_bundle(team.service.export("colours@1")[1]), name=f"copy-of-{name}"))
+
+
+def zipped(team: Team, name: str) -> bytes:
+    """Images in class folders, other ones for each person."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for label in ("dark", "light"):
+            for number in range(6):
+                picture = io.BytesIO()
+                shade = (200 if label == "light" else 20) + number
+                Image.new("RGB", (32, 32), (shade, shade, len(name))).save(picture, "PNG")
+                archive.writestr(f"{label}/{number}.png", picture.getvalue())
+    return buffer.getvalue()
+
+
+def promoted(team: Team, name: str) -> Given:
+    """An alias that the person moves for the first time, which is done in one step."""
+    return on_card(team, **{"catalog-alias": f"of-{name}"})
+
+
+def rolled_back(team: Team, name: str) -> Given:
+    """An alias that was moved from the first version to the second."""
+    aliases = team.service.registry.aliases
+    for ref in ("colours@1", "colours@2"):
+        aliases.promote(ref, f"back-{name}", actor="shell")
+    return confirmed(team, Wish("rollback", "colours@2", f"back-{name}"))
+
+
+def a_new_adapter(team: Team, name: str) -> str:
+    """Another adapter of ed's, for somebody to retire."""
+    bundle = replace(read_bundle(team.service.export("colours@1")[1]), name=f"old-{name}")
+    return team.service.take_in(bundle, "ed").ref
+
+
+def archived(team: Team, name: str) -> Given:
+    """An adapter of ed's that was archived."""
+    ref = a_new_adapter(team, f"{name}-archived")
+    team.service.registry.catalog.archive(ref.partition("@")[0], actor="ed")
+    return on_card(team, ref)
+
+
+CHANGES: dict[str, tuple[str, Callable[[Team, str], Given], bool]] = {
+    # the button; what it is called with; whether only the owner of the thing and an admin may press it
+    "train-start": (
+        "train-start",
+        lambda team, name: {"states": [team.run.dataset.fingerprint], "train-name": f"New {name}", **SMALL},
+        False,
+    ),
+    "train-upload": (
+        "train-upload",
+        lambda team, name: {"train-upload": upload(team, zipped(team, name))},
+        False,
+    ),
+    "train-fix": (
+        "train-fix",
+        lambda team, name: {"states": [team.run.dataset.fingerprint, one_image_less(team, name)]},
+        False,
+    ),
+    "train-again": (
+        "train-again",
+        lambda team, name: {"states": [team.run.id, one_image_less(team, f"{name}-again")]},
+        False,
+    ),
+    "train-save": (
+        "train-save",
+        lambda team, name: {"states": [team.run.id], "train-title": f"Hues {name}", "train-tags": name},
+        False,
+    ),
+    **{
+        f"{tab}-{button}": (f"{tab}-{button}", given, True)
+        for tab in ("train", "runs")
+        for button, given in (("cancel-yes", unfinished), ("resume", ended), ("retry", ended))
+    },
+    "catalog-import": (
+        "catalog-import",
+        lambda team, name: {"states": [1, None, None], "catalog-import": upload(team, renamed(team, name))},
+        False,
+    ),
+    "catalog-save": (
+        "catalog-save",
+        lambda team, name: {
+            "states": [1, texts_now(team), "colours@1", None],
+            "catalog-title": f"Colours of {name}",
+            "catalog-edit-tags": [],
+        },
+        False,
+    ),
+    "catalog-promote": ("catalog-promote", promoted, False),
+    "catalog-rollback": ("catalog-move-yes", rolled_back, False),
+    "catalog-withdraw": (
+        "catalog-retire-yes",
+        lambda team, name: confirmed(team, Wish("withdraw", a_new_adapter(team, f"{name}-w"), "", "wrong")),
+        True,
+    ),
+    "catalog-archive": (
+        "catalog-retire-yes",
+        lambda team, name: confirmed(team, Wish("archive", a_new_adapter(team, f"{name}-a"))),
+        True,
+    ),
+    "catalog-restore": ("catalog-restore", archived, True),
+}
+
+
+def texts_now(team: Team) -> Texts:
+    """What a card shows before somebody edits it."""
+    service = team.service
+    return texts_of(read_facts(service.registry, service.predictor, "colours@1"))
+
+
+def event_of(team: Team, elem_id: str) -> BlockFunction:
+    """What a component sets off first."""
+    blocks = team.app.demo.blocks
+    for function in team.app.demo.fns.values():
+        if any(target in blocks and blocks[target].elem_id == elem_id for target, _event in function.targets):
+            return function
+    raise AssertionError(f"nothing happens at {elem_id}")
+
+
+def pressed(team: Team, client: httpx.Client, elem_id: str, given: Given, session: str) -> str:
+    """Set off a component's event; what comes back, as text."""
+    function = event_of(team, elem_id)
+    states = iter(given.get("states", ()))
+    values = [
+        next(states, None)
+        if isinstance(component, State)
+        else given.get(component.elem_id or "", component.value)
+        for component in function.inputs
+    ]
+    return team.call(client, function, values, session)
+
+
+def standing(team: Team) -> tuple[Any, ...]:
+    """Everything that a visitor could change."""
+    registry = team.service.registry
+    events = [(event.id, event.actor) for event in registry.catalog.events(limit=1)]
+    runs = {run.id: run.status for run in registry.runs.list(limit=1000)}
+    folder = team.service.settings.datasets
+    return events, runs, sorted(path.name for path in folder.iterdir() if len(path.name) > 20)
+
+
+def code_of(function: BlockFunction) -> CodeType | None:
+    """The code of a handler of ours, without what is wrapped around it."""
+    handler = inspect.unwrap(function.fn) if function.fn is not None else None
+    return handler.__code__ if inspect.isfunction(handler) else None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_only_who_has_the_right_changes_anything(team: Team, change: str) -> None:
+    elem_id, prepare, own = CHANGES[change]
+    for name, sentence in (
+        (None, "Not authenticated"),
+        ("vera", "needs an editor, and vera is a viewer"),
+        *([("eve", "belongs to ed")] if own else []),
+    ):
+        given = prepare(team, name or "nobody")
+        before = standing(team)
+        assert sentence in pressed(team, team.client(name), elem_id, given, f"{change}-{name}")
+        assert standing(team) == before, f"{name} changed something"
+    for name in ("ed", "ada"):
+        given = prepare(team, name)
+        before = standing(team)
+        answer = pressed(team, team.client(name), elem_id, given, f"{change}-{name}")
+        assert standing(team) != before, f"{name} could not: {answer[:500]}"
+
+
+def test_every_button_that_reaches_for_a_change_is_in_the_matrix(team: Team) -> None:
+    tried = {event_of(team, elem_id)._id for elem_id, _given, _own in CHANGES.values()}
+    handlers = {
+        inspect.unwrap(team.app.demo.fns[number].fn).__code__
+        for number in tried
+        if team.app.demo.fns[number].fn
+    }
+    for function in team.app.demo.fns.values():
+        handler = inspect.unwrap(function.fn) if function.fn is not None else None
+        if inspect.isfunction(handler) and "actions_of(" in inspect.getsource(handler):
+            assert handler.__code__ in handlers, handler.__qualname__
+
+
+def test_asking_needs_a_name_and_no_right(team: Team) -> None:
+    nobody, viewer = team.client(None), team.client("vera")
+    assert nobody.post(f"{API}/call/v2/tasks", json={}).status_code == 401
+    assert nobody.post(f"{API}/upload", files={"files": ("p.png", b"x")}).status_code == 401
+    assert nobody.get("/config").status_code == 401
+    assert viewer.post(f"{API}/call/v2/tasks", json={}).status_code == 200
+
+
+def test_a_wrong_password_opens_nothing(team: Team) -> None:
+    with httpx.Client(base_url=team.url.rstrip("/")) as client:
+        assert client.post("/login", data={"username": "ada", "password": "guess"}).status_code == 400
+        assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 401
+
+
+def test_who_was_removed_is_refused_although_still_signed_in(team: Team) -> None:
+    team.service.members.add("tim", SECRET, "admin", actor="shell")
+    client = team.client("tim")
+    team.service.members.remove("tim", actor="shell")
+    before = standing(team)
+    given = CHANGES["catalog-promote"][1](team, "tim")
+    assert "You are not signed in" in pressed(team, client, "catalog-promote", given, "removed")
+    assert standing(team) == before
