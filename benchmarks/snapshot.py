@@ -49,7 +49,7 @@ def _measure(folder: Path, versions: int) -> list[Figure]:
     restoring, saving = [0.0], [0.0]
     for life in range(0, versions + 1, 2):
         service = Service(_settings(folder / f"disk-{life}", bases, place))
-        restoring.append(_seconds(service.restore))
+        restoring.append(_seconds(service.recover))
         service.predictor.refresh()
         wrong |= _wrong(service, picture, answers)
         for seed in range(life, min(life + 2, versions)):

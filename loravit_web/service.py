@@ -104,7 +104,7 @@ class Service:
         self._expiry = Periodic("expiry", self._expire, EXPIRY_SECONDS)
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
-    def restore(self) -> None:
+    def recover(self) -> None:
         """Fill an empty registry from its newest snapshot, where there is one; call it before `start`."""
         if self.saver is not None and (restored := self.saver.restore()) is not None:
             self._progress(1.0, f"Restored {restored.contents} from {restored.snapshot}")

@@ -304,7 +304,7 @@ def test_an_app_on_an_empty_disk_serves_every_version_that_was_published(
         first.close()
     after = replace(before, home=tmp_path / "new disk")
     second = Service(after, load=lambda name, _folder, _progress: tiny_base(name=name))
-    second.restore()
+    second.recover()
     second.start()
     try:
         tasks = second.predictor.tasks()
