@@ -64,12 +64,15 @@ def _colours(options: argparse.Namespace, folder: Path) -> str:
 TASKS: Mapping[str, Task] = {
     "everyday-objects": Task(
         lambda options, _folder: str(options.cifar),
-        (),
-        0.8,
+        ("--max-images", "2000", "--epochs", "4"),
+        0.75,
         "Ten kinds of everyday things and animals, learned from small photographs (CIFAR-10).",
     ),
     "animal-or-vehicle": Task(
-        _animals, (), 0.95, "Whether a photograph shows an animal or a vehicle (CIFAR-10 in two classes)."
+        _animals,
+        ("--max-images", "1000", "--epochs", "4"),
+        0.93,
+        "Whether a photograph shows an animal or a vehicle (CIFAR-10 in two classes).",
     ),
     "dominant-colour": Task(
         _colours, ("--no-mirror",), 0.75, "The colour that covers most of a picture, in eleven names."

@@ -1,4 +1,4 @@
-"""The page: title, job strip, four tabs, and one clock that follows the registry."""
+"""The page: title, job strip, four tabs, and one pulse that follows the registry."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from loravit_web.ui.catalog_view import CatalogView
 from loravit_web.ui.errors import plain
 from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.pick import chip_updates, choices_for
+from loravit_web.ui.pulse import add_pulse
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.saved import add_saved
 from loravit_web.ui.train import TrainTab, build_train
@@ -23,7 +24,6 @@ from loravit_web.ui.visitors import visitor_of
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 
-TICK_SECONDS = 1.5
 MAX_ACTIVE = 1000
 _TABS = ("use", "train", "catalog", "runs")
 
@@ -52,35 +52,32 @@ def build_app(service: Service) -> gr.Blocks:
         add_saved(demo, service)
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
-        seen, looked = _follow(demo, service, tabs, who, strip, use, train, catalog)
-        follow_runs(demo, service, runs, seen, looked)
+        pulse = add_pulse(lambda: snapshot(service)["key"])
+        _follow(demo, service, pulse, tabs, who, strip, use, train, catalog)
+        follow_runs(demo, service, runs, pulse)
     return demo
 
 
 def _follow(
     demo: gr.Blocks,
     service: Service,
+    pulse: gr.Textbox,
     tabs: gr.Tabs,
     who: gr.HTML,
     strip: gr.HTML,
     use: UseTab,
     train: TrainTab,
     catalog: CatalogView,
-) -> tuple[gr.State, Any]:
-    """Keep every open page in step with the registry; it only ever reads.
-
-    Returns:
-        What a page last saw, and the event after which that may have changed.
-    """
+) -> None:
+    """Keep every open page in step with the registry; it only ever reads."""
     seen = gr.State(None)
-    timer = gr.Timer(TICK_SECONDS)
     panels = train.watch.outputs
     picker = use.picker
     picking = [picker.tasks, picker.quick, picker.shown]
     tables = [strip, *picking, use.answers]
     outputs = [seen, catalog.revision, *tables, *panels, *train.result.outputs]
 
-    def tick(
+    def follow(
         before: dict[str, Any] | None,
         watched: str | None,
         picked: list[str] | None,
@@ -105,8 +102,8 @@ def _follow(
             *follow_updates(service, train.result, watched, result),
         ]
 
-    looked = timer.tick(
-        tick,
+    pulse.change(
+        follow,
         [
             seen,
             train.run_id,
@@ -144,7 +141,6 @@ def _follow(
     demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
         *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
     )
-    return seen, looked
 
 
 def snapshot(service: Service) -> dict[str, Any]:

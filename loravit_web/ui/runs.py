@@ -68,18 +68,14 @@ def build_runs(service: Service) -> RunsTab:
     return tab
 
 
-def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State, looked: Any) -> None:
+def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, pulse: gr.Textbox) -> None:
     """Show the run that a link names, and keep in step with the registry.
 
     Args:
-        seen: what the page last saw of the registry; it changes when something did.
-        looked: the event after which it may have changed.
+        pulse: changes when the registry did.
     """
-    shown = gr.State(None)
 
     def look(
-        now: dict[str, Any] | None,
-        before: Any,
         text: str,
         states: Any,
         page: int,
@@ -90,11 +86,7 @@ def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State,
         axis: Axis,
         request: gr.Request,
     ) -> list[Any]:
-        key = now["key"] if now else None
-        if key in (None, before):
-            return [gr.skip()] * (1 + len(tab.everything))
         return [
-            key,
             *listed_runs(service, text, states, page, chosen, compared),
             *detail_updates(service, request, chosen, fresh=False),
             *compare_updates(service, chosen, compared, metric, smoothing, axis, same=True),
@@ -107,7 +99,7 @@ def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, seen: gr.State,
         compared = compare_updates(service, found, [], None, 0.0, "epoch")
         return [found, *listed_runs(service, "", [], 1, found, []), *detail, *compared]
 
-    looked.then(look, [seen, shown, *tab.asked], [shown, *tab.everything], **QUIET)
+    pulse.change(look, tab.asked, tab.everything, **QUIET)
     arrived = demo.load(
         arrive, None, [tab.chosen, *tab.everything], show_progress="hidden", api_visibility="private"
     )

@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,21 +100,30 @@ def start_app(home: Path) -> Iterator[AppProcess]:
     process.wait(timeout=30)
 
 
+Visit = Callable[..., Page]
+
+
 @pytest.fixture
-def page(browser: Browser, app: AppProcess) -> Iterator[Page]:
+def visit(browser: Browser) -> Iterator[Visit]:
+    """Opens pages, each in a context, and so a session, of its own: ``visit(url, width=1280)``."""
+    with ExitStack() as contexts:
+
+        def open_page(url: str, *, width: int = 1280) -> Page:
+            context = browser.new_context(viewport={"width": width, "height": 900})
+            contexts.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(30_000)
+            page.goto(url)
+            page.wait_for_selector("#tabs")
+            return page
+
+        yield open_page
+
+
+@pytest.fixture
+def page(visit: Visit, app: AppProcess) -> Page:
     """The app's page at 1280 px."""
-    yield from open_page(browser, app.url)
-
-
-def open_page(browser: Browser, url: str, *, width: int = 1280) -> Iterator[Page]:
-    """A page in a context, and so a session, of its own."""
-    context = browser.new_context(viewport={"width": width, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    page.goto(url)
-    page.wait_for_selector("#use-tasks")
-    yield page
-    context.close()
+    return visit(app.url)
 
 
 def publish_shades(home: Path, folder: Path) -> None:

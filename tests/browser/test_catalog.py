@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from registry import NewVersion, Registry
-from tests.browser.conftest import AppProcess, open_page
+from tests.browser.conftest import AppProcess, Visit
 from tests.browser.test_journey import open_tab
 
 
@@ -51,12 +51,9 @@ def test_a_row_is_chosen_by_keyboard_and_a_reload_shows_it_again(page: Page) -> 
     expect(page.locator("#catalog-head")).to_contain_text("shades@1")
 
 
-def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(
-    browser: Browser, app: AppProcess
-) -> None:
+def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Visit, app: AppProcess) -> None:
     publish_copy(app, "doomed")
-    pages = open_page(browser, f"{app.url}?tab=catalog&adapter=doomed@1", width=390)
-    page = next(pages)
+    page = visit(f"{app.url}?tab=catalog&adapter=doomed@1", width=390)
     expect(page.locator("#catalog-try")).to_be_enabled()
     with registry_of(app) as registry:
         registry.catalog.withdraw("doomed", 1, "<b>mixed up</b>", actor="bob")
@@ -64,7 +61,6 @@ def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(
     expect(page.locator("#catalog-head")).to_contain_text("Version 1 is withdrawn: <b>mixed up</b>")
     expect(page.locator("#catalog-try")).to_be_disabled()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    pages.close()
 
 
 def test_a_version_is_downloaded_and_withdrawn_in_two_steps(page: Page, app: AppProcess) -> None:

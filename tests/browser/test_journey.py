@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from registry import Registry
-from tests.browser.conftest import AppProcess, open_page, publish_shades
+from tests.browser.conftest import AppProcess, Visit, publish_shades
 from tests.conftest import ColourFolders
 
 TRAINED = 120_000
@@ -59,10 +59,9 @@ def start_training(page: Page, data: Path, name: str, settings: Mapping[str, str
 
 
 def test_from_a_zip_to_two_answers_side_by_side(
-    page: Page, browser: Browser, app: AppProcess, colour_zip: Path, tmp_path: Path
+    page: Page, visit: Visit, app: AppProcess, colour_zip: Path, tmp_path: Path
 ) -> None:
-    other_page = open_page(browser, app.url)
-    bystander = next(other_page)
+    bystander = visit(app.url)
     start_training(page, colour_zip, "Paints")
     expect(page.locator("#train-found")).to_contain_text("2 files skipped")
     expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
@@ -107,10 +106,9 @@ def test_from_a_zip_to_two_answers_side_by_side(
 
     open_tab(page, "Runs")
     expect(page.locator("#runs-table")).to_contain_text("paints@1")
-    other_page.close()
 
 
-def test_a_killed_worker_leaves_an_interrupted_run_and_a_serving_app(
+def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_and_a_serving_app(
     page: Page, app: AppProcess, colour_zip: Path, tmp_path: Path
 ) -> None:
     start_training(page, colour_zip, "Doomed", LONG)
@@ -122,7 +120,8 @@ def test_a_killed_worker_leaves_an_interrupted_run_and_a_serving_app(
         expect(page.locator("#train-progress")).to_contain_text("interrupted")
         assert registry.runs.get(run.id).status == "interrupted"
         assert "doomed" not in [adapter.slug for adapter in registry.catalog.adapters()]
-    expect(page.locator("#train-resume")).to_be_visible()
+    page.locator("#train-resume").click()
+    expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
 
     open_tab(page, "Use")
     page.locator("#use-image input[type=file]").first.set_input_files(
@@ -130,6 +129,12 @@ def test_a_killed_worker_leaves_an_interrupted_run_and_a_serving_app(
     )
     pick(page, "Shades")
     expect(page.locator("#use-answers li").first).to_contain_text("green")
+
+    open_tab(page, "Train")
+    expect(page.locator("#train-progress")).to_contain_text("Epoch", timeout=TRAINED)
+    page.locator("#train-keep").click()
+    expect(page.locator("#train-progress")).to_contain_text("completed", timeout=TRAINED)
+    expect(page.locator("#train-result")).to_contain_text("doomed@1")
 
 
 def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: Path) -> None:
@@ -160,29 +165,24 @@ def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path
 
 
 def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
-    browser: Browser, empty_app: AppProcess, tmp_path: Path
+    visit: Visit, empty_app: AppProcess, tmp_path: Path
 ) -> None:
-    pages = open_page(browser, empty_app.url)
-    page = next(pages)
+    page = visit(empty_app.url)
     expect(page.locator("#use-answers")).to_contain_text("The catalog is empty")
     publish_shades(empty_app.home, tmp_path)
     expect(page.locator("#use-answers")).to_contain_text("Drop, paste or take a picture")
     open_tab(page, "Catalog")
     expect(page.locator("#catalog-list")).to_contain_text("shades")
     expect(page.locator("#catalog-message")).to_contain_text("Choose an adapter")
-    pages.close()
 
 
-def test_a_link_opens_with_its_task_picked(browser: Browser, app: AppProcess) -> None:
-    pages = open_page(browser, f"{app.url}?tab=use&task=shades@1")
-    expect(next(pages).locator("#use-tasks")).to_contain_text("shades@1")
-    pages.close()
+def test_a_link_opens_with_its_task_picked(visit: Visit, app: AppProcess) -> None:
+    page = visit(f"{app.url}?tab=use&task=shades@1")
+    expect(page.locator("#use-tasks")).to_contain_text("shades@1")
 
 
-def test_nothing_overflows_a_narrow_screen(browser: Browser, app: AppProcess) -> None:
-    pages = open_page(browser, app.url, width=390)
-    page = next(pages)
+def test_nothing_overflows_a_narrow_screen(visit: Visit, app: AppProcess) -> None:
+    page = visit(app.url, width=390)
     for tab in ("Use", "Train", "Catalog", "Runs"):
         open_tab(page, tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    pages.close()

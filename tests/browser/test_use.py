@@ -1,0 +1,81 @@
+"""The Use tab: keys, heat-maps, links, and many pictures at once."""
+
+from __future__ import annotations
+
+import csv
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import AppProcess, Visit
+from tests.browser.test_journey import open_tab, pick
+from tests.conftest import make_colours
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with red and green pictures."""
+    return make_colours(tmp_path_factory.mktemp("pictures") / "colours", per_class=2)
+
+
+def drop(page: Page, picture: Path) -> None:
+    page.locator("#use-image input[type=file]").first.set_input_files(picture)
+
+
+def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
+    drop(page, pictures / "red" / "0.png")
+    page.locator("#use-quick input[type=checkbox]").first.wait_for()
+    page.keyboard.press("1")
+    expect(page.locator("#use-answers article")).to_have_count(1)
+    expect(page.locator("#use-answers img")).to_have_count(0)
+    page.keyboard.press("t")
+    expect(page.locator("#use-answers img").first).to_have_attribute("alt", re.compile(".+"))
+    page.keyboard.press("1")
+    expect(page.locator("#use-answers article")).to_have_count(0)
+    page.keyboard.press("/")
+    expect(page.locator("#use-tasks input")).to_be_focused()
+
+
+def test_a_link_to_an_answer_names_its_version_and_opens_with_it(
+    page: Page, visit: Visit, pictures: Path
+) -> None:
+    drop(page, pictures / "green" / "0.png")
+    pick(page, "Shades")
+    expect(page.locator("#use-answers li").first).to_contain_text("green")
+    page.locator("#use-share button").first.click()
+    link = page.locator("#use-link input, #use-link textarea").first
+    expect(link).to_have_value(re.compile("task=shades@1"))
+    other = visit(link.input_value())
+    expect(other.locator("#use-tasks")).to_contain_text("shades@1")
+
+
+def test_many_pictures_become_a_table_and_a_csv(page: Page, pictures: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "many.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in sorted(pictures.rglob("*.png")):
+            packed.write(file, f"{file.parent.name}-{file.name}")
+        packed.writestr("broken.png", b"no picture")
+    pick(page, "Shades")
+    page.locator("#use-many button").first.click()
+    page.locator("#use-many-files input[type=file]").set_input_files(archive)
+    page.locator("#use-many-go").click()
+    expect(page.locator("#use-many-table")).to_contain_text("red-0.png")
+    with page.expect_download() as download:
+        page.locator("#use-many-csv").click()
+    rows = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
+    best = {row["image"]: row["label"] for row in rows if row["rank"] == "1"}
+    assert (best["red-0.png"], best["green-1.png"]) == ("red", "green")
+    assert any("broken.png" in row["image"] for row in rows)
+
+
+def test_a_run_is_found_by_its_link_and_shows_its_next_step(app: AppProcess, page: Page) -> None:
+    open_tab(page, "Runs")
+    row = page.locator("#runs-table a").first
+    row.click()
+    expect(page).to_have_url(re.compile(r"run=\w+"))
+    expect(page.locator("#runs-result")).to_be_visible()
+    page.locator("#runs-result").click()
+    expect(page.locator("#train-result")).to_contain_text("@1")
