@@ -91,6 +91,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     frame = pd.DataFrame(lines, columns=COLUMNS)
     for column in ("image", "task", "label", "error"):
         frame[column] = frame[column].map(_harmless)
+    frame["rank"] = frame["rank"].astype("Int64")  # a gap in a column of ints would make them 1.0, 2.0
     return str(frame.to_csv(index=False))
 
 

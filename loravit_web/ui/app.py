@@ -53,8 +53,10 @@ def build_app(service: Service) -> gr.Blocks:
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
         pulse = add_pulse(lambda: snapshot(service)["key"])
-        _follow(demo, service, pulse, tabs, who, strip, use, train, catalog)
-        follow_runs(demo, service, runs, pulse)
+        arrived = _follow(demo, service, pulse, tabs, who, strip, use, train, catalog)
+        # after what the page remembers having seen, so that nothing which happens meanwhile is missed
+        follow_link(arrived, catalog)
+        follow_runs(arrived, service, runs, pulse)
     return demo
 
 
@@ -68,8 +70,12 @@ def _follow(
     use: UseTab,
     train: TrainTab,
     catalog: CatalogView,
-) -> None:
-    """Keep every open page in step with the registry; it only ever reads."""
+) -> Any:
+    """Keep every open page in step with the registry; it only ever reads.
+
+    Returns:
+        The event after which a page knows which state of the registry it is about to show.
+    """
     seen = gr.State(None)
     panels = train.watch.outputs
     picker = use.picker
@@ -136,11 +142,12 @@ def _follow(
             *watch_updates(service, run_id),
         ]
 
-    arrived = [tabs, who, train.run_id, seen, *tables, *train.watch.outputs]
-    follow_link(demo, catalog)
-    demo.load(arrive, picker.memory, arrived, show_progress="hidden", api_visibility="private").then(
-        *use.refresh, show_progress="hidden", preprocess=False, api_visibility="private"
+    shown = [tabs, who, train.run_id, seen, *tables, *train.watch.outputs]
+    arrived = demo.load(
+        arrive, picker.memory, shown, show_progress="hidden", queue=False, api_visibility="private"
     )
+    arrived.then(*use.refresh, show_progress="hidden", preprocess=False, api_visibility="private")
+    return arrived
 
 
 def snapshot(service: Service) -> dict[str, Any]:

@@ -38,13 +38,16 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogView:
     return view
 
 
-def follow_link(demo: gr.Blocks, view: CatalogView) -> None:
+def follow_link(arrived: Any, view: CatalogView) -> None:
     """Show the catalog when a page is opened, and the adapter that its link names.
 
     To be called outside of the tabs: what hears of a new revision must be there whichever tab is open.
+
+    Args:
+        arrived: the event after which the page may be filled.
     """
     view.revision.render()
-    demo.load(told(view.arrived), view.inputs, view.outputs, **_QUIET)
+    arrived.then(told(view.arrived), view.inputs, view.outputs, **_QUIET)
 
 
 def _built(service: Service) -> CatalogView:

@@ -68,10 +68,11 @@ def build_runs(service: Service) -> RunsTab:
     return tab
 
 
-def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, pulse: gr.Textbox) -> None:
+def follow_runs(arrived: Any, service: Service, tab: RunsTab, pulse: gr.Textbox) -> None:
     """Show the run that a link names, and keep in step with the registry.
 
     Args:
+        arrived: the event after which the page may be filled.
         pulse: changes when the registry did.
     """
 
@@ -100,10 +101,10 @@ def follow_runs(demo: gr.Blocks, service: Service, tab: RunsTab, pulse: gr.Textb
         return [found, *listed_runs(service, "", [], 1, found, []), *detail, *compared]
 
     pulse.change(look, tab.asked, tab.everything, **QUIET)
-    arrived = demo.load(
+    opened = arrived.then(
         arrive, None, [tab.chosen, *tab.everything], show_progress="hidden", api_visibility="private"
     )
-    then_points(tab.compare, arrived)
+    then_points(tab.compare, opened)
 
 
 def full_id(service: Service, asked: str) -> str | None:

@@ -120,6 +120,7 @@ def build_use(service: Service) -> UseTab:
         switched,
         [picker.quick, picker.tasks, picker.shown, picker.memory],
         [picker.tasks, picker.memory],
+        trigger_mode="always_last",  # a second press while the first is on its way counts too
         **told,
     ).then(answer, asked, answered, **quickly)
     picker.tasks.input(

@@ -13,9 +13,9 @@ __all__ = ["colour_zip"]
 
 
 def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, colour_zip: Path) -> None:
-    start_training(page, colour_zip, "Paints")
+    start_training(page, colour_zip, "Hues")
     result = page.locator("#train-result")
-    expect(result).to_contain_text("paints@1", timeout=TRAINED)
+    expect(result).to_contain_text("hues@1", timeout=TRAINED)
     expect(result).to_contain_text("linear probe")
 
     # four test images of each class, rightly named: a row's only number is on the diagonal
@@ -29,12 +29,12 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, colour_zip
     expect(page.locator("#train-behind-position")).to_contain_text("1 left out")
     page.locator("#train-again").click()
     expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
-    expect(result).to_contain_text("paints@2", timeout=TRAINED)
+    expect(result).to_contain_text("hues@2", timeout=TRAINED)
     expect(result).to_contain_text("1 changed from")
 
     page.locator("#train-try").click()
     expect(page.get_by_role("tab", name="Use")).to_have_attribute("aria-selected", "true")
-    expect(page.locator("#use-tasks")).to_contain_text("Paints")
+    expect(page.locator("#use-tasks")).to_contain_text("Hues")
 
 
 def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> None:

@@ -35,6 +35,7 @@ def open_tab(page: Page, name: str) -> None:
 
 
 def pick(page: Page, *titles: str) -> None:
+    page.locator("#use-quick input").first.wait_for()  # until then the list is still being filled
     for title in titles:
         page.locator("#use-tasks input").click()
         page.get_by_role("option", name=re.compile(title)).first.click()
@@ -111,7 +112,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
 def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_and_a_serving_app(
     page: Page, app: AppProcess, colour_zip: Path, tmp_path: Path
 ) -> None:
-    start_training(page, colour_zip, "Doomed", LONG)
+    start_training(page, colour_zip, "Toppled", LONG)
     expect(page.locator("#train-progress")).to_contain_text("Epoch", timeout=TRAINED)
     with Registry.open(f"sqlite:///{app.home / 'registry.db'}", app.home / "artifacts") as registry:
         (run,) = registry.runs.list(status=["running"])
@@ -119,7 +120,7 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_and_a_serving_ap
         os.kill(int(run.worker.rpartition(":")[2]), signal.SIGKILL)
         expect(page.locator("#train-progress")).to_contain_text("interrupted")
         assert registry.runs.get(run.id).status == "interrupted"
-        assert "doomed" not in [adapter.slug for adapter in registry.catalog.adapters()]
+        assert "toppled" not in [adapter.slug for adapter in registry.catalog.adapters()]
     page.locator("#train-resume").click()
     expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
 
@@ -134,7 +135,7 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_and_a_serving_ap
     expect(page.locator("#train-progress")).to_contain_text("Epoch", timeout=TRAINED)
     page.locator("#train-keep").click()
     expect(page.locator("#train-progress")).to_contain_text("completed", timeout=TRAINED)
-    expect(page.locator("#train-result")).to_contain_text("doomed@1")
+    expect(page.locator("#train-result")).to_contain_text("toppled@1")
 
 
 def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: Path) -> None:

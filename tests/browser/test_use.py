@@ -66,16 +66,19 @@ def test_many_pictures_become_a_table_and_a_csv(page: Page, pictures: Path, tmp_
     with page.expect_download() as download:
         page.locator("#use-many-csv").click()
     rows = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
-    best = {row["image"]: row["label"] for row in rows if row["rank"] == "1"}
+    best = {row["image"].rpartition("/")[2]: row["label"] for row in rows if row["rank"] == "1"}
     assert (best["red-0.png"], best["green-1.png"]) == ("red", "green")
     assert any("broken.png" in row["image"] for row in rows)
 
 
-def test_a_run_is_found_by_its_link_and_shows_its_next_step(app: AppProcess, page: Page) -> None:
+def test_a_run_leads_to_its_result_and_to_its_version(app: AppProcess, page: Page, visit: Visit) -> None:
     open_tab(page, "Runs")
-    row = page.locator("#runs-table a").first
-    row.click()
-    expect(page).to_have_url(re.compile(r"run=\w+"))
-    expect(page.locator("#runs-result")).to_be_visible()
+    page.locator("#runs-table").get_by_role("link", name="Shades").click()
     page.locator("#runs-result").click()
-    expect(page.locator("#train-result")).to_contain_text("@1")
+    expect(page.locator("#train-result")).to_contain_text("shades@1")
+    open_tab(page, "Runs")
+    page.locator("#runs-catalog").click()
+    expect(page.locator("#catalog-head")).to_contain_text("shades@1")
+    page.locator("#catalog-parts").get_by_role("tab", name="Origin").click()
+    made = page.get_by_role("link", name="See the run that made it").get_attribute("href")
+    expect(visit(f"{app.url}{made}").locator("#runs-progress")).to_contain_text("Shades")
