@@ -63,8 +63,8 @@ def test_a_bad_picture_has_its_reason_and_the_others_their_answers(tmp_path: Pat
     lines = list(csv.DictReader(io.StringIO(as_csv(rows))))
     assert [(line["image"], line["rank"], line["label"]) for line in lines] == [
         ("bad.png", "", ""),
-        ("good.png", "1.0", "red 7"),
-        ("good.png", "2.0", "other"),
+        ("good.png", "1", "red 7"),
+        ("good.png", "2", "other"),
     ]
     assert list(as_table(rows).columns) == ["image", "problem", "x@1"]
 
@@ -92,9 +92,3 @@ def test_nothing_in_the_csv_is_taken_for_a_formula() -> None:
     (line,) = csv.DictReader(io.StringIO(as_csv([row])))
     assert (line["image"], line["label"]) == ("'=cmd()", "'+1")
     assert list(line) == COLUMNS
-
-
-def test_ranks_are_whole_numbers_beside_a_picture_without_answer() -> None:
-    answered = Row("a.png", (TaskAnswer("t@1", "t", (Label("cat", 0.5),), None, 1.0),), None)
-    lines = list(csv.DictReader(io.StringIO(as_csv([answered, Row("b.png", (), "This is no picture.")]))))
-    assert [line["rank"] for line in lines] == ["1", ""]
