@@ -26,6 +26,7 @@ from benchmarks import (  # noqa: E402
     screenshots,
     snapshot,
     soak,
+    switch,
     tasks,
     training,
 )
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "training": training.run,
     "screenshots": screenshots.run,
     "soak": soak.run,
+    "switch": switch.run,
 }
 
 

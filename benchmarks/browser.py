@@ -18,12 +18,21 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgroun
 
 
 @contextlib.contextmanager
-def running_app(home: Path) -> Iterator[str]:
-    """``python app.py`` on a data folder; gives its URL."""
+def running_app(home: Path, *, bundled: bool = False) -> Iterator[str]:
+    """``python app.py`` on a data folder; gives its URL.
+
+    Args:
+        bundled: whether the adapters that come with the app are in its catalog.
+    """
     app = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=ROOT,
-        env={**os.environ, "LORAVIT_HOME": str(home), "LORAVIT_BUNDLED": "no", "LORAVIT_MODE": "local"},
+        env={
+            **os.environ,
+            "LORAVIT_HOME": str(home),
+            "LORAVIT_BUNDLED": "yes" if bundled else "no",
+            "LORAVIT_MODE": "local",
+        },
         stdout=subprocess.PIPE,
         text=True,
     )

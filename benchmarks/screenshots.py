@@ -1,61 +1,80 @@
-"""The README's screenshots, taken from the real app with adapters that it trained a moment before.
-
-Everything is read from scikit-learn's handwritten digits: which digit it is, and two questions that
-regroup the same scans.
-"""
+"""The README's screenshots: every tab of the real app, with the adapters that come with it."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.browser import chromium, drop, pick, running_app
-from loravit_web.datasets import DatasetStore
+from playwright.sync_api import Page
+
+from benchmarks.browser import chromium, running_app
+from loravit_web.settings import read_settings
 
 FOLDER = Path(__file__).with_name("screenshots")
-LOOPS = {"loop": "0689", "no loop": "12357"}
-PARITY = {"even": "02468", "odd": "13579"}
+SHORT = ("--epochs", "6", "--image-size", "56", "--no-mirror")
+SCENE = 4
+"""The drawn scene among the examples."""
 
 
 def run(_arguments: list[str]) -> int:
     """``python -m benchmarks screenshots``."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        digits = DatasetStore(home / "datasets").import_source("sample:digits")
-        scans = {(i.split, digits.classes[i.label], digits.image_path(i)) for i in digits.items}
-        _train(home, "sample:digits", "handwritten-digits")
-        for name, groups in (("closed-loop", LOOPS), ("odd-or-even", PARITY)):
-            data = home / name
-            for split, digit, path in sorted(scans):
-                group = next((g for g, members in groups.items() if digit in members), None)
-                if group is not None:
-                    (data / split / group).mkdir(parents=True, exist_ok=True)
-                    shutil.copy(path, data / split / group)
-            _train(home, str(data), name)
-        eight = next(path for split, digit, path in sorted(scans) if (split, digit) == ("test", "8"))
-        _take(home, eight)
+        home = Path(folder) / "home"
+        home.mkdir()
+        (home / "bases").symlink_to(read_settings(os.environ).bases, target_is_directory=True)
+        for rank in ("2", "8"):
+            _train(home, "--rank", rank)
+        with running_app(home, bundled=True) as url, chromium() as browser:
+            for scheme in ("light", "dark"):
+                page = browser.new_page(viewport={"width": 1280, "height": 860})
+                page.goto(f"{url}?__theme={scheme}")
+                page.locator("#use-quick input").first.wait_for()
+                for name, show in TABS.items():
+                    page.get_by_role("tab", name=name, exact=True).first.click()
+                    show(page)
+                    page.wait_for_timeout(1500)
+                    page.screenshot(path=FOLDER / f"{name.lower()}-{scheme}.png")
+                page.close()
     print(f"in {FOLDER.name}/: {', '.join(sorted(p.name for p in FOLDER.iterdir()))}")
     return 0
 
 
-def _train(home: Path, data: str, name: str) -> None:
-    command = [sys.executable, "-m", "loravit_web", "train", data, "--name", name, "--no-mirror"]
-    subprocess.run(command, env={**os.environ, "LORAVIT_HOME": str(home)}, check=True)
+def _train(home: Path, *options: str) -> None:
+    words = ["train", "sample:digits", "--name", "my-digits", *SHORT, *options]
+    environment = {**os.environ, "LORAVIT_HOME": str(home)}
+    subprocess.run([sys.executable, "-m", "loravit_web", *words], env=environment, check=True)
 
 
-def _take(home: Path, picture: Path) -> None:
-    with running_app(home) as url, chromium() as browser:
-        for scheme in ("light", "dark"):
-            page = browser.new_page(viewport={"width": 1280, "height": 640})
-            page.goto(f"{url}?__theme={scheme}")
-            page.wait_for_selector("#use-tasks")
-            pick(page, "Handwritten digits", "Closed loop", "Odd or even")
-            drop(page, picture)
-            page.wait_for_timeout(1000)
-            page.screenshot(path=FOLDER / f"use-{scheme}.png")
-            page.close()
+def _use(page: Page) -> None:
+    """Three tasks that read different things from one drawn scene, and where they looked."""
+    for title in ("Scene shape", "Scene count", "Scene texture"):
+        page.locator("#use-quick label", has_text=title).click()
+    page.locator("#use-examples button").nth(SCENE).click()
+    page.locator("#use-heat input").click()
+    page.locator("#use-answers article img").nth(2).wait_for()
+
+
+def _train_tab(page: Page) -> None:
+    page.locator("#train-sample-digits").click()
+    page.locator("#train-found .lv-table").wait_for(timeout=120_000)
+    page.locator("#train-name textarea, #train-name input").fill("Digits")
+    page.locator("#train-name textarea, #train-name input").blur()
+    page.locator("#train-cost", has_text="trained parameters").wait_for(timeout=60_000)
+
+
+def _catalog(page: Page) -> None:
+    page.locator("#catalog-list button[data-slug=my-digits]").click()
+    page.locator("#catalog-results table").wait_for()
+
+
+def _runs(page: Page) -> None:
+    for tick in page.locator("#runs-table input[type=checkbox]").all()[:2]:
+        tick.click()
+    page.locator("#runs-table a").first.click()
+
+
+TABS = {"Use": _use, "Train": _train_tab, "Catalog": _catalog, "Runs": _runs}

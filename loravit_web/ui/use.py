@@ -89,11 +89,35 @@ def build_use(service: Service) -> UseTab:
     ) -> list[Any]:
         chosen, count = list(picked or []), int(labels or LABELS)
         html = _answers(service, request, picture, chosen, count, heat=bool(looks))
-        return [html, *share_updates(service, page_url(request), chosen, count)]
+        question = _question(picture, picked, labels, looks)
+        return [question, html, *share_updates(service, page_url(request), chosen, count)]
 
-    def switched(checked: list[str], picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
-        tasks = picked_by_chips(checked, picked or [], shown)
-        return [tasks, remembered(memory, tasks)]
+    def settle(
+        answered_last: Any,
+        picture: Any,
+        picked: list[str] | None,
+        labels: float | None,
+        looks: bool,
+        request: gr.Request,
+    ) -> list[Any]:
+        # whoever drops a picture while a pick is on its way, or the other way round, changed both
+        if answered_last == _question(picture, picked, labels, looks):
+            return [gr.skip()] * len(answered)
+        return answer(picture, picked, labels, looks, request)
+
+    def switched(
+        checked: list[str] | None,
+        shown: list[str],
+        memory: Any,
+        picture: Any,
+        picked: list[str] | None,
+        labels: float | None,
+        looks: bool,
+        request: gr.Request,
+    ) -> list[Any]:
+        # picking and asking in one event: the way to the server and back is most of the time
+        tasks = picked_by_chips(checked or [], picked or [], shown)
+        return [tasks, remembered(memory, tasks), *answer(picture, tasks, labels, looks, request)]
 
     def searched(picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
         kept = remembered(memory, picked or [])
@@ -104,7 +128,8 @@ def build_use(service: Service) -> UseTab:
         kept = pinned(memory, picked or [])
         return [kept, *chip_updates(service, kept, picked or [])]
 
-    asked, answered = [image, picker.tasks, top_k, heat], [answers, *share.outputs]
+    last = gr.State(None)
+    asked, answered = [image, picker.tasks, top_k, heat], [last, answers, *share.outputs]
     quickly: dict[str, Any] = {
         "preprocess": False,  # pictures are decoded by the app's own code, wherever they come from
         "trigger_mode": "always_last",
@@ -114,15 +139,14 @@ def build_use(service: Service) -> UseTab:
         "api_visibility": "private",
     }
     for changed in (image.change, picker.tasks.input, top_k.release, heat.input):
-        changed(answer, asked, answered, **quickly)
+        changed(answer, asked, answered, **quickly).then(settle, [last, *asked], answered, **quickly)
     told: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     picker.quick.input(
         switched,
-        [picker.quick, picker.tasks, picker.shown, picker.memory],
-        [picker.tasks, picker.memory],
-        trigger_mode="always_last",  # a second press while the first is on its way counts too
-        **told,
-    ).then(answer, asked, answered, **quickly)
+        [picker.quick, picker.shown, picker.memory, *asked],
+        [picker.tasks, picker.memory, *answered],
+        **quickly,
+    ).then(settle, [last, *asked], answered, **quickly)
     picker.tasks.input(
         searched,
         [picker.tasks, picker.shown, picker.memory],
@@ -132,6 +156,12 @@ def build_use(service: Service) -> UseTab:
     picker.pin.click(pin, [picker.memory, picker.tasks], [picker.memory, picker.quick, picker.shown], **told)
     examples.select(_chosen_example, None, image, **told)
     return UseTab(picker, image, answers, (answer, asked, answered))
+
+
+def _question(picture: Any, picked: list[str] | None, labels: float | None, looks: bool) -> list[Any]:
+    """What an answer depends on, to be compared."""
+    path = picture.get("path") if isinstance(picture, dict) else None
+    return [path, list(picked or []), labels, bool(looks)]
 
 
 def _answers(
