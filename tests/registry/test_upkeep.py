@@ -155,30 +155,38 @@ def test_a_sweep_without_mercy_loses_nothing_to_publications_in_progress(
     registry: Registry, new_version: NewVersionMaker
 ) -> None:
     """Without any age limit, so that only the locks protect what is being published."""
-    ended, removed = threading.Event(), []
+    ended, removed, passes = threading.Event(), [], threading.Semaphore(0)
 
     def sweep() -> None:
         at_once = timedelta(days=-1)
         while not ended.is_set():
             blobs = [file for file in registry.upkeep.unreferenced(at_once) if file.sha256 is not None]
             removed.extend(file for file in blobs if registry.upkeep.remove(file, at_once))
+            passes.release()
 
     thread = threading.Thread(target=sweep)
     thread.start()
     try:
-        while len(removed) < 20:
-            publish_without_reading_back(registry, new_version)
+        for _ in range(20):
+            publish_without_reading_back(registry, new_version, passes)
     finally:
         ended.set()
         thread.join()
     assert list(registry.upkeep.broken()) == []
+    assert len(removed) >= 20
     assert {file.sha256 for file in removed} & {file.sha256 for file in registry.blobs.list()}
 
 
-def publish_without_reading_back(registry: Registry, new_version: NewVersionMaker) -> None:
-    """Reading back would notice such a sweep, and stop."""
+def publish_without_reading_back(
+    registry: Registry, new_version: NewVersionMaker, passes: threading.Semaphore
+) -> None:
+    """Reading back would notice such a sweep, and stop. A whole pass goes over what nothing refers to yet."""
     new = new_version(weights=uuid4().bytes)
     stored = publishing.store_files(registry.blobs, new.files)
+    while passes.acquire(blocking=False):
+        pass
+    for _ in range(2):  # the first one may have begun before
+        assert passes.acquire(timeout=60)
     with registry._database.writing() as session:
         publishing.publish_rows(session, new, stored, registry._database.now(), "ada")
         publishing.store_missing(registry.blobs, new.files, stored)
