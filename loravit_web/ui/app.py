@@ -13,7 +13,7 @@ from loravit_web.ui.catalog import build_catalog, follow_link
 from loravit_web.ui.catalog_view import CatalogView
 from loravit_web.ui.errors import plain
 from loravit_web.ui.markup import job_strip, who_line
-from loravit_web.ui.pick import chip_updates, choices_for
+from loravit_web.ui.pick import chip_updates, choices_for, listed
 from loravit_web.ui.pulse import add_pulse
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.saved import add_saved
@@ -101,7 +101,7 @@ def _follow(
             _remembered(now, empty=before["empty"] and not choices),
             str(now["key"][0]),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
-            gr.Dropdown(choices=choices) if catalog_changed else gr.skip(),
+            listed(choices, picked) if catalog_changed else gr.skip(),
             *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
             NO_IMAGE if first else gr.skip(),
             *watch_updates(service, watched),
@@ -136,7 +136,7 @@ def _follow(
             run_id,
             _remembered(now, empty=not choices),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
-            gr.Dropdown(choices=choices, value=picked) if picked else gr.Dropdown(choices=choices),
+            listed(choices, picked),
             *chip_updates(service, memory, picked),
             gr.skip() if choices else NO_TASKS,
             *watch_updates(service, run_id),

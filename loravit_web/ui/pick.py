@@ -49,7 +49,7 @@ def build_picker(service: Service) -> Picker:
         chips,
         label="Tasks",
         info="Several answer side by side, from one look at the image. Keys 1 to 9 switch them.",
-        visible=bool(chips),
+        visible=False,  # until the page has its own list: a pick before that would be lost
         elem_id="use-quick",
     )
     tasks = gr.Dropdown(
@@ -59,13 +59,14 @@ def build_picker(service: Service) -> Picker:
         multiselect=True,
         allow_custom_value=True,
         info="Type to search all names, tags and classes.",
+        interactive=False,  # as above
         elem_id="use-tasks",
     )
     pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
     memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
 
     def search(picked: list[str] | None, kept: Any, event: gr.KeyUpData) -> gr.Dropdown:
-        return gr.Dropdown(choices=choices_for(service, kept, picked or [], event.input_value))
+        return listed(choices_for(service, kept, picked or [], event.input_value), picked)
 
     tasks.key_up(
         search,
@@ -77,6 +78,11 @@ def build_picker(service: Service) -> Picker:
         api_visibility="private",
     )
     return Picker(tasks, quick, gr.State([slug for _, slug in chips]), pin, memory)
+
+
+def listed(choices: Choices, picked: Sequence[str] | None) -> gr.Dropdown:
+    """A new list of tasks, with what is picked: the browser knows that only by its place in the list."""
+    return gr.Dropdown(choices=choices, value=list(picked or []), interactive=True)
 
 
 def choices_for(

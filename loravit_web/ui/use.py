@@ -21,6 +21,7 @@ from loravit_web.ui.pick import (
     chip_updates,
     chips_of,
     choices_for,
+    listed,
     picked_by_chips,
     pinned,
     remembered,
@@ -121,8 +122,7 @@ def build_use(service: Service) -> UseTab:
 
     def searched(picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
         kept = remembered(memory, picked or [])
-        listed = gr.Dropdown(choices=choices_for(service, kept, picked or []))
-        return [chips_of(picked or [], shown), kept, listed]
+        return [chips_of(picked or [], shown), kept, listed(choices_for(service, kept, picked or []), picked)]
 
     def pin(memory: Any, picked: list[str] | None) -> list[Any]:
         kept = pinned(memory, picked or [])
