@@ -14,7 +14,7 @@ from benchmarks.browser import chromium, running_app
 from loravit_web.settings import read_settings
 
 FOLDER = Path(__file__).with_name("screenshots")
-SHORT = ("--epochs", "6", "--image-size", "56", "--no-mirror")
+SHORT = ("--epochs", "4", "--max-images", "400", "--blocks", "2", "--image-size", "56", "--no-mirror")
 SCENE = 4
 """The drawn scene among the examples."""
 
@@ -30,7 +30,7 @@ def run(_arguments: list[str]) -> int:
             _train(home, "--rank", rank)
         with running_app(home, bundled=True) as url, chromium() as browser:
             for scheme in ("light", "dark"):
-                page = browser.new_page(viewport={"width": 1280, "height": 860})
+                page = browser.new_page(viewport={"width": 1280, "height": 1000})
                 page.goto(f"{url}?__theme={scheme}")
                 page.locator("#use-quick input").first.wait_for()
                 for name, show in TABS.items():
@@ -68,7 +68,7 @@ def _train_tab(page: Page) -> None:
 
 def _catalog(page: Page) -> None:
     page.locator("#catalog-list button[data-slug=my-digits]").click()
-    page.locator("#catalog-results table").wait_for()
+    page.locator("#catalog-results table").first.wait_for()
 
 
 def _runs(page: Page) -> None:
