@@ -49,9 +49,7 @@ def build_buttons(prefix: str) -> RunButtons:
             "Retry with half the batch", visible=False, elem_id=f"{prefix}-retry", min_width=200
         )
     with gr.Column(visible=False, elem_id=f"{prefix}-sure") as sure:
-        question = gr.HTML(
-            '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
-        )
+        question = gr.HTML(QUESTION)
         with gr.Row():
             yes = gr.Button("Yes, cancel it", variant="stop", elem_id=f"{prefix}-cancel-yes", min_width=140)
             no = gr.Button("No, go on", elem_id=f"{prefix}-cancel-no", min_width=140)
