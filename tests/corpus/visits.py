@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,7 @@ class Place:
         """Import a bundle."""
         reply = self._take_in(entry.make(files))
         if isinstance(entry.answer, Published):
-            shown = "" if reply.error is not None else reply.shown("catalog-card")
+            shown = "" if reply.error is not None else reply.shown("catalog-head")
             wrong = (
                 [] if entry.answer.title in shown else [f"not published: {reply.error or reply.text[:200]}"]
             )
@@ -102,8 +101,8 @@ class Place:
         if reply.error is not None:
             return [f"not published: {reply.error[:200]}", *self.leaks(reply.error)]
         title = clean_text(entry.text.encode(errors="replace").decode())[:120]
-        card = reply.data["catalog-card"]
-        wrong = [] if escape(title) in card else [f"the card lacks {title!r}: {card[:200]}"]
+        card = reply.shown("catalog-head")
+        wrong = [] if title in card else [f"the card lacks {title!r}: {card[:200]}"]
         return [*wrong, *_scripts(reply)]
 
     def ask(self, entries: Sequence[NameEntry]) -> list[str]:
@@ -121,7 +120,7 @@ class Place:
     def search(self, entry: NameEntry) -> list[str]:
         """Look for that name in the catalog."""
         text = _sendable(entry.text)
-        reply = self.visitor.press("catalog-search", "change", {"catalog-search": text})
+        reply = self.visitor.press("catalog-search", "input", {"catalog-search": text})
         found = reply.error is None or "characters" in reply.error
         return [*([] if found else [f"the search failed: {reply.text[:200]}"]), *self.leaks(reply.text)]
 
