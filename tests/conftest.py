@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads only wait for each other
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 from PIL import Image
+from xdist.scheduler import LoadFileScheduling
 
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base, load_base, wrap_base
@@ -29,6 +31,19 @@ from tests.hub_server import FakeHub
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
 """A training of well under a second on the tiny base."""
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+class _FileByFile(LoadFileScheduling):  # type: ignore[misc]
+    """A file is run by one process; all files in a browser by the same one, for they share an app."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "browser" if file.startswith("tests/browser/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """How xdist deals out the tests."""
+    return _FileByFile(config, log)
 
 
 def tiny_base(*, seed: int = 0, depth: int = 3, name: str = "tiny") -> Base:

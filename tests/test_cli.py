@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,22 +18,27 @@ from loravit_web import cli, commands, hub
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from registry import NewRun, Registry
-from tests.conftest import ColourFolders, tiny_base
+from tests.conftest import ColourFolders, make_colours, tiny_base
 from tests.hub_server import TOKEN, FakeHub
 
 TRAIN = ["--image-size", "32", "--blocks", "1", "--rank", "2", "--epochs", "3", "--batch-size", "8"]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The shell works on an empty data folder and a tiny base."""
-    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+def on_a_tiny_base(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """From now on the shell works on a data folder there and a tiny base."""
 
     def service(settings: Settings) -> contextlib.closing[Service]:
         return contextlib.closing(Service(settings, load=lambda name, _f, _p: tiny_base(name=name)))
 
-    monkeypatch.setattr(commands, "_service", service)
+    patch.setenv("LORAVIT_HOME", str(folder / "home"))
+    patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+    patch.setattr(commands, "_service", service)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shell works on an empty data folder and a tiny base."""
+    on_a_tiny_base(monkeypatch, tmp_path)
     return tmp_path / "home"
 
 
@@ -51,11 +58,24 @@ def run_json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures, the data folder after a training on them, and what the shell printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    pictures = make_colours(folder / "colours", test=4)
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        on_a_tiny_base(patch, folder)
+        assert cli.main(["train", str(pictures), "--name", "colours", *TRAIN, "--json"]) == 0
+    (folder / "printed.json").write_text(printed.getvalue())
+    return folder
+
+
 @pytest.fixture
-def trained(colour_folders: ColourFolders, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    document: dict[str, Any] = run_json(
-        capsys, "train", str(colour_folders(test=4)), "--name", "colours", *TRAIN
-    )
+def trained(trained_once: Path, tmp_path: Path) -> dict[str, Any]:
+    """After a training: what it printed; pictures and data folder are in ``tmp_path``."""
+    shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
+    document: dict[str, Any] = json.loads((tmp_path / "printed.json").read_text())
     return document
 
 

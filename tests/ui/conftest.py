@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.service import Service
 from loravit_web.settings import Settings
-from loravit_web.training.recipe import Recipe
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
-from tests.conftest import ColourFolders, tiny_base
+from tests.conftest import RECIPE, make_colours, tiny_base
 from tests.ui.catalog_page import CatalogPage
-
-RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
 
 
 @dataclass(frozen=True)
@@ -29,19 +25,20 @@ class RunningApp:
     pictures: Path
 
 
-@pytest.fixture
-def running_app(
-    settings: Settings, colour_folders: ColourFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[RunningApp]:
-    """The app with the adapter ``colours@1``."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
-    pictures = colour_folders(test=4)
-    service.train_now(service.import_dataset(pictures), "Colours", RECIPE, service.new_worker())
-    app = App(service, build_app(service))
-    url = app.launch(host="127.0.0.1", block=False)
-    yield RunningApp(url, service, pictures)
-    app.close()
+@pytest.fixture(scope="module")
+def running_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """One app for the tests of a module, with the adapter ``colours@1``."""
+    folder = tmp_path_factory.mktemp("app")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
+        settings = Settings(home=folder / "home", base="tiny")
+        service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+        pictures = make_colours(folder / "colours", test=4)
+        service.train_now(service.import_dataset(pictures), "Colours", RECIPE, service.new_worker())
+        app = App(service, build_app(service))
+        url = app.launch(host="127.0.0.1", block=False)
+        yield RunningApp(url, service, pictures)
+        app.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from tests.ui.conftest import RECIPE, RunningApp
+from tests.conftest import RECIPE
+from tests.ui.conftest import RunningApp
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(running_app: RunningApp) -> Client:
     return Client(running_app.url, verbose=False)
 
@@ -28,8 +29,8 @@ def post(url: str, image: Any) -> str:
 
 
 def test_tasks_lists_what_can_be_asked(client: Client) -> None:
-    (task,) = client.predict(api_name="/tasks")
-    assert task == {
+    tasks = {task["task"]: task for task in client.predict(api_name="/tasks")}
+    assert tasks["colours@1"] == {
         "task": "colours@1",
         "title": "Colours",
         "version": 1,
@@ -58,19 +59,19 @@ def test_a_file_that_is_no_picture_gets_one_sentence(client: Client, tmp_path: P
         ask(client, file, ["colours"])
 
 
-def test_no_file_of_the_server_can_be_read(running_app: RunningApp, settings: Any) -> None:
+def test_no_file_of_the_server_can_be_read(running_app: RunningApp) -> None:
     secret = running_app.pictures / "test" / "red" / "0.png"
     for image in (
         {"path": str(secret)},
         {"path": str(secret), "meta": {"_type": "gradio.FileData"}},
-        {"path": str(settings.home / "registry.db")},
+        {"path": str(running_app.service.settings.home / "registry.db")},
         str(secret),
         None,
     ):
         text = post(running_app.url, image)
         assert "event: error" in text
         assert "labels" not in text
-        assert str(settings.home) not in text
+        assert str(running_app.service.settings.home) not in text
 
 
 @pytest.mark.parametrize(
@@ -91,17 +92,18 @@ def test_arguments_of_a_wrong_kind_get_one_sentence(
     assert sentence in text
 
 
-def test_the_data_folder_is_not_served(running_app: RunningApp, settings: Any) -> None:
-    reply = httpx.get(f"{running_app.url}gradio_api/file={settings.home / 'registry.db'}")
+def test_the_data_folder_is_not_served(running_app: RunningApp) -> None:
+    reply = httpx.get(f"{running_app.url}gradio_api/file={running_app.service.settings.home / 'registry.db'}")
     assert reply.status_code in (403, 404)
 
 
 def test_a_new_version_answers_without_a_restart(client: Client, running_app: RunningApp) -> None:
     service = running_app.service
     dataset = service.import_dataset(running_app.pictures)
-    service.train_now(dataset, "Colours", replace(RECIPE, seed=1), service.new_worker())
-    answer = ask(client, running_app.pictures / "test" / "red" / "0.png", ["colours"])
-    assert answer["results"][0]["task"] == "colours@2"
+    for seed in (0, 1):
+        service.train_now(dataset, "Hues", replace(RECIPE, seed=seed), service.new_worker())
+        answer = ask(client, running_app.pictures / "test" / "red" / "0.png", ["hues"])
+        assert answer["results"][0]["task"] == f"hues@{seed + 1}"
 
 
 def test_an_alias_answers_over_http(client: Client, running_app: RunningApp) -> None:

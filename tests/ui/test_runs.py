@@ -74,7 +74,7 @@ def test_the_list_finds_by_words_and_states_and_turns_its_pages(
 
 def test_a_chosen_run_shows_its_state_and_leads_on_and_a_lost_one_says_so(running_app: RunningApp) -> None:
     service = running_app.service
-    (done,) = service.registry.runs.list()
+    (done,) = service.registry.runs.list(status=["completed"])
     head, result, catalog, *_, log = detail_updates(service, NOBODY, done.id)
     assert "completed" in head
     assert result.visible
@@ -86,7 +86,7 @@ def test_a_chosen_run_shows_its_state_and_leads_on_and_a_lost_one_says_so(runnin
 
 def test_the_chosen_run_is_drawn_until_others_are_ticked(running_app: RunningApp) -> None:
     service = running_app.service
-    (done,) = service.registry.runs.list()
+    (done,) = service.registry.runs.list(status=["completed"])
     title, metric, plot, rows, tables, _clear = compare_updates(service, done.id, [], None, 0.0, "epoch")
     assert "Curves of the chosen run" in title
     assert metric.value == "val_accuracy"
