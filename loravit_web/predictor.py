@@ -20,6 +20,7 @@ from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.heatmap import heatmap
+from loravit_web.engine.recent import RecentReplies
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
 from registry import AdapterQuery, Registry, RegistryError, Version
@@ -77,7 +78,7 @@ class TaskAnswer:
 
     Attributes:
         task: the exact version that answered, or what was asked for when none did.
-        milliseconds: of its own branch, the shared trunk apart.
+        milliseconds: of its own branch when that was computed, the shared trunk apart.
     """
 
     task: str
@@ -151,7 +152,7 @@ class Predictor:
     ) -> None:
         self.engines = engines
         self._registry, self._count, self._clock = registry, count, clock
-        self._batcher = Batcher()
+        self._replies = RecentReplies(Batcher())
         self._lock = threading.Lock()
         self._revision = -1
         self._current: dict[str, Version] = {}
@@ -206,6 +207,7 @@ class Predictor:
             current = changes.applied_to(self._current)
             if restored:
                 self.engines.forget_adapters()
+                self._replies.forget()
                 self._refused.clear()
             refs = {version.ref for version in current.values()}
             self._refused = {ref: reason for ref, reason in self._refused.items() if ref in refs}
@@ -240,7 +242,7 @@ class Predictor:
             except (LoraVitError, RegistryError) as error:
                 answers[task] = TaskAnswer(task, task, (), str(error), 0.0)
         for (engine, preprocessing), asked in together.items():
-            reply = self._batcher.ask(engine, preprocessing([image]), [version.ref for _, version in asked])
+            reply = self._replies.ask(engine, preprocessing([image]), [version.ref for _, version in asked])
             answers |= _answers(engine, reply, asked, max(1, top_k))
             for task, version in asked:
                 self._count(version.id, answers[task].milliseconds)

@@ -22,9 +22,7 @@ class Trunk:
 
     def __init__(self, base: Base, images: torch.Tensor, cache: TokenCache, lanes: Lanes | None) -> None:
         self.base, self.images, self.cache, self.lanes = base, images, cache, lanes
-        self.contents = [
-            hashlib.sha256(image.contiguous().cpu().numpy().data).hexdigest() for image in images
-        ]
+        self.contents = [content_of(image) for image in images]
         self.depths = [_NOWHERE] * len(images)
         self.tokens: list[torch.Tensor] = list(images)
 
@@ -61,3 +59,8 @@ class Trunk:
                 # Clones, because the cache counts single images and not the batches they came from.
                 tokens |= {row: one.clone() for row, one in zip(group, batch, strict=True)}
         return [tokens[row] for row in rows]
+
+
+def content_of(image: torch.Tensor) -> str:
+    """A name for the content of a tensor: its SHA-256."""
+    return hashlib.sha256(image.contiguous().cpu().numpy().data).hexdigest()

@@ -32,7 +32,7 @@ def build_app(service: Service) -> gr.Blocks:
     """Build the page over a service; nothing is started or opened."""
     demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False)
     with demo:
-        gr.HTML(
+        title = gr.HTML(
             '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
             "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"
         )
@@ -57,7 +57,20 @@ def build_app(service: Service) -> gr.Blocks:
         # after what the page remembers having seen, so that nothing which happens meanwhile is missed
         follow_link(arrived, catalog)
         follow_runs(arrived, service, runs, pulse)
+    _show_no_progress(demo, title)
     return demo
+
+
+def _show_no_progress(demo: gr.Blocks, anything: gr.HTML) -> None:
+    """Give the events that show no progress one place not to show it.
+
+    With every step of every event the browser looks up each place of each event that ever ran, one by one in
+    the tree of all components. With Gradio's default, all outputs, that was half of the time from a click to
+    its answer (``benchmarks switch``).
+    """
+    for event in demo.fns.values():
+        if event.show_progress == "hidden":
+            event.show_progress_on = [anything]
 
 
 def _follow(
@@ -146,7 +159,7 @@ def _follow(
     arrived = demo.load(
         arrive, picker.memory, shown, show_progress="hidden", queue=False, api_visibility="private"
     )
-    arrived.then(*use.refresh, show_progress="hidden", preprocess=False, api_visibility="private")
+    use.ask_after(arrived)
     return arrived
 
 

@@ -47,7 +47,7 @@ def follow_link(arrived: Any, view: CatalogView) -> None:
         arrived: the event after which the page may be filled.
     """
     view.revision.render()
-    arrived.then(told(view.arrived), view.inputs, view.outputs, **_QUIET)
+    arrived.then(told(view.arrived), None, view.outputs, **_QUIET)
 
 
 def _built(service: Service) -> CatalogView:

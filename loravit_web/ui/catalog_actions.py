@@ -129,6 +129,5 @@ def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
         tasks = list(dict.fromkeys([*(picked or []), task]))
         return [gr.Tabs(selected="use"), tasks, chips_of(tasks, shown)]
 
-    view.card.try_it.click(
-        go, [view.card.ref, picker.tasks, picker.shown], [tabs, picker.tasks, picker.quick], **_PRIVATE
-    ).then(*use.refresh, preprocess=False, api_visibility="private")
+    given, changed = [view.card.ref, picker.tasks, picker.shown], [tabs, picker.tasks, picker.quick]
+    use.ask_after(view.card.try_it.click(go, given, changed, **_PRIVATE))

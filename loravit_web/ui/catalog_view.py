@@ -93,8 +93,9 @@ class CatalogView:
             return {**self.card.closed(notice(str(error), kind="error")), **self.listed(data)}
         return {**updates, **self.listed(data, chosen=updates[self.card.ref])}
 
-    def arrived(self, data: Data, request: gr.Request) -> Updates:
+    def arrived(self, request: gr.Request) -> Updates:
         """Updates for a page that has just been opened, at the adapter that its link names."""
+        data = {one: one.value for one in self.inputs}
         refusal = visitor_of(self.service, request).refusal("import")
         may = {
             self.upload: gr.UploadButton(interactive=refusal is None),

@@ -148,8 +148,8 @@ def build_result(
         return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), slug]))]
 
     publish.click(save, [run_id, *texts], None, api_visibility="private")
-    try_it.click(go, [run_id, use.picker.tasks], [tabs, use.picker.tasks], api_visibility="private").then(
-        *use.refresh, preprocess=False, api_visibility="private"
+    use.ask_after(
+        try_it.click(go, [run_id, use.picker.tasks], [tabs, use.picker.tasks], api_visibility="private")
     )
     return shown
 

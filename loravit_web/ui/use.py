@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,13 @@ class UseTab:
     """What other parts of the page change here.
 
     Attributes:
-        refresh: what to run, with its inputs and outputs, after tasks were picked from elsewhere.
+        ask_after: asks the picked tasks after an event that picked them from elsewhere.
     """
 
     picker: Picker
     image: gr.Image
     answers: gr.HTML
-    refresh: tuple[Any, list[Any], list[Any]]
+    ask_after: Callable[[Any], Any]
 
 
 def build_use(service: Service) -> UseTab:
@@ -90,8 +91,7 @@ def build_use(service: Service) -> UseTab:
     ) -> list[Any]:
         chosen, count = list(picked or []), int(labels or LABELS)
         html = _answers(service, request, picture, chosen, count, heat=bool(looks))
-        question = _question(picture, picked, labels, looks)
-        return [question, html, *share_updates(service, page_url(request), chosen, count)]
+        return [_question(picture, picked, labels, looks), html]
 
     def settle(
         answered_last: Any,
@@ -101,10 +101,11 @@ def build_use(service: Service) -> UseTab:
         looks: bool,
         request: gr.Request,
     ) -> list[Any]:
+        links = share_updates(service, page_url(request), list(picked or []), int(labels or LABELS))
         # whoever drops a picture while a pick is on its way, or the other way round, changed both
         if answered_last == _question(picture, picked, labels, looks):
-            return [gr.skip()] * len(answered)
-        return answer(picture, picked, labels, looks, request)
+            return [*[gr.skip()] * len(answered), *links]
+        return [*answer(picture, picked, labels, looks, request), *links]
 
     def switched(
         checked: list[str] | None,
@@ -129,24 +130,34 @@ def build_use(service: Service) -> UseTab:
         return [kept, *chip_updates(service, kept, picked or [])]
 
     last = gr.State(None)
-    asked, answered = [image, picker.tasks, top_k, heat], [last, answers, *share.outputs]
+    asked, answered = [image, picker.tasks, top_k, heat], [last, answers]
     quickly: dict[str, Any] = {
         "preprocess": False,  # pictures are decoded by the app's own code, wherever they come from
         "trigger_mode": "always_last",
-        "show_progress": "minimal",
-        "show_progress_on": [answers],
-        "concurrency_limit": None,  # whoever waits is answered together with the others who wait
+        "queue": False,  # whoever waits is answered together with the others who wait; one trip, not two
         "api_visibility": "private",
     }
+    seen: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [answers]}
+
+    def then_settle(event: Any) -> Any:
+        outputs = [*answered, *share.outputs]
+        return event.then(settle, [last, *asked], outputs, show_progress="hidden", **quickly)
+
+    def ask_after(event: Any) -> Any:
+        return then_settle(event.then(answer, asked, answered, **seen, **quickly))
+
     for changed in (image.change, picker.tasks.input, top_k.release, heat.input):
-        changed(answer, asked, answered, **quickly).then(settle, [last, *asked], answered, **quickly)
+        then_settle(changed(answer, asked, answered, **seen, **quickly))
     told: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-    picker.quick.input(
-        switched,
-        [picker.quick, picker.shown, picker.memory, *asked],
-        [picker.tasks, picker.memory, *answered],
-        **quickly,
-    ).then(settle, [last, *asked], answered, **quickly)
+    then_settle(
+        picker.quick.input(
+            switched,
+            [picker.quick, picker.shown, picker.memory, *asked],
+            [picker.tasks, picker.memory, *answered],
+            **seen,
+            **quickly,
+        )
+    )
     picker.tasks.input(
         searched,
         [picker.tasks, picker.shown, picker.memory],
@@ -155,7 +166,7 @@ def build_use(service: Service) -> UseTab:
     )
     picker.pin.click(pin, [picker.memory, picker.tasks], [picker.memory, picker.quick, picker.shown], **told)
     examples.select(_chosen_example, None, image, **told)
-    return UseTab(picker, image, answers, (answer, asked, answered))
+    return UseTab(picker, image, answers, ask_after)
 
 
 def _question(picture: Any, picked: list[str] | None, labels: float | None, looks: bool) -> list[Any]:
