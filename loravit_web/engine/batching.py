@@ -12,7 +12,7 @@ import torch
 
 from loravit_web.errors import LoraVitError
 
-MAX_IMAGES = 8
+MAX_IMAGES = 16
 """Pictures of one batch. More are hardly faster by picture, and whoever comes next waits for all of them."""
 
 

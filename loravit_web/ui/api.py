@@ -63,7 +63,7 @@ def add_api(service: Service) -> None:
         return answer_upload(service, image, tasks, top_k).as_json()
 
     api(tasks, api_name="tasks", concurrency_limit=None)
-    api(classify, api_name="classify", concurrency_limit=4, concurrency_id="answers")
+    api(classify, api_name="classify", concurrency_limit=32, concurrency_id="answers")
 
 
 def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) -> Answer:

@@ -17,6 +17,7 @@ from loravit_web.settings import Settings
 from loravit_web.ui import keys, pulse
 from loravit_web.ui.app import build_app
 from loravit_web.ui.refusals import handlers
+from loravit_web.ui.sessions import LightSessions
 from loravit_web.ui.visitors import sign_in
 
 
@@ -81,6 +82,7 @@ class App:
             enable_monitoring=False,
             app_kwargs={"exception_handlers": handlers()},
         )
+        self.demo.app.state_holder = LightSessions(self.demo)
         return str(url)
 
     @property

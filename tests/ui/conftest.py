@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from loravit_web.service import Service
@@ -18,9 +19,10 @@ from tests.ui.catalog_page import CatalogPage
 
 @dataclass(frozen=True)
 class RunningApp:
-    """Where the app listens, its service, and a folder of pictures for it."""
+    """Where the app listens, its page and service, and a folder of pictures for it."""
 
     url: str
+    demo: gr.Blocks
     service: Service
     pictures: Path
 
@@ -37,7 +39,7 @@ def running_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp
         service.train_now(service.import_dataset(pictures), "Colours", RECIPE, service.new_worker())
         app = App(service, build_app(service))
         url = app.launch(host="127.0.0.1", block=False)
-        yield RunningApp(url, service, pictures)
+        yield RunningApp(url, app.demo, service, pictures)
         app.close()
 
 
