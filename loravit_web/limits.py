@@ -32,6 +32,7 @@ class Limits:
         disk_gib: size of the data folder, above which nothing is taken in or trained.
         requests_per_minute: of one visitor.
         waiting: questions of all visitors that wait for an answer.
+        base_millions: parameters of a base that is loaded because an adapter was trained on it, in millions.
     """
 
     upload_mib: int = 2048
@@ -45,6 +46,7 @@ class Limits:
     disk_gib: int = 100
     requests_per_minute: int = 600
     waiting: int = 64
+    base_millions: int = 350
 
     @property
     def pixels(self) -> int:

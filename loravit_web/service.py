@@ -18,7 +18,7 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
 from loravit_web.adapters.format import base_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
-from loravit_web.backbones.loading import EMBEDDED
+from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
@@ -164,6 +164,7 @@ class Service:
             return self._predictor
 
     def _load_engine(self, name: str) -> MultiLoRAViT:
+        check_size(name, self.settings.limits.base_millions)
         base = self._load(name, self.settings.bases, self._progress)
         return self._engine(base, fastest_dtype(base))
 

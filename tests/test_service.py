@@ -13,8 +13,10 @@ from loravit_web.actions import Actions
 from loravit_web.adapters.bundles import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.format import AdapterFormatError
+from loravit_web.backbones.loading import BaseTooLarge
 from loravit_web.engine.pool import BaseRefused
 from loravit_web.images import load_rgb
+from loravit_web.limits import Limits
 from loravit_web.naming import UnusableName, slugified
 from loravit_web.service import Service
 from loravit_web.settings import Settings
@@ -150,6 +152,12 @@ def test_a_bundle_made_on_another_base_is_taken_in_with_that_base(
         assert [info.status for info in other.predictor.tasks()] == ["ready"]
     finally:
         other.close()
+
+
+def test_another_base_that_is_too_large_is_refused_without_being_loaded(service: Service) -> None:
+    service.settings = replace(service.settings, limits=Limits(base_millions=10))
+    with pytest.raises(BaseTooLarge, match="vit_small_patch16_224 has 22 million parameters"):
+        service.predictor.engines.get("vit_small_patch16_224", "0" * 64)
 
 
 def test_the_estimate_is_of_the_images_and_epochs_that_the_run_then_has(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from loravit_web.backbones.base import Base, UnsupportedBase, wrap_base
 from loravit_web.backbones.embedded import ARCHITECTURE, embedded_weights
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
@@ -17,6 +19,10 @@ LoadBase = Callable[[str, Path, Callable[[float, str], None]], Base]
 
 class BaseUnavailable(LoraVitError):
     """The weights of the base can't be had."""
+
+
+class BaseTooLarge(LoraVitError):
+    """A base with more parameters than may be loaded."""
 
 
 def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -> Base:
@@ -50,6 +56,28 @@ def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -
     return wrap_base(
         model, name=name, architecture=architecture, mean=tuple(config["mean"]), std=tuple(config["std"])
     )
+
+
+def check_size(name: str, most_millions: int) -> None:
+    """Refuse a timm base with too many parameters before anything of it is fetched.
+
+    Args:
+        most_millions: parameters that it may have, in millions.
+
+    Raises:
+        BaseTooLarge: if it has more. A name that timm does not know passes: `load_base` says so.
+    """
+    timm, architecture = import_timm(), name.partition(".")[0]
+    if not timm.is_model(architecture):
+        return
+    with torch.device("meta"):
+        model = timm.create_model(architecture, num_classes=0)
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    if millions > most_millions:
+        raise BaseTooLarge(
+            f"The base {name} has {millions:.0f} million parameters and at most {most_millions} million are "
+            "loaded here: raise LORAVIT_MAX_BASE_MILLIONS where there is the memory."
+        )
 
 
 def _pretrained(name: str):  # type: ignore[no-untyped-def]

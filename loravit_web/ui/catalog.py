@@ -23,7 +23,12 @@ SHOW_CARD = """(ref) => {
   if (card && window.innerWidth < 800) card.scrollIntoView({block: "start"});
 }"""
 """In the browser: the address names the card, and on a narrow screen it is scrolled to."""
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
+_QUIET: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "preprocess": False,
+    "queue": False,  # nothing here takes long
+}
 
 
 def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogView:
@@ -112,11 +117,11 @@ def _look(view: CatalogView) -> None:
             **filters.offered(view.service, emptied),
         }
 
-    newest: dict[str, Any] = {"trigger_mode": "always_last", "queue": False, **_QUIET}
-    for name, field in filters.fields.items():
-        wide = name in ("text", "status")
-        field.input(look if wide else narrow, view.inputs, view.outputs, **newest)
-    filters.clear.click(clear, view.inputs, view.outputs, queue=False, **_QUIET)
+    wide = [filters.fields[name].input for name in ("text", "status")]
+    narrower = [field.input for name, field in filters.fields.items() if name not in ("text", "status")]
+    for fields, handler in ((wide, look), (narrower, narrow)):
+        gr.on(fields, handler, view.inputs, view.outputs, trigger_mode="always_last", **_QUIET)
+    filters.clear.click(clear, view.inputs, view.outputs, **_QUIET)
 
 
 def _turn_pages(view: CatalogView) -> None:
@@ -126,8 +131,8 @@ def _turn_pages(view: CatalogView) -> None:
 
         return told(turned)
 
-    view.previous.click(turn(-1), view.inputs, view.outputs, queue=False, **_QUIET)
-    view.following.click(turn(1), view.inputs, view.outputs, queue=False, **_QUIET)
+    view.previous.click(turn(-1), view.inputs, view.outputs, **_QUIET)
+    view.following.click(turn(1), view.inputs, view.outputs, **_QUIET)
 
 
 def _choose(view: CatalogView) -> None:

@@ -101,9 +101,7 @@ def follow_runs(arrived: Any, service: Service, tab: RunsTab, pulse: gr.Textbox)
         return [found, *listed_runs(service, "", [], 1, found, []), *detail, *compared]
 
     pulse.change(look, tab.asked, tab.everything, **QUIET)
-    opened = arrived.then(
-        arrive, None, [tab.chosen, *tab.everything], show_progress="hidden", api_visibility="private"
-    )
+    opened = arrived.then(arrive, None, [tab.chosen, *tab.everything], **QUIET)
     then_points(tab.compare, opened)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
+
+IDLE_SECONDS = 60.0
 
 
 class LightSessions(StateHolder):
@@ -14,16 +19,31 @@ class LightSessions(StateHolder):
 
     Gradio describes every component of the page anew for each session, which took it 44 ms and 0.7 MB with
     this page, and keeps that for ten thousand of them. Only deep links read it, which the app does not offer;
-    what changes in a session is still noted.
+    what changes in a session is still noted. A session in which nothing is to be remembered, as of such a
+    call, goes again after a while.
     """
 
-    def __init__(self, demo: gr.Blocks) -> None:
+    def __init__(self, demo: gr.Blocks, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self.set_blocks(demo)
+        self._clock = clock
+        self._begun: deque[tuple[float, str]] = deque()
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
             # no component counts as one of the page, and so none is described
             no_page: Any = SimpleNamespace(default_config=self.blocks.default_config, blocks={})
             self.session_data[session_id] = SessionState(no_page)
+            self._begun.append((self._clock(), session_id))
+            self._let_go()
         return super().__getitem__(session_id)
+
+    def _let_go(self) -> None:
+        """Forget sessions begun a while ago in which there is nothing to remember."""
+        with self.lock:
+            while self._begun and self._clock() - self._begun[0][0] > IDLE_SECONDS:
+                _, session_id = self._begun.popleft()
+                session = self.session_data.get(session_id)
+                if session is not None and not session.state_data:
+                    del self.session_data[session_id]
+                    self.time_last_used.pop(session_id, None)

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from loravit_web.backbones import BaseUnavailable, UnsupportedBase, load_base
-from loravit_web.backbones.loading import hub_http_error
+from loravit_web.backbones.loading import BaseTooLarge, check_size, hub_http_error
 from loravit_web.backbones.timm_import import import_timm
 
 HUB_MODEL = "vit_small_patch14_dinov2.lvd142m"
@@ -57,3 +57,12 @@ def test_a_hub_model_that_is_no_vit_is_refused(tmp_path: Path, monkeypatch: pyte
     )
     with pytest.raises(UnsupportedBase, match="resnet18 is not a plain Vision Transformer"):
         load_base("resnet18", tmp_path, silent)
+
+
+def test_a_base_with_too_many_parameters_is_refused_before_anything_is_fetched() -> None:
+    with pytest.raises(
+        BaseTooLarge, match=r"patch16_224\.x has 303 million .* at most 300 million"
+    ):
+        check_size("vit_large_patch16_224.x", 300)
+    check_size("vit_large_patch16_224.x", 304)
+    check_size("nothing-that-timm-knows", 1)

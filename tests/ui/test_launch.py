@@ -15,6 +15,7 @@ from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import AddressUnavailable, App
+from loravit_web.ui.refusals import QUEUE_FULL
 from tests.conftest import tiny_base
 
 
@@ -65,7 +66,7 @@ def test_a_full_queue_is_one_sentence_and_goes_on_when_there_is_room(
         patch.setattr(type(app.demo._queue), "__len__", lambda _queue: 3)
         reply = client.post("/gradio_api/call/tasks", json={"data": []})
         assert reply.status_code == 503
-        assert reply.json()["detail"] == "As many questions wait here as may: try again in a moment."
+        assert reply.json()["detail"] == QUEUE_FULL
     assert client.post("/gradio_api/call/tasks", json={"data": []}).status_code == 200
 
 
