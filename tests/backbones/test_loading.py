@@ -60,9 +60,7 @@ def test_a_hub_model_that_is_no_vit_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_base_with_too_many_parameters_is_refused_before_anything_is_fetched() -> None:
-    with pytest.raises(
-        BaseTooLarge, match=r"patch16_224\.x has 303 million .* at most 300 million"
-    ):
+    with pytest.raises(BaseTooLarge, match=r"patch16_224\.x has 303 million .* at most 300 million"):
         check_size("vit_large_patch16_224.x", 300)
     check_size("vit_large_patch16_224.x", 304)
     check_size("nothing-that-timm-knows", 1)

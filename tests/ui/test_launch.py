@@ -57,6 +57,23 @@ def test_a_file_over_the_limit_is_refused_while_it_comes_and_a_smaller_one_is_ta
     assert client.post("/gradio_api/upload", files={"files": ("a.bin", bytes(1 << 19))}).status_code == 200
 
 
+def test_a_forged_address_gives_nobody_more_requests(settings: Settings) -> None:
+    limits = Limits(requests_per_minute=2)
+    app = opened(replace(settings, bundled=False, mode="demo", limits=limits))
+    said = []
+    with httpx.Client(base_url=app.launch(host="127.0.0.1", block=False), timeout=30) as client:
+        for number in range(3):
+            # what a proxy on this machine adds stands last; all before it is what the visitor claims to be
+            headers = {"X-Forwarded-For": f"198.51.100.{number}, 203.0.113.5"}
+            made = client.post(
+                "/gradio_api/call/classify", json={"data": [None, ["a"], 2]}, headers=headers
+            ).json()
+            said.append(client.get(f"/gradio_api/call/classify/{made['event_id']}").text)
+    app.close()
+    assert ["The image is missing" in one for one in said] == [True, True, False]
+    assert "You asked 2 times within 60 seconds" in said[2]
+
+
 def test_a_full_queue_is_one_sentence_and_goes_on_when_there_is_room(
     started: tuple[App, httpx.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
