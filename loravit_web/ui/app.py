@@ -20,7 +20,7 @@ from loravit_web.ui.saved import add_saved
 from loravit_web.ui.train import TrainTab, build_train
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.use import UseTab, build_use
-from loravit_web.ui.visitors import visitor_of
+from loravit_web.ui.visitors import read_only, visitor_of
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 
@@ -143,9 +143,11 @@ def _follow(
         picked = [task for task in asked.get("task", "").split(",") if task]
         choices, now = choices_for(service, memory, picked), snapshot(service)
         run_id = now["active"][0].id if now["active"] else None
+        visitor = visitor_of(service, request)
         return [
             gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
-            who_line(service.settings, visitor_of(service, request)),
+            who_line(service.settings, visitor),
+            read_only(visitor.refusal("train")),
             run_id,
             _remembered(now, empty=not choices),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
@@ -155,7 +157,7 @@ def _follow(
             *watch_updates(service, run_id),
         ]
 
-    shown = [tabs, who, train.run_id, seen, *tables, *train.watch.outputs]
+    shown = [tabs, who, train.read_only, train.run_id, seen, *tables, *train.watch.outputs]
     arrived = demo.load(
         arrive, picker.memory, shown, show_progress="hidden", queue=False, api_visibility="private"
     )

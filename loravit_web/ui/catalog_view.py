@@ -16,7 +16,7 @@ from loravit_web.ui.catalog_list import found_html, list_html
 from loravit_web.ui.catalog_panel import CardPanel
 from loravit_web.ui.markup import notice
 from loravit_web.ui.share import page_url
-from loravit_web.ui.visitors import visitor_of
+from loravit_web.ui.visitors import read_only, visitor_of
 from registry import AdapterPage, AdapterQuery, NotFound
 
 EVENTS_LOOKED_AT = 20
@@ -99,7 +99,7 @@ class CatalogView:
         refusal = visitor_of(self.service, request).refusal("import")
         may = {
             self.upload: gr.UploadButton(interactive=refusal is None),
-            self.read_only: gr.HTML(notice(refusal or "", title="Read only."), visible=refusal is not None),
+            self.read_only: read_only(refusal),
         }
         asked = request.query_params.get("adapter")
         shown = self.opened(data, asked, request) if asked else self.listed(data)

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 10.0
 
 
 class LightSessions(StateHolder):

@@ -28,8 +28,13 @@ from loravit_web.ui.watch import WatchPanel, build_watch
 
 @dataclass(frozen=True)
 class TrainTab:
-    """What other parts of the page change here."""
+    """What other parts of the page change here.
 
+    Attributes:
+        read_only: why this visitor can't train.
+    """
+
+    read_only: gr.HTML
     run_id: gr.State
     watch: WatchPanel
     result: ResultPanel
@@ -38,6 +43,7 @@ class TrainTab:
 def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     """Build the tab and its events. All steps stay in view, so that none hides what another one says."""
     data, run_id = gr.State(None), gr.State(None)
+    read_only = gr.HTML(visible=False, elem_id="train-read-only")
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             gr.Markdown("### 1 · Data")
@@ -61,7 +67,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
         _take_in(service, way, check, settings)
     _find_doubles(service, connect_check(service, check, settings.start), check)
     connect_settings(service, settings, data, run_id, watch)
-    return TrainTab(run_id, watch, result)
+    return TrainTab(read_only, run_id, watch, result)
 
 
 def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPanel) -> None:

@@ -15,6 +15,7 @@ from loravit_web.access import ANYBODY, GUEST, LOCAL, Visitor
 from loravit_web.actions import Actions
 from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
+from loravit_web.ui.markup import notice
 
 _LOG = logging.getLogger(__name__)
 PROVIDER = "oauth_info"
@@ -54,6 +55,11 @@ def actions_of(service: Service, request: gr.Request) -> Actions:
         TooManyRequests: if they ask faster than anybody may.
     """
     return Actions(service, admitted(service, request))
+
+
+def read_only(refusal: str | None) -> gr.HTML:
+    """The update of a notice that says why a visitor can't change anything there; hidden where they can."""
+    return gr.HTML(notice(refusal or "", title="Read only."), visible=refusal is not None)
 
 
 def guest_name(salt: bytes, address: str) -> str:

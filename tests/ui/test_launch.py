@@ -17,6 +17,7 @@ from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import AddressUnavailable, App
 from loravit_web.ui.refusals import QUEUE_FULL
 from tests.conftest import tiny_base
+from tests.corpus.visitor import Visitor
 
 
 def opened(settings: Settings) -> App:
@@ -72,6 +73,20 @@ def test_a_forged_address_gives_nobody_more_requests(settings: Settings) -> None
     app.close()
     assert ["The image is missing" in one for one in said] == [True, True, False]
     assert "You asked 2 times within 60 seconds" in said[2]
+
+
+def test_who_may_not_train_reads_so_before_giving_any_data(settings: Settings) -> None:
+    app = opened(replace(settings, bundled=False, mode="demo"))
+    visitor = Visitor(app.launch(host="127.0.0.1", block=False))
+    notice = next(
+        one["id"] for one in visitor.config["components"] if one["props"].get("elem_id") == "train-read-only"
+    )
+    (arrival,) = [call for call in visitor.config["dependencies"] if notice in call["outputs"]]
+    reply = visitor.call(arrival["id"], [None])
+    assert reply.data["train-read-only"]["visible"] is True
+    assert "Visitors of this public demo can't do this" in reply.shown("train-read-only")
+    visitor.close()
+    app.close()
 
 
 def test_a_full_queue_is_one_sentence_and_goes_on_when_there_is_room(

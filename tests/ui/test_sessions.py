@@ -26,7 +26,7 @@ def test_a_session_goes_after_a_while_when_there_is_nothing_to_remember_in_it() 
     sessions = LightSessions(demo, clock=lambda: now[0])
     sessions["page"][remembered._id] = "second"
     for number in range(3):
-        now[0] = 50.0 * number
+        now[0] = 8.0 * number
         assert sessions[f"call {number}"].state_data == {}
     assert set(sessions.session_data) == {"page", "call 1", "call 2"}
     assert set(sessions.time_last_used) == {"page", "call 1", "call 2"}
