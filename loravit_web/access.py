@@ -90,6 +90,8 @@ LOCAL = member("page", "admin")
 """The one person at the page of an app that runs for one person."""
 SHELL = member("shell", "admin")
 """Whoever can run commands on the machine reaches all data anyway."""
+APP = "loravit-web"
+"""Under this name the app does what nobody asked for at that moment."""
 
 
 def _a(role: Role) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from loravit_web.access import GUEST
+from loravit_web.access import APP, GUEST
 from loravit_web.datasets import ImageDataset
 from loravit_web.errors import LoraVitError
 from loravit_web.modes import DemoRules
@@ -12,7 +12,6 @@ from loravit_web.naming import slugified
 from loravit_web.training.estimate import Estimate
 from registry import Registry, UnknownAdapter
 
-EXPIRED_BY = "loravit-web"
 _DAY = timedelta(days=1)
 
 
@@ -77,5 +76,5 @@ def expire(rules: DemoRules, registry: Registry, now: datetime) -> list[str]:
         if version.created_by.startswith(GUEST) and version.created_at < now - timedelta(hours=rules.hours)
     ]
     for slug in old:
-        registry.catalog.archive(slug, actor=EXPIRED_BY)
+        registry.catalog.archive(slug, actor=APP)
     return old

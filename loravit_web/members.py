@@ -15,7 +15,7 @@ from registry import Role, UnknownUser, User, Users
 TRIES_PER_MINUTE = 10
 """Passwords for one name, right or wrong."""
 PASSWORD, HUB = "password", "huggingface"
-RESERVED = {access.LOCAL.name, access.SHELL.name, access.GUEST, "loravit-web"}
+RESERVED = {access.LOCAL.name, access.SHELL.name, access.GUEST, access.APP}
 """Names under which the app itself writes history."""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from loravit_web import __version__
-from loravit_web.access import GUEST, LOCAL, Visitor, guest
+from loravit_web.access import APP, GUEST, LOCAL, Visitor, guest
 from loravit_web.adapters.bundles import Bundle, read_bundle_file, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
@@ -60,7 +60,6 @@ Progress = Callable[[float, str], None]
 STORED_PREFIX = "dataset:"
 EXPIRY_SECONDS = 600.0
 ABANDONED_SECONDS = 24 * 3600.0
-BUNDLED_ACTOR = "loravit-web"
 
 
 class Service:
@@ -248,7 +247,7 @@ class Service:
                 self.registry.catalog.adapter(slug)
             except UnknownAdapter:
                 self._progress(1.0, f"Adding the adapter {slug}")
-                self.take_in(read_bundle_file(path), BUNDLED_ACTOR)
+                self.take_in(read_bundle_file(path), APP)
 
     def thumbnail(self, version: Version) -> bytes | None:
         """A picture in WEBP of what a version was trained on, where it has one."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from loravit_web.access import APP
 from registry import (
     BlobMissing,
     BlobNotStored,
@@ -36,7 +37,6 @@ LOOK_SECONDS = 5.0
 RETRY = timedelta(minutes=1)
 LAST_SECONDS = 20.0
 """How long an ending app waits for its last snapshot; a place that hangs must not keep it from ending."""
-ACTOR = "loravit-web"
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (BlobStoreFull, "the disk for snapshots is full"),
     (BlobNotStored, "the place for snapshots can't be written"),
@@ -101,7 +101,7 @@ class Saver:
         try:
             if self._scratch.exists():
                 shutil.rmtree(self._scratch)  # what a killed app left
-            done = self._registry.restore_snapshot(self._opened(), scratch=self._scratch, actor=ACTOR)
+            done = self._registry.restore_snapshot(self._opened(), scratch=self._scratch, actor=APP)
             self._take_over(done)
         except Exception as error:  # noqa: BLE001 - the app starts without, and says so
             self._failed("Nothing was restored", error)

@@ -38,7 +38,7 @@ BELOW = {
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "limits", "settings"},
     "usage": {"periodic"},
-    "snapshots": set(),
+    "snapshots": {"access"},
     "hub": {"adapters", "backbones"},
     "modes": set(),
     "passwords": set(),
