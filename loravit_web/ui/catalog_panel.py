@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from loravit_web.access import Visitor
 from loravit_web.adapter_facts import AdapterFacts, read_facts
@@ -23,7 +22,7 @@ from loravit_web.ui.catalog_card import (
 from loravit_web.ui.catalog_change import ChangePanel, build_change
 from loravit_web.ui.served import picture_link
 from loravit_web.ui.share import SharePanel, build_share, share_updates
-from loravit_web.ui.watch import curves
+from loravit_web.ui.watch import build_curves, curves
 from registry import Version
 
 TOP_K = 5
@@ -121,7 +120,7 @@ def build_card() -> CardPanel:
         with gr.Tabs(elem_id="catalog-parts"):
             with gr.Tab("Results"):
                 results = gr.HTML(elem_id="catalog-results")
-                plots = (_plot("Loss", "catalog-loss"), _plot("Accuracy", "catalog-accuracy-curve"))
+                plots = build_curves("catalog-loss", "catalog-accuracy-curve")
             with gr.Tab("Origin"):
                 origin = gr.HTML(elem_id="catalog-origin")
             with gr.Tab("Share"):
@@ -164,19 +163,3 @@ def _names(facts: AdapterFacts, version: Version) -> list[str]:
     aliases = [one.alias for one in facts.adapter.aliases if one.version == version.version]
     newest = facts.adapter.newest
     return [*(["latest"] if newest is not None and newest.id == version.id else []), *aliases]
-
-
-def _plot(title: str, elem_id: str) -> gr.LinePlot:
-    return gr.LinePlot(
-        pd.DataFrame({"epoch": [], "value": [], "curve": []}),
-        x="epoch",
-        y="value",
-        color="curve",
-        title=title,
-        y_title=title.lower(),
-        color_title=" ",
-        height=220,
-        visible=False,
-        elem_id=elem_id,
-        tooltip="all",
-    )

@@ -42,8 +42,7 @@ def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) 
     """Build a panel that follows the run named by ``run_id``; ``empty`` is said until there is one."""
     progress = gr.HTML(notice(empty), elem_id=f"{prefix}-progress")
     with gr.Row():
-        loss = _plot("Loss", f"{prefix}-loss")
-        accuracy = _plot("Accuracy", f"{prefix}-accuracy", y_lim=[0, 1])
+        loss, accuracy = build_curves(f"{prefix}-loss", f"{prefix}-accuracy")
     buttons = build_buttons(prefix)
     with gr.Accordion("Log", open=False, visible=False, elem_id=f"{prefix}-record") as record:
         log = gr.HTML(elem_id=f"{prefix}-log", autoscroll=True)
@@ -86,6 +85,11 @@ def curves(service: Service, run: Run) -> list[Any]:
 def _filled(rows: list[tuple[int, float, str]]) -> Any:
     frame = pd.DataFrame(rows, columns=["epoch", "value", "curve"]).dropna()
     return gr.LinePlot(frame, visible=len(frame) > 0)
+
+
+def build_curves(loss: str, accuracy: str) -> tuple[gr.LinePlot, gr.LinePlot]:
+    """Plots of these ids, empty and hidden until they get what `curves` gives."""
+    return _plot("Loss", loss), _plot("Accuracy", accuracy, y_lim=[0, 1])
 
 
 def _plot(title: str, elem_id: str, *, y_lim: Any = None) -> gr.LinePlot:
