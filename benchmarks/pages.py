@@ -1,22 +1,29 @@
-"""How long each tab takes to open, and a search in the picker, when the registry holds much."""
+"""How long each tab takes to open, and a search in the picker, when the registry holds much.
+
+The bound is a page of Gradio with a handful of components and nothing to ask, served in the same way.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gradio as gr
 from playwright.sync_api import Browser, Page
+from starlette.middleware import Middleware
 
 from benchmarks.browser import chromium, running_app
 from benchmarks.registry_data import Filler, Scale
-from benchmarks.report import Figure, at_most, save, show
+from benchmarks.report import Figure, at_most, save, show, spread
 from loravit_web.settings import read_settings
+from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
 from registry import Registry
 
 PAGE_MS, SEARCH_MS = 1500.0, 500.0
@@ -42,8 +49,8 @@ def run(arguments: list[str]) -> int:
             title = registry.catalog.resolve(SLUG).title
             run_id = registry.runs.list(limit=1)[0].id
         print("Filled; starting the app.", file=sys.stderr)
-        with running_app(home) as url, chromium() as browser:
-            figures = _measured(browser, url, options.rounds, title, run_id)
+        with running_app(home) as url, _bare_page() as bare, chromium() as browser:
+            figures = _measured(browser, url, bare, options.rounds, title, run_id)
     heading = (
         f"pages over {scale.adapters:,} adapters and {scale.runs:,} runs; medians of {options.rounds}, "
         "each in a fresh session with an empty cache"
@@ -62,7 +69,29 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _measured(browser: Browser, url: str, rounds: int, title: str, run_id: str) -> list[Figure]:
+@contextlib.contextmanager
+def _bare_page() -> Iterator[str]:
+    """The least that a page of Gradio can be; gives its URL."""
+    with gr.Blocks(analytics_enabled=False) as demo, gr.Tabs(), gr.Tab("Tab"):
+        gr.Markdown("Text", elem_id="bare")
+        gr.Textbox()
+        gr.Dropdown()
+        gr.Image()
+        gr.Gallery()
+        gr.Button()
+    _, url, _ = demo.launch(
+        prevent_thread_lock=True,
+        quiet=True,
+        run_history=False,
+        app_kwargs={"middleware": [Middleware(KeptAssets, folder=GRADIO_ASSETS)]},
+    )
+    try:
+        yield url
+    finally:
+        demo.close(verbose=False)
+
+
+def _measured(browser: Browser, url: str, bare: str, rounds: int, title: str, run_id: str) -> list[Figure]:
     opened: dict[str, Open] = {
         "Use, by a link to a task": lambda page: _shows(page, "#use-tasks", title),
         "Train": lambda page: page.locator("#train-upload").wait_for(),
@@ -78,15 +107,28 @@ def _measured(browser: Browser, url: str, rounds: int, title: str, run_id: str) 
         "Runs, by a link to a run": f"?tab=runs&run={run_id}",
     }
     _timed(browser, url, links["Runs"], opened["Runs"])  # the first visit of all warms the server up
-    figures = []
+    _timed(browser, bare, "", _bare_is_there)
+    figures, ratios, bounds = [], [], []
     for name, there in opened.items():
-        times = [_timed(browser, url, links[name], there) for _ in range(rounds)]
+        times = []
+        for _ in range(rounds):
+            times.append(_timed(browser, url, links[name], there))
+            bounds.append(_timed(browser, bare, "", _bare_is_there))
+            ratios.append(times[-1] / bounds[-1])
         figures.append(_figure(f"open {name}", times, PAGE_MS))
+    figures.append(Figure("open a page of Gradio with six components", f"{statistics.median(bounds):.0f} ms"))
+    figures.append(
+        Figure("a tab of ours / that page", f"{statistics.median(ratios):.2f}x", note=spread(ratios))
+    )
     for name in ("Train", "Catalog", "Runs"):
         times = [_switched(browser, url, name, opened[name]) for _ in range(rounds)]
         figures.append(_figure(f"click on {name}", times, PAGE_MS))
     times = [_searched(browser, url, title) for _ in range(rounds)]
     return [*figures, _figure("search in the picker", times, SEARCH_MS)]
+
+
+def _bare_is_there(page: Page) -> None:
+    page.locator("#bare").wait_for()
 
 
 def _figure(name: str, times: list[float], target: float) -> Figure:

@@ -25,7 +25,12 @@ from loravit_web.ui.watch import watch_updates
 from registry import Run
 
 MAX_ACTIVE = 1000
-_TABS = ("use", "train", "catalog", "runs")
+_OPEN_TAB = """() => {
+  const asked = new URLSearchParams(window.location.search).get("tab");
+  const known = ["use", "train", "catalog", "runs"].includes(asked);
+  return known ? {__type__: "update", selected: asked} : {__type__: "update"};
+}"""
+"""In the browser, so that a link's tab needs no answer of the server."""
 
 
 def build_app(service: Service) -> gr.Blocks:
@@ -139,13 +144,11 @@ def _follow(
     def arrive(memory: dict[str, list[str]] | None, request: gr.Request) -> list[Any]:
         # Only what the link asks for: by the time this runs the reader may have gone on.
         asked = dict(request.query_params)
-        tab = asked.get("tab")
         picked = [task for task in asked.get("task", "").split(",") if task]
         choices, now = choices_for(service, memory, picked), snapshot(service)
         run_id = now["active"][0].id if now["active"] else None
         visitor = visitor_of(service, request)
         return [
-            gr.Tabs(selected=tab) if tab in _TABS else gr.skip(),
             who_line(service.settings, visitor),
             read_only(visitor.refusal("train")),
             run_id,
@@ -157,7 +160,8 @@ def _follow(
             *watch_updates(service, run_id),
         ]
 
-    shown = [tabs, who, train.read_only, train.run_id, seen, *tables, *train.watch.outputs]
+    shown = [who, train.read_only, train.run_id, seen, *tables, *train.watch.outputs]
+    demo.load(None, None, tabs, js=_OPEN_TAB, show_progress="hidden", queue=False, api_visibility="private")
     arrived = demo.load(
         arrive, picker.memory, shown, show_progress="hidden", queue=False, api_visibility="private"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
@@ -16,6 +17,7 @@ from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui import keys, pulse
 from loravit_web.ui.app import build_app
+from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.refusals import handlers
 from loravit_web.ui.sessions import LightSessions
 from loravit_web.ui.visitors import sign_in
@@ -80,7 +82,10 @@ class App:
             footer_links=["api"],
             run_history=False,
             enable_monitoring=False,
-            app_kwargs={"exception_handlers": handlers()},
+            app_kwargs={
+                "exception_handlers": handlers(),
+                "middleware": [Middleware(KeptAssets, folder=GRADIO_ASSETS)],
+            },
         )
         self.demo.app.state_holder = LightSessions(self.demo)
         return str(url)
