@@ -15,11 +15,11 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from benchmarks.adapters import random_adapter
+from benchmarks.homes import embedded_base, with_bases
 from benchmarks.report import Figure, at_most, show
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.backbones import Base, fastest_dtype, load_base
+from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.engine import fastest_engine
-from loravit_web.settings import read_settings
 
 IMAGE_SIZE = 224
 ROUNDS = 30
@@ -28,12 +28,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def run(_arguments: list[str]) -> int:
     """``python -m benchmarks answers``."""
-    settings = read_settings(os.environ)
-    base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
+    base = embedded_base()
     dtype = fastest_dtype(base)
     plain, two = _two_tasks(base, dtype)
     ratio = statistics.median(b / a for a, b in zip(plain, two, strict=True))
-    start = _first_answer(settings.bases)
+    start = _first_answer()
     config = ViTAdapterConfig()
     bound = (base.depth + config.blocks) / base.depth
     figures = [
@@ -69,10 +68,10 @@ def _two_tasks(base: Base, dtype: torch.dtype) -> tuple[list[float], list[float]
     return plain, two
 
 
-def _first_answer(bases: Path) -> float:
+def _first_answer() -> float:
     """Seconds from starting ``python app.py`` to the first answer over HTTP, weights cached."""
     with tempfile.TemporaryDirectory() as home:
-        (Path(home) / "bases").symlink_to(bases, target_is_directory=True)
+        with_bases(Path(home))
         environment = {**os.environ, "LORAVIT_HOME": home}
         words = ["train", "sample:digits", "--name", "digits", "--image-size", "56", "--blocks", "1"]
         subprocess.run(

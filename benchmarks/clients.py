@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -20,17 +18,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.adapters import publish_random
 from benchmarks.browser import running_app
+from benchmarks.homes import embedded_base, home_of_tasks, open_registry
 from benchmarks.http import Asker, Refused
 from benchmarks.report import Figure, at_least, at_most, save, show
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.adapters.format import from_files
-from loravit_web.backbones import Base, fastest_dtype, load_base
+from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.engine import fastest_engine
 from loravit_web.images import load_rgb
 from loravit_web.service import Service
-from loravit_web.settings import Settings, read_settings
+from loravit_web.settings import Settings
 from registry import Registry
 
 TASKS, SIDE = 8, 224
@@ -57,15 +55,9 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long all of them ask")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    settings = read_settings(os.environ)
-    base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        (home / "bases").symlink_to(settings.bases, target_is_directory=True)
-        with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
-            for number in range(TASKS):
-                publish_random(registry, base, f"task-{number}", number, CONFIG, image_size=SIDE)
+    base = embedded_base()
+    with home_of_tasks(base, TASKS, CONFIG, image_size=SIDE) as home:
+        with open_registry(home) as registry:
             rate = _engine_rate(registry, base)
         with running_app(home) as url:
             alone = _together(url, 1, min(20.0, options.seconds))

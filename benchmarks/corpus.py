@@ -17,10 +17,10 @@ from pathlib import Path
 import httpx
 
 from benchmarks.forks import ROOT
+from benchmarks.homes import embedded_base, with_bases
 from benchmarks.report import Figure, at_most, show
 from loravit_web.adapters.bundles import read_bundle
 from loravit_web.adapters.format import to_files
-from loravit_web.backbones import load_base
 from loravit_web.limits import as_environment
 from loravit_web.service import Service
 from loravit_web.settings import Settings
@@ -149,11 +149,8 @@ def _send_garbage(place: Place, tally: Tally) -> None:
 
 def _prepared(home: Path) -> Files:
     """A data folder with the base and one adapter with random factors on it; the adapter's files."""
-    ours = Path("~/.loravit-web/bases").expanduser()
-    home.mkdir()
-    if ours.is_dir():
-        (home / "bases").symlink_to(ours, target_is_directory=True)
-    base = load_base("embedded", home / "bases", lambda _fraction, _stage: None)
+    with_bases(home)
+    base = embedded_base()
     files = to_files(random_adapter(base, image_size=56), base, name="good", title="Good")
     service = Service(Settings(home), load=lambda *_: base)
     service.take_in(read_bundle(bundled(files)), "benchmark")

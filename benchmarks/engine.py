@@ -8,7 +8,6 @@ is slower for a while slows both sides. Pictures are new each time: the engine k
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
 import sys
@@ -21,15 +20,15 @@ from typing import Any
 import torch
 
 from benchmarks.adapters import random_adapter
+from benchmarks.homes import embedded_base
 from benchmarks.peft_models import import_peft, peft_model, timm_model
 from benchmarks.report import Figure, at_least, at_most, save, show, spread
 from benchmarks.residents import RESIDENTS, choosing_seconds, memory_of_residents, microseconds
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.backbones import Base, fastest_dtype, load_base
+from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.engine import MultiLoRAViT, Way, fastest_way
 from loravit_web.engine.lru import LRU
 from loravit_web.engine.trunk import Trunk
-from loravit_web.settings import read_settings
 
 IMAGE_SIZE = 224
 TASKS = tuple(f"task-{index}" for index in range(8))
@@ -50,8 +49,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="the faster one when not given")
     options = parser.parse_args(arguments)
     import_peft()
-    settings = read_settings(os.environ)
-    base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
+    base = embedded_base()
     dtype: torch.dtype = getattr(torch, options.dtype) if options.dtype else fastest_dtype(base)
     way = fastest_way(base, dtype)
     adapters = {blocks: _adapters(base, blocks) for blocks in (4, 12)}

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.homes import with_bases
 from benchmarks.report import Figure, show
 from loravit_web.service import Service
 from loravit_web.settings import read_settings
@@ -38,9 +39,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _estimate(data: str, preset: str, home: Path) -> Estimate:
-    settings = read_settings(os.environ)
-    (home / "bases").symlink_to(settings.bases, target_is_directory=True)
-    service = Service(replace(settings, home=home))
+    service = Service(replace(read_settings(os.environ), home=with_bases(home)))
     try:
         return service.estimate(service.import_dataset(data), preset_recipe(preset))
     finally:

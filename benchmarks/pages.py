@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import statistics
 import sys
 import tempfile
@@ -20,11 +19,10 @@ from playwright.sync_api import Browser, Page
 from starlette.middleware import Middleware
 
 from benchmarks.browser import chromium, running_app
+from benchmarks.homes import open_registry, with_bases
 from benchmarks.registry_data import Filler, Scale
 from benchmarks.report import Figure, at_most, save, show, spread
-from loravit_web.settings import read_settings
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
-from registry import Registry
 
 PAGE_MS, SEARCH_MS = 1500.0, 500.0
 SLUG = "adapter-77"
@@ -40,11 +38,8 @@ def run(arguments: list[str]) -> int:
     options = _options(arguments)
     scale = Scale(options.adapters, options.runs, options.points)
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        bases = read_settings(os.environ).bases
-        if bases.is_dir():
-            (home / "bases").symlink_to(bases, target_is_directory=True)
-        with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+        home = with_bases(Path(folder))
+        with open_registry(home) as registry:
             Filler(registry, scale).fill()
             title = registry.catalog.resolve(SLUG).title
             run_id = registry.runs.list(limit=1)[0].id

@@ -22,10 +22,10 @@ from typing import Any
 import torch
 
 from benchmarks.adapters import random_adapter
+from benchmarks.homes import embedded_base
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.backbones import Base, load_base
+from loravit_web.backbones import Base
 from loravit_web.engine import MultiLoRAViT
-from loravit_web.settings import read_settings
 
 RESIDENTS = 200
 _IMAGE_SIZE = 56
@@ -60,8 +60,7 @@ def memory_of_residents(dtype: torch.dtype) -> dict[str, int | None]:
 
 
 def _measure(dtype: torch.dtype) -> dict[str, int | None]:
-    settings = read_settings(os.environ)
-    base = load_base("embedded", settings.bases, lambda _fraction, _stage: None)
+    base = embedded_base()
     engine, config = MultiLoRAViT(base, dtype), ViTAdapterConfig(blocks=4)
     image = torch.zeros(1, 3, _IMAGE_SIZE, _IMAGE_SIZE)
     engine.add("first", random_adapter(base, config, 0, image_size=_IMAGE_SIZE))

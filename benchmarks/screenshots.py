@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from benchmarks.browser import chromium, running_app
-from loravit_web.settings import read_settings
+from benchmarks.homes import with_bases
 
 FOLDER = Path(__file__).with_name("screenshots")
 SHORT = ("--epochs", "4", "--max-images", "400", "--blocks", "2", "--image-size", "56", "--no-mirror")
@@ -23,9 +23,7 @@ def run(_arguments: list[str]) -> int:
     """``python -m benchmarks screenshots``."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        (home / "bases").symlink_to(read_settings(os.environ).bases, target_is_directory=True)
+        home = with_bases(Path(folder) / "home")
         for rank in ("2", "8"):
             _train(home, "--rank", rank)
         with running_app(home, bundled=True) as url, chromium() as browser:

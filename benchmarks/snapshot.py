@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import tempfile
 import time
@@ -14,11 +13,12 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.adapters import random_adapter
+from benchmarks.homes import with_bases
 from benchmarks.report import Figure, at_least, at_most, save, show
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.service import Service
-from loravit_web.settings import Settings, read_settings
+from loravit_web.settings import Settings
 from loravit_web.snapshots import Saver
 from loravit_web.training.publishing import Origin, publish
 from registry import NewBase, open_shelf
@@ -42,13 +42,13 @@ def run(arguments: list[str]) -> int:
 
 
 def _measure(folder: Path, versions: int) -> list[Figure]:
-    bases, place = read_settings(os.environ).bases, folder / "place"
+    place = folder / "place"
     picture = Image.effect_noise((IMAGE_SIZE, IMAGE_SIZE), 80).convert("RGB")
     answers: dict[str, dict[str, float]] = {}
     wrong: set[str] = set()
     restoring, saving = [0.0], [0.0]
     for life in range(0, versions + 1, 2):
-        service = Service(_settings(folder / f"disk-{life}", bases, place))
+        service = Service(_settings(folder / f"disk-{life}", place))
         restoring.append(_seconds(service.recover))
         service.predictor.refresh()
         wrong |= _wrong(service, picture, answers)
@@ -69,11 +69,8 @@ def _measure(folder: Path, versions: int) -> list[Figure]:
     ]
 
 
-def _settings(home: Path, bases: Path, place: Path) -> Settings:
-    home.mkdir()
-    if bases.is_dir():
-        (home / "bases").symlink_to(bases, target_is_directory=True)
-    return replace(Settings(home=home, bundled=False), snapshot_url=str(place))
+def _settings(home: Path, place: Path) -> Settings:
+    return replace(Settings(home=with_bases(home), bundled=False), snapshot_url=str(place))
 
 
 def _saver(service: Service) -> Saver:

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,15 +20,14 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.adapters import publish_random
+from benchmarks.homes import embedded_base, home_of_tasks
 from benchmarks.http import Asker, Refused
 from benchmarks.report import Figure, at_least, at_most, save, show
 from loravit_web.access import SHELL
 from loravit_web.actions import Actions
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.backbones import load_base
 from loravit_web.service import Service
-from loravit_web.settings import Settings, read_settings
+from loravit_web.settings import Settings
 from loravit_web.training.recipe import preset_recipe
 from registry import Registry
 
@@ -47,15 +45,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--trainings", type=int, default=20)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    settings = read_settings(os.environ)
-    base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        (home / "bases").symlink_to(settings.bases, target_is_directory=True)
-        with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
-            for number in range(TASKS):
-                publish_random(registry, base, f"task-{number}", number, ViTAdapterConfig(), image_size=SIDE)
+    with home_of_tasks(embedded_base(), TASKS, ViTAdapterConfig(), image_size=SIDE) as home:
         port = _free_port()
         with _app(home, port) as app:
             figures = _many_answers(app, options.answers)

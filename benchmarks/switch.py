@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +10,10 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page
 
-from benchmarks.adapters import publish_random
 from benchmarks.browser import chromium, drop, running_app
+from benchmarks.homes import embedded_base, home_of_tasks
 from benchmarks.report import at_most, show, spread
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.backbones import load_base
-from loravit_web.settings import read_settings
-from registry import Registry
 
 TASKS, SIDE, ROUNDS = 8, 224, 4
 CLICK = """([number, cards]) => new Promise((done) => {
@@ -38,16 +32,8 @@ CLICK = """([number, cards]) => new Promise((done) => {
 
 def run(_arguments: list[str]) -> int:
     """``python -m benchmarks switch``."""
-    settings = read_settings(os.environ)
-    base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        (home / "bases").symlink_to(settings.bases, target_is_directory=True)
-        with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
-            for number in range(TASKS):
-                publish_random(registry, base, f"task-{number}", number, ViTAdapterConfig(), image_size=SIDE)
-        pictures = [_picture(Path(folder), number) for number in range(ROUNDS)]
+    with home_of_tasks(embedded_base(), TASKS, ViTAdapterConfig(), image_size=SIDE) as home:
+        pictures = [_picture(home.parent, number) for number in range(ROUNDS)]
         with running_app(home) as url, chromium() as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(url)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.homes import embedded_base
 from benchmarks.peft_models import timm_model
 from benchmarks.plain_loop import Learner, new_head, plain_training
 from benchmarks.report import machine
@@ -26,8 +26,7 @@ from benchmarks.task_data import tasks_data
 from benchmarks.timed import timed_training
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.adapters.format import to_files
-from loravit_web.backbones import Base, fastest_dtype, load_base
-from loravit_web.settings import read_settings
+from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.training.data import TrainingData
 from loravit_web.training.recipe import Recipe
 
@@ -83,8 +82,7 @@ Method = Callable[[Base, torch.dtype, TrainingData, Budget, str], tuple[float, f
 def run(arguments: list[str]) -> int:
     """``python -m benchmarks tasks [--cifar ZIP] [--tiles ZIP] [--only METHOD]... [--json FILE]``."""
     options = _options(arguments)
-    settings = read_settings(os.environ)
-    base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
+    base = embedded_base()
     dtype: torch.dtype = getattr(torch, options.dtype) if options.dtype else fastest_dtype(base)
     budget = Budget(options.image_size, options.epochs, options.images)
     methods = {name: METHODS[name] for name in options.only or METHODS}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -13,13 +12,13 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.homes import embedded_base
 from benchmarks.peft_models import import_peft, timm_model
 from benchmarks.plain_loop import Learner, new_head, plain_training
 from benchmarks.report import Figure, at_least, save, show, spread
 from benchmarks.timed import timed_training, without_test
-from loravit_web.backbones import Base, fastest_dtype, load_base
+from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.datasets import DatasetStore
-from loravit_web.settings import read_settings
 from loravit_web.training.data import TrainingData, split_data
 from loravit_web.training.recipe import Recipe, preset_recipe
 
@@ -46,8 +45,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, help="also write all figures and seconds to this file")
     options = parser.parse_args(arguments)
     import_peft()
-    settings = read_settings(os.environ)
-    base = load_base("embedded", settings.bases, lambda _fraction, stage: print(stage, file=sys.stderr))
+    base = embedded_base()
     dtype: torch.dtype = getattr(torch, options.dtype) if options.dtype else fastest_dtype(base)
     recipe = preset_recipe(
         "quick",
