@@ -7,6 +7,7 @@ from typing import Literal
 
 from loravit_web.access import NotAllowed, Visitor
 from loravit_web.training.recipe import Recipe
+from loravit_web.training.trainer import EPOCH
 from registry import ErrorKind, Registry, Run
 
 Step = Literal["keep", "cancel", "resume", "retry", "result"]
@@ -43,7 +44,8 @@ def steps_of(run: Run) -> frozenset[Step]:
     if run.status == "queued":
         return frozenset({"cancel"})
     if run.status == "running":
-        return frozenset({"cancel", "keep"} if run.stop_request is None else ())
+        learns = (run.stage or "").startswith(EPOCH)
+        return frozenset(() if run.stop_request else {"cancel", "keep"} if learns else {"cancel"})
     if run.status == "cancelled":
         return frozenset({"resume"})
     return frozenset({"resume", "retry"} if _batch(run) > 1 else {"resume"})

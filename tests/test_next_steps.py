@@ -36,7 +36,9 @@ def run(status: Any, **changes: Any) -> Run:
     ("one", "steps", "best"),
     [
         (run("queued"), {"cancel"}, None),
-        (run("running"), {"cancel", "keep"}, "keep"),
+        (run("running"), {"cancel"}, None),
+        (run("running", stage="Reading 80 train images"), {"cancel"}, None),
+        (run("running", stage="Epoch 1 of 6"), {"cancel", "keep"}, "keep"),
         (run("running", stop_request="keep"), set(), None),
         (run("completed", published="cups@1"), {"result"}, "result"),
         (run("completed"), set(), None),

@@ -35,6 +35,8 @@ from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 
 EVALUATION_BATCH = 128
+EPOCH = "Epoch"
+"""The stage of a run that learns begins with it; before, there is nothing to keep."""
 _NOTHING_YET = "Stopped before anything was learned, so there was nothing to keep."
 
 
@@ -322,7 +324,7 @@ class _Training:
             )
 
     def _stage(self, epoch: int) -> str:
-        return f"Epoch {epoch} of {self.epochs}"
+        return f"{EPOCH} {epoch} of {self.epochs}"
 
     @property
     def _epoch_units(self) -> int:

@@ -12,7 +12,7 @@ from loravit_web.catalog_plans import Wish, WishKind, carried_out, planned
 from loravit_web.ui.catalog_change import ConfirmPanel, Texts, edited, texts_of
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import plain, told
-from loravit_web.ui.pick import chips_of
+from loravit_web.ui.pick import picked_too
 from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
@@ -126,8 +126,7 @@ def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
     def go(ref: str, picked: list[str] | None, shown: list[str]) -> list[Any]:
         facts = read_facts(view.service.registry, view.service.predictor, ref)
         task = facts.adapter.slug if facts.newest else ref
-        tasks = list(dict.fromkeys([*(picked or []), task]))
-        return [gr.Tabs(selected="use"), tasks, chips_of(tasks, shown)]
+        return [gr.Tabs(selected="use"), *picked_too(task, picked, shown)]
 
     given, changed = [view.card.ref, picker.tasks, picker.shown], [tabs, picker.tasks, picker.quick]
     use.ask_after(view.card.try_it.click(go, given, changed, **_PRIVATE))

@@ -125,7 +125,8 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
         parts.append(f"<p>{escape(stage)} · {run.progress:.0%}{left}</p>")
         parts.append('<p class="lv-muted">You may close this page; training goes on.</p>')
     elif run.status == "completed":
-        parts.append(notice(f"{run.note or ''} Pick it in the Use tab.", kind="success"))
+        way = "Try it from its result, or pick it in the Use tab."
+        parts.append(notice(f"{run.note or ''} {way}", kind="success"))
     elif run.error:
         parts.append(notice(run.error, kind="error", title="Why?"))
         if what_to_do := advice(run):

@@ -88,10 +88,20 @@ def listed(choices: Choices, picked: Sequence[str] | None) -> gr.Dropdown:
 def choices_for(
     service: Service, memory: Memory | None, picked: Sequence[str] = (), text: str = ""
 ) -> Choices:
-    """The list of tasks, as far as it is shown: picked, pinned, recent, then the newest or the found."""
-    kept = memory or NOTHING_KEPT
-    first = [*picked, *kept.get("pinned", []), *kept.get("recent", [])]
-    return task_choices(service.predictor.offered(first, text=text), text)
+    """The list of tasks, as far as it is shown.
+
+    Without words: picked, pinned, recent, then the newest. With words: what they find, what is not picked yet
+    first, since Enter takes the first; the picked ones are always there, to be known by their names.
+    """
+    offered = service.predictor.offered
+    if not text.strip():
+        kept = memory or NOTHING_KEPT
+        return task_choices(offered([*picked, *kept.get("pinned", []), *kept.get("recent", [])]))
+    chosen = {task.partition("@")[0] for task in picked}
+    found = sorted(offered(text=text), key=lambda info: info.slug in chosen)
+    known = {info.slug for info in found}
+    rest = [info for info in offered(picked, most=len(chosen)) if info.slug not in known] if chosen else []
+    return [*task_choices(found, text), *task_choices(rest)]
 
 
 def task_choices(infos: Iterable[TaskInfo], text: str = "") -> Choices:
@@ -120,6 +130,12 @@ def picked_by_chips(checked: Sequence[str], picked: Sequence[str], shown: Sequen
     """The picked tasks after a chip was switched: others stay, in their order, new ones come last."""
     kept = [task for task in picked if task not in shown or task in checked]
     return [*kept, *(task for task in checked if task not in kept)]
+
+
+def picked_too(task: str, picked: Sequence[str] | None, shown: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The picked tasks and the chips that are on, after a task was picked from elsewhere."""
+    tasks = list(dict.fromkeys([*(picked or []), task]))
+    return tasks, chips_of(tasks, shown)
 
 
 def chips_of(picked: Sequence[str], shown: Sequence[str]) -> list[str]:

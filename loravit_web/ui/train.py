@@ -19,8 +19,8 @@ from loravit_web.ui.train_check import (
     nothing_updates,
 )
 from loravit_web.ui.train_data import Way, build_data
-from loravit_web.ui.train_result import ResultPanel, build_result
-from loravit_web.ui.train_settings import SettingsPanel, build_settings, connect_settings
+from loravit_web.ui.train_result import ResultPanel, build_result, nothing_shown
+from loravit_web.ui.train_settings import SettingsPanel, build_settings, connect_settings, suggested_name
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, build_watch
@@ -66,7 +66,15 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     for way in ways:
         _take_in(service, way, check, settings)
     _find_doubles(service, connect_check(service, check, settings.start), check)
-    connect_settings(service, settings, data, run_id, watch)
+    started = connect_settings(service, settings, data, run_id, watch)
+    started.success(
+        nothing_shown,
+        None,
+        [result.head, result.body, result.run_id],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     return TrainTab(read_only, run_id, watch, result)
 
 
@@ -83,15 +91,19 @@ def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPa
 
         mirror = gr.skip() if way.mirror is None else gr.Checkbox(value=way.mirror)
         try:
-            dataset = way.take(given, actions_of(service, request), tell)
+            images = {one: given[one] for one in way.given}
+            dataset = way.take(images, actions_of(service, request), tell)
         except LoraVitError as error:
-            return [*nothing_updates(str(error)), gr.skip()]
-        return [*(check_updates(dataset) if dataset else nothing_updates()), mirror]
+            return [*nothing_updates(str(error)), *[gr.skip()] * 3]
+        if dataset is None:
+            return [*nothing_updates(), mirror, *[gr.skip()] * 2]
+        name = suggested_name(given[settings.name] or "", given[settings.suggested], dataset.name)
+        return [*check_updates(dataset), mirror, *[gr.skip() if name is None else name] * 2]
 
     imported = way.event(
         take,
-        set(way.given),
-        [*check.outputs, settings.start, settings.mirror],
+        {*way.given, settings.name, settings.suggested},
+        [*check.outputs, settings.start, settings.mirror, settings.name, settings.suggested],
         show_progress_on=[check.found],
         concurrency_limit=2,
         concurrency_id="imports",

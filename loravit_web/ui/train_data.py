@@ -73,7 +73,7 @@ def _samples() -> list[Way]:
     with gr.Row():
         for name, sample in SAMPLES.items():
             button = gr.Button(
-                sample.title.partition(" (")[0], size="sm", min_width=120, elem_id=f"train-sample-{name}"
+                sample.title.partition(" (")[0], size="sm", min_width=150, elem_id=f"train-sample-{name}"
             )
             chosen = gr.State(name)
 

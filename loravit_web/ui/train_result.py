@@ -23,6 +23,7 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import class_table, evaluation_table, notice
+from loravit_web.ui.pick import picked_too
 from loravit_web.ui.relabel import (
     RelabelPanel,
     as_changes,
@@ -141,17 +142,22 @@ def build_result(
         gr.Success("The catalog shows the new texts.", title="Saved")
 
     @told
-    def go(run: str | None, picked: list[str] | None) -> list[Any]:
+    def go(run: str | None, picked: list[str] | None, shown: list[str]) -> list[Any]:
         if run is None:
             raise NoResultShown("There is no result to try yet: train an adapter first.")
         slug = result_of(service.registry, run).version.slug
-        return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), slug]))]
+        return [gr.Tabs(selected="use"), *picked_too(slug, picked, shown)]
 
     publish.click(save, [run_id, *texts], None, api_visibility="private")
-    use.ask_after(
-        try_it.click(go, [run_id, use.picker.tasks], [tabs, use.picker.tasks], api_visibility="private")
-    )
+    picker = use.picker
+    given, changed = [run_id, picker.tasks, picker.shown], [tabs, picker.tasks, picker.quick]
+    use.ask_after(try_it.click(go, given, changed, api_visibility="private"))
     return shown
+
+
+def nothing_shown() -> list[Any]:
+    """Updates for head, body and run_id when another training begins."""
+    return [EMPTY, gr.Column(visible=False), None]
 
 
 def _judge_by_split(service: Service, shown: ResultPanel) -> None:

@@ -18,7 +18,7 @@ from loravit_web.ui.markup import cost_summary, notice
 from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, watch_updates
 
-UNNAMED = "my-task"
+UNNAMED, LONGEST_NAME = "my-task", 80
 _SHORT = 12
 
 
@@ -31,10 +31,12 @@ class SettingsPanel:
     """The components of the step.
 
     Attributes:
+        suggested: the name that the data brought, which other data may replace.
         fields: in the order of `ALL_FIELDS`.
     """
 
     name: gr.Textbox
+    suggested: gr.State
     preset: gr.Radio
     mirror: gr.Checkbox
     fields: list[Any]
@@ -51,7 +53,7 @@ class SettingsPanel:
 def build_settings() -> SettingsPanel:
     """Build the components; `connect_settings` adds the events."""
     name = gr.Textbox(
-        label="Name", placeholder="My flowers", max_lines=1, max_length=80, elem_id="train-name"
+        label="Name", placeholder="My flowers", max_lines=1, max_length=LONGEST_NAME, elem_id="train-name"
     )
     preset = gr.Radio(
         [(f"{p.title}: {p.summary}", key) for key, p in PRESETS.items()],
@@ -80,13 +82,22 @@ def build_settings() -> SettingsPanel:
         )
     cost = gr.HTML("", elem_id="train-cost")
     start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
-    return SettingsPanel(name, preset, mirror, fields, cost, line, start)
+    return SettingsPanel(name, gr.State(""), preset, mirror, fields, cost, line, start)
+
+
+def suggested_name(typed: str, suggested: str, data: str) -> str | None:
+    """The name of new data, unless the reader gave one of their own."""
+    return data[:LONGEST_NAME] if typed.strip() in ("", suggested) else None
 
 
 def connect_settings(
     service: Service, panel: SettingsPanel, data: gr.State, run_id: gr.State, watch: WatchPanel
-) -> None:
-    """Add the events: what changes is estimated again, and Start queues the run."""
+) -> Any:
+    """Add the events: what changes is estimated again, and Start queues the run.
+
+    Returns:
+        The event of Start, to be followed by others.
+    """
 
     def tell(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[str]:
         return told_cost(service, fingerprint, name, preset, mirror, values)
@@ -114,7 +125,7 @@ def connect_settings(
     changes += [field.blur if isinstance(field, gr.Number) else field.input for field in panel.fields]
     for event in changes:
         event(tell, [data, *panel.asked], [panel.cost, panel.line], **told_again)
-    panel.start.click(
+    return panel.start.click(
         begin,
         [data, *panel.asked],
         [run_id, *watch.outputs],

@@ -146,7 +146,7 @@ def build_use(service: Service) -> UseTab:
     def ask_after(event: Any) -> Any:
         return then_settle(event.then(answer, asked, answered, **seen, **quickly))
 
-    for changed in (image.change, picker.tasks.input, top_k.release, heat.input):
+    for changed in (image.change, picker.tasks.input, top_k.release, heat.change):
         then_settle(changed(answer, asked, answered, **seen, **quickly))
     told: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     then_settle(

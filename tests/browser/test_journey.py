@@ -55,7 +55,9 @@ def start_training(page: Page, data: Path, name: str, settings: Mapping[str, str
         page.locator(f"#train-{setting} input").fill(value)
     page.locator("#train-upload input[type=file]").set_input_files(data)
     expect(page.locator("#train-found")).to_contain_text("images in 3 classes")
-    page.locator("#train-name textarea, #train-name input").fill(name)
+    named = page.locator("#train-name textarea, #train-name input")
+    expect(named).to_have_value(data.stem)
+    named.fill(name)
     page.locator("#train-start").click()
 
 
@@ -103,6 +105,16 @@ def test_from_a_zip_to_two_answers_side_by_side(
     expect(thumbnail).to_have_js_property("naturalWidth", 256)
     page.locator("#catalog-try").click()
     expect(page.get_by_role("tab", name="Use")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#use-tasks")).to_contain_text("Paints")
+
+    # from its result it is picked as if by its chip: another task joins it
+    page.locator("#use-quick label", has_text="Paints").click()
+    expect(page.locator("#use-tasks")).not_to_contain_text("Paints")
+    open_tab(page, "Train")
+    page.locator("#train-try").click()
+    expect(page.locator("#use-quick label", has_text="Paints").locator("input")).to_be_checked()
+    page.locator("#use-quick label", has_text="Shades").click()
+    expect(page.locator("#use-tasks")).to_contain_text("Shades")
     expect(page.locator("#use-tasks")).to_contain_text("Paints")
 
     open_tab(page, "Runs")

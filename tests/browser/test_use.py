@@ -33,6 +33,12 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
     expect(page.locator("#use-answers img")).to_have_count(0)
     page.keyboard.press("t")
     expect(page.locator("#use-answers img").first).to_have_attribute("alt", re.compile(".+"))
+    looks = page.locator("#use-heat input[type=checkbox]")
+    looks.focus()
+    for pictures_shown, key in ((False, "Enter"), (True, "Space")):
+        page.keyboard.press(key)
+        expect(looks).to_be_checked(checked=pictures_shown)
+        expect(page.locator("#use-answers article img")).to_have_count(int(pictures_shown))
     page.keyboard.press("1")
     expect(page.locator("#use-answers article")).to_have_count(0)
     page.keyboard.press("/")

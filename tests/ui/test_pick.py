@@ -6,12 +6,15 @@ from loravit_web.predictor import TaskInfo
 from loravit_web.ui.pick import (
     QUICK,
     chips_of,
+    choices_for,
     picked_by_chips,
+    picked_too,
     pinned,
     quick_choices,
     remembered,
     task_choices,
 )
+from tests.ui.conftest import RunningApp
 
 
 def info(slug: str, status: str = "ready") -> TaskInfo:
@@ -53,6 +56,11 @@ def test_switching_a_chip_leaves_the_other_picks_in_their_order() -> None:
     assert chips_of(["x@2", "c"], shown) == ["c"]
 
 
+def test_a_task_picked_from_elsewhere_has_its_chip_on() -> None:
+    assert picked_too("b", ["x@2"], ["a", "b"]) == (["x@2", "b"], ["b"])
+    assert picked_too("b", None, ["a"]) == (["b"], [])
+
+
 def test_the_last_picked_is_the_most_recent_and_the_memory_is_bounded() -> None:
     memory = remembered(None, ["a", "b@3"])
     assert memory["recent"] == ["b", "a"]
@@ -69,3 +77,12 @@ def test_pinning_twice_lets_go() -> None:
 def test_what_a_search_found_contains_what_was_typed_so_that_the_browser_shows_it() -> None:
     shown = [text for text, _ in task_choices([info("pets"), info("flowers")], "pet")]
     assert shown == ["Pets · v1", "Flowers · v1 · pet"]
+
+
+def test_a_search_lists_what_is_not_picked_first_and_the_picked_ones_by_their_names(
+    running_app: RunningApp,
+) -> None:
+    service = running_app.service
+    assert choices_for(service, None, ["colours"], "red") == [("Colours · v1 · red", "colours")]
+    assert choices_for(service, None, ["colours"], "nothing like it") == [("Colours · v1", "colours")]
+    assert choices_for(service, None, [], "nothing like it") == []

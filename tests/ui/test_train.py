@@ -14,7 +14,7 @@ from loravit_web.ui.markup import class_table
 from loravit_web.ui.relabel import as_changes, changes_text, key_of
 from loravit_web.ui.train_check import check_updates, doubles_notice, entries_of, near_updates, views_of
 from loravit_web.ui.train_result import result_updates
-from loravit_web.ui.train_settings import told_cost
+from loravit_web.ui.train_settings import suggested_name, told_cost
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
 from tests.datasets.makers import CATS_AND_DOGS, zip_of
 from tests.ui.conftest import RunningApp
@@ -112,3 +112,10 @@ def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None
     head, *_ = result_updates(service, run.id)
     assert "of 8 test images are right; the linear probe" in head
     assert "colours@1" in head
+
+
+def test_new_data_bring_their_name_unless_the_reader_gave_one() -> None:
+    assert suggested_name("", "", "flowers") == "flowers"
+    assert suggested_name("flowers", "flowers", "tiles") == "tiles"
+    assert suggested_name("My flowers", "flowers", "tiles") is None
+    assert suggested_name(" ", "", "x" * 200) == "x" * 80
