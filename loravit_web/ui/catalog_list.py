@@ -94,14 +94,14 @@ def _results(entry: AdapterEntry) -> str:
     if newest is None:
         return ""
     facts = [f"{newest.n_classes} classes", newest.base, size_text(newest.size_bytes), entry.owner]
-    facts.append(f"{newest.published_at:%Y-%m-%d}")
+    published = f"<time>{newest.published_at:%Y-%m-%d}</time>"
     accuracy = '<span class="lv-row-score">not measured</span>'
     if newest.accuracy is not None:
         split = "validation" if newest.test_accuracy is None else "test"
         probe = newest.linear_probe_accuracy
         beside = "" if probe is None else f" · linear probe {probe:.1%}"
         accuracy = f'<span class="lv-row-score"><b>{newest.accuracy:.1%}</b> on {split} images{beside}</span>'
-    return f'{accuracy}<span class="lv-row-facts">{escape(" · ".join(facts))}</span>'
+    return f'{accuracy}<span class="lv-row-facts">{escape(" · ".join(facts))} · {published}</span>'
 
 
 def _chips(entry: AdapterEntry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +87,9 @@ def build_settings() -> SettingsPanel:
 
 
 def suggested_name(typed: str, suggested: str, data: str) -> str | None:
-    """The name of new data, unless the reader gave one of their own."""
-    return data[:LONGEST_NAME] if typed.strip() in ("", suggested) else None
+    """The name of new data without a remark in brackets, unless the reader gave one of their own."""
+    name = re.sub(r"(?<=\S)\s*\([^()]*\)$", "", data)
+    return name[:LONGEST_NAME] if typed.strip() in ("", suggested) else None
 
 
 def connect_settings(

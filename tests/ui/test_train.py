@@ -116,6 +116,8 @@ def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None
 
 def test_new_data_bring_their_name_unless_the_reader_gave_one() -> None:
     assert suggested_name("", "", "flowers") == "flowers"
+    assert suggested_name("", "", "Drawn scenes (1250 pictures)") == "Drawn scenes"
+    assert suggested_name("", "", "(1)") == "(1)"
     assert suggested_name("flowers", "flowers", "tiles") == "tiles"
     assert suggested_name("My flowers", "flowers", "tiles") is None
     assert suggested_name(" ", "", "x" * 200) == "x" * 80
