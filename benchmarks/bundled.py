@@ -118,10 +118,11 @@ def _trained(name: str, task: Task, options: argparse.Namespace, folder: Path) -
     _command(home, "adapters", "export", name, str(bundle))
     metrics: Mapping[str, Any] = trained["metrics"]
     accuracy = metrics.get("test_accuracy", metrics["val_accuracy"])
+    probe = metrics.get("linear_probe_test_accuracy", metrics["linear_probe_accuracy"])
     split = "test" if "test_accuracy" in metrics else "validation"
     return [
         at_least(f"{name}: {split} accuracy", accuracy, task.accuracy),
-        Figure(f"{name}: its linear probe", f"{metrics['linear_probe_accuracy']:.3f}"),
+        Figure(f"{name}: its linear probe", f"{probe:.3f}"),
         at_most(f"{name}: megabytes", bundle.stat().st_size / MEGABYTE, 1.0),
         Figure(f"{name}: seconds", f"{trained['seconds']:.0f}"),
     ]
