@@ -43,18 +43,6 @@ def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogView:
     return view
 
 
-def follow_link(arrived: Any, view: CatalogView) -> None:
-    """Show the catalog when a page is opened, and the adapter that its link names.
-
-    To be called outside of the tabs: what hears of a new revision must be there whichever tab is open.
-
-    Args:
-        arrived: the event after which the page may be filled.
-    """
-    view.revision.render()
-    arrived.then(told(view.arrived), None, view.outputs, **_QUIET)
-
-
 def _built(service: Service) -> CatalogView:
     filters = build_filters()
     with gr.Row(equal_height=True, elem_id="catalog-ways"):
@@ -82,7 +70,8 @@ def _built(service: Service) -> CatalogView:
             card = build_card()
     return CatalogView(
         service=service,
-        # no State: one that changes out of the queue, as by the clock, tells nobody
+        # No State: one that changes out of the queue, as by the clock, tells nobody. And to be rendered
+        # outside of the tabs: it must be there whichever tab is open.
         revision=gr.Textbox(render=False, visible="hidden", elem_id="catalog-revision"),
         filters=filters,
         found=found,

@@ -94,7 +94,10 @@ class CatalogView:
         return {**updates, **self.listed(data, chosen=updates[self.card.ref])}
 
     def arrived(self, request: gr.Request) -> Updates:
-        """Updates for a page that has just been opened, at the adapter that its link names."""
+        """Updates for a page that has just been opened, at the adapter that its link names.
+
+        What there is to filter by is not among them: `Filters.offered` takes longer than all the rest.
+        """
         data = {one: one.value for one in self.inputs}
         refusal = visitor_of(self.service, request).refusal("import")
         may = {
@@ -103,7 +106,7 @@ class CatalogView:
         }
         asked = request.query_params.get("adapter")
         shown = self.opened(data, asked, request) if asked else self.listed(data)
-        return {**shown, **self.filters.offered(self.service, data), **may}
+        return {**shown, **may}
 
     def refreshed(self, data: Data, request: gr.Request) -> Updates:
         """Updates after the catalog changed: the list, and the card where somebody else did it."""

@@ -97,10 +97,8 @@ def build_fields(preset: str) -> list[Any]:
     made = []
     for title, group in FIELDS.items():
         gr.Markdown(f"**{title}**")
-        with gr.Row(equal_height=False):
-            for field in group:
-                with gr.Column(min_width=190):  # a checkbox has no width of its own
-                    made.append(_component(field, values[field.name]))
+        with gr.Row(equal_height=False, elem_classes="lv-fields"):
+            made += [_component(field, values[field.name]) for field in group]
     return made
 
 

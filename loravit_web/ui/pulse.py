@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+
+from loravit_web.service import Service
+from loravit_web.ui.follow import snapshot
 
 LOOK_MILLISECONDS = 1500
 SCRIPT = f"""
@@ -26,17 +28,22 @@ SCRIPT = f"""
 """
 
 
-def add_pulse(state: Callable[[], Any]) -> gr.Textbox:
-    """Add the text that changes when ``state``, anything that JSON can hold, does; hear it by ``change``.
+def add_pulse(service: Service, seen: gr.State) -> gr.Textbox:
+    """Add the text that changes when the registry is no longer as ``seen``; hear it by ``change``.
 
     To be called outside of the tabs, so that it is there whichever is open.
+
+    Args:
+        seen: as `follow.remembered`; whoever fills the page keeps it.
     """
     pulse = gr.Textbox(visible="hidden", elem_id="pulse")
     look = gr.Button(visible="hidden", elem_id="look")
 
-    def beat(known: str) -> Any:
-        now = hashlib.sha256(json.dumps(state()).encode()).hexdigest()[:16]
-        return gr.skip() if now == known else now
+    def beat(known: dict[str, Any] | None) -> Any:
+        key = snapshot(service)["key"]
+        if known is not None and known["key"] == key:
+            return gr.skip()
+        return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
 
-    look.click(beat, pulse, pulse, show_progress="hidden", queue=False, api_visibility="private")
+    look.click(beat, seen, pulse, show_progress="hidden", queue=False, api_visibility="private")
     return pulse

@@ -68,13 +68,21 @@ def build_runs(service: Service) -> RunsTab:
     return tab
 
 
-def follow_runs(arrived: Any, service: Service, tab: RunsTab, pulse: gr.Textbox) -> None:
-    """Show the run that a link names, and keep in step with the registry.
+def runs_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
+    """Updates for a page that has just been opened, at the run that its link names."""
+    asked = request.query_params.get("run")
+    found = full_id(service, asked) if asked else None
+    updates = [
+        found,
+        *listed_runs(service, "", [], 1, found, []),
+        *detail_updates(service, request, found or asked),
+        *compare_updates(service, found, [], None, 0.0, "epoch"),
+    ]
+    return dict(zip([tab.chosen, *tab.everything], updates, strict=True))
 
-    Args:
-        arrived: the event after which the page may be filled.
-        pulse: changes when the registry did.
-    """
+
+def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox) -> None:
+    """Keep in step with the registry, whose changes change ``pulse``."""
 
     def look(
         text: str,
@@ -93,16 +101,7 @@ def follow_runs(arrived: Any, service: Service, tab: RunsTab, pulse: gr.Textbox)
             *compare_updates(service, chosen, compared, metric, smoothing, axis, same=True),
         ]
 
-    def arrive(request: gr.Request) -> list[Any]:
-        asked = request.query_params.get("run")
-        found = full_id(service, asked) if asked else None
-        detail = detail_updates(service, request, found or asked)
-        compared = compare_updates(service, found, [], None, 0.0, "epoch")
-        return [found, *listed_runs(service, "", [], 1, found, []), *detail, *compared]
-
     pulse.change(look, tab.asked, tab.everything, **QUIET)
-    opened = arrived.then(arrive, None, [tab.chosen, *tab.everything], **QUIET)
-    then_points(tab.compare, opened)
 
 
 def full_id(service: Service, asked: str) -> str | None:

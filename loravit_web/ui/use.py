@@ -39,12 +39,14 @@ class UseTab:
 
     Attributes:
         ask_after: asks the picked tasks after an event that picked them from elsewhere.
+        settle_after: gives links and code to what a just opened page has picked.
     """
 
     picker: Picker
     image: gr.Image
     answers: gr.HTML
     ask_after: Callable[[Any], Any]
+    settle_after: Callable[[Any], Any]
 
 
 def build_use(service: Service) -> UseTab:
@@ -166,7 +168,7 @@ def build_use(service: Service) -> UseTab:
     )
     picker.pin.click(pin, [picker.memory, picker.tasks], [picker.memory, picker.quick, picker.shown], **told)
     examples.select(_chosen_example, None, image, **told)
-    return UseTab(picker, image, answers, ask_after)
+    return UseTab(picker, image, answers, ask_after, then_settle)
 
 
 def _question(picture: Any, picked: list[str] | None, labels: float | None, looks: bool) -> list[Any]:

@@ -1,0 +1,101 @@
+"""Every open page keeps in step with the registry; it only ever reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.service import Service
+from loravit_web.ui.answers import NO_IMAGE
+from loravit_web.ui.errors import plain
+from loravit_web.ui.markup import job_strip
+from loravit_web.ui.page import Page
+from loravit_web.ui.pick import chip_updates, choices_for, listed
+from loravit_web.ui.train_result import follow_updates
+from loravit_web.ui.watch import watch_updates
+from registry import Run
+
+MAX_ACTIVE = 1000
+_NOTHING_SEEN: dict[str, Any] = {"key": [None, None], "states": {}, "empty": False}
+"""Of a page whose app was started again."""
+
+
+def snapshot(service: Service) -> dict[str, Any]:
+    """What a page depends on: the catalog's revision and where every recent or active run is."""
+    runs = service.registry.runs
+    active = runs.list(status=["running", "queued"], limit=MAX_ACTIVE)
+    recent = {run.id: run for run in [*runs.list(limit=20), *active]}
+    places = [
+        [run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in recent.values()
+    ]
+    return {
+        "key": [service.registry.revision(), places],
+        "states": {run.id: run.status for run in recent.values()},
+        "active": sorted(active, key=lambda run: (run.status != "running", run.created_at)),
+        "runs": recent,
+    }
+
+
+def remembered(now: dict[str, Any], *, empty: bool) -> dict[str, Any]:
+    """What a page keeps of a snapshot until its next look.
+
+    Args:
+        empty: whether there is no task to pick.
+    """
+    return {"key": now["key"], "states": now["states"], "empty": empty}
+
+
+def follow_registry(page: Page) -> None:
+    """Add the event that follows the pulse."""
+    service, train, picker = page.service, page.train, page.use.picker
+    chips = [picker.tasks, picker.quick, picker.shown]
+    above = [page.seen, page.catalog.revision, page.strip]
+    outputs = [*above, *chips, page.use.answers, *train.watch.outputs, *train.result.outputs]
+
+    def follow(
+        seen: dict[str, Any] | None,
+        watched: str | None,
+        picked: list[str] | None,
+        memory: dict[str, list[str]] | None,
+        result: str | None,
+    ) -> list[Any]:
+        now, before = snapshot(service), seen or _NOTHING_SEEN
+        if before["key"] == now["key"]:
+            return [gr.skip()] * len(outputs)
+        _announce(before["states"], now)
+        catalog_changed = before["key"][0] != now["key"][0]
+        choices = choices_for(service, memory, picked or []) if catalog_changed else []
+        first = choices and before["empty"]
+        return [
+            remembered(now, empty=before["empty"] and not choices),
+            str(now["key"][0]),
+            gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
+            listed(choices, picked) if catalog_changed else gr.skip(),
+            *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
+            NO_IMAGE if first else gr.skip(),
+            *watch_updates(service, watched),
+            *follow_updates(service, train.result, watched, result),
+        ]
+
+    page.pulse.change(
+        follow,
+        [page.seen, train.run_id, picker.tasks, picker.memory, train.result.run_id],
+        outputs,
+        show_progress="hidden",
+        queue=False,
+        api_visibility="private",
+    )
+
+
+def _announce(before: dict[str, str], now: dict[str, Any]) -> None:
+    """A toast for each run that ended since the page last looked."""
+    runs: dict[str, Run] = now["runs"]
+    for run_id, status in before.items():
+        run = runs.get(run_id)
+        if run is None or status not in ("running", "queued") or run.status == status:
+            continue
+        if run.status == "completed":
+            gr.Success(f"{run.published} is in the catalog and in the list of tasks.", title=plain(run.title))
+        elif run.status in ("failed", "interrupted"):
+            gr.Warning(plain(run.error or f"The run was {run.status}."), title=plain(run.title))

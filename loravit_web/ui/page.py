@@ -1,0 +1,36 @@
+"""The parts of the page that know of each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from loravit_web.service import Service
+from loravit_web.ui.catalog_view import CatalogView
+from loravit_web.ui.runs import RunsTab
+from loravit_web.ui.train import TrainTab
+from loravit_web.ui.use import UseTab
+
+
+@dataclass(frozen=True)
+class Page:
+    """The tabs and what stands above them.
+
+    Attributes:
+        who: who is signed in.
+        strip: what is being trained.
+        seen: what the page knows of the registry, as `follow.remembered`.
+        pulse: changes when the registry did.
+    """
+
+    service: Service
+    who: gr.HTML
+    strip: gr.HTML
+    tabs: gr.Tabs
+    use: UseTab
+    train: TrainTab
+    catalog: CatalogView
+    runs: RunsTab
+    seen: gr.State
+    pulse: gr.Textbox

@@ -1,0 +1,72 @@
+"""An opened page is filled with what its link asks for first, and then stays in step with the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loravit_web.ui.follow import remembered, snapshot
+from tests.ui.catalog_page import request
+from tests.ui.conftest import RunningApp
+
+
+def handler(app: RunningApp, name: str) -> Any:
+    """The page's event with this name, of the ones that open and follow it."""
+    modules = ("loravit_web.ui.arrival", "loravit_web.ui.follow", "loravit_web.ui.pulse")
+    found = [one for one in app.demo.fns.values() if one.fn and one.fn.__module__ in modules]
+    (event,) = [one for one in found if one.fn.__name__ == name]
+    return event
+
+
+def arrived(app: RunningApp, **query: str) -> dict[str, Any]:
+    """What the first answer brings, by the ids of elements."""
+    return by_id(handler(app, "arrive").fn(None, request(**query)))
+
+
+def went_on(app: RunningApp, **query: str) -> dict[str, Any]:
+    """What the answer after the first brings."""
+    event = handler(app, "go_on")
+    return by_id(event.fn({one: one.value for one in event.inputs}, request(**query)))
+
+
+def by_id(updates: dict[Any, Any]) -> dict[str, Any]:
+    return {str(one.elem_id): value for one, value in updates.items() if one.elem_id}
+
+
+def text(value: Any) -> str:
+    return str(value.get("value", "") if isinstance(value, dict) else getattr(value, "value", value))
+
+
+def test_a_link_brings_its_tab_with_the_first_answer(running_app: RunningApp) -> None:
+    catalog = arrived(running_app, tab="catalog", adapter="colours@1")
+    assert "Colours" in text(catalog["catalog-list"])
+    assert "runs-table" not in catalog
+    runs = arrived(running_app, tab="runs")
+    assert "Colours" in text(runs["runs-table"])
+    assert "catalog-list" not in runs
+
+
+def test_the_rest_comes_after_and_leaves_what_is_there(running_app: RunningApp) -> None:
+    assert {"catalog-list", "runs-table"} <= set(went_on(running_app))
+    after = went_on(running_app, tab="catalog")
+    assert "catalog-list" not in after
+    assert {"runs-table", "catalog-base"} <= set(after)
+
+
+def test_a_link_to_a_task_picks_it(running_app: RunningApp) -> None:
+    assert arrived(running_app, task="colours@1")["use-tasks"].value == ["colours@1"]
+
+
+def test_a_look_that_finds_nothing_new_changes_nothing(running_app: RunningApp) -> None:
+    beat = handler(running_app, "beat").fn
+    now = remembered(snapshot(running_app.service), empty=False)
+    assert beat(now) == {"__type__": "update"}
+    assert isinstance(beat({**now, "key": [0, []]}), str)
+
+
+def test_a_page_that_outlived_its_app_catches_up(running_app: RunningApp) -> None:
+    assert isinstance(handler(running_app, "beat").fn(None), str)
+    event = handler(running_app, "follow")
+    updates = dict(zip(event.outputs, event.fn(None, None, ["colours"], None, None), strict=True))
+    (seen,) = [one for one in updates.values() if isinstance(one, dict) and "states" in one]
+    assert seen["key"] == snapshot(running_app.service)["key"]
+    assert "Colours" in str(by_id(updates)["use-tasks"].choices)
