@@ -183,6 +183,11 @@ class Predictor:
         wanted = dict.fromkeys([*(task.partition("@")[0] for task in first), *others])
         return [self._info(current[slug]) for slug in [slug for slug in wanted if slug in current][:most]]
 
+    def knows(self, slug: str) -> bool:
+        """Whether an adapter of this name can be asked for, or says why it can't answer."""
+        self.refresh()
+        return slug in self._current
+
     @property
     def empty(self) -> bool:
         """Whether there is no task at all."""

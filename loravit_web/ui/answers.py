@@ -77,7 +77,7 @@ def _card(result: TaskAnswer, heat: str) -> str:
     unsure = UNSURE if result.unsure else ""
     return (
         f'<article class="lv-card">{head}<ol>{rows}</ol>{unsure}{heat}'
-        f'<p class="lv-muted">its own branch: {result.milliseconds:.1f} ms</p></article>'
+        f'<p class="lv-muted">this task alone: {result.milliseconds:.1f} ms</p></article>'
     )
 
 

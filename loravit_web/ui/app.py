@@ -42,6 +42,7 @@ def build_app(service: Service) -> gr.Blocks:
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
         catalog.revision.render()
+        use.picker.text.render()
         seen = gr.State(None)
         pulse = add_pulse(service, seen)
         page = Page(service, who, strip, tabs, use, train, catalog, runs, seen, pulse)

@@ -80,5 +80,4 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     demo.load(None, None, page.tabs, js=_OPEN_TAB, **_QUIET)
     everything = [page.who, page.seen, page.strip, *use, *train, *later]
     arrived = demo.load(arrive, picker.memory, everything, **_QUIET)
-    page.use.settle_after(arrived)
     then_points(page.runs.compare, arrived.then(go_on, catalog.inputs, later, preprocess=False, **_QUIET))

@@ -12,7 +12,6 @@ from loravit_web.catalog_plans import Wish, WishKind, carried_out, planned
 from loravit_web.ui.catalog_change import ConfirmPanel, Texts, edited, texts_of
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import plain, told
-from loravit_web.ui.pick import picked_too
 from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
@@ -120,13 +119,11 @@ def _files(view: CatalogView) -> None:
 
 
 def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
-    picker = use.picker
-
     @told
-    def go(ref: str, picked: list[str] | None, shown: list[str]) -> list[Any]:
+    def go(ref: str, picked: list[str] | None) -> list[Any]:
         facts = read_facts(view.service.registry, view.service.predictor, ref)
         task = facts.adapter.slug if facts.newest else ref
-        return [gr.Tabs(selected="use"), *picked_too(task, picked, shown)]
+        return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), task]))]
 
-    given, changed = [view.card.ref, picker.tasks, picker.shown], [tabs, picker.tasks, picker.quick]
-    use.ask_after(view.card.try_it.click(go, given, changed, **_PRIVATE))
+    tasks = use.picker.tasks
+    view.card.try_it.click(go, [view.card.ref, tasks], [tabs, tasks], **_PRIVATE)

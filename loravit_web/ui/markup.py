@@ -22,6 +22,7 @@ STATUS_SIGNS = {
     "interrupted": "‖",
 }
 SKIPPED_SHOWN = 500
+PROBE = "The linear probe is what the base can do as it is, with nothing inside it adapted."
 
 
 def notice(text: str, *, kind: str = "info", title: str = "") -> str:
@@ -76,8 +77,9 @@ def dataset_summary(dataset: ImageDataset) -> str:
         for name, one in counts.items()
     )
     parts = [
-        f"<h3>{escape(dataset.name)}</h3><p>{len(dataset.items)} images in {len(dataset.classes)} classes, "
-        f"fingerprint <code>{dataset.fingerprint[:12]}</code>.</p>"
+        f"<h3>{escape(dataset.name)}</h3><p>{len(dataset.items)} images in {len(dataset.classes)} classes. "
+        f'<span class="lv-muted">Fingerprint <code>{dataset.fingerprint[:12]}</code>: the same images always '
+        "have the same.</span></p>"
     ]
     parts += [notice(warning, kind="warning") for warning in dataset.warnings]
     if dataset.skipped:
@@ -164,6 +166,7 @@ def evaluation_table(version: Version) -> str:
     return (
         f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>split</th>{heads}</tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
+        f'<p class="lv-muted">{PROBE}</p>'
     )
 
 

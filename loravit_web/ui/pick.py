@@ -29,12 +29,15 @@ class Picker:
 
     Attributes:
         tasks: the picked slugs or versions; what counts.
+        text: them as text, whose ``change`` tells of every pick. To be rendered outside of the tabs, so that
+            it hears of those made in another one too.
         quick: chips of some tasks, a part of ``tasks``.
         shown: the slugs of the chips.
         memory: in the reader's browser, as `NOTHING_KEPT`.
     """
 
     tasks: gr.Dropdown
+    text: gr.Textbox
     quick: gr.CheckboxGroup
     shown: gr.State
     pin: gr.Button
@@ -42,7 +45,11 @@ class Picker:
 
 
 def build_picker(service: Service) -> Picker:
-    """Build the components; whoever answers connects them with `picked_by_chips` and `chips_of`."""
+    """Build the components; whoever answers connects them with `picked_by_chips` and `chips_of`.
+
+    The list by itself says ``input`` neither of typed words nor of what the keyboard or the cross let go, and
+    ``change`` also where it got the same picks again.
+    """
     infos = service.predictor.offered()
     chips = quick_choices(infos, NOTHING_KEPT)
     quick = gr.CheckboxGroup(
@@ -65,8 +72,11 @@ def build_picker(service: Service) -> Picker:
     pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
     memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
 
+    text = gr.Textbox("[]", render=False, visible="hidden", elem_id="use-picked")
+
     def search(picked: list[str] | None, kept: Any, event: gr.KeyUpData) -> gr.Dropdown:
-        return listed(choices_for(service, kept, picked or [], event.input_value), picked)
+        known = meant(service, picked or [])
+        return listed(choices_for(service, kept, known, event.input_value), known)
 
     tasks.key_up(
         search,
@@ -77,7 +87,15 @@ def build_picker(service: Service) -> Picker:
         show_progress="hidden",
         api_visibility="private",
     )
-    return Picker(tasks, quick, gr.State([slug for _, slug in chips]), pin, memory)
+    tasks.change(
+        None,
+        tasks,
+        text,
+        js="(picked) => JSON.stringify(picked ?? [])",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return Picker(tasks, text, quick, gr.State([slug for _, slug in chips]), pin, memory)
 
 
 def listed(choices: Choices, picked: Sequence[str] | None) -> gr.Dropdown:
@@ -132,10 +150,18 @@ def picked_by_chips(checked: Sequence[str], picked: Sequence[str], shown: Sequen
     return [*kept, *(task for task in checked if task not in kept)]
 
 
-def picked_too(task: str, picked: Sequence[str] | None, shown: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The picked tasks and the chips that are on, after a task was picked from elsewhere."""
-    tasks = list(dict.fromkeys([*(picked or []), task]))
-    return tasks, chips_of(tasks, shown)
+def meant(service: Service, picked: Sequence[str]) -> list[str]:
+    """The picked tasks, with the first that words find in the place of words that are no task's name.
+
+    Enter picks the typed words themselves, unless an arrow went to the list before: exact versions are typed
+    like that. Words that find nothing stay, and say so where the answer would be.
+    """
+    tasks: dict[str, None] = {}
+    for task in picked:
+        words = "@" not in task and not service.predictor.knows(task)
+        found = [info.slug for info in service.predictor.offered(text=task)] if words else []
+        tasks[next((slug for slug in found if slug not in picked), found[0] if found else task)] = None
+    return list(tasks)
 
 
 def chips_of(picked: Sequence[str], shown: Sequence[str]) -> list[str]:

@@ -94,16 +94,17 @@ def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPa
             images = {one: given[one] for one in way.given}
             dataset = way.take(images, actions_of(service, request), tell)
         except LoraVitError as error:
-            return [*nothing_updates(str(error)), *[gr.skip()] * 3]
+            return [*nothing_updates(str(error)), *[gr.skip()] * (3 + len(way.empties))]
         if dataset is None:
-            return [*nothing_updates(), mirror, *[gr.skip()] * 2]
+            return [*nothing_updates(), mirror, *[gr.skip()] * (2 + len(way.empties))]
         name = suggested_name(given[settings.name] or "", given[settings.suggested], dataset.name)
-        return [*check_updates(dataset), mirror, *[gr.skip() if name is None else name] * 2]
+        named = [gr.skip() if name is None else name] * 2
+        return [*check_updates(dataset), mirror, *named, *[None] * len(way.empties)]
 
     imported = way.event(
         take,
         {*way.given, settings.name, settings.suggested},
-        [*check.outputs, settings.start, settings.mirror, settings.name, settings.suggested],
+        [*check.outputs, settings.start, settings.mirror, settings.name, settings.suggested, *way.empties],
         show_progress_on=[check.found],
         concurrency_limit=2,
         concurrency_id="imports",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ class Way:
         event: that starts the import.
         given: the components that are read.
         mirror: what mirrored images mean for these; None leaves the setting.
+        empties: boxes whose files are no longer what is checked and trained on.
     """
 
     event: Any
     given: Sequence[Any]
     take: Take
     mirror: bool | None = None
+    empties: Sequence[Any] = ()
 
 
 def build_data() -> list[Way]:
@@ -54,7 +57,8 @@ def build_data() -> list[Way]:
             ways.append(_csv())
         with gr.Tab("Hub", id="hub"):
             ways.append(_hub())
-    return ways
+    (box,) = ways[0].given
+    return [ways[0], *(replace(way, empties=[box]) for way in ways[1:])]
 
 
 def _zip() -> Way:
@@ -64,7 +68,8 @@ def _zip() -> Way:
         path = given[upload]
         return path and actions.import_dataset(path, name=Path(path).stem, progress=progress)
 
-    return Way(upload.change, [upload], take)
+    # not `change`, which also comes when another way empties the box
+    return Way(partial(gr.on, [upload.upload, upload.clear]), [upload], take)
 
 
 def _samples() -> list[Way]:

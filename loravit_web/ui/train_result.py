@@ -23,7 +23,6 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import class_table, evaluation_table, notice
-from loravit_web.ui.pick import picked_too
 from loravit_web.ui.relabel import (
     RelabelPanel,
     as_changes,
@@ -142,16 +141,15 @@ def build_result(
         gr.Success("The catalog shows the new texts.", title="Saved")
 
     @told
-    def go(run: str | None, picked: list[str] | None, shown: list[str]) -> list[Any]:
+    def go(run: str | None, picked: list[str] | None) -> list[Any]:
         if run is None:
             raise NoResultShown("There is no result to try yet: train an adapter first.")
         slug = result_of(service.registry, run).version.slug
-        return [gr.Tabs(selected="use"), *picked_too(slug, picked, shown)]
+        return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), slug]))]
 
     publish.click(save, [run_id, *texts], None, api_visibility="private")
-    picker = use.picker
-    given, changed = [run_id, picker.tasks, picker.shown], [tabs, picker.tasks, picker.quick]
-    use.ask_after(try_it.click(go, given, changed, api_visibility="private"))
+    tasks = use.picker.tasks
+    try_it.click(go, [run_id, tasks], [tabs, tasks], api_visibility="private")
     return shown
 
 
@@ -288,9 +286,7 @@ def _headline(result: Result) -> str:
     if first is not None:
         text = f"{first.accuracy:.1%} of {first.n} {first.split} images are right"
         if first.linear_probe_accuracy is not None:
-            text += (
-                f"; the linear probe, which leaves the base as it is, gets {first.linear_probe_accuracy:.1%}"
-            )
+            text += f"; the linear probe gets {first.linear_probe_accuracy:.1%}"
     origin = f"{result.version.ref}, from {result.run.dataset.name}"
     return (
         f'<section class="lv-run"><header><h3>{escape(result.run.title)}</h3>'

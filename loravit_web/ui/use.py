@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from loravit_web.ui.pick import (
     chips_of,
     choices_for,
     listed,
+    meant,
     picked_by_chips,
     pinned,
     remembered,
@@ -37,16 +37,11 @@ LABELS = 3
 class UseTab:
     """What other parts of the page change here.
 
-    Attributes:
-        ask_after: asks the picked tasks after an event that picked them from elsewhere.
-        settle_after: gives links and code to what a just opened page has picked.
+    Whoever changes the picked tasks needs no more: they are asked wherever they were picked.
     """
 
     picker: Picker
-    image: gr.Image
     answers: gr.HTML
-    ask_after: Callable[[Any], Any]
-    settle_after: Callable[[Any], Any]
 
 
 def build_use(service: Service) -> UseTab:
@@ -81,7 +76,7 @@ def build_use(service: Service) -> UseTab:
                 top_k = gr.Slider(1, 10, value=LABELS, step=1, label="Labels per task", elem_id="use-top-k")
                 heat = gr.Checkbox(
                     label="Where did it look?",
-                    info="A heat-map per task, by gradient times activation. Key t.",
+                    info="Marks what in the picture spoke for each answer (by gradients: HiResCAM). Key t.",
                     elem_id="use-heat",
                 )
             answers = gr.HTML(NO_IMAGE, elem_id="use-answers")
@@ -123,9 +118,22 @@ def build_use(service: Service) -> UseTab:
         tasks = picked_by_chips(checked or [], picked or [], shown)
         return [tasks, remembered(memory, tasks), *answer(picture, tasks, labels, looks, request)]
 
-    def searched(picked: list[str] | None, shown: list[str], memory: Any) -> list[Any]:
-        kept = remembered(memory, picked or [])
-        return [chips_of(picked or [], shown), kept, listed(choices_for(service, kept, picked or []), picked)]
+    def chosen(
+        answered_last: Any,
+        shown: list[str],
+        memory: Any,
+        picture: Any,
+        picked: list[str] | None,
+        labels: float | None,
+        looks: bool,
+        request: gr.Request,
+    ) -> list[Any]:
+        if answered_last == _question(picture, picked, labels, looks):  # by a chip
+            return [gr.skip()] * (3 + len(answered))
+        tasks = meant(service, picked or [])
+        kept = remembered(memory, tasks)
+        known = [chips_of(tasks, shown), kept, listed(choices_for(service, kept, tasks), tasks)]
+        return [*known, *answer(picture, tasks, labels, looks, request)]
 
     def pin(memory: Any, picked: list[str] | None) -> list[Any]:
         kept = pinned(memory, picked or [])
@@ -145,10 +153,7 @@ def build_use(service: Service) -> UseTab:
         outputs = [*answered, *share.outputs]
         return event.then(settle, [last, *asked], outputs, show_progress="hidden", **quickly)
 
-    def ask_after(event: Any) -> Any:
-        return then_settle(event.then(answer, asked, answered, **seen, **quickly))
-
-    for changed in (image.change, picker.tasks.input, top_k.release, heat.change):
+    for changed in (image.change, top_k.release, heat.change):
         then_settle(changed(answer, asked, answered, **seen, **quickly))
     told: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     then_settle(
@@ -160,15 +165,18 @@ def build_use(service: Service) -> UseTab:
             **quickly,
         )
     )
-    picker.tasks.input(
-        searched,
-        [picker.tasks, picker.shown, picker.memory],
-        [picker.quick, picker.memory, picker.tasks],
-        **told,
+    then_settle(
+        picker.text.change(
+            chosen,
+            [last, picker.shown, picker.memory, *asked],
+            [picker.quick, picker.memory, picker.tasks, *answered],
+            **seen,
+            **quickly,
+        )
     )
     picker.pin.click(pin, [picker.memory, picker.tasks], [picker.memory, picker.quick, picker.shown], **told)
     examples.select(_chosen_example, None, image, **told)
-    return UseTab(picker, image, answers, ask_after, then_settle)
+    return UseTab(picker, answers)
 
 
 def _question(picture: Any, picked: list[str] | None, labels: float | None, looks: bool) -> list[Any]:

@@ -45,6 +45,26 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
     expect(page.locator("#use-tasks input")).to_be_focused()
 
 
+def test_what_the_keyboard_picks_and_lets_go_is_answered_at_once(page: Page, pictures: Path) -> None:
+    answers, tasks = page.locator("#use-answers article"), page.locator("#use-tasks")
+    chips = page.locator("#use-quick input:checked")
+    drop(page, pictures / "red" / "0.png")
+    expect(page.locator("#use-answers")).to_contain_text("Pick one or several tasks")
+    tasks.locator("input").click()
+    page.keyboard.type("shade", delay=50)
+    page.keyboard.press("Enter")
+    expect(answers).to_have_count(1)
+    expect(answers.first).to_contain_text("shades@1")
+    expect(chips).to_have_count(1)
+    page.keyboard.press("Backspace")
+    expect(answers).to_have_count(0)
+    expect(chips).to_have_count(0)
+    pick(page, "Shades")
+    expect(answers).to_have_count(1)
+    tasks.get_by_role("button", name="Clear").click()
+    expect(answers).to_have_count(0)
+
+
 def test_a_link_to_an_answer_names_its_version_and_opens_with_it(
     page: Page, visit: Visit, pictures: Path
 ) -> None:

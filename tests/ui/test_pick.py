@@ -7,8 +7,8 @@ from loravit_web.ui.pick import (
     QUICK,
     chips_of,
     choices_for,
+    meant,
     picked_by_chips,
-    picked_too,
     pinned,
     quick_choices,
     remembered,
@@ -56,9 +56,16 @@ def test_switching_a_chip_leaves_the_other_picks_in_their_order() -> None:
     assert chips_of(["x@2", "c"], shown) == ["c"]
 
 
-def test_a_task_picked_from_elsewhere_has_its_chip_on() -> None:
-    assert picked_too("b", ["x@2"], ["a", "b"]) == (["x@2", "b"], ["b"])
-    assert picked_too("b", None, ["a"]) == (["b"], [])
+def test_typed_words_pick_the_first_task_that_they_find(running_app: RunningApp) -> None:
+    service = running_app.service
+    assert meant(service, ["Colour"]) == ["colours"]
+    assert meant(service, ["colours", "colour"]) == ["colours"]
+    assert meant(service, ["no such thing"]) == ["no such thing"]
+
+
+def test_names_and_versions_are_picked_as_they_are_typed(running_app: RunningApp) -> None:
+    typed = ["colours", "colours@1", "colours@gone"]
+    assert meant(running_app.service, typed) == typed
 
 
 def test_the_last_picked_is_the_most_recent_and_the_memory_is_bounded() -> None:
