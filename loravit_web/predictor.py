@@ -19,7 +19,6 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.engine.batching import Batcher, Reply
-from loravit_web.engine.heatmap import heatmap
 from loravit_web.engine.recent import RecentReplies
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
@@ -263,8 +262,7 @@ class Predictor:
         engine, preprocessing = self._ready(version)
         if label not in version.class_names:
             raise TaskUnavailable(f"{version.ref} has no class “{label}”.")
-        adapter = engine.ensure(version.ref)
-        return heatmap(engine.base, adapter, preprocessing([image]), version.class_names.index(label))
+        return engine.heatmap(version.ref, preprocessing([image]), version.class_names.index(label))
 
     def _counted(self, version: Version) -> tuple[MultiLoRAViT, Preprocessing]:
         """See `_ready`; a version that can't answer is counted as asked."""

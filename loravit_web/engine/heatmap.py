@@ -11,7 +11,7 @@ LAYERS = 2
 """How many blocks lie behind the tokens that are weighed."""
 
 
-def heatmap(base: Base, adapter: Adapter, image: torch.Tensor, label: int) -> torch.Tensor:
+def heatmap(base: Base, adapter: Adapter, prefix: torch.Tensor, label: int) -> torch.Tensor:
     """How much each patch speaks for a class, by gradient times activation (HiResCAM, arXiv 2011.08891).
 
     Semantics: with x the tokens before the last `LAYERS` blocks and z the logit of the class,
@@ -20,27 +20,35 @@ def heatmap(base: Base, adapter: Adapter, image: torch.Tensor, label: int) -> to
 
     Args:
         base: that runs.
-        image: normalised float32 (1, 3, S, S).
+        prefix: tokens (1, N, D) of a picture of S by S pixels before block `prefix_depth`.
         label: index of the class.
 
     Returns:
         float32 (S / patch, S / patch) from 0 to 1; all zero when no patch speaks for the class.
     """
-    at = max(0, base.depth - LAYERS)
-    tokens = tokens_before(base, adapter, image, at)
-    gradient, values = weighed(base, adapter, tokens, at, label)
+    at = weighed_depth(base)
+    gradient, values = weighed(base, adapter, tokens_at(base, adapter, prefix, at), at, label)
     patches = (gradient * values).sum(dim=-1)[0, base.prefix_token_count :].relu()
     largest = patches.max()
     side = round(len(patches) ** 0.5)
     return (patches / largest if largest > 0 else patches).reshape(side, side)
 
 
+def weighed_depth(base: Base) -> int:
+    """Before which block tokens are weighed."""
+    return max(0, base.depth - LAYERS)
+
+
+def prefix_depth(base: Base, adapter: Adapter) -> int:
+    """Before which block a heat-map leaves the trunk: where its adapter does, or already where it weighs."""
+    return min(adapter.first_block, weighed_depth(base))
+
+
 @torch.inference_mode()
-def tokens_before(base: Base, adapter: Adapter, image: torch.Tensor, at: int) -> torch.Tensor:
-    """Tokens (1, N, D) of a picture before block ``at`` of an adapter's way through the base."""
-    first = min(adapter.first_block, at)
-    tokens = base.advance(base.embed(image), 0, first)
-    return base.through(adapter.blocks(base)[: at - first], tokens, first)
+def tokens_at(base: Base, adapter: Adapter, prefix: torch.Tensor, at: int) -> torch.Tensor:
+    """Tokens (1, N, D) before block ``at`` of an adapter's way, from those before `prefix_depth`."""
+    first = prefix_depth(base, adapter)
+    return base.through(adapter.blocks(base)[: at - first], prefix, first)
 
 
 def weighed(

@@ -9,6 +9,7 @@ import torch
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base
 from loravit_web.engine.branches import Branches
+from loravit_web.engine.heatmap import heatmap, prefix_depth
 from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.engine.lru import LRU
 from loravit_web.engine.residency import LoadAdapter, Residency
@@ -154,6 +155,26 @@ class MultiLoRAViT:
                 if seconds is not None:
                     seconds[unit.branch.key] = seconds.get(unit.branch.key, 0.0) + spent
         return [{key: answer[key] for key in keys} for answer, keys in zip(answers, assignment, strict=True)]
+
+    def heatmap(self, key: str, images: torch.Tensor, label: int) -> torch.Tensor:
+        """Which patches of one picture speak for a class; see `engine.heatmap.heatmap`.
+
+        An image that was answered before is not run through the trunk again.
+
+        Args:
+            images: normalised float32 (1, 3, S, S).
+            label: index of the class.
+
+        Raises:
+            UnknownTask, LoraVitError: if the key is not held and can't be loaded.
+            MixedInput: if the task needs another image size than S.
+        """
+        with self._residency.hold((key,)) as adapters, torch.inference_mode():
+            _check_size(adapters, images.shape[-1])
+            adapter = adapters[key]
+            trunk = Trunk(self.base, images, self._tokens, self.lanes)
+            (prefix,) = trunk.at(prefix_depth(self.base, adapter), [0])
+        return heatmap(self.base, adapter, prefix[None], label)
 
     def _units(
         self, images: torch.Tensor, assignment: Sequence[Sequence[str]], adapters: Mapping[str, Adapter]
