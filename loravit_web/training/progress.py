@@ -7,6 +7,8 @@ from typing import Protocol
 
 Curve = Mapping[int, Mapping[str, float]]
 """What each epoch measured."""
+EPOCH = "Epoch"
+"""The stage of a run that learns begins with it; before, there is nothing to keep."""
 
 
 class TrainingStopped(Exception):  # not a LoraVitError: the user asked for it

@@ -31,12 +31,10 @@ from loravit_web.training.meter import STEP_COST, WorkMeter, work_of
 from loravit_web.training.predictions import Predictions, predictions_of
 from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import LinearProbe, fit_linear_probe
-from loravit_web.training.progress import Reporter, TrainingStopped
+from loravit_web.training.progress import EPOCH, Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 
 EVALUATION_BATCH = 128
-EPOCH = "Epoch"
-"""The stage of a run that learns begins with it; before, there is nothing to keep."""
 _NOTHING_YET = "Stopped before anything was learned, so there was nothing to keep."
 
 

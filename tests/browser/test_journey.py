@@ -177,6 +177,17 @@ def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path
     expect(page.locator("#use-answers [role=alert]")).to_contain_text("not a picture")
 
 
+def test_a_sample_empties_the_box_of_the_zip_before_it(page: Page, colour_zip: Path) -> None:
+    open_tab(page, "Train")
+    box, found = page.locator("#train-upload"), page.locator("#train-found")
+    box.locator("input[type=file]").set_input_files(colour_zip)
+    expect(found).to_contain_text("72 images in 3 classes")
+    page.locator("#train-sample-digits").click()
+    expect(found).to_contain_text("1797 images in 10 classes")
+    expect(box).to_contain_text("Drop File Here")
+    expect(found).to_contain_text("1797 images in 10 classes")  # emptying it is no import of nothing
+
+
 def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
     visit: Visit, empty_app: AppProcess, tmp_path: Path
 ) -> None:
