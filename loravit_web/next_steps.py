@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loravit_web.access import NotAllowed, Visitor
-from loravit_web.training.recipe import Recipe
 from loravit_web.training.progress import EPOCH
+from loravit_web.training.recipe import Recipe
 from registry import ErrorKind, Registry, Run
 
 Step = Literal["keep", "cancel", "resume", "retry", "result"]
