@@ -111,7 +111,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "quick": Preset(
             "Quick",
             "112 px, at most 4000 images: a few minutes on two cores.",
-            Recipe(preset="quick", image_size=112, epochs=6, max_images=4000, patience=3),
+            Recipe(preset="quick", image_size=112, epochs=6, min_steps=80, max_images=4000, patience=3),
         ),
         "balanced": Preset(
             "Balanced",

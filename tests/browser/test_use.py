@@ -45,6 +45,12 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
     expect(page.locator("#use-tasks input")).to_be_focused()
 
 
+def test_the_description_of_the_page_is_not_watched_for_changes(page: Page) -> None:
+    lists = "[gradio_config.dependencies, gradio_config.components]"
+    assert page.evaluate(f"{lists}.every(one => one.length > 100 && one.constructor === Array)")
+    assert page.evaluate(f"{lists}.every(one => Object.getPrototypeOf(one) !== Array.prototype)")
+
+
 def test_what_the_keyboard_picks_and_lets_go_is_answered_at_once(page: Page, pictures: Path) -> None:
     answers, tasks = page.locator("#use-answers article"), page.locator("#use-tasks")
     chips = page.locator("#use-quick input:checked")
