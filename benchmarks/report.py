@@ -28,12 +28,12 @@ class Figure:
 
 def at_most(name: str, value: float, target: float, unit: str = "", note: str = "") -> Figure:
     """A figure that should be small."""
-    return Figure(name, f"{value:.3g}{unit}", f"at most {target:g}{unit}", value <= target, note)
+    return Figure(name, f"{_short(value)}{unit}", f"at most {target:g}{unit}", value <= target, note)
 
 
 def at_least(name: str, value: float, target: float, unit: str = "", note: str = "") -> Figure:
     """A figure that should be large."""
-    return Figure(name, f"{value:.3g}{unit}", f"at least {target:g}{unit}", value >= target, note)
+    return Figure(name, f"{_short(value)}{unit}", f"at least {target:g}{unit}", value >= target, note)
 
 
 def spread(values: Sequence[float], unit: str = "") -> str:
@@ -41,7 +41,8 @@ def spread(values: Sequence[float], unit: str = "") -> str:
     if len(values) < 2:
         return ""
     low, _middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return f"quartiles {low:.3g}..{high:.3g}{unit}, all {min(values):.3g}..{max(values):.3g}{unit}"
+    lowest, highest = min(values), max(values)
+    return f"quartiles {_short(low)}..{_short(high)}{unit}, all {_short(lowest)}..{_short(highest)}{unit}"
 
 
 def show(title: str, figures: Sequence[Figure]) -> int:
@@ -68,6 +69,11 @@ def machine() -> str:
     """Date, processor, cores and torch in one line."""
     today = datetime.now(timezone.utc).date()
     return f"{today}, {_processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
+
+
+def _short(value: float) -> str:
+    """Three digits, but every one before the point."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _processor() -> str:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from loravit_web.ui.answers import NO_TASKS
 from loravit_web.ui.errors import told
-from loravit_web.ui.follow import remembered, snapshot
+from loravit_web.ui.follow import remembered, snapshot, watched_first
 from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.page import Page
 from loravit_web.ui.pick import chip_updates, choices_for, listed
@@ -49,7 +49,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         asked = dict(request.query_params)
         picked = [task for task in asked.get("task", "").split(",") if task]
         now, choices = snapshot(service), choices_for(service, memory, picked)
-        run_id = now["active"][0].id if now["active"] else None
+        run_id = watched_first(now)
         visitor = visitor_of(service, request)
         quick, shown = chip_updates(service, memory, picked)
         fill = filled.get(asked.get("tab", ""))

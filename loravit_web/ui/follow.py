@@ -46,12 +46,18 @@ def remembered(now: dict[str, Any], *, empty: bool) -> dict[str, Any]:
     return {"key": now["key"], "states": now["states"], "empty": empty}
 
 
+def watched_first(now: dict[str, Any]) -> str | None:
+    """The run that a page watches until another is started or chosen there."""
+    return now["active"][0].id if now["active"] else None
+
+
 def follow_registry(page: Page) -> None:
     """Add the event that follows the pulse."""
     service, train, picker = page.service, page.train, page.use.picker
     chips = [picker.tasks, picker.quick, picker.shown]
     above = [page.seen, page.catalog.revision, page.strip]
-    outputs = [*above, *chips, page.use.answers, *train.watch.outputs, *train.result.outputs]
+    training = [train.run_id, *train.watch.outputs, *train.result.outputs]
+    outputs = [*above, *chips, page.use.answers, *training]
 
     def follow(
         seen: dict[str, Any] | None,
@@ -64,6 +70,8 @@ def follow_registry(page: Page) -> None:
         if before["key"] == now["key"]:
             return [gr.skip()] * len(outputs)
         _announce(before["states"], now)
+        if seen is None:
+            watched = watched_first(now)
         catalog_changed = before["key"][0] != now["key"][0]
         choices = choices_for(service, memory, picked or []) if catalog_changed else []
         first = choices and before["empty"]
@@ -74,6 +82,7 @@ def follow_registry(page: Page) -> None:
             listed(choices, picked) if catalog_changed else gr.skip(),
             *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
             NO_IMAGE if first else gr.skip(),
+            watched if seen is None else gr.skip(),
             *watch_updates(service, watched),
             *follow_updates(service, train.result, watched, result),
         ]
