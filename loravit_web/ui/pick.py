@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 
@@ -19,6 +21,16 @@ Memory = Mapping[str, list[str]]
 NOTHING_KEPT: Memory = {"pinned": [], "recent": []}
 _STATUS_WORDS = {"unavailable": "unavailable", "on demand": "loads its base first"}
 
+_NEWS = """(picked, known) => {
+  const now = JSON.stringify(picked ?? []);
+  return now === known ? {__type__: "update"} : `${now} ${performance.now()}`;
+}"""
+"""In the browser, since most changes of the list are none of the picks."""
+_PUT_IN = """(found, picked) => {
+  return {__type__: "update", choices: JSON.parse(found).choices, value: picked ?? []};
+}"""
+"""In the browser, since something may have been picked while the server searched."""
+
 Choices = list[tuple[str, str]]
 """Shown text and slug."""
 
@@ -29,15 +41,17 @@ class Picker:
 
     Attributes:
         tasks: the picked slugs or versions; what counts.
-        text: them as text, whose ``change`` tells of every pick. To be rendered outside of the tabs, so that
-            it hears of those made in another one too.
+        news: changes when tasks were picked in the list or from elsewhere, and are still to be asked.
+        known: the picks that were asked, `as_text`. Both are to be rendered outside of the tabs, so that they
+            are there whichever is open.
         quick: chips of some tasks, a part of ``tasks``.
         shown: the slugs of the chips.
         memory: in the reader's browser, as `NOTHING_KEPT`.
     """
 
     tasks: gr.Dropdown
-    text: gr.Textbox
+    news: gr.Textbox
+    known: gr.Textbox
     quick: gr.CheckboxGroup
     shown: gr.State
     pin: gr.Button
@@ -71,31 +85,28 @@ def build_picker(service: Service) -> Picker:
     )
     pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
     memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+    news = gr.Textbox(render=False, visible="hidden", elem_id="use-news")
+    known = gr.Textbox(as_text([]), render=False, visible="hidden", elem_id="use-known")
 
-    text = gr.Textbox("[]", render=False, visible="hidden", elem_id="use-picked")
+    found = gr.Textbox(visible="hidden", elem_id="use-found")
 
-    def search(picked: list[str] | None, kept: Any, event: gr.KeyUpData) -> gr.Dropdown:
-        known = meant(service, picked or [])
-        return listed(choices_for(service, kept, known, event.input_value), known)
+    def search(picked: list[str] | None, kept: Any, event: gr.KeyUpData) -> str:
+        choices = choices_for(service, kept, meant(service, picked or []), event.input_value)
+        return json.dumps({"choices": choices, "nonce": uuid4().hex})  # the same again is to be heard as well
 
     tasks.key_up(
         search,
         [tasks, memory],
-        tasks,
+        found,
         trigger_mode="always_last",
         queue=False,
         show_progress="hidden",
         api_visibility="private",
     )
-    tasks.change(
-        None,
-        tasks,
-        text,
-        js="(picked) => JSON.stringify(picked ?? [])",
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    return Picker(tasks, text, quick, gr.State([slug for _, slug in chips]), pin, memory)
+    there: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+    found.change(None, [found, tasks], tasks, js=_PUT_IN, **there)
+    tasks.change(None, [tasks, known], news, js=_NEWS, **there)
+    return Picker(tasks, news, known, quick, gr.State([slug for _, slug in chips]), pin, memory)
 
 
 def listed(choices: Choices, picked: Sequence[str] | None) -> gr.Dropdown:
@@ -162,6 +173,11 @@ def meant(service: Service, picked: Sequence[str]) -> list[str]:
         found = [info.slug for info in service.predictor.offered(text=task)] if words else []
         tasks[next((slug for slug in found if slug not in picked), found[0] if found else task)] = None
     return list(tasks)
+
+
+def as_text(picked: Sequence[str]) -> str:
+    """Picked tasks as the browser writes them."""
+    return json.dumps(list(picked), ensure_ascii=False, separators=(",", ":"))
 
 
 def chips_of(picked: Sequence[str], shown: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from loravit_web.ui.many import build_many
 from loravit_web.ui.markup import notice
 from loravit_web.ui.pick import (
     Picker,
+    as_text,
     build_picker,
     chip_updates,
     chips_of,
@@ -92,12 +93,16 @@ def build_use(service: Service) -> UseTab:
 
     def settle(
         answered_last: Any,
+        checked: list[str] | None,
+        shown: list[str],
         picture: Any,
         picked: list[str] | None,
         labels: float | None,
         looks: bool,
         request: gr.Request,
     ) -> list[Any]:
+        if set(checked or []) != set(chips_of(picked or [], shown)):  # another pick is on its way
+            return [gr.skip()] * len([*answered, *share.outputs])
         links = share_updates(service, page_url(request), list(picked or []), int(labels or LABELS))
         # whoever drops a picture while a pick is on its way, or the other way round, changed both
         if answered_last == _question(picture, picked, labels, looks):
@@ -116,10 +121,14 @@ def build_use(service: Service) -> UseTab:
     ) -> list[Any]:
         # picking and asking in one event: the way to the server and back is most of the time
         tasks = picked_by_chips(checked or [], picked or [], shown)
-        return [tasks, remembered(memory, tasks), *answer(picture, tasks, labels, looks, request)]
+        return [
+            as_text(tasks),
+            tasks,
+            remembered(memory, tasks),
+            *answer(picture, tasks, labels, looks, request),
+        ]
 
     def chosen(
-        answered_last: Any,
         shown: list[str],
         memory: Any,
         picture: Any,
@@ -128,12 +137,10 @@ def build_use(service: Service) -> UseTab:
         looks: bool,
         request: gr.Request,
     ) -> list[Any]:
-        if answered_last == _question(picture, picked, labels, looks):  # by a chip
-            return [gr.skip()] * (3 + len(answered))
         tasks = meant(service, picked or [])
         kept = remembered(memory, tasks)
         known = [chips_of(tasks, shown), kept, listed(choices_for(service, kept, tasks), tasks)]
-        return [*known, *answer(picture, tasks, labels, looks, request)]
+        return [as_text(tasks), *known, *answer(picture, tasks, labels, looks, request)]
 
     def pin(memory: Any, picked: list[str] | None) -> list[Any]:
         kept = pinned(memory, picked or [])
@@ -150,8 +157,8 @@ def build_use(service: Service) -> UseTab:
     seen: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [answers]}
 
     def then_settle(event: Any) -> Any:
-        outputs = [*answered, *share.outputs]
-        return event.then(settle, [last, *asked], outputs, show_progress="hidden", **quickly)
+        asking, outputs = [last, picker.quick, picker.shown, *asked], [*answered, *share.outputs]
+        return event.then(settle, asking, outputs, show_progress="hidden", **quickly)
 
     for changed in (image.change, top_k.release, heat.change):
         then_settle(changed(answer, asked, answered, **seen, **quickly))
@@ -160,16 +167,16 @@ def build_use(service: Service) -> UseTab:
         picker.quick.input(
             switched,
             [picker.quick, picker.shown, picker.memory, *asked],
-            [picker.tasks, picker.memory, *answered],
+            [picker.known, picker.tasks, picker.memory, *answered],
             **seen,
             **quickly,
         )
     )
     then_settle(
-        picker.text.change(
+        picker.news.change(
             chosen,
-            [last, picker.shown, picker.memory, *asked],
-            [picker.quick, picker.memory, picker.tasks, *answered],
+            [picker.shown, picker.memory, *asked],
+            [picker.known, picker.quick, picker.memory, picker.tasks, *answered],
             **seen,
             **quickly,
         )

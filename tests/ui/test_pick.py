@@ -5,6 +5,7 @@ from __future__ import annotations
 from loravit_web.predictor import TaskInfo
 from loravit_web.ui.pick import (
     QUICK,
+    as_text,
     chips_of,
     choices_for,
     meant,
@@ -66,6 +67,10 @@ def test_typed_words_pick_the_first_task_that_they_find(running_app: RunningApp)
 def test_names_and_versions_are_picked_as_they_are_typed(running_app: RunningApp) -> None:
     typed = ["colours", "colours@1", "colours@gone"]
     assert meant(running_app.service, typed) == typed
+
+
+def test_picks_are_written_as_a_browser_writes_them() -> None:
+    assert as_text(["a", 'ö "b"@2']) == '["a","ö \\"b\\"@2"]'
 
 
 def test_the_last_picked_is_the_most_recent_and_the_memory_is_bounded() -> None:
