@@ -74,7 +74,7 @@ class Place:
     def archive(self, entry: ArchiveEntry) -> list[str]:
         """Import a zip."""
         file = self.visitor.upload("corpus.zip", entry.make())
-        return self._imported(self.visitor.press("train-upload", "change", {"train-upload": file}), entry)
+        return self._imported(self.visitor.press("train-upload", "upload", {"train-upload": file}), entry)
 
     def csv(self, entry: CsvEntry) -> list[str]:
         """Import a CSV with its zip."""
