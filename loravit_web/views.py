@@ -144,5 +144,6 @@ def cost_text(cost: Estimate) -> str:
     """What a training will take, in one sentence."""
     return (
         f"Up to {duration(cost.seconds)} and {cost.memory / 1e9:.1f} GB of memory on this machine: "
-        f"{cost.epochs} epochs over {cost.train_images:,} images, {cost.parameters:,} trained parameters."
+        f"{cost.epochs} epochs over {cost.train_images:,} images, beside {cost.validation_images:,} that "
+        f"judge them; {cost.parameters:,} trained parameters."
     )

@@ -43,6 +43,7 @@ class Estimate:
         memory: bytes that the worker needs at most.
         parameters: trained numbers, head included.
         train_images: that are trained on, after any subset was taken.
+        validation_images: that choose the best epoch.
         epochs: at most.
     """
 
@@ -50,6 +51,7 @@ class Estimate:
     memory: int
     parameters: int
     train_images: int
+    validation_images: int
     epochs: int
 
 
@@ -94,6 +96,7 @@ def estimate(data: TrainingData, recipe: Recipe, base: Base, pace: Pace, reading
         memory=_memory(data, recipe, base, pace),
         parameters=pace.parameters + classes * (base.feature_dim(recipe.adapter.pooling) + 1),
         train_images=len(data.train),
+        validation_images=len(data.validation),
         epochs=recipe.schedule(len(data.train))[0],
     )
 

@@ -20,7 +20,10 @@ NO_TASKS = notice(
     "Train the first adapter in the Train tab: a zip of class folders, or one of the samples.",
     title="The catalog is empty.",
 )
-NO_IMAGE = notice("Drop, paste or take a picture, or click an example; every task you pick answers at once.")
+NO_IMAGE = notice(
+    "Drop, paste or take a picture, or click an example; every task you pick answers at once. "
+    "The tab Train makes a task of your own pictures."
+)
 NO_PICK = notice("Pick one or several tasks above.")
 UNSURE = (
     '<p class="lv-unsure" title="The picture may show something that this task was not trained on.">'

@@ -10,6 +10,7 @@ from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.next_steps import advice
 from loravit_web.settings import Settings
 from loravit_web.training.estimate import Estimate
+from loravit_web.training.progress import EPOCH
 from loravit_web.views import cost_text, duration
 from registry import EvaluationDetails, Run, Version
 
@@ -121,10 +122,9 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
         waits = f"waiting for {ahead} to end" if ahead else "the training process is starting"
         parts.append(notice(f"Number {position or 1} in the queue, {waits}. You may close this page."))
     elif run.status == "running":
-        left = f" · about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
         stage = "Stopping" if run.stop_request else run.stage or "Starting"
         parts.append(bar(run.progress, f"{run.progress:.0%} done"))
-        parts.append(f"<p>{escape(stage)} · {run.progress:.0%}{left}</p>")
+        parts.append(f"<p>{escape(stage)} · {run.progress:.0%}{_left(run)}</p>")
         parts.append('<p class="lv-muted">You may close this page; training goes on.</p>')
     elif run.status == "completed":
         way = "Try it from its result, or pick it in the Use tab."
@@ -138,6 +138,13 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
     return f'<section class="lv-run">{"".join(parts)}</section>'
 
 
+def _left(run: Run) -> str:
+    """What a run still takes, once its pace is known: what comes before the first epoch has another."""
+    stage = run.stage or ""
+    paced = stage.startswith(EPOCH) and not stage.startswith(f"{EPOCH} 1 ")
+    return f" · about {duration(run.eta_seconds)} left" if paced and run.eta_seconds else ""
+
+
 def job_strip(active: Sequence[Run]) -> str:
     """One line above the tabs while something trains; nothing otherwise."""
     if not active:
@@ -146,9 +153,8 @@ def job_strip(active: Sequence[Run]) -> str:
     waiting = len(active) - len(running)
     parts = []
     for run in running:
-        left = f" · about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
         stage = escape(run.stage or "Starting")
-        parts.append(f"<b>▶ {escape(run.title)}</b> {stage} · {run.progress:.0%}{left}")
+        parts.append(f"<b>▶ {escape(run.title)}</b> {stage} · {run.progress:.0%}{_left(run)}")
     if waiting:
         parts.append(f"{waiting} waiting")
     return f'<div class="lv-strip" role="status">{" &nbsp;|&nbsp; ".join(parts)}</div>'

@@ -151,7 +151,7 @@ def doubles_notice(found: NearDuplicates, images: int) -> str:
             f", {found.across} of them with one image in training and the other outside: "
             "they make the measured accuracy too high"
         )
-    return notice(f"{text}. {seen} Look at them below, and leave some out.", kind="warning")
+    return notice(f"{text}. {seen} Leave some out below, or train as it is.", kind="warning")
 
 
 def views_of(dataset: ImageDataset, pairs: int) -> list[tuple[str, str]]:

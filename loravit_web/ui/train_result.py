@@ -94,7 +94,7 @@ def build_result(
         split = gr.Radio(
             [],
             label="Judged by",
-            info="Test images were looked at once, at the end; validation images chose the best epoch.",
+            info="Validation images chose the best epoch. Test images, where there are any, were asked once.",
             elem_id="train-split",
         )
         matrix = gr.Dataframe(

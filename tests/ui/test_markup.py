@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from loravit_web.datasets import ImageDataset, ImageItem, Skipped
 from loravit_web.training.estimate import Estimate
-from loravit_web.ui.markup import cost_summary, dataset_summary, notice
+from loravit_web.ui.markup import cost_summary, dataset_summary, job_strip, notice, run_progress
+from tests.test_next_steps import run
 
 EVIL = "<img src=x onerror=alert(1)>${alert(2)}{{evil}}"
 
@@ -24,11 +27,27 @@ def test_names_from_users_are_escaped_in_the_dataset_summary() -> None:
 
 
 def test_the_cost_of_a_training_is_one_sentence_with_time_memory_and_parameters() -> None:
-    cost = Estimate(seconds=200, memory=1_300_000_000, parameters=249_610, train_images=3200, epochs=6)
-    assert (
-        "Up to 3 min and 1.3 GB of memory on this machine: 6 epochs over 3,200 images, 249,610 trained"
-        in (cost_summary(cost))
+    cost = Estimate(
+        seconds=200,
+        memory=1_300_000_000,
+        parameters=249_610,
+        train_images=3200,
+        validation_images=800,
+        epochs=6,
     )
+    assert (
+        "Up to 3 min and 1.3 GB of memory on this machine: 6 epochs over 3,200 images, beside 800 that judge "
+        "them; 249,610 trained parameters."
+    ) in cost_summary(cost)
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"), [("Reading 96 train images", False), ("Epoch 1 of 27", False), ("Epoch 2 of 27", True)]
+)
+def test_what_a_run_still_takes_is_told_once_an_epoch_was_timed(stage: str, told: bool) -> None:
+    going = run("running", stage=stage, progress=0.2, eta_seconds=200.0)
+    assert ("about 3 min left" in job_strip([going])) is told
+    assert ("about 3 min left" in run_progress(going, position=None, ahead=None)) is told
 
 
 def test_an_error_is_announced_to_screen_readers() -> None:
