@@ -139,8 +139,8 @@ def build_use(service: Service) -> UseTab:
     ) -> list[Any]:
         tasks = meant(service, picked or [])
         kept = remembered(memory, tasks)
-        known = [chips_of(tasks, shown), kept, listed(choices_for(service, kept, tasks), tasks)]
-        return [as_text(tasks), *known, *answer(picture, tasks, labels, looks, request)]
+        view = [chips_of(tasks, shown), kept, listed(choices_for(service, kept, tasks), tasks)]
+        return [as_text(tasks), *view, *answer(picture, tasks, labels, looks, request)]
 
     def pin(memory: Any, picked: list[str] | None) -> list[Any]:
         kept = pinned(memory, picked or [])
