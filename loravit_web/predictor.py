@@ -22,7 +22,7 @@ from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.recent import RecentReplies
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
-from registry import AdapterQuery, InvalidSlug, NotFound, Registry, RegistryError, Version
+from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
 SURE = 0.5
@@ -181,17 +181,6 @@ class Predictor:
             others = heapq.nlargest(most, current, key=lambda slug: current[slug].id)
         wanted = dict.fromkeys([*(task.partition("@")[0] for task in first), *others])
         return [self._info(current[slug]) for slug in [slug for slug in wanted if slug in current][:most]]
-
-    def knows(self, slug: str) -> bool:
-        """Whether there is an adapter of this name, if only an archived one, which still answers."""
-        self.refresh()
-        if slug in self._current:
-            return True
-        try:
-            self._registry.catalog.adapter(slug)
-        except (NotFound, InvalidSlug):
-            return False
-        return True
 
     @property
     def empty(self) -> bool:

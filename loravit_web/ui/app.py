@@ -21,7 +21,8 @@ def build_app(service: Service) -> gr.Blocks:
     """Build the page over a service; nothing is started or opened."""
     demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False)
     with demo:
-        title = gr.HTML(
+        nowhere = gr.Textbox(visible=False)
+        gr.HTML(
             '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
             "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"
         )
@@ -29,6 +30,7 @@ def build_app(service: Service) -> gr.Blocks:
         if service.settings.mode == "team" and service.settings.hub_roles.enabled:
             gr.LoginButton(size="sm", elem_id="sign-in")
         strip = gr.HTML(visible=False, elem_id="job-strip")
+        seen = gr.State(None)
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
             with gr.Tab("Use", id="use"):
                 use = build_use(service)
@@ -42,20 +44,17 @@ def build_app(service: Service) -> gr.Blocks:
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
         catalog.revision.render()
-        use.picker.news.render()
-        use.picker.known.render()
-        seen = gr.State(None)
         pulse = add_pulse(service, seen)
         page = Page(service, who, strip, tabs, use, train, catalog, runs, seen, pulse)
         follow_registry(page)
         follow_runs(service, runs, pulse)
         fill_page(demo, page)
-    _show_no_progress(demo, title)
+    _show_no_progress(demo, nowhere)
     return demo
 
 
-def _show_no_progress(demo: gr.Blocks, anything: gr.HTML) -> None:
-    """Give the events that show no progress one place not to show it.
+def _show_no_progress(demo: gr.Blocks, nowhere: gr.Textbox) -> None:
+    """Give the events that show no progress one place not to show it: one that is never drawn.
 
     With every step of every event the browser looks up each place of each event that ever ran, one by one in
     the tree of all components. With Gradio's default, all outputs, that was half of the time from a click to
@@ -63,4 +62,4 @@ def _show_no_progress(demo: gr.Blocks, anything: gr.HTML) -> None:
     """
     for event in demo.fns.values():
         if event.show_progress == "hidden":
-            event.show_progress_on = [anything]
+            event.show_progress_on = [nowhere]

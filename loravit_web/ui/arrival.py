@@ -12,7 +12,7 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.follow import remembered, snapshot, watched_first
 from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.page import Page
-from loravit_web.ui.pick import chip_updates, choices_for, listed
+from loravit_web.ui.picker import QUIET, chips_json, with_tasks
 from loravit_web.ui.runs import runs_arrived
 from loravit_web.ui.runs_compare import then_points
 from loravit_web.ui.visitors import read_only, visitor_of
@@ -26,7 +26,6 @@ _OPEN_TAB = """() => {
   return known ? {__type__: "update", selected: asked} : {__type__: "update"};
 }"""
 """In the browser, so that a link's tab needs no answer of the server."""
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 
 
 def fill_page(demo: gr.Blocks, page: Page) -> None:
@@ -48,19 +47,17 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         # Only what the link asks for: by the time this runs the reader may have gone on.
         asked = dict(request.query_params)
         picked = [task for task in asked.get("task", "").split(",") if task]
-        now, choices = snapshot(service), choices_for(service, memory, picked)
+        now, nothing = snapshot(service), service.predictor.empty
         run_id = watched_first(now)
         visitor = visitor_of(service, request)
-        quick, shown = chip_updates(service, memory, picked)
         fill = filled.get(asked.get("tab", ""))
         return {
             page.who: who_line(service.settings, visitor),
-            page.seen: remembered(now, empty=not choices),
+            page.seen: remembered(now, empty=nothing),
             page.strip: gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
-            picker.tasks: listed(choices, picked),
-            picker.quick: quick,
-            picker.shown: shown,
-            **({} if choices else {page.use.answers: NO_TASKS}),
+            picker.listing: with_tasks(service, memory, picked),
+            picker.chips: chips_json(service, memory),
+            **({page.use.answers: NO_TASKS} if nothing else {}),
             page.train.read_only: read_only(visitor.refusal("train")),
             page.train.run_id: run_id,
             **dict(zip(page.train.watch.outputs, watch_updates(service, run_id), strict=True)),
@@ -68,16 +65,16 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         }
 
     @told
-    def go_on(data: Mapping[Any, Any], request: gr.Request) -> Updates:
+    def go_on(request: gr.Request) -> Updates:
         shown = request.query_params.get("tab")
         rest: Updates = {}
         for name, fill in filled.items():
             rest |= {} if name == shown else fill(request)
-        return {**rest, **catalog.filters.offered(service, data)}
+        return {**rest, **catalog.filters.offered(service, {one: one.value for one in catalog.inputs})}
 
-    use = [picker.tasks, picker.quick, picker.shown, page.use.answers]
+    use = [picker.listing, picker.chips, page.use.answers]
     train = [page.train.read_only, page.train.run_id, *page.train.watch.outputs]
-    demo.load(None, None, page.tabs, js=_OPEN_TAB, **_QUIET)
+    demo.load(None, None, page.tabs, js=_OPEN_TAB, **QUIET)
     everything = [page.who, page.seen, page.strip, *use, *train, *later]
-    arrived = demo.load(arrive, picker.memory, everything, **_QUIET)
-    then_points(page.runs.compare, arrived.then(go_on, catalog.inputs, later, preprocess=False, **_QUIET))
+    arrived = demo.load(arrive, picker.memory, everything, **QUIET)
+    then_points(page.runs.compare, arrived.then(go_on, None, later, **QUIET))

@@ -12,6 +12,7 @@ from loravit_web.catalog_plans import Wish, WishKind, carried_out, planned
 from loravit_web.ui.catalog_change import ConfirmPanel, Texts, edited, texts_of
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import plain, told
+from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
@@ -120,10 +121,10 @@ def _files(view: CatalogView) -> None:
 
 def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
     @told
-    def go(ref: str, picked: list[str] | None) -> list[Any]:
+    def go(ref: str, memory: Any) -> list[Any]:
         facts = read_facts(view.service.registry, view.service.predictor, ref)
         task = facts.adapter.slug if facts.newest else ref
-        return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), task]))]
+        return [gr.Tabs(selected="use"), with_tasks(view.service, memory, [task])]
 
-    tasks = use.picker.tasks
-    view.card.try_it.click(go, [view.card.ref, tasks], [tabs, tasks], **_PRIVATE)
+    picker = use.picker
+    view.card.try_it.click(go, [view.card.ref, picker.memory], [tabs, picker.listing], **_PRIVATE)

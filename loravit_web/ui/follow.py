@@ -11,7 +11,8 @@ from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.errors import plain
 from loravit_web.ui.markup import job_strip
 from loravit_web.ui.page import Page
-from loravit_web.ui.pick import chip_updates, choices_for, listed
+from loravit_web.ui.pick import choices_for
+from loravit_web.ui.picker import QUIET, chips_json, listing
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.watch import watch_updates
 from registry import Run
@@ -54,15 +55,14 @@ def watched_first(now: dict[str, Any]) -> str | None:
 def follow_registry(page: Page) -> None:
     """Add the event that follows the pulse."""
     service, train, picker = page.service, page.train, page.use.picker
-    chips = [picker.tasks, picker.quick, picker.shown]
+    offered = [picker.listing, picker.chips]
     above = [page.seen, page.catalog.revision, page.strip]
     training = [train.run_id, *train.watch.outputs, *train.result.outputs]
-    outputs = [*above, *chips, page.use.answers, *training]
+    outputs = [*above, *offered, page.use.answers, *training]
 
     def follow(
         seen: dict[str, Any] | None,
         watched: str | None,
-        picked: list[str] | None,
         memory: dict[str, list[str]] | None,
         result: str | None,
     ) -> list[Any]:
@@ -73,14 +73,14 @@ def follow_registry(page: Page) -> None:
         if seen is None:
             watched = watched_first(now)
         catalog_changed = before["key"][0] != now["key"][0]
-        choices = choices_for(service, memory, picked or []) if catalog_changed else []
+        choices = choices_for(service, memory) if catalog_changed else []
         first = choices and before["empty"]
         return [
             remembered(now, empty=before["empty"] and not choices),
             str(now["key"][0]),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
-            listed(choices, picked) if catalog_changed else gr.skip(),
-            *(chip_updates(service, memory, picked or []) if catalog_changed else [gr.skip()] * 2),
+            listing(choices) if catalog_changed else gr.skip(),
+            chips_json(service, memory) if catalog_changed else gr.skip(),
             NO_IMAGE if first else gr.skip(),
             watched if seen is None else gr.skip(),
             *watch_updates(service, watched),
@@ -89,11 +89,9 @@ def follow_registry(page: Page) -> None:
 
     page.pulse.change(
         follow,
-        [page.seen, train.run_id, picker.tasks, picker.memory, train.result.run_id],
+        [page.seen, train.run_id, picker.memory, train.result.run_id],
         outputs,
-        show_progress="hidden",
-        queue=False,
-        api_visibility="private",
+        **QUIET,
     )
 
 

@@ -13,6 +13,7 @@ from loravit_web.files import write_whole
 from loravit_web.many import NoPictures, as_csv, as_table, classify_many
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
+from loravit_web.ui.picker import UNCHECKED
 from loravit_web.ui.visitors import admitted
 
 
@@ -39,20 +40,20 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
 
     @told
     def ask(
-        paths: list[str] | None,
+        uploads: list[dict[str, Any]] | None,
         picked: list[str] | None,
         labels: float,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
     ) -> list[Any]:
         admitted(service, request)
-        if not paths:
+        if not uploads:
             raise NoPictures("Choose pictures or a zip of them first.")
         if not picked:
             raise NoPictures("Pick one or several tasks above first.")
         rows = classify_many(
             service.predictor,
-            [Path(path) for path in paths],
+            [Path(one["path"]) for one in uploads],
             picked,
             top_k=int(labels),
             progress=lambda done, total: progress((done, total), unit="pictures"),
@@ -71,6 +72,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
         concurrency_id="many",
         show_progress_on=[go],
         api_visibility="private",
+        **UNCHECKED,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,10 +61,10 @@ def build_share(prefix: str = "use", label: str = "Link to these versions") -> S
     return SharePanel(link, tuple(code))
 
 
-def share_updates(service: Service, url: str, picked: list[str], top_k: int) -> list[Any]:
-    """Link and code for the picked tasks, each at the version that it means now."""
+def share_updates(service: Service, url: str, picked: Sequence[str], top_k: int) -> list[str]:
+    """Link and code for the picked tasks, each at the version that it means now; nothing without any."""
     if not picked:
-        return [gr.skip()] * (1 + len(_LANGUAGES))
+        return [""] * (1 + len(_LANGUAGES))
     versions = [_version(service, task) for task in picked]
     code = code_snippets(url, picked, top_k)
     return [share_link(url, versions), *(code[language] for language in _LANGUAGES)]

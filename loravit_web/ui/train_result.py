@@ -23,6 +23,7 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import class_table, evaluation_table, notice
+from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.relabel import (
     RelabelPanel,
     as_changes,
@@ -141,15 +142,15 @@ def build_result(
         gr.Success("The catalog shows the new texts.", title="Saved")
 
     @told
-    def go(run: str | None, picked: list[str] | None) -> list[Any]:
+    def go(run: str | None, memory: Any) -> list[Any]:
         if run is None:
             raise NoResultShown("There is no result to try yet: train an adapter first.")
         slug = result_of(service.registry, run).version.slug
-        return [gr.Tabs(selected="use"), list(dict.fromkeys([*(picked or []), slug]))]
+        return [gr.Tabs(selected="use"), with_tasks(service, memory, [slug])]
 
     publish.click(save, [run_id, *texts], None, api_visibility="private")
-    tasks = use.picker.tasks
-    try_it.click(go, [run_id, tasks], [tabs, tasks], api_visibility="private")
+    picker = use.picker
+    try_it.click(go, [run_id, picker.memory], [tabs, picker.listing], api_visibility="private")
     return shown
 
 

@@ -56,19 +56,51 @@ def test_what_the_keyboard_picks_and_lets_go_is_answered_at_once(page: Page, pic
     chips = page.locator("#use-quick input:checked")
     drop(page, pictures / "red" / "0.png")
     expect(page.locator("#use-answers")).to_contain_text("Pick one or several tasks")
-    tasks.locator("input").click()
-    page.keyboard.type("shade", delay=50)
+    search = tasks.locator("input")
+    for typed, found in (("shade", "shades@1"), ("green", "green"), ("shades@1", "shades@1")):
+        search.click()
+        page.keyboard.type(typed, delay=50)
+        expect(tasks.locator("li.active")).to_contain_text(typed, ignore_case=True)
+        page.keyboard.press("Enter")
+        expect(answers).to_have_count(1)
+        expect(answers.first).to_contain_text(found)
+        expect(chips).to_have_count(0 if "@" in typed else 1)
+        page.keyboard.press("Backspace")
+        expect(answers).to_have_count(0)
+        expect(chips).to_have_count(0)
+    page.keyboard.type("nothing like it")
     page.keyboard.press("Enter")
-    expect(answers).to_have_count(1)
-    expect(answers.first).to_contain_text("shades@1")
-    expect(chips).to_have_count(1)
-    page.keyboard.press("Backspace")
-    expect(answers).to_have_count(0)
-    expect(chips).to_have_count(0)
+    expect(search).to_have_value("nothing like it")
+    page.locator("h1").click()
+    expect(search).to_have_value("")
+    expect(tasks.locator(".token")).to_have_count(0)
     pick(page, "Shades")
     expect(answers).to_have_count(1)
     tasks.get_by_role("button", name="Clear").click()
     expect(answers).to_have_count(0)
+
+
+def test_picks_as_fast_as_a_page_hears_them_are_all_kept_and_answered(page: Page, pictures: Path) -> None:
+    chip = page.locator("#use-quick label", has_text="Shades").locator("input")
+    tokens, answers = page.locator("#use-tasks .token"), page.locator("#use-answers article")
+    drop(page, pictures / "red" / "0.png")
+    expect(page.locator("#use-answers")).to_contain_text("Pick one or several tasks")
+    for picked in (1, 0, 1):
+        for _ in range(5):
+            chip.evaluate("chip => chip.click()")
+        expect(tokens).to_have_count(picked)
+        expect(answers).to_have_count(picked)
+        drop(page, pictures / "green" / f"{picked}.png")
+    expect(answers.first.locator("li").first).to_contain_text("green")
+
+
+def test_a_link_to_a_task_that_never_was_says_so(visit: Visit, app: AppProcess, pictures: Path) -> None:
+    page = visit(f"{app.url}?task=shade,shades@1")
+    expect(page.locator("#use-tasks .token")).to_have_text(["shade", "shades@1"])
+    drop(page, pictures / "red" / "0.png")
+    answers = page.locator("#use-answers article")
+    expect(answers.nth(0)).to_contain_text("no adapter")
+    expect(answers.nth(1).locator("li").first).to_contain_text("red")
 
 
 def test_a_link_to_an_answer_names_its_version_and_opens_with_it(

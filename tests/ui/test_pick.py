@@ -5,11 +5,8 @@ from __future__ import annotations
 from loravit_web.predictor import TaskInfo
 from loravit_web.ui.pick import (
     QUICK,
-    as_text,
-    chips_of,
+    chips_for,
     choices_for,
-    meant,
-    picked_by_chips,
     pinned,
     quick_choices,
     remembered,
@@ -50,29 +47,6 @@ def test_a_task_that_cannot_answer_says_so_and_is_no_chip_unless_pinned() -> Non
     assert quick_choices(infos, {"pinned": [], "recent": []}) == []
 
 
-def test_switching_a_chip_leaves_the_other_picks_in_their_order() -> None:
-    shown = ["a", "b", "c"]
-    assert picked_by_chips(["a", "c"], ["x@2", "a"], shown) == ["x@2", "a", "c"]
-    assert picked_by_chips([], ["a", "x@2"], shown) == ["x@2"]
-    assert chips_of(["x@2", "c"], shown) == ["c"]
-
-
-def test_typed_words_pick_the_first_task_that_they_find(running_app: RunningApp) -> None:
-    service = running_app.service
-    assert meant(service, ["Colour"]) == ["colours"]
-    assert meant(service, ["colours", "colour"]) == ["colours"]
-    assert meant(service, ["no such thing"]) == ["no such thing"]
-
-
-def test_names_and_versions_are_picked_as_they_are_typed(running_app: RunningApp) -> None:
-    typed = ["colours", "colours@1", "colours@gone"]
-    assert meant(running_app.service, typed) == typed
-
-
-def test_picks_are_written_as_a_browser_writes_them() -> None:
-    assert as_text(["a", 'ö "b"@2']) == '["a","ö \\"b\\"@2"]'
-
-
 def test_the_last_picked_is_the_most_recent_and_the_memory_is_bounded() -> None:
     memory = remembered(None, ["a", "b@3"])
     assert memory["recent"] == ["b", "a"]
@@ -91,10 +65,26 @@ def test_what_a_search_found_contains_what_was_typed_so_that_the_browser_shows_i
     assert shown == ["Pets · v1", "Flowers · v1 · pet"]
 
 
-def test_a_search_lists_what_is_not_picked_first_and_the_picked_ones_by_their_names(
-    running_app: RunningApp,
-) -> None:
+def test_a_search_finds_names_tags_classes_and_exact_versions(running_app: RunningApp) -> None:
     service = running_app.service
-    assert choices_for(service, None, ["colours"], "red") == [("Colours · v1 · red", "colours")]
-    assert choices_for(service, None, ["colours"], "nothing like it") == [("Colours · v1", "colours")]
-    assert choices_for(service, None, [], "nothing like it") == []
+    assert choices_for(service, None, text="colou") == [("Colours · v1", "colours")]
+    assert choices_for(service, None, text="red") == [("Colours · v1 · red", "colours")]
+    assert choices_for(service, None, text="colours@1") == [("colours@1", "colours@1")]
+    assert choices_for(service, None, text="colours@latest")[0] == (
+        "colours@latest · colours@1",
+        "colours@latest",
+    )
+    for nothing in ("nothing like it", "colours@7", "@", "Colours @ 1"):
+        assert choices_for(service, None, text=nothing) == []
+
+
+def test_what_a_link_asks_for_is_listed_even_where_there_is_no_such_task(running_app: RunningApp) -> None:
+    listed = choices_for(running_app.service, None, ["gone", "colours@1", "colours"])
+    assert listed == [("Colours · v1", "colours"), ("gone", "gone"), ("colours@1", "colours@1")]
+
+
+def test_the_chips_are_of_the_catalog_as_it_is(running_app: RunningApp) -> None:
+    assert chips_for(running_app.service, None) == [("1 Colours", "colours")]
+    assert chips_for(running_app.service, {"pinned": ["colours"], "recent": []}) == [
+        ("1 Colours ★", "colours")
+    ]

@@ -1,0 +1,133 @@
+"""From a picture and the picked tasks to the answers that are shown.
+
+All that a question depends on is made one text in the browser, and a change of it asks. What comes back names
+the question that it belongs to, as answers may come in another order: only that to the present one is shown.
+
+The text is also what makes asking fast: with every step of an event Gradio's browser side reads again all
+inputs of all events that ever ran, but not those that are never drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import gradio as gr
+
+from loravit_web.errors import LoraVitError
+from loravit_web.rates import TooManyRequests
+from loravit_web.service import Service
+from loravit_web.ui.answers import answers_html
+from loravit_web.ui.errors import told
+from loravit_web.ui.markup import notice
+from loravit_web.ui.pick import choices_for, remembered
+from loravit_web.ui.picker import QUIET, Picker, listing
+from loravit_web.ui.share import SharePanel, page_url, share_updates
+from loravit_web.ui.visitors import admitted
+
+_QUESTION = """(picture, tasks, labels, looks) => {
+  return JSON.stringify({picture: picture && {path: picture.path}, tasks, labels, looks});
+}"""
+_SHOW = """(reply, question) => {
+  const {to, shown} = JSON.parse(reply);
+  return shown.map((value) => to === question ? value : {__type__: "update"});
+}"""
+
+
+class UnreadableQuestion(LoraVitError):
+    """A question is not what the page sends."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        picture: an uploaded file, as the page sends it.
+        tasks: slugs or versions.
+        labels: how many of each task's labels are shown.
+        looks: whether heat-maps are shown.
+    """
+
+    picture: Any
+    tasks: list[str]
+    labels: int
+    looks: bool
+
+
+def read_question(text: str | None) -> Question:
+    """The question in the page's text.
+
+    Raises:
+        UnreadableQuestion: if it is none.
+    """
+    try:
+        asked = json.loads(text or "")
+        tasks = [str(task) for task in asked["tasks"] or []]
+        return Question(asked["picture"], tasks, int(asked["labels"]), bool(asked["looks"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableQuestion("The page asked something that can't be read: reload it.") from error
+
+
+def reply(question: str, shown: Sequence[str]) -> str:
+    """What is to be shown if ``question`` is still the present one."""
+    # the same again is to be heard as well
+    return json.dumps({"to": question, "shown": list(shown), "nonce": uuid4().hex})
+
+
+def connect_answers(
+    service: Service,
+    picker: Picker,
+    image: gr.Image,
+    top_k: gr.Slider,
+    heat: gr.Checkbox,
+    answers: gr.HTML,
+    share: SharePanel,
+) -> None:
+    """Ask whenever something changes; remember what was picked and say how to ask it again."""
+    question, answered, linked = (gr.Textbox(visible=False) for _ in range(3))
+
+    @told
+    def answer(text: str, request: gr.Request) -> str:
+        return reply(text, [_answers(service, request, read_question(text))])
+
+    @told
+    def keep(memory: Any, text: str, request: gr.Request) -> list[Any]:
+        asked = read_question(text)
+        kept = remembered(memory, asked.tasks)
+        links = share_updates(service, page_url(request), asked.tasks, asked.labels)
+        return [kept, listing(choices_for(service, kept)), reply(text, links)]
+
+    gr.on(
+        [image.change, picker.tasks.change, top_k.release, heat.change],
+        None,
+        [image, picker.tasks, top_k, heat],
+        question,
+        js=_QUESTION,
+        **QUIET,
+    )
+    asked = question.change(
+        answer,
+        question,
+        answered,
+        trigger_mode="always_last",
+        queue=False,  # whoever waits is answered together with the others who wait; one trip, not two
+        show_progress="minimal",
+        show_progress_on=[answers],
+        api_visibility="private",
+    )
+    answered.change(None, [answered, question], answers, js=_SHOW, **QUIET)
+    linked.change(None, [linked, question], share.outputs, js=_SHOW, **QUIET)
+    outputs = [picker.memory, picker.listing, linked]
+    asked.then(keep, [picker.memory, question], outputs, trigger_mode="always_last", **QUIET)
+
+
+def _answers(service: Service, request: gr.Request, asked: Question) -> str:
+    try:
+        admitted(service, request)
+    except TooManyRequests as error:
+        return notice(str(error), kind="error")
+    return answers_html(service, asked.picture, asked.tasks, asked.labels, heat=asked.looks)

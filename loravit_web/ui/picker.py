@@ -1,0 +1,167 @@
+"""The components that pick tasks, and how they keep in step.
+
+What is picked is the value of the list. It is changed in the browser alone: an answer of the server comes
+late, and would take back what was picked meanwhile. The server says what there is to pick, and what to add.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import gradio as gr
+
+from loravit_web.service import Service
+from loravit_web.ui.pick import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
+
+STORAGE_KEY = "loravit-tasks"
+# Preferences are no secret; a fixed one lets them outlive a restart of the app.
+STORAGE_SECRET = "preferences"
+_MOVES = {"ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter", "Escape", "Tab"}
+_NOT_TYPED = frozenset(_MOVES | {"Shift", "Control", "Alt", "Meta", "CapsLock"})
+
+# A list that was made for other words than those typed by now is too late: theirs comes as well. What was
+# picked on the way stays, by the name that it had. While the list is open nothing moves under the reader's
+# hand, but that finds by their name come first and picked ones last. Gradio marks the first, for Enter, only
+# where the number of shown ones changes.
+_TAKE_LISTING = """(listing, picked) => {
+  const {text, choices, add} = JSON.parse(listing);
+  const box = document.querySelector("#use-tasks input");
+  if (!add.length && (box?.value ?? "") !== text) return {__type__: "update"};
+  const tasks = [...picked, ...add.filter((task) => !picked.includes(task))];
+  const before = window.loravitTasks ?? new Map();
+  const names = new Map(tasks.map((task) => [task, before.get(task) ?? task]));
+  choices.forEach(([name, task]) => names.set(task, name));
+  const open = box && box === document.activeElement;
+  const late = (task) => 2 * (text && names.get(task).endsWith(` · ${text}`)) + tasks.includes(task);
+  const wanted = new Set([...(open ? before.keys() : []), ...names.keys()]);
+  const order = [...wanted].filter((task) => names.has(task));
+  if (text || !open) order.sort((one, other) => late(one) - late(other));
+  window.loravitTasks = new Map(order.map((task) => [task, names.get(task)]));
+  return {
+    __type__: "update",
+    choices: order.map((task) => [names.get(task), task]),
+    interactive: true,
+    ...(text ? {num_choices_shown: 100 + Math.floor(performance.now()) % 1000} : {}),
+    ...(add.length ? {value: tasks} : {}),
+  };
+}"""
+_TAKE_CHIPS = """(chips, picked) => {
+  const choices = JSON.parse(chips);
+  const value = choices.map(([, task]) => task).filter((task) => picked.includes(task));
+  return {__type__: "update", choices, value, visible: choices.length > 0};
+}"""
+_SWITCHED = """(checked, picked, chips) => {
+  const shown = JSON.parse(chips).map(([, task]) => task);
+  const kept = picked.filter((task) => !shown.includes(task) || checked.includes(task));
+  return [[...kept, ...checked.filter((task) => !kept.includes(task))]];
+}"""
+_CHECKED = """(picked, chips) => {
+  return [JSON.parse(chips).map(([, task]) => task).filter((task) => picked.includes(task))];
+}"""
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+UNCHECKED: dict[str, Any] = {"preprocess": False}
+"""For events that are given the picked tasks: Gradio's server doesn't know what the list holds by now."""
+
+
+@dataclass(frozen=True)
+class Picker:
+    """The components that pick tasks.
+
+    Attributes:
+        tasks: the picked slugs or versions. An event that takes them is `UNCHECKED`, and none may set them.
+        quick: chips of some tasks, a part of ``tasks``.
+        listing: what there is in the list, as `listing`; setting it changes the list.
+        chips: what the chips are, as `chips_json`; setting it changes them.
+        memory: in the reader's browser, as `NOTHING_KEPT`.
+    """
+
+    tasks: gr.Dropdown
+    quick: gr.CheckboxGroup
+    listing: gr.Textbox
+    chips: gr.Textbox
+    pin: gr.Button
+    memory: gr.BrowserState
+
+
+def build_picker(service: Service) -> Picker:
+    """Build the components and the events between them. Both lists are empty until the page has its own."""
+    quick = gr.CheckboxGroup(
+        [],
+        label="Tasks",
+        info="Several answer side by side, from one look at the image. Keys 1 to 9 switch them.",
+        visible=False,
+        elem_id="use-quick",
+    )
+    tasks = gr.Dropdown(
+        label="All tasks",
+        choices=[],
+        value=[],
+        multiselect=True,
+        info="Type to search all names, tags and classes, or an exact version: name@2.",
+        interactive=False,
+        elem_id="use-tasks",
+    )
+    pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
+    memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+    told, chips = gr.Textbox(visible=False, elem_id="use-listing"), gr.Textbox("[]", visible=False)
+    picker = Picker(tasks, quick, told, chips, pin, memory)
+    _keep_in_step(picker)
+    _search(service, picker)
+    return picker
+
+
+def listing(choices: Choices, *, text: str = "", add: Sequence[str] = ()) -> str:
+    """A new list of tasks; what is picked stays in it.
+
+    Args:
+        text: the words that it was made for; whoever types others by now waits for theirs.
+        add: tasks that are to be picked beside those that are.
+    """
+    # the same again is to be heard as well
+    return json.dumps({"choices": choices, "text": text, "add": list(add), "nonce": uuid4().hex})
+
+
+def with_tasks(service: Service, memory: Memory | None, add: Sequence[str]) -> str:
+    """The listing that picks some tasks more."""
+    return listing(choices_for(service, memory, add), add=add)
+
+
+def chips_json(service: Service, memory: Memory | None) -> str:
+    """The chips, as the catalog and the memory are now."""
+    return json.dumps(chips_for(service, memory))
+
+
+def _keep_in_step(picker: Picker) -> None:
+    tasks, quick, chips = picker.tasks, picker.quick, picker.chips
+    picker.listing.change(None, [picker.listing, tasks], tasks, js=_TAKE_LISTING, **QUIET)
+    chips.change(None, [chips, tasks], quick, js=_TAKE_CHIPS, **QUIET)
+    quick.input(None, [quick, tasks, chips], tasks, js=_SWITCHED, **QUIET)
+    # of what the keyboard and the list's cross let go Gradio says only this, and no `input`
+    tasks.change(None, [tasks, chips], quick, js=_CHECKED, **QUIET)
+
+
+def _search(service: Service, picker: Picker) -> None:
+    tasks, memory = picker.tasks, picker.memory
+
+    def search(kept: Any, event: gr.KeyUpData) -> Any:
+        if event.key in _NOT_TYPED:
+            return gr.skip()
+        text = event.input_value
+        return listing(choices_for(service, kept, text=text), text=text)
+
+    def leave(kept: Any) -> str:
+        return listing(choices_for(service, kept))
+
+    def pin(picked: list[str] | None, kept: Any) -> list[Any]:
+        now = pinned(kept, picked or [])
+        return [now, chips_json(service, now)]
+
+    # "multiple", as Gradio calls again with the first letter where others were typed while it waited
+    tasks.key_up(search, memory, picker.listing, trigger_mode="multiple", **QUIET)
+    tasks.blur(leave, memory, picker.listing, **QUIET)
+    picker.pin.click(pin, [tasks, memory], [memory, picker.chips], **QUIET, **UNCHECKED)
