@@ -145,5 +145,5 @@ def cost_text(cost: Estimate) -> str:
     return (
         f"Up to {duration(cost.seconds)} and {cost.memory / 1e9:.1f} GB of memory on this machine: "
         f"{cost.epochs} epochs over {cost.train_images:,} images, beside {cost.validation_images:,} that "
-        f"judge them; {cost.parameters:,} trained parameters."
+        f"judge them; {cost.parameters:,} trained parameters beside the frozen base."
     )

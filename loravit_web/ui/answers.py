@@ -61,8 +61,8 @@ def answer_columns(answer: Answer, heat: Mapping[str, str]) -> str:
     """
     cards = "".join(_card(result, heat.get(result.task, "")) for result in answer.results)
     answered = sum(1 for result in answer.results if result.error is None)
-    tasks = f"{answered} task{'s' if answered != 1 else ''}"
-    footer = f'<p class="lv-muted">{tasks} answered in {answer.milliseconds:.0f} ms.</p>' if answered else ""
+    tasks = f"{answered} tasks answered together" if answered != 1 else "1 task answered"
+    footer = f'<p class="lv-muted">{tasks} in {answer.milliseconds:.0f} ms.</p>' if answered else ""
     return f'<div class="lv-cards" aria-live="polite">{cards}</div>{footer}'
 
 

@@ -12,7 +12,7 @@ from loravit_web.settings import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.progress import EPOCH
 from loravit_web.views import cost_text, duration
-from registry import EvaluationDetails, Run, Version
+from registry import Evaluation, EvaluationDetails, Run, Version
 
 STATUS_SIGNS = {
     "queued": "…",
@@ -24,6 +24,7 @@ STATUS_SIGNS = {
 }
 SKIPPED_SHOWN = 500
 PROBE = "The linear probe is what the base can do as it is, with nothing inside it adapted."
+MACRO_F1 = "Macro F1 counts every class the same, however many images it has; 1 is best."
 
 
 def notice(text: str, *, kind: str = "info", title: str = "") -> str:
@@ -172,8 +173,24 @@ def evaluation_table(version: Version) -> str:
     return (
         f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>split</th>{heads}</tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
-        f'<p class="lv-muted">{PROBE}</p>'
+        f'<p class="lv-muted">{PROBE} {MACRO_F1}</p>'
     )
+
+
+def beside_probe(judged: Evaluation) -> str:
+    """What the linear probe gets right of the same images, and whether that is another result at all.
+
+    Twice the standard error of the difference, counted as if both erred independently, is no clear one.
+    """
+    if judged.linear_probe_accuracy is None:
+        return ""
+    wrong = [round((1 - accuracy) * judged.n) for accuracy in (judged.accuracy, judged.linear_probe_accuracy)]
+    more = wrong[1] - wrong[0]
+    text = f"; the linear probe gets {judged.linear_probe_accuracy:.1%}"
+    if more == 0:
+        return f"{text}, as many"
+    counted = f"{abs(more)} image{'s' if abs(more) > 1 else ''} {'fewer' if more > 0 else 'more'}"
+    return f"{text}, {counted}{'' if more**2 > 4 * sum(wrong) else ': too few to tell them apart'}"
 
 
 def class_table(details: EvaluationDetails) -> str:

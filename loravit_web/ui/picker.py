@@ -93,7 +93,7 @@ def build_picker(service: Service) -> Picker:
     quick = gr.CheckboxGroup(
         [],
         label="Tasks",
-        info="Several answer side by side, from one look at the image. Keys 1 to 9 switch them.",
+        info="Several answer side by side, each with one of its own classes. Keys 1 to 9 switch them.",
         visible=False,
         elem_id="use-quick",
     )

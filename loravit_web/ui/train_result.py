@@ -22,7 +22,7 @@ from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
 from loravit_web.ui.errors import told
-from loravit_web.ui.markup import class_table, evaluation_table, notice
+from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, notice
 from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.relabel import (
     RelabelPanel,
@@ -150,7 +150,8 @@ def build_result(
 
     publish.click(save, [run_id, *texts], None, api_visibility="private")
     picker = use.picker
-    try_it.click(go, [run_id, picker.memory], [tabs, picker.listing], api_visibility="private")
+    for button, run in ((try_it, run_id), (watch.try_it, watched)):
+        button.click(go, [run, picker.memory], [tabs, picker.listing], api_visibility="private")
     return shown
 
 
@@ -285,9 +286,7 @@ def _headline(result: Result) -> str:
     first = result.version.evaluation(result.splits[0])
     text = ""
     if first is not None:
-        text = f"{first.accuracy:.1%} of {first.n} {first.split} images are right"
-        if first.linear_probe_accuracy is not None:
-            text += f"; the linear probe gets {first.linear_probe_accuracy:.1%}"
+        text = f"{first.accuracy:.1%} of {first.n} {first.split} images are right{beside_probe(first)}"
     origin = f"{result.version.ref}, from {result.run.dataset.name}"
     return (
         f'<section class="lv-run"><header><h3>{escape(result.run.title)}</h3>'

@@ -65,7 +65,7 @@ def build_settings() -> SettingsPanel:
     mirror = gr.Checkbox(
         value=True,
         label="Mirrored images mean the same",
-        info="Doubles the images. Switch it off for text, digits and anything with a left and right.",
+        info="Learns from each mirrored too. Switch it off for text, digits, anything with a left and right.",
         elem_id="train-mirror",
     )
     with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):

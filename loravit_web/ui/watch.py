@@ -29,24 +29,30 @@ class WatchPanel:
     loss: gr.LinePlot
     accuracy: gr.LinePlot
     buttons: RunButtons
+    try_it: gr.Button
     record: gr.Accordion
     log: gr.HTML
 
     @property
     def outputs(self) -> list[Any]:
         """All components."""
-        return [self.progress, self.loss, self.accuracy, *self.buttons.outputs, self.record, self.log]
+        ends = [*self.buttons.outputs, self.try_it]
+        return [self.progress, self.loss, self.accuracy, *ends, self.record, self.log]
 
 
 def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) -> WatchPanel:
-    """Build a panel that follows the run named by ``run_id``; ``empty`` is said until there is one."""
+    """Build a panel that follows the run named by ``run_id``; ``empty`` is said until there is one.
+
+    Whoever can pick tasks connects ``try_it``.
+    """
     progress = gr.HTML(notice(empty), elem_id=f"{prefix}-progress")
     with gr.Row():
         loss, accuracy = build_curves(f"{prefix}-loss", f"{prefix}-accuracy")
     buttons = build_buttons(prefix)
+    try_it = gr.Button("Try it now", variant="primary", visible=False, elem_id=f"{prefix}-try-ended")
     with gr.Accordion("Log", open=False, visible=False, elem_id=f"{prefix}-record") as record:
         log = gr.HTML(elem_id=f"{prefix}-log", autoscroll=True)
-    panel = WatchPanel(progress, loss, accuracy, buttons, record, log)
+    panel = WatchPanel(progress, loss, accuracy, buttons, try_it, record, log)
     connect_buttons(
         service, buttons, run_id, [run_id, *panel.outputs], lambda run, _request: watch_updates(service, run)
     )
@@ -56,13 +62,14 @@ def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) 
 def watch_updates(service: Service, run_id: str | None) -> list[Any]:
     """Updates for `WatchPanel.outputs`."""
     if run_id is None:
-        return [gr.skip()] * 10
+        return [gr.skip()] * 11
     run = service.registry.runs.get(run_id)
     place = place_of(service.registry, run)
     return [
         run_progress(run, position=place.position if place else None, ahead=place.ahead if place else None),
         *curves(service, run),
         *button_updates(run, fresh=False),
+        gr.Button(visible=run.published is not None),
         gr.Accordion(visible=run.status != "queued"),
         log_text(tail(log_of(service.settings.run_logs, run.id))),
     ]

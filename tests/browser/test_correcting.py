@@ -32,7 +32,7 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, colour_zip
     expect(result).to_contain_text("hues@2", timeout=TRAINED)
     expect(result).to_contain_text("1 changed from")
 
-    page.locator("#train-try").click()
+    page.locator("#train-try-ended").click()
     expect(page.get_by_role("tab", name="Use")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#use-tasks")).to_contain_text("Hues")
 

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from loravit_web.datasets import ImageDataset, ImageItem, Skipped
 from loravit_web.training.estimate import Estimate
-from loravit_web.ui.markup import cost_summary, dataset_summary, job_strip, notice, run_progress
+from loravit_web.ui.markup import (
+    beside_probe,
+    cost_summary,
+    dataset_summary,
+    job_strip,
+    notice,
+    run_progress,
+)
+from registry import Evaluation
 from tests.test_next_steps import run
 
+WHEN = datetime(2026, 11, 25, tzinfo=UTC)
 EVIL = "<img src=x onerror=alert(1)>${alert(2)}{{evil}}"
 
 
@@ -37,8 +48,25 @@ def test_the_cost_of_a_training_is_one_sentence_with_time_memory_and_parameters(
     )
     assert (
         "Up to 3 min and 1.3 GB of memory on this machine: 6 epochs over 3,200 images, beside 800 that judge "
-        "them; 249,610 trained parameters."
+        "them; 249,610 trained parameters beside the frozen base."
     ) in cost_summary(cost)
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "by_probe", "told"),
+    [
+        (24, 23, 22, "; the linear probe gets 91.7%, 1 image fewer: too few to tell them apart"),
+        (24, 22, 23, "; the linear probe gets 95.8%, 1 image more: too few to tell them apart"),
+        (24, 23, 23, "; the linear probe gets 95.8%, as many"),
+        (2000, 1926, 1888, "; the linear probe gets 94.4%, 38 images fewer"),
+    ],
+)
+def test_a_result_says_when_it_can_not_be_told_from_the_linear_probe(
+    n: int, right: int, by_probe: int, told: str
+) -> None:
+    judged = Evaluation("test", n, right / n, 0.1, 0.9, by_probe / n, None, None, WHEN)
+    assert beside_probe(judged) == told
+    assert beside_probe(replace(judged, linear_probe_accuracy=None)) == ""
 
 
 @pytest.mark.parametrize(
