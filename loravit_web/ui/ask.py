@@ -68,7 +68,7 @@ def read_question(text: str | None) -> Question:
         asked = json.loads(text or "")
         tasks = [str(task) for task in asked["tasks"] or []]
         return Question(asked["picture"], tasks, int(asked["labels"]), bool(asked["looks"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UnreadableQuestion("The page asked something that can't be read: reload it.") from error
 
 

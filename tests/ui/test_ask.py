@@ -16,7 +16,12 @@ def test_a_question_is_read_as_the_page_writes_it() -> None:
     assert read_question(empty) == Question(None, [], 1, looks=False)
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"picture":1,"tasks":2,"labels":3,"looks":4}'])
+ENDLESS = '{"picture":null,"tasks":[],"labels":Infinity,"looks":false}'
+NESTED = pytest.param("[" * 100_000, id="nested")
+WRONG_KINDS = '{"picture":1,"tasks":2,"labels":3,"looks":4}'
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", WRONG_KINDS, ENDLESS, NESTED])
 def test_what_is_no_question_is_refused_with_what_to_do(text: str | None) -> None:
     with pytest.raises(UnreadableQuestion, match="reload"):
         read_question(text)
