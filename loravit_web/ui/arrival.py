@@ -9,10 +9,11 @@ import gradio as gr
 
 from loravit_web.ui.answers import NO_TASKS
 from loravit_web.ui.errors import told
+from loravit_web.ui.events import QUIET
 from loravit_web.ui.follow import remembered, snapshot, watched_first
 from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.page import Page
-from loravit_web.ui.picker import QUIET, chips_json, with_tasks
+from loravit_web.ui.picker import chips_json, with_tasks
 from loravit_web.ui.runs import runs_arrived
 from loravit_web.ui.runs_compare import then_points
 from loravit_web.ui.visitors import read_only, visitor_of
@@ -70,7 +71,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         rest: Updates = {}
         for name, fill in filled.items():
             rest |= {} if name == shown else fill(request)
-        return {**rest, **catalog.filters.offered(service, {one: one.value for one in catalog.inputs})}
+        return {**rest, **catalog.filters.offered(service, catalog.untouched)}
 
     use = [picker.listing, picker.chips, page.use.answers]
     train = [page.train.read_only, page.train.run_id, *page.train.watch.outputs]

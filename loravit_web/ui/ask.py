@@ -22,9 +22,10 @@ from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
 from loravit_web.ui.answers import answers_html
 from loravit_web.ui.errors import told
+from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import notice
 from loravit_web.ui.pick import choices_for, remembered
-from loravit_web.ui.picker import QUIET, Picker, listing
+from loravit_web.ui.picker import Picker, listing
 from loravit_web.ui.share import SharePanel, page_url, share_updates
 from loravit_web.ui.visitors import admitted
 

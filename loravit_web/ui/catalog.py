@@ -13,6 +13,7 @@ from loravit_web.ui.catalog_list import CHOOSE
 from loravit_web.ui.catalog_panel import build_card
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
+from loravit_web.ui.events import QUIET, UNCHECKED
 from loravit_web.ui.use import UseTab
 
 SHOW_CARD = """(ref) => {
@@ -23,12 +24,7 @@ SHOW_CARD = """(ref) => {
   if (card && window.innerWidth < 800) card.scrollIntoView({block: "start"});
 }"""
 """In the browser: the address names the card, and on a narrow screen it is scrolled to."""
-_QUIET: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "preprocess": False,
-    "queue": False,  # nothing here takes long
-}
+_QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
 
 
 def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogView:

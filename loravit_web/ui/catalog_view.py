@@ -53,6 +53,11 @@ class CatalogView:
         return {*self.filters.inputs, self.card.ref, self.card.seen}
 
     @property
+    def untouched(self) -> Data:
+        """The ``data`` of a page in which nobody chose anything yet."""
+        return {one: one.value for one in self.inputs}
+
+    @property
     def outputs(self) -> list[Any]:
         """Everything that the methods update."""
         card = self.card
@@ -98,7 +103,7 @@ class CatalogView:
 
         What there is to filter by is not among them: `Filters.offered` takes longer than all the rest.
         """
-        data = {one: one.value for one in self.inputs}
+        data = self.untouched
         refusal = visitor_of(self.service, request).refusal("import")
         may = {
             self.upload: gr.UploadButton(interactive=refusal is None),

@@ -9,10 +9,11 @@ import gradio as gr
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.errors import plain
+from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import job_strip
 from loravit_web.ui.page import Page
 from loravit_web.ui.pick import choices_for
-from loravit_web.ui.picker import QUIET, chips_json, listing
+from loravit_web.ui.picker import chips_json, listing
 from loravit_web.ui.train_result import follow_updates
 from loravit_web.ui.watch import watch_updates
 from registry import Run

@@ -13,7 +13,7 @@ from loravit_web.files import write_whole
 from loravit_web.many import NoPictures, as_csv, as_table, classify_many
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
-from loravit_web.ui.picker import UNCHECKED
+from loravit_web.ui.events import UNCHECKED
 from loravit_web.ui.visitors import admitted
 
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 import gradio as gr
 
 from loravit_web.service import Service
+from loravit_web.ui.events import QUIET, UNCHECKED
 from loravit_web.ui.pick import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
 
 STORAGE_KEY = "loravit-tasks"
@@ -63,10 +64,6 @@ _CHECKED = """(picked, chips) => {
   return [JSON.parse(chips).map(([, task]) => task).filter((task) => picked.includes(task))];
 }"""
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-UNCHECKED: dict[str, Any] = {"preprocess": False}
-"""For events that are given the picked tasks: Gradio's server doesn't know what the list holds by now."""
-
 
 @dataclass(frozen=True)
 class Picker:
@@ -108,8 +105,8 @@ def build_picker(service: Service) -> Picker:
     )
     pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
     memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-    told, chips = gr.Textbox(visible=False, elem_id="use-listing"), gr.Textbox("[]", visible=False)
-    picker = Picker(tasks, quick, told, chips, pin, memory)
+    offered, chips = gr.Textbox(visible=False, elem_id="use-listing"), gr.Textbox("[]", visible=False)
+    picker = Picker(tasks, quick, offered, chips, pin, memory)
     _keep_in_step(picker)
     _search(service, picker)
     return picker

@@ -12,12 +12,12 @@ from loravit_web.actions import Actions
 from loravit_web.next_steps import best_step, half_batch, steps_of
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
+from loravit_web.ui.events import QUIET
 from loravit_web.ui.visitors import actions_of
 from registry import Run
 
 Handler = Callable[..., Any]
 QUESTION = '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)

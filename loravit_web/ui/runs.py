@@ -14,7 +14,8 @@ from loravit_web.run_curves import Axis
 from loravit_web.service import Service
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
-from loravit_web.ui.run_buttons import QUIET, connect_buttons
+from loravit_web.ui.events import QUIET
+from loravit_web.ui.run_buttons import connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
 from loravit_web.ui.runs_list import RunList, build_list, listed_runs

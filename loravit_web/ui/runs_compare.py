@@ -14,8 +14,8 @@ from loravit_web.errors import LoraVitError
 from loravit_web.run_comparison import best_rows, setting_rows
 from loravit_web.run_curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
 from loravit_web.service import Service
+from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import notice
-from loravit_web.ui.run_buttons import QUIET
 from loravit_web.ui.runs_markup import compared_table, legend
 from registry import Run, UnknownRun
 

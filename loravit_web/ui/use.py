@@ -12,8 +12,9 @@ from loravit_web.examples import example_pictures
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.ask import connect_answers
+from loravit_web.ui.events import QUIET
 from loravit_web.ui.many import build_many
-from loravit_web.ui.picker import QUIET, Picker, build_picker
+from loravit_web.ui.picker import Picker, build_picker
 from loravit_web.ui.share import build_share
 
 LABELS = 3
