@@ -17,6 +17,7 @@ from loravit_web.adapters.bundles import Bundle, read_bundle_file, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
 from loravit_web.adapters.format import base_of
+from loravit_web.ahead import Ahead
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
@@ -99,6 +100,7 @@ class Service:
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
+        self.ahead = Ahead(lambda image, task: self.predictor.prepare(image, task))
         self._supervisor: Supervisor | None = None
         self._expiry = Periodic("expiry", self._expire, EXPIRY_SECONDS)
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
@@ -128,6 +130,7 @@ class Service:
         if self._supervisor is not None:
             self._supervisor.stop()
         self._expiry.stop()
+        self.ahead.stop()
         self.usage.close()
         if self.saver is not None:
             self.saver.close()

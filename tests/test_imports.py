@@ -38,6 +38,7 @@ BELOW = {
     "engine": {"adapters", "backbones"},
     "training": {"adapters", "backbones", "datasets", "images", "limits", "settings"},
     "usage": {"periodic"},
+    "ahead": set(),
     "snapshots": {"access"},
     "hub": {"adapters", "backbones"},
     "modes": set(),
@@ -66,6 +67,7 @@ BELOW = {
     "extractor": {"engine", "training", "adapters", "backbones", "datasets", "images", "settings"},
     "service": {
         "access",
+        "ahead",
         "demo",
         "members",
         "periodic",

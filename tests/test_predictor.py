@@ -425,6 +425,65 @@ def test_each_answer_is_counted_for_its_version_and_each_refusal_too(
     assert len(counted) == 2
 
 
+class Computed(MultiLoRAViT):
+    """Keeps what it computes; ``meanwhile`` is called while it does."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.keys_computed: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def forward(self, images: Any, assignment: Any, **named: Any) -> list[dict[str, torch.Tensor]]:
+        self.keys_computed += [key for keys in assignment for key in keys]
+        self.meanwhile()
+        return super().forward(images, assignment, **named)
+
+
+def test_a_prepared_answer_is_given_without_computing_and_counted_when_it_is_asked_for(
+    published: Publish, registry: Registry, base: Base, image: Image.Image
+) -> None:
+    published("pets")
+    engine = Computed(base, torch.float32, load=stored_adapters(registry, base))
+    counted: list[Any] = []
+    predictor = Predictor(registry, EnginePool(engine, _no_base), count=lambda *told: counted.append(told))
+    predictor.refresh()
+    assert predictor.prepare(image, "pets")
+    assert (engine.keys_computed, counted) == (["pets@1"], [])
+    (result,) = predictor.classify(image, ["pets"]).results
+    expected = expected_scores(base, image, random_adapter(base, seed=0, classes=CLASSES))
+    assert {one.label: one.score for one in result.labels} == pytest.approx(expected, abs=1e-5)
+    assert (engine.keys_computed, len(counted)) == (["pets@1"], 1)
+
+
+def test_nothing_is_loaded_to_prepare_an_answer(
+    published: Publish, registry: Registry, base: Base, image: Image.Image, read: list[str]
+) -> None:
+    published("pets")
+    published("birds", on=OTHER)
+    predictor = Predictor(registry, EnginePool(engines(registry, base).configured, _no_base))
+    predictor.refresh(load=False)
+    assert all(predictor.prepare(image, task) for task in ("pets", "birds", "nobody", "pets@1"))
+    assert read == []
+
+
+def test_nothing_is_prepared_while_somebody_waits_for_an_answer(
+    published: Publish, registry: Registry, base: Base, image: Image.Image
+) -> None:
+    published("pets")
+    published("birds", seed=1)
+    engine = Computed(base, torch.float32, load=stored_adapters(registry, base))
+    predictor = Predictor(registry, EnginePool(engine, _no_base))
+    prepared: list[bool] = []
+    engine.meanwhile = lambda: prepared.append(predictor.prepare(image, "birds"))
+    predictor.classify(image, ["pets"])
+    assert prepared == [False]
+    assert engine.keys_computed == ["pets@1"]
+
+
+def _no_base(name: str) -> MultiLoRAViT:
+    raise BaseUnavailable(f"{name} is not to be loaded.")
+
+
 def test_after_a_restoring_a_known_name_answers_as_the_version_that_it_now_means(
     registry: Registry, base: Base, published: Publish, image: Image.Image, tmp_path: Path
 ) -> None:

@@ -77,6 +77,11 @@ class Batcher:
         self._lock = threading.Lock()
         self._waiting: dict[Line, deque[_Question]] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being computed and nobody waits."""
+        return not self._waiting
+
     def ask(self, engine: Engine, image: torch.Tensor, keys: Sequence[str]) -> Reply:
         """Answer one picture.
 

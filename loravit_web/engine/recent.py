@@ -31,6 +31,11 @@ class RecentReplies:
         self._batcher, self._budget = batcher, budget
         self._answers = self._empty()
 
+    @property
+    def idle(self) -> bool:
+        """See `Batcher.idle`."""
+        return self._batcher.idle
+
     def ask(self, engine: Engine, image: torch.Tensor, keys: Sequence[str]) -> Reply:
         """See `Batcher.ask`; the seconds of a remembered answer are those of its computation."""
         answers = self._answers  # the same to its end: what is forgotten meanwhile must not come back

@@ -8,11 +8,11 @@ from html import escape
 from typing import Any
 
 from loravit_web.errors import LoraVitError
-from loravit_web.images import encode_webp, load_rgb
+from loravit_web.images import encode_webp
 from loravit_web.overlay import overlay
 from loravit_web.predictor import Answer, TaskAnswer
 from loravit_web.service import Service
-from loravit_web.ui.api import uploaded_path
+from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.markup import bar, notice
 from registry import RegistryError
 
@@ -45,7 +45,7 @@ def answers_html(service: Service, picture: Any, picked: Sequence[str], top_k: i
     if not picked:
         return NO_PICK
     try:
-        image = load_rgb(uploaded_path(picture), max_pixels=service.settings.limits.pixels)
+        image = uploaded_picture(service, picture)
         answer = service.predictor.classify(image, picked, top_k=top_k)
         maps = {r.task: _heat(service, image, r) for r in answer.results if r.labels} if heat else {}
         return answer_columns(answer, maps)

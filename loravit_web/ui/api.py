@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from loravit_web.errors import LoraVitError
 from loravit_web.images import load_rgb
@@ -76,8 +77,16 @@ def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) ->
         raise BadRequest('The tasks are not a list of names: send for example ["flowers", "objects@2"].')
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
         raise BadRequest(f"The number of labels is not a whole number from 1 to {MAX_LABELS}.")
-    picture = load_rgb(uploaded_path(image), max_pixels=service.settings.limits.pixels)
-    return service.predictor.classify(picture, tasks, top_k=top_k)
+    return service.predictor.classify(uploaded_picture(service, image), tasks, top_k=top_k)
+
+
+def uploaded_picture(service: Service, image: Any) -> Image.Image:
+    """An uploaded file as RGB, upright.
+
+    Raises:
+        LoraVitError: if the file is no readable image, or not an upload.
+    """
+    return load_rgb(uploaded_path(image), max_pixels=service.settings.limits.pixels)
 
 
 def uploaded_path(image: Any) -> Path:

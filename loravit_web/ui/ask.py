@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
 from loravit_web.ui.answers import answers_html
+from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import notice
@@ -29,8 +31,9 @@ from loravit_web.ui.picker import Picker, listing
 from loravit_web.ui.share import SharePanel, page_url, share_updates
 from loravit_web.ui.visitors import admitted
 
-_QUESTION = """(picture, tasks, labels, looks) => {
-  return JSON.stringify({picture: picture && {path: picture.path}, tasks, labels, looks});
+_QUESTION = """(picture, tasks, labels, looks, chips) => {
+  const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
+  return JSON.stringify({picture: picture && {path: picture.path}, tasks, labels, looks, near});
 }"""
 _SHOW = """(reply, question) => {
   const {to, shown} = JSON.parse(reply);
@@ -51,12 +54,14 @@ class Question:
         tasks: slugs or versions.
         labels: how many of each task's labels are shown.
         looks: whether heat-maps are shown.
+        near: tasks that are one click away, and may be asked next.
     """
 
     picture: Any
     tasks: list[str]
     labels: int
     looks: bool
+    near: list[str]
 
 
 def read_question(text: str | None) -> Question:
@@ -67,8 +72,8 @@ def read_question(text: str | None) -> Question:
     """
     try:
         asked = json.loads(text or "")
-        tasks = [str(task) for task in asked["tasks"] or []]
-        return Question(asked["picture"], tasks, int(asked["labels"]), bool(asked["looks"]))
+        tasks, near = ([str(task) for task in asked[name] or []] for name in ("tasks", "near"))
+        return Question(asked["picture"], tasks, int(asked["labels"]), bool(asked["looks"]), near)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UnreadableQuestion("The page asked something that can't be read: reload it.") from error
 
@@ -100,12 +105,14 @@ def connect_answers(
         asked = read_question(text)
         kept = remembered(memory, asked.tasks)
         links = share_updates(service, page_url(request), asked.tasks, asked.labels)
+        if asked.picture is not None and asked.tasks:
+            service.ahead.want(partial(uploaded_picture, service, asked.picture), asked.near)
         return [kept, listing(choices_for(service, kept)), reply(text, links)]
 
     gr.on(
         [image.change, picker.tasks.change, top_k.release, heat.change],
         None,
-        [image, picker.tasks, top_k, heat],
+        [image, picker.tasks, top_k, heat, picker.chips],
         question,
         js=_QUESTION,
         **QUIET,

@@ -73,6 +73,19 @@ def test_a_lone_question_is_computed_at_once_in_the_thread_that_asks() -> None:
     assert engine.batches == [1]
 
 
+def test_it_is_idle_unless_something_is_computed() -> None:
+    engine, batcher = Echo(), Batcher()
+    assert batcher.idle
+    engine.go_on.clear()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(batcher.ask, engine, picture(1), ["a"])
+        assert engine.computing.wait(10)
+        assert not batcher.idle
+        engine.go_on.set()
+        asked.result()
+    assert batcher.idle
+
+
 def test_questions_that_wait_together_share_a_batch_and_each_gets_its_own_answer() -> None:
     engine = Echo()
     replies = ask_while_another_is_computed(
