@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,14 +19,19 @@ from huggingface_hub import constants
 from PIL import Image
 from xdist.scheduler import LoadFileScheduling
 
+from loravit_web import extractor as extractor_module
+from loravit_web import service as service_module
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base, load_base, wrap_base
 from loravit_web.backbones.embedded import EmbeddedBaseError
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.engine import MultiLoRAViT
 from loravit_web.service import Service
 from loravit_web.settings import Settings
+from loravit_web.training import worker as worker_module
 from loravit_web.training.recipe import Recipe
+from registry import Registry, Run
 from tests.hub_server import FakeHub
 
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
@@ -65,6 +71,17 @@ def tiny_base(*, seed: int = 0, depth: int = 3, name: str = "tiny") -> Base:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_measured() -> Iterator[None]:
+    """What is fastest is not measured for every app and worker: it takes long, and differs by machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (service_module, worker_module, extractor_module):
+            patch.setattr(module, "fastest_dtype", lambda _base: torch.float32)
+        for module in (service_module, extractor_module):
+            patch.setattr(module, "fastest_engine", MultiLoRAViT)
+        yield
+
+
 @pytest.fixture
 def base() -> Base:
     """A tiny random base."""
@@ -77,12 +94,52 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", base="tiny")
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database, migrated once and copied for each test."""
+    folder = tmp_path_factory.mktemp("migrated")
+    Registry.open(f"sqlite:///{folder / 'registry.db'}", folder).close()
+    return folder / "registry.db"
+
+
+def tiny_service(settings: Settings) -> Service:
+    """A service over the tiny base."""
+    return Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
+    """A data folder in which ann trained ``colours@1``, of red and green; to be copied."""
+    folder = tmp_path_factory.mktemp("trained")
+    home = folder / "home"
+    home.mkdir()
+    shutil.copy(migrated, home)
+    service = tiny_service(Settings(home=home, base="tiny"))
+    dataset = service.import_dataset(make_colours(folder / "colours", test=4))
+    run = service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="ann")
+    service.close()
+    assert run.published == "colours@1"
+    return home
+
+
 @pytest.fixture
-def service(settings: Settings) -> Iterator[Service]:
-    """A service over the tiny base, with nothing in its catalog."""
-    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+def service(settings: Settings, migrated: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service over the tiny base, with nothing in its catalog but what `colours` brings."""
+    if "colours" in request.fixturenames:
+        shutil.copytree(request.getfixturevalue("trained_home"), settings.home)
+    else:
+        settings.home.mkdir()
+        shutil.copy(migrated, settings.home)
+    service = tiny_service(settings)
     yield service
     service.close()
+
+
+@pytest.fixture
+def colours(service: Service) -> Run:
+    """The run of ann's that published ``colours@1``; trained once and copied for each test."""
+    (run,) = service.registry.runs.list()
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -104,13 +104,6 @@ def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
     assert service.registry.runs.count("queued") == 0
 
 
-@pytest.fixture
-def anns(service: Service, colour_folders: ColourFolders) -> Run:
-    """A run of ann's that published ``colours@1``."""
-    dataset = service.import_dataset(colour_folders())
-    return service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor=ANN.name)
-
-
 CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_dataset": lambda actions, run: actions.import_dataset(f"dataset:{run.dataset.fingerprint}"),
     "stop": lambda actions, run: actions.stop(run.id, keep=False),
@@ -131,35 +124,35 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_viewer_changes_nothing(service: Service, anns: Run, change: Callable[..., object]) -> None:
+def test_a_viewer_changes_nothing(service: Service, colours: Run, change: Callable[..., object]) -> None:
     before = service.registry.catalog.events()
     with pytest.raises(NotAllowed, match=r"This needs an (editor|admin), and vera is a viewer: ask an admin"):
-        change(Actions(service, VIEWER), anns)
+        change(Actions(service, VIEWER), colours)
     assert service.registry.catalog.events() == before
 
 
 @pytest.mark.parametrize("name", ["stop", "resume", "retry"])
-def test_the_run_of_somebody_else_is_theirs(service: Service, anns: Run, name: str) -> None:
+def test_the_run_of_somebody_else_is_theirs(service: Service, colours: Run, name: str) -> None:
     with pytest.raises(NotAllowed, match="The run of Colours belongs to ann: only they or an admin"):
-        CHANGES[name](Actions(service, BOB), anns)
+        CHANGES[name](Actions(service, BOB), colours)
 
 
 @pytest.mark.parametrize("name", ["withdraw", "archive", "restore"])
 @pytest.mark.parametrize("visitor", [ANN, ADMIN], ids=["owner", "admin"])
 def test_owner_and_admin_retire_an_adapter_and_others_do_not(
-    service: Service, anns: Run, name: str, visitor: Visitor
+    service: Service, colours: Run, name: str, visitor: Visitor
 ) -> None:
     with pytest.raises(NotAllowed, match="Colours belongs to ann"):
-        CHANGES[name](Actions(service, BOB), anns)
-    CHANGES[name](Actions(service, visitor), anns)
+        CHANGES[name](Actions(service, BOB), colours)
+    CHANGES[name](Actions(service, visitor), colours)
 
 
-def test_a_protected_alias_moves_for_who_may_manage(service: Service, anns: Run) -> None:
+def test_a_protected_alias_moves_for_who_may_manage(service: Service, colours: Run) -> None:
     aliases = service.registry.aliases
     Actions(service, BOB).promote("colours@1", "production")
     aliases.protect("colours", "production", actor="ada")
     second = service.train_now(
-        service.datasets.load(anns.dataset.fingerprint), "Colours", OTHER_SEED, service.new_worker()
+        service.datasets.load(colours.dataset.fingerprint), "Colours", OTHER_SEED, service.new_worker()
     )
     assert second.published == "colours@2"
     with pytest.raises(AliasProtected):
@@ -167,7 +160,7 @@ def test_a_protected_alias_moves_for_who_may_manage(service: Service, anns: Run)
     assert Actions(service, ADMIN).promote("colours@2", "production").ref == "colours@2"
 
 
-def test_texts_are_given_and_tags_that_are_not_named_go(service: Service, anns: Run) -> None:
+def test_texts_are_given_and_tags_that_are_not_named_go(service: Service, colours: Run) -> None:
     actions = Actions(service, BOB)
     actions.give_texts("colours", " Two  colours ", "Red or green.", "Red, green")
     adapter = actions.give_texts("colours", "Two colours", "", "red blue")
@@ -177,7 +170,7 @@ def test_texts_are_given_and_tags_that_are_not_named_go(service: Service, anns: 
     assert service.registry.catalog.adapter("colours").title == "Two colours"
 
 
-def test_each_change_is_written_down_under_its_visitors_name(service: Service, anns: Run) -> None:
+def test_each_change_is_written_down_under_its_visitors_name(service: Service, colours: Run) -> None:
     Actions(service, BOB).tag("colours", add=["plain"])
     newest = service.registry.catalog.events("colours")[0]
     assert (newest.actor, newest.kind) == ("bob", "tagged")

@@ -22,9 +22,8 @@ from tests.conftest import RECIPE, ColourFolders
 
 
 @pytest.fixture
-def run(service: Service, colour_folders: ColourFolders) -> Run:
-    dataset = service.import_dataset(colour_folders(test=4), name="colours")
-    return service.train_now(dataset, "Colours", RECIPE, service.new_worker())
+def run(colours: Run) -> Run:
+    return colours
 
 
 def test_every_image_is_behind_exactly_one_cell(service: Service, run: Run) -> None:

@@ -21,7 +21,7 @@ from loravit_web.naming import UnusableName, slugified
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from registry import InvalidSlug, Registry, Run, Split
-from tests.conftest import RECIPE, ColourFolders, tiny_base
+from tests.conftest import RECIPE, ColourFolders, tiny_base, tiny_service
 
 SPLITS: tuple[Split, ...] = ("validation", "test")
 
@@ -58,8 +58,7 @@ def test_a_training_ends_in_the_catalog_and_answers(service: Service, colour_fol
     assert answer.labels[0].label == "green"
 
 
-def test_the_linear_probe_stands_beside_the_adapter(service: Service, colour_folders: ColourFolders) -> None:
-    trained(service, colour_folders(test=4))
+def test_the_linear_probe_stands_beside_the_adapter(service: Service, colours: Run) -> None:
     version = service.registry.catalog.resolve("colours")
     for split in ("validation", "test"):
         evaluation = version.evaluation(split)
@@ -88,20 +87,16 @@ def test_a_setting_that_does_not_fit_the_base_is_refused_before_a_run_exists(
 
 
 def test_a_bundle_gives_the_same_answers_elsewhere(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
+    service: Service, colours: Run, colour_folders: ColourFolders, tmp_path: Path
 ) -> None:
-    trained(service, colour_folders(test=4))
     name, data = service.export("colours")
     assert name == "colours-v1.zip"
-    elsewhere = Service(
-        Settings(home=tmp_path / "elsewhere", base="tiny"),
-        load=lambda base_name, _folder, _progress: tiny_base(name=base_name),
-    )
+    elsewhere = tiny_service(Settings(home=tmp_path / "elsewhere", base="tiny"))
     try:
         version = Actions(elsewhere, LOCAL).import_bundle(saved(data, tmp_path))
         assert version.ref == "colours@1"
         assert version.title == "Colours"
-        picture = load_rgb(next((tmp_path / "colours" / "test" / "red").iterdir()))
+        picture = load_rgb(next((colour_folders(test=1) / "test" / "red").iterdir()))
         here, there = (s.predictor.classify(picture, ["colours"]).results[0] for s in (service, elsewhere))
         # each app measures its own precision, so bfloat16 may answer beside float32
         assert [one.label for one in here.labels] == [one.label for one in there.labels]
@@ -112,18 +107,14 @@ def test_a_bundle_gives_the_same_answers_elsewhere(
 
 
 def test_importing_the_same_bundle_again_gives_the_same_version(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
+    service: Service, colours: Run, tmp_path: Path
 ) -> None:
-    trained(service, colour_folders())
     _name, data = service.export("colours@1")
     assert Actions(service, LOCAL).import_bundle(saved(data, tmp_path)).ref == "colours@1"
     assert len(service.registry.catalog.versions("colours")) == 1
 
 
-def test_a_bundle_made_on_other_weights_is_refused(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
-) -> None:
-    trained(service, colour_folders())
+def test_a_bundle_made_on_other_weights_is_refused(service: Service, colours: Run, tmp_path: Path) -> None:
     _name, data = service.export("colours")
     other = Service(
         Settings(home=tmp_path / "other", base="tiny"),
@@ -138,9 +129,8 @@ def test_a_bundle_made_on_other_weights_is_refused(
 
 
 def test_a_bundle_made_on_another_base_is_taken_in_with_that_base(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
+    service: Service, colours: Run, tmp_path: Path
 ) -> None:
-    trained(service, colour_folders())
     _name, data = service.export("colours")
     other = Service(
         Settings(home=tmp_path / "other", base="another"),
@@ -180,9 +170,8 @@ def test_a_file_that_is_no_bundle_is_refused(service: Service, tmp_path: Path) -
 
 @pytest.mark.parametrize("metrics", [b'{"validation": {}}', b'{"validation": "x"}', b"[1]"])
 def test_a_bundle_with_unusable_metrics_is_refused(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path, metrics: bytes
+    service: Service, colours: Run, tmp_path: Path, metrics: bytes
 ) -> None:
-    trained(service, colour_folders())
     bundle = read_bundle(service.export("colours")[1])
     task = json.loads(bundle.files["task.json"])
     task["training"]["metrics"] = json.loads(metrics)
@@ -191,19 +180,15 @@ def test_a_bundle_with_unusable_metrics_is_refused(
         Actions(service, LOCAL).import_bundle(saved(write_bundle(changed), tmp_path))
 
 
-def test_a_bundle_with_an_unusable_name_is_refused(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
-) -> None:
-    trained(service, colour_folders())
+def test_a_bundle_with_an_unusable_name_is_refused(service: Service, colours: Run, tmp_path: Path) -> None:
     bundle = read_bundle(service.export("colours")[1])
     with pytest.raises(InvalidSlug):
         Actions(service, LOCAL).import_bundle(saved(write_bundle(replace(bundle, name="../evil")), tmp_path))
 
 
 def test_a_changed_weight_is_refused_even_if_the_manifest_was_written_anew(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
+    service: Service, colours: Run, tmp_path: Path
 ) -> None:
-    trained(service, colour_folders())
     bundle = read_bundle(service.export("colours")[1])
     weights = bytearray(bundle.files["adapter_model.safetensors"])
     weights[-1] ^= 1
@@ -213,10 +198,7 @@ def test_a_changed_weight_is_refused_even_if_the_manifest_was_written_anew(
     assert len(service.registry.catalog.versions("colours")) == 1
 
 
-def test_card_and_thumbnail_are_files_of_the_version_and_travel(
-    service: Service, colour_folders: ColourFolders
-) -> None:
-    trained(service, colour_folders(test=4))
+def test_card_and_thumbnail_are_files_of_the_version_and_travel(service: Service, colours: Run) -> None:
     version = service.registry.catalog.resolve("colours")
     assert {"README.md", "thumbnail.webp"} <= {file.path for file in version.files}
     files = read_bundle(service.export("colours")[1]).files
@@ -238,15 +220,11 @@ def test_card_and_thumbnail_are_files_of_the_version_and_travel(
 
 
 def test_title_description_and_tags_travel_and_a_second_import_changes_nothing(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
+    service: Service, colours: Run, tmp_path: Path
 ) -> None:
-    trained(service, colour_folders())
     exported = read_bundle(service.export("colours")[1])
     told = replace(exported, title="Two colours", description="Red\nor green.", tags=("demo", "small"))
-    elsewhere = Service(
-        Settings(home=tmp_path / "elsewhere", base="tiny"),
-        load=lambda name, _folder, _progress: tiny_base(name=name),
-    )
+    elsewhere = tiny_service(Settings(home=tmp_path / "elsewhere", base="tiny"))
     try:
         path = saved(write_bundle(told), tmp_path)
         version = Actions(elsewhere, LOCAL).import_bundle(path)
@@ -261,9 +239,8 @@ def test_title_description_and_tags_travel_and_a_second_import_changes_nothing(
 
 
 def test_results_by_class_reach_the_catalog_and_travel_with_a_bundle(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
+    service: Service, colours: Run, tmp_path: Path
 ) -> None:
-    trained(service, colour_folders(test=4))
     version = service.registry.catalog.resolve("colours")
     here = {split: service.registry.evaluations.details(version, split) for split in SPLITS}
     for split, found in here.items():
@@ -273,9 +250,7 @@ def test_results_by_class_reach_the_catalog_and_travel_with_a_bundle(
         assert sum(cell.n for cell in found.confusion) == evaluation.n
         assert sum(one.support for one in found.classes) == evaluation.n
         assert evaluation.calibration_error is not None
-    elsewhere = Service(
-        Settings(home=tmp_path / "elsewhere", base="tiny"), load=lambda name, _f, _p: tiny_base(name=name)
-    )
+    elsewhere = tiny_service(Settings(home=tmp_path / "elsewhere", base="tiny"))
     try:
         imported = Actions(elsewhere, member("bob", "editor")).import_bundle(
             saved(service.export("colours")[1], tmp_path)
@@ -292,9 +267,8 @@ def with_task(bundle: Bundle, task: dict[str, Any]) -> Bundle:
 
 
 def test_a_bundle_from_before_results_by_class_is_still_taken_in(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path
+    service: Service, colours: Run, tmp_path: Path
 ) -> None:
-    trained(service, colour_folders())
     bundle = read_bundle(service.export("colours")[1])
     task = json.loads(bundle.files["task.json"])
     for name in ("classes", "confusion", "top5_accuracy", "calibration_error"):
@@ -319,9 +293,8 @@ def test_a_bundle_from_before_results_by_class_is_still_taken_in(
     ],
 )
 def test_a_bundle_whose_results_by_class_are_none_is_refused(
-    service: Service, colour_folders: ColourFolders, tmp_path: Path, name: str, value: object
+    service: Service, colours: Run, tmp_path: Path, name: str, value: object
 ) -> None:
-    trained(service, colour_folders())
     bundle = read_bundle(service.export("colours")[1])
     task = json.loads(bundle.files["task.json"])
     task["training"]["metrics"]["validation"][name] = value
@@ -344,9 +317,8 @@ def test_who_asked_for_a_training_is_on_the_run_and_made_the_version(
 
 
 def test_answers_are_counted_and_written_down_at_the_latest_when_the_app_ends(
-    service: Service, settings: Settings, colour_folders: ColourFolders
+    service: Service, settings: Settings, colours: Run
 ) -> None:
-    trained(service, colour_folders(test=4))
     picture = Image.new("RGB", (32, 32))
     for _ in range(3):
         service.predictor.classify(picture, ["colours", "colours@1"])

@@ -25,7 +25,7 @@ from registry import (
     newest_snapshot,
     open_shelf,
 )
-from tests.conftest import RECIPE, ColourFolders, tiny_base
+from tests.conftest import RECIPE, ColourFolders, tiny_service
 
 INTERVAL = timedelta(minutes=15)
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -296,14 +296,14 @@ def test_an_app_on_an_empty_disk_serves_every_version_that_was_published(
 ) -> None:
     data = colour_folders()
     before = replace(settings, snapshot_url=str(tmp_path / "place"))
-    first = Service(before, load=lambda name, _folder, _progress: tiny_base(name=name))
+    first = tiny_service(before)
     first.start()
     try:
         first.train_now(first.import_dataset(data), "Colours", RECIPE, first.new_worker())
     finally:
         first.close()
     after = replace(before, home=tmp_path / "new disk")
-    second = Service(after, load=lambda name, _folder, _progress: tiny_base(name=name))
+    second = tiny_service(after)
     second.recover()
     second.start()
     try:

@@ -18,10 +18,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.training.recipe import preset_recipe
+from registry import NewBase, NewVersion, Registry
 from tests.conftest import make_colours
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+# The shell draws no windows that nobody sees, which takes the browser as long as a page.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 # Nothing in the page needs the network; without these Chromium looks for its maker's hosts.
 FLAGS = (
     "--no-sandbox",
@@ -39,7 +41,7 @@ def browser() -> Iterator[Browser]:
     """A headless Chromium; without one these tests skip, except in CI, where that is a failure."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
-        message = "no Chromium here: install it, for example with apt-get install chromium"
+        message = "no Chromium here: install it, for example with apt-get install chromium-headless-shell"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
@@ -136,3 +138,39 @@ def publish_shades(home: Path, folder: Path) -> None:
         assert run.status == "completed", run.error
     finally:
         service.close()
+
+
+def registry_of(home: Path) -> Registry:
+    """The registry of a data folder."""
+    return Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts")
+
+
+def publish_copy(app: AppProcess, home: Path, slug: str) -> None:
+    """Publish the files of the app's ``shades@1``, which every test may need, as another adapter.
+
+    Args:
+        home: the data folder in whose catalog it is to be.
+    """
+    with registry_of(app.home) as source, registry_of(home) as target:
+        shades = source.catalog.resolve("shades@1")
+        base = shades.base
+        target_base = target.bases.ensure(
+            NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
+        )
+        target.catalog.publish(
+            NewVersion(
+                slug=slug,
+                title=slug.title(),
+                description="",
+                run_id=None,
+                base_id=target_base.id,
+                dataset_id=None,
+                adapter_type=shades.adapter_type,
+                n_params=shades.n_params,
+                image_size=shades.image_size,
+                class_names=shades.class_names,
+                config=shades.config,
+                files=source.catalog.read_files(shades),
+            ),
+            actor="ann",
+        )

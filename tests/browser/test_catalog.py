@@ -6,36 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from registry import NewVersion, Registry
-from tests.browser.conftest import AppProcess, Visit
+from tests.browser.conftest import AppProcess, Visit, publish_copy, registry_of
 from tests.browser.test_journey import open_tab
-
-
-def registry_of(app: AppProcess) -> Registry:
-    return Registry.open(f"sqlite:///{app.home / 'registry.db'}", app.home / "artifacts")
-
-
-def publish_copy(app: AppProcess, slug: str) -> None:
-    """Another adapter with the files of ``shades@1``, which every test may need."""
-    with registry_of(app) as registry:
-        shades = registry.catalog.resolve("shades@1")
-        registry.catalog.publish(
-            NewVersion(
-                slug=slug,
-                title=slug.title(),
-                description="",
-                run_id=None,
-                base_id=shades.base.id,
-                dataset_id=None,
-                adapter_type=shades.adapter_type,
-                n_params=shades.n_params,
-                image_size=shades.image_size,
-                class_names=shades.class_names,
-                config=shades.config,
-                files=registry.catalog.read_files(shades),
-            ),
-            actor="ann",
-        )
 
 
 def test_a_row_is_chosen_by_keyboard_and_a_reload_shows_it_again(page: Page) -> None:
@@ -52,10 +24,10 @@ def test_a_row_is_chosen_by_keyboard_and_a_reload_shows_it_again(page: Page) -> 
 
 
 def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Visit, app: AppProcess) -> None:
-    publish_copy(app, "doomed")
+    publish_copy(app, app.home, "doomed")
     page = visit(f"{app.url}?tab=catalog&adapter=doomed@1", width=390)
     expect(page.locator("#catalog-try")).to_be_enabled()
-    with registry_of(app) as registry:
+    with registry_of(app.home) as registry:
         registry.catalog.withdraw("doomed", 1, "<b>mixed up</b>", actor="bob")
     expect(page.locator("#catalog-message")).to_contain_text("bob withdrew a version")
     expect(page.locator("#catalog-head")).to_contain_text("Version 1 is withdrawn: <b>mixed up</b>")
@@ -64,7 +36,7 @@ def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Vi
 
 
 def test_a_version_is_downloaded_and_withdrawn_in_two_steps(page: Page, app: AppProcess) -> None:
-    publish_copy(app, "blurred")
+    publish_copy(app, app.home, "blurred")
     open_tab(page, "Catalog")
     page.locator("#catalog-list button[data-slug=blurred]").click()
     with page.expect_download() as download:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from registry import Registry
-from tests.browser.conftest import AppProcess, Visit, publish_shades
+from tests.browser.conftest import AppProcess, Visit, publish_copy, registry_of
 from tests.conftest import ColourFolders
 
 TRAINED = 120_000
@@ -42,7 +41,7 @@ def pick(page: Page, *titles: str) -> None:
     page.keyboard.press("Escape")
 
 
-SMALL = {"image-size": "56", "epochs": "3", "min-steps": "0", "batch-size": "8"}
+SMALL = {"image-size": "56", "blocks": "1", "epochs": "3", "min-steps": "0", "batch-size": "8"}
 """Settings of a training of a few seconds."""
 LONG = {**SMALL, "epochs": "200", "patience": "200"}
 """Settings of one that is still there when something is done to it."""
@@ -126,7 +125,7 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_and_a_serving_ap
 ) -> None:
     start_training(page, colour_zip, "Toppled", LONG)
     expect(page.locator("#train-progress")).to_contain_text("Epoch", timeout=TRAINED)
-    with Registry.open(f"sqlite:///{app.home / 'registry.db'}", app.home / "artifacts") as registry:
+    with registry_of(app.home) as registry:
         (run,) = registry.runs.list(status=["running"])
         assert run.worker is not None
         os.kill(int(run.worker.rpartition(":")[2]), signal.SIGKILL)
@@ -189,11 +188,11 @@ def test_a_sample_empties_the_box_of_the_zip_before_it(page: Page, colour_zip: P
 
 
 def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
-    visit: Visit, empty_app: AppProcess, tmp_path: Path
+    visit: Visit, app: AppProcess, empty_app: AppProcess
 ) -> None:
     page = visit(empty_app.url)
     expect(page.locator("#use-answers")).to_contain_text("The catalog is empty")
-    publish_shades(empty_app.home, tmp_path)
+    publish_copy(app, empty_app.home, "shades")
     expect(page.locator("#use-answers")).to_contain_text("Drop, paste or take a picture")
     open_tab(page, "Catalog")
     expect(page.locator("#catalog-list")).to_contain_text("shades")

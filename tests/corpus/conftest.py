@@ -14,7 +14,7 @@ from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
 from tests.adapters.makers import random_adapter
-from tests.conftest import tiny_base
+from tests.conftest import tiny_base, tiny_service
 from tests.corpus.adapters import Files, bundled
 from tests.corpus.archives import SMALL
 from tests.corpus.visitor import Visitor
@@ -38,7 +38,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(watched: Path) -> Iterator[Service]:
     """A service with limits that are soon reached."""
     settings = Settings(watched / "home", base="tiny", bundled=False, limits=SMALL)
-    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+    service = tiny_service(settings)
     yield service
     service.close()
 

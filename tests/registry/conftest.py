@@ -122,14 +122,6 @@ def url(
     server.drop(url)
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty SQLite database, migrated once and copied for each test."""
-    folder = tmp_path_factory.mktemp("migrated")
-    Registry.open(f"sqlite:///{folder / 'registry.db'}", folder).close()
-    return folder / "registry.db"
-
-
 @pytest.fixture
 def registry(url: str, tmp_path: Path, clock: FakeClock) -> Iterator[Registry]:
     with Registry.open(url, tmp_path / "artifacts", clock=clock) as opened:

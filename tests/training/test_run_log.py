@@ -7,13 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
-from loravit_web.training import worker
 from loravit_web.training.run_log import log_of, logged, tail, tell, told_metrics, without_folders
 from loravit_web.training.worker import Worker
 from registry import Registry
@@ -34,7 +32,6 @@ def train(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., str]:
     """Trains a queued run with a worker whose base is loaded so; gives its log."""
-    monkeypatch.setattr(worker, "fastest_dtype", lambda _base: torch.float32)
 
     def train(load: Callable[..., Base]) -> str:
         run = queue(recipe=quick(epochs=1))

@@ -8,13 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import torch
 
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
-from loravit_web.training import reaper, worker
+from loravit_web.training import reaper
 from loravit_web.training.worker import Worker
 from registry import Registry
 from tests.conftest import tiny_base
@@ -25,7 +24,6 @@ from tests.training.conftest import Queue, quick
 def new_worker(
     settings: Settings, registry: Registry, store: DatasetStore, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Worker]:
-    monkeypatch.setattr(worker, "fastest_dtype", lambda _base: torch.float32)
     return lambda load: Worker(settings, registry, store, load=load)
 
 

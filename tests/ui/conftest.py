@@ -13,7 +13,7 @@ from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
-from tests.conftest import RECIPE, make_colours, tiny_base
+from tests.conftest import RECIPE, make_colours, tiny_service
 from tests.ui.catalog_page import CatalogPage
 
 
@@ -34,7 +34,7 @@ def running_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         settings = Settings(home=folder / "home", base="tiny")
-        service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+        service = tiny_service(settings)
         pictures = make_colours(folder / "colours", test=4)
         service.train_now(service.import_dataset(pictures), "Colours", RECIPE, service.new_worker())
         app = App(service, build_app(service))

@@ -11,17 +11,16 @@ import httpx
 import pytest
 
 from loravit_web.limits import Limits
-from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import AddressUnavailable, App
 from loravit_web.ui.refusals import QUEUE_FULL
-from tests.conftest import tiny_base
+from tests.conftest import tiny_service
 from tests.corpus.visitor import Visitor
 
 
 def opened(settings: Settings) -> App:
-    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+    service = tiny_service(settings)
     return App(service, build_app(service))
 
 
