@@ -115,7 +115,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "balanced": Preset(
             "Balanced",
-            "168 px, at most 5000 images, rank 16: finer detail, a few times slower.",
+            "168 px, at most 5000 images: finer detail, a few times slower.",
             Recipe(
                 preset="balanced",
                 image_size=168,
@@ -126,7 +126,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "best": Preset(
             "Best",
-            "224 px, all images, rank 16 on six adapted blocks: for the final version.",
+            "224 px, all images, one block more: for the final version, slower still.",
             Recipe(
                 preset="best", image_size=224, epochs=16, adapter=ViTAdapterConfig(r=16, alpha=32, blocks=6)
             ),

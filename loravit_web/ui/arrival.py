@@ -1,8 +1,7 @@
-"""Filling a page that has just been opened: what its link asks for first, and the rest after that."""
+"""Filling a page that has just been opened, part by part."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -33,15 +32,11 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     """Add the events of an opened page.
 
     What the page shows is read after what it remembers having seen, so that nothing which happens meanwhile
-    is missed. One event brings all that the link asks for: each trip to the server costs the reader a tenth
-    of a second, and more while the page is still being built.
+    is missed. First comes what Use and Train need, then Catalog and Runs: with an answer Gradio makes all of
+    its outputs anew, changed or not, and four fifths of them are in those two. What there is to filter by
+    comes last, as it takes the longest.
     """
     service, picker, catalog = page.service, page.use.picker, page.catalog
-    filled: Mapping[str, Callable[[gr.Request], Updates]] = {
-        "catalog": catalog.arrived,
-        "runs": lambda request: runs_arrived(service, page.runs, request),
-    }
-    later = [*catalog.outputs, page.runs.chosen, *page.runs.everything]
 
     @told
     def arrive(memory: dict[str, list[str]] | None, request: gr.Request) -> Updates:
@@ -51,7 +46,6 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         now, nothing = snapshot(service), service.predictor.empty
         run_id = watched_first(now)
         visitor = visitor_of(service, request)
-        fill = filled.get(asked.get("tab", ""))
         return {
             page.who: who_line(service.settings, visitor),
             page.seen: remembered(now, empty=nothing),
@@ -62,20 +56,20 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
             page.train.read_only: read_only(visitor.refusal("train")),
             page.train.run_id: run_id,
             **dict(zip(page.train.watch.outputs, watch_updates(service, run_id), strict=True)),
-            **(fill(request) if fill else {}),
         }
 
     @told
     def go_on(request: gr.Request) -> Updates:
-        shown = request.query_params.get("tab")
-        rest: Updates = {}
-        for name, fill in filled.items():
-            rest |= {} if name == shown else fill(request)
-        return {**rest, **catalog.filters.offered(service, catalog.untouched)}
+        return {**catalog.arrived(request), **runs_arrived(service, page.runs, request)}
+
+    def offer() -> Updates:
+        return catalog.filters.offered(service, catalog.untouched)
 
     use = [picker.listing, picker.chips, page.use.answers]
     train = [page.train.read_only, page.train.run_id, *page.train.watch.outputs]
     demo.load(None, None, page.tabs, js=_OPEN_TAB, **QUIET)
-    everything = [page.who, page.seen, page.strip, *use, *train, *later]
-    arrived = demo.load(arrive, picker.memory, everything, **QUIET)
-    then_points(page.runs.compare, arrived.then(go_on, None, later, **QUIET))
+    arrived = demo.load(arrive, picker.memory, [page.who, page.seen, page.strip, *use, *train], **QUIET)
+    later = [*catalog.outputs, page.runs.chosen, *page.runs.everything]
+    filled = arrived.then(go_on, None, later, **QUIET)
+    then_points(page.runs.compare, filled)
+    filled.then(offer, None, list(catalog.filters.fields.values()), **QUIET)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -17,10 +17,8 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.thumbnails import thumbnail
 
 PAGE = 24
-Shown = list[list[str]]
-"""Key and caption of each image to page through."""
-Kept = dict[str, str | None]
-"""The changes by key, as they are kept in the page."""
+Kept = Mapping[str, str | None]
+"""Changes by the key of an image: its new class, or None to leave it out."""
 
 
 class NothingMarked(LoraVitError):
@@ -28,19 +26,57 @@ class NothingMarked(LoraVitError):
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """Images to page through, and what was marked and changed among them.
+
+    Attributes:
+        fingerprint: of the dataset.
+        entries: key and caption of each image.
+        page: from 0.
+        marked: keys.
+    """
+
+    fingerprint: str
+    entries: tuple[tuple[str, str], ...]
+    page: int = 0
+    marked: tuple[str, ...] = ()
+    changes: Kept = field(default_factory=dict)
+
+    @property
+    def here(self) -> tuple[tuple[str, str], ...]:
+        """Those on the page."""
+        return self.entries[self.page * PAGE : (self.page + 1) * PAGE]
+
+    def turned(self, by: int) -> Sheet:
+        """The same some pages further, or at the last one."""
+        return replace(self, page=max(0, min(self.page + by, (len(self.entries) - 1) // PAGE)))
+
+    def switched(self, keys: Sequence[str]) -> Sheet:
+        """The same with these marked, or none of them if all are."""
+        others = [key for key in self.marked if key not in keys]
+        return replace(self, marked=tuple(others if set(keys) <= set(self.marked) else [*others, *keys]))
+
+    def changed(self, name: str | None) -> Sheet:
+        """The same with the marked ones in another class, or left out.
+
+        Raises:
+            NothingMarked: if none is marked.
+        """
+        if not self.marked:
+            raise NothingMarked("Mark some images first: click them.")
+        return replace(self, marked=(), changes={**self.changes, **dict.fromkeys(self.marked, name)})
+
+
+@dataclass(frozen=True)
 class RelabelPanel:
     """What owners fill and read.
 
     Attributes:
-        data: fingerprint of the dataset.
-        shown: what is paged through.
-        changes: what was changed so far.
+        sheet: a `Sheet`; None while nothing is shown.
         outputs: what `relabel_updates` fills.
     """
 
-    data: gr.State
-    shown: gr.State
-    changes: gr.State
+    sheet: gr.State
     outputs: list[Any]
 
 
@@ -49,15 +85,15 @@ def key_of(item: ImageItem) -> str:
     return f"{item.sha256}:{item.label}"
 
 
-def as_changes(kept: Kept | None) -> Changes:
-    """The changes as the datasets want them."""
-    return {(key.partition(":")[0], int(key.partition(":")[2])): name for key, name in (kept or {}).items()}
+def changes_in(sheet: Sheet | None) -> Changes:
+    """What was changed, as the datasets want it."""
+    kept = sheet.changes if sheet is not None else {}
+    return {(key.partition(":")[0], int(key.partition(":")[2])): name for key, name in kept.items()}
 
 
 def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
     """Build the panel; hidden until `relabel_updates` shows images."""
-    data, shown, page = gr.State(None), gr.State([]), gr.State(0)
-    marked, changes = gr.State([]), gr.State({})
+    sheet = gr.State(None)
     with gr.Column(visible=False, elem_id=f"{prefix}-images") as column:
         title = gr.HTML(elem_id=f"{prefix}-title")
         position = gr.HTML(elem_id=f"{prefix}-position")
@@ -88,84 +124,69 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
             give = gr.Button("Give them this class", size="sm", min_width=130, elem_id=f"{prefix}-give")
             leave = gr.Button("Leave them out", size="sm", min_width=130, elem_id=f"{prefix}-leave")
             undo = gr.Button("Undo all changes", size="sm", min_width=130, elem_id=f"{prefix}-undo")
-    panel = RelabelPanel(
-        data, shown, changes, [data, shown, page, marked, changes, column, position, gallery, target, title]
-    )
-    state = [data, shown, page, marked, changes]
-    painted = [page, marked, changes, position, gallery]
 
-    def paint(
-        fingerprint: str, entries: Shown, at: int, marks: Sequence[str], kept: Kept | None
-    ) -> list[Any]:
-        dataset = service.datasets.load(fingerprint)
-        at = max(0, min(at, (len(entries) - 1) // PAGE))
-        return [at, list(marks), kept or {}, *_painted(dataset, entries, at, marks, kept or {})]
+    def paint(now: Sheet) -> list[Any]:
+        return [now, *_painted(service.datasets.load(now.fingerprint), now)]
 
     @told
-    def toggle(d: str, s: Shown, p: int, m: list[str], c: Kept, event: gr.SelectData) -> list[Any]:
-        key = s[p * PAGE + int(event.index)][0]
-        return paint(d, s, p, [one for one in m if one != key] if key in m else [*m, key], c)
+    def toggle(now: Sheet, event: gr.SelectData) -> list[Any]:
+        return paint(now.switched([now.here[int(event.index)][0]]))
 
     @told
-    def turn_back(d: str, s: Shown, p: int, m: list[str], c: Kept) -> list[Any]:
-        return paint(d, s, p - 1, m, c)
+    def turn_back(now: Sheet) -> list[Any]:
+        return paint(now.turned(-1))
 
     @told
-    def turn_on(d: str, s: Shown, p: int, m: list[str], c: Kept) -> list[Any]:
-        return paint(d, s, p + 1, m, c)
+    def turn_on(now: Sheet) -> list[Any]:
+        return paint(now.turned(1))
 
     @told
-    def mark_all(d: str, s: Shown, p: int, m: list[str], c: Kept) -> list[Any]:
-        here = [key for key, _ in s[p * PAGE : (p + 1) * PAGE]]
-        marks = [one for one in m if one not in here] if set(here) <= set(m) else list({*m, *here})
-        return paint(d, s, p, marks, c)
+    def mark_all(now: Sheet) -> list[Any]:
+        return paint(now.switched([key for key, _ in now.here]))
 
     @told
-    def change(d: str, s: Shown, p: int, m: list[str], c: Kept, name: str | None) -> list[Any]:
+    def change(now: Sheet, name: str | None) -> list[Any]:
         if not (name or "").strip():
             raise NothingMarked("Choose or type the class first.")
-        return paint(d, s, p, [], {**(c or {}), **dict.fromkeys(_some(m), name)})
+        return paint(now.changed(name))
 
     @told
-    def leave_out(d: str, s: Shown, p: int, m: list[str], c: Kept) -> list[Any]:
-        return paint(d, s, p, [], {**(c or {}), **dict.fromkeys(_some(m))})
+    def leave_out(now: Sheet) -> list[Any]:
+        return paint(now.changed(None))
 
     @told
-    def forget(d: str, s: Shown, p: int, _m: list[str], _c: Kept) -> list[Any]:
-        return paint(d, s, p, [], {})
+    def forget(now: Sheet) -> list[Any]:
+        return paint(replace(now, marked=(), changes={}))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    gallery.select(toggle, state, painted, **quiet)
+    painted = [sheet, position, gallery]
+    gallery.select(toggle, sheet, painted, **quiet)
     buttons = ((back, turn_back), (on, turn_on), (every, mark_all), (leave, leave_out), (undo, forget))
     for button, handler in buttons:
-        button.click(handler, state, painted, **quiet)
-    give.click(change, [*state, target], painted, **quiet)
-    return panel
+        button.click(handler, sheet, painted, **quiet)
+    give.click(change, [sheet, target], painted, **quiet)
+    return RelabelPanel(sheet, [*painted, column, target, title])
 
 
 def relabel_updates(
     dataset: ImageDataset,
     entries: Sequence[tuple[ImageItem, str]],
-    kept: Kept | None,
+    before: Sheet | None,
     *,
     title: str = "",
 ) -> list[Any]:
     """Updates for `RelabelPanel.outputs`: the first page of these images, each with its caption.
 
     Args:
-        kept: changes of the same dataset to go on with.
+        before: of the same dataset, to go on with its changes.
         title: what these images are.
     """
-    shown = [[key_of(item), caption] for item, caption in entries]
-    kept = kept or {}
+    shown = tuple((key_of(item), caption) for item, caption in entries)
+    sheet = Sheet(dataset.fingerprint, shown, changes=before.changes if before is not None else {})
     return [
-        dataset.fingerprint,
-        shown,
-        0,
-        [],
-        kept,
+        sheet,
+        *_painted(dataset, sheet),
         gr.Column(visible=True),
-        *_painted(dataset, shown, 0, [], kept),
         gr.Dropdown(choices=list(dataset.classes), value=None),
         f"<strong>{escape(title)}</strong>" if title else "",
     ]
@@ -173,10 +194,10 @@ def relabel_updates(
 
 def hidden_updates() -> list[Any]:
     """Updates that empty the panel."""
-    return [None, [], 0, [], {}, gr.Column(visible=False), "", gr.Gallery([]), gr.skip(), ""]
+    return [None, "", gr.Gallery([]), gr.Column(visible=False), gr.skip(), ""]
 
 
-def changes_text(kept: Mapping[str, str | None]) -> str:
+def changes_text(kept: Kept) -> str:
     """What was changed so far, as one sentence."""
     if not kept:
         return "Nothing changed yet."
@@ -184,29 +205,22 @@ def changes_text(kept: Mapping[str, str | None]) -> str:
     return "Changes: " + ", ".join(f"{n} {what}" for what, n in counts.items()) + "."
 
 
-def _painted(dataset: ImageDataset, entries: Shown, at: int, marks: Sequence[str], kept: Kept) -> list[Any]:
+def _painted(dataset: ImageDataset, sheet: Sheet) -> list[Any]:
     items = {key_of(item): item for item in dataset.items}
-    here = entries[at * PAGE : (at + 1) * PAGE]
-    first, last = at * PAGE + 1, at * PAGE + len(here)
-    where = f"Images {first} to {last} of {len(entries)}." if here else "No images here."
-    position = f"{where} Click images to mark them: {len(marks)} marked. {changes_text(kept)}"
-    pictures = [
-        (thumbnail(dataset, items[key]), _caption(key, caption, key in marks, kept)) for key, caption in here
-    ]
+    here, first = sheet.here, sheet.page * PAGE + 1
+    last = first + len(here) - 1
+    where = f"Images {first} to {last} of {len(sheet.entries)}." if here else "No images here."
+    done = changes_text(sheet.changes)
+    position = f"{where} Click images to mark them: {len(sheet.marked)} marked. {done}"
+    pictures = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
     return [
         f'<p class="lv-muted" role="status">{escape(position)}</p>',
         gr.Gallery(pictures, selected_index=None),
     ]
 
 
-def _caption(key: str, caption: str, marked: bool, kept: Kept) -> str:
-    if key in kept:
-        name = kept[key]
+def _caption(key: str, caption: str, sheet: Sheet) -> str:
+    if key in sheet.changes:
+        name = sheet.changes[key]
         caption = "✕ left out" if name is None else f"→ {name}"
-    return f"☑ {caption}" if marked else caption
-
-
-def _some(marks: Sequence[str]) -> Sequence[str]:
-    if not marks:
-        raise NothingMarked("Mark some images first: click them.")
-    return marks
+    return f"☑ {caption}" if key in sheet.marked else caption

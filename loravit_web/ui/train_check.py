@@ -15,8 +15,9 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.markup import dataset_summary, notice
 from loravit_web.ui.relabel import (
     RelabelPanel,
-    as_changes,
+    Sheet,
     build_relabel,
+    changes_in,
     hidden_updates,
     key_of,
     relabel_updates,
@@ -67,13 +68,13 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         fix = gr.Button("Use the corrected data", variant="primary", visible=False, elem_id="train-fix")
 
     @told
-    def look(fingerprint: str, chosen: str, doubtful: Near, kept: Any) -> list[Any]:
+    def look(fingerprint: str, chosen: str, doubtful: Near, sheet: Sheet | None) -> list[Any]:
         dataset = service.datasets.load(fingerprint)
-        return relabel_updates(dataset, entries_of(dataset, chosen, doubtful), kept)
+        return relabel_updates(dataset, entries_of(dataset, chosen, doubtful), sheet)
 
     view.input(
         look,
-        [data, view, near, panel.changes],
+        [data, view, near, panel.sheet],
         panel.outputs,
         show_progress="minimal",
         api_visibility="private",
@@ -85,13 +86,13 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> Any:
     """Add the event that makes a corrected dataset; returns it, to be followed by others."""
 
     @told
-    def correct(fingerprint: str, kept: dict[str, str | None], request: gr.Request) -> list[Any]:
+    def correct(fingerprint: str, sheet: Sheet | None, request: gr.Request) -> list[Any]:
         actions = actions_of(service, request)
-        return check_updates(actions.correct(fingerprint, as_changes(kept)))
+        return check_updates(actions.correct(fingerprint, changes_in(sheet)))
 
     return check.fix.click(
         correct,
-        [check.data, check.panel.changes],
+        [check.data, check.panel.sheet],
         [*check.outputs, start],
         show_progress_on=[check.found],
         api_visibility="private",

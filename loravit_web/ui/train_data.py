@@ -49,11 +49,11 @@ def build_data() -> list[Way]:
     """Build the components of every way."""
     ways: list[Way] = []
     with gr.Tabs(elem_id="train-ways"):
-        with gr.Tab("Zip or sample", id="zip"):
+        with gr.Tab("Zip", id="zip"):
             ways += [_zip(), *_samples()]
-        with gr.Tab("Class by class", id="cards"):
+        with gr.Tab("By class", id="cards"):
             ways.append(_cards())
-        with gr.Tab("CSV and zip", id="csv"):
+        with gr.Tab("CSV", id="csv"):
             ways.append(_csv())
         with gr.Tab("Hub", id="hub"):
             ways.append(_hub())
@@ -80,14 +80,12 @@ def _samples() -> list[Way]:
             button = gr.Button(
                 sample.title.partition(" (")[0], size="sm", min_width=150, elem_id=f"train-sample-{name}"
             )
-            chosen = gr.State(name)
-
-            def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
-                (name,) = given.values()
-                return actions.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress)
-
-            ways.append(Way(button.click, [chosen], take, mirror=name not in UNMIRRORED))
+            ways.append(Way(button.click, [], partial(_take_sample, name), mirror=name not in UNMIRRORED))
     return ways
+
+
+def _take_sample(name: str, _given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
+    return actions.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress)
 
 
 def _cards() -> Way:
@@ -95,28 +93,36 @@ def _cards() -> Way:
         "Give each class a name and pictures of it: choose files, paste, or take them with the camera.",
         elem_classes="lv-muted",
     )
-    columns, names, galleries = [], [], []
+    names, galleries = [], []
     for number in range(1, CARDS + 1):
-        with gr.Column(visible=number <= FIRST_CARDS, elem_id=f"train-card-{number}") as column:
-            names.append(
-                gr.Textbox(
-                    label=f"Class {number}", max_lines=1, max_length=80, elem_id=f"train-class-{number}"
-                )
+        seen = number <= FIRST_CARDS
+        names.append(
+            gr.Textbox(
+                label=f"Class {number}",
+                show_label=False,
+                placeholder=f"Name of class {number}",
+                max_lines=1,
+                max_length=80,
+                container=False,
+                visible=seen,
+                elem_id=f"train-class-{number}",
+                elem_classes="lv-class",
             )
-            galleries.append(
-                gr.Gallery(
-                    label=f"Pictures of class {number}",
-                    show_label=False,
-                    sources=["upload", "webcam", "clipboard"],
-                    file_types=["image"],
-                    type="filepath",
-                    columns=5,
-                    height=170,
-                    interactive=True,
-                    elem_id=f"train-pictures-{number}",
-                )
+        )
+        galleries.append(
+            gr.Gallery(
+                label=f"Pictures of class {number}",
+                show_label=False,
+                sources=["upload", "webcam", "clipboard"],
+                file_types=["image"],
+                type="filepath",
+                columns=5,
+                height=170,
+                interactive=True,
+                visible=seen,
+                elem_id=f"train-pictures-{number}",
             )
-        columns.append(column)
+        )
     shown = gr.State(FIRST_CARDS)
     with gr.Row():
         more = gr.Button("Add a class", size="sm", min_width=120, elem_id="train-add-class")
@@ -124,8 +130,8 @@ def _cards() -> Way:
 
     def add(count: int) -> list[Any]:
         count = min(CARDS, count + 1)
-        visible = [gr.Column(visible=number < count) for number in range(CARDS)]
-        return [count, gr.Button(interactive=count < CARDS), *visible]
+        visible = [gr.update(visible=number < count) for number in range(CARDS)]
+        return [count, gr.Button(interactive=count < CARDS), *visible, *visible]
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         cards = [
@@ -135,7 +141,9 @@ def _cards() -> Way:
         source = collected(cards, actions.archive_limits)
         return actions.import_opened(source, progress=progress)
 
-    more.click(add, shown, [shown, more, *columns], show_progress="hidden", api_visibility="private")
+    more.click(
+        add, shown, [shown, more, *names, *galleries], show_progress="hidden", api_visibility="private"
+    )
     return Way(use.click, [*names, *galleries], take)
 
 

@@ -26,8 +26,9 @@ from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, n
 from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.relabel import (
     RelabelPanel,
-    as_changes,
+    Sheet,
     build_relabel,
+    changes_in,
     hidden_updates,
     relabel_updates,
 )
@@ -173,23 +174,23 @@ def _judge_by_split(service: Service, shown: ResultPanel) -> None:
 def _open_cells(service: Service, shown: ResultPanel, again: gr.Button) -> None:
     outputs = [*shown.panel.outputs, again]
 
-    def opened(run: str, split: Split, cell: tuple[int, int] | None, kept: Any) -> list[Any]:
+    def opened(run: str, split: Split, cell: tuple[int, int] | None, sheet: Sheet | None) -> list[Any]:
         if cell is None:
             return [gr.skip()] * len(outputs)
-        return [*cell_updates(service, run, split, cell, kept), gr.Button(visible=True)]
+        return [*cell_updates(service, run, split, cell, sheet), gr.Button(visible=True)]
 
     @told
-    def by_cell(run: str, split: Split, kept: Any, event: gr.SelectData) -> list[Any]:
+    def by_cell(run: str, split: Split, sheet: Sheet | None, event: gr.SelectData) -> list[Any]:
         details = details_of(service.registry, result_of(service.registry, run), split)
         cell = cell_at(details, str(event.row_value[0]), int(event.index[1]))
-        return opened(run, split, cell, kept)
+        return opened(run, split, cell, sheet)
 
     @told
-    def by_pair(run: str, split: Split, kept: Any, chosen: str | None) -> list[Any]:
+    def by_pair(run: str, split: Split, sheet: Sheet | None, chosen: str | None) -> list[Any]:
         cell = tuple(map(int, chosen.split(":"))) if chosen else None
-        return opened(run, split, cell, kept)  # type: ignore[arg-type]  # two numbers, see `_pairs`
+        return opened(run, split, cell, sheet)  # type: ignore[arg-type]  # two numbers, see `_pairs`
 
-    given = [shown.run_id, shown.split, shown.panel.changes]
+    given = [shown.run_id, shown.split, shown.panel.sheet]
     shown.matrix.select(by_cell, given, outputs, show_progress="minimal", api_visibility="private")
     shown.pair.input(
         by_pair, [*given, shown.pair], outputs, show_progress="minimal", api_visibility="private"
@@ -200,10 +201,10 @@ def _follow_up(
     service: Service, shown: ResultPanel, again: gr.Button, watched: gr.State, watch: WatchPanel
 ) -> None:
     @told
-    def train_again(run_id: str, kept: dict[str, str | None], request: gr.Request) -> list[Any]:
+    def train_again(run_id: str, sheet: Sheet | None, request: gr.Request) -> list[Any]:
         actions = actions_of(service, request)
         run = service.registry.runs.get(run_id)
-        dataset = actions.correct(run.dataset.fingerprint, as_changes(kept))
+        dataset = actions.correct(run.dataset.fingerprint, changes_in(sheet))
         new = actions.queue_training(dataset, _name(run), Recipe.from_json(run.config))
         gr.Success(
             "The corrected images are a dataset of their own; its training is queued.", title="Corrected"
@@ -212,7 +213,7 @@ def _follow_up(
 
     again.click(
         train_again,
-        [shown.run_id, shown.panel.changes],
+        [shown.run_id, shown.panel.sheet],
         [watched, *watch.outputs],
         api_visibility="private",
     )
@@ -268,7 +269,7 @@ def split_updates(service: Service, result: Result, split: Split) -> list[Any]:
 
 
 def cell_updates(
-    service: Service, run_id: str, split: Split, cell: tuple[int, int], kept: dict[str, str | None]
+    service: Service, run_id: str, split: Split, cell: tuple[int, int], sheet: Sheet | None
 ) -> list[Any]:
     """Updates for the images behind a cell."""
     result = result_of(service.registry, run_id)
@@ -279,7 +280,7 @@ def cell_updates(
     names = dataset.classes
     title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
     entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
-    return relabel_updates(dataset, entries, kept, title=title)
+    return relabel_updates(dataset, entries, sheet, title=title)
 
 
 def _headline(result: Result) -> str:

@@ -68,6 +68,8 @@ def build_settings() -> SettingsPanel:
         info="Learns from each mirrored too. Switch it off for text, digits, anything with a left and right.",
         elem_id="train-mirror",
     )
+    cost = gr.HTML("", elem_id="train-cost")
+    start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
     with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
         fields = build_fields("quick")
     with gr.Accordion("The same from a shell", open=False, elem_id="train-shell"):
@@ -81,8 +83,6 @@ def build_settings() -> SettingsPanel:
             buttons=["copy"],
             elem_id="train-line",
         )
-    cost = gr.HTML("", elem_id="train-cost")
-    start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
     return SettingsPanel(name, gr.State(""), preset, mirror, fields, cost, line, start)
 
 
@@ -123,10 +123,11 @@ def connect_settings(
         "concurrency_id": "estimates",
         "api_visibility": "private",
     }
-    changes: list[Any] = [filled.then, data.change, panel.mirror.change, panel.name.blur]
+    estimated = tell, [data, *panel.asked], [panel.cost, panel.line]
+    changes = [data.change, panel.mirror.change, panel.name.blur]
     changes += [field.blur if isinstance(field, gr.Number) else field.input for field in panel.fields]
-    for event in changes:
-        event(tell, [data, *panel.asked], [panel.cost, panel.line], **told_again)
+    gr.on(changes, *estimated, **told_again)
+    filled.then(*estimated, **told_again)
     return panel.start.click(
         begin,
         [data, *panel.asked],

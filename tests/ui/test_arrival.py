@@ -36,20 +36,19 @@ def text(value: Any) -> str:
     return str(value.get("value", "") if isinstance(value, dict) else getattr(value, "value", value))
 
 
-def test_a_link_brings_its_tab_with_the_first_answer(running_app: RunningApp) -> None:
-    catalog = arrived(running_app, tab="catalog", adapter="colours@1")
-    assert "Colours" in text(catalog["catalog-list"])
-    assert "runs-table" not in catalog
-    runs = arrived(running_app, tab="runs")
-    assert "Colours" in text(runs["runs-table"])
-    assert "catalog-list" not in runs
+def test_catalog_and_runs_come_after_use_and_train(running_app: RunningApp) -> None:
+    assert {"use-listing", "train-progress"} <= set(arrived(running_app))
+    after = went_on(running_app)
+    assert "Colours" in text(after["catalog-list"])
+    assert "Colours" in text(after["runs-table"])
+    offered = by_id(handler(running_app, "offer").fn())
+    assert "catalog-base" in offered
 
 
-def test_the_rest_comes_after_and_leaves_what_is_there(running_app: RunningApp) -> None:
-    assert {"catalog-list", "runs-table"} <= set(went_on(running_app))
-    after = went_on(running_app, tab="catalog")
-    assert "catalog-list" not in after
-    assert {"runs-table", "catalog-base"} <= set(after)
+def test_a_link_opens_its_adapter_and_its_run(running_app: RunningApp) -> None:
+    assert "colours@1" in text(went_on(running_app, adapter="colours@1")["catalog-head"])
+    (run,) = running_app.service.registry.runs.list()
+    assert run.id[:8] in text(went_on(running_app, run=run.id)["runs-progress"])
 
 
 def test_a_link_to_a_task_picks_it(running_app: RunningApp) -> None:

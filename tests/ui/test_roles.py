@@ -27,9 +27,9 @@ from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.catalog_change import Texts, texts_of
 from loravit_web.ui.launch import App
-from loravit_web.ui.relabel import key_of
+from loravit_web.ui.relabel import Sheet, key_of
 from registry import Role, Run
-from tests.conftest import RECIPE, make_colours, tiny_base
+from tests.conftest import RECIPE, make_colours, tiny_service
 
 SECRET = "a long password"
 PEOPLE: dict[str, Role] = {"vera": "viewer", "ed": "editor", "eve": "editor", "ada": "admin"}
@@ -87,7 +87,7 @@ class Team:
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     folder = tmp_path_factory.mktemp("team")
     settings = Settings(home=folder / "home", base="tiny", mode="team")
-    service = Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
+    service = tiny_service(settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         for name, role in PEOPLE.items():
@@ -122,10 +122,11 @@ def ended(team: Team, name: str) -> Given:
     return {"states": [Actions(team.service, ED).stop(run_id, keep=False).id]}
 
 
-def one_image_less(team: Team, name: str) -> dict[str, None]:
+def one_image_less(team: Team, name: str) -> Sheet:
     """A correction that nobody else makes: another image is left out for each person."""
-    items = team.service.datasets.load(team.run.dataset.fingerprint).items
-    return {key_of(items[len(name)]): None}
+    fingerprint = team.run.dataset.fingerprint
+    item = team.service.datasets.load(fingerprint).items[len(name)]
+    return Sheet(fingerprint, (), changes={key_of(item): None})
 
 
 def on_card(team: Team, ref: str = "colours@1", **given: Any) -> Given:

@@ -15,7 +15,9 @@ def test_calls_without_a_session_of_their_own_keep_no_copies_of_the_page(running
         assert "colours@1" in httpx.get(f"{running_app.url}gradio_api/call/tasks/{made}", timeout=30).text
     sessions = running_app.demo.state_holder.session_data.values()
     assert len(sessions) >= 3
-    assert max(len(session.config_values) for session in sessions) <= 5
+    assert not [
+        described for session in sessions for described in session.config_values.values() if described
+    ]
     assert len(running_app.demo.blocks) > 200
 
 

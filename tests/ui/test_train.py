@@ -11,7 +11,7 @@ from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.confusion import CORNER, cell_at, confusion_table
 from loravit_web.ui.fields import preset_values
 from loravit_web.ui.markup import class_table
-from loravit_web.ui.relabel import as_changes, changes_text, key_of
+from loravit_web.ui.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.train_check import check_updates, doubles_notice, entries_of, near_updates, views_of
 from loravit_web.ui.train_result import result_updates
 from loravit_web.ui.train_settings import suggested_name, told_cost
@@ -56,8 +56,29 @@ def test_the_table_of_classes_begins_with_the_worst_and_escapes_names() -> None:
 
 def test_keys_of_the_page_become_changes_of_the_dataset(pets: ImageDataset) -> None:
     item = pets.items[0]
-    assert as_changes({key_of(item): "dog"}) == {(item.sha256, item.label): "dog"}
+    sheet = Sheet(pets.fingerprint, (), changes={key_of(item): "dog"})
+    assert changes_in(sheet) == {(item.sha256, item.label): "dog"}
+    assert changes_in(None) == {}
     assert changes_text({"a": "dog", "b": "dog", "c": None}) == "Changes: 2 now “dog”, 1 left out."
+
+
+def test_a_sheet_is_turned_no_further_than_its_ends() -> None:
+    entries = tuple((str(number), "") for number in range(PAGE + 2))
+    sheet = Sheet("fingerprint", entries)
+    assert sheet.turned(-1).page == 0
+    assert sheet.turned(5).here == entries[PAGE:]
+    assert Sheet("fingerprint", ()).turned(1).here == ()
+
+
+def test_what_is_marked_is_changed_together_and_marked_no_more() -> None:
+    sheet = Sheet("fingerprint", (("a", ""), ("b", ""), ("c", ""))).switched(["a"]).switched(["a", "b"])
+    assert sheet.marked == ("a", "b")
+    assert sheet.switched(["a"]).marked == ("b",)
+    assert sheet.switched(["b", "a"]).marked == ()
+    changed = sheet.changed("dog").switched(["b", "c"]).changed(None)
+    assert (changed.marked, changed.changes) == ((), {"a": "dog", "b": None, "c": None})
+    with pytest.raises(NothingMarked, match="click them"):
+        changed.changed("cat")
 
 
 def test_images_are_shown_all_by_class_or_as_near_duplicates(pets: ImageDataset) -> None:
