@@ -21,7 +21,7 @@ def build_app(service: Service) -> gr.Blocks:
     """Build the page over a service; nothing is started or opened."""
     demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False)
     with demo:
-        nowhere = gr.Textbox(visible=False)
+        nowhere = gr.Textbox(visible=False, container=False)
         gr.HTML(
             '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
             "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"

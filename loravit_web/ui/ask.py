@@ -94,7 +94,7 @@ def connect_answers(
     share: SharePanel,
 ) -> None:
     """Ask whenever something changes; remember what was picked and say how to ask it again."""
-    question, answered, linked = (gr.Textbox(visible=False) for _ in range(3))
+    question, answered, linked = (gr.Textbox(visible=False, container=False) for _ in range(3))
 
     @told
     def answer(text: str, request: gr.Request) -> str:

@@ -105,7 +105,10 @@ def build_picker(service: Service) -> Picker:
     )
     pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
     memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-    offered, chips = gr.Textbox(visible=False, elem_id="use-listing"), gr.Textbox("[]", visible=False)
+    offered, chips = (
+        gr.Textbox(visible=False, container=False, elem_id="use-listing"),
+        gr.Textbox("[]", visible=False, container=False),
+    )
     picker = Picker(tasks, quick, offered, chips, pin, memory)
     _keep_in_step(picker)
     _search(service, picker)

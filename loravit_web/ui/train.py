@@ -15,7 +15,6 @@ from loravit_web.ui.train_check import (
     build_check,
     check_updates,
     connect_check,
-    near_updates,
     nothing_updates,
 )
 from loravit_web.ui.train_data import Way, build_data
@@ -65,7 +64,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
 
     for way in ways:
         _take_in(service, way, check, settings)
-    _find_doubles(service, connect_check(service, check, settings.start), check)
+    connect_check(service, check, settings.start)
     started = connect_settings(service, settings, data, run_id, watch)
     started.success(
         nothing_shown,
@@ -101,29 +100,12 @@ def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPa
         named = [gr.skip() if name is None else name] * 2
         return [*check_updates(dataset), mirror, *named, *[None] * len(way.empties)]
 
-    imported = way.event(
+    way.event(
         take,
         {*way.given, settings.name, settings.suggested},
         [*check.outputs, settings.start, settings.mirror, settings.name, settings.suggested, *way.empties],
         show_progress_on=[check.found],
         concurrency_limit=2,
         concurrency_id="imports",
-        api_visibility="private",
-    )
-    _find_doubles(service, imported, check)
-
-
-def _find_doubles(service: Service, after: Any, check: CheckPanel) -> None:
-    def find(fingerprint: str | None) -> list[Any]:
-        return near_updates(service, fingerprint)
-
-    after.then(
-        find,
-        check.data,
-        [check.near, check.doubles, check.view],
-        show_progress="minimal",
-        show_progress_on=[check.doubles],
-        concurrency_limit=1,
-        concurrency_id="doubles",
         api_visibility="private",
     )

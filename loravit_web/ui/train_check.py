@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 
@@ -40,10 +41,12 @@ class CheckPanel:
 
     Attributes:
         data: fingerprint of the dataset that is shown and trained on.
+        taken: changes whenever data was taken in, be it the same again.
         near: what is known of near-duplicates.
     """
 
     data: gr.State
+    taken: gr.Textbox
     near: gr.State
     found: gr.HTML
     doubles: gr.HTML
@@ -54,12 +57,13 @@ class CheckPanel:
     @property
     def outputs(self) -> list[Any]:
         """What `check_updates` and `nothing_updates` fill."""
-        return [self.data, self.near, self.found, self.doubles, self.view, self.fix, *self.panel.outputs]
+        found = [self.near, self.found, self.doubles, self.view, self.fix]
+        return [self.data, self.taken, *found, *self.panel.outputs]
 
 
 def build_check(service: Service, data: gr.State) -> CheckPanel:
-    """Build the components and the events among them; `after_check` finds near-duplicates."""
-    near = gr.State([])
+    """Build the components and the events among them."""
+    near, taken = gr.State([]), gr.Textbox(visible=False, container=False)
     found = gr.HTML(LAYOUT, elem_id="train-found")
     doubles = gr.HTML("", elem_id="train-near")
     with gr.Accordion("Look at the images, and correct them", open=False, elem_id="train-look"):
@@ -79,22 +83,36 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         show_progress="minimal",
         api_visibility="private",
     )
-    return CheckPanel(data, near, found, doubles, view, panel, fix)
+    return CheckPanel(data, taken, near, found, doubles, view, panel, fix)
 
 
-def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> Any:
-    """Add the event that makes a corrected dataset; returns it, to be followed by others."""
+def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None:
+    """Add the events that make a corrected dataset, and look for near-duplicates in each."""
 
     @told
     def correct(fingerprint: str, sheet: Sheet | None, request: gr.Request) -> list[Any]:
         actions = actions_of(service, request)
         return check_updates(actions.correct(fingerprint, changes_in(sheet)))
 
-    return check.fix.click(
+    def find(fingerprint: str | None) -> list[Any]:
+        return near_updates(service, fingerprint)
+
+    check.fix.click(
         correct,
         [check.data, check.panel.sheet],
         [*check.outputs, start],
         show_progress_on=[check.found],
+        api_visibility="private",
+    )
+    check.taken.change(
+        find,
+        check.data,
+        [check.near, check.doubles, check.view],
+        trigger_mode="always_last",
+        show_progress="minimal",
+        show_progress_on=[check.doubles],
+        concurrency_limit=1,
+        concurrency_id="doubles",
         api_visibility="private",
     )
 
@@ -104,6 +122,7 @@ def check_updates(dataset: ImageDataset) -> list[Any]:
     thoughts = "".join(notice(sentence, kind="warning") for sentence in advice(dataset))
     return [
         dataset.fingerprint,
+        uuid4().hex,
         [],
         dataset_summary(dataset) + thoughts,
         "",
@@ -118,7 +137,7 @@ def nothing_updates(problem: str = "") -> list[Any]:
     """Updates for the same when there is no data, or something is wrong with it."""
     text = notice(problem, kind="error") + LAYOUT if problem else LAYOUT
     hidden = [gr.Dropdown(visible=False), gr.Button(visible=False)]
-    return [None, [], text, "", *hidden, *hidden_updates(), gr.Button(interactive=False)]
+    return [None, uuid4().hex, [], text, "", *hidden, *hidden_updates(), gr.Button(interactive=False)]
 
 
 def near_updates(service: Service, fingerprint: str | None) -> list[Any]:

@@ -94,9 +94,10 @@ def test_what_was_found_in_the_data_starts_with_its_warnings(
     pets: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    fingerprint, _near, found, *_ = check_updates(pets)
+    fingerprint, taken, _near, found, *_ = check_updates(pets)
     assert fingerprint == pets.fingerprint
     assert "Few training images: “cat” has 3" in found
+    assert check_updates(pets)[1] != taken  # the same again is to be heard as well
 
 
 def test_near_duplicates_are_counted_and_listed(running_app: RunningApp) -> None:
