@@ -91,9 +91,9 @@ def _bare_page() -> Iterator[str]:
 def _measured(browser: Browser, url: str, bare: str, rounds: int, title: str, run_id: str) -> list[Figure]:
     opened: dict[str, Open] = {
         "Use, by a link to a task": lambda page: _shows(page, "#use-tasks", title),
-        "Train": lambda page: page.locator("#train-upload").wait_for(),
-        "Catalog": lambda page: page.locator("#catalog-found", has_text="adapters").wait_for(),
-        "Runs": lambda page: page.locator("#runs-table tr[data-run]").first.wait_for(),
+        "Train": lambda page: _visible(page, "#train-upload"),
+        "Catalog": lambda page: _shows(page, "#catalog-found", "adapters"),
+        "Runs": lambda page: _visible(page, "#runs-table tr[data-run]"),
         "Runs, by a link to a run": lambda page: _shows(page, "#runs-progress", run_id[:8]),
     }
     links = {
@@ -130,11 +130,16 @@ def _measured(browser: Browser, url: str, bare: str, rounds: int, title: str, ru
 
 
 def _bare_is_there(page: Page) -> None:
-    page.locator("#bare").wait_for()
+    _visible(page, "#bare")
 
 
 def _figure(name: str, times: Sequence[float], target: float) -> Figure:
     return at_most(name, statistics.median(times), target, " ms", f"all {min(times):.0f}..{max(times):.0f}")
+
+
+def _visible(page: Page, place: str) -> None:
+    # looks with every frame; a locator that waits looks every half second after a while
+    page.wait_for_function("(place) => document.querySelector(place)?.offsetParent", arg=place)
 
 
 def _shows(page: Page, place: str, text: str) -> None:

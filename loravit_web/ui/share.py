@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
@@ -13,7 +13,7 @@ from loravit_web.service import Service
 from loravit_web.snippets import code_snippets, share_link
 from registry import RegistryError
 
-_LANGUAGES: Mapping[Literal["python", "shell", "javascript"], str] = {
+_LANGUAGES: Mapping[str, str] = {
     "python": "Python",
     "shell": "curl",
     "javascript": "JavaScript",
@@ -25,12 +25,25 @@ class SharePanel:
     """What `share_updates` fills, in its order."""
 
     link: gr.Textbox
-    code: tuple[gr.Code, ...]
+    code: tuple[gr.Textbox, ...]
 
     @property
     def outputs(self) -> list[Any]:
         """All components."""
         return [self.link, *self.code]
+
+
+def build_code(label: str, elem_id: str) -> gr.Textbox:
+    """Text to copy; Gradio's component for code brings an editor of 0.3 MB into every page."""
+    return gr.Textbox(
+        label=label,
+        lines=1,
+        max_lines=30,
+        interactive=False,
+        buttons=["copy"],
+        elem_id=elem_id,
+        elem_classes="lv-code",
+    )
 
 
 def build_share(prefix: str = "use", label: str = "Link to these versions") -> SharePanel:
@@ -43,21 +56,7 @@ def build_share(prefix: str = "use", label: str = "Link to these versions") -> S
             buttons=["copy"],
             elem_id=f"{prefix}-link",
         )
-        with gr.Tabs():
-            code = []
-            for language, name in _LANGUAGES.items():
-                with gr.Tab(name):
-                    code.append(
-                        gr.Code(
-                            language=language,
-                            interactive=False,
-                            show_label=False,
-                            show_line_numbers=False,
-                            wrap_lines=True,
-                            buttons=["copy"],
-                            elem_id=f"{prefix}-code-{language}",
-                        )
-                    )
+        code = [build_code(name, f"{prefix}-code-{language}") for language, name in _LANGUAGES.items()]
     return SharePanel(link, tuple(code))
 
 

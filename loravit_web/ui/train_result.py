@@ -107,6 +107,7 @@ def build_result(
             pinned_columns=1,
             max_height=520,
             buttons=["fullscreen"],
+            visible=False,  # until then Gradio does not load what draws tables
             elem_id="train-confusion",
         )
         pair = gr.Dropdown(
@@ -261,7 +262,7 @@ def split_updates(service: Service, result: Result, split: Split) -> list[Any]:
     if len(view) > MOST_CLASSES:
         label += f" The {MOST_CLASSES} of {len(view)} classes that are confused most."
     return [
-        gr.Dataframe(confusion_table(details), label=label),
+        gr.Dataframe(confusion_table(details), label=label, visible=True),
         gr.Dropdown(choices=pairs, value=None, label=words, interactive=bool(pairs)),
         class_table(details),
         *hidden_updates(),

@@ -16,6 +16,7 @@ from loravit_web.training.recipe import PRESETS, Recipe
 from loravit_web.ui.errors import told
 from loravit_web.ui.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.markup import cost_summary, notice
+from loravit_web.ui.share import build_code
 from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, watch_updates
 
@@ -42,7 +43,7 @@ class SettingsPanel:
     mirror: gr.Checkbox
     fields: list[Any]
     cost: gr.HTML
-    line: gr.Code
+    line: gr.Textbox
     start: gr.Button
 
     @property
@@ -73,16 +74,7 @@ def build_settings() -> SettingsPanel:
     with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
         fields = build_fields("quick")
     with gr.Accordion("The same from a shell", open=False, elem_id="train-shell"):
-        line = gr.Code(
-            "",
-            language="shell",
-            interactive=False,
-            show_label=False,
-            show_line_numbers=False,
-            wrap_lines=True,
-            buttons=["copy"],
-            elem_id="train-line",
-        )
+        line = build_code("Command", "train-line")
     return SettingsPanel(name, gr.State(""), preset, mirror, fields, cost, line, start)
 
 
