@@ -19,12 +19,16 @@ from loravit_web.ui.watch import watch_updates
 
 Updates = dict[Any, Any]
 
-_OPEN_TAB = """() => {
+SCRIPT = """
+<script>
+(() => {
   const asked = new URLSearchParams(window.location.search).get("tab");
-  const known = ["use", "train", "catalog", "runs"].includes(asked);
-  return known ? {__type__: "update", selected: asked} : {__type__: "update"};
-}"""
-"""In the browser, so that a link's tab needs no answer of the server."""
+  const tabs = window.gradio_config?.components?.find((one) => one.props.elem_id === "tabs");
+  if (tabs && ["use", "train", "catalog", "runs"].includes(asked)) tabs.props.selected = asked;
+})();
+</script>
+"""
+"""For the head of the page, after Gradio's description: a link's tab is the first that is drawn."""
 
 
 def fill_page(demo: gr.Blocks, page: Page) -> None:
@@ -66,7 +70,6 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
 
     use = [picker.listing, picker.chips, page.use.answers]
     train = [page.train.read_only, page.train.run_id, *page.train.watch.outputs]
-    demo.load(None, None, page.tabs, js=_OPEN_TAB, **QUIET)
     arrived = demo.load(arrive, picker.memory, [page.who, page.seen, page.strip, *use, *train], **QUIET)
     later = [*catalog.outputs, page.runs.chosen, *page.runs.everything]
     filled = arrived.then(go_on, None, later, **QUIET)
