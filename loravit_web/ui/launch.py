@@ -126,8 +126,9 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 def _theme() -> gr.themes.Base:
     """Gradio's default look in the reader's own fonts, so that nothing is fetched for it."""
-    fonts = ["system-ui", "sans-serif"]
-    theme = gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=fonts)
+    theme = gr.themes.Default(
+        primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    )
     return theme.set(  # Gradio's own grey is too pale to be read by everybody
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_400",
