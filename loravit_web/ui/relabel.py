@@ -17,6 +17,8 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.thumbnails import thumbnail
 
 PAGE = 24
+IN_ORDER: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "corrections"}
+"""How events run that read or change a `Sheet`: each finds what the one before it left."""
 Kept = Mapping[str, str | None]
 """Changes by the key of an image: its new class, or None to leave it out."""
 
@@ -158,7 +160,7 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
     def forget(now: Sheet) -> list[Any]:
         return paint(replace(now, marked=(), changes={}))
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", **IN_ORDER}
     painted = [sheet, position, gallery]
     gallery.select(toggle, sheet, painted, **quiet)
     buttons = ((back, turn_back), (on, turn_on), (every, mark_all), (leave, leave_out), (undo, forget))

@@ -15,6 +15,7 @@ from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.markup import dataset_summary, notice
 from loravit_web.ui.relabel import (
+    IN_ORDER,
     RelabelPanel,
     Sheet,
     build_relabel,
@@ -82,6 +83,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         panel.outputs,
         show_progress="minimal",
         api_visibility="private",
+        **IN_ORDER,
     )
     return CheckPanel(data, taken, near, found, doubles, view, panel, fix)
 
@@ -103,6 +105,7 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
         [*check.outputs, start],
         show_progress_on=[check.found],
         api_visibility="private",
+        **IN_ORDER,
     )
     check.taken.change(
         find,

@@ -25,6 +25,7 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, notice
 from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.relabel import (
+    IN_ORDER,
     RelabelPanel,
     Sheet,
     build_relabel,
@@ -192,10 +193,9 @@ def _open_cells(service: Service, shown: ResultPanel, again: gr.Button) -> None:
         return opened(run, split, cell, sheet)  # type: ignore[arg-type]  # two numbers, see `_pairs`
 
     given = [shown.run_id, shown.split, shown.panel.sheet]
-    shown.matrix.select(by_cell, given, outputs, show_progress="minimal", api_visibility="private")
-    shown.pair.input(
-        by_pair, [*given, shown.pair], outputs, show_progress="minimal", api_visibility="private"
-    )
+    how: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private", **IN_ORDER}
+    shown.matrix.select(by_cell, given, outputs, **how)
+    shown.pair.input(by_pair, [*given, shown.pair], outputs, **how)
 
 
 def _follow_up(
@@ -217,6 +217,7 @@ def _follow_up(
         [shown.run_id, shown.panel.sheet],
         [watched, *watch.outputs],
         api_visibility="private",
+        **IN_ORDER,
     )
 
 
