@@ -14,6 +14,7 @@ from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.page import Page
 from loravit_web.ui.picker import chips_json, with_tasks
 from loravit_web.ui.runs import runs_arrived
+from loravit_web.ui.runs_compare import then_points
 from loravit_web.ui.visitors import read_only, visitor_of
 from loravit_web.ui.watch import watch_updates
 
@@ -73,4 +74,5 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     arrived = demo.load(arrive, picker.memory, [page.who, page.seen, page.strip, *use, *train], **QUIET)
     later = [*catalog.outputs, page.runs.chosen, *page.runs.everything]
     filled = arrived.then(go_on, None, later, **QUIET)
+    then_points(page.runs.compare, filled)
     filled.then(offer, None, list(catalog.filters.fields.values()), **QUIET)

@@ -16,7 +16,7 @@ from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.run_buttons import connect_buttons
-from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, ticked
+from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
 from loravit_web.ui.runs_list import RunList, build_list, listed_runs
 from loravit_web.ui.train import TrainTab
@@ -154,7 +154,7 @@ def _choose(service: Service, tab: RunsTab) -> None:
         [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
         **QUIET,
     )
-    chosen.then(None, None, None, js=SHOW_DETAIL)
+    then_points(tab.compare, chosen).then(None, None, None, js=SHOW_DETAIL)
 
 
 def _compare(service: Service, tab: RunsTab) -> None:
@@ -190,9 +190,9 @@ def _compare(service: Service, tab: RunsTab) -> None:
         return compare_updates(service, chosen, compared, *how)
 
     outputs = [tab.compared, *tab.listing.listing, *tab.compare.outputs]
-    tab.listing.table.input(told(tick), asked, outputs, **QUIET)
-    tab.compare.clear.click(told(clear), asked, outputs, **QUIET)
-    gr.on(
+    then_points(tab.compare, tab.listing.table.input(told(tick), asked, outputs, **QUIET))
+    then_points(tab.compare, tab.compare.clear.click(told(clear), asked, outputs, **QUIET))
+    redrawn = gr.on(
         [tab.compare.metric.input, tab.compare.smoothing.release, tab.compare.axis.input],
         told(draw),
         [tab.chosen, tab.compared, *tab.compare.asked],
@@ -200,6 +200,7 @@ def _compare(service: Service, tab: RunsTab) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
+    then_points(tab.compare, redrawn)
 
 
 def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, catalog: CatalogView) -> None:

@@ -35,8 +35,8 @@ class ComparePanel:
     """The components of a comparison, in the order that `compare_updates` fills them.
 
     Attributes:
-        rows: points that are to be plotted. Gradio draws those from before whenever a title or a limit
-            changes with them, so a change of this gives them to the plot in an event of its own.
+        rows: what is plotted. Gradio draws the points from before whenever a title or a limit changes with
+            them, so `then_points` gives them to the plot in an event of their own.
     """
 
     title: gr.HTML
@@ -97,8 +97,12 @@ def build_compare() -> ComparePanel:
     tables = gr.HTML(elem_id="runs-compare")
     clear = gr.Button("Compare no runs", size="sm", visible=False, elem_id="runs-clear")
     rows = gr.State([])
-    rows.change(_frame, rows, plot, **QUIET)
     return ComparePanel(title, metric, plot, rows, tables, clear, smoothing, axis)
+
+
+def then_points(panel: ComparePanel, event: Any) -> Any:
+    """Draw the points after an event that filled the panel's outputs."""
+    return event.then(_frame, panel.rows, panel.plot, **QUIET)
 
 
 def ticked(compared: list[str], run_id: str, on: bool) -> list[str]:
@@ -160,7 +164,7 @@ def drawn(
         y_title=LABELS.get(key, key),
         **({"value": _frame(rows)} if same else {}),
     )
-    return [plot, gr.skip() if same else rows, note + tables]
+    return [plot, rows, note + tables]
 
 
 def _rows(shown: Overlay, names: list[str]) -> list[PlotRow]:
