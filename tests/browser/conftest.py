@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from loravit_web.service import Service
 from loravit_web.settings import Settings
@@ -22,6 +22,8 @@ from registry import NewBase, NewVersion, Registry
 from tests.conftest import make_colours
 
 ROOT = Path(__file__).resolve().parents[2]
+# Two cores may be shared by the app, its training, the browser and another file's tests.
+expect.set_options(timeout=15_000)
 # The shell draws no windows that nobody sees, which takes the browser as long as a page.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 # Nothing in the page needs the network; without these Chromium looks for its maker's hosts.

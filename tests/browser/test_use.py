@@ -138,6 +138,7 @@ def test_many_pictures_become_a_table_and_a_csv(page: Page, pictures: Path, tmp_
 def test_a_run_leads_to_its_result_and_to_its_version(app: AppProcess, page: Page, visit: Visit) -> None:
     open_tab(page, "Runs")
     page.locator("#runs-table").get_by_role("link", name="Shades").click()
+    expect(page.locator("#runs-plot .hover_marks path")).not_to_have_count(0)
     page.locator("#runs-result").click()
     expect(page.locator("#train-result")).to_contain_text("shades@1")
     open_tab(page, "Runs")
