@@ -46,6 +46,7 @@ def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> N
     page.locator("#train-check-gallery button").first.click()
     expect(page.locator("#train-check-position")).to_contain_text("1 marked")
     page.locator("#train-check-leave").click()
+    expect(page.locator("#train-check-position")).to_contain_text("1 left out")
     page.locator("#train-fix").click()
     expect(page.locator("#train-found")).to_contain_text("71 images in 3 classes")
     expect(page.locator("#train-found")).to_contain_text("1 changed from")
