@@ -45,7 +45,7 @@ def build_app(service: Service) -> gr.Blocks:
         lead_on(service, runs, tabs, train, catalog)
         catalog.revision.render()
         pulse = add_pulse(service, seen)
-        page = Page(service, who, strip, tabs, use, train, catalog, runs, seen, pulse)
+        page = Page(service, who, strip, use, train, catalog, runs, seen, pulse)
         follow_registry(page)
         follow_runs(service, runs, pulse)
         fill_page(demo, page)

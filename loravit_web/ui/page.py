@@ -27,7 +27,6 @@ class Page:
     service: Service
     who: gr.HTML
     strip: gr.HTML
-    tabs: gr.Tabs
     use: UseTab
     train: TrainTab
     catalog: CatalogView

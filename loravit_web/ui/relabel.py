@@ -18,7 +18,7 @@ from loravit_web.ui.thumbnails import thumbnail
 
 PAGE = 24
 IN_ORDER: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "corrections"}
-"""How events run that read or change a `Sheet`: each finds what the one before it left."""
+"""How events run that read or change a `Sheet`: one after the other, in the order in which they come."""
 Kept = Mapping[str, str | None]
 """Changes by the key of an image: its new class, or None to leave it out."""
 

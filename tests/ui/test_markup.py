@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from loravit_web.ui.markup import (
 from registry import Evaluation
 from tests.test_next_steps import run
 
-WHEN = datetime(2026, 11, 25, tzinfo=UTC)
+WHEN = datetime(2026, 11, 25, tzinfo=timezone.utc)
 EVIL = "<img src=x onerror=alert(1)>${alert(2)}{{evil}}"
 
 
