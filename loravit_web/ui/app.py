@@ -43,7 +43,8 @@ def build_app(service: Service) -> gr.Blocks:
         add_saved(demo, service)
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
-        catalog.revision.render()
+        for one in (catalog.revision, use.picker.memory, train.run_id):
+            one.render()
         pulse = add_pulse(service, seen)
         page = Page(service, who, strip, use, train, catalog, runs, seen, pulse)
         follow_registry(page)

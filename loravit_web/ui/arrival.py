@@ -43,12 +43,12 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     service, picker, catalog = page.service, page.use.picker, page.catalog
 
     @told
-    def arrive(memory: dict[str, list[str]] | None, request: gr.Request) -> Updates:
+    def arrive(memory: dict[str, list[str]] | None, watched: str | None, request: gr.Request) -> Updates:
         # Only what the link asks for: by the time this runs the reader may have gone on.
         asked = dict(request.query_params)
         picked = [task for task in asked.get("task", "").split(",") if task]
         now, nothing = snapshot(service), service.predictor.empty
-        run_id = watched_first(now)
+        run_id = watched_first(service, now, watched)
         visitor = visitor_of(service, request)
         return {
             page.who: who_line(service.settings, visitor),
@@ -71,7 +71,9 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
 
     use = [picker.listing, picker.chips, page.use.answers]
     train = [page.train.read_only, page.train.run_id, *page.train.watch.outputs]
-    arrived = demo.load(arrive, picker.memory, [page.who, page.seen, page.strip, *use, *train], **QUIET)
+    arrived = demo.load(
+        arrive, [picker.memory, page.train.run_id], [page.who, page.seen, page.strip, *use, *train], **QUIET
+    )
     later = [*catalog.outputs, page.runs.chosen, *page.runs.everything]
     filled = arrived.then(go_on, None, later, **QUIET)
     then_points(page.runs.compare, filled)

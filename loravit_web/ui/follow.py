@@ -14,8 +14,8 @@ from loravit_web.ui.markup import job_strip
 from loravit_web.ui.page import Page
 from loravit_web.ui.pick import choices_for
 from loravit_web.ui.picker import chips_json, listing
-from loravit_web.ui.train_result import follow_updates
-from loravit_web.ui.watch import watch_updates
+from loravit_web.ui.train_result import result_of_watched
+from loravit_web.ui.watch import is_known, watch_updates
 from registry import Run
 
 MAX_ACTIVE = 1000
@@ -48,8 +48,14 @@ def remembered(now: dict[str, Any], *, empty: bool) -> dict[str, Any]:
     return {"key": now["key"], "states": now["states"], "empty": empty}
 
 
-def watched_first(now: dict[str, Any]) -> str | None:
-    """The run that a page watches until another is started or chosen there."""
+def watched_first(service: Service, now: dict[str, Any], kept: str | None) -> str | None:
+    """The run that a page watches until another is started or chosen there.
+
+    Args:
+        kept: the run that this browser watched before; else one is chosen that has not ended.
+    """
+    if kept is not None and is_known(service, kept):
+        return kept
     return now["active"][0].id if now["active"] else None
 
 
@@ -72,7 +78,7 @@ def follow_registry(page: Page) -> None:
             return [gr.skip()] * len(outputs)
         _announce(before["states"], now)
         if seen is None:
-            watched = watched_first(now)
+            watched = watched_first(service, now, watched)
         catalog_changed = before["key"][0] != now["key"][0]
         choices = choices_for(service, memory) if catalog_changed else []
         first = choices and before["empty"]
@@ -85,7 +91,7 @@ def follow_registry(page: Page) -> None:
             NO_IMAGE if first else gr.skip(),
             watched if seen is None else gr.skip(),
             *watch_updates(service, watched),
-            *follow_updates(service, train.result, watched, result),
+            *result_of_watched(service, train.result, watched, result),
         ]
 
     page.pulse.change(

@@ -16,11 +16,9 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.events import QUIET, UNCHECKED
+from loravit_web.ui.kept import kept_in_browser
 from loravit_web.ui.pick import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
 
-STORAGE_KEY = "loravit-tasks"
-# Preferences are no secret; a fixed one lets them outlive a restart of the app.
-STORAGE_SECRET = "preferences"
 _MOVES = {"ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter", "Escape", "Tab"}
 _NOT_TYPED = frozenset(_MOVES | {"Shift", "Control", "Alt", "Meta", "CapsLock"})
 
@@ -74,7 +72,7 @@ class Picker:
         quick: chips of some tasks, a part of ``tasks``.
         listing: what there is in the list, as `listing`; setting it changes the list.
         chips: what the chips are, as `chips_json`; setting it changes them.
-        memory: in the reader's browser, as `NOTHING_KEPT`.
+        memory: in the reader's browser, as `NOTHING_KEPT`; not rendered yet.
     """
 
     tasks: gr.Dropdown
@@ -104,7 +102,7 @@ def build_picker(service: Service) -> Picker:
         elem_id="use-tasks",
     )
     pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
-    memory = gr.BrowserState(dict(NOTHING_KEPT), storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+    memory = kept_in_browser("tasks", dict(NOTHING_KEPT))
     offered, chips = (
         gr.Textbox(visible=False, container=False, elem_id="use-listing"),
         gr.Textbox("[]", visible=False, container=False),

@@ -17,6 +17,7 @@ from loravit_web.ui.visitors import actions_of
 from registry import Run
 
 Handler = Callable[..., Any]
+RunId = gr.State | gr.BrowserState
 QUESTION = '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
 
 
@@ -59,7 +60,7 @@ def build_buttons(prefix: str) -> RunButtons:
 def connect_buttons(
     service: Service,
     buttons: RunButtons,
-    run_id: gr.State,
+    run_id: RunId,
     outputs: list[Any],
     updates: Callable[[str, gr.Request], list[Any]],
 ) -> None:

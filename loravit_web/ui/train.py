@@ -10,6 +10,8 @@ import gradio as gr
 
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
+from loravit_web.ui.events import QUIET
+from loravit_web.ui.kept import kept_in_browser
 from loravit_web.ui.train_check import (
     CheckPanel,
     build_check,
@@ -18,7 +20,7 @@ from loravit_web.ui.train_check import (
     nothing_updates,
 )
 from loravit_web.ui.train_data import Way, build_data
-from loravit_web.ui.train_result import ResultPanel, build_result, nothing_shown
+from loravit_web.ui.train_result import ResultPanel, build_result, result_of_watched
 from loravit_web.ui.train_settings import SettingsPanel, build_settings, connect_settings, suggested_name
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
@@ -31,17 +33,18 @@ class TrainTab:
 
     Attributes:
         read_only: why this visitor can't train.
+        run_id: of the run that is watched, kept in the browser; not rendered yet.
     """
 
     read_only: gr.HTML
-    run_id: gr.State
+    run_id: gr.BrowserState
     watch: WatchPanel
     result: ResultPanel
 
 
 def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     """Build the tab and its events. All steps stay in view, so that none hides what another one says."""
-    data, run_id = gr.State(None), gr.State(None)
+    data, run_id = gr.State(None), kept_in_browser("watched")
     read_only = gr.HTML(visible=False, elem_id="train-read-only")
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
@@ -65,15 +68,12 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     for way in ways:
         _take_in(service, way, check, settings)
     connect_check(service, check, settings.start)
-    started = connect_settings(service, settings, data, run_id, watch)
-    started.success(
-        nothing_shown,
-        None,
-        [result.head, result.body, result.run_id],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    connect_settings(service, settings, data, run_id, watch)
+
+    def show_result(watched: str | None, shown: str | None) -> list[Any]:
+        return result_of_watched(service, result, watched, shown)
+
+    run_id.change(show_result, [run_id, result.run_id], result.outputs, **QUIET)
     return TrainTab(read_only, run_id, watch, result)
 
 

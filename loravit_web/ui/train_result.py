@@ -36,7 +36,7 @@ from loravit_web.ui.relabel import (
 from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
-from loravit_web.ui.watch import WatchPanel, watch_updates
+from loravit_web.ui.watch import WatchPanel, is_known, watch_updates
 from registry import EvaluationDetails, RegistryError, Run, Split
 
 EMPTY = notice("What a training came to is shown here when it ends.")
@@ -81,7 +81,7 @@ class ResultPanel:
 
 
 def build_result(
-    service: Service, tabs: gr.Tabs, use: UseTab, watched: gr.State, watch: WatchPanel
+    service: Service, tabs: gr.Tabs, use: UseTab, watched: gr.BrowserState, watch: WatchPanel
 ) -> ResultPanel:
     """Build the step and its events.
 
@@ -158,11 +158,6 @@ def build_result(
     return shown
 
 
-def nothing_shown() -> list[Any]:
-    """Updates for head, body and run_id when another training begins."""
-    return [EMPTY, gr.Column(visible=False), None]
-
-
 def _judge_by_split(service: Service, shown: ResultPanel) -> None:
     @told
     def judge(run: str, split: Split) -> list[Any]:
@@ -199,7 +194,7 @@ def _open_cells(service: Service, shown: ResultPanel, again: gr.Button) -> None:
 
 
 def _follow_up(
-    service: Service, shown: ResultPanel, again: gr.Button, watched: gr.State, watch: WatchPanel
+    service: Service, shown: ResultPanel, again: gr.Button, watched: gr.BrowserState, watch: WatchPanel
 ) -> None:
     @told
     def train_again(run_id: str, sheet: Sheet | None, request: gr.Request) -> list[Any]:
@@ -221,11 +216,15 @@ def _follow_up(
     )
 
 
-def follow_updates(service: Service, panel: ResultPanel, watched: str | None, shown: str | None) -> list[Any]:
-    """Updates for `ResultPanel.outputs` when the watched run has come to its end, and only then."""
+def result_of_watched(
+    service: Service, panel: ResultPanel, watched: str | None, shown: str | None
+) -> list[Any]:
+    """Updates for `ResultPanel.outputs`: the watched run's result as soon as there is one, else nothing."""
     same: list[Any] = [gr.skip()] * len(panel.outputs)
-    if watched is None or watched == shown or service.registry.runs.get(watched).published is None:
+    if watched == shown:
         return same
+    if watched is None or not is_known(service, watched) or not service.registry.runs.get(watched).published:
+        return same if shown is None else [EMPTY, gr.Column(visible=False), None, *same[3:]]
     try:
         return result_updates(service, watched)
     except (LoraVitError, RegistryError) as error:  # the clock of the page goes on

@@ -85,13 +85,9 @@ def suggested_name(typed: str, suggested: str, data: str) -> str | None:
 
 
 def connect_settings(
-    service: Service, panel: SettingsPanel, data: gr.State, run_id: gr.State, watch: WatchPanel
-) -> Any:
-    """Add the events: what changes is estimated again, and Start queues the run.
-
-    Returns:
-        The event of Start, to be followed by others.
-    """
+    service: Service, panel: SettingsPanel, data: gr.State, run_id: gr.BrowserState, watch: WatchPanel
+) -> None:
+    """Add the events: what changes is estimated again, and Start queues the run."""
 
     def tell(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[str]:
         return told_cost(service, fingerprint, name, preset, mirror, values)
@@ -120,7 +116,7 @@ def connect_settings(
     changes += [field.blur if isinstance(field, gr.Number) else field.input for field in panel.fields]
     gr.on(changes, *estimated, **told_again)
     filled.then(*estimated, **told_again)
-    return panel.start.click(
+    panel.start.click(
         begin,
         [data, *panel.asked],
         [run_id, *watch.outputs],

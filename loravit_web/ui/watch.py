@@ -12,9 +12,9 @@ from loravit_web.next_steps import place_of
 from loravit_web.service import Service
 from loravit_web.training.run_log import log_of, tail
 from loravit_web.ui.markup import notice, run_progress
-from loravit_web.ui.run_buttons import RunButtons, build_buttons, button_updates, connect_buttons
+from loravit_web.ui.run_buttons import RunButtons, RunId, build_buttons, button_updates, connect_buttons
 from loravit_web.ui.runs_markup import log_text
-from registry import Run
+from registry import Run, UnknownRun
 
 MAX_POINTS = 500
 """Of each curve: more than a plot of this width can show."""
@@ -40,7 +40,7 @@ class WatchPanel:
         return [self.progress, self.loss, self.accuracy, *ends, self.record, self.log]
 
 
-def build_watch(service: Service, run_id: gr.State, *, prefix: str, empty: str) -> WatchPanel:
+def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> WatchPanel:
     """Build a panel that follows the run named by ``run_id``; ``empty`` is said until there is one.
 
     Whoever can pick tasks connects ``try_it``.
@@ -73,6 +73,15 @@ def watch_updates(service: Service, run_id: str | None) -> list[Any]:
         gr.Accordion(visible=run.status != "queued"),
         log_text(tail(log_of(service.settings.run_logs, run.id))),
     ]
+
+
+def is_known(service: Service, run_id: str) -> bool:
+    """Whether there is such a run; a browser may have kept one of another registry."""
+    try:
+        service.registry.runs.get(run_id)
+    except UnknownRun:
+        return False
+    return True
 
 
 def curves(service: Service, run: Run) -> list[Any]:

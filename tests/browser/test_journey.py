@@ -65,9 +65,9 @@ def test_from_a_zip_to_two_answers_side_by_side(
 ) -> None:
     bystander = visit(app.url)
     start_training(page, colour_zip, "Paints")
+    expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
     expect(page.locator("#train-found")).to_contain_text("2 files skipped")
     expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
-    expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
 
     # training goes on and is shown again after a reload
     page.reload()
@@ -118,6 +118,13 @@ def test_from_a_zip_to_two_answers_side_by_side(
 
     open_tab(page, "Runs")
     expect(page.locator("#runs-table")).to_contain_text("paints@1")
+
+    # whoever trained it finds it where they left it
+    page.reload()
+    open_tab(page, "Train")
+    expect(page.locator("#train-progress")).to_contain_text("Paints")
+    expect(page.locator("#train-result")).to_contain_text("paints@1")
+    expect(page.locator("#train-accuracy")).to_be_visible()
 
 
 def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_and_a_serving_app(

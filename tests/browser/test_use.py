@@ -45,6 +45,17 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
     expect(page.locator("#use-tasks input")).to_be_focused()
 
 
+def test_what_is_kept_in_front_is_there_whichever_tab_a_link_opens(page: Page, app: AppProcess) -> None:
+    chips = page.locator("#use-quick label")
+    name = chips.last.inner_text().partition(" ")[2]
+    chips.last.click()
+    page.locator("#use-pin").click()
+    expect(chips.first).to_have_text(f"1 {name} ★")
+    page.goto(f"{app.url}?tab=catalog")
+    open_tab(page, "Use")
+    expect(chips.first).to_have_text(f"1 {name} ★")
+
+
 def test_the_description_of_the_page_is_not_watched_for_changes(page: Page) -> None:
     lists = "[gradio_config.dependencies, gradio_config.components]"
     assert page.evaluate(f"{lists}.every(one => one.length > 100 && one.constructor === Array)")

@@ -18,9 +18,9 @@ def handler(app: RunningApp, name: str) -> Any:
     return event
 
 
-def arrived(app: RunningApp, **query: str) -> dict[str, Any]:
+def arrived(app: RunningApp, *, watched: str | None = None, **query: str) -> dict[str, Any]:
     """What the first answer brings, by the ids of elements."""
-    return by_id(handler(app, "arrive").fn(None, request(**query)))
+    return by_id(handler(app, "arrive").fn(None, watched, request(**query)))
 
 
 def went_on(app: RunningApp, **query: str) -> dict[str, Any]:
@@ -49,6 +49,28 @@ def test_a_link_opens_its_adapter_and_its_run(running_app: RunningApp) -> None:
     assert "colours@1" in text(went_on(running_app, adapter="colours@1")["catalog-head"])
     (run,) = running_app.service.registry.runs.list()
     assert run.id[:8] in text(went_on(running_app, run=run.id)["runs-progress"])
+
+
+def test_the_run_that_a_browser_watched_is_watched_again(running_app: RunningApp) -> None:
+    (run,) = running_app.service.registry.runs.list()
+    for kept, again in ((run.id, True), ("of another registry", False), (None, False)):
+        assert ("Colours" in text(arrived(running_app, watched=kept)["train-progress"])) == again
+
+
+def test_a_result_is_shown_as_long_as_its_run_is_watched(running_app: RunningApp) -> None:
+    service = running_app.service
+    (event,) = [one for one in running_app.demo.fns.values() if one.name == "show_result"]
+    (run,) = service.registry.runs.list()
+
+    def shown(watched: str | None, before: str | None) -> dict[str, Any]:
+        return by_id(dict(zip(event.outputs, event.fn(watched, before), strict=True)))
+
+    assert "colours@1" in text(shown(run.id, None)["train-result"])
+    assert shown(run.id, run.id)["train-result"] == {"__type__": "update"}
+    assert shown(None, None)["train-result"] == {"__type__": "update"}
+    for other in (None, "of another registry"):
+        assert "colours@1" not in text(shown(other, run.id)["train-result"])
+        assert shown(other, run.id)["train-result-body"].visible is False
 
 
 def test_a_link_to_a_task_picks_it(running_app: RunningApp) -> None:
