@@ -58,7 +58,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
             picker.chips: chips_json(service, memory),
             **({page.use.answers: NO_TASKS} if nothing else {}),
             page.train.read_only: read_only(visitor.refusal("train")),
-            page.train.run_id: run_id,
+            page.train.run_id: gr.skip() if run_id == watched else run_id,
             **dict(zip(page.train.watch.outputs, watch_updates(service, run_id), strict=True)),
         }
 

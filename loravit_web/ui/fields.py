@@ -96,7 +96,7 @@ def build_fields(preset: str) -> list[Any]:
     values = dict(zip((field.name for field in ALL_FIELDS), preset_values(preset), strict=True))
     made = []
     for title, group in FIELDS.items():
-        gr.Markdown(f"**{title}**")
+        gr.HTML(f"<h4>{title}</h4>")
         with gr.Row(equal_height=False, elem_classes="lv-fields"):
             made += [_component(field, values[field.name]) for field in group]
     return made

@@ -18,6 +18,7 @@ from loravit_web.settings import Settings
 from loravit_web.ui import arrival, keys, pulse, unwatched
 from loravit_web.ui.app import build_app
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
+from loravit_web.ui.kept_page import KeptPage
 from loravit_web.ui.refusals import handlers
 from loravit_web.ui.sessions import LightSessions
 from loravit_web.ui.visitors import sign_in
@@ -84,7 +85,10 @@ class App:
             enable_monitoring=False,
             app_kwargs={
                 "exception_handlers": handlers(),
-                "middleware": [Middleware(KeptAssets, folder=GRADIO_ASSETS)],
+                "middleware": [
+                    Middleware(KeptAssets, folder=GRADIO_ASSETS),
+                    *([] if self._passwords else [Middleware(KeptPage)]),
+                ],
             },
         )
         self.demo.app.state_holder = LightSessions(self.demo)

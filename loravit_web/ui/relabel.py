@@ -108,6 +108,7 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
             allow_preview=False,
             interactive=False,
             buttons=[],
+            visible=False,  # until then Gradio does not load what draws galleries
             elem_id=f"{prefix}-gallery",
             elem_classes="lv-gallery",
         )
@@ -196,7 +197,7 @@ def relabel_updates(
 
 def hidden_updates() -> list[Any]:
     """Updates that empty the panel."""
-    return [None, "", gr.Gallery([]), gr.Column(visible=False), gr.skip(), ""]
+    return [None, "", gr.Gallery([], visible=False), gr.Column(visible=False), gr.skip(), ""]
 
 
 def changes_text(kept: Kept) -> str:
@@ -217,7 +218,7 @@ def _painted(dataset: ImageDataset, sheet: Sheet) -> list[Any]:
     pictures = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
     return [
         f'<p class="lv-muted" role="status">{escape(position)}</p>',
-        gr.Gallery(pictures, selected_index=None),
+        gr.Gallery(pictures, selected_index=None, visible=True),
     ]
 
 

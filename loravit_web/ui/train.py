@@ -48,21 +48,21 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     read_only = gr.HTML(visible=False, elem_id="train-read-only")
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            gr.Markdown("### 1 · Data")
+            gr.HTML("<h3>1 · Data</h3>")
             ways = build_data()
         with gr.Column(scale=3, min_width=300):
-            gr.Markdown("### 2 · Check")
+            gr.HTML("<h3>2 · Check</h3>")
             check = build_check(service, data)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            gr.Markdown("### 3 · Settings")
+            gr.HTML("<h3>3 · Settings</h3>")
             settings = build_settings()
         with gr.Column(scale=3, min_width=300):
-            gr.Markdown("### 4 · Watch")
+            gr.HTML("<h3>4 · Watch</h3>")
             watch = build_watch(
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."
             )
-    gr.Markdown("### 5 · Result")
+    gr.HTML("<h3>5 · Result</h3>")
     result = build_result(service, tabs, use, run_id, watch)
 
     for way in ways:

@@ -13,11 +13,14 @@ import gradio as gr
 from loravit_web.actions import Actions
 from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip, from_hub
 from loravit_web.service import Progress
+from loravit_web.ui.events import QUIET
 
 CARDS = 12
 FIRST_CARDS = 2
 UNMIRRORED = {"digits"}
 """Samples whose mirrored images mean something else."""
+
+_SHOW_FIRST = f"""() => Array({FIRST_CARDS}).fill({{__type__: "update", visible: true}})"""
 
 Take = Callable[[Mapping[Any, Any], Actions, Progress], ImageDataset | None]
 """Imports what the components hold; None where they hold nothing any more."""
@@ -51,8 +54,8 @@ def build_data() -> list[Way]:
     with gr.Tabs(elem_id="train-ways"):
         with gr.Tab("Zip", id="zip"):
             ways += [_zip(), *_samples()]
-        with gr.Tab("By class", id="cards"):
-            ways.append(_cards())
+        with gr.Tab("By class", id="cards") as by_class:
+            ways.append(_cards(by_class))
         with gr.Tab("CSV", id="csv"):
             ways.append(_csv())
         with gr.Tab("Hub", id="hub"):
@@ -73,7 +76,7 @@ def _zip() -> Way:
 
 
 def _samples() -> list[Way]:
-    gr.Markdown("Or begin with a sample:", elem_classes="lv-muted")
+    gr.HTML('<p class="lv-muted">Or begin with a sample:</p>')
     ways = []
     with gr.Row():
         for name, sample in SAMPLES.items():
@@ -88,14 +91,13 @@ def _take_sample(name: str, _given: Mapping[Any, Any], actions: Actions, progres
     return actions.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress)
 
 
-def _cards() -> Way:
-    gr.Markdown(
-        "Give each class a name and pictures of it: choose files, paste, or take them with the camera.",
-        elem_classes="lv-muted",
+def _cards(tab: gr.Tab) -> Way:
+    gr.HTML(
+        '<p class="lv-muted">Give each class a name and pictures of it: choose files, paste, or take them '
+        "with the camera.</p>"
     )
     names, galleries = [], []
     for number in range(1, CARDS + 1):
-        seen = number <= FIRST_CARDS
         names.append(
             gr.Textbox(
                 label=f"Class {number}",
@@ -104,7 +106,7 @@ def _cards() -> Way:
                 max_lines=1,
                 max_length=80,
                 container=False,
-                visible=seen,
+                visible=number <= FIRST_CARDS,
                 elem_id=f"train-class-{number}",
                 elem_classes="lv-class",
             )
@@ -119,7 +121,7 @@ def _cards() -> Way:
                 columns=5,
                 height=170,
                 interactive=True,
-                visible=seen,
+                visible=False,
                 elem_id=f"train-pictures-{number}",
             )
         )
@@ -141,6 +143,8 @@ def _cards() -> Way:
         source = collected(cards, actions.archive_limits)
         return actions.import_opened(source, progress=progress)
 
+    # only then does Gradio load what draws galleries
+    tab.select(None, None, galleries[:FIRST_CARDS], js=_SHOW_FIRST, **QUIET)
     more.click(
         add, shown, [shown, more, *names, *galleries], show_progress="hidden", api_visibility="private"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import gradio as gr
@@ -15,9 +16,16 @@ from loravit_web.ui.ask import connect_answers
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.many import build_many
 from loravit_web.ui.picker import Picker, build_picker
+from loravit_web.ui.served import file_link
 from loravit_web.ui.share import build_share
 
 LABELS = 3
+_CHOOSE = """
+element.addEventListener("click", (event) => {
+  const one = event.target.closest("[data-example]");
+  if (one) trigger("select", {index: Number(one.dataset.example), value: null});
+});
+"""
 
 
 @dataclass(frozen=True)
@@ -43,20 +51,8 @@ def build_use(service: Service) -> UseTab:
                 elem_id="use-image",
                 buttons=["fullscreen"],
             )
-            examples = gr.Gallery(
-                list(_examples()),
-                label="Examples",
-                show_label=False,
-                columns=7,
-                rows=1,
-                height="auto",
-                fit_columns=False,
-                allow_preview=False,
-                interactive=False,
-                buttons=[],
-                object_fit="cover",
-                elem_id="use-examples",
-            )
+            # no gallery, for which every opening of the page would load half a megabyte of scripts
+            examples = gr.HTML(_examples_html(), js_on_load=_CHOOSE, elem_id="use-examples")
         with gr.Column(scale=3, min_width=300):
             picker = build_picker(service)
             with gr.Row():
@@ -74,12 +70,20 @@ def build_use(service: Service) -> UseTab:
     return UseTab(picker, answers)
 
 
-def _examples() -> list[tuple[str, str]]:
+def _examples() -> list[tuple[Path, str]]:
     """In Gradio's own folder, from which it may serve them."""
-    pictures = example_pictures(Path(get_upload_folder()) / "examples")
-    return [(str(path), caption) for path, caption in pictures]
+    return example_pictures(Path(get_upload_folder()) / "examples")
+
+
+def _examples_html() -> str:
+    pictures = "".join(
+        f'<li><button type="button" data-example="{number}" title="{escape(caption)}">'
+        f'<img src="{file_link(path)}" alt="{escape(caption)}"></button></li>'
+        for number, (path, caption) in enumerate(_examples())
+    )
+    return f'<ul class="lv-examples" aria-label="Examples">{pictures}</ul>'
 
 
 def _chosen_example(event: gr.SelectData) -> str:
     path, _caption = _examples()[int(event.index)]
-    return path
+    return str(path)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from gradio.block_function import BlockFunction
-from gradio.components import State
+from gradio.components import BrowserState, State
 from PIL import Image
 
 from loravit_web.access import member
@@ -272,7 +272,7 @@ def pressed(team: Team, client: httpx.Client, elem_id: str, given: Given, sessio
     states = iter(given.get("states", ()))
     values = [
         next(states, None)
-        if isinstance(component, State)
+        if isinstance(component, State | BrowserState)
         else given.get(component.elem_id or "", component.value)
         for component in function.inputs
     ]

@@ -1,0 +1,92 @@
+"""The page is written once for everybody who opens it by the same address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from loravit_web.ui.kept_page import KeptPage
+from tests.ui.conftest import RunningApp
+
+BR = {"accept-encoding": "br"}
+
+
+class Pages:
+    """An app that counts how often it writes its page, and the client that opens it."""
+
+    def __init__(self, **answer: Any) -> None:
+        self.written = 0
+        self._answer = answer
+        routes = [Route("/", self._page), Route("/other", self._page)]
+        self.client = TestClient(Starlette(routes=routes, middleware=[Middleware(KeptPage)]))
+
+    def _page(self, request: Request) -> Response:
+        self.written += 1
+        return HTMLResponse(f"<p>{request.url.netloc} {self.written}</p>", **self._answer)
+
+    def open(self, path: str = "/", **headers: str) -> str:
+        return self.client.get(path, headers={**BR, **headers}).text
+
+
+def test_it_is_written_once_whatever_its_link_asks_for() -> None:
+    pages = Pages()
+    assert pages.open("/?tab=use") == pages.open("/?tab=runs&run=1") == "<p>testserver 1</p>"
+
+
+@pytest.mark.parametrize("name", ["host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server"])
+def test_another_address_has_a_page_of_its_own(name: str) -> None:
+    pages = Pages()
+    assert pages.open(**{name: "one"}) != pages.open(**{name: "other"})
+    assert pages.open(**{name: "one"}) == pages.open(**{name: "one"})
+    assert pages.written == 2
+
+
+def test_addresses_that_are_made_up_do_not_fill_the_memory() -> None:
+    pages = Pages()
+    for number in range(40):
+        pages.open(host=f"made-up-{number}")
+    pages.open(host="made-up-39")
+    assert pages.written == 40
+    pages.open(host="made-up-0")
+    assert pages.written == 41
+
+
+@pytest.mark.parametrize("path", ["/other", "/?deep_link=1", "/?page=1", "/?all_endpoints=1"])
+def test_what_is_not_the_page_of_everybody_is_not_kept(path: str) -> None:
+    pages = Pages()
+    assert pages.open(path) != pages.open(path)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"status_code": 500}, {"media_type": "text/plain"}, {"headers": {"set-cookie": "who=me"}}],
+)
+def test_an_error_and_what_is_for_one_visitor_is_passed_on_and_not_kept(answer: dict[str, Any]) -> None:
+    pages = Pages(**answer)
+    first = pages.client.get("/", headers=BR)
+    assert first.status_code == answer.get("status_code", 200)
+    assert "content-encoding" not in first.headers
+    assert first.text != pages.open()
+
+
+def test_a_browser_that_does_not_take_brotli_gets_the_page_as_well() -> None:
+    pages = Pages()
+    assert pages.open(**{"accept-encoding": "gzip"}) == "<p>testserver 1</p>"
+    assert pages.open(**{"accept-encoding": "gzip"}) == "<p>testserver 2</p>"
+
+
+def test_the_apps_page_is_compressed_and_as_gradio_writes_it(running_app: RunningApp) -> None:
+    plain = httpx.get(running_app.url, headers={"accept-encoding": "identity"})
+    first, second = (httpx.get(running_app.url, headers=BR) for _ in range(2))
+    for one in (first, second):
+        assert one.text == plain.text
+        assert one.headers["content-encoding"] == "br"
+        assert int(one.headers["content-length"]) < len(plain.content) / 5
