@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from loravit_web.training.estimate import Estimate
 from registry import Run, Version
+
+if TYPE_CHECKING:
+    from loravit_web.training.estimate import Estimate
 
 Document = dict[str, Any]
 

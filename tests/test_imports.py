@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -217,14 +218,35 @@ def module_name(path: Path) -> str:
     return name.removesuffix(".__init__")
 
 
-def modules_after_importing(names: list[str], home: Path) -> set[str]:
-    """Import modules in a fresh interpreter whose home is an empty folder; what is loaded afterwards."""
+@dataclass(frozen=True)
+class Imports:
+    """What a fresh interpreter, whose home is an empty folder, holds after importing in two steps.
+
+    Attributes:
+        without: the names of all modules after everything but the interface.
+        all: those after the interface as well.
+        written: what is in the home then.
+    """
+
+    without: set[str]
+    all: set[str]
+    written: list[Path]
+
+
+WITHOUT_INTERFACE = [module_name(path) for path in sources("loravit_web") if part_of(path) != "ui"]
+INTERFACE = [module_name(path) for path in sources("loravit_web/ui")]
+
+
+@pytest.fixture(scope="module")
+def imports(tmp_path_factory: pytest.TempPathFactory) -> Imports:
+    home = tmp_path_factory.mktemp("fresh") / "home"
     home.mkdir()
     code = (
         "import importlib, json, sys, threading\n"
-        f"for name in {names!r}: importlib.import_module(name)\n"
-        "assert threading.active_count() == 1, threading.enumerate()\n"
-        "print(json.dumps(sorted(sys.modules)))"
+        f"for names in {[[*WITHOUT_INTERFACE, 'registry'], INTERFACE]!r}:\n"
+        "    for name in names: importlib.import_module(name)\n"
+        "    assert threading.active_count() == 1, threading.enumerate()\n"
+        "    print(json.dumps(sorted(sys.modules)))"
     )
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "LORAVIT_"))},
@@ -238,18 +260,19 @@ def modules_after_importing(names: list[str], home: Path) -> set[str]:
         [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout))
+    without, everything = (set(json.loads(line)) for line in done.stdout.splitlines())
+    return Imports(without, everything, list(home.rglob("*")))
 
 
-def test_importing_everything_but_the_interface_writes_nothing_and_loads_no_gradio(tmp_path: Path) -> None:
-    names = [module_name(path) for path in sources("loravit_web") if part_of(path) not in {"ui"}]
-    loaded = modules_after_importing([*names, "registry"], tmp_path / "home")
-    assert set(names) <= loaded
-    assert "gradio" not in loaded
-    assert list((tmp_path / "home").rglob("*")) == []
+def test_importing_writes_nothing_and_starts_no_thread(imports: Imports) -> None:
+    assert {*WITHOUT_INTERFACE, *INTERFACE} <= imports.all
+    assert imports.written == []
 
 
-def test_importing_the_interface_writes_nothing(tmp_path: Path) -> None:
-    names = [module_name(path) for path in sources("loravit_web/ui")]
-    assert "gradio" in modules_after_importing(names, tmp_path / "home")
-    assert list((tmp_path / "home").rglob("*")) == []
+def test_only_importing_the_interface_loads_gradio(imports: Imports) -> None:
+    assert "gradio" not in imports.without
+    assert "gradio" in imports.all
+
+
+def test_what_is_slow_to_load_waits_until_it_is_used(imports: Imports) -> None:
+    assert not {"sklearn", "scipy", "timm"} & imports.all

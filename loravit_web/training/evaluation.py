@@ -1,4 +1,8 @@
-"""What the predictions are worth, computed by scikit-learn."""
+"""What the predictions are worth, computed by scikit-learn.
+
+It and SciPy take a second to load, so they are imported by what computes with them: not at every start of the
+app, nor for a command that only reads the registry.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 CALIBRATION_BINS = 15
 TOP = 5
@@ -71,6 +73,8 @@ class Evaluation:
 
 def evaluate(logits: torch.Tensor, labels: torch.Tensor, *, temperature: float = 1.0) -> Evaluation:
     """Evaluate logits (N, C) against class indices (N,)."""
+    from sklearn.metrics import accuracy_score, f1_score
+
     predicted = logits.argmax(dim=1).numpy()
     truth, classes = labels.numpy(), logits.shape[1]
     return Evaluation(
@@ -109,6 +113,8 @@ def _top5_accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def _class_results(truth: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[ClassResult, ...]:
+    from sklearn.metrics import precision_recall_fscore_support
+
     columns = precision_recall_fscore_support(truth, predicted, labels=np.arange(classes), zero_division=0)
     return tuple(
         ClassResult(float(precision), float(recall), float(f1), int(support))
@@ -134,6 +140,8 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
     Returns:
         A number between 0.1 and 10; below 1 sharpens, above 1 softens.
     """
+
+    from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         return float(F.cross_entropy(logits / float(np.exp(log_temperature)), labels))

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from loravit_web.training.evaluation import evaluate
 
@@ -57,6 +54,11 @@ def fit_linear_probe(
 
 
 def _fit(features: torch.Tensor, labels: torch.Tensor, classes: int, strength: float) -> LinearProbe:
+    # Imported here because scikit-learn takes a second to load.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler()
     regression = LogisticRegression(C=strength, max_iter=300, class_weight="balanced")
     make_pipeline(scaler, regression).fit(features.numpy(), labels.numpy())

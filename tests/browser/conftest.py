@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.training.recipe import preset_recipe
+from loravit_web.ui.app import build_app
+from loravit_web.ui.launch import App
 from registry import NewBase, NewVersion, Registry
-from tests.conftest import make_colours
+from tests.conftest import make_colours, tiny_service
+from tests.ui.conftest import RunningApp
 
 ROOT = Path(__file__).resolve().parents[2]
 # Two cores may be shared by the app, its training, the browser and another file's tests.
@@ -72,9 +76,15 @@ def app(embedded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def empty_app(embedded_folder: Path, tmp_path: Path) -> Iterator[AppProcess]:
-    """The app as it starts on a fresh machine: nothing in its catalog."""
-    yield from start_app(new_home(tmp_path, embedded_folder))
+def empty_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningApp]:
+    """An app in this process with nothing in its catalog."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    service = tiny_service(Settings(home=tmp_path / "home", base="tiny", bundled=False))
+    app = App(service, build_app(service))
+    with ThreadPoolExecutor(1) as elsewhere:  # Playwright runs the loop of this thread
+        url = elsewhere.submit(app.launch, host="127.0.0.1", block=False).result()
+    yield RunningApp(url, app.demo, service, tmp_path)
+    app.close()
 
 
 def new_home(folder: Path, bases: Path) -> Path:
@@ -147,19 +157,15 @@ def registry_of(home: Path) -> Registry:
     return Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts")
 
 
-def publish_copy(app: AppProcess, home: Path, slug: str) -> None:
-    """Publish the files of the app's ``shades@1``, which every test may need, as another adapter.
-
-    Args:
-        home: the data folder in whose catalog it is to be.
-    """
-    with registry_of(app.home) as source, registry_of(home) as target:
-        shades = source.catalog.resolve("shades@1")
-        base = shades.base
-        target_base = target.bases.ensure(
+def publish_copy(ref: str, source: Path, target: Path, slug: str) -> None:
+    """Publish the files of a version in one data folder as another adapter in another folder, or the same."""
+    with registry_of(source) as source_registry, registry_of(target) as target_registry:
+        original = source_registry.catalog.resolve(ref)
+        base = original.base
+        target_base = target_registry.bases.ensure(
             NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
         )
-        target.catalog.publish(
+        target_registry.catalog.publish(
             NewVersion(
                 slug=slug,
                 title=slug.title(),
@@ -167,12 +173,12 @@ def publish_copy(app: AppProcess, home: Path, slug: str) -> None:
                 run_id=None,
                 base_id=target_base.id,
                 dataset_id=None,
-                adapter_type=shades.adapter_type,
-                n_params=shades.n_params,
-                image_size=shades.image_size,
-                class_names=shades.class_names,
-                config=shades.config,
-                files=source.catalog.read_files(shades),
+                adapter_type=original.adapter_type,
+                n_params=original.n_params,
+                image_size=original.image_size,
+                class_names=original.class_names,
+                config=original.config,
+                files=source_registry.catalog.read_files(original),
             ),
             actor="ann",
         )

@@ -24,7 +24,7 @@ def test_a_row_is_chosen_by_keyboard_and_a_reload_shows_it_again(page: Page) -> 
 
 
 def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Visit, app: AppProcess) -> None:
-    publish_copy(app, app.home, "doomed")
+    publish_copy("shades@1", app.home, app.home, "doomed")
     page = visit(f"{app.url}?tab=catalog&adapter=doomed@1", width=390)
     expect(page.locator("#catalog-try")).to_be_enabled()
     with registry_of(app.home) as registry:
@@ -36,7 +36,7 @@ def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Vi
 
 
 def test_a_version_is_downloaded_and_withdrawn_in_two_steps(page: Page, app: AppProcess) -> None:
-    publish_copy(app, app.home, "blurred")
+    publish_copy("shades@1", app.home, app.home, "blurred")
     open_tab(page, "Catalog")
     page.locator("#catalog-list button[data-slug=blurred]").click()
     with page.expect_download() as download:

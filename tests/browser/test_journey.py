@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import AppProcess, Visit, publish_copy, registry_of
 from tests.conftest import ColourFolders
+from tests.ui.conftest import RunningApp
 
 TRAINED = 120_000
 
@@ -195,11 +196,11 @@ def test_a_sample_empties_the_box_of_the_zip_before_it(page: Page, colour_zip: P
 
 
 def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
-    visit: Visit, app: AppProcess, empty_app: AppProcess
+    visit: Visit, empty_app: RunningApp, trained_home: Path
 ) -> None:
     page = visit(empty_app.url)
     expect(page.locator("#use-answers")).to_contain_text("The catalog is empty")
-    publish_copy(app, empty_app.home, "shades")
+    publish_copy("colours@1", trained_home, empty_app.service.settings.home, "shades")
     expect(page.locator("#use-answers")).to_contain_text("Drop, paste or take a picture")
     open_tab(page, "Catalog")
     expect(page.locator("#catalog-list")).to_contain_text("shades")
