@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from loravit_web.files import write_whole
 from loravit_web.images import encode_webp
 
 _LONGEST = 480
+_PHOTOGRAPHS = {"temple": "china.jpg", "flower": "flower.jpg"}
 _DIGITS = (0, 13)
 _SCENES = (("star", "3", "stripes", 5), ("circle", "5", "plain", 2), ("cross", "2", "dots", 9))
 
@@ -31,19 +33,24 @@ def example_pictures(folder: Path) -> list[tuple[Path, str]]:
     return found
 
 
-def _pictures() -> Iterator[tuple[str, Image.Image]]:
-    # Imported here because scikit-learn takes a second to load.
-    from sklearn.datasets import load_digits, load_sample_images
+def _shipped(folder: str, name: str) -> Path:
+    """A file of scikit-learn's data, found without importing it: that takes a second of every start."""
+    spec = find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise AssertionError("scikit-learn is one of the requirements")
+    return Path(spec.origin).parent / "datasets" / folder / name
 
-    for name, pixels in zip(("temple", "flower"), load_sample_images().images, strict=True):
-        photograph = Image.fromarray(pixels)
+
+def _pictures() -> Iterator[tuple[str, Image.Image]]:
+    for name, file in _PHOTOGRAPHS.items():
+        photograph = Image.open(_shipped("images", file))
         photograph.thumbnail((_LONGEST, _LONGEST))
         yield name, photograph
-    digits = load_digits()
-    for index in _DIGITS:
-        grey = np.rint(digits.images[index] * (255 / 16)).astype(np.uint8)
+    digits = np.loadtxt(_shipped("data", "digits.csv.gz"), delimiter=",", max_rows=max(_DIGITS) + 1)
+    for *pixels, digit in digits[list(_DIGITS)]:
+        grey = np.rint(np.reshape(pixels, (8, 8)) * (255 / 16)).astype(np.uint8)
         scan = Image.fromarray(grey).resize((128, 128), Image.Resampling.BICUBIC).convert("RGB")
-        yield f"digit {digits.target[index]}", scan
+        yield f"digit {digit:.0f}", scan
     for shape, count, texture, seed in _SCENES:
         scene = draw_scene(shape, count, texture, np.random.default_rng(seed))
         yield f"scene: {count} × {shape}", scene.image.resize((224, 224), Image.Resampling.LANCZOS)
