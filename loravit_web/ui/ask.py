@@ -27,7 +27,7 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import notice
 from loravit_web.ui.pick import choices_for, remembered
-from loravit_web.ui.picker import Picker, listing
+from loravit_web.ui.picker import Picker, kept_json, listing
 from loravit_web.ui.share import SharePanel, page_url, share_updates
 from loravit_web.ui.visitors import admitted
 
@@ -107,7 +107,7 @@ def connect_answers(
         links = share_updates(service, page_url(request), asked.tasks, asked.labels)
         if asked.picture is not None and asked.tasks:
             service.ahead.want(partial(uploaded_picture, service, asked.picture), asked.near)
-        return [kept, listing(choices_for(service, kept)), reply(text, links)]
+        return [kept_json(kept, "recent"), listing(choices_for(service, kept)), reply(text, links)]
 
     gr.on(
         [image.change, picker.tasks.change, top_k.release, heat.change],
@@ -129,7 +129,7 @@ def connect_answers(
     )
     answered.change(None, [answered, question], answers, js=_SHOW, **QUIET)
     linked.change(None, [linked, question], share.outputs, js=_SHOW, **QUIET)
-    outputs = [picker.memory, picker.listing, linked]
+    outputs = [picker.kept, picker.listing, linked]
     asked.then(keep, [picker.memory, question], outputs, trigger_mode="always_last", **QUIET)
 
 

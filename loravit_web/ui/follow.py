@@ -20,7 +20,7 @@ from registry import Run
 
 MAX_ACTIVE = 1000
 _NOTHING_SEEN: dict[str, Any] = {"key": [None, None], "states": {}, "empty": False}
-"""Of a page whose app was started again."""
+"""Of a page whose app was started again, or that looks before it was filled."""
 
 
 def snapshot(service: Service) -> dict[str, Any]:
@@ -81,14 +81,14 @@ def follow_registry(page: Page) -> None:
             watched = watched_first(service, now, watched)
         catalog_changed = before["key"][0] != now["key"][0]
         choices = choices_for(service, memory) if catalog_changed else []
-        first = choices and before["empty"]
+        empty = service.predictor.empty
         return [
-            remembered(now, empty=before["empty"] and not choices),
+            remembered(now, empty=empty and (seen is None or before["empty"])),
             str(now["key"][0]),
             gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
             listing(choices) if catalog_changed else gr.skip(),
             chips_json(service, memory) if catalog_changed else gr.skip(),
-            NO_IMAGE if first else gr.skip(),
+            NO_IMAGE if before["empty"] and not empty else gr.skip(),
             watched if seen is None else gr.skip(),
             *watch_updates(service, watched),
             *result_of_watched(service, train.result, watched, result),

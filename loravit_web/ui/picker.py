@@ -58,6 +58,8 @@ _SWITCHED = """(checked, picked, chips) => {
   const kept = picked.filter((task) => !shown.includes(task) || checked.includes(task));
   return [[...kept, ...checked.filter((task) => !kept.includes(task))]];
 }"""
+# An event that keeps something leaves what another one kept meanwhile.
+_KEEP = "(part, memory) => [{...memory, ...JSON.parse(part)}]"
 _CHECKED = """(picked, chips) => {
   return [JSON.parse(chips).map(([, task]) => task).filter((task) => picked.includes(task))];
 }"""
@@ -72,7 +74,8 @@ class Picker:
         quick: chips of some tasks, a part of ``tasks``.
         listing: what there is in the list, as `listing`; setting it changes the list.
         chips: what the chips are, as `chips_json`; setting it changes them.
-        memory: in the reader's browser, as `NOTHING_KEPT`; not rendered yet.
+        memory: in the reader's browser, as `NOTHING_KEPT`; not rendered yet. Only ``kept`` changes it.
+        kept: a part of the memory to take over, as `kept_json`.
     """
 
     tasks: gr.Dropdown
@@ -81,6 +84,7 @@ class Picker:
     chips: gr.Textbox
     pin: gr.Button
     memory: gr.BrowserState
+    kept: gr.Textbox
 
 
 def build_picker(service: Service) -> Picker:
@@ -103,11 +107,13 @@ def build_picker(service: Service) -> Picker:
     )
     pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
     memory = kept_in_browser("tasks", dict(NOTHING_KEPT))
-    offered, chips = (
+    offered, chips, kept = (
         gr.Textbox(visible=False, container=False, elem_id="use-listing"),
         gr.Textbox("[]", visible=False, container=False),
+        gr.Textbox(visible=False, container=False),
     )
-    picker = Picker(tasks, quick, offered, chips, pin, memory)
+    kept.change(None, [kept, memory], memory, js=_KEEP, **QUIET)
+    picker = Picker(tasks, quick, offered, chips, pin, memory, kept)
     _keep_in_step(picker)
     _search(service, picker)
     return picker
@@ -127,6 +133,11 @@ def listing(choices: Choices, *, text: str = "", add: Sequence[str] = ()) -> str
 def with_tasks(service: Service, memory: Memory | None, add: Sequence[str]) -> str:
     """The listing that picks some tasks more."""
     return listing(choices_for(service, memory, add), add=add)
+
+
+def kept_json(memory: Memory, part: str) -> str:
+    """One part of the memory, ``pinned`` or ``recent``."""
+    return json.dumps({part: memory[part]})
 
 
 def chips_json(service: Service, memory: Memory | None) -> str:
@@ -157,9 +168,9 @@ def _search(service: Service, picker: Picker) -> None:
 
     def pin(picked: list[str] | None, kept: Any) -> list[Any]:
         now = pinned(kept, picked or [])
-        return [now, chips_json(service, now)]
+        return [kept_json(now, "pinned"), chips_json(service, now)]
 
     # "multiple", as Gradio calls again with the first letter where others were typed while it waited
     tasks.key_up(search, memory, picker.listing, trigger_mode="multiple", **QUIET)
     tasks.blur(leave, memory, picker.listing, **QUIET)
-    picker.pin.click(pin, [tasks, memory], [memory, picker.chips], **QUIET, **UNCHECKED)
+    picker.pin.click(pin, [tasks, memory], [picker.kept, picker.chips], **QUIET, **UNCHECKED)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.follow import remembered, snapshot
 from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
@@ -93,3 +96,20 @@ def test_a_page_that_outlived_its_app_catches_up(running_app: RunningApp) -> Non
     (seen,) = [one for one in updates.values() if isinstance(one, dict) and "states" in one]
     assert seen["key"] == snapshot(running_app.service)["key"]
     assert "Colours" in by_id(updates)["use-listing"]
+
+
+def test_a_page_that_looks_before_it_is_filled_still_knows_that_nothing_was_there(
+    running_app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = handler(running_app, "follow")
+
+    def followed(seen: Any, *, empty: bool) -> dict[Any, Any]:
+        monkeypatch.setattr(type(running_app.service.predictor), "empty", empty)
+        return dict(zip(follow.outputs, follow.fn(seen, None, None, None), strict=True))
+
+    (seen,) = [
+        one for one in followed(None, empty=True).values() if isinstance(one, dict) and "states" in one
+    ]
+    assert seen["empty"]
+    assert by_id(followed({**seen, "key": [0, []]}, empty=False))["use-answers"] == NO_IMAGE
+    assert by_id(followed({**seen, "key": [0, []]}, empty=True))["use-answers"] != NO_IMAGE
