@@ -21,14 +21,9 @@ def bundle_file(service: Service, version: Version) -> str:
 
 
 def picture_link(service: Service, version: Version) -> str | None:
-    """Where the page finds a version's thumbnail."""
+    """Where the page finds a version's thumbnail; relative, so that it holds behind any proxy."""
     data = service.thumbnail(version)
-    return file_link(_served(data, THUMBNAIL_FILE)) if data is not None else None
-
-
-def file_link(path: Path) -> str:
-    """Where the page finds a file in Gradio's folder; relative, so that it holds behind any proxy."""
-    return f"gradio_api/file={quote(str(path))}"
+    return f"gradio_api/file={quote(str(_served(data, THUMBNAIL_FILE)))}" if data is not None else None
 
 
 def _served(data: bytes, name: str) -> Path:

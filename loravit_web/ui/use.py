@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from loravit_web.examples import example_pictures
+from loravit_web.images import encode_webp
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.ask import connect_answers
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.many import build_many
 from loravit_web.ui.picker import Picker, build_picker
-from loravit_web.ui.served import file_link
 from loravit_web.ui.share import build_share
 
 LABELS = 3
+_SMALL = 96
 _CHOOSE = """
 element.addEventListener("click", (event) => {
   const one = event.target.closest("[data-example]");
@@ -78,10 +81,17 @@ def _examples() -> list[tuple[Path, str]]:
 def _examples_html() -> str:
     pictures = "".join(
         f'<li><button type="button" data-example="{number}" title="{escape(caption)}">'
-        f'<img src="{file_link(path)}" alt="{escape(caption)}"></button></li>'
+        f'<img src="{_small(path)}" alt="{escape(caption)}"></button></li>'
         for number, (path, caption) in enumerate(_examples())
     )
     return f'<ul class="lv-examples" aria-label="Examples">{pictures}</ul>'
+
+
+def _small(path: Path) -> str:
+    """A small picture as an address of its own: Gradio deletes old files of its folder, also this one."""
+    with Image.open(path) as picture:
+        picture.thumbnail((_SMALL, _SMALL))
+        return f"data:image/webp;base64,{b64encode(encode_webp(picture)).decode()}"
 
 
 def _chosen_example(event: gr.SelectData) -> str:
