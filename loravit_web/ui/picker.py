@@ -15,8 +15,8 @@ from uuid import uuid4
 import gradio as gr
 
 from loravit_web.service import Service
+from loravit_web.ui.browser_state import kept_in_browser
 from loravit_web.ui.events import QUIET, UNCHECKED
-from loravit_web.ui.kept import kept_in_browser
 from loravit_web.ui.pick import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
 
 _MOVES = {"ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter", "Escape", "Tab"}

@@ -10,8 +10,8 @@ import gradio as gr
 
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
+from loravit_web.ui.browser_state import kept_in_browser
 from loravit_web.ui.events import QUIET
-from loravit_web.ui.kept import kept_in_browser
 from loravit_web.ui.train_check import (
     CheckPanel,
     build_check,
