@@ -72,8 +72,8 @@ def _steps(view: Any) -> Mapping[str, Callable[[], object]]:
     words = {**data, view.filters.fields["text"]: "adapter"}
     last = view.service.registry.revision()
     return {
-        "open the tab": lambda: view.arrived(request),
-        "open the link of an adapter": lambda: view.arrived(linked),
+        "open the tab": lambda: view.list_arrived(request),
+        "open the link of an adapter": lambda: view.card_arrived(linked),
         "what there is to filter by": lambda: view.filters.offered(view.service, data),
         "turn a page": lambda: view.listed(data, page=2),
         "turn to page 400": lambda: view.listed(data, page=400),

@@ -132,6 +132,17 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class RunProgress:
+    """Where a run is; what changes while it goes on."""
+
+    id: str
+    status: RunStatus
+    stage: str | None
+    progress: float
+    stop_request: StopRequest | None
+
+
+@dataclass(frozen=True, slots=True)
 class MetricPoint:
     """One value of a metric; `value` may be nan, inf or -inf."""
 

@@ -9,7 +9,7 @@ from registry.metrics import summary_of
 from registry.models import DatasetRow, RunRow, RunSummaryRow
 from registry.pages import RunPage, RunQuery, pages_of, storable, words_of
 from registry.records import MetricSummary
-from registry.runs import find_runs
+from registry.run_rows import find_runs
 
 
 def run_page(session: Session, query: RunQuery) -> RunPage:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, true
+from sqlalchemy import and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from registry import curves, metrics
@@ -20,10 +20,11 @@ from registry.errors import (
     RunNotResumable,
     UnknownRun,
 )
-from registry.models import UNKNOWN, AdapterRow, BaseRow, DatasetRow, RunParamRow, RunRow, VersionRow
-from registry.records import EndStatus, ErrorKind, MetricSummary, NewRun, Run, StopRequest
+from registry.models import UNKNOWN, RunParamRow, RunRow
+from registry.records import EndStatus, ErrorKind, MetricSummary, NewRun, Run, RunProgress, StopRequest
+from registry.run_rows import find_runs, run_record
 from registry.slugs import validate_slug
-from registry.sources import base_record, dataset_summary, require_base, require_dataset
+from registry.sources import require_base, require_dataset
 
 SHORTEST_PREFIX = 4
 WORKER_DIED = "The training process ended unexpectedly; resume the run or start it again."
@@ -72,7 +73,7 @@ class Runs:
             session.add(row)
             session.flush()
             session.add_all(RunParamRow(run_id=row.id, key=key, value=value) for key, value in params.items())
-            return _record(session, row.id)
+            return run_record(session, row.id)
 
     def get(self, run_id: str) -> Run:
         """The run of this id, or of the only id that begins with it (at least 4 characters).
@@ -90,7 +91,7 @@ class Runs:
                 raise UnknownRun(run_id)
             if len(found) > 1:
                 raise AmbiguousRun(run_id, found)
-            return _record(session, found[0])
+            return run_record(session, found[0])
 
     def list(
         self,
@@ -105,6 +106,15 @@ class Runs:
         named = true() if slug is None else RunRow.slug == slug
         with self._database.reading() as session:
             return find_runs(session, wanted, named, limit=limit, offset=offset)
+
+    def progress(self, newest: int, *, active: int) -> tuple[RunProgress, ...]:
+        """Where the newest runs are, then those that did not end, up to so many; cheap enough to poll."""
+        where = select(RunRow.id, RunRow.status, RunRow.stage, RunRow.progress, RunRow.stop_request)
+        by_age = where.order_by(RunRow.created_at.desc(), RunRow.id)
+        unended = by_age.where(RunRow.status.in_(("queued", "running")))
+        with self._database.reading() as session:
+            found = [*session.execute(by_age.limit(newest)), *session.execute(unended.limit(active))]
+        return tuple(dict.fromkeys(RunProgress(*row) for row in found))
 
     def count(self, status: str) -> int:
         """How many runs have this status."""
@@ -128,7 +138,7 @@ class Runs:
             if row is None:
                 return None
             _take(row, worker, self._database.now())
-            return _record(session, row.id)
+            return run_record(session, row.id)
 
     def queue_position(self, run_id: str) -> int | None:
         """1 for the run that is claimed next; None for a run that isn't queued."""
@@ -235,7 +245,7 @@ class Runs:
                 row.stop_request = request
             else:
                 raise RunFinished(run_id, row.status)
-            return _record(session, run_id)
+            return run_record(session, run_id)
 
     def finish(
         self,
@@ -258,7 +268,7 @@ class Runs:
             row.note = note
             if status == "completed":
                 row.progress = 1.0
-            return _record(session, run_id)
+            return run_record(session, run_id)
 
     def requeue(self, run_id: str) -> Run:
         """Queue an interrupted, failed or cancelled run again, to be resumed; RunNotResumable for any other.
@@ -273,7 +283,7 @@ class Runs:
             row.resumed += 1
             row.worker = row.heartbeat_at = row.ended_at = row.stop_request = None
             row.error = row.error_kind = row.note = row.stage = None
-            return _record(session, run_id)
+            return run_record(session, run_id)
 
     def reap(
         self, *, stale_after: timedelta, dead_worker: str | None = None, error: str | None = None
@@ -290,7 +300,7 @@ class Runs:
             for row in rows:
                 known = error if row.worker == dead_worker else None
                 self._end(row, "interrupted", known or WORKER_DIED, "lost")
-            return [_record(session, row.id) for row in rows]
+            return [run_record(session, row.id) for row in rows]
 
     def _end(self, row: RunRow, status: EndStatus, error: str | None, kind: ErrorKind | None) -> None:
         row.status = status
@@ -335,63 +345,3 @@ def _take(row: RunRow, worker: str, now: datetime) -> None:
     row.status = "running"
     row.worker = worker
     row.started_at = row.heartbeat_at = now
-
-
-def find_runs(
-    session: Session, *conditions: ColumnElement[bool], limit: int | None = None, offset: int = 0
-) -> RunList:
-    """The runs that meet the conditions, newest first, in one query."""
-    published = (
-        select(AdapterRow.slug + "@" + cast(VersionRow.version, Text))
-        .select_from(VersionRow)
-        .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-        .where(VersionRow.run_id == RunRow.id)
-        .order_by(VersionRow.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    statement = (
-        select(RunRow, BaseRow, DatasetRow, published)
-        .join(BaseRow, BaseRow.id == RunRow.base_id)
-        .join(DatasetRow, DatasetRow.id == RunRow.dataset_id)
-        .where(*conditions)
-        .order_by(RunRow.created_at.desc(), RunRow.id)
-        .limit(limit)
-        .offset(offset)
-    )
-    return [_run(row, base, dataset, ref) for row, base, dataset, ref in session.execute(statement)]
-
-
-def _record(session: Session, run_id: str) -> Run:
-    return find_runs(session, RunRow.id == run_id)[0]
-
-
-def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None) -> Run:
-    return Run(
-        id=row.id,
-        slug=row.slug,
-        title=row.title,
-        status=row.status,
-        base_id=row.base_id,
-        dataset_id=row.dataset_id,
-        seed=row.seed,
-        config=row.config,
-        environment=row.environment,
-        worker=row.worker,
-        heartbeat_at=row.heartbeat_at,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        stage=row.stage,
-        progress=row.progress,
-        eta_seconds=row.eta_seconds,
-        stop_request=row.stop_request,
-        error=row.error,
-        error_kind=row.error_kind,
-        note=row.note,
-        resumed=row.resumed,
-        created_by=row.created_by,
-        base=base_record(base),
-        dataset=dataset_summary(dataset),
-        published=published,
-    )

@@ -1,7 +1,10 @@
-"""Filling a page that has just been opened, part by part."""
+"""Filling a page that has just been opened, step by step, what its link asks for first."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -13,68 +16,138 @@ from loravit_web.ui.follow import remembered, snapshot, watched_first
 from loravit_web.ui.markup import job_strip, who_line
 from loravit_web.ui.page import Page
 from loravit_web.ui.picker import chips_json, with_tasks
-from loravit_web.ui.runs import runs_arrived
+from loravit_web.ui.runs import list_arrived, run_arrived
 from loravit_web.ui.runs_compare import then_points
+from loravit_web.ui.runs_list import active_runs
 from loravit_web.ui.visitors import read_only, visitor_of
 from loravit_web.ui.watch import watch_updates
 
 Updates = dict[Any, Any]
+PREFIX = "fill_"
+FIRST = {"use": ["use"], "train": ["train"], "catalog": ["card", "catalog"], "runs": ["run", "runs"]}
+"""The steps that a tab waits for."""
+LINKED = {"card": "adapter", "run": "run"}
+"""What a link has to name for a step to be taken at all."""
 
-SCRIPT = """
+_SCRIPT = """
 <script>
 (() => {
-  const asked = new URLSearchParams(window.location.search).get("tab");
-  const tabs = window.gradio_config?.components?.find((one) => one.props.elem_id === "tabs");
-  if (tabs && ["use", "train", "catalog", "runs"].includes(asked)) tabs.props.selected = asked;
+  const link = new URLSearchParams(window.location.search);
+  const asked = link.get("tab"), tabs = TABS, linked = LINKED;
+  const {components, dependencies} = window.gradio_config ?? {};
+  const bar = components?.find((one) => one.props.elem_id === "tabs");
+  if (bar && Object.hasOwn(tabs, asked)) bar.props.selected = asked;
+  const named = (event) => event.api_name.slice("PREFIX".length);
+  const steps = dependencies?.filter((one) => String(one.api_name).startsWith("PREFIX")) ?? [];
+  const place = (event) => tabs[asked]?.includes(named(event)) ? tabs[asked].indexOf(named(event)) : 9;
+  const wanted = steps.filter((one) => !linked[named(one)] || link.has(linked[named(one)]));
+  const load = steps[0]?.targets;
+  for (const one of steps) { one.targets = []; one.trigger_after = null; }
+  wanted.sort((one, other) => place(one) - place(other)).forEach((one, at) => {
+    if (at) one.trigger_after = wanted[at - 1].id;
+    else one.targets = load;
+  });
 })();
 </script>
 """
-"""For the head of the page, after Gradio's description: a link's tab is the first that is drawn."""
+SCRIPT = (
+    _SCRIPT.replace("TABS", json.dumps(FIRST)).replace("LINKED", json.dumps(LINKED)).replace("PREFIX", PREFIX)
+)
+"""For the head of the page, after Gradio's description: a link's tab is the first that is drawn and filled.
+
+Each answer takes a while to be drawn, and longer the more it brings. Unchanged, the description has all steps
+taken, one after the other.
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of what fills a page.
+
+    Attributes:
+        fill: gives the updates, from the request and the values of ``inputs``.
+    """
+
+    name: str
+    fill: Callable[..., Updates]
+    outputs: list[Any]
+    inputs: Sequence[Any] = ()
 
 
 def fill_page(demo: gr.Blocks, page: Page) -> None:
     """Add the events of an opened page.
 
     What the page shows is read after what it remembers having seen, so that nothing which happens meanwhile
-    is missed. First comes what Use and Train need, then Catalog and Runs: with an answer Gradio makes all of
-    its outputs anew, changed or not, and four fifths of them are in those two. What there is to filter by
-    comes last, as it takes the longest.
+    is missed: the first step, whichever it is, also fills what stands above the tabs. What there is to filter
+    by is no step, as it takes the longest.
     """
-    service, picker, catalog = page.service, page.use.picker, page.catalog
+    service, catalog = page.service, page.catalog
+    above = [page.seen, page.who, page.strip]
 
-    @told
-    def arrive(memory: dict[str, list[str]] | None, watched: str | None, request: gr.Request) -> Updates:
-        # Only what the link asks for: by the time this runs the reader may have gone on.
-        asked = dict(request.query_params)
-        picked = [task for task in asked.get("task", "").split(",") if task]
-        now, nothing = snapshot(service), service.predictor.empty
-        run_id = watched_first(service, now, watched)
-        visitor = visitor_of(service, request)
-        return {
-            page.who: who_line(service.settings, visitor),
-            page.seen: remembered(now, empty=nothing),
-            page.strip: gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
-            picker.listing: with_tasks(service, memory, picked),
-            picker.chips: chips_json(service, memory),
-            **({page.use.answers: NO_TASKS} if nothing else {}),
-            page.train.read_only: read_only(visitor.refusal("train")),
-            page.train.run_id: gr.skip() if run_id == watched else run_id,
-            **dict(zip(page.train.watch.outputs, watch_updates(service, run_id), strict=True)),
-        }
+    def taken(step: Step) -> Callable[..., Updates]:
+        @told
+        def take(seen: dict[str, Any] | None, request: gr.Request, *given: Any) -> Updates:
+            first = _above(page, request) if seen is None else {}
+            return {**first, **step.fill(request, *given)}
 
-    @told
-    def go_on(request: gr.Request) -> Updates:
-        return {**catalog.arrived(request), **runs_arrived(service, page.runs, request)}
+        return take
 
     def offer() -> Updates:
         return catalog.filters.offered(service, catalog.untouched)
 
-    use = [picker.listing, picker.chips, page.use.answers]
-    train = [page.train.read_only, page.train.run_id, *page.train.watch.outputs]
-    arrived = demo.load(
-        arrive, [picker.memory, page.train.run_id], [page.who, page.seen, page.strip, *use, *train], **QUIET
-    )
-    later = [*catalog.outputs, page.runs.chosen, *page.runs.everything]
-    filled = arrived.then(go_on, None, later, **QUIET)
-    then_points(page.runs.compare, filled)
-    filled.then(offer, None, list(catalog.filters.fields.values()), **QUIET)
+    then, events = demo.load, {}
+    for step in _steps(page):
+        events[step.name] = then(
+            taken(step),
+            [page.seen, *step.inputs],
+            [*above, *step.outputs],
+            api_name=PREFIX + step.name,
+            **QUIET,
+        )
+        then = events[step.name].then
+    events["catalog"].then(offer, None, list(catalog.filters.fields.values()), **QUIET)
+    then_points(page.runs.compare, events["run"])
+
+
+def _above(page: Page, request: gr.Request) -> Updates:
+    now = snapshot(page.service)
+    active = active_runs(page.service)
+    return {
+        page.seen: remembered(now, empty=page.service.predictor.empty),
+        page.who: who_line(page.service.settings, visitor_of(page.service, request)),
+        page.strip: gr.HTML(job_strip(active), visible=bool(active)),
+    }
+
+
+def _steps(page: Page) -> list[Step]:
+    service, picker, train, runs = page.service, page.use.picker, page.train, page.runs
+
+    def use(request: gr.Request, memory: dict[str, list[str]] | None) -> Updates:
+        # Only what the link asks for: by the time this runs the reader may have gone on.
+        picked = [task for task in request.query_params.get("task", "").split(",") if task]
+        return {
+            picker.listing: with_tasks(service, memory, picked),
+            picker.chips: chips_json(service, memory),
+            **({page.use.answers: NO_TASKS} if service.predictor.empty else {}),
+        }
+
+    def train_(request: gr.Request, watched: str | None) -> Updates:
+        run_id = watched_first(service, active_runs(service), watched)
+        return {
+            train.read_only: read_only(visitor_of(service, request).refusal("train")),
+            train.run_id: gr.skip() if run_id == watched else run_id,
+            **dict(zip(train.watch.outputs, watch_updates(service, run_id), strict=True)),
+        }
+
+    return [
+        Step("use", use, [picker.listing, picker.chips, page.use.answers], [picker.memory]),
+        Step("train", train_, [train.read_only, train.run_id, *train.watch.outputs], [train.run_id]),
+        Step("catalog", page.catalog.list_arrived, page.catalog.arriving),
+        Step("runs", lambda request: list_arrived(service, runs, request), runs.listing.listing),
+        Step("card", page.catalog.card_arrived, page.catalog.card.outputs),
+        Step(
+            "run",
+            lambda request: run_arrived(service, runs, request),
+            [runs.chosen, *runs.detail.outputs, *runs.compare.outputs],
+        ),
+    ]

@@ -1,26 +1,58 @@
-"""Gradio's own scripts and styles, compressed once instead of at every visit."""
+"""Gradio's own scripts and styles: compressed once instead of at every visit, the styles in one piece."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-import brotli
 import gradio
 from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from loravit_web.ui.compressed import CompressedAnswers, encoding_of
+
 GRADIO_ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
-_NAME = re.compile(r"/assets/([\w.-]+-[\w-]{8}\.(js|css))")
+TOGETHER = "/assets/together.css"
+_FILE = re.compile(r"[\w.-]+-[\w-]{8}\.(js|css)")
 """The name carries a hash of what is in the file."""
 _TYPES = {"js": "text/javascript", "css": "text/css"}
-_HEADERS = {
-    "Content-Encoding": "br",
-    "Vary": "Accept-Encoding",
-    "Cache-Control": "public, max-age=31536000, immutable",
-}
+_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+_MOST = 1024
+
+SCRIPT = """
+<script>
+(() => {
+  const folder = new URL("./assets/", document.baseURI).href;
+  const append = document.head.appendChild.bind(document.head);
+  let waiting = [];
+  const ask = () => {
+    const links = waiting;
+    waiting = [];
+    if (links.length === 1) return append(links[0]);
+    const one = document.createElement("link");
+    one.rel = "stylesheet";
+    one.href = folder + "together.css?" + links.map((link) => link.href.slice(folder.length)).join("&");
+    one.onload = () => links.forEach((link) => link.dispatchEvent(new Event("load")));
+    one.onerror = () => links.forEach(append);
+    append(one);
+  };
+  document.head.appendChild = (node) => {
+    const name = node.rel === "stylesheet" && node.href.startsWith(folder) && node.href.slice(folder.length);
+    if (!name || !/^[\\w.-]+\\.css$/.test(name)) return append(node);
+    if (waiting.push(node) === 1) queueMicrotask(ask);
+    return node;
+  };
+})();
+</script>
+"""
+"""For the head of the page: the styles of all components that appear together are asked for together.
+
+Gradio asks for each by a link of its own, three dozen with this page, and every link costs the browser a
+millisecond or two before anything is shown.
+"""
 
 
 class KeptAssets:
@@ -30,32 +62,40 @@ class KeptAssets:
     the one thread that also answers every question, and a browser that has them asks whether they changed.
 
     Args:
-        app: answers everything else, and browsers that don't take brotli.
+        app: answers everything else, and whoever takes nothing that is compressed.
         folder: holds the files; kept in memory is what was asked for.
     """
 
     def __init__(self, app: ASGIApp, folder: Path) -> None:
         self._app = app
         self._folder = folder
-        self._kept: dict[str, Response] = {}
+        self._kept = CompressedAnswers(_MOST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._answer(scope) if scope["type"] == "http" else None
         await (answer or self._app)(scope, receive, send)
 
     async def _answer(self, scope: Scope) -> Response | None:
-        asked = _NAME.fullmatch(scope["path"])
-        if (
-            asked is None
-            or scope["method"] != "GET"
-            or "br" not in Headers(scope=scope).get("accept-encoding", "")
-        ):
+        encoding = encoding_of(Headers(scope=scope))
+        names = _names(scope) if scope["method"] == "GET" else []
+        if encoding is None or not names:
             return None
-        name, kind = asked.groups()
-        if name not in self._kept:
-            file = self._folder / name
-            if not file.is_file():
-                return None
-            content = await run_sync(lambda: brotli.compress(file.read_bytes(), quality=5))
-            self._kept[name] = Response(content, headers=_HEADERS, media_type=_TYPES[kind])
-        return self._kept[name]
+        asked = (encoding, *names)
+        kept = self._kept.get(asked)
+        if kept is not None:
+            return kept
+        files = [self._folder / name for name in names]
+        if not all(file.is_file() for file in files):
+            return None
+        content = await run_sync(lambda: b"\n".join(file.read_bytes() for file in files))
+        return await self._kept.keep(asked, content, encoding, _TYPES[names[0].rpartition(".")[2]], _FOR_EVER)
+
+
+def _names(scope: Scope) -> Sequence[str]:
+    """The files that are asked for: one, or styles together."""
+    path = scope["path"]
+    if path == TOGETHER:
+        names = str(scope["query_string"], "latin-1").split("&")
+        return names if all(_FILE.fullmatch(one) and one.endswith(".css") for one in names) else []
+    folder, _, name = path.rpartition("/")
+    return [name] if folder == "/assets" and _FILE.fullmatch(name) else []

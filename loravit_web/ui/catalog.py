@@ -104,9 +104,12 @@ def _look(view: CatalogView) -> None:
 
     wide = [filters.fields[name].input for name in ("text", "status")]
     narrower = [field.input for name, field in filters.fields.items() if name not in ("text", "status")]
-    for fields, handler in ((wide, look), (narrower, narrow)):
-        gr.on(fields, handler, view.inputs, view.outputs, trigger_mode="always_last", **_QUIET)
-    filters.clear.click(clear, view.inputs, view.outputs, **_QUIET)
+    for fields, handler, outputs in (
+        (wide, look, view.search_outputs),
+        (narrower, narrow, view.list_outputs),
+    ):
+        gr.on(fields, handler, view.inputs, outputs, trigger_mode="always_last", **_QUIET)
+    filters.clear.click(clear, view.inputs, view.search_outputs, **_QUIET)
 
 
 def _turn_pages(view: CatalogView) -> None:
@@ -116,8 +119,8 @@ def _turn_pages(view: CatalogView) -> None:
 
         return told(turned)
 
-    view.previous.click(turn(-1), view.inputs, view.outputs, **_QUIET)
-    view.following.click(turn(1), view.inputs, view.outputs, **_QUIET)
+    view.previous.click(turn(-1), view.inputs, view.list_outputs, **_QUIET)
+    view.following.click(turn(1), view.inputs, view.list_outputs, **_QUIET)
 
 
 def _choose(view: CatalogView) -> None:

@@ -55,6 +55,13 @@ class CardPanel:
     share: SharePanel
     change: ChangePanel
 
+    @property
+    def outputs(self) -> list[Any]:
+        """Everything that the methods update."""
+        shown = [self.head, self.versions, self.try_it, self.download, self.results, *self.plots]
+        about = [self.origin, self.link, *self.share.outputs, *self.change.outputs]
+        return [self.ref, self.seen, self.message, self.body, *shown, *about]
+
     def opened(self, service: Service, ref: str, visitor: Visitor, url: str) -> dict[Any, Any]:
         """Updates that show a version.
 

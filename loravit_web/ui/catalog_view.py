@@ -58,17 +58,25 @@ class CatalogView:
         return {one: one.value for one in self.inputs}
 
     @property
+    def list_outputs(self) -> list[Any]:
+        """What `listed` updates."""
+        pages = [self.filters.page, self.previous, self.following]
+        return [*pages, self.filters.clear, self.found, self.rows, self.train]
+
+    @property
+    def search_outputs(self) -> list[Any]:
+        """What `listed` updates, and the filters."""
+        return [*self.list_outputs, *self.filters.fields.values()]
+
+    @property
+    def arriving(self) -> list[Any]:
+        """What `list_arrived` updates."""
+        return [*self.list_outputs, self.upload, self.read_only]
+
+    @property
     def outputs(self) -> list[Any]:
         """Everything that the methods update."""
-        card = self.card
-        of_card = {
-            *(card.ref, card.seen, card.message, card.body, card.head, card.versions, card.try_it),
-            *(card.download, card.results, *card.plots, card.origin, card.link),
-            *card.share.outputs,
-            *card.change.outputs,
-        }
-        ways = {self.previous, self.following, self.train, self.filters.clear, self.upload, self.read_only}
-        return [*self.filters.inputs, self.found, self.rows, *ways, *of_card]
+        return [*self.search_outputs, *self.card.outputs]
 
     def listed(self, data: Data, *, page: int | None = None, chosen: str | None = None) -> Updates:
         """Updates of the list: the page that is shown or another one, or the last one there is."""
@@ -91,27 +99,25 @@ class CatalogView:
 
     def opened(self, data: Data, ref: str, request: gr.Request) -> Updates:
         """Updates that show a version, marked in the list; or why it can't be shown."""
-        try:
-            visitor, url = visitor_of(self.service, request), page_url(request)
-            updates = self.card.opened(self.service, ref, visitor, url)
-        except NotFound as error:
-            return {**self.card.closed(notice(str(error), kind="error")), **self.listed(data)}
-        return {**updates, **self.listed(data, chosen=updates[self.card.ref])}
+        card = self._card(ref, request)
+        return {**card, **self.listed(data, chosen=card[self.card.ref])}
 
-    def arrived(self, request: gr.Request) -> Updates:
-        """Updates for a page that has just been opened, at the adapter that its link names.
+    def list_arrived(self, request: gr.Request) -> Updates:
+        """Updates of the list for a page that has just been opened; its link's adapter is marked.
 
         What there is to filter by is not among them: `Filters.offered` takes longer than all the rest.
         """
-        data = self.untouched
         refusal = visitor_of(self.service, request).refusal("import")
-        may = {
+        return {
+            **self.listed(self.untouched, chosen=request.query_params.get("adapter")),
             self.upload: gr.UploadButton(interactive=refusal is None),
             self.read_only: read_only(refusal),
         }
+
+    def card_arrived(self, request: gr.Request) -> Updates:
+        """Updates of the card for a page that has just been opened, by a link that may name an adapter."""
         asked = request.query_params.get("adapter")
-        shown = self.opened(data, asked, request) if asked else self.listed(data)
-        return {**shown, **may}
+        return self._card(asked, request) if asked else {}
 
     def refreshed(self, data: Data, request: gr.Request) -> Updates:
         """Updates after the catalog changed: the list, and the card where somebody else did it."""
@@ -120,6 +126,13 @@ class CatalogView:
             **self.filters.offered(self.service, data),
             **self._changed_card(data, request),
         }
+
+    def _card(self, ref: str, request: gr.Request) -> Updates:
+        try:
+            visitor, url = visitor_of(self.service, request), page_url(request)
+            return self.card.opened(self.service, ref, visitor, url)
+        except NotFound as error:
+            return self.card.closed(notice(str(error), kind="error"))
 
     def _changed_card(self, data: Data, request: gr.Request) -> Updates:
         ref, seen = data[self.card.ref], data[self.card.seen]

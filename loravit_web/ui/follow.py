@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -14,28 +15,23 @@ from loravit_web.ui.markup import job_strip
 from loravit_web.ui.page import Page
 from loravit_web.ui.pick import choices_for
 from loravit_web.ui.picker import chips_json, listing
+from loravit_web.ui.runs_list import MOST_ACTIVE, active_runs
 from loravit_web.ui.train_result import result_of_watched
 from loravit_web.ui.watch import is_known, watch_updates
 from registry import Run
 
-MAX_ACTIVE = 1000
+RECENT = 20
 _NOTHING_SEEN: dict[str, Any] = {"key": [None, None], "states": {}, "empty": False}
 """Of a page whose app was started again, or that looks before it was filled."""
 
 
 def snapshot(service: Service) -> dict[str, Any]:
     """What a page depends on: the catalog's revision and where every recent or active run is."""
-    runs = service.registry.runs
-    active = runs.list(status=["running", "queued"], limit=MAX_ACTIVE)
-    recent = {run.id: run for run in [*runs.list(limit=20), *active]}
-    places = [
-        [run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in recent.values()
-    ]
+    runs = service.registry.runs.progress(RECENT, active=MOST_ACTIVE)
+    places = [[run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in runs]
     return {
         "key": [service.registry.revision(), places],
-        "states": {run.id: run.status for run in recent.values()},
-        "active": sorted(active, key=lambda run: (run.status != "running", run.created_at)),
-        "runs": recent,
+        "states": {run.id: run.status for run in runs},
     }
 
 
@@ -48,15 +44,16 @@ def remembered(now: dict[str, Any], *, empty: bool) -> dict[str, Any]:
     return {"key": now["key"], "states": now["states"], "empty": empty}
 
 
-def watched_first(service: Service, now: dict[str, Any], kept: str | None) -> str | None:
+def watched_first(service: Service, active: Sequence[Run], kept: str | None) -> str | None:
     """The run that a page watches until another is started or chosen there.
 
     Args:
-        kept: the run that this browser watched before; else one is chosen that has not ended.
+        active: the runs that have not ended, of which the first is chosen unless one was kept.
+        kept: the run that this browser watched before.
     """
     if kept is not None and is_known(service, kept):
         return kept
-    return now["active"][0].id if now["active"] else None
+    return active[0].id if active else None
 
 
 def follow_registry(page: Page) -> None:
@@ -76,16 +73,17 @@ def follow_registry(page: Page) -> None:
         now, before = snapshot(service), seen or _NOTHING_SEEN
         if before["key"] == now["key"]:
             return [gr.skip()] * len(outputs)
-        _announce(before["states"], now)
+        _announce(service, before["states"], now["states"])
+        active = active_runs(service)
         if seen is None:
-            watched = watched_first(service, now, watched)
+            watched = watched_first(service, active, watched)
         catalog_changed = before["key"][0] != now["key"][0]
         choices = choices_for(service, memory) if catalog_changed else []
         empty = service.predictor.empty
         return [
             remembered(now, empty=empty and (seen is None or before["empty"])),
             str(now["key"][0]),
-            gr.HTML(job_strip(now["active"]), visible=bool(now["active"])),
+            gr.HTML(job_strip(active), visible=bool(active)),
             listing(choices) if catalog_changed else gr.skip(),
             chips_json(service, memory) if catalog_changed else gr.skip(),
             NO_IMAGE if before["empty"] and not empty else gr.skip(),
@@ -102,13 +100,12 @@ def follow_registry(page: Page) -> None:
     )
 
 
-def _announce(before: dict[str, str], now: dict[str, Any]) -> None:
+def _announce(service: Service, before: Mapping[str, str], now: Mapping[str, str]) -> None:
     """A toast for each run that ended since the page last looked."""
-    runs: dict[str, Run] = now["runs"]
     for run_id, status in before.items():
-        run = runs.get(run_id)
-        if run is None or status not in ("running", "queued") or run.status == status:
+        if status not in ("running", "queued") or now.get(run_id) == status or not is_known(service, run_id):
             continue
+        run = service.registry.runs.get(run_id)
         if run.status == "completed":
             gr.Success(f"{run.published} is in the catalog and in the list of tasks.", title=plain(run.title))
         elif run.status in ("failed", "interrupted"):

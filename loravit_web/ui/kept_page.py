@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import brotli
-from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from loravit_web.ui.compressed import CompressedAnswers, encoding_of
 
 _ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 """The headers by which Gradio finds the address that it writes into the page."""
 _OWN = ("page", "deep_link", "all_endpoints")
 """What Gradio itself reads in a link to the page; all else is read by the page's own events."""
 _MOST = 32
-
-Key = tuple[str | None, ...]
 
 
 class KeptPage:
@@ -28,37 +25,31 @@ class KeptPage:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._kept: dict[Key, Response] = {}
+        self._kept = CompressedAnswers(_MOST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = _key(scope)
-        if key is None:
+        encoding = encoding_of(Headers(scope=scope)) if scope["type"] == "http" else None
+        if encoding is None or not _is_page(scope):
             await self._app(scope, receive, send)
             return
-        if key not in self._kept:
+        headers = Headers(scope=scope)
+        asked = (encoding, scope["scheme"], *(headers.get(name) for name in _ADDRESS))
+        answer = self._kept.get(asked)
+        if answer is None:
             written = _Written()
             await self._app(scope, receive, written.take)
             if not written.is_page:
                 await written.pass_on(send)
                 return
-            if len(self._kept) >= _MOST:  # by somebody who makes addresses up
-                self._kept.clear()
-            content = await run_sync(lambda: brotli.compress(written.body, quality=5))
-            headers = {"Content-Encoding": "br", "Vary": "Accept-Encoding"}
-            self._kept[key] = Response(content, headers=headers, media_type="text/html")
-        await self._kept[key](scope, receive, send)
+            answer = await self._kept.keep(asked, written.body, encoding, "text/html")
+        await answer(scope, receive, send)
 
 
-def _key(scope: Scope) -> Key | None:
-    """What the page depends on; None for all other requests."""
-    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
-        return None
-    headers = Headers(scope=scope)
-    if "br" not in headers.get("accept-encoding", "") or any(
-        name in QueryParams(scope["query_string"]) for name in _OWN
-    ):
-        return None
-    return scope["scheme"], *(headers.get(name) for name in _ADDRESS)
+def _is_page(scope: Scope) -> bool:
+    """Whether the page is asked for that is the same for everybody."""
+    if scope["method"] != "GET" or scope["path"] != "/":
+        return False
+    return not any(name in QueryParams(scope["query_string"]) for name in _OWN)
 
 
 class _Written:

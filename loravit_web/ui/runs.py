@@ -69,17 +69,25 @@ def build_runs(service: Service) -> RunsTab:
     return tab
 
 
-def runs_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
-    """Updates for a page that has just been opened, at the run that its link names."""
+def list_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
+    """Updates of the list for a page that has just been opened; its link's run is marked."""
     asked = request.query_params.get("run")
-    found = full_id(service, asked) if asked else None
+    chosen = full_id(service, asked) if asked else None
+    return dict(zip(tab.listing.listing, listed_runs(service, "", [], 1, chosen, []), strict=True))
+
+
+def run_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
+    """Updates of the chosen run for a page that has just been opened, by a link that may name one."""
+    asked = request.query_params.get("run")
+    if not asked:
+        return {}
+    found = full_id(service, asked)
     updates = [
         found,
-        *listed_runs(service, "", [], 1, found, []),
         *detail_updates(service, request, found or asked),
         *compare_updates(service, found, [], None, 0.0, "epoch"),
     ]
-    return dict(zip([tab.chosen, *tab.everything], updates, strict=True))
+    return dict(zip([tab.chosen, *tab.detail.outputs, *tab.compare.outputs], updates, strict=True))
 
 
 def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox) -> None:

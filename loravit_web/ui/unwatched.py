@@ -23,8 +23,6 @@ SCRIPT = """
   const {dependencies, components, layout} = window.gradio_config ?? {};
   dependencies?.forEach((event) => {
     event.targets = event.targets.filter(([component]) => component !== null);
-    event.targets.forEach(keep);
-    keep(event.targets);
     keep(event);
   });
   components?.forEach((one) => { keep(one.props); keep(one); });

@@ -21,6 +21,7 @@ from registry import (
     RunIdTooShort,
     RunLost,
     RunNotResumable,
+    RunProgress,
     UnknownBase,
     UnknownDataset,
     UnknownRun,
@@ -145,6 +146,19 @@ def test_runs_are_listed_newest_first_by_status_and_slug_in_pages(
     assert [run.id for run in registry.runs.list(status=["queued"], slug="cats")] == [c.id]
     assert registry.runs.list(status=[]) == []
     assert (registry.runs.count("queued"), registry.runs.count("running")) == (2, 1)
+
+
+def test_where_the_newest_and_the_unended_runs_are_is_told_in_short(
+    registry: Registry, new_run: MakeRun, running: Run
+) -> None:
+    ended = [finished(registry, new_run, "completed") for _ in range(3)]
+    registry.runs.beat(running.id, "w", stage="training", progress=0.5)
+    registry.runs.request_stop(running.id, "keep")
+    told = registry.runs.progress(2, active=10)
+    assert {one.id for one in told[:2]} < {run.id for run in ended}
+    assert told[2:] == (RunProgress(running.id, "running", "training", 0.5, "keep"),)
+    assert len(registry.runs.progress(10, active=10)) == 4
+    assert registry.runs.progress(0, active=0) == ()
 
 
 def test_the_oldest_queued_run_is_claimed_first(registry: Registry, new_run: MakeRun) -> None:

@@ -87,6 +87,11 @@ class CatalogPage:
                 self.fields[part] = given["value"]
         return updates
 
+    def arrive(self, **query: str) -> None:
+        """Open the page by a link."""
+        self.update(self.view.card_arrived(request(**query)))
+        self.update(self.view.list_arrived(request(**query)))
+
     def open(self, ref: str) -> dict[Any, Any]:
         """Choose an adapter."""
         return self.update(self.view.opened(self.fields, ref, request()))

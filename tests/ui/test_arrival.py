@@ -21,14 +21,16 @@ def handler(app: RunningApp, name: str) -> Any:
     return event
 
 
-def arrived(app: RunningApp, *, watched: str | None = None, **query: str) -> dict[str, Any]:
-    """What the first answer brings, by the ids of elements."""
-    return by_id(handler(app, "arrive").fn(None, watched, request(**query)))
+def filled(app: RunningApp, step: str, *given: Any, seen: Any = None, **query: str) -> dict[str, Any]:
+    """What a step of the opening brings, by the ids of elements.
 
-
-def went_on(app: RunningApp, **query: str) -> dict[str, Any]:
-    """What the answer after the first brings."""
-    return by_id(handler(app, "go_on").fn(request(**query)))
+    Args:
+        given: what the browser keeps, in the steps that ask for it.
+    """
+    (event,) = [one for one in app.demo.fns.values() if one.api_name == f"fill_{step}"]
+    updates = event.fn(seen, request(**query), *given)
+    assert set(updates) <= set(event.outputs)
+    return by_id(updates)
 
 
 def by_id(updates: dict[Any, Any]) -> dict[str, Any]:
@@ -39,25 +41,39 @@ def text(value: Any) -> str:
     return str(value.get("value", "") if isinstance(value, dict) else getattr(value, "value", value))
 
 
-def test_catalog_and_runs_come_after_use_and_train(running_app: RunningApp) -> None:
-    assert {"use-listing", "train-progress"} <= set(arrived(running_app))
-    after = went_on(running_app)
-    assert "Colours" in text(after["catalog-list"])
-    assert "Colours" in text(after["runs-table"])
-    offered = by_id(handler(running_app, "offer").fn())
-    assert "catalog-base" in offered
+def test_every_step_fills_its_own_part(running_app: RunningApp) -> None:
+    (run,) = running_app.service.registry.runs.list()
+    assert "Colours" in filled(running_app, "use", None)["use-listing"]
+    assert "Colours" in text(filled(running_app, "train", run.id)["train-progress"])
+    assert "Colours" in text(filled(running_app, "catalog")["catalog-list"])
+    assert "Colours" in text(filled(running_app, "runs")["runs-table"])
+    assert "catalog-base" in by_id(handler(running_app, "offer").fn())
+
+
+def test_only_the_first_step_fills_what_stands_above_the_tabs(running_app: RunningApp) -> None:
+    for step in ("catalog", "runs", "card", "run"):
+        assert "job-strip" in filled(running_app, step)
+        assert "job-strip" not in filled(running_app, step, seen={"key": []})
 
 
 def test_a_link_opens_its_adapter_and_its_run(running_app: RunningApp) -> None:
-    assert "colours@1" in text(went_on(running_app, adapter="colours@1")["catalog-head"])
+    card = filled(running_app, "card", adapter="colours@1")
+    assert "colours@1" in text(card["catalog-head"])
+    assert 'aria-current="true"' in text(filled(running_app, "catalog", adapter="colours@1")["catalog-list"])
     (run,) = running_app.service.registry.runs.list()
-    assert run.id[:8] in text(went_on(running_app, run=run.id)["runs-progress"])
+    assert run.id[:8] in text(filled(running_app, "run", run=run.id)["runs-progress"])
+    assert "aria-current" in text(filled(running_app, "runs", run=run.id)["runs-table"])
+
+
+def test_a_link_that_names_neither_leaves_card_and_run_alone(running_app: RunningApp) -> None:
+    for step in ("card", "run"):
+        assert filled(running_app, step, seen={"key": []}) == {}
 
 
 def test_the_run_that_a_browser_watched_is_watched_again(running_app: RunningApp) -> None:
     (run,) = running_app.service.registry.runs.list()
     for kept, again in ((run.id, True), ("of another registry", False), (None, False)):
-        assert ("Colours" in text(arrived(running_app, watched=kept)["train-progress"])) == again
+        assert ("Colours" in text(filled(running_app, "train", kept)["train-progress"])) == again
 
 
 def test_a_result_is_shown_as_long_as_its_run_is_watched(running_app: RunningApp) -> None:
@@ -77,7 +93,7 @@ def test_a_result_is_shown_as_long_as_its_run_is_watched(running_app: RunningApp
 
 
 def test_a_link_to_a_task_picks_it(running_app: RunningApp) -> None:
-    listing = json.loads(arrived(running_app, task="colours@1,gone")["use-listing"])
+    listing = json.loads(filled(running_app, "use", None, task="colours@1,gone")["use-listing"])
     assert listing["add"] == ["colours@1", "gone"]
     assert ["gone", "gone"] in listing["choices"]
 

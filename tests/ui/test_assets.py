@@ -7,6 +7,7 @@ import re
 import httpx
 import pytest
 
+from loravit_web.ui.assets import GRADIO_ASSETS
 from tests.ui.conftest import RunningApp
 
 
@@ -29,10 +30,36 @@ def test_a_script_is_compressed_and_never_asked_for_again(script: str) -> None:
         assert int(one.headers["content-length"]) < len(plain.content) / 2
 
 
-def test_a_browser_that_does_not_take_brotli_gets_the_script_as_well(script: str) -> None:
-    answer = httpx.get(script, headers={"accept-encoding": "gzip"})
-    assert answer.status_code == 200
+def test_a_browser_that_does_not_take_brotli_is_served_as_well(script: str) -> None:
+    plain = httpx.get(script, headers={"accept-encoding": "identity"})
+    answer = httpx.get(script, headers={"accept-encoding": "gzip, deflate"})
     assert answer.headers["content-encoding"] == "gzip"
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.text == plain.text
+
+
+def some_styles() -> list[str]:
+    return sorted(one.name for one in GRADIO_ASSETS.glob("Index-*.css"))[:3]
+
+
+def test_styles_can_be_asked_for_together(running_app: RunningApp) -> None:
+    answer = httpx.get(f"{running_app.url}assets/together.css?{'&'.join(some_styles())}")
+    assert answer.headers["content-type"].startswith("text/css")
+    each = [httpx.get(f"{running_app.url}assets/{name}").text for name in some_styles()]
+    assert answer.text == "\n".join(each)
+
+
+@pytest.mark.parametrize(
+    "names", ["", "nothing-abcdefgh.css", "../../../index-abcdefgh.css", "%2e%2e%2findex-abcdefgh.css"]
+)
+def test_styles_together_with_what_is_none_are_not_found(running_app: RunningApp, names: str) -> None:
+    asked = "&".join([some_styles()[0], names])
+    assert httpx.get(f"{running_app.url}assets/together.css?{asked}").status_code == 404
+
+
+def test_no_script_comes_together_with_styles(running_app: RunningApp, script: str) -> None:
+    asked = f"{some_styles()[0]}&{script.rpartition('/')[2]}"
+    assert httpx.get(f"{running_app.url}assets/together.css?{asked}").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def signed_in(page: CatalogPage, monkeypatch: pytest.MonkeyPatch, name: str, rol
 
 
 def test_a_link_opens_the_card_of_exactly_that_version(page: CatalogPage) -> None:
-    page.update(page.view.arrived(request(adapter="cats@1")))
+    page.arrive(adapter="cats@1")
     card = page.view.card
     assert page.fields[card.ref] == "cats@1"
     assert page.shown[card.versions]["choices"] == [
@@ -48,7 +48,7 @@ def test_a_link_opens_the_card_of_exactly_that_version(page: CatalogPage) -> Non
 
 
 def test_a_link_to_what_is_not_there_says_so_and_shows_the_list(page: CatalogPage) -> None:
-    page.update(page.view.arrived(request(adapter="cuts@7")))
+    page.arrive(adapter="cuts@7")
     assert "cuts" in page.text(page.view.card.message)
     assert "cats@2" in page.text(page.view.rows)
 
@@ -214,7 +214,7 @@ def test_a_viewer_sees_everything_and_can_press_nothing_that_changes(
     page: CatalogPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signed_in(page, monkeypatch, "vera", "viewer")
-    page.update(page.view.arrived(request(adapter="cats")))
+    page.arrive(adapter="cats")
     change = page.view.card.change
     for button in (change.promote, change.rollback, change.save, change.withdraw, change.archive):
         assert not page.can(button)

@@ -21,7 +21,7 @@ def rows(page: CatalogPage) -> list[str]:
 
 
 def test_an_empty_catalog_says_what_it_is_and_leads_to_the_first_training(page: CatalogPage) -> None:
-    page.update(page.view.arrived(request()))
+    page.arrive()
     assert "The catalog is empty" in page.text(page.view.rows)
     assert page.shown[page.view.train]["visible"] is True
     assert page.shown[page.view.filters.clear]["visible"] is False

@@ -77,10 +77,20 @@ def test_an_error_and_what_is_for_one_visitor_is_passed_on_and_not_kept(answer: 
     assert first.text != pages.open()
 
 
-def test_a_browser_that_does_not_take_brotli_gets_the_page_as_well() -> None:
+def test_each_browser_gets_it_compressed_as_it_can_read_it() -> None:
     pages = Pages()
-    assert pages.open(**{"accept-encoding": "gzip"}) == "<p>testserver 1</p>"
-    assert pages.open(**{"accept-encoding": "gzip"}) == "<p>testserver 2</p>"
+    for encoding in ("gzip, deflate, br", "gzip, deflate"):
+        first, second = (pages.client.get("/", headers={"accept-encoding": encoding}) for _ in range(2))
+        assert first.text == second.text
+        assert first.headers["content-encoding"] == ("br" if "br" in encoding else "gzip")
+    assert pages.written == 2
+
+
+def test_a_client_that_reads_nothing_compressed_gets_the_page_as_the_app_writes_it() -> None:
+    pages = Pages()
+    answers = [pages.client.get("/", headers={"accept-encoding": "identity"}) for _ in range(2)]
+    assert [one.text for one in answers] == ["<p>testserver 1</p>", "<p>testserver 2</p>"]
+    assert not any("content-encoding" in one.headers for one in answers)
 
 
 def test_the_apps_page_is_compressed_and_as_gradio_writes_it(running_app: RunningApp) -> None:

@@ -1,0 +1,58 @@
+"""Answers that are compressed once instead of at every visit."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Hashable, Mapping
+from typing import Literal
+
+import brotli
+from anyio.to_thread import run_sync
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+Encoding = Literal["br", "gzip"]
+
+
+def encoding_of(headers: Headers) -> Encoding | None:
+    """The better of the ways that who asks takes; browsers take brotli from https and their own machine."""
+    taken = {one.partition(";")[0].strip() for one in headers.get("accept-encoding", "").split(",")}
+    return "br" if "br" in taken else "gzip" if "gzip" in taken else None
+
+
+class CompressedAnswers:
+    """Answers by what was asked for, compressed.
+
+    Args:
+        most: when there are as many, by somebody who makes addresses up, all are forgotten.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[Hashable, Response] = {}
+
+    def get(self, asked: Hashable) -> Response | None:
+        """The answer, if there is one."""
+        return self._kept.get(asked)
+
+    async def keep(
+        self,
+        asked: Hashable,
+        content: bytes,
+        encoding: Encoding,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Compress an answer, keep and give it."""
+        body = await run_sync(_compressed, content, encoding)
+        if len(self._kept) >= self._most:
+            self._kept.clear()
+        told = {**(headers or {}), "Content-Encoding": encoding, "Vary": "Accept-Encoding"}
+        self._kept[asked] = Response(body, headers=told, media_type=media_type)
+        return self._kept[asked]
+
+
+def _compressed(content: bytes, encoding: Encoding) -> bytes:
+    if encoding == "br":
+        return bytes(brotli.compress(content, quality=5))
+    return gzip.compress(content, compresslevel=6, mtime=0)
