@@ -92,7 +92,7 @@ def build_picker(service: Service) -> Picker:
     quick = gr.CheckboxGroup(
         [],
         label="Tasks",
-        info="Several answer side by side, each with one of its own classes. Keys 1 to 9 switch them.",
+        info="A task is a small trained classifier; several answer side by side. Keys 1 to 9 switch them.",
         visible=False,
         elem_id="use-quick",
     )

@@ -43,21 +43,22 @@ class TrainTab:
 
 
 def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
-    """Build the tab and its events. All steps stay in view, so that none hides what another one says."""
+    """Build the tab and its events.
+
+    All steps stay in view, so that none hides what another one says: the data on the left, what is made of it
+    on the right, one below the other on a narrow screen.
+    """
     data, run_id = gr.State(None), kept_in_browser("watched")
     read_only = gr.HTML(visible=False, elem_id="train-read-only")
     with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=280):
+        with gr.Column(min_width=300):
             gr.HTML("<h3>1 · Data</h3>")
             ways = build_data()
-        with gr.Column(scale=3, min_width=300):
             gr.HTML("<h3>2 · Check</h3>")
             check = build_check(service, data)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=280):
+        with gr.Column(min_width=300):
             gr.HTML("<h3>3 · Settings</h3>")
             settings = build_settings()
-        with gr.Column(scale=3, min_width=300):
             gr.HTML("<h3>4 · Watch</h3>")
             watch = build_watch(
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."

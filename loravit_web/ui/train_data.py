@@ -81,7 +81,7 @@ def _samples() -> list[Way]:
     with gr.Row():
         for name, sample in SAMPLES.items():
             button = gr.Button(
-                sample.title.partition(" (")[0], size="sm", min_width=150, elem_id=f"train-sample-{name}"
+                sample.title.partition(" (")[0], size="sm", min_width=200, elem_id=f"train-sample-{name}"
             )
             ways.append(Way(button.click, [], partial(_take_sample, name), mirror=name not in UNMIRRORED))
     return ways
