@@ -34,12 +34,13 @@ _SCRIPT = """
 (() => {
   const link = new URLSearchParams(window.location.search);
   const asked = link.get("tab"), tabs = TABS, linked = LINKED;
+  const first = Object.hasOwn(tabs, asked) ? tabs[asked] : [];
   const {components, dependencies} = window.gradio_config ?? {};
   const bar = components?.find((one) => one.props.elem_id === "tabs");
-  if (bar && Object.hasOwn(tabs, asked)) bar.props.selected = asked;
+  if (bar && first.length) bar.props.selected = asked;
   const named = (event) => event.api_name.slice("PREFIX".length);
   const steps = dependencies?.filter((one) => String(one.api_name).startsWith("PREFIX")) ?? [];
-  const place = (event) => tabs[asked]?.includes(named(event)) ? tabs[asked].indexOf(named(event)) : 9;
+  const place = (event) => first.includes(named(event)) ? first.indexOf(named(event)) : steps.length;
   const wanted = steps.filter((one) => !linked[named(one)] || link.has(linked[named(one)]));
   const load = steps[0]?.targets;
   for (const one of steps) { one.targets = []; one.trigger_after = null; }
