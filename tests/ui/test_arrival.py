@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from loravit_web.ui.answers import NO_IMAGE
@@ -103,6 +104,20 @@ def test_a_look_that_finds_nothing_new_changes_nothing(running_app: RunningApp) 
     now = remembered(snapshot(running_app.service), empty=False)
     assert beat(now) == {"__type__": "update"}
     assert isinstance(beat({**now, "key": [0, []]}), str)
+
+
+def test_a_run_that_ended_since_the_last_look_is_told_once(
+    running_app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(gr, "Success", lambda text, **_: told.append(text))
+    (run,) = running_app.service.registry.runs.list()
+    before = {"key": [0, []], "states": {run.id: "running", "of another registry": "running"}, "empty": False}
+    event = handler(running_app, "follow")
+    updates = event.fn(before, None, None, None)
+    assert [text.partition(" ")[0] for text in told] == ["colours@1"]
+    event.fn(updates[0], None, None, None)
+    assert len(told) == 1
 
 
 def test_a_page_that_outlived_its_app_catches_up(running_app: RunningApp) -> None:
