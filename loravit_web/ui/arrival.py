@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.ui.answers import NO_TASKS
+from loravit_web.ui.catalog_view import Updates
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.follow import remembered, snapshot, watched_first
@@ -22,7 +23,6 @@ from loravit_web.ui.runs_list import active_runs
 from loravit_web.ui.visitors import read_only, visitor_of
 from loravit_web.ui.watch import watch_updates
 
-Updates = dict[Any, Any]
 PREFIX = "fill_"
 FIRST = {"use": ["use"], "train": ["train"], "catalog": ["card", "catalog"], "runs": ["run", "runs"]}
 """The steps that a tab waits for."""

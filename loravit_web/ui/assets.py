@@ -96,6 +96,7 @@ def _names(scope: Scope) -> Sequence[str]:
     path = scope["path"]
     if path == TOGETHER:
         names = str(scope["query_string"], "latin-1").split("&")
-        return names if all(_FILE.fullmatch(one) and one.endswith(".css") for one in names) else []
+        known = all(_FILE.fullmatch(one) and one.endswith(".css") for one in names)
+        return names if known and len(set(names)) == len(names) else []  # no more than all there are
     folder, _, name = path.rpartition("/")
     return [name] if folder == "/assets" and _FILE.fullmatch(name) else []

@@ -108,8 +108,9 @@ class CatalogView:
         What there is to filter by is not among them: `Filters.offered` takes longer than all the rest.
         """
         refusal = visitor_of(self.service, request).refusal("import")
+        asked = request.query_params.get("adapter")
         return {
-            **self.listed(self.untouched, chosen=request.query_params.get("adapter")),
+            **self.listed(self.untouched, chosen=asked if asked and self._is_known(asked) else None),
             self.upload: gr.UploadButton(interactive=refusal is None),
             self.read_only: read_only(refusal),
         }
@@ -133,6 +134,13 @@ class CatalogView:
             return self.card.opened(self.service, ref, visitor, url)
         except NotFound as error:
             return self.card.closed(notice(str(error), kind="error"))
+
+    def _is_known(self, ref: str) -> bool:
+        try:
+            self.service.registry.catalog.version(ref)
+        except NotFound:
+            return False
+        return True
 
     def _changed_card(self, data: Data, request: gr.Request) -> Updates:
         ref, seen = data[self.card.ref], data[self.card.seen]

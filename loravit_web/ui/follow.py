@@ -21,6 +21,7 @@ from loravit_web.ui.watch import is_known, watch_updates
 from registry import Run
 
 RECENT = 20
+"""Runs that a page hears of also after their end."""
 _NOTHING_SEEN: dict[str, Any] = {"key": [None, None], "states": {}, "empty": False}
 """Of a page whose app was started again, or that looks before it was filled."""
 

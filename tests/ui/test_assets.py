@@ -57,6 +57,11 @@ def test_styles_together_with_what_is_none_are_not_found(running_app: RunningApp
     assert httpx.get(f"{running_app.url}assets/together.css?{asked}").status_code == 404
 
 
+def test_the_same_style_is_not_joined_to_itself(running_app: RunningApp) -> None:
+    asked = "&".join(some_styles()[:1] * 1000)
+    assert httpx.get(f"{running_app.url}assets/together.css?{asked}").status_code == 404
+
+
 def test_no_script_comes_together_with_styles(running_app: RunningApp, script: str) -> None:
     asked = f"{some_styles()[0]}&{script.rpartition('/')[2]}"
     assert httpx.get(f"{running_app.url}assets/together.css?{asked}").status_code == 404

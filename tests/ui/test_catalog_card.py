@@ -51,6 +51,9 @@ def test_a_link_to_what_is_not_there_says_so_and_shows_the_list(page: CatalogPag
     page.arrive(adapter="cuts@7")
     assert "cuts" in page.text(page.view.card.message)
     assert "cats@2" in page.text(page.view.rows)
+    page.arrive(adapter="cats@7")
+    assert "7" in page.text(page.view.card.message)
+    assert "aria-current" not in page.text(page.view.rows)
 
 
 def test_only_the_settings_that_differ_from_the_version_before_are_shown(page: CatalogPage) -> None:
