@@ -61,15 +61,17 @@ class Pace:
 
     Attributes:
         embed: seconds to embed an image.
-        forward: seconds of an image through a block without gradients.
-        trained: seconds of an image through an adapted block in a training step.
-        saved: bytes that an adapted block keeps per image for the backward pass.
+        forward: seconds of an image through a block of the trunk.
+        looked_at: seconds of an image through all adapted blocks without gradients.
+        trained: seconds of an image through them in a training step.
+        saved: bytes that they keep per image for the backward pass.
         blocks: how many are adapted.
         parameters: trained numbers in all of them.
     """
 
     embed: float
     forward: float
+    looked_at: float
     trained: float
     saved: float
     blocks: int
@@ -84,15 +86,14 @@ def estimate(data: TrainingData, recipe: Recipe, base: Base, pace: Pace, reading
         reading: seconds to read and shrink an image.
     """
     first_block = base.depth - pace.blocks
-    work = work_of(data, recipe, first_block, base.depth)
+    work = work_of(data, recipe)
     trunk = work.embedded * (pace.embed + first_block * pace.forward)
     # One thread reads ahead while all of them compute.
-    read = work.images * reading
+    read = work.read * reading
     trunk = max(read, trunk + read / (os.cpu_count() or 1))
-    passes = work.forward - work.embedded * max(first_block, 1)
     classes = len(data.class_names)
     return Estimate(
-        seconds=START_SECONDS + trunk + passes * pace.forward + work.trained * pace.trained,
+        seconds=START_SECONDS + trunk + work.looked_at * pace.looked_at + work.trained * pace.trained,
         memory=_memory(data, recipe, base, pace),
         parameters=pace.parameters + classes * (base.feature_dim(recipe.adapter.pooling) + 1),
         train_images=len(data.train),
@@ -107,14 +108,14 @@ def _memory(data: TrainingData, recipe: Recipe, base: Base, pace: Pace) -> int:
     splits = (views * len(data.train), len(data.validation), len(data.test))
     tokens = sum(count * token for count in splits if count * token <= RAM_LIMIT)
     weights = sum(p.numel() for p in base.model.parameters()) * (4 + base.dtype.itemsize)
-    step = recipe.batch_size * pace.saved * max(pace.blocks, 1)
+    step = recipe.batch_size * pace.saved
     # The widest moment of an evaluation: the hidden layer before and after its activation, and the tokens.
     looking = EVALUATION_BATCH * token * 12
     return int(LIBRARIES + weights + tokens + max(step, looking))
 
 
 def measure_pace(base: Base, recipe: Recipe, *, clock: Callable[[], float] = time.perf_counter) -> Pace:
-    """Time a small batch through the embedding, through a block, and through one adapted block's step.
+    """Time a small batch through the embedding, a block of the trunk, an adapted block and the last one.
 
     Args:
         base: as it runs.
@@ -127,30 +128,50 @@ def measure_pace(base: Base, recipe: Recipe, *, clock: Callable[[], float] = tim
     images = torch.zeros(size, 3, recipe.image_size, recipe.image_size, device=base.device)
     generator = torch.Generator().manual_seed(0)
     adapted = trainable_blocks(base, recipe.adapter, generator)
-    blocks, last = adapted[-1:], base.depth - 1
-    head = nn.Linear(base.feature_dim(recipe.adapter.pooling), 2).to(base.device)
-    labels = torch.zeros(size, dtype=torch.int64, device=base.device)
-
-    def step() -> None:
-        features = base.features(base.through(blocks, tokens, last), recipe.adapter.pooling)
-        F.cross_entropy(head(features), labels).backward()  # type: ignore[no-untyped-call]
-
     with torch.inference_mode():
         embedding = _seconds(lambda: base.embed(images), clock)
         embedded = base.embed(images)
         forward = _seconds(lambda: base.advance(embedded, base.depth - 1, base.depth), clock)
-    tokens = embedded.clone().requires_grad_(bool(blocks))  # every adapted block but the first
-    with dropout_on(blocks):
-        saved = _saved_bytes(step, [*base.model.parameters(), *trained_parameters(blocks, head), tokens])
-        training = _seconds(step, clock)
+    tokens = embedded.clone().requires_grad_(bool(adapted))  # every adapted block but the first
+    others = max(len(adapted) - 1, 0)
+    last = _measured(base, recipe, base.read_by([recipe.adapter.pooling], adapted[-1:]), tokens, clock)
+    other = _measured(base, recipe, adapted[-1:], tokens, clock) if others else last
+    looked_at, trained, saved = (a + others * b for a, b in zip(last, other, strict=True))
     return Pace(
         embed=embedding / size,
         forward=forward / size,
-        trained=training / size,
+        looked_at=looked_at / size,
+        trained=trained / size,
         saved=saved / size,
         blocks=len(adapted),
         parameters=sum(p.numel() for block in adapted for p in block.parameters() if p.requires_grad),
     )
+
+
+def _measured(
+    base: Base,
+    recipe: Recipe,
+    blocks: Sequence[nn.Module],
+    tokens: torch.Tensor,
+    clock: Callable[[], float],
+) -> tuple[float, float, float]:
+    """Seconds of a look and of a training step with these blocks and a head, and the bytes that one keeps."""
+    head = nn.Linear(base.feature_dim(recipe.adapter.pooling), 2).to(base.device)
+    labels = torch.zeros(len(tokens), dtype=torch.int64, device=base.device)
+
+    def answered() -> torch.Tensor:
+        last = base.depth - 1
+        result: torch.Tensor = head(base.features(base.through(blocks, tokens, last), recipe.adapter.pooling))
+        return result
+
+    def step() -> None:
+        F.cross_entropy(answered(), labels).backward()  # type: ignore[no-untyped-call]
+
+    with torch.inference_mode():
+        looking = _seconds(answered, clock)
+    with dropout_on(blocks):
+        saved = _saved_bytes(step, [*base.model.parameters(), *trained_parameters(blocks, head), tokens])
+        return looking, _seconds(step, clock), saved
 
 
 def reading_seconds(

@@ -14,39 +14,36 @@ STEP_COST = 3
 
 @dataclass(frozen=True)
 class Work:
-    """A run that uses all its epochs; a pass is one image through one block.
+    """A run that uses all its epochs, in images.
 
     Attributes:
-        images: pictures to read.
-        embedded: pictures to embed, mirrored views counted apart.
-        forward: passes without gradients.
-        trained: passes of training steps.
+        read: to read and shrink.
+        embedded: to take through the trunk, mirrored views counted apart.
+        looked_at: to take through the blocks above it without gradients.
+        trained: to take through them in training steps.
     """
 
-    images: int
+    read: int
     embedded: int
-    forward: int
+    looked_at: int
     trained: int
 
-    @property
-    def total(self) -> int:
-        """Everything in forward passes."""
-        return self.forward + STEP_COST * self.trained
+    def passes(self, first_block: int, depth: int) -> int:
+        """Everything in forward passes, one of which is an image through a block."""
+        adapted = max(depth - first_block, 1)
+        return self.embedded * max(first_block, 1) + adapted * (self.looked_at + STEP_COST * self.trained)
 
 
-def work_of(data: TrainingData, recipe: Recipe, first_block: int, depth: int) -> Work:
+def work_of(data: TrainingData, recipe: Recipe) -> Work:
     """Count the work of a run."""
     train, validation, test = len(data.train), len(data.validation), len(data.test)
     images = train + validation + test
-    embedded = images + (train if recipe.mirror else 0)
-    adapted = max(depth - first_block, 1)
     epochs = recipe.schedule(train)[0]
-    looked_at = images + (epochs + 1) * validation + test
     return Work(
-        images=images,
-        embedded=embedded,
-        forward=embedded * max(first_block, 1) + looked_at * adapted,
-        trained=epochs * train * adapted,
+        read=images,
+        embedded=images + (train if recipe.mirror else 0),
+        looked_at=images + (epochs + 1) * validation + test,
+        trained=epochs * train,
     )
 
 

@@ -119,12 +119,15 @@ class _Training:
         generator = torch.Generator().manual_seed(recipe.seed)
         self.blocks = trainable_blocks(self.base, recipe.adapter, generator)
         self.first_block = base.depth - len(self.blocks)
+        pooling = recipe.adapter.pooling
+        self.adapted_path = self.base.read_by([pooling], self.blocks)
+        self.frozen_path = self.base.read_by([pooling], self.base.blocks[self.first_block :])
         self.head = nn.Linear(base.feature_dim(recipe.adapter.pooling), len(data.class_names))
         # From zero: started on the linear probe's weights, LoRA ended 7 points lower on CIFAR-10.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.epochs, self.patience = recipe.schedule(len(data.train))
-        self.meter = WorkMeter(work_of(data, recipe, self.first_block, base.depth).total, reporter)
+        self.meter = WorkMeter(work_of(data, recipe).passes(self.first_block, base.depth), reporter)
         self.optimizer = self._optimizer()
 
     def run(self) -> Trained:
@@ -224,7 +227,7 @@ class _Training:
 
     def _base_features(self, tokens: PrefixTokens) -> torch.Tensor:
         """Features (N, F) of the plain view through the base as it is."""
-        return self._through(tokens, self.base.blocks[self.first_block :], "Fitting the linear probe")
+        return self._through(tokens, self.frozen_path, "Fitting the linear probe")
 
     def _through(self, tokens: PrefixTokens, blocks: Sequence[nn.Module], stage: str) -> torch.Tensor:
         parts = []
@@ -240,7 +243,7 @@ class _Training:
         return self.base.features(tokens, self.recipe.adapter.pooling)
 
     def _logits(self, tokens: PrefixTokens, stage: str) -> torch.Tensor:
-        features = self._through(tokens, self.blocks, stage)
+        features = self._through(tokens, self.adapted_path, stage)
         with torch.no_grad():
             return self.head(features)  # type: ignore[no-any-return]
 
@@ -306,7 +309,7 @@ class _Training:
         return sum(losses) / len(train), False
 
     def _step(self, tokens: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
-        logits = self.head(self._features(tokens, self.blocks))
+        logits = self.head(self._features(tokens, self.adapted_path))
         loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

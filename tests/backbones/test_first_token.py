@@ -30,6 +30,16 @@ def test_only_the_first_token_comes_out_and_only_it_goes_through_the_mlp(base: B
     assert seen == [(2, 1, base.embed_dim)]
 
 
+def test_its_gradients_are_those_of_the_whole_block(base: Base) -> None:
+    gradients = []
+    for block in (base.blocks[-1], FirstTokenBlock(base.blocks[-1])):
+        tokens = tokens_of(base).requires_grad_()
+        block(tokens)[:, 0].square().sum().backward()
+        gradients.append(tokens.grad)
+    assert gradients[0] is not None
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
 def test_the_block_itself_stays_as_it_is_and_shares_its_weights(base: Base) -> None:
     block = base.blocks[-1]
     modules = dict(block.named_modules())

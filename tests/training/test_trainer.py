@@ -123,6 +123,21 @@ def test_the_same_seed_gives_the_same_adapter_bit_for_bit(
     assert not torch.equal(first.adapter.head_weight, other.adapter.head_weight)
 
 
+def test_leaving_out_what_the_head_never_reads_changes_nothing_that_is_learned(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    assert base.first_token_apart
+    whole = replace(base, first_token_apart=False)
+    curves = []
+    for name, one in (("first", base), ("whole", whole)):
+        recorder = Recorder()
+        train(one, data, quick(), tmp_path / name, recorder)
+        curves.append(recorder.measured)
+    assert list(curves[0]) == list(curves[1])
+    for epoch, values in curves[0].items():
+        assert values == pytest.approx(curves[1][epoch], abs=0.01)
+
+
 @pytest.mark.parametrize(("stage", "reports"), [("Epoch 3", 1), ("Epoch 3", 3), ("Evaluating", 1)], ids=str)
 def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
     stage: str, reports: int, base: Base, data: TrainingData, tmp_path: Path, one_thread: None
