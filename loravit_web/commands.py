@@ -42,7 +42,9 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         tell = progress_teller()
         dataset = service.import_dataset(options.data, progress=tell)
         _tell_findings(dataset)
-        _base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
+        base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
+        if options.image_size is None:
+            recipe = recipe.fitted(base.patch_size)
         print(f"note: {cost_text(service.estimate(dataset, recipe))}", file=sys.stderr)
         worker = service.new_worker()
         with worker.stopping_on_signals(), _watching(service, worker.name, tell):

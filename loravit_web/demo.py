@@ -40,7 +40,7 @@ def check_time(rules: DemoRules, cost: Estimate) -> None:
     if cost.seconds > rules.minutes * 60:
         raise BeyondDemo(
             f"This training would take about {cost.seconds / 60:.0f} minutes, and a demo's at most "
-            f"{rules.minutes:g}: choose the preset quick, fewer epochs or a smaller image size."
+            f"{rules.minutes:g}: choose the preset draft, fewer epochs or a smaller image size."
         )
 
 

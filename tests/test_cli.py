@@ -167,6 +167,17 @@ def test_train_says_what_it_left_out(
     assert "red/notes.txt" in capsys.readouterr().err
 
 
+def test_the_image_size_of_a_preset_gives_way_to_the_patches_of_the_base_and_a_given_one_does_not(
+    colour_folders: ColourFolders, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(colour_folders()), "--name", "colours", "--preset", "draft", *TRAIN[2:]]
+    document = run_json(capsys, *words)
+    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
+        assert registry.runs.get(document["run"]).config["image_size"] == 72
+    assert cli.main([*words, "--image-size", "70"]) == 1
+    assert "Image size 70 does not fit" in capsys.readouterr().err
+
+
 def test_a_finished_run_can_be_neither_cancelled_nor_resumed(
     trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

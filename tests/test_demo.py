@@ -55,7 +55,7 @@ def test_more_data_than_the_demo_takes_is_refused_with_both_numbers(
 
 def test_a_training_that_would_take_too_long_is_refused() -> None:
     cost = Estimate(seconds=600.0, memory=1, parameters=1, train_images=1, validation_images=1, epochs=1)
-    with pytest.raises(BeyondDemo, match="about 10 minutes, and a demo's at most 3: choose the preset quick"):
+    with pytest.raises(BeyondDemo, match="about 10 minutes, and a demo's at most 3: choose the preset draft"):
         check_time(RULES, cost)
     check_time(RULES, replace(cost, seconds=179.0))
 

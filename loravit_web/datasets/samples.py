@@ -61,7 +61,7 @@ def _png(picture: Image.Image) -> bytes:
 
 SAMPLES: Mapping[str, Sample] = MappingProxyType(
     {
-        "digits": Sample("Handwritten digits (1797 scans, 10 classes)", _digits),
+        "digits": Sample("Scanned digits (1797 pictures, 10 classes)", _digits),
         "shapes": Sample("Shapes in drawn scenes (1250 pictures)", _scenes(lambda s: s.shape)),
         "counts": Sample("How many in drawn scenes (1250 pictures)", _scenes(lambda s: s.count)),
         "textures": Sample("Grounds of drawn scenes (1250 pictures)", _scenes(lambda s: s.texture)),

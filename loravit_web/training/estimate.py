@@ -28,7 +28,8 @@ LIBRARIES = 700 << 20
 START_SECONDS = 8.0
 """To load the base, fit the linear probe and write the files, measured."""
 
-_LARGEST_BATCH = 64
+_MOST_TOKENS, _LEAST_BATCH = 4096, 8
+"""Of the batch that is timed: larger ones take longer, and no less per image."""
 _LAPS = 3
 _SECONDS = 0.5
 _PICTURES = 8
@@ -124,7 +125,7 @@ def measure_pace(base: Base, recipe: Recipe, *, clock: Callable[[], float] = tim
         LoraVitError: if the recipe does not fit the base.
     """
     base.preprocessing(recipe.image_size)
-    size = min(_LARGEST_BATCH, recipe.batch_size)
+    size = min(recipe.batch_size, max(_LEAST_BATCH, _MOST_TOKENS // base.token_count(recipe.image_size)))
     images = torch.zeros(size, 3, recipe.image_size, recipe.image_size, device=base.device)
     generator = torch.Generator().manual_seed(0)
     adapted = trainable_blocks(base, recipe.adapter, generator)

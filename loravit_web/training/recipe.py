@@ -80,6 +80,10 @@ class Recipe:
         epochs = max(self.epochs, -(-self.min_steps // steps))
         return epochs, -(-self.patience * epochs // self.epochs)
 
+    def fitted(self, patch_size: int) -> Recipe:
+        """The same with the image size that is the nearest multiple of a base's patch size."""
+        return replace(self, image_size=max(2, round(self.image_size / patch_size)) * patch_size)
+
     def as_json(self) -> dict[str, Any]:
         """All fields, nested under ``adapter`` for the adapter's configuration."""
         return {**asdict(self), "adapter": self.adapter.as_json()}
@@ -99,23 +103,44 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe with a name and a sentence for the person who chooses."""
+    """A recipe with a name and, for the person who chooses, what follows the image size in its description.
+
+    Its image size is meant for any base, see `Recipe.fitted`.
+    """
 
     title: str
     summary: str
     recipe: Recipe
 
 
+DRAFT = "draft"
+"""The preset of somebody who has not chosen one on the page: soon done, and a longer one can follow."""
+
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
+        DRAFT: Preset(
+            "Draft",
+            "at most 800 images: about a minute on two cores, to see what can be learned.",
+            Recipe(
+                preset=DRAFT,
+                image_size=70,
+                epochs=5,
+                min_steps=160,
+                batch_size=16,
+                lr=2e-3,
+                max_images=800,
+                patience=3,
+                adapter=ViTAdapterConfig(blocks=4),
+            ),
+        ),
         "quick": Preset(
             "Quick",
-            "112 px, at most 4000 images: a few minutes on two cores.",
+            "at most 4000 images: a few minutes on two cores.",
             Recipe(preset="quick", image_size=112, epochs=6, min_steps=80, max_images=4000, patience=3),
         ),
         "balanced": Preset(
             "Balanced",
-            "168 px, at most 5000 images: finer detail, a few times slower.",
+            "at most 5000 images: finer detail, a few times slower.",
             Recipe(
                 preset="balanced",
                 image_size=168,
@@ -126,7 +151,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "best": Preset(
             "Best",
-            "224 px, all images, one block more: for the final version, slower still.",
+            "all images, one block more: for the final version, slower still.",
             Recipe(
                 preset="best", image_size=224, epochs=16, adapter=ViTAdapterConfig(r=16, alpha=32, blocks=6)
             ),

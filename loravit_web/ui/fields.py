@@ -91,9 +91,10 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
 ALL_FIELDS: tuple[Field, ...] = tuple(field for group in FIELDS.values() for field in group)
 
 
-def build_fields(preset: str) -> list[Any]:
+def build_fields(preset: str, patch_size: int) -> list[Any]:
     """The components, in the order of `ALL_FIELDS`, as the preset sets them."""
-    values = dict(zip((field.name for field in ALL_FIELDS), preset_values(preset), strict=True))
+    usual = preset_values(preset, patch_size)
+    values = dict(zip((field.name for field in ALL_FIELDS), usual, strict=True))
     made = []
     for title, group in FIELDS.items():
         gr.HTML(f"<h4>{title}</h4>")
@@ -102,9 +103,12 @@ def build_fields(preset: str) -> list[Any]:
     return made
 
 
-def preset_values(preset: str) -> list[Any]:
-    """What the fields show for a preset."""
-    recipe = PRESETS[preset].recipe
+def preset_values(preset: str, patch_size: int) -> list[Any]:
+    """What the fields show for a preset on a base with such patches."""
+    return _shown(PRESETS[preset].recipe.fitted(patch_size))
+
+
+def _shown(recipe: Recipe) -> list[Any]:
     document = {**recipe.as_json(), **recipe.adapter.as_json()}
     shown = {**document, "max_images": recipe.max_images or 0, "pooling": recipe.adapter.pooling or _NATIVE}
     return [shown[field.name] for field in ALL_FIELDS]
@@ -125,7 +129,7 @@ def recipe_of(preset: str, mirror: bool, values: Sequence[Any]) -> Recipe:
 
 def field_errors(preset: str, values: Sequence[Any]) -> list[str | None]:
     """What is wrong with each field by itself; None where nothing is."""
-    usual = preset_values(preset)
+    usual = _shown(PRESETS[preset].recipe)
     found: list[str | None] = []
     for index, value in enumerate(values):
         try:

@@ -11,6 +11,7 @@ from loravit_web.next_steps import advice
 from loravit_web.settings import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.progress import EPOCH
+from loravit_web.training.recipe import DRAFT
 from loravit_web.views import cost_text, duration
 from registry import Evaluation, EvaluationDetails, Run, Version
 
@@ -191,6 +192,16 @@ def beside_probe(judged: Evaluation) -> str:
         return f"{text}, as many"
     counted = f"{abs(more)} image{'s' if abs(more) > 1 else ''} {'fewer' if more > 0 else 'more'}"
     return f"{text}, {counted}{'' if more**2 > 4 * sum(wrong) else ': too few to tell them apart'}"
+
+
+def next_attempt(preset: str, judged: Evaluation) -> str:
+    """What to try next where the result leaves much to be tried, else nothing."""
+    if preset == DRAFT:
+        return "This was a draft: the preset Quick looks closer, at more images, and usually gets more right."
+    probe = judged.linear_probe_accuracy
+    if probe is not None and judged.accuracy < probe:
+        return "If the linear probe stays ahead with more epochs, choose the type Only a head under Advanced."
+    return ""
 
 
 def class_table(details: EvaluationDetails) -> str:

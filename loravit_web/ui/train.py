@@ -58,7 +58,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
             check = build_check(service, data)
         with gr.Column(min_width=300):
             gr.HTML("<h3>3 · Settings</h3>")
-            settings = build_settings()
+            settings = build_settings(service.base.patch_size)
             gr.HTML("<h3>4 · Watch</h3>")
             watch = build_watch(
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."

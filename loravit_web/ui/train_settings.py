@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,17 @@ from loravit_web.errors import LoraVitError
 from loravit_web.naming import slugified
 from loravit_web.service import STORED_PREFIX, Service
 from loravit_web.training.command_line import train_command
-from loravit_web.training.recipe import PRESETS, Recipe
+from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
 from loravit_web.ui.errors import told
+from loravit_web.ui.events import QUIET
 from loravit_web.ui.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.markup import cost_summary, notice
 from loravit_web.ui.share import build_code
 from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, watch_updates
+from registry import UnknownAdapter
 
+_MEASURING = '<p class="lv-cost">Measuring what this takes on this machine…</p>'
 UNNAMED, LONGEST_NAME = "my-task", 80
 _SHORT = 12
 
@@ -52,14 +56,17 @@ class SettingsPanel:
         return [self.name, self.preset, self.mirror, *self.fields]
 
 
-def build_settings() -> SettingsPanel:
-    """Build the components; `connect_settings` adds the events."""
+def build_settings(patch_size: int) -> SettingsPanel:
+    """Build the components for a base with such patches; `connect_settings` adds the events."""
     name = gr.Textbox(
         label="Name", placeholder="My flowers", max_lines=1, max_length=LONGEST_NAME, elem_id="train-name"
     )
     preset = gr.Radio(
-        [(f"{p.title}: {p.summary}", key) for key, p in PRESETS.items()],
-        value="quick",
+        [
+            (f"{p.title}: {p.recipe.fitted(patch_size).image_size} px, {p.summary}", key)
+            for key, p in PRESETS.items()
+        ],
+        value=DRAFT,
         label="Preset",
         elem_id="train-preset",
     )
@@ -72,7 +79,7 @@ def build_settings() -> SettingsPanel:
     cost = gr.HTML("", elem_id="train-cost")
     start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
     with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
-        fields = build_fields("quick")
+        fields = build_fields(DRAFT, patch_size)
     with gr.Accordion("The same from a shell", open=False, elem_id="train-shell"):
         line = build_code("Command", "train-line")
     return SettingsPanel(name, gr.State(""), preset, mirror, fields, cost, line, start)
@@ -103,10 +110,18 @@ def connect_settings(
         run = actions.queue_training(service.datasets.load(fingerprint), name, recipe)
         return [run.id, *watch_updates(service, run.id)]
 
-    filled = panel.preset.input(preset_values, panel.preset, panel.fields, api_visibility="private")
+    # in the browser, so that no hand is fast enough to start a preset with another one's values
+    filled = panel.preset.input(
+        None,
+        panel.preset,
+        [*panel.fields, panel.cost],
+        js=_fill_fields(service.base.patch_size),
+        **QUIET,
+    )
     told_again: dict[str, Any] = {
         "trigger_mode": "always_last",
-        "show_progress": "hidden",
+        "show_progress": "minimal",
+        "show_progress_on": [panel.cost],
         "concurrency_limit": 1,
         "concurrency_id": "estimates",
         "api_visibility": "private",
@@ -120,8 +135,14 @@ def connect_settings(
         begin,
         [data, *panel.asked],
         [run_id, *watch.outputs],
+        show_progress_on=[watch.progress],
         api_visibility="private",
     )
+
+
+def _fill_fields(patch_size: int) -> str:
+    values = {name: preset_values(name, patch_size) for name in PRESETS}
+    return f"preset => [...({json.dumps(values)})[preset], {json.dumps(_MEASURING)}]"
 
 
 def told_cost(
@@ -136,13 +157,24 @@ def told_cost(
     try:
         recipe = recipe_of(preset, mirror, values)
         line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
-        return [_cost(service, fingerprint, recipe), line]
+        return [_cost(service, fingerprint, recipe) + _successor(service, name), line]
     except LoraVitError as error:
         return [notice(str(error), kind="error"), ""]
 
 
 def _cost(service: Service, fingerprint: str, recipe: Recipe) -> str:
     return cost_summary(service.estimate(service.datasets.load(fingerprint), recipe))
+
+
+def _successor(service: Service, name: str) -> str:
+    """Told before it happens: a name that is taken gives that adapter its next version."""
+    try:
+        taken = service.registry.catalog.adapter(_slug(name))
+    except UnknownAdapter:
+        return ""
+    return notice(
+        f"“{taken.title}” exists and gets its next version from this; another name makes a new task."
+    )
 
 
 def _slug(name: str) -> str:

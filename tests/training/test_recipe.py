@@ -45,10 +45,16 @@ def test_overrides_reach_the_recipe_and_its_adapter_and_none_leaves_the_preset()
     assert PRESETS["best"].recipe.epochs == 16
 
 
+def test_an_image_size_is_fitted_to_the_nearest_multiple_of_the_patch_and_two_at_least() -> None:
+    recipe = Recipe(image_size=70)
+    assert [recipe.fitted(patch).image_size for patch in (8, 14, 16, 32, 64)] == [72, 70, 64, 64, 128]
+    assert recipe.fitted(14) == recipe
+
+
 def test_an_override_that_can_not_work_is_refused() -> None:
     with pytest.raises(AdapterConfigError, match="Rank 0"):
         preset_recipe("quick", r=0)
-    with pytest.raises(RecipeError, match="Preset fastest is unknown: choose quick, balanced, best"):
+    with pytest.raises(RecipeError, match="Preset fastest is unknown: choose draft, quick, balanced, best"):
         preset_recipe("fastest")
     with pytest.raises(RecipeError, match="unknown field optimiser"):
         Recipe.from_json({**Recipe().as_json(), "optimiser": "sgd"})

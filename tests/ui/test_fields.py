@@ -11,9 +11,11 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.training.recipe import PRESETS, Recipe
 from loravit_web.ui.fields import ALL_FIELDS, FieldEmpty, field_errors, preset_values, recipe_of
 
+PATCH = 14
+
 
 def changed(**values: Any) -> list[Any]:
-    usual = dict(zip((field.name for field in ALL_FIELDS), preset_values("quick"), strict=True))
+    usual = dict(zip((field.name for field in ALL_FIELDS), preset_values("quick", PATCH), strict=True))
     return list({**usual, **values}.values())
 
 
@@ -27,8 +29,14 @@ def test_the_page_has_every_setting_with_a_sentence() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_untouched_fields_are_the_preset(preset: str) -> None:
     recipe = PRESETS[preset].recipe
-    assert recipe_of(preset, True, preset_values(preset)) == recipe
-    assert recipe_of(preset, False, preset_values(preset)) == replace(recipe, mirror=False)
+    assert recipe_of(preset, True, preset_values(preset, PATCH)) == recipe
+    assert recipe_of(preset, False, preset_values(preset, PATCH)) == replace(recipe, mirror=False)
+
+
+def test_the_image_size_of_a_preset_fits_the_patches_of_the_base() -> None:
+    at = [field.name for field in ALL_FIELDS].index("image_size")
+    sizes = {patch: [preset_values(name, patch)[at] for name in PRESETS] for patch in (14, 16)}
+    assert sizes == {14: [70, 112, 168, 224], 16: [64, 112, 160, 224]}
 
 
 def test_fields_reach_the_recipe() -> None:

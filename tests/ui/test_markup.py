@@ -13,6 +13,7 @@ from loravit_web.ui.markup import (
     cost_summary,
     dataset_summary,
     job_strip,
+    next_attempt,
     notice,
     run_progress,
 )
@@ -50,6 +51,14 @@ def test_the_cost_of_a_training_is_one_sentence_with_time_memory_and_parameters(
         "Up to 3 min and 1.3 GB of memory on this machine: 6 epochs over 3,200 images, beside 800 that judge "
         "them; 249,610 trained parameters beside the frozen base."
     ) in cost_summary(cost)
+
+
+def test_a_result_that_leaves_much_to_try_says_what() -> None:
+    good = Evaluation("test", 100, 0.9, 0.1, 0.9, 0.8, None, None, WHEN)
+    assert "the preset Quick" in next_attempt("draft", good)
+    assert next_attempt("quick", good) == ""
+    assert next_attempt("quick", replace(good, linear_probe_accuracy=None)) == ""
+    assert "Only a head" in next_attempt("quick", replace(good, linear_probe_accuracy=0.91))
 
 
 @pytest.mark.parametrize(

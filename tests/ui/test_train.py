@@ -9,7 +9,7 @@ import pytest
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.confusion import CORNER, cell_at, confusion_table
-from loravit_web.ui.fields import preset_values
+from loravit_web.ui.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.markup import class_table
 from loravit_web.ui.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.train_check import check_updates, doubles_notice, entries_of, near_updates, views_of
@@ -121,11 +121,26 @@ def test_one_pair_is_one_pair() -> None:
 def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_app: RunningApp) -> None:
     service = running_app.service
     fingerprint = service.import_dataset(running_app.pictures).fingerprint
-    assert told_cost(service, None, "x", "quick", True, preset_values("quick")) == ["", ""]
-    wrong = [0 if value == PRESETS["quick"].recipe.epochs else value for value in preset_values("quick")]
+    values = preset_values("quick", service.base.patch_size)
+    wrong = [0 if value == PRESETS["quick"].recipe.epochs else value for value in values]
+    assert told_cost(service, None, "x", "quick", True, values) == ["", ""]
     html, line = told_cost(service, fingerprint, "", "quick", True, wrong)
     assert "Epochs 0 is out of range" in html
     assert line == ""
+
+
+def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app: RunningApp) -> None:
+    service = running_app.service
+    fingerprint = service.import_dataset(running_app.pictures).fingerprint
+    fields = dict(zip((field.name for field in ALL_FIELDS), preset_values("quick", 8), strict=True))
+    values = list({**fields, "blocks": 1, "image_size": 32}.values())
+    told = {
+        name: told_cost(service, fingerprint, name, "quick", True, values)[0]
+        for name in ("Colours", "New", "")
+    }
+    assert "“Colours” exists and gets its next version" in told["Colours"]
+    assert all("trained parameters" in html for html in told.values())
+    assert not any("exists" in told[name] for name in ("New", ""))
 
 
 def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None:
