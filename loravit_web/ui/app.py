@@ -38,7 +38,7 @@ def build_app(service: Service) -> gr.Blocks:
                 train = build_train(service, tabs, use)
             with gr.Tab("Catalog", id="catalog"):
                 catalog = build_catalog(service, tabs, use)
-            with gr.Tab("Runs", id="runs"):
+            with gr.Tab("Runs", id="runs") as runs_tab:
                 runs = build_runs(service)
         add_saved(demo, service)
         add_api(service)
@@ -48,7 +48,7 @@ def build_app(service: Service) -> gr.Blocks:
         pulse = add_pulse(service, seen)
         page = Page(service, who, strip, use, train, catalog, runs, seen, pulse)
         follow_registry(page)
-        follow_runs(service, runs, pulse)
+        follow_runs(service, runs, pulse, runs_tab)
         fill_page(demo, page)
     _show_no_progress(demo, nowhere)
     return demo

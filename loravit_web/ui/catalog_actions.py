@@ -127,4 +127,4 @@ def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
         return [gr.Tabs(selected="use"), with_tasks(view.service, memory, [task])]
 
     picker = use.picker
-    view.card.try_it.click(go, [view.card.ref, picker.memory], [tabs, picker.listing], **_PRIVATE)
+    view.card.try_it.click(go, [view.card.ref, picker.memory], [tabs, picker.listing], **_QUIET)

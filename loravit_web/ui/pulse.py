@@ -16,7 +16,7 @@ import gradio as gr
 from loravit_web.service import Service
 from loravit_web.ui.follow import snapshot
 
-LOOK_MILLISECONDS = 1500
+LOOK_MILLISECONDS = 2000
 SCRIPT = f"""
 <script>
 (() => {{

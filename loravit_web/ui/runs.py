@@ -26,6 +26,7 @@ from registry import RegistryError
 
 SHOW_DETAIL = "() => document.querySelector('#runs-progress')?.scrollIntoView({block: 'nearest'})"
 SHOW_RESULT = "() => setTimeout(() => document.querySelector('#train-result')?.scrollIntoView(), 300)"
+_HEAR_IF_OPEN = """(now, heard) => document.querySelector("#runs-search")?.offsetParent ? now : heard"""
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,13 @@ def run_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
     return dict(zip([tab.chosen, *tab.detail.outputs, *tab.compare.outputs], updates, strict=True))
 
 
-def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox) -> None:
-    """Keep in step with the registry, whose changes change ``pulse``."""
+def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Tab) -> None:
+    """Keep in step with the registry, whose changes change ``pulse``: at once if open, else once it opens.
+
+    Args:
+        around: what holds the tab's components.
+    """
+    heard = gr.Textbox(visible="hidden")
 
     def look(
         text: str,
@@ -110,7 +116,9 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox) -> None:
             *compare_updates(service, chosen, compared, metric, smoothing, axis, same=True),
         ]
 
-    pulse.change(look, tab.asked, tab.everything, **QUIET)
+    pulse.change(None, [pulse, heard], heard, js=_HEAR_IF_OPEN, **QUIET)
+    around.select(None, pulse, heard, js="now => now", **QUIET)
+    heard.change(look, tab.asked, tab.everything, **QUIET)
 
 
 def full_id(service: Service, asked: str) -> str | None:
@@ -225,9 +233,13 @@ def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, cata
         return {tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, ref, request)}
 
     outputs = [tabs, train.run_id, *train.watch.outputs, *train.result.outputs]
-    tab.detail.result.click(see_result, tab.chosen, outputs, api_visibility="private").then(
-        None, None, None, js=SHOW_RESULT
-    )
+    tab.detail.result.click(
+        see_result,
+        tab.chosen,
+        outputs,
+        show_progress_on=[train.result.head],
+        api_visibility="private",
+    ).then(None, None, None, js=SHOW_RESULT)
     tab.detail.catalog.click(
         open_in_catalog,
         {tab.chosen, *catalog.inputs},

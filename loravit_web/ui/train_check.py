@@ -82,6 +82,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         [data, view, near, panel.sheet],
         panel.outputs,
         show_progress="minimal",
+        show_progress_on=[view],
         api_visibility="private",
         **IN_ORDER,
     )

@@ -22,7 +22,7 @@ from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
 from loravit_web.ui.errors import told
-from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, notice
+from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
 from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.relabel import (
     IN_ORDER,
@@ -154,7 +154,13 @@ def build_result(
     publish.click(save, [run_id, *texts], None, api_visibility="private")
     picker = use.picker
     for button, run in ((try_it, run_id), (watch.try_it, watched)):
-        button.click(go, [run, picker.memory], [tabs, picker.listing], api_visibility="private")
+        button.click(
+            go,
+            [run, picker.memory],
+            [tabs, picker.listing],
+            show_progress="hidden",
+            api_visibility="private",
+        )
     return shown
 
 
@@ -188,7 +194,12 @@ def _open_cells(service: Service, shown: ResultPanel, again: gr.Button) -> None:
         return opened(run, split, cell, sheet)  # type: ignore[arg-type]  # two numbers, see `_pairs`
 
     given = [shown.run_id, shown.split, shown.panel.sheet]
-    how: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private", **IN_ORDER}
+    how: dict[str, Any] = {
+        "show_progress": "minimal",
+        "show_progress_on": [shown.pair],
+        "api_visibility": "private",
+        **IN_ORDER,
+    }
     shown.matrix.select(by_cell, given, outputs, **how)
     shown.pair.input(by_pair, [*given, shown.pair], outputs, **how)
 
@@ -211,6 +222,7 @@ def _follow_up(
         train_again,
         [shown.run_id, shown.panel.sheet],
         [watched, *watch.outputs],
+        show_progress_on=[watch.progress],
         api_visibility="private",
         **IN_ORDER,
     )
@@ -288,12 +300,13 @@ def _headline(result: Result) -> str:
     first = result.version.evaluation(result.splits[0])
     text = ""
     if first is not None:
-        text = f"{first.accuracy:.1%} of {first.n} {first.split} images are right{beside_probe(first)}"
+        text = f"{first.accuracy:.1%} of {first.n} {first.split} images are right{beside_probe(first)}. "
+        text += next_attempt(str(result.run.config.get("preset")), first)
     origin = f"{result.version.ref}, from {result.run.dataset.name}"
     return (
         f'<section class="lv-run"><header><h3>{escape(result.run.title)}</h3>'
         f'<span class="lv-tag">{escape(origin)}</span></header>'
-        f"<p>{escape(text)}.</p>{evaluation_table(result.version)}</section>"
+        f"<p>{escape(text)}</p>{evaluation_table(result.version)}</section>"
     )
 
 

@@ -65,8 +65,10 @@ def test_from_a_zip_to_two_answers_side_by_side(
     page: Page, visit: Visit, app: AppProcess, colour_zip: Path, tmp_path: Path
 ) -> None:
     bystander = visit(app.url)
+    open_tab(bystander, "Runs")
     start_training(page, colour_zip, "Paints")
     expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
+    expect(bystander.locator("#runs-table")).to_contain_text("Paints")
     expect(page.locator("#train-found")).to_contain_text("2 files skipped")
     expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
 
@@ -166,6 +168,11 @@ def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: P
     open_tab(page, "Catalog")
     expect(page.locator("#catalog-list")).to_contain_text("shades")
     expect(page.locator("#catalog-list")).not_to_contain_text("unwanted")
+    # this tab was never open before, and is up to date when it opens
+    open_tab(page, "Runs")
+    expect(page.locator("#runs-table").get_by_role("row", name=re.compile("Unwanted"))).to_contain_text(
+        "cancelled"
+    )
 
 
 def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path) -> None:
