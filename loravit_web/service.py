@@ -203,7 +203,7 @@ class Service:
         return self.datasets.import_source(data, name=name, progress=progress)
 
     def estimate(self, dataset: ImageDataset, recipe: Recipe) -> Estimate:
-        """What a training will take on this machine; measured for about a second, then remembered.
+        """What a training will take on this machine; measured for some seconds, then remembered.
 
         Raises:
             LoraVitError: if the recipe does not fit the base or the data can't be read.

@@ -120,9 +120,10 @@ class _Training:
         self.blocks = trainable_blocks(self.base, recipe.adapter, generator)
         self.first_block = base.depth - len(self.blocks)
         pooling = recipe.adapter.pooling
+        # What tokens go through: the same blocks without what the head never reads.
         self.adapted_path = self.base.read_by([pooling], self.blocks)
         self.frozen_path = self.base.read_by([pooling], self.base.blocks[self.first_block :])
-        self.head = nn.Linear(base.feature_dim(recipe.adapter.pooling), len(data.class_names))
+        self.head = nn.Linear(base.feature_dim(pooling), len(data.class_names))
         # From zero: started on the linear probe's weights, LoRA ended 7 points lower on CIFAR-10.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

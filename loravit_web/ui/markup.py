@@ -185,21 +185,27 @@ def beside_probe(judged: Evaluation) -> str:
     """
     if judged.linear_probe_accuracy is None:
         return ""
-    wrong = [round((1 - accuracy) * judged.n) for accuracy in (judged.accuracy, judged.linear_probe_accuracy)]
-    more = wrong[1] - wrong[0]
+    more, clear = _lead(judged, judged.linear_probe_accuracy)
     text = f"; the linear probe gets {judged.linear_probe_accuracy:.1%}"
     if more == 0:
         return f"{text}, as many"
     counted = f"{abs(more)} image{'s' if abs(more) > 1 else ''} {'fewer' if more > 0 else 'more'}"
-    return f"{text}, {counted}{'' if more**2 > 4 * sum(wrong) else ': too few to tell them apart'}"
+    return f"{text}, {counted}{'' if clear else ': too few to tell them apart'}"
+
+
+def _lead(judged: Evaluation, probe: float) -> tuple[int, bool]:
+    """How many images more than the linear probe it got right, and whether that is a clear difference."""
+    wrong = [round((1 - accuracy) * judged.n) for accuracy in (judged.accuracy, probe)]
+    more = wrong[1] - wrong[0]
+    return more, more**2 > 4 * sum(wrong)
 
 
 def next_attempt(preset: str, judged: Evaluation) -> str:
     """What to try next where the result leaves much to be tried, else nothing."""
     if preset == DRAFT:
         return "This was a draft: the preset Quick looks closer, at more images, and usually gets more right."
-    probe = judged.linear_probe_accuracy
-    if probe is not None and judged.accuracy < probe:
+    more, clear = _lead(judged, judged.linear_probe_accuracy or 0.0)
+    if clear and more < 0:
         return "If the linear probe stays ahead with more epochs, choose the type Only a head under Advanced."
     return ""
 

@@ -202,6 +202,23 @@ def test_a_sample_empties_the_box_of_the_zip_before_it(page: Page, colour_zip: P
     expect(found).to_contain_text("1797 images in 10 classes")  # emptying it is no import of nothing
 
 
+def test_a_preset_fills_the_settings_and_what_they_cost_is_measured_anew(
+    page: Page, colour_zip: Path
+) -> None:
+    open_tab(page, "Train")
+    page.locator("#train-advanced button").first.click()
+    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    cost, size = page.locator("#train-cost"), page.locator("#train-image-size input")
+    expect(cost).to_contain_text("trained parameters", timeout=30_000)
+    expect(size).to_have_value("70")
+    before = cost.inner_text()
+    page.locator("#train-preset label", has_text="Quick").click()
+    expect(size).to_have_value("112")
+    expect(page.locator("#train-blocks input")).to_have_value("5")
+    expect(cost).to_contain_text("trained parameters", timeout=30_000)
+    assert cost.inner_text() != before
+
+
 def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
     visit: Visit, empty_app: RunningApp, trained_home: Path
 ) -> None:

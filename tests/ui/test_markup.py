@@ -58,7 +58,8 @@ def test_a_result_that_leaves_much_to_try_says_what() -> None:
     assert "the preset Quick" in next_attempt("draft", good)
     assert next_attempt("quick", good) == ""
     assert next_attempt("quick", replace(good, linear_probe_accuracy=None)) == ""
-    assert "Only a head" in next_attempt("quick", replace(good, linear_probe_accuracy=0.91))
+    assert next_attempt("quick", replace(good, linear_probe_accuracy=0.91)) == ""
+    assert "Only a head" in next_attempt("quick", replace(good, linear_probe_accuracy=0.99))
 
 
 @pytest.mark.parametrize(
