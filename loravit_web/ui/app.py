@@ -21,7 +21,10 @@ def build_app(service: Service) -> gr.Blocks:
     """Build the page over a service; nothing is started or opened."""
     demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False)
     with demo:
-        nowhere = gr.Textbox(visible=False, container=False)
+        # First, because the browser finds a component by walking through all that stand before it, at each
+        # step of any event for these.
+        with gr.Column(visible="hidden") as unseen:
+            nowhere = gr.Textbox(visible=False, container=False)
         gr.HTML(
             '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
             "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"
@@ -43,8 +46,9 @@ def build_app(service: Service) -> gr.Blocks:
         add_saved(demo, service)
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
-        for one in (catalog.revision, use.picker.memory, train.run_id):
-            one.render()
+        with unseen:
+            for one in (catalog.revision, use.picker.memory, train.run_id):
+                one.render()
         pulse = add_pulse(service, seen)
         page = Page(service, who, strip, use, train, catalog, runs, seen, pulse)
         follow_registry(page)
