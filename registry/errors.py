@@ -178,7 +178,7 @@ class UnknownAdapter(NotFound):
     def __str__(self) -> str:
         if self.close:
             return f"There is no adapter {self.slug!r}; did you mean {' or '.join(self.close)}?"
-        return f"There is no adapter {self.slug!r}; list the adapters to see their names."
+        return f"There is no adapter {self.slug!r}; look for its name in the catalog."
 
 
 class UnknownVersion(NotFound):

@@ -157,8 +157,11 @@ def drawn(
     left_out = ", ".join(shown.missing)
     note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else ""
     rows = _rows(shown, [run_label(run) for run in runs])
+    has_line = len(rows) > len({row[2] for row in rows})  # single points are not drawn
+    if rows and not has_line:
+        note += notice("A curve needs two points; there is one so far. The table has the values.")
     plot = gr.LinePlot(
-        visible=bool(rows),
+        visible=has_line,
         y_lim=list(shown.limits),
         x_title=axis,
         y_title=LABELS.get(key, key),

@@ -113,7 +113,7 @@ def connect_settings(
     # in the browser, so that no hand is fast enough to start a preset with another one's values
     filled = panel.preset.input(
         None,
-        panel.preset,
+        [panel.preset, panel.cost],
         [*panel.fields, panel.cost],
         js=_fill_fields(service.base.patch_size),
         **QUIET,
@@ -142,7 +142,8 @@ def connect_settings(
 
 def _fill_fields(patch_size: int) -> str:
     values = {name: preset_values(name, patch_size) for name in PRESETS}
-    return f"preset => [...({json.dumps(values)})[preset], {json.dumps(_MEASURING)}]"
+    # without data there is no cost, and none is measured
+    return f"(preset, cost) => [...({json.dumps(values)})[preset], cost && {json.dumps(_MEASURING)}]"
 
 
 def told_cost(
@@ -172,9 +173,8 @@ def _successor(service: Service, name: str) -> str:
         taken = service.registry.catalog.adapter(_slug(name))
     except UnknownAdapter:
         return ""
-    return notice(
-        f"“{taken.title}” exists and gets its next version from this; another name makes a new task."
-    )
+    became = "exists and gets" if taken.archived_at is None else "is archived; it comes back with"
+    return notice(f"“{taken.title}” {became} its next version from this; another name makes a new task.")
 
 
 def _slug(name: str) -> str:

@@ -100,7 +100,7 @@ def curves(service: Service, run: Run) -> list[Any]:
 
 def _filled(rows: list[tuple[int, float, str]]) -> Any:
     frame = pd.DataFrame(rows, columns=["epoch", "value", "curve"]).dropna()
-    return gr.LinePlot(frame, visible=len(frame) > 0)
+    return gr.LinePlot(frame, visible=frame["epoch"].nunique() > 1)  # one point draws nothing
 
 
 def build_curves(loss: str, accuracy: str) -> tuple[gr.LinePlot, gr.LinePlot]:

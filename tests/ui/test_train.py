@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from loravit_web.ui.confusion import CORNER, cell_at, confusion_table
 from loravit_web.ui.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.markup import class_table
 from loravit_web.ui.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
+from loravit_web.ui.runs_compare import compare_updates
 from loravit_web.ui.train_check import check_updates, doubles_notice, entries_of, near_updates, views_of
 from loravit_web.ui.train_result import result_updates
 from loravit_web.ui.train_settings import suggested_name, told_cost
+from loravit_web.ui.watch import curves
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
 from tests.datasets.makers import CATS_AND_DOGS, zip_of
-from tests.ui.conftest import RunningApp
+from tests.ui.conftest import RECIPE, RunningApp
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -134,13 +137,18 @@ def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app
     fingerprint = service.import_dataset(running_app.pictures).fingerprint
     fields = dict(zip((field.name for field in ALL_FIELDS), preset_values("quick", 8), strict=True))
     values = list({**fields, "blocks": 1, "image_size": 32}.values())
-    told = {
-        name: told_cost(service, fingerprint, name, "quick", True, values)[0]
-        for name in ("Colours", "New", "")
-    }
+
+    def cost(name: str) -> str:
+        return told_cost(service, fingerprint, name, "quick", True, values)[0]
+
+    told = {name: cost(name) for name in ("Colours", "New", "")}
     assert "“Colours” exists and gets its next version" in told["Colours"]
     assert all("trained parameters" in html for html in told.values())
     assert not any("exists" in told[name] for name in ("New", ""))
+    service.registry.catalog.archive("colours", actor="ann")
+    archived = cost("Colours")
+    service.registry.catalog.restore("colours", actor="ann")
+    assert "“Colours” is archived; it comes back with its next version" in archived
 
 
 def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None:
@@ -158,3 +166,16 @@ def test_new_data_bring_their_name_unless_the_reader_gave_one() -> None:
     assert suggested_name("flowers", "flowers", "tiles") == "tiles"
     assert suggested_name("My flowers", "flowers", "tiles") is None
     assert suggested_name(" ", "", "x" * 200) == "x" * 80
+
+
+def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> None:
+    service = running_app.service
+    (run,) = service.registry.runs.list(status=["completed"])
+    assert all(plot.visible for plot in curves(service, run))
+    pictures = service.import_dataset(running_app.pictures)
+    short = service.train_now(pictures, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
+    assert not any(plot.visible for plot in curves(service, short))
+    _title, _metric, plot, rows, tables, _clear = compare_updates(service, short.id, [], None, 0.0, "epoch")
+    assert len(rows) == 1
+    assert not plot.visible
+    assert "A curve needs two points" in tables
