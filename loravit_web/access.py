@@ -76,6 +76,13 @@ def guest(name: str, *, training: bool) -> Visitor:
 
 GUEST = "guest"
 """The beginning of the names of a demo's visitors."""
+
+
+def is_guest(name: str) -> bool:
+    """Whether a name is that of a demo's visitor."""
+    return name == GUEST or name.startswith(f"{GUEST}-")
+
+
 ANYBODY = Visitor(GUEST, "viewer", frozenset(), "This needs a name: sign in with the button above first.")
 """Somebody who reads without having signed in, where that is allowed."""
 _IN_DEMO = "Visitors of this public demo can't do this: run the app yourself, or duplicate its Space."

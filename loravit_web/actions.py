@@ -12,7 +12,7 @@ from loravit_web.access import Right, Visitor
 from loravit_web.adapters.bundles import read_bundle_file
 from loravit_web.datasets import ArchiveLimits, Changes, ImageDataset, relabelled
 from loravit_web.datasets.sources import Source
-from loravit_web.demo import check_data, check_name, check_time, check_turns
+from loravit_web.demo import check_data, check_interrupted, check_name, check_time, check_turns
 from loravit_web.hub import Pushed, pull, push
 from loravit_web.service import Progress, Service
 from loravit_web.training.recipe import Recipe
@@ -85,10 +85,11 @@ class Actions:
         Raises:
             LoraVitError, RegistryError: if the name or a setting can't be used.
         """
-        self._check_room_to_train()
-        if self._service.settings.mode == "demo":
-            self._check_demo(dataset, name, recipe)
-        return self._service.create_run(dataset, name, recipe, actor=self.visitor.name)
+        self._check_size_in_demo(dataset, recipe)
+        with self._service.queueing:
+            self._check_room_to_train()
+            self._check_turn_in_demo(name)
+            return self._service.create_run(dataset, name, recipe, actor=self.visitor.name)
 
     @needs("train")
     def stop(self, run_id: str, *, keep: bool) -> Run:
@@ -97,10 +98,18 @@ class Actions:
 
     @needs("train")
     def resume(self, run_id: str) -> Run:
-        """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one."""
-        own = self._own_run(run_id)
-        self._check_room_to_train()
-        return self._registry.runs.requeue(own)
+        """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one.
+
+        Raises:
+            BeyondDemo: in a demo, unless the app itself interrupted the run.
+        """
+        run = self._registry.runs.get(self._own_run(run_id))
+        with self._service.queueing:
+            self._check_room_to_train()
+            if self._in_demo:
+                check_interrupted(run)
+                check_name(self._registry, self.visitor.name, run.slug)
+            return self._registry.runs.requeue(run.id)
 
     @needs("train")
     def retry(self, run_id: str, *, batch_size: int | None = None) -> Run:
@@ -112,9 +121,12 @@ class Actions:
         """
         old = self._registry.runs.get(self._own_run(run_id))
         new = retried(old, batch_size, self._service.environment())
-        self._service.datasets.load(old.dataset.fingerprint)
-        self._check_room_to_train()
-        return self._registry.runs.create(new, actor=self.visitor.name)
+        dataset = self._service.datasets.load(old.dataset.fingerprint)
+        self._check_size_in_demo(dataset, Recipe.from_json(new.config))
+        with self._service.queueing:
+            self._check_room_to_train()
+            self._check_turn_in_demo(new.slug)
+            return self._registry.runs.create(new, actor=self.visitor.name)
 
     @needs("import")
     def import_bundle(self, path: Path) -> Version:
@@ -213,12 +225,20 @@ class Actions:
         self._service.quota.room()
         check_waiting(self._registry, self._service.settings.limits.queued_runs)
 
-    def _check_demo(self, dataset: ImageDataset, name: str, recipe: Recipe) -> None:
-        rules = self._service.settings.demo
-        check_turns(rules, self._registry, self.visitor.name, utc_now())
-        check_name(self._registry, self.visitor.name, name)
-        check_data(rules, dataset)
-        check_time(rules, self._service.estimate(dataset, recipe))
+    @property
+    def _in_demo(self) -> bool:
+        return self._service.settings.mode == "demo"
+
+    def _check_size_in_demo(self, dataset: ImageDataset, recipe: Recipe) -> None:
+        if self._in_demo:
+            rules = self._service.settings.demo
+            check_data(rules, dataset)
+            check_time(rules, self._service.estimate(dataset, recipe))
+
+    def _check_turn_in_demo(self, name: str) -> None:
+        if self._in_demo:
+            check_turns(self._service.settings.demo, self._registry, self.visitor.name, utc_now())
+            check_name(self._registry, self.visitor.name, name)
 
     def _own_run(self, run_id: str) -> str:
         run = self._registry.runs.get(run_id)

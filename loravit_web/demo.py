@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 
-from loravit_web.access import APP, GUEST
+from loravit_web.access import APP, is_guest
 from loravit_web.datasets import ImageDataset
 from loravit_web.errors import LoraVitError
 from loravit_web.modes import DemoRules
 from loravit_web.naming import slugified
 from loravit_web.training.estimate import Estimate
-from registry import Registry, UnknownAdapter
+from registry import Registry, Run, UnknownAdapter
 
 _DAY = timedelta(days=1)
 
@@ -57,15 +58,24 @@ def check_turns(rules: DemoRules, registry: Registry, visitor: str, now: datetim
 def check_name(registry: Registry, visitor: str, name: str) -> None:
     """
     Raises:
-        BeyondDemo: if the training would become a version of somebody else's adapter.
+        BeyondDemo: if the training would become a version of somebody else's adapter, also of one that is
+            still being trained.
     """
     slug, _title = slugified(name)
-    try:
-        owner = registry.catalog.adapter(slug).owner
-    except UnknownAdapter:
-        return
-    if owner != visitor:
+    owners = {run.created_by for run in registry.runs.list(status=("queued", "running"), slug=slug)}
+    with contextlib.suppress(UnknownAdapter):
+        owners.add(registry.catalog.adapter(slug).owner)
+    if owners - {visitor}:
         raise BeyondDemo(f"The name {slug} is taken in this demo: choose another.")
+
+
+def check_interrupted(run: Run) -> None:
+    """
+    Raises:
+        BeyondDemo: if a run that is to go on ended by its visitor's will or fault, and not by the app's.
+    """
+    if run.status != "interrupted":
+        raise BeyondDemo("This demo goes on only with trainings that it interrupted: start a new one.")
 
 
 def expire(rules: DemoRules, registry: Registry, now: datetime) -> list[str]:
@@ -73,7 +83,7 @@ def expire(rules: DemoRules, registry: Registry, now: datetime) -> list[str]:
     old = [
         version.slug
         for version in registry.catalog.current()
-        if version.created_by.startswith(GUEST) and version.created_at < now - timedelta(hours=rules.hours)
+        if is_guest(version.created_by) and version.created_at < now - timedelta(hours=rules.hours)
     ]
     for slug in old:
         registry.catalog.archive(slug, actor=APP)

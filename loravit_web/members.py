@@ -44,7 +44,7 @@ class Members:
             NameReserved: if the app itself uses the name.
             UnusablePassword, RegistryError: if password or name can't be used.
         """
-        if username.lower() in RESERVED or username.lower().startswith(f"{access.GUEST}-"):
+        if _is_reserved(username):
             raise NameReserved(f"{username} is a name that the app uses itself: choose another.")
         kept = hashed(password, random_bytes=os.urandom)
         self._users.ensure(PASSWORD, username, username, role, actor=actor)
@@ -79,8 +79,11 @@ class Members:
         """Somebody whom the Hub knows, with what the settings let them do.
 
         Raises:
+            NameReserved: if the app itself uses the name.
             RegistryError: if somebody else has the name here.
         """
+        if _is_reserved(username):
+            raise NameReserved(f"{username} is a name that the app uses itself: it can't sign in here.")
         role = roles.role(username)
         try:
             known = self._users.get(username)
@@ -105,3 +108,7 @@ class Members:
 
     def _has_password(self, user: User) -> bool:
         return self._users.password_hash(user.username) is not None
+
+
+def _is_reserved(username: str) -> bool:
+    return username.lower() in RESERVED or access.is_guest(username.lower())

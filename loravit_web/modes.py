@@ -37,7 +37,7 @@ class DemoRules:
     Attributes:
         training: whether they may at all.
         classes, images: most in one training.
-        minutes: most that one training is expected to take.
+        minutes: most that one training is expected to take, and after which it ends with its best so far.
         runs: most trainings of one visitor in a day.
         hours: after which what a visitor trained leaves the catalog.
     """

@@ -67,6 +67,10 @@ class Service:
     """One data folder: its catalog, datasets, base and runs.
 
     Opening is cheap. The base is loaded when it is first needed, or at once by `start`.
+
+    Attributes:
+        queueing: held from looking whether somebody may train once more to queueing it, so that of several
+            at one moment no more pass than may.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Service:
         self.usage = UsageCounter(self.registry.usage.add)
         self.saver = _saver(self.settings, self.registry)
         self._progress, self._load = progress, load
+        self.queueing = threading.Lock()
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
@@ -106,7 +111,11 @@ class Service:
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
     def recover(self) -> None:
-        """Fill an empty registry from its newest snapshot, where there is one; call it before `start`."""
+        """Fill an empty registry from its newest snapshot, where there is one; call it before `start`.
+
+        Raises:
+            NothingRestored: if all that is made now would be lost, see `Saver.restore`.
+        """
         if self.saver is not None and (restored := self.saver.restore()) is not None:
             self._progress(1.0, f"Restored {restored.contents} from {restored.snapshot}")
 
@@ -357,7 +366,13 @@ def _saver(settings: Settings, registry: Registry) -> Saver | None:
     if settings.snapshot_url is None:
         return None
     interval = timedelta(minutes=settings.snapshot_minutes)
-    return Saver(registry, settings.snapshot_url, settings.snapshot_scratch, interval=interval)
+    return Saver(
+        registry,
+        settings.snapshot_url,
+        settings.snapshot_scratch,
+        interval=interval,
+        last_copy=settings.ephemeral,
+    )
 
 
 def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:

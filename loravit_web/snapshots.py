@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from loravit_web.access import APP
+from loravit_web.errors import LoraVitError
 from registry import (
     BlobMissing,
     BlobNotStored,
@@ -35,6 +37,8 @@ from registry import (
 
 LOOK_SECONDS = 5.0
 RETRY = timedelta(minutes=1)
+RESTORE_TRIES, RESTORE_SECONDS = 12, 5.0
+"""How often an empty registry asks a place that doesn't answer, and the pause between."""
 LAST_SECONDS = 20.0
 """How long an ending app waits for its last snapshot; a place that hangs must not keep it from ending."""
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -50,6 +54,10 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     ),
 )
 _LOG = logging.getLogger(__name__)
+
+
+class NothingRestored(LoraVitError):
+    """An empty registry could not be filled, and whatever is made in it would be lost."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +85,22 @@ class Saver:
         scratch: Path,
         *,
         interval: timedelta,
+        last_copy: bool = False,
         clock: Clock = utc_now,
         open_at: Callable[[str], Shelf] = open_shelf,
+        rest: Callable[[float], object] = time.sleep,
     ) -> None:
         """
         Args:
             address: a folder, or an address of fsspec.
             scratch: a folder of its own, for a copy of the database on the way.
             interval: between snapshots while only runs change.
+            last_copy: whether nothing but the snapshots outlasts a restart.
+            rest: waits for some seconds.
         """
         self._registry, self._address, self._scratch = registry, address, scratch
         self._interval, self._clock, self._open_at = interval, clock, open_at
+        self._last_copy, self._rest = last_copy, rest
         self._shelf: Shelf | None = None
         self._damaged: frozenset[str] = frozenset()
         self._state: State | None = None
@@ -97,16 +110,46 @@ class Saver:
         self._thread = threading.Thread(target=self._watch, name="snapshots", daemon=True)
 
     def restore(self) -> RestoredSnapshot | None:
-        """Fill an empty registry from the newest whole snapshot; None where nothing was restored."""
+        """Fill an empty registry from the newest whole snapshot; None where nothing was restored.
+
+        A place that doesn't answer is asked for a minute: what is made in the empty registry meanwhile could
+        never be saved beside the snapshots of the one before.
+
+        Raises:
+            NothingRestored: if it still doesn't answer, and nothing else outlasts a restart.
+        """
         try:
             if self._scratch.exists():
                 shutil.rmtree(self._scratch)  # what a killed app left
-            done = self._registry.restore_snapshot(self._opened(), scratch=self._scratch, actor=APP)
+            done = self._restored()
             self._take_over(done)
-        except Exception as error:  # noqa: BLE001 - the app starts without, and says so
+        except Exception as error:  # the app starts without, and says so
             self._failed("Nothing was restored", error)
+            if (
+                self._last_copy
+                and _is_empty(self._registry.state())
+                and isinstance(error, BlobStoreUnreachable)
+            ):
+                raise NothingRestored(
+                    "The place for snapshots doesn't answer, and without it all that is made here would be "
+                    "lost at the next restart: start again when it does, or without LORAVIT_SNAPSHOT_URL."
+                ) from error
             return None
         return done if done is not None and done.snapshot is not None else None
+
+    def _restored(self) -> RestoredSnapshot | None:
+        for left in reversed(range(RESTORE_TRIES)):
+            try:
+                done = self._registry.restore_snapshot(self._opened(), scratch=self._scratch, actor=APP)
+            except BlobStoreUnreachable as error:
+                if not left or not _is_empty(self._registry.state()):
+                    raise
+                self._failed("Nothing is restored yet", error)
+                self._rest(RESTORE_SECONDS)
+            else:
+                self.saved = Saved()
+                return done
+        raise AssertionError("the last try returns or raises")
 
     def start(self) -> None:
         """Save in the background from now on."""
@@ -135,8 +178,8 @@ class Saver:
             self._failed("The registry is not saved", error)
 
     def _is_due(self, state: State, now: datetime) -> bool:
-        if state.event is None and state.run is None:
-            return False  # an empty registry is not worth a snapshot
+        if _is_empty(state):
+            return False  # not worth a snapshot
         if self.saved.failing_since is not None and now - self._tried_at < RETRY:
             return False
         catalog_changed = self._state is None or state.event != self._state.event
@@ -182,6 +225,10 @@ class Saver:
         while not self._stop.wait(LOOK_SECONDS):
             self.look()
         self.look(last=True)
+
+
+def _is_empty(state: State) -> bool:
+    return state.event is None and state.run is None
 
 
 def saved_sentence(saved: Saved, now: datetime) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,6 +20,8 @@ from registry import utc_now
 from tests.conftest import RECIPE, ColourFolders
 
 RULES = DemoRules(training=True, classes=2, images=24, runs=2, minutes=3, hours=24)
+
+COST = Estimate(seconds=1.0, memory=1, parameters=1, train_images=1, validation_images=1, epochs=1)
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def test_more_data_than_the_demo_takes_is_refused_with_both_numbers(
 
 
 def test_a_training_that_would_take_too_long_is_refused() -> None:
-    cost = Estimate(seconds=600.0, memory=1, parameters=1, train_images=1, validation_images=1, epochs=1)
+    cost = replace(COST, seconds=600.0)
     with pytest.raises(BeyondDemo, match="about 10 minutes, and a demo's at most 3: choose the preset draft"):
         check_time(RULES, cost)
     check_time(RULES, replace(cost, seconds=179.0))
@@ -78,6 +82,80 @@ def test_each_visitor_has_so_many_turns_a_day(
     with pytest.raises(BeyondDemo, match="2 times a day for each visitor: come again tomorrow"):
         visitor.queue_training(dataset, "Three", RECIPE)
     Actions(service, service.visitor("guest-2")).queue_training(dataset, "Three", RECIPE)
+
+
+def test_a_retry_is_a_turn_and_meets_every_rule_of_a_first_training(
+    visitor: Actions, service: Service, colour_folders: ColourFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = visitor.queue_training(visitor.import_dataset(colour_folders()), "One", RECIPE)
+    visitor.stop(run.id, keep=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "estimate", lambda _dataset, _recipe: replace(COST, seconds=600.0))
+        with pytest.raises(BeyondDemo, match="about 10 minutes"):
+            visitor.retry(run.id, batch_size=1)
+    again = visitor.retry(run.id)
+    visitor.stop(again.id, keep=False)
+    with pytest.raises(BeyondDemo, match="2 times a day"):
+        visitor.retry(run.id)
+
+
+def test_only_what_the_app_interrupted_goes_on(
+    visitor: Actions, service: Service, colour_folders: ColourFolders
+) -> None:
+    run = visitor.queue_training(visitor.import_dataset(colour_folders()), "One", RECIPE)
+    visitor.stop(run.id, keep=False)
+    with pytest.raises(BeyondDemo, match="goes on only with trainings that it interrupted"):
+        visitor.resume(run.id)
+    other = visitor.queue_training(visitor.import_dataset(colour_folders()), "Two", RECIPE)
+    claimed = service.registry.runs.claim("gone")
+    assert claimed is not None
+    assert claimed.id == other.id
+    service.registry.runs.reap(stale_after=timedelta(hours=1), dead_worker="gone")
+    assert visitor.resume(other.id).status == "queued"
+
+
+def test_a_name_is_taken_as_soon_as_somebody_trains_under_it(
+    visitor: Actions, service: Service, colour_folders: ColourFolders
+) -> None:
+    dataset = visitor.import_dataset(colour_folders())
+    visitor.queue_training(dataset, "Colours", RECIPE)
+    second = Actions(service, service.visitor("guest-2"))
+    with pytest.raises(BeyondDemo, match="The name colours is taken"):
+        second.queue_training(dataset, "colours", RECIPE)
+    visitor.queue_training(dataset, "Colours", RECIPE)
+
+
+def test_of_many_at_one_moment_no_more_are_queued_than_may(
+    visitor: Actions, service: Service, colour_folders: ColourFolders
+) -> None:
+    dataset = visitor.import_dataset(colour_folders())
+    start = threading.Barrier(6)
+
+    def train(number: int) -> bool:
+        start.wait()
+        try:
+            visitor.queue_training(dataset, f"Task {number}", RECIPE)
+        except BeyondDemo:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(train, range(6))) == RULES.runs
+
+
+def test_a_visitors_training_ends_when_the_demos_minutes_are_over(
+    settings: Settings, service: Service, colour_folders: ColourFolders
+) -> None:
+    dataset = service.import_dataset(colour_folders())
+    hurried = service.new_worker()
+    hurried.settings = replace(settings, demo=replace(RULES, minutes=1e-9))
+    visitors, anybodys = (
+        service.train_now(dataset, name, RECIPE, hurried, actor=actor)
+        for name, actor in (("One", "guest-1"), ("Two", "shell"))
+    )
+    assert (visitors.status, anybodys.status) == ("failed", "completed")
+    assert visitors.error is not None
+    assert visitors.error.startswith("The time a training may take here was over before its first epoch")
 
 
 def test_without_leave_to_train_a_visitor_changes_nothing(service: Service) -> None:

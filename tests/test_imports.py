@@ -37,7 +37,7 @@ BELOW = {
     "datasets": {"images", "limits", "quota", "text"},
     "adapters": {"backbones", "files", "images", "text"},
     "engine": {"adapters", "backbones"},
-    "training": {"adapters", "backbones", "datasets", "images", "limits", "settings"},
+    "training": {"access", "adapters", "backbones", "datasets", "images", "limits", "settings"},
     "usage": {"periodic"},
     "ahead": set(),
     "snapshots": {"access"},

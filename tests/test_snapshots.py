@@ -12,7 +12,7 @@ import pytest
 
 from loravit_web.service import Service
 from loravit_web.settings import Settings
-from loravit_web.snapshots import Saved, Saver, saved_sentence
+from loravit_web.snapshots import NothingRestored, Saved, Saver, saved_sentence
 from registry import (
     BlobStoreUnreachable,
     DatasetClass,
@@ -60,9 +60,18 @@ MakeSaver = Callable[..., Saver]
 
 @pytest.fixture
 def saver_of(settings: Settings, clock: Clock, place: Path) -> MakeSaver:
-    def make(registry: Registry, open_at: Callable[[str], Shelf] = open_shelf) -> Saver:
+    def make(
+        registry: Registry, open_at: Callable[[str], Shelf] = open_shelf, *, last_copy: bool = False
+    ) -> Saver:
         return Saver(
-            registry, str(place), settings.snapshot_scratch, interval=INTERVAL, clock=clock, open_at=open_at
+            registry,
+            str(place),
+            settings.snapshot_scratch,
+            interval=INTERVAL,
+            last_copy=last_copy,
+            clock=clock,
+            open_at=open_at,
+            rest=lambda _seconds: None,
         )
 
     return make
@@ -263,6 +272,33 @@ def test_what_could_not_be_read_at_the_start_is_not_pushed_out_later(
     newest = newest_snapshot(open_shelf(str(place)))
     assert newest is not None
     assert newest.state == registry.state()
+
+
+def test_an_empty_registry_is_restored_when_the_place_answers_again_within_a_minute(
+    registry: Registry, saver: Saver, saver_of: MakeSaver, tmp_path: Path, clock: Clock
+) -> None:
+    publish(registry)
+    saver.look()
+    asked: list[str] = []
+
+    def open_at(address: str) -> Shelf:
+        asked.append(address)
+        return open_shelf(address) if len(asked) == 3 else unreachable(address)
+
+    with another(tmp_path, clock) as fresh:
+        there = saver_of(fresh, open_at)
+        assert there.restore() is not None
+        assert there.saved == Saved(at=NOON)
+        assert [version.ref for version in fresh.catalog.versions("pets")] == ["pets@1"]
+
+
+def test_where_all_would_be_lost_an_empty_registry_does_not_open_without_the_place(
+    registry: Registry, saver_of: MakeSaver
+) -> None:
+    with pytest.raises(NothingRestored, match="lost at the next restart: start again when it does"):
+        saver_of(registry, unreachable, last_copy=True).restore()
+    publish(registry)
+    assert saver_of(registry, unreachable, last_copy=True).restore() is None
 
 
 def test_a_damaged_newest_is_told_in_the_log(

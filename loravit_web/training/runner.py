@@ -39,7 +39,7 @@ from registry import (
 
 TOO_LONG = (
     "The time a training may take here was over before its first epoch: use fewer images or a smaller image "
-    "size, or let LORAVIT_MAX_TRAINING_MINUTES be raised."
+    "size, or let LORAVIT_MAX_TRAINING_MINUTES (in a demo LORAVIT_DEMO_MINUTES) be raised."
 )
 LoadForRun = Callable[[Tell], tuple[Base, torch.dtype]]
 STOPPED = "The training process was stopped before the end; resume the run to go on."

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from loravit_web.access import is_guest
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
@@ -99,7 +100,7 @@ class Worker:
             load=lambda tell: self._base(run, tell),
             work=self.settings.work / run.id,
             terminate=self.terminate,
-            longest=self.settings.limits.training_minutes * 60,
+            longest=self._longest_minutes(run) * 60,
         )
         self._run = None
         _LOG.info("Run %s: %s. %s", run.id, ended.status, ended.error or ended.note or "")
@@ -121,6 +122,12 @@ class Worker:
             _LOG.warning("%s The worker goes on looking.", error)
             return False
         return True
+
+    def _longest_minutes(self, run: Run) -> float:
+        usual = self.settings.limits.training_minutes
+        if self.settings.mode == "demo" and is_guest(run.created_by):
+            return min(usual, self.settings.demo.minutes)
+        return usual
 
     def _base(self, run: Run, tell: Tell) -> tuple[Base, torch.dtype]:
         name = run.base.name

@@ -113,8 +113,8 @@ def open_app(settings: Settings) -> App:
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     service = Service(settings, progress=progress_teller())
-    service.recover()  # who may sign in, too
     try:
+        service.recover()  # who may sign in, too
         service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)
     except LoraVitError:
         service.close()
