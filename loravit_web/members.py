@@ -65,13 +65,17 @@ class Members:
         self._tries.admit(username)
         return matches(password, self._users.password_hash(username))
 
+    def may_sign_in(self, username: str) -> bool:
+        """Whether there is somebody of that name with a password."""
+        return self._users.password_hash(username) is not None
+
     def visitor(self, username: str | None) -> Visitor:
         """Somebody who signed in with a password, with what they may do now.
 
         Raises:
             NotSignedIn: if nobody may sign in under the name, or not any more.
         """
-        if username is None or self._users.password_hash(username) is None:
+        if username is None or not self.may_sign_in(username):
             raise NotSignedIn("You are not signed in: reload the page and sign in.")
         return member(username, self._users.get(username).role)
 
@@ -100,14 +104,15 @@ class Members:
         Raises:
             NobodyYet: if the app is for a team in which nobody could sign in.
         """
-        if mode == "team" and not hub and not any(map(self._has_password, self._users.list())):
+        if (
+            mode == "team"
+            and not hub
+            and not any(self.may_sign_in(user.username) for user in self._users.list())
+        ):
             raise NobodyYet(
                 "The app runs for a team and nobody can sign in yet: make the first user with "
                 "python -m loravit_web users add NAME --role admin."
             )
-
-    def _has_password(self, user: User) -> bool:
-        return self._users.password_hash(user.username) is not None
 
 
 def _is_reserved(username: str) -> bool:

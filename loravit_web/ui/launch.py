@@ -18,6 +18,7 @@ from loravit_web.settings import Settings
 from loravit_web.ui import arrival, assets, keys, pulse, unwatched
 from loravit_web.ui.app import build_app
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
+from loravit_web.ui.gate import LOOPBACK, OwnNames, StillMembers
 from loravit_web.ui.kept_page import KeptPage
 from loravit_web.ui.refusals import handlers
 from loravit_web.ui.sessions import LightSessions
@@ -85,14 +86,19 @@ class App:
             enable_monitoring=False,
             app_kwargs={
                 "exception_handlers": handlers(),
-                "middleware": [
-                    Middleware(KeptAssets, folder=GRADIO_ASSETS),
-                    *([] if self._passwords else [Middleware(KeptPage)]),
-                ],
+                "middleware": self._middleware(host),
             },
         )
         self.demo.app.state_holder = LightSessions(self.demo)
         return str(url)
+
+    def _middleware(self, host: str | None) -> list[Middleware]:
+        kept = [Middleware(KeptAssets, folder=GRADIO_ASSETS)]
+        if self._passwords:
+            return [*kept, Middleware(StillMembers, members=self.service.members)]
+        if self.service.settings.mode == "local" and _listens_at(host) in LOOPBACK:
+            kept.insert(0, Middleware(OwnNames, names=LOOPBACK))
+        return [*kept, Middleware(KeptPage)]
 
     @property
     def _passwords(self) -> bool:
@@ -126,6 +132,11 @@ def open_app(settings: Settings) -> App:
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
     """Start the app and serve until it is stopped."""
     open_app(settings).launch(host=host, port=port)
+
+
+def _listens_at(host: str | None) -> str:
+    """The address that Gradio will listen on."""
+    return host or os.environ.get("GRADIO_SERVER_NAME", LOOPBACK[0])
 
 
 def _theme() -> gr.themes.Base:

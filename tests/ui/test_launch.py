@@ -47,6 +47,20 @@ def test_a_busy_port_is_one_sentence(settings: Settings) -> None:
             app.launch(host="127.0.0.1", port=port, block=False)
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("127.0.0.1", 200), ("localhost:7860", 200), ("LOCALHOST", 200), ("evil.example:7860", 421), ("", 421)],
+)
+def test_who_is_alone_with_the_app_reaches_it_under_no_foreign_name(
+    started: tuple[App, httpx.Client], name: str, status: int
+) -> None:
+    _app, client = started
+    for path in ("/", "/config", "/gradio_api/info"):
+        reply = client.get(path, headers={"Host": name})
+        assert reply.status_code == status
+    assert ("names another host: open it there" in reply.text) == (status == 421)
+
+
 def test_a_file_over_the_limit_is_refused_while_it_comes_and_a_smaller_one_is_taken(
     started: tuple[App, httpx.Client],
 ) -> None:

@@ -340,11 +340,15 @@ def test_a_wrong_password_opens_nothing(team: Team) -> None:
         assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 401
 
 
-def test_who_was_removed_is_refused_although_still_signed_in(team: Team) -> None:
+def test_who_was_removed_reads_and_changes_nothing_more_and_is_asked_to_sign_in(team: Team) -> None:
     team.service.members.add("tim", SECRET, "admin", actor="shell")
     client = team.client("tim")
+    assert "Sign in with the name" not in client.get("/").text
+    assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 200
     team.service.members.remove("tim", actor="shell")
     before = standing(team)
     given = CHANGES["catalog-promote"][1](team, "tim")
-    assert "You are not signed in" in pressed(team, client, "catalog-promote", given, "removed")
+    assert "Not authenticated" in pressed(team, client, "catalog-promote", given, "removed")
     assert standing(team) == before
+    assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 401
+    assert "Sign in with the name" in client.get("/").text
