@@ -104,18 +104,24 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     with _service(settings) as service:
         predictor = service.predictor
         predictor.refresh(load=False)
-        documents, failures = [], []
+        answers, failures = [], []
         for path in options.images:
             picture = load_rgb(path, max_pixels=settings.limits.pixels)
             answer = predictor.classify(picture, options.tasks, top_k=options.top_k)
             failures += [result.error for result in answer.results if result.error]
-            documents.append({"image": str(path), "results": _results(answer.as_json()["results"])})
+            answers.append((str(path), answer))
     if failures:
         raise CommandFailed(failures[0])
     if options.csv:
-        _write_csv(options.csv, documents)
-        print(f"{len(documents)} images in {options.csv}.", file=sys.stderr)
+        from loravit_web.many import Row, as_csv
+
+        table = as_csv([Row(name, answer.results, None) for name, answer in answers])
+        _write(options.csv, table.encode())
+        print(f"{len(answers)} images in {options.csv}.", file=sys.stderr)
     else:
+        documents = [
+            {"image": name, "results": _results(answer.as_json()["results"])} for name, answer in answers
+        ]
         _output(options, documents, lambda: _predicted_text(documents))
     return 0
 
@@ -132,19 +138,6 @@ def _predicted_text(documents: list[dict[str, Any]]) -> str:
             labels = ", ".join(f"{one['label']} {one['score']:.3f}" for one in result["labels"])
             lines.append(f"  {result['task']}: {labels}")
     return "\n".join(lines)
-
-
-def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
-    import pandas as pd
-
-    rows = [
-        {"image": document["image"], "task": result["task"], "rank": rank, **one}
-        for document in documents
-        for result in document["results"]
-        for rank, one in enumerate(result["labels"], start=1)
-    ]
-    frame = pd.DataFrame(rows, columns=["image", "task", "rank", "label", "score"])
-    _write(path, frame.to_csv(index=False).encode())
 
 
 def _actions(service: Any) -> Any:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -35,10 +36,14 @@ class TooManyPictures(LoraVitError):
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that is read when it is its turn."""
+    """A picture that is read when it is its turn.
+
+    Attributes:
+        source: gives its file or its bytes.
+    """
 
     name: str
-    read: Callable[[], bytes]
+    source: Callable[[], Path | bytes]
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ def classify_many(
 
 def as_table(rows: Sequence[Row]) -> pd.DataFrame:
     """One line per picture, a column per task with its best label."""
-    return pd.DataFrame([{"image": row.image, **_best(row)} for row in rows]).fillna("")
+    # the name once more at the end: a task may be called image as well
+    return pd.DataFrame([{"image": "", **_best(row)} | {"image": row.image} for row in rows]).fillna("")
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -106,7 +112,7 @@ def _opened(files: Sequence[Path], limits: Limits) -> Iterator[list[Picture]]:
                 yield pictures
         else:
             count = _counted(count + 1)
-            yield [Picture(path.name, path.read_bytes)]
+            yield [Picture(path.name, partial(Path, path))]
 
 
 def _in_zip(archive: SafeArchive) -> list[Picture]:
@@ -135,7 +141,7 @@ def _counted(count: int) -> int:
 
 def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: int, limits: Limits) -> Row:
     try:
-        answer = predictor.classify(load_rgb(picture.read(), max_pixels=limits.pixels), tasks, top_k=top_k)
+        answer = predictor.classify(load_rgb(picture.source(), max_pixels=limits.pixels), tasks, top_k=top_k)
     except (LoraVitError, RegistryError) as error:
         return Row(picture.name, (), str(error))
     return Row(picture.name, answer.results, None)

@@ -121,6 +121,15 @@ class Answer:
         }
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A task as it was asked for, and the version that answers."""
+
+    task: str
+    version: Version
+    adapter: Adapter
+
+
 def stored_adapters(registry: Registry, base: Base) -> LoadAdapter:
     """Reads the versions that were published for a base, by their ref, and checks each.
 
@@ -232,20 +241,34 @@ class Predictor:
             raise TooManyTasks(f"{len(wanted)} tasks are picked: pick at most {MAX_TASKS} at once.")
         self.refresh()
         answers: dict[str, TaskAnswer] = {}
-        together: dict[tuple[MultiLoRAViT, Preprocessing], list[tuple[str, Version]]] = defaultdict(list)
+        together: dict[tuple[MultiLoRAViT, Preprocessing], list[_Asked]] = defaultdict(list)
         for task in wanted:
             try:
                 version = self._current.get(task) or self._registry.catalog.resolve(task)
-                engine, preprocessing = self._counted(version)
-                together[engine, preprocessing].append((task, version))
+                engine, adapter = self._counted(version)
+                together[engine, adapter.preprocessing].append(_Asked(task, version, adapter))
             except (LoraVitError, RegistryError) as error:
-                answers[task] = TaskAnswer(task, task, (), str(error), 0.0)
+                answers[task] = _no_answer(task, error)
         for (engine, preprocessing), asked in together.items():
-            reply = self._replies.ask(engine, preprocessing([image]), [version.ref for _, version in asked])
-            answers |= _answers(engine, reply, asked, max(1, top_k))
-            for task, version in asked:
-                self._count(version.id, answers[task].milliseconds)
+            answers |= self._answers(engine, preprocessing([image]), asked, max(1, top_k))
         return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
+
+    def _answers(
+        self, engine: MultiLoRAViT, image: torch.Tensor, asked: Sequence[_Asked], top_k: int
+    ) -> dict[str, TaskAnswer]:
+        """Answers by task, computed together; each alone when one of them fails."""
+        try:
+            reply = self._replies.ask(engine, image, [one.version.ref for one in asked])
+        except (LoraVitError, RegistryError) as error:
+            if len(asked) > 1:
+                alone = [self._answers(engine, image, [one], top_k) for one in asked]
+                return {task: answer for answers in alone for task, answer in answers.items()}
+            self._count(asked[0].version.id, None)
+            return {asked[0].task: _no_answer(asked[0].task, error)}
+        answers = {one.task: _answer(one, reply, top_k) for one in asked}
+        for one in asked:
+            self._count(one.version.id, answers[one.task].milliseconds)
+        return answers
 
     def prepare(self, image: Image.Image, task: str) -> bool:
         """Compute an answer before it is asked for, so that `classify` has it; it is not counted as one.
@@ -274,12 +297,12 @@ class Predictor:
             LoraVitError, RegistryError: if the task can't answer, or has no such class.
         """
         version = self._current.get(task) or self._registry.catalog.resolve(task)
-        engine, preprocessing = self._ready(version)
+        engine, adapter = self._ready(version)
         if label not in version.class_names:
             raise TaskUnavailable(f"{version.ref} has no class “{label}”.")
-        return engine.heatmap(version.ref, preprocessing([image]), version.class_names.index(label))
+        return engine.heatmap(version.ref, adapter.preprocessing([image]), version.class_names.index(label))
 
-    def _counted(self, version: Version) -> tuple[MultiLoRAViT, Preprocessing]:
+    def _counted(self, version: Version) -> tuple[MultiLoRAViT, Adapter]:
         """See `_ready`; a version that can't answer is counted as asked."""
         try:
             return self._ready(version)
@@ -287,8 +310,8 @@ class Predictor:
             self._count(version.id, None)
             raise
 
-    def _ready(self, version: Version) -> tuple[MultiLoRAViT, Preprocessing]:
-        """The engine that holds a version, and what its pictures go through.
+    def _ready(self, version: Version) -> tuple[MultiLoRAViT, Adapter]:
+        """The engine that holds a version, and its adapter.
 
         Raises:
             LoraVitError, RegistryError: with the reason why it can't answer.
@@ -299,7 +322,7 @@ class Predictor:
             reason = self._load(version, engine)
         if reason is not None:
             raise TaskUnavailable(reason)
-        return engine, engine.ensure(version.ref).preprocessing
+        return engine, engine.ensure(version.ref)
 
     def _info(self, version: Version) -> TaskInfo:
         status, reason = self.standing(version.ref, version.base.name, version.base.weights_sha256)
@@ -351,23 +374,14 @@ def _by_title(versions: Iterable[Version]) -> list[Version]:
     return sorted(versions, key=lambda version: (version.title.casefold(), version.slug))
 
 
-def _answers(
-    engine: MultiLoRAViT, reply: Reply, asked: Sequence[tuple[str, Version]], top_k: int
-) -> dict[str, TaskAnswer]:
-    return {
-        task: TaskAnswer(
-            version.ref,
-            version.title,
-            _labels(engine, version, reply.logits[version.ref], top_k),
-            None,
-            reply.seconds[version.ref] * 1000,
-        )
-        for task, version in asked
-    }
-
-
-def _labels(engine: MultiLoRAViT, version: Version, logits: torch.Tensor, top_k: int) -> tuple[Label, ...]:
-    scores = engine.adapter(version.ref).scores(logits)
+def _answer(asked: _Asked, reply: Reply, top_k: int) -> TaskAnswer:
+    version = asked.version
+    scores = asked.adapter.scores(reply.logits[version.ref])
     best = scores.topk(min(top_k, len(scores)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return tuple(Label(version.class_names[index], score) for index, score in pairs)
+    labels = tuple(Label(version.class_names[index], score) for index, score in pairs)
+    return TaskAnswer(version.ref, version.title, labels, None, reply.seconds[version.ref] * 1000)
+
+
+def _no_answer(task: str, error: Exception) -> TaskAnswer:
+    return TaskAnswer(task, task, (), str(error), 0.0)

@@ -102,7 +102,7 @@ def test_predict_writes_a_csv(trained: dict[str, Any], tmp_path: Path) -> None:
     image, file = tmp_path / "colours" / "test" / "red" / "0.png", tmp_path / "answers.csv"
     assert cli.main(["predict", str(image), "--task", "colours", "--csv", str(file)]) == 0
     frame = pd.read_csv(file)
-    assert list(frame.columns) == ["image", "task", "rank", "label", "score"]
+    assert list(frame.columns) == ["image", "task", "rank", "label", "score", "error"]
     assert len(frame) == 2
 
 

@@ -69,6 +69,20 @@ def test_a_bad_picture_has_its_reason_and_the_others_their_answers(tmp_path: Pat
     assert list(as_table(rows).columns) == ["image", "problem", "x@1"]
 
 
+def test_a_file_that_is_gone_costs_no_other(tmp_path: Path) -> None:
+    gone, good = classify_many(
+        Colours(), [tmp_path / "gone.png", picture(tmp_path / "good.png", 7)], ["x"], top_k=1
+    )
+    assert gone.error is not None
+    assert str(tmp_path) not in gone.error
+    assert good.error is None
+
+
+def test_a_task_that_is_called_like_a_column_leaves_the_pictures_name() -> None:
+    row = Row("cat.png", (TaskAnswer("image", "Image", (), "It is gone.", 0.0),), None)
+    assert as_table([row]).to_dict("records") == [{"image": "cat.png"}]
+
+
 def test_progress_tells_how_many_are_done(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     files = [picture(tmp_path / f"{n}.png", n) for n in range(3)]

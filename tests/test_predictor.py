@@ -51,6 +51,10 @@ def published(registry: Registry, base: Base) -> Publish:
     return make
 
 
+def refuse(name: str) -> MultiLoRAViT:
+    raise BaseUnavailable(f"The weights of {name} could not be downloaded.")
+
+
 def engines(registry: Registry, base: Base) -> EnginePool:
     """The base itself, and a hub that knows one other."""
 
@@ -58,9 +62,7 @@ def engines(registry: Registry, base: Base) -> EnginePool:
         return MultiLoRAViT(on, torch.float32, load=stored_adapters(registry, on))
 
     def load(name: str) -> MultiLoRAViT:
-        if name != OTHER.name:
-            raise BaseUnavailable(f"The weights of {name} could not be downloaded.")
-        return engine(OTHER)
+        return engine(OTHER) if name == OTHER.name else refuse(name)
 
     return EnginePool(engine(base), load)
 
@@ -504,3 +506,35 @@ def test_after_a_restoring_a_known_name_answers_as_the_version_that_it_now_means
     assert {label.label for label in after.labels} == {"red", "blue", "green"}
     fresh = Predictor(registry, engines(registry, base)).classify(image, ["pets@1"]).results[0]
     assert after.labels == fresh.labels
+
+
+def test_tasks_answer_together_where_memory_holds_one_of_them(
+    registry: Registry, base: Base, published: Publish, image: Image.Image
+) -> None:
+    for seed, slug in enumerate(("pets", "birds")):
+        published(slug, seed=seed)
+    narrow = MultiLoRAViT(base, torch.float32, load=stored_adapters(registry, base), adapters_budget=1)
+    answer = Predictor(registry, EnginePool(narrow, refuse)).classify(image, ["pets", "birds"])
+    assert [one.error for one in answer.results] == [None, None]
+    assert all(one.labels for one in answer.results)
+
+
+def test_a_task_that_is_lost_while_it_is_computed_fails_alone(
+    registry: Registry, base: Base, published: Publish, image: Image.Image
+) -> None:
+    for seed, slug in enumerate(("pets", "birds")):
+        published(slug, seed=seed)
+    load, loaded = stored_adapters(registry, base), []
+
+    def loses_pets(ref: str) -> Adapter:
+        if ref == "pets@1" and "birds@1" in loaded:
+            raise BaseUnavailable("The files are gone.")
+        loaded.append(ref)
+        return load(ref)
+
+    narrow = MultiLoRAViT(base, torch.float32, load=loses_pets, adapters_budget=1)
+    answer = Predictor(registry, EnginePool(narrow, refuse)).classify(image, ["pets", "birds"])
+    assert [(one.task, one.error) for one in answer.results] == [
+        ("pets", "The files are gone."),
+        ("birds@1", None),
+    ]
