@@ -164,16 +164,24 @@ class Actions:
         return push(bundle, repo, message=version.ref, private=private, revision=revision)
 
     @needs("curate")
-    def describe(self, slug: str, *, title: str | None = None, description: str | None = None) -> Adapter:
-        """Change what people read about an adapter."""
+    def describe(
+        self,
+        slug: str,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        add_tags: Collection[str] = (),
+        remove_tags: Collection[str] = (),
+    ) -> Adapter:
+        """Change what people read about an adapter, all that is given or nothing."""
         return self._registry.catalog.describe(
-            slug, title=title, description=description, actor=self.visitor.name
+            slug,
+            title=title,
+            description=description,
+            add_tags=add_tags,
+            remove_tags=remove_tags,
+            actor=self.visitor.name,
         )
-
-    @needs("curate")
-    def tag(self, slug: str, *, add: Collection[str] = (), remove: Collection[str] = ()) -> Adapter:
-        """Add and remove tags."""
-        return self._registry.catalog.tag(slug, add=add, remove=remove, actor=self.visitor.name)
 
     @needs("curate")
     def give_texts(self, slug: str, title: str, description: str, tags: str) -> Adapter:
@@ -183,12 +191,17 @@ class Actions:
             tags: separated by commas or spaces.
 
         Raises:
-            RegistryError: if a text or tag can't be used; nothing is changed by a bad tag then.
+            RegistryError: if a text or tag can't be used; nothing is changed then.
         """
         wanted = {tag.lower() for tag in re.split(r"[,\s]+", tags) if tag}
         present = set(self._registry.catalog.adapter(slug).tags)
-        self.tag(slug, add=wanted - present, remove=present - wanted)
-        return self.describe(slug, title=title, description=description)
+        return self.describe(
+            slug,
+            title=title,
+            description=description,
+            add_tags=wanted - present,
+            remove_tags=present - wanted,
+        )
 
     @needs("curate")
     def promote(self, ref: str, alias: str) -> Alias:

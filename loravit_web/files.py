@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
+from uuid import uuid4
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -13,7 +13,7 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: if it can't be written; then nothing is left of it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         temporary.write_bytes(data)
         temporary.replace(path)

@@ -178,25 +178,31 @@ class Catalog:
 
         UnknownAdapter, InvalidTag or InvalidValue otherwise.
         """
-        with self._database.writing() as session:
-            row = adapter_row(session, slug, lock=True)
-            changes = change_tags(session, row, add, remove)
-            if changes:
-                self._changed(session, row, "tagged", changes, actor)
-            return _record(session, row)
+        return self.describe(slug, add_tags=add, remove_tags=remove, actor=actor)
 
     def describe(
-        self, slug: str, *, title: str | None = None, description: str | None = None, actor: str
+        self,
+        slug: str,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        add_tags: Collection[str] = (),
+        remove_tags: Collection[str] = (),
+        actor: str,
     ) -> Adapter:
-        """Give an adapter another title or description; None leaves what there is.
+        """Give an adapter another title or description, where None leaves what there is, and tags as `tag`
+        does: all of it or nothing.
 
-        UnknownAdapter, or InvalidValue for an empty title or a text that is too long.
+        UnknownAdapter, InvalidTag, or InvalidValue such as for an empty title or a text that is too long.
         """
         with self._database.writing() as session:
             row = adapter_row(session, slug, lock=True)
-            changes = change_texts(row, title, description)
-            if changes:
-                self._changed(session, row, "described", changes, actor)
+            texts = change_texts(row, title, description)
+            if texts:
+                self._changed(session, row, "described", texts, actor)
+            tags = change_tags(session, row, add_tags, remove_tags)
+            if tags:
+                self._changed(session, row, "tagged", tags, actor)
             return _record(session, row)
 
     def _changed(

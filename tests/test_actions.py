@@ -113,7 +113,6 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "pull": lambda actions, _run: actions.pull("ann/colours", name="colours"),
     "push": lambda actions, _run: actions.push("colours", "ann/colours"),
     "describe": lambda actions, _run: actions.describe("colours", title="Hues"),
-    "tag": lambda actions, _run: actions.tag("colours", add=["plain"]),
     "give_texts": lambda actions, _run: actions.give_texts("colours", "Hues", "", "plain"),
     "promote": lambda actions, _run: actions.promote("colours@1", "production"),
     "rollback": lambda actions, _run: actions.rollback("colours", "production"),
@@ -171,7 +170,7 @@ def test_texts_are_given_and_tags_that_are_not_named_go(service: Service, colour
 
 
 def test_each_change_is_written_down_under_its_visitors_name(service: Service, colours: Run) -> None:
-    Actions(service, BOB).tag("colours", add=["plain"])
+    Actions(service, BOB).describe("colours", add_tags=["plain"])
     newest = service.registry.catalog.events("colours")[0]
     assert (newest.actor, newest.kind) == ("bob", "tagged")
 

@@ -16,6 +16,7 @@ from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
+from registry import Adapter, Version
 
 SAVE_FILE = """(file) => {
   const link = document.createElement("a");
@@ -25,6 +26,15 @@ SAVE_FILE = """(file) => {
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
 # an error is told by its toast; a badge on each of the many parts that would have changed tells nothing
 _QUIET: dict[str, Any] = {"show_progress": "hidden", **_PRIVATE}
+
+
+def imported_sentence(version: Version, adapter: Adapter) -> str:
+    """What became of a bundle; its files may have been published before."""
+    if version.withdrawn_at is not None:
+        return f"{version.ref} was here already and is withdrawn: {version.withdrawn_reason}"
+    if adapter.archived_at is not None:
+        return f"{version.ref} was here already and is archived: Restore puts it on the lists again."
+    return f"{version.ref} is in the catalog: Try it asks it about a picture."
 
 
 def connect_actions(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
@@ -61,6 +71,8 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
     @told
     def do(data: Data, request: gr.Request) -> Updates:
         plan = data[panel.pending]
+        if plan is None:  # a second click before the first one's answer
+            return panel.closed()
         now = planned(view.service.registry, plan.wish)
         if now != plan:
             return panel.asking(now, changed=True)
@@ -85,10 +97,7 @@ def _texts(view: CatalogView) -> None:
         facts = read_facts(service.registry, service.predictor, ref)
         typed = Texts(data[change.title], data[change.description], tuple(data[change.tags] or ()))
         edits, actions = edited(data[change.loaded], typed, texts_of(facts)), actions_of(service, request)
-        if edits.texts:
-            actions.describe(facts.adapter.slug, **edits.texts)
-        if edits.add or edits.remove:
-            actions.tag(facts.adapter.slug, add=edits.add, remove=edits.remove)
+        actions.describe(facts.adapter.slug, **edits.texts, add_tags=edits.add, remove_tags=edits.remove)
         gr.Success("Saved: the catalog and the list of tasks show it now.", title="Saved")
         return view.opened(data, ref, request)
 
@@ -106,9 +115,8 @@ def _files(view: CatalogView) -> None:
     @told
     def take_in(data: Data, request: gr.Request) -> Updates:
         version = actions_of(service, request).import_bundle(Path(data[view.upload]["path"]))
-        gr.Success(
-            plain(f"{version.ref} is in the catalog: Try it asks it about a picture."), title="Imported"
-        )
+        adapter = service.registry.catalog.adapter(version.slug)
+        gr.Success(plain(imported_sentence(version, adapter)), title="Imported")
         return view.opened(data, version.ref, request)
 
     saved = card.download.click(give_out, card.ref, card.file, **_QUIET)

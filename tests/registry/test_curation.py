@@ -1,6 +1,7 @@
 """Tags, title, description, owner, and the way back from the archive."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -102,6 +103,21 @@ def test_a_text_that_can_not_be_shown_is_refused(registry: Registry, texts: dict
     with pytest.raises(InvalidValue, match="of pets"):
         registry.catalog.describe("pets", actor="bob", **texts)
     assert registry.catalog.adapter("pets").title == "Pets"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"title": "", "add_tags": ["new"]}, {"title": "Other", "add_tags": ["a b"]}],
+    ids=["the title can't be used", "a tag can't be used"],
+)
+def test_texts_and_tags_change_together_or_not_at_all(registry: Registry, change: dict[str, Any]) -> None:
+    before, revision = registry.catalog.adapter("pets"), registry.revision()
+    with pytest.raises((InvalidValue, InvalidTag)):
+        registry.catalog.describe("pets", actor="bob", **change)
+    assert registry.catalog.adapter("pets") == before
+    assert registry.revision() == revision
+    both = registry.catalog.describe("pets", title="Other", add_tags=["new"], actor="bob")
+    assert (both.title, both.tags) == ("Other", tuple(sorted([*before.tags, "new"])))
 
 
 def test_an_archived_adapter_comes_back_and_that_is_on_record(registry: Registry) -> None:

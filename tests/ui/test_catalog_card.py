@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from loravit_web.access import member
+from loravit_web.ui.catalog_actions import imported_sentence
 from tests.ui.catalog_page import CatalogPage, publish, request
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -147,7 +148,21 @@ def test_a_withdrawal_needs_a_reason_no_alias_and_two_steps(page: CatalogPage, t
     page.press(change.retire.yes)
     assert "Version 2 is withdrawn: bad data" in page.text(page.view.card.head)
     assert "cats@1" in page.text(page.view.rows)
+    page.press(change.retire.yes)  # a second click before the first one's answer
     assert toasts == ["cats@2 is withdrawn; choose another version, or train the next one."]
+
+
+def test_a_bundle_that_was_here_already_is_told_as_it_stands(page: CatalogPage) -> None:
+    catalog = page.service.registry.catalog
+
+    def told(ref: str) -> str:
+        return imported_sentence(catalog.resolve(ref), catalog.adapter("cats"))
+
+    assert "is in the catalog" in told("cats@2")
+    catalog.archive("cats", actor="ann")
+    assert told("cats@2") == "cats@2 was here already and is archived: Restore puts it on the lists again."
+    withdrawn = catalog.withdraw("cats", 2, "bad data", actor="ann")
+    assert imported_sentence(withdrawn, catalog.adapter("cats")).endswith("is withdrawn: bad data")
 
 
 def test_an_adapter_is_archived_in_two_steps_and_restored_in_one(
