@@ -32,8 +32,11 @@ def add_api(service: Service) -> None:
     """Add the endpoints to the app being built."""
 
     @told
-    def tasks() -> list[dict[str, Any]]:
+    def tasks(
+        request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, callers never do
+    ) -> list[dict[str, Any]]:
         """Every task that can be asked, with its classes and whether it can answer."""
+        admitted(service, request)
         return [
             {
                 "task": info.task,

@@ -30,6 +30,7 @@ from loravit_web.ui.pick import choices_for, remembered
 from loravit_web.ui.picker import Picker, kept_json, listing
 from loravit_web.ui.share import SharePanel, page_url, share_updates
 from loravit_web.ui.visitors import admitted
+from loravit_web.ui.waiting import QueueFull, Waiting
 
 _QUESTION = """(picture, tasks, labels, looks, chips) => {
   const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
@@ -96,17 +97,24 @@ def connect_answers(
     """Ask whenever something changes; remember what was picked and say how to ask it again."""
     question, answered, linked = (gr.Textbox(visible=False, container=False) for _ in range(3))
 
+    waiting = Waiting(service.settings.limits.waiting)
+
     @told
-    def answer(text: str, request: gr.Request) -> str:
-        return reply(text, [_answers(service, request, read_question(text))])
+    def answered_now(text: str, request: gr.Request) -> str:
+        asked = read_question(text)
+        return reply(text, [_answers(service, request, asked)])
+
+    async def answer(text: str, request: gr.Request) -> str:
+        try:
+            return await waiting.run(partial(answered_now, text, request))
+        except QueueFull as error:
+            return reply(text, [notice(str(error), kind="error")])
 
     @told
     def keep(memory: Any, text: str, request: gr.Request) -> list[Any]:
         asked = read_question(text)
         kept = remembered(memory, asked.tasks)
         links = share_updates(service, page_url(request), asked.tasks, asked.labels)
-        if asked.picture is not None and asked.tasks:
-            service.ahead.want(partial(uploaded_picture, service, asked.picture), asked.near)
         return [kept_json(kept, "recent"), listing(choices_for(service, kept)), reply(text, links)]
 
     gr.on(
@@ -138,4 +146,7 @@ def _answers(service: Service, request: gr.Request, asked: Question) -> str:
         admitted(service, request)
     except TooManyRequests as error:
         return notice(str(error), kind="error")
-    return answers_html(service, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
+    html = answers_html(service, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
+    if asked.picture is not None and asked.tasks:
+        service.ahead.want(partial(uploaded_picture, service, asked.picture), asked.near)
+    return html

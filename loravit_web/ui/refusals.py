@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-QUEUE_FULL = "The queue is full: as many questions wait here as may, so try again in a moment."
+from loravit_web.ui.waiting import QUEUE_FULL
+
 NO_EVENT = "There is no such event here: reload the page, or look at the API page for what can be called."
 _GRADIO_SAYS = "Queue is full"
 _LOG = logging.getLogger(__name__)

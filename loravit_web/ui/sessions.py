@@ -11,7 +11,10 @@ from typing import Any
 import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
-IDLE_SECONDS = 10.0
+MOST_IDLE, IDLE_SECONDS = 500, 10.0
+"""So many sessions of 24 kB with nothing to remember stay, and those begun just now."""
+LONGEST_EVENT = 3600.0
+"""Seconds after which no session is still waiting for what its first event gives it to remember."""
 
 
 class LightSession(SessionState):
@@ -52,9 +55,14 @@ class LightSessions(StateHolder):
     def _let_go(self) -> None:
         """Forget sessions begun a while ago in which there is nothing to remember."""
         with self.lock:
-            while self._begun and self._clock() - self._begun[0][0] > IDLE_SECONDS:
+            while self._begun and self._clock() - self._begun[0][0] > self._longest:
                 _, session_id = self._begun.popleft()
                 session = self.session_data.get(session_id)
                 if session is not None and not session.state_data:
                     del self.session_data[session_id]
                     self.time_last_used.pop(session_id, None)
+
+    @property
+    def _longest(self) -> float:
+        """Seconds that the oldest of the sessions begun may have nothing to remember."""
+        return IDLE_SECONDS if len(self._begun) > MOST_IDLE else LONGEST_EVENT

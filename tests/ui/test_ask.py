@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
 
+from loravit_web.ui import ask as ask_module
 from loravit_web.ui.ask import Question, UnreadableQuestion, read_question, reply
 from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
@@ -42,16 +45,45 @@ def test_after_an_answer_those_that_are_one_click_away_are_prepared(
 ) -> None:
     wanted: list[Any] = []
     monkeypatch.setattr(running_app.service.ahead, "want", lambda _picture, tasks: wanted.append(tasks))
-    asked: dict[str, Any] = {"picture": {"path": "a.png"}, "tasks": ["colours"], "labels": 3, "looks": False}
-    keep(running_app, {**asked, "near": ["pets", "birds"]})
+    question: dict[str, Any] = {"picture": {"path": "a.png"}, "tasks": ["colours"], "labels": 3}
+    question["looks"] = False
+
+    def ask(**changed: Any) -> str:
+        return answered(running_app, {**question, **changed})
+
+    assert "not a file that was uploaded" in ask(near=["pets", "birds"])
     assert wanted == [["pets", "birds"]]
-    keep(running_app, {**asked, "near": ["pets"], "picture": None})
-    keep(running_app, {**asked, "near": ["pets"], "tasks": []})
+    ask(near=["pets"], picture=None)
+    ask(near=["pets"], tasks=[])
     assert len(wanted) == 1
 
 
-def keep(app: RunningApp, asked: dict[str, Any]) -> list[Any]:
-    """What the page is told after the answer to a question."""
+def test_more_questions_than_may_wait_are_refused_and_the_others_answered(
+    running_app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, go_on = running_app.service.settings.limits.waiting, threading.Event()
+    monkeypatch.setattr(ask_module, "answers_html", lambda *_asked, **_heat: str(go_on.wait(30)))
+    question: dict[str, Any] = {"picture": None, "tasks": [], "labels": 3, "looks": False, "near": []}
+
+    async def all_at_once() -> list[str]:
+        asking = [asyncio.create_task(asked(running_app, question)) for _ in range(most + 2)]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        go_on.set()
+        return await asyncio.gather(*asking)
+
+    shown = asyncio.run(all_at_once())
+    assert sum("The queue is full" in one for one in shown) == 2
+    assert shown.count("True") == most
+    assert answered(running_app, question) == "True"
+
+
+async def asked(app: RunningApp, question: dict[str, Any]) -> str:
+    """What the page shows as the answer to a question."""
     handlers = [one.fn for one in app.demo.fns.values() if one.fn and one.fn.__module__.endswith("ui.ask")]
-    (handler,) = [handler for handler in handlers if handler.__name__ == "keep"]
-    return list(handler(None, json.dumps(asked), request()))
+    (handler,) = [handler for handler in handlers if handler.__name__ == "answer"]
+    (shown,) = json.loads(await handler(json.dumps(question), request()))["shown"]
+    return str(shown)
+
+
+def answered(app: RunningApp, question: dict[str, Any]) -> str:
+    return asyncio.run(asked(app, question))

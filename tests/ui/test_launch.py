@@ -14,7 +14,7 @@ from loravit_web.limits import Limits
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import AddressUnavailable, App
-from loravit_web.ui.refusals import QUEUE_FULL
+from loravit_web.ui.waiting import QUEUE_FULL
 from tests.conftest import tiny_service
 from tests.corpus.visitor import Visitor
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 import httpx
+import pytest
 
 from loravit_web.ui.sessions import LightSessions
 from tests.ui.conftest import RunningApp
@@ -21,15 +22,36 @@ def test_calls_without_a_session_of_their_own_keep_no_copies_of_the_page(running
     assert len(running_app.demo.blocks) > 200
 
 
-def test_a_session_goes_after_a_while_when_there_is_nothing_to_remember_in_it() -> None:
-    now = [0.0]
+def sessions_with_a_state(now: list[float]) -> tuple[LightSessions, int]:
     with gr.Blocks() as demo:
         remembered = gr.State("first")
-    sessions = LightSessions(demo, clock=lambda: now[0])
-    sessions["page"][remembered._id] = "second"
-    for number in range(3):
+    return LightSessions(demo, clock=lambda: now[0]), remembered._id
+
+
+def test_of_many_sessions_those_with_nothing_to_remember_go_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("loravit_web.ui.sessions.MOST_IDLE", 2)
+    now = [0.0]
+    sessions, remembered = sessions_with_a_state(now)
+    sessions["page"][remembered] = "second"
+    for number in range(4):
         now[0] = 8.0 * number
         assert sessions[f"call {number}"].state_data == {}
-    assert set(sessions.session_data) == {"page", "call 1", "call 2"}
-    assert set(sessions.time_last_used) == {"page", "call 1", "call 2"}
-    assert sessions["page"][remembered._id] == "second"
+    assert set(sessions.session_data) == {"page", "call 2", "call 3"}
+    assert set(sessions.time_last_used) == {"page", "call 2", "call 3"}
+    assert sessions["page"][remembered] == "second"
+
+
+def test_what_the_first_event_of_a_page_gives_is_remembered_however_long_it_takes() -> None:
+    now = [0.0]
+    sessions, remembered = sessions_with_a_state(now)
+    page = sessions["page"]
+    for minute in range(1, 59):
+        now[0] = 60.0 * minute
+        assert sessions[f"call {minute}"].state_data == {}
+    page[remembered] = "second"
+    assert sessions["page"][remembered] == "second"
+    now[0] = 3 * 3600.0
+    assert sessions["call"].state_data == {}
+    assert set(sessions.session_data) == {"page", "call"}
