@@ -70,8 +70,10 @@ class Actions:
         """Another dataset in which some images have another class or are left out.
 
         Raises:
+            QuotaReached: if there is no room for another dataset.
             DatasetError: if nothing is changed, or a class would have too few images left.
         """
+        self._service.quota.room()
         datasets = self._service.datasets
         return relabelled(datasets, datasets.load(fingerprint), changes)
 

@@ -300,16 +300,6 @@ class Service:
         )
         return publish_files(self.registry, bundle.files, base, origin)
 
-    def sample_images(self, dataset: ImageDataset, *, per_class: int) -> list[tuple[Path, str]]:
-        """Up to so many training images of each class, with the class's name."""
-        chosen: list[tuple[Path, str]] = []
-        taken = [0] * len(dataset.classes)
-        for item in dataset.select("train"):
-            if taken[item.label] < per_class:
-                taken[item.label] += 1
-                chosen.append((dataset.image_path(item), dataset.classes[item.label]))
-        return sorted(chosen, key=lambda pair: dataset.classes.index(pair[1]))
-
     def _loaded(self) -> tuple[Base, torch.dtype]:
         with self._lock:
             if self._base is None:

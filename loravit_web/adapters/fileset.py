@@ -15,7 +15,6 @@ from loravit_web.images import ImageError, load_rgb
 
 CARD_FILE = "README.md"
 THUMBNAIL_FILE = "thumbnail.webp"
-OPTIONAL_FILES = (CARD_FILE, THUMBNAIL_FILE)
 FILE_LIMITS: Mapping[str, int] = {**MAX_BYTES, CARD_FILE: 1 << 20, THUMBNAIL_FILE: 1 << 20}
 _THUMBNAIL_PIXELS = 1 << 20
 _PICKLE = "adapter_model.bin"

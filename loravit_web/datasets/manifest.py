@@ -59,13 +59,18 @@ def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:
 def read_whole(folder: Path, fingerprint: str) -> ImageDataset:
     """As read_manifest, and DatasetDamaged too if an image is missing or empty, as a power cut leaves it."""
     dataset = read_manifest(folder, fingerprint)
+    check_images(dataset)
+    return dataset
+
+
+def check_images(dataset: ImageDataset) -> None:
+    """DatasetDamaged if an image is missing or empty."""
     try:
         whole = all(dataset.image_path(item).stat().st_size for item in dataset.items)
     except OSError as error:
-        raise _damaged(fingerprint) from error
+        raise _damaged(dataset.fingerprint) from error
     if not whole:
-        raise _damaged(fingerprint)
-    return dataset
+        raise _damaged(dataset.fingerprint)
 
 
 def _damaged(fingerprint: str) -> DatasetDamaged:

@@ -24,7 +24,7 @@ from loravit_web.datasets.errors import (
     TooManyImages,
 )
 from loravit_web.datasets.intake import Taken, take_in
-from loravit_web.datasets.manifest import MANIFEST, read_manifest, read_whole, write_manifest
+from loravit_web.datasets.manifest import MANIFEST, check_images, read_manifest, read_whole, write_manifest
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, relative_image_path
 from loravit_web.datasets.scan import check_classes, sorted_classes, suffix_of
 from loravit_web.datasets.sources import Source, open_source
@@ -105,8 +105,9 @@ class DatasetStore:
     ) -> ImageDataset:
         """Store a dataset made of images of another one; the images themselves are shared.
 
-        Raises StoreUnwritable or DiskFull; nothing is left behind then.
+        Raises DatasetDamaged if one is lost, StoreUnwritable or DiskFull; nothing is left behind then.
         """
+        check_images(dataset)
         derived = replace(
             dataset,
             name=clean_text(name)[:MAX_NAME],

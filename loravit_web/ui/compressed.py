@@ -12,11 +12,13 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 Encoding = Literal["br", "gzip"]
+_REFUSED = {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
 def encoding_of(headers: Headers) -> Encoding | None:
     """The better of the ways that who asks takes; browsers take brotli from https and their own machine."""
-    taken = {one.partition(";")[0].strip() for one in headers.get("accept-encoding", "").split(",")}
+    ways = (one.replace(" ", "").partition(";") for one in headers.get("accept-encoding", "").split(","))
+    taken = {way for way, _, quality in ways if quality not in _REFUSED}
     return "br" if "br" in taken else "gzip" if "gzip" in taken else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset, relabelled, store
-from loravit_web.datasets.errors import ClassTooSmall
+from loravit_web.datasets.errors import ClassTooSmall, DatasetDamaged
 from loravit_web.datasets.relabel import NothingChanged
 
 from .makers import CATS_AND_DOGS, pictures, zip_of
@@ -80,6 +80,13 @@ def test_a_correction_that_changes_nothing_is_told(
 ) -> None:
     with pytest.raises(NothingChanged):
         relabelled(datasets, pets, {key(pets, "cat/1.png"): name})
+
+
+def test_of_images_that_are_lost_nothing_new_is_made(datasets: DatasetStore, pets: ImageDataset) -> None:
+    pets.image_path(pets.items[0]).unlink()
+    with pytest.raises(DatasetDamaged, match="import the images again to mend it"):
+        relabelled(datasets, pets, {key(pets, "cat/1.png"): "dog"})
+    assert datasets.list() == [pets.fingerprint]
 
 
 def test_images_are_copied_where_there_are_no_links(

@@ -8,7 +8,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import httpx
@@ -322,8 +322,15 @@ def test_every_button_that_reaches_for_a_change_is_in_the_matrix(team: Team) -> 
     }
     for function in team.app.demo.fns.values():
         handler = inspect.unwrap(function.fn) if function.fn is not None else None
-        if inspect.isfunction(handler) and "actions_of(" in inspect.getsource(handler):
+        if inspect.isfunction(handler) and reaches_for_a_change(handler):
             assert handler.__code__ in handlers, handler.__qualname__
+
+
+def reaches_for_a_change(handler: FunctionType) -> bool:
+    """Whether it, or a function of its module that it calls, asks what its visitor may change."""
+    beside = inspect.getmembers(inspect.getmodule(handler), inspect.isfunction)
+    helpers = [name for name, helper in beside if "actions_of(" in inspect.getsource(helper)]
+    return any(f"{name}(" in inspect.getsource(handler) for name in ("actions_of", *helpers))
 
 
 def test_asking_needs_a_name_and_no_right(team: Team) -> None:
