@@ -12,6 +12,10 @@ from registry import Alias, Registry, Version, VersionInUse, validate_alias
 WishKind = Literal["promote", "rollback", "withdraw", "archive", "restore"]
 
 
+class AliasMissing(LoraVitError):
+    """An alias is to be moved and none was chosen."""
+
+
 class ReasonMissing(LoraVitError):
     """A version is to be withdrawn without a word."""
 
@@ -60,6 +64,8 @@ def planned(registry: Registry, wish: Wish) -> Plan:
         LoraVitError, RegistryError: if it can't be granted, with what to do instead.
     """
     version = registry.catalog.version(wish.ref)
+    if wish.kind in ("promote", "rollback") and not wish.alias:
+        raise AliasMissing("Choose the alias first, or type a new one.")
     aliases = {one.alias: one for one in registry.aliases.list(version.slug)}
     if wish.kind == "promote":
         return _promotion(wish, version, aliases.get(validate_alias(wish.alias)))

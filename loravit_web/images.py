@@ -203,7 +203,7 @@ def _upright(picture: ImageFile) -> Image.Image:
 @contextmanager
 def _stream(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
     if isinstance(source, bytes):
-        yield BytesIO(source), "The picture"
+        yield BytesIO(source), "The file"
     elif isinstance(source, (str, Path)):
         path = Path(source)
         name = f"“{path.name}”"
@@ -215,12 +215,12 @@ def _stream(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, s
             yield stream, name
     else:
         source.seek(0)
-        yield source, "The picture"
+        yield source, "The file"
 
 
 def _reader(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
     if not header:
-        raise UnreadableImage(f"{name} is an empty file; choose another one.")
+        raise UnreadableImage(f"{name} is empty; choose another file.")
     for signature, label, reader in _READERS:
         if header.startswith(signature):
             return label, reader

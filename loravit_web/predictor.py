@@ -187,9 +187,22 @@ class Predictor:
         elif len(current) <= most:
             others = [version.slug for version in _by_title(current.values())]
         else:
-            others = heapq.nlargest(most, current, key=lambda slug: current[slug].id)
+            others = self.newest(most)
         wanted = dict.fromkeys([*(task.partition("@")[0] for task in first), *others])
         return [self._info(current[slug]) for slug in [slug for slug in wanted if slug in current][:most]]
+
+    def newest(self, most: int) -> list[str]:
+        """The slugs whose versions were published last, newest first."""
+        self.refresh()
+        current = self._current
+        return heapq.nlargest(most, current, key=lambda slug: current[slug].id)
+
+    def named(self, task: str) -> str:
+        """A task as it is picked: its slug, where an exact version is what the slug means now."""
+        self.refresh()
+        slug = task.partition("@")[0]
+        version = self._current.get(slug)
+        return slug if version is not None and version.ref == task else task
 
     @property
     def empty(self) -> bool:

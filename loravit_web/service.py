@@ -254,7 +254,8 @@ class Service:
         """
         if not self.settings.bundled or self.settings.base != EMBEDDED:
             return
-        for slug, path in bundles().items():
+        # the first last, as the newest stand first on the page
+        for slug, path in reversed(bundles().items()):
             try:
                 self.registry.catalog.adapter(slug)
             except UnknownAdapter:

@@ -131,6 +131,21 @@ def test_of_many_tasks_the_wanted_come_first_and_then_the_newest_or_the_found(
     assert slugs(text="nothing") == []
 
 
+def test_the_newest_are_those_published_last(published: Publish, predictor: Predictor) -> None:
+    for seed, slug in enumerate(("ants", "bees", "cats", "ants")):
+        published(slug, seed=seed)
+    assert predictor.newest(2) == ["ants", "cats"]
+
+
+def test_a_version_is_picked_by_its_name_where_that_means_the_same(
+    published: Publish, predictor: Predictor
+) -> None:
+    for seed in (1, 2):
+        published("pets", seed=seed)
+    named = {task: predictor.named(task) for task in ("pets", "pets@1", "pets@2", "gone@1", "@")}
+    assert named == {"pets": "pets", "pets@1": "pets@1", "pets@2": "pets", "gone@1": "gone@1", "@": "@"}
+
+
 def test_every_adapter_is_listed_once_at_its_newest_version_by_title(
     published: Publish, predictor: Predictor
 ) -> None:

@@ -135,16 +135,16 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_classes(
-    placed: Iterable[tuple[Split, str]], *, unreadable: int = 0, most: int = Limits.classes
+    placed: Iterable[tuple[Split, str]], *, left_out: Sequence[Skipped] = (), most: int = Limits.classes
 ) -> None:
     """Refuse what no classifier can learn from; `placed` holds (split, class name) per image.
 
-    `unreadable` is the number of images that were already left out, `most` of classes allowed. Raises
-    TooFewClasses, TooManyClasses, ClassWithoutTraining or ClassTooSmall.
+    `left_out` are files that don't count, `most` is how many classes are allowed. Raises TooFewClasses,
+    TooManyClasses, ClassWithoutTraining or ClassTooSmall.
     """
     counts: Counter[tuple[Split, str]] = Counter(placed)
     names = sorted_classes(name for _, name in counts)
-    note = f" ({unreadable} images could not be used)" if unreadable else ""
+    note = f" ({_left_out(left_out)})" if left_out else ""
     if len(names) < 2:
         found = f"only the class “{names[0]}” was found" if names else "no class with images was found"
         raise TooFewClasses(f"At least two classes are needed and {found}{note}; {LAYOUT_HINT}.")
@@ -166,6 +166,13 @@ def check_classes(
                 f"The class “{name}” has only {train} training image{note}; give every class at least "
                 f"{MIN_TRAIN_IMAGES}, better 10 or more."
             )
+
+
+def _left_out(files: Sequence[Skipped]) -> str:
+    first, reason = files[0].path, files[0].reason.partition(";")[0].rstrip(".")
+    if len(files) == 1:
+        return f"{first} was left out: {reason}"
+    return f"{len(files)} files were left out, such as {first}: {reason}"
 
 
 def _wrapper_depth(images: list[tuple[str, ...]]) -> int:

@@ -168,7 +168,8 @@ class DatasetStore:
             raise TooManyImages(
                 f"These are {len(placements)} images, over the limit of {self.limits.images}; leave some out."
             )
-        check_classes(((one.split, one.class_name) for one in placements), most=self.limits.classes)
+        placed = ((one.split, one.class_name) for one in placements)
+        check_classes(placed, left_out=source.plan.skipped, most=self.limits.classes)
 
     def _take_in(
         self, source: Source, temp: Path, progress: Progress | None, room: int | None
@@ -212,10 +213,7 @@ class DatasetStore:
 
 def _assemble(source: Source, taken: Sequence[Taken], name: str | None, most_classes: int) -> ImageDataset:
     """The dataset that the good candidates form; LayoutError if too few are left."""
-    skipped = [
-        *source.plan.skipped,
-        *(Skipped(one.placement.path, one.reason) for one in taken if one.reason),
-    ]
+    skipped = [Skipped(one.placement.path, one.reason) for one in taken if one.reason]
     good = [one for one in taken if not one.reason]
     classes = sorted_classes(one.placement.class_name for one in good)
     label_of = {class_name: label for label, class_name in enumerate(classes)}
@@ -230,7 +228,7 @@ def _assemble(source: Source, taken: Sequence[Taken], name: str | None, most_cla
     items = tuple(first.values())
     check_classes(
         ((item.split, classes[item.label]) for item in items),
-        unreadable=len(taken) - len(items),
+        left_out=skipped,
         most=most_classes,
     )
     return ImageDataset(
@@ -238,7 +236,7 @@ def _assemble(source: Source, taken: Sequence[Taken], name: str | None, most_cla
         source_kind=source.kind,
         classes=classes,
         items=items,
-        skipped=tuple(sorted(skipped, key=lambda entry: entry.path)),
+        skipped=tuple(sorted([*source.plan.skipped, *skipped], key=lambda entry: entry.path)),
         warnings=_overlaps(items),
         fingerprint=fingerprint_of(classes, items),
         root=Path(),

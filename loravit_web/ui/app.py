@@ -47,7 +47,7 @@ def build_app(service: Service) -> gr.Blocks:
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
         with unseen:
-            for one in (catalog.revision, use.picker.memory, train.run_id):
+            for one in (catalog.revision, use.picker.memory, train.run_id, train.given):
                 one.render()
         pulse = add_pulse(service, seen)
         page = Page(service, who, strip, use, train, catalog, runs, seen, pulse)

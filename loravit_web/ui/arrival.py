@@ -125,24 +125,31 @@ def _steps(page: Page) -> list[Step]:
 
     def use(request: gr.Request, memory: dict[str, list[str]] | None) -> Updates:
         # Only what the link asks for: by the time this runs the reader may have gone on.
-        picked = [task for task in request.query_params.get("task", "").split(",") if task]
+        linked = [task for task in request.query_params.get("task", "").split(",") if task]
+        picked = list(dict.fromkeys(map(service.predictor.named, linked)))
         return {
             picker.listing: with_tasks(service, memory, picked),
             picker.chips: chips_json(service, memory),
             **({page.use.answers: NO_TASKS} if service.predictor.empty else {}),
         }
 
-    def train_(request: gr.Request, watched: str | None) -> Updates:
+    def train_(request: gr.Request, watched: str | None, given: Any) -> Updates:
         run_id = watched_first(service, active_runs(service), watched)
         return {
             train.read_only: read_only(visitor_of(service, request).refusal("train")),
             train.run_id: gr.skip() if run_id == watched else run_id,
             **dict(zip(train.watch.outputs, watch_updates(service, run_id), strict=True)),
+            **train.given_before(service, given),
         }
 
     return [
         Step("use", use, [picker.listing, picker.chips, page.use.answers], [picker.memory]),
-        Step("train", train_, [train.read_only, train.run_id, *train.watch.outputs], [train.run_id]),
+        Step(
+            "train",
+            train_,
+            [train.read_only, train.run_id, *train.watch.outputs, *train.of_given],
+            [train.run_id, train.given],
+        ),
         Step("catalog", page.catalog.list_arrived, page.catalog.arriving),
         Step("runs", lambda request: list_arrived(service, runs, request), runs.listing.listing),
         Step("card", page.catalog.card_arrived, page.catalog.card.outputs),

@@ -108,7 +108,10 @@ class ChangePanel:
         texts = texts_of(facts)
         aliases = [one.alias for one in facts.adapter.aliases]
         return {
-            self.alias: gr.Dropdown(choices=list(dict.fromkeys([*aliases, *USUAL_ALIASES])), value=None),
+            self.alias: gr.Dropdown(
+                choices=list(dict.fromkeys([*aliases, *USUAL_ALIASES])),
+                value=aliases[0] if len(aliases) == 1 else None,
+            ),
             self.title: texts.title,
             self.description: texts.description,
             self.tags: gr.Dropdown(

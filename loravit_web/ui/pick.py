@@ -45,7 +45,11 @@ def task_choices(infos: Iterable[TaskInfo], text: str = "") -> Choices:
 
 
 def quick_choices(infos: Sequence[TaskInfo], memory: Memory) -> Choices:
-    """The chips: pinned tasks, then recent ones, then others that can answer, numbered as their keys."""
+    """The chips: pinned tasks, then recent ones, then others that can answer, numbered as their keys.
+
+    Args:
+        infos: the others in this order.
+    """
     by_slug = {info.slug: info for info in infos}
     pinned = memory.get("pinned", [])
     able = [info.slug for info in infos if info.status == "ready"]
@@ -76,7 +80,8 @@ def pinned(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]
 def chips_for(service: Service, memory: Memory | None) -> Choices:
     """The chips, as the catalog and the memory are now."""
     kept = memory or NOTHING_KEPT
-    return quick_choices(service.predictor.offered([*kept.get("pinned", []), *kept.get("recent", [])]), kept)
+    first = [*kept.get("pinned", []), *kept.get("recent", []), *service.predictor.newest(QUICK)]
+    return quick_choices(service.predictor.offered(first), kept)
 
 
 def _version_named(service: Service, text: str) -> Choices:

@@ -1,6 +1,7 @@
 """How a page follows the registry: it asks for one short text, and only when that changed for more.
 
-A look costs one small request, made by the page's own script and only while somebody can see the page.
+A look costs one small request, made by the page's own script and only while somebody can see the page and
+there is a network: where one request fails, Gradio loads the whole page anew, and what was typed is gone.
 Gradio's timer would also run in hidden tabs, and an event of the whole page costs its browser a lot even
 where nothing changed.
 """
@@ -20,9 +21,12 @@ LOOK_MILLISECONDS = 2000
 SCRIPT = f"""
 <script>
 (() => {{
-  const look = () => {{ if (!document.hidden) document.querySelector("#look")?.click(); }};
+  const look = () => {{
+    if (!document.hidden && navigator.onLine) document.querySelector("#look")?.click();
+  }};
   setInterval(look, {LOOK_MILLISECONDS});
   document.addEventListener("visibilitychange", look);
+  window.addEventListener("online", look);
 }})();
 </script>
 """

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.browser_state import kept_in_browser
@@ -21,10 +22,18 @@ from loravit_web.ui.train_check import (
 )
 from loravit_web.ui.train_data import Way, build_data
 from loravit_web.ui.train_result import ResultPanel, build_result, result_of_watched
-from loravit_web.ui.train_settings import SettingsPanel, build_settings, connect_settings, suggested_name
+from loravit_web.ui.train_settings import (
+    LONGEST_NAME,
+    SettingsPanel,
+    build_settings,
+    connect_settings,
+    suggested_name,
+)
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, build_watch
+
+Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -34,12 +43,33 @@ class TrainTab:
     Attributes:
         read_only: why this visitor can't train.
         run_id: of the run that is watched, kept in the browser; not rendered yet.
+        given: what was given and not trained on yet, as `given_now`, kept in the browser; not rendered yet.
     """
 
     read_only: gr.HTML
     run_id: gr.BrowserState
+    given: gr.BrowserState
+    check: CheckPanel
+    settings: SettingsPanel
     watch: WatchPanel
     result: ResultPanel
+
+    @property
+    def of_given(self) -> list[Any]:
+        """What `given_before` fills."""
+        settings = self.settings
+        return [*self.check.outputs, settings.start, settings.mirror, settings.name, settings.suggested]
+
+    def given_before(self, service: Service, given: Any) -> Updates:
+        """The data that was on the page before it was loaded anew, if it is still there."""
+        try:
+            dataset = service.datasets.load(str(given["data"]))
+            name, mirror = str(given["name"])[:LONGEST_NAME], bool(given["mirror"])
+        except (TypeError, KeyError, DatasetError):
+            return {}
+        suggested = suggested_name("", "", dataset.name)
+        updates = [*check_updates(dataset), mirror, name, suggested]
+        return dict(zip(self.of_given, updates, strict=True))
 
 
 def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
@@ -48,7 +78,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     All steps stay in view, so that none hides what another one says: the data on the left, what is made of it
     on the right, one below the other on a narrow screen.
     """
-    data, run_id = gr.State(None), kept_in_browser("watched")
+    data, run_id, given = gr.State(None), kept_in_browser("watched"), kept_in_browser("given")
     read_only = gr.HTML(visible=False, elem_id="train-read-only")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
@@ -69,13 +99,26 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     for way in ways:
         _take_in(service, way, check, settings)
     connect_check(service, check, settings.start)
-    connect_settings(service, settings, data, run_id, watch)
+    started = connect_settings(service, settings, check, run_id, watch)
+    gr.on(
+        [check.taken.change, settings.name.blur, settings.mirror.change],
+        given_now,
+        [data, settings.name, settings.mirror],
+        given,
+        **QUIET,
+    )
+    started.success(lambda: None, None, given, **QUIET)
 
     def show_result(watched: str | None, shown: str | None) -> list[Any]:
         return result_of_watched(service, result, watched, shown)
 
     run_id.change(show_result, [run_id, result.run_id], result.outputs, **QUIET)
-    return TrainTab(read_only, run_id, watch, result)
+    return TrainTab(read_only, run_id, given, check, settings, watch, result)
+
+
+def given_now(fingerprint: str | None, name: str, mirror: bool) -> dict[str, Any] | None:
+    """What is to be on the page again when it is loaded anew."""
+    return None if fingerprint is None else {"data": fingerprint, "name": name, "mirror": mirror}
 
 
 def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPanel) -> None:

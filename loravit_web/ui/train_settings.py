@@ -18,7 +18,9 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.markup import cost_summary, notice
+from loravit_web.ui.relabel import Sheet, changes_in
 from loravit_web.ui.share import build_code
+from loravit_web.ui.train_check import CheckPanel
 from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, watch_updates
 from registry import UnknownAdapter
@@ -30,6 +32,10 @@ _SHORT = 12
 
 class NoData(LoraVitError):
     """Training was started without data."""
+
+
+class UnusedCorrections(LoraVitError):
+    """Training was started with corrections that no data has yet."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +98,31 @@ def suggested_name(typed: str, suggested: str, data: str) -> str | None:
 
 
 def connect_settings(
-    service: Service, panel: SettingsPanel, data: gr.State, run_id: gr.BrowserState, watch: WatchPanel
-) -> None:
-    """Add the events: what changes is estimated again, and Start queues the run."""
+    service: Service, panel: SettingsPanel, check: CheckPanel, run_id: gr.BrowserState, watch: WatchPanel
+) -> gr.events.Dependency:
+    """Add the events: what changes is estimated again, and Start queues the run, which is returned."""
+    data = check.data
 
     def tell(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[str]:
         return told_cost(service, fingerprint, name, preset, mirror, values)
 
     @told
     def begin(
-        request: gr.Request, fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any
+        request: gr.Request,
+        fingerprint: str | None,
+        sheet: Sheet | None,
+        name: str,
+        preset: str,
+        mirror: bool,
+        *values: Any,
     ) -> list[Any]:
         if fingerprint is None:
             raise NoData("Give some images first, or use a sample.")
+        if waiting := len(changes_in(sheet)):
+            raise UnusedCorrections(
+                f"The data does not have your {waiting} correction{'s' * (waiting > 1)} yet: press “Use the "
+                "corrected data” in step 2 first, or “Undo all changes” there."
+            )
         recipe = recipe_of(preset, mirror, values)
         actions = actions_of(service, request)
         run = actions.queue_training(service.datasets.load(fingerprint), name, recipe)
@@ -127,13 +145,13 @@ def connect_settings(
         "api_visibility": "private",
     }
     estimated = tell, [data, *panel.asked], [panel.cost, panel.line]
-    changes = [data.change, panel.mirror.change, panel.name.blur]
+    changes = [check.taken.change, panel.mirror.change, panel.name.blur]
     changes += [field.blur if isinstance(field, gr.Number) else field.input for field in panel.fields]
     gr.on(changes, *estimated, **told_again)
     filled.then(*estimated, **told_again)
-    panel.start.click(
+    return panel.start.click(
         begin,
-        [data, *panel.asked],
+        [data, check.panel.sheet, *panel.asked],
         [run_id, *watch.outputs],
         show_progress_on=[watch.progress],
         api_visibility="private",

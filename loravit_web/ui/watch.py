@@ -94,7 +94,7 @@ def curves(service: Service, run: Run) -> list[Any]:
     accuracies = [(point.step, point.value, "adapter") for point in series.get("val_accuracy", [])]
     if accuracies and (probe := series.get("linear_probe_accuracy")):
         ends = sorted({accuracies[0][0], accuracies[-1][0]})
-        accuracies += [(step, probe[-1].value, "base alone (linear probe)") for step in ends]
+        accuracies += [(step, probe[-1].value, "linear probe") for step in ends]
     return [_filled(losses), _filled(accuracies)]
 
 

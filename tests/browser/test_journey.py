@@ -202,6 +202,27 @@ def test_a_sample_empties_the_box_of_the_zip_before_it(page: Page, colour_zip: P
     expect(found).to_contain_text("1797 images in 10 classes")  # emptying it is no import of nothing
 
 
+def test_data_that_was_given_outlives_a_reload_with_its_name_until_it_is_trained_on(
+    page: Page, colour_zip: Path
+) -> None:
+    open_tab(page, "Train")
+    name, mirrored = page.locator("#train-name input"), page.locator("#train-mirror input")
+    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    expect(name).to_have_value("paints")
+    mirrored.uncheck()
+    name.fill("Paints of mine")
+    name.blur()
+    expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
+    for _ in range(2):
+        page.reload()
+        open_tab(page, "Train")
+        expect(page.locator("#train-found")).to_contain_text("72 images in 3 classes")
+        expect(name).to_have_value("Paints of mine")
+        expect(mirrored).not_to_be_checked()
+        expect(page.locator("#train-start")).to_be_enabled()
+    expect(page.locator("#train-near")).to_contain_text("72 images were compared")
+
+
 def test_a_preset_fills_the_settings_and_what_they_cost_is_measured_anew(
     page: Page, colour_zip: Path
 ) -> None:
@@ -229,11 +250,6 @@ def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
     open_tab(page, "Catalog")
     expect(page.locator("#catalog-list")).to_contain_text("shades")
     expect(page.locator("#catalog-message")).to_contain_text("Choose an adapter")
-
-
-def test_a_link_opens_with_its_task_picked(visit: Visit, app: AppProcess) -> None:
-    page = visit(f"{app.url}?tab=use&task=shades@1")
-    expect(page.locator("#use-tasks")).to_contain_text("shades@1")
 
 
 def test_nothing_overflows_a_narrow_screen(visit: Visit, app: AppProcess) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from loravit_web.ui.pulse import LOOK_MILLISECONDS
 from tests.browser.conftest import AppProcess, Visit
 from tests.browser.test_journey import open_tab, pick
 from tests.conftest import make_colours
@@ -43,6 +44,19 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
     expect(page.locator("#use-answers article")).to_have_count(0)
     page.keyboard.press("/")
     expect(page.locator("#use-tasks input")).to_be_focused()
+
+
+def test_a_page_that_loses_its_network_for_a_while_keeps_what_is_on_it(page: Page, pictures: Path) -> None:
+    drop(page, pictures / "red" / "0.png")
+    pick(page, "Shades")
+    expect(page.locator("#use-answers article")).to_have_count(1)
+    page.context.set_offline(True)
+    page.wait_for_timeout(1.5 * LOOK_MILLISECONDS)
+    with page.expect_request(lambda one: one.url.endswith("/gradio_api/run/predict")):  # the next look
+        page.context.set_offline(False)
+    page.wait_for_timeout(1.5 * LOOK_MILLISECONDS)
+    expect(page.locator("#use-answers article")).to_have_count(1)
+    expect(page.locator(".toast-wrap")).not_to_contain_text("Connection")
 
 
 def test_what_is_kept_in_front_is_there_whichever_tab_a_link_opens(page: Page, app: AppProcess) -> None:
@@ -107,7 +121,7 @@ def test_picks_as_fast_as_a_page_hears_them_are_all_kept_and_answered(page: Page
 
 def test_a_link_to_a_task_that_never_was_says_so(visit: Visit, app: AppProcess, pictures: Path) -> None:
     page = visit(f"{app.url}?task=shade,shades@1")
-    expect(page.locator("#use-tasks .token")).to_have_text(["shade", "shades@1"])
+    expect(page.locator("#use-tasks .token")).to_have_text(["shade", "Shades · v1"])
     drop(page, pictures / "red" / "0.png")
     answers = page.locator("#use-answers article")
     expect(answers.nth(0)).to_contain_text("no adapter")
@@ -124,7 +138,13 @@ def test_a_link_to_an_answer_names_its_version_and_opens_with_it(
     link = page.locator("#use-link input, #use-link textarea").first
     expect(link).to_have_value(re.compile("task=shades@1"))
     other = visit(link.input_value())
-    expect(other.locator("#use-tasks")).to_contain_text("shades@1")
+    expect(other.locator("#use-tasks .token")).to_have_text("Shades · v1")
+    chip = other.locator("#use-quick label", has_text="Shades").locator("input")
+    expect(chip).to_be_checked()
+    drop(other, pictures / "red" / "0.png")
+    expect(other.locator("#use-answers article")).to_contain_text("shades@1")
+    chip.uncheck()
+    expect(other.locator("#use-answers article")).to_have_count(0)
 
 
 def test_many_pictures_become_a_table_and_a_csv(page: Page, pictures: Path, tmp_path: Path) -> None:

@@ -275,7 +275,7 @@ IMAGES: tuple[ImageEntry, ...] = (
     ImageEntry("a JPEG header of 4 billion pixels", "huge.jpg", lambda: jpeg_of(65_500, 65_500), LARGE),
     ImageEntry("a JPEG header of no height", "noheight.jpg", lambda: jpeg_of(9, 0), BAD),
     # damage
-    ImageEntry("no bytes", "empty.jpg", lambda: b"", Refused(UnreadableImage, "is an empty file; choose another one")),
+    ImageEntry("no bytes", "empty.jpg", lambda: b"", Refused(UnreadableImage, "is empty; choose another file")),
     ImageEntry("a signature alone", "signature.png", lambda: b"\x89PNG\r\n\x1a\n", BAD),
     ImageEntry("two bytes", "two.jpg", lambda: b"\xff\xd8", NONE),
     ImageEntry("half a JPEG", "half.jpg", lambda: cut(noisy("JPEG")), CUT),

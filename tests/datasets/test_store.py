@@ -117,7 +117,8 @@ def test_unreadable_images_are_listed_with_their_reason(datasets: DatasetStore, 
 def test_a_class_left_without_readable_images_is_named(datasets: DatasetStore, tmp_path: Path) -> None:
     files = {**CATS_AND_DOGS, "dog/1.png": b"broken"}
     with pytest.raises(
-        ClassTooSmall, match=r"“dog” has only 1 training image \(1 images could not be used\)"
+        ClassTooSmall,
+        match=r"“dog” has only 1 training image \(dog/1.png was left out: The file is not a pict",
     ):
         datasets.import_source(zip_of(tmp_path / "a.zip", files))
     assert leftovers(datasets) == []

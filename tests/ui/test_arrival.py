@@ -10,6 +10,7 @@ import pytest
 
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.follow import remembered, snapshot
+from loravit_web.ui.train import given_now
 from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
 
@@ -45,7 +46,7 @@ def text(value: Any) -> str:
 def test_every_step_fills_its_own_part(running_app: RunningApp) -> None:
     (run,) = running_app.service.registry.runs.list()
     assert "Colours" in filled(running_app, "use", None)["use-listing"]
-    assert "Colours" in text(filled(running_app, "train", run.id)["train-progress"])
+    assert "Colours" in text(filled(running_app, "train", run.id, None)["train-progress"])
     assert "Colours" in text(filled(running_app, "catalog")["catalog-list"])
     assert "Colours" in text(filled(running_app, "runs")["runs-table"])
     assert "catalog-base" in by_id(handler(running_app, "offer").fn())
@@ -74,7 +75,18 @@ def test_a_link_that_names_neither_leaves_card_and_run_alone(running_app: Runnin
 def test_the_run_that_a_browser_watched_is_watched_again(running_app: RunningApp) -> None:
     (run,) = running_app.service.registry.runs.list()
     for kept, again in ((run.id, True), ("of another registry", False), (None, False)):
-        assert ("Colours" in text(filled(running_app, "train", kept)["train-progress"])) == again
+        assert ("Colours" in text(filled(running_app, "train", kept, None)["train-progress"])) == again
+
+
+def test_data_that_was_given_and_not_trained_on_is_there_again(running_app: RunningApp) -> None:
+    dataset = running_app.service.import_dataset(running_app.pictures)
+    given = given_now(dataset.fingerprint, "My colours", mirror=False)
+    again = filled(running_app, "train", None, given)
+    assert "32 images in 2 classes" in text(again["train-found"])
+    assert (again["train-name"], again["train-mirror"]) == ("My colours", False)
+    assert again["train-start"].interactive
+    for lost in (given_now("f" * 64, "Gone", mirror=True), given_now(None, "", mirror=True), {"data": 1}, []):
+        assert "train-found" not in filled(running_app, "train", None, lost)
 
 
 def test_a_result_is_shown_as_long_as_its_run_is_watched(running_app: RunningApp) -> None:
@@ -95,7 +107,7 @@ def test_a_result_is_shown_as_long_as_its_run_is_watched(running_app: RunningApp
 
 def test_a_link_to_a_task_picks_it(running_app: RunningApp) -> None:
     listing = json.loads(filled(running_app, "use", None, task="colours@1,gone")["use-listing"])
-    assert listing["add"] == ["colours@1", "gone"]
+    assert listing["add"] == ["colours", "gone"]
     assert ["gone", "gone"] in listing["choices"]
 
 
