@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from loravit_web.access import NotAllowed, Visitor
+from loravit_web.access import LOCAL, NotAllowed, Visitor
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import Recipe
 from registry import ErrorKind, Registry, Run
@@ -79,8 +79,9 @@ def _batch(run: Run) -> int:
 
 
 def owned(run: Run) -> str:
-    """A run by its title and whose it is."""
-    return f"“{run.title}” of {run.created_by}"
+    """A run by its title, and whose it is where people have names."""
+    title = f"“{run.title}”"
+    return title if run.created_by == LOCAL.name else f"{title} of {run.created_by}"
 
 
 def refusal_of(visitor: Visitor, run: Run) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loravit_web.access import LOCAL, member
-from loravit_web.next_steps import ADVICE, advice, best_step, half_batch, refusal_of, steps_of
+from loravit_web.next_steps import ADVICE, advice, best_step, half_batch, owned, refusal_of, steps_of
 from registry import Base, DatasetSummary, Run
 
 MOMENT = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -70,3 +70,8 @@ def test_a_run_is_changed_by_whoever_started_it_and_by_admins() -> None:
     assert refusal_of(member("ann", "editor"), run("running")) is None
     assert "belongs to ann" in str(refusal_of(member("bob", "editor"), run("running")))
     assert "editor" in str(refusal_of(member("ann", "viewer"), run("running")))
+
+
+def test_a_run_is_said_to_be_somebodys_where_people_have_names() -> None:
+    assert owned(run("running")) == "“Cups” of ann"
+    assert owned(run("running", created_by=LOCAL.name)) == "“Cups”"

@@ -83,9 +83,11 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
 
 
 def _done(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
-    """Do it, say so, and show how things are now."""
-    gr.Success(plain(carried_out(actions_of(view.service, request), wish)), title="Done")
-    return view.opened(data, wish.ref, request)
+    """Do it, show how things are now, and say so: a toast is there at once, the rest when all is read."""
+    sentence = carried_out(actions_of(view.service, request), wish)
+    updates = view.opened(data, wish.ref, request)
+    gr.Success(plain(sentence), title="Done")
+    return updates
 
 
 def _texts(view: CatalogView) -> None:
@@ -98,8 +100,9 @@ def _texts(view: CatalogView) -> None:
         typed = Texts(data[change.title], data[change.description], tuple(data[change.tags] or ()))
         edits, actions = edited(data[change.loaded], typed, texts_of(facts)), actions_of(service, request)
         actions.describe(facts.adapter.slug, **edits.texts, add_tags=edits.add, remove_tags=edits.remove)
+        updates = view.opened(data, ref, request)
         gr.Success("Saved: the catalog and the list of tasks show it now.", title="Saved")
-        return view.opened(data, ref, request)
+        return updates
 
     given = {*view.inputs, change.title, change.description, change.tags, change.loaded}
     change.save.click(save, given, view.outputs, **_QUIET)
@@ -116,8 +119,9 @@ def _files(view: CatalogView) -> None:
     def take_in(data: Data, request: gr.Request) -> Updates:
         version = actions_of(service, request).import_bundle(Path(data[view.upload]["path"]))
         adapter = service.registry.catalog.adapter(version.slug)
+        updates = view.opened(data, version.ref, request)
         gr.Success(plain(imported_sentence(version, adapter)), title="Imported")
-        return view.opened(data, version.ref, request)
+        return updates
 
     saved = card.download.click(give_out, card.ref, card.file, **_QUIET)
     saved.success(None, card.file, None, js=SAVE_FILE, **_PRIVATE)

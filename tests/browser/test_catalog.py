@@ -13,6 +13,7 @@ from tests.browser.test_journey import open_tab
 def test_a_row_is_chosen_by_keyboard_and_a_reload_shows_it_again(page: Page) -> None:
     open_tab(page, "Catalog")
     row = page.locator("#catalog-list button[data-slug=shades]")
+    expect(page.locator("#catalog-list")).to_have_css("overflow-y", "auto")  # or the last are out of reach
     row.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#catalog-head")).to_contain_text("shades@1")
