@@ -105,6 +105,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
         given_now,
         [data, settings.name, settings.mirror],
         given,
+        trigger_mode="always_last",
         **QUIET,
     )
     started.success(lambda: None, None, given, **QUIET)

@@ -187,7 +187,7 @@ def test_a_withdrawal_needs_a_reason(registry: Registry, new_version: MakeVersio
 def test_an_unknown_adapter_is_answered_with_close_names(
     registry: Registry, new_version: MakeVersion
 ) -> None:
-    with pytest.raises(UnknownAdapter, match="list the adapters"):
+    with pytest.raises(UnknownAdapter, match="look for its name in the catalog"):
         registry.catalog.resolve("pest")
     registry.catalog.publish(new_version(), actor="ann")
     with pytest.raises(UnknownAdapter, match="did you mean pets"):
