@@ -1,11 +1,10 @@
-"""A process that kills itself at a named step: `killed_process.py STEP URL ROOT`.
+"""A process that kills itself at a named step; `benchmarks.forks` starts it.
 
 The steps lie in functions of the product that are wrapped here; the product itself knows nothing of it.
 """
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -90,8 +89,12 @@ def sweep(registry: Registry) -> None:
         registry.upkeep.remove(file, timedelta(hours=1))
 
 
-if __name__ == "__main__":
-    step, url, root = sys.argv[1:]
+def warm_up() -> None:
+    """Nothing more than what this module imports."""
+
+
+def die_at(step: str, url: str, root: str) -> None:
+    """Publish or sweep, as far as the step."""
     with Registry.open(url, Path(root)) as registry:
         registry.bases.ensure(NewBase("vit", "a" * 64, "vit", 384, 12))
         if step in ON_A_SERVER:

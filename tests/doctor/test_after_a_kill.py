@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.forks import Host
 from loravit_web.doctor import examine
 from loravit_web.settings import Settings
 from registry import Registry
 from tests.doctor.conftest import make_older
 from tests.doctor.killed_process import COMMITTED, NEW, ON_A_SERVER, PUBLISHING, SWEEPING, publish
 
-ROOT = Path(__file__).parents[2]
 OLD: dict[str, bytes | Path] = {"adapter_model.safetensors": b"old weights", "task.json": b"old"}
 
 
-def kill_at(step: str, settings: Settings) -> None:
-    script = str(Path(__file__).with_name("killed_process.py"))
-    done = subprocess.run(
-        [sys.executable, script, step, settings.database_url, str(settings.artifacts)],
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+Kill = Callable[[str, Settings], None]
+
+
+@pytest.fixture(scope="module")
+def kill_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kill]:
+    """Starts a process that dies at a step."""
+    log = tmp_path_factory.mktemp("host") / "log"
+    with Host("tests.doctor.killed_process", log) as host:
+
+        def kill(step: str, settings: Settings) -> None:
+            job = host.start("die_at", step=step, url=settings.database_url, root=str(settings.artifacts))
+            assert job.wait() == -signal.SIGKILL, log.read_text()
+
+        yield kill
 
 
 def files_in_the_store(settings: Settings) -> list[Path]:
@@ -48,7 +50,7 @@ def contents(registry: Registry) -> list[dict[str, bytes]]:
 
 @pytest.mark.parametrize("step", [*PUBLISHING, *ON_A_SERVER])
 def test_a_publication_killed_before_its_commit_leaves_the_catalog_as_it_was(
-    step: str, settings: Settings, registry: Registry
+    step: str, kill_at: Kill, settings: Settings, registry: Registry
 ) -> None:
     publish(registry, OLD)
     kill_at(step, settings)
@@ -67,7 +69,7 @@ def test_a_publication_killed_before_its_commit_leaves_the_catalog_as_it_was(
 
 @pytest.mark.parametrize("step", [*PUBLISHING, *ON_A_SERVER, *COMMITTED])
 def test_a_killed_publication_just_works_when_it_is_done_again(
-    step: str, settings: Settings, registry: Registry
+    step: str, kill_at: Kill, settings: Settings, registry: Registry
 ) -> None:
     publish(registry, OLD)
     kill_at(step, settings)
@@ -81,7 +83,7 @@ def test_a_killed_publication_just_works_when_it_is_done_again(
 
 @pytest.mark.parametrize("step", COMMITTED)
 def test_a_publication_killed_after_its_commit_is_whole(
-    step: str, settings: Settings, registry: Registry
+    step: str, kill_at: Kill, settings: Settings, registry: Registry
 ) -> None:
     publish(registry, OLD)
     kill_at(step, settings)
@@ -91,7 +93,9 @@ def test_a_publication_killed_after_its_commit_is_whole(
 
 
 @pytest.mark.parametrize("step", SWEEPING)
-def test_a_killed_sweep_is_finished_by_the_next(step: str, settings: Settings, registry: Registry) -> None:
+def test_a_killed_sweep_is_finished_by_the_next(
+    step: str, kill_at: Kill, settings: Settings, registry: Registry
+) -> None:
     publish(registry, OLD)
     registry.blobs.put_bytes(b"orphan")
     an_hour_passes(settings)
