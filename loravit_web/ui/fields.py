@@ -71,7 +71,12 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         Field(
             "image_size", "whole", "Image size", "Side in pixels, a multiple of the patch: larger sees finer."
         ),
-        Field("epochs", "whole", "Epochs", "Passes over the images at most; it stops when nothing improves."),
+        Field(
+            "epochs",
+            "whole",
+            "Epochs",
+            "Passes over the images at most; little data gets more, see Least steps.",
+        ),
         Field("min_steps", "whole", "Least steps", "Little data gets more epochs, up to so many steps."),
         Field("batch_size", "whole", "Batch size", "Images per step: halve it when memory is short."),
         Field("lr", "number", "Learning rate", "How large the steps are: lower it when the loss jumps."),

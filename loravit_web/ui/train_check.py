@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -31,7 +31,7 @@ LAYOUT = (
     "are honoured.</p>"
     '<div class="lv-layout">flowers.zip\n├─ daisy/   1.jpg  2.jpg …\n└─ rose/    1.jpg  2.jpg …</div>'
 )
-EVERYTHING, NEAR = "every", "near"
+EVERYTHING, NEAR, SPARE = "every", "near", "spare"
 Near = list[list[str]]
 """Key and caption of near-duplicates, pair by pair."""
 
@@ -175,21 +175,33 @@ def doubles_notice(found: NearDuplicates, images: int) -> str:
             f", {found.across} of them with one image in training and the other outside: "
             "they make the measured accuracy too high"
         )
-    return notice(f"{text}. {seen} Leave some out below, or train as it is.", kind="warning")
+    todo = "“One of each pair”, below, shows what to leave out; or train as it is."
+    return notice(f"{text}. {seen} {todo}", kind="warning")
 
 
 def views_of(dataset: ImageDataset, pairs: int) -> list[tuple[str, str]]:
-    """What can be looked at: everything, near-duplicates, or one class."""
-    doubtful = [(f"Near-duplicates ({pairs} pairs)", NEAR)] if pairs else []
+    """What can be looked at: everything, near-duplicates, one of each pair of them, or one class."""
+    doubtful = [(f"Near-duplicates ({pairs} pairs)", NEAR), ("One of each pair", SPARE)] if pairs else []
     classes = [(f"Class “{name}”", f"class:{label}") for label, name in enumerate(dataset.classes)]
     return [("All images", EVERYTHING), *doubtful, *classes]
 
 
 def entries_of(dataset: ImageDataset, view: str, doubtful: Near) -> Sequence[tuple[ImageItem, str]]:
     """The images of a view, each with its caption."""
-    if view == NEAR:
+    if view in (NEAR, SPARE):
         items = {key_of(item): item for item in dataset.items}
-        return [(items[key], caption) for key, caption in doubtful if key in items]
+        shown = doubtful if view == NEAR else _one_of_each(doubtful, items)
+        return [(items[key], caption) for key, caption in shown if key in items]
     kind, _, label = view.partition(":")
     chosen = [item for item in dataset.items if kind != "class" or item.label == int(label)]
     return [(item, f"{dataset.classes[item.label]}, {item.split}") for item in chosen]
+
+
+def _one_of_each(doubtful: Near, items: Mapping[str, ImageItem]) -> Near:
+    """Those without which nothing looks the same: of two, the one in training where the other is not."""
+    spare: dict[str, str] = {}
+    for first, second in zip(doubtful[::2], doubtful[1::2], strict=True):
+        splits = [items[key].split if key in items else None for key, _caption in (first, second)]
+        key, caption = first if splits[0] == "train" != splits[1] else second
+        spare.setdefault(key, caption)
+    return [[key, caption] for key, caption in spare.items()]

@@ -89,7 +89,7 @@ def test_images_are_shown_all_by_class_or_as_near_duplicates(pets: ImageDataset)
     assert [item.path for item, _ in entries_of(pets, "class:1", [])] == ["dog/1.png", "dog/2.png"]
     doubtful = [[key_of(pets.items[4]), "1: train, dog"]]
     assert [caption for _, caption in entries_of(pets, "near", doubtful)] == ["1: train, dog"]
-    assert [value for _, value in views_of(pets, 1)] == ["every", "near", "class:0", "class:1"]
+    assert [value for _, value in views_of(pets, 1)] == ["every", "near", "spare", "class:0", "class:1"]
     assert [value for _, value in views_of(pets, 0)] == ["every", "class:0", "class:1"]
 
 
@@ -110,6 +110,17 @@ def test_near_duplicates_are_counted_and_listed(running_app: RunningApp) -> None
     assert near == []
     assert "No near-duplicates: 32 images were compared." in html
     assert near_updates(service, None)[:2] == [[], ""]
+
+
+def test_of_images_that_look_the_same_all_but_one_can_be_left_out(pets: ImageDataset) -> None:
+    first, second, third, *_ = pets.items
+    in_test = replace(second, split="test")
+    dataset = replace(pets, items=(first, in_test, third))
+    pairs = [(first, in_test), (first, third), (in_test, third)]
+    doubtful = [[key_of(item), item.path] for pair in pairs for item in pair]
+    # in training: the first, for its double is in the test set; and the third, for the same reason
+    assert [item for item, _ in entries_of(dataset, "spare", doubtful)] == [first, third]
+    assert [item for item, _ in entries_of(dataset, "near", doubtful[:2])] == [first, in_test]
 
 
 def test_one_pair_is_one_pair() -> None:
