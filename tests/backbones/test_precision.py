@@ -28,6 +28,11 @@ class Stopwatch:
         return tokens
 
 
+@pytest.fixture(autouse=True)
+def _can_do_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+
+
 @pytest.mark.parametrize(
     ("half", "expected"),
     [
@@ -44,6 +49,14 @@ def test_bfloat16_is_chosen_where_it_is_a_tenth_faster_once_warm(
     watch = Stopwatch({torch.float32: 1.0, torch.bfloat16: half})
     monkeypatch.setattr(Base, "advance", lambda base, *rest: watch.compute(base, *rest))
     assert fastest_dtype(base, image_size=32, clock=watch) is expected
+
+
+def test_a_processor_without_instructions_for_bfloat16_is_not_measured(
+    base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(Base, "advance", None)
+    assert fastest_dtype(base) is torch.float32
 
 
 def test_the_measured_base_stays_as_it_is(base: Base) -> None:
