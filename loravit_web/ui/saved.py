@@ -9,9 +9,9 @@ import gradio as gr
 from loravit_web.service import Service
 from loravit_web.snapshots import saved_sentence
 from loravit_web.ui.markup import notice
+from loravit_web.ui.pulse import SELDOM
 from registry import utc_now
 
-LOOK_SECONDS = 30.0
 LOST = (
     "What is trained or imported here is lost when this Space restarts, so download what you want to keep. "
     "Its owner can mount a storage bucket at /data or set LORAVIT_SNAPSHOT_URL."
@@ -25,8 +25,8 @@ def add_saved(demo: gr.Blocks, service: Service) -> None:
             gr.HTML(notice(LOST, kind="warning"), elem_id="saved")
         return
     line = gr.HTML(saved_line(service), elem_id="saved")
-    timer = gr.Timer(LOOK_SECONDS)
-    for trigger in (demo.load, timer.tick):
+    look = gr.Button(visible="hidden", elem_id=SELDOM)
+    for trigger in (demo.load, look.click):
         trigger(
             lambda: saved_line(service),
             None,
