@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from typing import Any
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
@@ -13,6 +15,8 @@ from loravit_web.ui import ask as ask_module
 from loravit_web.ui.ask import Question, UnreadableQuestion, read_question, reply
 from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
+
+T = TypeVar("T")
 
 
 def test_a_question_is_read_as_the_page_writes_it() -> None:
@@ -71,7 +75,7 @@ def test_more_questions_than_may_wait_are_refused_and_the_others_answered(
         go_on.set()
         return await asyncio.gather(*asking)
 
-    shown = asyncio.run(all_at_once())
+    shown = finished(all_at_once())
     assert sum("The queue is full" in one for one in shown) == 2
     assert shown.count("True") == most
     assert answered(running_app, question) == "True"
@@ -86,4 +90,10 @@ async def asked(app: RunningApp, question: dict[str, Any]) -> str:
 
 
 def answered(app: RunningApp, question: dict[str, Any]) -> str:
-    return asyncio.run(asked(app, question))
+    return finished(asked(app, question))
+
+
+def finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What it returns, in a thread of its own, as Playwright may run this one's loop."""
+    with ThreadPoolExecutor(1) as elsewhere:
+        return elsewhere.submit(asyncio.run, coroutine).result()
