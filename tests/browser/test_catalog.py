@@ -38,6 +38,7 @@ def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Vi
 
 def test_a_version_is_downloaded_and_withdrawn_in_two_steps(page: Page, app: AppProcess) -> None:
     publish_copy("shades@1", app.home, app.home, "blurred")
+    page.reload()  # or its news may redraw the card over what is typed at that moment
     open_tab(page, "Catalog")
     page.locator("#catalog-list button[data-slug=blurred]").click()
     with page.expect_download() as download:
