@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -75,10 +76,12 @@ class RelabelPanel:
 
     Attributes:
         sheet: a `Sheet`; None while nothing is shown.
+        changes: those of the sheet as JSON, for the browser.
         outputs: what `relabel_updates` fills.
     """
 
     sheet: gr.State
+    changes: gr.Textbox
     outputs: list[Any]
 
 
@@ -87,15 +90,28 @@ def key_of(item: ImageItem) -> str:
     return f"{item.sha256}:{item.label}"
 
 
+def changes_of(sheet: Sheet | None) -> Kept:
+    """What was changed."""
+    return sheet.changes if sheet is not None else {}
+
+
 def changes_in(sheet: Sheet | None) -> Changes:
-    """What was changed, as the datasets want it."""
-    kept = sheet.changes if sheet is not None else {}
+    """The same as the datasets want it."""
+    kept = changes_of(sheet)
     return {(key.partition(":")[0], int(key.partition(":")[2])): name for key, name in kept.items()}
+
+
+def changes_kept(dataset: ImageDataset, given: Any) -> Kept:
+    """Of the changes that a browser kept those that can be made to the dataset."""
+    if not isinstance(given, dict):
+        return {}
+    fitting = {key_of(item) for item in dataset.items} & given.keys()
+    return {key: given[key] for key in fitting if given[key] is None or isinstance(given[key], str)}
 
 
 def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
     """Build the panel; hidden until `relabel_updates` shows images."""
-    sheet = gr.State(None)
+    sheet, changes = gr.State(None), gr.Textbox(visible=False, container=False)
     with gr.Column(visible=False, elem_id=f"{prefix}-images") as column:
         title = gr.HTML(elem_id=f"{prefix}-title")
         position = gr.HTML(elem_id=f"{prefix}-position")
@@ -162,30 +178,30 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
         return paint(replace(now, marked=(), changes={}))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", **IN_ORDER}
-    painted = [sheet, position, gallery]
+    painted = [sheet, changes, position, gallery]
     gallery.select(toggle, sheet, painted, **quiet)
     buttons = ((back, turn_back), (on, turn_on), (every, mark_all), (leave, leave_out), (undo, forget))
     for button, handler in buttons:
         button.click(handler, sheet, painted, **quiet)
     give.click(change, [sheet, target], painted, **quiet)
-    return RelabelPanel(sheet, [*painted, column, target, title])
+    return RelabelPanel(sheet, changes, [*painted, column, target, title])
 
 
 def relabel_updates(
     dataset: ImageDataset,
     entries: Sequence[tuple[ImageItem, str]],
-    before: Sheet | None,
+    changes: Kept,
     *,
     title: str = "",
 ) -> list[Any]:
     """Updates for `RelabelPanel.outputs`: the first page of these images, each with its caption.
 
     Args:
-        before: of the same dataset, to go on with its changes.
+        changes: that were made before.
         title: what these images are.
     """
     shown = tuple((key_of(item), caption) for item, caption in entries)
-    sheet = Sheet(dataset.fingerprint, shown, changes=before.changes if before is not None else {})
+    sheet = Sheet(dataset.fingerprint, shown, changes=changes)
     return [
         sheet,
         *_painted(dataset, sheet),
@@ -197,7 +213,7 @@ def relabel_updates(
 
 def hidden_updates() -> list[Any]:
     """Updates that empty the panel."""
-    return [None, "", gr.Gallery([], visible=False), gr.Column(visible=False), gr.skip(), ""]
+    return [None, "", "", gr.Gallery([], visible=False), gr.Column(visible=False), gr.skip(), ""]
 
 
 def changes_text(kept: Kept) -> str:
@@ -217,6 +233,7 @@ def _painted(dataset: ImageDataset, sheet: Sheet) -> list[Any]:
     position = f"{where} Click images to mark them: {len(sheet.marked)} marked. {done}"
     pictures = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
     return [
+        json.dumps(sheet.changes),
         f'<p class="lv-muted" role="status">{escape(position)}</p>',
         gr.Gallery(pictures, selected_index=None, visible=True),
     ]

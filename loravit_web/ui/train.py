@@ -13,6 +13,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.browser_state import kept_in_browser
 from loravit_web.ui.events import QUIET
+from loravit_web.ui.relabel import changes_kept
 from loravit_web.ui.train_check import (
     CheckPanel,
     build_check,
@@ -35,6 +36,13 @@ from loravit_web.ui.watch import WatchPanel, build_watch
 
 Updates = dict[Any, Any]
 
+_KEEP = """(taken, name, mirror, changes) => {
+  if (!taken) return {__type__: "update"};
+  const [data] = taken.split(" ");
+  return data ? {data, name, mirror, changes: JSON.parse(changes || "{}")} : null;
+}"""
+"""In the browser, as a reload waits for no server; a page without data of its own leaves what was kept."""
+
 
 @dataclass(frozen=True)
 class TrainTab:
@@ -43,7 +51,7 @@ class TrainTab:
     Attributes:
         read_only: why this visitor can't train.
         run_id: of the run that is watched, kept in the browser; not rendered yet.
-        given: what was given and not trained on yet, as `given_now`, kept in the browser; not rendered yet.
+        given: what was given and not trained on yet, kept in the browser; not rendered yet.
     """
 
     read_only: gr.HTML
@@ -65,10 +73,11 @@ class TrainTab:
         try:
             dataset = service.datasets.load(str(given["data"]))
             name, mirror = str(given["name"])[:LONGEST_NAME], bool(given["mirror"])
+            changes = changes_kept(dataset, given.get("changes"))
         except (TypeError, KeyError, DatasetError):
             return {}
         suggested = suggested_name("", "", dataset.name)
-        updates = [*check_updates(dataset), mirror, name, suggested]
+        updates = [*check_updates(dataset, changes), mirror, name, suggested]
         return dict(zip(self.of_given, updates, strict=True))
 
 
@@ -100,14 +109,8 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
         _take_in(service, way, check, settings)
     connect_check(service, check, settings.start)
     started = connect_settings(service, settings, check, run_id, watch)
-    gr.on(
-        [check.taken.change, settings.name.blur, settings.mirror.change],
-        given_now,
-        [data, settings.name, settings.mirror],
-        given,
-        trigger_mode="always_last",
-        **QUIET,
-    )
+    kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
+    gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
     started.success(lambda: None, None, given, **QUIET)
 
     def show_result(watched: str | None, shown: str | None) -> list[Any]:
@@ -115,11 +118,6 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
 
     run_id.change(show_result, [run_id, result.run_id], result.outputs, **QUIET)
     return TrainTab(read_only, run_id, given, check, settings, watch, result)
-
-
-def given_now(fingerprint: str | None, name: str, mirror: bool) -> dict[str, Any] | None:
-    """What is to be on the page again when it is loaded anew."""
-    return None if fingerprint is None else {"data": fingerprint, "name": name, "mirror": mirror}
 
 
 def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPanel) -> None:

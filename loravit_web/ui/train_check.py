@@ -16,10 +16,12 @@ from loravit_web.ui.errors import told
 from loravit_web.ui.markup import dataset_summary, notice
 from loravit_web.ui.relabel import (
     IN_ORDER,
+    Kept,
     RelabelPanel,
     Sheet,
     build_relabel,
     changes_in,
+    changes_of,
     hidden_updates,
     key_of,
     relabel_updates,
@@ -42,8 +44,9 @@ class CheckPanel:
 
     Attributes:
         data: fingerprint of the dataset that is shown and trained on.
-        taken: changes whenever data was taken in, be it the same again.
+        taken: the same and a number that is new whenever data was taken in, be it the same again.
         near: what is known of near-duplicates.
+        look: holds the images.
     """
 
     data: gr.State
@@ -51,6 +54,7 @@ class CheckPanel:
     near: gr.State
     found: gr.HTML
     doubles: gr.HTML
+    look: gr.Accordion
     view: gr.Dropdown
     panel: RelabelPanel
     fix: gr.Button
@@ -58,8 +62,8 @@ class CheckPanel:
     @property
     def outputs(self) -> list[Any]:
         """What `check_updates` and `nothing_updates` fill."""
-        found = [self.near, self.found, self.doubles, self.view, self.fix]
-        return [self.data, self.taken, *found, *self.panel.outputs]
+        found = [self.near, self.found, self.doubles]
+        return [self.data, self.taken, *found, self.look, self.view, self.fix, *self.panel.outputs]
 
 
 def build_check(service: Service, data: gr.State) -> CheckPanel:
@@ -67,7 +71,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
     near, taken = gr.State([]), gr.Textbox(visible=False, container=False)
     found = gr.HTML(LAYOUT, elem_id="train-found")
     doubles = gr.HTML("", elem_id="train-near")
-    with gr.Accordion("Look at the images, and correct them", open=False, elem_id="train-look"):
+    with gr.Accordion("Look at the images, and correct them", open=False, elem_id="train-look") as images:
         view = gr.Dropdown(label="Show", visible=False, elem_id="train-view")
         panel = build_relabel(service, prefix="train-check")
         fix = gr.Button("Use the corrected data", variant="primary", visible=False, elem_id="train-fix")
@@ -75,7 +79,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
     @told
     def look(fingerprint: str, chosen: str, doubtful: Near, sheet: Sheet | None) -> list[Any]:
         dataset = service.datasets.load(fingerprint)
-        return relabel_updates(dataset, entries_of(dataset, chosen, doubtful), sheet)
+        return relabel_updates(dataset, entries_of(dataset, chosen, doubtful), changes_of(sheet))
 
     view.input(
         look,
@@ -86,7 +90,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         api_visibility="private",
         **IN_ORDER,
     )
-    return CheckPanel(data, taken, near, found, doubles, view, panel, fix)
+    return CheckPanel(data, taken, near, found, doubles, images, view, panel, fix)
 
 
 def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None:
@@ -121,18 +125,23 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
     )
 
 
-def check_updates(dataset: ImageDataset) -> list[Any]:
-    """Updates for `CheckPanel.outputs` and Start: what was found in the data."""
+def check_updates(dataset: ImageDataset, changes: Kept | None = None) -> list[Any]:
+    """Updates for `CheckPanel.outputs` and Start: what was found in the data.
+
+    Args:
+        changes: corrections that were made before and are not in the data.
+    """
     thoughts = "".join(notice(sentence, kind="warning") for sentence in advice(dataset))
     return [
         dataset.fingerprint,
-        uuid4().hex,
+        f"{dataset.fingerprint} {uuid4().hex}",
         [],
         dataset_summary(dataset) + thoughts,
         "",
+        gr.Accordion(open=True) if changes else gr.skip(),
         gr.Dropdown(choices=views_of(dataset, 0), value=EVERYTHING, visible=True),
         gr.Button(visible=True),
-        *relabel_updates(dataset, entries_of(dataset, EVERYTHING, []), None),
+        *relabel_updates(dataset, entries_of(dataset, EVERYTHING, []), changes or {}),
         gr.Button(interactive=True),
     ]
 
@@ -140,8 +149,8 @@ def check_updates(dataset: ImageDataset) -> list[Any]:
 def nothing_updates(problem: str = "") -> list[Any]:
     """Updates for the same when there is no data, or something is wrong with it."""
     text = notice(problem, kind="error") + LAYOUT if problem else LAYOUT
-    hidden = [gr.Dropdown(visible=False), gr.Button(visible=False)]
-    return [None, uuid4().hex, [], text, "", *hidden, *hidden_updates(), gr.Button(interactive=False)]
+    hidden = [gr.skip(), gr.Dropdown(visible=False), gr.Button(visible=False), *hidden_updates()]
+    return [None, f" {uuid4().hex}", [], text, "", *hidden, gr.Button(interactive=False)]
 
 
 def near_updates(service: Service, fingerprint: str | None) -> list[Any]:

@@ -30,6 +30,7 @@ from loravit_web.ui.relabel import (
     Sheet,
     build_relabel,
     changes_in,
+    changes_of,
     hidden_updates,
     relabel_updates,
 )
@@ -293,7 +294,7 @@ def cell_updates(
     names = dataset.classes
     title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
     entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
-    return relabel_updates(dataset, entries, sheet, title=title)
+    return relabel_updates(dataset, entries, changes_of(sheet), title=title)
 
 
 def _headline(result: Result) -> str:

@@ -47,6 +47,8 @@ def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> N
     expect(page.locator("#train-check-position")).to_contain_text("1 marked")
     page.locator("#train-check-leave").click()
     expect(page.locator("#train-check-position")).to_contain_text("1 left out")
+    page.reload()
+    page.get_by_role("tab", name="Train").click()
     page.locator("#train-start").click()
     refused = page.locator(".toast-wrap")
     expect(refused).to_contain_text("The data does not have your 1 correction yet")

@@ -10,7 +10,7 @@ import pytest
 
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.follow import remembered, snapshot
-from loravit_web.ui.train import given_now
+from loravit_web.ui.relabel import key_of
 from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
 
@@ -80,12 +80,18 @@ def test_the_run_that_a_browser_watched_is_watched_again(running_app: RunningApp
 
 def test_data_that_was_given_and_not_trained_on_is_there_again(running_app: RunningApp) -> None:
     dataset = running_app.service.import_dataset(running_app.pictures)
-    given = given_now(dataset.fingerprint, "My colours", mirror=False)
+    key = key_of(dataset.items[0])
+    changes = {key: None, "of no image": None, key_of(dataset.items[1]): 7}
+    given = {"data": dataset.fingerprint, "name": "My colours", "mirror": False, "changes": changes}
     again = filled(running_app, "train", None, given)
     assert "32 images in 2 classes" in text(again["train-found"])
     assert (again["train-name"], again["train-mirror"]) == ("My colours", False)
     assert again["train-start"].interactive
-    for lost in (given_now("f" * 64, "Gone", mirror=True), given_now(None, "", mirror=True), {"data": 1}, []):
+    assert "Changes: 1 left out." in text(again["train-check-position"])
+    assert again["train-look"].open
+    bare = filled(running_app, "train", None, {**given, "changes": ["nonsense"]})
+    assert "Nothing changed yet." in text(bare["train-check-position"])
+    for lost in ({**given, "data": "f" * 64}, {"data": 1}, [], "text"):
         assert "train-found" not in filled(running_app, "train", None, lost)
 
 
