@@ -1,8 +1,11 @@
-"""Importing timm where a CPU build of torch stands beside PyPI's torchvision.
+"""Importing timm where a CPU build of torch stands beside PyPI's torchvision, and without torch's compiler.
 
 timm imports torchvision, whose compiled operators are linked against the CUDA build of torch. Beside a
 CPU build they do not load, and then ``import torchvision`` itself fails, because it registers a fake
 kernel for an operator that nobody declared. Declaring the two schemas is all it needs.
+
+Both also import ``torch._dynamo``, most of what their import takes: torchvision for one function of its
+RoI operators, timm to except methods of NaFlex models from compiling. Here nothing compiles.
 """
 
 from __future__ import annotations
@@ -10,11 +13,16 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
+_COMPILER = "torch._dynamo"
 _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -25,7 +33,39 @@ _SCHEMAS = (
 def import_timm() -> ModuleType:
     """Return the timm module, declaring torchvision's operators first where they can't be loaded."""
     _declared_operators()
-    return importlib.import_module("timm")
+    with _no_compiler():
+        return importlib.import_module("timm")
+
+
+class _Later(ModuleType):
+    """Stands for a module until more of it is asked for than the one function, or that is called."""
+
+    def is_compile_supported(self, device: str) -> bool:
+        return bool(self.__getattr__("is_compile_supported")(device))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def _no_compiler() -> Iterator[None]:
+    """Lets the two be imported without the compiler; what asks it for anything else has it imported."""
+    if _COMPILER in sys.modules:
+        yield
+        return
+    utils, disable = _Later(f"{_COMPILER}.utils"), torch.compiler.disable
+    sys.modules[utils.__name__] = utils
+    torch.compiler.disable = lambda fn, *_: fn
+    try:
+        yield
+    finally:
+        torch.compiler.disable = disable
+        if sys.modules.get(utils.__name__) is utils:
+            del sys.modules[utils.__name__]
 
 
 @functools.cache

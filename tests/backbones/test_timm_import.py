@@ -32,6 +32,46 @@ print(tuple(model(torch.zeros(2, 3, 224, 224)).shape), timm is import_timm(), se
     assert output_of_fresh_python(code) == ["(2,", "3)", "True"]
 
 
+def test_the_compiler_is_not_imported_with_timm_and_works_afterwards() -> None:
+    code = """
+import sys, torch
+from loravit_web.backbones.timm_import import import_timm
+disable = torch.compiler.disable
+import_timm()
+print([name for name in sys.modules if name.startswith("torch._dynamo")], torch.compiler.disable is disable)
+from torchvision.ops import roi_align
+asked = sys.modules["torchvision.ops.roi_align"].is_compile_supported
+print(asked("cpu"), asked("meta"), "torch._dynamo.eval_frame" in sys.modules)
+"""
+    assert output_of_fresh_python(code) == ["[]", "True", "True", "False", "True"]
+
+
+def test_what_asks_for_more_of_the_compiler_while_timm_is_imported_gets_it() -> None:
+    code = """
+import sys, torch
+from loravit_web.backbones import timm_import
+with timm_import._no_compiler():
+    stand_in = sys.modules["torch._dynamo.utils"]
+    import torch._dynamo
+    from torch._dynamo.utils import counters
+print(stand_in.counters is counters, sys.modules["torch._dynamo.utils"] is not stand_in)
+print(torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
+"""
+    assert output_of_fresh_python(code) == ["True", "True", "2.0"]
+
+
+def test_a_compiler_that_is_there_already_is_left_alone() -> None:
+    code = """
+import torch._dynamo.utils as utils
+from loravit_web.backbones.timm_import import import_timm
+import_timm()
+import sys
+asked = sys.modules["torchvision.ops.roi_align"].is_compile_supported
+print(sys.modules["torch._dynamo.utils"] is utils, asked is utils.is_compile_supported)
+"""
+    assert output_of_fresh_python(code) == ["True", "True"]
+
+
 def test_operators_are_declared_only_where_the_compiled_ones_do_not_load() -> None:
     code = """
 import torch
