@@ -23,6 +23,7 @@ from loravit_web.adapters.thumbnail import contact_sheet
 from loravit_web.backbones import Base
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import random_adapter, random_images
+from tests.adapters.theirs import peft
 from tests.conftest import tiny_base
 
 MEASURED = {
@@ -190,7 +191,7 @@ def code_blocks(text: str) -> list[str]:
 def test_the_code_for_peft_gives_the_adapters_logits(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("peft")
+    peft()
     base, there = tiny_base(name=name), tiny_base(name=name)
     adapter = random_adapter(base)
     files = to_files(adapter, base, name="pets", title="Pets")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,8 @@ from loravit_web.adapters.folders import is_adapter_folder, read_folder, write_f
 from loravit_web.adapters.format import CONFIG_FILE, WEIGHTS_FILE, AdapterFormatError, to_files
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import random_adapter, random_images
+from tests.adapters.theirs import peft
 from tests.conftest import tiny_base
-
-import_timm()  # before PEFT, which imports torchvision by way of transformers
-if importlib.util.find_spec("peft") is None and os.environ.get("CI"):
-    raise ModuleNotFoundError("peft is not installed: pip install -r requirements-dev.txt")
-peft: Any = pytest.importorskip("peft")
 
 
 def backbone(pooling: str = "token") -> Any:
@@ -48,7 +42,7 @@ def backbone(pooling: str = "token") -> Any:
 def written_by_peft(folder: Path, pooling: str = "token", **fields: Any) -> torch.Tensor:
     """Logits (3, 4) of a model that PEFT has then written to ``folder``."""
     settings = {"r": 4, "lora_alpha": 6, "target_modules": ["qkv", "fc1"], "modules_to_save": ["head"]}
-    model = peft.get_peft_model(backbone(pooling), peft.LoraConfig(**{**settings, **fields})).eval()
+    model = peft().get_peft_model(backbone(pooling), peft().LoraConfig(**{**settings, **fields})).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name or "modules_to_save" in name:

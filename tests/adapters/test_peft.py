@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
-import os
 from collections.abc import Callable
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -26,11 +24,7 @@ from loravit_web.backbones import Base, wrap_base
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import random_adapter, random_images
-
-import_timm()  # before PEFT, which imports torchvision by way of transformers
-if importlib.util.find_spec("peft") is None and os.environ.get("CI"):
-    raise ModuleNotFoundError("peft is not installed: pip install -r requirements-dev.txt")
-peft: Any = pytest.importorskip("peft")
+from tests.adapters.theirs import peft
 
 CLASSES = ("cat", "dog", "hen")
 PREFIX = "base_model.model."
@@ -74,8 +68,8 @@ def written_by_peft(
 ) -> torch.Tensor:
     """Logits of a model with factors far from zero, which PEFT has then written to ``folder``."""
     torch.manual_seed(7)
-    config = peft.LoraConfig(**{"r": 4, "lora_alpha": 6, "modules_to_save": ["head"], **fields})
-    model = peft.get_peft_model(timm_model(architecture), config).eval()
+    config = peft().LoraConfig(**{"r": 4, "lora_alpha": 6, "modules_to_save": ["head"], **fields})
+    model = peft().get_peft_model(timm_model(architecture), config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name or "modules_to_save" in name:
@@ -148,12 +142,11 @@ def test_what_peft_wrote_gives_pefts_logits(fields: dict[str, Any], tmp_path: Pa
     assert not torch.allclose(plain @ tensors["head.weight"].T + tensors["head.bias"], expected, atol=1e-2)
 
 
-@pytest.mark.skipif(
-    Version(peft.__version__) < Version("0.21"), reason="this PEFT finds no layers at the top of a model"
-)
 @pytest.mark.parametrize("layers", [[0, 2], 0, [2]], ids=str)
 @pytest.mark.parametrize("pattern", ["blocks", ["blocks"]], ids=str)
 def test_layers_that_peft_chose_by_number_are_read(layers: Any, pattern: Any, tmp_path: Path) -> None:
+    if Version(peft().__version__) < Version("0.21"):
+        pytest.skip("this PEFT finds no layers at the top of a model")
     expected = written_by_peft(
         tmp_path, target_modules=["qkv", "fc1"], layers_to_transform=layers, layers_pattern=pattern
     )
@@ -233,8 +226,8 @@ def test_another_method_of_peft_is_refused_by_name(kind: str, tmp_path: Path) ->
     more: dict[str, Any] = {"feedforward_modules": []} if kind == "IA3Config" else {}
     if kind == "AdaLoraConfig":
         more = {"total_step": 10}
-    config = getattr(peft, kind)(target_modules=["qkv"], **more)
-    peft.get_peft_model(timm_model(), config).save_pretrained(str(tmp_path))
+    config = getattr(peft(), kind)(target_modules=["qkv"], **more)
+    peft().get_peft_model(timm_model(), config).save_pretrained(str(tmp_path))
     fields = json.loads((tmp_path / CONFIG_FILE).read_text())
     with pytest.raises(AdapterMismatch, match=f"made with peft_type = {fields['peft_type']}, which is not"):
         read_factors(load_file(tmp_path / WEIGHTS_FILE), fields, base_of())
@@ -279,7 +272,7 @@ def test_peft_loads_what_we_wrote_and_gives_our_logits(
     base = base_of(architecture)
     adapter = random_adapter(base, config, classes=CLASSES)
     expected = written_by_us(tmp_path, adapter, base)
-    model = peft.PeftModel.from_pretrained(timm_model(architecture), str(tmp_path)).eval()
+    model = peft().PeftModel.from_pretrained(timm_model(architecture), str(tmp_path)).eval()
     assert [str(w.message) for w in recwarn if "peft" in str(w.filename)] == []
     with torch.no_grad():
         torch.testing.assert_close(model(random_images(3)), expected, **TOLERANCE)
@@ -293,7 +286,7 @@ def test_peft_writes_what_it_loaded_from_us_so_that_we_read_the_same(tmp_path: P
     base = base_of()
     adapter = random_adapter(base, ADAPTERS["patterns for slices, rsLoRA"], classes=CLASSES)
     expected = written_by_us(tmp_path, adapter, base)
-    model = peft.PeftModel.from_pretrained(timm_model(), str(tmp_path))
+    model = peft().PeftModel.from_pretrained(timm_model(), str(tmp_path))
     model.save_pretrained(str(tmp_path / "again"), save_embedding_layers=False)  # would ask the hub
     torch.testing.assert_close(read_by_us(tmp_path / "again", base), expected, **TOLERANCE)
 
@@ -303,7 +296,7 @@ def test_peft_refuses_what_it_has_no_method_for(kind: str, tmp_path: Path) -> No
     base = base_of()
     written_by_us(tmp_path, random_adapter(base, ViTAdapterConfig(kind, blocks=1), classes=CLASSES), base)
     with pytest.raises((KeyError, ValueError), match=kind):
-        peft.PeftModel.from_pretrained(timm_model(), str(tmp_path))
+        peft().PeftModel.from_pretrained(timm_model(), str(tmp_path))
 
 
 def plain_fields(tmp_path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -314,7 +307,7 @@ def plain_fields(tmp_path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any
 
 def test_every_field_that_this_peft_writes_is_one_of_those_looked_at_below(tmp_path: Path) -> None:
     _, fields = plain_fields(tmp_path)
-    known = {f.name for f in fields_of(peft.LoraConfig)} - {"runtime_config"}
+    known = {f.name for f in fields_of(peft().LoraConfig)} - {"runtime_config"}
     assert set(fields) == known
     assert set(fields) - set(ARITHMETIC) - HARMLESS == set(), "PEFT has new fields: harmless or not?"
 
