@@ -172,8 +172,11 @@ def test_what_no_page_sends_is_refused(place: Place) -> None:
 
 def test_events_by_number_with_values_of_a_wrong_kind_show_nothing_of_the_machine(place: Place) -> None:
     turn = itertools.count()  # `python -m benchmarks corpus` tries all values with each event
+    samples = itertools.count()  # one event each, which import seconds of images whatever they are given
     for call in place.visitor.config["dependencies"]:
         values = place.garbage_for(call["id"])
+        if place.is_sample(call["id"]) and next(samples):
+            continue
         if len(values) > 1:
             assert place.garbage(call["id"], values[next(turn) % len(values)]) == [], call["targets"]
     assert place.alive() == []

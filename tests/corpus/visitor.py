@@ -73,7 +73,7 @@ class Visitor:
         return self.call(call["id"], data, target)
 
     def call(self, function: int, data: list[Any], target: int | None = None) -> Reply:
-        """Start any event by its number."""
+        """Start any event by its number, as the page does: out of the queue where that is how it runs."""
         body = {
             "data": data,
             "fn_index": function,
@@ -81,6 +81,9 @@ class Visitor:
             "trigger_id": target,
             "event_data": None,
         }
+        if self._called(function)["queue"] is False:
+            done = self.http.post("/gradio_api/run/predict", json=body)
+            return self._reply(function, {"success": done.status_code == 200, "output": done.json()})
         joined = self.http.post("/gradio_api/queue/join", json=body)
         if joined.status_code != 200:
             return Reply(joined.text, joined.text)
@@ -98,11 +101,13 @@ class Visitor:
         text, output = json.dumps(message), message["output"]
         if not message["success"]:
             return Reply(text, _sentence(output))
-        call = next(one for one in self.config["dependencies"] if one["id"] == function)
-        outputs = [self._components[number] for number in call["outputs"]]
+        outputs = [self._components[number] for number in self._called(function)["outputs"]]
         pairs = list(zip(outputs, output["data"], strict=False))
         markup = [str(_value_of(value)) for one, value in pairs if one["type"] in ("html", "markdown")]
         return Reply(text, None, {one["props"].get("elem_id"): value for one, value in pairs}, tuple(markup))
+
+    def _called(self, function: int) -> Mapping[str, Any]:
+        return next(one for one in self.config["dependencies"] if one["id"] == function)
 
     def _id_of(self, elem_id: str) -> int:
         return next(

@@ -145,6 +145,12 @@ class Place:
         sent = [kinds[given] for given in self._call(number)["inputs"]]
         return GARBAGE if any(kind != "state" for kind in sent) else GARBAGE[:1]
 
+    def is_sample(self, number: int) -> bool:
+        """Whether an event is the button of a sample."""
+        targets = {target for target, _event in self._call(number)["targets"]}
+        buttons = {one["id"] for one in self.visitor.config["components"] if _is_sample(one["props"])}
+        return bool(targets & buttons)
+
     def _call(self, number: int) -> Any:
         return next(one for one in self.visitor.config["dependencies"] if one["id"] == number)
 
@@ -164,6 +170,10 @@ class Place:
         if sentence is None or not answer.fits(sentence):
             return [f"expected “{answer.words}”, got {(sentence or reply.text)[:300]!r}"]
         return []
+
+
+def _is_sample(props: Any) -> bool:
+    return str(props.get("elem_id")).startswith("train-sample-")
 
 
 def _not_imported(answer: Imported, shown: str) -> list[str]:
