@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from loravit_web.service import Service
+from loravit_web.ui.address import name_tabs
 from loravit_web.ui.api import add_api
 from loravit_web.ui.arrival import fill_page
 from loravit_web.ui.catalog import build_catalog
@@ -35,14 +36,15 @@ def build_app(service: Service) -> gr.Blocks:
         strip = gr.HTML(visible=False, elem_id="job-strip")
         seen = gr.State(None)
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
-            with gr.Tab("Use", id="use"):
+            with gr.Tab("Use", id="use") as use_tab:
                 use = build_use(service)
-            with gr.Tab("Train", id="train"):
+            with gr.Tab("Train", id="train") as train_tab:
                 train = build_train(service, tabs, use)
-            with gr.Tab("Catalog", id="catalog"):
+            with gr.Tab("Catalog", id="catalog") as catalog_tab:
                 catalog = build_catalog(service, tabs, use)
             with gr.Tab("Runs", id="runs") as runs_tab:
                 runs = build_runs(service)
+        name_tabs({"use": use_tab, "train": train_tab, "catalog": catalog_tab, "runs": runs_tab})
         add_saved(demo, service)
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)

@@ -17,9 +17,7 @@ from loravit_web.ui.events import QUIET, UNCHECKED
 from loravit_web.ui.use import UseTab
 
 SHOW_CARD = """(ref) => {
-  const address = new URL(window.location);
-  address.searchParams.set("adapter", ref);
-  window.history.replaceState(null, "", address);
+  window.loravitAddress("adapter", ref);
   const card = document.getElementById("catalog-card");
   if (card && window.innerWidth < 800) card.scrollIntoView({block: "start"});
 }"""

@@ -39,9 +39,7 @@ element.addEventListener("click", (event) => {
   element.querySelectorAll("tr[aria-current]").forEach((row) => row.removeAttribute("aria-current"));
   const row = element.querySelector(`tr[data-run="${place.dataset.run}"]`);
   if (row) row.setAttribute("aria-current", "true");
-  const address = new URL(window.location);
-  address.searchParams.set("run", place.dataset.run);
-  window.history.replaceState(null, "", address);
+  window.loravitAddress("run", place.dataset.run);
   trigger("click", {run: place.dataset.run});
 });
 element.addEventListener("change", (event) => {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.browser.conftest import AppProcess
+from tests.browser.conftest import AppProcess, Visit
+from tests.browser.test_journey import open_tab
 
 SHEETS = "[...document.styleSheets].map((one) => one.href).filter((one) => one?.includes('/assets/'))"
 
@@ -78,3 +80,28 @@ def test_styles_that_do_not_come_together_are_asked_for_one_by_one(blank: Page, 
     expect(blank.locator("#use-quick input").first).to_be_visible()
     sheets: list[str] = blank.evaluate(SHEETS)
     assert len([one for one in sheets if "together" not in one]) > 20
+
+
+def test_a_reload_opens_the_tab_that_was_open_and_picks_the_tasks_that_were_picked(page: Page) -> None:
+    selected = page.locator("#tabs [role=tab][aria-selected=true]").first
+    shades = page.locator("#use-quick label", has_text="Shades").locator("input")
+    shades.check()
+    expect(page).to_have_url(re.compile(r"\?task=shades$"))
+    open_tab(page, "Train")
+    expect(page).to_have_url(re.compile(r"\?task=shades&tab=train$"))
+    page.reload()
+    expect(selected).to_have_text("Train")
+    open_tab(page, "Use")
+    expect(shades).to_be_checked()
+    expect(page).to_have_url(re.compile(r"\?task=shades$"))
+    shades.uncheck()
+    expect(page).not_to_have_url(re.compile("task="))
+
+
+def test_a_tab_that_a_button_opens_is_in_the_address_too(visit: Visit, app: AppProcess) -> None:
+    page = visit(f"{app.url}?tab=catalog&adapter=shades@1")
+    page.locator("#catalog-try").click()
+    expect(page.locator("#tabs [role=tab][aria-selected=true]").first).to_have_text("Use")
+    expect(page).to_have_url(re.compile("adapter=shades"))
+    expect(page).not_to_have_url(re.compile("tab="))
+    expect(page).to_have_url(re.compile("task=shades"))
