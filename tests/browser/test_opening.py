@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
+from loravit_web.ui.address import HUB, SCRIPT
 from tests.browser.conftest import AppProcess, Visit
 from tests.browser.test_journey import open_tab
 
@@ -105,3 +107,25 @@ def test_a_tab_that_a_button_opens_is_in_the_address_too(visit: Visit, app: AppP
     expect(page).to_have_url(re.compile("adapter=shades"))
     expect(page).not_to_have_url(re.compile("tab="))
     expect(page).to_have_url(re.compile("task=shades"))
+
+
+def test_a_space_tells_the_page_of_the_hub_around_it_and_keeps_the_hubs_own_keys_to_itself(
+    blank: Page,
+) -> None:
+    space = "https://somebody-app.hf.space"
+    around = f"""<script>window.told = []; onmessage = ({{data}}) => told.push(data.queryString)</script>
+    <iframe src="{space}/?__sign=secret&tab=runs"></iframe>"""
+    inside = f"""{SCRIPT}<script>
+    loravitAddress("tab", "catalog"); loravitAddress("tab", "catalog"); loravitAddress("adapter", "a@1");
+    loravitAddress("tab", "");
+    </script>"""
+    for site, body in ((HUB, around), (space, inside)):
+        blank.route(f"{site}/**", functools.partial(fulfil, body))
+    blank.goto(f"{HUB}/spaces/somebody/app")
+    blank.wait_for_function("told.length === 3")
+    assert blank.evaluate("told") == ["tab=catalog", "tab=catalog&adapter=a%401", "adapter=a%401"]
+    assert blank.frames[1].url == f"{space}/?__sign=secret&adapter=a%401"
+
+
+def fulfil(body: str, route: Route) -> None:
+    route.fulfill(body=f"<!doctype html>{body}", content_type="text/html")
