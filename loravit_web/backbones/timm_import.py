@@ -51,6 +51,11 @@ class _Later(ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
+def _compiled_too(fn: Any = None, *_how: Any, **_named: Any) -> Any:
+    """In the place of `torch.compiler.disable`, which imports the compiler to except a function from it."""
+    return fn if fn is not None else _compiled_too
+
+
 @contextmanager
 def _no_compiler() -> Iterator[None]:
     """Lets the two be imported without the compiler; what asks it for anything else has it imported."""
@@ -59,7 +64,7 @@ def _no_compiler() -> Iterator[None]:
         return
     utils, disable = _Later(f"{_COMPILER}.utils"), torch.compiler.disable
     sys.modules[utils.__name__] = utils
-    torch.compiler.disable = lambda fn, *_: fn
+    torch.compiler.disable = _compiled_too
     try:
         yield
     finally:

@@ -57,6 +57,8 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_the_one_question_of_torchvision_is_answered_when_it_asks(compiler: str) -> None:
     with timm_import._no_compiler():
+        assert torch.compiler.disable(len) is len
+        assert torch.compiler.disable(recursive=False)(len) is len
         asked = importlib.import_module(f"{compiler}.utils").is_compile_supported
     assert compiler not in sys.modules
     assert (asked("CPU"), asked("cpu")) == (True, False)
