@@ -14,6 +14,7 @@ from loravit_web.ui.page import Page
 from loravit_web.ui.pulse import add_pulse
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.saved import add_saved
+from loravit_web.ui.strip import build_strip, connect_strip
 from loravit_web.ui.train import build_train
 from loravit_web.ui.use import build_use
 
@@ -33,7 +34,7 @@ def build_app(service: Service) -> gr.Blocks:
         who = gr.HTML(elem_id="who", visible=service.settings.mode != "local")
         if service.settings.mode == "team" and service.settings.hub_roles.enabled:
             gr.LoginButton(size="sm", elem_id="sign-in")
-        strip = gr.HTML(visible=False, elem_id="job-strip")
+        strip = build_strip()
         seen = gr.State(None)
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
             with gr.Tab("Use", id="use") as use_tab:
@@ -48,6 +49,7 @@ def build_app(service: Service) -> gr.Blocks:
         add_saved(demo, service)
         add_api(service)
         lead_on(service, runs, tabs, train, catalog)
+        connect_strip(service, strip, tabs, train)
         with unseen:
             for one in (catalog.revision, use.picker.memory, train.run_id, train.given):
                 one.render()

@@ -14,12 +14,13 @@ from loravit_web.ui.catalog_view import Updates
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.follow import remembered, snapshot, watched_first
-from loravit_web.ui.markup import job_strip, who_line
+from loravit_web.ui.markup import who_line
 from loravit_web.ui.page import Page
 from loravit_web.ui.picker import chips_json, with_tasks
 from loravit_web.ui.runs import list_arrived, run_arrived
 from loravit_web.ui.runs_compare import then_points
 from loravit_web.ui.runs_list import active_runs
+from loravit_web.ui.strip import strip_update
 from loravit_web.ui.visitors import read_only, visitor_of
 from loravit_web.ui.watch import watch_updates
 
@@ -116,7 +117,7 @@ def _above(page: Page, request: gr.Request) -> Updates:
     return {
         page.seen: remembered(now, empty=page.service.predictor.empty),
         page.who: who_line(page.service.settings, visitor_of(page.service, request)),
-        page.strip: gr.HTML(job_strip(active), visible=bool(active)),
+        page.strip: strip_update(active),
     }
 
 

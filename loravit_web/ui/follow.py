@@ -11,11 +11,11 @@ from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.errors import plain
 from loravit_web.ui.events import QUIET
-from loravit_web.ui.markup import job_strip
 from loravit_web.ui.page import Page
 from loravit_web.ui.pick import choices_for
 from loravit_web.ui.picker import chips_json, listing
 from loravit_web.ui.runs_list import MOST_ACTIVE, active_runs
+from loravit_web.ui.strip import strip_update
 from loravit_web.ui.train_result import result_of_watched
 from loravit_web.ui.watch import is_known, watch_updates
 from registry import Run
@@ -84,7 +84,7 @@ def follow_registry(page: Page) -> None:
         return [
             remembered(now, empty=empty and (seen is None or before["empty"])),
             str(now["key"][0]),
-            gr.HTML(job_strip(active), visible=bool(active)),
+            strip_update(active),
             listing(choices) if catalog_changed else gr.skip(),
             chips_json(service, memory) if catalog_changed else gr.skip(),
             NO_IMAGE if before["empty"] and not empty else gr.skip(),

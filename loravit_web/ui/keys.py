@@ -1,4 +1,4 @@
-"""Keys of the page: 1 to 9 toggle the first tasks, / searches, t turns heat-maps on and off."""
+"""The page by keyboard: 1 to 9 toggle the first tasks, / searches, t turns heat-maps on and off."""
 
 SCRIPT = """
 <script>
@@ -19,3 +19,18 @@ document.addEventListener("keydown", (event) => {
 });
 </script>
 """
+KEEP_PLACE = """
+let last = null;
+const away = (event) => { if (!element.contains(event.target)) last = null; };
+document.addEventListener("pointerdown", away);
+element.addEventListener("focusin", (event) => { last = event.target.dataset.key || null; });
+element.addEventListener("focusout", (event) => {
+  if (event.relatedTarget && !element.contains(event.relatedTarget)) last = null;
+});
+new MutationObserver(() => {
+  if (!last || element.contains(document.activeElement)) return;
+  const again = element.querySelector(`[data-key="${last}"]`);
+  if (again) again.focus({preventScroll: true});
+}).observe(element, {childList: true, subtree: true});
+"""
+"""For an HTML component that is drawn anew: by keyboard one stays where one was, found by its `data-key`."""

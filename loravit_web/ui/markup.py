@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from loravit_web.access import ANYBODY, Visitor
@@ -126,7 +126,7 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
     elif run.status == "running":
         stage = "Stopping" if run.stop_request else run.stage or "Starting"
         parts.append(bar(run.progress, f"{run.progress:.0%} done"))
-        parts.append(f"<p>{escape(stage)} · {run.progress:.0%}{_left(run)}</p>")
+        parts.append(f"<p>{escape(stage)} · {run.progress:.0%}{time_left(run)}</p>")
         parts.append('<p class="lv-muted">You may close this page; training goes on.</p>')
     elif run.status == "completed":
         way = "Try it from its result, or pick it in the Use tab."
@@ -140,26 +140,11 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
     return f'<section class="lv-run">{"".join(parts)}</section>'
 
 
-def _left(run: Run) -> str:
+def time_left(run: Run) -> str:
     """What a run still takes, once its pace is known: what comes before the first epoch has another."""
     stage = run.stage or ""
     paced = stage.startswith(EPOCH) and not stage.startswith(f"{EPOCH} 1 ")
     return f" · about {duration(run.eta_seconds)} left" if paced and run.eta_seconds else ""
-
-
-def job_strip(active: Sequence[Run]) -> str:
-    """One line above the tabs while something trains; nothing otherwise."""
-    if not active:
-        return ""
-    running = [run for run in active if run.status == "running"]
-    waiting = len(active) - len(running)
-    parts = []
-    for run in running:
-        stage = escape(run.stage or "Starting")
-        parts.append(f"<b>▶ {escape(run.title)}</b> {stage} · {run.progress:.0%}{_left(run)}")
-    if waiting:
-        parts.append(f"{waiting} waiting")
-    return f'<div class="lv-strip" role="status">{" &nbsp;|&nbsp; ".join(parts)}</div>'
 
 
 def evaluation_table(version: Version) -> str:

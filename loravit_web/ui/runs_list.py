@@ -8,6 +8,7 @@ from typing import Any, get_args
 import gradio as gr
 
 from loravit_web.service import Service
+from loravit_web.ui.keys import KEEP_PLACE
 from loravit_web.ui.markup import STATUS_SIGNS
 from loravit_web.ui.runs_markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
 from registry import MAX_TEXT, Run, RunQuery, RunStatus
@@ -16,20 +17,10 @@ PAGE = 12
 MOST_ACTIVE = 1000
 BEST = "val_accuracy"
 # Choosing a run and ticking it reach the server as events of the table; a plain link stays a link for
-# whoever opens it in another tab, and whoever moves by keyboard keeps the place when the table changes.
-SCRIPT = """
-let last = null;
-const away = (event) => { if (!element.contains(event.target)) last = null; };
-document.addEventListener("pointerdown", away);
-element.addEventListener("focusin", (event) => { last = event.target.dataset.key || null; });
-element.addEventListener("focusout", (event) => {
-  if (event.relatedTarget && !element.contains(event.relatedTarget)) last = null;
-});
-new MutationObserver(() => {
-  if (!last || element.contains(document.activeElement)) return;
-  const again = element.querySelector(`[data-key="${last}"]`);
-  if (again) again.focus({preventScroll: true});
-}).observe(element, {childList: true, subtree: true});
+# whoever opens it in another tab.
+SCRIPT = (
+    KEEP_PLACE
+    + """
 element.addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   if (event.target.closest(".lv-tick")) return;
@@ -49,6 +40,7 @@ element.addEventListener("change", (event) => {
   }
 });
 """
+)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ def test_from_a_zip_to_two_answers_side_by_side(
     start_training(page, colour_zip, "Paints")
     expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
     expect(bystander.locator("#runs-table")).to_contain_text("Paints")
+    bystander.locator("#job-strip button", has_text="Paints").click(timeout=TRAINED)
+    expect(bystander.locator("#train-progress")).to_contain_text("Paints")
     expect(page.locator("#train-found")).to_contain_text("2 files skipped")
     expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
 

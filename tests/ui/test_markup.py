@@ -12,7 +12,6 @@ from loravit_web.ui.markup import (
     beside_probe,
     cost_summary,
     dataset_summary,
-    job_strip,
     next_attempt,
     notice,
     run_progress,
@@ -84,7 +83,6 @@ def test_a_result_says_when_it_can_not_be_told_from_the_linear_probe(
 )
 def test_what_a_run_still_takes_is_told_once_an_epoch_was_timed(stage: str, told: bool) -> None:
     going = run("running", stage=stage, progress=0.2, eta_seconds=200.0)
-    assert ("about 3 min left" in job_strip([going])) is told
     assert ("about 3 min left" in run_progress(going, position=None, ahead=None)) is told
 
 

@@ -1,0 +1,70 @@
+"""The line above the tabs: what trains, from wherever the reader is one click away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.service import Service
+from loravit_web.ui.errors import told
+from loravit_web.ui.events import QUIET
+from loravit_web.ui.keys import KEEP_PLACE
+from loravit_web.ui.markup import time_left
+from loravit_web.ui.train import TrainTab
+from loravit_web.ui.watch import watch_updates
+from registry import Run
+
+_CHOOSE = (
+    KEEP_PLACE
+    + """
+element.addEventListener("click", (event) => {
+  const one = event.target.closest("button[data-key]");
+  if (one) trigger("click", {run: one.dataset.key});
+});
+"""
+)
+_SHOW = "() => setTimeout(() => document.querySelector('#train-progress')?.scrollIntoView(), 300)"
+
+
+def build_strip() -> gr.HTML:
+    """Build the line; `strip_update` shows it where there is something to say."""
+    return gr.HTML(visible=False, js_on_load=_CHOOSE, elem_id="job-strip")
+
+
+def strip_update(active: Sequence[Run]) -> gr.HTML:
+    """The update for what has not ended yet."""
+    return gr.HTML(job_strip(active), visible=bool(active))
+
+
+def connect_strip(service: Service, strip: gr.HTML, tabs: gr.Tabs, train: TrainTab) -> None:
+    """A click on a run watches it."""
+
+    @told
+    def watch(event: gr.EventData) -> list[Any]:
+        run = service.registry.runs.get(str(event._data["run"]))
+        return [gr.Tabs(selected="train"), run.id, *watch_updates(service, run.id)]
+
+    strip.click(watch, None, [tabs, train.run_id, *train.watch.outputs], **QUIET).success(
+        None, None, None, js=_SHOW
+    )
+
+
+def job_strip(active: Sequence[Run]) -> str:
+    """What the line says."""
+    if not active:
+        return ""
+    running = [run for run in active if run.status == "running"]
+    waiting = len(active) - len(running)
+    parts = []
+    for run in running:
+        stage = escape(run.stage or "Starting")
+        parts.append(
+            f'<button type="button" data-key="{run.id}" title="Watch this training">'
+            f"<b>▶ {escape(run.title)}</b> {stage} · {run.progress:.0%}{time_left(run)}</button>"
+        )
+    if waiting:
+        parts.append(f"{waiting} waiting")
+    return f'<div class="lv-strip" role="status">{" &nbsp;|&nbsp; ".join(parts)}</div>'
