@@ -13,6 +13,8 @@ _SECRET = "preferences"
 def kept_in_browser(name: str, nothing: Any = None) -> gr.BrowserState:
     """A value that the browser keeps under this name; ``nothing`` until there is one.
 
+    None never takes the place of what is kept: Gradio writes only what JavaScript takes for true, as ``{}``.
+
     The caller renders it outside of the tabs: Gradio's browser side reads it when it is drawn, and what is in
     a tab is drawn when that is opened first.
     """

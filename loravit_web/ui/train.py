@@ -38,10 +38,13 @@ Updates = dict[Any, Any]
 
 _KEEP = """(taken, name, mirror, changes) => {
   if (!taken) return {__type__: "update"};
-  const [data] = taken.split(" ");
-  return data ? {data, name, mirror, changes: JSON.parse(changes || "{}")} : null;
+  const [data] = taken.split(" "), corrected = JSON.parse(changes || "{}");
+  const trained = taken === window.loravitTrained && !Object.keys(corrected).length;
+  return data && !trained ? {data, name, mirror, changes: corrected} : {};
 }"""
 """In the browser, as a reload waits for no server; a page without data of its own leaves what was kept."""
+_TRAINED = "(taken) => { window.loravitTrained = taken; return {}; }"
+"""Gradio says of what is in a tab that it changed whenever the tab is opened again."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     started = connect_settings(service, settings, check, run_id, watch)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
     gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
-    started.success(lambda: None, None, given, **QUIET)
+    started.success(None, check.taken, given, js=_TRAINED, **QUIET)
 
     def show_result(watched: str | None, shown: str | None) -> list[Any]:
         return result_of_watched(service, result, watched, shown)

@@ -74,10 +74,12 @@ def test_from_a_zip_to_two_answers_side_by_side(
     expect(page.locator("#train-found")).to_contain_text("2 files skipped")
     expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
 
-    # training goes on and is shown again after a reload
-    page.reload()
+    # training goes on and is shown again after a reload, and its data are no longer asked about
+    open_tab(page, "Use")
     open_tab(page, "Train")
+    page.reload()
     expect(page.locator("#train-progress")).to_contain_text("Paints")
+    expect(page.locator("#train-start")).to_be_disabled()
     expect(page.locator("#train-progress")).to_contain_text("completed", timeout=TRAINED)
     expect(page.locator("#train-accuracy")).to_be_visible()
 

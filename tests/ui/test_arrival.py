@@ -91,7 +91,7 @@ def test_data_that_was_given_and_not_trained_on_is_there_again(running_app: Runn
     assert again["train-look"].open
     bare = filled(running_app, "train", None, {**given, "changes": ["nonsense"]})
     assert "Nothing changed yet." in text(bare["train-check-position"])
-    for lost in ({**given, "data": "f" * 64}, {"data": 1}, [], "text"):
+    for lost in ({**given, "data": "f" * 64}, {"data": 1}, {}, [], "text"):
         assert "train-found" not in filled(running_app, "train", None, lost)
 
 
