@@ -83,6 +83,8 @@ class Visitor:
         }
         if self._called(function)["queue"] is False:
             done = self.http.post("/gradio_api/run/predict", json=body)
+            if done.headers["content-type"] != "application/json":
+                return Reply(done.text, done.text)
             return self._reply(function, {"success": done.status_code == 200, "output": done.json()})
         joined = self.http.post("/gradio_api/queue/join", json=body)
         if joined.status_code != 200:
