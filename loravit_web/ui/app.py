@@ -6,6 +6,7 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.address import name_tabs
+from loravit_web.ui.again import ask_again
 from loravit_web.ui.api import add_api
 from loravit_web.ui.arrival import fill_page
 from loravit_web.ui.catalog import build_catalog
@@ -51,13 +52,14 @@ def build_app(service: Service) -> gr.Blocks:
         lead_on(service, runs, tabs, train, catalog)
         connect_strip(service, strip, tabs, train)
         with unseen:
-            for one in (catalog.revision, use.picker.memory, train.run_id, train.given):
+            for one in (catalog.revision, use.picker.memory, train.run_id, train.given, train.corrections):
                 one.render()
         pulse = add_pulse(service, seen)
         page = Page(service, who, strip, use, train, catalog, runs, seen, pulse)
         follow_registry(page)
         follow_runs(service, runs, pulse, runs_tab)
         fill_page(demo, page)
+        ask_again(demo, use)
     _show_no_progress(demo, nowhere)
     return demo
 

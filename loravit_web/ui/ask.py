@@ -3,7 +3,8 @@
 All that a question depends on is made one text in the browser, and a change of it asks. What comes back names
 the question that it belongs to, as answers may come in another order: only that to the present one is shown.
 
-The address of the page names the picked tasks, so that they are there again when it is loaded anew.
+The address of the page names the picked tasks, and the browser keeps the rest (`again`), so that they are
+there when it is loaded anew.
 
 The text is also what makes asking fast: with every step of an event Gradio's browser side reads again all
 inputs of all events that ever ran, but not those that are never drawn.
@@ -36,6 +37,7 @@ from loravit_web.ui.waiting import QueueFull, Waiting
 
 _QUESTION = """(picture, tasks, labels, looks, chips) => {
   window.loravitAddress("task", tasks.join(","));
+  window.loravitKeep({picture, labels, looks});
   const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
   return JSON.stringify({picture: picture && {path: picture.path}, tasks, labels, looks, near});
 }"""

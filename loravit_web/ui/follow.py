@@ -70,6 +70,7 @@ def follow_registry(page: Page) -> None:
         watched: str | None,
         memory: dict[str, list[str]] | None,
         result: str | None,
+        corrections: Any,
     ) -> list[Any]:
         now, before = snapshot(service), seen or _NOTHING_SEEN
         if before["key"] == now["key"]:
@@ -90,12 +91,12 @@ def follow_registry(page: Page) -> None:
             NO_IMAGE if before["empty"] and not empty else gr.skip(),
             watched if seen is None else gr.skip(),
             *watch_updates(service, watched),
-            *result_of_watched(service, train.result, watched, result),
+            *result_of_watched(service, train.result, watched, result, corrections),
         ]
 
     page.pulse.change(
         follow,
-        [page.seen, train.run_id, picker.memory, train.result.run_id],
+        [page.seen, train.run_id, picker.memory, train.result.run_id, train.corrections],
         outputs,
         **QUIET,
     )

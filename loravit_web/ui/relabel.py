@@ -90,6 +90,11 @@ def key_of(item: ImageItem) -> str:
     return f"{item.sha256}:{item.label}"
 
 
+def place_of(dataset: ImageDataset, item: ImageItem) -> str:
+    """Its class and split, in words."""
+    return f"{dataset.classes[item.label]}, {item.split}"
+
+
 def changes_of(sheet: Sheet | None) -> Kept:
     """What was changed."""
     return sheet.changes if sheet is not None else {}
@@ -209,6 +214,12 @@ def relabel_updates(
         gr.Dropdown(choices=list(dataset.classes), value=None),
         f"<strong>{escape(title)}</strong>" if title else "",
     ]
+
+
+def changed_updates(dataset: ImageDataset, changes: Kept) -> list[Any]:
+    """Updates for the same: those images that were changed."""
+    changed = [(item, place_of(dataset, item)) for item in dataset.items if key_of(item) in changes]
+    return relabel_updates(dataset, changed, changes, title="What you changed so far")
 
 
 def hidden_updates() -> list[Any]:

@@ -223,8 +223,8 @@ def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, cata
     """From a run to its full result, and to its version in the catalog."""
 
     @told
-    def see_result(run_id: str) -> list[Any]:
-        result = result_updates(service, run_id)
+    def see_result(run_id: str, corrections: Any) -> list[Any]:
+        result = result_updates(service, run_id, corrections)
         return [gr.Tabs(selected="train"), run_id, *watch_updates(service, run_id), *result]
 
     @told
@@ -235,7 +235,7 @@ def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, cata
     outputs = [tabs, train.run_id, *train.watch.outputs, *train.result.outputs]
     tab.detail.result.click(
         see_result,
-        tab.chosen,
+        [tab.chosen, train.corrections],
         outputs,
         show_progress_on=[train.result.head],
         api_visibility="private",

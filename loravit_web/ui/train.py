@@ -55,11 +55,13 @@ class TrainTab:
         read_only: why this visitor can't train.
         run_id: of the run that is watched, kept in the browser; not rendered yet.
         given: what was given and not trained on yet, kept in the browser; not rendered yet.
+        corrections: of images behind a result, likewise.
     """
 
     read_only: gr.HTML
     run_id: gr.BrowserState
     given: gr.BrowserState
+    corrections: gr.BrowserState
     check: CheckPanel
     settings: SettingsPanel
     watch: WatchPanel
@@ -90,7 +92,8 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     All steps stay in view, so that none hides what another one says: the data on the left, what is made of it
     on the right, one below the other on a narrow screen.
     """
-    data, run_id, given = gr.State(None), kept_in_browser("watched"), kept_in_browser("given")
+    data, run_id = gr.State(None), kept_in_browser("watched")
+    given, corrections = kept_in_browser("given"), kept_in_browser("corrections")
     read_only = gr.HTML(visible=False, elem_id="train-read-only")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
@@ -106,7 +109,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."
             )
     gr.HTML("<h3>5 · Result</h3>")
-    result = build_result(service, tabs, use, run_id, watch)
+    result = build_result(service, tabs, use, run_id, corrections, watch)
 
     for way in ways:
         _take_in(service, way, check, settings)
@@ -116,11 +119,11 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
     started.success(None, check.taken, given, js=_TRAINED, **QUIET)
 
-    def show_result(watched: str | None, shown: str | None) -> list[Any]:
-        return result_of_watched(service, result, watched, shown)
+    def show_result(watched: str | None, shown: str | None, kept: Any) -> list[Any]:
+        return result_of_watched(service, result, watched, shown, kept)
 
-    run_id.change(show_result, [run_id, result.run_id], result.outputs, **QUIET)
-    return TrainTab(read_only, run_id, given, check, settings, watch, result)
+    run_id.change(show_result, [run_id, result.run_id, corrections], result.outputs, **QUIET)
+    return TrainTab(read_only, run_id, given, corrections, check, settings, watch, result)
 
 
 def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPanel) -> None:

@@ -24,6 +24,7 @@ from loravit_web.ui.relabel import (
     changes_of,
     hidden_updates,
     key_of,
+    place_of,
     relabel_updates,
 )
 from loravit_web.ui.visitors import actions_of
@@ -203,7 +204,7 @@ def entries_of(dataset: ImageDataset, view: str, doubtful: Near) -> Sequence[tup
         return [(items[key], caption) for key, caption in shown if key in items]
     kind, _, label = view.partition(":")
     chosen = [item for item in dataset.items if kind != "class" or item.label == int(label)]
-    return [(item, f"{dataset.classes[item.label]}, {item.split}") for item in chosen]
+    return [(item, place_of(dataset, item)) for item in chosen]
 
 
 def _one_of_each(doubtful: Near, items: Mapping[str, ImageItem]) -> Near:

@@ -9,6 +9,8 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.datasets import ImageDataset
+from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.naming import slugified
 from loravit_web.results import (
@@ -22,14 +24,18 @@ from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
 from loravit_web.ui.errors import told
+from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
 from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.relabel import (
     IN_ORDER,
+    Kept,
     RelabelPanel,
     Sheet,
     build_relabel,
+    changed_updates,
     changes_in,
+    changes_kept,
     changes_of,
     hidden_updates,
     relabel_updates,
@@ -43,6 +49,13 @@ from registry import EvaluationDetails, RegistryError, Run, Split
 EMPTY = notice("What a training came to is shown here when it ends.")
 PAIRS = 50
 
+_KEEP = """(run, changes) => {
+  if (!changes) return {__type__: "update"};
+  const corrected = JSON.parse(changes);
+  return Object.keys(corrected).length ? {run, changes: corrected} : {};
+}"""
+"""As for the data that were given: a page that shows no images leaves what was kept."""
+
 
 class NoResultShown(LoraVitError):
     """Something was asked of a result before there is one."""
@@ -55,7 +68,8 @@ class ResultPanel:
     Attributes:
         body: everything that only exists with a result.
         run_id: of the run that is shown.
-        panel: the images behind a cell.
+        panel: the images behind a cell, or those that were corrected.
+        again: trains on the corrected images.
         texts: title, description, tags.
     """
 
@@ -67,13 +81,19 @@ class ResultPanel:
     pair: gr.Dropdown
     classes: gr.HTML
     panel: RelabelPanel
+    again: gr.Button
     texts: tuple[gr.Textbox, ...]
     download: gr.DownloadButton
 
     @property
     def judged(self) -> list[Any]:
         """What depends on the split."""
-        return [self.matrix, self.pair, self.classes, *self.panel.outputs]
+        return [self.matrix, self.pair, self.classes, *self.corrected]
+
+    @property
+    def corrected(self) -> list[Any]:
+        """The images and what is done with them."""
+        return [*self.panel.outputs, self.again]
 
     @property
     def outputs(self) -> list[Any]:
@@ -82,12 +102,18 @@ class ResultPanel:
 
 
 def build_result(
-    service: Service, tabs: gr.Tabs, use: UseTab, watched: gr.BrowserState, watch: WatchPanel
+    service: Service,
+    tabs: gr.Tabs,
+    use: UseTab,
+    watched: gr.BrowserState,
+    corrections: gr.BrowserState,
+    watch: WatchPanel,
 ) -> ResultPanel:
     """Build the step and its events.
 
     Args:
         watched: the run that step 4 follows; a new training from here is followed there.
+        corrections: those that were not trained on yet, and the run whose images they correct.
     """
     run_id = gr.State(None)
     head = gr.HTML(EMPTY, elem_id="train-result")
@@ -134,10 +160,10 @@ def build_result(
                 gr.Textbox(label="Tags", placeholder="flowers, garden", max_lines=1, elem_id="train-tags"),
             )
             publish = gr.Button("Save in the catalog", elem_id="train-save")
-    shown = ResultPanel(head, body, run_id, split, matrix, pair, classes, panel, texts, download)
+    shown = ResultPanel(head, body, run_id, split, matrix, pair, classes, panel, again, texts, download)
     _judge_by_split(service, shown)
-    _open_cells(service, shown, again)
-    _follow_up(service, shown, again, watched, watch)
+    _open_cells(service, shown)
+    _follow_up(service, shown, watched, corrections, watch)
 
     @told
     def save(run: str, title: str, description: str, tags: str, request: gr.Request) -> None:
@@ -167,16 +193,21 @@ def build_result(
 
 def _judge_by_split(service: Service, shown: ResultPanel) -> None:
     @told
-    def judge(run: str, split: Split) -> list[Any]:
-        return split_updates(service, result_of(service.registry, run), split)
+    def judge(run: str, split: Split, sheet: Sheet | None) -> list[Any]:
+        return split_updates(service, result_of(service.registry, run), split, changes_of(sheet))
 
     shown.split.input(
-        judge, [shown.run_id, shown.split], shown.judged, show_progress="hidden", api_visibility="private"
+        judge,
+        [shown.run_id, shown.split, shown.panel.sheet],
+        shown.judged,
+        show_progress="hidden",
+        api_visibility="private",
+        **IN_ORDER,
     )
 
 
-def _open_cells(service: Service, shown: ResultPanel, again: gr.Button) -> None:
-    outputs = [*shown.panel.outputs, again]
+def _open_cells(service: Service, shown: ResultPanel) -> None:
+    outputs = shown.corrected
 
     def opened(run: str, split: Split, cell: tuple[int, int] | None, sheet: Sheet | None) -> list[Any]:
         if cell is None:
@@ -206,7 +237,11 @@ def _open_cells(service: Service, shown: ResultPanel, again: gr.Button) -> None:
 
 
 def _follow_up(
-    service: Service, shown: ResultPanel, again: gr.Button, watched: gr.BrowserState, watch: WatchPanel
+    service: Service,
+    shown: ResultPanel,
+    watched: gr.BrowserState,
+    corrections: gr.BrowserState,
+    watch: WatchPanel,
 ) -> None:
     @told
     def train_again(run_id: str, sheet: Sheet | None, request: gr.Request) -> list[Any]:
@@ -219,7 +254,7 @@ def _follow_up(
         )
         return [new.id, *watch_updates(service, new.id)]
 
-    again.click(
+    trained = shown.again.click(
         train_again,
         [shown.run_id, shown.panel.sheet],
         [watched, *watch.outputs],
@@ -227,25 +262,31 @@ def _follow_up(
         api_visibility="private",
         **IN_ORDER,
     )
+    shown.panel.changes.change(None, [watched, shown.panel.changes], corrections, js=_KEEP, **QUIET)
+    trained.success(None, None, corrections, js="() => ({})", **QUIET)
 
 
 def result_of_watched(
-    service: Service, panel: ResultPanel, watched: str | None, shown: str | None
+    service: Service, panel: ResultPanel, watched: str | None, shown: str | None, kept: Any
 ) -> list[Any]:
-    """Updates for `ResultPanel.outputs`: the watched run's result as soon as there is one, else nothing."""
+    """Updates for `ResultPanel.outputs`: the watched run's result as soon as there is one, else nothing.
+
+    Args:
+        kept: corrections, as the browser keeps them.
+    """
     same: list[Any] = [gr.skip()] * len(panel.outputs)
     if watched == shown:
         return same
     if watched is None or not is_known(service, watched) or not service.registry.runs.get(watched).published:
         return same if shown is None else [EMPTY, gr.Column(visible=False), None, *same[3:]]
     try:
-        return result_updates(service, watched)
+        return result_updates(service, watched, kept)
     except (LoraVitError, RegistryError) as error:  # the clock of the page goes on
         return [notice(str(error), kind="error"), gr.Column(visible=False), watched, *same[3:]]
 
 
-def result_updates(service: Service, run_id: str) -> list[Any]:
-    """Updates for `ResultPanel.outputs`."""
+def result_updates(service: Service, run_id: str, kept: Any = None) -> list[Any]:
+    """Updates for `ResultPanel.outputs`, with the corrections that a browser kept of this run."""
     result = result_of(service.registry, run_id)
     adapter = service.registry.catalog.adapter(result.version.slug)
     split = result.splits[0]
@@ -258,12 +299,12 @@ def result_updates(service: Service, run_id: str) -> list[Any]:
         adapter.description,
         ", ".join(adapter.tags),
         gr.DownloadButton(value=bundle_file(service, result.version)),
-        *split_updates(service, result, split),
+        *split_updates(service, result, split, _kept_of(service, result.run, kept)),
     ]
 
 
-def split_updates(service: Service, result: Result, split: Split) -> list[Any]:
-    """Updates for `ResultPanel.judged`."""
+def split_updates(service: Service, result: Result, split: Split, changes: Kept) -> list[Any]:
+    """Updates for `ResultPanel.judged`; corrections belong to the images, whichever split is looked at."""
     details = details_of(service.registry, result, split)
     pairs = _pairs(details)
     words = "Or choose from the most frequent mistakes" if pairs else "No image was taken for another class"
@@ -278,7 +319,8 @@ def split_updates(service: Service, result: Result, split: Split) -> list[Any]:
         gr.Dataframe(confusion_table(details), label=label, visible=True),
         gr.Dropdown(choices=pairs, value=None, label=words, interactive=bool(pairs)),
         class_table(details),
-        *hidden_updates(),
+        *(changed_updates(_images(service, result.run), changes) if changes else hidden_updates()),
+        gr.Button(visible=bool(changes)),
     ]
 
 
@@ -289,12 +331,26 @@ def cell_updates(
     result = result_of(service.registry, run_id)
     if result.predictions is None:
         raise NoResultShown("This run kept no answers by image: train again, then its images can be opened.")
-    dataset = service.datasets.load(result.run.dataset.fingerprint)
+    dataset = _images(service, result.run)
     behind = images_behind(result, dataset, split, *cell)
     names = dataset.classes
     title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
     entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
     return relabel_updates(dataset, entries, changes_of(sheet), title=title)
+
+
+def _images(service: Service, run: Run) -> ImageDataset:
+    return service.datasets.load(run.dataset.fingerprint)
+
+
+def _kept_of(service: Service, run: Run, kept: Any) -> Kept:
+    """Of what a browser kept the corrections that can be made to the images of a run."""
+    if not isinstance(kept, dict) or kept.get("run") != run.id:
+        return {}
+    try:
+        return changes_kept(_images(service, run), kept.get("changes"))
+    except DatasetError:  # its images were deleted; the result is shown as ever
+        return {}
 
 
 def _headline(result: Result) -> str:

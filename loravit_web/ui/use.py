@@ -6,6 +6,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -36,10 +37,14 @@ class UseTab:
     """What other parts of the page change here.
 
     Whoever adds to the picked tasks needs no more: they are asked wherever they were picked.
+
+    Attributes:
+        asked: the picture, the number of labels, and whether heat-maps are shown.
     """
 
     picker: Picker
     answers: gr.HTML
+    asked: list[Any]
 
 
 def build_use(service: Service) -> UseTab:
@@ -70,7 +75,7 @@ def build_use(service: Service) -> UseTab:
     build_many(service, picker.tasks, top_k)
     connect_answers(service, picker, image, top_k, heat, answers, share)
     examples.select(_chosen_example, None, image, **QUIET)
-    return UseTab(picker, answers)
+    return UseTab(picker, answers, [image, top_k, heat])
 
 
 def _examples() -> list[tuple[Path, str]]:

@@ -46,6 +46,44 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
     expect(page.locator("#use-tasks input")).to_be_focused()
 
 
+def test_a_reload_shows_the_same_answers_about_the_same_picture(
+    page: Page, visit: Visit, pictures: Path
+) -> None:
+    answers = page.locator("#use-answers article")
+    drop(page, pictures / "red" / "0.png")
+    pick(page, "Shades")
+    page.locator("#use-heat input").check()
+    expect(answers.locator("img")).to_have_count(1)
+    page.reload()
+    expect(answers.locator("li").first).to_contain_text("red")
+    expect(answers.locator("img")).to_have_count(1)
+    expect(page.locator("#use-heat input")).to_be_checked()
+    expect(page.locator("#use-image img")).to_be_visible()
+    page.locator("#use-image").get_by_role("button", name="Remove Image").click()
+    expect(answers).to_have_count(0)
+    page.reload()
+    expect(page.locator("#use-heat input")).to_be_checked()
+    expect(page.locator("#use-image img")).to_have_count(0)
+    other = visit(page.url)
+    expect(other.locator("#use-tasks .token")).to_contain_text("Shades")
+    expect(other.locator("#use-heat input")).not_to_be_checked()
+
+
+def test_a_picture_that_the_server_deleted_is_not_asked_about_after_a_reload(
+    page: Page, app: AppProcess, pictures: Path
+) -> None:
+    drop(page, pictures / "green" / "1.png")
+    pick(page, "Shades")
+    expect(page.locator("#use-answers article")).to_have_count(1)
+    (uploaded,) = app.home.with_name("gradio").rglob("1.png")
+    uploaded.unlink()
+    page.reload()
+    expect(page.locator("#use-tasks .token")).to_contain_text("Shades")
+    expect(page.locator("#use-answers")).to_contain_text("Drop, paste or take a picture")
+    expect(page.locator("#use-image img")).to_have_count(0)
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
 def test_a_page_that_loses_its_network_for_a_while_keeps_what_is_on_it(page: Page, pictures: Path) -> None:
     drop(page, pictures / "red" / "0.png")
     pick(page, "Shades")

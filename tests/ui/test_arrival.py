@@ -101,7 +101,7 @@ def test_a_result_is_shown_as_long_as_its_run_is_watched(running_app: RunningApp
     (run,) = service.registry.runs.list()
 
     def shown(watched: str | None, before: str | None) -> dict[str, Any]:
-        return by_id(dict(zip(event.outputs, event.fn(watched, before), strict=True)))
+        return by_id(dict(zip(event.outputs, event.fn(watched, before, None), strict=True)))
 
     assert "colours@1" in text(shown(run.id, None)["train-result"])
     assert shown(run.id, run.id)["train-result"] == {"__type__": "update"}
@@ -132,16 +132,16 @@ def test_a_run_that_ended_since_the_last_look_is_told_once(
     (run,) = running_app.service.registry.runs.list()
     before = {"key": [0, []], "states": {run.id: "running", "of another registry": "running"}, "empty": False}
     event = handler(running_app, "follow")
-    updates = event.fn(before, None, None, None)
+    updates = event.fn(before, *[None] * 4)
     assert [text.partition(" ")[0] for text in told] == ["colours@1"]
-    event.fn(updates[0], None, None, None)
+    event.fn(updates[0], *[None] * 4)
     assert len(told) == 1
 
 
 def test_a_page_that_outlived_its_app_catches_up(running_app: RunningApp) -> None:
     assert isinstance(handler(running_app, "beat").fn(None), str)
     event = handler(running_app, "follow")
-    updates = dict(zip(event.outputs, event.fn(None, None, None, None), strict=True))
+    updates = dict(zip(event.outputs, event.fn(*[None] * 5), strict=True))
     (seen,) = [one for one in updates.values() if isinstance(one, dict) and "states" in one]
     assert seen["key"] == snapshot(running_app.service)["key"]
     assert "Colours" in by_id(updates)["use-listing"]
@@ -154,7 +154,7 @@ def test_a_page_that_looks_before_it_is_filled_still_knows_that_nothing_was_ther
 
     def followed(seen: Any, *, empty: bool) -> dict[Any, Any]:
         monkeypatch.setattr(type(running_app.service.predictor), "empty", empty)
-        return dict(zip(follow.outputs, follow.fn(seen, None, None, None), strict=True))
+        return dict(zip(follow.outputs, follow.fn(seen, *[None] * 4), strict=True))
 
     (seen,) = [
         one for one in followed(None, empty=True).values() if isinstance(one, dict) and "states" in one

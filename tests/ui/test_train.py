@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loravit_web.datasets import DatasetStore, ImageDataset
+from loravit_web.results import result_of
 from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.confusion import CORNER, cell_at, confusion_table
 from loravit_web.ui.fields import ALL_FIELDS, preset_values
@@ -15,7 +17,7 @@ from loravit_web.ui.markup import class_table
 from loravit_web.ui.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.runs_compare import compare_updates
 from loravit_web.ui.train_check import check_updates, doubles_notice, entries_of, near_updates, views_of
-from loravit_web.ui.train_result import result_updates
+from loravit_web.ui.train_result import result_updates, split_updates
 from loravit_web.ui.train_settings import suggested_name, told_cost
 from loravit_web.ui.watch import curves
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
@@ -168,6 +170,30 @@ def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None
     head, *_ = result_updates(service, run.id)
     assert "of 8 test images are right; the linear probe" in head
     assert "colours@1" in head
+
+
+def test_corrections_outlive_the_look_at_another_split_and_a_reload(running_app: RunningApp) -> None:
+    service = running_app.service
+    (run,) = service.registry.runs.list()
+    image = service.datasets.load(run.dataset.fingerprint).items[0]
+    changes = {key_of(image): None}
+
+    def sheet(updates: list[Any]) -> Sheet | None:
+        (found,) = [one for one in updates if isinstance(one, Sheet)] or [None]
+        return found
+
+    shown = sheet(split_updates(service, result_of(service.registry, run.id), "validation", changes))
+    assert shown is not None
+    assert [key for key, _caption in shown.entries] == [key_of(image)]
+    again = sheet(result_updates(service, run.id, {"run": run.id, "changes": {**changes, "gone:0": None}}))
+    assert again == shown
+    for others in (
+        None,
+        {"run": "another", "changes": changes},
+        {"run": run.id},
+        {"run": run.id, "changes": 3},
+    ):
+        assert sheet(result_updates(service, run.id, others)) is None
 
 
 def test_new_data_bring_their_name_unless_the_reader_gave_one() -> None:
