@@ -41,8 +41,9 @@ def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -
     timm = import_timm()
     if name == EMBEDDED:
         weights = embedded_weights(folder, progress)
-        model = timm.create_model(ARCHITECTURE, num_classes=0, dynamic_img_size=True)
-        model.load_state_dict(weights, strict=True)
+        with torch.device("meta"):  # nothing random is drawn that the weights then replace
+            model = timm.create_model(ARCHITECTURE, num_classes=0, dynamic_img_size=True, weight_init="skip")
+        model.load_state_dict(weights, strict=True, assign=True)
         return wrap_base(model, name=name, architecture=ARCHITECTURE, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):

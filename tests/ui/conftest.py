@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
-from tests.conftest import RECIPE, make_colours, tiny_service
+from tests.conftest import make_colours, tiny_service
 from tests.ui.catalog_page import CatalogPage
 
 
@@ -28,15 +29,15 @@ class RunningApp:
 
 
 @pytest.fixture(scope="module")
-def running_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """One app for the tests of a module, with the adapter ``colours@1``."""
+def running_app(tmp_path_factory: pytest.TempPathFactory, trained_home: Path) -> Iterator[RunningApp]:
+    """One app for the tests of a module, with ann's adapter ``colours@1``."""
     folder = tmp_path_factory.mktemp("app")
+    shutil.copytree(trained_home, folder / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         settings = Settings(home=folder / "home", base="tiny")
         service = tiny_service(settings)
         pictures = make_colours(folder / "colours", test=4)
-        service.train_now(service.import_dataset(pictures), "Colours", RECIPE, service.new_worker())
         app = App(service, build_app(service))
         url = app.launch(host="127.0.0.1", block=False)
         yield RunningApp(url, app.demo, service, pictures)

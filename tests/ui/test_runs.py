@@ -14,8 +14,9 @@ from loravit_web.ui.runs_compare import TooManyRuns, compare_updates, ticked
 from loravit_web.ui.runs_detail import detail_updates
 from loravit_web.ui.runs_list import listed_runs
 from loravit_web.ui.runs_markup import compared_table, log_text, queue_list, runs_table
+from tests.conftest import RECIPE
 from tests.test_next_steps import run
-from tests.ui.conftest import RECIPE, RunningApp
+from tests.ui.conftest import RunningApp
 
 EVIL = "<img src=x onerror=alert(1)>"
 NOBODY = gr.Request(username=None)

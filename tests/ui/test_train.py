@@ -21,8 +21,9 @@ from loravit_web.ui.train_result import result_updates, split_updates
 from loravit_web.ui.train_settings import suggested_name, told_cost
 from loravit_web.ui.watch import curves
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
+from tests.conftest import RECIPE
 from tests.datasets.makers import CATS_AND_DOGS, zip_of
-from tests.ui.conftest import RECIPE, RunningApp
+from tests.ui.conftest import RunningApp
 
 EVIL = "<img src=x onerror=alert(1)>"
 
