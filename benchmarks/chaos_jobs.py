@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -57,6 +58,8 @@ ALIAS = "production"
 
 def warm_up() -> None:
     """Import and build what every process needs, so that a fork brings it along."""
+    for module in ("torch._dynamo", "sklearn.linear_model", "sklearn.metrics"):  # a training's longest seconds
+        importlib.import_module(module)
     tiny_base()
     with tempfile.TemporaryDirectory() as home:
         open_registry(Path(home)).close()
