@@ -58,7 +58,11 @@ ALIAS = "production"
 
 def warm_up() -> None:
     """Import and build what every process needs, so that a fork brings it along."""
-    for module in ("torch._dynamo", "sklearn.linear_model", "sklearn.metrics"):  # a training's longest seconds
+    for module in (
+        "torch._dynamo",
+        "sklearn.linear_model",
+        "sklearn.metrics",
+    ):  # seconds of a training
         importlib.import_module(module)
     tiny_base()
     with tempfile.TemporaryDirectory() as home:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, true
+from sqlalchemy import select, true, tuple_
 from sqlalchemy.orm import Session
 
 from registry import publishing
@@ -16,7 +16,7 @@ from registry.curation import change_tags, change_texts, tags_of
 from registry.db import Database
 from registry.errors import InvalidValue
 from registry.lookup import adapter_row, find_ref, refuse_withdrawn
-from registry.models import AdapterRow, VersionRow
+from registry.models import AdapterRow, VersionFileRow, VersionRow
 from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
 from registry.runs import require_held
 from registry.summaries import refresh_summary
@@ -116,6 +116,25 @@ class Catalog:
         """The verified bytes of one file, or None when the version has none of that name."""
         digest = next((file.sha256 for file in version.files if file.path == path), None)
         return self._blobs.read(digest) if digest is not None else None
+
+    def read_blob(self, sha256: str) -> bytes:
+        """The verified bytes of a stored file; BlobMissing or BlobDamaged, naming it."""
+        return self._blobs.read(sha256)
+
+    def files_named(self, path: str, versions: Mapping[str, int]) -> dict[str, str]:
+        """By slug, the SHA-256 of the file of that name in these versions, where they have one.
+
+        `versions` maps each slug to a number.
+        """
+        asked = tuple_(AdapterRow.slug, VersionRow.version).in_(list(versions.items()))
+        with self._database.reading() as session:
+            rows = session.execute(
+                select(AdapterRow.slug, VersionFileRow.sha256)
+                .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
+                .join(VersionFileRow, VersionFileRow.version_id == VersionRow.id)
+                .where(asked, VersionFileRow.path == path)
+            )
+            return {row.slug: row.sha256 for row in rows}
 
     def events(self, slug: str | None = None, *, limit: int = 100) -> list[AuditEvent]:
         """The last changes, newest first: of one adapter, its versions and aliases, or of everything."""

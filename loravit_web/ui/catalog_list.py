@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 
 from loravit_web.adapter_facts import Standing
@@ -40,17 +40,22 @@ NOTHING_FOUND = notice(
 Judge = Callable[[AdapterEntry], Standing]
 
 
-def list_html(page: AdapterPage, judge: Judge, chosen: str | None, *, anything: bool) -> str:
+def list_html(
+    page: AdapterPage, judge: Judge, pictures: Mapping[str, str], chosen: str | None, *, anything: bool
+) -> str:
     """The entries of a page.
 
     Args:
         judge: says where an adapter stands.
+        pictures: where the browser finds thumbnails, by slug.
         chosen: the slug whose row is marked.
         anything: whether the catalog holds any adapter at all.
     """
     if not page.entries:
         return NOTHING_FOUND if anything else NOTHING_YET
-    rows = "".join(_row(entry, judge(entry), entry.slug == chosen) for entry in page.entries)
+    rows = "".join(
+        _row(entry, judge(entry), pictures.get(entry.slug), entry.slug == chosen) for entry in page.entries
+    )
     return f'<ul class="lv-list" aria-label="Adapters">{rows}</ul>'
 
 
@@ -66,16 +71,24 @@ def size_text(size: int) -> str:
     return f"{size / 1e3:.0f} kB" if size < 100_000 else f"{size / 1e6:.1f} MB"
 
 
-def _row(entry: AdapterEntry, standing: Standing, current: bool) -> str:
+def _row(entry: AdapterEntry, standing: Standing, picture: str | None, current: bool) -> str:
     mark = ' aria-current="true"' if current else ""
     off = "" if standing.usable else " lv-off"
     reason = _reason(standing)
     return (
         f'<li><button type="button" class="lv-row{off}" data-slug="{escape(entry.slug)}"{mark}>'
+        f"{_picture(picture)}"
         f'<span class="lv-row-name">{escape(entry.title)}</span>'
         f'<span class="lv-tag">{escape(_ref(entry))}</span>'
         f"{_results(entry)}{_chips(entry)}{reason}</button></li>"
     )
+
+
+def _picture(link: str | None) -> str:
+    """Told to nobody who can't see it, as the card says what it shows."""
+    if link is None:
+        return '<span class="lv-row-picture" aria-hidden="true"></span>'
+    return f'<img class="lv-row-picture" src="{escape(link)}" alt="" loading="lazy">'
 
 
 def _reason(standing: Standing) -> str:

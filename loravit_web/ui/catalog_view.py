@@ -15,6 +15,7 @@ from loravit_web.ui.catalog_filters import Filters, narrowed
 from loravit_web.ui.catalog_list import found_html, list_html
 from loravit_web.ui.catalog_panel import CardPanel
 from loravit_web.ui.markup import notice
+from loravit_web.ui.served import picture_links
 from loravit_web.ui.share import page_url
 from loravit_web.ui.visitors import read_only, visitor_of
 from registry import AdapterPage, AdapterQuery, NotFound
@@ -86,7 +87,8 @@ class CatalogView:
         anything = bool(shown.total) or self._page(AdapterQuery(status=None, limit=1)).total > 0
         predictor = self.service.predictor
         slug = ref.partition("@")[0] if ref else None
-        html = list_html(shown, lambda one: entry_standing(predictor, one), slug, anything=anything)
+        pictures = picture_links(self.service, shown.entries)
+        html = list_html(shown, lambda one: entry_standing(predictor, one), pictures, slug, anything=anything)
         return {
             self.filters.page: shown.page,
             self.filters.clear: gr.Button(visible=narrowed(query)),

@@ -59,6 +59,19 @@ def test_a_published_version_comes_back_as_it_was_given(
     assert registry.catalog.resolve("pets@1") == version
 
 
+def test_a_file_is_found_by_its_name_in_the_versions_that_have_it(
+    registry: Registry, new_version: MakeVersion
+) -> None:
+    catalog = registry.catalog
+    for slug, weights, extra in (("pets", b"1", b"one"), ("pets", b"2", b"two"), ("cars", b"3", None)):
+        files = {"adapter_model.safetensors": weights, **({} if extra is None else {"extra": extra})}
+        catalog.publish(new_version(slug=slug, files=files), actor="ann")
+    found = catalog.files_named("extra", {"pets": 1, "cars": 1, "gone": 1})
+    assert found == {"pets": hashlib.sha256(b"one").hexdigest()}
+    assert catalog.read_blob(found["pets"]) == b"one"
+    assert catalog.files_named("extra", {}) == {}
+
+
 def test_the_manifest_hash_is_that_of_the_canonical_json_of_the_files(
     registry: Registry, new_version: MakeVersion
 ) -> None:

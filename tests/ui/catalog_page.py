@@ -137,6 +137,7 @@ def publish(
         "class_names": ("one", "two"),
         "config": {},
         "evaluations": (NewEvaluation("test", 4, 0.75, 0.5, 0.5, 0.5),),
+        "files": {"adapter_model.safetensors": f"{slug} {weights}".encode()},
         **changed,
     }
     new = NewVersion(
@@ -147,7 +148,6 @@ def publish(
         adapter_type="LORA",
         n_params=10,
         image_size=32,
-        files={"adapter_model.safetensors": f"{slug} {weights}".encode()},
         **described,
     )
     return service.registry.catalog.publish(new, actor="ann")

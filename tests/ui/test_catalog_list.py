@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from pathlib import Path
+
 import pytest
 
+from loravit_web.adapters.fileset import THUMBNAIL_FILE
 from loravit_web.ui.catalog_filters import DEFAULTS, narrowed, query_of
 from registry import Registry
 from tests.ui.catalog_page import CatalogPage, publish, request
@@ -142,3 +147,25 @@ def test_the_chosen_row_stays_marked_on_every_redrawing(page: CatalogPage) -> No
     for _ in range(2):
         assert ["aria-current" in row for row in rows(page)] == [False, True]
         page.update(page.view.refreshed(page.fields, request()))
+
+
+def test_a_row_shows_the_thumbnail_of_the_newest_version_where_there_is_one_that_can_be_read(
+    page: CatalogPage, tmp_path: Path
+) -> None:
+    first, second = b"red", b"green"
+    for slug, picture in (("cats", first), ("cats", second), ("dogs", second), ("cars", None)):
+        files = {"adapter_model.safetensors": f"{slug} {picture!r}".encode()}
+        publish(page.service, slug, files=files if picture is None else {**files, THUMBNAIL_FILE: picture})
+    page.find()
+    pictures = [row.count('<img class="lv-row-picture"') for row in rows(page)]
+    assert pictures == [0, 1, 1]
+    found = re.search('src="gradio_api/file=([^"]+)"', rows(page)[1])
+    assert found is not None
+    assert Path(found[1]).read_bytes() == second
+
+    Path(found[1]).unlink()
+    (stored,) = tmp_path.rglob(hashlib.sha256(second).hexdigest())
+    stored.chmod(0o600)
+    stored.write_bytes(b"damaged")
+    page.find()
+    assert [row.count("<img") for row in rows(page)] == [0, 0, 0]
