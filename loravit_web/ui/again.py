@@ -5,11 +5,6 @@ The browser keeps them for the one tab, until that is closed; the tasks are in t
 
 from __future__ import annotations
 
-import gradio as gr
-
-from loravit_web.ui.events import QUIET
-from loravit_web.ui.use import UseTab
-
 SCRIPT = """
 <script>
 (() => {
@@ -38,7 +33,5 @@ Nothing is kept before that was asked for: a link's tasks ask without a picture 
 pictures after a day.
 """
 
-
-def ask_again(demo: gr.Blocks, use: UseTab) -> None:
-    """Let an opened page show what its tab of the browser showed before."""
-    demo.load(None, None, use.asked, js="() => window.loravitAgain()", **QUIET)
+AGAIN = "() => window.loravitAgain()"
+"""For an opened page, after the tasks of its link: a question without them takes them out of the address."""

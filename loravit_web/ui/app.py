@@ -6,7 +6,6 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.address import name_tabs
-from loravit_web.ui.again import ask_again
 from loravit_web.ui.api import add_api
 from loravit_web.ui.arrival import fill_page
 from loravit_web.ui.catalog import build_catalog
@@ -59,7 +58,6 @@ def build_app(service: Service) -> gr.Blocks:
         follow_registry(page)
         follow_runs(service, runs, pulse, runs_tab)
         fill_page(demo, page)
-        ask_again(demo, use)
     _show_no_progress(demo, nowhere)
     return demo
 

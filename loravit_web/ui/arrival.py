@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.ui.again import AGAIN
 from loravit_web.ui.answers import NO_TASKS
 from loravit_web.ui.catalog_view import Updates
 from loravit_web.ui.errors import told
@@ -108,6 +109,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         )
         then = events[step.name].then
     events["catalog"].then(offer, None, list(catalog.filters.fields.values()), **QUIET)
+    events["use"].then(None, None, page.use.asked, js=AGAIN, **QUIET)
     then_points(page.runs.compare, events["run"])
 
 

@@ -27,7 +27,7 @@ from loravit_web.service import Service
 from loravit_web.ui.answers import answers_html
 from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.events import LAST, QUIET
 from loravit_web.ui.markup import notice
 from loravit_web.ui.pick import choices_for, remembered
 from loravit_web.ui.picker import Picker, kept_json, listing
@@ -134,7 +134,7 @@ def connect_answers(
         answer,
         question,
         answered,
-        trigger_mode="always_last",
+        **LAST,
         queue=False,  # whoever waits is answered together with the others who wait; one trip, not two
         show_progress="minimal",
         show_progress_on=[answers],
@@ -143,7 +143,7 @@ def connect_answers(
     answered.change(None, [answered, question], answers, js=_SHOW, **QUIET)
     linked.change(None, [linked, question], share.outputs, js=_SHOW, **QUIET)
     outputs = [picker.kept, picker.listing, linked]
-    asked.then(keep, [picker.memory, question], outputs, trigger_mode="always_last", **QUIET)
+    asked.then(keep, [picker.memory, question], outputs, **LAST, **QUIET)
 
 
 def _answers(service: Service, request: gr.Request, asked: Question) -> str:

@@ -13,7 +13,7 @@ from loravit_web.ui.catalog_list import CHOOSE
 from loravit_web.ui.catalog_panel import build_card
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import QUIET, UNCHECKED
+from loravit_web.ui.events import EACH, LAST, QUIET, UNCHECKED
 from loravit_web.ui.use import UseTab
 
 SHOW_CARD = """(ref) => {
@@ -106,7 +106,7 @@ def _look(view: CatalogView) -> None:
         (wide, look, view.search_outputs),
         (narrower, narrow, view.list_outputs),
     ):
-        gr.on(fields, handler, view.inputs, outputs, trigger_mode="always_last", **_QUIET)
+        gr.on(fields, handler, view.inputs, outputs, **LAST, **_QUIET)
     filters.clear.click(clear, view.inputs, view.search_outputs, **_QUIET)
 
 
@@ -117,8 +117,8 @@ def _turn_pages(view: CatalogView) -> None:
 
         return told(turned)
 
-    view.previous.click(turn(-1), view.inputs, view.list_outputs, **_QUIET)
-    view.following.click(turn(1), view.inputs, view.list_outputs, **_QUIET)
+    view.previous.click(turn(-1), view.inputs, view.list_outputs, **LAST, **_QUIET)
+    view.following.click(turn(1), view.inputs, view.list_outputs, **LAST, **_QUIET)
 
 
 def _choose(view: CatalogView) -> None:
@@ -132,7 +132,7 @@ def _choose(view: CatalogView) -> None:
     def pick(data: Data, request: gr.Request) -> Updates:
         return view.opened(data, str(data[versions]), request)
 
-    chosen = view.rows.select(choose, view.inputs, view.outputs, **_QUIET)
+    chosen = view.rows.select(choose, view.inputs, view.outputs, **EACH, **_QUIET)
     chosen.success(None, versions, None, js=SHOW_CARD, **_QUIET)
-    picked = versions.input(pick, {*view.inputs, versions}, view.outputs, **_QUIET)
+    picked = versions.input(pick, {*view.inputs, versions}, view.outputs, **LAST, **_QUIET)
     picked.success(None, versions, None, js=SHOW_CARD, **_QUIET)

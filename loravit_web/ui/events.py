@@ -1,4 +1,8 @@
-"""How the page's own events run."""
+"""How the page's own events run.
+
+While one is answered, Gradio's browser side drops the next of the same kind unless told otherwise: right for
+a button that does something, wrong for what fast hands click through.
+"""
 
 from __future__ import annotations
 
@@ -6,5 +10,11 @@ from typing import Any
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 """For what takes no time worth showing."""
+LAST: dict[str, Any] = {"trigger_mode": "always_last"}
+"""For what is chosen or turned: the last one counts. It forgets what `gr.EventData` tells."""
+EACH: dict[str, Any] = {"trigger_mode": "multiple"}
+"""For clicks that all count."""
+IN_TURN: dict[str, Any] = {**EACH, "show_progress": "hidden", "api_visibility": "private"}
+"""For those that change what the one before left: the queue runs one of a kind at a time, as they come."""
 UNCHECKED: dict[str, Any] = {"preprocess": False}
 """For what is given values that Gradio's server knows nothing of, as choices of a list that changed since."""

@@ -16,7 +16,7 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.browser_state import kept_in_browser
-from loravit_web.ui.events import QUIET, UNCHECKED
+from loravit_web.ui.events import EACH, QUIET, UNCHECKED
 from loravit_web.ui.pick import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
 
 _MOVES = {"ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter", "Escape", "Tab"}
@@ -171,6 +171,6 @@ def _search(service: Service, picker: Picker) -> None:
         return [kept_json(now, "pinned"), chips_json(service, now)]
 
     # "multiple", as Gradio calls again with the first letter where others were typed while it waited
-    tasks.key_up(search, memory, picker.listing, trigger_mode="multiple", **QUIET)
+    tasks.key_up(search, memory, picker.listing, **EACH, **QUIET)
     tasks.blur(leave, memory, picker.listing, **QUIET)
     picker.pin.click(pin, [tasks, memory], [picker.kept, picker.chips], **QUIET, **UNCHECKED)

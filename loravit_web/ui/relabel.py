@@ -15,6 +15,7 @@ from loravit_web.datasets import Changes, ImageDataset, ImageItem
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
+from loravit_web.ui.events import IN_TURN
 from loravit_web.ui.thumbnails import thumbnail
 
 PAGE = 24
@@ -184,9 +185,10 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", **IN_ORDER}
     painted = [sheet, changes, position, gallery]
-    gallery.select(toggle, sheet, painted, **quiet)
-    buttons = ((back, turn_back), (on, turn_on), (every, mark_all), (leave, leave_out), (undo, forget))
-    for button, handler in buttons:
+    gallery.select(toggle, sheet, painted, **IN_TURN, **IN_ORDER)
+    for button, handler in ((back, turn_back), (on, turn_on)):
+        button.click(handler, sheet, painted, **IN_TURN, **IN_ORDER)
+    for button, handler in ((every, mark_all), (leave, leave_out), (undo, forget)):
         button.click(handler, sheet, painted, **quiet)
     give.click(change, [sheet, target], painted, **quiet)
     return RelabelPanel(sheet, changes, [*painted, column, target, title])

@@ -14,7 +14,7 @@ from loravit_web.run_curves import Axis
 from loravit_web.service import Service
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.events import EACH, IN_TURN, LAST, QUIET
 from loravit_web.ui.run_buttons import connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
@@ -141,10 +141,10 @@ def _look_through(service: Service, tab: RunsTab) -> None:
 
     shown, asked = tab.listing, [*tab.listing.asked, tab.chosen, tab.compared]
     first = look_at(lambda _page: 1)
-    shown.search.change(first, asked, shown.listing, trigger_mode="always_last", **QUIET)
-    shown.states.input(first, asked, shown.listing, trigger_mode="always_last", **QUIET)
-    shown.previous.click(look_at(lambda page: page - 1), asked, shown.listing, **QUIET)
-    shown.following.click(look_at(lambda page: page + 1), asked, shown.listing, **QUIET)
+    shown.search.change(first, asked, shown.listing, **LAST, **QUIET)
+    shown.states.input(first, asked, shown.listing, **LAST, **QUIET)
+    shown.previous.click(look_at(lambda page: page - 1), asked, shown.listing, **LAST, **QUIET)
+    shown.following.click(look_at(lambda page: page + 1), asked, shown.listing, **LAST, **QUIET)
 
 
 def _choose(service: Service, tab: RunsTab) -> None:
@@ -168,6 +168,7 @@ def _choose(service: Service, tab: RunsTab) -> None:
         choose,
         [tab.compared, *tab.compare.asked],
         [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
+        **EACH,
         **QUIET,
     )
     then_points(tab.compare, chosen).then(None, None, None, js=SHOW_DETAIL)
@@ -206,14 +207,14 @@ def _compare(service: Service, tab: RunsTab) -> None:
         return compare_updates(service, chosen, compared, *how)
 
     outputs = [tab.compared, *tab.listing.listing, *tab.compare.outputs]
-    then_points(tab.compare, tab.listing.table.input(told(tick), asked, outputs, **QUIET))
+    then_points(tab.compare, tab.listing.table.input(told(tick), asked, outputs, **IN_TURN))
     then_points(tab.compare, tab.compare.clear.click(told(clear), asked, outputs, **QUIET))
     redrawn = gr.on(
         [tab.compare.metric.input, tab.compare.smoothing.release, tab.compare.axis.input],
         told(draw),
         [tab.chosen, tab.compared, *tab.compare.asked],
         tab.compare.outputs,
-        trigger_mode="always_last",
+        **LAST,
         **QUIET,
     )
     then_points(tab.compare, redrawn)

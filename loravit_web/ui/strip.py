@@ -10,7 +10,7 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.events import EACH, QUIET
 from loravit_web.ui.keys import KEEP_PLACE
 from loravit_web.ui.markup import time_left
 from loravit_web.ui.train import TrainTab
@@ -47,7 +47,7 @@ def connect_strip(service: Service, strip: gr.HTML, tabs: gr.Tabs, train: TrainT
         run = service.registry.runs.get(str(event._data["run"]))
         return [gr.Tabs(selected="train"), run.id, *watch_updates(service, run.id)]
 
-    strip.click(watch, None, [tabs, train.run_id, *train.watch.outputs], **QUIET).success(
+    strip.click(watch, None, [tabs, train.run_id, *train.watch.outputs], **EACH, **QUIET).success(
         None, None, None, js=_SHOW
     )
 

@@ -13,6 +13,7 @@ from loravit_web.datasets import ImageDataset, ImageItem, NearDuplicates, advice
 from loravit_web.images import ImageError
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
+from loravit_web.ui.events import LAST
 from loravit_web.ui.markup import dataset_summary, notice
 from loravit_web.ui.relabel import (
     IN_ORDER,
@@ -89,6 +90,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         show_progress="minimal",
         show_progress_on=[view],
         api_visibility="private",
+        **LAST,
         **IN_ORDER,
     )
     return CheckPanel(data, taken, near, found, doubles, images, view, panel, fix)
@@ -117,7 +119,7 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
         find,
         check.data,
         [check.near, check.doubles, check.view],
-        trigger_mode="always_last",
+        **LAST,
         show_progress="minimal",
         show_progress_on=[check.doubles],
         concurrency_limit=1,

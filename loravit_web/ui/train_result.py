@@ -24,7 +24,7 @@ from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.events import EACH, LAST, QUIET
 from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
 from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.relabel import (
@@ -202,6 +202,7 @@ def _judge_by_split(service: Service, shown: ResultPanel) -> None:
         shown.judged,
         show_progress="hidden",
         api_visibility="private",
+        **LAST,
         **IN_ORDER,
     )
 
@@ -232,8 +233,8 @@ def _open_cells(service: Service, shown: ResultPanel) -> None:
         "api_visibility": "private",
         **IN_ORDER,
     }
-    shown.matrix.select(by_cell, given, outputs, **how)
-    shown.pair.input(by_pair, [*given, shown.pair], outputs, **how)
+    shown.matrix.select(by_cell, given, outputs, **EACH, **how)
+    shown.pair.input(by_pair, [*given, shown.pair], outputs, **LAST, **how)
 
 
 def _follow_up(

@@ -15,7 +15,7 @@ from loravit_web.service import STORED_PREFIX, Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.events import LAST, QUIET
 from loravit_web.ui.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.markup import cost_summary, notice
 from loravit_web.ui.relabel import Sheet, changes_in
@@ -103,15 +103,16 @@ def connect_settings(
     """Add the events: what changes is estimated again, and Start queues the run, which is returned."""
     data = check.data
 
-    def tell(fingerprint: str | None, name: str, preset: str, mirror: bool, *values: Any) -> list[str]:
-        return told_cost(service, fingerprint, name, preset, mirror, values)
+    def tell(fingerprint: str | None, name: str | None, preset: str, mirror: bool, *values: Any) -> list[str]:
+        # the browser knows no name before its field was drawn, as where another tab is open
+        return told_cost(service, fingerprint, name or "", preset, mirror, values)
 
     @told
     def begin(
         request: gr.Request,
         fingerprint: str | None,
         sheet: Sheet | None,
-        name: str,
+        name: str | None,
         preset: str,
         mirror: bool,
         *values: Any,
@@ -125,7 +126,7 @@ def connect_settings(
             )
         recipe = recipe_of(preset, mirror, values)
         actions = actions_of(service, request)
-        run = actions.queue_training(service.datasets.load(fingerprint), name, recipe)
+        run = actions.queue_training(service.datasets.load(fingerprint), name or "", recipe)
         return [run.id, *watch_updates(service, run.id)]
 
     # in the browser, so that no hand is fast enough to start a preset with another one's values
@@ -137,7 +138,7 @@ def connect_settings(
         **QUIET,
     )
     told_again: dict[str, Any] = {
-        "trigger_mode": "always_last",
+        **LAST,
         "show_progress": "minimal",
         "show_progress_on": [panel.cost],
         "concurrency_limit": 1,

@@ -17,7 +17,7 @@ from loravit_web.images import encode_webp
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.ask import connect_answers
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.events import EACH, QUIET
 from loravit_web.ui.many import build_many
 from loravit_web.ui.picker import Picker, build_picker
 from loravit_web.ui.share import build_share
@@ -74,7 +74,7 @@ def build_use(service: Service) -> UseTab:
     share = build_share()
     build_many(service, picker.tasks, top_k)
     connect_answers(service, picker, image, top_k, heat, answers, share)
-    examples.select(_chosen_example, None, image, **QUIET)
+    examples.select(_chosen_example, None, image, **EACH, **QUIET)
     return UseTab(picker, answers, [image, top_k, heat])
 
 

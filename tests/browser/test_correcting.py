@@ -41,6 +41,19 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, colour_zip
     expect(page.locator("#use-tasks")).to_contain_text("Hues")
 
 
+def test_fast_hands_mark_all_that_they_click(page: Page, colour_zip: Path) -> None:
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    expect(page.locator("#train-found")).to_contain_text("72 images in 3 classes")
+    page.locator("#train-look button").first.click()
+    images, position = page.locator("#train-check-gallery button"), page.locator("#train-check-position")
+    expect(images).to_have_count(24)
+    images.evaluate_all("all => all.slice(0, 6).forEach((one) => one.click())")
+    expect(position).to_contain_text("6 marked")
+    page.locator("#train-check-next").evaluate("next => { next.click(); next.click(); }")
+    expect(position).to_contain_text("Images 49 to 72 of 72")
+
+
 def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> None:
     page.get_by_role("tab", name="Train").click()
     page.locator("#train-upload input[type=file]").set_input_files(colour_zip)

@@ -225,6 +225,12 @@ def test_data_that_was_given_outlives_a_reload_with_its_name_until_it_is_trained
         expect(mirrored).not_to_be_checked()
         expect(page.locator("#train-start")).to_be_enabled()
     expect(page.locator("#train-near")).to_contain_text("72 images were compared")
+    open_tab(page, "Use")
+    page.reload()
+    open_tab(page, "Train")
+    expect(name).to_have_value("Paints of mine")
+    expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
+    expect(page.locator(".toast-body")).to_have_count(0)
 
 
 def test_a_preset_fills_the_settings_and_what_they_cost_is_measured_anew(

@@ -64,6 +64,7 @@ def test_a_reload_shows_the_same_answers_about_the_same_picture(
     page.reload()
     expect(page.locator("#use-heat input")).to_be_checked()
     expect(page.locator("#use-image img")).to_have_count(0)
+    expect(page).to_have_url(re.compile("task=shades"))
     other = visit(page.url)
     expect(other.locator("#use-tasks .token")).to_contain_text("Shades")
     expect(other.locator("#use-heat input")).not_to_be_checked()

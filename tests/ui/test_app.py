@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import signature
+
 from tests.ui.conftest import RunningApp
 
 
@@ -14,3 +16,22 @@ def test_no_event_shows_its_progress_in_more_than_one_place(running_app: Running
     }
     assert len(places) > 50
     assert {name: len(where) for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_no_click_that_tells_what_was_clicked_is_dropped_while_another_is_answered(
+    running_app: RunningApp,
+) -> None:
+    """Gradio's browser side drops it in its default mode, and forgets what was clicked in the other one."""
+    events = [event for event in running_app.demo.fns.values() if event.fn is not None]
+    telling = [
+        event
+        for event in events
+        if any(
+            "Data" in str(one.annotation) and "gr." in str(one.annotation)
+            for one in signature(event.fn).parameters.values()
+        )
+    ]
+    assert len(telling) >= 6
+    assert {
+        (event.name, event.trigger_mode) for event in telling if event.trigger_mode != "multiple"
+    } == set()
