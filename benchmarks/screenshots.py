@@ -14,7 +14,9 @@ from benchmarks.browser import chromium, running_app
 from benchmarks.homes import with_bases
 
 FOLDER = Path(__file__).with_name("screenshots")
-SHORT = ("--epochs", "4", "--max-images", "400", "--blocks", "2", "--image-size", "56", "--no-mirror")
+SLUG = "how-many-shapes"
+TRAININGS = (("--blocks", "1", "--rank", "2"), ("--blocks", "4", "--rank", "8"))
+"""What differs between the two runs that are compared; the second is the better one."""
 SCENE = 4
 """The drawn scene among the examples."""
 
@@ -24,8 +26,8 @@ def run(_arguments: list[str]) -> int:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         home = with_bases(Path(folder) / "home")
-        for rank in ("2", "8"):
-            _train(home, "--rank", rank)
+        for options in TRAININGS:
+            _train(home, *options)
         with running_app(home, bundled=True) as url, chromium() as browser:
             for scheme in ("light", "dark"):
                 page = browser.new_page(viewport={"width": 1280, "height": 1000})
@@ -34,15 +36,16 @@ def run(_arguments: list[str]) -> int:
                 for name, show in TABS.items():
                     page.get_by_role("tab", name=name, exact=True).first.click()
                     show(page)
+                    page.mouse.move(0, 0)
                     page.wait_for_timeout(1500)
-                    page.screenshot(path=FOLDER / f"{name.lower()}-{scheme}.png")
+                    page.screenshot(path=FOLDER / f"{name.lower()}-{scheme}.png", full_page=True)
                 page.close()
     print(f"in {FOLDER.name}/: {', '.join(sorted(p.name for p in FOLDER.iterdir()))}")
     return 0
 
 
 def _train(home: Path, *options: str) -> None:
-    words = ["train", "sample:digits", "--name", "my-digits", *SHORT, *options]
+    words = ["train", "sample:counts", "--name", "How many shapes", "--preset", "draft", *options]
     environment = {**os.environ, "LORAVIT_HOME": str(home)}
     subprocess.run([sys.executable, "-m", "loravit_web", *words], env=environment, check=True)
 
@@ -57,6 +60,10 @@ def _use(page: Page) -> None:
 
 
 def _train_tab(page: Page) -> None:
+    """Data that were just given, beside the result of a training before."""
+    _choose_run(page)
+    page.locator("#runs-result").click()
+    page.locator("#train-confusion table").first.wait_for()
     page.locator("#train-sample-digits").click()
     page.locator("#train-found .lv-table").wait_for(timeout=120_000)
     page.locator("#train-name textarea, #train-name input").fill("Digits")
@@ -65,14 +72,21 @@ def _train_tab(page: Page) -> None:
 
 
 def _catalog(page: Page) -> None:
-    page.locator("#catalog-list button[data-slug=my-digits]").click()
+    page.locator(f"#catalog-list button[data-slug={SLUG}]").click()
     page.locator("#catalog-results table").first.wait_for()
 
 
 def _runs(page: Page) -> None:
-    for tick in page.locator("#runs-table input[type=checkbox]").all()[:2]:
-        tick.click()
+    for number in range(len(TRAININGS)):
+        page.locator("#runs-table input[type=checkbox]").nth(number).click()
+    page.locator("#runs-compare-title", has_text="2 runs compared").wait_for()
+    _choose_run(page)
+
+
+def _choose_run(page: Page) -> None:
+    page.get_by_role("tab", name="Runs", exact=True).click()
     page.locator("#runs-table a").first.click()
+    page.locator("#runs-result").wait_for()
 
 
 TABS = {"Use": _use, "Train": _train_tab, "Catalog": _catalog, "Runs": _runs}

@@ -17,6 +17,7 @@ from loravit_web.service import Service
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import notice
 from loravit_web.ui.runs_markup import compared_table, legend
+from loravit_web.ui.watch import WHOLE
 from registry import Run, UnknownRun
 
 COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": "#0891b2", "6": "#8b5cf6"}
@@ -164,6 +165,7 @@ def drawn(
         visible=has_line,
         y_lim=list(shown.limits),
         x_title=axis,
+        x_axis_format=WHOLE if axis == "epoch" else None,
         y_title=LABELS.get(key, key),
         **({"value": _frame(rows)} if same else {}),
     )

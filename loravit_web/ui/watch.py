@@ -18,6 +18,8 @@ from registry import Run, UnknownRun
 
 MAX_POINTS = 500
 """Of each curve: more than a plot of this width can show."""
+WHOLE = "d"
+"""How plots write epochs: there is no half of one."""
 _LOSS = {"train_loss": "training", "val_loss": "validation"}
 
 
@@ -112,6 +114,7 @@ def _plot(title: str, elem_id: str, *, y_lim: Any = None) -> gr.LinePlot:
     return gr.LinePlot(
         pd.DataFrame({"epoch": [], "value": [], "curve": []}),
         x="epoch",
+        x_axis_format=WHOLE,
         y="value",
         color="curve",
         title=title,
