@@ -1,5 +1,6 @@
 """Bringing a database to the present schema with Alembic, without an alembic.ini."""
 
+import functools
 import logging
 import sqlite3
 import threading
@@ -54,6 +55,7 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
+@functools.cache
 def head() -> str:
     """The present schema's revision."""
     revision = _scripts().get_current_head()

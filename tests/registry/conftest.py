@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import NullPool, create_engine
 
 from registry import Base, Dataset, DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
 from registry.db import Database
@@ -75,11 +74,11 @@ class PostgresServer:
         return self._migrated
 
     def _execute(self, database: str, statement: str) -> None:
-        engine = create_engine(
-            f"{self._address}/{database}", isolation_level="AUTOCOMMIT", poolclass=NullPool
-        )
-        with engine.connect() as connection:
-            connection.exec_driver_sql(statement)
+        import psycopg
+
+        address = self._address.replace("+psycopg", "")
+        with psycopg.connect(f"{address}/{database}", autocommit=True) as connection:
+            connection.execute(statement.encode())
 
 
 @pytest.fixture(scope="session")
