@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from loravit_web.datasets import SafeArchive, archive_limits, open_archive
+from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
 from loravit_web.errors import LoraVitError
 from loravit_web.images import IMAGE_SUFFIXES, load_rgb
 from loravit_web.limits import DEFAULTS, Limits
@@ -64,19 +65,21 @@ def classify_many(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     limits: Limits = DEFAULTS,
 ) -> list[Row]:
-    """Ask tasks about every picture in some files and zips; a bad picture has its reason and costs no other.
+    """Ask tasks about every picture in some files and zips; a bad one has its reason and costs no other.
 
     Args:
         progress: told how many of how many are done.
         limits: of what is read.
 
     Raises:
-        NoPictures, TooManyPictures, ArchiveError: if the files can't be used at all.
+        NoPictures, TooManyPictures: if the files can't be used at all.
     """
+    total = sum(len(pictures) for pictures in _opened(files, limits))
+    if total > MAX_PICTURES:
+        raise TooManyPictures(f"These are more than {MAX_PICTURES} pictures: classify them in parts.")
     rows: list[Row] = []
     with ThreadPoolExecutor(_ASKING, "many") as pool:
         for pictures in _opened(files, limits):
-            total = len(rows) + len(pictures)
             for row in pool.map(lambda one: _row(predictor, one, tasks, top_k, limits), pictures):
                 rows.append(row)
                 progress(len(rows), total)
@@ -103,16 +106,20 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def _opened(files: Sequence[Path], limits: Limits) -> Iterator[list[Picture]]:
     """The pictures of each file, while it is open."""
-    count = 0
     for path in files:
-        if path.suffix.lower() == ".zip":
-            with open_archive(path, archive_limits(limits)) as archive:
-                pictures = _in_zip(archive)
-                count = _counted(count + len(pictures))
-                yield pictures
-        else:
-            count = _counted(count + 1)
+        if path.suffix.lower() != ".zip":
             yield [Picture(path.name, partial(Path, path))]
+            continue
+        with ExitStack() as opened:
+            try:
+                pictures = _in_zip(opened.enter_context(open_archive(path, archive_limits(limits))))
+            except DatasetError as error:
+                pictures = [Picture(path.name, partial(_refuse, error))]
+            yield pictures
+
+
+def _refuse(error: DatasetError) -> bytes:
+    raise error
 
 
 def _in_zip(archive: SafeArchive) -> list[Picture]:
@@ -131,12 +138,6 @@ def _in_zip(archive: SafeArchive) -> list[Picture]:
 def _is_picture(path: PurePosixPath) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
     return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
-
-
-def _counted(count: int) -> int:
-    if count > MAX_PICTURES:
-        raise TooManyPictures(f"These are more than {MAX_PICTURES} pictures: classify them in parts.")
-    return count
 
 
 def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: int, limits: Limits) -> Row:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loravit_web.datasets import ArchiveError
 from loravit_web.many import COLUMNS, NoPictures, Row, as_csv, as_table, classify_many
 from loravit_web.predictor import Answer, Label, Predictor, TaskAnswer
 
@@ -95,10 +94,13 @@ def test_a_zip_without_pictures_is_one_sentence(tmp_path: Path) -> None:
         classify_many(Colours(), [packed(tmp_path, {"notes.txt": b"x"})], ["x"], top_k=1)
 
 
-def test_a_file_that_is_no_zip_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_no_zip_is_one_row_and_costs_no_other(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no zip")
-    with pytest.raises(ArchiveError, match="not a zip"):
-        classify_many(Colours(), [tmp_path / "a.zip"], ["x"], top_k=1)
+    good = packed(tmp_path, {"red.png": picture(tmp_path / "red.png", 200).read_bytes()})
+    broken, red = classify_many(Colours(), [tmp_path / "a.zip", good], ["x"], top_k=1)
+    assert (broken.image, broken.results) == ("a.zip", ())
+    assert "not a zip" in str(broken.error)
+    assert red.error is None
 
 
 def test_nothing_in_the_csv_is_taken_for_a_formula() -> None:

@@ -11,8 +11,8 @@ import gradio as gr
 
 from loravit_web.ui.again import AGAIN
 from loravit_web.ui.answers import NO_TASKS
+from loravit_web.ui.catalog_panel import TO_CARD
 from loravit_web.ui.catalog_view import Updates
-from loravit_web.ui.errors import told
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.follow import remembered, snapshot, watched_first
 from loravit_web.ui.markup import who_line
@@ -88,7 +88,6 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     above = [page.seen, page.who, page.strip]
 
     def taken(step: Step) -> Callable[..., Updates]:
-        @told
         def take(seen: dict[str, Any] | None, request: gr.Request, *given: Any) -> Updates:
             first = _above(page, request) if seen is None else {}
             return {**first, **step.fill(request, *given)}
@@ -110,6 +109,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         then = events[step.name].then
     events["catalog"].then(offer, None, list(catalog.filters.fields.values()), **QUIET)
     events["use"].then(None, None, page.use.asked, js=AGAIN, **QUIET)
+    events["card"].then(None, None, None, js=TO_CARD, **QUIET)
     then_points(page.runs.compare, events["run"])
 
 

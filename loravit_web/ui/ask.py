@@ -22,11 +22,9 @@ from uuid import uuid4
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
-from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
 from loravit_web.ui.answers import answers_html
 from loravit_web.ui.api import uploaded_picture
-from loravit_web.ui.errors import told
 from loravit_web.ui.events import LAST, QUIET
 from loravit_web.ui.markup import notice
 from loravit_web.ui.pick import choices_for, remembered
@@ -34,13 +32,16 @@ from loravit_web.ui.picker import Picker, kept_json, listing
 from loravit_web.ui.share import SharePanel, page_url, share_updates
 from loravit_web.ui.visitors import admitted
 from loravit_web.ui.waiting import QueueFull, Waiting
+from registry import RegistryError
 
+LABELS, MOST_LABELS = 3, 10
 _QUESTION = """(picture, tasks, labels, looks, chips) => {
+  labels = Math.round(Math.min(MOST, Math.max(1, labels ?? FEW)));  // the slider's box takes anything
   window.loravitAddress("task", tasks.join(","));
   window.loravitKeep({picture, labels, looks});
   const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
   return JSON.stringify({picture: picture && {path: picture.path}, tasks, labels, looks, near});
-}"""
+}""".replace("MOST", str(MOST_LABELS)).replace("FEW", str(LABELS))
 _SHOW = """(reply, question) => {
   const {to, shown} = JSON.parse(reply);
   return shown.map((value) => to === question ? value : {__type__: "update"});
@@ -104,10 +105,11 @@ def connect_answers(
 
     waiting = Waiting(service.settings.limits.waiting)
 
-    @told
     def answered_now(text: str, request: gr.Request) -> str:
-        asked = read_question(text)
-        return reply(text, [_answers(service, request, asked)])
+        try:
+            return reply(text, [_answers(service, request, read_question(text))])
+        except (LoraVitError, RegistryError) as error:
+            return reply(text, [notice(str(error), kind="error")])
 
     async def answer(text: str, request: gr.Request) -> str:
         try:
@@ -115,7 +117,6 @@ def connect_answers(
         except QueueFull as error:
             return reply(text, [notice(str(error), kind="error")])
 
-    @told
     def keep(memory: Any, text: str, request: gr.Request) -> list[Any]:
         asked = read_question(text)
         kept = remembered(memory, asked.tasks)
@@ -123,7 +124,8 @@ def connect_answers(
         return [kept_json(kept, "recent"), listing(choices_for(service, kept)), reply(text, links)]
 
     gr.on(
-        [image.change, picker.tasks.change, top_k.release, heat.change],
+        # not the slider's `release`, which a keyboard has none of
+        [image.change, picker.tasks.change, top_k.change, heat.change],
         None,
         [image, picker.tasks, top_k, heat, picker.chips],
         question,
@@ -147,10 +149,7 @@ def connect_answers(
 
 
 def _answers(service: Service, request: gr.Request, asked: Question) -> str:
-    try:
-        admitted(service, request)
-    except TooManyRequests as error:
-        return notice(str(error), kind="error")
+    admitted(service, request)
     html = answers_html(service, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
     if asked.picture is not None and asked.tasks:
         service.ahead.want(partial(uploaded_picture, service, asked.picture), asked.near)

@@ -10,19 +10,14 @@ from loravit_web.service import Service
 from loravit_web.ui.catalog_actions import connect_actions
 from loravit_web.ui.catalog_filters import DEFAULTS, build_filters
 from loravit_web.ui.catalog_list import CHOOSE
-from loravit_web.ui.catalog_panel import build_card
+from loravit_web.ui.catalog_panel import NAME_CARD, build_card
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import EACH, LAST, QUIET, UNCHECKED
+from loravit_web.ui.events import EACH, LAST, QUEUED, QUIET, UNCHECKED
 from loravit_web.ui.use import UseTab
 
-SHOW_CARD = """(ref) => {
-  window.loravitAddress("adapter", ref);
-  const card = document.getElementById("catalog-card");
-  if (card && window.innerWidth < 800) card.scrollIntoView({block: "start"});
-}"""
-"""In the browser: the address names the card, and on a narrow screen it is scrolled to."""
 _QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
+_QUEUED: dict[str, Any] = {**QUEUED, **UNCHECKED}
 
 
 def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogView:
@@ -100,14 +95,18 @@ def _look(view: CatalogView) -> None:
             **filters.offered(view.service, emptied),
         }
 
-    wide = [filters.fields[name].input for name in ("text", "status")]
+    # not the field's `input`, which Gradio says of keys that write a letter alone; and `change` it says of a
+    # field again whenever its tab is opened
+    text = filters.fields["text"]
+    text.change(None, [text, filters.words], filters.words, js="(text, words) => text", **QUIET)
+    wide = [filters.words.change, filters.fields["status"].input]
     narrower = [field.input for name, field in filters.fields.items() if name not in ("text", "status")]
     for fields, handler, outputs in (
         (wide, look, view.search_outputs),
         (narrower, narrow, view.list_outputs),
     ):
-        gr.on(fields, handler, view.inputs, outputs, **LAST, **_QUIET)
-    filters.clear.click(clear, view.inputs, view.search_outputs, **_QUIET)
+        gr.on(fields, handler, view.inputs, outputs, **LAST, **_QUEUED)
+    filters.clear.click(clear, view.inputs, view.search_outputs, **_QUEUED)
 
 
 def _turn_pages(view: CatalogView) -> None:
@@ -117,8 +116,8 @@ def _turn_pages(view: CatalogView) -> None:
 
         return told(turned)
 
-    view.previous.click(turn(-1), view.inputs, view.list_outputs, **LAST, **_QUIET)
-    view.following.click(turn(1), view.inputs, view.list_outputs, **LAST, **_QUIET)
+    view.previous.click(turn(-1), view.inputs, view.list_outputs, **LAST, **_QUEUED)
+    view.following.click(turn(1), view.inputs, view.list_outputs, **LAST, **_QUEUED)
 
 
 def _choose(view: CatalogView) -> None:
@@ -132,7 +131,7 @@ def _choose(view: CatalogView) -> None:
     def pick(data: Data, request: gr.Request) -> Updates:
         return view.opened(data, str(data[versions]), request)
 
-    chosen = view.rows.select(choose, view.inputs, view.outputs, **EACH, **_QUIET)
-    chosen.success(None, versions, None, js=SHOW_CARD, **_QUIET)
-    picked = versions.input(pick, {*view.inputs, versions}, view.outputs, **LAST, **_QUIET)
-    picked.success(None, versions, None, js=SHOW_CARD, **_QUIET)
+    chosen = view.rows.select(choose, view.inputs, view.outputs, **EACH, **_QUEUED)
+    chosen.success(None, versions, None, js=NAME_CARD, **_QUIET)
+    picked = versions.input(pick, {*view.inputs, versions}, view.outputs, **LAST, **_QUEUED)
+    picked.success(None, versions, None, js=NAME_CARD, **_QUIET)

@@ -10,6 +10,7 @@ import gradio as gr
 from loravit_web.adapter_facts import read_facts
 from loravit_web.catalog_plans import Wish, WishKind, carried_out, planned
 from loravit_web.ui.catalog_change import ConfirmPanel, Texts, edited, texts_of
+from loravit_web.ui.catalog_panel import NAME_CARD
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import plain, told
 from loravit_web.ui.picker import with_tasks
@@ -57,14 +58,17 @@ def _two_steps(view: CatalogView, button: gr.Button, kind: WishKind, panel: Conf
 
     @told
     def ask(data: Data, request: gr.Request) -> Updates:
-        alias, reason = (data[card.change.alias] or "").strip(), data[card.change.reason] or ""
-        plan = planned(view.service.registry, Wish(kind, data[card.ref], alias, reason))
+        plan = planned(view.service.registry, _wish(view, kind, data[card.ref], data))
         if plan.harmless:
             return _done(view, plan.wish, data, request)
         return {**card.change.move.closed(), **card.change.retire.closed(), **panel.asking(plan)}
 
-    asked = {*view.inputs, card.change.alias, card.change.reason}
-    button.click(ask, asked, view.outputs, **_QUIET)
+    button.click(ask, {*view.inputs, *card.change.typed}, view.outputs, **_QUIET)
+
+
+def _wish(view: CatalogView, kind: WishKind, ref: str, data: Data) -> Wish:
+    change = view.card.change
+    return Wish(kind, ref, (data[change.alias] or "").strip(), data[change.reason] or "")
 
 
 def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
@@ -73,19 +77,23 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
         plan = data[panel.pending]
         if plan is None:  # a second click before the first one's answer
             return panel.closed()
+        typed = _wish(view, plan.wish.kind, plan.wish.ref, data)
+        if typed != plan.wish:  # corrected after it was asked
+            return panel.asking(planned(view.service.registry, typed))
         now = planned(view.service.registry, plan.wish)
         if now != plan:
             return panel.asking(now, changed=True)
         return _done(view, plan.wish, data, request)
 
-    panel.yes.click(do, {*view.inputs, panel.pending}, view.outputs, **_QUIET)
+    given = {*view.inputs, *view.card.change.typed, panel.pending}
+    panel.yes.click(do, given, view.outputs, **_QUIET)
     panel.no.click(panel.closed, None, view.outputs, queue=False, **_QUIET)
 
 
 def _done(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
     """Do it, show how things are now, and say so: a toast is there at once, the rest when all is read."""
     sentence = carried_out(actions_of(view.service, request), wish)
-    updates = view.opened(data, wish.ref, request)
+    updates = view.shown_again(data, wish.ref, request)
     gr.Success(plain(sentence), title="Done")
     return updates
 
@@ -104,8 +112,7 @@ def _texts(view: CatalogView) -> None:
         gr.Success("Saved: the catalog and the list of tasks show it now.", title="Saved")
         return updates
 
-    given = {*view.inputs, change.title, change.description, change.tags, change.loaded}
-    change.save.click(save, given, view.outputs, **_QUIET)
+    change.save.click(save, view.inputs, view.outputs, **_QUIET)
 
 
 def _files(view: CatalogView) -> None:
@@ -126,9 +133,10 @@ def _files(view: CatalogView) -> None:
     saved = card.download.click(give_out, card.ref, card.file, **_QUIET)
     saved.success(None, card.file, None, js=SAVE_FILE, **_PRIVATE)
     given = {*view.inputs, view.upload}
-    view.upload.upload(
+    taken = view.upload.upload(
         take_in, given, view.outputs, show_progress="minimal", show_progress_on=[view.found], **_PRIVATE
     )
+    taken.success(None, card.versions, None, js=NAME_CARD, **_PRIVATE)
 
 
 def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:

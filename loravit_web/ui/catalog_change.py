@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gradio as gr
@@ -99,9 +99,26 @@ class ChangePanel:
         return parts | {*self.move.outputs, *self.retire.outputs}
 
     @property
+    def inputs(self) -> set[Any]:
+        """What `followed` reads; ``loaded`` is what the reader began with."""
+        return {self.title, self.description, self.tags, self.loaded}
+
+    @property
     def typed(self) -> Collection[Any]:
-        """What a reader may be typing into; ``loaded`` is what they began with."""
-        return {self.title, self.description, self.tags, self.loaded, self.alias, self.reason}
+        """What else a reader may be typing into."""
+        return {self.alias, self.reason}
+
+    def followed(self, data: Mapping[Any, Any], updates: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Of the updates for the same version shown again those that leave texts that were not saved."""
+        before: Texts | None = data[self.loaded]
+        stay: dict[str, Any] = {}
+        for name in ("title", "description", "tags") if before is not None else ():
+            typed, loaded = data[getattr(self, name)], getattr(before, name)
+            if typed is not None and (set(typed) != set(loaded) if name == "tags" else typed != loaded):
+                stay[name] = loaded
+        left = {getattr(self, name) for name in stay}
+        others = {part: one for part, one in updates.items() if part not in left}
+        return {**others, self.loaded: replace(updates[self.loaded], **stay)}
 
     def opened(self, facts: AdapterFacts, visitor: Visitor) -> dict[Any, Any]:
         """Updates for a version."""

@@ -40,9 +40,14 @@ _FACETS = {"base": "base", "adapter_type": "type", "owner": "owner", "alias": "a
 
 @dataclass(frozen=True)
 class Filters:
-    """The fields by name, which are those of `DEFAULTS`, and the page that is shown."""
+    """The fields by name, which are those of `DEFAULTS`, and the page that is shown.
+
+    Attributes:
+        words: follows the field ``text``, and is never drawn.
+    """
 
     fields: Mapping[str, Any]
+    words: gr.Textbox
     page: gr.State
     clear: gr.Button
 
@@ -101,7 +106,8 @@ def build_filters() -> Filters:
         render=False,
         elem_id="catalog-clear",
     )
-    return Filters(fields, gr.State(1), clear)
+    words = gr.Textbox("", visible=False, container=False, elem_id="catalog-words")
+    return Filters(fields, words, gr.State(1), clear)
 
 
 def query_of(values: Mapping[str, Any], page: int) -> AdapterQuery:

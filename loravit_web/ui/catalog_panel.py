@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,13 @@ from loravit_web.ui.watch import build_curves, curves
 from registry import Version
 
 TOP_K = 5
+TO_CARD = """() => {
+  const card = document.getElementById("catalog-card");
+  if (card?.offsetParent && window.innerWidth < 800) card.scrollIntoView({block: "start"});
+}"""
+"""In the browser: on a narrow screen, where the card is below the list, it is scrolled to."""
+NAME_CARD = f"""(ref) => {{ window.loravitAddress("adapter", ref); ({TO_CARD})(); }}"""
+"""The same, and the address names the version."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +89,17 @@ class CardPanel:
             **self.change.opened(facts, visitor),
         }
 
-    def refreshed(self, service: Service, ref: str, visitor: Visitor, url: str, why: str) -> dict[Any, Any]:
-        """Updates after somebody else changed the adapter: ``why`` stands above, typed texts stay."""
-        updates = self.opened(service, ref, visitor, url)
+    def shown_again(
+        self, service: Service, ref: str, visitor: Visitor, url: str, data: Mapping[Any, Any]
+    ) -> dict[Any, Any]:
+        """Updates after the reader changed the adapter: texts that they did not save stay."""
+        return self.change.followed(data, self.opened(service, ref, visitor, url))
+
+    def refreshed(
+        self, service: Service, ref: str, visitor: Visitor, url: str, data: Mapping[Any, Any], why: str
+    ) -> dict[Any, Any]:
+        """Updates after somebody else changed it: ``why`` stands above, whatever is typed stays."""
+        updates = self.shown_again(service, ref, visitor, url, data)
         kept = self.change.typed
         return {part: one for part, one in updates.items() if part not in kept} | {
             self.message: gr.HTML(why, visible=True)

@@ -51,7 +51,7 @@ class CatalogView:
     @property
     def inputs(self) -> set[Any]:
         """What every method's ``data`` holds."""
-        return {*self.filters.inputs, self.card.ref, self.card.seen}
+        return {*self.filters.inputs, self.card.ref, self.card.seen, *self.card.change.inputs}
 
     @property
     def untouched(self) -> Data:
@@ -104,6 +104,11 @@ class CatalogView:
         card = self._card(ref, request)
         return {**card, **self.listed(data, chosen=card[self.card.ref])}
 
+    def shown_again(self, data: Data, ref: str, request: gr.Request) -> Updates:
+        """Updates after the reader changed the version that is shown."""
+        visitor, url = visitor_of(self.service, request), page_url(request)
+        return {**self.card.shown_again(self.service, ref, visitor, url, data), **self.listed(data)}
+
     def list_arrived(self, request: gr.Request) -> Updates:
         """Updates of the list for a page that has just been opened; its link's adapter is marked.
 
@@ -154,7 +159,7 @@ class CatalogView:
             if not new:
                 return {}
             visitor, url = visitor_of(self.service, request), page_url(request)
-            return self.card.refreshed(self.service, ref, visitor, url, stale_html(new))
+            return self.card.refreshed(self.service, ref, visitor, url, data, stale_html(new))
         except NotFound as error:  # a backup took the place of what there was
             return self.card.closed(notice(str(error), kind="error"))
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-"""For what takes no time worth showing."""
+"""For what takes no time worth showing and has nothing to say: Gradio shows no toast of it, nor an error."""
+QUEUED: dict[str, Any] = {
+    "show_progress": "hidden",
+    "concurrency_limit": None,
+    "api_visibility": "private",
+}
+"""For the same where it may be refused."""
 LAST: dict[str, Any] = {"trigger_mode": "always_last"}
 """For what is chosen or turned: the last one counts. It forgets what `gr.EventData` tells."""
 EACH: dict[str, Any] = {"trigger_mode": "multiple"}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.errors import plain
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.events import QUEUED, QUIET
 from loravit_web.ui.page import Page
 from loravit_web.ui.pick import choices_for
 from loravit_web.ui.picker import chips_json, listing
@@ -63,7 +66,8 @@ def follow_registry(page: Page) -> None:
     offered = [picker.listing, picker.chips]
     above = [page.seen, page.catalog.revision, page.strip]
     training = [train.run_id, *train.watch.outputs, *train.result.outputs]
-    outputs = [*above, *offered, page.use.answers, *training]
+    news = gr.Textbox(visible=False, container=False)
+    outputs = [*above, *offered, page.use.answers, news, *training]
 
     def follow(
         seen: dict[str, Any] | None,
@@ -75,7 +79,7 @@ def follow_registry(page: Page) -> None:
         now, before = snapshot(service), seen or _NOTHING_SEEN
         if before["key"] == now["key"]:
             return [gr.skip()] * len(outputs)
-        _announce(service, before["states"], now["states"])
+        ended = ended_since(before["states"], now["states"])
         active = active_runs(service)
         if seen is None:
             watched = watched_first(service, active, watched)
@@ -89,6 +93,7 @@ def follow_registry(page: Page) -> None:
             listing(choices) if catalog_changed else gr.skip(),
             chips_json(service, memory) if catalog_changed else gr.skip(),
             NO_IMAGE if before["empty"] and not empty else gr.skip(),
+            json.dumps({"ended": ended, "nonce": uuid4().hex}) if ended else gr.skip(),
             watched if seen is None else gr.skip(),
             *watch_updates(service, watched),
             *result_of_watched(service, train.result, watched, result, corrections),
@@ -100,15 +105,21 @@ def follow_registry(page: Page) -> None:
         outputs,
         **QUIET,
     )
+    # rare, so that not every look has to go through the queue
+    news.change(lambda text: announce(service, json.loads(text)["ended"]), news, None, **QUEUED)
 
 
-def _announce(service: Service, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """A toast for each run that ended since the page last looked."""
-    for run_id, status in before.items():
-        if status not in ("running", "queued") or now.get(run_id) == status or not is_known(service, run_id):
-            continue
+def ended_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The runs that waited or ran and do so no more."""
+    active = ("running", "queued")
+    return [run_id for run_id, status in before.items() if status in active and now.get(run_id) not in active]
+
+
+def announce(service: Service, ended: Sequence[str]) -> None:
+    """A toast for each run; of one that was cancelled nobody needs to be told."""
+    for run_id in filter(partial(is_known, service), ended):
         run = service.registry.runs.get(run_id)
         if run.status == "completed":
-            gr.Success(f"{run.published} is in the catalog and in the list of tasks.", title=plain(run.title))
+            gr.Success(plain(f"“{run.title}” is in the catalog and in the list of tasks: {run.published}."))
         elif run.status in ("failed", "interrupted"):
-            gr.Warning(plain(run.error or f"The run was {run.status}."), title=plain(run.title))
+            gr.Warning(plain(f"“{run.title}”: {run.error or f'the run was {run.status}.'}"))

@@ -1,4 +1,7 @@
-"""The page by keyboard: 1 to 9 toggle the first tasks, / searches, t turns heat-maps on and off."""
+"""The page by keyboard: 1 to 9 toggle the first tasks, / searches, t turns heat-maps on and off.
+
+The search for tasks hears keys alone, so it is told a key of what is pasted, dropped or dictated into it.
+"""
 
 SCRIPT = """
 <script>
@@ -17,6 +20,15 @@ document.addEventListener("keydown", (event) => {
     press(document.querySelector("#use-heat input[type=checkbox]"));
   }
 });
+(() => {
+  let pressed = false;
+  addEventListener("keydown", () => { pressed = true; }, true);
+  addEventListener("keyup", () => { pressed = false; }, true);
+  document.addEventListener("input", ({target}) => {
+    if (pressed || !target.closest("#use-tasks")) return;
+    target.dispatchEvent(new KeyboardEvent("keyup", {key: "Unidentified", bubbles: true}));
+  });
+})();
 </script>
 """
 KEEP_PLACE = """

@@ -12,6 +12,7 @@ from gradio.utils import get_upload_folder
 from loravit_web.files import write_whole
 from loravit_web.many import NoPictures, as_csv, as_table, classify_many
 from loravit_web.service import Service
+from loravit_web.ui.ask import LABELS, MOST_LABELS
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import UNCHECKED
 from loravit_web.ui.visitors import admitted
@@ -24,7 +25,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
             label="A zip of pictures, or several pictures",
             file_count="multiple",
             file_types=["image", ".zip"],
-            height=120,
+            height=200,
             elem_id="use-many-files",
         )
         go = gr.Button("Ask the picked tasks about all of them", variant="primary", elem_id="use-many-go")
@@ -42,7 +43,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
     def ask(
         uploads: list[dict[str, Any]] | None,
         picked: list[str] | None,
-        labels: float,
+        labels: float | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
     ) -> list[Any]:
@@ -55,7 +56,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
             service.predictor,
             [Path(one["path"]) for one in uploads],
             picked,
-            top_k=int(labels),
+            top_k=round(min(MOST_LABELS, max(1, labels or LABELS))),
             progress=lambda done, total: progress((done, total), unit="pictures"),
             limits=service.settings.limits,
         )

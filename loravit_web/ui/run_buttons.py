@@ -12,12 +12,17 @@ from loravit_web.actions import Actions
 from loravit_web.next_steps import best_step, half_batch, steps_of
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.events import QUEUED, QUIET
 from loravit_web.ui.visitors import actions_of
 from registry import Run
 
 Handler = Callable[..., Any]
 RunId = gr.State | gr.BrowserState
+NAME_RUN = """(shown) => {
+  const link = shown?.match(/[?&;]run=([0-9a-f]{32})/);
+  if (link) window.loravitAddress("run", link[1]);
+}"""
+"""In the browser: the address names the run of the tab Runs, of whose text this is the link."""
 QUESTION = '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
 
 
@@ -77,7 +82,8 @@ def connect_buttons(
             done = act(actions_of(service, request), run)
             return [done.id, *updates(done.id, request)]
 
-        button.click(act_on, run_id, outputs, **QUIET)
+        acted = button.click(act_on, run_id, outputs, **QUEUED)
+        acted.success(None, outputs[1], None, js=NAME_RUN, **QUIET)
 
     on(buttons.keep, lambda actions, run: actions.stop(run, keep=True))
     on(buttons.yes, lambda actions, run: actions.stop(run, keep=False))

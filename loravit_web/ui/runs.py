@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 
@@ -13,8 +14,8 @@ from loravit_web.results import result_of
 from loravit_web.run_curves import Axis
 from loravit_web.service import Service
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
-from loravit_web.ui.errors import told
-from loravit_web.ui.events import EACH, IN_TURN, LAST, QUIET
+from loravit_web.ui.errors import plain, told
+from loravit_web.ui.events import IN_TURN, LAST, QUEUED, QUIET, UNCHECKED
 from loravit_web.ui.run_buttons import connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
@@ -118,7 +119,7 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Ta
 
     pulse.change(None, [pulse, heard], heard, js=_HEAR_IF_OPEN, **QUIET)
     around.select(None, pulse, heard, js="now => now", **QUIET)
-    heard.change(look, tab.asked, tab.everything, **QUIET)
+    heard.change(look, tab.asked, tab.everything, **QUIET, **UNCHECKED)
 
 
 def full_id(service: Service, asked: str) -> str | None:
@@ -141,10 +142,10 @@ def _look_through(service: Service, tab: RunsTab) -> None:
 
     shown, asked = tab.listing, [*tab.listing.asked, tab.chosen, tab.compared]
     first = look_at(lambda _page: 1)
-    shown.search.change(first, asked, shown.listing, **LAST, **QUIET)
-    shown.states.input(first, asked, shown.listing, **LAST, **QUIET)
-    shown.previous.click(look_at(lambda page: page - 1), asked, shown.listing, **LAST, **QUIET)
-    shown.following.click(look_at(lambda page: page + 1), asked, shown.listing, **LAST, **QUIET)
+    shown.search.change(first, asked, shown.listing, **LAST, **QUEUED)
+    shown.states.input(first, asked, shown.listing, **LAST, **QUEUED)
+    shown.previous.click(look_at(lambda page: page - 1), asked, shown.listing, **LAST, **QUEUED)
+    shown.following.click(look_at(lambda page: page + 1), asked, shown.listing, **LAST, **QUEUED)
 
 
 def _choose(service: Service, tab: RunsTab) -> None:
@@ -168,8 +169,8 @@ def _choose(service: Service, tab: RunsTab) -> None:
         choose,
         [tab.compared, *tab.compare.asked],
         [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
-        **EACH,
-        **QUIET,
+        **IN_TURN,
+        **UNCHECKED,
     )
     then_points(tab.compare, chosen).then(None, None, None, js=SHOW_DETAIL)
 
@@ -191,10 +192,12 @@ def _compare(service: Service, tab: RunsTab) -> None:
     ) -> list[Any]:
         try:
             now = ticked(compared, service.registry.runs.get(str(event._data["run"])).id, event._data["on"])
+            refused = ""
         except LoraVitError as error:
-            gr.Warning(str(error))
-            now = compared
-        listing = listed_runs(service, text, states, page, chosen, now)
+            gr.Warning(plain(str(error)))
+            now, refused = compared, f"<!-- {uuid4().hex} -->"  # the same table is to be drawn anew
+        number, table, *others = listed_runs(service, text, states, page, chosen, now)
+        listing = [number, table + refused, *others]
         return [now, *listing, *compare_updates(service, chosen, now, metric, smoothing, axis)]
 
     def clear(
@@ -207,15 +210,17 @@ def _compare(service: Service, tab: RunsTab) -> None:
         return compare_updates(service, chosen, compared, *how)
 
     outputs = [tab.compared, *tab.listing.listing, *tab.compare.outputs]
-    then_points(tab.compare, tab.listing.table.input(told(tick), asked, outputs, **IN_TURN))
-    then_points(tab.compare, tab.compare.clear.click(told(clear), asked, outputs, **QUIET))
+    then_points(tab.compare, tab.listing.table.input(told(tick), asked, outputs, **IN_TURN, **UNCHECKED))
+    then_points(tab.compare, tab.compare.clear.click(clear, asked, outputs, **QUIET, **UNCHECKED))
     redrawn = gr.on(
-        [tab.compare.metric.input, tab.compare.smoothing.release, tab.compare.axis.input],
-        told(draw),
+        # not `release`, which a keyboard has none of
+        [tab.compare.metric.input, tab.compare.smoothing.change, tab.compare.axis.input],
+        draw,
         [tab.chosen, tab.compared, *tab.compare.asked],
         tab.compare.outputs,
         **LAST,
         **QUIET,
+        **UNCHECKED,
     )
     then_points(tab.compare, redrawn)
 
@@ -226,7 +231,7 @@ def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, cata
     @told
     def see_result(run_id: str, corrections: Any) -> list[Any]:
         result = result_updates(service, run_id, corrections)
-        return [gr.Tabs(selected="train"), run_id, *watch_updates(service, run_id), *result]
+        return [gr.Tabs(selected="train"), run_id, *watch_updates(service, run_id, fresh=True), *result]
 
     @told
     def open_in_catalog(data: Data, request: gr.Request) -> Updates:

@@ -22,6 +22,7 @@ from registry import Run, UnknownRun
 
 COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": "#0891b2", "6": "#8b5cf6"}
 """Of the runs, by place. Gradio's plots keep the colours of their first values, so all have all six."""
+MOST_SMOOTHING = 0.95
 PlotRow = tuple[float, float, str, str]
 HINT = notice(f"Tick up to {MOST_RUNS} runs in the list to lay them over one another.")
 ONE = notice("Tick another run to compare it with this one.")
@@ -64,10 +65,10 @@ def build_compare() -> ComparePanel:
     """Build the panel, empty until a run is chosen or ticked."""
     title = gr.HTML(f"<h3>Curves</h3>{HINT}", elem_id="runs-compare-title")
     with gr.Row():
-        metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=160)
+        metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=220)
         smoothing = gr.Slider(
             0,
-            0.95,
+            MOST_SMOOTHING,
             value=0,
             step=0.05,
             label="Smoothing",
@@ -123,7 +124,7 @@ def compare_updates(
     chosen: str | None,
     compared: list[str],
     metric: str | None,
-    smoothing: float,
+    smoothing: float | None,
     axis: Axis,
     *,
     same: bool = False,
@@ -131,8 +132,10 @@ def compare_updates(
     """Updates for `ComparePanel.outputs`: the ticked runs, or the chosen one when none is ticked.
 
     Args:
+        smoothing: as the slider has it: of what is typed beside it, anything.
         same: whether only new points can have come, which may go with all the rest.
     """
+    smoothing = min(MOST_SMOOTHING, max(0.0, smoothing or 0.0))
     runs = _found(service, compared or ([chosen] if chosen else []))
     if not runs:
         hidden = [gr.Dropdown(visible=False), gr.LinePlot(visible=False), [], "", gr.Button(visible=False)]

@@ -10,7 +10,7 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
-from loravit_web.ui.events import EACH, QUIET
+from loravit_web.ui.events import EACH, QUEUED
 from loravit_web.ui.keys import KEEP_PLACE
 from loravit_web.ui.markup import time_left
 from loravit_web.ui.train import TrainTab
@@ -45,9 +45,9 @@ def connect_strip(service: Service, strip: gr.HTML, tabs: gr.Tabs, train: TrainT
     @told
     def watch(event: gr.EventData) -> list[Any]:
         run = service.registry.runs.get(str(event._data["run"]))
-        return [gr.Tabs(selected="train"), run.id, *watch_updates(service, run.id)]
+        return [gr.Tabs(selected="train"), run.id, *watch_updates(service, run.id, fresh=True)]
 
-    strip.click(watch, None, [tabs, train.run_id, *train.watch.outputs], **EACH, **QUIET).success(
+    strip.click(watch, None, [tabs, train.run_id, *train.watch.outputs], **EACH, **QUEUED).success(
         None, None, None, js=_SHOW
     )
 

@@ -43,6 +43,8 @@ _KEEP = """(taken, name, mirror, changes) => {
   return data && !trained ? {data, name, mirror, changes: corrected} : {};
 }"""
 """In the browser, as a reload waits for no server; a page without data of its own leaves what was kept."""
+_STARTED = "(given) => { window.loravitStarted = given ?? {}; return {}; }"
+"""At once, as a reload waits for no answer; what is refused is given back."""
 _TRAINED = "(taken) => { window.loravitTrained = taken; return {}; }"
 """Gradio says of what is in a tab that it changed whenever the tab is opened again."""
 
@@ -71,7 +73,8 @@ class TrainTab:
     def of_given(self) -> list[Any]:
         """What `given_before` fills."""
         settings = self.settings
-        return [*self.check.outputs, settings.start, settings.mirror, settings.name, settings.suggested]
+        mirror = [settings.mirror, settings.mirrored]
+        return [*self.check.outputs, settings.start, *mirror, settings.name, settings.suggested]
 
     def given_before(self, service: Service, given: Any) -> Updates:
         """The data that was on the page before it was loaded anew, if it is still there."""
@@ -82,7 +85,7 @@ class TrainTab:
         except (TypeError, KeyError, DatasetError):
             return {}
         suggested = suggested_name("", "", dataset.name)
-        updates = [*check_updates(dataset, changes), mirror, name, suggested]
+        updates = [*check_updates(dataset, changes), mirror, mirror, name, suggested]
         return dict(zip(self.of_given, updates, strict=True))
 
 
@@ -117,7 +120,9 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     started = connect_settings(service, settings, check, run_id, watch)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
     gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
+    settings.start.click(None, given, given, js=_STARTED, **QUIET)
     started.success(None, check.taken, given, js=_TRAINED, **QUIET)
+    started.failure(None, None, given, js="() => window.loravitStarted", **QUIET)
 
     def show_result(watched: str | None, shown: str | None, kept: Any) -> list[Any]:
         return result_of_watched(service, result, watched, shown, kept)
@@ -137,22 +142,27 @@ def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPa
         def tell(fraction: float, text: str) -> None:
             progress(fraction, desc=text)
 
-        mirror = gr.skip() if way.mirror is None else gr.Checkbox(value=way.mirror)
+        mirror = [gr.skip()] * 2
+        if way.mirror is not None or given[settings.mirror] == given[settings.mirrored]:
+            mirror = [way.mirror is not False] * 2  # nobody set it otherwise
         try:
             images = {one: given[one] for one in way.given}
             dataset = way.take(images, actions_of(service, request), tell)
         except LoraVitError as error:
-            return [*nothing_updates(str(error)), *[gr.skip()] * (3 + len(way.empties))]
+            return [*nothing_updates(str(error)), *[gr.skip()] * (4 + len(way.empties))]
         if dataset is None:
-            return [*nothing_updates(), mirror, *[gr.skip()] * (2 + len(way.empties))]
+            return [*nothing_updates(), *[gr.skip()] * (4 + len(way.empties))]
         name = suggested_name(given[settings.name] or "", given[settings.suggested], dataset.name)
         named = [gr.skip() if name is None else name] * 2
-        return [*check_updates(dataset), mirror, *named, *[None] * len(way.empties)]
+        return [*check_updates(dataset), *mirror, *named, *[None] * len(way.empties)]
 
+    # what was given before is not to be trained on instead
+    way.event(None, None, settings.start, js="() => ({__type__: 'update', interactive: false})", **QUIET)
+    named, mirror = [settings.name, settings.suggested], [settings.mirror, settings.mirrored]
     way.event(
         take,
-        {*way.given, settings.name, settings.suggested},
-        [*check.outputs, settings.start, settings.mirror, settings.name, settings.suggested, *way.empties],
+        {*way.given, *named, *mirror},
+        [*check.outputs, settings.start, *mirror, *named, *way.empties],
         show_progress_on=[check.found],
         concurrency_limit=2,
         concurrency_id="imports",

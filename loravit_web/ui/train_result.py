@@ -49,12 +49,18 @@ from registry import EvaluationDetails, RegistryError, Run, Split
 EMPTY = notice("What a training came to is shown here when it ends.")
 PAIRS = 50
 
-_KEEP = """(run, changes) => {
-  if (!changes) return {__type__: "update"};
+MOST_KEPT = 20
+_KEEP = f"""(run, changes, kept) => {{
+  if (!changes) return {{__type__: "update"}};
+  const others = Object.entries(kept ?? {{}}).filter(([other]) => other !== run);
   const corrected = JSON.parse(changes);
-  return Object.keys(corrected).length ? {run, changes: corrected} : {};
-}"""
+  const now = Object.keys(corrected).length ? [[run, corrected]] : [];
+  return Object.fromEntries([...others, ...now].slice(-{MOST_KEPT}));
+}}"""
 """As for the data that were given: a page that shows no images leaves what was kept."""
+_TRAINED = """(kept) => Object.fromEntries(
+  Object.entries(kept ?? {}).filter(([run]) => run !== window.loravitCorrected)
+)"""
 
 
 class NoResultShown(LoraVitError):
@@ -113,7 +119,7 @@ def build_result(
 
     Args:
         watched: the run that step 4 follows; a new training from here is followed there.
-        corrections: those that were not trained on yet, and the run whose images they correct.
+        corrections: those that were not trained on yet, by the run whose images they correct.
     """
     run_id = gr.State(None)
     head = gr.HTML(EMPTY, elem_id="train-result")
@@ -253,7 +259,7 @@ def _follow_up(
         gr.Success(
             "The corrected images are a dataset of their own; its training is queued.", title="Corrected"
         )
-        return [new.id, *watch_updates(service, new.id)]
+        return [new.id, *watch_updates(service, new.id, fresh=True)]
 
     trained = shown.again.click(
         train_again,
@@ -263,8 +269,11 @@ def _follow_up(
         api_visibility="private",
         **IN_ORDER,
     )
-    shown.panel.changes.change(None, [watched, shown.panel.changes], corrections, js=_KEEP, **QUIET)
-    trained.success(None, None, corrections, js="() => ({})", **QUIET)
+    kept = [watched, shown.panel.changes, corrections]
+    shown.panel.changes.change(None, kept, corrections, js=_KEEP, **QUIET)
+    # by then the new run is watched
+    shown.again.click(None, watched, None, js="(run) => { window.loravitCorrected = run; }", **QUIET)
+    trained.success(None, corrections, corrections, js=_TRAINED, **QUIET)
 
 
 def result_of_watched(
@@ -346,10 +355,10 @@ def _images(service: Service, run: Run) -> ImageDataset:
 
 def _kept_of(service: Service, run: Run, kept: Any) -> Kept:
     """Of what a browser kept the corrections that can be made to the images of a run."""
-    if not isinstance(kept, dict) or kept.get("run") != run.id:
+    if not isinstance(kept, dict) or run.id not in kept:
         return {}
     try:
-        return changes_kept(_images(service, run), kept.get("changes"))
+        return changes_kept(_images(service, run), kept[run.id])
     except DatasetError:  # its images were deleted; the result is shown as ever
         return {}
 

@@ -43,7 +43,8 @@ class SettingsPanel:
     """The components of the step.
 
     Attributes:
-        suggested: the name that the data brought, which other data may replace.
+        suggested: the name that the data brought or that was trained under, which other data may replace.
+        mirrored: what the data made of ``mirror``, likewise.
         fields: in the order of `ALL_FIELDS`.
     """
 
@@ -51,6 +52,7 @@ class SettingsPanel:
     suggested: gr.State
     preset: gr.Radio
     mirror: gr.Checkbox
+    mirrored: gr.State
     fields: list[Any]
     cost: gr.HTML
     line: gr.Textbox
@@ -88,7 +90,7 @@ def build_settings(patch_size: int) -> SettingsPanel:
         fields = build_fields(DRAFT, patch_size)
     with gr.Accordion("The same from a shell", open=False, elem_id="train-shell"):
         line = build_code("Command", "train-line")
-    return SettingsPanel(name, gr.State(""), preset, mirror, fields, cost, line, start)
+    return SettingsPanel(name, gr.State(""), preset, mirror, gr.State(True), fields, cost, line, start)
 
 
 def suggested_name(typed: str, suggested: str, data: str) -> str | None:
@@ -127,7 +129,7 @@ def connect_settings(
         recipe = recipe_of(preset, mirror, values)
         actions = actions_of(service, request)
         run = actions.queue_training(service.datasets.load(fingerprint), name or "", recipe)
-        return [run.id, *watch_updates(service, run.id)]
+        return [run.id, *watch_updates(service, run.id, fresh=True), name or ""]
 
     # in the browser, so that no hand is fast enough to start a preset with another one's values
     filled = panel.preset.input(
@@ -153,7 +155,7 @@ def connect_settings(
     return panel.start.click(
         begin,
         [data, check.panel.sheet, *panel.asked],
-        [run_id, *watch.outputs],
+        [run_id, *watch.outputs, panel.suggested],
         show_progress_on=[watch.progress],
         api_visibility="private",
     )

@@ -16,13 +16,12 @@ from loravit_web.examples import example_pictures
 from loravit_web.images import encode_webp
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
-from loravit_web.ui.ask import connect_answers
+from loravit_web.ui.ask import LABELS, MOST_LABELS, connect_answers
 from loravit_web.ui.events import EACH, QUIET
 from loravit_web.ui.many import build_many
 from loravit_web.ui.picker import Picker, build_picker
 from loravit_web.ui.share import build_share
 
-LABELS = 3
 _SMALL = 96
 _CHOOSE = """
 element.addEventListener("click", (event) => {
@@ -64,7 +63,9 @@ def build_use(service: Service) -> UseTab:
         with gr.Column(scale=3, min_width=300):
             picker = build_picker(service)
             with gr.Row():
-                top_k = gr.Slider(1, 10, value=LABELS, step=1, label="Labels per task", elem_id="use-top-k")
+                top_k = gr.Slider(
+                    1, MOST_LABELS, value=LABELS, step=1, label="Labels per task", elem_id="use-top-k"
+                )
                 heat = gr.Checkbox(
                     label="Where did it look?",
                     info="Marks what in the picture spoke for each answer (by gradients: HiResCAM). Key t.",

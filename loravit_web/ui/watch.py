@@ -56,13 +56,21 @@ def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> 
         log = gr.HTML(elem_id=f"{prefix}-log", autoscroll=True)
     panel = WatchPanel(progress, loss, accuracy, buttons, try_it, record, log)
     connect_buttons(
-        service, buttons, run_id, [run_id, *panel.outputs], lambda run, _request: watch_updates(service, run)
+        service,
+        buttons,
+        run_id,
+        [run_id, *panel.outputs],
+        lambda run, _request: watch_updates(service, run, fresh=True),
     )
     return panel
 
 
-def watch_updates(service: Service, run_id: str | None) -> list[Any]:
-    """Updates for `WatchPanel.outputs`."""
+def watch_updates(service: Service, run_id: str | None, *, fresh: bool = False) -> list[Any]:
+    """Updates for `WatchPanel.outputs`.
+
+    Args:
+        fresh: whether another run is watched than before.
+    """
     if run_id is None:
         return [gr.skip()] * 11
     run = service.registry.runs.get(run_id)
@@ -70,7 +78,7 @@ def watch_updates(service: Service, run_id: str | None) -> list[Any]:
     return [
         run_progress(run, position=place.position if place else None, ahead=place.ahead if place else None),
         *curves(service, run),
-        *button_updates(run, fresh=False),
+        *button_updates(run, fresh=fresh),
         gr.Button(visible=run.published is not None),
         gr.Accordion(visible=run.status != "queued"),
         log_text(tail(log_of(service.settings.run_logs, run.id))),

@@ -68,7 +68,8 @@ class Visitor:
     def press(self, elem_id: str, event: str, values: Mapping[str, Any]) -> Reply:
         """Start an event of the page: components not named keep what they had at the start."""
         target = self._id_of(elem_id)
-        call = next(one for one in self.config["dependencies"] if [target, event] in one["targets"])
+        calls = [one for one in self.config["dependencies"] if [target, event] in one["targets"]]
+        call = next(one for one in calls if one["backend_fn"])
         data = [self._value(number, values) for number in call["inputs"]]
         return self.call(call["id"], data, target)
 

@@ -120,7 +120,7 @@ class Place:
     def search(self, entry: NameEntry) -> list[str]:
         """Look for that name in the catalog."""
         text = _sendable(entry.text)
-        reply = self.visitor.press("catalog-search", "input", {"catalog-search": text})
+        reply = self.visitor.press("catalog-words", "change", {"catalog-search": text})
         found = reply.error is None or "characters" in reply.error
         return [*([] if found else [f"the search failed: {reply.text[:200]}"]), *self.leaks(reply.text)]
 

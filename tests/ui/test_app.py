@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import signature
+from inspect import signature, unwrap
 
 from tests.ui.conftest import RunningApp
 
@@ -35,3 +35,11 @@ def test_no_click_that_tells_what_was_clicked_is_dropped_while_another_is_answer
     assert {
         (event.name, event.trigger_mode) for event in telling if event.trigger_mode != "multiple"
     } == set()
+
+
+def test_what_may_be_refused_goes_through_the_queue(running_app: RunningApp) -> None:
+    """Gradio shows a toast, and an error, of no other event."""
+    events = [event for event in running_app.demo.fns.values() if event.fn is not None]
+    telling = [event for event in events if unwrap(event.fn) is not event.fn]  # `told` wraps them
+    assert len(telling) >= 20
+    assert [event.name for event in telling if not event.queue] == []

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from loravit_web.ui.answers import NO_IMAGE
-from loravit_web.ui.follow import remembered, snapshot
+from loravit_web.ui.follow import announce, ended_since, remembered, snapshot
 from loravit_web.ui.relabel import key_of
 from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
@@ -133,9 +133,10 @@ def test_a_run_that_ended_since_the_last_look_is_told_once(
     before = {"key": [0, []], "states": {run.id: "running", "of another registry": "running"}, "empty": False}
     event = handler(running_app, "follow")
     updates = event.fn(before, *[None] * 4)
-    assert [text.partition(" ")[0] for text in told] == ["colours@1"]
-    event.fn(updates[0], *[None] * 4)
-    assert len(told) == 1
+    assert ended_since(before["states"], updates[0]["states"]) == [run.id, "of another registry"]
+    assert ended_since(updates[0]["states"], updates[0]["states"]) == []
+    announce(running_app.service, [run.id, "of another registry"])
+    assert told == ["“Colours” is in the catalog and in the list of tasks: colours@1."]
 
 
 def test_a_page_that_outlived_its_app_catches_up(running_app: RunningApp) -> None:

@@ -220,6 +220,46 @@ def test_a_change_by_others_redraws_the_card_names_them_and_keeps_what_is_being_
     assert page.fields[card.ref] == "cats@1"
 
 
+def test_what_was_not_typed_into_follows_a_change_by_others_and_can_be_edited_then(page: CatalogPage) -> None:
+    card, catalog = page.view.card, page.service.registry.catalog
+    page.open("cats@1")
+    page.type(card.change.title, "Half a ti")
+    catalog.describe("cats", description="Of bob's", actor="bob")
+    page.update(page.view.refreshed(page.fields, request()))
+    assert (page.fields[card.change.title], page.fields[card.change.description]) == ("Half a ti", "Of bob's")
+    page.type(card.change.description, "Of bob's, and mine")
+    page.press(card.change.save)
+    adapter = catalog.adapter("cats")
+    assert (adapter.title, adapter.description) == ("Half a ti", "Of bob's, and mine")
+
+
+def test_texts_that_are_not_saved_outlive_what_one_does_beside_them(page: CatalogPage) -> None:
+    change = page.view.card.change
+    page.open("cats@1")
+    page.type(change.description, "Not saved yet")
+    page.type(change.alias, "beta")
+    page.press(change.promote)
+    assert page.service.registry.catalog.resolve("cats@beta").version == 1
+    assert page.fields[change.description] == "Not saved yet"
+    page.open("cats@1")
+    assert page.fields[change.description] != "Not saved yet"
+
+
+def test_a_reason_that_is_corrected_after_the_question_is_asked_about_again(page: CatalogPage) -> None:
+    change = page.view.card.change
+    publish(page.service, "dogs")
+    page.open("dogs@1")
+    page.type(change.reason, "bad data")
+    page.press(change.withdraw)
+    page.type(change.reason, "wrong labels")
+    page.press(change.retire.yes)
+    version = page.service.registry.catalog.version("dogs@1")
+    assert version.withdrawn_at is None
+    assert "wrong labels" in page.text(change.retire.text)
+    page.press(change.retire.yes)
+    assert page.service.registry.catalog.version("dogs@1").withdrawn_reason == "wrong labels"
+
+
 def test_a_change_of_another_adapter_leaves_the_card_alone(page: CatalogPage) -> None:
     page.open("cats@1")
     publish(page.service, "dogs")

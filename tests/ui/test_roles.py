@@ -131,12 +131,13 @@ def one_image_less(team: Team, name: str) -> Sheet:
 
 def on_card(team: Team, ref: str = "colours@1", **given: Any) -> Given:
     """The chosen version on a card; what a card saw last is not asked for a change."""
-    return {"states": [1, ref, None], **given}
+    return {"states": [1, None, ref, None], **given}
 
 
 def confirmed(team: Team, wish: Wish) -> Given:
     """The second step of a change, as the first one left it."""
-    return {"states": [1, planned(team.service.registry, wish), wish.ref, None]}
+    fields = {"catalog-alias": wish.alias, "catalog-reason": wish.reason}
+    return {"states": [1, planned(team.service.registry, wish), None, wish.ref, None], **fields}
 
 
 def upload(team: Team, data: bytes) -> dict[str, Any]:
@@ -223,7 +224,7 @@ CHANGES: dict[str, tuple[str, Callable[[Team, str], Given], bool]] = {
     },
     "catalog-import": (
         "catalog-import",
-        lambda team, name: {"states": [1, None, None], "catalog-import": upload(team, renamed(team, name))},
+        lambda team, name: {"states": [1], "catalog-import": upload(team, renamed(team, name))},
         False,
     ),
     "catalog-save": (
@@ -258,10 +259,11 @@ def texts_now(team: Team) -> Texts:
 
 
 def event_of(team: Team, elem_id: str) -> BlockFunction:
-    """What a component sets off first."""
+    """What a component sets off first on the server."""
     blocks = team.app.demo.blocks
     for function in team.app.demo.fns.values():
-        if any(target in blocks and blocks[target].elem_id == elem_id for target, _event in function.targets):
+        targets = [blocks[target].elem_id for target, _event in function.targets if target in blocks]
+        if function.fn is not None and elem_id in targets:
             return function
     raise AssertionError(f"nothing happens at {elem_id}")
 

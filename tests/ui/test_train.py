@@ -186,14 +186,9 @@ def test_corrections_outlive_the_look_at_another_split_and_a_reload(running_app:
     shown = sheet(split_updates(service, result_of(service.registry, run.id), "validation", changes))
     assert shown is not None
     assert [key for key, _caption in shown.entries] == [key_of(image)]
-    again = sheet(result_updates(service, run.id, {"run": run.id, "changes": {**changes, "gone:0": None}}))
+    again = sheet(result_updates(service, run.id, {"another": {}, run.id: {**changes, "gone:0": None}}))
     assert again == shown
-    for others in (
-        None,
-        {"run": "another", "changes": changes},
-        {"run": run.id},
-        {"run": run.id, "changes": 3},
-    ):
+    for others in (None, {"another": changes}, {run.id: 3}, [run.id], {run.id: {"gone:0": None}}):
         assert sheet(result_updates(service, run.id, others)) is None
 
 
