@@ -29,6 +29,7 @@ from loravit_web.ui.train_settings import (
     build_settings,
     connect_settings,
     suggested_name,
+    suggestions,
 )
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
@@ -84,7 +85,7 @@ class TrainTab:
             changes = changes_kept(dataset, given.get("changes"))
         except (TypeError, KeyError, DatasetError):
             return {}
-        suggested = suggested_name("", "", dataset.name)
+        suggested = suggested_name(dataset.name)
         updates = [*check_updates(dataset, changes), mirror, mirror, name, suggested]
         return dict(zip(self.of_given, updates, strict=True))
 
@@ -142,27 +143,22 @@ def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPa
         def tell(fraction: float, text: str) -> None:
             progress(fraction, desc=text)
 
-        mirror = [gr.skip()] * 2
-        if way.mirror is not None or given[settings.mirror] == given[settings.mirrored]:
-            mirror = [way.mirror is not False] * 2  # nobody set it otherwise
+        same = [gr.skip()] * (1 + len(way.empties))
         try:
-            images = {one: given[one] for one in way.given}
-            dataset = way.take(images, actions_of(service, request), tell)
+            dataset = way.take(given, actions_of(service, request), tell)
         except LoraVitError as error:
-            return [*nothing_updates(str(error)), *[gr.skip()] * (4 + len(way.empties))]
+            return [*nothing_updates(str(error)), *same]
         if dataset is None:
-            return [*nothing_updates(), *[gr.skip()] * (4 + len(way.empties))]
-        name = suggested_name(given[settings.name] or "", given[settings.suggested], dataset.name)
-        named = [gr.skip() if name is None else name] * 2
-        return [*check_updates(dataset), *mirror, *named, *[None] * len(way.empties)]
+            return [*nothing_updates(), *same]
+        brought = suggestions(dataset.name, mirror=way.mirror)
+        return [*check_updates(dataset), brought, *[None] * len(way.empties)]
 
     # what was given before is not to be trained on instead
     way.event(None, None, settings.start, js="() => ({__type__: 'update', interactive: false})", **QUIET)
-    named, mirror = [settings.name, settings.suggested], [settings.mirror, settings.mirrored]
     way.event(
         take,
-        {*way.given, *named, *mirror},
-        [*check.outputs, settings.start, *mirror, *named, *way.empties],
+        set(way.given),
+        [*check.outputs, settings.start, settings.brought, *way.empties],
         show_progress_on=[check.found],
         concurrency_limit=2,
         concurrency_id="imports",

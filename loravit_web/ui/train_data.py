@@ -37,14 +37,14 @@ class Way:
     Attributes:
         event: that starts the import.
         given: the components that are read.
-        mirror: what mirrored images mean for these; None leaves the setting.
+        mirror: whether mirrored images mean the same.
         empties: boxes whose files are no longer what is checked and trained on.
     """
 
     event: Any
     given: Sequence[Any]
     take: Take
-    mirror: bool | None = None
+    mirror: bool = True
     empties: Sequence[Any] = ()
 
 

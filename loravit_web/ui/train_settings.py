@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 
@@ -34,6 +35,14 @@ class NoData(LoraVitError):
     """Training was started without data."""
 
 
+_TAKE_BROUGHT = """(brought, name, suggested, mirror, mirrored) => {
+  const data = JSON.parse(brought), typed = (name ?? "").trim();
+  const named = ["", suggested].includes(typed) ? data.name : name;
+  return [named, data.name, mirror === mirrored ? data.mirror : mirror, data.mirror];
+}"""
+"""In the browser, as people write a name while their data are still read."""
+
+
 class UnusedCorrections(LoraVitError):
     """Training was started with corrections that no data has yet."""
 
@@ -43,16 +52,18 @@ class SettingsPanel:
     """The components of the step.
 
     Attributes:
-        suggested: the name that the data brought or that was trained under, which other data may replace.
+        brought: what new data suggest, as `suggestions`; setting it changes what the reader did not.
+        suggested: the name that data brought or that was trained under, which other data may replace.
         mirrored: what the data made of ``mirror``, likewise.
         fields: in the order of `ALL_FIELDS`.
     """
 
     name: gr.Textbox
-    suggested: gr.State
+    brought: gr.Textbox
+    suggested: gr.Textbox
     preset: gr.Radio
     mirror: gr.Checkbox
-    mirrored: gr.State
+    mirrored: gr.Checkbox
     fields: list[Any]
     cost: gr.HTML
     line: gr.Textbox
@@ -90,13 +101,22 @@ def build_settings(patch_size: int) -> SettingsPanel:
         fields = build_fields(DRAFT, patch_size)
     with gr.Accordion("The same from a shell", open=False, elem_id="train-shell"):
         line = build_code("Command", "train-line")
-    return SettingsPanel(name, gr.State(""), preset, mirror, gr.State(True), fields, cost, line, start)
+    brought, suggested = (gr.Textbox("", visible=False, container=False) for _ in range(2))
+    mirrored = gr.Checkbox(True, visible=False)
+    panel = SettingsPanel(name, brought, suggested, preset, mirror, mirrored, fields, cost, line, start)
+    theirs = [name, suggested, mirror, mirrored]
+    brought.change(None, [brought, *theirs], theirs, js=_TAKE_BROUGHT, **QUIET)
+    return panel
 
 
-def suggested_name(typed: str, suggested: str, data: str) -> str | None:
-    """The name of new data without a remark in brackets, unless the reader gave one of their own."""
-    name = re.sub(r"(?<=\S)\s*\([^()]*\)$", "", data)
-    return name[:LONGEST_NAME] if typed.strip() in ("", suggested) else None
+def suggestions(data: str, *, mirror: bool) -> str:
+    """What new data bring: their name as a task's, and whether mirrored images mean the same."""
+    return json.dumps({"name": suggested_name(data), "mirror": mirror, "nonce": uuid4().hex})
+
+
+def suggested_name(data: str) -> str:
+    """The name of new data without a remark in brackets."""
+    return re.sub(r"(?<=\S)\s*\([^()]*\)$", "", data)[:LONGEST_NAME]
 
 
 def connect_settings(

@@ -233,6 +233,25 @@ def test_data_that_was_given_outlives_a_reload_with_its_name_until_it_is_trained
     expect(page.locator(".toast-body")).to_have_count(0)
 
 
+def test_start_waits_for_new_data_and_what_is_typed_meanwhile_stays(page: Page, colour_zip: Path) -> None:
+    open_tab(page, "Train")
+    name, mirrored = page.locator("#train-name input"), page.locator("#train-mirror input")
+    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    expect(name).to_have_value("paints")
+    expect(page.locator("#train-start")).to_be_enabled()
+    page.locator("#train-sample-digits").click()
+    expect(page.locator("#train-start")).to_be_disabled()
+    name.fill("Typed meanwhile")
+    expect(page.locator("#train-found")).to_contain_text("1797 images", timeout=60_000)
+    expect(mirrored).not_to_be_checked()
+    expect(page.locator("#train-start")).to_be_enabled()
+    expect(name).to_have_value("Typed meanwhile")
+    name.fill("")
+    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    expect(name).to_have_value("paints")
+    expect(mirrored).to_be_checked()
+
+
 def test_a_preset_fills_the_settings_and_what_they_cost_is_measured_anew(
     page: Page, colour_zip: Path
 ) -> None:

@@ -192,13 +192,11 @@ def test_corrections_outlive_the_look_at_another_split_and_a_reload(running_app:
         assert sheet(result_updates(service, run.id, others)) is None
 
 
-def test_new_data_bring_their_name_unless_the_reader_gave_one() -> None:
-    assert suggested_name("", "", "flowers") == "flowers"
-    assert suggested_name("", "", "Drawn scenes (1250 pictures)") == "Drawn scenes"
-    assert suggested_name("", "", "(1)") == "(1)"
-    assert suggested_name("flowers", "flowers", "tiles") == "tiles"
-    assert suggested_name("My flowers", "flowers", "tiles") is None
-    assert suggested_name(" ", "", "x" * 200) == "x" * 80
+def test_data_are_named_without_a_remark_in_brackets() -> None:
+    assert suggested_name("flowers") == "flowers"
+    assert suggested_name("Drawn scenes (1250 pictures)") == "Drawn scenes"
+    assert suggested_name("(1)") == "(1)"
+    assert suggested_name("x" * 200) == "x" * 80
 
 
 def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> None:
