@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import gradio as gr
 
@@ -19,7 +18,7 @@ from loravit_web.ui.events import IN_TURN, LAST, QUEUED, QUIET, UNCHECKED
 from loravit_web.ui.run_buttons import connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
-from loravit_web.ui.runs_list import RunList, build_list, listed_runs
+from loravit_web.ui.runs_list import TICKED, RunList, build_list, listed_runs
 from loravit_web.ui.train import TrainTab
 from loravit_web.ui.train_result import result_updates
 from loravit_web.ui.watch import watch_updates
@@ -192,12 +191,10 @@ def _compare(service: Service, tab: RunsTab) -> None:
     ) -> list[Any]:
         try:
             now = ticked(compared, service.registry.runs.get(str(event._data["run"])).id, event._data["on"])
-            refused = ""
         except LoraVitError as error:
             gr.Warning(plain(str(error)))
-            now, refused = compared, f"<!-- {uuid4().hex} -->"  # the same table is to be drawn anew
-        number, table, *others = listed_runs(service, text, states, page, chosen, now)
-        listing = [number, table + refused, *others]
+            now = compared
+        listing = listed_runs(service, text, states, page, chosen, now)
         return [now, *listing, *compare_updates(service, chosen, now, metric, smoothing, axis)]
 
     def clear(
@@ -210,8 +207,11 @@ def _compare(service: Service, tab: RunsTab) -> None:
         return compare_updates(service, chosen, compared, *how)
 
     outputs = [tab.compared, *tab.listing.listing, *tab.compare.outputs]
-    then_points(tab.compare, tab.listing.table.input(told(tick), asked, outputs, **IN_TURN, **UNCHECKED))
-    then_points(tab.compare, tab.compare.clear.click(clear, asked, outputs, **QUIET, **UNCHECKED))
+    for event in (
+        tab.listing.table.input(told(tick), asked, outputs, **IN_TURN, **UNCHECKED),
+        tab.compare.clear.click(clear, asked, outputs, **QUIET, **UNCHECKED),
+    ):
+        then_points(tab.compare, event).then(None, None, None, js=TICKED)
     redrawn = gr.on(
         # not `release`, which a keyboard has none of
         [tab.compare.metric.input, tab.compare.smoothing.change, tab.compare.axis.input],

@@ -42,6 +42,12 @@ element.addEventListener("change", (event) => {
 """
 )
 
+TICKED = """() => requestAnimationFrame(() => {
+  for (const box of document.querySelectorAll("#runs-table input[data-run]"))
+    box.checked = box.hasAttribute("checked");
+})"""
+"""In the browser: where a box was clicked, the table that is drawn anew says no more whether it is ticked."""
+
 
 @dataclass(frozen=True)
 class RunList:

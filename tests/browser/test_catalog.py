@@ -24,10 +24,22 @@ def test_a_row_is_chosen_by_keyboard_and_a_reload_shows_it_again(page: Page) -> 
     expect(page.locator("#catalog-head")).to_contain_text("shades@1")
 
 
+def test_the_list_follows_what_is_pasted_into_the_search_and_deleted_from_it(page: Page) -> None:
+    open_tab(page, "Catalog")
+    listed = page.locator("#catalog-list")
+    page.locator("#catalog-search input, #catalog-search textarea").click()
+    page.keyboard.insert_text("xyzzy")
+    expect(listed).to_contain_text("No adapter meets this")
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    expect(listed.locator("button[data-slug=shades]")).to_be_visible()
+
+
 def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Visit, app: AppProcess) -> None:
     publish_copy("shades@1", app.home, app.home, "doomed")
     page = visit(f"{app.url}?tab=catalog&adapter=doomed@1", width=390)
     expect(page.locator("#catalog-try")).to_be_enabled()
+    expect(page.locator("#catalog-head")).to_be_in_viewport()
     with registry_of(app.home) as registry:
         registry.catalog.withdraw("doomed", 1, "<b>mixed up</b>", actor="bob")
     expect(page.locator("#catalog-message")).to_contain_text("bob withdrew a version")

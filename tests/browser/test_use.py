@@ -205,6 +205,29 @@ def test_many_pictures_become_a_table_and_a_csv(page: Page, pictures: Path, tmp_
     assert any("broken.png" in row["image"] for row in rows)
 
 
+def test_labels_follow_the_keyboard_and_any_number(page: Page, pictures: Path) -> None:
+    drop(page, pictures / "red" / "0.png")
+    pick(page, "Shades")
+    labels, number = page.locator("#use-answers li"), page.locator("#use-top-k input[type=number]")
+    expect(labels).to_have_count(2)
+    slider = page.locator("#use-top-k input[type=range]")
+    slider.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")
+    expect(labels).to_have_count(1)
+    for typed, shown in (("99", 2), ("-3", 1), ("", 1)):
+        number.fill(typed)
+        number.blur()
+        expect(labels).to_have_count(shown)
+        expect(page.locator("#use-answers")).not_to_contain_text("can't be read")
+
+
+def test_words_that_are_pasted_find_tasks(page: Page) -> None:
+    page.locator("#use-tasks input").click()
+    page.keyboard.insert_text("green")
+    expect(page.get_by_role("option", name=re.compile("Shades.*green"))).to_be_visible()
+
+
 def test_a_run_leads_to_its_result_and_to_its_version(app: AppProcess, page: Page, visit: Visit) -> None:
     open_tab(page, "Runs")
     page.locator("#runs-table").get_by_role("link", name="Shades").click()
