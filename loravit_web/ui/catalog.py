@@ -12,12 +12,11 @@ from loravit_web.ui.catalog_filters import DEFAULTS, build_filters
 from loravit_web.ui.catalog_list import CHOOSE
 from loravit_web.ui.catalog_panel import NAME_CARD, build_card
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
-from loravit_web.ui.errors import told
-from loravit_web.ui.events import EACH, LAST, QUEUED, QUIET, UNCHECKED
+from loravit_web.ui.errors import told_at
+from loravit_web.ui.events import EACH, LAST, QUIET, UNCHECKED
 from loravit_web.ui.use import UseTab
 
 _QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
-_QUEUED: dict[str, Any] = {**QUEUED, **UNCHECKED}
 
 
 def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogView:
@@ -78,15 +77,15 @@ def _look(view: CatalogView) -> None:
     """A changed filter shows the first page; only words and state change what there is to filter by."""
     filters = view.filters
 
-    @told
+    @told_at(view.found)
     def narrow(data: Data) -> Updates:
         return view.listed(data, page=1)
 
-    @told
+    @told_at(view.found)
     def look(data: Data) -> Updates:
         return {**view.listed(data, page=1), **filters.offered(view.service, data)}
 
-    @told
+    @told_at(view.found)
     def clear(data: Data) -> Updates:
         emptied = {**data, **{filters.fields[name]: value for name, value in DEFAULTS.items()}}
         return {
@@ -105,8 +104,8 @@ def _look(view: CatalogView) -> None:
         (wide, look, view.search_outputs),
         (narrower, narrow, view.list_outputs),
     ):
-        gr.on(fields, handler, view.inputs, outputs, **LAST, **_QUEUED)
-    filters.clear.click(clear, view.inputs, view.search_outputs, **_QUEUED)
+        gr.on(fields, handler, view.inputs, outputs, **LAST, **_QUIET)
+    filters.clear.click(clear, view.inputs, view.search_outputs, **_QUIET)
 
 
 def _turn_pages(view: CatalogView) -> None:
@@ -114,24 +113,24 @@ def _turn_pages(view: CatalogView) -> None:
         def turned(data: Data) -> Updates:
             return view.listed(data, page=data[view.filters.page] + by)
 
-        return told(turned)
+        return told_at(view.found)(turned)
 
-    view.previous.click(turn(-1), view.inputs, view.list_outputs, **LAST, **_QUEUED)
-    view.following.click(turn(1), view.inputs, view.list_outputs, **LAST, **_QUEUED)
+    view.previous.click(turn(-1), view.inputs, view.list_outputs, **LAST, **_QUIET)
+    view.following.click(turn(1), view.inputs, view.list_outputs, **LAST, **_QUIET)
 
 
 def _choose(view: CatalogView) -> None:
     versions = view.card.versions
 
-    @told
+    @told_at(view.found)
     def choose(data: Data, event: gr.SelectData, request: gr.Request) -> Updates:
         return view.opened(data, str(event.value), request)
 
-    @told
+    @told_at(view.found)
     def pick(data: Data, request: gr.Request) -> Updates:
         return view.opened(data, str(data[versions]), request)
 
-    chosen = view.rows.select(choose, view.inputs, view.outputs, **EACH, **_QUEUED)
+    chosen = view.rows.select(choose, view.inputs, view.outputs, **EACH, **_QUIET)
     chosen.success(None, versions, None, js=NAME_CARD, **_QUIET)
-    picked = versions.input(pick, {*view.inputs, versions}, view.outputs, **LAST, **_QUEUED)
+    picked = versions.input(pick, {*view.inputs, versions}, view.outputs, **LAST, **_QUIET)
     picked.success(None, versions, None, js=NAME_CARD, **_QUIET)

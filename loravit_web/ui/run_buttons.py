@@ -18,11 +18,6 @@ from registry import Run
 
 Handler = Callable[..., Any]
 RunId = gr.State | gr.BrowserState
-NAME_RUN = """(shown) => {
-  const link = shown?.match(/[?&;]run=([0-9a-f]{32})/);
-  if (link) window.loravitAddress("run", link[1]);
-}"""
-"""In the browser: the address names the run of the tab Runs, of whose text this is the link."""
 QUESTION = '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
 
 
@@ -82,8 +77,7 @@ def connect_buttons(
             done = act(actions_of(service, request), run)
             return [done.id, *updates(done.id, request)]
 
-        acted = button.click(act_on, run_id, outputs, **QUEUED)
-        acted.success(None, outputs[1], None, js=NAME_RUN, **QUIET)
+        button.click(act_on, run_id, outputs, **QUEUED)
 
     on(buttons.keep, lambda actions, run: actions.stop(run, keep=True))
     on(buttons.yes, lambda actions, run: actions.stop(run, keep=False))

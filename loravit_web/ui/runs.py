@@ -13,8 +13,8 @@ from loravit_web.results import result_of
 from loravit_web.run_curves import Axis
 from loravit_web.service import Service
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
-from loravit_web.ui.errors import plain, told
-from loravit_web.ui.events import IN_TURN, LAST, QUEUED, QUIET, UNCHECKED
+from loravit_web.ui.errors import plain, told, told_at
+from loravit_web.ui.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED
 from loravit_web.ui.run_buttons import connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
@@ -26,6 +26,11 @@ from registry import RegistryError
 
 SHOW_DETAIL = "() => document.querySelector('#runs-progress')?.scrollIntoView({block: 'nearest'})"
 SHOW_RESULT = "() => setTimeout(() => document.querySelector('#train-result')?.scrollIntoView(), 300)"
+NAME_RUN = """(shown) => {
+  const link = shown?.match(/[?&;]run=([0-9a-f]{32})/);
+  if (link) window.loravitAddress("run", link[1]);
+}"""
+"""In the browser: the address names the run that is shown, which this is the link of."""
 _HEAR_IF_OPEN = """(now, heard) => document.querySelector("#runs-search")?.offsetParent ? now : heard"""
 
 
@@ -60,6 +65,7 @@ def build_runs(service: Service) -> RunsTab:
     _look_through(service, tab)
     _choose(service, tab)
     _compare(service, tab)
+    detail.head.change(None, detail.head, None, js=NAME_RUN, **QUIET)
     connect_buttons(
         service,
         detail.buttons,
@@ -132,25 +138,25 @@ def full_id(service: Service, asked: str) -> str | None:
 def _look_through(service: Service, tab: RunsTab) -> None:
     """Search, states and pages."""
 
-    def look_at(page_of: Callable[[int], int]) -> Callable[..., list[Any]]:
-        @told
-        def look(text: str, states: Any, page: int, chosen: str | None, compared: list[str]) -> list[Any]:
-            return listed_runs(service, text, states, page_of(page), chosen, compared)
+    def look_at(page_of: Callable[[int], int]) -> Callable[..., Updates]:
+        @told_at(shown.found)
+        def look(text: str, states: Any, page: int, chosen: str | None, compared: list[str]) -> Updates:
+            listing = listed_runs(service, text, states, page_of(page), chosen, compared)
+            return dict(zip(shown.listing, listing, strict=True))
 
         return look
 
     shown, asked = tab.listing, [*tab.listing.asked, tab.chosen, tab.compared]
     first = look_at(lambda _page: 1)
-    shown.search.change(first, asked, shown.listing, **LAST, **QUEUED)
-    shown.states.input(first, asked, shown.listing, **LAST, **QUEUED)
-    shown.previous.click(look_at(lambda page: page - 1), asked, shown.listing, **LAST, **QUEUED)
-    shown.following.click(look_at(lambda page: page + 1), asked, shown.listing, **LAST, **QUEUED)
+    shown.search.change(first, asked, shown.listing, **LAST, **QUIET)
+    shown.states.input(first, asked, shown.listing, **LAST, **QUIET)
+    shown.previous.click(look_at(lambda page: page - 1), asked, shown.listing, **LAST, **QUIET)
+    shown.following.click(look_at(lambda page: page + 1), asked, shown.listing, **LAST, **QUIET)
 
 
 def _choose(service: Service, tab: RunsTab) -> None:
     """A click on a run shows it; its curves too, unless others are compared."""
 
-    @told
     def choose(
         compared: list[str],
         metric: str,
@@ -159,16 +165,17 @@ def _choose(service: Service, tab: RunsTab) -> None:
         request: gr.Request,
         event: gr.EventData,
     ) -> list[Any]:
-        run = service.registry.runs.get(str(event._data["run"]))
-        curves = compare_updates(service, run.id, compared, metric, smoothing, axis)
+        run_id = str(event._data["run"])
+        curves = compare_updates(service, run_id, compared, metric, smoothing, axis)
         same = [gr.skip()] * len(curves)
-        return [run.id, *detail_updates(service, request, run.id), *(same if compared else curves)]
+        return [run_id, *detail_updates(service, request, run_id), *(same if compared else curves)]
 
     chosen = tab.listing.table.click(
         choose,
         [tab.compared, *tab.compare.asked],
         [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
-        **IN_TURN,
+        **EACH,
+        **QUIET,
         **UNCHECKED,
     )
     then_points(tab.compare, chosen).then(None, None, None, js=SHOW_DETAIL)

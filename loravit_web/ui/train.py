@@ -44,6 +44,7 @@ _KEEP = """(taken, name, mirror, changes) => {
   return data && !trained ? {data, name, mirror, changes: corrected} : {};
 }"""
 """In the browser, as a reload waits for no server; a page without data of its own leaves what was kept."""
+_WAIT = "() => ({__type__: 'update', interactive: false})"
 _STARTED = "(given) => { window.loravitStarted = given ?? {}; return {}; }"
 """At once, as a reload waits for no answer; what is refused is given back."""
 _TRAINED = "(taken) => { window.loravitTrained = taken; return {}; }"
@@ -115,6 +116,9 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     gr.HTML("<h3>5 · Result</h3>")
     result = build_result(service, tabs, use, run_id, corrections, watch)
 
+    # what was given before is not to be trained on instead
+    given_anew = [event for way in ways for event in way.events]
+    gr.on(given_anew, None, None, settings.start, js=_WAIT, **QUIET)
     for way in ways:
         _take_in(service, way, check, settings)
     connect_check(service, check, settings.start)
@@ -153,9 +157,8 @@ def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPa
         brought = suggestions(dataset.name, mirror=way.mirror)
         return [*check_updates(dataset), brought, *[None] * len(way.empties)]
 
-    # what was given before is not to be trained on instead
-    way.event(None, None, settings.start, js="() => ({__type__: 'update', interactive: false})", **QUIET)
-    way.event(
+    gr.on(
+        way.events,
         take,
         set(way.given),
         [*check.outputs, settings.start, settings.brought, *way.empties],

@@ -35,13 +35,13 @@ class Way:
     """One way to give images.
 
     Attributes:
-        event: that starts the import.
+        events: each starts the import.
         given: the components that are read.
         mirror: whether mirrored images mean the same.
         empties: boxes whose files are no longer what is checked and trained on.
     """
 
-    event: Any
+    events: Sequence[Any]
     given: Sequence[Any]
     take: Take
     mirror: bool = True
@@ -72,7 +72,7 @@ def _zip() -> Way:
         return path and actions.import_dataset(path, name=Path(path).stem, progress=progress)
 
     # not `change`, which also comes when another way empties the box
-    return Way(partial(gr.on, [upload.upload, upload.clear]), [upload], take)
+    return Way([upload.upload, upload.clear], [upload], take)
 
 
 def _samples() -> list[Way]:
@@ -83,7 +83,7 @@ def _samples() -> list[Way]:
             button = gr.Button(
                 sample.title.partition(" (")[0], size="sm", min_width=200, elem_id=f"train-sample-{name}"
             )
-            ways.append(Way(button.click, [], partial(_take_sample, name), mirror=name not in UNMIRRORED))
+            ways.append(Way([button.click], [], partial(_take_sample, name), mirror=name not in UNMIRRORED))
     return ways
 
 
@@ -148,7 +148,7 @@ def _cards(tab: gr.Tab) -> Way:
     more.click(
         add, shown, [shown, more, *names, *galleries], show_progress="hidden", api_visibility="private"
     )
-    return Way(use.click, [*names, *galleries], take)
+    return Way([use.click], [*names, *galleries], take)
 
 
 def _csv() -> Way:
@@ -170,7 +170,7 @@ def _csv() -> Way:
         with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
             return actions.import_opened(source, progress=progress)
 
-    return Way(use.click, [csv, archive], take)
+    return Way([use.click], [csv, archive], take)
 
 
 def _hub() -> Way:
@@ -187,4 +187,4 @@ def _hub() -> Way:
         source = from_hub(str(given[name] or ""), limits=actions.archive_limits)
         return actions.import_opened(source, progress=progress)
 
-    return Way(use.click, [name], take)
+    return Way([use.click], [name], take)
