@@ -57,10 +57,7 @@ def _measured(folder: Path, adapters: int) -> list[Figure]:
 
 
 def _steps(view: Any) -> Mapping[str, Callable[[], object]]:
-    from loravit_web.ui.catalog_filters import DEFAULTS
-
-    data = {view.filters.fields[name]: value for name, value in DEFAULTS.items()}
-    data |= {view.filters.page: 1, view.card.ref: None, view.card.seen: 0}
+    data = dict(view.untouched)
     chosen = {**data, view.card.ref: "adapter-7@2"}
     request: Any = SimpleNamespace(
         username=None,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, true, tuple_
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from registry import publishing
@@ -126,15 +126,15 @@ class Catalog:
 
         `versions` maps each slug to a number.
         """
-        asked = tuple_(AdapterRow.slug, VersionRow.version).in_(list(versions.items()))
         with self._database.reading() as session:
             rows = session.execute(
-                select(AdapterRow.slug, VersionFileRow.sha256)
+                # by slug alone, as no index serves pairs of columns
+                select(AdapterRow.slug, VersionRow.version, VersionFileRow.sha256)
                 .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
                 .join(VersionFileRow, VersionFileRow.version_id == VersionRow.id)
-                .where(asked, VersionFileRow.path == path)
+                .where(AdapterRow.slug.in_(versions), VersionFileRow.path == path)
             )
-            return {row.slug: row.sha256 for row in rows}
+            return {row.slug: row.sha256 for row in rows if versions[row.slug] == row.version}
 
     def events(self, slug: str | None = None, *, limit: int = 100) -> list[AuditEvent]:
         """The last changes, newest first: of one adapter, its versions and aliases, or of everything."""
