@@ -96,6 +96,12 @@ def reference_image(preprocessing: Preprocessing) -> torch.Tensor:
 def answer_to_reference(base: Base, adapter: Adapter) -> torch.Tensor:
     """Logits (C,) of `reference_image`, through ``base`` as it is; exact in float32."""
     with torch.inference_mode():
-        tokens = base.advance(base.embed(reference_image(adapter.preprocessing)), 0, adapter.first_block)
+        shared = adapter.preprocessing, adapter.first_block
+        tokens = base.once(shared, lambda: _reference_tokens(base, *shared))
         tokens = base.through(adapter.blocks(base), tokens, adapter.first_block)
         return adapter.head(base.features(tokens, adapter.config.pooling))[0].clone()
+
+
+def _reference_tokens(base: Base, preprocessing: Preprocessing, stop: int) -> torch.Tensor:
+    """Tokens (1, N, D) of `reference_image` before block ``stop``."""
+    return base.advance(base.embed(reference_image(preprocessing)), 0, stop)

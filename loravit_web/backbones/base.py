@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -21,6 +21,7 @@ from loravit_web.errors import LoraVitError
 Pooling = Literal["cls", "mean", "cls+mean", "map"]
 POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "cls+mean", "map")
 MAX_IMAGE_SIZE = 1022
+MOST_KEPT = 8
 _TIMMS_POOLING: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
 _PARTS = ("patch_embed", "_pos_embed", "norm_pre", "blocks", "norm", "fc_norm", "embed_dim")
 _SPLIT_TOLERANCE = 1e-3
@@ -61,6 +62,7 @@ class Base:
     first_token_apart: bool = False
     _stems: dict[int, Any] = field(default_factory=dict, repr=False)
     _ropes: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
+    _kept: dict[Hashable, torch.Tensor] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -179,6 +181,21 @@ class Base:
         for index, block in enumerate(blocks, start=start):
             tokens = block(tokens, rope=rope[index] if self._rope_by_block else rope)
         return tokens
+
+    def once(self, key: Hashable, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What ``compute`` gives, remembered by its key; for what all adapters share.
+
+        Of many keys the last `MOST_KEPT` are.
+        """
+        with self._lock:
+            found = self._kept.get(key)
+        if found is None:
+            found = compute()
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > MOST_KEPT:
+                    del self._kept[next(iter(self._kept))]
+        return found
 
     def read_by(self, poolings: Iterable[Pooling | None], blocks: Sequence[nn.Module]) -> Sequence[nn.Module]:
         """Blocks up to the last one, in the fastest form that gives `features` all that the poolings read."""

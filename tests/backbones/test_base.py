@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loravit_web.backbones import Base, UnsupportedBase, wrap_base
-from loravit_web.backbones.base import Pooling, UnsupportedImageSize, UnsupportedPooling
+from loravit_web.backbones.base import MOST_KEPT, Pooling, UnsupportedImageSize, UnsupportedPooling
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
@@ -158,3 +159,15 @@ def test_a_resnet_is_refused_by_name() -> None:
     model = import_timm().create_model("resnet18")
     with pytest.raises(UnsupportedBase, match="odd-one .* has no patch_embed, .* choose a plain ViT"):
         wrap_base(model, name="odd-one", architecture="resnet18", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+def test_what_was_computed_for_a_key_is_remembered_and_of_many_keys_the_last(base: Base) -> None:
+    computed = []
+
+    def compute(key: int) -> torch.Tensor:
+        computed.append(key)
+        return torch.tensor(key)
+
+    keys = [*range(MOST_KEPT + 1), MOST_KEPT, 0]
+    assert [int(base.once(key, functools.partial(compute, key))) for key in keys] == keys
+    assert computed == [*range(MOST_KEPT + 1), 0]
