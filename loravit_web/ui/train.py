@@ -45,8 +45,6 @@ _KEEP = """(taken, name, mirror, changes) => {
 }"""
 """In the browser, as a reload waits for no server; a page without data of its own leaves what was kept."""
 _WAIT = "() => ({__type__: 'update', interactive: false})"
-_STARTED = "(given) => { window.loravitStarted = given ?? {}; return {}; }"
-"""At once, as a reload waits for no answer; what is refused is given back."""
 _TRAINED = "(taken) => { window.loravitTrained = taken; return {}; }"
 """Gradio says of what is in a tab that it changed whenever the tab is opened again."""
 
@@ -125,9 +123,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     started = connect_settings(service, settings, check, run_id, watch)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
     gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
-    settings.start.click(None, given, given, js=_STARTED, **QUIET)
     started.success(None, check.taken, given, js=_TRAINED, **QUIET)
-    started.failure(None, None, given, js="() => window.loravitStarted", **QUIET)
 
     def show_result(watched: str | None, shown: str | None, kept: Any) -> list[Any]:
         return result_of_watched(service, result, watched, shown, kept)

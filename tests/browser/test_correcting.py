@@ -69,6 +69,9 @@ def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> N
     page.locator("#train-start").click()
     refused = page.locator(".toast-wrap")
     expect(refused).to_contain_text("The data does not have your 1 correction yet")
+    page.reload()  # what was refused is not lost
+    page.get_by_role("tab", name="Train").click()
+    expect(page.locator("#train-check-position")).to_contain_text("1 left out")
     page.locator("#train-fix").click()
     expect(page.locator("#train-found")).to_contain_text("71 images in 3 classes")
     expect(page.locator("#train-found")).to_contain_text("1 changed from")
