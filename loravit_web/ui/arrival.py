@@ -22,6 +22,7 @@ from loravit_web.ui.runs import list_arrived, run_arrived
 from loravit_web.ui.runs_compare import then_points
 from loravit_web.ui.runs_list import active_runs
 from loravit_web.ui.strip import strip_update
+from loravit_web.ui.train import show_result
 from loravit_web.ui.visitors import read_only, visitor_of
 from loravit_web.ui.watch import watch_updates
 
@@ -110,6 +111,8 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     events["catalog"].then(offer, None, list(catalog.filters.fields.values()), **QUIET)
     events["use"].then(None, None, page.use.asked, js=AGAIN, **QUIET)
     events["card"].then(None, None, None, js=TO_CARD, **QUIET)
+    # the browser asked for it before, and the run may have ended since, which this page then has seen
+    show_result(service, page.train, events["train"].then)
     then_points(page.runs.compare, events["run"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,11 +125,19 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
     started.success(None, check.taken, given, js=_TRAINED, **QUIET)
 
+    tab = TrainTab(read_only, run_id, given, corrections, check, settings, watch, result)
+    show_result(service, tab, run_id.change)
+    return tab
+
+
+def show_result(service: Service, train: TrainTab, when: Callable[..., Any]) -> None:
+    """Let an event show the watched run's result, unless it is shown."""
+    result = train.result
+
     def show_result(watched: str | None, shown: str | None, kept: Any) -> list[Any]:
         return result_of_watched(service, result, watched, shown, kept)
 
-    run_id.change(show_result, [run_id, result.run_id, corrections], result.outputs, **QUIET)
-    return TrainTab(read_only, run_id, given, corrections, check, settings, watch, result)
+    when(show_result, [train.run_id, result.run_id, train.corrections], result.outputs, **QUIET)
 
 
 def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPanel) -> None:

@@ -97,7 +97,9 @@ def test_data_that_was_given_and_not_trained_on_is_there_again(running_app: Runn
 
 def test_a_result_is_shown_as_long_as_its_run_is_watched(running_app: RunningApp) -> None:
     service = running_app.service
-    (event,) = [one for one in running_app.demo.fns.values() if one.name == "show_result"]
+    event, at_arrival = [one for one in running_app.demo.fns.values() if one.name == "show_result"]
+    (arrived,) = [one for one in running_app.demo.fns.values() if one.api_name == "fill_train"]
+    assert at_arrival.trigger_after == arrived._id
     (run,) = service.registry.runs.list()
 
     def shown(watched: str | None, before: str | None) -> dict[str, Any]:
@@ -121,7 +123,8 @@ def test_a_look_that_finds_nothing_new_changes_nothing(running_app: RunningApp) 
     beat = handler(running_app, "beat").fn
     now = remembered(snapshot(running_app.service), empty=False)
     assert beat(now) == {"__type__": "update"}
-    assert isinstance(beat({**now, "key": [0, []]}), str)
+    other = {**now, "key": [0, []]}
+    assert beat(other) != beat(other)  # heard again where the page could not follow
 
 
 def test_a_run_that_ended_since_the_last_look_is_told_once(
