@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from loravit_web.answers import TaskAnswer
 from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
 from loravit_web.errors import LoraVitError
 from loravit_web.images import IMAGE_SUFFIXES, load_rgb
 from loravit_web.limits import DEFAULTS, Limits
-from loravit_web.predictor import Predictor, TaskAnswer
+from loravit_web.predictor import Predictor
 from registry import RegistryError
 
 MAX_PICTURES = 5000

@@ -8,13 +8,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter
 from loravit_web.adapters.format import from_files
+from loravit_web.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.backbones import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
@@ -22,12 +22,10 @@ from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.recent import RecentReplies
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
+from loravit_web.pictures import PreparedPictures
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
-SURE = 0.5
-CLEAR_LEAD = 0.15
-"""An answer is unsure below this score, or with a smaller lead over the next class."""
 OFFERED = 100
 """So many tasks are shown to choose from; all others are found by searching."""
 PRELOADED = 16
@@ -40,85 +38,6 @@ class TooManyTasks(LoraVitError):
 
 class TaskUnavailable(LoraVitError):
     """A task that exists but can't answer here."""
-
-
-@dataclass(frozen=True)
-class TaskInfo:
-    """A task that can be picked.
-
-    Attributes:
-        task: the exact version, such as ``cifar10-objects@2``.
-        slug: the adapter; as a task it means the newest version.
-        status: ``ready``; ``on demand`` when its base is loaded once it is asked for, which takes a while;
-            or ``unavailable`` with the ``reason``.
-    """
-
-    task: str
-    slug: str
-    title: str
-    version: int
-    classes: tuple[str, ...]
-    base: str
-    status: str
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class Label:
-    """A class and its probability, 0 to 1."""
-
-    label: str
-    score: float
-
-
-@dataclass(frozen=True)
-class TaskAnswer:
-    """What one task says to one image; either labels, best first, or an error.
-
-    Attributes:
-        task: the exact version that answered, or what was asked for when none did.
-        milliseconds: of its own branch when that was computed, the shared trunk apart.
-    """
-
-    task: str
-    title: str
-    labels: tuple[Label, ...]
-    error: str | None
-    milliseconds: float
-
-    @property
-    def unsure(self) -> bool:
-        """Whether the calibrated scores name no clear winner."""
-        scores = sorted((one.score for one in self.labels), reverse=True)
-        if not scores:
-            return False
-        return scores[0] < SURE or (len(scores) > 1 and scores[0] - scores[1] < CLEAR_LEAD)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the picked tasks say to one image.
-
-    Attributes:
-        milliseconds: from the decoded picture to all labels.
-    """
-
-    results: tuple[TaskAnswer, ...]
-    milliseconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """The document that the HTTP interface gives."""
-        return {
-            "results": [
-                {
-                    "task": result.task,
-                    "labels": [{"label": one.label, "score": one.score} for one in result.labels],
-                    "error": result.error,
-                }
-                for result in self.results
-            ],
-            "milliseconds": self.milliseconds,
-        }
 
 
 @dataclass(frozen=True)
@@ -161,6 +80,7 @@ class Predictor:
         self.engines = engines
         self._registry, self._count, self._clock = registry, count, clock
         self._replies = RecentReplies(Batcher())
+        self._prepared = PreparedPictures()
         self._lock = threading.Lock()
         self._revision = -1
         self._current: dict[str, Version] = {}
@@ -263,7 +183,8 @@ class Predictor:
             except (LoraVitError, RegistryError) as error:
                 answers[task] = _no_answer(task, error)
         for (engine, preprocessing), asked in together.items():
-            answers |= self._answers(engine, preprocessing([image]), asked, max(1, top_k))
+            prepared = self._prepared.of(image, preprocessing)
+            answers |= self._answers(engine, prepared, asked, max(1, top_k))
         return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
 
     def _answers(
@@ -300,7 +221,8 @@ class Predictor:
         version = self._current.get(task)
         engine = self.engines.resident(version.base.weights_sha256) if version is not None else None
         if version is not None and engine is not None and version.ref in engine:
-            self._replies.ask(engine, engine.adapter(version.ref).preprocessing([image]), [version.ref])
+            prepared = self._prepared.of(image, engine.adapter(version.ref).preprocessing)
+            self._replies.ask(engine, prepared, [version.ref])
         return True
 
     def heatmap(self, image: Image.Image, task: str, label: str) -> torch.Tensor:
@@ -313,7 +235,8 @@ class Predictor:
         engine, adapter = self._ready(version)
         if label not in version.class_names:
             raise TaskUnavailable(f"{version.ref} has no class “{label}”.")
-        return engine.heatmap(version.ref, adapter.preprocessing([image]), version.class_names.index(label))
+        prepared = self._prepared.of(image, adapter.preprocessing)
+        return engine.heatmap(version.ref, prepared, version.class_names.index(label))
 
     def _counted(self, version: Version) -> tuple[MultiLoRAViT, Adapter]:
         """See `_ready`; a version that can't answer is counted as asked."""

@@ -28,6 +28,7 @@ from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.members import Members
 from loravit_web.naming import slugified
 from loravit_web.periodic import Periodic
+from loravit_web.pictures import RecentPictures
 from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.quota import GIB, Quota
 from loravit_web.rates import RateLimit
@@ -97,6 +98,7 @@ class Service:
         limits = settings.limits
         self.quota = Quota(settings.home, limits.disk_gib * GIB)
         self.rates = RateLimit(limits.requests_per_minute)
+        self.pictures = RecentPictures(limits.pixels)
         self.datasets = DatasetStore(settings.datasets, limits=limits, quota=self.quota)
         self.usage = UsageCounter(self.registry.usage.add)
         self.saver = _saver(self.settings, self.registry)

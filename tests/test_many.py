@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from loravit_web.answers import Answer, Label, TaskAnswer
 from loravit_web.many import COLUMNS, NoPictures, Row, as_csv, as_table, classify_many
-from loravit_web.predictor import Answer, Label, Predictor, TaskAnswer
+from loravit_web.predictor import Predictor
 
 
 class Colours(Predictor):

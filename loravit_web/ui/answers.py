@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from loravit_web.answers import Answer, TaskAnswer
 from loravit_web.errors import LoraVitError
 from loravit_web.images import encode_webp
 from loravit_web.overlay import overlay
-from loravit_web.predictor import Answer, TaskAnswer
 from loravit_web.service import Service
 from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.markup import bar, notice
@@ -38,12 +38,8 @@ def answers_html(service: Service, picture: Any, picked: Sequence[str], top_k: i
         picture: an uploaded file, as the page sends it.
         heat: also show where each task looked.
     """
-    if service.predictor.empty:
-        return NO_TASKS
-    if picture is None:
-        return NO_IMAGE
-    if not picked:
-        return NO_PICK
+    if picture is None or not picked:
+        return NO_TASKS if service.predictor.empty else NO_IMAGE if picture is None else NO_PICK
     try:
         image = uploaded_picture(service, picture)
         answer = service.predictor.classify(image, picked, top_k=top_k)

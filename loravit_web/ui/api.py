@@ -10,9 +10,8 @@ from gradio.events import api
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from loravit_web.answers import Answer
 from loravit_web.errors import LoraVitError
-from loravit_web.images import load_rgb
-from loravit_web.predictor import Answer
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.visitors import admitted
@@ -84,12 +83,12 @@ def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) ->
 
 
 def uploaded_picture(service: Service, image: Any) -> Image.Image:
-    """An uploaded file as RGB, upright.
+    """An uploaded file as RGB, upright; nobody may change it.
 
     Raises:
         LoraVitError: if the file is no readable image, or not an upload.
     """
-    return load_rgb(uploaded_path(image), max_pixels=service.settings.limits.pixels)
+    return service.pictures.open(uploaded_path(image))
 
 
 def uploaded_path(image: Any) -> Path:

@@ -1,25 +1,22 @@
 """From a picture and the picked tasks to the answers that are shown.
 
-All that a question depends on is made one text in the browser, and a change of it asks. What comes back names
-the question that it belongs to, as answers may come in another order: only that to the present one is shown.
+All that a question depends on is made one text in the browser, which asks by itself: with each step of an
+event that the server answers Gradio looks through all that ever ran, and what they may show, which takes as
+long as the answer. One question is asked at a time, and of those that wait the last.
 
 The address of the page names the picked tasks, and the browser keeps the rest (`again`), so that they are
 there when it is loaded anew.
-
-The text is also what makes asking fast: with every step of an event Gradio's browser side reads again all
-inputs of all events that ever ran, but not those that are never drawn.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import gradio as gr
+from gradio.events import api
 
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
@@ -35,17 +32,71 @@ from loravit_web.ui.waiting import QueueFull, Waiting
 from registry import RegistryError
 
 LABELS, MOST_LABELS = 3, 10
-_QUESTION = """(picture, tasks, labels, looks, chips) => {
+_ASKED_AT = "answers"
+_REST = 500
+"""Milliseconds; who picks several tasks in a row does not wait for what is only kept and linked."""
+UNREACHED = "The app does not answer: it was stopped, or there is no network. Pick a task again in a moment."
+REFUSED = "The app refused the question: reload the page, and sign in where it asks you to."
+_SCRIPT = """
+<script>
+(() => {
+  // without a session Gradio describes the whole page for one that it forgets again
+  const session_hash = Math.random().toString(36).slice(2);
+  let last = 0, before = Promise.resolve(), answered = null;
+  const same = {__type__: "update"};
+  const failed = (sentence) => `NOTICE`.replace("SENTENCE", sentence);
+  const asked = async (question) => {
+    try {
+      const answer = await fetch("gradio_api/run/ASKED_AT" + window.location.search, {
+        method: "POST",
+        headers: {"Content-Type": "application/json"},
+        body: JSON.stringify({data: [question], session_hash}),
+      });
+      if (!answer.ok) return failed("REFUSED");
+      const [html] = (await answer.json()).data;
+      answered = question;
+      return html;
+    } catch {
+      return failed("UNREACHED");
+    }
+  };
+  window.loravitAsk = async (question) => {
+    const number = ++last, place = document.querySelector("#use-answers");
+    place?.setAttribute("aria-busy", "true");
+    await before;
+    if (number !== last) return same;
+    before = asked(question);
+    const html = await before;
+    if (number !== last) return same;
+    place?.removeAttribute("aria-busy");
+    return html;
+  };
+  window.loravitAnswered = async () => {
+    const number = last;
+    await new Promise((rested) => setTimeout(rested, REST));
+    return number === last && answered ? answered : same;
+  };
+})();
+</script>
+"""
+SCRIPT = (
+    _SCRIPT.replace("NOTICE", notice("SENTENCE", kind="error"))
+    .replace("ASKED_AT", _ASKED_AT)
+    .replace("REFUSED", REFUSED)
+    .replace("UNREACHED", UNREACHED)
+    .replace("REST", str(_REST))
+)
+"""For the head of the page: `loravitAsk` gives what is to be shown of a question, and `loravitAnswered` the
+last one, once it was answered and no other is asked for a while.
+"""
+_ASK = """async (picture, tasks, labels, looks, chips) => {
   labels = Math.round(Math.min(MOST, Math.max(1, labels ?? FEW)));  // the slider's box takes anything
   window.loravitAddress("task", tasks.join(","));
   window.loravitKeep({picture, labels, looks});
   const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
-  return JSON.stringify({picture: picture && {path: picture.path}, tasks, labels, looks, near});
+  const asked = {picture: picture && {path: picture.path}, tasks, labels, looks, near};
+  return window.loravitAsk(JSON.stringify(asked));
 }""".replace("MOST", str(MOST_LABELS)).replace("FEW", str(LABELS))
-_SHOW = """(reply, question) => {
-  const {to, shown} = JSON.parse(reply);
-  return shown.map((value) => to === question ? value : {__type__: "update"});
-}"""
 
 
 class UnreadableQuestion(LoraVitError):
@@ -85,12 +136,6 @@ def read_question(text: str | None) -> Question:
         raise UnreadableQuestion("The page asked something that can't be read: reload it.") from error
 
 
-def reply(question: str, shown: Sequence[str]) -> str:
-    """What is to be shown if ``question`` is still the present one."""
-    # the same again is to be heard as well
-    return json.dumps({"to": question, "shown": list(shown), "nonce": uuid4().hex})
-
-
 def connect_answers(
     service: Service,
     picker: Picker,
@@ -101,51 +146,44 @@ def connect_answers(
     share: SharePanel,
 ) -> None:
     """Ask whenever something changes; remember what was picked and say how to ask it again."""
-    question, answered, linked = (gr.Textbox(visible=False, container=False) for _ in range(3))
-
     waiting = Waiting(service.settings.limits.waiting)
 
     def answered_now(text: str, request: gr.Request) -> str:
         try:
-            return reply(text, [_answers(service, request, read_question(text))])
+            return _answers(service, request, read_question(text))
         except (LoraVitError, RegistryError) as error:
-            return reply(text, [notice(str(error), kind="error")])
+            return notice(str(error), kind="error")
 
-    async def answer(text: str, request: gr.Request) -> str:
+    async def answer(
+        text: str,
+        request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, the page never does
+    ) -> str:
         try:
             return await waiting.run(partial(answered_now, text, request))
         except QueueFull as error:
-            return reply(text, [notice(str(error), kind="error")])
+            return notice(str(error), kind="error")
 
     def keep(memory: Any, text: str, request: gr.Request) -> list[Any]:
         asked = read_question(text)
         kept = remembered(memory, asked.tasks)
         links = share_updates(service, page_url(request), asked.tasks, asked.labels)
-        return [kept_json(kept, "recent"), listing(choices_for(service, kept)), reply(text, links)]
+        return [kept_json(kept, "recent"), listing(choices_for(service, kept)), *links]
 
-    gr.on(
+    # not queued: whoever waits is answered together with the others who wait
+    api(answer, api_name=_ASKED_AT, queue=False, api_visibility="private")
+    question = gr.Textbox(visible=False, container=False)
+    shown = gr.on(
         # not the slider's `release`, which a keyboard has none of
         [image.change, picker.tasks.change, top_k.change, heat.change],
         None,
         [image, picker.tasks, top_k, heat, picker.chips],
-        question,
-        js=_QUESTION,
+        answers,
+        js=_ASK,
         **QUIET,
     )
-    asked = question.change(
-        answer,
-        question,
-        answered,
-        **LAST,
-        queue=False,  # whoever waits is answered together with the others who wait; one trip, not two
-        show_progress="minimal",
-        show_progress_on=[answers],
-        api_visibility="private",
-    )
-    answered.change(None, [answered, question], answers, js=_SHOW, **QUIET)
-    linked.change(None, [linked, question], share.outputs, js=_SHOW, **QUIET)
-    outputs = [picker.kept, picker.listing, linked]
-    asked.then(keep, [picker.memory, question], outputs, **LAST, **QUIET)
+    outputs = [picker.kept, picker.listing, *share.outputs]
+    shown.then(None, None, question, js="() => window.loravitAnswered()", **QUIET)
+    question.change(keep, [picker.memory, question], outputs, **LAST, **QUIET)
 
 
 def _answers(service: Service, request: gr.Request, asked: Question) -> str:

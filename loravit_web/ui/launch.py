@@ -15,7 +15,7 @@ from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.settings import Settings
-from loravit_web.ui import address, again, arrival, assets, keys, pulse, unwatched
+from loravit_web.ui import address, again, arrival, ask, assets, keys, pulse, unwatched
 from loravit_web.ui.app import build_app
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.gate import LOOPBACK, OwnNames, StillMembers
@@ -23,6 +23,8 @@ from loravit_web.ui.kept_page import KeptPage
 from loravit_web.ui.refusals import handlers
 from loravit_web.ui.sessions import LightSessions
 from loravit_web.ui.visitors import sign_in
+
+_SCRIPTS = (assets, arrival, address, again, ask, unwatched, keys, pulse)
 
 
 class AddressUnavailable(LoraVitError):
@@ -76,7 +78,9 @@ class App:
             show_error=False,
             theme=_theme(),
             css_paths=[Path(__file__).with_name("style.css")],
-            head="".join(one.SCRIPT for one in (assets, arrival, address, again, unwatched, keys, pulse)),
+            head="".join(
+                one.SCRIPT for one in (assets, arrival, address, again, ask, unwatched, keys, pulse)
+            ),
             auth=sign_in(self.service) if self._passwords else None,  # type: ignore[arg-type]  # it is awaited
             auth_message="Sign in with the name and password that your admin gave you.",
             blocked_paths=[str(folder) for folder in self.service.private_folders],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from loravit_web.predictor import TaskInfo
+from loravit_web.answers import TaskInfo
 from loravit_web.service import Service
 from registry import RegistryError
 

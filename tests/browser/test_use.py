@@ -158,6 +158,26 @@ def test_picks_as_fast_as_a_page_hears_them_are_all_kept_and_answered(page: Page
     expect(answers.first.locator("li").first).to_contain_text("green")
 
 
+def test_a_question_that_is_lost_or_refused_is_told_and_the_next_one_answered(
+    page: Page, pictures: Path
+) -> None:
+    chip = page.locator("#use-quick label", has_text="Shades").locator("input")
+    answers, asked = page.locator("#use-answers"), re.compile("/run/answers")
+    drop(page, pictures / "red" / "0.png")
+    expect(answers).to_contain_text("Pick one or several tasks")
+    page.route(asked, lambda route: route.abort())
+    chip.check()
+    expect(answers.get_by_role("alert")).to_contain_text("does not answer")
+    page.unroute(asked)
+    page.route(asked, lambda route: route.fulfill(status=401))
+    chip.uncheck()
+    expect(answers.get_by_role("alert")).to_contain_text("refused")
+    page.unroute(asked)
+    chip.check()
+    expect(answers.locator("li").first).to_contain_text("red")
+    expect(answers).not_to_have_attribute("aria-busy", "true")
+
+
 def test_a_link_to_a_task_that_never_was_says_so(visit: Visit, app: AppProcess, pictures: Path) -> None:
     page = visit(f"{app.url}?task=shade,shades@1")
     expect(page.locator("#use-tasks .token")).to_have_text(["shade", "Shades · v1"])
