@@ -96,7 +96,7 @@ class ChangePanel:
     def outputs(self) -> set[Any]:
         """All that `opened`, `asking` and `closed` update."""
         parts = {getattr(self, one.name) for one in fields(self) if one.name not in ("move", "retire")}
-        return parts | {*self.move.outputs, *self.retire.outputs}
+        return parts | self.asked
 
     @property
     def inputs(self) -> set[Any]:
@@ -107,6 +107,11 @@ class ChangePanel:
     def typed(self) -> Collection[Any]:
         """What else a reader may be typing into."""
         return {self.alias, self.reason}
+
+    @property
+    def asked(self) -> set[Any]:
+        """The questions before a change."""
+        return {*self.move.outputs, *self.retire.outputs}
 
     def followed(self, data: Mapping[Any, Any], updates: Mapping[Any, Any]) -> dict[Any, Any]:
         """Of the updates for the same version shown again those that leave texts that were not saved."""

@@ -98,9 +98,9 @@ class CardPanel:
     def refreshed(
         self, service: Service, ref: str, visitor: Visitor, url: str, data: Mapping[Any, Any], why: str
     ) -> dict[Any, Any]:
-        """Updates after somebody else changed it: ``why`` stands above, whatever is typed stays."""
+        """Updates after somebody else changed it: ``why`` stands above, what is typed or asked stays."""
         updates = self.shown_again(service, ref, visitor, url, data)
-        kept = self.change.typed
+        kept = {*self.change.typed, *self.change.asked}  # an answer to a question that changed asks again
         return {part: one for part, one in updates.items() if part not in kept} | {
             self.message: gr.HTML(why, visible=True)
         }

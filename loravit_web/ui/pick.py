@@ -23,7 +23,7 @@ def choices_for(
     """The list of tasks, as far as it is shown.
 
     Args:
-        also: tasks that are in it in any case, if only by their own names.
+        also: tasks that are in it in any case, even if they can't be picked any more.
         text: words that the others are found by; one that names a version finds that. Without any, the pinned
             ones, recent ones and then the newest.
     """
@@ -32,7 +32,7 @@ def choices_for(
     found = task_choices(service.predictor.offered(first, text=text), text)
     choices = [*_version_named(service, text), *found]
     there = {task for _, task in choices}
-    return [*choices, *((task, task) for task in also if task not in there)]
+    return [*choices, *((_left(service, task), task) for task in also if task not in there)]
 
 
 def task_choices(infos: Iterable[TaskInfo], text: str = "") -> Choices:
@@ -94,6 +94,15 @@ def _version_named(service: Service, text: str) -> Choices:
     except RegistryError:
         return []
     return [(text if ref == task else f"{text} · {ref}", task)]
+
+
+def _left(service: Service, task: str) -> str:
+    """What a link's task is called that is not offered: an exact version, or one that was taken back."""
+    try:
+        adapter = service.registry.catalog.adapter(task)
+    except RegistryError:  # its card says what is wrong
+        return task
+    return f"{adapter.title} · {'withdrawn' if adapter.archived_at is None else 'archived'}"
 
 
 def _shown(info: TaskInfo, text: str) -> str:

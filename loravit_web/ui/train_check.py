@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import gradio as gr
 
-from loravit_web.datasets import ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
+from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
 from loravit_web.images import ImageError
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
@@ -206,6 +206,7 @@ def entries_of(dataset: ImageDataset, view: str, doubtful: Near) -> Sequence[tup
         return [(items[key], caption) for key, caption in shown if key in items]
     kind, _, label = view.partition(":")
     chosen = [item for item in dataset.items if kind != "class" or item.label == int(label)]
+    chosen.sort(key=lambda item: SPLITS.index(item.split))  # it is training images that get corrected
     return [(item, place_of(dataset, item)) for item in chosen]
 
 

@@ -122,6 +122,9 @@ def test_a_plan_that_somebody_overtook_is_asked_anew(page: CatalogPage, toasts: 
     page.type(change.alias, "production")
     page.press(change.promote)
     registry.aliases.promote("cats@3", "production", actor="bob")
+    page.update(page.view.refreshed(page.fields, request()))
+    assert "bob" in page.text(page.view.card.message)
+    assert page.shown[change.move.box]["visible"]
     page.press(change.move.yes)
     assert "Somebody changed this meanwhile" in page.text(change.move.text)
     assert "means version 3 now" in page.text(change.move.text)

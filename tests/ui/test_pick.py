@@ -83,6 +83,14 @@ def test_what_a_link_asks_for_is_listed_even_where_there_is_no_such_task(running
     assert listed == [("Colours · v1", "colours"), ("gone", "gone"), ("colours@1", "colours@1")]
 
 
+def test_a_links_task_that_was_archived_keeps_its_title(running_app: RunningApp) -> None:
+    catalog = running_app.service.registry.catalog
+    catalog.archive("colours", actor="ann")
+    assert choices_for(running_app.service, None, ["colours"]) == [("Colours · archived", "colours")]
+    catalog.restore("colours", actor="ann")
+    assert choices_for(running_app.service, None, ["colours"]) == [("Colours · v1", "colours")]
+
+
 def test_the_chips_are_of_the_catalog_as_it_is(running_app: RunningApp) -> None:
     assert chips_for(running_app.service, None) == [("1 Colours", "colours")]
     assert chips_for(running_app.service, {"pinned": ["colours"], "recent": []}) == [

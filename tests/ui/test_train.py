@@ -89,6 +89,9 @@ def test_what_is_marked_is_changed_together_and_marked_no_more() -> None:
 
 def test_images_are_shown_all_by_class_or_as_near_duplicates(pets: ImageDataset) -> None:
     assert len(entries_of(pets, "every", [])) == 5
+    first = replace(pets.items[0], split="test")
+    parted = replace(pets, items=(first, *pets.items[1:]))
+    assert [item for item, _ in entries_of(parted, "every", [])] == [*pets.items[1:], first]
     assert [item.path for item, _ in entries_of(pets, "class:1", [])] == ["dog/1.png", "dog/2.png"]
     doubtful = [[key_of(pets.items[4]), "1: train, dog"]]
     assert [caption for _, caption in entries_of(pets, "near", doubtful)] == ["1: train, dog"]
