@@ -22,6 +22,7 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
+from loravit_web.cores import beside_the_others, on_all_cores
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
 from loravit_web.demo import expire
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
@@ -179,7 +180,7 @@ class Service:
     def _load_engine(self, name: str) -> MultiLoRAViT:
         check_size(name, self.settings.limits.base_millions)
         base = self._load(name, self.settings.bases, self._progress)
-        return self._engine(base, fastest_dtype(base))
+        return self._engine(base, on_all_cores(lambda: fastest_dtype(base)))
 
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
         return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
@@ -224,7 +225,7 @@ class Service:
         measured_for = (recipe.adapter, recipe.image_size, recipe.batch_size)
         pace = self._paces.get(measured_for)
         if pace is None:
-            pace = self._paces[measured_for] = measure_pace(base, recipe)
+            pace = self._paces[measured_for] = beside_the_others(lambda: measure_pace(base, recipe))
         return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))
 
     def train_now(
@@ -306,8 +307,9 @@ class Service:
     def _loaded(self) -> tuple[Base, torch.dtype]:
         with self._lock:
             if self._base is None:
-                base = self._load(self.settings.base, self.settings.bases, self._progress)
-                self._base = (base, fastest_dtype(base))
+                settings = self.settings
+                base = on_all_cores(lambda: self._load(settings.base, settings.bases, self._progress))
+                self._base = (base, on_all_cores(lambda: fastest_dtype(base)))
             return self._base
 
     def create_run(

@@ -15,6 +15,7 @@ from loravit_web.adapters.interface import Change
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
+from loravit_web.cores import on_all_cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +96,15 @@ def reference_image(preprocessing: Preprocessing) -> torch.Tensor:
 
 def answer_to_reference(base: Base, adapter: Adapter) -> torch.Tensor:
     """Logits (C,) of `reference_image`, through ``base`` as it is; exact in float32."""
-    with torch.inference_mode():
+
+    @torch.inference_mode()
+    def answer() -> torch.Tensor:
         shared = adapter.preprocessing, adapter.first_block
         tokens = base.once(shared, lambda: _reference_tokens(base, *shared))
         tokens = base.through(adapter.blocks(base), tokens, adapter.first_block)
         return adapter.head(base.features(tokens, adapter.config.pooling))[0].clone()
+
+    return on_all_cores(answer)
 
 
 def _reference_tokens(base: Base, preprocessing: Preprocessing, stop: int) -> torch.Tensor:

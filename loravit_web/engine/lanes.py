@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import torch
 
+from loravit_web.cores import compute_with
+
 T = TypeVar("T")
 
 MAX_LANES = 4
@@ -38,26 +40,14 @@ class Lanes:
         """
         self.count = min(threads, MAX_LANES)
         started = threading.Barrier(self.count)
-        before = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(
-            self.count, "lane", initializer=_compute_with, initargs=(threads // self.count,)
-        )
-        try:
-            list(self._pool.map(lambda _: started.wait(), range(self.count)))
-        finally:
-            # A lane's number is also the one that later threads of the process start with.
-            torch.set_num_threads(before)
+        self._pool = ThreadPoolExecutor(self.count, "lane", compute_with, (threads // self.count,))
+        list(self._pool.map(lambda _: started.wait(), range(self.count)))
 
     def run(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """What the jobs return, in order; when all have ended, the error of the first that failed."""
         futures = [self._pool.submit(job) for job in jobs]
         wait(futures)
         return [future.result() for future in futures]
-
-
-def _compute_with(threads: int) -> None:
-    torch.set_num_threads(threads)
-    torch.get_num_threads()  # a thread that asks for the first time later takes the process's number of then
 
 
 _lanes: dict[int, Lanes] = {}

@@ -15,6 +15,7 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.lora import LoRA
 from loravit_web.backbones import Base
 from loravit_web.backbones.structure import shallow_copy
+from loravit_web.cores import on_all_cores
 from loravit_web.engine.lanes import Lanes, shared_lanes
 from loravit_web.engine.multilora import MERGED_BUDGET, MultiLoRAViT
 from loravit_web.engine.residency import LoadAdapter
@@ -54,7 +55,7 @@ def fastest_engine(base: Base, dtype: torch.dtype, *, load: LoadAdapter | None =
         dtype: the precision to run blocks in.
         load: see `MultiLoRAViT`.
     """
-    return fastest_way(base, dtype).engine(base, dtype, load=load)
+    return on_all_cores(lambda: fastest_way(base, dtype)).engine(base, dtype, load=load)
 
 
 def fastest_way(

@@ -8,6 +8,7 @@ import torch
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base
+from loravit_web.cores import on_all_cores
 from loravit_web.engine.branches import Branches
 from loravit_web.engine.heatmap import heatmap, prefix_depth
 from loravit_web.engine.lanes import Lanes, spread
@@ -32,11 +33,12 @@ class MultiLoRAViT:
     """Adapters by key on one base; which of them an image wants is an argument of `forward`.
 
     There is no active adapter and no hook, so any number of threads may call `forward` at once, without a
-    lock around the math. The trunk below the first adapted block runs once per image for all its tasks, and
-    not at all for an image seen a moment ago. Then an adapter's branch is computed in one of two ways: on
-    blocks of its own with the change merged in, for hot adapters up to ``merged_budget``; or in one mixed
-    batch with all others, frozen layers once for all rows and factors on the rows of each. Where there are
-    lanes, several images and tasks are computed side by side in them.
+    lock around the math; where the cores are gathered, they take turns. The trunk below the first adapted
+    block runs once per image for all its tasks, and not at all for an image seen a moment ago. Then an
+    adapter's branch is computed in one of two ways: on blocks of its own with the change merged in, for hot
+    adapters up to ``merged_budget``; or in one mixed batch with all others, frozen layers once for all rows
+    and factors on the rows of each. Where there are lanes, several images and tasks are computed side by side
+    in them.
     """
 
     def __init__(
@@ -146,15 +148,9 @@ class MultiLoRAViT:
             MixedInput: if a task needs another image size than S.
         """
         keys = dict.fromkeys(key for keys in assignment for key in keys)
-        answers: list[dict[str, torch.Tensor]] = [{} for _ in assignment]
-        with self._residency.hold(keys) as adapters, torch.inference_mode():
+        with self._residency.hold(keys) as adapters:
             _check_size(adapters, images.shape[-1])
-            units = self._units(images, assignment, adapters)
-            for unit, (logits, spent) in zip(units, self._computed(units), strict=True):
-                answers[unit.row][unit.branch.key] = logits.clone()
-                if seconds is not None:
-                    seconds[unit.branch.key] = seconds.get(unit.branch.key, 0.0) + spent
-        return [{key: answer[key] for key in keys} for answer, keys in zip(answers, assignment, strict=True)]
+            return on_all_cores(lambda: self._answers(images, assignment, adapters, seconds))
 
     def heatmap(self, key: str, images: torch.Tensor, label: int) -> torch.Tensor:
         """Which patches of one picture speak for a class; see `engine.heatmap.heatmap`.
@@ -169,9 +165,28 @@ class MultiLoRAViT:
             UnknownTask, LoraVitError: if the key is not held and can't be loaded.
             MixedInput: if the task needs another image size than S.
         """
-        with self._residency.hold((key,)) as adapters, torch.inference_mode():
+        with self._residency.hold((key,)) as adapters:
             _check_size(adapters, images.shape[-1])
-            adapter = adapters[key]
+            return on_all_cores(lambda: self._heatmap(adapters[key], images, label))
+
+    def _answers(
+        self,
+        images: torch.Tensor,
+        assignment: Sequence[Sequence[str]],
+        adapters: Mapping[str, Adapter],
+        seconds: MutableMapping[str, float] | None,
+    ) -> list[dict[str, torch.Tensor]]:
+        answers: list[dict[str, torch.Tensor]] = [{} for _ in assignment]
+        with torch.inference_mode():
+            units = self._units(images, assignment, adapters)
+            for unit, (logits, spent) in zip(units, self._computed(units), strict=True):
+                answers[unit.row][unit.branch.key] = logits.clone()
+                if seconds is not None:
+                    seconds[unit.branch.key] = seconds.get(unit.branch.key, 0.0) + spent
+        return [{key: answer[key] for key in keys} for answer, keys in zip(answers, assignment, strict=True)]
+
+    def _heatmap(self, adapter: Adapter, images: torch.Tensor, label: int) -> torch.Tensor:
+        with torch.inference_mode():
             trunk = Trunk(self.base, images, self._tokens, self.lanes)
             (prefix,) = trunk.at(prefix_depth(self.base, adapter), [0])
         return heatmap(self.base, adapter, prefix[None], label)

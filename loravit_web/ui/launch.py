@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from loravit_web.console import progress_teller
+from loravit_web.cores import gather_cores, release_cores
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.settings import Settings
@@ -113,6 +115,7 @@ class App:
         """Stop serving and end the worker."""
         self.demo.close(verbose=False)
         self.service.close()
+        release_cores()
 
 
 def open_app(settings: Settings) -> App:
@@ -122,15 +125,17 @@ def open_app(settings: Settings) -> App:
         LoraVitError, RegistryError: if the base or the data folder can't be used.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    service = Service(settings, progress=progress_teller())
-    try:
+    with ExitStack() as unless_opened:
+        gather_cores()
+        unless_opened.callback(release_cores)
+        service = Service(settings, progress=progress_teller())
+        unless_opened.callback(service.close)
         service.recover()  # who may sign in, too
         service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)
-    except LoraVitError:
-        service.close()
-        raise
-    service.start()
-    return App(service, build_app(service))
+        service.start()
+        app = App(service, build_app(service))
+        unless_opened.pop_all()
+    return app
 
 
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
