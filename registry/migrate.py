@@ -1,6 +1,5 @@
-"""Bringing a database to the present schema with Alembic, without an alembic.ini."""
+"""Bringing a database to the present schema."""
 
-import functools
 import logging
 import sqlite3
 import threading
@@ -10,16 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Inspector, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from registry.db import Database
 from registry.errors import DatabaseTooNew, DatabaseUnusable, one_line
+from registry.migrations import revisions
 from registry.sqlite import ALEMBIC_TABLE, copy_database
 from registry.whole import whole_file
 
@@ -48,29 +44,22 @@ class Upgrade:
         return f"from schema {self.before} to {self.after}; {kept}"
 
 
-def alembic_config(connection: Connection) -> Config:
-    """The configuration with which Alembic commands work on `connection`."""
-    config = _config()
-    config.attributes["connection"] = connection
-    return config
-
-
-@functools.cache
 def head() -> str:
     """The present schema's revision."""
-    revision = _scripts().get_current_head()
-    assert revision is not None  # there is a first migration
-    return revision
+    return revisions()[-1]
 
 
 def revision_of(connection: Connection) -> str | None:
     """The revision of a database's schema, None for one that never was a registry."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(ALEMBIC_TABLE):
+        return None
+    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {ALEMBIC_TABLE}"))
+    return revision
 
 
 def is_known(revision: str) -> bool:
     """Whether this program has the migration that made the schema."""
-    return revision in {script.revision for script in _scripts().walk_revisions()}
+    return revision in revisions()
 
 
 def migrate(database: Database, *, keep_copy: bool = True) -> Upgrade | None:
@@ -118,7 +107,9 @@ def _upgrade(connection: Connection, database: Database, keep_copy: bool) -> Upg
     if upgrade is not None:
         # said before it begins, as the log is all there is when the power fails
         _LOG.warning("Upgrading %s %s.", database.location, upgrade)
-    command.upgrade(alembic_config(connection), "head")
+    from registry.alembic_run import upgrade_to_head  # takes longer to import than to find nothing to do
+
+    upgrade_to_head(connection)
     return upgrade
 
 
@@ -143,13 +134,3 @@ def _back_up(file: Path, revision: str, now: datetime) -> Path:
     for old in copies[:-BACKUPS_KEPT]:
         old.unlink()
     return backup
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())

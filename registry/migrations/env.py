@@ -1,4 +1,4 @@
-"""Alembic's environment: works only on the connection that `registry.migrate` hands over."""
+"""Alembic's environment: works only on the connection that `registry.alembic_run` hands over."""
 
 from alembic import context
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from loravit_web.backbones.fingerprint import weights_sha256
-from loravit_web.engine import MultiLoRAViT, Way, fastest_engine, fastest_way
+from loravit_web.engine import MultiLoRAViT, Way, fastest_engine, fastest_way, measure
 from loravit_web.engine.lanes import Lanes, shared_lanes
 from loravit_web.engine.multilora import MERGED_BUDGET
 from tests.conftest import tiny_base
@@ -56,6 +56,15 @@ def test_a_slow_base_is_measured_once_after_warming_up(monkeypatch: pytest.Monke
     monkeypatch.setattr(MultiLoRAViT, "forward", lambda engine, *rest: watch.forward(engine, *rest))
     fastest_way(tiny_base(), torch.float32, image_size=32, clock=watch)
     assert set(watch.laps.values()) == {2}
+
+
+def test_a_way_that_is_far_behind_is_given_up_after_a_lap(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(2)
+    monkeypatch.setattr(measure, "_SECONDS", 60)
+    watch = Stopwatch(COSTS)
+    monkeypatch.setattr(MultiLoRAViT, "forward", lambda engine, *rest: watch.forward(engine, *rest))
+    fastest_way(tiny_base(), torch.float32, image_size=32, clock=watch)
+    assert sorted(watch.laps.values()) == [2, 2, 5, 5]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from registry import DatabaseTooNew, DatabaseUnusable, Registry
-from registry import migrate as migrate_module
+from registry.alembic_run import alembic_config
 from registry.clock import utc_now
 from registry.db import Database, open_engine
-from registry.migrate import alembic_config, head
+from registry.migrate import head
+from registry.migrations import FOLDER, revisions
 from registry.models import Table
 from registry.postgres import raise_sequences
 from tests.registry.conftest import FakeClock, only_postgres, only_sqlite
@@ -137,8 +138,12 @@ def test_several_threads_open_a_new_database_at_once(url: str, tmp_path: Path) -
 
 
 def test_there_are_rows_of_every_schema_but_the_present_one() -> None:
-    scripts = ScriptDirectory(str(Path(migrate_module.__file__).parent / "migrations"))
-    assert {script.revision for script in scripts.walk_revisions()} - {head()} == set(ROWS)
+    assert {*revisions()} - {head()} == set(ROWS)
+
+
+def test_alembic_finds_the_same_revisions_in_the_same_order() -> None:
+    found = [script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()]
+    assert found == [*reversed(revisions())]
 
 
 @pytest.mark.parametrize("revision", list(ROWS))
@@ -300,7 +305,7 @@ def test_a_failed_upgrade_leaves_the_database_as_it_was(
         connection.execute(text("INSERT INTO nowhere VALUES (1)"))
 
     before, upgrade = state(), command.upgrade
-    monkeypatch.setattr(migrate_module.command, "upgrade", fail_at_the_end)
+    monkeypatch.setattr(command, "upgrade", fail_at_the_end)
     with pytest.raises(DatabaseUnusable, match="nowhere"):
         Registry.open(url, tmp_path / "artifacts")
     assert state() == before

@@ -1,0 +1,20 @@
+"""Running Alembic's migrations, without an alembic.ini."""
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
+from registry.migrations import FOLDER
+
+
+def upgrade_to_head(connection: Connection) -> None:
+    """Bring the database to the newest revision, in the connection's transaction."""
+    command.upgrade(alembic_config(connection), "head")
+
+
+def alembic_config(connection: Connection) -> Config:
+    """The configuration with which Alembic's commands work on a connection."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
