@@ -27,6 +27,8 @@ from loravit_web.ui.visitors import read_only, visitor_of
 from loravit_web.ui.watch import watch_updates
 
 PREFIX = "fill_"
+_ONCE_MORE = "(words, last) => words ? `${last ?? words} ` : {__type__: 'update'}"
+"""Changes a text, where there are words, so that what depends on it is asked again."""
 FIRST = {"use": ["use"], "train": ["train"], "catalog": ["card", "catalog"], "runs": ["run", "runs"]}
 """The steps that a tab waits for."""
 LINKED = {"card": "adapter", "run": "run"}
@@ -109,6 +111,10 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         )
         then = events[step.name].then
     events["catalog"].then(offer, None, list(catalog.filters.fields.values()), **QUIET)
+    # whoever searched before the list came has the answer to that behind it
+    words, runs = catalog.filters.words, page.runs
+    events["catalog"].then(None, words, words, js=_ONCE_MORE, **QUIET)
+    events["runs"].then(None, [runs.listing.search, runs.heard], runs.heard, js=_ONCE_MORE, **QUIET)
     events["use"].then(None, None, page.use.asked, js=AGAIN, **QUIET)
     events["card"].then(None, None, None, js=TO_CARD, **QUIET)
     # the browser asked for it before, and the run may have ended since, which this page then has seen

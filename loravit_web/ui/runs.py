@@ -36,13 +36,18 @@ _HEAR_IF_OPEN = """(now, heard) => document.querySelector("#runs-search")?.offse
 
 @dataclass(frozen=True)
 class RunsTab:
-    """The parts of the tab, the chosen run and the ticked ones."""
+    """The parts of the tab, the chosen run and the ticked ones.
+
+    Attributes:
+        heard: any change of it has all of the tab read anew.
+    """
 
     listing: RunList
     detail: DetailPanel
     compare: ComparePanel
     chosen: gr.State
     compared: gr.State
+    heard: gr.Textbox
 
     @property
     def everything(self) -> list[Any]:
@@ -61,7 +66,7 @@ def build_runs(service: Service) -> RunsTab:
     runs = build_list()
     detail = build_detail()
     compare = build_compare()
-    tab = RunsTab(runs, detail, compare, chosen, compared)
+    tab = RunsTab(runs, detail, compare, chosen, compared, gr.Textbox(visible="hidden"))
     _look_through(service, tab)
     _choose(service, tab)
     _compare(service, tab)
@@ -103,7 +108,7 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Ta
     Args:
         around: what holds the tab's components.
     """
-    heard = gr.Textbox(visible="hidden")
+    heard = tab.heard
 
     def look(
         text: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import AppProcess, Visit, publish_copy, registry_of
 from tests.browser.test_journey import open_tab
@@ -35,6 +35,30 @@ def test_the_list_follows_what_is_pasted_into_the_search_and_deleted_from_it(pag
     expect(listed.locator("button[data-slug=shades]")).to_be_visible()
 
 
+def test_words_that_were_typed_before_the_list_came_are_searched_once_it_is_there(
+    visit: Visit, app: AppProcess
+) -> None:
+    page = visit(f"{app.url}?tab=catalog")
+    listed = page.locator("#catalog-list")
+    held: list[Route] = []
+    step = page.evaluate("gradio_config.dependencies.find((one) => one.api_name === 'fill_catalog').id")
+
+    def hold(route: Route) -> None:
+        if f'"fn_index":{step},' in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(re.compile("/run/predict"), hold)
+    page.reload()
+    page.locator("#catalog-search input, #catalog-search textarea").fill("xyzzy")
+    expect(listed).to_contain_text("No adapter meets this")
+    (arrived,) = held
+    with page.expect_response(lambda response: "No adapter meets this" in response.text()):
+        arrived.continue_()
+    expect(listed).to_contain_text("No adapter meets this")
+
+
 def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Visit, app: AppProcess) -> None:
     publish_copy("shades@1", app.home, app.home, "doomed")
     page = visit(f"{app.url}?tab=catalog&adapter=doomed@1", width=390)
@@ -53,10 +77,10 @@ def test_a_version_is_downloaded_and_withdrawn_in_two_steps(page: Page, app: App
     page.reload()  # or its news may redraw the card over what is typed at that moment
     open_tab(page, "Catalog")
     page.locator("#catalog-list button[data-slug=blurred]").click()
-    with page.expect_download() as download:
+    page.locator("#catalog-parts").get_by_role("tab", name="Retire").click()
+    with page.expect_download() as download:  # by its end the tab is drawn, which empties its fields
         page.locator("#catalog-download").click()
     assert download.value.suggested_filename == "blurred-v1.zip"
-    page.locator("#catalog-parts").get_by_role("tab", name="Retire").click()
     page.locator("#catalog-reason input, #catalog-reason textarea").first.fill("out of focus")
     page.locator("#catalog-withdraw").click()
     expect(page.locator("#catalog-retire-ask")).to_contain_text("This can't be undone")
