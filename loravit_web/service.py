@@ -307,8 +307,7 @@ class Service:
     def _loaded(self) -> tuple[Base, torch.dtype]:
         with self._lock:
             if self._base is None:
-                settings = self.settings
-                base = on_all_cores(lambda: self._load(settings.base, settings.bases, self._progress))
+                base = self._load(self.settings.base, self.settings.bases, self._progress)
                 self._base = (base, on_all_cores(lambda: fastest_dtype(base)))
             return self._base
 

@@ -66,8 +66,7 @@ def _show_no_progress(demo: gr.Blocks, nowhere: gr.Textbox) -> None:
     """Give the events that show no progress one place not to show it: one that is never drawn.
 
     With every step of every event the browser looks up each place of each event that ever ran, one by one in
-    the tree of all components. With Gradio's default, all outputs, that was half of the time from a click to
-    its answer (``benchmarks switch``).
+    the tree of all components: with Gradio's default, all outputs, half of the time of an event.
     """
     for event in demo.fns.values():
         if event.show_progress == "hidden":
