@@ -12,8 +12,10 @@ from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine.lru import LRU
 from loravit_web.images import MAX_PIXELS, load_rgb
 
-BUDGET = 3 * MAX_PIXELS
-"""Bytes for decoded pictures: one of the largest."""
+BUDGET, MOST = 3 * MAX_PIXELS, 64
+"""Bytes for decoded pictures, one of the largest; and how many of small ones."""
+PREPARED_BUDGET = 32 << 20
+_Prepared = tuple[weakref.ref[Image.Image], torch.Tensor]
 
 
 class RecentPictures:
@@ -26,7 +28,7 @@ class RecentPictures:
             budget: bytes for what is kept; what was opened least recently is forgotten.
         """
         self._max_pixels = max_pixels
-        self._kept: LRU[tuple[Path, int, int], Image.Image] = LRU(budget, _nbytes)
+        self._kept: LRU[tuple[Path, int, int], Image.Image] = LRU(budget, _size)
 
     def open(self, path: Path) -> Image.Image:
         """A file as RGB, upright; the same object while the file is the same and its picture is kept.
@@ -47,27 +49,26 @@ class RecentPictures:
 
 
 class PreparedPictures:
-    """What bases are given of pictures, kept as long as somebody keeps the picture. Safe as the above."""
+    """What bases are given of pictures, for the same picture again. Safe as the above."""
 
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[weakref.ref[Image.Image], dict[Preprocessing, torch.Tensor]]] = {}
+    def __init__(self, budget: int = PREPARED_BUDGET) -> None:
+        """
+        Args:
+            budget: bytes for what is kept; what was asked for least recently is forgotten.
+        """
+        self._kept: LRU[tuple[int, Preprocessing], _Prepared] = LRU(budget, lambda kept: kept[1].nbytes)
 
     def of(self, picture: Image.Image, preprocessing: Preprocessing) -> torch.Tensor:
         """float32 (1, 3, S, S) of an RGB picture of any size; nobody may change either."""
-        tensors = self._tensors(picture)
-        if preprocessing not in tensors:
-            tensors[preprocessing] = preprocessing([picture])
-        return tensors[preprocessing]
-
-    def _tensors(self, picture: Image.Image) -> dict[Preprocessing, torch.Tensor]:
-        key = id(picture)  # a picture has no hash
+        key = (id(picture), preprocessing)  # a picture has no hash, and another one may follow at its place
         kept = self._kept.get(key)
         if kept is not None and kept[0]() is picture:
             return kept[1]
-        tensors: dict[Preprocessing, torch.Tensor] = {}
-        self._kept[key] = (weakref.ref(picture, lambda _gone: self._kept.pop(key, None)), tensors)
-        return tensors
+        tensor = preprocessing([picture])
+        self._kept.put(key, (weakref.ref(picture), tensor))
+        return tensor
 
 
-def _nbytes(picture: Image.Image) -> int:
-    return 3 * picture.width * picture.height
+def _size(picture: Image.Image) -> int:
+    """Bytes; small ones count for more, so that no more than `MOST` are kept of them."""
+    return max(3 * picture.width * picture.height, BUDGET // MOST)

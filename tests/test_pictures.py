@@ -12,7 +12,7 @@ from PIL import Image
 
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.images import ImageTooLarge, UnreadableImage
-from loravit_web.pictures import PreparedPictures, RecentPictures
+from loravit_web.pictures import BUDGET, MOST, PreparedPictures, RecentPictures
 
 
 @pytest.fixture
@@ -35,13 +35,18 @@ def test_a_file_that_was_written_anew_is_decoded_anew(file: Path) -> None:
     assert pictures.open(file).getpixel((0, 0)) == (0, 0, 255)
 
 
-def test_no_more_pictures_are_kept_than_there_is_room_for(file: Path, tmp_path: Path) -> None:
+def test_no_more_small_pictures_are_kept_than_so_many(file: Path, tmp_path: Path) -> None:
+    pictures = RecentPictures(1000, budget=BUDGET // MOST)
     other = tmp_path / "b.png"
     Image.new("RGB", (20, 10), "blue").save(other)
-    pictures = RecentPictures(1000, budget=3 * 20 * 10)
     first = pictures.open(file)
     assert pictures.open(other) is pictures.open(other)
     assert pictures.open(file) is not first
+
+
+def test_a_picture_that_there_is_no_room_for_is_decoded_each_time(file: Path) -> None:
+    pictures = RecentPictures(1000, budget=1)
+    assert pictures.open(file) is not pictures.open(file)
 
 
 def test_what_is_no_picture_is_refused_each_time(file: Path, tmp_path: Path) -> None:
@@ -61,12 +66,18 @@ def test_a_picture_is_prepared_once_for_each_size(file: Path) -> None:
     assert prepared.of(picture, large).shape == (1, 3, 28, 28)
 
 
-def test_what_was_prepared_of_a_picture_goes_with_it() -> None:
+def test_another_picture_at_the_same_place_in_memory_is_prepared_anew() -> None:
     prepared = PreparedPictures()
-    for colour in ("red", "blue"):
+    for colour in ("red", "blue") * 3:
         picture = Image.new("RGB", (4, 4), colour)
-        expected = Preprocessing(2)([picture])
-        assert torch.equal(prepared.of(picture, Preprocessing(2)), expected)
+        assert torch.equal(prepared.of(picture, Preprocessing(2)), Preprocessing(2)([picture]))
         del picture
         gc.collect()
-        assert not prepared._kept
+
+
+def test_what_was_prepared_first_gives_way() -> None:
+    prepared = PreparedPictures(budget=4 * 3 * 2 * 2)
+    one, other = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
+    first = prepared.of(one, Preprocessing(2))
+    assert prepared.of(other, Preprocessing(2)) is prepared.of(other, Preprocessing(2))
+    assert prepared.of(one, Preprocessing(2)) is not first
