@@ -36,7 +36,8 @@ _ASKED_AT = "answers"
 _REST = 500
 """Milliseconds; who picks several tasks in a row does not wait for what is only kept and linked."""
 UNREACHED = "The app does not answer: it was stopped, or there is no network. Pick a task again in a moment."
-REFUSED = "The app refused the question: reload the page, and sign in where it asks you to."
+SIGNED_OUT = "You are signed out: reload the page to sign in again."
+FAILED = "The app failed at this question, and its log says why; others may be answered."
 _SCRIPT = """
 <script>
 (() => {
@@ -52,7 +53,7 @@ _SCRIPT = """
         headers: {"Content-Type": "application/json"},
         body: JSON.stringify({data: [question], session_hash}),
       });
-      if (!answer.ok) return failed("REFUSED");
+      if (!answer.ok) return failed(answer.status === 401 ? "SIGNED_OUT" : "FAILED");
       const [html] = (await answer.json()).data;
       answered = question;
       return html;
@@ -82,7 +83,8 @@ _SCRIPT = """
 SCRIPT = (
     _SCRIPT.replace("NOTICE", notice("SENTENCE", kind="error"))
     .replace("ASKED_AT", _ASKED_AT)
-    .replace("REFUSED", REFUSED)
+    .replace("SIGNED_OUT", SIGNED_OUT)
+    .replace("FAILED", FAILED)
     .replace("UNREACHED", UNREACHED)
     .replace("REST", str(_REST))
 )

@@ -169,12 +169,13 @@ def test_a_question_that_is_lost_or_refused_is_told_and_the_next_one_answered(
     chip.check()
     expect(answers.get_by_role("alert")).to_contain_text("does not answer")
     page.unroute(asked)
-    page.route(asked, lambda route: route.fulfill(status=401))
-    chip.uncheck()
-    expect(answers.get_by_role("alert")).to_contain_text("refused")
-    page.unroute(asked)
-    chip.check()
-    expect(answers.locator("li").first).to_contain_text("red")
+    for status, told in ((401, "signed out"), (500, "failed")):
+        page.route(asked, lambda route, _request, status=status: route.fulfill(status=status))
+        chip.set_checked(status == 500)
+        expect(answers.get_by_role("alert")).to_contain_text(told)
+        page.unroute(asked)
+    page.locator("#use-top-k input[type=number]").fill("1")
+    expect(answers.locator("li")).to_contain_text(["red"])
     expect(answers).not_to_have_attribute("aria-busy", "true")
 
 
