@@ -1,9 +1,10 @@
 """The one thread of an app that computes with all cores.
 
-OpenMP keeps a team of threads for each thread that ever computed with several, and lets them wait for each
-other at full speed only while all teams together have no more threads than there are cores. An app answers in
-many threads, whose teams would slow each other down even while all but one are idle: an answer takes a fifth
-longer. So in an app one thread computes with all cores, and every other one with its own.
+OpenMP keeps a team of threads for each thread that ever computed with several. While all teams together have
+more threads than there are cores, those that wait give their core up sooner and have to be woken at each
+step (GOMP_SPINCOUNT in libgomp's manual). An app answers in many threads, whose teams would slow each other
+down even while all but one are idle: by a twentieth to a fifth of an answer, on two cores. So in an app one
+thread computes with all cores, and every other one with its own.
 """
 
 from __future__ import annotations
