@@ -14,9 +14,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads only wait 
 
 import numpy as np
 import pytest
+import sqlalchemy
 import torch
 from huggingface_hub import constants
 from PIL import Image
+from sqlalchemy import Engine
 from xdist.scheduler import LoadFileScheduling
 
 from loravit_web import extractor as extractor_module
@@ -32,6 +34,8 @@ from loravit_web.settings import Settings
 from loravit_web.training import worker as worker_module
 from loravit_web.training.recipe import Recipe
 from registry import Registry, Run
+from registry import postgres as postgres_module
+from registry import sqlite as sqlite_module
 from tests.hub_server import FakeHub
 
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
@@ -79,6 +83,24 @@ def _nothing_is_measured() -> Iterator[None]:
             patch.setattr(module, "fastest_dtype", lambda _base: torch.float32)
         for module in (service_module, extractor_module):
             patch.setattr(module, "fastest_engine", MultiLoRAViT)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_compiled_once() -> Iterator[None]:
+    """Not by every engine anew, of which nearly each test opens one: a third of the registry's tests."""
+    first: dict[str, Engine] = {}
+
+    def create_engine(*given: Any, **named: Any) -> Engine:
+        engine = sqlalchemy.create_engine(*given, **named)
+        # what was compiled is found by the statement and the dialect itself
+        like = first.setdefault(engine.dialect.name, engine)
+        engine.dialect, engine._compiled_cache = like.dialect, like._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sqlite_module, postgres_module):
+            patch.setattr(module, "create_engine", create_engine)
         yield
 
 

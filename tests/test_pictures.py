@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 
@@ -72,7 +71,6 @@ def test_another_picture_at_the_same_place_in_memory_is_prepared_anew() -> None:
         picture = Image.new("RGB", (4, 4), colour)
         assert torch.equal(prepared.of(picture, Preprocessing(2)), Preprocessing(2)([picture]))
         del picture
-        gc.collect()
 
 
 def test_what_was_prepared_first_gives_way() -> None:

@@ -27,6 +27,8 @@ from loravit_web.ui.sessions import LightSessions
 from loravit_web.ui.visitors import sign_in
 
 _SCRIPTS = (assets, arrival, address, again, ask, unwatched, keys, pulse)
+_QUEUE_SECONDS = 0.01
+"""Between two looks at Gradio's queue; its own thousand a second take a tenth of a core, all day."""
 
 
 class AddressUnavailable(LoraVitError):
@@ -52,6 +54,7 @@ class App:
             The URL.
         """
         self.demo.queue(max_size=self.service.settings.limits.waiting)
+        self.demo._queue.sleep_when_free = _QUEUE_SECONDS
         try:
             url = self._listen(host, port)
         except OSError as error:
@@ -80,9 +83,7 @@ class App:
             show_error=False,
             theme=_theme(),
             css_paths=[Path(__file__).with_name("style.css")],
-            head="".join(
-                one.SCRIPT for one in (assets, arrival, address, again, ask, unwatched, keys, pulse)
-            ),
+            head="".join(one.SCRIPT for one in _SCRIPTS),
             auth=sign_in(self.service) if self._passwords else None,  # type: ignore[arg-type]  # it is awaited
             auth_message="Sign in with the name and password that your admin gave you.",
             blocked_paths=[str(folder) for folder in self.service.private_folders],

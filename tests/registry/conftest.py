@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.forks import Host
 from registry import Base, Dataset, DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
 from registry.db import Database
 from registry.migrate import head
 from registry.models import Table
 from tests.registry.postgres_server import NoServer, running_server
+from tests.registry.processes import Processes
 
 only_sqlite = pytest.mark.parametrize("dialect", ["sqlite"])
 only_postgres = pytest.mark.parametrize("dialect", ["postgresql"])
@@ -125,6 +127,15 @@ def url(
 def registry(url: str, tmp_path: Path, clock: FakeClock) -> Iterator[Registry]:
     with Registry.open(url, tmp_path / "artifacts", clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Starts processes of their own on a registry."""
+    log = tmp_path_factory.mktemp("processes") / "log"
+    log.touch()
+    with Host("tests.registry.worker_process", log) as host:
+        yield Processes(host, log)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from registry.copying import TABLES, read_rows
 from registry.db import Database, open_engine
 from tests.registry.conftest import PostgresServer, only_postgres, only_sqlite
 from tests.registry.old_rows import BLOB, FIRST_SCHEMA, ROWS
-from tests.registry.test_several_processes import start
+from tests.registry.processes import Processes
 
 MakeRun = Callable[..., NewRun]
 MakeVersion = Callable[..., NewVersion]
@@ -248,15 +248,14 @@ def test_other_connections_see_all_of_the_old_or_all_of_the_new(
 
 
 def test_a_backup_made_while_others_publish_is_of_one_moment(
-    url: str, tmp_path: Path, empty: Registry
+    url: str, tmp_path: Path, empty: Registry, processes: Processes
 ) -> None:
-    process = start("publish", url, tmp_path / "artifacts", "busy")
-    assert process.stdout is not None
-    acknowledged = [process.stdout.readline().strip() for _ in range(3)]
+    publisher = processes.publisher(url, tmp_path / "artifacts", "busy")
+    publisher.wait_for(3)
+    acknowledged = publisher.acknowledged()
     with Registry.open(url, tmp_path / "artifacts") as registry:
         backup = registry.backup(tmp_path / "backup.zip")
-    process.kill()
-    process.communicate(timeout=20)
+    publisher.killed()
 
     restore(empty, tmp_path / "backup.zip", tmp_path)
     versions = empty.catalog.versions("shared")

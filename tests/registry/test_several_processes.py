@@ -1,37 +1,26 @@
 """Several processes on one database, and processes that are killed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from registry import Registry
-
-ROOT = Path(__file__).parents[2]
-
-
-def start(job: str, url: str, artifacts: Path, name: str) -> "subprocess.Popen[str]":
-    script = str(Path(__file__).with_name("worker_process.py"))
-    return subprocess.Popen(
-        [sys.executable, script, job, url, str(artifacts), name],
-        env={"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+from tests.registry.processes import Processes
 
 
 def published_numbers(registry: Registry) -> list[int]:
     return sorted(version.version for version in registry.catalog.versions("shared"))
 
 
-def test_four_processes_create_log_and_publish_at_once_without_losing_a_row(url: str, tmp_path: Path) -> None:
+def test_four_processes_create_log_and_publish_at_once_without_losing_a_row(
+    url: str, tmp_path: Path, processes: Processes
+) -> None:
     # all four also meet the missing database at the same instant
-    processes = [start("log-and-publish", url, tmp_path / "artifacts", f"worker-{i}") for i in range(4)]
-    errors = [process.communicate(timeout=60)[1] for process in processes]
+    root = tmp_path / "artifacts"
+    jobs = [processes.start("log_and_publish", url, root, name=f"worker-{i}") for i in range(4)]
+    statuses = [job.wait() for job in jobs]
 
-    assert errors == [""] * 4
-    assert [process.returncode for process in processes] == [0] * 4
-    with Registry.open(url, tmp_path / "artifacts") as registry:
+    assert processes.log.read_text() == ""
+    assert statuses == [0] * 4
+    with Registry.open(url, root) as registry:
         runs = registry.runs.list(status=["completed"])
         assert {run.worker for run in runs} == {f"worker-{i}" for i in range(4)}
         for run in runs:
@@ -42,15 +31,13 @@ def test_four_processes_create_log_and_publish_at_once_without_losing_a_row(url:
 
 
 def test_a_killed_publisher_leaves_only_whole_versions_with_consecutive_numbers(
-    url: str, tmp_path: Path
+    url: str, tmp_path: Path, processes: Processes
 ) -> None:
     acknowledged = []
     for round_, seen in enumerate((1, 4, 7, 10)):
-        process = start("publish", url, tmp_path / "artifacts", f"round-{round_}")
-        assert process.stdout is not None
-        acknowledged += [process.stdout.readline().strip() for _ in range(seen)]
-        process.kill()
-        acknowledged += process.communicate(timeout=20)[0].split()
+        publisher = processes.publisher(url, tmp_path / "artifacts", f"round-{round_}")
+        publisher.wait_for(seen)
+        acknowledged += publisher.killed()
 
     with Registry.open(url, tmp_path / "artifacts") as registry:
         versions = registry.catalog.versions("shared")

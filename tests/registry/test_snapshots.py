@@ -26,7 +26,8 @@ from registry import (
     open_shelf,
 )
 from tests.registry.conftest import FakeClock, only_sqlite
-from tests.registry.test_several_processes import ROOT
+
+ROOT = Path(__file__).resolve().parents[2]
 
 MakeRun = Callable[..., NewRun]
 MakeVersion = Callable[..., NewVersion]

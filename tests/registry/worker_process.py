@@ -1,10 +1,17 @@
-"""A process of its own on a registry: `worker_process.py log-and-publish|publish URL ROOT NAME`."""
+"""What processes of their own do to a registry; `benchmarks.forks` starts them."""
 
-import sys
 from itertools import count
 from pathlib import Path
 
+from sqlalchemy.orm import configure_mappers
+
+import registry.alembic_run  # noqa: F401 - a database that is missing is migrated at once
 from registry import DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
+
+
+def warm_up() -> None:
+    """What every process would do first."""
+    configure_mappers()
 
 
 def publish(registry: Registry, base_id: int, run_id: str | None, content: str) -> str:
@@ -18,26 +25,24 @@ def publish(registry: Registry, base_id: int, run_id: str | None, content: str) 
     return registry.catalog.publish(new, actor=content).ref
 
 
-def log_and_publish(registry: Registry, name: str) -> None:
-    base = registry.bases.ensure(NewBase("vit", "a" * 64, "vit_small", 384, 12))
-    dataset = registry.datasets.ensure(NewDataset("f" * 64, "pets", "zip", (DatasetClass("cat", 1, 1, 0),)))
-    run = registry.runs.create(NewRun("shared", name, base.id, dataset.id, 1, {}, {}), worker=name)
-    for step in range(25):
-        registry.runs.log_metrics(run.id, step, {"loss": step / 10, "accuracy": step / 100})
-        registry.runs.beat(run.id, name, stage=f"epoch {step}", progress=step / 25)
-        if step % 5 == 0:
-            publish(registry, base.id, run.id, f"{name} {step}")
-    registry.runs.finish(run.id, name, "completed")
-
-
-def publish_for_ever(registry: Registry, name: str) -> None:
-    base = registry.bases.ensure(NewBase("vit", "a" * 64, "vit_small", 384, 12))
-    for number in count():
-        sys.stdout.write(publish(registry, base.id, None, f"{name} {number}") + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    job, url, root, name = sys.argv[1:]
+def log_and_publish(url: str, root: str, name: str) -> None:
     with Registry.open(url, Path(root)) as registry:
-        {"log-and-publish": log_and_publish, "publish": publish_for_ever}[job](registry, name)
+        base = registry.bases.ensure(NewBase("vit", "a" * 64, "vit_small", 384, 12))
+        classes = (DatasetClass("cat", 1, 1, 0),)
+        dataset = registry.datasets.ensure(NewDataset("f" * 64, "pets", "zip", classes))
+        run = registry.runs.create(NewRun("shared", name, base.id, dataset.id, 1, {}, {}), worker=name)
+        for step in range(25):
+            registry.runs.log_metrics(run.id, step, {"loss": step / 10, "accuracy": step / 100})
+            registry.runs.beat(run.id, name, stage=f"epoch {step}", progress=step / 25)
+            if step % 5 == 0:
+                publish(registry, base.id, run.id, f"{name} {step}")
+        registry.runs.finish(run.id, name, "completed")
+
+
+def publish_for_ever(url: str, root: str, name: str, told: str) -> None:
+    """Publish until killed, and write every version that was acknowledged to the file ``told``."""
+    with Registry.open(url, Path(root)) as registry, Path(told).open("a") as acknowledged:
+        base = registry.bases.ensure(NewBase("vit", "a" * 64, "vit_small", 384, 12))
+        for number in count():
+            acknowledged.write(publish(registry, base.id, None, f"{name} {number}") + "\n")
+            acknowledged.flush()

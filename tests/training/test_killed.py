@@ -17,7 +17,7 @@ from loravit_web.training.runner import STOPPED
 from loravit_web.training.worker import worker_name
 from registry import Registry, Run
 
-KILLS = 10
+KILLS = 4
 """`python -m benchmarks chaos` kills more."""
 STOP_SECONDS = 10.0
 

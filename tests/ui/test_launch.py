@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,24 @@ def test_who_may_not_train_reads_so_before_giving_any_data(settings: Settings) -
     assert "Visitors of this public demo can't do this" in reply.shown("train-read-only")
     visitor.close()
     app.close()
+
+
+def test_an_empty_queue_is_looked_at_a_hundred_times_a_second_at_most(
+    started: tuple[App, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    queue = started[0].demo._queue
+    length = type(queue).__len__
+
+    def looked_at(other: object) -> int:
+        if other is queue:  # other apps of this process have theirs
+            looks.append(length(other))
+        return length(other)
+
+    monkeypatch.setattr(type(queue), "__len__", looked_at)
+    time.sleep(0.5)
+    assert 0 < len(looks) <= 60
+    assert not any(looks)
 
 
 def test_a_full_queue_is_one_sentence_and_goes_on_when_there_is_room(
