@@ -1,61 +1,103 @@
-"""The confusion matrix as a table whose cells can be chosen."""
+"""The confusion matrix as a table whose cells can be chosen, by mouse or by keyboard."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from html import escape
 
-import pandas as pd
-
+from loravit_web.errors import LoraVitError
 from loravit_web.results import classes_in_view
 from registry import EvaluationDetails
 
 MOST_CLASSES = 30
 CORNER = "is ↓  taken for →"
+_CELL = re.compile(r"([0-9]{1,6}):([0-9]{1,6})")
 _RIGHT, _WRONG = "47, 133, 90", "192, 57, 43"
 
+CHOOSE_CELL = """
+const cells = () => [...element.querySelectorAll("button[data-cell]")];
+const reach = (cell) => {
+  for (const other of cells()) other.tabIndex = other === cell ? 0 : -1;
+};
+element.addEventListener("click", (event) => {
+  const cell = event.target.closest("button[data-cell]");
+  if (!cell) return;
+  for (const other of cells()) other.toggleAttribute("aria-current", false);
+  cell.setAttribute("aria-current", "true");
+  reach(cell);
+  trigger("select", {index: 0, value: cell.dataset.cell});
+});
+element.addEventListener("keydown", (event) => {
+  const step = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]}[event.key];
+  const at = event.target.closest("td");
+  if (!step || !at) return;
+  event.preventDefault();
+  const rows = [...element.querySelectorAll("tbody tr")];
+  let row = rows.indexOf(at.parentElement), column = at.cellIndex, next = null;
+  do {
+    row += step[0], column += step[1];
+    const cell = column > 0 && rows[row] ? rows[row].cells[column] : undefined;
+    if (!cell) return;
+    next = cell.querySelector("button");
+  } while (!next);
+  reach(next);
+  next.focus();
+});
+"""
+"""In the browser: one cell is reached by Tab, arrows go on to the next that has images, past empty ones."""
 
-def confusion_table(details: EvaluationDetails) -> Any:
-    """The matrix as a styled table: a row for what images are, a column for what they were taken for.
+
+class NoSuchCell(LoraVitError):
+    """What was chosen is no cell of a matrix."""
+
+
+def confusion_table(details: EvaluationDetails, caption: str) -> str:
+    """The matrix: a row for what images are, a column for what they were taken for.
 
     Colour follows the share of the row; the number of images is what counts.
     """
     view = classes_in_view(details, MOST_CLASSES)
-    names = [details.class_names[index] for index in view]
+    names = [escape(details.class_names[index]) for index in view]
     cells = {(cell.true_idx, cell.predicted_idx): cell.n for cell in details.confusion}
     totals: dict[int, int] = {}
     for (true, _), n in cells.items():
         totals[true] = totals.get(true, 0) + n
-    rows = [[cells.get((true, predicted), 0) for predicted in view] for true in view]
-    text = [[name, *(str(n) if n else "·" for n in row)] for name, row in zip(names, rows, strict=True)]
-    styles = [
-        [
-            "",
-            *(
-                _style(n / max(1, totals.get(true, 0)), true == predicted)
-                for n, predicted in zip(row, view, strict=True)
-            ),
-        ]
-        for row, true in zip(rows, view, strict=True)
-    ]
-    columns = [CORNER, *names]
-    frame = pd.DataFrame(text, columns=columns)
-    return frame.style.apply(lambda _: pd.DataFrame(styles, columns=columns), axis=None)
+    first = next(((true, taken) for true in view for taken in view if (true, taken) in cells), None)
+    heads = "".join(f"<th scope=col>{name}</th>" for name in names)
+    rows = []
+    for true, name in zip(view, names, strict=True):
+        texts = []
+        for predicted, answer in zip(view, names, strict=True):
+            n = cells.get((true, predicted), 0)
+            if not n:
+                texts.append("<td>·</td>")
+                continue
+            colour = _colour(n / totals[true], right=true == predicted)
+            reached = 0 if (true, predicted) == first else -1
+            told = f"{n} of {name} taken for {answer}"
+            texts.append(
+                f'<td style="background-color: {colour}"><button type="button" tabindex="{reached}" '
+                f'data-cell="{true}:{predicted}" aria-label="{told}">{n}</button></td>'
+            )
+        rows.append(f"<tr><th scope=row>{name}</th>{''.join(texts)}</tr>")
+    return (
+        f'<p class="lv-muted">{escape(caption)}</p><div class="lv-matrix"><table>'
+        f"<thead><tr><th scope=col>{CORNER}</th>{heads}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
-def cell_at(details: EvaluationDetails, row_name: str, column: int) -> tuple[int, int] | None:
-    """True and predicted class of a chosen cell; None for a name in the first column.
+def cell_of(chosen: str) -> tuple[int, int]:
+    """True and predicted class of a cell as the page names it.
 
-    Args:
-        row_name: what stands in the row's first column; rows can be sorted by the reader.
-        column: its number, the first being the names.
+    Raises:
+        NoSuchCell: if it names none.
     """
-    if column < 1:
-        return None
-    view = classes_in_view(details, MOST_CLASSES)
-    return details.class_names.index(row_name), view[column - 1]
+    found = _CELL.fullmatch(chosen)
+    if found is None:
+        raise NoSuchCell("There is no such cell: choose one of the matrix.")
+    return int(found[1]), int(found[2])
 
 
-def _style(share: float, right: bool) -> str:
-    if not share:
-        return ""
-    return f"background-color: rgba({_RIGHT if right else _WRONG}, {0.15 + 0.6 * share:.2f})"
+def _colour(share: float, *, right: bool) -> str:
+    return f"rgba({_RIGHT if right else _WRONG}, {0.15 + 0.6 * share:.2f})"

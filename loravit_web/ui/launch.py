@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+from gradio.queueing import Queue
 from starlette.middleware import Middleware
 
 from loravit_web.console import progress_teller
@@ -54,7 +55,7 @@ class App:
             The URL.
         """
         self.demo.queue(max_size=self.service.settings.limits.waiting)
-        self.demo._queue.sleep_when_free = _QUEUE_SECONDS
+        _quiet(self.demo._queue)
         try:
             url = self._listen(host, port)
         except OSError as error:
@@ -117,6 +118,14 @@ class App:
         self.demo.close(verbose=False)
         self.service.close()
         release_cores()
+
+
+def _quiet(queue: Queue) -> None:
+    """Spare it the work that nobody asked for."""
+    queue.sleep_when_free = _QUEUE_SECONDS
+    # For a monitoring page, which is off here, it computes a table of its last 10,000 events at every event.
+    queue.ANALYTICS_MAX_EVENTS = 1
+    queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
 
 
 def open_app(settings: Settings) -> App:

@@ -22,7 +22,7 @@ from loravit_web.results import (
 )
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
-from loravit_web.ui.confusion import MOST_CLASSES, cell_at, confusion_table
+from loravit_web.ui.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import EACH, LAST, QUIET
 from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
@@ -83,7 +83,7 @@ class ResultPanel:
     body: gr.Column
     run_id: gr.State
     split: gr.Radio
-    matrix: gr.Dataframe
+    matrix: gr.HTML
     pair: gr.Dropdown
     classes: gr.HTML
     panel: RelabelPanel
@@ -133,17 +133,7 @@ def build_result(
             info="Validation images chose the best epoch. Test images, where there are any, were asked once.",
             elem_id="train-split",
         )
-        matrix = gr.Dataframe(
-            label="Which classes were taken for which: a row for what an image is, a column for the answer. "
-            "Click a cell to see its images.",
-            datatype="str",
-            interactive=False,
-            pinned_columns=1,
-            max_height=520,
-            buttons=["fullscreen"],
-            visible=False,  # until then Gradio does not load what draws tables
-            elem_id="train-confusion",
-        )
+        matrix = gr.HTML(js_on_load=CHOOSE_CELL, elem_id="train-confusion")
         pair = gr.Dropdown(
             label="Or choose from the most frequent mistakes", value=None, elem_id="train-pair"
         )
@@ -216,21 +206,16 @@ def _judge_by_split(service: Service, shown: ResultPanel) -> None:
 def _open_cells(service: Service, shown: ResultPanel) -> None:
     outputs = shown.corrected
 
-    def opened(run: str, split: Split, cell: tuple[int, int] | None, sheet: Sheet | None) -> list[Any]:
-        if cell is None:
-            return [gr.skip()] * len(outputs)
-        return [*cell_updates(service, run, split, cell, sheet), gr.Button(visible=True)]
+    def opened(run: str, split: Split, chosen: str, sheet: Sheet | None) -> list[Any]:
+        return [*cell_updates(service, run, split, cell_of(chosen), sheet), gr.Button(visible=True)]
 
     @told
     def by_cell(run: str, split: Split, sheet: Sheet | None, event: gr.SelectData) -> list[Any]:
-        details = details_of(service.registry, result_of(service.registry, run), split)
-        cell = cell_at(details, str(event.row_value[0]), int(event.index[1]))
-        return opened(run, split, cell, sheet)
+        return opened(run, split, str(event.value), sheet)
 
     @told
     def by_pair(run: str, split: Split, sheet: Sheet | None, chosen: str | None) -> list[Any]:
-        cell = tuple(map(int, chosen.split(":"))) if chosen else None
-        return opened(run, split, cell, sheet)  # type: ignore[arg-type]  # two numbers, see `_pairs`
+        return opened(run, split, chosen, sheet) if chosen else [gr.skip()] * len(outputs)
 
     given = [shown.run_id, shown.split, shown.panel.sheet]
     how: dict[str, Any] = {
@@ -318,15 +303,15 @@ def split_updates(service: Service, result: Result, split: Split, changes: Kept)
     details = details_of(service.registry, result, split)
     pairs = _pairs(details)
     words = "Or choose from the most frequent mistakes" if pairs else "No image was taken for another class"
-    view = details.class_names
-    label = (
+    classes = len(details.class_names)
+    caption = (
         f"Confusion on {split} images: a row for what an image is, a column for what it was taken for. "
-        "Click a cell to see its images."
+        "Choose a cell to see its images."
     )
-    if len(view) > MOST_CLASSES:
-        label += f" The {MOST_CLASSES} of {len(view)} classes that are confused most."
+    if classes > MOST_CLASSES:
+        caption += f" The {MOST_CLASSES} of {classes} classes that are confused most."
     return [
-        gr.Dataframe(confusion_table(details), label=label, visible=True),
+        confusion_table(details, caption),
         gr.Dropdown(choices=pairs, value=None, label=words, interactive=bool(pairs)),
         class_table(details),
         *(changed_updates(_images(service, result.run), changes) if changes else hidden_updates()),
@@ -344,6 +329,8 @@ def cell_updates(
     dataset = _images(service, result.run)
     behind = images_behind(result, dataset, split, *cell)
     names = dataset.classes
+    if max(cell) >= len(names):
+        raise NoSuchCell("There is no such cell: choose one of the matrix.")
     title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
     entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
     return relabel_updates(dataset, entries, changes_of(sheet), title=title)

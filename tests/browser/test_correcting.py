@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
+import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_journey import TRAINED, colour_zip, start_training
@@ -12,21 +15,40 @@ from tests.browser.test_journey import TRAINED, colour_zip, start_training
 __all__ = ["colour_zip"]
 
 
-def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, colour_zip: Path) -> None:
-    start_training(page, colour_zip, "Hues")
+@pytest.fixture
+def mislabelled_zip(colour_zip: Path, tmp_path: Path) -> Path:
+    """The zip of three classes, with a red picture among the blue ones that are tested."""
+    Image.new("RGB", (32, 32), (230, 20, 20)).save(tmp_path / "red.png")
+    with zipfile.ZipFile(colour_zip, "a") as archive:
+        archive.write(tmp_path / "red.png", "test/blue/red.png")
+    return colour_zip
+
+
+def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, mislabelled_zip: Path) -> None:
+    start_training(page, mislabelled_zip, "Hues")
     result = page.locator("#train-result")
     expect(result).to_contain_text("hues@1", timeout=TRAINED)
     expect(result).to_contain_text("linear probe")
 
-    # four test images of each class, rightly named: a row's only number is on the diagonal
-    table = page.locator("#train-confusion")
-    table.get_by_text("4", exact=True).locator("visible=true").first.click()
-    expect(page.locator("#train-behind-title")).to_contain_text("taken for")
-    expect(page.locator("#train-behind-position")).to_contain_text("Images 1 to 4 of 4")
+    cells, title = page.locator("#train-confusion button"), page.locator("#train-behind-title")
+    position = page.locator("#train-behind-position")
+    expect(cells).to_have_text(["4", "1", "4", "4"])
+    cells.first.click()
+    expect(title).to_contain_text("“blue” taken for “blue”")
+    expect(position).to_contain_text("Images 1 to 4 of 4")
+    # arrows go past what is empty, and stay where there is nothing more
+    for key, cell in (("ArrowRight", 1), ("ArrowRight", 1), ("ArrowDown", 3), ("ArrowUp", 1)):
+        page.keyboard.press(key)
+        expect(cells.nth(cell)).to_be_focused()
+        expect(cells.nth(cell)).to_have_attribute("tabindex", "0")
+    page.keyboard.press("Enter")
+    expect(cells.nth(1)).to_have_attribute("aria-current", "true")
+    expect(title).to_contain_text("“blue” taken for “red”")
+    expect(position).to_contain_text("Images 1 to 1 of 1")
     page.locator("#train-behind-gallery button").first.click()
-    expect(page.locator("#train-behind-position")).to_contain_text("1 marked")
+    expect(position).to_contain_text("1 marked")
     page.locator("#train-behind-leave").click()
-    expect(page.locator("#train-behind-position")).to_contain_text("1 left out")
+    expect(position).to_contain_text("1 left out")
     page.reload()
     page.get_by_role("tab", name="Train").click()
     expect(page.locator("#train-behind-title")).to_contain_text("What you changed so far")

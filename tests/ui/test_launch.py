@@ -139,6 +139,25 @@ def test_monitoring_is_off(started: tuple[App, httpx.Client], path: str) -> None
     assert started[1].get(path).status_code == 403
 
 
+def test_events_are_not_counted_for_a_page_that_is_off(
+    started: tuple[App, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, client = started
+    queue = app.demo._queue
+    tables: list[int] = []
+    table_of = queue._get_df
+
+    def counted(records: list[object]) -> object:
+        tables.append(len(records))
+        return table_of(records)
+
+    monkeypatch.setattr(type(queue), "_get_df", staticmethod(counted))
+    for _ in range(3):
+        event = client.post("/gradio_api/call/v2/tasks", json={}).json()["event_id"]
+        assert "event: complete" in client.get(f"/gradio_api/call/tasks/{event}").text
+    assert (tables, len(queue.event_analytics)) == ([], 1)
+
+
 def test_nothing_is_counted_kept_or_told_that_a_visitor_has_not_asked_for(
     started: tuple[App, httpx.Client],
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.results import result_of
 from loravit_web.training.recipe import PRESETS
-from loravit_web.ui.confusion import CORNER, cell_at, confusion_table
+from loravit_web.ui.confusion import CORNER, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.markup import class_table
 from loravit_web.ui.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
@@ -26,6 +28,7 @@ from tests.datasets.makers import CATS_AND_DOGS, zip_of
 from tests.ui.conftest import RunningApp
 
 EVIL = "<img src=x onerror=alert(1)>"
+EVIL_TEXT = escape(EVIL)
 
 
 @pytest.fixture
@@ -43,15 +46,29 @@ def details() -> EvaluationDetails:
 
 
 def test_the_matrix_has_a_row_for_what_is_and_a_column_for_the_answer() -> None:
-    frame = confusion_table(details()).data
-    assert list(frame.columns) == [CORNER, EVIL, "dog"]
-    assert frame.to_numpy().tolist() == [[EVIL, "3", "2"], ["dog", "·", "2"]]
+    html = confusion_table(details(), "On test images.")
+    heads = re.findall(r"<th scope=(col|row)>(.*?)</th>", html)
+    assert heads == [("col", CORNER), ("col", EVIL_TEXT), ("col", "dog"), ("row", EVIL_TEXT), ("row", "dog")]
+    assert re.findall(r'data-cell="(\d:\d)".*?>(\d)<', html) == [("0:0", "3"), ("0:1", "2"), ("1:1", "2")]
+    assert html.count("<td>·</td>") == 1
+    assert "<img" not in html
 
 
-def test_a_cell_is_found_by_its_rows_name_even_in_a_sorted_table() -> None:
-    assert cell_at(details(), "dog", 2) == (1, 1)
-    assert cell_at(details(), EVIL, 2) == (0, 1)
-    assert cell_at(details(), EVIL, 0) is None
+def test_one_cell_of_the_matrix_is_reached_by_tab_and_each_says_what_it_counts() -> None:
+    html = confusion_table(details(), "")
+    assert re.findall(r'tabindex="(-?\d)" data-cell="(\d:\d)"', html) == [
+        ("0", "0:0"),
+        ("-1", "0:1"),
+        ("-1", "1:1"),
+    ]
+    assert f'aria-label="2 of {EVIL_TEXT} taken for dog"' in html
+
+
+@pytest.mark.parametrize("chosen", ["", "1", "a:b", "-1:0", "0:1:2", "²:1", "1" * 5000 + ":1"])
+def test_what_names_no_cell_is_refused(chosen: str) -> None:
+    assert cell_of("0:12") == (0, 12)
+    with pytest.raises(NoSuchCell):
+        cell_of(chosen)
 
 
 def test_the_table_of_classes_begins_with_the_worst_and_escapes_names() -> None:
