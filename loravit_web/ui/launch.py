@@ -68,7 +68,7 @@ class App:
         print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - the one line a user waits for
         if block:
             # A polite end (Ctrl-C, a restart of the machine) leaves a run in progress resumable.
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            signal.signal(signal.SIGTERM, _end)
             try:
                 self.demo.block_thread()
             finally:
@@ -118,6 +118,12 @@ class App:
         self.demo.close(verbose=False)
         self.service.close()
         release_cores()
+
+
+def _end(*_: object) -> None:
+    """End the app, once: asked again while it ends, it would break off in the middle."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
 
 
 def _quiet(queue: Queue) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -111,7 +112,9 @@ def start_app(home: Path) -> Iterator[AppProcess]:
     assert "is ready" in line, line
     yield AppProcess(line.split()[-1], home, process)
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)  # who stops it may be impatient
+    assert process.wait(timeout=30) == 0
 
 
 Visit = Callable[..., Page]
