@@ -50,6 +50,9 @@ element.addEventListener("keydown", (event) => {
 class NoSuchCell(LoraVitError):
     """What was chosen is no cell of a matrix."""
 
+    def __init__(self) -> None:
+        super().__init__("There is no such cell: choose one of the matrix.")
+
 
 def confusion_table(details: EvaluationDetails, caption: str) -> str:
     """The matrix: a row for what images are, a column for what they were taken for.
@@ -95,7 +98,7 @@ def cell_of(chosen: str) -> tuple[int, int]:
     """
     found = _CELL.fullmatch(chosen)
     if found is None:
-        raise NoSuchCell("There is no such cell: choose one of the matrix.")
+        raise NoSuchCell
     return int(found[1]), int(found[2])
 
 

@@ -131,7 +131,7 @@ def _quiet(queue: Queue) -> None:
     queue.sleep_when_free = _QUEUE_SECONDS
     # For a monitoring page, which is off here, it computes a table of its last 10,000 events at every event.
     queue.ANALYTICS_MAX_EVENTS = 1
-    queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+    queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize  # spelled so there
 
 
 def open_app(settings: Settings) -> App:

@@ -327,10 +327,10 @@ def cell_updates(
     if result.predictions is None:
         raise NoResultShown("This run kept no answers by image: train again, then its images can be opened.")
     dataset = _images(service, result.run)
-    behind = images_behind(result, dataset, split, *cell)
     names = dataset.classes
     if max(cell) >= len(names):
-        raise NoSuchCell("There is no such cell: choose one of the matrix.")
+        raise NoSuchCell
+    behind = images_behind(result, dataset, split, *cell)
     title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
     entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
     return relabel_updates(dataset, entries, changes_of(sheet), title=title)

@@ -19,7 +19,7 @@ from loravit_web.ui.markup import class_table
 from loravit_web.ui.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.runs_compare import compare_updates
 from loravit_web.ui.train_check import check_updates, doubles_notice, entries_of, near_updates, views_of
-from loravit_web.ui.train_result import result_updates, split_updates
+from loravit_web.ui.train_result import cell_updates, result_updates, split_updates
 from loravit_web.ui.train_settings import suggested_name, told_cost
 from loravit_web.ui.watch import curves
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
@@ -191,6 +191,13 @@ def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None
     head, *_ = result_updates(service, run.id)
     assert "of 8 test images are right; the linear probe" in head
     assert "colours@1" in head
+
+
+def test_a_cell_beyond_the_classes_is_refused(running_app: RunningApp) -> None:
+    service = running_app.service
+    (run,) = service.registry.runs.list()
+    with pytest.raises(NoSuchCell, match="choose one of the matrix"):
+        cell_updates(service, run.id, "test", (0, 2), None)
 
 
 def test_corrections_outlive_the_look_at_another_split_and_a_reload(running_app: RunningApp) -> None:
