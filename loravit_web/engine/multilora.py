@@ -106,6 +106,11 @@ class MultiLoRAViT:
         return self._residency.keys()
 
     @property
+    def lane_count(self) -> int:
+        """How many calls of `forward` can be computed side by side; 1 where there are no lanes."""
+        return 1 if self.lanes is None else self.lanes.count
+
+    @property
     def full(self) -> bool:
         """Whether another adapter would have to take the place of one in memory."""
         return self._residency.used >= self._residency.budget
@@ -130,6 +135,7 @@ class MultiLoRAViT:
         assignment: Sequence[Sequence[str]],
         *,
         seconds: MutableMapping[str, float] | None = None,
+        in_one_lane: bool = False,
     ) -> list[dict[str, torch.Tensor]]:
         """Answer every image for every task that it is assigned.
 
@@ -139,6 +145,7 @@ class MultiLoRAViT:
             seconds: filled, where given, with the time of each branch, the trunk apart; what was computed
                 together is divided by the work that each task had in it. In lanes others ran at the same
                 time, so the sum may be more than the call took.
+            in_one_lane: computed in one of the lanes, so that other calls are computed beside it.
 
         Returns:
             For each image, float32 logits (C,) by key, in the order of its assignment.
@@ -150,7 +157,12 @@ class MultiLoRAViT:
         keys = dict.fromkeys(key for keys in assignment for key in keys)
         with self._residency.hold(keys) as adapters:
             _check_size(adapters, images.shape[-1])
-            return on_all_cores(lambda: self._answers(images, assignment, adapters, seconds))
+            if in_one_lane and self.lanes is not None:
+                (answers,) = self.lanes.run(
+                    [lambda: self._answers(images, assignment, adapters, seconds, None)]
+                )
+                return answers
+            return on_all_cores(lambda: self._answers(images, assignment, adapters, seconds, self.lanes))
 
     def heatmap(self, key: str, images: torch.Tensor, label: int) -> torch.Tensor:
         """Which patches of one picture speak for a class; see `engine.heatmap.heatmap`.
@@ -175,11 +187,12 @@ class MultiLoRAViT:
         assignment: Sequence[Sequence[str]],
         adapters: Mapping[str, Adapter],
         seconds: MutableMapping[str, float] | None,
+        lanes: Lanes | None,
     ) -> list[dict[str, torch.Tensor]]:
         answers: list[dict[str, torch.Tensor]] = [{} for _ in assignment]
         with torch.inference_mode():
-            units = self._units(images, assignment, adapters)
-            for unit, (logits, spent) in zip(units, self._computed(units), strict=True):
+            units = self._units(images, assignment, adapters, lanes)
+            for unit, (logits, spent) in zip(units, self._computed(units, lanes), strict=True):
                 answers[unit.row][unit.branch.key] = logits.clone()
                 if seconds is not None:
                     seconds[unit.branch.key] = seconds.get(unit.branch.key, 0.0) + spent
@@ -192,10 +205,14 @@ class MultiLoRAViT:
         return heatmap(self.base, adapter, prefix[None], label)
 
     def _units(
-        self, images: torch.Tensor, assignment: Sequence[Sequence[str]], adapters: Mapping[str, Adapter]
+        self,
+        images: torch.Tensor,
+        assignment: Sequence[Sequence[str]],
+        adapters: Mapping[str, Adapter],
+        lanes: Lanes | None,
     ) -> list[Unit]:
         """All that is to be computed, with the tokens from the trunk."""
-        trunk = Trunk(self.base, images, self._tokens, self.lanes)
+        trunk = Trunk(self.base, images, self._tokens, lanes)
         units = []
         # Ascending first blocks: the trunk only ever goes deeper.
         for key in sorted(adapters, key=lambda key: adapters[key].first_block):
@@ -207,9 +224,9 @@ class MultiLoRAViT:
             units += [Unit(branch, row, own) for row, own in zip(rows, tokens, strict=True)]
         return units
 
-    def _computed(self, units: Sequence[Unit]) -> list[Answered]:
+    def _computed(self, units: Sequence[Unit], lanes: Lanes | None) -> list[Answered]:
         return spread(
-            self.lanes,
+            lanes,
             [work_of(unit, self.base) for unit in units],
             lambda parts: computed(self.base, self._blocks, [units[part] for part in parts]),
         )

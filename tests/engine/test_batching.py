@@ -12,15 +12,25 @@ import torch
 from loravit_web.backbones import Base
 from loravit_web.engine import MultiLoRAViT
 from loravit_web.engine.batching import Batcher, Reply
+from loravit_web.engine.lanes import Lanes
 from loravit_web.errors import LoraVitError
 from tests.adapters.makers import random_adapter, random_images
 
 
 class Echo:
-    """Answers each key with the picture's first number; can be held while it computes."""
+    """Answers each key with the picture's first number; can be held while it computes.
 
-    def __init__(self) -> None:
+    Attributes:
+        batches: how many pictures each had, as they began.
+        lone: which of them had one lane for itself.
+        held: a picture whose batch is not answered before `go_on`; None for all.
+    """
+
+    def __init__(self, lane_count: int = 1) -> None:
+        self.lane_count = lane_count
         self.batches: list[int] = []
+        self.lone: list[bool] = []
+        self.held: float | None = None
         self.computing, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
 
@@ -30,10 +40,14 @@ class Echo:
         assignment: Sequence[Sequence[str]],
         *,
         seconds: MutableMapping[str, float] | None = None,
+        in_one_lane: bool = False,
     ) -> list[dict[str, torch.Tensor]]:
         self.batches.append(len(images))
+        self.lone.append(in_one_lane)
+        go_on, waits = self.go_on, self.held is None or self.held in images[:, 0, 0, 0].tolist()
         self.computing.set()
-        assert self.go_on.wait(10)
+        if waits:
+            assert go_on.wait(10)
         if any("bad" in keys for keys in assignment):
             raise LoraVitError("bad can't answer.")
         assert seconds is not None
@@ -57,10 +71,8 @@ def ask_while_another_is_computed(
         first = pool.submit(batcher.ask, engine, picture(0), ["a"])
         assert engine.computing.wait(10)
         rest = [pool.submit(batcher.ask, engine, image, keys) for image, keys in questions]
-        line = (engine, 4)
-        while sum(len(batcher._waiting[one]) for one in batcher._waiting if one[0] is engine) < len(rest):
+        while len(batcher._queues[engine, 4].waiting) < len(rest):
             threading.Event().wait(0.001)
-        assert line in batcher._waiting
         engine.go_on.set()
         first.result()
         return [future.exception() or future.result() for future in rest]
@@ -110,10 +122,57 @@ def test_a_batch_never_holds_more_pictures_than_allowed() -> None:
     assert [float(reply.logits["a"]) for reply in replies if isinstance(reply, Reply)] == [0, 1, 2, 3, 4]
 
 
-def test_one_bad_question_fails_alone() -> None:
+def test_of_those_who_wait_each_lane_computes_its_share_and_all_lanes_together_no_more_than_allowed() -> None:
+    engine = Echo(lane_count=2)
     replies = ask_while_another_is_computed(
-        Batcher(), Echo(), [(picture(1), ["a"]), (picture(2), ["bad"]), (picture(3), ["a"])]
+        Batcher(max_images=6), engine, [(picture(n), ["a"]) for n in range(5)]
     )
+    assert sorted(engine.batches) == [1, 2, 3]
+    assert engine.lone == [False, True, True]
+    assert [float(reply.logits["a"]) for reply in replies if isinstance(reply, Reply)] == [0, 1, 2, 3, 4]
+
+    engine = Echo(lane_count=2)
+    ask_while_another_is_computed(Batcher(max_images=6), engine, [(picture(n), ["a"]) for n in range(9)])
+    assert max(engine.batches) == 3
+    assert sum(engine.batches) == 10
+
+
+def test_a_lane_goes_on_while_another_one_still_computes() -> None:
+    engine, batcher = Echo(lane_count=2), Batcher()
+    engine.go_on.clear()
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(batcher.ask, engine, picture(0), ["a"])
+        assert engine.computing.wait(10)
+        waiting = []
+        for number in (1, 2):
+            waiting.append(pool.submit(batcher.ask, engine, picture(number), ["a"]))
+            while len(batcher._queues[engine, 4].waiting) < number:
+                threading.Event().wait(0.001)
+        first_end, engine.go_on = engine.go_on, threading.Event()
+        engine.held = 1.0  # and the other one of the two is not
+        first_end.set()
+        first.result()
+        slow, fast = waiting
+        assert float(fast.result().logits["a"]) == 2
+        assert float(batcher.ask(engine, picture(3), ["a"]).logits["a"]) == 3
+        assert not slow.done()
+        engine.go_on.set()
+        assert float(slow.result().logits["a"]) == 1
+    assert engine.lone == [False, True, True, True]
+    assert batcher.idle
+
+
+def test_a_lone_question_has_all_lanes() -> None:
+    engine, batcher = Echo(lane_count=3), Batcher()
+    for number in range(2):
+        batcher.ask(engine, picture(number), ["a"])
+    assert engine.lone == [False, False]
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_one_bad_question_fails_alone(lanes: int) -> None:
+    questions = [(picture(1), ["a"]), (picture(2), ["bad"]), (picture(3), ["a"])]
+    replies = ask_while_another_is_computed(Batcher(), Echo(lanes), questions)
     assert [type(reply) for reply in replies] == [Reply, LoraVitError, Reply]
 
 
@@ -140,13 +199,14 @@ def test_an_unforeseen_error_reaches_everyone_who_waits_and_the_next_question_is
     engine, batcher = Broken(), Batcher()
     with pytest.raises(KeyError, match="lost"):
         batcher.ask(engine, picture(1), ["a"])
-    assert not batcher._waiting
+    assert batcher.idle
     with pytest.raises(KeyError, match="lost"):
         batcher.ask(engine, picture(1), ["a"])
 
 
-def test_many_threads_get_what_they_would_get_alone(base: Base) -> None:
-    engine = MultiLoRAViT(base, torch.float32)
+@pytest.mark.parametrize("lanes", [None, Lanes(2)], ids=["alone", "in lanes"])
+def test_many_threads_get_what_they_would_get_alone(base: Base, lanes: Lanes | None) -> None:
+    engine = MultiLoRAViT(base, torch.float32, lanes=lanes)
     keys = [f"task-{index}" for index in range(4)]
     for seed, key in enumerate(keys):
         engine.add(key, random_adapter(base, seed=seed))

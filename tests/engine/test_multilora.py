@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -258,6 +259,19 @@ def test_an_error_in_a_lane_reaches_the_caller_and_the_next_call_is_answered(
             engine.forward(IMAGES, [KEYS] * 4)
     assert not +engine._residency._in_use
     assert_as_alone(engine.forward(IMAGES, [KEYS] * 4), [KEYS] * 4, range(4))
+
+
+def test_a_call_in_one_lane_answers_alike_and_leaves_the_other_lanes_to_others() -> None:
+    engine, blocked = engine_of(lanes=LANES), threading.Event()
+    with ThreadPoolExecutor(LANES.count - 1) as pool:
+        others = [pool.submit(LANES.run, [lambda: blocked.wait(30)]) for _ in range(LANES.count - 1)]
+        try:
+            answers = engine.forward(IMAGES, [KEYS] * 4, in_one_lane=True)
+        finally:
+            blocked.set()
+        assert [other.result() for other in others] == [[True]] * len(others)
+    assert_as_alone(answers, [KEYS] * 4, range(4))
+    assert_as_alone(engine_of().forward(IMAGES, [KEYS] * 4, in_one_lane=True), [KEYS] * 4, range(4))
 
 
 def test_tasks_may_come_and_go_while_others_are_answered() -> None:
