@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +20,7 @@ class Asker:
 
     def __init__(self, url: str, *, timeout: float = 120.0) -> None:
         self._http = httpx.Client(base_url=url.rstrip("/"), timeout=timeout)
+        self._session = uuid.uuid4().hex
 
     def upload(self, name: str, data: bytes) -> dict[str, Any]:
         """Send a file; gives what names it in a later call."""
@@ -33,27 +34,16 @@ class Asker:
         Raises:
             Refused: when the app says why not.
         """
-        document = {"image": image, "tasks": list(tasks), "top_k": top_k}
-        answer: dict[str, Any] = self.call("classify", document)
+        answer: dict[str, Any] = self.call("classify", [image, list(tasks), top_k])
         return answer
 
-    def call(self, name: str, document: dict[str, Any]) -> Any:
+    def call(self, name: str, arguments: Sequence[Any]) -> Any:
         """Call an endpoint of the HTTP interface and wait for its answer."""
-        started = self._http.post(f"{API}/call/v2/{name}", json=document)
-        if started.status_code != httpx.codes.OK:
-            raise Refused(started.text)
-        event = started.json()["event_id"]
-        with self._http.stream("GET", f"{API}/call/{name}/{event}") as stream:
-            kind = ""
-            for line in stream.iter_lines():
-                if line.startswith("event: "):
-                    kind = line.removeprefix("event: ")
-                elif line.startswith("data: ") and kind in ("complete", "error"):
-                    told = json.loads(line.removeprefix("data: "))
-                    if kind == "error":
-                        raise Refused(told if isinstance(told, str) else json.dumps(told))
-                    return told[0]
-        raise Refused("The stream ended without an answer.")
+        question = {"data": list(arguments), "session_hash": self._session}
+        answer = self._http.post(f"{API}/run/{name}", json=question)
+        if answer.status_code != httpx.codes.OK:
+            raise Refused(answer.text)
+        return answer.json()["data"][0]
 
     def close(self) -> None:
         """Close the connection."""

@@ -55,11 +55,10 @@ for result in answer["results"]:
 
 def _shell(url: str, tasks: Sequence[str], top_k: int) -> str:
     api = f"{url}/gradio_api"
-    question = json.dumps({"data": [{"path": "PATH"}, list(tasks), top_k]})
+    question = json.dumps({"data": [{"path": "PATH"}, list(tasks), top_k], "session_hash": "curl"})
     body = question.replace("'", "'\\''").replace("PATH", "'\"$path\"'")
     return f"""path=$(curl -s -F 'files=@{PICTURE}' {api}/upload | cut -d'"' -f2)
-event=$(curl -s {api}/call/classify -H 'Content-Type: application/json' -d '{body}' | cut -d'"' -f4)
-curl -sN {api}/call/classify/$event
+curl -s {api}/run/classify -H 'Content-Type: application/json' -d '{body}'
 """
 
 

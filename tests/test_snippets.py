@@ -31,7 +31,10 @@ def test_the_python_code_is_python_that_asks_these_tasks() -> None:
 
 def test_the_shell_code_sends_json_whatever_a_task_is_called() -> None:
     shell = code_snippets(URL, ["flowers", ODD], 3)["shell"]
-    body = re.search(r"-d '(.*)' \|", shell)
+    body = re.search(r"-d '(.*)'\n", shell)
     assert body is not None
     sent = body[1].replace("'\"$path\"'", "/tmp/x").replace("'\\''", "'")
-    assert json.loads(sent) == {"data": [{"path": "/tmp/x"}, ["flowers", ODD], 3]}
+    assert json.loads(sent) == {
+        "data": [{"path": "/tmp/x"}, ["flowers", ODD], 3],
+        "session_hash": "curl",
+    }

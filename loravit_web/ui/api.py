@@ -1,7 +1,12 @@
-"""The HTTP interface: ``/tasks`` and ``/classify``, for gradio_client and plain HTTP alike."""
+"""The HTTP interface: ``/tasks`` and ``/classify``, for gradio_client and plain HTTP alike.
+
+Neither needs Gradio's queue: ``POST /gradio_api/run/classify`` has the answer in one trip. Any text goes with
+it as ``session_hash``: without, Gradio describes the whole page for a session that it forgets again.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,10 @@ from PIL import Image
 from loravit_web.answers import Answer
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.ui.errors import told
+from loravit_web.ui.errors import toast, told
 from loravit_web.ui.visitors import admitted
+from loravit_web.ui.waiting import Waiting
+from registry import RegistryError
 
 MAX_LABELS = 1000
 
@@ -27,8 +34,12 @@ class UnreadableUpload(LoraVitError):
     """An image argument that is no uploaded file."""
 
 
-def add_api(service: Service) -> None:
-    """Add the endpoints to the app being built."""
+def add_api(service: Service, waiting: Waiting) -> None:
+    """Add the endpoints to the app being built.
+
+    Args:
+        waiting: runs the questions, beside those of the page.
+    """
 
     @told
     def tasks(
@@ -48,8 +59,7 @@ def add_api(service: Service) -> None:
             for info in service.predictor.tasks()
         ]
 
-    @told
-    def classify(
+    async def classify(
         image: dict[str, Any],
         tasks: list[str],
         top_k: int = 5,
@@ -62,11 +72,17 @@ def add_api(service: Service) -> None:
             tasks: slugs, or slug@version.
             top_k: most labels per task.
         """
+        try:
+            return await waiting.run(partial(classified, image, tasks, top_k, request))
+        except (LoraVitError, RegistryError) as error:
+            raise toast(error) from error
+
+    def classified(image: Any, tasks: list[str], top_k: int, request: gr.Request) -> dict[str, Any]:
         admitted(service, request)
         return answer_upload(service, image, tasks, top_k).as_json()
 
-    api(tasks, api_name="tasks", concurrency_limit=None)
-    api(classify, api_name="classify", concurrency_limit=32, concurrency_id="answers")
+    api(tasks, api_name="tasks", queue=False, concurrency_limit=None)
+    api(classify, api_name="classify", queue=False, concurrency_limit=None)  # `waiting` has the limit
 
 
 def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) -> Answer:

@@ -17,10 +17,12 @@ from loravit_web.ui.saved import add_saved
 from loravit_web.ui.strip import build_strip, connect_strip
 from loravit_web.ui.train import build_train
 from loravit_web.ui.use import build_use
+from loravit_web.ui.waiting import Waiting
 
 
 def build_app(service: Service) -> gr.Blocks:
     """Build the page over a service; nothing is started or opened."""
+    waiting = Waiting(service.settings.limits.waiting)
     demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False)
     with demo:
         # First, because the browser finds a component by walking through all that stand before it, at each
@@ -38,7 +40,7 @@ def build_app(service: Service) -> gr.Blocks:
         seen = gr.State(None)
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
             with gr.Tab("Use", id="use") as use_tab:
-                use = build_use(service)
+                use = build_use(service, waiting)
             with gr.Tab("Train", id="train") as train_tab:
                 train = build_train(service, tabs, use)
             with gr.Tab("Catalog", id="catalog") as catalog_tab:
@@ -47,7 +49,7 @@ def build_app(service: Service) -> gr.Blocks:
                 runs = build_runs(service)
         name_tabs({"use": use_tab, "train": train_tab, "catalog": catalog_tab, "runs": runs_tab})
         add_saved(demo, service)
-        add_api(service)
+        add_api(service, waiting)
         lead_on(service, runs, tabs, train, catalog)
         connect_strip(service, strip, tabs, train)
         with unseen:

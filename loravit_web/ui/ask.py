@@ -140,6 +140,7 @@ def read_question(text: str | None) -> Question:
 
 def connect_answers(
     service: Service,
+    waiting: Waiting,
     picker: Picker,
     image: gr.Image,
     top_k: gr.Slider,
@@ -147,8 +148,11 @@ def connect_answers(
     answers: gr.HTML,
     share: SharePanel,
 ) -> None:
-    """Ask whenever something changes; remember what was picked and say how to ask it again."""
-    waiting = Waiting(service.settings.limits.waiting)
+    """Ask whenever something changes; remember what was picked and say how to ask it again.
+
+    Args:
+        waiting: runs the questions, beside those over HTTP.
+    """
 
     def answered_now(text: str, request: gr.Request) -> str:
         try:

@@ -40,6 +40,11 @@ def told_at(place: gr.HTML) -> Callable[[Callable[P, dict[Any, Any]]], Callable[
     return decorated
 
 
+def toast(error: Exception) -> gr.Error:
+    """A typed error for whoever asked, in a page or over HTTP."""
+    return gr.Error(plain(str(error)), title="That did not work", print_exception=False)
+
+
 def told(handler: Callable[P, R]) -> Callable[P, R]:
     """Make a handler's typed errors visible where the user is."""
 
@@ -48,6 +53,6 @@ def told(handler: Callable[P, R]) -> Callable[P, R]:
         try:
             return handler(*args, **kwargs)
         except (LoraVitError, RegistryError) as error:
-            raise gr.Error(plain(str(error)), title="That did not work", print_exception=False) from error
+            raise toast(error) from error
 
     return wrapped

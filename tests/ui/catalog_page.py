@@ -19,6 +19,7 @@ from loravit_web.settings import Settings
 from loravit_web.ui.catalog import build_catalog
 from loravit_web.ui.catalog_filters import DEFAULTS
 from loravit_web.ui.use import build_use
+from loravit_web.ui.waiting import Waiting
 from registry import NewBase, NewEvaluation, NewVersion, Registry, Version
 from tests.conftest import tiny_base
 
@@ -45,7 +46,7 @@ class CatalogPage:
         self._engines = EnginePool(engine, no_other)
         self.empty(folder)
         with gr.Blocks() as self.demo:
-            self.view = build_catalog(self.service, gr.Tabs(), build_use(self.service))
+            self.view = build_catalog(self.service, gr.Tabs(), build_use(self.service, Waiting(1)))
 
     @staticmethod
     def _unreadable(ref: str) -> Adapter:

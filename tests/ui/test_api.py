@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from loravit_web.snippets import PICTURE, code_snippets
 from tests.conftest import RECIPE
 from tests.ui.conftest import RunningApp
 
@@ -90,6 +94,35 @@ def test_arguments_of_a_wrong_kind_get_one_sentence(
     reply = httpx.post(f"{running_app.url}gradio_api/call/classify", json={"data": [None, tasks, top_k]})
     text = httpx.get(f"{running_app.url}gradio_api/call/classify/{reply.json()['event_id']}", timeout=30).text
     assert sentence in text
+
+
+def run(url: str, image: Any) -> httpx.Response:
+    """Call /classify in one trip."""
+    question = {"data": [image, ["colours"], 2], "session_hash": "somebody"}
+    return httpx.post(f"{url}gradio_api/run/classify", json=question, timeout=30)
+
+
+def upload(url: str, picture: Path) -> dict[str, Any]:
+    reply = httpx.post(f"{url}gradio_api/upload", files={"files": picture.read_bytes()})
+    return {"path": reply.json()[0]}
+
+
+def test_one_request_is_answered_or_refused_in_one_sentence(running_app: RunningApp) -> None:
+    red = upload(running_app.url, running_app.pictures / "test" / "red" / "0.png")
+    (answer,) = run(running_app.url, red).json()["data"]
+    assert answer["results"][0]["labels"][0]["label"] == "red"
+    refused = run(running_app.url, {"path": "/etc/hostname"})
+    assert refused.status_code == 500
+    assert refused.json()["error"].startswith("The image is not a file that was uploaded here")
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
+def test_the_shell_code_answers(running_app: RunningApp, tmp_path: Path) -> None:
+    shutil.copy(running_app.pictures / "test" / "red" / "0.png", tmp_path / PICTURE)
+    code = code_snippets(running_app.url, ["colours@1"], 1)["shell"]
+    said = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    (result,) = json.loads(said.stdout)["data"][0]["results"]
+    assert result["labels"][0]["label"] == "red"
 
 
 def test_the_data_folder_is_not_served(running_app: RunningApp) -> None:

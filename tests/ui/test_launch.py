@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,8 @@ import pytest
 
 from loravit_web.limits import Limits
 from loravit_web.settings import Settings
+from loravit_web.ui import api as ui_api
+from loravit_web.ui import ask as ui_ask
 from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import AddressUnavailable, App
 from loravit_web.ui.waiting import QUEUE_FULL
@@ -132,6 +137,36 @@ def test_a_full_queue_is_one_sentence_and_goes_on_when_there_is_room(
         assert reply.status_code == 503
         assert reply.json()["detail"] == QUEUE_FULL
     assert client.post("/gradio_api/call/tasks", json={"data": []}).status_code == 200
+
+
+def test_questions_of_the_page_and_over_http_wait_together_and_those_too_many_are_refused(
+    started: tuple[App, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _app, client = started
+    page = json.dumps({"picture": None, "tasks": [], "labels": 3, "looks": False, "near": []})
+    held, go_on = threading.Semaphore(0), threading.Event()
+
+    def hold(*_asked: object) -> None:
+        held.release()
+        assert go_on.wait(30)
+
+    def ask(name: str, *data: object) -> str:
+        question = {"data": data, "session_hash": name}
+        return client.post(f"/gradio_api/run/{name}", json=question).text
+
+    monkeypatch.setattr(ui_api, "admitted", hold)
+    monkeypatch.setattr(ui_ask, "admitted", hold)
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(ask, "answers", page) for _ in range(2)]
+        asked.append(pool.submit(ask, "classify", None, ["a"], 5))
+        try:
+            assert all(held.acquire(timeout=30) for _ in range(3))
+            assert QUEUE_FULL in ask("classify", None, ["a"], 5)
+            assert QUEUE_FULL in ask("answers", page)
+        finally:
+            go_on.set()
+        assert not any(QUEUE_FULL in one.result() for one in asked)
+    assert "The image is missing" in ask("classify", None, ["a"], 5)
 
 
 @pytest.mark.parametrize("path", ["/monitoring", "/monitoring/summary", "/monitoring/x"])
