@@ -49,7 +49,7 @@ class RecentPictures:
 
 
 class PreparedPictures:
-    """What bases are given of pictures, for the same picture again. Safe as the above."""
+    """What bases are given of pictures, while there is the picture. Safe as the above."""
 
     def __init__(self, budget: int = PREPARED_BUDGET) -> None:
         """
@@ -65,6 +65,7 @@ class PreparedPictures:
         if kept is not None and kept[0]() is picture:
             return kept[1]
         tensor = preprocessing([picture])
+        self._kept.drop_where(lambda kept: kept[0]() is None)  # nobody can ask with that picture again
         self._kept.put(key, (weakref.ref(picture), tensor))
         return tensor
 

@@ -73,6 +73,15 @@ def test_another_picture_at_the_same_place_in_memory_is_prepared_anew() -> None:
         del picture
 
 
+def test_what_was_prepared_of_a_picture_goes_when_the_picture_is_gone() -> None:
+    prepared, stays = PreparedPictures(), Image.new("RGB", (4, 4))
+    prepared.of(stays, Preprocessing(2))
+    for _ in range(3):
+        prepared.of(Image.new("RGB", (4, 4)), Preprocessing(2))
+    assert len(prepared._kept) == 2
+    assert prepared.of(stays, Preprocessing(2)) is prepared.of(stays, Preprocessing(2))
+
+
 def test_what_was_prepared_first_gives_way() -> None:
     prepared = PreparedPictures(budget=4 * 3 * 2 * 2)
     one, other = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))

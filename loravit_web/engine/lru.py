@@ -55,6 +55,12 @@ class LRU(Generic[K, V]):
         with self._lock:
             self._drop(key)
 
+    def drop_where(self, unwanted: Callable[[V], bool]) -> None:
+        """Forget all values of which that is true."""
+        with self._lock:
+            for key in [key for key, (value, _size) in self._items.items() if unwanted(value)]:
+                self._drop(key)
+
     def _drop(self, key: K) -> None:
         entry = self._items.pop(key, None)
         if entry is not None:

@@ -32,6 +32,14 @@ def test_a_value_replaced_or_dropped_frees_its_bytes() -> None:
     assert (cache.get("a"), cache.used, len(cache)) == (None, 0, 0)
 
 
+def test_unwanted_values_are_forgotten_with_their_bytes() -> None:
+    kept: LRU[str, int] = LRU(10, lambda value: value)
+    for key, value in (("a", 1), ("b", 2), ("c", 3)):
+        kept.put(key, value)
+    kept.drop_where(lambda value: value % 2 == 1)
+    assert (kept.get("a"), kept.get("b"), kept.get("c"), kept.used) == (None, 2, None, 2)
+
+
 def test_a_value_larger_than_the_budget_is_not_kept_and_evicts_nothing_else() -> None:
     cache = lru(4)
     cache.put("a", b"xx")
