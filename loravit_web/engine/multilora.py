@@ -33,12 +33,12 @@ class MultiLoRAViT:
     """Adapters by key on one base; which of them an image wants is an argument of `forward`.
 
     There is no active adapter and no hook, so any number of threads may call `forward` at once, without a
-    lock around the math; where the cores are gathered, they take turns. The trunk below the first adapted
-    block runs once per image for all its tasks, and not at all for an image seen a moment ago. Then an
-    adapter's branch is computed in one of two ways: on blocks of its own with the change merged in, for hot
-    adapters up to ``merged_budget``; or in one mixed batch with all others, frozen layers once for all rows
-    and factors on the rows of each. Where there are lanes, several images and tasks are computed side by side
-    in them.
+    lock around the math; where the cores are gathered, those calls take turns that use all of them. The trunk
+    below the first adapted block runs once per image for all its tasks, and not at all for an image seen a
+    moment ago. Then an adapter's branch is computed in one of two ways: on blocks of its own with the change
+    merged in, for hot adapters up to ``merged_budget``; or in one mixed batch with all others, frozen layers
+    once for all rows and factors on the rows of each. Where there are lanes, several images and tasks are
+    computed side by side in them, or several calls, each in one of them.
     """
 
     def __init__(

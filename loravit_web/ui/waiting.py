@@ -23,7 +23,7 @@ class QueueFull(LoraVitError):
 class Waiting:
     """Runs work in threads of its own and refuses what would be too much. For one event loop.
 
-    Gradio counts only what goes through its queue, which costs an answer a second trip and 6 ms.
+    Gradio counts only what goes through its queue, which costs an answer a second trip.
     """
 
     def __init__(self, most: int) -> None:
