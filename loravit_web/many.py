@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.images import IMAGE_SUFFIXES, load_rgb
 from loravit_web.limits import DEFAULTS, Limits
 from loravit_web.predictor import Predictor
+from loravit_web.waited_for import IsGone, check_waited_for, never_gone
 from registry import RegistryError
 
 MAX_PICTURES = 5000
@@ -65,25 +67,39 @@ def classify_many(
     top_k: int,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     limits: Limits = DEFAULTS,
+    is_gone: IsGone = never_gone,
 ) -> list[Row]:
     """Ask tasks about every picture in some files and zips; a bad one has its reason and costs no other.
 
     Args:
         progress: told how many of how many are done.
         limits: of what is read.
+        is_gone: tells whether nobody waits for the table any more.
 
     Raises:
         NoPictures, TooManyPictures: if the files can't be used at all.
+        Abandoned: if nobody waits any more; nothing is read then that was not begun.
     """
     total = sum(len(pictures) for pictures in _opened(files, limits))
     if total > MAX_PICTURES:
         raise TooManyPictures(f"These are more than {MAX_PICTURES} pictures: classify them in parts.")
     rows: list[Row] = []
-    with ThreadPoolExecutor(_ASKING, "many") as pool:
+    pool = ThreadPoolExecutor(_ASKING, "many")
+    try:
         for pictures in _opened(files, limits):
-            for row in pool.map(lambda one: _row(predictor, one, tasks, top_k, limits), pictures):
-                rows.append(row)
+            waiting: deque[Future[Row]] = deque()
+            for picture in pictures:
+                check_waited_for(is_gone)
+                waiting.append(pool.submit(_row, predictor, picture, tasks, top_k, limits))
+                if len(waiting) > 2 * _ASKING:
+                    rows.append(waiting.popleft().result())
+                    progress(len(rows), total)
+            while waiting:
+                check_waited_for(is_gone)
+                rows.append(waiting.popleft().result())
                 progress(len(rows), total)
+    finally:
+        pool.shutdown(cancel_futures=True)
     if not rows:
         raise NoPictures("There is no picture in these files: choose pictures, or a zip of them.")
     return rows

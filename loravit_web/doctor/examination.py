@@ -11,13 +11,12 @@ from loravit_web.doctor.database import DATABASE
 from loravit_web.doctor.report import Check, Finding, Patient, Report
 from loravit_web.doctor.runs import RUNS, WORK
 from loravit_web.doctor.search import SEARCH
-from loravit_web.doctor.served import SERVED
 from loravit_web.doctor.snapshots import SNAPSHOTS
 from loravit_web.doctor.storage import LEFTOVERS, STORED
 from loravit_web.settings import Settings, SettingsError
 from registry import Registry, RegistryError, utc_now
 
-CHECKS = (DATABASE, SEARCH, STORED, LEFTOVERS, SNAPSHOTS, RUNS, WORK, SERVED)
+CHECKS = (DATABASE, SEARCH, STORED, LEFTOVERS, SNAPSHOTS, RUNS, WORK)
 
 
 def examine(
