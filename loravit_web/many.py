@@ -15,7 +15,7 @@ import pandas as pd
 from loravit_web.answers import TaskAnswer
 from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
 from loravit_web.errors import LoraVitError
-from loravit_web.images import IMAGE_SUFFIXES, load_rgb
+from loravit_web.images import IMAGE_SUFFIXES, load_counted
 from loravit_web.limits import DEFAULTS, Limits
 from loravit_web.predictor import Predictor
 from registry import RegistryError
@@ -143,7 +143,9 @@ def _is_picture(path: PurePosixPath) -> bool:
 
 def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: int, limits: Limits) -> Row:
     try:
-        answer = predictor.classify(load_rgb(picture.source(), max_pixels=limits.pixels), tasks, top_k=top_k)
+        answer = predictor.classify(
+            load_counted(picture.source(), max_pixels=limits.pixels), tasks, top_k=top_k
+        )
     except (LoraVitError, RegistryError) as error:
         return Row(picture.name, (), str(error))
     return Row(picture.name, answer.results, None)
