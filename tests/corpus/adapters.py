@@ -27,7 +27,7 @@ from loravit_web.errors import LoraVitError
 from registry import InvalidSlug, RegistryError
 from tests.adapters.makers import with_document, with_tensors
 from tests.corpus.answers import Refused
-from tests.corpus.archives import ANY, zipped
+from tests.corpus.archives import ANY, table_of, zipped
 
 Files = Mapping[str, bytes]
 
@@ -225,6 +225,8 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("the files in a folder", lambda files: zipped({f"good/{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "zip the files themselves, without it")),
     BundleEntry("a file twice", lambda files: zipped([*unzipped(bundled(files)).items(), (TASK_FILE, b"{}")]), refused(UnsafeBundle, "twice: export it again")),
     BundleEntry("2000 files", lambda _: zipped({f"{number}.json": b"" for number in range(2000)}), refused(UnsafeBundle, "holds thousands of files")),
+    BundleEntry("a table of 2000 entries that says it has 5", lambda _: table_of(2000, 5), refused(UnsafeBundle, "holds thousands of files")),
+    BundleEntry("a file with a name of 60,000 characters", lambda files: zipped({**unzipped(bundled(files)), "n" * 60_000: b""}), refused(UnsafeBundle, "which no exported adapter has")),
     BundleEntry("a bomb in the description", lambda files: zipped({**unzipped(bundled(files)), TASK_FILE: bytes(8 << 20)}), refused(AdapterFormatError, "is larger than 4 MB")),
     BundleEntry("a manifest of 2 MB", lambda files: zipped({**unzipped(bundled(files)), "manifest.json": bytes(2 << 20)}), refused(UnsafeBundle, "manifest.json is too large")),
     BundleEntry("packed with LZMA", lambda files: zipped(unzipped(bundled(files)), zipfile.ZIP_LZMA), refused(UnsafeBundle, "unusual way")),
