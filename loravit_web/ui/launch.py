@@ -26,7 +26,7 @@ from loravit_web.service import Service
 from loravit_web.sessions import Sessions
 from loravit_web.settings import Settings
 from loravit_web.sign_in import SignInDesk
-from loravit_web.ui import address, again, arrival, ask, assets, keys, pulse, unwatched
+from loravit_web.ui import address, again, arrival, ask, assets, keys, pulse, refused, unwatched
 from loravit_web.ui.app import build_app
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.gate.callers import LOOPBACK, Arrivals
@@ -43,7 +43,7 @@ from loravit_web.ui.refusals import handlers
 from loravit_web.ui.sessions import LightSessions
 from loravit_web.ui.visitors import admit, guest_name
 
-_SCRIPTS = (assets, arrival, address, again, ask, unwatched, keys, pulse)
+_SCRIPTS = (refused, assets, arrival, address, again, ask, unwatched, keys, pulse)
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
 DEMO_MIB = 256
