@@ -11,7 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import hostile_disk, hostile_memory, hostile_signin, hostile_work
+from benchmarks import (
+    hostile_demo,
+    hostile_disk,
+    hostile_files,
+    hostile_memory,
+    hostile_routes,
+    hostile_signin,
+    hostile_work,
+)
 from benchmarks.homes import embedded_base, home_of_tasks
 from benchmarks.hostile_app import Place
 from benchmarks.hostile_memory import LIGHT, Load
@@ -38,8 +46,11 @@ ATTACKS: dict[str, Attack] = {
     "memory": Attack("an app held to 4 GB, ten askers at once", hostile_memory.measure),
     "work": Attack("work that costs much, or whose visitor has left", hostile_work.measure),
     "disk": Attack("uploads, recordings and kills", hostile_disk.measure),
+    "routes": Attack("routes by right", hostile_routes.measure),
     "signin": Attack("200 guesses a minute while a member signs in", hostile_signin.measure_signin),
     "sessions": Attack("sessions that should have ended", hostile_signin.measure_sessions),
+    "files": Attack("connections to the limit of open files", hostile_files.measure),
+    "demo": Attack("two visitors of a demo", hostile_demo.measure),
 }
 
 
