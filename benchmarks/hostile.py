@@ -22,7 +22,7 @@ from benchmarks import (
 )
 from benchmarks.homes import embedded_base, home_of_tasks
 from benchmarks.hostile_app import Place
-from benchmarks.hostile_memory import LIGHT, Load
+from benchmarks.hostile_attack import LIGHT, Load
 from benchmarks.report import Figure, save, show
 from loravit_web.adapters import ViTAdapterConfig
 

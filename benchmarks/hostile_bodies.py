@@ -14,7 +14,6 @@ from PIL import Image
 
 from tests.corpus.images import chunk, encoded, png
 
-MEGABYTE = 1_000_000
 LONG_SIDE = 49_000_000
 SQUARE_SIDE = 7071
 """Of an image of almost 50 megapixels."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from benchmarks import hostile_bodies as bodies
 from benchmarks.homes import open_registry
 from benchmarks.hostile_app import Place, running, sizes
-from benchmarks.hostile_memory import API, TRAINING, Load
+from benchmarks.hostile_attack import API, TRAINING, Load
 from benchmarks.hostile_visitors import NETWORK_ERRORS, Guest, noise
 from benchmarks.report import Figure, at_least, at_most
 from registry import Run

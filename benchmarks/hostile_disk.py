@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.hostile_app import Place, Running, running, sizes
-from benchmarks.hostile_memory import API, LIGHT, TRAINING, Load, address
+from benchmarks.hostile_attack import API, LIGHT, TRAINING, Load, address
 from benchmarks.hostile_visitors import NETWORK_ERRORS, Person, head
 from benchmarks.report import Figure, at_most
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from benchmarks.hostile_app import Place, running
-from benchmarks.hostile_memory import Load, add_team
+from benchmarks.hostile_attack import Load, add_team
 from benchmarks.hostile_visitors import NETWORK_ERRORS, Person
 from benchmarks.report import Figure, at_most
 from loravit_web.settings import Settings
@@ -24,7 +24,18 @@ from tests.conftest import tiny_service
 
 PEOPLE: Mapping[str, Role] = {"vera": "viewer", "ed": "editor", "ada": "admin"}
 NOBODY, GUEST = "nobody", "demo"
-OPEN = ("/", "/static/", "/assets/", "/svelte/", "/favicon.ico", "/robots.txt", "/manifest.json", "/pwa_icon")
+OPEN = (
+    "/",
+    "/static/",
+    "/assets/",
+    "/svelte/",
+    "/favicon.ico",
+    "/robots.txt",
+    "/manifest.json",
+    "/pwa_icon",
+    "/theme.css",
+    "/gradio_api/theme.css",
+)
 """Where somebody who has not signed in may get a page: the sign-in page, and what draws it."""
 ENDS_SESSION = "logout"
 _PARAMETER = re.compile(r"{[^}]*}")

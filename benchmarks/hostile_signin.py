@@ -15,7 +15,7 @@ import httpx
 
 from benchmarks.forks import ROOT
 from benchmarks.hostile_app import Place, Running, running
-from benchmarks.hostile_memory import LIGHT, Load, add_team
+from benchmarks.hostile_attack import LIGHT, Load, add_team
 from benchmarks.hostile_visitors import NETWORK_ERRORS, PASSWORD, Person
 from benchmarks.report import Figure
 from registry import Role

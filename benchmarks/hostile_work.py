@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks import hostile_bodies as bodies
 from benchmarks.hostile_app import LIMIT, Place, Running, running, watched
-from benchmarks.hostile_memory import MOST_MEMORY, MOST_SLOWER, TRAINING, Load, address
+from benchmarks.hostile_attack import MOST_MEMORY, MOST_SLOWER, TRAINING, Load, address
 from benchmarks.hostile_visitors import Guest, Honest, Person
 from benchmarks.report import Figure
 
