@@ -45,9 +45,9 @@ class Load:
 
     body: int = 100 * MEGABYTE
     text: int = 20 * MEGABYTE
-    seconds: float = 5.0
+    seconds: float = 4.0
     bound: float = 25.0
-    usual: float = 3.0
+    usual: float = 2.5
     table: int = 5000
 
 

@@ -110,7 +110,8 @@ def _ways(guest: Guest, secret: Secret) -> dict[str, Callable[[], bool]]:
     return {
         "list of tasks": lambda: _marked(_api(guest, "tasks", [])),
         "question": lambda: _answers(guest),
-        "card": lambda: _marked(_page(guest, "fill_card", f"tab=catalog&adapter={SLUG}%401")),
+        # a refusal repeats the name that was asked for, and no class
+        "card": lambda: CLASSES[0] in _page(guest, "fill_card", f"tab=catalog&adapter={SLUG}%401"),
         "search of the catalog": lambda: _marked(
             guest.press("catalog-words", "change", {"catalog-search": CLASSES[0][:7]}).text
         ),
@@ -146,7 +147,10 @@ def _api(guest: Guest, name: str, data: list[Any]) -> str:
 
 def _answers(guest: Guest) -> bool:
     answer = json.loads(_api(guest, "classify", [guest.upload("p.png", noise(5)), [SLUG], 3]))
-    return "data" in answer and answer["data"][0]["results"][0]["error"] is None
+    refusal = answer["data"][0]["results"][0]["error"] if "data" in answer else answer["error"]
+    if refusal is not None:
+        print(f"question: {refusal}", file=sys.stderr)
+    return refusal is None
 
 
 def _function(guest: Guest, name: str) -> Any:
