@@ -47,6 +47,7 @@ from registry.errors import (
     VersionWithdrawn,
 )
 from registry.evaluations import ConfusedPair, EvaluationDetails
+from registry.hearts import Heart
 from registry.lineage import Descendants, Lineage
 from registry.models import UNKNOWN
 from registry.pages import (
@@ -153,6 +154,7 @@ __all__ = [
     "Evaluation",
     "EvaluationDetails",
     "Facet",
+    "Heart",
     "InvalidAlias",
     "InvalidQuery",
     "InvalidSlug",

@@ -6,7 +6,6 @@ import errno
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +239,7 @@ def test_a_run_killed_between_publishing_and_its_end_is_completed_when_resumed_w
         patched.setattr(registry.runs, "finish", killed)
         carry_out(run)
     assert registry.runs.get(run.id).status == "running"
-    registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
+    registry.runs.reap(dead_worker=WORKER)
     registry.runs.requeue(run.id)
     claimed = registry.runs.claim(WORKER)
     assert claimed is not None
@@ -255,7 +254,7 @@ def test_a_worker_that_woke_up_too_late_publishes_nothing(
     real = runner.publish
 
     def asleep(*args: Any, **named: Any) -> Any:
-        registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
+        registry.runs.reap(dead_worker=WORKER)
         registry.runs.requeue(run.id)
         registry.runs.claim("another:2")
         return real(*args, **named)
@@ -369,7 +368,7 @@ def test_a_run_that_was_taken_away_is_left_alone(
     registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
 ) -> None:
     run = queue(worker=WORKER)
-    after_step(2, lambda: registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER))
+    after_step(2, lambda: registry.runs.reap(dead_worker=WORKER))
     ended = carry_out(run)
     assert ended.status == "interrupted"
     assert registry.catalog.adapters() == []
@@ -387,7 +386,7 @@ def test_a_run_taken_away_just_before_its_end_does_not_take_the_worker_with_it(
     run = queue(worker=WORKER)
 
     def taken_away() -> None:
-        registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
+        registry.runs.reap(dead_worker=WORKER)
         raise end
 
     after_step(4, taken_away)
