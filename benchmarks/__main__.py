@@ -22,6 +22,7 @@ from benchmarks import (  # noqa: E402
     journey,
     main_job,
     newcomer,
+    outage,
     pages,
     registry_scale,
     screenshots,
@@ -33,6 +34,7 @@ from benchmarks import (  # noqa: E402
 )
 
 BENCHMARKS = {
+    "outage": outage.run,
     "pages": pages.run,
     "main-job": main_job.run,
     "answers": answers.run,

@@ -47,6 +47,7 @@ class Supervisor:
         self._clock, self._reaper = clock, Reaper(registry)
         self._process: subprocess.Popen[bytes] | None = None
         self._started, self._pause = 0.0, 0.0
+        self._failing = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
@@ -108,6 +109,11 @@ class Supervisor:
         while not self._stop.wait(self._interval):
             try:
                 self.tick()
+                self._failing = False
+            except RegistryError as error:
+                if not self._failing:  # said once, not twice a second
+                    _LOG.warning("%s The app goes on looking at the queue.", error)
+                self._failing = True
             except Exception:  # noqa: BLE001 - the watch outlasts whatever one look meets, and says so
                 _LOG.exception("The queue could not be looked at; trying again.")
 
