@@ -398,3 +398,29 @@ def test_a_run_taken_away_just_before_its_end_does_not_take_the_worker_with_it(
 def test_a_finished_run_leaves_no_thread_behind(queue: Queue, carry_out: Execute) -> None:
     carry_out(queue(worker=WORKER, recipe=quick(epochs=1)))
     assert not [thread for thread in threading.enumerate() if thread.name == "heartbeat"]
+
+
+def test_nothing_is_published_into_a_registry_that_is_gone_and_the_run_goes_on_when_it_is_back(
+    registry: Registry,
+    queue: Queue,
+    carry_out: Execute,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
+    file, away = tmp_path / "registry.db", tmp_path / "away.db"
+    run, publish, tries = queue(worker=WORKER), registry.catalog.publish, []
+
+    def publish_meanwhile(*args: Any, **values: Any) -> Any:
+        tries.append(file.exists())
+        if len(tries) == 1:
+            file.rename(away)
+        elif len(tries) == 3:
+            away.rename(file)
+        return publish(*args, **values)
+
+    monkeypatch.setattr(registry.catalog, "publish", publish_meanwhile)
+    ended = carry_out(run)
+    assert (ended.status, ended.published) == ("completed", "colours@1")
+    assert tries[:3] == [True, False, False]
+    assert len(registry.catalog.versions("colours")) == 1
