@@ -42,7 +42,6 @@ from loravit_web.training.estimate import Estimate
 from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.supervisor import Supervisor
-from loravit_web.training.tracking import STALE_AFTER
 from loravit_web.training.worker import Worker
 from loravit_web.usage import UsageCounter
 from loravit_web.waited_for import IsGone, never_gone
@@ -235,7 +234,6 @@ class Service:
         self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker, *, actor: str = UNKNOWN
     ) -> Run:
         """Train in this process and return the ended run."""
-        self.registry.runs.reap(stale_after=STALE_AFTER)
         run = self.create_run(dataset, name, recipe, actor=actor, worker=worker.name)
         worker.use(*self._loaded())
         return worker.execute(run)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loravit_web.adapters.fileset import FILE_LIMITS, check_complete, check_optional, check_size
-from loravit_web.adapters.format import AdapterFormatError, json_document, what_is_wrong
+from loravit_web.adapters.format import AdapterFormatError, is_version, json_document, what_is_wrong
 from loravit_web.text import clean_text
 from loravit_web.zip_table import NoTable, TableTooLong, check_table
 
@@ -106,7 +106,7 @@ def unpacked(files: Mapping[str, bytes], *, editable: Collection[str] = ()) -> B
             f"The bundle lacks {MANIFEST_FILE}, so nothing says whether it is whole: export it again."
         )
     manifest = json_document(files, MANIFEST_FILE)
-    if manifest.get("schema_version") != MANIFEST_SCHEMA:
+    if not is_version(manifest.get("schema_version"), MANIFEST_SCHEMA):
         raise AdapterFormatError(
             f"{MANIFEST_FILE} is of version {manifest.get('schema_version')}, this program reads version "
             f"{MANIFEST_SCHEMA}: update the program."
