@@ -47,6 +47,7 @@ from registry.errors import (
     VersionWithdrawn,
 )
 from registry.evaluations import ConfusedPair, EvaluationDetails
+from registry.forgetting import Forgotten
 from registry.lineage import Descendants, Lineage
 from registry.models import UNKNOWN
 from registry.pages import (
@@ -97,6 +98,7 @@ from registry.registry import Registry
 from registry.restore import Restored
 from registry.run_files import UnknownRunFile
 from registry.shelf import Shelf, open_shelf
+from registry.sight import Owners, Sight
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother
 from registry.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
@@ -153,6 +155,7 @@ __all__ = [
     "Evaluation",
     "EvaluationDetails",
     "Facet",
+    "Forgotten",
     "InvalidAlias",
     "InvalidQuery",
     "InvalidSlug",
@@ -169,6 +172,7 @@ __all__ = [
     "NewestVersion",
     "NotFound",
     "NothingToRollBack",
+    "Owners",
     "PostgresDriverMissing",
     "ReadOnlySession",
     "Registry",
@@ -187,6 +191,7 @@ __all__ = [
     "RunQuery",
     "RunStatus",
     "Shelf",
+    "Sight",
     "Snapshot",
     "SnapshotNotWritten",
     "SnapshotsOfAnother",
