@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from sqlalchemy import select
+
 from registry.aliases import Aliases
 from registry.audit import newest_event_id, renamed_after
 from registry.backup import Backup, write_backup
@@ -18,6 +20,7 @@ from registry.evaluations import Evaluations
 from registry.forgetting import Forgotten, forget, known_as_forgotten
 from registry.lineage import Lineages
 from registry.migrate import Upgrade, migrate
+from registry.models import AdapterRow, RunRow
 from registry.restore import Restored, restore_backup
 from registry.run_files import RunFiles
 from registry.runs import Runs
@@ -155,6 +158,13 @@ class Registry:
         self.upkeep.release()
         self._database.purge()
         return forgotten
+
+    def owners(self, owners: Owners) -> set[str]:
+        """Return the names of those of the owners who have an adapter or a run."""
+        with self._database.reading() as session:
+            adapters = select(AdapterRow.owner).where(owners.condition(AdapterRow.owner)).distinct()
+            runs = select(RunRow.created_by).where(owners.condition(RunRow.created_by)).distinct()
+            return {*session.scalars(adapters), *session.scalars(runs)}
 
     def forgotten(self, run_ids: Collection[str]) -> set[str]:
         """Return those of the ids that are of runs which were forgotten."""

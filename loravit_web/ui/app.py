@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from loravit_web.service import Service
 from loravit_web.ui.address import name_tabs
@@ -22,8 +25,9 @@ from loravit_web.ui.waiting import Waiting
 
 def build_app(service: Service) -> gr.Blocks:
     """Build the page over a service; nothing is started or opened."""
+    service.uploads = Path(get_upload_folder())
     waiting = Waiting(service.settings.limits.waiting)
-    demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False)
+    demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=uploads_kept(service), analytics_enabled=False)
     with demo:
         # First, because the browser finds a component by walking through all that stand before it, at each
         # step of any event for these.
@@ -62,6 +66,13 @@ def build_app(service: Service) -> gr.Blocks:
         fill_page(demo, page)
     _show_no_progress(demo, nowhere)
     return demo
+
+
+def uploads_kept(service: Service) -> tuple[int, int]:
+    """How often Gradio looks for old uploads, and after how long it deletes them, in seconds."""
+    settings = service.settings
+    kept = min(24.0, settings.demo.hours) if settings.mode == "demo" else 24.0
+    return int(min(3600.0, kept * 3600)), int(kept * 3600)
 
 
 def _show_no_progress(demo: gr.Blocks, nowhere: gr.Textbox) -> None:

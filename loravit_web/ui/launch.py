@@ -88,7 +88,7 @@ class App:
             auth=sign_in(self.service) if self._passwords else None,  # type: ignore[arg-type]  # it is awaited
             auth_message="Sign in with the name and password that your admin gave you.",
             blocked_paths=[str(folder) for folder in self.service.private_folders],
-            max_file_size=self.service.settings.limits.upload_bytes,
+            max_file_size=self.service.settings.upload_bytes,
             footer_links=["api"],
             run_history=False,
             enable_monitoring=False,

@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,7 @@ import gradio as gr
 from loravit_web.access import ANYBODY, GUEST, LOCAL, Visitor
 from loravit_web.actions import Actions
 from loravit_web.rates import TooManyRequests
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.markup import notice
 
@@ -48,13 +50,25 @@ def admitted(service: Service, request: gr.Request) -> Visitor:
     return visitor
 
 
-def actions_of(service: Service, request: gr.Request) -> Actions:
+def actions_of(service: Service, request: gr.Request, *, uploads: Sequence[Path] = ()) -> Actions:
     """What whoever sent a request may change.
+
+    Args:
+        uploads: the files that they give with it.
 
     Raises:
         TooManyRequests: if they ask faster than anybody may.
     """
-    return Actions(service, admitted(service, request))
+    return Actions(service, admitted(service, request), uploads=uploads)
+
+
+def seen_by(service: Service, request: gr.Request) -> Seen:
+    """What whoever sent a request sees.
+
+    Raises:
+        NotSignedIn: in a team, from who has not.
+    """
+    return service.seen_by(visitor_of(service, request))
 
 
 def read_only(refusal: str | None) -> gr.HTML:
