@@ -238,6 +238,19 @@ def test_only_those_who_may_import_the_registry() -> None:
     assert users <= REGISTRY_USERS
 
 
+@pytest.mark.parametrize("path", sources("loravit_web/ui"), ids=relative)
+def test_the_page_reads_only_what_its_visitor_sees(path: Path) -> None:
+    """Through `service.seen_by`, and never through all that a service has."""
+    everything = {"registry", "predictor", "datasets", "export", "thumbnail", "estimate", "import_dataset"}
+    reached = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and (getattr(node.value, "id", "") == "service" or getattr(node.value, "attr", "") == "service")
+    }
+    assert not reached & everything
+
+
 def test_nobody_reaches_behind_the_registrys_front() -> None:
     for path in sources("loravit_web"):
         reached = {name for name in imported(path) if name.startswith("registry.") and name.count(".") > 1}

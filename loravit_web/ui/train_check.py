@@ -107,6 +107,7 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
         actions = actions_of(service, request)
         return check_updates(actions.correct(fingerprint, changes_in(sheet)))
 
+    @told
     def find(fingerprint: str | None, request: gr.Request) -> list[Any]:
         return near_updates(seen_by(service, request), fingerprint)
 
