@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loravit_web.errors import LoraVitError
-from registry import Role
+from registry import Owners, Role, Sight
 
 Right = Literal["train", "import", "curate", "retire", "share", "manage"]
 """``train``: give images and train on them; ``import``: publish finished adapters; ``curate``: titles, tags
@@ -32,7 +32,7 @@ class Visitor:
 
     Attributes:
         refused: the sentence for what they may not do; by default it tells their role.
-        source: what limits count them under, where that is not their name.
+        source: what limits are counted by, where that is more than the name; such as where they come from.
     """
 
     name: str
@@ -40,6 +40,25 @@ class Visitor:
     rights: frozenset[Right]
     refused: str | None = None
     source: str | None = None
+
+    @property
+    def counted_by(self) -> str:
+        """What their share of anything limited is counted by."""
+        return self.source or self.name
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether they are a visitor of a public demo, whose things belong to them alone."""
+        return self.name in GUESTS and self != ANYBODY
+
+    @property
+    def sight(self) -> Sight:
+        """What they see of the registry: everything but what belongs to other visitors of a demo."""
+        return Sight() if self.may("manage") else Sight(GUESTS, own=self.name)
+
+    def sees(self, owner: str) -> bool:
+        """Whether a thing of that owner exists for them."""
+        return owner == self.name or owner not in GUESTS or self.may("manage")
 
     def may(self, right: Right) -> bool:
         """Whether the visitor has a right."""
@@ -78,11 +97,13 @@ def guest(name: str, *, training: bool, source: str | None = None) -> Visitor:
 
 GUEST = "guest"
 """The beginning of the names of a demo's visitors."""
+GUESTS = Owners(GUEST)
+"""All of them, as owners."""
 
 
 def is_guest(name: str) -> bool:
     """Whether a name is that of a demo's visitor."""
-    return name == GUEST or name.startswith(f"{GUEST}-")
+    return name in GUESTS
 
 
 ANYBODY = Visitor(GUEST, "viewer", frozenset(), "This needs a name: sign in with the button above first.")

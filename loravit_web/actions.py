@@ -4,22 +4,46 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from loravit_web.access import Right, Visitor
 from loravit_web.adapters.bundles import read_bundle_file
-from loravit_web.datasets import ArchiveLimits, Changes, ImageDataset, relabelled
+from loravit_web.datasets import (
+    ArchiveLimits,
+    Changes,
+    DatasetStore,
+    ImageDataset,
+    from_hub,
+    open_source,
+    relabelled,
+)
 from loravit_web.datasets.sources import Source
-from loravit_web.demo import check_data, check_interrupted, check_name, check_time, check_turns
+from loravit_web.demo import (
+    BeyondDemo,
+    check_data,
+    check_interrupted,
+    check_name,
+    check_plan,
+    check_time,
+    check_turns,
+    no_more_turns,
+)
+from loravit_web.exports import bundle_of
 from loravit_web.hub import Pushed, pull, push
-from loravit_web.service import Progress, Service
+from loravit_web.quota import MIB
+from loravit_web.rates import TooManyRequests
+from loravit_web.service import STORED_PREFIX, Progress, Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.retry import retried
 from loravit_web.training.waiting import check_waiting
-from registry import Adapter, Alias, Run, Version, utc_now, validate_slug
+from registry import Adapter, Alias, Registry, Run, Version, utc_now, validate_slug
 
+ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
+"""Of a zip of a demo's visitor: folders, and what some systems add for each file."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -43,39 +67,87 @@ def needs(
 class Actions:
     """What one visitor does to a service's data; their name is written beside each change."""
 
-    def __init__(self, service: Service, visitor: Visitor) -> None:
+    def __init__(self, service: Service, visitor: Visitor, *, uploads: Sequence[Path] = ()) -> None:
+        """
+        Args:
+            uploads: the files that the visitor gives, in a demo deleted together with what comes of them.
+        """
         self.visitor = visitor
-        self._service = service
-        self._registry = service.registry
+        self._service, self._uploads = service, uploads
+
+    @functools.cached_property
+    def _registry(self) -> Registry:
+        return self._service.registry_of(self.visitor)
+
+    @functools.cached_property
+    def _datasets(self) -> DatasetStore:
+        return self._service.datasets_of(self.visitor, self._uploads)
 
     @property
     def archive_limits(self) -> ArchiveLimits:
         """How much one import may hold."""
-        return self._service.datasets.archive_limits
+        usual = self._datasets.archive_limits
+        if not self._in_demo:
+            return usual
+        rules = self._service.settings.demo
+        return replace(
+            usual,
+            max_entries=min(usual.max_entries, ENTRIES_PER_IMAGE * rules.images + MORE_ENTRIES),
+            max_total_bytes=min(usual.max_total_bytes, int(rules.mib * MIB)),
+        )
 
     @needs("train")
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
-        """Take in images; see `Service.import_dataset`."""
-        return self._service.import_dataset(data, name=name, progress=progress)
+        """Take in images; see `Service.import_dataset`.
+
+        Raises:
+            DatasetError: with what is wrong with the data.
+            BeyondDemo, AllowanceUsed: if these are more than a visitor of a demo may give.
+        """
+        if str(data).startswith(STORED_PREFIX):
+            return self._datasets.find(str(data).removeprefix(STORED_PREFIX))
+        with open_source(data, self.archive_limits) as source:
+            return self.import_opened(source, name=name, progress=progress)
 
     @needs("train")
-    def import_opened(self, source: Source, *, progress: Progress | None = None) -> ImageDataset:
-        """Take in the images of an opened source; see `DatasetStore.import_opened`."""
-        return self._service.datasets.import_opened(source, progress=progress)
+    def import_opened(
+        self, source: Source, *, name: str | None = None, progress: Progress | None = None
+    ) -> ImageDataset:
+        """Take in the images of an opened source; see `DatasetStore.import_opened`.
+
+        Raises:
+            BeyondDemo, AllowanceUsed: if these are more than a visitor of a demo may give.
+        """
+        if self._in_demo:
+            check_plan(self._service.settings.demo, source.plan)
+        with self._storing() as datasets:
+            return datasets.import_opened(source, name=name, progress=progress)
+
+    @needs("train")
+    def import_from_hub(self, repo: str, *, progress: Progress | None = None) -> ImageDataset:
+        """Take in an image dataset of the Hugging Face Hub.
+
+        Raises:
+            BeyondDemo: in a demo, as all of a dataset is fetched before its size is known.
+            DatasetError: if there is no such dataset, or the package for it is missing.
+        """
+        if self._in_demo:
+            raise BeyondDemo("This demo fetches no datasets of the Hub: upload a zip of your images.")
+        return self.import_opened(from_hub(repo, limits=self.archive_limits), progress=progress)
 
     @needs("train")
     def correct(self, fingerprint: str, changes: Changes) -> ImageDataset:
         """Another dataset in which some images have another class or are left out.
 
         Raises:
-            QuotaReached: if there is no room for another dataset.
+            QuotaReached, AllowanceUsed: if there is no room for another dataset.
             DatasetError: if nothing is changed, or a class would have too few images left.
         """
         self._service.quota.room()
-        datasets = self._service.datasets
-        return relabelled(datasets, datasets.load(fingerprint), changes)
+        with self._storing() as datasets:
+            return relabelled(datasets, datasets.load(fingerprint), changes)
 
     @needs("train")
     def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
@@ -87,6 +159,8 @@ class Actions:
         Raises:
             LoraVitError, RegistryError: if the name or a setting can't be used.
         """
+        if self._in_demo:
+            dataset = self._datasets.load(dataset.fingerprint)  # which refuses what is somebody else's
         self._check_size_in_demo(dataset, recipe)
         with self._service.queueing:
             self._check_room_to_train()
@@ -110,7 +184,7 @@ class Actions:
             self._check_room_to_train()
             if self._in_demo:
                 check_interrupted(run)
-                check_name(self._registry, self.visitor.name, run.slug)
+                check_name(self._service.registry, self.visitor.name, run.slug)
             return self._registry.runs.requeue(run.id)
 
     @needs("train")
@@ -123,7 +197,7 @@ class Actions:
         """
         old = self._registry.runs.get(self._own_run(run_id))
         new = retried(old, batch_size, self._service.environment())
-        dataset = self._service.datasets.load(old.dataset.fingerprint)
+        dataset = self._datasets.load(old.dataset.fingerprint)
         self._check_size_in_demo(dataset, Recipe.from_json(new.config))
         with self._service.queueing:
             self._check_room_to_train()
@@ -162,7 +236,7 @@ class Actions:
         Raises:
             LoraVitError, RegistryError: if there is no such version, or the Hub refuses it.
         """
-        version, bundle = self._service.bundle(ref)
+        version, bundle = bundle_of(self._registry, ref)
         return push(bundle, repo, message=version.ref, private=private, revision=revision)
 
     @needs("curate")
@@ -238,11 +312,21 @@ class Actions:
 
     def _check_room_to_train(self) -> None:
         self._service.quota.room()
-        check_waiting(self._registry, self._service.settings.limits.queued_runs)
+        check_waiting(self._service.registry, self._service.settings.limits.queued_runs)
 
     @property
     def _in_demo(self) -> bool:
-        return self._service.settings.mode == "demo"
+        return self.visitor.is_guest
+
+    @contextmanager
+    def _storing(self) -> Iterator[DatasetStore]:
+        """The stored images, to be added to as far as a visitor may."""
+        giver = self._datasets.giver
+        if giver is None:
+            yield self._datasets
+            return
+        with self._service.allowances.importing(giver) as spend:
+            yield replace(self._datasets, spend=spend)
 
     def _check_size_in_demo(self, dataset: ImageDataset, recipe: Recipe) -> None:
         if self._in_demo:
@@ -251,9 +335,15 @@ class Actions:
             check_time(rules, self._service.estimate(dataset, recipe))
 
     def _check_turn_in_demo(self, name: str) -> None:
-        if self._in_demo:
-            check_turns(self._service.settings.demo, self._registry, self.visitor.name, utc_now())
-            check_name(self._registry, self.visitor.name, name)
+        if not self._in_demo:
+            return
+        rules = self._service.settings.demo
+        check_turns(rules, self._service.registry, self.visitor.name, utc_now())
+        check_name(self._service.registry, self.visitor.name, name)
+        try:  # last, as it counts
+            self._service.turns.admit(self.visitor.counted_by)
+        except TooManyRequests as error:
+            raise no_more_turns(rules) from error
 
     def _own_run(self, run_id: str) -> str:
         run = self._registry.runs.get(run_id)

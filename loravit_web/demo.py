@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from datetime import datetime, timedelta
 
-from loravit_web.access import APP, is_guest
-from loravit_web.datasets import ImageDataset
+from loravit_web.access import is_guest
+from loravit_web.datasets import ImageDataset, Plan
 from loravit_web.errors import LoraVitError
 from loravit_web.modes import DemoRules
 from loravit_web.naming import slugified
 from loravit_web.training.estimate import Estimate
 from registry import Registry, Run, UnknownAdapter
 
+LONGEST_SLUG = 63
+_MARK_BYTES = 4
 _DAY = timedelta(days=1)
 
 
@@ -25,12 +28,7 @@ def check_data(rules: DemoRules, dataset: ImageDataset) -> None:
     Raises:
         BeyondDemo: if the data has more classes or images than a visitor may train on.
     """
-    for n, most, what in (
-        (len(dataset.classes), rules.classes, "classes"),
-        (len(dataset.items), rules.images, "images"),
-    ):
-        if n > most:
-            raise BeyondDemo(f"This demo trains on at most {most} {what}, and these are {n}: give it fewer.")
+    _check_amounts(rules, len(dataset.classes), len(dataset.items))
 
 
 def check_time(rules: DemoRules, cost: Estimate) -> None:
@@ -45,6 +43,14 @@ def check_time(rules: DemoRules, cost: Estimate) -> None:
         )
 
 
+def check_plan(rules: DemoRules, plan: Plan) -> None:
+    """
+    Raises:
+        BeyondDemo: as `check_data`, before anything of the images is read.
+    """
+    _check_amounts(rules, len({one.class_name for one in plan.placements}), len(plan.placements))
+
+
 def check_turns(rules: DemoRules, registry: Registry, visitor: str, now: datetime) -> None:
     """
     Raises:
@@ -52,20 +58,39 @@ def check_turns(rules: DemoRules, registry: Registry, visitor: str, now: datetim
     """
     recent = [run for run in registry.runs.list(limit=1000) if run.created_at > now - _DAY]
     if sum(run.created_by == visitor for run in recent) >= rules.runs:
-        raise BeyondDemo(f"This demo trains {rules.runs} times a day for each visitor: come again tomorrow.")
+        raise no_more_turns(rules)
+
+
+def no_more_turns(rules: DemoRules) -> BeyondDemo:
+    """The error that says so."""
+    return BeyondDemo(f"This demo trains {rules.runs} times a day for each visitor: come again tomorrow.")
+
+
+def slug_of(visitor: str, slug: str) -> str:
+    """The slug that a training gets: a demo's visitors have slugs of their own, so that none meets another's.
+
+    Args:
+        visitor: who trains; the slug of anybody else's training stays as it is.
+    """
+    if not is_guest(visitor):
+        return slug
+    mark = hashlib.blake2b(visitor.encode(), digest_size=_MARK_BYTES).hexdigest()
+    if slug.endswith(f"-{mark}"):
+        return slug
+    return f"{slug[: LONGEST_SLUG - len(mark) - 1].rstrip('-')}-{mark}"
 
 
 def check_name(registry: Registry, visitor: str, name: str) -> None:
     """
+    Args:
+        registry: all of it.
+
     Raises:
-        BeyondDemo: if the training would become a version of somebody else's adapter, also of one that is
-            still being trained.
+        BeyondDemo: if the name is that of an adapter of the demo itself, also of one that is being trained.
     """
     slug, _title = slugified(name)
-    owners = {run.created_by for run in registry.runs.list(status=("queued", "running"), slug=slug)}
-    with contextlib.suppress(UnknownAdapter):
-        owners.add(registry.catalog.adapter(slug).owner)
-    if owners - {visitor}:
+    own = slug_of(visitor, slug)
+    if any(not is_guest(owner) for owner in _owners(registry, slug)) or _owners(registry, own) - {visitor}:
         raise BeyondDemo(f"The name {slug} is taken in this demo: choose another.")
 
 
@@ -78,13 +103,14 @@ def check_interrupted(run: Run) -> None:
         raise BeyondDemo("This demo goes on only with trainings that it interrupted: start a new one.")
 
 
-def expire(rules: DemoRules, registry: Registry, now: datetime) -> list[str]:
-    """Take what visitors trained long enough ago out of the catalog; returns the slugs."""
-    old = [
-        version.slug
-        for version in registry.catalog.current()
-        if is_guest(version.created_by) and version.created_at < now - timedelta(hours=rules.hours)
-    ]
-    for slug in old:
-        registry.catalog.archive(slug, actor=APP)
-    return old
+def _owners(registry: Registry, slug: str) -> set[str]:
+    owners = {run.created_by for run in registry.runs.list(status=("queued", "running"), slug=slug)}
+    with contextlib.suppress(UnknownAdapter):
+        owners.add(registry.catalog.adapter(slug).owner)
+    return owners
+
+
+def _check_amounts(rules: DemoRules, classes: int, images: int) -> None:
+    for n, most, what in ((classes, rules.classes, "classes"), (images, rules.images, "images")):
+        if n > most:
+            raise BeyondDemo(f"This demo trains on at most {most} {what}, and these are {n}: give it fewer.")

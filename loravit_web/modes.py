@@ -39,7 +39,10 @@ class DemoRules:
         classes, images: most in one training.
         minutes: most that one training is expected to take, and after which it ends with its best so far.
         runs: most trainings of one visitor in a day.
-        hours: after which what a visitor trained leaves the catalog.
+        hours: after which all that a visitor gave is deleted, since something was last done with it.
+        datasets: most that are kept of one visitor.
+        mib: most bytes of images that are kept of one visitor, in MiB.
+        total_mib: the same of all visitors together.
     """
 
     training: bool = False
@@ -48,3 +51,6 @@ class DemoRules:
     minutes: float = 3.0
     runs: int = 3
     hours: float = 24.0
+    datasets: int = 10
+    mib: float = 200.0
+    total_mib: float = 2048.0

@@ -22,6 +22,13 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
+    def once(self) -> None:
+        """Call it now, in this thread."""
+        try:
+            self._job()
+        except Exception:  # noqa: BLE001 - the next time may go well, and nobody waits for this one
+            _LOG.exception("%s failed and is tried again in %g s.", self._name, self._seconds)
+
     def stop(self) -> None:
         """Return when the job is not running and will not run again."""
         self._stop.set()
@@ -30,7 +37,4 @@ class Periodic:
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
-            try:
-                self._job()
-            except Exception:  # noqa: BLE001 - the next time may go well, and nobody waits for this one
-                _LOG.exception("%s failed and is tried again in %g s.", self._name, self._seconds)
+            self.once()

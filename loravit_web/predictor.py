@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import heapq
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from PIL import Image
@@ -50,6 +51,22 @@ class _Asked:
     adapter: Adapter
 
 
+@dataclass
+class _Following:
+    """What is known of the catalog, of everything in it, at a revision.
+
+    Attributes:
+        current: the newest version by slug.
+        refused: reasons by ref.
+        mendable: refs that are refused for a stored file: looked at again when asked for.
+    """
+
+    revision: int = -1
+    current: dict[str, Version] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    mendable: set[str] = field(default_factory=set)
+
+
 def stored_adapters(registry: Registry, base: Base) -> LoadAdapter:
     """Reads the versions that were published for a base, by their ref, and checks each.
 
@@ -68,7 +85,7 @@ CountAnswer = Callable[[int, float | None], None]
 
 
 class Predictor:
-    """All tasks of a catalog. Safe to call from any number of threads."""
+    """All tasks of a catalog, or those that one visitor sees. Safe to call from any number of threads."""
 
     def __init__(
         self,
@@ -80,13 +97,39 @@ class Predictor:
     ) -> None:
         self.engines = engines
         self._registry, self._count, self._clock = registry, count, clock
+        self._whole = registry
+        self._sees: Callable[[str], bool] = _everybody
         self._replies = RecentReplies(Batcher())
         self._prepared = PreparedPictures()
         self._lock = threading.Lock()
-        self._revision = -1
-        self._current: dict[str, Version] = {}
-        self._refused: dict[str, str] = {}
-        self._mendable: set[str] = set()  # refused for a stored file: looked at again when asked for
+        self._known = _Following()
+
+    def seen_by(self, registry: Registry, sees: Callable[[str], bool]) -> Predictor:
+        """Return the same with those tasks alone that a visitor sees; all the rest is shared.
+
+        Args:
+            registry: as they see it.
+            sees: whether they see what belongs to an owner.
+        """
+        seen = copy.copy(self)
+        seen._registry, seen._sees = registry, sees
+        return seen
+
+    def hides(self, task: str) -> bool:
+        """Whether there is such a task, at its newest version, and not for the visitor."""
+        return task in self._known.current and self._newest(task) is None
+
+    @property
+    def _current(self) -> dict[str, Version]:
+        """The newest version of each adapter that the visitor sees."""
+        current = self._known.current
+        if self._sees is _everybody:
+            return current
+        return {slug: version for slug, version in current.items() if self._sees(version.owner)}
+
+    def _newest(self, task: str) -> Version | None:
+        version = self._known.current.get(task)
+        return version if version is not None and self._sees(version.owner) else None
 
     def tasks(self) -> list[TaskInfo]:
         """Every adapter at its newest version, by title; those that can't run say why."""
@@ -122,7 +165,7 @@ class Predictor:
         """A task as it is picked: its slug, where an exact version is what the slug means now."""
         self.refresh()
         slug = task.partition("@")[0]
-        version = self._current.get(slug)
+        version = self._newest(slug)
         return slug if version is not None and version.ref == task else task
 
     @property
@@ -138,24 +181,24 @@ class Predictor:
             load: bring the `PRELOADED` newest of the current versions whose base is in memory there too,
                 as far as there is room; all others come when they are first asked for.
         """
-        revision = self._registry.revision()
-        if revision == self._revision:
+        known, revision = self._known, self._whole.revision()
+        if revision == known.revision:
             return
         with self._lock:
-            if revision == self._revision:
+            if revision == known.revision:
                 return
-            restored = self._registry.restored_since(self._revision)
-            changes = self._registry.catalog.changes_since(0 if restored else max(self._revision, 0))
-            current = changes.applied_to(self._current)
+            restored = self._whole.restored_since(known.revision)
+            changes = self._whole.catalog.changes_since(0 if restored else max(known.revision, 0))
+            current = changes.applied_to(known.current)
             if restored:
                 self.engines.forget_adapters()
                 self._replies.forget()
-                self._refused.clear()
+                known.refused.clear()
             refs = {version.ref for version in current.values()}
-            self._refused = {ref: reason for ref, reason in self._refused.items() if ref in refs}
+            known.refused = {ref: reason for ref, reason in known.refused.items() if ref in refs}
             if load:
                 self._preload(current.values())
-            self._current, self._revision = current, changes.revision
+            known.current, known.revision = current, changes.revision
 
     def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
         """Ask tasks about a picture.
@@ -178,7 +221,7 @@ class Predictor:
         together: dict[tuple[MultiLoRAViT, Preprocessing], list[_Asked]] = defaultdict(list)
         for task in wanted:
             try:
-                version = self._current.get(task) or self._registry.catalog.resolve(task)
+                version = self._newest(task) or self._registry.catalog.resolve(task)
                 engine, adapter = self._counted(version)
                 together[engine, adapter.preprocessing].append(_Asked(task, version, adapter))
             except (LoraVitError, RegistryError) as error:
@@ -220,7 +263,7 @@ class Predictor:
         """
         if not self._replies.idle:
             return False
-        version = self._current.get(task)
+        version = self._newest(task)
         engine = self.engines.resident(version.base.weights_sha256) if version is not None else None
         if version is not None and engine is not None and version.ref in engine:
             prepared = self._prepared.of(image, engine.adapter(version.ref).preprocessing)
@@ -233,7 +276,8 @@ class Predictor:
         Raises:
             LoraVitError, RegistryError: if the task can't answer, or has no such class.
         """
-        version = self._current.get(task) or self._registry.catalog.resolve(task)
+        self.refresh()
+        version = self._newest(task) or self._registry.catalog.resolve(task)
         engine, adapter = self._ready(version)
         if label not in version.class_names:
             raise TaskUnavailable(f"{version.ref} has no class “{label}”.")
@@ -255,8 +299,8 @@ class Predictor:
             LoraVitError, RegistryError: with the reason why it can't answer.
         """
         engine = self.engines.get(version.base.name, version.base.weights_sha256)
-        reason = self._refused.get(version.ref)
-        if version.ref not in engine and (reason is None or version.ref in self._mendable):
+        reason = self._known.refused.get(version.ref)
+        if version.ref not in engine and (reason is None or version.ref in self._known.mendable):
             reason = self._load(version, engine)
         if reason is not None:
             raise TaskUnavailable(reason)
@@ -281,7 +325,7 @@ class Predictor:
         Args:
             base: the name of its base, whose weights have this SHA-256.
         """
-        reason = self._refused.get(ref)
+        reason = self._known.refused.get(ref)
         if self.engines.resident(weights_sha256) is None:
             reason = reason or self.engines.known_refusal(base, weights_sha256)
             return ("unavailable", reason) if reason else ("on demand", None)
@@ -292,7 +336,7 @@ class Predictor:
         homes = [(version, self.engines.resident(version.base.weights_sha256)) for version in newest]
         at_home = [(version, engine) for version, engine in homes if engine is not None]
         for version, engine in at_home[:PRELOADED]:
-            if not engine.full and version.ref not in engine and version.ref not in self._refused:
+            if not engine.full and version.ref not in engine and version.ref not in self._known.refused:
                 self._load(version, engine)
 
     def _load(self, version: Version, engine: MultiLoRAViT) -> str | None:
@@ -300,12 +344,17 @@ class Predictor:
         try:
             engine.ensure(version.ref)
         except (LoraVitError, RegistryError) as error:
-            self._refused[version.ref] = str(error)
+            self._known.refused[version.ref] = str(error)
             if isinstance(error, RegistryError):
-                self._mendable.add(version.ref)
+                self._known.mendable.add(version.ref)
             return str(error)
-        self._refused.pop(version.ref, None)
+        self._known.refused.pop(version.ref, None)
         return None
+
+
+def _everybody(_owner: str) -> bool:
+    """Whether somebody who sees everything sees a thing."""
+    return True
 
 
 def _by_title(versions: Iterable[Version]) -> list[Version]:

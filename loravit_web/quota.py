@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loravit_web.errors import LoraVitError
 
-GIB = 1024**3
+MIB, GIB = 1024**2, 1024**3
 
 
 class QuotaReached(LoraVitError):
@@ -41,11 +41,11 @@ class Quota:
         )
 
 
-def used(folder: Path) -> int:
-    """Bytes of all files below a folder; a file with several names counts once, links are not followed."""
+def used(*folders: Path) -> int:
+    """Bytes of all files below folders; a file with several names counts once, links are not followed."""
     seen: set[tuple[int, int]] = set()
     total = 0
-    for parent, _folders, names in os.walk(folder):
+    for parent, _folders, names in (step for folder in folders for step in os.walk(folder)):
         for name in names:
             try:
                 found = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - a Path for each is twice as slow

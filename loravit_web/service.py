@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -14,19 +15,21 @@ import torch
 
 from loravit_web import __version__
 from loravit_web.access import APP, GUEST, LOCAL, Visitor, guest
-from loravit_web.adapters.bundles import Bundle, read_bundle_file, write_bundle
-from loravit_web.adapters.fileset import THUMBNAIL_FILE
+from loravit_web.adapters.bundles import Bundle, read_bundle_file
 from loravit_web.adapters.format import base_of
 from loravit_web.ahead import Ahead
+from loravit_web.allowances import Allowances
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
 from loravit_web.cores import on_all_cores
-from loravit_web.datasets import DatasetStore, ImageDataset, Split
-from loravit_web.demo import expire
+from loravit_web.datasets import DatasetStore, Giver, ImageDataset, Split
+from loravit_web.demo import slug_of
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.estimates import Estimates
+from loravit_web.expiry import Expiry
+from loravit_web.exports import exported, thumbnail_of
 from loravit_web.members import Members
 from loravit_web.naming import slugified
 from loravit_web.periodic import Periodic
@@ -35,8 +38,9 @@ from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.quota import GIB, Quota
 from loravit_web.rates import RateLimit
 from loravit_web.secret import secret_of
+from loravit_web.seen import Seen, shown_to
 from loravit_web.settings import Settings
-from loravit_web.snapshots import Saver
+from loravit_web.snapshots import saver_of
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.publishing import Origin, publish_files
@@ -48,6 +52,7 @@ from loravit_web.waited_for import IsGone, never_gone
 from registry import (
     UNKNOWN,
     DatasetClass,
+    Forgotten,
     NewBase,
     NewDataset,
     NewRun,
@@ -63,7 +68,7 @@ from registry import Base as BaseRecord
 Progress = Callable[[float, str], None]
 STORED_PREFIX = "dataset:"
 EXPIRY_SECONDS = 600.0
-ABANDONED_SECONDS = 24 * 3600.0
+ABANDONED_SECONDS = A_DAY = 24 * 3600.0
 
 
 class Service:
@@ -72,6 +77,7 @@ class Service:
     Opening is cheap. The base is loaded when it is first needed, or at once by `start`.
 
     Attributes:
+        uploads: the web server's folder of what goes in and out through the page, where there is one.
         queueing: held from looking whether somebody may train once more to queueing it, so that of several
             at one moment no more pass than may.
     """
@@ -96,14 +102,17 @@ class Service:
             settings.database_url, settings.artifacts, cache=settings.artifact_cache
         )
         self._at_close = ExitStack()
+        self.uploads = settings.uploads
         self.members = Members(self.registry.users)
         limits = settings.limits
         self.quota = Quota(settings.home, limits.disk_gib * GIB)
         self.rates = RateLimit(limits.requests_per_minute)
         self.pictures = RecentPictures(limits.pixels)
         self.datasets = DatasetStore(settings.datasets, limits=limits, quota=self.quota)
+        self.allowances = Allowances(self.datasets, settings.demo)
+        self.turns = RateLimit(settings.demo.runs, seconds=A_DAY)
         self.usage = UsageCounter(self.registry.usage.add)
-        self.saver = _saver(self.settings, self.registry)
+        self.saver = saver_of(self.settings, self.registry)
         self._progress, self._load = progress, load
         self.queueing = threading.Lock()
         self._lock = threading.RLock()
@@ -111,7 +120,7 @@ class Service:
         self._predictor: Predictor | None = None
         self.ahead = Ahead(lambda image, task: self.predictor.prepare(image, task))
         self._supervisor: Supervisor | None = None
-        self._expiry = Periodic("expiry", self._expire, EXPIRY_SECONDS)
+        self._expiry = Periodic("expiry", self.expire, EXPIRY_SECONDS)
         self._estimates = Estimates()
 
     def recover(self) -> None:
@@ -128,11 +137,11 @@ class Service:
         watch the queue of runs, write down what is counted and save all of it from time to time.
         """
         self.datasets.sweep(ABANDONED_SECONDS)
+        self._expiry.once()
         self.offer_bundled()
         self.predictor.refresh()
         self.usage.start()
-        if self.settings.mode == "demo":
-            self._expiry.start()
+        self._expiry.start()
         self._supervisor = Supervisor(self.settings, self.registry)
         self._supervisor.start()
         if self.saver is not None:
@@ -159,8 +168,18 @@ class Service:
         """The random key of the data folder."""
         return secret_of(self.settings.home)
 
-    def _expire(self) -> None:
-        expire(self.settings.demo, self.registry, utc_now())
+    def expire(self, now: datetime | None = None) -> Forgotten:
+        """Delete what visitors of a demo gave and nothing was done with for so long; also in another mode.
+
+        Args:
+            now: the present moment where a test says so.
+        """
+        self.usage.flush()  # counts of what is deleted would else be added to what gets its row id
+        expiry = Expiry(self.settings, self.registry, self.datasets, self.uploads)
+        forgotten = expiry.carry_out(now or utc_now())
+        if forgotten and self._predictor is not None:
+            self._predictor.refresh()
+        return forgotten
 
     @property
     def worker_pid(self) -> int | None:
@@ -212,6 +231,35 @@ class Service:
             return guest(username or GUEST, training=self.settings.demo.training, source=source)
         return self.members.visitor(username)
 
+    def seen_by(self, visitor: Visitor) -> Seen:
+        """Return what a visitor sees of all this, for whom the rest does not exist."""
+        return Seen(
+            visitor=visitor,
+            settings=self.settings,
+            registry=self.registry_of(visitor),
+            datasets=self.datasets_of(visitor),
+            pictures=self.pictures,
+            ahead=self.ahead,
+            answering=lambda: self.predictor,
+            estimating=self.estimate,
+        )
+
+    def registry_of(self, visitor: Visitor) -> Registry:
+        """The registry as a visitor sees it."""
+        sight = visitor.sight
+        return self.registry if sight.is_whole else self.registry.seen_by(sight)
+
+    def datasets_of(self, visitor: Visitor, uploads: Sequence[Path] = ()) -> DatasetStore:
+        """The stored images as a visitor sees them; what a demo's visitor imports there is theirs alone.
+
+        Args:
+            uploads: the files that they give, which are deleted together with what is imported from them.
+        """
+        if not visitor.is_guest:
+            return replace(self.datasets, shows=shown_to(visitor))
+        giver = Giver(visitor.name, visitor.counted_by, tuple(str(path) for path in uploads))
+        return replace(self.datasets, shows=shown_to(visitor), giver=giver)
+
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
@@ -243,13 +291,8 @@ class Service:
         return Worker(self.settings, self.registry, self.datasets, load=self._load)
 
     def export(self, ref: str) -> tuple[str, bytes]:
-        """File name and bytes of a version's bundle.
-
-        Raises:
-            RegistryError: if there is no such version, or its files are damaged.
-        """
-        version, bundle = self.bundle(ref)
-        return f"{version.slug}-v{version.version}.zip", write_bundle(bundle)
+        """File name and bytes of a version's bundle; see `exports.exported`."""
+        return exported(self.registry, ref)
 
     def offer_bundled(self) -> None:
         """Put the adapters that come with the app into the catalog, unless it knows them, archived or not.
@@ -267,24 +310,8 @@ class Service:
                 self.take_in(read_bundle_file(path), APP)
 
     def thumbnail(self, version: Version) -> bytes | None:
-        """A picture in WEBP of what a version was trained on, where it has one."""
-        return self.registry.catalog.read_file(version, THUMBNAIL_FILE)
-
-    def bundle(self, ref: str) -> tuple[Version, Bundle]:
-        """A version, and all that goes with it.
-
-        Raises:
-            RegistryError: if there is no such version, or its files are damaged.
-        """
-        catalog = self.registry.catalog
-        version = catalog.resolve(ref)
-        return version, Bundle(
-            name=version.slug,
-            title=version.title,
-            files=catalog.read_files(version),
-            description=version.description,
-            tags=catalog.adapter(version.slug).tags,
-        )
+        """See `exports.thumbnail_of`."""
+        return thumbnail_of(self.registry, version)
 
     def take_in(self, bundle: Bundle, actor: str, name: str | None = None) -> Version:
         """Publish a bundle under its own name or another, once it was seen to load and answer as it did.
@@ -321,6 +348,7 @@ class Service:
             LoraVitError, RegistryError: if the name or a setting can't be used.
         """
         slug, title = slugified(name)
+        slug = slug_of(actor, slug)
         self.base.preprocessing(recipe.image_size)
         trainable_blocks(self.base, recipe.adapter, torch.Generator())
         record = self.registry.datasets.ensure(
@@ -355,19 +383,6 @@ class Service:
         return self.registry.bases.ensure(
             NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
         )
-
-
-def _saver(settings: Settings, registry: Registry) -> Saver | None:
-    if settings.snapshot_url is None:
-        return None
-    interval = timedelta(minutes=settings.snapshot_minutes)
-    return Saver(
-        registry,
-        settings.snapshot_url,
-        settings.snapshot_scratch,
-        interval=interval,
-        last_copy=settings.ephemeral,
-    )
 
 
 def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:

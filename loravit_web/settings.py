@@ -125,6 +125,12 @@ class Settings:
         return self.home / "cache" / "snapshots"
 
     @property
+    def upload_bytes(self) -> int:
+        """Size of one uploaded file."""
+        most = self.limits.upload_bytes
+        return min(most, int(self.demo.mib * 1024**2)) if self.mode == "demo" else most
+
+    @property
     def restart_loses(self) -> bool:
         """Whether what is published here is gone after a restart."""
         elsewhere = self.database is not None and self.artifact_url is not None
@@ -139,6 +145,11 @@ class Settings:
     def run_logs(self) -> Path:
         """A file per run with what happened in it."""
         return self.home / "logs" / "runs"
+
+    @property
+    def worker_log(self) -> Path:
+        """What training workers print."""
+        return self.home / "logs" / "worker.log"
 
     @property
     def database_url(self) -> str:
@@ -197,6 +208,9 @@ def read_settings(
             minutes=_number(environ, "LORAVIT_DEMO_MINUTES", DemoRules.minutes),
             runs=int(_number(environ, "LORAVIT_DEMO_RUNS", DemoRules.runs)),
             hours=_number(environ, "LORAVIT_DEMO_HOURS", DemoRules.hours),
+            datasets=int(_number(environ, "LORAVIT_DEMO_DATASETS", DemoRules.datasets)),
+            mib=_number(environ, "LORAVIT_DEMO_MIB", DemoRules.mib),
+            total_mib=_number(environ, "LORAVIT_DEMO_TOTAL_MIB", DemoRules.total_mib),
         ),
         proxies=_proxies(environ),
         origins=_origins(environ),

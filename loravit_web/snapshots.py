@@ -16,6 +16,7 @@ from pathlib import Path
 
 from loravit_web.access import APP
 from loravit_web.errors import LoraVitError
+from loravit_web.settings import Settings
 from registry import (
     BlobMissing,
     BlobNotStored,
@@ -247,3 +248,17 @@ def _ago(age: timedelta) -> str:
         if (count := minutes // size) >= 1:
             return f"{count} {unit}{'s' * (count > 1)} ago"
     return "just now"
+
+
+def saver_of(settings: Settings, registry: Registry) -> Saver | None:
+    """What saves the registry where the settings say; None where they say nothing."""
+    if settings.snapshot_url is None:
+        return None
+    interval = timedelta(minutes=settings.snapshot_minutes)
+    return Saver(
+        registry,
+        settings.snapshot_url,
+        settings.snapshot_scratch,
+        interval=interval,
+        last_copy=settings.ephemeral,
+    )

@@ -48,6 +48,7 @@ from registry.errors import (
     VersionWithdrawn,
 )
 from registry.evaluations import ConfusedPair, EvaluationDetails
+from registry.forgetting import Forgotten
 from registry.hearts import Heart
 from registry.lineage import Descendants, Lineage
 from registry.models import UNKNOWN
@@ -99,6 +100,7 @@ from registry.registry import Registry
 from registry.restore import Restored
 from registry.run_files import UnknownRunFile
 from registry.shelf import Shelf, open_shelf
+from registry.sight import Owners, Sight
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother
 from registry.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
@@ -156,6 +158,7 @@ __all__ = [
     "Evaluation",
     "EvaluationDetails",
     "Facet",
+    "Forgotten",
     "Heart",
     "InvalidAlias",
     "InvalidQuery",
@@ -173,6 +176,7 @@ __all__ = [
     "NewestVersion",
     "NotFound",
     "NothingToRollBack",
+    "Owners",
     "PostgresDriverMissing",
     "ReadOnlySession",
     "Registry",
@@ -191,6 +195,7 @@ __all__ = [
     "RunQuery",
     "RunStatus",
     "Shelf",
+    "Sight",
     "Snapshot",
     "SnapshotNotWritten",
     "SnapshotsOfAnother",

@@ -17,6 +17,7 @@ from registry.db import Database
 from registry.lookup import LATEST, adapter_row, find_ref, refuse_withdrawn
 from registry.models import AdapterRow, AliasRow, VersionRow
 from registry.records import Alias, AliasMove, AliasMoveKind, AuditEvent
+from registry.sight import sight_of
 
 ALIAS_RULE = "[a-z][a-z0-9-]{0,31}"
 
@@ -176,7 +177,7 @@ def aliases_of(session: Session, *conditions: ColumnElement[bool]) -> AliasList:
         select(AdapterRow.slug, AliasRow, VersionRow.version)
         .join(AdapterRow, AdapterRow.id == AliasRow.adapter_id)
         .join(VersionRow, VersionRow.id == AliasRow.version_id)
-        .where(*conditions)
+        .where(*conditions, sight_of(session).shows(AdapterRow.owner))
         .order_by(AliasRow.alias, AdapterRow.slug)
     )
     return [_alias(*row) for row in rows]

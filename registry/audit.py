@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
-from registry.models import AuditEventRow
+from registry.models import AdapterRow, AuditEventRow
 from registry.records import AuditEvent
+from registry.sight import Sight, sight_of
 
 RESTORED = "restored"
 """The kind of event that tells of a backup in the place of all that was there."""
+FORGOTTEN = "forgotten"
+"""The kind of event that is left of what was forgotten; see `registry.forgetting`."""
 
 
 def record_event(
@@ -50,10 +53,45 @@ def restored_after(session: Session, event_id: int) -> bool:
     return session.scalars(restored.limit(1)).one_or_none() is not None
 
 
+def renamed_after(session: Session, event_id: int) -> bool:
+    """Whether a name may mean another thing than at that event: one was restored, or forgotten and reused."""
+    changed = select(AuditEventRow.id).where(
+        AuditEventRow.kind.in_((RESTORED, FORGOTTEN)), AuditEventRow.id > event_id
+    )
+    return session.scalars(changed.limit(1)).one_or_none() is not None
+
+
+def traces_after(session: Session, event_id: int) -> set[str]:
+    """The digests that what was forgotten after an event left."""
+    events = select(AuditEventRow.payload).where(
+        AuditEventRow.kind == FORGOTTEN, AuditEventRow.entity == "registry", AuditEventRow.id > event_id
+    )
+    return {trace for payload in session.scalars(events) for trace in payload["traces"]}
+
+
 def newest_events(session: Session, limit: int) -> list[AuditEvent]:
     """The last events, newest first."""
-    rows = session.scalars(select(AuditEventRow).order_by(AuditEventRow.id.desc()).limit(limit))
+    statement = select(AuditEventRow).where(_shown(sight_of(session)))
+    rows = session.scalars(statement.order_by(AuditEventRow.id.desc()).limit(limit))
     return [_event(row) for row in rows]
+
+
+def _shown(sight: Sight) -> ColumnElement[bool]:
+    """The condition that an event tells of nothing that is hidden."""
+    if sight.is_whole:
+        return true()
+    parts = AdapterRow.slug + "@"
+    of_hidden = (
+        select(AdapterRow.id)
+        .where(sight.hides(AdapterRow.owner))
+        .where(
+            or_(
+                AuditEventRow.entity_id == AdapterRow.slug,
+                func.substr(AuditEventRow.entity_id, 1, func.length(parts)) == parts,
+            )
+        )
+    )
+    return and_(sight.shows(AuditEventRow.actor), ~of_hidden.exists())
 
 
 def events_of(

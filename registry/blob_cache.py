@@ -5,6 +5,7 @@ import logging
 import os
 import time
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,6 +55,15 @@ class BlobCache:
             _LOG.warning("No copy is kept in %s (%s).", self._folder, error)
             with suppress(OSError):
                 temporary.unlink()
+
+    def keep(self, digests: Collection[str]) -> None:
+        """Let go of all copies but those of these digests."""
+        try:
+            for path in list(self._folder.glob("[0-9a-f]*")):
+                if path.name not in digests and not path.suffix:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            _LOG.warning("A copy in %s can't be removed (%s).", self._folder, error)
 
     def _shrink(self) -> None:
         found: list[tuple[float, int, Path]] = []

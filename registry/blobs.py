@@ -3,7 +3,7 @@
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -89,6 +89,9 @@ class BlobStore(ABC):
     @abstractmethod
     def delete(self, file: StoredFile) -> None:
         """Remove this one file, which may be gone already."""
+
+    def keep_copies(self, digests: Collection[str]) -> None:  # noqa: B027 - most stores keep no copies
+        """Let go of copies that this machine keeps of other files than these; a local store has none."""
 
     @abstractmethod
     def _bytes(self, sha256: str) -> bytes:

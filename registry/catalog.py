@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, true
+from sqlalchemy import and_, select, true
 from sqlalchemy.orm import Session
 
 from registry import publishing
@@ -19,6 +19,7 @@ from registry.lookup import adapter_row, find_ref, refuse_withdrawn
 from registry.models import AdapterRow, VersionFileRow, VersionRow
 from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
 from registry.runs import require_held
+from registry.sight import sight_of
 from registry.summaries import refresh_summary
 from registry.versions import find_versions, newest_in_use, newest_not_withdrawn
 
@@ -80,8 +81,9 @@ class Catalog:
 
     def adapters(self, *, include_archived: bool = False) -> list[Adapter]:
         """The adapters by slug, each with its newest version that isn't withdrawn."""
-        shown = true() if include_archived else AdapterRow.archived_at.is_(None)
+        in_use = true() if include_archived else AdapterRow.archived_at.is_(None)
         with self._database.reading() as session:
+            shown = and_(in_use, sight_of(session).shows(AdapterRow.owner))
             newest = {one.slug: one for one in find_versions(session, newest_not_withdrawn(), shown)}
             tags = tags_of(session, shown)
             aliases: dict[str, list[Alias]] = {}
@@ -133,6 +135,7 @@ class Catalog:
                 .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
                 .join(VersionFileRow, VersionFileRow.version_id == VersionRow.id)
                 .where(AdapterRow.slug.in_(versions), VersionFileRow.path == path)
+                .where(sight_of(session).shows(AdapterRow.owner))
             )
             return {row.slug: row.sha256 for row in rows if versions[row.slug] == row.version}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry.audit import newest_event_id
+from registry.audit import newest_event_id, renamed_after
 from registry.models import AdapterRow, AuditEventRow
 from registry.records import Version
 from registry.versions import find_versions, newest_not_withdrawn
@@ -35,10 +35,11 @@ class CatalogChanges:
 
 
 def changes_since(session: Session, revision: int) -> CatalogChanges:
-    """The changes after `revision`; everything from 0, and where the events don't reach back to it."""
+    """The changes after `revision`; everything from 0, and where the events can't tell what changed since."""
     present = newest_event_id(session)
     # a revision that is yet to come was seen in another database, before a backup of this one was restored
-    slugs = _changed(session, revision) if 0 < revision <= present else None
+    known = 0 < revision <= present and not renamed_after(session, revision)
+    slugs = _changed(session, revision) if known else None
     usable = (newest_not_withdrawn(), AdapterRow.archived_at.is_(None))
     if slugs is None:
         return CatalogChanges(present, tuple(find_versions(session, *usable)), frozenset(), whole=True)

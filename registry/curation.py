@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from registry.canonical import plain_json
 from registry.errors import InvalidTag, InvalidValue
 from registry.models import AdapterRow, AdapterTagRow
+from registry.sight import sight_of
 
 TAG_RULE = "[a-z0-9][a-z0-9-]{0,31}"
 MAX_TAGS = 32
@@ -29,7 +30,7 @@ def tags_of(session: Session, *conditions: ColumnElement[bool]) -> dict[int, lis
     rows = session.execute(
         select(AdapterTagRow.adapter_id, AdapterTagRow.tag)
         .join(AdapterRow, AdapterRow.id == AdapterTagRow.adapter_id)
-        .where(*conditions)
+        .where(*conditions, sight_of(session).shows(AdapterRow.owner))
         .order_by(AdapterTagRow.tag)
     )
     found: dict[int, list[str]] = {}

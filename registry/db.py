@@ -4,6 +4,7 @@ What only one of them knows is in `registry.sqlite` and `registry.postgres`.
 Never hold a session across a training step.
 """
 
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from registry.errors import (
     UnsupportedDatabase,
     one_line,
 )
+from registry.sight import WHOLE, Sight, info_of
 
 # STRICT tables of SQLite know only INTEGER, REAL and TEXT; elsewhere INTEGER and REAL would be 4 bytes
 BigInt = BigInteger().with_variant(Integer(), "sqlite")
@@ -110,6 +112,7 @@ class Database:
     Attributes:
         location: what to call the database in a message; holds no password.
         file: the SQLite file; None on PostgreSQL.
+        sight: what the reader sees for whom the sessions are; see `seen_by`.
     """
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
@@ -119,15 +122,31 @@ class Database:
         self.location = str(self.file) if on_sqlite else postgres.location(engine.url)
         self._rules = rules = sqlite if on_sqlite else postgres
         self.writer = engine.execution_options(**rules.WRITING)
+        self.sight = WHOLE
         self._clock = clock
         self._reading = sessionmaker(engine.execution_options(**rules.READING))
         self._writing = sessionmaker(self.writer)
         event.listen(self._reading, "before_flush", _refuse_flush)
 
+    def seen_by(self, sight: Sight) -> "Database":
+        """Return the same database, with sessions for a reader who sees only so much of it."""
+        seen = copy.copy(self)
+        seen.sight = sight
+        return seen
+
     def now(self) -> datetime:
         """The clock's time in UTC, cut to the milliseconds that are stored."""
         now = self._clock().astimezone(timezone.utc)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def purge(self) -> bool:
+        """Take what was deleted out of the database's files too; False where that has to be tried again.
+
+        A server does so on its own, in its own time.
+        """
+        if self.file is None:
+            return True
+        return sqlite.purge(self.engine)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -136,7 +155,7 @@ class Database:
         DatabaseNotReadable when the server or the disk is gone, DatabaseReplaced when the file is.
         """
         try:
-            with self._reading() as session:
+            with self._reading(info=info_of(self.sight)) as session:
                 yield session
                 # a change that nobody flushed would otherwise vanish without a word
                 session.flush()
@@ -154,7 +173,7 @@ class Database:
         no place for.
         """
         try:
-            with self._writing.begin() as session:
+            with self._writing(info=info_of(self.sight)) as session, session.begin():
                 # a session would otherwise begin at its first statement
                 require_present = self._rules.require_present(session.connection())
                 yield session

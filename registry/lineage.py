@@ -10,7 +10,8 @@ from registry.errors import UnknownDataset
 from registry.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
 from registry.pages import storable
 from registry.records import Base, DatasetSummary, Version
-from registry.sources import dataset_summary
+from registry.sight import sight_of
+from registry.sources import dataset_row, dataset_summary
 
 MOST_NAMED = 100
 
@@ -82,7 +83,7 @@ class Lineages:
 
 
 def _dataset(session: Session, fingerprint: str) -> DatasetRow:
-    row = session.scalars(select(DatasetRow).filter_by(fingerprint=storable(fingerprint))).one_or_none()
+    row = dataset_row(session, storable(fingerprint))
     if row is None:
         raise UnknownDataset(fingerprint)
     return row
@@ -100,20 +101,24 @@ def _of_dataset(session: Session, dataset_id: int, without: Version | None) -> D
 
 def _versions(session: Session, *conditions: ColumnElement[bool]) -> tuple[int, tuple[str, ...]]:
     """How many versions meet the conditions, and the names of the newest."""
+    shown = (*conditions, sight_of(session).shows(AdapterRow.owner))
     names = (
         select(AdapterRow.slug + "@" + cast(VersionRow.version, Text))
         .select_from(VersionRow)
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-        .where(*conditions)
+        .where(*shown)
         .order_by(VersionRow.id.desc())
         .limit(MOST_NAMED)
     )
-    n = session.scalars(select(func.count()).select_from(VersionRow).where(*conditions)).one()
+    counted = select(func.count()).select_from(VersionRow)
+    joined = counted.join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
+    n = session.scalars(joined.where(*shown)).one()
     return n, tuple(session.scalars(names))
 
 
 def _runs(session: Session, *conditions: ColumnElement[bool]) -> tuple[int, tuple[str, ...]]:
     """How many runs meet the conditions, and the ids of the newest."""
-    ids = select(RunRow.id).where(*conditions).order_by(RunRow.created_at.desc(), RunRow.id).limit(MOST_NAMED)
-    n = session.scalars(select(func.count()).select_from(RunRow).where(*conditions)).one()
+    shown = (*conditions, sight_of(session).shows(RunRow.created_by))
+    ids = select(RunRow.id).where(*shown).order_by(RunRow.created_at.desc(), RunRow.id).limit(MOST_NAMED)
+    n = session.scalars(select(func.count()).select_from(RunRow).where(*shown)).one()
     return n, tuple(session.scalars(ids))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from registry.errors import UnknownAdapter, UnknownVersion, VersionWithdrawn
 from registry.models import AdapterRow, AliasRow, VersionRow
 from registry.records import Version
+from registry.sight import sight_of
 from registry.versions import find_versions, newest_in_use
 
 MOST_COMPARED, BEGINNING = 300, 2
@@ -23,7 +24,7 @@ def adapter_row(session: Session, slug: str, *, lock: bool = False) -> AdapterRo
     Args:
         lock: keep others from changing the adapter until the transaction ends.
     """
-    statement = select(AdapterRow).filter_by(slug=slug)
+    statement = select(AdapterRow).filter_by(slug=slug).where(sight_of(session).shows(AdapterRow.owner))
     row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
     if row is None:
         raise UnknownAdapter(slug, get_close_matches(slug, _alike(session, slug)))
@@ -37,8 +38,8 @@ def _alike(session: Session, slug: str) -> Sequence[str]:
     """
     begins = case((AdapterRow.slug.startswith(slug[:BEGINNING], autoescape=True), 0), else_=1)
     apart = func.abs(func.length(AdapterRow.slug) - len(slug))
-    nearest = select(AdapterRow.slug).order_by(begins, apart, AdapterRow.slug).limit(MOST_COMPARED)
-    return session.scalars(nearest).all()
+    nearest = select(AdapterRow.slug).where(sight_of(session).shows(AdapterRow.owner))
+    return session.scalars(nearest.order_by(begins, apart, AdapterRow.slug).limit(MOST_COMPARED)).all()
 
 
 def find_version(session: Session, adapter: AdapterRow, name: str) -> Version:

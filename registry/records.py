@@ -257,12 +257,13 @@ class VersionFile:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An immutable, numbered publication of an adapter; title and description are the adapter's."""
+    """An immutable, numbered publication of an adapter; title, description and owner are the adapter's."""
 
     id: int
     slug: str
     title: str
     description: str
+    owner: str
     version: int
     run_id: str | None
     base: Base

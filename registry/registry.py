@@ -1,11 +1,14 @@
 """The way in: one object that holds the parts of the registry."""
 
 from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from sqlalchemy import select
+
 from registry.aliases import Aliases
-from registry.audit import newest_event_id, restored_after
+from registry.audit import newest_event_id, renamed_after
 from registry.backup import Backup, write_backup
 from registry.blobs import BlobStore
 from registry.catalog import Catalog
@@ -14,13 +17,16 @@ from registry.compare import Comparer
 from registry.db import Database, open_engine
 from registry.errors import RegistryError
 from registry.evaluations import Evaluations
+from registry.forgetting import Forgotten, forget, known_as_forgotten
 from registry.lineage import Lineages
 from registry.migrate import Upgrade, migrate
+from registry.models import AdapterRow, RunRow
 from registry.restore import Restored, restore_backup
 from registry.run_files import RunFiles
 from registry.runs import Runs
 from registry.search import Search
 from registry.shelf import Shelf
+from registry.sight import Owners, Sight
 from registry.snapshots import (
     RestoredSnapshot,
     Snapshot,
@@ -122,9 +128,48 @@ class Registry:
         return restore_snapshot(self._database, self.blobs, shelf, scratch=scratch, actor=actor)
 
     def restored_since(self, revision: int) -> bool:
-        """Whether a backup was restored after that revision, so a known name may mean another version."""
+        """Whether a known name may mean another version than at that revision.
+
+        It may after a backup was restored, or something was forgotten whose name may be given again.
+        """
         with self._database.reading() as session:
-            return restored_after(session, revision)
+            return renamed_after(session, revision)
+
+    def seen_by(self, sight: Sight) -> "Registry":
+        """Return the same registry as a reader sees it, for whom what is hidden does not exist.
+
+        Args:
+            sight: what the reader sees.
+        """
+        return Registry(self._database.seen_by(sight), self.blobs, self.upgrade)
+
+    def forget(self, owners: Owners, *, before: datetime, actor: str) -> Forgotten:
+        """Delete for good what certain owners left that nothing was done with since `before`.
+
+        What is queued or running stays until it has ended. Files that nothing refers to any more are removed
+        from the store after the rows, also those that were left when that was interrupted before.
+
+        Raises:
+            DatabaseNotWritable: if the rows can't be deleted; nothing is changed then.
+            BlobStoreUnreachable: if files can't be removed now; the next call removes them.
+        """
+        with self._database.writing() as session:
+            forgotten = forget(session, owners, before, self._database.now(), actor)
+        self.upkeep.release()
+        self._database.purge()
+        return forgotten
+
+    def owners(self, owners: Owners) -> set[str]:
+        """Return the names of those of the owners who have an adapter or a run."""
+        with self._database.reading() as session:
+            adapters = select(AdapterRow.owner).where(owners.condition(AdapterRow.owner)).distinct()
+            runs = select(RunRow.created_by).where(owners.condition(RunRow.created_by)).distinct()
+            return {*session.scalars(adapters), *session.scalars(runs)}
+
+    def forgotten(self, run_ids: Collection[str]) -> set[str]:
+        """Return those of the ids that are of runs which were forgotten."""
+        with self._database.reading() as session:
+            return known_as_forgotten(session, run_ids)
 
     def close(self) -> None:
         """Let go of the database's connections."""

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -86,6 +86,10 @@ class RemoteBlobs(BlobStore):
         path = f"{self._path}/{own_name(file)}"
         with asking(self.root):
             self._remove(path)
+
+    def keep_copies(self, digests: Collection[str]) -> None:
+        if self._cache is not None:
+            self._cache.keep(digests)
 
     def _bytes(self, sha256: str) -> bytes:
         try:

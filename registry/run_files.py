@@ -9,6 +9,7 @@ from registry.db import Database, insert_into
 from registry.errors import NotFound, UnknownRun
 from registry.models import RunFileRow, RunRow
 from registry.publishing import add_blob, check_path
+from registry.run_rows import is_shown
 
 
 class UnknownRunFile(NotFound):
@@ -48,12 +49,12 @@ class RunFiles:
         """The paths of a run's files."""
         with self._database.reading() as session:
             found = select(RunFileRow.path).filter_by(run_id=run_id).order_by(RunFileRow.path)
-            return list(session.scalars(found))
+            return list(session.scalars(found)) if is_shown(session, run_id) else []
 
     def read(self, run_id: str, path: str) -> bytes:
         """The verified bytes of a file; UnknownRunFile, BlobMissing or BlobDamaged."""
         with self._database.reading() as session:
-            row = session.get(RunFileRow, (run_id, path))
+            row = session.get(RunFileRow, (run_id, path)) if is_shown(session, run_id) else None
         if row is None:
             raise UnknownRunFile(run_id, path)
         return self._blobs.read(row.sha256)

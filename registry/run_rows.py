@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from registry.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
 from registry.records import Run
+from registry.sight import sight_of
 from registry.sources import base_record, dataset_summary
 
 
@@ -12,11 +13,12 @@ def find_runs(
     session: Session, *conditions: ColumnElement[bool], limit: int | None = None, offset: int = 0
 ) -> list[Run]:
     """The runs that meet the conditions, newest first, in one query."""
+    sight = sight_of(session)
     published = (
         select(AdapterRow.slug + "@" + cast(VersionRow.version, Text))
         .select_from(VersionRow)
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-        .where(VersionRow.run_id == RunRow.id)
+        .where(VersionRow.run_id == RunRow.id, sight.shows(AdapterRow.owner))
         .order_by(VersionRow.id.desc())
         .limit(1)
         .scalar_subquery()
@@ -25,7 +27,7 @@ def find_runs(
         select(RunRow, BaseRow, DatasetRow, published)
         .join(BaseRow, BaseRow.id == RunRow.base_id)
         .join(DatasetRow, DatasetRow.id == RunRow.dataset_id)
-        .where(*conditions)
+        .where(*conditions, sight.shows(RunRow.created_by))
         .order_by(RunRow.created_at.desc(), RunRow.id)
         .limit(limit)
         .offset(offset)
@@ -36,6 +38,12 @@ def find_runs(
 def run_record(session: Session, run_id: str) -> Run:
     """The run of this id."""
     return find_runs(session, RunRow.id == run_id)[0]
+
+
+def is_shown(session: Session, run_id: str) -> bool:
+    """Whether there is such a run for the reader whose session it is."""
+    shown = select(RunRow.id).where(RunRow.id == run_id, sight_of(session).shows(RunRow.created_by))
+    return session.scalar(shown) is not None
 
 
 def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None) -> Run:

@@ -10,12 +10,13 @@ from registry.models import DatasetRow, RunRow, RunSummaryRow
 from registry.pages import RunPage, RunQuery, pages_of, storable, words_of
 from registry.records import MetricSummary
 from registry.run_rows import find_runs
+from registry.sight import sight_of
 
 
 def run_page(session: Session, query: RunQuery) -> RunPage:
     """The page that `query` asks for."""
     words = words_of(query.text)
-    conditions = _conditions(query)
+    conditions = [*_conditions(query), sight_of(session).shows(RunRow.created_by)]
     first = (query.page - 1) * query.limit
     if not words:
         total = session.scalars(select(func.count()).select_from(RunRow).where(*conditions)).one()
@@ -30,7 +31,10 @@ def run_page(session: Session, query: RunQuery) -> RunPage:
 def find_summaries(session: Session, run_ids: Collection[str], key: str) -> dict[str, MetricSummary]:
     """The stored summary of one metric, by run."""
     rows = session.scalars(
-        select(RunSummaryRow).where(RunSummaryRow.run_id.in_(run_ids), RunSummaryRow.key == key)
+        select(RunSummaryRow)
+        .join(RunRow, RunRow.id == RunSummaryRow.run_id)
+        .where(RunSummaryRow.run_id.in_(run_ids), RunSummaryRow.key == key)
+        .where(sight_of(session).shows(RunRow.created_by))
     )
     return {row.run_id: summary_of(row) for row in rows}
 

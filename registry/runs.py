@@ -24,7 +24,8 @@ from registry.errors import (
 from registry.hearts import Heart, prove_writable, running_hearts
 from registry.models import UNKNOWN, RunParamRow, RunRow
 from registry.records import EndStatus, ErrorKind, MetricSummary, NewRun, Run, RunProgress, StopRequest
-from registry.run_rows import find_runs, run_record
+from registry.run_rows import find_runs, is_shown, run_record
+from registry.sight import sight_of
 from registry.slugs import validate_slug
 from registry.sources import require_base, require_dataset
 
@@ -88,7 +89,10 @@ class Runs:
             raise RunIdTooShort(run_id)
         with self._database.reading() as session:
             matches = (
-                select(RunRow.id).where(RunRow.id.startswith(run_id, autoescape=True)).order_by(RunRow.id)
+                select(RunRow.id)
+                .where(RunRow.id.startswith(run_id, autoescape=True))
+                .where(sight_of(session).shows(RunRow.created_by))
+                .order_by(RunRow.id)
             )
             found = session.scalars(matches.limit(5)).all()
             if not found:
@@ -114,7 +118,8 @@ class Runs:
     def progress(self, newest: int, *, active: int) -> tuple[RunProgress, ...]:
         """Where the newest runs are, then those that did not end, up to so many; cheap enough to poll."""
         where = select(RunRow.id, RunRow.status, RunRow.stage, RunRow.progress, RunRow.stop_request)
-        by_age = where.order_by(RunRow.created_at.desc(), RunRow.id)
+        shown = where.where(self._database.sight.shows(RunRow.created_by))
+        by_age = shown.order_by(RunRow.created_at.desc(), RunRow.id)
         unended = by_age.where(RunRow.status.in_(("queued", "running")))
         with self._database.reading() as session:
             found = [*session.execute(by_age.limit(newest)), *session.execute(unended.limit(active))]
@@ -123,7 +128,8 @@ class Runs:
     def count(self, status: str) -> int:
         """How many runs have this status."""
         with self._database.reading() as session:
-            return session.scalars(select(func.count()).where(RunRow.status == status)).one()
+            having = select(func.count()).where(RunRow.status == status)
+            return session.scalars(having.where(sight_of(session).shows(RunRow.created_by))).one()
 
     def claim(self, worker: str) -> Run | None:
         """Take up the run that was created first among the queued ones; None when none is queued.
@@ -147,15 +153,16 @@ class Runs:
     def queue_position(self, run_id: str) -> int | None:
         """1 for the run that is claimed next; None for a run that isn't queued."""
         with self._database.reading() as session:
-            row = session.get(RunRow, run_id)
-            if row is None:
+            if not is_shown(session, run_id):
                 raise UnknownRun(run_id)
+            row = session.get_one(RunRow, run_id)
             if row.status != "queued":
                 return None
             earlier = or_(
                 RunRow.created_at < row.created_at,
                 and_(RunRow.created_at == row.created_at, RunRow.id < row.id),
             )
+            # those that are hidden are waited for as well
             ahead = select(func.count()).where(RunRow.status == "queued", earlier)
             return 1 + session.scalars(ahead).one()
 
@@ -186,9 +193,15 @@ class Runs:
 
     def queue(self) -> tuple[str, ...]:
         """The ids of the queued runs, the one that is claimed next first."""
-        waiting = select(RunRow.id).filter_by(status="queued").order_by(RunRow.created_at, RunRow.id)
+        return tuple(self.queue_positions())
+
+    def queue_positions(self) -> dict[str, int]:
+        """The place of each queued run, 1 for the one that is claimed next, in this order."""
+        shown = self._database.sight.shows(RunRow.created_by)
+        queued = select(RunRow.id, shown).where(RunRow.status == "queued")
         with self._database.reading() as session:
-            return tuple(session.scalars(waiting))
+            found = session.execute(queued.order_by(RunRow.created_at, RunRow.id)).all()
+        return {run_id: place for place, (run_id, seen) in enumerate(found, start=1) if seen}
 
     def log_metrics(
         self, run_id: str, step: int, values: Mapping[str, float], *, worker: str | None = None
@@ -220,18 +233,20 @@ class Runs:
         """
         with self._database.reading() as session:
             if max_points is not None:
-                return curves.sampled(session, run_id, keys, max_points)
-            return metrics.series(session, run_id, keys)
+                found = curves.sampled(session, run_id, keys, max_points)
+            else:
+                found = metrics.series(session, run_id, keys)
+            return found if is_shown(session, run_id) else {}
 
     def logged_at(self, run_id: str, key: str, steps: Collection[int]) -> dict[int, datetime]:
         """When the values of these steps were logged."""
         with self._database.reading() as session:
-            return metrics.moments(session, run_id, key, steps)
+            return metrics.moments(session, run_id, key, steps) if is_shown(session, run_id) else {}
 
     def summary(self, run_id: str) -> dict[str, MetricSummary]:
         """Last, smallest and largest value of each metric that has a finite value."""
         with self._database.reading() as session:
-            return metrics.summary(session, run_id)
+            return metrics.summary(session, run_id) if is_shown(session, run_id) else {}
 
     def request_stop(self, run_id: str, request: StopRequest) -> Run:
         """Ask the worker to stop, which sees it at its next beat; a queued run is cancelled at once.
@@ -354,7 +369,7 @@ def _params(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _locked(session: Session, run_id: str) -> RunRow:
     row = session.get(RunRow, run_id, with_for_update=True)
-    if row is None:
+    if row is None or not is_shown(session, run_id):
         raise UnknownRun(run_id)
     return row
 

@@ -35,6 +35,7 @@ from registry.pages import (
 )
 from registry.records import MetricSummary, Split
 from registry.run_search import find_summaries, run_page
+from registry.sight import Sight
 from registry.summaries import mend_summary, stale_slugs
 
 MOST_FACETS = 200
@@ -57,7 +58,7 @@ class Search:
     def adapters(self, query: AdapterQuery) -> AdapterPage:
         """One page of the adapters that meet `query`, empty beyond the last one; or InvalidQuery."""
         query.check()
-        conditions = _conditions(query)
+        conditions = _conditions(query, self._database.sight)
         page = (
             _joined(AdapterRow.id)
             .where(*conditions)
@@ -73,7 +74,7 @@ class Search:
     def facets(self, query: AdapterQuery) -> AdapterFacets:
         """What the adapters that meet `query`, on whatever page, can be filtered by; or InvalidQuery."""
         query.check()
-        conditions = _conditions(query)
+        conditions = _conditions(query, self._database.sight)
         meeting = _joined(AdapterRow.id).where(*conditions)
         bases = _joined(BaseRow.name, func.count()).join(BaseRow, BaseRow.id == AdapterSummaryRow.base_id)
         types = _joined(AdapterSummaryRow.adapter_type, func.count())
@@ -149,8 +150,10 @@ _LIGHT = (
 )
 
 
-def _conditions(query: AdapterQuery) -> list[ColumnElement[bool]]:
+def _conditions(query: AdapterQuery, sight: Sight) -> list[ColumnElement[bool]]:
     conditions = [AdapterSummaryRow.document.contains(word, autoescape=True) for word in words_of(query.text)]
+    if not sight.is_whole:
+        conditions.append(sight.shows(AdapterRow.owner))
     if query.base is not None:
         base = storable(query.base)
         named = select(BaseRow.id).where(or_(BaseRow.name == base, BaseRow.weights_sha256 == base))

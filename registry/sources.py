@@ -6,8 +6,9 @@ from sqlalchemy.orm import Session
 from registry.canonical import plain_json
 from registry.db import Database, insert_into
 from registry.errors import InvalidValue, UnknownBase, UnknownDataset
-from registry.models import BaseRow, DatasetClassRow, DatasetRow
+from registry.models import AdapterRow, BaseRow, DatasetClassRow, DatasetRow, RunRow, VersionRow
 from registry.records import Base, Dataset, DatasetClass, DatasetSummary, NewBase, NewDataset
+from registry.sight import sight_of
 
 
 class Bases:
@@ -50,15 +51,14 @@ class Datasets:
             raise InvalidValue(f"dataset {new.name!r}", "two of its classes have the same name")
         plain_json(f"dataset {new.name!r}", [one.name for one in new.classes])
         with self._database.writing() as session:
-            row = _dataset_row(session, new.fingerprint)
-            if row is None:
-                row = self._insert(session, new)
+            known = select(DatasetRow).filter_by(fingerprint=new.fingerprint)
+            row = session.scalars(known).one_or_none() or self._insert(session, new)
             return _dataset_record(session, row)
 
     def get(self, fingerprint: str) -> Dataset:
         """The dataset of this fingerprint; UnknownDataset when there is none."""
         with self._database.reading() as session:
-            row = _dataset_row(session, fingerprint)
+            row = dataset_row(session, fingerprint)
             if row is None:
                 raise UnknownDataset(fingerprint)
             return _dataset_record(session, row)
@@ -118,8 +118,20 @@ def dataset_summary(row: DatasetRow) -> DatasetSummary:
     return DatasetSummary(row.fingerprint, row.name, row.n_images, row.n_classes)
 
 
-def _dataset_row(session: Session, fingerprint: str) -> DatasetRow | None:
-    return session.scalars(select(DatasetRow).filter_by(fingerprint=fingerprint)).one_or_none()
+def dataset_row(session: Session, fingerprint: str) -> DatasetRow | None:
+    """The dataset of a fingerprint; None where there is none of which the reader sees any use."""
+    row = session.scalars(select(DatasetRow).filter_by(fingerprint=fingerprint)).one_or_none()
+    sight = sight_of(session)
+    if row is None or sight.is_whole:
+        return row
+    runs = select(RunRow.id).where(RunRow.dataset_id == row.id, sight.shows(RunRow.created_by))
+    versions = (
+        select(VersionRow.id)
+        .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
+        .where(VersionRow.dataset_id == row.id, sight.shows(AdapterRow.owner))
+    )
+    used = session.scalar(runs.limit(1)) is not None or session.scalar(versions.limit(1)) is not None
+    return row if used else None
 
 
 def _dataset_record(session: Session, row: DatasetRow) -> Dataset:

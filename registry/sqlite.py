@@ -20,6 +20,7 @@ from registry.presence import Presence
 
 OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT_MS = 20_000
+PURGE_TIMEOUT_MS = 2000
 CACHE_KIB = 16_384
 """Of each connection: lists of ten thousand adapters and long curves fit in it, not in the usual 2 MiB."""
 ROWS_AT_ONCE = 1000
@@ -82,6 +83,17 @@ def copy_database(source: Path, target: Path) -> None:
         other.execute("PRAGMA journal_mode=DELETE")
 
 
+def purge(engine: Engine) -> bool:
+    """Take what was deleted out of the log beside the file too; False while a reader holds on to it."""
+    with closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        # writers wait meanwhile
+        cursor.execute(f"PRAGMA busy_timeout={PURGE_TIMEOUT_MS}")
+        busy, _pages, _moved = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    return not busy
+
+
 @contextmanager
 def history_open(connection: Connection) -> Iterator[None]:
     """Without the triggers that refuse to change history; they are back when the transaction commits."""
@@ -129,6 +141,8 @@ def _prepare_connection(presence: Presence, connection: sqlite3.Connection, reco
         "synchronous=NORMAL",
         "foreign_keys=ON",
         "trusted_schema=OFF",
+        # what is deleted is overwritten: else it could be read in the file until its place is used again
+        "secure_delete=ON",
         f"cache_size={-CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from registry.audit import newest_event_id, restored_after
 from registry.canonical import canonical_json
+from registry.forgetting import known_as_forgotten
 from registry.models import AuditEventRow, RunRow
 
 
@@ -68,12 +69,13 @@ def state_of(session: Session) -> State:
 def has_been_at(session: Session, state: State) -> bool:
     """Whether the registry of a session came from there.
 
-    It holds the newest change and run of that state, or somebody restored a backup in its place since.
+    It holds the newest change and run of that state, or has forgotten them, or somebody restored a backup in
+    its place since.
     """
     if restored_after(session, state.revision):
         return True
-    event = select(AuditEventRow.id).where(AuditEventRow.event_uid == state.event)
-    run = select(RunRow.id).where(RunRow.id == state.run)
-    return (state.event is None or session.scalar(event) is not None) and (
-        state.run is None or session.scalar(run) is not None
-    )
+    events = select(AuditEventRow.event_uid).where(AuditEventRow.event_uid == state.event)
+    runs = select(RunRow.id).where(RunRow.id == state.run)
+    known = {*session.scalars(events), *session.scalars(runs)}
+    lacking = {one for one in (state.event, state.run) if one is not None and one not in known}
+    return not lacking or lacking <= known_as_forgotten(session, lacking, after=state.revision)

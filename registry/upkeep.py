@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -62,6 +63,25 @@ class Upkeep:
                 return True
         except IntegrityError:
             return False  # a publication that was in progress now refers to it
+
+    def release(self) -> int:
+        """Remove the blobs whose rows are left and that nothing refers to any more, at once; how many.
+
+        A publication adds row and reference together, so such a row is of something that was forgotten.
+        """
+        with self._database.reading() as session:
+            left = session.execute(select(BlobRow.sha256, BlobRow.size)).all()
+            kept = _referenced(session)
+        released = [StoredFile(blob_name(sha256), size) for sha256, size in left if sha256 not in kept]
+        for file in released:
+            self._remove(file)
+        self._blobs.keep_copies(kept)
+        return len(released)
+
+    def _remove(self, file: StoredFile) -> None:
+        with suppress(IntegrityError), self._database.writing() as session:
+            if _given_up(session, file, self._database):
+                self._blobs.delete(file)
 
     def broken(self) -> Iterator[BrokenFile]:
         """Read every file that anything refers to, and name those that are missing or damaged."""

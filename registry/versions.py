@@ -7,11 +7,13 @@ from sqlalchemy.orm import Session, aliased
 
 from registry.models import AdapterRow, BaseRow, DatasetRow, EvaluationRow, VersionFileRow, VersionRow
 from registry.records import Evaluation, Version, VersionFile
+from registry.sight import sight_of
 from registry.sources import base_record
 
 
 def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Version]:
     """The versions that meet the conditions on VersionRow and AdapterRow, by slug, newest first."""
+    conditions = (*conditions, sight_of(session).shows(AdapterRow.owner))
     statement = (
         select(VersionRow, AdapterRow, BaseRow, DatasetRow.fingerprint)
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
@@ -103,6 +105,7 @@ def _version(
         slug=adapter.slug,
         title=adapter.title,
         description=adapter.description,
+        owner=adapter.owner,
         version=row.version,
         run_id=row.run_id,
         base=base_record(base),

@@ -11,12 +11,13 @@ import pytest
 
 from loravit_web.access import NotAllowed, guest
 from loravit_web.actions import Actions
-from loravit_web.demo import BeyondDemo, check_time, expire
+from loravit_web.datasets import DatasetNotFound
+from loravit_web.demo import BeyondDemo, check_time, slug_of
 from loravit_web.modes import DemoRules
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.training.estimate import Estimate
-from registry import utc_now
+from registry import UnknownAdapter, UnknownRun, utc_now
 from tests.conftest import RECIPE, ColourFolders
 
 RULES = DemoRules(training=True, classes=2, images=24, runs=2, minutes=3, hours=24)
@@ -51,10 +52,9 @@ def test_a_visitor_trains_what_is_small_enough(
 def test_more_data_than_the_demo_takes_is_refused_with_both_numbers(
     visitor: Actions, service: Service, colour_folders: ColourFolders, data: dict[str, object], sentence: str
 ) -> None:
-    dataset = visitor.import_dataset(colour_folders(**data))
     with pytest.raises(BeyondDemo, match=sentence):
-        visitor.queue_training(dataset, "Colours", RECIPE)
-    assert service.registry.runs.list() == []
+        visitor.import_dataset(colour_folders(**data))
+    assert not service.datasets.root.exists()
 
 
 def test_a_training_that_would_take_too_long_is_refused() -> None:
@@ -64,11 +64,12 @@ def test_a_training_that_would_take_too_long_is_refused() -> None:
     check_time(RULES, replace(cost, seconds=179.0))
 
 
-def test_a_visitor_makes_no_version_of_somebody_elses_adapter(
+def test_a_visitor_makes_no_version_of_an_adapter_of_the_demo(
     visitor: Actions, service: Service, colour_folders: ColourFolders
 ) -> None:
     dataset = service.import_dataset(colour_folders())
     service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="shell")
+    dataset = visitor.import_dataset(colour_folders())
     with pytest.raises(BeyondDemo, match="The name colours is taken"):
         visitor.queue_training(dataset, "Colours", RECIPE)
 
@@ -81,7 +82,19 @@ def test_each_visitor_has_so_many_turns_a_day(
         visitor.queue_training(dataset, name, RECIPE)
     with pytest.raises(BeyondDemo, match="2 times a day for each visitor: come again tomorrow"):
         visitor.queue_training(dataset, "Three", RECIPE)
-    Actions(service, service.visitor("guest-2")).queue_training(dataset, "Three", RECIPE)
+    second = Actions(service, service.visitor("guest-2"))
+    second.queue_training(second.import_dataset(colour_folders()), "Three", RECIPE)
+
+
+def test_a_new_name_is_no_new_turn(service: Service, colour_folders: ColourFolders) -> None:
+    def train(number: int) -> None:
+        visitor = Actions(service, guest(f"guest-{number}", training=True, source="10.0.0.1"))
+        visitor.queue_training(visitor.import_dataset(colour_folders()), "Colours", RECIPE)
+
+    train(1)
+    train(2)
+    with pytest.raises(BeyondDemo, match="2 times a day for each visitor: come again tomorrow"):
+        train(3)
 
 
 def test_a_retry_is_a_turn_and_meets_every_rule_of_a_first_training(
@@ -114,15 +127,47 @@ def test_only_what_the_app_interrupted_goes_on(
     assert visitor.resume(other.id).status == "queued"
 
 
-def test_a_name_is_taken_as_soon_as_somebody_trains_under_it(
+def test_two_visitors_give_the_same_name_and_hear_nothing_of_each_other(
     visitor: Actions, service: Service, colour_folders: ColourFolders
 ) -> None:
-    dataset = visitor.import_dataset(colour_folders())
-    visitor.queue_training(dataset, "Colours", RECIPE)
     second = Actions(service, service.visitor("guest-2"))
-    with pytest.raises(BeyondDemo, match="The name colours is taken"):
-        second.queue_training(dataset, "colours", RECIPE)
-    visitor.queue_training(dataset, "Colours", RECIPE)
+    runs = [
+        one.queue_training(one.import_dataset(colour_folders()), "Colours", RECIPE)
+        for one in (visitor, second, visitor)
+    ]
+    assert [run.title for run in runs] == ["Colours"] * 3
+    assert runs[0].slug == runs[2].slug == slug_of("guest-1", "colours")
+    assert runs[1].slug == slug_of("guest-2", "colours") != runs[0].slug
+    assert all(run.slug.startswith("colours-") for run in runs)
+
+
+def test_a_slug_of_a_visitor_stays_a_slug_and_itself() -> None:
+    longest = "a" * 63
+    own = slug_of("guest-1", longest)
+    assert len(own) == 63
+    assert slug_of("guest-1", own) == own
+    assert slug_of("ann", longest) == longest
+
+
+def test_a_visitor_trains_on_no_images_but_their_own(
+    visitor: Actions, service: Service, colour_folders: ColourFolders
+) -> None:
+    second = Actions(service, service.visitor("guest-2"))
+    for dataset in (second.import_dataset(colour_folders()), service.import_dataset(colour_folders())):
+        with pytest.raises(DatasetNotFound):
+            visitor.queue_training(dataset, "Colours", RECIPE)
+        with pytest.raises(DatasetNotFound):
+            visitor.import_dataset(f"dataset:{dataset.fingerprint}")
+        with pytest.raises(DatasetNotFound):
+            visitor.correct(dataset.fingerprint, {})
+
+
+def test_nothing_is_fetched_from_the_hub_for_a_visitor(
+    visitor: Actions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loravit_web.actions.from_hub", lambda *_given, **_named: pytest.fail("it was"))
+    with pytest.raises(BeyondDemo, match="fetches no datasets of the Hub: upload a zip"):
+        visitor.import_from_hub("owner/name")
 
 
 def test_of_many_at_one_moment_no_more_are_queued_than_may(
@@ -168,18 +213,26 @@ def test_a_visitor_touches_only_what_is_their_own(
 ) -> None:
     run = visitor.queue_training(visitor.import_dataset(colour_folders()), "Colours", RECIPE)
     other = Actions(service, service.visitor("guest-2"))
-    with pytest.raises(NotAllowed, match="belongs to guest-1"):
-        other.stop(run.id, keep=False)
+    for act in (
+        lambda: other.stop(run.id, keep=False),
+        lambda: other.resume(run.id),
+        lambda: other.retry(run.id),
+    ):
+        with pytest.raises(UnknownRun):
+            act()
     with pytest.raises(NotAllowed):
         visitor.promote("colours@1", "production")
 
 
-def test_what_a_visitor_trained_leaves_the_catalog_when_its_time_is_over(
+def test_what_a_visitor_trained_is_deleted_when_its_time_is_over(
     service: Service, colour_folders: ColourFolders
 ) -> None:
     dataset = service.import_dataset(colour_folders())
     for name, actor in (("Colours", "guest-1"), ("Kept", "shell")):
         service.train_now(dataset, name, RECIPE, service.new_worker(), actor=actor)
-    assert expire(RULES, service.registry, utc_now()) == []
-    assert expire(RULES, service.registry, utc_now() + timedelta(hours=25)) == ["colours"]
-    assert [adapter.slug for adapter in service.registry.catalog.adapters()] == ["kept"]
+    assert not service.expire(utc_now())
+    slug = slug_of("guest-1", "colours")
+    assert service.expire(utc_now() + timedelta(hours=25)).adapters == {slug}
+    with pytest.raises(UnknownAdapter):
+        service.registry.catalog.resolve(f"{slug}@1")
+    assert [one.slug for one in service.registry.catalog.adapters(include_archived=True)] == ["kept"]

@@ -53,7 +53,7 @@ BELOW = {
     "training": {"access", "adapters", "backbones", "datasets", "images", "limits", "settings"},
     "usage": {"periodic"},
     "ahead": set(),
-    "snapshots": {"access"},
+    "snapshots": {"access", "settings"},
     "hub": {"adapters", "backbones"},
     "modes": set(),
     "passwords": set(),
@@ -63,8 +63,33 @@ BELOW = {
     "sessions": set(),
     "sign_in": {"members", "passwords", "rates"},
     "estimates": {"adapters", "backbones", "cores", "datasets", "training", "waited_for"},
+    "allowances": {"datasets", "modes", "quota"},
+    "exports": {"adapters"},
+    "expiry": {"access", "datasets", "settings"},
+    "seen": {
+        "access",
+        "ahead",
+        "datasets",
+        "exports",
+        "pictures",
+        "predictor",
+        "settings",
+        "training",
+        "waited_for",
+    },
     "demo": {"access", "datasets", "modes", "naming", "training"},
-    "actions": {"access", "demo", "service", "adapters", "datasets", "hub", "training"},
+    "actions": {
+        "access",
+        "adapters",
+        "datasets",
+        "demo",
+        "exports",
+        "hub",
+        "quota",
+        "rates",
+        "service",
+        "training",
+    },
     "answers": set(),
     "pictures": {"backbones", "engine", "images"},
     "predictor": {"answers", "engine", "adapters", "backbones", "pictures"},
@@ -87,11 +112,14 @@ BELOW = {
     "service": {
         "access",
         "ahead",
+        "allowances",
         "cores",
         "estimates",
         "secret",
         "waited_for",
         "demo",
+        "exports",
+        "expiry",
         "members",
         "periodic",
         "pictures",
@@ -103,6 +131,7 @@ BELOW = {
         "naming",
         "quota",
         "rates",
+        "seen",
         "engine",
         "training",
         "adapters",
@@ -123,6 +152,9 @@ REGISTRY_USERS = {
     "demo",
     "access",
     "actions",
+    "exports",
+    "expiry",
+    "seen",
     "service",
     "predictor",
     "adapter_facts",
@@ -223,6 +255,19 @@ def test_only_those_who_may_import_the_registry() -> None:
         if "registry" in {name.split(".")[0] for name in imported(path)}
     }
     assert users <= REGISTRY_USERS
+
+
+@pytest.mark.parametrize("path", sources("loravit_web/ui"), ids=relative)
+def test_the_page_reads_only_what_its_visitor_sees(path: Path) -> None:
+    """Through `service.seen_by`, and never through all that a service has."""
+    everything = {"registry", "predictor", "datasets", "export", "thumbnail", "estimate", "import_dataset"}
+    reached = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and (getattr(node.value, "id", "") == "service" or getattr(node.value, "attr", "") == "service")
+    }
+    assert not reached & everything
 
 
 def test_nobody_reaches_behind_the_registrys_front() -> None:

@@ -14,10 +14,13 @@ from loravit_web.datasets.errors import (
     DiskFull,
     LayoutError,
 )
+from loravit_web.datasets.givers import Giver
 from loravit_web.datasets.hub import from_hub
 from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
 from loravit_web.datasets.relabel import Changes, ImageKey, relabelled
 from loravit_web.datasets.samples import SAMPLES, Sample
+from loravit_web.datasets.scan import Plan
+from loravit_web.datasets.sources import open_source
 from loravit_web.datasets.splits import stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore
 
@@ -32,12 +35,14 @@ __all__ = [
     "DatasetNotFound",
     "DatasetStore",
     "DiskFull",
+    "Giver",
     "ImageDataset",
     "ImageItem",
     "ImageKey",
     "LayoutError",
     "NearDuplicates",
     "NearPair",
+    "Plan",
     "SafeArchive",
     "Sample",
     "Skipped",
@@ -50,6 +55,7 @@ __all__ = [
     "from_hub",
     "near_duplicates",
     "open_archive",
+    "open_source",
     "relabelled",
     "stratified_split",
     "stratified_subset",

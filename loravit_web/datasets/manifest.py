@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loravit_web.datasets.errors import DatasetDamaged
+from loravit_web.datasets.givers import read_giver
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of
 
 MANIFEST = "manifest.json"
@@ -46,9 +47,10 @@ def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:
             warnings=tuple(document["warnings"]),
             fingerprint=fingerprint,
             root=folder,
+            owner=giver.name if (giver := read_giver(folder)) is not None else None,
         )
         known = document["schema"] == SCHEMA_VERSION
-        actual = fingerprint_of(dataset.classes, dataset.items)
+        actual = fingerprint_of(dataset.classes, dataset.items, dataset.owner)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged from error
     if not known or actual != fingerprint:

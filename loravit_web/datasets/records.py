@@ -36,7 +36,10 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class ImageDataset:
-    """A stored dataset; `classes[item.label]` names an item's class, `root` is its folder."""
+    """A stored dataset; `classes[item.label]` names an item's class, `root` is its folder.
+
+    `owner` is the visitor to whom it belongs alone, None where it is the app's.
+    """
 
     name: str
     source_kind: SourceKind
@@ -46,6 +49,7 @@ class ImageDataset:
     warnings: tuple[str, ...]
     fingerprint: str
     root: Path
+    owner: str | None = None
 
     def image_path(self, item: ImageItem) -> Path:
         """Where the bytes of `item` lie."""
@@ -68,10 +72,14 @@ def relative_image_path(sha256: str, suffix: str) -> str:
     return f"images/{sha256[:2]}/{sha256}{suffix}"
 
 
-def fingerprint_of(classes: Sequence[str], items: Iterable[ImageItem]) -> str:
-    """SHA-256 (hex) of the classes in order and every (split, class, content), whatever the file names."""
+def fingerprint_of(classes: Sequence[str], items: Iterable[ImageItem], owner: str | None = None) -> str:
+    """SHA-256 (hex) of the classes in order and every (split, class, content), whatever the file names.
+
+    The owner is part of it, so that the same images of two visitors are two datasets.
+    """
     members = sorted([item.split, item.label, item.sha256] for item in items)
-    document = json.dumps(
-        {"classes": list(classes), "images": members}, separators=(",", ":"), sort_keys=True
-    )
+    content: dict[str, object] = {"classes": list(classes), "images": members}
+    if owner is not None:
+        content["owner"] = owner
+    document = json.dumps(content, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(document.encode("ascii")).hexdigest()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 from loravit_web.datasets.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.errors import (
@@ -23,6 +24,7 @@ from loravit_web.datasets.errors import (
     StoreUnwritable,
     TooManyImages,
 )
+from loravit_web.datasets.givers import GIVER, Giver, given_again, given_at, read_giver, write_giver
 from loravit_web.datasets.intake import Taken, take_in
 from loravit_web.datasets.manifest import MANIFEST, check_images, read_manifest, read_whole, write_manifest
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, relative_image_path
@@ -37,6 +39,7 @@ Progress = Callable[[float, str], None]
 MAX_NAME = 80
 
 _TEMP_PREFIX = ".import-"
+_REMOVED_PREFIX = f"{_TEMP_PREFIX}removed-"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ALREADY_THERE = frozenset({errno.ENOTEMPTY, errno.EEXIST})
@@ -44,11 +47,21 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, er
 _REPORT_EVERY = 100
 
 
+def _everything(_giver: Giver | None) -> bool:
+    return True
+
+
+def _for_free(_size: int) -> None:
+    """Let any number of bytes be stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetStore:
     """A folder of datasets by fingerprint; many processes may use it at once.
 
-    `limits` and `quota` hold for what is imported; what is stored already stays usable.
+    `limits` and `quota` hold for what is imported; what is stored already stays usable. What is imported
+    belongs to the visitor `giver`, or to the app where there is none. `shows` says, by who gave it, whether a
+    dataset exists for the reader. `spend` is told of the bytes that are stored, and may refuse them.
     """
 
     root: Path
@@ -56,6 +69,9 @@ class DatasetStore:
     clock: Callable[[], float] = time.time
     limits: Limits = DEFAULTS
     quota: Quota | None = None
+    giver: Giver | None = None
+    shows: Callable[[Giver | None], bool] = _everything
+    spend: Callable[[int], None] = _for_free
 
     @property
     def archive_limits(self) -> ArchiveLimits:
@@ -93,7 +109,7 @@ class DatasetStore:
             raise _storing_failed(error) from error
         try:
             taken = self._take_in(source, temp, progress, room)
-            dataset = _assemble(source, taken, name, self.limits.classes)
+            dataset = _assemble(source, taken, name, self.limits.classes, self._owner)
             return self._settle(dataset, temp)
         except OSError as error:
             raise _storing_failed(error) from error
@@ -115,7 +131,8 @@ class DatasetStore:
             items=tuple(items),
             skipped=(),
             warnings=_overlaps(items),
-            fingerprint=fingerprint_of(classes, items),
+            fingerprint=fingerprint_of(classes, items, self._owner),
+            owner=self._owner,
         )
         try:
             temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
@@ -140,16 +157,24 @@ class DatasetStore:
 
     def load(self, fingerprint: str) -> ImageDataset:
         """The stored dataset; DatasetNotFound if there is none, DatasetDamaged if it is not whole."""
-        if not _FINGERPRINT.fullmatch(fingerprint) or not (self.root / fingerprint / MANIFEST).is_file():
+        folder = self.root / fingerprint
+        known = _FINGERPRINT.fullmatch(fingerprint) is not None and (folder / MANIFEST).is_file()
+        if not known or not self.shows(read_giver(folder)):
             raise DatasetNotFound(
                 f"There is no stored dataset {fingerprint[:12]!r}; import its images again."
             )
-        return read_manifest(self.root / fingerprint, fingerprint)
+        return read_manifest(folder, fingerprint)
 
     def sweep(self, older_than: float) -> int:
-        """Remove temp folders that nothing was written to for `older_than` seconds; how many."""
+        """Remove temp folders that nothing was written to for `older_than` seconds, and what was being
+        removed; how many.
+        """
         limit = self.clock() - older_than
-        abandoned = [temp for temp in self.root.glob(f"{_TEMP_PREFIX}*") if _last_write(temp) < limit]
+        abandoned = [
+            temp
+            for temp in self.root.glob(f"{_TEMP_PREFIX}*")
+            if temp.name.startswith(_REMOVED_PREFIX) or _last_write(temp) < limit
+        ]
         for temp in abandoned:
             shutil.rmtree(temp, ignore_errors=True)
         return len(abandoned)
@@ -159,8 +184,38 @@ class DatasetStore:
         return sorted(
             folder.parent.name
             for folder in self.root.glob(f"*/{MANIFEST}")
-            if _FINGERPRINT.fullmatch(folder.parent.name)
+            if _FINGERPRINT.fullmatch(folder.parent.name) and self.shows(read_giver(folder.parent))
         )
+
+    def given(self) -> dict[str, Giver]:
+        """Who gave each stored dataset that is a visitor's, by fingerprint."""
+        folders = [path.parent for path in self.root.glob(f"*/{GIVER}")]
+        givers = {one.name: read_giver(one) for one in folders if _FINGERPRINT.fullmatch(one.name)}
+        return {fingerprint: giver for fingerprint, giver in givers.items() if giver is not None}
+
+    def given_at(self, fingerprint: str) -> float:
+        """When a visitor gave a dataset last, in seconds since the epoch."""
+        return given_at(self.root / fingerprint)
+
+    def remove(self, fingerprint: str) -> None:
+        """Remove a visitor's dataset for good; killed on the way, `sweep` goes on with it.
+
+        StoreUnwritable if its images can't be removed.
+        """
+        folder, temp = self.root / fingerprint, self.root / f"{_REMOVED_PREFIX}{uuid4().hex}"
+        if read_giver(folder) is None:
+            return
+        try:
+            folder.rename(temp)
+            shutil.rmtree(temp)
+        except FileNotFoundError:
+            return  # another process does it
+        except OSError as error:
+            raise _storing_failed(error) from error
+
+    @property
+    def _owner(self) -> str | None:
+        return self.giver.name if self.giver is not None else None
 
     def _check_plan(self, source: Source) -> None:
         placements = source.plan.placements
@@ -183,6 +238,7 @@ class DatasetStore:
             for result in results:
                 taken.append(result)
                 stored += result.size
+                self.spend(result.size)
                 if self.quota is not None and room is not None and stored > room:
                     raise self.quota.reached()
                 if progress is not None and (
@@ -195,13 +251,19 @@ class DatasetStore:
         """Move a complete import to its place, or return the one that is there already."""
         final = self.root / dataset.fingerprint
         write_manifest(dataset, temp)
+        if self.giver is not None:
+            write_giver(temp, self.giver)
+        self.spend((temp / MANIFEST).stat().st_size)
         try:
             temp.rename(final)
         except OSError as error:
             if error.errno not in _ALREADY_THERE:
                 raise
             try:
-                return replace(read_whole(final, dataset.fingerprint), skipped=dataset.skipped)
+                known = replace(read_whole(final, dataset.fingerprint), skipped=dataset.skipped)
+                if self.giver is not None:
+                    given_again(final, self.giver)
+                return known
             except DatasetDamaged:
                 damaged = temp.with_name(f"{temp.name}-damaged")
                 final.rename(damaged)
@@ -211,7 +273,9 @@ class DatasetStore:
         return replace(dataset, root=final)
 
 
-def _assemble(source: Source, taken: Sequence[Taken], name: str | None, most_classes: int) -> ImageDataset:
+def _assemble(
+    source: Source, taken: Sequence[Taken], name: str | None, most_classes: int, owner: str | None
+) -> ImageDataset:
     """The dataset that the good candidates form; LayoutError if too few are left."""
     skipped = [Skipped(one.placement.path, one.reason) for one in taken if one.reason]
     good = [one for one in taken if not one.reason]
@@ -238,8 +302,9 @@ def _assemble(source: Source, taken: Sequence[Taken], name: str | None, most_cla
         items=items,
         skipped=tuple(sorted([*source.plan.skipped, *skipped], key=lambda entry: entry.path)),
         warnings=_overlaps(items),
-        fingerprint=fingerprint_of(classes, items),
+        fingerprint=fingerprint_of(classes, items, owner),
         root=Path(),
+        owner=owner,
     )
 
 

@@ -118,7 +118,7 @@ class Supervisor:
                 _LOG.exception("The queue could not be looked at; trying again.")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        log = self._settings.home / "logs" / "worker.log"
+        log = self._settings.worker_log
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "loravit_web", "worker", "--idle-exit", str(IDLE_EXIT_SECONDS)]
         with log.open("ab") as output:

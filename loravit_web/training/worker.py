@@ -95,7 +95,7 @@ class Worker:
             return ended
 
     def _execute(self, run: Run) -> Run:
-        _LOG.info("Training %s (run %s).", run.slug, run.id)
+        _LOG.info("Training run %s.", run.id)  # its own log says more, and goes with it
         self._run = run
         ended = execute(
             run,

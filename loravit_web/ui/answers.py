@@ -11,7 +11,7 @@ from loravit_web.answers import Answer, TaskAnswer
 from loravit_web.errors import LoraVitError
 from loravit_web.images import encode_webp
 from loravit_web.overlay import overlay
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.markup import bar, notice
 from registry import RegistryError
@@ -31,7 +31,7 @@ UNSURE = (
 )
 
 
-def answers_html(service: Service, picture: Any, picked: Sequence[str], top_k: int, *, heat: bool) -> str:
+def answers_html(seen: Seen, picture: Any, picked: Sequence[str], top_k: int, *, heat: bool) -> str:
     """The answers, or what to do to get some.
 
     Args:
@@ -39,11 +39,11 @@ def answers_html(service: Service, picture: Any, picked: Sequence[str], top_k: i
         heat: also show where each task looked.
     """
     if picture is None or not picked:
-        return NO_TASKS if service.predictor.empty else NO_IMAGE if picture is None else NO_PICK
+        return NO_TASKS if seen.predictor.empty else NO_IMAGE if picture is None else NO_PICK
     try:
-        image = uploaded_picture(service, picture)
-        answer = service.predictor.classify(image, picked, top_k=top_k)
-        maps = {r.task: _heat(service, image, r) for r in answer.results if r.labels} if heat else {}
+        image = uploaded_picture(seen, picture)
+        answer = seen.predictor.classify(image, picked, top_k=top_k)
+        maps = {r.task: _heat(seen, image, r) for r in answer.results if r.labels} if heat else {}
         return answer_columns(answer, maps)
     except (LoraVitError, RegistryError) as error:
         return notice(str(error), kind="error")
@@ -80,10 +80,10 @@ def _card(result: TaskAnswer, heat: str) -> str:
     )
 
 
-def _heat(service: Service, image: Any, result: TaskAnswer) -> str:
+def _heat(seen: Seen, image: Any, result: TaskAnswer) -> str:
     """Where a task looked for its best label."""
     label = result.labels[0].label
-    heat = service.predictor.heatmap(image, result.task, label)
+    heat = seen.predictor.heatmap(image, result.task, label)
     data = base64.b64encode(encode_webp(overlay(image, heat.cpu().numpy()))).decode()
     alt = escape(f"Where {result.title} looked for “{label}”: bright parts spoke for it")
     return (

@@ -17,9 +17,10 @@ from PIL import Image
 
 from loravit_web.answers import Answer
 from loravit_web.errors import LoraVitError
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.errors import toast, told
-from loravit_web.ui.visitors import visitor_of
+from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.waiting import Waiting
 from registry import RegistryError
 
@@ -46,7 +47,7 @@ def add_api(service: Service, waiting: Waiting) -> None:
         request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, callers never do
     ) -> list[dict[str, Any]]:
         """Every task that can be asked, with its classes and whether it can answer."""
-        visitor_of(service, request)
+        seen = seen_by(service, request)
         return [
             {
                 "task": info.task,
@@ -56,7 +57,7 @@ def add_api(service: Service, waiting: Waiting) -> None:
                 "base": info.base,
                 "status": info.status,
             }
-            for info in service.predictor.tasks()
+            for info in seen.predictor.tasks()
         ]
 
     async def classify(
@@ -78,14 +79,14 @@ def add_api(service: Service, waiting: Waiting) -> None:
             raise toast(error) from error
 
     def classified(image: Any, tasks: list[str], top_k: int, request: gr.Request) -> dict[str, Any]:
-        visitor_of(service, request)
-        return answer_upload(service, image, tasks, top_k).as_json()
+        seen = seen_by(service, request)
+        return answer_upload(seen, image, tasks, top_k).as_json()
 
     api(tasks, api_name="tasks", queue=False, concurrency_limit=None)
     api(classify, api_name="classify", queue=False, concurrency_limit=None)  # `waiting` has the limit
 
 
-def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) -> Answer:
+def answer_upload(seen: Seen, image: Any, tasks: list[str], top_k: int) -> Answer:
     """Classify a file that was uploaded to this server.
 
     Raises:
@@ -95,16 +96,16 @@ def answer_upload(service: Service, image: Any, tasks: list[str], top_k: int) ->
         raise BadRequest('The tasks are not a list of names: send for example ["flowers", "objects@2"].')
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
         raise BadRequest(f"The number of labels is not a whole number from 1 to {MAX_LABELS}.")
-    return service.predictor.classify(uploaded_picture(service, image), tasks, top_k=top_k)
+    return seen.predictor.classify(uploaded_picture(seen, image), tasks, top_k=top_k)
 
 
-def uploaded_picture(service: Service, image: Any) -> Image.Image:
+def uploaded_picture(seen: Seen, image: Any) -> Image.Image:
     """An uploaded file as RGB, upright; nobody may change it.
 
     Raises:
         LoraVitError: if the file is no readable image, or not an upload.
     """
-    return service.pictures.open(uploaded_path(image))
+    return seen.pictures.open(uploaded_path(image))
 
 
 def uploaded_path(image: Any) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from loravit_web.service import Service
 from loravit_web.ui.address import name_tabs
@@ -27,6 +30,7 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
     Args:
         presence: tells work for a page when that page is gone.
     """
+    service.uploads = Path(get_upload_folder())
     waiting = Waiting(service.settings.limits.waiting)
     demo = gr.Blocks(title="LoRA-ViT Web", analytics_enabled=False)
     with demo:

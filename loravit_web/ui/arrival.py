@@ -24,7 +24,7 @@ from loravit_web.ui.runs_compare import then_points
 from loravit_web.ui.runs_list import active_runs
 from loravit_web.ui.strip import strip_update
 from loravit_web.ui.train import show_result
-from loravit_web.ui.visitors import read_only, visitor_of
+from loravit_web.ui.visitors import read_only, seen_by
 from loravit_web.ui.watch import watch_updates
 
 PREFIX = "fill_"
@@ -98,8 +98,8 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
 
         return take
 
-    def offer() -> Updates:
-        return catalog.filters.offered(service, catalog.untouched)
+    def offer(request: gr.Request) -> Updates:
+        return catalog.filters.offered(seen_by(service, request), catalog.untouched)
 
     then, events = demo.load, {}
     for step in _steps(page):
@@ -124,11 +124,12 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
 
 
 def _above(page: Page, request: gr.Request) -> Updates:
-    now = snapshot(page.service)
-    active = active_runs(page.service)
+    seen = seen_by(page.service, request)
+    now = snapshot(seen)
+    active = active_runs(seen)
     return {
-        page.seen: remembered(now, empty=page.service.predictor.empty),
-        page.who: who_line(page.service.settings, visitor_of(page.service, request)),
+        page.seen: remembered(now, empty=seen.predictor.empty),
+        page.who: who_line(seen.settings, seen.visitor),
         page.strip: strip_update(active),
     }
 
@@ -138,21 +139,23 @@ def _steps(page: Page) -> list[Step]:
 
     def use(request: gr.Request, memory: dict[str, list[str]] | None) -> Updates:
         # Only what the link asks for: by the time this runs the reader may have gone on.
+        seen = seen_by(service, request)
         linked = [task for task in request.query_params.get("task", "").split(",") if task][:MAX_TASKS]
-        picked = list(dict.fromkeys(map(service.predictor.named, linked)))
+        picked = list(dict.fromkeys(map(seen.predictor.named, linked)))
         return {
-            picker.listing: with_tasks(service, memory, picked),
-            picker.chips: chips_json(service, memory),
-            **({page.use.answers: NO_TASKS} if service.predictor.empty else {}),
+            picker.listing: with_tasks(seen, memory, picked),
+            picker.chips: chips_json(seen, memory),
+            **({page.use.answers: NO_TASKS} if seen.predictor.empty else {}),
         }
 
     def train_(request: gr.Request, watched: str | None, given: Any) -> Updates:
-        run_id = watched_first(service, active_runs(service), watched)
+        seen = seen_by(service, request)
+        run_id = watched_first(seen, active_runs(seen), watched)
         return {
-            train.read_only: read_only(visitor_of(service, request).refusal("train")),
+            train.read_only: read_only(seen.visitor.refusal("train")),
             train.run_id: gr.skip() if run_id == watched else run_id,
-            **dict(zip(train.watch.outputs, watch_updates(service, run_id), strict=True)),
-            **train.given_before(service, given),
+            **dict(zip(train.watch.outputs, watch_updates(seen, run_id), strict=True)),
+            **train.given_before(seen, given),
         }
 
     return [

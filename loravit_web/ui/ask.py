@@ -29,7 +29,7 @@ from loravit_web.ui.markup import notice
 from loravit_web.ui.pick import choices_for, remembered
 from loravit_web.ui.picker import Picker, kept_json, listing
 from loravit_web.ui.share import SharePanel, page_url, share_updates
-from loravit_web.ui.visitors import visitor_of
+from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.waiting import QueueFull, Waiting
 from registry import RegistryError
 
@@ -183,10 +183,10 @@ def connect_answers(
             return notice(str(error), kind="error")
 
     def keep(memory: Any, text: str, request: gr.Request) -> list[Any]:
-        asked = read_question(text)
+        seen, asked = seen_by(service, request), read_question(text)
         kept = remembered(memory, asked.tasks)
-        links = share_updates(service, page_url(request), asked.tasks, asked.labels)
-        return [kept_json(kept, "recent"), listing(choices_for(service, kept)), *links]
+        links = share_updates(seen, page_url(request), asked.tasks, asked.labels)
+        return [kept_json(kept, "recent"), listing(choices_for(seen, kept)), *links]
 
     # not queued: whoever waits is answered together with the others who wait
     api(answer, api_name=_ASKED_AT, queue=False, api_visibility="private")
@@ -206,8 +206,9 @@ def connect_answers(
 
 
 def _answers(service: Service, request: gr.Request, asked: Question) -> str:
-    visitor_of(service, request)
-    html = answers_html(service, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
+    seen = seen_by(service, request)
+    html = answers_html(seen, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
     if asked.picture is not None and asked.tasks:
-        service.ahead.want(partial(uploaded_picture, service, asked.picture), asked.near)
+        near = [task for task in asked.near if not seen.predictor.hides(task)]
+        seen.ahead.want(partial(uploaded_picture, seen, asked.picture), near)
     return html

@@ -15,6 +15,7 @@ from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import told_at
 from loravit_web.ui.events import EACH, LAST, QUIET, UNCHECKED
 from loravit_web.ui.use import UseTab
+from loravit_web.ui.visitors import seen_by
 
 _QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
 
@@ -78,20 +79,22 @@ def _look(view: CatalogView) -> None:
     filters = view.filters
 
     @told_at(view.found)
-    def narrow(data: Data) -> Updates:
-        return view.listed(data, page=1)
+    def narrow(data: Data, request: gr.Request) -> Updates:
+        return view.listed(seen_by(view.service, request), data, page=1)
 
     @told_at(view.found)
-    def look(data: Data) -> Updates:
-        return {**view.listed(data, page=1), **filters.offered(view.service, data)}
+    def look(data: Data, request: gr.Request) -> Updates:
+        seen = seen_by(view.service, request)
+        return {**view.listed(seen, data, page=1), **filters.offered(seen, data)}
 
     @told_at(view.found)
-    def clear(data: Data) -> Updates:
+    def clear(data: Data, request: gr.Request) -> Updates:
+        seen = seen_by(view.service, request)
         emptied = {**data, **{filters.fields[name]: value for name, value in DEFAULTS.items()}}
         return {
             **filters.cleared(),
-            **view.listed(emptied, page=1),
-            **filters.offered(view.service, emptied),
+            **view.listed(seen, emptied, page=1),
+            **filters.offered(seen, emptied),
         }
 
     # not the field's `input`, which Gradio says of keys that write a letter alone; and `change` it says of a
@@ -110,8 +113,8 @@ def _look(view: CatalogView) -> None:
 
 def _turn_pages(view: CatalogView) -> None:
     def turn(by: int) -> Any:
-        def turned(data: Data) -> Updates:
-            return view.listed(data, page=data[view.filters.page] + by)
+        def turned(data: Data, request: gr.Request) -> Updates:
+            return view.listed(seen_by(view.service, request), data, page=data[view.filters.page] + by)
 
         return told_at(view.found)(turned)
 

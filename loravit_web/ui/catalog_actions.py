@@ -16,7 +16,7 @@ from loravit_web.ui.errors import plain, told
 from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
-from loravit_web.ui.visitors import actions_of
+from loravit_web.ui.visitors import actions_of, seen_by
 from registry import Adapter, Version
 
 SAVE_FILE = """(file) => {
@@ -58,7 +58,7 @@ def _two_steps(view: CatalogView, button: gr.Button, kind: WishKind, panel: Conf
 
     @told
     def ask(data: Data, request: gr.Request) -> Updates:
-        plan = planned(view.service.registry, _wish(view, kind, data[card.ref], data))
+        plan = planned(seen_by(view.service, request).registry, _wish(view, kind, data[card.ref], data))
         if plan.harmless:
             return _done(view, plan.wish, data, request)
         return {**card.change.move.closed(), **card.change.retire.closed(), **panel.asking(plan)}
@@ -77,10 +77,11 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
         plan = data[panel.pending]
         if plan is None:  # a second click before the first one's answer
             return panel.closed()
+        registry = seen_by(view.service, request).registry
         typed = _wish(view, plan.wish.kind, plan.wish.ref, data)
         if typed != plan.wish:  # corrected after it was asked
-            return panel.asking(planned(view.service.registry, typed))
-        now = planned(view.service.registry, plan.wish)
+            return panel.asking(planned(registry, typed))
+        now = planned(registry, plan.wish)
         if now != plan:
             return panel.asking(now, changed=True)
         return _done(view, plan.wish, data, request)
@@ -104,7 +105,8 @@ def _texts(view: CatalogView) -> None:
     @told
     def save(data: Data, request: gr.Request) -> Updates:
         ref = data[view.card.ref]
-        facts = read_facts(service.registry, service.predictor, ref)
+        seen = seen_by(service, request)
+        facts = read_facts(seen.registry, seen.predictor, ref)
         typed = Texts(data[change.title], data[change.description], tuple(data[change.tags] or ()))
         edits, actions = edited(data[change.loaded], typed, texts_of(facts)), actions_of(service, request)
         actions.describe(facts.adapter.slug, **edits.texts, add_tags=edits.add, remove_tags=edits.remove)
@@ -119,13 +121,14 @@ def _files(view: CatalogView) -> None:
     card, service = view.card, view.service
 
     @told
-    def give_out(ref: str) -> str:
-        return bundle_file(service, service.registry.catalog.resolve(ref))
+    def give_out(ref: str, request: gr.Request) -> str:
+        seen = seen_by(service, request)
+        return bundle_file(seen, seen.registry.catalog.resolve(ref))
 
     @told
     def take_in(data: Data, request: gr.Request) -> Updates:
         version = actions_of(service, request).import_bundle(Path(data[view.upload]["path"]))
-        adapter = service.registry.catalog.adapter(version.slug)
+        adapter = seen_by(service, request).registry.catalog.adapter(version.slug)
         updates = view.opened(data, version.ref, request)
         gr.Success(plain(imported_sentence(version, adapter)), title="Imported")
         return updates
@@ -141,10 +144,11 @@ def _files(view: CatalogView) -> None:
 
 def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
     @told
-    def go(ref: str, memory: Any) -> list[Any]:
-        facts = read_facts(view.service.registry, view.service.predictor, ref)
+    def go(ref: str, memory: Any, request: gr.Request) -> list[Any]:
+        seen = seen_by(view.service, request)
+        facts = read_facts(seen.registry, seen.predictor, ref)
         task = facts.adapter.slug if facts.newest else ref
-        return [gr.Tabs(selected="use"), with_tasks(view.service, memory, [task])]
+        return [gr.Tabs(selected="use"), with_tasks(seen, memory, [task])]
 
     picker = use.picker
     view.card.try_it.click(go, [view.card.ref, picker.memory], [tabs, picker.listing], **_QUIET)

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from registry import MAX_TEXT, AdapterFacets, AdapterQuery, Facet
 
 PAGE = 20
@@ -64,11 +64,11 @@ class Filters:
         """The question that the fields put; at the page that is shown, unless told otherwise."""
         return query_of(self.values(data), data[self.page] if page is None else page)
 
-    def offered(self, service: Service, data: Mapping[Any, Any]) -> dict[Any, Any]:
+    def offered(self, seen: Seen, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Updates of what there is to filter by, for the words and the state that are asked for."""
         values = self.values(data)
         asked = query_of({**DEFAULTS, "text": values["text"], "status": values["status"]}, 1)
-        facets = service.registry.search.facets(asked)
+        facets = seen.registry.search.facets(asked)
         return {self.fields[name]: update for name, update in _choices(facets, values).items()}
 
     def cleared(self) -> dict[Any, Any]:

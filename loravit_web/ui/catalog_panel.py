@@ -8,9 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.access import Visitor
 from loravit_web.adapter_facts import AdapterFacts, read_facts
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from loravit_web.snippets import card_link
 from loravit_web.ui.catalog_card import (
     CHOOSE_ONE,
@@ -70,7 +69,7 @@ class CardPanel:
         about = [self.origin, self.link, *self.share.outputs, *self.change.outputs]
         return [self.ref, self.seen, self.message, self.body, *shown, *about]
 
-    def opened(self, service: Service, ref: str, visitor: Visitor, url: str) -> dict[Any, Any]:
+    def opened(self, seen: Seen, ref: str, url: str) -> dict[Any, Any]:
         """Updates that show a version.
 
         Args:
@@ -79,27 +78,23 @@ class CardPanel:
         Raises:
             RegistryError: if there is no such version.
         """
-        facts = read_facts(service.registry, service.predictor, ref)
+        facts = read_facts(seen.registry, seen.predictor, ref)
         return {
             self.ref: facts.version.ref,
             self.seen: facts.revision,
             self.message: gr.HTML("", visible=False),
             self.body: gr.Column(visible=True),
-            **self._shown(service, facts, url),
-            **self.change.opened(facts, visitor),
+            **self._shown(seen, facts, url),
+            **self.change.opened(facts, seen.visitor),
         }
 
-    def shown_again(
-        self, service: Service, ref: str, visitor: Visitor, url: str, data: Mapping[Any, Any]
-    ) -> dict[Any, Any]:
+    def shown_again(self, seen: Seen, ref: str, url: str, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Updates after the reader changed the adapter: texts that they did not save stay."""
-        return self.change.followed(data, self.opened(service, ref, visitor, url))
+        return self.change.followed(data, self.opened(seen, ref, url))
 
-    def refreshed(
-        self, service: Service, ref: str, visitor: Visitor, url: str, data: Mapping[Any, Any], why: str
-    ) -> dict[Any, Any]:
+    def refreshed(self, seen: Seen, ref: str, url: str, data: Mapping[Any, Any], why: str) -> dict[Any, Any]:
         """Updates after somebody else changed it: ``why`` stands above, what is typed or asked stays."""
-        updates = self.shown_again(service, ref, visitor, url, data)
+        updates = self.shown_again(seen, ref, url, data)
         kept = {*self.change.typed, *self.change.asked}  # an answer to a question that changed asks again
         return {part: one for part, one in updates.items() if part not in kept} | {
             self.message: gr.HTML(why, visible=True)
@@ -113,11 +108,11 @@ class CardPanel:
             self.body: gr.Column(visible=False),
         }
 
-    def _shown(self, service: Service, facts: AdapterFacts, url: str) -> dict[Any, Any]:
+    def _shown(self, seen: Seen, facts: AdapterFacts, url: str) -> dict[Any, Any]:
         version = facts.version
-        drawn = curves(service, facts.run) if facts.run is not None else [gr.LinePlot(visible=False)] * 2
+        drawn = curves(seen, facts.run) if facts.run is not None else [gr.LinePlot(visible=False)] * 2
         return {
-            self.head: head_html(facts, picture_link(service, version)),
+            self.head: head_html(facts, picture_link(seen, version)),
             self.versions: gr.Dropdown(choices=version_choices(facts), value=version.ref),
             self.try_it: gr.Button(interactive=facts.standing.usable),
             self.download: gr.Button(interactive=version.withdrawn_at is None),
@@ -126,7 +121,7 @@ class CardPanel:
             self.origin: origin_html(facts) + changes_html(facts),
             self.aliases: aliases_html(facts),
             self.link: card_link(url, version.ref),
-            **dict(zip(self.share.outputs, share_updates(service, url, [version.ref], TOP_K), strict=True)),
+            **dict(zip(self.share.outputs, share_updates(seen, url, [version.ref], TOP_K), strict=True)),
         }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.adapter_facts import entry_standing
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.catalog_card import stale_html
 from loravit_web.ui.catalog_filters import Filters, narrowed
@@ -17,7 +18,7 @@ from loravit_web.ui.catalog_panel import CardPanel
 from loravit_web.ui.markup import notice
 from loravit_web.ui.served import picture_links
 from loravit_web.ui.share import page_url
-from loravit_web.ui.visitors import read_only, visitor_of
+from loravit_web.ui.visitors import read_only, seen_by
 from registry import AdapterPage, AdapterQuery, NotFound
 
 EVENTS_LOOKED_AT = 20
@@ -79,15 +80,17 @@ class CatalogView:
         """Everything that the methods update."""
         return [*self.search_outputs, *self.card.outputs]
 
-    def listed(self, data: Data, *, page: int | None = None, chosen: str | None = None) -> Updates:
+    def listed(
+        self, seen: Seen, data: Data, *, page: int | None = None, chosen: str | None = None
+    ) -> Updates:
         """Updates of the list: the page that is shown or another one, or the last one there is."""
         query = self.filters.query(data, page=page)
-        shown = self._page(query)
+        shown = _page(seen, query)
         ref = chosen or data[self.card.ref]
-        anything = bool(shown.total) or self._page(AdapterQuery(status=None, limit=1)).total > 0
-        predictor = self.service.predictor
+        anything = bool(shown.total) or _page(seen, AdapterQuery(status=None, limit=1)).total > 0
+        predictor = seen.predictor
         slug = ref.partition("@")[0] if ref else None
-        pictures = picture_links(self.service, shown.entries)
+        pictures = picture_links(seen, shown.entries)
         html = list_html(shown, lambda one: entry_standing(predictor, one), pictures, slug, anything=anything)
         return {
             self.filters.page: shown.page,
@@ -101,23 +104,25 @@ class CatalogView:
 
     def opened(self, data: Data, ref: str, request: gr.Request) -> Updates:
         """Updates that show a version, marked in the list; or why it can't be shown."""
-        card = self._card(ref, request)
-        return {**card, **self.listed(data, chosen=card[self.card.ref])}
+        seen = seen_by(self.service, request)
+        card = self._card(seen, ref, request)
+        return {**card, **self.listed(seen, data, chosen=card[self.card.ref])}
 
     def shown_again(self, data: Data, ref: str, request: gr.Request) -> Updates:
         """Updates after the reader changed the version that is shown."""
-        visitor, url = visitor_of(self.service, request), page_url(request)
-        return {**self.card.shown_again(self.service, ref, visitor, url, data), **self.listed(data)}
+        seen, url = seen_by(self.service, request), page_url(request)
+        return {**self.card.shown_again(seen, ref, url, data), **self.listed(seen, data)}
 
     def list_arrived(self, request: gr.Request) -> Updates:
         """Updates of the list for a page that has just been opened; its link's adapter is marked.
 
         What there is to filter by is not among them: `Filters.offered` takes longer than all the rest.
         """
-        refusal = visitor_of(self.service, request).refusal("import")
+        seen = seen_by(self.service, request)
+        refusal = seen.visitor.refusal("import")
         asked = request.query_params.get("adapter")
         return {
-            **self.listed(self.untouched, chosen=asked if asked and self._is_known(asked) else None),
+            **self.listed(seen, self.untouched, chosen=asked if asked and _is_known(seen, asked) else None),
             self.upload: gr.UploadButton(interactive=refusal is None),
             self.read_only: read_only(refusal),
         }
@@ -125,46 +130,48 @@ class CatalogView:
     def card_arrived(self, request: gr.Request) -> Updates:
         """Updates of the card for a page that has just been opened, by a link that may name an adapter."""
         asked = request.query_params.get("adapter")
-        return self._card(asked, request) if asked else {}
+        return self._card(seen_by(self.service, request), asked, request) if asked else {}
 
     def refreshed(self, data: Data, request: gr.Request) -> Updates:
         """Updates after the catalog changed: the list, and the card where somebody else did it."""
+        seen = seen_by(self.service, request)
         return {
-            **self.listed(data),
-            **self.filters.offered(self.service, data),
-            **self._changed_card(data, request),
+            **self.listed(seen, data),
+            **self.filters.offered(seen, data),
+            **self._changed_card(seen, data, request),
         }
 
-    def _card(self, ref: str, request: gr.Request) -> Updates:
+    def _card(self, seen: Seen, ref: str, request: gr.Request) -> Updates:
         try:
-            visitor, url = visitor_of(self.service, request), page_url(request)
-            return self.card.opened(self.service, ref, visitor, url)
+            return self.card.opened(seen, ref, page_url(request))
         except NotFound as error:
             return self.card.closed(notice(str(error), kind="error"))
 
-    def _is_known(self, ref: str) -> bool:
-        try:
-            self.service.registry.catalog.version(ref)
-        except NotFound:
-            return False
-        return True
-
-    def _changed_card(self, data: Data, request: gr.Request) -> Updates:
-        ref, seen = data[self.card.ref], data[self.card.seen]
+    def _changed_card(self, seen: Seen, data: Data, request: gr.Request) -> Updates:
+        ref, since = data[self.card.ref], data[self.card.seen]
         if ref is None:
             return {}
         try:
-            events = self.service.registry.catalog.events(ref.partition("@")[0], limit=EVENTS_LOOKED_AT)
-            new = [event for event in events if event.id > seen]
+            events = seen.registry.catalog.events(ref.partition("@")[0], limit=EVENTS_LOOKED_AT)
+            new = [event for event in events if event.id > since]
             if not new:
                 return {}
-            visitor, url = visitor_of(self.service, request), page_url(request)
-            return self.card.refreshed(self.service, ref, visitor, url, data, stale_html(new))
-        except NotFound as error:  # a backup took the place of what there was
+            return self.card.refreshed(seen, ref, page_url(request), data, stale_html(new))
+        except NotFound as error:  # a backup took the place of what there was, or it was deleted
             return self.card.closed(notice(str(error), kind="error"))
 
-    def _page(self, query: AdapterQuery) -> AdapterPage:
-        shown = self.service.registry.search.adapters(query)
-        if shown.page <= shown.pages:
-            return shown
-        return self.service.registry.search.adapters(replace(query, page=shown.pages))
+
+def _page(seen: Seen, query: AdapterQuery) -> AdapterPage:
+    """The page that is asked for, or the last one there is."""
+    shown = seen.registry.search.adapters(query)
+    if shown.page <= shown.pages:
+        return shown
+    return seen.registry.search.adapters(replace(query, page=shown.pages))
+
+
+def _is_known(seen: Seen, ref: str) -> bool:
+    try:
+        seen.registry.catalog.version(ref)
+    except NotFound:
+        return False
+    return True

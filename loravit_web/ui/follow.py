@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import gradio as gr
 
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.errors import plain
 from loravit_web.ui.events import QUEUED, QUIET
@@ -20,6 +20,7 @@ from loravit_web.ui.picker import chips_json, listing
 from loravit_web.ui.runs_list import MOST_ACTIVE, active_runs
 from loravit_web.ui.strip import strip_update
 from loravit_web.ui.train_result import result_of_watched
+from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.watch import is_known, watch_updates
 from registry import Run
 
@@ -29,12 +30,12 @@ _NOTHING_SEEN: dict[str, Any] = {"key": [None, None], "states": {}, "empty": Fal
 """Of a page whose app was started again, or that looks before it was filled."""
 
 
-def snapshot(service: Service) -> dict[str, Any]:
+def snapshot(seen: Seen) -> dict[str, Any]:
     """What a page depends on: the catalog's revision and where every recent or active run is."""
-    runs = service.registry.runs.progress(RECENT, active=MOST_ACTIVE)
+    runs = seen.registry.runs.progress(RECENT, active=MOST_ACTIVE)
     places = [[run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in runs]
     return {
-        "key": [service.registry.revision(), places],
+        "key": [seen.registry.revision(), places],
         "states": {run.id: run.status for run in runs},
     }
 
@@ -48,14 +49,14 @@ def remembered(now: dict[str, Any], *, empty: bool) -> dict[str, Any]:
     return {"key": now["key"], "states": now["states"], "empty": empty}
 
 
-def watched_first(service: Service, active: Sequence[Run], kept: str | None) -> str | None:
+def watched_first(seen: Seen, active: Sequence[Run], kept: str | None) -> str | None:
     """The run that a page watches until another is started or chosen there.
 
     Args:
         active: the runs that have not ended, of which the first is chosen unless one was kept.
         kept: the run that this browser watched before.
     """
-    if kept is not None and is_known(service, kept):
+    if kept is not None and is_known(seen, kept):
         return kept
     return active[0].id if active else None
 
@@ -75,29 +76,34 @@ def follow_registry(page: Page) -> None:
         memory: dict[str, list[str]] | None,
         result: str | None,
         corrections: Any,
+        request: gr.Request,
     ) -> list[Any]:
-        now, before = snapshot(service), seen or _NOTHING_SEEN
+        sight = seen_by(service, request)
+        now, before = snapshot(sight), seen or _NOTHING_SEEN
         if before["key"] == now["key"]:
             return [gr.skip()] * len(outputs)
         ended = ended_since(before["states"], now["states"])
-        active = active_runs(service)
+        active = active_runs(sight)
         if seen is None:
-            watched = watched_first(service, active, watched)
+            watched = watched_first(sight, active, watched)
         catalog_changed = before["key"][0] != now["key"][0]
-        choices = choices_for(service, memory) if catalog_changed else []
-        empty = service.predictor.empty
+        choices = choices_for(sight, memory) if catalog_changed else []
+        empty = sight.predictor.empty
         return [
             remembered(now, empty=empty and (seen is None or before["empty"])),
             str(now["key"][0]),
             strip_update(active),
             listing(choices) if catalog_changed else gr.skip(),
-            chips_json(service, memory) if catalog_changed else gr.skip(),
+            chips_json(sight, memory) if catalog_changed else gr.skip(),
             NO_IMAGE if before["empty"] and not empty else gr.skip(),
             json.dumps({"ended": ended, "nonce": uuid4().hex}) if ended else gr.skip(),
             watched if seen is None else gr.skip(),
-            *watch_updates(service, watched),
-            *result_of_watched(service, train.result, watched, result, corrections),
+            *watch_updates(sight, watched),
+            *result_of_watched(sight, train.result, watched, result, corrections),
         ]
+
+    def tell(text: str, request: gr.Request) -> None:
+        announce(seen_by(service, request), json.loads(text)["ended"])
 
     page.pulse.change(
         follow,
@@ -106,7 +112,7 @@ def follow_registry(page: Page) -> None:
         **QUIET,
     )
     # rare, so that not every look has to go through the queue
-    news.change(lambda text: announce(service, json.loads(text)["ended"]), news, None, **QUEUED)
+    news.change(tell, news, None, **QUEUED)
 
 
 def ended_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -115,14 +121,14 @@ def ended_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [run_id for run_id, status in before.items() if status in active and now.get(run_id) not in active]
 
 
-def announce(service: Service, ended: Sequence[str]) -> None:
+def announce(seen: Seen, ended: Sequence[str]) -> None:
     """A toast for each run; of one that was cancelled nobody needs to be told.
 
     Args:
         ended: no more are told of than a page can have heard of.
     """
-    for run_id in filter(partial(is_known, service), ended[: RECENT + MOST_ACTIVE]):
-        run = service.registry.runs.get(run_id)
+    for run_id in filter(partial(is_known, seen), ended[: RECENT + MOST_ACTIVE]):
+        run = seen.registry.runs.get(run_id)
         if run.status == "completed":
             gr.Success(plain(f"“{run.title}” is in the catalog and in the list of tasks: {run.published}."))
         elif run.status in ("failed", "interrupted"):

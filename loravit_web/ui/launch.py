@@ -46,8 +46,6 @@ from loravit_web.ui.visitors import admit, guest_name
 _SCRIPTS = (refused, assets, arrival, address, again, ask, unwatched, keys, pulse)
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
-DEMO_MIB = 256
-"""Of one visitor's uploads in a demo."""
 _QUEUE_SECONDS = 0.01
 """Between two looks at Gradio's queue; its own thousand a second take a tenth of a core, all day."""
 
@@ -135,7 +133,7 @@ class App:
                 css_paths=[Path(__file__).with_name("style.css")],
                 head="".join(one.SCRIPT for one in _SCRIPTS),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
-                max_file_size=self.service.settings.limits.upload_bytes,
+                max_file_size=self.service.settings.upload_bytes,
                 footer_links=["api"],
                 run_history=False,
                 enable_monitoring=False,
@@ -169,7 +167,7 @@ class App:
             admit=partial(admit, service),
             guest_name=partial(guest_name, service.secret) if settings.mode == "demo" else None,
             signing_in=signing_in,
-            uploads=Uploads(self.passing, settings.limits.upload_bytes),
+            uploads=Uploads(self.passing, settings.upload_bytes),
             presence=self.presence,
             folder=self.passing.folder,
             prefix=prefix,
@@ -231,20 +229,15 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 def passing_files(settings: Settings) -> PassingFiles:
     """Open the folder of what passes through an app with these settings."""
-    limits = settings.limits
-    most = limits.uploads_mib * MIB
-    of_one = {"local": most, "team": limits.visitor_mib * MIB}.get(settings.mode, DEMO_MIB * MIB)
-    minutes = (
-        min(limits.upload_minutes, settings.demo.hours * 60)
-        if settings.mode == "demo"
-        else limits.upload_minutes
-    )
-    return PassingFiles(
-        settings.uploads or Path(get_upload_folder()),
-        most=most,
-        most_of_one=min(of_one, most),
-        seconds=minutes * 60,
-    )
+    limits, rules = settings.limits, settings.demo
+    most, of_one, minutes = limits.uploads_mib * MIB, limits.visitor_mib * MIB, float(limits.upload_minutes)
+    if settings.mode == "demo":
+        most, of_one = min(most, int(rules.total_mib * MIB)), min(of_one, int(rules.mib * MIB))
+        minutes = min(minutes, rules.hours * 60)
+    elif settings.mode == "local":
+        of_one = most
+    parent = settings.uploads or Path(get_upload_folder())
+    return PassingFiles(parent, most=most, most_of_one=min(of_one, most), seconds=minutes * 60)
 
 
 def _restore(folder: str | None) -> None:

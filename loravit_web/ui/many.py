@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
-from loravit_web.access import LOCAL
+from loravit_web.access import LOCAL, Visitor
 from loravit_web.errors import LoraVitError
 from loravit_web.files import write_whole
 from loravit_web.many import NoPictures, as_csv, as_table, classify_many
@@ -18,7 +17,8 @@ from loravit_web.ui.ask import LABELS, MOST_LABELS
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import UNCHECKED
 from loravit_web.ui.gate.presence import Presence
-from loravit_web.ui.visitors import visitor_of
+from loravit_web.ui.served import served_root
+from loravit_web.ui.visitors import seen_by
 
 
 class TableRunning(LoraVitError):
@@ -55,30 +55,30 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
     ) -> list[Any]:
-        visitor = visitor_of(service, request)
+        seen = seen_by(service, request)
         if not uploads:
             raise NoPictures("Choose pictures or a zip of them first.")
         if not picked:
             raise NoPictures("Pick one or several tasks above first.")
-        whose = visitor.source or visitor.name
-        if whose in running and visitor != LOCAL:
+        whose = seen.visitor.counted_by
+        if whose in running and seen.visitor != LOCAL:
             raise TableRunning("Your other table is not done yet. Wait for it, or close its page to end it.")
         running.add(whose)
         try:
             rows = classify_many(
-                service.predictor,
+                seen.predictor,
                 [Path(one["path"]) for one in uploads],
                 picked,
                 top_k=round(min(MOST_LABELS, max(1, labels or LABELS))),
                 progress=lambda done, total: progress((done, total), unit="pictures"),
-                limits=service.settings.limits,
+                limits=seen.settings.limits,
                 is_gone=presence.watch(request.session_hash),
             )
         finally:
             running.discard(whose)
         return [
             gr.Dataframe(as_table(rows), visible=True),
-            gr.DownloadButton(value=_csv_file(as_csv(rows)), visible=True),
+            gr.DownloadButton(value=_csv_file(as_csv(rows), seen.visitor), visible=True),
         ]
 
     go.click(
@@ -93,9 +93,9 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
     )
 
 
-def _csv_file(text: str) -> str:
+def _csv_file(text: str, visitor: Visitor) -> str:
     """In Gradio's own folder, which it empties after a day, under a name that nobody can guess."""
-    folder = Path(get_upload_folder()) / uuid.uuid4().hex
+    folder = served_root(visitor.name) / uuid.uuid4().hex
     folder.mkdir(parents=True)
     write_whole(folder / "answers.csv", text.encode())
     return str(folder / "answers.csv")

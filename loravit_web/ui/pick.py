@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from loravit_web.answers import TaskInfo
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from registry import RegistryError
 
 QUICK = 9
@@ -17,9 +17,7 @@ Choices = list[tuple[str, str]]
 """Shown text and task."""
 
 
-def choices_for(
-    service: Service, memory: Memory | None, also: Sequence[str] = (), *, text: str = ""
-) -> Choices:
+def choices_for(seen: Seen, memory: Memory | None, also: Sequence[str] = (), *, text: str = "") -> Choices:
     """The list of tasks, as far as it is shown.
 
     Args:
@@ -29,10 +27,10 @@ def choices_for(
     """
     kept = memory or NOTHING_KEPT
     first = [] if text.strip() else [*also, *kept.get("pinned", []), *kept.get("recent", [])]
-    found = task_choices(service.predictor.offered(first, text=text), text)
-    choices = [*_version_named(service, text), *found]
+    found = task_choices(seen.predictor.offered(first, text=text), text)
+    choices = [*_version_named(seen, text), *found]
     there = {task for _, task in choices}
-    return [*choices, *((_left(service, task), task) for task in also if task not in there)]
+    return [*choices, *((_left(seen, task), task) for task in also if task not in there)]
 
 
 def task_choices(infos: Iterable[TaskInfo], text: str = "") -> Choices:
@@ -77,29 +75,29 @@ def pinned(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]
     return {**before, "pinned": list(dict.fromkeys([*before["pinned"], *slugs]))[:QUICK]}
 
 
-def chips_for(service: Service, memory: Memory | None) -> Choices:
+def chips_for(seen: Seen, memory: Memory | None) -> Choices:
     """The chips, as the catalog and the memory are now."""
     kept = memory or NOTHING_KEPT
-    first = [*kept.get("pinned", []), *kept.get("recent", []), *service.predictor.newest(QUICK)]
-    return quick_choices(service.predictor.offered(first), kept)
+    first = [*kept.get("pinned", []), *kept.get("recent", []), *seen.predictor.newest(QUICK)]
+    return quick_choices(seen.predictor.offered(first), kept)
 
 
-def _version_named(service: Service, text: str) -> Choices:
+def _version_named(seen: Seen, text: str) -> Choices:
     """The exact version that was typed, such as ``flowers@2`` or ``flowers@production``."""
     task = text.strip()
     if "@" not in task:
         return []
     try:
-        ref = service.registry.catalog.resolve(task).ref
+        ref = seen.registry.catalog.resolve(task).ref
     except RegistryError:
         return []
     return [(text if ref == task else f"{text} · {ref}", task)]
 
 
-def _left(service: Service, task: str) -> str:
+def _left(seen: Seen, task: str) -> str:
     """What a link's task is called that is not offered: an exact version, or one that was taken back."""
     try:
-        adapter = service.registry.catalog.adapter(task)
+        adapter = seen.registry.catalog.adapter(task)
     except RegistryError:  # its card says what is wrong
         return task
     return f"{adapter.title} · {'withdrawn' if adapter.archived_at is None else 'archived'}"

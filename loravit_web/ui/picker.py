@@ -14,10 +14,12 @@ from uuid import uuid4
 
 import gradio as gr
 
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.browser_state import kept_in_browser
 from loravit_web.ui.events import EACH, QUIET, UNCHECKED
 from loravit_web.ui.pick import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
+from loravit_web.ui.visitors import seen_by
 
 _MOVES = {"ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter", "Escape", "Tab"}
 _NOT_TYPED = frozenset(_MOVES | {"Shift", "Control", "Alt", "Meta", "CapsLock"})
@@ -130,9 +132,9 @@ def listing(choices: Choices, *, text: str = "", add: Sequence[str] = ()) -> str
     return json.dumps({"choices": choices, "text": text, "add": list(add), "nonce": uuid4().hex})
 
 
-def with_tasks(service: Service, memory: Memory | None, add: Sequence[str]) -> str:
+def with_tasks(seen: Seen, memory: Memory | None, add: Sequence[str]) -> str:
     """The listing that picks some tasks more."""
-    return listing(choices_for(service, memory, add), add=add)
+    return listing(choices_for(seen, memory, add), add=add)
 
 
 def kept_json(memory: Memory, part: str) -> str:
@@ -140,9 +142,9 @@ def kept_json(memory: Memory, part: str) -> str:
     return json.dumps({part: memory[part]})
 
 
-def chips_json(service: Service, memory: Memory | None) -> str:
+def chips_json(seen: Seen, memory: Memory | None) -> str:
     """The chips, as the catalog and the memory are now."""
-    return json.dumps(chips_for(service, memory))
+    return json.dumps(chips_for(seen, memory))
 
 
 def _keep_in_step(picker: Picker) -> None:
@@ -157,18 +159,18 @@ def _keep_in_step(picker: Picker) -> None:
 def _search(service: Service, picker: Picker) -> None:
     tasks, memory = picker.tasks, picker.memory
 
-    def search(kept: Any, event: gr.KeyUpData) -> Any:
+    def search(kept: Any, event: gr.KeyUpData, request: gr.Request) -> Any:
         if event.key in _NOT_TYPED:
             return gr.skip()
         text = event.input_value
-        return listing(choices_for(service, kept, text=text), text=text)
+        return listing(choices_for(seen_by(service, request), kept, text=text), text=text)
 
-    def leave(kept: Any) -> str:
-        return listing(choices_for(service, kept))
+    def leave(kept: Any, request: gr.Request) -> str:
+        return listing(choices_for(seen_by(service, request), kept))
 
-    def pin(picked: list[str] | None, kept: Any) -> list[Any]:
+    def pin(picked: list[str] | None, kept: Any, request: gr.Request) -> list[Any]:
         now = pinned(kept, picked or [])
-        return [kept_json(now, "pinned"), chips_json(service, now)]
+        return [kept_json(now, "pinned"), chips_json(seen_by(service, request), now)]
 
     # "multiple", as Gradio calls again with the first letter where others were typed while it waited
     tasks.key_up(search, memory, picker.listing, **EACH, **QUIET)

@@ -15,6 +15,7 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.follow import snapshot
+from loravit_web.ui.visitors import seen_by
 
 LOOK_MILLISECONDS, EVERY_SO_MANY = 2000, 15
 """A look at the registry, and after how many of them one at what changes seldom."""
@@ -48,8 +49,8 @@ def add_pulse(service: Service, seen: gr.State) -> gr.Textbox:
     pulse = gr.Textbox(visible="hidden", elem_id="pulse")
     look = gr.Button(visible="hidden", elem_id="look")
 
-    def beat(known: dict[str, Any] | None) -> Any:
-        same = known is not None and known["key"] == snapshot(service)["key"]
+    def beat(known: dict[str, Any] | None, request: gr.Request) -> Any:
+        same = known is not None and known["key"] == snapshot(seen_by(service, request))["key"]
         return gr.skip() if same else uuid4().hex  # heard again until the page has followed
 
     look.click(beat, seen, pulse, show_progress="hidden", queue=False, api_visibility="private")

@@ -17,6 +17,7 @@ from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import IN_TURN
 from loravit_web.ui.thumbnails import thumbnail
+from loravit_web.ui.visitors import seen_by
 
 PAGE = 24
 IN_ORDER: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "corrections"}
@@ -150,38 +151,38 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
             leave = gr.Button("Leave them out", size="sm", min_width=130, elem_id=f"{prefix}-leave")
             undo = gr.Button("Undo all changes", size="sm", min_width=130, elem_id=f"{prefix}-undo")
 
-    def paint(now: Sheet) -> list[Any]:
-        return [now, *_painted(service.datasets.load(now.fingerprint), now)]
+    def paint(now: Sheet, request: gr.Request) -> list[Any]:
+        return [now, *_painted(seen_by(service, request).datasets.load(now.fingerprint), now)]
 
     @told
-    def toggle(now: Sheet, event: gr.SelectData) -> list[Any]:
-        return paint(now.switched([now.here[int(event.index)][0]]))
+    def toggle(now: Sheet, event: gr.SelectData, request: gr.Request) -> list[Any]:
+        return paint(now.switched([now.here[int(event.index)][0]]), request)
 
     @told
-    def turn_back(now: Sheet) -> list[Any]:
-        return paint(now.turned(-1))
+    def turn_back(now: Sheet, request: gr.Request) -> list[Any]:
+        return paint(now.turned(-1), request)
 
     @told
-    def turn_on(now: Sheet) -> list[Any]:
-        return paint(now.turned(1))
+    def turn_on(now: Sheet, request: gr.Request) -> list[Any]:
+        return paint(now.turned(1), request)
 
     @told
-    def mark_all(now: Sheet) -> list[Any]:
-        return paint(now.switched([key for key, _ in now.here]))
+    def mark_all(now: Sheet, request: gr.Request) -> list[Any]:
+        return paint(now.switched([key for key, _ in now.here]), request)
 
     @told
-    def change(now: Sheet, name: str | None) -> list[Any]:
+    def change(now: Sheet, name: str | None, request: gr.Request) -> list[Any]:
         if not (name or "").strip():
             raise NothingMarked("Choose or type the class first.")
-        return paint(now.changed(name))
+        return paint(now.changed(name), request)
 
     @told
-    def leave_out(now: Sheet) -> list[Any]:
-        return paint(now.changed(None))
+    def leave_out(now: Sheet, request: gr.Request) -> list[Any]:
+        return paint(now.changed(None), request)
 
     @told
-    def forget(now: Sheet) -> list[Any]:
-        return paint(replace(now, marked=(), changes={}))
+    def forget(now: Sheet, request: gr.Request) -> list[Any]:
+        return paint(replace(now, marked=(), changes={}), request)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", **IN_ORDER}
     painted = [sheet, changes, position, gallery]

@@ -11,6 +11,7 @@ import gradio as gr
 from loravit_web.errors import LoraVitError
 from loravit_web.results import result_of
 from loravit_web.run_curves import Axis
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import plain, told, told_at
@@ -21,6 +22,7 @@ from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
 from loravit_web.ui.runs_list import TICKED, RunList, build_list, listed_runs
 from loravit_web.ui.train import TrainTab
 from loravit_web.ui.train_result import result_updates
+from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.watch import watch_updates
 from registry import RegistryError
 
@@ -76,16 +78,16 @@ def build_runs(service: Service) -> RunsTab:
         detail.buttons,
         chosen,
         [chosen, *detail.outputs],
-        lambda run, request: detail_updates(service, request, run),
+        lambda run, request: detail_updates(seen_by(service, request), run),
     )
     return tab
 
 
 def list_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
     """Updates of the list for a page that has just been opened; its link's run is marked."""
-    asked = request.query_params.get("run")
-    chosen = full_id(service, asked) if asked else None
-    return dict(zip(tab.listing.listing, listed_runs(service, "", [], 1, chosen, []), strict=True))
+    asked, seen = request.query_params.get("run"), seen_by(service, request)
+    chosen = full_id(seen, asked) if asked else None
+    return dict(zip(tab.listing.listing, listed_runs(seen, "", [], 1, chosen, []), strict=True))
 
 
 def run_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
@@ -93,11 +95,12 @@ def run_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
     asked = request.query_params.get("run")
     if not asked:
         return {}
-    found = full_id(service, asked)
+    seen = seen_by(service, request)
+    found = full_id(seen, asked)
     updates = [
         found,
-        *detail_updates(service, request, found or asked),
-        *compare_updates(service, found, [], None, 0.0, "epoch"),
+        *detail_updates(seen, found or asked),
+        *compare_updates(seen, found, [], None, 0.0, "epoch"),
     ]
     return dict(zip([tab.chosen, *tab.detail.outputs, *tab.compare.outputs], updates, strict=True))
 
@@ -121,10 +124,11 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Ta
         axis: Axis,
         request: gr.Request,
     ) -> list[Any]:
+        seen = seen_by(service, request)
         return [
-            *listed_runs(service, text, states, page, chosen, compared),
-            *detail_updates(service, request, chosen, fresh=False),
-            *compare_updates(service, chosen, compared, metric, smoothing, axis, same=True),
+            *listed_runs(seen, text, states, page, chosen, compared),
+            *detail_updates(seen, chosen, fresh=False),
+            *compare_updates(seen, chosen, compared, metric, smoothing, axis, same=True),
         ]
 
     pulse.change(None, [pulse, heard], heard, js=_HEAR_IF_OPEN, **QUIET)
@@ -132,10 +136,10 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Ta
     heard.change(look, tab.asked, tab.everything, **QUIET, **UNCHECKED)
 
 
-def full_id(service: Service, asked: str) -> str | None:
+def full_id(seen: Seen, asked: str) -> str | None:
     """The id of the run that a link names, which may be the beginning of one; None when there is none."""
     try:
-        return service.registry.runs.get(asked).id
+        return seen.registry.runs.get(asked).id
     except RegistryError:  # the panel says which
         return None
 
@@ -145,8 +149,11 @@ def _look_through(service: Service, tab: RunsTab) -> None:
 
     def look_at(page_of: Callable[[int], int]) -> Callable[..., Updates]:
         @told_at(shown.found)
-        def look(text: str, states: Any, page: int, chosen: str | None, compared: list[str]) -> Updates:
-            listing = listed_runs(service, text, states, page_of(page), chosen, compared)
+        def look(
+            text: str, states: Any, page: int, chosen: str | None, compared: list[str], request: gr.Request
+        ) -> Updates:
+            seen = seen_by(service, request)
+            listing = listed_runs(seen, text, states, page_of(page), chosen, compared)
             return dict(zip(shown.listing, listing, strict=True))
 
         return look
@@ -170,10 +177,10 @@ def _choose(service: Service, tab: RunsTab) -> None:
         request: gr.Request,
         event: gr.EventData,
     ) -> list[Any]:
-        run_id = str(event._data["run"])
-        curves = compare_updates(service, run_id, compared, metric, smoothing, axis)
+        run_id, seen = str(event._data["run"]), seen_by(service, request)
+        curves = compare_updates(seen, run_id, compared, metric, smoothing, axis)
         same = [gr.skip()] * len(curves)
-        return [run_id, *detail_updates(service, request, run_id), *(same if compared else curves)]
+        return [run_id, *detail_updates(seen, run_id), *(same if compared else curves)]
 
     chosen = tab.listing.table.click(
         choose,
@@ -200,23 +207,32 @@ def _compare(service: Service, tab: RunsTab) -> None:
         smoothing: float,
         axis: Axis,
         event: gr.EventData,
+        request: gr.Request,
     ) -> list[Any]:
+        seen = seen_by(service, request)
         try:
-            now = ticked(compared, service.registry.runs.get(str(event._data["run"])).id, event._data["on"])
+            now = ticked(compared, seen.registry.runs.get(str(event._data["run"])).id, event._data["on"])
         except LoraVitError as error:
             gr.Warning(plain(str(error)))
             now = compared
-        listing = listed_runs(service, text, states, page, chosen, now)
-        return [now, *listing, *compare_updates(service, chosen, now, metric, smoothing, axis)]
+        listing = listed_runs(seen, text, states, page, chosen, now)
+        return [now, *listing, *compare_updates(seen, chosen, now, metric, smoothing, axis)]
 
     def clear(
-        text: str, states: Any, page: int, chosen: str | None, _compared: list[str], *how: Any
+        request: gr.Request,
+        text: str,
+        states: Any,
+        page: int,
+        chosen: str | None,
+        _compared: list[str],
+        *how: Any,
     ) -> list[Any]:
-        listing = listed_runs(service, text, states, page, chosen, [])
-        return [[], *listing, *compare_updates(service, chosen, [], *how)]
+        seen = seen_by(service, request)
+        listing = listed_runs(seen, text, states, page, chosen, [])
+        return [[], *listing, *compare_updates(seen, chosen, [], *how)]
 
-    def draw(chosen: str | None, compared: list[str], *how: Any) -> list[Any]:
-        return compare_updates(service, chosen, compared, *how)
+    def draw(request: gr.Request, chosen: str | None, compared: list[str], *how: Any) -> list[Any]:
+        return compare_updates(seen_by(service, request), chosen, compared, *how)
 
     outputs = [tab.compared, *tab.listing.listing, *tab.compare.outputs]
     for event in (
@@ -241,13 +257,14 @@ def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, cata
     """From a run to its full result, and to its version in the catalog."""
 
     @told
-    def see_result(run_id: str, corrections: Any) -> list[Any]:
-        result = result_updates(service, run_id, corrections)
-        return [gr.Tabs(selected="train"), run_id, *watch_updates(service, run_id, fresh=True), *result]
+    def see_result(run_id: str, corrections: Any, request: gr.Request) -> list[Any]:
+        seen = seen_by(service, request)
+        result = result_updates(seen, run_id, corrections)
+        return [gr.Tabs(selected="train"), run_id, *watch_updates(seen, run_id, fresh=True), *result]
 
     @told
     def open_in_catalog(data: Data, request: gr.Request) -> Updates:
-        ref = result_of(service.registry, data[tab.chosen]).version.ref
+        ref = result_of(seen_by(service, request).registry, data[tab.chosen]).version.ref
         return {tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, ref, request)}
 
     outputs = [tabs, train.run_id, *train.watch.outputs, *train.result.outputs]

@@ -13,7 +13,7 @@ import pandas as pd
 from loravit_web.errors import LoraVitError
 from loravit_web.run_comparison import best_rows, setting_rows
 from loravit_web.run_curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import notice
 from loravit_web.ui.runs_markup import compared_table, legend
@@ -120,7 +120,7 @@ def ticked(compared: list[str], run_id: str, on: bool) -> list[str]:
 
 
 def compare_updates(
-    service: Service,
+    seen: Seen,
     chosen: str | None,
     compared: list[str],
     metric: str | None,
@@ -136,28 +136,28 @@ def compare_updates(
         same: whether only new points can have come, which may go with all the rest.
     """
     smoothing = min(MOST_SMOOTHING, max(0.0, smoothing or 0.0))
-    runs = _found(service, compared or ([chosen] if chosen else []))
+    runs = _found(seen, compared or ([chosen] if chosen else []))
     if not runs:
         hidden = [gr.Dropdown(visible=False), gr.LinePlot(visible=False), [], "", gr.Button(visible=False)]
         return [f"<h3>Curves</h3>{HINT}", *hidden]
-    keys = metric_keys(service.registry, [run.id for run in runs])
+    keys = metric_keys(seen.registry, [run.id for run in runs])
     key = metric if metric in keys else keys[0] if keys else None
     return [
         _title(runs, compared),
         gr.Dropdown([(LABELS.get(one, one), one) for one in keys], value=key, visible=bool(keys)),
-        *drawn(service, runs, key, smoothing, axis, same=same),
+        *drawn(seen, runs, key, smoothing, axis, same=same),
         gr.Button(visible=bool(compared)),
     ]
 
 
 def drawn(
-    service: Service, runs: list[Run], key: str | None, smoothing: float, axis: Axis, *, same: bool
+    seen: Seen, runs: list[Run], key: str | None, smoothing: float, axis: Axis, *, same: bool
 ) -> list[Any]:
     """The plot and the tables below it."""
-    tables = _tables(service, runs)
+    tables = _tables(seen, runs)
     if key is None:
         return [gr.LinePlot(visible=False), [], notice("Nothing was measured yet.") + tables]
-    shown = overlay(service.registry, runs, key, axis=axis, smoothing=smoothing)
+    shown = overlay(seen.registry, runs, key, axis=axis, smoothing=smoothing)
     left_out = ", ".join(shown.missing)
     note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else ""
     rows = _rows(shown, [run_label(run) for run in runs])
@@ -195,8 +195,8 @@ def _title(runs: list[Run], compared: list[str]) -> str:
     return f"<h3>{heading}</h3>{hint}{legend([run_label(run) for run in runs], COLOURS)}"
 
 
-def _tables(service: Service, runs: list[Run]) -> str:
-    comparison = service.registry.comparer.compare([run.id for run in runs])
+def _tables(seen: Seen, runs: list[Run]) -> str:
+    comparison = seen.registry.comparer.compare([run.id for run in runs])
     heads = [f"{place} · {run_label(run)}" for place, run in enumerate(runs, start=1)]
     best = compared_table("What they came to", heads, best_rows(comparison), "Nothing was measured yet.")
     if len(runs) == 1:
@@ -205,12 +205,12 @@ def _tables(service: Service, runs: list[Run]) -> str:
     return best + compared_table("Settings that differ", heads, differing, "No setting differs.")
 
 
-def _found(service: Service, run_ids: list[str]) -> list[Run]:
+def _found(seen: Seen, run_ids: list[str]) -> list[Run]:
     """The runs that are still there: a restored backup may have taken one away."""
     found = []
     for run_id in run_ids:
         try:
-            found.append(service.registry.runs.get(run_id))
+            found.append(seen.registry.runs.get(run_id))
         except UnknownRun:
             continue
     return found

@@ -9,12 +9,11 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.next_steps import place_of, refusal_of, steps_of
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from loravit_web.training.run_log import log_of, tail
 from loravit_web.ui.markup import definitions, flattened, notice, run_progress
 from loravit_web.ui.run_buttons import RunButtons, build_buttons, button_updates
 from loravit_web.ui.runs_markup import PICK, log_text, run_link
-from loravit_web.ui.visitors import visitor_of
 from registry import RegistryError, Run
 
 
@@ -52,31 +51,28 @@ def build_detail() -> DetailPanel:
     return DetailPanel(head, result, catalog, buttons, facts, settings, record, log)
 
 
-def detail_updates(
-    service: Service, request: gr.Request, run_id: str | None, *, fresh: bool = True
-) -> list[Any]:
+def detail_updates(seen: Seen, run_id: str | None, *, fresh: bool = True) -> list[Any]:
     """Updates for `DetailPanel.outputs`.
 
     Args:
-        request: whose buttons they are.
         fresh: False when the same run is looked at again: what does not change is left alone.
     """
     if run_id is None:
         return [gr.skip()] * 12
     try:
-        run = service.registry.runs.get(run_id)
+        run = seen.registry.runs.get(run_id)
     except RegistryError as error:  # a link to a run that is gone; the page goes on
         return [notice(str(error), kind="error"), *[gr.update(visible=False)] * 7, *hidden_log()]
-    steps, refusal = steps_of(run), refusal_of(visitor_of(service, request), run)
+    steps, refusal = steps_of(run), refusal_of(seen.visitor, run)
     blocked = refusal if steps - {"result"} else None
     return [
-        _head(service, run) + (notice(blocked, title="You can look, not change.") if blocked else ""),
+        _head(seen, run) + (notice(blocked, title="You can look, not change.") if blocked else ""),
         gr.Button(visible="result" in steps),
         gr.Button(visible=run.published is not None),
         *button_updates(run, fresh=fresh, may=refusal is None),
         *([gr.Accordion(visible=True), definitions(_facts(run))] if fresh else [gr.skip()] * 2),
         gr.Accordion(visible=True) if fresh else gr.skip(),
-        log_text(tail(log_of(service.settings.run_logs, run.id))),
+        log_text(tail(log_of(seen.settings.run_logs, run.id))),
     ]
 
 
@@ -85,8 +81,8 @@ def hidden_log() -> list[Any]:
     return [gr.Accordion(visible=False), gr.skip(), gr.Accordion(visible=False), gr.skip()]
 
 
-def _head(service: Service, run: Run) -> str:
-    place = place_of(service.registry, run)
+def _head(seen: Seen, run: Run) -> str:
+    place = place_of(seen.registry, run)
     shown = run_progress(
         run, position=place.position if place else None, ahead=place.ahead if place else None
     )

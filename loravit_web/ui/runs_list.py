@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from loravit_web.ui.keys import KEEP_PLACE
 from loravit_web.ui.markup import STATUS_SIGNS
 from loravit_web.ui.runs_markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
@@ -104,7 +104,7 @@ def build_list() -> RunList:
 
 
 def listed_runs(
-    service: Service,
+    seen: Seen,
     text: str | None,
     states: list[RunStatus] | None,
     page: int,
@@ -112,7 +112,7 @@ def listed_runs(
     compared: list[str],
 ) -> list[Any]:
     """Updates for `RunList.listing`: this page, or the last one there is."""
-    search = service.registry.search
+    search = seen.registry.search
     query = RunQuery(text=text or "", statuses=tuple(states or ()), page=max(1, page), limit=PAGE)
     shown = search.runs(query)
     if shown.page > shown.pages:
@@ -125,14 +125,14 @@ def listed_runs(
     where = f", page {shown.page} of {shown.pages}" if shown.pages > 1 else ""
     return [
         shown.page,
-        queue_list(active_runs(service)) + table,
+        queue_list(active_runs(seen), seen.registry.runs.queue_positions()) + table,
         gr.HTML(f'<p class="lv-muted" role="status">{count}{where}.</p>'),
         gr.Button(visible=shown.page > 1),
         gr.Button(visible=shown.page < shown.pages),
     ]
 
 
-def active_runs(service: Service) -> list[Run]:
+def active_runs(seen: Seen) -> list[Run]:
     """What trains, then what waits in the order in which it will be taken up."""
-    runs = service.registry.runs.list(status=["running", "queued"], limit=MOST_ACTIVE)
+    runs = seen.registry.runs.list(status=["running", "queued"], limit=MOST_ACTIVE)
     return sorted(runs, key=lambda run: (run.status != "running", run.created_at, run.id))

@@ -32,15 +32,18 @@ def state_tag(run: Run) -> str:
     )
 
 
-def queue_list(active: Sequence[Run]) -> str:
-    """What trains and what waits, in order, with whose it is; nothing when nothing does."""
+def queue_list(active: Sequence[Run], positions: Mapping[str, int]) -> str:
+    """What trains and what waits, in order, with whose it is; nothing when nothing does.
+
+    Args:
+        positions: in the queue, by id; what the reader does not see waits there as well.
+    """
     if not active:
         return ""
-    items, position = [], 0
+    items = []
     for run in active[:MOST_QUEUED]:
-        waiting = run.status == "queued"
-        position += waiting
-        where = f"number {position} in the queue" if waiting else _going(run)
+        position = positions.get(run.id)
+        where = _going(run) if position is None else f"number {position} in the queue"
         items.append(f"<li>{state_tag(run)} {_anchor(run, owned(run), 'queue')} · {escape(where)}</li>")
     if len(active) > MOST_QUEUED:
         items.append(f"<li>and {len(active) - MOST_QUEUED} more</li>")

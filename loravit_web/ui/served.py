@@ -9,36 +9,47 @@ from urllib.parse import quote
 
 from gradio.utils import get_upload_folder
 
+from loravit_web.access import is_guest
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
+from loravit_web.expiry import served_folder
 from loravit_web.files import write_whole
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from registry import AdapterEntry, BlobDamaged, BlobMissing, Version
 
 
-def bundle_file(service: Service, version: Version) -> str:
+def served_root(owner: str) -> Path:
+    """Where copies of an owner's things are: a demo's visitor has a place that goes with their things."""
+    folder = Path(get_upload_folder())
+    return folder / served_folder(owner) if is_guest(owner) else folder
+
+
+def bundle_file(seen: Seen, version: Version) -> str:
     """The bundle as a file that Gradio may serve."""
-    name, data = service.export(version.ref)
-    return str(_served(data, name))
+    name, data = seen.export(version.ref)
+    return str(_served(data, name, version.owner))
 
 
-def picture_link(service: Service, version: Version) -> str | None:
+def picture_link(seen: Seen, version: Version) -> str | None:
     """Where the page finds a version's thumbnail; relative, so that it holds behind any proxy."""
-    data = service.thumbnail(version)
-    return _link(_served(data, THUMBNAIL_FILE)) if data is not None else None
+    data = seen.thumbnail(version)
+    return _link(_served(data, THUMBNAIL_FILE, version.owner)) if data is not None else None
 
 
-def picture_links(service: Service, entries: Sequence[AdapterEntry]) -> Mapping[str, str]:
+def picture_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str, str]:
     """The same of the newest versions of adapters that have one, by slug.
 
     One that can't be read is left out: what is wrong is said where that version is opened.
     """
-    catalog = service.registry.catalog
+    catalog = seen.registry.catalog
+    owners = {one.slug: one.owner for one in entries}
     newest = {one.slug: one.newest.version for one in entries if one.newest is not None}
     links = {}
     for slug, sha256 in catalog.files_named(THUMBNAIL_FILE, newest).items():
-        path = _place(sha256, THUMBNAIL_FILE)
+        path = _place(sha256, THUMBNAIL_FILE, owners[slug])
         try:
-            links[slug] = _link(path if path.exists() else _served(catalog.read_blob(sha256), THUMBNAIL_FILE))
+            if not path.exists():
+                path = _served(catalog.read_blob(sha256), THUMBNAIL_FILE, owners[slug])
+            links[slug] = _link(path)
         except (BlobDamaged, BlobMissing):
             continue
     return links
@@ -48,13 +59,13 @@ def _link(path: Path) -> str:
     return f"gradio_api/file={quote(str(path))}"
 
 
-def _place(sha256: str, name: str) -> Path:
-    return Path(get_upload_folder()) / "catalog" / sha256[:32] / name
+def _place(sha256: str, name: str, owner: str) -> Path:
+    return served_root(owner) / "catalog" / sha256[:32] / name
 
 
-def _served(data: bytes, name: str) -> Path:
+def _served(data: bytes, name: str, owner: str) -> Path:
     """A file in Gradio's cache, from which it may serve; written once per content."""
-    path = _place(hashlib.sha256(data).hexdigest(), name)
+    path = _place(hashlib.sha256(data).hexdigest(), name, owner)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
-from loravit_web.service import Service
+from loravit_web.seen import Seen
 from loravit_web.snippets import code_snippets, share_link
 from registry import RegistryError
 
@@ -60,18 +60,18 @@ def build_share(prefix: str = "use", label: str = "Link to these versions") -> S
     return SharePanel(link, tuple(code))
 
 
-def share_updates(service: Service, url: str, picked: Sequence[str], top_k: int) -> list[str]:
+def share_updates(seen: Seen, url: str, picked: Sequence[str], top_k: int) -> list[str]:
     """Link and code for the picked tasks, each at the version that it means now; nothing without any."""
     if not picked:
         return [""] * (1 + len(_LANGUAGES))
-    versions = [_version(service, task) for task in picked]
+    versions = [_version(seen, task) for task in picked]
     code = code_snippets(url, picked, top_k)
     return [share_link(url, versions), *(code[language] for language in _LANGUAGES)]
 
 
-def _version(service: Service, task: str) -> str:
+def _version(seen: Seen, task: str) -> str:
     try:
-        return service.registry.catalog.resolve(task).ref
+        return seen.registry.catalog.resolve(task).ref
     except (LoraVitError, RegistryError):
         return task  # whoever opens the link is told why it can't answer
 

@@ -14,6 +14,7 @@ from loravit_web.ui.events import EACH, QUEUED
 from loravit_web.ui.keys import KEEP_PLACE
 from loravit_web.ui.markup import time_left
 from loravit_web.ui.train import TrainTab
+from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 
@@ -43,9 +44,10 @@ def connect_strip(service: Service, strip: gr.HTML, tabs: gr.Tabs, train: TrainT
     """A click on a run watches it."""
 
     @told
-    def watch(event: gr.EventData) -> list[Any]:
-        run = service.registry.runs.get(str(event._data["run"]))
-        return [gr.Tabs(selected="train"), run.id, *watch_updates(service, run.id, fresh=True)]
+    def watch(event: gr.EventData, request: gr.Request) -> list[Any]:
+        seen = seen_by(service, request)
+        run = seen.registry.runs.get(str(event._data["run"]))
+        return [gr.Tabs(selected="train"), run.id, *watch_updates(seen, run.id, fresh=True)]
 
     strip.click(watch, None, [tabs, train.run_id, *train.watch.outputs], **EACH, **QUEUED).success(
         None, None, None, js=_SHOW

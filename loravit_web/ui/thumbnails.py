@@ -10,6 +10,7 @@ from gradio.utils import get_upload_folder
 from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.files import write_whole
 from loravit_web.images import load_stored
+from loravit_web.ui.served import served_root
 
 SIDE = 160
 
@@ -20,7 +21,8 @@ def thumbnail(dataset: ImageDataset, item: ImageItem) -> str:
     Raises:
         ImageError: if the image can't be read any more.
     """
-    folder = Path(get_upload_folder()) / "thumbnails" / item.sha256[:32]
+    root = served_root(dataset.owner) if dataset.owner is not None else Path(get_upload_folder())
+    folder = root / "thumbnails" / item.sha256[:32]
     path = folder / "small.webp"  # the user's file name stays out of the address
     if not path.exists():
         picture = load_stored(dataset.image_path(item), counted=True)

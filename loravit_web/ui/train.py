@@ -10,6 +10,7 @@ import gradio as gr
 
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.browser_state import kept_in_browser
 from loravit_web.ui.events import QUIET
@@ -32,8 +33,9 @@ from loravit_web.ui.train_settings import (
     suggested_name,
     suggestions,
 )
+from loravit_web.ui.uploads import uploaded
 from loravit_web.ui.use import UseTab
-from loravit_web.ui.visitors import actions_of
+from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, build_watch
 from loravit_web.waited_for import check_waited_for
 
@@ -78,10 +80,10 @@ class TrainTab:
         mirror = [settings.mirror, settings.mirrored]
         return [*self.check.outputs, settings.start, *mirror, settings.name, settings.suggested]
 
-    def given_before(self, service: Service, given: Any) -> Updates:
+    def given_before(self, seen: Seen, given: Any) -> Updates:
         """The data that was on the page before it was loaded anew, if it is still there."""
         try:
-            dataset = service.datasets.load(str(given["data"]))
+            dataset = seen.datasets.load(str(given["data"]))
             name, mirror = str(given["name"])[:LONGEST_NAME], bool(given["mirror"])
             changes = changes_kept(dataset, given.get("changes"))
         except (TypeError, KeyError, DatasetError):
@@ -136,8 +138,8 @@ def show_result(service: Service, train: TrainTab, when: Callable[..., Any]) -> 
     """Let an event show the watched run's result, unless it is shown."""
     result = train.result
 
-    def show_result(watched: str | None, shown: str | None, kept: Any) -> list[Any]:
-        return result_of_watched(service, result, watched, shown, kept)
+    def show_result(watched: str | None, shown: str | None, kept: Any, request: gr.Request) -> list[Any]:
+        return result_of_watched(seen_by(service, request), result, watched, shown, kept)
 
     when(show_result, [train.run_id, result.run_id, train.corrections], result.outputs, **QUIET)
 
@@ -160,7 +162,7 @@ def _take_in(
 
         same = [gr.skip()] * (1 + len(way.empties))
         try:
-            dataset = way.take(given, actions_of(service, request), tell)
+            dataset = way.take(given, actions_of(service, request, uploads=uploaded(given.values())), tell)
         except LoraVitError as error:
             return [*nothing_updates(str(error)), *same]
         if dataset is None:

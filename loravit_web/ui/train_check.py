@@ -11,6 +11,7 @@ import gradio as gr
 
 from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
 from loravit_web.images import ImageError
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import LAST
@@ -28,7 +29,7 @@ from loravit_web.ui.relabel import (
     place_of,
     relabel_updates,
 )
-from loravit_web.ui.visitors import actions_of
+from loravit_web.ui.visitors import actions_of, seen_by
 
 LAYOUT = (
     "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them "
@@ -79,8 +80,10 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         fix = gr.Button("Use the corrected data", variant="primary", visible=False, elem_id="train-fix")
 
     @told
-    def look(fingerprint: str, chosen: str, doubtful: Near, sheet: Sheet | None) -> list[Any]:
-        dataset = service.datasets.load(fingerprint)
+    def look(
+        fingerprint: str, chosen: str, doubtful: Near, sheet: Sheet | None, request: gr.Request
+    ) -> list[Any]:
+        dataset = seen_by(service, request).datasets.load(fingerprint)
         return relabel_updates(dataset, entries_of(dataset, chosen, doubtful), changes_of(sheet))
 
     view.input(
@@ -104,8 +107,9 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
         actions = actions_of(service, request)
         return check_updates(actions.correct(fingerprint, changes_in(sheet)))
 
-    def find(fingerprint: str | None) -> list[Any]:
-        return near_updates(service, fingerprint)
+    @told
+    def find(fingerprint: str | None, request: gr.Request) -> list[Any]:
+        return near_updates(seen_by(service, request), fingerprint)
 
     check.fix.click(
         correct,
@@ -156,11 +160,11 @@ def nothing_updates(problem: str = "") -> list[Any]:
     return [None, f" {uuid4().hex}", [], text, "", *hidden, gr.Button(interactive=False)]
 
 
-def near_updates(service: Service, fingerprint: str | None) -> list[Any]:
+def near_updates(seen: Seen, fingerprint: str | None) -> list[Any]:
     """Updates for near, doubles and view: which images look the same."""
     if fingerprint is None:
         return [[], "", gr.skip()]
-    dataset = service.datasets.load(fingerprint)
+    dataset = seen.datasets.load(fingerprint)
     try:
         found = near_duplicates(dataset)
     except ImageError as error:

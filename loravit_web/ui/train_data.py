@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.actions import Actions
-from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip, from_hub
+from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip
 from loravit_web.service import Progress
 from loravit_web.ui.events import QUIET
 
@@ -184,7 +184,6 @@ def _hub() -> Way:
     use = gr.Button("Fetch it", size="sm", variant="primary", elem_id="train-use-hub")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
-        source = from_hub(str(given[name] or ""), limits=actions.archive_limits)
-        return actions.import_opened(source, progress=progress)
+        return actions.import_from_hub(str(given[name] or ""), progress=progress)
 
     return Way([use.click], [name], take)

@@ -11,6 +11,7 @@ import gradio as gr
 
 from loravit_web.datasets import ImageDataset
 from loravit_web.datasets.errors import DatasetError
+from loravit_web.demo import slug_of
 from loravit_web.errors import LoraVitError
 from loravit_web.naming import slugified
 from loravit_web.results import (
@@ -20,6 +21,7 @@ from loravit_web.results import (
     mistakes,
     result_of,
 )
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
@@ -42,7 +44,7 @@ from loravit_web.ui.relabel import (
 )
 from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
-from loravit_web.ui.visitors import actions_of
+from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, is_known, watch_updates
 from registry import EvaluationDetails, RegistryError, Run, Split
 
@@ -164,15 +166,18 @@ def build_result(
     @told
     def save(run: str, title: str, description: str, tags: str, request: gr.Request) -> None:
         actions = actions_of(service, request)
-        actions.give_texts(result_of(service.registry, run).version.slug, title, description, tags)
+        actions.give_texts(
+            result_of(seen_by(service, request).registry, run).version.slug, title, description, tags
+        )
         gr.Success("The catalog shows the new texts.", title="Saved")
 
     @told
-    def go(run: str | None, memory: Any) -> list[Any]:
+    def go(run: str | None, memory: Any, request: gr.Request) -> list[Any]:
         if run is None:
             raise NoResultShown("There is no result to try yet: train an adapter first.")
-        slug = result_of(service.registry, run).version.slug
-        return [gr.Tabs(selected="use"), with_tasks(service, memory, [slug])]
+        seen = seen_by(service, request)
+        slug = result_of(seen.registry, run).version.slug
+        return [gr.Tabs(selected="use"), with_tasks(seen, memory, [slug])]
 
     publish.click(save, [run_id, *texts], None, api_visibility="private")
     picker = use.picker
@@ -189,8 +194,9 @@ def build_result(
 
 def _judge_by_split(service: Service, shown: ResultPanel) -> None:
     @told
-    def judge(run: str, split: Split, sheet: Sheet | None) -> list[Any]:
-        return split_updates(service, result_of(service.registry, run), split, changes_of(sheet))
+    def judge(run: str, split: Split, sheet: Sheet | None, request: gr.Request) -> list[Any]:
+        seen = seen_by(service, request)
+        return split_updates(seen, result_of(seen.registry, run), split, changes_of(sheet))
 
     shown.split.input(
         judge,
@@ -206,16 +212,22 @@ def _judge_by_split(service: Service, shown: ResultPanel) -> None:
 def _open_cells(service: Service, shown: ResultPanel) -> None:
     outputs = shown.corrected
 
-    def opened(run: str, split: Split, chosen: str, sheet: Sheet | None) -> list[Any]:
-        return [*cell_updates(service, run, split, cell_of(chosen), sheet), gr.Button(visible=True)]
+    def opened(seen: Seen, run: str, split: Split, chosen: str, sheet: Sheet | None) -> list[Any]:
+        return [*cell_updates(seen, run, split, cell_of(chosen), sheet), gr.Button(visible=True)]
 
     @told
-    def by_cell(run: str, split: Split, sheet: Sheet | None, event: gr.SelectData) -> list[Any]:
-        return opened(run, split, str(event.value), sheet)
+    def by_cell(
+        run: str, split: Split, sheet: Sheet | None, event: gr.SelectData, request: gr.Request
+    ) -> list[Any]:
+        return opened(seen_by(service, request), run, split, str(event.value), sheet)
 
     @told
-    def by_pair(run: str, split: Split, sheet: Sheet | None, chosen: str | None) -> list[Any]:
-        return opened(run, split, chosen, sheet) if chosen else [gr.skip()] * len(outputs)
+    def by_pair(
+        run: str, split: Split, sheet: Sheet | None, chosen: str | None, request: gr.Request
+    ) -> list[Any]:
+        if not chosen:
+            return [gr.skip()] * len(outputs)
+        return opened(seen_by(service, request), run, split, chosen, sheet)
 
     given = [shown.run_id, shown.split, shown.panel.sheet]
     how: dict[str, Any] = {
@@ -237,14 +249,14 @@ def _follow_up(
 ) -> None:
     @told
     def train_again(run_id: str, sheet: Sheet | None, request: gr.Request) -> list[Any]:
-        actions = actions_of(service, request)
-        run = service.registry.runs.get(run_id)
+        actions, seen = actions_of(service, request), seen_by(service, request)
+        run = seen.registry.runs.get(run_id)
         dataset = actions.correct(run.dataset.fingerprint, changes_in(sheet))
         new = actions.queue_training(dataset, _name(run), Recipe.from_json(run.config))
         gr.Success(
             "The corrected images are a dataset of their own; its training is queued.", title="Corrected"
         )
-        return [new.id, *watch_updates(service, new.id, fresh=True)]
+        return [new.id, *watch_updates(seen, new.id, fresh=True)]
 
     trained = shown.again.click(
         train_again,
@@ -262,7 +274,7 @@ def _follow_up(
 
 
 def result_of_watched(
-    service: Service, panel: ResultPanel, watched: str | None, shown: str | None, kept: Any
+    seen: Seen, panel: ResultPanel, watched: str | None, shown: str | None, kept: Any
 ) -> list[Any]:
     """Updates for `ResultPanel.outputs`: the watched run's result as soon as there is one, else nothing.
 
@@ -272,18 +284,18 @@ def result_of_watched(
     same: list[Any] = [gr.skip()] * len(panel.outputs)
     if watched == shown:
         return same
-    if watched is None or not is_known(service, watched) or not service.registry.runs.get(watched).published:
+    if watched is None or not is_known(seen, watched) or not seen.registry.runs.get(watched).published:
         return same if shown is None else [EMPTY, gr.Column(visible=False), None, *same[3:]]
     try:
-        return result_updates(service, watched, kept)
+        return result_updates(seen, watched, kept)
     except (LoraVitError, RegistryError) as error:  # the clock of the page goes on
         return [notice(str(error), kind="error"), gr.Column(visible=False), watched, *same[3:]]
 
 
-def result_updates(service: Service, run_id: str, kept: Any = None) -> list[Any]:
+def result_updates(seen: Seen, run_id: str, kept: Any = None) -> list[Any]:
     """Updates for `ResultPanel.outputs`, with the corrections that a browser kept of this run."""
-    result = result_of(service.registry, run_id)
-    adapter = service.registry.catalog.adapter(result.version.slug)
+    result = result_of(seen.registry, run_id)
+    adapter = seen.registry.catalog.adapter(result.version.slug)
     split = result.splits[0]
     return [
         _headline(result),
@@ -293,14 +305,14 @@ def result_updates(service: Service, run_id: str, kept: Any = None) -> list[Any]
         adapter.title,
         adapter.description,
         ", ".join(adapter.tags),
-        gr.DownloadButton(value=bundle_file(service, result.version)),
-        *split_updates(service, result, split, _kept_of(service, result.run, kept)),
+        gr.DownloadButton(value=bundle_file(seen, result.version)),
+        *split_updates(seen, result, split, _kept_of(seen, result.run, kept)),
     ]
 
 
-def split_updates(service: Service, result: Result, split: Split, changes: Kept) -> list[Any]:
+def split_updates(seen: Seen, result: Result, split: Split, changes: Kept) -> list[Any]:
     """Updates for `ResultPanel.judged`; corrections belong to the images, whichever split is looked at."""
-    details = details_of(service.registry, result, split)
+    details = details_of(seen.registry, result, split)
     pairs = _pairs(details)
     words = "Or choose from the most frequent mistakes" if pairs else "No image was taken for another class"
     classes = len(details.class_names)
@@ -314,19 +326,19 @@ def split_updates(service: Service, result: Result, split: Split, changes: Kept)
         confusion_table(details, caption),
         gr.Dropdown(choices=pairs, value=None, label=words, interactive=bool(pairs)),
         class_table(details),
-        *(changed_updates(_images(service, result.run), changes) if changes else hidden_updates()),
+        *(changed_updates(_images(seen, result.run), changes) if changes else hidden_updates()),
         gr.Button(visible=bool(changes)),
     ]
 
 
 def cell_updates(
-    service: Service, run_id: str, split: Split, cell: tuple[int, int], sheet: Sheet | None
+    seen: Seen, run_id: str, split: Split, cell: tuple[int, int], sheet: Sheet | None
 ) -> list[Any]:
     """Updates for the images behind a cell."""
-    result = result_of(service.registry, run_id)
+    result = result_of(seen.registry, run_id)
     if result.predictions is None:
         raise NoResultShown("This run kept no answers by image: train again, then its images can be opened.")
-    dataset = _images(service, result.run)
+    dataset = _images(seen, result.run)
     names = dataset.classes
     if max(cell) >= len(names):
         raise NoSuchCell
@@ -336,16 +348,16 @@ def cell_updates(
     return relabel_updates(dataset, entries, changes_of(sheet), title=title)
 
 
-def _images(service: Service, run: Run) -> ImageDataset:
-    return service.datasets.load(run.dataset.fingerprint)
+def _images(seen: Seen, run: Run) -> ImageDataset:
+    return seen.datasets.load(run.dataset.fingerprint)
 
 
-def _kept_of(service: Service, run: Run, kept: Any) -> Kept:
+def _kept_of(seen: Seen, run: Run, kept: Any) -> Kept:
     """Of what a browser kept the corrections that can be made to the images of a run."""
     if not isinstance(kept, dict) or run.id not in kept:
         return {}
     try:
-        return changes_kept(_images(service, run), kept[run.id])
+        return changes_kept(_images(seen, run), kept[run.id])
     except DatasetError:  # its images were deleted; the result is shown as ever
         return {}
 
@@ -377,4 +389,4 @@ def _pairs(details: EvaluationDetails) -> Sequence[tuple[str, str]]:
 
 def _name(run: Run) -> str:
     """The name under which a run's adapter gets its next version."""
-    return run.title if slugified(run.title)[0] == run.slug else run.slug
+    return run.title if slug_of(run.created_by, slugified(run.title)[0]) == run.slug else run.slug

@@ -10,8 +10,10 @@ from uuid import uuid4
 
 import gradio as gr
 
+from loravit_web.demo import slug_of
 from loravit_web.errors import LoraVitError
 from loravit_web.naming import slugified
+from loravit_web.seen import Seen
 from loravit_web.service import STORED_PREFIX, Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
@@ -23,7 +25,7 @@ from loravit_web.ui.markup import cost_summary, notice
 from loravit_web.ui.relabel import Sheet, changes_in
 from loravit_web.ui.share import build_code
 from loravit_web.ui.train_check import CheckPanel
-from loravit_web.ui.visitors import actions_of
+from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, watch_updates
 from loravit_web.waited_for import IsGone, never_gone
 from registry import UnknownAdapter
@@ -140,9 +142,9 @@ def connect_settings(
         mirror: bool,
         *values: Any,
     ) -> list[str]:
-        is_gone = presence.watch(request.session_hash)
+        seen, is_gone = seen_by(service, request), presence.watch(request.session_hash)
         # the browser knows no name before its field was drawn, as where another tab is open
-        return told_cost(service, fingerprint, name or "", preset, mirror, values, is_gone=is_gone)
+        return told_cost(seen, fingerprint, name or "", preset, mirror, values, is_gone=is_gone)
 
     @told
     def begin(
@@ -163,8 +165,9 @@ def connect_settings(
             )
         recipe = recipe_of(preset, mirror, values)
         actions = actions_of(service, request)
-        run = actions.queue_training(service.datasets.load(fingerprint), name or "", recipe)
-        return [run.id, *watch_updates(service, run.id, fresh=True), name or ""]
+        seen = seen_by(service, request)
+        run = actions.queue_training(seen.datasets.load(fingerprint), name or "", recipe)
+        return [run.id, *watch_updates(seen, run.id, fresh=True), name or ""]
 
     # in the browser, so that no hand is fast enough to start a preset with another one's values
     filled = panel.preset.input(
@@ -203,7 +206,7 @@ def _fill_fields(patch_size: int) -> str:
 
 
 def told_cost(
-    service: Service,
+    seen: Seen,
     fingerprint: str | None,
     name: str,
     preset: str,
@@ -225,19 +228,19 @@ def told_cost(
     try:
         recipe = recipe_of(preset, mirror, values)
         line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
-        return [_cost(service, fingerprint, recipe, is_gone) + _successor(service, name), line]
+        return [_cost(seen, fingerprint, recipe, is_gone) + _successor(seen, name), line]
     except LoraVitError as error:
         return [notice(str(error), kind="error"), ""]
 
 
-def _cost(service: Service, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> str:
-    return cost_summary(service.estimate(service.datasets.load(fingerprint), recipe, is_gone=is_gone))
+def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> str:
+    return cost_summary(seen.estimate(fingerprint, recipe, is_gone=is_gone))
 
 
-def _successor(service: Service, name: str) -> str:
+def _successor(seen: Seen, name: str) -> str:
     """Told before it happens: a name that is taken gives that adapter its next version."""
     try:
-        taken = service.registry.catalog.adapter(_slug(name))
+        taken = seen.registry.catalog.adapter(slug_of(seen.visitor.name, _slug(name)))
     except UnknownAdapter:
         return ""
     became = "exists and gets" if taken.archived_at is None else "is archived; it comes back with"

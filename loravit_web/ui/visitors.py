@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from loravit_web.access import ANYBODY, GUEST, Visitor
 from loravit_web.actions import Actions
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.gate.callers import Caller, caller_of
 from loravit_web.ui.markup import notice
@@ -46,9 +48,22 @@ def admit(service: Service, caller: Caller) -> None:
         service.rates.admit(caller.username or caller.source)
 
 
-def actions_of(service: Service, request: gr.Request) -> Actions:
-    """What whoever sent a request may change."""
-    return Actions(service, visitor_of(service, request))
+def actions_of(service: Service, request: gr.Request, *, uploads: Sequence[Path] = ()) -> Actions:
+    """What whoever sent a request may change.
+
+    Args:
+        uploads: the files that they give with it.
+    """
+    return Actions(service, visitor_of(service, request), uploads=uploads)
+
+
+def seen_by(service: Service, request: gr.Request) -> Seen:
+    """What whoever sent a request sees.
+
+    Raises:
+        NotSignedIn: in a team, from who has not.
+    """
+    return service.seen_by(visitor_of(service, request))
 
 
 def read_only(refusal: str | None) -> gr.HTML:

@@ -9,11 +9,13 @@ import gradio as gr
 import pandas as pd
 
 from loravit_web.next_steps import place_of
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.training.run_log import log_of, tail
 from loravit_web.ui.markup import notice, run_progress
 from loravit_web.ui.run_buttons import RunButtons, RunId, build_buttons, button_updates, connect_buttons
 from loravit_web.ui.runs_markup import log_text
+from loravit_web.ui.visitors import seen_by
 from registry import Run, UnknownRun
 
 MAX_POINTS = 500
@@ -60,12 +62,12 @@ def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> 
         buttons,
         run_id,
         [run_id, *panel.outputs],
-        lambda run, _request: watch_updates(service, run, fresh=True),
+        lambda run, request: watch_updates(seen_by(service, request), run, fresh=True),
     )
     return panel
 
 
-def watch_updates(service: Service, run_id: str | None, *, fresh: bool = False) -> list[Any]:
+def watch_updates(seen: Seen, run_id: str | None, *, fresh: bool = False) -> list[Any]:
     """Updates for `WatchPanel.outputs`.
 
     Args:
@@ -73,31 +75,34 @@ def watch_updates(service: Service, run_id: str | None, *, fresh: bool = False) 
     """
     if run_id is None:
         return [gr.skip()] * 11
-    run = service.registry.runs.get(run_id)
-    place = place_of(service.registry, run)
+    try:
+        run = seen.registry.runs.get(run_id)
+    except UnknownRun as error:  # deleted since, as in a demo; the page goes on
+        return [notice(str(error)), *[gr.update(visible=False)] * 9, ""]
+    place = place_of(seen.registry, run)
     return [
         run_progress(run, position=place.position if place else None, ahead=place.ahead if place else None),
-        *curves(service, run),
+        *curves(seen, run),
         *button_updates(run, fresh=fresh),
         gr.Button(visible=run.published is not None),
         gr.Accordion(visible=run.status != "queued"),
-        log_text(tail(log_of(service.settings.run_logs, run.id))),
+        log_text(tail(log_of(seen.settings.run_logs, run.id))),
     ]
 
 
-def is_known(service: Service, run_id: str) -> bool:
+def is_known(seen: Seen, run_id: str) -> bool:
     """Whether there is such a run; a browser may have kept one of another registry."""
     try:
-        service.registry.runs.get(run_id)
+        seen.registry.runs.get(run_id)
     except UnknownRun:
         return False
     return True
 
 
-def curves(service: Service, run: Run) -> list[Any]:
+def curves(seen: Seen, run: Run) -> list[Any]:
     """Loss and accuracy by epoch; the linear probe is a level line beside the accuracy."""
     keys = [*_LOSS, "val_accuracy", "linear_probe_accuracy"]
-    series = service.registry.runs.metrics(run.id, keys, max_points=MAX_POINTS)
+    series = seen.registry.runs.metrics(run.id, keys, max_points=MAX_POINTS)
     losses = [
         (point.step, point.value, shown) for key, shown in _LOSS.items() for point in series.get(key, [])
     ]

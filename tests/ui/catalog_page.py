@@ -10,10 +10,12 @@ from typing import Any
 import gradio as gr
 import torch
 
+from loravit_web.access import LOCAL
 from loravit_web.adapters import Adapter
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.predictor import Predictor
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.catalog import build_catalog
@@ -52,6 +54,11 @@ class CatalogPage:
             self.view = build_catalog(
                 self.service, gr.Tabs(), build_use(self.service, Waiting(1), Presence())
             )
+
+    @property
+    def seen(self) -> Seen:
+        """What the one person at the page sees."""
+        return self.service.seen_by(LOCAL)
 
     @staticmethod
     def _unreadable(ref: str) -> Adapter:
@@ -120,7 +127,7 @@ class CatalogPage:
         """Fill filters and show the first page."""
         for name, value in values.items():
             self.fields[self.view.filters.fields[name]] = value
-        return self.update(self.view.listed(self.fields, page=1))
+        return self.update(self.view.listed(self.seen, self.fields, page=1))
 
 
 TINY = tiny_base().weights_sha256

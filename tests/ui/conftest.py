@@ -10,6 +10,8 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from loravit_web.access import LOCAL
+from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.launch import App
@@ -25,6 +27,11 @@ class RunningApp:
     demo: gr.Blocks
     service: Service
     pictures: Path
+
+    @property
+    def seen(self) -> Seen:
+        """What the one person at the page sees."""
+        return self.service.seen_by(LOCAL)
 
 
 @pytest.fixture(scope="module")

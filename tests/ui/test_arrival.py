@@ -49,7 +49,7 @@ def test_every_step_fills_its_own_part(running_app: RunningApp) -> None:
     assert "Colours" in text(filled(running_app, "train", run.id, None)["train-progress"])
     assert "Colours" in text(filled(running_app, "catalog")["catalog-list"])
     assert "Colours" in text(filled(running_app, "runs")["runs-table"])
-    assert "catalog-base" in by_id(handler(running_app, "offer").fn())
+    assert "catalog-base" in by_id(handler(running_app, "offer").fn(request()))
 
 
 def test_only_the_first_step_fills_what_stands_above_the_tabs(running_app: RunningApp) -> None:
@@ -103,7 +103,7 @@ def test_a_result_is_shown_as_long_as_its_run_is_watched(running_app: RunningApp
     (run,) = service.registry.runs.list()
 
     def shown(watched: str | None, before: str | None) -> dict[str, Any]:
-        return by_id(dict(zip(event.outputs, event.fn(watched, before, None), strict=True)))
+        return by_id(dict(zip(event.outputs, event.fn(watched, before, None, request()), strict=True)))
 
     assert "colours@1" in text(shown(run.id, None)["train-result"])
     assert shown(run.id, run.id)["train-result"] == {"__type__": "update"}
@@ -121,10 +121,10 @@ def test_a_link_to_a_task_picks_it(running_app: RunningApp) -> None:
 
 def test_a_look_that_finds_nothing_new_changes_nothing(running_app: RunningApp) -> None:
     beat = handler(running_app, "beat").fn
-    now = remembered(snapshot(running_app.service), empty=False)
-    assert beat(now) == {"__type__": "update"}
+    now = remembered(snapshot(running_app.seen), empty=False)
+    assert beat(now, request()) == {"__type__": "update"}
     other = {**now, "key": [0, []]}
-    assert beat(other) != beat(other)  # heard again where the page could not follow
+    assert beat(other, request()) != beat(other, request())  # heard again where the page could not follow
 
 
 def test_a_run_that_ended_since_the_last_look_is_told_once(
@@ -135,19 +135,19 @@ def test_a_run_that_ended_since_the_last_look_is_told_once(
     (run,) = running_app.service.registry.runs.list()
     before = {"key": [0, []], "states": {run.id: "running", "of another registry": "running"}, "empty": False}
     event = handler(running_app, "follow")
-    updates = event.fn(before, *[None] * 4)
+    updates = event.fn(before, *[None] * 4, request())
     assert ended_since(before["states"], updates[0]["states"]) == [run.id, "of another registry"]
     assert ended_since(updates[0]["states"], updates[0]["states"]) == []
-    announce(running_app.service, [run.id, "of another registry"])
+    announce(running_app.seen, [run.id, "of another registry"])
     assert told == ["“Colours” is in the catalog and in the list of tasks: colours@1."]
 
 
 def test_a_page_that_outlived_its_app_catches_up(running_app: RunningApp) -> None:
-    assert isinstance(handler(running_app, "beat").fn(None), str)
+    assert isinstance(handler(running_app, "beat").fn(None, request()), str)
     event = handler(running_app, "follow")
-    updates = dict(zip(event.outputs, event.fn(*[None] * 5), strict=True))
+    updates = dict(zip(event.outputs, event.fn(*[None] * 5, request()), strict=True))
     (seen,) = [one for one in updates.values() if isinstance(one, dict) and "states" in one]
-    assert seen["key"] == snapshot(running_app.service)["key"]
+    assert seen["key"] == snapshot(running_app.seen)["key"]
     assert "Colours" in by_id(updates)["use-listing"]
 
 
@@ -158,7 +158,7 @@ def test_a_page_that_looks_before_it_is_filled_still_knows_that_nothing_was_ther
 
     def followed(seen: Any, *, empty: bool) -> dict[Any, Any]:
         monkeypatch.setattr(type(running_app.service.predictor), "empty", empty)
-        return dict(zip(follow.outputs, follow.fn(seen, *[None] * 4), strict=True))
+        return dict(zip(follow.outputs, follow.fn(seen, *[None] * 4, request()), strict=True))
 
     (seen,) = [
         one for one in followed(None, empty=True).values() if isinstance(one, dict) and "states" in one

@@ -54,7 +54,7 @@ def test_pages_lead_on_and_back_and_one_that_is_gone_becomes_the_last(page: Cata
     assert "adapter-22@1" in rows(page)[-1]
     assert (page.shown[view.previous]["visible"], page.shown[view.following]["visible"]) == (True, False)
     page.fields[view.filters.page] = 9
-    page.update(view.listed(page.fields))
+    page.update(view.listed(page.seen, page.fields))
     assert page.fields[view.filters.page] == 2
     page.press(view.previous)
     assert "adapter-00@1" in rows(page)[0]
@@ -64,7 +64,7 @@ def test_filters_join_and_offer_what_there_is_with_its_count(page: CatalogPage) 
     for slug, tags in (("cats", ("fur", "small")), ("dogs", ("fur",)), ("cars", ())):
         publish(page.service, slug, tags=tags)
     page.service.registry.aliases.promote("dogs@1", "production", actor="ann")
-    page.update(page.view.filters.offered(page.service, page.fields))
+    page.update(page.view.filters.offered(page.seen, page.fields))
     fields = page.view.filters.fields
     assert page.shown[fields["tags"]]["choices"] == [("fur (2)", "fur"), ("small (1)", "small")]
     assert page.shown[fields["owner"]]["choices"] == [("Any owner", ""), ("ann (3)", "ann")]
@@ -79,7 +79,7 @@ def test_filters_join_and_offer_what_there_is_with_its_count(page: CatalogPage) 
 def test_a_chosen_filter_stays_offered_when_nothing_has_it_any_more(page: CatalogPage) -> None:
     publish(page.service, "cats")
     page.fields[page.view.filters.fields["owner"]] = "gone"
-    offered = page.view.filters.offered(page.service, page.fields)
+    offered = page.view.filters.offered(page.seen, page.fields)
     assert ("gone (0)", "gone") in page.update(offered)[page.view.filters.fields["owner"]].choices
 
 

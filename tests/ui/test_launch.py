@@ -152,8 +152,8 @@ def test_questions_of_the_page_and_over_http_wait_together_and_those_too_many_ar
         question = {"data": data, "session_hash": name}
         return client.post(f"/gradio_api/run/{name}", json=question).text
 
-    monkeypatch.setattr(ui_api, "visitor_of", hold)
-    monkeypatch.setattr(ui_ask, "visitor_of", hold)
+    monkeypatch.setattr(ui_api, "seen_by", hold)
+    monkeypatch.setattr(ui_ask, "seen_by", hold)
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(ask, "answers", page) for _ in range(2)]
         asked.append(pool.submit(ask, "classify", None, ["a"], 5))

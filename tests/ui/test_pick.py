@@ -66,33 +66,30 @@ def test_what_a_search_found_contains_what_was_typed_so_that_the_browser_shows_i
 
 
 def test_a_search_finds_names_tags_classes_and_exact_versions(running_app: RunningApp) -> None:
-    service = running_app.service
-    assert choices_for(service, None, text="colou") == [("Colours · v1", "colours")]
-    assert choices_for(service, None, text="red") == [("Colours · v1 · red", "colours")]
-    assert choices_for(service, None, text="colours@1") == [("colours@1", "colours@1")]
-    assert choices_for(service, None, text="colours@latest")[0] == (
+    assert choices_for(running_app.seen, None, text="colou") == [("Colours · v1", "colours")]
+    assert choices_for(running_app.seen, None, text="red") == [("Colours · v1 · red", "colours")]
+    assert choices_for(running_app.seen, None, text="colours@1") == [("colours@1", "colours@1")]
+    assert choices_for(running_app.seen, None, text="colours@latest")[0] == (
         "colours@latest · colours@1",
         "colours@latest",
     )
     for nothing in ("nothing like it", "colours@7", "@", "Colours @ 1"):
-        assert choices_for(service, None, text=nothing) == []
+        assert choices_for(running_app.seen, None, text=nothing) == []
 
 
 def test_what_a_link_asks_for_is_listed_even_where_there_is_no_such_task(running_app: RunningApp) -> None:
-    listed = choices_for(running_app.service, None, ["gone", "colours@1", "colours"])
+    listed = choices_for(running_app.seen, None, ["gone", "colours@1", "colours"])
     assert listed == [("Colours · v1", "colours"), ("gone", "gone"), ("colours@1", "colours@1")]
 
 
 def test_a_links_task_that_was_archived_keeps_its_title(running_app: RunningApp) -> None:
     catalog = running_app.service.registry.catalog
     catalog.archive("colours", actor="ann")
-    assert choices_for(running_app.service, None, ["colours"]) == [("Colours · archived", "colours")]
+    assert choices_for(running_app.seen, None, ["colours"]) == [("Colours · archived", "colours")]
     catalog.restore("colours", actor="ann")
-    assert choices_for(running_app.service, None, ["colours"]) == [("Colours · v1", "colours")]
+    assert choices_for(running_app.seen, None, ["colours"]) == [("Colours · v1", "colours")]
 
 
 def test_the_chips_are_of_the_catalog_as_it_is(running_app: RunningApp) -> None:
-    assert chips_for(running_app.service, None) == [("1 Colours", "colours")]
-    assert chips_for(running_app.service, {"pinned": ["colours"], "recent": []}) == [
-        ("1 Colours ★", "colours")
-    ]
+    assert chips_for(running_app.seen, None) == [("1 Colours", "colours")]
+    assert chips_for(running_app.seen, {"pinned": ["colours"], "recent": []}) == [("1 Colours ★", "colours")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -32,10 +33,11 @@ def test_a_row_has_sign_word_link_and_tick_and_escapes_what_people_typed() -> No
 
 
 def test_the_queue_says_who_waits_behind_whom() -> None:
-    html = queue_list([run("running", progress=0.4, stage="Epoch 2"), run("queued", created_by="bob")])
+    going, waiting = run("running", progress=0.4, stage="Epoch 2"), run("queued", created_by="bob")
+    html = queue_list([going, replace(waiting, id="b" * 32)], {"b" * 32: 3})
     assert "Epoch 2, 40%" in html
-    assert "“Cups” of bob</a> · number 1 in the queue" in html
-    assert queue_list([]) == ""
+    assert "“Cups” of bob</a> · number 3 in the queue" in html
+    assert queue_list([], {}) == ""
 
 
 def test_logs_and_comparisons_escape_and_say_when_there_is_nothing() -> None:
@@ -61,7 +63,7 @@ def test_the_list_finds_by_words_and_states_and_turns_its_pages(
     waiting = Actions(service, LOCAL).queue_training(dataset, "Shades", RECIPE)
 
     def table(text: str = "", states: Any = (), page: int = 1) -> list[Any]:
-        return listed_runs(service, text, list(states), page, None, [])
+        return listed_runs(running_app.seen, text, list(states), page, None, [])
 
     assert "number 1 in the queue" in table()[1]
     assert waiting.id not in table("colours", ["completed"])[1].partition("<table")[2]
@@ -76,23 +78,25 @@ def test_the_list_finds_by_words_and_states_and_turns_its_pages(
 def test_a_chosen_run_shows_its_state_and_leads_on_and_a_lost_one_says_so(running_app: RunningApp) -> None:
     service = running_app.service
     (done,) = service.registry.runs.list(status=["completed"])
-    head, result, catalog, *_, log = detail_updates(service, NOBODY, done.id)
+    head, result, catalog, *_, log = detail_updates(running_app.seen, done.id)
     assert "completed" in head
     assert result.visible
     assert catalog.visible
     assert "The run is completed." in log
     assert "epoch 1: train_loss" in log
-    assert "There is no run" in detail_updates(service, NOBODY, "f" * 32)[0]
+    assert "There is no run" in detail_updates(running_app.seen, "f" * 32)[0]
 
 
 def test_the_chosen_run_is_drawn_until_others_are_ticked(running_app: RunningApp) -> None:
     service = running_app.service
     (done,) = service.registry.runs.list(status=["completed"])
-    title, metric, plot, rows, tables, _clear = compare_updates(service, done.id, [], None, 0.0, "epoch")
+    title, metric, plot, rows, tables, _clear = compare_updates(
+        running_app.seen, done.id, [], None, 0.0, "epoch"
+    )
     assert "Curves of the chosen run" in title
     assert metric.value == "val_accuracy"
     assert plot.visible
     assert [row[0] for row in rows] == [1, 2, 3]
     assert "test accuracy" in tables
-    assert "1 run compared" in compare_updates(service, None, [done.id], "lr", 0.5, "minutes")[0]
-    assert compare_updates(service, None, ["f" * 32], None, 0.0, "epoch")[3] == []
+    assert "1 run compared" in compare_updates(running_app.seen, None, [done.id], "lr", 0.5, "minutes")[0]
+    assert compare_updates(running_app.seen, None, ["f" * 32], None, 0.0, "epoch")[3] == []

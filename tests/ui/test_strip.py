@@ -10,6 +10,7 @@ import pytest
 
 from loravit_web.ui.strip import job_strip, strip_update
 from tests.test_next_steps import run
+from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
 
 
@@ -32,7 +33,7 @@ def test_a_click_on_a_run_watches_it(running_app: RunningApp) -> None:
     (trained,) = running_app.service.registry.runs.list()
 
     def click(run_id: str) -> list[Any]:
-        return event.fn(gr.EventData(None, {"run": run_id}))
+        return event.fn(gr.EventData(None, {"run": run_id}), request())
 
     tabs, watched, *shown = click(trained.id)
     assert (tabs.selected, watched) == ("train", trained.id)

@@ -129,10 +129,10 @@ def test_what_was_found_in_the_data_starts_with_its_warnings(
 def test_near_duplicates_are_counted_and_listed(running_app: RunningApp) -> None:
     service = running_app.service
     dataset = service.import_dataset(running_app.pictures)
-    near, html, _view = near_updates(service, dataset.fingerprint)
+    near, html, _view = near_updates(running_app.seen, dataset.fingerprint)
     assert near == []
     assert "No near-duplicates: 32 images were compared." in html
-    assert near_updates(service, None)[:2] == [[], ""]
+    assert near_updates(running_app.seen, None)[:2] == [[], ""]
 
 
 def test_of_images_that_look_the_same_all_but_one_can_be_left_out(pets: ImageDataset) -> None:
@@ -160,8 +160,8 @@ def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_ap
     fingerprint = service.import_dataset(running_app.pictures).fingerprint
     values = preset_values("quick", service.base.patch_size)
     wrong = [0 if value == PRESETS["quick"].recipe.epochs else value for value in values]
-    assert told_cost(service, None, "x", "quick", True, values) == ["", ""]
-    html, line = told_cost(service, fingerprint, "", "quick", True, wrong)
+    assert told_cost(running_app.seen, None, "x", "quick", True, values) == ["", ""]
+    html, line = told_cost(running_app.seen, fingerprint, "", "quick", True, wrong)
     assert "Epochs 0 is out of range" in html
     assert line == ""
 
@@ -173,7 +173,7 @@ def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app
     values = list({**fields, "blocks": 1, "image_size": 32}.values())
 
     def cost(name: str) -> str:
-        return told_cost(service, fingerprint, name, "quick", True, values)[0]
+        return told_cost(running_app.seen, fingerprint, name, "quick", True, values)[0]
 
     told = {name: cost(name) for name in ("Colours", "New", "")}
     assert "“Colours” exists and gets its next version" in told["Colours"]
@@ -188,7 +188,7 @@ def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app
 def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None:
     service = running_app.service
     (run,) = service.registry.runs.list()
-    head, *_ = result_updates(service, run.id)
+    head, *_ = result_updates(running_app.seen, run.id)
     assert "of 8 test images are right; the linear probe" in head
     assert "colours@1" in head
 
@@ -197,7 +197,7 @@ def test_a_cell_beyond_the_classes_is_refused(running_app: RunningApp) -> None:
     service = running_app.service
     (run,) = service.registry.runs.list()
     with pytest.raises(NoSuchCell, match="choose one of the matrix"):
-        cell_updates(service, run.id, "test", (0, 2), None)
+        cell_updates(running_app.seen, run.id, "test", (0, 2), None)
 
 
 def test_corrections_outlive_the_look_at_another_split_and_a_reload(running_app: RunningApp) -> None:
@@ -210,13 +210,15 @@ def test_corrections_outlive_the_look_at_another_split_and_a_reload(running_app:
         (found,) = [one for one in updates if isinstance(one, Sheet)] or [None]
         return found
 
-    shown = sheet(split_updates(service, result_of(service.registry, run.id), "validation", changes))
+    shown = sheet(split_updates(running_app.seen, result_of(service.registry, run.id), "validation", changes))
     assert shown is not None
     assert [key for key, _caption in shown.entries] == [key_of(image)]
-    again = sheet(result_updates(service, run.id, {"another": {}, run.id: {**changes, "gone:0": None}}))
+    again = sheet(
+        result_updates(running_app.seen, run.id, {"another": {}, run.id: {**changes, "gone:0": None}})
+    )
     assert again == shown
     for others in (None, {"another": changes}, {run.id: 3}, [run.id], {run.id: {"gone:0": None}}):
-        assert sheet(result_updates(service, run.id, others)) is None
+        assert sheet(result_updates(running_app.seen, run.id, others)) is None
 
 
 def test_data_are_named_without_a_remark_in_brackets() -> None:
@@ -229,11 +231,13 @@ def test_data_are_named_without_a_remark_in_brackets() -> None:
 def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> None:
     service = running_app.service
     (run,) = service.registry.runs.list(status=["completed"])
-    assert all(plot.visible for plot in curves(service, run))
+    assert all(plot.visible for plot in curves(running_app.seen, run))
     pictures = service.import_dataset(running_app.pictures)
     short = service.train_now(pictures, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
-    assert not any(plot.visible for plot in curves(service, short))
-    _title, _metric, plot, rows, tables, _clear = compare_updates(service, short.id, [], None, 0.0, "epoch")
+    assert not any(plot.visible for plot in curves(running_app.seen, short))
+    _title, _metric, plot, rows, tables, _clear = compare_updates(
+        running_app.seen, short.id, [], None, 0.0, "epoch"
+    )
     assert len(rows) == 1
     assert not plot.visible
     assert "A curve needs two points" in tables

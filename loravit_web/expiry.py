@@ -1,0 +1,140 @@
+"""Deleting what visitors of a demo gave, all of it, when its time is over.
+
+Rows go first, in one transaction; what lies in folders is then found by what the rows left, so that the next
+time finishes what a killed process did not, and every machine clears its own folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from loravit_web.access import APP, GUESTS
+from loravit_web.datasets import DatasetStore, Giver
+from loravit_web.settings import Settings
+from registry import Forgotten, Registry, UnknownDataset
+
+SERVED = "visitors"
+"""The folder, in the web server's own, of copies that were made for visitors of a demo."""
+_KEPT_COPIES = 3600.0
+"""Seconds that a copy stays which was made for a visitor of whom nothing is stored."""
+_IN_PROGRESS = timedelta(hours=1)
+_RUN_ID = re.compile("[0-9a-f]{32}")
+_LOG = logging.getLogger(__name__)
+
+
+def served_folder(owner: str) -> str:
+    """The name, below the web server's folder, of where copies of a visitor's things are."""
+    return f"{SERVED}/{hashlib.blake2b(owner.encode(), digest_size=16).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """Deletes everything that belongs to a visitor and is old enough.
+
+    Attributes:
+        datasets: all that are stored.
+        uploads: the web server's folder of what goes in and out; None where none is known.
+    """
+
+    settings: Settings
+    registry: Registry
+    datasets: DatasetStore
+    uploads: Path | None = None
+
+    def carry_out(self, now: datetime) -> Forgotten:
+        """Delete what nothing was done with since `LORAVIT_DEMO_HOURS`.
+
+        Raises:
+            RegistryError, DatasetError, OSError: if something can't be deleted now; the next call does it.
+        """
+        before = now - timedelta(hours=self.settings.demo.hours)
+        forgotten = self.registry.forget(GUESTS, before=before, actor=APP)
+        owners = {*forgotten.owners, *self._remove_datasets(before)}
+        self._remove_folders_of_runs()
+        self._remove_copies(owners)
+        self.datasets.sweep(min(24.0, self.settings.demo.hours) * 3600)
+        if forgotten:
+            _LOG.info("What visitors of the demo gave %g hours ago is deleted.", self.settings.demo.hours)
+            self._remove_leftovers()
+        return forgotten
+
+    def _remove_datasets(self, before: datetime) -> Iterator[str]:
+        """Remove what was given long enough ago and no run needs any more; the names of the givers."""
+        for fingerprint, giver in self.datasets.given().items():
+            if self.datasets.given_at(fingerprint) < before.timestamp() and not self._needed(fingerprint):
+                self._remove_uploads(giver)
+                self.datasets.remove(fingerprint)
+                yield giver.name
+
+    def _needed(self, fingerprint: str) -> bool:
+        try:
+            self.registry.datasets.get(fingerprint)
+        except UnknownDataset:
+            return False
+        return True
+
+    def _remove_uploads(self, giver: Giver) -> None:
+        """Remove the files that images came in, as far as they lie where the web server puts uploads."""
+        if self.uploads is None:
+            return
+        folder = self.uploads.resolve()
+        for path in map(Path, giver.uploads):
+            if path.resolve().is_relative_to(folder) and path.is_file():
+                path.unlink(missing_ok=True)
+                with suppress(OSError):  # another upload is in it
+                    path.parent.rmdir()
+
+    def _remove_folders_of_runs(self) -> None:
+        """Remove checkpoints and logs of runs that were forgotten, here or by another process."""
+        places = {path: path.name for path in self.settings.work.glob("*")}
+        places |= {path: path.stem for path in self.settings.run_logs.glob("*.log")}
+        run_ids = {run_id for run_id in places.values() if _RUN_ID.fullmatch(run_id)}
+        gone = self.registry.forgotten(run_ids) if run_ids else set()
+        for path, run_id in places.items():
+            if run_id in gone:
+                _remove(path)
+
+    def _remove_copies(self, owners: Collection[str]) -> None:
+        """Remove copies of what these owners had, and of what owners had who have nothing any more.
+
+        Copies of what is left are made again when they are looked at.
+        """
+        if self.uploads is None:
+            return
+        live = {*self.registry.owners(GUESTS), *(giver.name for giver in self.datasets.given().values())}
+        changed, kept = ({served_folder(name) for name in names} for names in (owners, live))
+        for folder in (self.uploads / SERVED).glob("*"):
+            name = f"{SERVED}/{folder.name}"
+            if name in changed or (name not in kept and _written(folder) < time.time() - _KEPT_COPIES):
+                _remove(folder)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what cut-off publications left in the store, and the worker's own log, which may name it."""
+        for file in self.registry.upkeep.unreferenced(_IN_PROGRESS):
+            self.registry.upkeep.remove(file, _IN_PROGRESS)
+        log = self.settings.worker_log
+        if log.exists():
+            with log.open("r+b") as opened:  # a worker that goes on appends to the same file
+                opened.truncate(0)
+
+
+def _written(folder: Path) -> float:
+    """When the newest file in a folder was written."""
+    return max((path.stat().st_mtime for path in folder.rglob("*") if path.is_file()), default=0.0)
+
+
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):  # another process does the same
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
