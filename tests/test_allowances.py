@@ -92,9 +92,9 @@ def test_imports_at_one_moment_count_each_other(tmp_path: Path) -> None:
 
     def take(number: int) -> int:
         kept = 0
-        start.wait()
         try:
             with allowances.importing(Giver(f"guest-{number % 2}", f"{number % 2}")) as spend:
+                start.wait()  # nothing lies on the disk here, so all must have begun before one ends
                 for _ in range(10):
                     spend(100_000)
                     kept += 100_000

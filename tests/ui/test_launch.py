@@ -11,14 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import pytest
 
 from loravit_web.limits import Limits
+from loravit_web.seen import Seen
+from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui import api as ui_api
 from loravit_web.ui import ask as ui_ask
 from loravit_web.ui.launch import AddressUnavailable, App
+from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.waiting import QUEUE_FULL
 from tests.conftest import tiny_service
 from tests.corpus.visitor import Visitor
@@ -144,9 +148,10 @@ def test_questions_of_the_page_and_over_http_wait_together_and_those_too_many_ar
     page = json.dumps({"picture": None, "tasks": [], "labels": 3, "looks": False, "near": []})
     held, go_on = threading.Semaphore(0), threading.Event()
 
-    def hold(*_asked: object) -> None:
+    def hold(service: Service, request: gr.Request) -> Seen:
         held.release()
         assert go_on.wait(30)
+        return seen_by(service, request)
 
     def ask(name: str, *data: object) -> str:
         question = {"data": data, "session_hash": name}
