@@ -20,7 +20,8 @@ class UnusableNumber(LoraVitError):
     def __init__(self, key: str, value: object, needed: str) -> None:
         shown = repr(value)
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-        super().__init__(f"The adapter can't be used: its {key} is {shown}, and {needed} is needed.")
+        self.problem = f"{key} is {shown}, and {needed} is needed"
+        super().__init__(f"The adapter can't be used: its {self.problem}.")
 
 
 def number(key: str, value: Any, low: float, high: float, *, above: bool = False) -> float:

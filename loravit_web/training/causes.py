@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 
 import torch
 
@@ -13,11 +14,14 @@ from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.images import ImageError
 from loravit_web.training.checkpoints import CheckpointNotSaved
-from loravit_web.training.tracking import RegistrySilent
 from loravit_web.training.trainer import TrainingDiverged
-from registry import BlobNotStored, DatabaseNotWritable, ErrorKind, RegistryError
+from registry import BlobNotStored, ErrorKind, RegistryError
 
 DISK_FULL = "The disk is full: free some space and resume the run."
+TEMPORARY_FULL = (
+    "No temporary file can be written: free some space in the folder for temporary files (TMPDIR) and resume "
+    "the run."
+)
 MEMORY_FULL = "The memory is full: retry with half the batch, or choose a smaller image size."
 
 _KINDS: tuple[tuple[tuple[type[Exception], ...], ErrorKind], ...] = (
@@ -27,6 +31,18 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], ErrorKind], ...] = (
     ((CheckpointNotSaved, BlobNotStored), "disk"),
 )
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TOLD_WITH_THE_DISK = (CheckpointNotSaved, BlobNotStored)
+# What the system, SQLite, PostgreSQL, safetensors and torch's writer of files say of a full disk.
+_DISK_WORDS = (
+    "no space left",
+    "disk quota exceeded",
+    "disk is full",
+    "disk full",
+    "os error 28",
+    "pytorchstreamwriter failed writing file",
+    "unexpected pos",
+)
+_NO_TEMPORARY = "no usable temporary directory"
 # What torch, its allocators and the system say; only CUDA's has a class of its own.
 _MEMORY_WORDS = (
     "can't allocate memory",
@@ -40,25 +56,35 @@ _MEMORY_WORDS = (
 
 def cause_of(error: Exception) -> tuple[ErrorKind, str]:
     """Kind and sentence. Of a bug only the class is told: the rest is in the log."""
+    if not isinstance(error, _TOLD_WITH_THE_DISK) and any(map(_says_disk_full, _chain(error))):
+        return "disk", DISK_FULL
+    if any(_NO_TEMPORARY in str(one).lower() for one in _chain(error)):
+        return "disk", TEMPORARY_FULL
     for classes, kind in _KINDS:
         if isinstance(error, classes):
             return kind, str(error)
-    if isinstance(error, DatabaseNotWritable | RegistrySilent) and "full" in str(error):
-        return "disk", DISK_FULL
     if isinstance(error, LoraVitError | RegistryError):
         return "other", str(error)
-    if _says_disk_full(error):
-        return "disk", DISK_FULL
     if _says_memory_full(error):
         return "memory", MEMORY_FULL
     name = type(error).__name__
     return "other", f"The training hit an unexpected error ({name}): the worker's log has the details."
 
 
-def _says_disk_full(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in _NO_SPACE
-    return isinstance(error, RuntimeError) and "no space left" in str(error).lower()
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it: a wrapper's own words often hide a full disk."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+
+
+def _says_disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return True
+    return any(word in str(error).lower() for word in _DISK_WORDS)
 
 
 def _says_memory_full(error: Exception) -> bool:

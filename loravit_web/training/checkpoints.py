@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import os
@@ -97,10 +99,16 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> Non
             os.fsync(file.fileno())
         temporary.replace(path)
     except (SafetensorError, OSError) as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that refuses this too must not hide the reason
+            temporary.unlink()
         raise CheckpointNotSaved(
-            f"The run's checkpoint could not be written ({error}): free some space and resume the run."
+            f"The run's checkpoint could not be written ({error}): {_remedy(error)} and resume the run."
         ) from error
+
+
+def _remedy(error: Exception) -> str:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "free some space" if full or "space" in str(error).lower() else "mend that"
 
 
 def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:

@@ -123,7 +123,7 @@ def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluatio
     try:
         return _parsed(metrics)
     except UnusableNumber as error:
-        raise AdapterFormatError(f"{error} It stands in the adapter's metrics.") from error
+        raise AdapterFormatError(f"The adapter's metrics can't be used: {error.problem}.") from error
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise AdapterFormatError(
             f"The adapter's metrics can't be used ({what_is_wrong(error)}): export it again."

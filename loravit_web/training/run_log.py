@@ -56,7 +56,8 @@ def logged(path: Path) -> Iterator[None]:
     finally:
         for logger in (_PACKAGE, _STEPS):
             logger.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # a full disk refuses the last lines
+            handler.close()
 
 
 def tell(text: str) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from loravit_web.limits import as_environment
 from loravit_web.settings import Settings
@@ -118,10 +119,8 @@ class Supervisor:
                 _LOG.exception("The queue could not be looked at; trying again.")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        log = self._settings.worker_log
-        log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "loravit_web", "worker", "--idle-exit", str(IDLE_EXIT_SECONDS)]
-        with log.open("ab") as output:
+        with self._worker_log() as output:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -130,6 +129,16 @@ class Supervisor:
                 env=_worker_environment(os.environ, self._settings),
                 start_new_session=True,
             )
+
+    def _worker_log(self) -> BinaryIO:
+        """The worker's log, to be appended to; nothing is kept where the disk does not take it."""
+        log = self._settings.worker_log
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            return log.open("ab")
+        except OSError as error:
+            _LOG.warning("The log %s can't be kept (%s); the worker is started without.", log.name, error)
+            return Path(os.devnull).open("ab")
 
 
 def _worker_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:

@@ -18,6 +18,7 @@ from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
 from loravit_web.training.attended import Tell, attended
+from loravit_web.training.causes import DISK_FULL, cause_of
 from loravit_web.training.reaper import Reaper
 from loravit_web.training.run_log import log_of, logged, tell
 from loravit_web.training.runner import STOPPED, execute, sweep_work
@@ -59,7 +60,7 @@ class Worker:
         self._load = load
         self._bases: dict[str, tuple[Base, torch.dtype]] = {}
         self._run: Run | None = None
-        self._unrecorded = False
+        self._unrecorded: str | None = None
 
     def stopping_on_signals(self, *, grace: float = GRACE_SECONDS) -> AbstractContextManager[None]:
         """On SIGTERM or Ctrl-C end within a step, leaving the run interrupted and resumable.
@@ -119,14 +120,16 @@ class Worker:
         """Claim and execute one run; False where none waits or the registry can't be used just now."""
         try:
             # between two runs none of this worker's can be running: it is one whose end was not recorded
-            reaper.look(dead_worker=self.name, error=UNRECORDED if self._unrecorded else None)
-            self._unrecorded = False
+            reaper.look(dead_worker=self.name, error=self._unrecorded)
+            self._unrecorded = None
             run = self.registry.runs.claim(self.name)
             if run is None:
                 return False
-            self._unrecorded = True
-            self.execute(run)
-            self._unrecorded = False
+            try:
+                self.execute(run)
+            except RegistryError as error:
+                self._unrecorded = DISK_FULL if cause_of(error)[0] == "disk" else UNRECORDED
+                raise
         except RegistryError as error:
             _LOG.warning("%s The worker goes on looking.", error)
             return False

@@ -6,16 +6,24 @@ import errno
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets.errors import DatasetNotFound
-from loravit_web.training.causes import DISK_FULL, MEMORY_FULL, cause_of
+from loravit_web.training.causes import DISK_FULL, MEMORY_FULL, TEMPORARY_FULL, cause_of
 from loravit_web.training.checkpoints import CheckpointError, CheckpointNotSaved
 from loravit_web.training.recipe import RecipeError
 from loravit_web.training.tracking import RegistrySilent
 from loravit_web.training.trainer import TrainingDiverged
 from registry import BlobNotStored, DatabaseNotWritable
+
+
+def wrapped(error: Exception) -> Exception:
+    """An error that was raised because the disk is full."""
+    error.__cause__ = ValueError("while writing")
+    error.__cause__.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    return error
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,23 @@ from registry import BlobNotStored, DatabaseNotWritable
         (DatabaseNotWritable("database or disk is full"), "disk", DISK_FULL),
         (RegistrySilent("Not written for 5 minutes (disk is full)."), "disk", DISK_FULL),
         (RegistrySilent("Not written for 5 minutes (locked)."), "other", "Not written"),
+        (
+            RuntimeError("inline_container.cc:603] . unexpected pos 64 vs 0"),
+            "disk",
+            DISK_FULL,
+        ),
+        (
+            RuntimeError("PytorchStreamWriter failed writing file data/0: failed"),
+            "disk",
+            DISK_FULL,
+        ),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "disk", DISK_FULL),
+        (DatabaseNotWritable('could not extend file "base/1": No space left on device'), "disk", DISK_FULL),
+        (wrapped(BaseUnavailable("The base can't be stored.")), "disk", DISK_FULL),
+        (wrapped(DatasetNotFound("No such data.")), "disk", DISK_FULL),
+        (wrapped(RuntimeError("failed")), "disk", DISK_FULL),
+        (wrapped(CheckpointNotSaved("Not written.")), "disk", "Not written."),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "disk", TEMPORARY_FULL),
         (CheckpointNotSaved("Not written."), "disk", "Not written."),
         (BlobNotStored("/data", "No space left on device"), "disk", "No file can be stored in /data"),  # type: ignore[arg-type]
         (MemoryError(), "memory", MEMORY_FULL),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,3 +187,14 @@ def test_stopping_does_not_touch_the_runs_of_others_and_outlasts_an_outage(
 
 def refused(**_: Any) -> Any:
     raise DatabaseNotWritable("connection refused")
+
+
+def test_a_worker_is_started_without_a_log_where_the_disk_takes_none(
+    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with Supervisor(settings, registry)._worker_log() as log:
+        assert log.name == os.devnull

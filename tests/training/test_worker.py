@@ -14,6 +14,7 @@ from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
 from loravit_web.training import reaper
+from loravit_web.training.causes import DISK_FULL
 from loravit_web.training.worker import UNRECORDED, Worker
 from registry import DatabaseNotWritable, Registry, Run
 from tests.conftest import tiny_base
@@ -88,18 +89,21 @@ def test_a_worker_asked_to_end_takes_up_nothing_more(
     assert registry.runs.count("queued") == 1
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"), [("connection refused", UNRECORDED), ("database or disk is full", DISK_FULL)]
+)
 def test_a_run_whose_end_could_not_be_recorded_is_told_when_the_registry_is_back(
-    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker]
+    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker], reason: str, told: str
 ) -> None:
     run = queue()
     worker = new_worker(lambda *_: base)
 
     def unrecorded(run: Run) -> Run:
-        raise DatabaseNotWritable("connection refused")
+        raise DatabaseNotWritable(reason)
 
     worker.execute = unrecorded  # type: ignore[method-assign]
     worker.work(idle_exit=0.0)
     assert registry.runs.get(run.id).status == "running"
     worker.work(idle_exit=0.0)
     ended = registry.runs.get(run.id)
-    assert (ended.status, ended.error, ended.error_kind) == ("interrupted", UNRECORDED, "lost")
+    assert (ended.status, ended.error, ended.error_kind) == ("interrupted", told, "lost")
