@@ -23,6 +23,7 @@ from benchmarks import (  # noqa: E402
     journey,
     main_job,
     newcomer,
+    outage,
     pages,
     registry_scale,
     screenshots,
@@ -34,6 +35,7 @@ from benchmarks import (  # noqa: E402
 )
 
 BENCHMARKS = {
+    "outage": outage.run,
     "pages": pages.run,
     "main-job": main_job.run,
     "answers": answers.run,

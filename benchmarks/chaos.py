@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +183,7 @@ def rage(host: Host, home: Path, *, kills: int, seed: int = 0) -> Aftermath:
             victim = lanes[chance.choices(list(lanes), weights=[3, 2])[0]]
             pid, where = victim.kill()
             aftermath.killed_in[f"{victim.function}: {where}"] += 1
-            registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=worker_name(pid))
+            registry.runs.reap(dead_worker=worker_name(pid))
         lanes["change_catalog"].live()
         lanes["change_catalog"].kill()
         _drain(registry, lanes["train"])

@@ -32,12 +32,14 @@ class Visitor:
 
     Attributes:
         refused: the sentence for what they may not do; by default it tells their role.
+        source: what limits count them under, where that is not their name.
     """
 
     name: str
     role: Role
     rights: frozenset[Right]
     refused: str | None = None
+    source: str | None = None
 
     def may(self, right: Right) -> bool:
         """Whether the visitor has a right."""
@@ -69,9 +71,9 @@ class Visitor:
             raise NotAllowed(f"{what} belongs to {owner}: only they or an admin can do this.")
 
 
-def guest(name: str, *, training: bool) -> Visitor:
+def guest(name: str, *, training: bool, source: str | None = None) -> Visitor:
     """Somebody in a public demo, who may train where the demo lets its visitors."""
-    return Visitor(name, "viewer", frozenset({"train"} if training else ()), _IN_DEMO)
+    return Visitor(name, "viewer", frozenset({"train"} if training else ()), _IN_DEMO, source)
 
 
 GUEST = "guest"

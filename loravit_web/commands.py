@@ -220,10 +220,10 @@ def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_retry(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.training.tracking import STALE_AFTER
+    from loravit_web.training.reaper import reap_once
 
     with _service(settings) as service:
-        service.registry.runs.reap(stale_after=STALE_AFTER)
+        reap_once(service.registry)
         run = _actions(service).retry(options.run, batch_size=options.batch_size)
         document = _queued(service.registry, run) | {
             "retry_of": run.environment["retry_of"],

@@ -12,19 +12,43 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
-from loravit_web.errors import LoraVitError
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"}
+from loravit_web import heap
+from loravit_web.formats import IMAGE_SUFFIXES, SUPPORTED, reader_of
+from loravit_web.headers import Header, HeaderCut, Overloaded, read_header
+from loravit_web.image_errors import (
+    ImageError,
+    ImagesInUse,
+    ImageTooComplex,
+    ImageTooLarge,
+    TruncatedImage,
+    UnreadableImage,
+    UnsupportedImage,
 )
-"""Lower-case file suffixes of the supported formats."""
+from loravit_web.orientation import orientation
+from loravit_web.room import Lease, Room, RoomTimeout
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "REDUCED_ABOVE",
+    "ROOM",
+    "SUPPORTED",
+    "ImageError",
+    "ImageTooComplex",
+    "ImageTooLarge",
+    "ImagesInUse",
+    "TruncatedImage",
+    "UnreadableImage",
+    "UnsupportedImage",
+    "encode_webp",
+    "load_counted",
+    "load_rgb",
+    "load_stored",
+    "memory_of",
+    "to_rgb",
+]
 
 MOST_PIXELS = 150_000_000
 """Width times height that no setting allows more of."""
@@ -32,61 +56,23 @@ MOST_PIXELS = 150_000_000
 MAX_PIXELS = 50_000_000
 """Width times height above which a picture is refused unless told otherwise."""
 
-SUPPORTED = "JPEG, PNG, WEBP, BMP and GIF"
-"""The supported formats in words."""
+MOST_SIDE = 65_535
+"""Width or height that no picture may exceed: what JPEG and GIF hold at most."""
 
+REDUCED_ABOVE = 25_000_000
+"""Width times height above which a picture is made smaller by a whole number as it is decoded."""
 
-class ImageError(LoraVitError):
-    """A file that cannot be used as a picture."""
+BYTES_PER_PIXEL, BESIDE = 5, 16 << 20
+"""Memory that decoding a picture may take for each pixel that is allowed, and for metadata beside them.
 
+Four bytes are what Pillow stores of a pixel, the fifth is a quarter of them: what is left of a large picture.
+"""
 
-class UnreadableImage(ImageError):
-    """Missing, empty, damaged, or no picture at all."""
+ROOM = Room(BYTES_PER_PIXEL * MAX_PIXELS)
+"""Memory of this process for pictures that are being decoded, or that people wait to have answered."""
 
-
-class TruncatedImage(ImageError):
-    """A picture whose file ends before its pixels do."""
-
-
-class ImageTooLarge(ImageError):
-    """More pixels than the limit allows; found before anything is decoded."""
-
-
-class UnsupportedImage(ImageError):
-    """A picture in a format that is not read here."""
-
-
-# Image.open warns about large pictures before their size can be checked, and a warning can only be
-# silenced for the whole process; so the reader is chosen here by signature. A plain JPEG reader
-# takes the first picture of an MPO, which is the photograph itself.
-_READERS: tuple[tuple[bytes, str, type[ImageFile]], ...] = (
-    (b"\xff\xd8\xff", "JPEG", JpegImageFile),
-    (b"\x89PNG\r\n\x1a\n", "PNG", PngImageFile),
-    (b"GIF87a", "GIF", GifImageFile),
-    (b"GIF89a", "GIF", GifImageFile),
-    (b"BM", "BMP", BmpImageFile),
-)
-
-_FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"II+\x00", "TIFF"),
-    (b"MM\x00+", "TIFF"),
-    (b"%PDF", "PDF"),
-    (b"%!PS", "PostScript"),
-    (b"8BPS", "Photoshop"),
-    (b"\x00\x00\x01\x00", "icon"),
-    (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL", "JPEG XL"),
-    (b"PK\x03\x04", "ZIP"),
-)
-
-_ISO_BRANDS = {
-    b"avif": "AVIF",
-    b"avis": "AVIF",
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
-}
+PATIENCE = 120.0
+"""Seconds that somebody who waits for an answer waits for that memory."""
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -99,6 +85,10 @@ _TRANSPOSE = {
 }
 
 _HEADER_BYTES = 1024
+_MUCH = 16 << 20
+"""Bytes; giving memory back takes a few milliseconds, decoding so much ten times as long."""
+_STRIP = 1 << 18
+"""Pixels that are converted at once."""
 
 # What Pillow's readers raise on malformed input, as found in their sources.
 _DECODER_FAILURES = (
@@ -119,33 +109,169 @@ def load_rgb(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIX
 
     `source` is a path, the file's bytes, or a seekable binary stream (read from its start and left
     open). EXIF orientation is applied, transparency is laid on white, 16-bit grey is scaled to 8
-    bits, and the first frame of an animation is taken. Safe to call from many threads.
+    bits, and the first frame of an animation is taken. A picture of more than `REDUCED_ABOVE` pixels
+    comes out at a half or a third of its sides. Safe to call from many threads: waits while others
+    decode as much as fits into `ROOM`.
 
     Raises UnreadableImage, TruncatedImage, ImageTooLarge or UnsupportedImage, all ImageError.
     """
+    picture, lease = _load(source, max_pixels, checked=False, timeout=None)
+    lease.release()
+    return picture
+
+
+def load_counted(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """`load_rgb` of a picture that counts as long as anybody holds it.
+
+    For threads that look at one picture at a time: whoever holds one while it loads another one may wait
+    for itself. Raises ImagesInUse too, after `PATIENCE` seconds.
+    """
+    picture, lease = _load(source, max_pixels, checked=False, timeout=PATIENCE)
+    _count(lease, picture)
+    return picture
+
+
+def load_stored(path: Path, *, counted: bool = False) -> Image.Image:
+    """`load_rgb` of a picture whose size was checked when it was taken in, whatever the limit is now.
+
+    Args:
+        counted: whether it counts as long as anybody holds it, as in `load_counted`.
+    """
+    picture, lease = _load(path, MOST_PIXELS, checked=True, timeout=None)
+    if counted:
+        _count(lease, picture)
+    else:
+        lease.release()
+    return picture
+
+
+def _count(lease: Lease, picture: Image.Image) -> None:
+    lease.shrink(memory_of(picture))
+    lease.last_as_long_as(picture)
+
+
+def memory_of(picture: Image.Image) -> int:
+    """Bytes that an RGB picture takes in Pillow."""
+    return 4 * picture.width * picture.height
+
+
+def _load(
+    source: str | Path | bytes | BinaryIO, max_pixels: int, *, checked: bool, timeout: float | None
+) -> tuple[Image.Image, Lease]:
+    """The picture, and the memory that decoding it took.
+
+    Args:
+        checked: whether it was taken in before, so that only its pixels are counted.
+    """
     with _stream(source) as (stream, name):
-        header = stream.read(_HEADER_BYTES)
-        label, reader = _reader(header, name)
+        head = stream.read(_HEADER_BYTES)
+        label, reader = reader_of(head, name)
         stream.seek(0)
         try:
-            picture = reader(stream)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise _too_large(name, "more pixels", max_pixels) from error
+            header = read_header(stream, label)
+        except Overloaded as error:
+            raise ImageTooComplex(
+                f"{name} cannot be used: this {label} has {error}. Save it again as a plain JPEG or PNG."
+            ) from error
         except _DECODER_FAILURES as error:
-            raise _undecodable(name, label, error, _is_cut(stream, header)) from error
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise _too_large(name, f"{width}×{height} pixels", max_pixels)
+            cut = isinstance(error, HeaderCut) and len(head) == _HEADER_BYTES
+            raise _undecodable(name, label, error, cut or _is_cut(stream, head)) from error
+        _check_size(name, header.width, header.height, max_pixels, MOST_PIXELS if checked else MOST_SIDE)
+        taken = _memory(header)
+        if not checked and taken > BYTES_PER_PIXEL * max_pixels + BESIDE:
+            raise ImageTooComplex(
+                f"{name} has {header.width}×{header.height} pixels in a kind of {label} that takes too much "
+                "memory. Make it smaller, or save it as a plain JPEG."
+            )
         try:
-            picture.load()
+            lease = ROOM.take(taken, timeout=timeout)
+        except RoomTimeout as error:
+            raise ImagesInUse("The server is busy with large images. Please try again later.") from error
+        try:
+            with _trimmed(taken):
+                return _decoded(stream, name, label, reader, header), lease
         except _DECODER_FAILURES as error:
-            raise _undecodable(name, label, error, _is_cut(stream, header)) from error
-    return to_rgb(_upright(picture))
+            lease.release()
+            raise _undecodable(name, label, error, _is_cut(stream, head)) from error
+        except BaseException:
+            lease.release()
+            raise
 
 
-def load_stored(path: Path) -> Image.Image:
-    """`load_rgb` of a picture whose size was checked when it was taken in, whatever the limit is now."""
-    return load_rgb(path, max_pixels=MOST_PIXELS)
+@contextmanager
+def _trimmed(taken: int) -> Iterator[None]:
+    """Before much memory is used, what others have freed is given back, and afterwards what is free then."""
+    if taken >= _MUCH:
+        heap.trim()
+    try:
+        yield
+    finally:
+        if taken >= _MUCH:
+            heap.trim()
+
+
+def _check_size(name: str, width: int, height: int, max_pixels: int, most_side: int) -> None:
+    if width * height > max_pixels:
+        raise _too_large(name, f"{width}×{height} pixels", max_pixels)
+    if max(width, height) > most_side:
+        raise ImageTooLarge(
+            f"{name} has {width}×{height} pixels, and no side may have over {most_side}. Cut it into parts."
+        )
+
+
+def _memory(header: Header) -> int:
+    """The most bytes that are taken at once from opening a file to its RGB picture, as it was measured."""
+    pixels, factor = header.width * header.height, _factor(header.width, header.height)
+    rest = 4 * -(-header.width // factor) * -(-header.height // factor)
+    stored = header.stored * pixels
+    if factor > 1 and header.halves:
+        stored = header.stored * -(-header.width // 2) * -(-header.height // 2)
+    converting = stored + header.kept + (0 if header.plain and factor == 1 else rest)
+    turning = 2 * rest if header.turned else 0
+    return header.beside + max(stored + header.working + header.kept, converting, turning)
+
+
+def _factor(width: int, height: int) -> int:
+    """The smallest whole number by which the sides of a picture are divided."""
+    factor = 1
+    while width * height > REDUCED_ABOVE * factor**2:
+        factor += 1
+    return factor
+
+
+def _decoded(stream: BinaryIO, name: str, label: str, reader: type[ImageFile], header: Header) -> Image.Image:
+    stream.seek(0)
+    try:
+        picture = reader(stream)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name, "more pixels", MOST_PIXELS) from error
+    if picture.size != (header.width, header.height):
+        raise UnreadableImage(f"{name} is damaged: its {label} header gives two sizes; export it again.")
+    factor = _factor(*picture.size)
+    if factor > 1 and header.halves:
+        picture.draft(None, (header.width // 2, header.height // 2))  # rounded up there
+    picture.load()
+    turn = _TRANSPOSE.get(orientation(picture.info))
+    rgb = _rgb(picture, _factor(*picture.size))
+    del picture
+    return rgb.transpose(turn) if turn is not None else rgb
+
+
+def _rgb(picture: ImageFile, factor: int) -> Image.Image:
+    """A decoded picture as RGB with its sides divided, a strip at a time, so that one copy is made of it."""
+    if picture.mode == "RGB" and not picture.has_transparency_data:
+        rgb = picture.reduce(factor) if factor > 1 else picture._new(picture.im)  # shares the pixels
+        rgb.info = {}
+        return rgb
+    width, height = picture.size
+    rows = max(1, _STRIP // (width * factor)) * factor
+    if rows >= height:
+        return to_rgb(picture).reduce(factor)
+    rgb = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, rows):
+        strip = to_rgb(picture.crop((0, top, width, min(top + rows, height))))
+        rgb.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
+    return rgb
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -189,17 +315,6 @@ def _deep_grey(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey)
 
 
-def _upright(picture: ImageFile) -> Image.Image:
-    try:
-        orientation = picture.getexif().get(0x0112, 1)
-    except _DECODER_FAILURES:
-        # Cameras and editors do write broken EXIF; the pixels are whole, and viewers show them as stored.
-        return picture
-    if not isinstance(orientation, int) or orientation not in _TRANSPOSE:
-        return picture
-    return picture.transpose(_TRANSPOSE[orientation])
-
-
 @contextmanager
 def _stream(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
     if isinstance(source, bytes):
@@ -216,34 +331,6 @@ def _stream(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, s
     else:
         source.seek(0)
         yield source, "The file"
-
-
-def _reader(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
-    if not header:
-        raise UnreadableImage(f"{name} is empty; choose another file.")
-    for signature, label, reader in _READERS:
-        if header.startswith(signature):
-            return label, reader
-    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
-        return "WEBP", WebPImageFile
-    foreign = _foreign_format(header)
-    if foreign is None:
-        raise UnreadableImage(f"{name} is not a picture; {SUPPORTED} files are supported.")
-    raise UnsupportedImage(f"{name} is a {foreign} file, which is not supported; save it as JPEG or PNG.")
-
-
-def _foreign_format(header: bytes) -> str | None:
-    for signature, label in _FOREIGN:
-        if header.startswith(signature):
-            return label
-    if header[4:8] == b"ftyp":
-        return _ISO_BRANDS.get(header[8:12], "video")
-    text = header.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(b"<") and b"<svg" in text:
-        return "SVG"
-    if text.startswith((b"<!doctype html", b"<html")):
-        return "HTML"
-    return None
 
 
 def _too_large(name: str, size: str, max_pixels: int) -> ImageTooLarge:

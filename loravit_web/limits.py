@@ -31,6 +31,10 @@ class Limits:
         training_minutes: of one training, which then ends with the best so far.
         disk_gib: size of the data folder, above which nothing is taken in or trained.
         requests_per_minute: of one visitor.
+        uploads_mib: of all uploads that lie in the app's temporary folder, in MiB.
+        visitor_mib: of those of one visitor, in MiB; their oldest make room for new ones.
+        upload_minutes: after which an upload is removed.
+        session_hours: after which who signed in with a password has to do it again.
         waiting: questions of all visitors that wait for an answer.
         base_millions: parameters of a base that is loaded because an adapter was trained on it, in millions.
     """
@@ -45,6 +49,10 @@ class Limits:
     training_minutes: int = 720
     disk_gib: int = 100
     requests_per_minute: int = 600
+    uploads_mib: int = 8192
+    visitor_mib: int = 4096
+    upload_minutes: int = 1440
+    session_hours: int = 168
     waiting: int = 64
     base_millions: int = 350
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,19 +14,19 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from loravit_web.answers import TaskAnswer
+from loravit_web.csv_text import csv_cell
 from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
 from loravit_web.errors import LoraVitError
-from loravit_web.images import IMAGE_SUFFIXES, load_rgb
+from loravit_web.images import IMAGE_SUFFIXES, load_counted
 from loravit_web.limits import DEFAULTS, Limits
 from loravit_web.predictor import Predictor
+from loravit_web.waited_for import IsGone, check_waited_for, never_gone
 from registry import RegistryError
 
 MAX_PICTURES = 5000
 COLUMNS = ["image", "task", "rank", "label", "score", "error"]
 _ASKING = 8
 """Pictures on their way at once, so that they are answered in batches."""
-# What a spreadsheet takes for a formula, and what it shows as it stands.
-_FORMULA, _QUOTE = ("=", "+", "-", "@", "\t", "\r"), "'"
 
 
 class NoPictures(LoraVitError):
@@ -65,25 +66,39 @@ def classify_many(
     top_k: int,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     limits: Limits = DEFAULTS,
+    is_gone: IsGone = never_gone,
 ) -> list[Row]:
     """Ask tasks about every picture in some files and zips; a bad one has its reason and costs no other.
 
     Args:
         progress: told how many of how many are done.
         limits: of what is read.
+        is_gone: tells whether nobody waits for the table any more.
 
     Raises:
         NoPictures, TooManyPictures: if the files can't be used at all.
+        Abandoned: if nobody waits any more; nothing is read then that was not begun.
     """
     total = sum(len(pictures) for pictures in _opened(files, limits))
     if total > MAX_PICTURES:
         raise TooManyPictures(f"These are more than {MAX_PICTURES} pictures: classify them in parts.")
     rows: list[Row] = []
-    with ThreadPoolExecutor(_ASKING, "many") as pool:
+    pool = ThreadPoolExecutor(_ASKING, "many")
+    try:
         for pictures in _opened(files, limits):
-            for row in pool.map(lambda one: _row(predictor, one, tasks, top_k, limits), pictures):
-                rows.append(row)
+            waiting: deque[Future[Row]] = deque()
+            for picture in pictures:
+                check_waited_for(is_gone)
+                waiting.append(pool.submit(_row, predictor, picture, tasks, top_k, limits))
+                if len(waiting) > 2 * _ASKING:
+                    rows.append(waiting.popleft().result())
+                    progress(len(rows), total)
+            while waiting:
+                check_waited_for(is_gone)
+                rows.append(waiting.popleft().result())
                 progress(len(rows), total)
+    finally:
+        pool.shutdown(cancel_futures=True)
     if not rows:
         raise NoPictures("There is no picture in these files: choose pictures, or a zip of them.")
     return rows
@@ -92,7 +107,9 @@ def classify_many(
 def as_table(rows: Sequence[Row]) -> pd.DataFrame:
     """One line per picture, a column per task with its best label."""
     # the name once more at the end: a task may be called image as well
-    return pd.DataFrame([{"image": "", **_best(row)} | {"image": row.image} for row in rows]).fillna("")
+    lines = [{"image": "", **_best(row)} | {"image": row.image} for row in rows]
+    # the page's table can be copied into a spreadsheet too
+    return pd.DataFrame([{name: csv_cell(text) for name, text in line.items()} for line in lines]).fillna("")
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -100,7 +117,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     lines = [line for row in rows for line in _lines(row)]
     frame = pd.DataFrame(lines, columns=COLUMNS)
     for column in ("image", "task", "label", "error"):
-        frame[column] = frame[column].map(_harmless)
+        frame[column] = frame[column].map(_cell)
     frame["rank"] = frame["rank"].astype("Int64")  # a gap in a column of ints would make them 1.0, 2.0
     return str(frame.to_csv(index=False))
 
@@ -143,7 +160,9 @@ def _is_picture(path: PurePosixPath) -> bool:
 
 def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: int, limits: Limits) -> Row:
     try:
-        answer = predictor.classify(load_rgb(picture.source(), max_pixels=limits.pixels), tasks, top_k=top_k)
+        answer = predictor.classify(
+            load_counted(picture.source(), max_pixels=limits.pixels), tasks, top_k=top_k
+        )
     except (LoraVitError, RegistryError) as error:
         return Row(picture.name, (), str(error))
     return Row(picture.name, answer.results, None)
@@ -174,6 +193,5 @@ def _lines(row: Row) -> Iterator[dict[str, object]]:
             }
 
 
-def _harmless(value: object) -> object:
-    """Text that a spreadsheet shows instead of computing it."""
-    return _QUOTE + value if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _cell(value: object) -> object:
+    return csv_cell(value) if isinstance(value, str) else value

@@ -10,16 +10,20 @@ from PIL import Image
 
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine.lru import LRU
-from loravit_web.images import MAX_PIXELS, load_rgb
+from loravit_web.images import REDUCED_ABOVE, ROOM, load_counted, memory_of
 
-BUDGET, MOST = 3 * MAX_PIXELS, 64
+BUDGET, MOST = 4 * REDUCED_ABOVE, 64
 """Bytes for decoded pictures, one of the largest; and how many of small ones."""
 PREPARED_BUDGET = 32 << 20
 _Prepared = tuple[weakref.ref[Image.Image], torch.Tensor]
 
 
 class RecentPictures:
-    """Files as they were decoded. Safe to use from any number of threads; nobody may change a picture."""
+    """Files as they were decoded. Safe to use from any number of threads; nobody may change a picture.
+
+    What is kept is let go when its memory is needed for others. Whoever opens a picture must hold no other
+    (see `load_counted`).
+    """
 
     def __init__(self, max_pixels: int, budget: int = BUDGET) -> None:
         """
@@ -29,6 +33,7 @@ class RecentPictures:
         """
         self._max_pixels = max_pixels
         self._kept: LRU[tuple[Path, int, int], Image.Image] = LRU(budget, _size)
+        ROOM.ask_back_from(self._kept.drop_oldest)
 
     def open(self, path: Path) -> Image.Image:
         """A file as RGB, upright; the same object while the file is the same and its picture is kept.
@@ -39,11 +44,11 @@ class RecentPictures:
         try:
             stat = path.stat()
         except OSError:
-            return load_rgb(path, max_pixels=self._max_pixels)  # which says what is wrong
+            return load_counted(path, max_pixels=self._max_pixels)  # which says what is wrong
         key = (path, stat.st_mtime_ns, stat.st_size)
         picture = self._kept.get(key)
         if picture is None:
-            picture = load_rgb(path, max_pixels=self._max_pixels)
+            picture = load_counted(path, max_pixels=self._max_pixels)
             self._kept.put(key, picture)
         return picture
 
@@ -72,4 +77,4 @@ class PreparedPictures:
 
 def _size(picture: Image.Image) -> int:
     """Bytes; small ones count for more, so that no more than `MOST` are kept of them."""
-    return max(3 * picture.width * picture.height, BUDGET // MOST)
+    return max(memory_of(picture), BUDGET // MOST)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter
+from loravit_web.adapters.adapter import NoFiniteAnswer
 from loravit_web.adapters.format import from_files
 from loravit_web.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.backbones import Base
@@ -201,7 +202,8 @@ class Predictor:
             return {asked[0].task: _no_answer(asked[0].task, error)}
         answers = {one.task: _answer(one, reply, top_k) for one in asked}
         for one in asked:
-            self._count(one.version.id, answers[one.task].milliseconds)
+            answer = answers[one.task]
+            self._count(one.version.id, None if answer.error else answer.milliseconds)
         return answers
 
     def prepare(self, image: Image.Image, task: str) -> bool:
@@ -312,7 +314,10 @@ def _by_title(versions: Iterable[Version]) -> list[Version]:
 
 def _answer(asked: _Asked, reply: Reply, top_k: int) -> TaskAnswer:
     version = asked.version
-    scores = asked.adapter.scores(reply.logits[version.ref])
+    try:
+        scores = asked.adapter.scores(reply.logits[version.ref])
+    except NoFiniteAnswer as error:
+        return _no_answer(asked.task, error)
     best = scores.topk(min(top_k, len(scores)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     labels = tuple(Label(version.class_names[index], score) for index, score in pairs)

@@ -15,7 +15,15 @@ MOST_VISITORS = 10_000
 
 
 class TooManyRequests(LoraVitError):
-    """A visitor asks faster than anybody may."""
+    """A visitor asks faster than anybody may.
+
+    Attributes:
+        wait: seconds until the next request is taken.
+    """
+
+    def __init__(self, sentence: str, wait: int) -> None:
+        super().__init__(sentence)
+        self.wait = wait
 
 
 class RateLimit:
@@ -50,16 +58,36 @@ class RateLimit:
         """
         now = self._clock()
         with self._lock:
-            asked = self._asked.setdefault(visitor, deque())
-            self._asked.move_to_end(visitor)
-            while asked and now - asked[0] >= self._seconds:
-                asked.popleft()
+            asked = self._recent(visitor, now)
             if len(asked) >= self._most:
                 wait = max(1, math.ceil(self._seconds - (now - asked[0])))
                 raise TooManyRequests(
-                    f"You asked {self._most} times within {self._seconds:g} seconds, which is the limit "
-                    f"here: wait {wait} second{'s' if wait > 1 else ''} and try again."
+                    f"You sent {self._most} requests within {self._seconds:g} seconds, which is the limit. "
+                    f"Wait {wait} second{'s' if wait > 1 else ''} and try again.",
+                    wait,
                 )
             asked.append(now)
-            if len(self._asked) > self._visitors:
-                self._asked.popitem(last=False)
+
+    def note(self, visitor: str) -> None:
+        """Count one request whatever the limit is."""
+        now = self._clock()
+        with self._lock:
+            asked = self._recent(visitor, now)
+            asked.append(now)
+            if len(asked) > self._most:
+                asked.popleft()
+
+    def is_reached(self, visitor: str) -> bool:
+        """Return whether the next request of a visitor would be refused."""
+        with self._lock:
+            return len(self._recent(visitor, self._clock())) >= self._most
+
+    def _recent(self, visitor: str, now: float) -> deque[float]:
+        """Return when a visitor asked in the present window. The caller holds the lock."""
+        asked = self._asked.setdefault(visitor, deque())
+        self._asked.move_to_end(visitor)
+        while asked and now - asked[0] >= self._seconds:
+            asked.popleft()
+        if len(self._asked) > self._visitors:
+            self._asked.popitem(last=False)
+        return asked

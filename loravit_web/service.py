@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
-import secrets
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,7 +15,6 @@ import torch
 from loravit_web import __version__
 from loravit_web.access import APP, GUEST, LOCAL, Visitor, guest
 from loravit_web.adapters.bundles import Bundle, read_bundle_file, write_bundle
-from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
 from loravit_web.adapters.format import base_of
 from loravit_web.ahead import Ahead
@@ -22,10 +22,11 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
-from loravit_web.cores import beside_the_others, on_all_cores
+from loravit_web.cores import on_all_cores
 from loravit_web.datasets import DatasetStore, ImageDataset, Split
 from loravit_web.demo import expire
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
+from loravit_web.estimates import Estimates
 from loravit_web.members import Members
 from loravit_web.naming import slugified
 from loravit_web.periodic import Periodic
@@ -33,17 +34,17 @@ from loravit_web.pictures import RecentPictures
 from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.quota import GIB, Quota
 from loravit_web.rates import RateLimit
+from loravit_web.secret import secret_of
 from loravit_web.settings import Settings
 from loravit_web.snapshots import Saver
 from loravit_web.training.blocks import trainable_blocks
-from loravit_web.training.data import split_data
-from loravit_web.training.estimate import Estimate, Pace, estimate, measure_pace, reading_seconds
+from loravit_web.training.estimate import Estimate
 from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.supervisor import Supervisor
-from loravit_web.training.tracking import STALE_AFTER
 from loravit_web.training.worker import Worker
 from loravit_web.usage import UsageCounter
+from loravit_web.waited_for import IsGone, never_gone
 from registry import (
     UNKNOWN,
     DatasetClass,
@@ -94,7 +95,7 @@ class Service:
         self.registry = Registry.open(
             settings.database_url, settings.artifacts, cache=settings.artifact_cache
         )
-        self.salt = secrets.token_bytes(16)
+        self._at_close = ExitStack()
         self.members = Members(self.registry.users)
         limits = settings.limits
         self.quota = Quota(settings.home, limits.disk_gib * GIB)
@@ -111,7 +112,7 @@ class Service:
         self.ahead = Ahead(lambda image, task: self.predictor.prepare(image, task))
         self._supervisor: Supervisor | None = None
         self._expiry = Periodic("expiry", self._expire, EXPIRY_SECONDS)
-        self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
+        self._estimates = Estimates()
 
     def recover(self) -> None:
         """Fill an empty registry from its newest snapshot, where there is one; call it before `start`.
@@ -147,6 +148,16 @@ class Service:
         if self.saver is not None:
             self.saver.close()
         self.registry.close()
+        self._at_close.close()
+
+    def at_close(self, step: Callable[[], object]) -> None:
+        """Do something more when the service is closed, the last step first."""
+        self._at_close.callback(step)
+
+    @cached_property
+    def secret(self) -> bytes:
+        """The random key of the data folder."""
+        return secret_of(self.settings.home)
 
     def _expire(self) -> None:
         expire(self.settings.demo, self.registry, utc_now())
@@ -185,11 +196,12 @@ class Service:
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
         return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
 
-    def visitor(self, username: str | None) -> Visitor:
+    def visitor(self, username: str | None, source: str | None = None) -> Visitor:
         """Whoever signed in under a name, or nobody in particular, with what they may do.
 
         Args:
             username: in a demo, what tells its visitors apart.
+            source: in a demo, what its limits count them under.
 
         Raises:
             NotSignedIn: in a team, from who has not.
@@ -197,7 +209,7 @@ class Service:
         if self.settings.mode == "local":
             return LOCAL
         if self.settings.mode == "demo":
-            return guest(username or GUEST, training=self.settings.demo.training)
+            return guest(username or GUEST, training=self.settings.demo.training, source=source)
         return self.members.visitor(username)
 
     def import_dataset(
@@ -214,25 +226,14 @@ class Service:
             return self.datasets.find(str(data).removeprefix(STORED_PREFIX))
         return self.datasets.import_source(data, name=name, progress=progress)
 
-    def estimate(self, dataset: ImageDataset, recipe: Recipe) -> Estimate:
-        """What a training will take on this machine; measured for some seconds, then remembered.
-
-        Raises:
-            LoraVitError: if the recipe does not fit the base or the data can't be read.
-        """
-        base = self.predictor.engines.configured.base
-        data = split_data(dataset, recipe)
-        measured_for = (recipe.adapter, recipe.image_size, recipe.batch_size)
-        pace = self._paces.get(measured_for)
-        if pace is None:
-            pace = self._paces[measured_for] = beside_the_others(lambda: measure_pace(base, recipe))
-        return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))
+    def estimate(self, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone = never_gone) -> Estimate:
+        """What a training will take on this machine; see `Estimates.of`."""
+        return self._estimates.of(self.predictor.engines.configured.base, dataset, recipe, is_gone=is_gone)
 
     def train_now(
         self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker, *, actor: str = UNKNOWN
     ) -> Run:
         """Train in this process and return the ended run."""
-        self.registry.runs.reap(stale_after=STALE_AFTER)
         run = self.create_run(dataset, name, recipe, actor=actor, worker=worker.name)
         worker.use(*self._loaded())
         return worker.execute(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import cast, get_args
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from loravit_web.addresses import TrustedProxies, UnusableNetwork
 from loravit_web.errors import LoraVitError
 from loravit_web.limits import DEFAULTS, Limits, read_limits
 from loravit_web.modes import DemoRules, HubRoles, Mode
@@ -17,6 +19,8 @@ from loravit_web.modes import DemoRules, HubRoles, Mode
 BUCKET = Path("/data")
 """Where a Space's storage bucket is mounted by custom."""
 A_YEAR = 60.0 * 24 * 365
+LOCAL_PROXIES = "127.0.0.1,::1"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 
 class SettingsError(LoraVitError):
@@ -44,6 +48,9 @@ class Settings:
             public.
         hub_roles: what people may do who sign in through the Hugging Face Hub.
         demo: what visitors of a demo may train.
+        proxies: addresses and networks whose forwarding headers are believed, as `addresses.TrustedProxies`.
+        origins: other sites whose pages may send requests, as ``https://host``.
+        on_spaces: whether the app runs on a Hugging Face Space.
     """
 
     home: Path
@@ -59,6 +66,9 @@ class Settings:
     mode: Mode = "local"
     hub_roles: HubRoles = field(default_factory=HubRoles)
     demo: DemoRules = field(default_factory=DemoRules)
+    proxies: str = LOCAL_PROXIES
+    origins: frozenset[str] = frozenset()
+    on_spaces: bool = False
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -155,6 +165,13 @@ def read_settings(
     home = Path(environ.get("LORAVIT_HOME") or "~/.loravit-web").expanduser().resolve()
     if home.exists() and not home.is_dir():
         raise SettingsError(f"LORAVIT_HOME points to {home}, which is a file: name a folder instead.")
+    mode = _mode(environ)
+    signs_in = bool(environ.get("OAUTH_CLIENT_ID"))
+    if signs_in and mode == "team" and not (on_spaces and environ.get("SPACE_ID")):
+        raise SettingsError(
+            "OAUTH_CLIENT_ID is set outside of a Hugging Face Space, where everyone is signed in as the "
+            "owner of this machine's Hub token. Unset it, and let people sign in with passwords."
+        )
     return Settings(
         home=home,
         base=environ.get("LORAVIT_BASE") or "embedded",
@@ -167,9 +184,9 @@ def read_settings(
         # the disk of a Space's own is emptied, one that is mounted into it is not
         ephemeral=on_spaces and not any(is_mount(folder) for folder in (home, *home.parents[:-1])),
         limits=read_limits(environ),
-        mode=_mode(environ),
+        mode=mode,
         hub_roles=HubRoles(
-            enabled=bool(environ.get("OAUTH_CLIENT_ID")),
+            enabled=signs_in,
             admins=_names(environ, "LORAVIT_ADMINS") | _names(environ, "SPACE_AUTHOR_NAME"),
             editors=_names(environ, "LORAVIT_EDITORS"),
         ),
@@ -181,6 +198,9 @@ def read_settings(
             runs=int(_number(environ, "LORAVIT_DEMO_RUNS", DemoRules.runs)),
             hours=_number(environ, "LORAVIT_DEMO_HOURS", DemoRules.hours),
         ),
+        proxies=_proxies(environ),
+        origins=_origins(environ),
+        on_spaces=on_spaces,
     )
 
 
@@ -193,6 +213,31 @@ def _mode(environ: Mapping[str, str]) -> Mode:
         if given == mode:
             return cast(Mode, mode)
     raise SettingsError(f"LORAVIT_MODE is {given}: set it to {', '.join(get_args(Mode))}.")
+
+
+def _proxies(environ: Mapping[str, str]) -> str:
+    """What uvicorn's own variable names, by which other servers in Python are told the same."""
+    given = environ.get("FORWARDED_ALLOW_IPS", "").strip() or LOCAL_PROXIES
+    try:
+        TrustedProxies(given)
+    except UnusableNetwork as error:
+        raise SettingsError(
+            f"FORWARDED_ALLOW_IPS names {error}, which is neither an address nor a network. Set it to the "
+            "addresses of your proxies, such as 10.0.0.7,10.1.0.0/16."
+        ) from error
+    return given
+
+
+def _origins(environ: Mapping[str, str]) -> frozenset[str]:
+    found = _names(environ, "LORAVIT_ORIGINS")
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                f"LORAVIT_ORIGINS names {origin!r}, which is not an origin. Set it to origins such "
+                "as https://example.org, separated by commas."
+            )
+    space = environ.get("SPACE_HOST", "").partition(",")[0].strip()
+    return found | ({f"https://{space}"} if space else set())
 
 
 def _names(environ: Mapping[str, str], name: str) -> frozenset[str]:

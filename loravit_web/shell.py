@@ -29,9 +29,9 @@ def open_registry(settings: Settings) -> Any:
 
 @contextmanager
 def open_runs(settings: Settings) -> Iterator[Any]:
-    """The registry, once the runs of dead processes are told from those that run."""
-    from loravit_web.training.tracking import STALE_AFTER
+    """Open the registry, once the runs of dead processes are told from those that run."""
+    from loravit_web.training.reaper import reap_once
 
     with open_registry(settings) as registry:
-        registry.runs.reap(stale_after=STALE_AFTER)
+        reap_once(registry)
         yield registry

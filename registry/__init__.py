@@ -20,6 +20,7 @@ from registry.errors import (
     AmbiguousRun,
     DatabaseNotReadable,
     DatabaseNotWritable,
+    DatabaseReplaced,
     DatabaseTooNew,
     DatabaseUnusable,
     InvalidQuery,
@@ -47,6 +48,7 @@ from registry.errors import (
     VersionWithdrawn,
 )
 from registry.evaluations import ConfusedPair, EvaluationDetails
+from registry.hearts import Heart
 from registry.lineage import Descendants, Lineage
 from registry.models import UNKNOWN
 from registry.pages import (
@@ -141,6 +143,7 @@ __all__ = [
     "ConfusionCell",
     "DatabaseNotReadable",
     "DatabaseNotWritable",
+    "DatabaseReplaced",
     "DatabaseTooNew",
     "DatabaseUnusable",
     "Dataset",
@@ -153,6 +156,7 @@ __all__ = [
     "Evaluation",
     "EvaluationDetails",
     "Facet",
+    "Heart",
     "InvalidAlias",
     "InvalidQuery",
     "InvalidSlug",

@@ -83,7 +83,10 @@ def write_snapshot(database: Database, target: Path) -> None:
     `target` lies in a folder of its own, for files that live as long as the writing.
     """
     if database.file is not None:
-        sqlite.copy_database(database.file, target)
+        with database.reading() as session:
+            require_present = sqlite.require_present(session.connection())
+            sqlite.copy_database(database.file, target)
+            require_present()
         return
     with opened_snapshot(target) as snapshot:
         migrate(snapshot)

@@ -117,7 +117,7 @@ class Database:
         on_sqlite = engine.dialect.name == "sqlite"
         self.file: Path | None = sqlite.sqlite_file(engine.url) if on_sqlite else None
         self.location = str(self.file) if on_sqlite else postgres.location(engine.url)
-        rules = sqlite if on_sqlite else postgres
+        self._rules = rules = sqlite if on_sqlite else postgres
         self.writer = engine.execution_options(**rules.WRITING)
         self._clock = clock
         self._reading = sessionmaker(engine.execution_options(**rules.READING))
@@ -133,14 +133,16 @@ class Database:
     def reading(self) -> Iterator[Session]:
         """One consistent snapshot; never waits for writers; a change raises ReadOnlySession.
 
-        DatabaseNotReadable when the server or the disk is gone.
+        DatabaseNotReadable when the server or the disk is gone, DatabaseReplaced when the file is.
         """
         try:
             with self._reading() as session:
                 yield session
                 # a change that nobody flushed would otherwise vanish without a word
                 session.flush()
-        except OperationalError as error:
+        except DatabaseError as error:
+            if not _is_the_databases_fault(error):
+                raise
             raise DatabaseNotReadable(self.location, one_line(error.orig)) from error
 
     @contextmanager
@@ -148,14 +150,24 @@ class Database:
         """One transaction that holds the write lock from its start: committed, or undone by any error.
 
         Waits up to 20 s for another writer. DatabaseNotWritable when that was too short, the disk is full or
-        the server is gone; InvalidValue for a value that the database has no place for.
+        the server is gone, DatabaseReplaced when the file is; InvalidValue for a value that the database has
+        no place for.
         """
         try:
             with self._writing.begin() as session:
                 # a session would otherwise begin at its first statement
-                session.connection()
+                require_present = self._rules.require_present(session.connection())
                 yield session
-        except (OperationalError, InternalError) as error:
-            raise DatabaseNotWritable(one_line(error.orig)) from error
+            # what is committed into a file that is gone by now is lost
+            require_present()
         except DataError as error:
             raise InvalidValue("a value", one_line(error.orig)) from error
+        except DatabaseError as error:
+            if not _is_the_databases_fault(error):
+                raise
+            raise DatabaseNotWritable(one_line(error.orig)) from error
+
+
+def _is_the_databases_fault(error: DatabaseError) -> bool:
+    """Whether server, disk or file failed; a damaged SQLite file has no class of its own."""
+    return isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError

@@ -4,6 +4,7 @@ Every class keeps its constructor arguments in `args`, so errors survive picklin
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def one_line(problem: object) -> str:
@@ -345,6 +346,30 @@ class DatabaseNotWritable(RegistryError):
 
     def __str__(self) -> str:
         return f"The registry could not save the change ({self.reason}); mend that and try again."
+
+
+class DatabaseReplaced(DatabaseNotReadable, DatabaseNotWritable):
+    """The SQLite file that is open is not the one at its path any more, so what is written would be lost.
+
+    Attributes:
+        location: the path of the file, which may be the log beside the database.
+        reason: what happened to it.
+        rescued: a copy of the last state that could still be saved.
+    """
+
+    def __init__(self, location: str, reason: str, rescued: Path | None = None) -> None:
+        RegistryError.__init__(self, location, reason, rescued)
+        self.location = location
+        self.reason = reason
+        self.rescued = rescued
+
+    def __str__(self) -> str:
+        # names alone: the sentence is also shown to visitors
+        copy = f" or {self.rescued.parent.name}/{self.rescued.name} in its place" if self.rescued else ""
+        return (
+            f"The registry's file {Path(self.location).name} {self.reason} while it was open, so no change "
+            f"is stored. Stop the app, put the file back{copy} or restore a backup, and start the app again."
+        )
 
 
 class ReadOnlySession(RegistryError):

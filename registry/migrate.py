@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from registry.db import Database
 from registry.errors import DatabaseTooNew, DatabaseUnusable, one_line
 from registry.migrations import revisions
-from registry.sqlite import ALEMBIC_TABLE, copy_database
+from registry.sqlite import ALEMBIC_TABLE, copy_database, name_database
 from registry.whole import whole_file
 
 LOCK_SECONDS = 60
@@ -95,6 +95,8 @@ def _alone(database: Database) -> Iterator[None]:
 
 def _upgrade(connection: Connection, database: Database, keep_copy: bool) -> Upgrade | None:
     present, target = revision_of(connection), head()
+    if database.file is not None:
+        name_database(connection)
     if present == target:
         return None
     if present is not None and not is_known(present):

@@ -4,7 +4,7 @@ Every write first takes one lock that belongs to the whole database, so writers 
 no deadlock, no lost update, no number given twice.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -17,7 +17,15 @@ from registry.errors import DatabaseNotReadable, DatabaseUnusable, PostgresDrive
 DRIVER = "postgresql+psycopg"
 DRIVERS = (DRIVER, "postgresql", "postgres")
 LOCK_TIMEOUT_MS = 20_000
-CONNECT_TIMEOUT_S = 10
+CONNECTING = {
+    "connect_timeout": 10,
+    # a server that vanished without a word is noticed within half a minute, not within hours
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""Options of libpq, unless the address has its own."""
 # any number will do, as long as no other program takes the same advisory lock in this database
 WRITE_LOCK = 0x10BA_517
 
@@ -46,7 +54,7 @@ def open_postgres(url: URL) -> Engine:
         pool_pre_ping=True,
         # a type that no table has, looked up at every start
         use_native_hstore=False,
-        connect_args={} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT_S},
+        connect_args={name: value for name, value in CONNECTING.items() if name not in url.query},
     )
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
@@ -78,6 +86,11 @@ def history_open(connection: Connection) -> Iterator[None]:
     yield
     for table in tables:
         connection.exec_driver_sql(f'ALTER TABLE "{table}" ENABLE TRIGGER USER')
+
+
+def require_present(_connection: Connection) -> Callable[[], None]:
+    """Return a check for after a commit; there is nothing to check, as a server looks after its files."""
+    return lambda: None
 
 
 def insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:

@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any, get_args
 
 from sqlalchemy import and_, func, or_, select, true
@@ -20,6 +21,7 @@ from registry.errors import (
     RunNotResumable,
     UnknownRun,
 )
+from registry.hearts import Heart, prove_writable, running_hearts
 from registry.models import UNKNOWN, RunParamRow, RunRow
 from registry.records import EndStatus, ErrorKind, MetricSummary, NewRun, Run, RunProgress, StopRequest
 from registry.run_rows import find_runs, run_record
@@ -28,9 +30,11 @@ from registry.sources import require_base, require_dataset
 
 SHORTEST_PREFIX = 4
 WORKER_DIED = "The training process ended unexpectedly; resume the run or start it again."
+WORKER_SILENT = "The training process sent no more heartbeats; resume the run or start it again."
 
 # inside the class `list` is a method, so the annotations there need another word for the type
 RunList = list[Run]
+HeartList = list[Heart]
 
 
 class Runs:
@@ -285,22 +289,44 @@ class Runs:
             row.error = row.error_kind = row.note = row.stage = None
             return run_record(session, run_id)
 
-    def reap(
-        self, *, stale_after: timedelta, dead_worker: str | None = None, error: str | None = None
-    ) -> RunList:
-        """Mark as interrupted, and return, the running runs without a heartbeat for `stale_after`,
-        and those of `dead_worker`, a worker known to be gone, and why as far as `error` knows.
+    def hearts(self, *, doubted: Collection[str] = ()) -> HeartList:
+        """Return the last heartbeat of every running run, read while this process could write.
+
+        The rows of `doubted` runs are also written, without a change. So a look at a heart that stands still
+        succeeds only while its worker could have written a heartbeat too. DatabaseNotWritable otherwise.
         """
-        stale = RunRow.heartbeat_at < self._database.now() - stale_after
-        lost = stale if dead_worker is None else or_(stale, RunRow.worker == dead_worker)
+        if not self.count("running"):
+            return []
+        with self._database.writing() as session:
+            if doubted:
+                prove_writable(session, doubted)
+            return running_hearts(session, self._database.now())
+
+    def reap(
+        self,
+        *,
+        silent: Mapping[str, datetime | None] = MappingProxyType({}),
+        dead_worker: str | None = None,
+        error: str | None = None,
+    ) -> RunList:
+        """Mark running runs as interrupted and return them.
+
+        Args:
+            silent: the last heartbeat of each run that an observer holds for dead, by its id. A run with
+                another heartbeat by now is left alone.
+            dead_worker: a worker known to be gone. All its runs are marked.
+            error: why `dead_worker` is gone, if the caller knows.
+        """
+        lost = or_(RunRow.id.in_(silent), RunRow.worker.in_([] if dead_worker is None else [dead_worker]))
         with self._database.writing() as session:
             rows = session.scalars(
                 select(RunRow).filter_by(status="running").where(lost).with_for_update()
             ).all()
-            for row in rows:
-                known = error if row.worker == dead_worker else None
-                self._end(row, "interrupted", known or WORKER_DIED, "lost")
-            return [run_record(session, row.id) for row in rows]
+            reaped = [row for row in rows if row.worker == dead_worker or row.heartbeat_at == silent[row.id]]
+            for row in reaped:
+                known = (error or WORKER_DIED) if row.worker == dead_worker else WORKER_SILENT
+                self._end(row, "interrupted", known, "lost")
+            return [run_record(session, row.id) for row in reaped]
 
     def _end(self, row: RunRow, status: EndStatus, error: str | None, kind: ErrorKind | None) -> None:
         row.status = status

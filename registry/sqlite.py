@@ -4,8 +4,9 @@ A write takes the write lock when it begins (BEGIN IMMEDIATE): a transaction tha
 would otherwise fail at once, whatever the timeout.
 """
 
+import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, tex
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 
 from registry.errors import SqliteTooOld, UnsupportedDatabase
+from registry.presence import Presence
 
 OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT_MS = 20_000
@@ -25,6 +27,8 @@ ROWS_AT_ONCE = 1000
 # how connections of the engine read, and how they write
 READING: dict[str, Any] = {}
 WRITING: dict[str, Any] = {"writes": True}
+
+_PRESENCE, _HELD = "presence", "held"
 
 # the one table that isn't ours: its VARCHAR can't be in a STRICT table
 ALEMBIC_TABLE = "alembic_version"
@@ -43,16 +47,35 @@ def open_sqlite(file: Path) -> Engine:
     """An engine over the file with the rules of this module; connects to nothing yet."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise SqliteTooOld(sqlite3.sqlite_version, ".".join(map(str, OLDEST_SQLITE)))
-    engine = create_engine(URL.create("sqlite", database=str(file)))
+    presence = Presence(file)
+    engine = create_engine(URL.create("sqlite", database=str(file)), creator=presence.connect)
     engine.dialect.ddl_compiler = _StrictTables
-    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "connect", lambda *made: _prepare_connection(presence, *made))
     event.listen(engine, "begin", _begin)
     return engine
 
 
+def name_database(connection: Connection) -> None:
+    """Give a database a number of its own, unless it has one: so another one in its place is known by it."""
+    if connection.exec_driver_sql("PRAGMA application_id").scalar() == 0:
+        connection.exec_driver_sql(f"PRAGMA application_id={secrets.randbelow(2**31 - 1) + 1}")
+
+
+def require_present(connection: Connection) -> Callable[[], None]:
+    """Return a check that the files of a connection are still at their paths, to be made after a commit too.
+
+    The check raises DatabaseReplaced, also once the connection is closed.
+    """
+    presence, held = connection.info[_PRESENCE], connection.info[_HELD]
+    return lambda: presence.check(held)
+
+
 def copy_database(source: Path, target: Path) -> None:
     """Copy the last committed state of a database that others may be writing to into one new file."""
-    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)) as one,
+        closing(sqlite3.connect(target)) as other,
+    ):
         one.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         one.backup(other)
         # a copy lies still: without a log of its own it is one file
@@ -96,7 +119,7 @@ class _StrictTables(SQLiteDDLCompiler):
         return " STRICT" if table.dialect_options["sqlite"]["with_rowid"] else " WITHOUT ROWID, STRICT"
 
 
-def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_connection(presence: Presence, connection: sqlite3.Connection, record: Any) -> None:
     # sqlite3 must not begin transactions by itself: _begin does, so that a write locks at its first statement
     connection.isolation_level = None
     # the timeout comes first, because switching to WAL may have to wait for another process
@@ -109,10 +132,18 @@ def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None
         f"cache_size={-CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    # reading opens the log and its index
+    connection.execute("PRAGMA schema_version").fetchone()
+    record.info.update({_PRESENCE: presence, _HELD: presence.held()})
 
 
 def _begin(connection: Connection) -> None:
     writes = bool(connection.get_execution_options().get("writes"))
+    presence, held = connection.info[_PRESENCE], connection.info[_HELD]
+    driver_connection: Any = connection.connection.driver_connection
+    presence.check(held, driver_connection)
     # a statement sent past the session's flush must not write in a reading session either
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writes:
+        presence.verify(held, driver_connection)

@@ -1,19 +1,20 @@
 """Who uses the registry and what each may do; how somebody proves who they are isn't kept here."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.audit import record_event
 from registry.canonical import plain_json
 from registry.db import Database, insert_into
 from registry.errors import InvalidValue, UnknownUser, UsernameTaken
-from registry.models import UNKNOWN, PasswordRow, UserRow
+from registry.models import UNKNOWN, AuditEventRow, PasswordRow, UserRow
 from registry.records import Role
 
 USERNAME_RULE = r"[^\W_][\w.@+-]{0,63}"
@@ -100,6 +101,26 @@ class Users:
         """What `set_password` stored for a user; None without one, and for nobody's name too."""
         with self._database.reading() as session:
             return session.scalar(select(PasswordRow.hash).join(UserRow).where(UserRow.username == username))
+
+    def standing(self, username: str) -> str | None:
+        """A text that is another one after every change of a user's password or role, None without password.
+
+        It never comes back: a user who is removed and added again, or whose role is lowered and raised, has
+        a new one.
+        """
+        last = select(func.max(AuditEventRow.id)).where(
+            AuditEventRow.entity == "user", AuditEventRow.entity_id == username
+        )
+        found = (
+            select(UserRow.role, PasswordRow.hash, last.scalar_subquery())
+            .join(PasswordRow)
+            .where(UserRow.username == username)
+        )
+        with self._database.reading() as session:
+            row = session.execute(found).one_or_none()
+        if row is None:
+            return None
+        return hashlib.sha256("\0".join(map(str, row)).encode()).hexdigest()
 
     def set_password(self, username: str, hashed: str | None, *, actor: str) -> None:
         """Store the hash of a user's password, or with None take it away, so that nobody signs in with it.

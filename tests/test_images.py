@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +16,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from loravit_web import images
 from loravit_web.errors import LoraVitError
 from loravit_web.images import (
     ImageError,
+    ImagesInUse,
     ImageTooLarge,
     TruncatedImage,
     UnreadableImage,
     UnsupportedImage,
+    load_counted,
     load_rgb,
+    load_stored,
     to_rgb,
 )
+from loravit_web.room import Room
+from tests.corpus.images import run_length
 
 WHITE = (255, 255, 255)
 
@@ -311,3 +320,173 @@ def test_many_threads_get_what_one_gets() -> None:
         results = list(pool.map(load_rgb, sources * 5))
     for index, picture in enumerate(results):
         assert np.array_equal(pixels(picture), expected[index % len(sources)])
+
+
+def turned(image: Image.Image, orientation: int, format: str = "PNG", **options: Any) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(image, format, exif=exif, **options)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_picture_is_the_same_whether_it_is_converted_at_once_or_in_strips(
+    mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (70, 50)).astype(np.uint16)
+    image = Image.fromarray(values) if mode == "I;16" else noise(70, 50).convert(mode)
+    data = turned(image, orientation, "JPEG" if mode == "CMYK" else "PNG")
+    whole = to_rgb(Image.open(BytesIO(data)))
+    expected = pixels(whole if orientation == 1 else whole.transpose(Image.Transpose.ROTATE_270))
+    assert np.array_equal(pixels(load_rgb(data)), expected)
+    monkeypatch.setattr(images, "_STRIP", 150)
+    assert np.array_equal(pixels(load_rgb(data)), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+def test_a_picture_above_the_size_to_keep_is_averaged_down_whatever_its_strips(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "REDUCED_ABOVE", 999)
+    image = noise(71, 53).convert(mode)
+    data = encoded(image)
+    expected = pixels(image.convert("RGB").reduce(2))
+    assert np.array_equal(pixels(load_rgb(data)), expected)
+    monkeypatch.setattr(images, "_STRIP", 150)
+    assert np.array_equal(pixels(load_rgb(data)), expected)
+
+
+@pytest.mark.parametrize(
+    ("format", "side", "expected"),
+    [
+        ("PNG", 50, 50),
+        ("PNG", 51, 26),
+        ("PNG", 100, 50),
+        ("PNG", 101, 34),
+        ("JPEG", 50, 50),
+        ("JPEG", 51, 26),
+        ("JPEG", 101, 26),  # halved as it is decoded, and by two again
+    ],
+)
+def test_sides_are_divided_by_a_whole_number_until_the_picture_is_small_enough(
+    format: str, side: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "REDUCED_ABOVE", 2500)
+    assert load_rgb(encoded(noise(side, side), format)).size == (expected, expected)
+
+
+def test_a_jpeg_that_is_made_smaller_as_it_is_decoded_looks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    smooth = noise(9, 7).resize((90, 70), Image.Resampling.BICUBIC)
+    monkeypatch.setattr(images, "REDUCED_ABOVE", 6000)
+    jpeg = pixels(load_rgb(turned(smooth, 6, "JPEG", quality=95))).astype(int)
+    png = pixels(load_rgb(turned(smooth, 6))).astype(int)
+    assert jpeg.shape == png.shape == (45, 35, 3)
+    assert np.abs(jpeg - png).mean() < 3
+
+
+def test_a_picture_counts_until_nobody_holds_it() -> None:
+    before = images.ROOM.lent
+    held = load_counted(encoded(noise(20, 30)))
+    assert images.ROOM.lent == before + 4 * 20 * 30
+    del held
+    gc.collect()
+    assert images.ROOM.lent == before
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", encoded(noise())[:-60], b"GIF89a"])
+def test_a_picture_that_is_refused_leaves_no_memory_taken(data: bytes) -> None:
+    before = images.ROOM.lent
+    with pytest.raises(ImageError):
+        load_counted(data)
+    assert images.ROOM.lent == before
+
+
+def test_who_waits_too_long_for_memory_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "ROOM", Room(1))
+    monkeypatch.setattr(images, "PATIENCE", 0.01)
+    held = load_counted(encoded(noise()))
+    with pytest.raises(ImagesInUse, match="busy with large images"):
+        load_counted(encoded(noise()))
+    del held
+    gc.collect()
+    load_counted(encoded(noise()))
+
+
+def test_a_stored_picture_is_read_even_if_it_would_no_longer_be_taken_in(tmp_path: Path) -> None:
+    path = tmp_path / "long.png"
+    Image.new("L", (70_000, 1)).save(path)
+    with pytest.raises(ImageTooLarge, match="no side may have over 65535"):
+        load_rgb(path)
+    assert load_stored(path).size == (70_000, 1)
+
+
+def dear(folder: Path) -> list[Path]:
+    """One file of each kind that takes another amount of memory, of 4 megapixels."""
+    colours = noise(30, 30).resize((2000, 2000))
+    grey, clear = Image.new("I;16", (2000, 2000)), colours.convert("RGBA")
+    kinds: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        "rgb.png": (colours, {}),
+        "rgba.png": (clear, {}),
+        "la.png": (clear.convert("LA"), {}),
+        "palette.png": (colours.convert("P"), {"transparency": 0}),
+        "deep.png": (grey, {}),
+        "plain.jpg": (colours, {}),
+        "progressive.jpg": (colours, {"progressive": True, "subsampling": 0}),
+        "subsampled.jpg": (colours, {"progressive": True}),
+        "cmyk.jpg": (colours.convert("CMYK"), {"progressive": True}),
+        "plain.webp": (colours, {"method": 0}),
+        "clear.webp": (clear, {"method": 0}),
+        "moving.gif": (
+            colours.convert("P"),
+            {"save_all": True, "append_images": [Image.new("P", (2000, 2000), 1)], "disposal": 2},
+        ),
+        "moving.png": (
+            clear,
+            {"save_all": True, "append_images": [Image.new("RGBA", (2000, 2000))], "disposal": 1},
+        ),
+        "plain.bmp": (colours, {}),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, (image, options) in kinds.items():
+        fast = {"compress_level": 1} if name.endswith("png") else {}
+        image.save(folder / name, exif=exif, **fast, **options)
+    (folder / "runs.bmp").write_bytes(run_length(2000, 2000))
+    return sorted(folder.iterdir())
+
+
+_MEASURE = """
+import sys
+from loravit_web import heap, images
+from loravit_web.formats import reader_of
+from loravit_web.headers import read_header
+
+def most(name):
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
+
+images.load_rgb(open(sys.argv[1], "rb"))
+for path in sys.argv[1:]:
+    stream = open(path, "rb")
+    header = read_header(stream, reader_of(stream.read(1024), "")[0])
+    heap.trim()
+    open("/proc/self/clear_refs", "w").write("5")
+    before = most("VmHWM")
+    picture = images.load_rgb(stream)
+    print(path, most("VmHWM") - before, images._memory(header), sep="\t")
+    del picture
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures memory as Linux tells it")
+def test_no_kind_of_picture_takes_more_memory_than_is_counted_for_it(tmp_path: Path) -> None:
+    files = [str(path) for path in dear(tmp_path)]
+    command = [sys.executable, "-c", _MEASURE, *files]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    lines = [line.split("\t") for line in told.stdout.splitlines()]
+    assert len(lines) == len(files)
+    strips = 12 << 20
+    over = {
+        path: (int(took), int(counted)) for path, took, counted in lines if int(took) > int(counted) + strips
+    }
+    assert over == {}

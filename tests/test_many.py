@@ -104,6 +104,37 @@ def test_a_file_that_is_no_zip_is_one_row_and_costs_no_other(tmp_path: Path) -> 
     assert red.error is None
 
 
+HOSTILE = [
+    "a\r=cmd()", "a\n=cmd()", "a\x0b=cmd()", "a\x0c=cmd()", "a\x85=cmd()", "a\u2028=cmd()", "a\u2029=cmd()",
+    "\r=cmd()", "\t=cmd()", "\0=cmd()", " =cmd()", "'=cmd()", "\"=cmd()", "\u202e=cmd()", "\ufeff=x()",
+    "=cmd()", "+1", "-1", "@x", "＝cmd()", "＋1", "－1", "＠x", "a;=cmd()", 'a";=cmd()', "a\",=x()", "\x1d-1",
+    "\u200b@cmd", "a; =x()", "a;;@x",
+]  # fmt: skip
+FORMULA = tuple("=+-@\t\r＝＋－＠")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_cell_and_no_line_of_a_csv_begins_a_formula_whatever_a_stranger_wrote(text: str) -> None:
+    answered = Row(text, (TaskAnswer(text, "t", (Label(text, 0.5),), None, 1.0),), None)
+    failed = Row(text, (TaskAnswer(text, "t", (), text, 1.0),), None)
+    written = as_csv([answered, failed, Row(text, (), text)])
+    for separator in ",;":
+        lines = list(csv.reader(io.StringIO(written, newline=""), delimiter=separator))
+        assert len(lines) == 4 == len(written.splitlines())
+        for cell in (cell for line in lines for cell in line):
+            assert not cell.lstrip(' "').startswith(FORMULA)
+            assert cell == "" or cell.isprintable()
+    assert all(len(line) == len(COLUMNS) for line in csv.reader(io.StringIO(written)))
+    for cell in as_table([answered, failed]).to_numpy().ravel():
+        assert not cell.startswith(FORMULA)
+
+
+def test_ordinary_text_stands_in_the_csv_as_it_is() -> None:
+    row = Row("été 1-2 (=).png", (TaskAnswer("t@1", "t", (Label("👩\u200d👧 a+b", 0.5),), None, 1.0),), None)
+    (line,) = csv.DictReader(io.StringIO(as_csv([row])))
+    assert (line["image"], line["label"], line["rank"]) == ("été 1-2 (=).png", "👩\u200d👧 a+b", "1")
+
+
 def test_nothing_in_the_csv_is_taken_for_a_formula() -> None:
     row = Row("=cmd()", (TaskAnswer("t@1", "t", (Label("+1", 0.5),), None, 1.0),), None)
     (line,) = csv.DictReader(io.StringIO(as_csv([row])))

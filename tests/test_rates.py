@@ -37,7 +37,9 @@ def test_the_last_request_that_is_allowed_passes_and_the_next_is_told_when_to_co
     for clock.now in (0.0, 10.0, 20.0):
         rates.admit("ann")
     clock.now = 30.5
-    with pytest.raises(TooManyRequests, match=r"3 times within 60 seconds.*wait 30 seconds and try again\.$"):
+    with pytest.raises(
+        TooManyRequests, match=r"3 requests within 60 seconds.*Wait 30 seconds and try again\.$"
+    ):
         rates.admit("ann")
 
 

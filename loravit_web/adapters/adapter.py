@@ -16,6 +16,11 @@ from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.cores import on_all_cores
+from loravit_web.errors import LoraVitError
+
+
+class NoFiniteAnswer(LoraVitError):
+    """An answer that is infinite or no number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +86,20 @@ class Adapter:
         return F.linear(features, self.head_weight, self.head_bias)
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
-        """Logits (..., C) to calibrated probabilities (..., C)."""
-        return torch.softmax(logits / self.temperature, dim=-1)
+        """Logits (..., C) to calibrated probabilities (..., C), finite and summing to 1.
+
+        Raises:
+            NoFiniteAnswer: for logits that are no finite numbers.
+        """
+        if not bool(torch.isfinite(logits).all()):
+            raise NoFiniteAnswer(
+                "The adapter's numbers are so large that its answer to this image is not finite: choose "
+                "another version, or train it again."
+            )
+        scaled = logits / self.temperature
+        if not bool(torch.isfinite(scaled).all()):  # too large to be divided: differences say the same
+            scaled = (logits - logits.amax(dim=-1, keepdim=True)) / self.temperature
+        return torch.softmax(scaled, dim=-1)
 
 
 def reference_image(preprocessing: Preprocessing) -> torch.Tensor:

@@ -16,11 +16,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from loravit_web.adapters.fileset import FILE_LIMITS, check_complete, check_optional, check_size
-from loravit_web.adapters.format import AdapterFormatError, json_document, what_is_wrong
+from loravit_web.adapters.format import AdapterFormatError, is_version, json_document, what_is_wrong
 from loravit_web.text import clean_text
+from loravit_web.zip_table import NoTable, TableTooLong, check_table
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_SCHEMA = 1
@@ -28,7 +29,7 @@ MAX_TITLE = 120
 BUNDLE_LIMITS: Mapping[str, int] = {**FILE_LIMITS, MANIFEST_FILE: 1 << 20}
 _OVERHEAD = 1 << 20
 _MAX_ENTRIES = 1000
-_ENTRY = b"PK\x01\x02"  # begins each line of a zip's table of contents
+_SHOWN = 80
 _ENCRYPTED = 0x1 | 0x40
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGED = (
@@ -105,7 +106,7 @@ def unpacked(files: Mapping[str, bytes], *, editable: Collection[str] = ()) -> B
             f"The bundle lacks {MANIFEST_FILE}, so nothing says whether it is whole: export it again."
         )
     manifest = json_document(files, MANIFEST_FILE)
-    if manifest.get("schema_version") != MANIFEST_SCHEMA:
+    if not is_version(manifest.get("schema_version"), MANIFEST_SCHEMA):
         raise AdapterFormatError(
             f"{MANIFEST_FILE} is of version {manifest.get('schema_version')}, this program reads version "
             f"{MANIFEST_SCHEMA}: update the program."
@@ -150,7 +151,8 @@ def read_bundle_file(path: Path) -> Bundle:
         size = path.stat().st_size
         if size > sum(BUNDLE_LIMITS.values()) + _OVERHEAD:
             raise NoBundle(f"{path.name} is too large to be an adapter bundle ({size >> 20} MB).")
-        return read_bundle(path.read_bytes())
+        with path.open("rb") as stream:
+            return _read_stream(stream)
     except OSError as error:
         raise NoBundle(f"{path.name} can't be read ({error.strerror}).") from error
 
@@ -161,16 +163,20 @@ def read_bundle(data: bytes) -> Bundle:
     Raises:
         AdapterFormatError: if it is no zip, holds anything else, or a file is too large or was changed.
     """
-    # counted before the table of contents is read, which could itself fill the memory
-    if data.count(_ENTRY) > _MAX_ENTRIES:
-        raise UnsafeBundle(
-            "The bundle holds thousands of files: choose a zip that was exported from a catalog."
-        )
+    return _read_stream(io.BytesIO(data))
+
+
+def _read_stream(stream: BinaryIO) -> Bundle:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        check_table(stream, _MAX_ENTRIES)
+        with zipfile.ZipFile(stream) as archive:
             _check_entries(archive.infolist())
             files = {info.filename: _read(archive, info) for info in archive.infolist()}
-    except _DAMAGED as error:
+    except TableTooLong as error:
+        raise UnsafeBundle(
+            "The bundle holds thousands of files: choose a zip that was exported from a catalog."
+        ) from error
+    except (*_DAMAGED, NoTable) as error:
         raise NoBundle(
             "The file is not an adapter bundle or is damaged: choose a zip that was exported from a catalog."
         ) from error
@@ -182,13 +188,14 @@ def _check_entries(entries: Sequence[zipfile.ZipInfo]) -> None:
     unknown = [name for name in names if name not in BUNDLE_LIMITS]
     if unknown and all(name.rpartition("/")[2] in {"", *BUNDLE_LIMITS} for name in names):
         raise UnsafeBundle(
-            f"The files of the bundle lie in a folder ({unknown[0]}): zip the files themselves, without it."
+            f"The files of the bundle lie in a folder ({unknown[0][:_SHOWN]}): zip the files themselves, "
+            "without it."
         )
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnsafeBundle(
-            f"The bundle holds {unknown[0]!r}{more}, which no exported adapter has: choose a zip that was "
-            "exported from a catalog."
+            f"The bundle holds {unknown[0][:_SHOWN]!r}{more}, which no exported adapter has: choose a "
+            "zip that was exported from a catalog."
         )
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:

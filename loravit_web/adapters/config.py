@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
+from loravit_web.adapters.numbers import ANY, UnusableNumber, number, whole
 from loravit_web.backbones.base import POOLINGS, Base, Pooling
 from loravit_web.errors import LoraVitError
 
@@ -132,8 +133,28 @@ class ViTAdapterConfig:
 
         Raises:
             AdapterConfigError: on an unknown field.
+            UnusableNumber: for a value of another kind.
         """
         unknown = set(data) - {f.name for f in fields(cls)}
         if unknown:
             raise AdapterConfigError(f"The adapter's configuration has an unknown field {min(unknown)}.")
+        _check_kinds(data)
         return cls(**{**data, "target_modules": tuple(data.get("target_modules", cls.target_modules))})
+
+
+def _check_kinds(data: Mapping[str, Any]) -> None:
+    """Check the kinds of numbers; their ranges are the configuration's own business.
+
+    Raises:
+        UnusableNumber: if a number is none.
+    """
+    wholes = {name: data[name] for name in ("r", "blocks", "prefix_length") if name in data}
+    reals = {name: data[name] for name in ("alpha", "dropout") if name in data}
+    wholes |= {f"rank_pattern.{name}": r for name, r in dict(data.get("rank_pattern") or {}).items()}
+    reals |= {f"alpha_pattern.{name}": a for name, a in dict(data.get("alpha_pattern") or {}).items()}
+    for name, value in wholes.items():
+        whole(name, value, -ANY, ANY)
+    for name, value in reals.items():
+        number(name, value, -ANY, ANY)
+    if not isinstance(data.get("use_rslora", False), bool):
+        raise UnusableNumber("use_rslora", data["use_rslora"], "true or false")

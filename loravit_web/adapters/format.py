@@ -20,6 +20,7 @@ from safetensors.torch import load, save
 from loravit_web.adapters.adapter import Adapter, answer_to_reference
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.interface import AdapterMismatch
+from loravit_web.adapters.numbers import UnusableNumber, finite_document, number, numbers, whole
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
@@ -34,6 +35,12 @@ FILES = (CONFIG_FILE, WEIGHTS_FILE, TASK_FILE)
 MAX_BYTES: Mapping[str, int] = {CONFIG_FILE: 1 << 20, TASK_FILE: 4 << 20, WEIGHTS_FILE: 512 << 20}
 MAX_CLASSES = 10_000
 MAX_CLASS_NAME = 200
+MAX_SIDE = 10_000
+TEMPERATURES = (1e-3, 1e3)
+"""Smaller and larger ones leave nothing of the differences between logits, or nothing else."""
+MIN_STD = 1e-3
+MAX_LOGIT = 1e30
+_SHOWN = 40
 _PREFIX = "base_model.model."
 _REFERENCE_TOLERANCE = 5e-3
 # What values of a wrong kind lead to.
@@ -120,7 +127,7 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
         AdapterMismatch: if its tensors are not what its configuration calls for.
     """
     task, fields = json_document(files, TASK_FILE), json_document(files, CONFIG_FILE)
-    if task.get("schema_version") != SCHEMA_VERSION:
+    if not is_version(task.get("schema_version"), SCHEMA_VERSION):
         raise AdapterFormatError(
             f"The adapter's format is version {task.get('schema_version')}, this program reads version "
             f"{SCHEMA_VERSION}: update the program."
@@ -137,6 +144,8 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
         )
     try:
         adapter = _read(task, fields, named_tensors(files), base)
+    except UnusableNumber as error:
+        raise AdapterFormatError(str(error)) from error
     except _UNUSABLE as error:
         raise AdapterFormatError(
             f"The adapter's description can't be used ({what_is_wrong(error)}): export it again."
@@ -152,10 +161,8 @@ def _read(
     kind = adapter_type(config.adapter_type)
     classes = _class_names(task["class_names"])
     head_weight, head_bias = take_head(tensors, len(classes), base.feature_dim(config.pooling))
-    temperature = float(task["temperature"])
-    if not 0 < temperature < 1000:
-        raise AdapterFormatError(f"The adapter's temperature {temperature:g} is not a usable number.")
-    preprocessing = Preprocessing.from_json(task["preprocessing"])
+    temperature = number("temperature", task["temperature"], *TEMPERATURES)
+    preprocessing = _preprocessing(task["preprocessing"])
     base.preprocessing(preprocessing.image_size)
     return Adapter(
         config=config,
@@ -167,9 +174,29 @@ def _read(
         head_weight=head_weight,
         head_bias=head_bias,
         temperature=temperature,
-        reference_logits=torch.tensor([float(x) for x in task["reference_logits"]]),
+        reference_logits=torch.tensor(
+            numbers("reference_logits", task["reference_logits"], len(classes), -MAX_LOGIT, MAX_LOGIT)
+        ),
         summary=dict(task.get("training") or {}),
     )
+
+
+def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
+    size = fields["input_size"]
+    if not isinstance(size, list) or len(size) != 3:
+        raise UnusableNumber("input_size", size, "a list of 3 numbers")
+    for side in size[1:]:
+        whole("input_size", side, 1, MAX_SIDE)
+    whole("input_size", size[0], 3, 3)
+    number("crop_pct", fields.get("crop_pct"), 1, 1)
+    numbers("mean", fields["mean"], 3, -10, 10)
+    numbers("std", fields["std"], 3, MIN_STD, 10)
+    return Preprocessing.from_json(fields)
+
+
+def is_version(found: Any, known: int) -> bool:
+    """Whether a file's format is the known one; `True` and `1.0` are not the number 1."""
+    return type(found) is int and found == known
 
 
 def _class_names(names: Any) -> tuple[str, ...]:
@@ -177,6 +204,8 @@ def _class_names(names: Any) -> tuple[str, ...]:
     Raises:
         AdapterFormatError: for names that no list could show, or that are not told apart.
     """
+    if not isinstance(names, list):
+        raise TypeError("class names are a list")
     for name in names:
         if not isinstance(name, str) or not name or len(name) > MAX_CLASS_NAME or clean_text(name) != name:
             raise AdapterFormatError(
@@ -255,11 +284,23 @@ def json_document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
         AdapterFormatError: if it is missing or none.
     """
     try:
-        document = json.loads(_file(files, name))
+        document = json.loads(_file(files, name), object_pairs_hook=_each_key_once)
+        finite_document(document)
+    except (AdapterFormatError, UnusableNumber) as error:
+        raise AdapterFormatError(f"{name} is not valid JSON. {error}") from error
     except (ValueError, RecursionError) as error:
         raise AdapterFormatError(f"{name} is not valid JSON.") from error
     if not isinstance(document, dict):
         raise AdapterFormatError(f"{name} is not a JSON object.")
+    return document
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise AdapterFormatError(f"It says {twice[:_SHOWN]!r} twice, and only one can be meant.")
     return document
 
 

@@ -18,11 +18,13 @@ from torch import nn
 from loravit_web.adapters.config import MAX_RANK, ViTAdapterConfig
 from loravit_web.adapters.interface import AdapterMismatch, Tensors
 from loravit_web.adapters.layers import LoRAFactors
+from loravit_web.adapters.numbers import ANY, UnusableNumber, number, whole
 from loravit_web.backbones.base import Base
 
 _OURS = re.compile(r"blocks\\\.\((\d+(?:\|\d+)*)\)\\\.\(([\w\\.|]+)\)")
 _PLAIN = re.compile(r"[\w.]+")
 _MAX_FUSED_RANK = MAX_RANK * 3
+_MAX_ALPHA = 1024 * _MAX_FUSED_RANK
 _KEY = re.compile(r"blocks\.(\d+)\.([\w.]+)\.lora_([AB])\.weight")
 _STRANGE_TENSORS = {
     "lora_magnitude_vector": "DoRA",
@@ -119,8 +121,9 @@ def read_factors(tensors: Tensors, fields: Mapping[str, Any], base: Base) -> tup
             a, b = (_tensor(tensors, f"{module}.lora_{side}.weight") for side in "AB")
             _check_shapes(module, a, b, linear)
             _check_rank(module, a.shape[0], fields)
-            alpha = float(_pattern(fields, "alpha_pattern", module, fields.get("lora_alpha", 8)))
-            scale = alpha / _divisor(a.shape[0], bool(fields.get("use_rslora")))
+            alpha = _pattern(fields, "alpha_pattern", module, fields.get("lora_alpha", 8))
+            alpha = number("lora_alpha", alpha, 0, _MAX_ALPHA, above=True)
+            scale = alpha / _divisor(a.shape[0], _switch(fields, "use_rslora"))
             factors.append(LoRAFactors(index, path, a, b, scale))
     return tuple(factors)
 
@@ -193,7 +196,7 @@ def _check_shapes(module: str, a: torch.Tensor, b: torch.Tensor, linear: nn.Line
 
 
 def _check_rank(module: str, rank: int, fields: Mapping[str, Any]) -> None:
-    stated = int(_pattern(fields, "rank_pattern", module, fields.get("r", 8)))
+    stated = whole("r", _pattern(fields, "rank_pattern", module, fields.get("r", 8)), -ANY, ANY)
     if rank != stated:
         raise AdapterMismatch(f"{module} has rank {rank}, its configuration says {stated}.")
 
@@ -218,6 +221,13 @@ def _tensor(tensors: Tensors, key: str) -> torch.Tensor:
     if tensor is None:
         raise AdapterMismatch(f"The adapter lacks {key}, the other half of its factors.")
     return tensor.float()
+
+
+def _switch(fields: Mapping[str, Any], name: str) -> bool:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise UnusableNumber(name, value, "true or false")
+    return bool(value)
 
 
 def _divisor(rank: int, rslora: bool) -> float:

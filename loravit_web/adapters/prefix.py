@@ -12,6 +12,7 @@ from torch import nn
 
 from loravit_web.adapters.config import MAX_PREFIX, AdapterConfigError, ViTAdapterConfig
 from loravit_web.adapters.interface import AdapterMismatch, Change, Tensors
+from loravit_web.adapters.numbers import ANY, whole
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import shallow_copy, with_replaced
 
@@ -170,10 +171,11 @@ class Prefix:
             if not any(name in tensors for name in names):
                 continue
             expected |= set(names)
-            shape = (int(fields["prefix_length"]), _width(base, block))
+            length = whole("prefix_length", fields["prefix_length"], -ANY, ANY)
+            shape = (length, _width(base, block))
             for name in names:
                 found = tuple(tensors[name].shape) if name in tensors else "nothing"
-                if found != shape or not 1 <= shape[0] <= MAX_PREFIX:
+                if found != shape or not 1 <= length <= MAX_PREFIX:
                     raise AdapterMismatch(f"{name} should have shape {shape}, the file holds {found}.")
             rows.append(PrefixRows(index, *(tensors[name].float() for name in names)))
         extra = sorted(set(tensors) - expected)

@@ -154,9 +154,14 @@ class Base:
         return int((image_size // self.patch_size) ** 2 + self.prefix_token_count)
 
     @property
+    def takes_any_size(self) -> bool:
+        """Whether images of any multiple of the patch size can be embedded."""
+        return bool(getattr(self.model, "dynamic_img_size", False))
+
+    @property
     def trial_size(self) -> int:
         """Side of a picture to try the base out with: small, or its own where it takes no other."""
-        patches = 4 if getattr(self.model, "dynamic_img_size", False) else self.model.patch_embed.grid_size[0]
+        patches = 4 if self.takes_any_size else self.model.patch_embed.grid_size[0]
         return int(self.patch_size * patches)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:

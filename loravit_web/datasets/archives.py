@@ -25,12 +25,17 @@ from loravit_web.datasets.errors import (
     UnsafeArchivePath,
 )
 from loravit_web.limits import Limits
+from loravit_web.zip_table import NoTable, TableTooLong, check_table
 
 MIB = 1024 * 1024
 
 _CHUNK = MIB
 _ENCRYPTED = 0x1 | 0x40
 _UTF8_NAME = 0x800
+_LOCAL_HEADER = 30
+"""Bytes in front of a file, beside its name."""
+_SHOWN = 80
+"""Characters of a path in a sentence."""
 
 # Not LZMA: there a header of a few bytes decides how much memory the decoder takes.
 _COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
@@ -102,7 +107,7 @@ class SafeArchive:
                     parts.append(chunk)
         except _READ_FAILURES as error:
             raise DamagedArchive(
-                f"The archive is damaged at “{path}” and cannot be read; pack or download it again."
+                f"The archive is damaged at “{_shown(path)}” and cannot be read; pack or download it again."
             ) from error
         return b"".join(parts)
 
@@ -110,7 +115,8 @@ class SafeArchive:
         limits = self._limits
         if count > limits.max_file_bytes:
             raise ArchiveTooLarge(
-                f"“{path}” in the archive is over {limits.max_file_bytes / MIB:g} MiB; make it smaller."
+                f"“{_shown(path)}” in the archive is over {limits.max_file_bytes / MIB:g} MiB; "
+                "make it smaller."
             )
         if self._total > limits.max_total_bytes:
             raise ArchiveTooLarge(
@@ -118,21 +124,25 @@ class SafeArchive:
             )
         if _inflated(count, compressed, limits) or _inflated(self._total, self._size, limits):
             raise ArchiveTooLarge(
-                f"The archive grows more than {limits.max_ratio:g} times at “{path}”, as no photographs do; "
-                "pack the images again."
+                f"The archive grows more than {limits.max_ratio:g} times at “{_shown(path)}”, as no "
+                "photographs do; pack the images again."
             )
 
 
 @contextmanager
 def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[SafeArchive]:
-    """Open and check a zip; every entry is checked before the first byte is unpacked.
+    """Open and check a zip; entries are counted before they are read, and read before a byte is unpacked.
 
     Raises DamagedArchive, UnsafeArchivePath, ArchiveLink, EncryptedArchive, TooManyEntries or
     DuplicateEntry.
     """
     try:
+        with path.open("rb") as stream:
+            check_table(stream, limits.max_entries)
         archive = zipfile.ZipFile(path)
-    except _READ_FAILURES as error:
+    except TableTooLong as error:
+        raise _too_many(error.entries, limits) from error
+    except (*_READ_FAILURES, NoTable) as error:
         raise DamagedArchive(
             f"“{path.name}” is not a zip or is damaged; pack the folder again as a zip."
         ) from error
@@ -142,27 +152,50 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator
 
 def _checked_entries(infos: list[zipfile.ZipInfo], limits: ArchiveLimits) -> dict[str, zipfile.ZipInfo]:
     if len(infos) > limits.max_entries:
-        raise TooManyEntries(
-            f"The archive holds {len(infos)} entries and {limits.max_entries} are allowed; use fewer images."
-        )
+        raise _too_many(len(infos), limits)
+    _check_apart(infos)
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         path = _safe_path(_decoded_name(info))
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise ArchiveLink(f"“{path}” in the archive is a link, not a file; pack the images themselves.")
+            raise ArchiveLink(
+                f"“{_shown(path)}” in the archive is a link, not a file; pack the images themselves."
+            )
         if info.flag_bits & _ENCRYPTED:
             raise EncryptedArchive("The archive is protected by a password; pack it again without one.")
         if info.compress_type not in _COMPRESSIONS:
             raise DamagedArchive(
-                f"“{path}” is packed in an unusual way; pack the folder again as a plain zip."
+                f"“{_shown(path)}” is packed in an unusual way; pack the folder again as a plain zip."
             )
         if info.is_dir() or kind == stat.S_IFDIR or not path:
             continue
         if path in entries:
-            raise DuplicateEntry(f"The archive holds “{path}” twice; pack the folder again.")
+            raise DuplicateEntry(f"The archive holds “{_shown(path)}” twice; pack the folder again.")
         entries[path] = info
     return dict(sorted(entries.items()))
+
+
+def _too_many(entries: int, limits: ArchiveLimits) -> TooManyEntries:
+    if entries <= limits.max_entries:
+        return TooManyEntries("The names in the archive are too long; give folders and images short names.")
+    return TooManyEntries(
+        f"The archive holds {entries} entries and {limits.max_entries} are allowed; use fewer images."
+    )
+
+
+def _check_apart(infos: list[zipfile.ZipInfo]) -> None:
+    """
+    Raises:
+        DamagedArchive: if files share bytes, as a few of them then unpack to anything.
+    """
+    end = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise DamagedArchive(
+                "Files in the archive overlap, as in no ordinary zip; pack the folder again."
+            )
+        end = info.header_offset + _LOCAL_HEADER + info.compress_size
 
 
 def _decoded_name(info: zipfile.ZipInfo) -> str:
@@ -182,9 +215,13 @@ def _safe_path(name: str) -> str:
     parts = path.split("/")
     if path.startswith("/") or _DRIVE.match(path) or ".." in parts or "\0" in path:
         raise UnsafeArchivePath(
-            f"The archive holds the path {name!r}, which points outside of it; pack the folder again."
+            f"The archive holds the path {_shown(name)!r}, which points outside of it; pack the folder again."
         )
     return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
 
 
 def _inflated(count: int, compressed: int, limits: ArchiveLimits) -> bool:

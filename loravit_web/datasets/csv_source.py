@@ -7,11 +7,16 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import TextIO
 
 from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, TooManyEntries
 from loravit_web.datasets.records import Split
 from loravit_web.datasets.scan import SPLIT_NAMES, clean_class_name
 
+LONGEST_ROW = 1 << 20
+"""Characters of one row, whatever its columns."""
+ROW_CHARACTERS = 1024
+"""Characters of a row on average, of which paths stay in memory."""
 _HEADER_HINT = "its first line must name the columns path,label (and optionally split)"
 
 
@@ -35,9 +40,11 @@ def read_rows(path: Path, max_rows: int) -> Iterator[CsvRow]:
     folder = path.resolve().parent
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            columns, delimiter = _columns(stream.readline(), path.name)
-            rows = csv.reader(stream, delimiter=delimiter, strict=True)
+            lines = _Lines(stream, path.name, ROW_CHARACTERS * max_rows + LONGEST_ROW)
+            columns, delimiter = _columns(next(lines, ""), path.name)
+            rows = csv.reader(lines, delimiter=delimiter, strict=True)
             for count, cells in enumerate(rows, start=1):
+                lines.end_row()
                 if count > max_rows:
                     raise TooManyEntries(f"“{path.name}” has more than {max_rows} rows; use fewer images.")
                 if any(cell.strip() for cell in cells):
@@ -48,6 +55,36 @@ def read_rows(path: Path, max_rows: int) -> Iterator[CsvRow]:
         raise InvalidCsv(f"“{path.name}” is not a valid CSV: {error}; save it again.") from error
     except OSError as error:
         raise InvalidCsv(f"“{path.name}” cannot be read; check that the file can be opened.") from error
+
+
+class _Lines:
+    """The lines of a CSV, none of which is read further than a row may be long."""
+
+    def __init__(self, stream: TextIO, name: str, most: int) -> None:
+        self._stream, self._name, self._left = stream, name, most
+        self._row = LONGEST_ROW
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline(LONGEST_ROW + 1)
+        if not line:
+            raise StopIteration
+        self._row -= len(line)  # quoted cells go on over many lines
+        self._left -= len(line)
+        if self._row < 0:
+            raise InvalidCsv(
+                f"“{self._name}” has a row of over {LONGEST_ROW} characters; "
+                "use one short row for each image."
+            )
+        if self._left < 0:
+            raise InvalidCsv(f"“{self._name}” is too long; give only the columns path, label and split.")
+        return line
+
+    def end_row(self) -> None:
+        """Count the next line as the first of a row."""
+        self._row = LONGEST_ROW
 
 
 def _columns(header: str, name: str) -> tuple[dict[str, int], str]:

@@ -90,7 +90,7 @@ def difference_hash(picture: Image.Image) -> int:
 
 
 def _look(dataset: ImageDataset, item: ImageItem) -> tuple[int, Smalls]:
-    picture = load_stored(dataset.image_path(item))
+    picture = load_stored(dataset.image_path(item), counted=True)
     small = picture.resize((_SMALL, _SMALL), Image.Resampling.BOX)
     return difference_hash(picture), np.asarray(small, dtype=np.int16).ravel()
 

@@ -14,6 +14,7 @@ from loravit_web.datasets.errors import HubDatasetUnusable, HubPackageMissing, T
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.scan import SPLIT_NAMES, Placement, Plan, clean_class_name
 from loravit_web.datasets.sources import FileUnusableError, Source
+from loravit_web.images import MAX_PIXELS
 
 LoadHub = Callable[[str], Mapping[str, Any]]
 """Gives a dataset's splits by name; each has ``features``, ``len`` and rows by number."""
@@ -99,7 +100,10 @@ def _of_kind(features: Mapping[str, Any], kind: str) -> Sequence[str]:
 def _read(row: _Row, max_bytes: int) -> bytes:
     """The picture as a lossless file, whatever it was packed in."""
     try:
-        picture = row.rows[row.number][row.column].convert("RGB")
+        image = row.rows[row.number][row.column]
+        if image.width * image.height > MAX_PIXELS:  # nothing is decoded before it is converted
+            raise FileUnusableError(f"the picture has over {MAX_PIXELS / 1e6:g} million pixels")
+        picture = image.convert("RGB")
     except (OSError, ValueError, AttributeError) as error:
         raise FileUnusableError("it can't be decoded") from error
     buffer = BytesIO()

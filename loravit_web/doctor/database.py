@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loravit_web.doctor.report import Check, Finding, Patient
+from loravit_web.settings import Settings
 
 MOUNTS = Path("/proc/self/mountinfo")
+PROCESSES = Path("/proc")
 NETWORK_DISKS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
 )
@@ -31,6 +33,48 @@ def find(patient: Patient) -> Iterator[Finding]:
         yield Finding("note", "database", str(patient.registry.upgrade))
     if scheme == "sqlite":
         yield from _sqlite(Path(file))
+
+
+def find_lost(settings: Settings, processes: Path = PROCESSES) -> Iterator[Finding]:
+    """A SQLite file that was deleted or replaced while a process had it open, as far as that can be seen."""
+    scheme, _, name = settings.database_url.partition(":///")
+    if scheme != "sqlite":
+        return
+    file = Path(name).absolute()
+    for process in holders_of_deleted(file, processes):
+        text = (
+            f"{file} was deleted or replaced while process {process} had it open, which stores no change any "
+            "more: stop the app, put the file back or restore a backup, and start the app again"
+        )
+        yield Finding("problem", "database file", text)
+    for copy in sorted(file.parent.glob(f"backups/{file.stem}-rescued-*.db")):
+        text = (
+            f"{copy} is the last state of a registry file that was lost while it was open: put it in the "
+            "place of the file while no app runs, or remove it"
+        )
+        yield Finding("note", "database file", text)
+
+
+def holders_of_deleted(file: Path, processes: Path) -> list[str]:
+    """Ids of the processes that have the database, or the log beside it, open after its path lost it."""
+    lost = {f"{file.resolve()}{suffix} (deleted)" for suffix in ("", "-wal")}
+    links = (link for folder in processes.glob("[0-9]*") for link in _opened(folder))
+    return sorted({link.parts[-3] for link in links if _target(link) in lost}, key=int)
+
+
+def _opened(process: Path) -> list[Path]:
+    """The files that a process has open; none of another user's process, or of one that has just ended."""
+    try:
+        return list((process / "fd").iterdir())
+    except OSError:
+        return []
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return str(link.readlink())
+    except OSError:  # it was closed a moment ago
+        return None
 
 
 def _sqlite(file: Path) -> Iterator[Finding]:

@@ -7,17 +7,16 @@ from datetime import datetime
 from pathlib import Path
 
 from loravit_web.doctor import machine
-from loravit_web.doctor.database import DATABASE
+from loravit_web.doctor.database import DATABASE, find_lost
 from loravit_web.doctor.report import Check, Finding, Patient, Report
 from loravit_web.doctor.runs import RUNS, WORK
 from loravit_web.doctor.search import SEARCH
-from loravit_web.doctor.served import SERVED
 from loravit_web.doctor.snapshots import SNAPSHOTS
 from loravit_web.doctor.storage import LEFTOVERS, STORED
 from loravit_web.settings import Settings, SettingsError
 from registry import Registry, RegistryError, utc_now
 
-CHECKS = (DATABASE, SEARCH, STORED, LEFTOVERS, SNAPSHOTS, RUNS, WORK, SERVED)
+CHECKS = (DATABASE, SEARCH, STORED, LEFTOVERS, SNAPSHOTS, RUNS, WORK)
 
 
 def examine(
@@ -35,6 +34,7 @@ def examine(
         mend: put right what can safely be put right, and look again.
     """
     findings = [*machine.programs(), *machine.disk(settings), machine.base(settings)]
+    findings += find_lost(settings)
     try:
         if _has_catalog(settings):
             with Registry.open(

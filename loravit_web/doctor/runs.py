@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loravit_web.doctor.report import Check, Finding, Patient
+from loravit_web.training.reaper import reap_once
 from loravit_web.training.tracking import STALE_AFTER
 from registry import UnknownRun
 
@@ -19,7 +20,7 @@ def find_stuck(patient: Patient) -> Iterator[Finding]:
     ]
     for run in stuck:
         text = (
-            "says it runs but its process is gone: doctor --mend, the app or a worker marks it as interrupted"
+            "says it runs but sends no heartbeats: doctor --mend, the app or a worker marks it as interrupted"
         )
         yield Finding("problem", f"run {run.id[:8]}", text)
     queued = patient.registry.runs.count("queued")
@@ -28,7 +29,7 @@ def find_stuck(patient: Patient) -> Iterator[Finding]:
 
 def mend_stuck(patient: Patient) -> Iterator[str]:
     """Mark them as interrupted, so that they can be resumed."""
-    for run in patient.registry.runs.reap(stale_after=STALE_AFTER):
+    for run in reap_once(patient.registry):
         yield f"marked run {run.id} of {run.slug} as interrupted: resume it with runs resume {run.id[:8]}"
 
 

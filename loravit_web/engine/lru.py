@@ -55,6 +55,14 @@ class LRU(Generic[K, V]):
         with self._lock:
             self._drop(key)
 
+    def drop_oldest(self) -> bool:
+        """Forget the value that was used least recently; False when there is none."""
+        with self._lock:
+            if not self._items:
+                return False
+            self._drop(next(iter(self._items)))
+            return True
+
     def drop_where(self, unwanted: Callable[[V], bool]) -> None:
         """Forget all values of which that is true."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
@@ -28,10 +29,12 @@ LIBRARIES = 700 << 20
 START_SECONDS = 8.0
 """To load the base, fit the linear probe and write the files, measured."""
 
-_MOST_TOKENS, _LEAST_BATCH = 4096, 8
-"""Of the batch that is timed: larger ones take longer, and no less per image."""
+_MOST_TOKENS, _MOST_OF_ONE = 4096, 1400
+"""Tokens of the batch that is timed, and of one image in it: more take longer and tell no more."""
 _LAPS = 3
 _SECONDS = 0.5
+_SLOW = 1.0
+"""Seconds of a first call that is not repeated."""
 _PICTURES = 8
 
 
@@ -115,38 +118,76 @@ def _memory(data: TrainingData, recipe: Recipe, base: Base, pace: Pace) -> int:
     return int(LIBRARIES + weights + tokens + max(step, looking))
 
 
-def measure_pace(base: Base, recipe: Recipe, *, clock: Callable[[], float] = time.perf_counter) -> Pace:
+def measure_pace(
+    base: Base,
+    recipe: Recipe,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    check: Callable[[], None] = lambda: None,
+) -> Pace:
     """Time a small batch through the embedding, a block of the trunk, an adapted block and the last one.
+
+    A few seconds on a laptop, whatever the recipe: images of more than `_MOST_OF_ONE` tokens are timed at a
+    smaller size, and what was measured is scaled by the operations of a block.
 
     Args:
         base: as it runs.
+        check: called between the pieces; what it raises ends the measurement.
 
     Raises:
         LoraVitError: if the recipe does not fit the base.
     """
     base.preprocessing(recipe.image_size)
-    size = min(recipe.batch_size, max(_LEAST_BATCH, _MOST_TOKENS // base.token_count(recipe.image_size)))
-    images = torch.zeros(size, 3, recipe.image_size, recipe.image_size, device=base.device)
+    side = _timed_side(base, recipe.image_size)
+    size = min(recipe.batch_size, max(1, _MOST_TOKENS // base.token_count(side)))
+    images = torch.zeros(size, 3, side, side, device=base.device)
     generator = torch.Generator().manual_seed(0)
     adapted = trainable_blocks(base, recipe.adapter, generator)
+
+    def seconds(action: Callable[[], object]) -> float:
+        return _seconds(action, clock, check)
+
     with torch.inference_mode():
-        embedding = _seconds(lambda: base.embed(images), clock)
+        embedding = seconds(lambda: base.embed(images))
         embedded = base.embed(images)
-        forward = _seconds(lambda: base.advance(embedded, base.depth - 1, base.depth), clock)
+        forward = seconds(lambda: base.advance(embedded, base.depth - 1, base.depth))
     tokens = embedded.clone().requires_grad_(bool(adapted))  # every adapted block but the first
     others = max(len(adapted) - 1, 0)
-    last = _measured(base, recipe, base.read_by([recipe.adapter.pooling], adapted[-1:]), tokens, clock)
-    other = _measured(base, recipe, adapted[-1:], tokens, clock) if others else last
+    last = _measured(base, recipe, base.read_by([recipe.adapter.pooling], adapted[-1:]), tokens, seconds)
+    other = _measured(base, recipe, adapted[-1:], tokens, seconds) if others else last
     looked_at, trained, saved = (a + others * b for a, b in zip(last, other, strict=True))
+    patches, work, kept = _scale(base, side, recipe.image_size)
     return Pace(
-        embed=embedding / size,
-        forward=forward / size,
-        looked_at=looked_at / size,
-        trained=trained / size,
-        saved=saved / size,
+        embed=patches * embedding / size,
+        forward=work * forward / size,
+        looked_at=work * looked_at / size,
+        trained=work * trained / size,
+        saved=kept * saved / size,
         blocks=len(adapted),
         parameters=sum(p.numel() for block in adapted for p in block.parameters() if p.requires_grad),
     )
+
+
+def _timed_side(base: Base, image_size: int) -> int:
+    """The side of the images that are timed: as asked for, or smaller where the base takes others."""
+    if base.token_count(image_size) <= _MOST_OF_ONE or not base.takes_any_size:
+        return image_size
+    return int(base.patch_size * math.isqrt(_MOST_OF_ONE - base.prefix_token_count))
+
+
+def _scale(base: Base, timed: int, wanted: int) -> tuple[float, float, float]:
+    """How much more patches, operations of a block and bytes for its backward pass an image of a side has.
+
+    Of N tokens of width D, a block's projections take 24 N D^2 operations and its attention 4 N^2 D. What is
+    kept grows with N, and with N^2 where the attention is not fused.
+    """
+    if timed == wanted:
+        return 1.0, 1.0, 1.0
+    before, after = base.token_count(timed), base.token_count(wanted)
+    ratio, width = after / before, base.embed_dim
+    work = ratio * (6 * width + after) / (6 * width + before)
+    fused = base.dtype is not torch.bfloat16 or base.device.type != "cpu"
+    return (wanted / timed) ** 2, work, ratio if fused else ratio**2
 
 
 def _measured(
@@ -154,7 +195,7 @@ def _measured(
     recipe: Recipe,
     blocks: Sequence[nn.Module],
     tokens: torch.Tensor,
-    clock: Callable[[], float],
+    seconds: Callable[[Callable[[], object]], float],
 ) -> tuple[float, float, float]:
     """Seconds of a look and of a training step with these blocks and a head, and the bytes that one keeps."""
     head = nn.Linear(base.feature_dim(recipe.adapter.pooling), 2).to(base.device)
@@ -169,10 +210,10 @@ def _measured(
         F.cross_entropy(answered(), labels).backward()  # type: ignore[no-untyped-call]
 
     with torch.inference_mode():
-        looking = _seconds(answered, clock)
+        looking = seconds(answered)
     with dropout_on(blocks):
         saved = _saved_bytes(step, [*base.model.parameters(), *trained_parameters(blocks, head), tokens])
-        return looking, _seconds(step, clock), saved
+        return looking, seconds(step), saved
 
 
 def reading_seconds(
@@ -197,11 +238,17 @@ def reading_seconds(
     return statistics.mean(times)
 
 
-def _seconds(action: Callable[[], object], clock: Callable[[], float]) -> float:
-    """Median time of a call, the first apart."""
+def _seconds(action: Callable[[], object], clock: Callable[[], float], check: Callable[[], None]) -> float:
+    """Median time of a call, the first apart unless it was slow."""
+    check()
+    started = clock()
     action()
+    first = clock() - started
+    if first > _SLOW:
+        return first
     times: list[float] = []
     while len(times) < _LAPS or (sum(times) < _SECONDS and len(times) < 10 * _LAPS):
+        check()
         started = clock()
         action()
         times.append(clock() - started)

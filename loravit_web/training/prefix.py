@@ -98,15 +98,16 @@ def _loaded(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[tup
     stopped = threading.Event()
 
     def load(start: int) -> torch.Tensor:
-        pictures = []
+        prepared = [preprocessing([])]
         for path in paths[start : start + _BATCH]:
             if stopped.is_set():
                 break
             try:
-                pictures.append(load_stored(path))
+                # one at a time, as 32 large ones would take gigabytes
+                prepared.append(preprocessing([load_stored(path)]))
             except ImageError as error:
                 raise StoredImageUnusable(path, error) from error
-        return preprocessing(pictures)
+        return torch.cat(prepared)
 
     starts = range(0, len(paths), _BATCH)
     with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as leaving:

@@ -10,8 +10,12 @@ from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.card import model_card
 from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE
 from loravit_web.adapters.format import AdapterFormatError, from_files, to_files, what_is_wrong
+from loravit_web.adapters.numbers import UnusableNumber, number, whole
 from loravit_web.backbones.base import Base
 from registry import ClassMetric, ConfusionCell, NewEvaluation, NewVersion, Registry, Split, Version
+
+_MOST_IMAGES = 10**9
+_MOST_LOSS = 1e6
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,8 @@ def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluatio
     """
     try:
         return _parsed(metrics)
+    except UnusableNumber as error:
+        raise AdapterFormatError(f"{error} It stands in the adapter's metrics.") from error
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise AdapterFormatError(
             f"The adapter's metrics can't be used ({what_is_wrong(error)}): export it again."
@@ -129,10 +135,10 @@ def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ..
     return tuple(
         NewEvaluation(
             split=split,
-            n=int(measured["n"]),
-            accuracy=float(measured["accuracy"]),
-            loss=float(measured["loss"]),
-            macro_f1=float(measured["macro_f1"]),
+            n=whole(f"{split} n", measured["n"], 1, _MOST_IMAGES),
+            accuracy=number(f"{split} accuracy", measured["accuracy"], 0, 1),
+            loss=number(f"{split} loss", measured["loss"], 0, _MOST_LOSS),
+            macro_f1=number(f"{split} macro_f1", measured["macro_f1"], 0, 1),
             linear_probe_accuracy=_optional(measured, "linear_probe_accuracy"),
             top5_accuracy=_optional(measured, "top5_accuracy"),
             calibration_error=_optional(measured, "calibration_error"),
@@ -147,7 +153,7 @@ def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ..
 def _optional(measured: Mapping[str, Any], name: str) -> float | None:
     """A number that adapters of earlier versions of this program lack."""
     value = measured.get(name)
-    return None if value is None else float(value)
+    return None if value is None else number(name, value, 0, 1)
 
 
 def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
@@ -155,14 +161,19 @@ def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
         return ()
     rows = zip(*(columns[name] for name in ("precision", "recall", "f1", "support")), strict=True)
     return tuple(
-        ClassMetric(float(precision), float(recall), float(f1), int(support))
+        ClassMetric(
+            number("precision", precision, 0, 1),
+            number("recall", recall, 0, 1),
+            number("f1", f1, 0, 1),
+            whole("support", support, 0, _MOST_IMAGES),
+        )
         for precision, recall, f1, support in rows
     )
 
 
 def _confusion_cells(rows: Mapping[str, Mapping[str, Any]]) -> tuple[ConfusionCell, ...]:
     return tuple(
-        ConfusionCell(int(true), int(predicted), int(images))
+        ConfusionCell(int(true), int(predicted), whole("confusion", images, 0, _MOST_IMAGES))
         for true, row in rows.items()
         for predicted, images in row.items()
     )

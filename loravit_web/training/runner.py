@@ -159,8 +159,9 @@ def _carry_out(
     base, dtype = load(lambda _fraction, stage: reporter.report(stage, 0.0))
     if run.published is not None:  # killed between publishing and recording it
         reporter.report("Reading back what was published", 0.99)
-        reopen(registry, run.published, base)
-        return f"Published as {run.published} before the training process ended."
+        published = run.published
+        reporter.patiently(lambda: reopen(registry, published, base))
+        return f"Published as {published} before the training process ended."
     dataset = datasets.load(run.dataset.fingerprint)
     recipe = Recipe.from_json(run.config)
     data = split_data(dataset, recipe)

@@ -14,9 +14,8 @@ from pathlib import Path
 from loravit_web.limits import as_environment
 from loravit_web.settings import Settings
 from loravit_web.training.reaper import Reaper
-from loravit_web.training.tracking import STALE_AFTER
 from loravit_web.training.worker import worker_name
-from registry import Registry
+from registry import Registry, RegistryError
 
 IDLE_EXIT_SECONDS = 120
 _SHUTDOWN_SECONDS = 10.0
@@ -48,6 +47,7 @@ class Supervisor:
         self._clock, self._reaper = clock, Reaper(registry)
         self._process: subprocess.Popen[bytes] | None = None
         self._started, self._pause = 0.0, 0.0
+        self._failing = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
@@ -60,15 +60,19 @@ class Supervisor:
         self._stop.set()
         self._thread.join()
         process = self._process
-        if process is None or process.poll() is not None:
+        if process is None:
             return
-        process.terminate()
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_SHUTDOWN_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         try:
-            process.wait(_SHUTDOWN_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        self._registry.runs.reap(stale_after=STALE_AFTER, dead_worker=worker_name(process.pid))
+            self._registry.runs.reap(dead_worker=worker_name(process.pid))
+        except RegistryError as error:  # the next process that looks marks the run
+            _LOG.warning("%s The run of the ended training process still says it runs.", error)
 
     @property
     def worker_pid(self) -> int | None:
@@ -79,11 +83,13 @@ class Supervisor:
     def tick(self) -> None:
         """Look once: reap runs of dead workers, start a worker if a run waits and none is being trained."""
         runs, process = self._registry.runs, self._process
-        dead = why = None
-        if process is not None and process.poll() is not None:
+        dead = living = why = None
+        if process is not None and process.poll() is None:
+            living = worker_name(process.pid)
+        elif process is not None:
             dead = worker_name(process.pid)
             why = KILLED if process.returncode == -_SIGKILL else None
-        for run in self._reaper.look(dead_worker=dead, error=why):
+        for run in self._reaper.look(dead_worker=dead, living_worker=living, error=why):
             _LOG.warning("Run %s of %s was interrupted.", run.id, run.slug)
         if process is not None and dead is not None:
             self._bury(process)
@@ -103,6 +109,11 @@ class Supervisor:
         while not self._stop.wait(self._interval):
             try:
                 self.tick()
+                self._failing = False
+            except RegistryError as error:
+                if not self._failing:  # said once, not twice a second
+                    _LOG.warning("%s The app goes on looking at the queue.", error)
+                self._failing = True
             except Exception:  # noqa: BLE001 - the watch outlasts whatever one look meets, and says so
                 _LOG.exception("The queue could not be looked at; trying again.")
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from loravit_web.errors import LoraVitError
 from loravit_web.training import run_log
 from loravit_web.training.progress import Curve, TrainingStopped
-from registry import DatabaseNotWritable, Registry, RunLost, StopRequest
+from registry import DatabaseNotReadable, DatabaseNotWritable, Registry, RunLost, StopRequest
 
 HEARTBEAT_SECONDS = 5.0
 STALE_AFTER = timedelta(seconds=30)
@@ -41,16 +41,16 @@ def patiently(
     patience: float = PATIENCE_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """Repeat a write that the database refuses, until it is done, patience ends or the process has to.
+    """Repeat a call that the database refuses, until it is done, patience ends or the process has to.
 
     Raises:
-        DatabaseNotWritable: the last refusal.
+        DatabaseNotReadable, DatabaseNotWritable: the last refusal.
     """
     deadline = clock() + patience
     while True:
         try:
             return write()
-        except DatabaseNotWritable as error:
+        except (DatabaseNotReadable, DatabaseNotWritable) as error:
             if clock() > deadline or terminate.is_set():
                 raise
             _LOG.warning("%s Trying again.", error)
@@ -151,7 +151,7 @@ class RunReporter:
         """
         try:
             return patiently(write, self._terminate)
-        except DatabaseNotWritable as error:
+        except (DatabaseNotReadable, DatabaseNotWritable) as error:
             if self._terminate.is_set():
                 raise TrainingInterrupted from error
             raise
@@ -200,8 +200,12 @@ class RunReporter:
             return None
         return (self._clock() - self._started) * (1 - fraction) / done
 
+    def _until_next(self) -> float:
+        """Seconds to the next heartbeat: few after an outage, so that no observer waits for it in vain."""
+        return self._interval if self._failing is None else min(self._interval, _PAUSE_SECONDS)
+
     def _beat(self) -> None:
-        while not self._ended.wait(self._interval):
+        while not self._ended.wait(self._until_next()):
             try:
                 self._write()
             except RunLost:

@@ -25,6 +25,10 @@ from loravit_web.training.stopping import GRACE_SECONDS, stop_on_signals
 from registry import DatabaseNotWritable, Registry, RegistryError, Run, RunLost
 
 POLL_SECONDS = 0.5
+UNRECORDED = (
+    "The registry could not be written when the training ended: resume the run, or start it again if it "
+    "cannot be resumed."
+)
 _LAST_WORDS_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class Worker:
         self._load = load
         self._bases: dict[str, tuple[Base, torch.dtype]] = {}
         self._run: Run | None = None
+        self._unrecorded = False
 
     def stopping_on_signals(self, *, grace: float = GRACE_SECONDS) -> AbstractContextManager[None]:
         """On SIGTERM or Ctrl-C end within a step, leaving the run interrupted and resumable.
@@ -113,11 +118,15 @@ class Worker:
     def _work_once(self, reaper: Reaper) -> bool:
         """Claim and execute one run; False where none waits or the registry can't be used just now."""
         try:
-            reaper.look()
+            # between two runs none of this worker's can be running: it is one whose end was not recorded
+            reaper.look(dead_worker=self.name, error=UNRECORDED if self._unrecorded else None)
+            self._unrecorded = False
             run = self.registry.runs.claim(self.name)
             if run is None:
                 return False
+            self._unrecorded = True
             self.execute(run)
+            self._unrecorded = False
         except RegistryError as error:
             _LOG.warning("%s The worker goes on looking.", error)
             return False

@@ -30,7 +30,7 @@ SCRIPT = """
 """For the head of the page: `loravitKeep` takes what is asked, `loravitAgain` gives what was asked before.
 
 Nothing is kept before that was asked for: a link's tasks ask without a picture at first. The server deletes
-pictures after a day.
+pictures after a while, and when it is started again.
 """
 
 AGAIN = "() => window.loravitAgain()"

@@ -19,7 +19,7 @@ from loravit_web.answers import Answer
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.errors import toast, told
-from loravit_web.ui.visitors import admitted
+from loravit_web.ui.visitors import visitor_of
 from loravit_web.ui.waiting import Waiting
 from registry import RegistryError
 
@@ -46,7 +46,7 @@ def add_api(service: Service, waiting: Waiting) -> None:
         request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, callers never do
     ) -> list[dict[str, Any]]:
         """Every task that can be asked, with its classes and whether it can answer."""
-        admitted(service, request)
+        visitor_of(service, request)
         return [
             {
                 "task": info.task,
@@ -78,7 +78,7 @@ def add_api(service: Service, waiting: Waiting) -> None:
             raise toast(error) from error
 
     def classified(image: Any, tasks: list[str], top_k: int, request: gr.Request) -> dict[str, Any]:
-        admitted(service, request)
+        visitor_of(service, request)
         return answer_upload(service, image, tasks, top_k).as_json()
 
     api(tasks, api_name="tasks", queue=False, concurrency_limit=None)

@@ -10,6 +10,7 @@ from loravit_web.ui.api import add_api
 from loravit_web.ui.arrival import fill_page
 from loravit_web.ui.catalog import build_catalog
 from loravit_web.ui.follow import follow_registry
+from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.page import Page
 from loravit_web.ui.pulse import add_pulse
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
@@ -20,10 +21,14 @@ from loravit_web.ui.use import build_use
 from loravit_web.ui.waiting import Waiting
 
 
-def build_app(service: Service) -> gr.Blocks:
-    """Build the page over a service; nothing is started or opened."""
+def build_app(service: Service, presence: Presence) -> gr.Blocks:
+    """Build the page over a service; nothing is started or opened.
+
+    Args:
+        presence: tells work for a page when that page is gone.
+    """
     waiting = Waiting(service.settings.limits.waiting)
-    demo = gr.Blocks(title="LoRA-ViT Web", delete_cache=(3600, 86400), analytics_enabled=False)
+    demo = gr.Blocks(title="LoRA-ViT Web", analytics_enabled=False)
     with demo:
         # First, because the browser finds a component by walking through all that stand before it, at each
         # step of any event for these.
@@ -40,9 +45,9 @@ def build_app(service: Service) -> gr.Blocks:
         seen = gr.State(None)
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
             with gr.Tab("Use", id="use") as use_tab:
-                use = build_use(service, waiting)
+                use = build_use(service, waiting, presence)
             with gr.Tab("Train", id="train") as train_tab:
-                train = build_train(service, tabs, use)
+                train = build_train(service, tabs, use, presence)
             with gr.Tab("Catalog", id="catalog") as catalog_tab:
                 catalog = build_catalog(service, tabs, use)
             with gr.Tab("Runs", id="runs") as runs_tab:

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.predictor import MAX_TASKS
 from loravit_web.ui.again import AGAIN
 from loravit_web.ui.answers import NO_TASKS
 from loravit_web.ui.catalog_panel import TO_CARD
@@ -137,7 +138,7 @@ def _steps(page: Page) -> list[Step]:
 
     def use(request: gr.Request, memory: dict[str, list[str]] | None) -> Updates:
         # Only what the link asks for: by the time this runs the reader may have gone on.
-        linked = [task for task in request.query_params.get("task", "").split(",") if task]
+        linked = [task for task in request.query_params.get("task", "").split(",") if task][:MAX_TASKS]
         picked = list(dict.fromkeys(map(service.predictor.named, linked)))
         return {
             picker.listing: with_tasks(service, memory, picked),

@@ -18,7 +18,9 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
+from loravit_web.ahead import MOST
 from loravit_web.errors import LoraVitError
+from loravit_web.predictor import MAX_TASKS
 from loravit_web.service import Service
 from loravit_web.ui.answers import answers_html
 from loravit_web.ui.api import uploaded_picture
@@ -27,7 +29,7 @@ from loravit_web.ui.markup import notice
 from loravit_web.ui.pick import choices_for, remembered
 from loravit_web.ui.picker import Picker, kept_json, listing
 from loravit_web.ui.share import SharePanel, page_url, share_updates
-from loravit_web.ui.visitors import admitted
+from loravit_web.ui.visitors import visitor_of
 from loravit_web.ui.waiting import QueueFull, Waiting
 from registry import RegistryError
 
@@ -45,7 +47,12 @@ _SCRIPT = """
   const session_hash = Math.random().toString(36).slice(2);
   let last = 0, before = Promise.resolve(), answered = null;
   const same = {__type__: "update"};
-  const failed = (sentence) => `NOTICE`.replace("SENTENCE", sentence);
+  const failed = (sentence) => `NOTICE`.replace("SENTENCE", () => sentence);
+  const text = (told) => {
+    const place = document.createElement("p");
+    place.textContent = typeof told === "string" ? told : "";
+    return place.innerHTML;
+  };
   const asked = async (question) => {
     try {
       const answer = await fetch("gradio_api/run/ASKED_AT" + window.location.search, {
@@ -53,7 +60,10 @@ _SCRIPT = """
         headers: {"Content-Type": "application/json"},
         body: JSON.stringify({data: [question], session_hash}),
       });
-      if (!answer.ok) return failed(answer.status === 401 ? "SIGNED_OUT" : "FAILED");
+      if (!answer.ok) {
+        const told = await answer.json().catch(() => ({}));
+        return failed(answer.status === 401 ? "SIGNED_OUT" : text(told.detail) || "FAILED");
+      }
       const [html] = (await answer.json()).data;
       answered = question;
       return html;
@@ -133,7 +143,10 @@ def read_question(text: str | None) -> Question:
     try:
         asked = json.loads(text or "")
         tasks, near = ([str(task) for task in asked[name] or []] for name in ("tasks", "near"))
-        return Question(asked["picture"], tasks, int(asked["labels"]), bool(asked["looks"]), near)
+        # one more than can be asked, so that it is told
+        return Question(
+            asked["picture"], tasks[: MAX_TASKS + 1], int(asked["labels"]), bool(asked["looks"]), near[:MOST]
+        )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UnreadableQuestion("The page asked something that can't be read: reload it.") from error
 
@@ -193,7 +206,7 @@ def connect_answers(
 
 
 def _answers(service: Service, request: gr.Request, asked: Question) -> str:
-    admitted(service, request)
+    visitor_of(service, request)
     html = answers_html(service, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
     if asked.picture is not None and asked.tasks:
         service.ahead.want(partial(uploaded_picture, service, asked.picture), asked.near)

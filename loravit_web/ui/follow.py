@@ -116,8 +116,12 @@ def ended_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def announce(service: Service, ended: Sequence[str]) -> None:
-    """A toast for each run; of one that was cancelled nobody needs to be told."""
-    for run_id in filter(partial(is_known, service), ended):
+    """A toast for each run; of one that was cancelled nobody needs to be told.
+
+    Args:
+        ended: no more are told of than a page can have heard of.
+    """
+    for run_id in filter(partial(is_known, service), ended[: RECENT + MOST_ACTIVE]):
         run = service.registry.runs.get(run_id)
         if run.status == "completed":
             gr.Success(plain(f"“{run.title}” is in the catalog and in the list of tasks: {run.published}."))

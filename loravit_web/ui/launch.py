@@ -7,27 +7,47 @@ import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 from gradio.queueing import Queue
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
+from loravit_web.addresses import TrustedProxies
 from loravit_web.console import progress_teller
 from loravit_web.cores import gather_cores, release_cores
 from loravit_web.errors import LoraVitError
+from loravit_web.passing import MIB, PassingFiles
+from loravit_web.periodic import Periodic
 from loravit_web.service import Service
+from loravit_web.sessions import Sessions
 from loravit_web.settings import Settings
-from loravit_web.ui import address, again, arrival, ask, assets, keys, pulse, unwatched
+from loravit_web.sign_in import SignInDesk
+from loravit_web.ui import address, again, arrival, ask, assets, keys, pulse, refused, unwatched
 from loravit_web.ui.app import build_app
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
-from loravit_web.ui.gate import LOOPBACK, OwnNames, StillMembers
+from loravit_web.ui.gate.callers import LOOPBACK, Arrivals
+from loravit_web.ui.gate.connections import most_connections, served_through
+from loravit_web.ui.gate.gate import Gate, House
+from loravit_web.ui.gate.headers import security_headers
+from loravit_web.ui.gate.hub_session import EndedOnTheHub
+from loravit_web.ui.gate.info import OwnInfo
+from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.gate.signing_in import Cookies, SigningIn
+from loravit_web.ui.gate.uploads import Uploads
 from loravit_web.ui.kept_page import KeptPage
 from loravit_web.ui.refusals import handlers
 from loravit_web.ui.sessions import LightSessions
-from loravit_web.ui.visitors import sign_in
+from loravit_web.ui.visitors import admit, guest_name
 
-_SCRIPTS = (assets, arrival, address, again, ask, unwatched, keys, pulse)
+_SCRIPTS = (refused, assets, arrival, address, again, ask, unwatched, keys, pulse)
+_FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
+_SWEEP_SECONDS = 60.0
+DEMO_MIB = 256
+"""Of one visitor's uploads in a demo."""
 _QUEUE_SECONDS = 0.01
 """Between two looks at Gradio's queue; its own thousand a second take a tenth of a core, all day."""
 
@@ -38,10 +58,35 @@ class AddressUnavailable(LoraVitError):
 
 @dataclass(frozen=True)
 class App:
-    """A service and its page."""
+    """A service and its page.
+
+    Attributes:
+        presence: which open pages are still there.
+        passing: the folder of uploads and of files that the page shows.
+    """
 
     service: Service
     demo: gr.Blocks
+    presence: Presence
+    passing: PassingFiles
+
+    @classmethod
+    def over(cls, service: Service) -> App:
+        """Build the page over a service; `launch` starts it and `close` ends both.
+
+        Until then ``GRADIO_TEMP_DIR`` names the app's own folder, which Gradio asks for wherever it keeps a
+        file.
+        """
+        passing = passing_files(service.settings)
+        before = os.environ.get(_FOLDER_VARIABLE)
+        os.environ[_FOLDER_VARIABLE] = str(passing.folder)
+        service.at_close(lambda: _restore(before))
+        service.at_close(passing.close)
+        sweep = Periodic("uploads", passing.sweep, _SWEEP_SECONDS)
+        service.at_close(sweep.stop)
+        sweep.start()
+        presence = Presence()
+        return cls(service, build_app(service, presence), presence, passing)
 
     def launch(self, *, host: str | None = None, port: int | None = None, block: bool = True) -> str:
         """Start serving and print the URL.
@@ -76,37 +121,62 @@ class App:
         return url
 
     def _listen(self, host: str | None, port: int | None) -> str:
-        _, url, _ = self.demo.launch(
-            server_name=host,
-            server_port=port,
-            prevent_thread_lock=True,
-            quiet=True,
-            show_error=False,
-            theme=_theme(),
-            css_paths=[Path(__file__).with_name("style.css")],
-            head="".join(one.SCRIPT for one in _SCRIPTS),
-            auth=sign_in(self.service) if self._passwords else None,  # type: ignore[arg-type]  # it is awaited
-            auth_message="Sign in with the name and password that your admin gave you.",
-            blocked_paths=[str(folder) for folder in self.service.private_folders],
-            max_file_size=self.service.settings.limits.upload_bytes,
-            footer_links=["api"],
-            run_history=False,
-            enable_monitoring=False,
-            app_kwargs={
-                "exception_handlers": handlers(),
-                "middleware": self._middleware(host),
-            },
-        )
+        inner: list[Middleware] = []
+        if self.service.settings.mode == "team" and not self._passwords:
+            inner.append(Middleware(EndedOnTheHub))
+        with served_through(lambda app: self._gate(app, host)):
+            _, url, _ = self.demo.launch(
+                server_name=host,
+                server_port=port,
+                prevent_thread_lock=True,
+                quiet=True,
+                show_error=False,
+                theme=_theme(),
+                css_paths=[Path(__file__).with_name("style.css")],
+                head="".join(one.SCRIPT for one in _SCRIPTS),
+                blocked_paths=[str(folder) for folder in self.service.private_folders],
+                max_file_size=self.service.settings.limits.upload_bytes,
+                footer_links=["api"],
+                run_history=False,
+                enable_monitoring=False,
+                app_kwargs={"exception_handlers": handlers(), "middleware": inner},
+            )
         self.demo.app.state_holder = LightSessions(self.demo)
         return str(url)
 
-    def _middleware(self, host: str | None) -> list[Middleware]:
-        kept = [Middleware(KeptAssets, folder=GRADIO_ASSETS)]
+    def _gate(self, app: ASGIApp, host: str | None) -> Gate:
+        """Put the app behind its gate."""
+        service, settings = self.service, self.service.settings
+        prefix = (self.demo.root_path or "").rstrip("/")
+        prefix = prefix if prefix.startswith("/") else ""
+        alone = settings.mode == "local"
+        cookies = Cookies(service.secret, in_frame=settings.on_spaces, path=prefix or "/")
+        signing_in = None
         if self._passwords:
-            return [*kept, Middleware(StillMembers, members=self.service.members)]
-        if self.service.settings.mode == "local" and _listens_at(host) in LOOPBACK:
-            kept.insert(0, Middleware(OwnNames, names=LOOPBACK))
-        return [*kept, Middleware(KeptPage)]
+            hours = settings.limits.session_hours
+            sessions = Sessions(hours, standing=service.members.standing)
+            desk = SignInDesk(service.members)
+            service.at_close(desk.close)
+            signing_in = SigningIn(sessions, desk, cookies, hours=hours)
+        house = House(
+            arrivals=Arrivals(
+                proxies=TrustedProxies(settings.proxies),
+                own_names=LOOPBACK if alone and _listens_at(host) in LOOPBACK else None,
+                origins=settings.origins,
+            ),
+            cookies=cookies,
+            headers=security_headers(on_spaces=settings.on_spaces),
+            admit=partial(admit, service),
+            guest_name=partial(guest_name, service.secret) if settings.mode == "demo" else None,
+            signing_in=signing_in,
+            uploads=Uploads(self.passing, settings.limits.upload_bytes),
+            presence=self.presence,
+            folder=self.passing.folder,
+            prefix=prefix,
+            most_of_one=None if alone else most_connections() // 2,
+        )
+        kept = KeptAssets(KeptPage(OwnInfo(app, prefix)), folder=GRADIO_ASSETS)
+        return Gate(kept, house)
 
     @property
     def _passwords(self) -> bool:
@@ -149,7 +219,7 @@ def open_app(settings: Settings) -> App:
         service.recover()  # who may sign in, too
         service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)
         service.start()
-        app = App(service, build_app(service))
+        app = App.over(service)
         unless_opened.pop_all()
     return app
 
@@ -157,6 +227,31 @@ def open_app(settings: Settings) -> App:
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
     """Start the app and serve until it is stopped."""
     open_app(settings).launch(host=host, port=port)
+
+
+def passing_files(settings: Settings) -> PassingFiles:
+    """Open the folder of what passes through an app with these settings."""
+    limits = settings.limits
+    most = limits.uploads_mib * MIB
+    of_one = {"local": most, "team": limits.visitor_mib * MIB}.get(settings.mode, DEMO_MIB * MIB)
+    minutes = (
+        min(limits.upload_minutes, settings.demo.hours * 60)
+        if settings.mode == "demo"
+        else limits.upload_minutes
+    )
+    return PassingFiles(
+        settings.uploads or Path(get_upload_folder()),
+        most=most,
+        most_of_one=min(of_one, most),
+        seconds=minutes * 60,
+    )
+
+
+def _restore(folder: str | None) -> None:
+    if folder is None:
+        os.environ.pop(_FOLDER_VARIABLE, None)
+    else:
+        os.environ[_FOLDER_VARIABLE] = folder
 
 
 def _listens_at(host: str | None) -> str:

@@ -9,17 +9,25 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from loravit_web.access import LOCAL
+from loravit_web.errors import LoraVitError
 from loravit_web.files import write_whole
 from loravit_web.many import NoPictures, as_csv, as_table, classify_many
 from loravit_web.service import Service
 from loravit_web.ui.ask import LABELS, MOST_LABELS
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import UNCHECKED
-from loravit_web.ui.visitors import admitted
+from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.visitors import visitor_of
 
 
-def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
-    """Build the panel and its event."""
+class TableRunning(LoraVitError):
+    """A visitor asked for a table while another of theirs is being made."""
+
+
+def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence: Presence) -> None:
+    """Build the panel and its event, which ends when its page is gone."""
+    running: set[str] = set()
     with gr.Accordion("Many pictures: a table and a CSV", open=False, elem_id="use-many"):
         files = gr.File(
             label="A zip of pictures, or several pictures",
@@ -47,19 +55,27 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider) -> None:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
     ) -> list[Any]:
-        admitted(service, request)
+        visitor = visitor_of(service, request)
         if not uploads:
             raise NoPictures("Choose pictures or a zip of them first.")
         if not picked:
             raise NoPictures("Pick one or several tasks above first.")
-        rows = classify_many(
-            service.predictor,
-            [Path(one["path"]) for one in uploads],
-            picked,
-            top_k=round(min(MOST_LABELS, max(1, labels or LABELS))),
-            progress=lambda done, total: progress((done, total), unit="pictures"),
-            limits=service.settings.limits,
-        )
+        whose = visitor.source or visitor.name
+        if whose in running and visitor != LOCAL:
+            raise TableRunning("Your other table is not done yet. Wait for it, or close its page to end it.")
+        running.add(whose)
+        try:
+            rows = classify_many(
+                service.predictor,
+                [Path(one["path"]) for one in uploads],
+                picked,
+                top_k=round(min(MOST_LABELS, max(1, labels or LABELS))),
+                progress=lambda done, total: progress((done, total), unit="pictures"),
+                limits=service.settings.limits,
+                is_gone=presence.watch(request.session_hash),
+            )
+        finally:
+            running.discard(whose)
         return [
             gr.Dataframe(as_table(rows), visible=True),
             gr.DownloadButton(value=_csv_file(as_csv(rows)), visible=True),

@@ -13,6 +13,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.browser_state import kept_in_browser
 from loravit_web.ui.events import QUIET
+from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.relabel import changes_kept
 from loravit_web.ui.train_check import (
     CheckPanel,
@@ -34,6 +35,7 @@ from loravit_web.ui.train_settings import (
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, build_watch
+from loravit_web.waited_for import check_waited_for
 
 Updates = dict[Any, Any]
 
@@ -89,7 +91,7 @@ class TrainTab:
         return dict(zip(self.of_given, updates, strict=True))
 
 
-def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
+def build_train(service: Service, tabs: gr.Tabs, use: UseTab, presence: Presence) -> TrainTab:
     """Build the tab and its events.
 
     All steps stay in view, so that none hides what another one says: the data on the left, what is made of it
@@ -118,9 +120,9 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab) -> TrainTab:
     given_anew = [event for way in ways for event in way.events]
     gr.on(given_anew, None, None, settings.start, js=_WAIT, **QUIET)
     for way in ways:
-        _take_in(service, way, check, settings)
+        _take_in(service, way, check, settings, presence)
     connect_check(service, check, settings.start)
-    started = connect_settings(service, settings, check, run_id, watch)
+    started = connect_settings(service, settings, check, run_id, watch, presence)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
     gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
     started.success(None, check.taken, given, js=_TRAINED, **QUIET)
@@ -140,7 +142,9 @@ def show_result(service: Service, train: TrainTab, when: Callable[..., Any]) -> 
     when(show_result, [train.run_id, result.run_id, train.corrections], result.outputs, **QUIET)
 
 
-def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPanel) -> None:
+def _take_in(
+    service: Service, way: Way, check: CheckPanel, settings: SettingsPanel, presence: Presence
+) -> None:
     """Import what one way gives and show what is in it; what is wrong with it is said in its place."""
 
     def take(
@@ -148,7 +152,10 @@ def _take_in(service: Service, way: Way, check: CheckPanel, settings: SettingsPa
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
     ) -> list[Any]:
+        is_gone = presence.watch(request.session_hash)
+
         def tell(fraction: float, text: str) -> None:
+            check_waited_for(is_gone)
             progress(fraction, desc=text)
 
         same = [gr.skip()] * (1 + len(way.empties))

@@ -18,12 +18,14 @@ from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import LAST, QUIET
 from loravit_web.ui.fields import build_fields, field_errors, preset_values, recipe_of
+from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.markup import cost_summary, notice
 from loravit_web.ui.relabel import Sheet, changes_in
 from loravit_web.ui.share import build_code
 from loravit_web.ui.train_check import CheckPanel
 from loravit_web.ui.visitors import actions_of
 from loravit_web.ui.watch import WatchPanel, watch_updates
+from loravit_web.waited_for import IsGone, never_gone
 from registry import UnknownAdapter
 
 _MEASURING = '<p class="lv-cost">Measuring what this takes on this machine…</p>'
@@ -120,14 +122,27 @@ def suggested_name(data: str) -> str:
 
 
 def connect_settings(
-    service: Service, panel: SettingsPanel, check: CheckPanel, run_id: gr.BrowserState, watch: WatchPanel
+    service: Service,
+    panel: SettingsPanel,
+    check: CheckPanel,
+    run_id: gr.BrowserState,
+    watch: WatchPanel,
+    presence: Presence,
 ) -> gr.events.Dependency:
     """Add the events: what changes is estimated again, and Start queues the run, which is returned."""
     data = check.data
 
-    def tell(fingerprint: str | None, name: str | None, preset: str, mirror: bool, *values: Any) -> list[str]:
+    def tell(
+        request: gr.Request,
+        fingerprint: str | None,
+        name: str | None,
+        preset: str,
+        mirror: bool,
+        *values: Any,
+    ) -> list[str]:
+        is_gone = presence.watch(request.session_hash)
         # the browser knows no name before its field was drawn, as where another tab is open
-        return told_cost(service, fingerprint, name or "", preset, mirror, values)
+        return told_cost(service, fingerprint, name or "", preset, mirror, values, is_gone=is_gone)
 
     @told
     def begin(
@@ -188,9 +203,20 @@ def _fill_fields(patch_size: int) -> str:
 
 
 def told_cost(
-    service: Service, fingerprint: str | None, name: str, preset: str, mirror: bool, values: Any
+    service: Service,
+    fingerprint: str | None,
+    name: str,
+    preset: str,
+    mirror: bool,
+    values: Any,
+    *,
+    is_gone: IsGone = never_gone,
 ) -> list[str]:
-    """What the training will take, or all that is wrong, and its line; nothing before there is data."""
+    """What the training will take, or all that is wrong, and its line; nothing before there is data.
+
+    Args:
+        is_gone: tells whether nobody waits for it any more.
+    """
     if fingerprint is None:
         return ["", ""]
     wrong = [error for error in field_errors(preset, values) if error]
@@ -199,13 +225,13 @@ def told_cost(
     try:
         recipe = recipe_of(preset, mirror, values)
         line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
-        return [_cost(service, fingerprint, recipe) + _successor(service, name), line]
+        return [_cost(service, fingerprint, recipe, is_gone) + _successor(service, name), line]
     except LoraVitError as error:
         return [notice(str(error), kind="error"), ""]
 
 
-def _cost(service: Service, fingerprint: str, recipe: Recipe) -> str:
-    return cost_summary(service.estimate(service.datasets.load(fingerprint), recipe))
+def _cost(service: Service, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> str:
+    return cost_summary(service.estimate(service.datasets.load(fingerprint), recipe, is_gone=is_gone))
 
 
 def _successor(service: Service, name: str) -> str:

@@ -18,6 +18,7 @@ from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.ask import LABELS, MOST_LABELS, connect_answers
 from loravit_web.ui.events import EACH, QUIET
+from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.many import build_many
 from loravit_web.ui.picker import Picker, build_picker
 from loravit_web.ui.share import build_share
@@ -47,7 +48,7 @@ class UseTab:
     asked: list[Any]
 
 
-def build_use(service: Service, waiting: Waiting) -> UseTab:
+def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
     """Build the tab and its events."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
@@ -74,7 +75,7 @@ def build_use(service: Service, waiting: Waiting) -> UseTab:
                 )
             answers = gr.HTML(NO_IMAGE, elem_id="use-answers")
     share = build_share()
-    build_many(service, picker.tasks, top_k)
+    build_many(service, picker.tasks, top_k, presence)
     connect_answers(service, waiting, picker, image, top_k, heat, answers, share)
     examples.select(_chosen_example, None, image, **EACH, **QUIET)
     return UseTab(picker, answers, [image, top_k, heat])

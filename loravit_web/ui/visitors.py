@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
-from loravit_web.access import ANYBODY, GUEST, LOCAL, Visitor
+from loravit_web.access import ANYBODY, GUEST, Visitor
 from loravit_web.actions import Actions
-from loravit_web.rates import TooManyRequests
 from loravit_web.service import Service
+from loravit_web.ui.gate.callers import Caller, caller_of
 from loravit_web.ui.markup import notice
 
-_LOG = logging.getLogger(__name__)
 PROVIDER = "oauth_info"
 """Where Gradio keeps, in a signed cookie, what the Hub said about who signed in."""
 
@@ -29,32 +26,29 @@ def visitor_of(service: Service, request: gr.Request) -> Visitor:
         NotSignedIn: in a team, from who has not.
     """
     settings = service.settings
-    if settings.mode == "demo":
-        return service.visitor(_guest(service, request))
+    if settings.mode == "local":
+        return service.visitor(None)
     if settings.mode == "team" and settings.hub_roles.enabled:
         return _from_hub(service, request.session)
-    return service.visitor(request.username)
+    caller = _caller(request)
+    if settings.mode == "demo":
+        return service.visitor(caller.guest, caller.source)
+    return service.visitor(caller.username)
 
 
-def admitted(service: Service, request: gr.Request) -> Visitor:
-    """Whoever sent a request, which counts from now on; one person alone may ask as often as they like.
+def admit(service: Service, caller: Caller) -> None:
+    """Count a request; one person alone may send as many as they like.
 
     Raises:
-        TooManyRequests: if they ask faster than anybody may.
+        TooManyRequests: if its sender sends more than anybody may.
     """
-    visitor = visitor_of(service, request)
-    if visitor != LOCAL:
-        service.rates.admit(_guest(service, request) if visitor == ANYBODY else visitor.name)
-    return visitor
+    if service.settings.mode != "local":
+        service.rates.admit(caller.username or caller.source)
 
 
 def actions_of(service: Service, request: gr.Request) -> Actions:
-    """What whoever sent a request may change.
-
-    Raises:
-        TooManyRequests: if they ask faster than anybody may.
-    """
-    return Actions(service, admitted(service, request))
+    """What whoever sent a request may change."""
+    return Actions(service, visitor_of(service, request))
 
 
 def read_only(refusal: str | None) -> gr.HTML:
@@ -62,26 +56,14 @@ def read_only(refusal: str | None) -> gr.HTML:
     return gr.HTML(notice(refusal or "", title="Read only."), visible=refusal is not None)
 
 
-def guest_name(salt: bytes, address: str) -> str:
-    """One name for all that comes from an address while the app runs, which does not tell the address."""
-    return f"{GUEST}-{hashlib.blake2b(address.encode(), key=salt, digest_size=4).hexdigest()}"
+def guest_name(secret: bytes, text: str) -> str:
+    """Return one name for all that a demo's visitor does, which does not tell their cookie or address."""
+    return f"{GUEST}-{hashlib.blake2b(text.encode(), key=secret, digest_size=8).hexdigest()}"
 
 
-def _guest(service: Service, request: gr.Request) -> str:
-    return guest_name(service.salt, request.client.host if request.client else "")
-
-
-def sign_in(service: Service) -> Callable[[str, str], Awaitable[bool]]:
-    """Gradio's check of a name and a password, which takes a while on purpose and so has its own thread."""
-
-    async def check(username: str, password: str) -> bool:
-        try:
-            return await asyncio.to_thread(service.members.signs_in, username, password)
-        except TooManyRequests as error:  # the page of the server underneath can only say that it is wrong
-            _LOG.warning("Sign-in as %r refused: %s", username[:80], error)
-            return False
-
-    return check
+def _caller(request: gr.Request) -> Caller:
+    assert request.request is not None  # there is one wherever Gradio fills it in
+    return caller_of(request.request.scope)
 
 
 def _from_hub(service: Service, session: Mapping[str, Any]) -> Visitor:

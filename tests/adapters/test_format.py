@@ -256,7 +256,11 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         LoraVitError,
         "Adapter type DORA is unknown",
     ),
-    "no temperature": (document(TASK_FILE, temperature=0), AdapterFormatError, "temperature 0 "),
+    "no temperature": (
+        document(TASK_FILE, temperature=0),
+        AdapterFormatError,
+        "its temperature is 0, and a number from 0.001 to 1000 is needed",
+    ),
     "another normalisation": (
         lambda files, base: with_document(
             files, TASK_FILE, preprocessing={**base.preprocessing(32).as_json(), "mean": [0.0, 0.0, 0.0]}
@@ -279,17 +283,17 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
     "too few stored logits": (
         document(TASK_FILE, reference_logits=[0.0]),
         AdapterFormatError,
-        "no longer gives the answer",
+        "a list of 3 numbers is needed",
     ),
     "a stored answer of which infinitely much may differ": (
         document(TASK_FILE, reference_logits=[float("inf")] * 3),
         AdapterFormatError,
-        "no longer gives the answer",
+        "a finite number is needed",
     ),
     "no stored logits": (
         document(TASK_FILE, reference_logits=[]),
         AdapterFormatError,
-        "no longer gives the answer",
+        "a list of 3 numbers is needed",
     ),
     "JSON nested without end": (raw(TASK_FILE, b"[" * 200_000), AdapterFormatError, "not valid JSON"),
     "rank zero": (

@@ -20,7 +20,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.training.recipe import preset_recipe
-from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
 from registry import NewBase, NewVersion, Registry
 from tests.conftest import make_colours, tiny_service
@@ -81,7 +80,7 @@ def empty_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runni
     """An app in this process with nothing in its catalog."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     service = tiny_service(Settings(home=tmp_path / "home", base="tiny", bundled=False))
-    app = App(service, build_app(service))
+    app = App.over(service)
     with ThreadPoolExecutor(1) as elsewhere:  # Playwright runs the loop of this thread
         url = elsewhere.submit(app.launch, host="127.0.0.1", block=False).result()
     yield RunningApp(url, app.demo, service, tmp_path)

@@ -27,7 +27,7 @@ from loravit_web.errors import LoraVitError
 from registry import InvalidSlug, RegistryError
 from tests.adapters.makers import with_document, with_tensors
 from tests.corpus.answers import Refused
-from tests.corpus.archives import ANY, zipped
+from tests.corpus.archives import ANY, table_of, zipped
 
 Files = Mapping[str, bytes]
 
@@ -179,6 +179,22 @@ def preprocessing(**changes: Any) -> Callable[[Files], bytes]:
     )
 
 
+def metrics(**changes: Any) -> Callable[[Files], bytes]:
+    """A bundle whose validation says something else."""
+    measured = {"n": 8, "accuracy": 0.5, "loss": 0.5, "macro_f1": 0.5, **changes}
+    return task(training={"metrics": {"validation": measured}})
+
+
+def described(old: bytes, new: bytes) -> Callable[[Files], bytes]:
+    """A bundle in whose ``task.json`` one piece of text is another."""
+
+    def make(files: Files) -> bytes:
+        assert old in files[TASK_FILE]
+        return bundled({**files, TASK_FILE: files[TASK_FILE].replace(old, new, 1)})
+
+    return make
+
+
 def classes(names: list[Any]) -> Callable[[Files], bytes]:
     """A bundle whose classes are called so, as many as it has."""
     return task(class_names=names)
@@ -225,6 +241,8 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("the files in a folder", lambda files: zipped({f"good/{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "zip the files themselves, without it")),
     BundleEntry("a file twice", lambda files: zipped([*unzipped(bundled(files)).items(), (TASK_FILE, b"{}")]), refused(UnsafeBundle, "twice: export it again")),
     BundleEntry("2000 files", lambda _: zipped({f"{number}.json": b"" for number in range(2000)}), refused(UnsafeBundle, "holds thousands of files")),
+    BundleEntry("a table of 2000 entries that says it has 5", lambda _: table_of(2000, 5), refused(UnsafeBundle, "holds thousands of files")),
+    BundleEntry("a file with a name of 60,000 characters", lambda files: zipped({**unzipped(bundled(files)), "n" * 60_000: b""}), refused(UnsafeBundle, "which no exported adapter has")),
     BundleEntry("a bomb in the description", lambda files: zipped({**unzipped(bundled(files)), TASK_FILE: bytes(8 << 20)}), refused(AdapterFormatError, "is larger than 4 MB")),
     BundleEntry("a manifest of 2 MB", lambda files: zipped({**unzipped(bundled(files)), "manifest.json": bytes(2 << 20)}), refused(UnsafeBundle, "manifest.json is too large")),
     BundleEntry("packed with LZMA", lambda files: zipped(unzipped(bundled(files)), zipfile.ZIP_LZMA), refused(UnsafeBundle, "unusual way")),
@@ -290,6 +308,30 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("a class name with a NUL", classes(["cat", "dog", "h\0en"]), NAMES),
     BundleEntry("a temperature of NaN", task(temperature=float("nan")), refused(AdapterFormatError, "temperature")),
     BundleEntry("a temperature of text", task(temperature="hot"), UNUSABLE),
+    *(BundleEntry(f"a temperature of {value!r:.60}", task(temperature=value), refused(AdapterFormatError, "its temperature is"))
+      for value in (1e-300, 5e-324, -1.0, 0, 0.0, 1e300, 10**40, 10**80, True, None, [1.0], "1.0", float("inf"), float("-inf"))),
+    BundleEntry("a temperature of 1e999", described(b'"temperature": ', b'"temperature": 1e999, "x": '), refused(AdapterFormatError, "its temperature is inf")),
+    BundleEntry("a temperature of 5,000 digits", described(b'"temperature": ', b'"temperature": ' + b"9" * 5000 + b', "x": '), refused(AdapterFormatError, "is not valid JSON")),
+    BundleEntry("two temperatures", described(b'"temperature": ', b'"temperature": 1.0, "temperature": '), refused(AdapterFormatError, "says 'temperature' twice")),
+    BundleEntry("a coldest temperature that can be used", task(temperature=0.001), Published()),
+    BundleEntry("NaN where nobody looks", task(notes=[1, {"x": float("nan")}]), refused(AdapterFormatError, "its notes.1.x is nan")),
+    BundleEntry("a description nested 40 deep", task(notes=json.loads("[" * 40 + "]" * 40)), refused(AdapterFormatError, "is not valid JSON")),
+    BundleEntry("a format of 1.0", task(schema_version=1.0), refused(AdapterFormatError, "version 1.0")),
+    BundleEntry("a format of true", task(schema_version=True), refused(AdapterFormatError, "version True")),
+    *(BundleEntry(f"{key} = {value!r:.20}", adapter_field(**{key: value}), refused(AdapterFormatError, "can't be used"))
+      for key, value in (("r", 8.0), ("r", True), ("r", 10**30), ("alpha", "16"), ("alpha", True), ("alpha", 1e300), ("dropout", "0"), ("dropout", None), ("blocks", 1.0), ("blocks", "2"), ("prefix_length", 2.5), ("use_rslora", 1), ("rank_pattern", {"qkv": 2.0}), ("alpha_pattern", {"qkv": "1"}))),
+    *(BundleEntry(f"{key} = {value!r:.20}, out of range", adapter_field(**{key: value}), refused(AdapterConfigError, "choose"))
+      for key, value in (("r", 0), ("r", -1), ("alpha", 0), ("alpha", -1.0), ("alpha", 1e6), ("dropout", 1.0), ("dropout", -0.1), ("blocks", 0), ("prefix_length", 0))),
+    *(BundleEntry(f"PEFT's {key} = {value!r:.20}", config(**{key: value}), refused(AdapterFormatError, "can't be used"))
+      for key, value in (("lora_alpha", 0), ("lora_alpha", -1), ("lora_alpha", 1e300), ("lora_alpha", "8"), ("lora_alpha", True), ("r", "8"), ("r", 4.0), ("r", 10**400), ("use_rslora", 1), ("use_rslora", "no"))),
+    BundleEntry("PEFT's NaN", config(lora_alpha=float("nan")), refused(AdapterFormatError, "its lora_alpha is nan")),
+    *(BundleEntry(f"preprocessing with {key} = {value!r:.30}", preprocessing(**{key: value}), refused(AdapterFormatError, key))
+      for key, value in (("input_size", [3, 32.0, 32.0]), ("input_size", [3, True, True]), ("input_size", [3, 0, 0]), ("input_size", [3, -32, -32]), ("input_size", "333"), ("mean", [0.5, 0.5]), ("mean", [0.5, 0.5, "0.5"]), ("mean", [1e300, 0.5, 0.5]), ("std", [0, 0.2, 0.2]), ("std", [1e-300, 0.2, 0.2]), ("std", [0.2, 0.2, True]), ("std", "abc"), ("crop_pct", True), ("crop_pct", "1.0"))),
+    *(BundleEntry(f"reference logits of {value!r:.30}", task(reference_logits=value), refused(AdapterFormatError, "reference_logits"))
+      for value in ([], [1.0], [1.0] * 1000, ["1", "2", "3"], [1e300, 1.0, 1.0], [True, False, True], "123", None, {"0": 1.0})),
+    BundleEntry("classes that are one text", task(class_names="abc"), UNUSABLE),
+    *(BundleEntry(f"validation with {key} = {value!r:.20}", metrics(**{key: value}), refused(AdapterFormatError, key))
+      for key, value in (("n", 0), ("n", -1), ("n", 8.0), ("n", True), ("n", "8"), ("n", 10**30), ("accuracy", 1.5), ("accuracy", -0.1), ("accuracy", "1"), ("accuracy", True), ("loss", -1.0), ("loss", 1e300), ("macro_f1", 2), ("top5_accuracy", 1.01), ("calibration_error", -1), ("linear_probe_accuracy", "0.5"))),
     BundleEntry("pictures of a million pixels a side", preprocessing(input_size=[3, 1_000_000, 1_000_000]), refused(LoraVitError, "1000000")),
     BundleEntry("a picture size of text", preprocessing(input_size=[3, "x", "x"]), refused(LoraVitError, "can't be used")),
     BundleEntry("a type of adapter that there is not", adapter_field(adapter_type="EVIL"), refused(LoraVitError, "EVIL")),

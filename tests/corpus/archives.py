@@ -158,6 +158,37 @@ def overlapping() -> bytes:
     return body + table + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 40, 40, len(table), len(body), 0)
 
 
+def end_of_table(entries: int, size: int, offset: int) -> bytes:
+    """The record at the end of a zip, saying whatever."""
+    return struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, entries, entries, size, offset, 0)
+
+
+def table_of(count: int, told: int, name: bytes = b"") -> bytes:
+    """A zip that is a table of contents alone, with so many entries, which tells of another number."""
+    fixed = (20, 20, 0, 0, 0, 0, 0, 0, 0, len(name), 0, 0, 0, 0, 0, 0)
+    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", *fixed) + name
+    return entry * count + end_of_table(told, len(entry) * count, 0)
+
+
+def wide_table(told: int) -> bytes:
+    """A zip with a ZIP64 record that tells of so many entries."""
+    data = zipped(GOOD)
+    at = data.rindex(b"PK\x05\x06")
+    size, offset = struct.unpack_from("<II", data, at + 12)
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, told, told, size, offset)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, at, 1)
+    return data[:at] + record + locator + end_of_table(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+
+
+def quoted() -> bytes:
+    """Files that lie inside one another, each with a name and a header of its own."""
+    inner = zipped(GOOD, zipfile.ZIP_STORED)
+    table, end = inner.index(b"PK\x01\x02"), inner.rindex(b"PK\x05\x06")
+    first = inner.index(b"PK\x01\x02") + 20
+    longer = inner[:first] + struct.pack("<II", 2 * len(ANY), 2 * len(ANY)) + inner[first + 8 :]
+    return longer[:table] + longer[table:end] + longer[end:]
+
+
 def raw_names(*names: bytes) -> bytes:
     """Images under names that are no UTF-8 and don't say what they are."""
     files = [(f"{number:0{len(name)}d}", name) for number, name in enumerate(names)]
@@ -231,11 +262,21 @@ ARCHIVES: tuple[ArchiveEntry, ...] = (
     # bombs and lies
     ArchiveEntry("a bomb", lambda: bomb(zipfile.ZIP_DEFLATED), LARGE),
     ArchiveEntry("a bomb in bzip2", lambda: bomb(zipfile.ZIP_BZIP2), LARGE),
-    ArchiveEntry("a bomb of overlapping files", overlapping, DAMAGED),
+    ArchiveEntry("a bomb of overlapping files", overlapping, Refused(DamagedArchive, "overlap")),
     ArchiveEntry("sizes that say little", lambda: lying_sizes(10), Refused(DamagedArchive, "damaged")),
     ArchiveEntry("sizes that say 4 GiB", lambda: lying_sizes(2**32 - 2), LARGE),
     ArchiveEntry("more unpacked bytes than allowed", lambda: zipped({f"{'cat' if n % 2 else 'dog'}/{n}.png": bytes(5 << 20) for n in range(9)}, zipfile.ZIP_STORED), Refused(ArchiveTooLarge, "use fewer or smaller images")),
     ArchiveEntry("more files than allowed", lambda: many_files(3001), Refused(TooManyEntries, "3001 entries and 3000 are allowed")),
+    ArchiveEntry("a million entries in 46 MB, as it says", lambda: table_of(1_000_000, 1_000_000 % 65536), Refused(TooManyEntries, "entries and 3000 are allowed")),
+    ArchiveEntry("5000 entries that say they are 4", lambda: table_of(5000, 4), Refused(TooManyEntries, "3001 entries and 3000 are allowed")),
+    ArchiveEntry("4 entries that say they are 5000", lambda: table_of(4, 5000), Refused(TooManyEntries, "5000 entries and 3000 are allowed")),
+    ArchiveEntry("4 entries that say they are 5", lambda: table_of(4, 5), DAMAGED),
+    ArchiveEntry("names of 3 MB in all", lambda: table_of(50, 50, b"n" * 65_000), Refused(TooManyEntries, "give folders and images short names")),
+    ArchiveEntry("ZIP64 that tells the truth", lambda: wide_table(4), Imported()),
+    ArchiveEntry("ZIP64 that tells of 2^60 entries", lambda: wide_table(2**60), Refused(TooManyEntries, "and 3000 are allowed")),
+    ArchiveEntry("a table inside the comment of another", lambda: zipped(GOOD)[:-2] + struct.pack("<H", 22) + end_of_table(9, 999, 0), DAMAGED),
+    ArchiveEntry("files inside one another", quoted, Refused(DamagedArchive, "overlap")),
+    ArchiveEntry("an endless path that climbs", lambda: beside(("../" * 9000, ANY)), Refused(UnsafeArchivePath, "…")),
     ArchiveEntry("packed with LZMA", lambda: zipped(GOOD, zipfile.ZIP_LZMA), Refused(DamagedArchive, "unusual way")),
     ArchiveEntry("encrypted", encrypted, LOCKED),
     ArchiveEntry("a zip in a zip", lambda: nested(1), NOTHING),
@@ -294,5 +335,10 @@ CSVS: tuple[CsvEntry, ...] = (
     CsvEntry("a drive", csv(f"path,label\n{ROWS}\nC:\\x.png,cat"), Refused(CsvPathOutside, "outside the folder of the CSV")),
     CsvEntry("a label of 300 characters", csv(f"path,label\n{ROWS}\ncat/1.png,{LONG}"), Refused(ClassNameTooLong, "has 300 characters")),
     CsvEntry("labels that a spreadsheet computes", csv("path,label\n" + "\n".join(f"{path},=cmd|' /C calc'!{path[:3]}" for path in GOOD)), Imported(("=cmd|' /C calc'!cat", "=cmd|' /C calc'!dog"))),
+    CsvEntry("a header of 3 MB", lambda: b"path,label," + b"x" * 3_000_000, Refused(InvalidCsv, "has a row of over 1048576 characters")),
+    CsvEntry("a line of 3 MB", csv(f"path,label\n{ROWS}\n" + "x" * 3_000_000), Refused(InvalidCsv, "has a row of over")),
+    CsvEntry("a million columns", csv(f"path,label\n{ROWS}\ncat/1.png,cat" + "," * 1_100_000), Refused(InvalidCsv, "has a row of over")),
+    CsvEntry("a row that goes on over 600,000 lines", csv(f'path,label\n{ROWS}\n"' + '\n","' * 600_000), Refused(InvalidCsv, "has a row of over")),
+    CsvEntry("rows of 6 MB in all", csv("path,label,note\n" + "\n".join(f"{path},{path[:3]},{'n' * 5000}" for path in GOOD) + f"\ncat/1.png,cat,{'n' * 9000}" * 600), Refused(InvalidCsv, "is too long; give only the columns")),
     CsvEntry("more rows than allowed", csv("path,label\n" + "cat/1.png,cat\n" * 3001), Refused(TooManyEntries, "more than 3000 rows")),
 )

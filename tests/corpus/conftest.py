@@ -11,7 +11,6 @@ from loravit_web.adapters.bundles import read_bundle
 from loravit_web.adapters.format import to_files
 from loravit_web.service import Service
 from loravit_web.settings import Settings
-from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
 from tests.adapters.makers import random_adapter
 from tests.conftest import tiny_base, tiny_service
@@ -49,7 +48,7 @@ def place(service: Service, watched: Path, good_files: Files) -> Iterator[Place]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(watched / "gradio"))
         service.take_in(read_bundle(bundled(good_files)), "test")
-        app = App(service, build_app(service))
+        app = App.over(service)
         visitor = Visitor(app.launch(host="127.0.0.1", block=False))
         yield Place(visitor, watched / "home", watched / "gradio", "good")
         visitor.close()

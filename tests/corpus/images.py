@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from loravit_web.images import ImageTooLarge, TruncatedImage, UnreadableImage, UnsupportedImage
+from loravit_web.images import (
+    ImageTooComplex,
+    ImageTooLarge,
+    TruncatedImage,
+    UnreadableImage,
+    UnsupportedImage,
+)
 from tests.corpus.answers import Refused
 
 Colour = tuple[int, int, int]
@@ -81,6 +87,87 @@ def png(
     """A PNG with whatever header and pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def blank(width: int, height: int, **options: Any) -> bytes:
+    """A black PNG of any size, in a few kilobytes."""
+    rows = zlib.compressobj(1)
+    data = b"".join(rows.compress(bytes(1 + 3 * width)) for _ in range(height))
+    return png(width, height, data + rows.flush(), **options)
+
+
+def segments(count: int, size: int, start: bytes = b"") -> bytes:
+    """A JPEG with that many application segments in front of its pixels."""
+    one = b"\xff\xe1" + struct.pack(">H", size + 2) + start.ljust(size, b"\0")
+    data = encoded(quarters(), "JPEG", quality=95, subsampling=0)
+    return data[:2] + one * count + data[2:]
+
+
+def exif_bomb() -> bytes:
+    """EXIF of 64 kB whose 5,000 entries each claim all of it as their value: 320 MB once they are copied."""
+    entries = b"".join(struct.pack("<HHLL", 0x8000 + n, 7, 64_000, 8) for n in range(5000))
+    exif = b"Exif\0\0II*\0" + struct.pack("<LH", 8, 5000) + entries
+    return segments(1, 65_000, exif)
+
+
+def scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    data = encoded(quarters(), "JPEG", quality=95, subsampling=0, progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
+def interlaced(width: int, height: int) -> bytes:
+    """A black PNG in seven passes."""
+    passes = [
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ]
+    rows = b"".join(
+        bytes(1 + 3 * len(range(left, width, across))) * len(range(top, height, down))
+        for left, top, across, down in passes
+        if left < width
+    )
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def run_length(width: int, height: int) -> bytes:
+    """A BMP in which each row is a run of red."""
+    row = b"".join(bytes([min(255, width - at), 1]) for at in range(0, width, 255)) + b"\0\0"
+    data, palette = row * height + b"\0\1", bytes(4) + bytes([*reversed(RED), 0]) + bytes(4 * 254)
+    head = struct.pack("<2sIHHI", b"BM", 54 + 1024 + len(data), 0, 0, 54 + 1024)
+    size = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
+    return head + size + palette + data
+
+
+def topdown_bmp() -> bytes:
+    """A BMP of negative height: its first row is the highest."""
+    rows = bytes(reversed(RED)) * WIDE * HIGH
+    head = struct.pack("<2sIHHI", b"BM", 54 + len(rows), 0, 0, 54)
+    return head + struct.pack("<IiiHHIIiiII", 40, WIDE, -HIGH, 1, 24, 0, len(rows), 0, 0, 0, 0) + rows
+
+
+def comments(count: int) -> bytes:
+    """A GIF with that many comments of 255 bytes before its picture."""
+    data = gif_of(1, 1)
+    return data[:19] + (b"!\xfe\xff" + b"c" * 255 + b"\0") * count + data[19:]
+
+
+def two_sizes() -> bytes:
+    """A PNG with a second header."""
+    header = struct.pack(">IIBBBBB", 9000, 5000, 8, 2, 0, 0, 0)
+    return blank(8, 8, extra=chunk(b"IHDR", header))
 
 
 def one_bit_bomb() -> bytes:
@@ -188,6 +275,9 @@ UPRIGHT = {1: RED, 2: GREEN, 3: WHITE, 4: BLUE, 5: RED, 6: BLUE, 7: WHITE, 8: GR
 TALL = (HIGH, WIDE)
 
 LARGE = Refused(ImageTooLarge, "over the limit of 50 million pixels; make it smaller first")
+LONG_SIDE = Refused(ImageTooLarge, "no side may have over 65535. Cut it into parts")
+HEAVY = Refused(ImageTooComplex, "takes too much memory. Make it smaller, or save it as a plain JPEG")
+LADEN = Refused(ImageTooComplex, "Save it again as a plain JPEG or PNG")
 CUT = Refused(TruncatedImage, "is incomplete")
 BAD = Refused(UnreadableImage, "is damaged")
 NONE = Refused(UnreadableImage, "is not a picture")
@@ -271,9 +361,37 @@ IMAGES: tuple[ImageEntry, ...] = (
     ImageEntry("a BMP of 4 billion pixels", "huge.bmp", lambda: bmp_of(65_000, 65_000), LARGE),
     ImageEntry("a BMP of negative width", "negative.bmp", lambda: bmp_of(-9, 9), LARGE),
     ImageEntry("a BMP without pixels", "empty.bmp", lambda: bmp_of(9, 9), CUT),
-    ImageEntry("a WEBP header of 268 million pixels", "huge.webp", lambda: webp_of(16_384, 16_384), BAD),
+    ImageEntry("a WEBP header of 268 million pixels", "huge.webp", lambda: webp_of(16_384, 16_384), LARGE),
     ImageEntry("a JPEG header of 4 billion pixels", "huge.jpg", lambda: jpeg_of(65_500, 65_500), LARGE),
     ImageEntry("a JPEG header of no height", "noheight.jpg", lambda: jpeg_of(9, 0), BAD),
+    # extreme shapes, and what is dear to decode
+    ImageEntry("49,000,000 x 1", "line.png", lambda: png(49_000_000, 1, zlib.compress(bytes(99), 9)), LONG_SIDE),
+    ImageEntry("1 x 49,000,000", "thread.png", lambda: png(1, 49_000_000, zlib.compress(bytes(99), 9)), LONG_SIDE),
+    ImageEntry("65,536 x 1", "side.png", lambda: blank(65_536, 1), LONG_SIDE),
+    ImageEntry("65,535 x 1", "longest.png", lambda: blank(65_535, 1), Shown((65_535, 1), BLACK)),
+    ImageEntry("1 x 65,535", "highest.png", lambda: blank(1, 65_535), Shown((1, 65_535), BLACK)),
+    ImageEntry("a WEBP of 20 megapixels", "large.webp", lambda: webp_of(5000, 4000), HEAVY),
+    ImageEntry("a WEBP of 20 megapixels without VP8X", "plain.webp", lambda: encoded(Image.new("RGB", (5000, 4000)), "WEBP", method=0), HEAVY),
+    ImageEntry("a progressive CMYK JPEG of 24 megapixels", "print.jpg", lambda: encoded(Image.new("CMYK", (6000, 4000)), "JPEG", progressive=True), HEAVY),
+    ImageEntry("interlaced PNG", "passes.png", lambda: interlaced(WIDE, HIGH), Shown(corner=BLACK)),
+    ImageEntry("a run-length BMP", "runs.bmp", lambda: run_length(300, 5), Shown((300, 5))),
+    ImageEntry("a run-length BMP of 9 MB", "longruns.bmp", lambda: run_length(300, 5) + bytes(9 << 20), LADEN),
+    ImageEntry("a BMP of negative height", "topdown.bmp", topdown_bmp, Shown()),
+    # what is carried beside the pixels
+    ImageEntry("EXIF whose entries overlap", "exifbomb.jpg", exif_bomb, Shown()),
+    ImageEntry("5000 segments", "segments.jpg", lambda: segments(5000, 2), LADEN),
+    ImageEntry("segments of 20 MB", "profile.jpg", lambda: segments(310, 65_000), LADEN),
+    ImageEntry("1000 segments of EXIF", "parts.jpg", lambda: segments(1000, 200, b"Exif\0\0"), Shown()),
+    ImageEntry("100 kB of junk between segments", "junk.jpg", lambda: b"\xff\xd8\xff" + bytes(100_000), BAD),
+    ImageEntry("9 more scans", "scans.jpg", lambda: scans(9), Shown()),
+    ImageEntry("9000 scans", "manyscans.jpg", lambda: scans(9000), LADEN),
+    ImageEntry("a chunk of 17 MiB", "chunk.png", lambda: blank(8, 8, extra=chunk(b"prVt", bytes(17 << 20))), LADEN),
+    ImageEntry("200,000 chunks", "chunks.png", lambda: blank(8, 8, extra=chunk(b"prVt", b"") * 200_000), LADEN),
+    ImageEntry("60 texts of 1 MiB each", "texts.png", lambda: blank(8, 8, extra=chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 1_000_000, 9)) * 60), HEAVY),
+    ImageEntry("a PNG with two headers", "headers.png", two_sizes, BAD),
+    ImageEntry("a GIF with 10,000 comments", "comments.gif", lambda: comments(10_000), LADEN),
+    ImageEntry("a GIF with 10 comments", "fewcomments.gif", lambda: comments(10), Shown((1, 1))),
+    ImageEntry("a WEBP file of 65 MiB", "padded.webp", lambda: encoded(quarters(), "WEBP") + bytes(65 << 20), LADEN),
     # damage
     ImageEntry("no bytes", "empty.jpg", lambda: b"", Refused(UnreadableImage, "is empty; choose another file")),
     ImageEntry("a signature alone", "signature.png", lambda: b"\x89PNG\r\n\x1a\n", BAD),

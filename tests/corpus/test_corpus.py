@@ -72,9 +72,12 @@ def test_pictures_over_http(place: Place) -> None:
 def test_pictures_in_a_zip_are_taken_in_or_listed_with_their_sentence(
     service: Service, tmp_path: Path
 ) -> None:
-    names = {f"cat/{n}{Path(one.file).suffix.lower()}": one for n, one in enumerate(IMAGES)}
+    files = {f"cat/{n}{Path(one.file).suffix.lower()}": (one, one.make()) for n, one in enumerate(IMAGES)}
+    # the larger ones would each make the zip a bomb, or reach its limit together
+    names = {path: one for path, (one, data) in files.items() if len(data) < 1 << 20}
     archive = tmp_path / "all.zip"
-    archive.write_bytes(zipped({**CATS_AND_DOGS, **{path: one.make() for path, one in names.items()}}))
+    archive.write_bytes(zipped({**CATS_AND_DOGS, **{path: files[path][1] for path in names}}))
+    assert len(names) > 100
     dataset = service.import_dataset(archive)
     taken = {item.path for item in dataset.items}
     reasons = {one.path: one.reason for one in dataset.skipped}

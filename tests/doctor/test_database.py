@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from loravit_web.doctor import database, examine
-from loravit_web.doctor.database import disk_type, has_wal_fix
+from loravit_web.doctor.database import disk_type, has_wal_fix, holders_of_deleted
 from loravit_web.settings import Settings
-from registry import Registry
+from registry import DatabaseReplaced, Registry
 from tests.doctor.conftest import about, problems
 
 MOUNTS = """\
@@ -92,3 +93,25 @@ def test_a_dangling_row_is_a_problem_that_mending_does_not_hide(
     report = examine(settings, mend=True)
     assert problems(report) == ["database"]
     assert "adapter_tags" in about(report, "database")[0].text
+
+
+def test_a_file_that_was_deleted_under_a_running_app_is_a_problem_and_its_copy_is_mentioned(
+    settings: Settings, registry: Registry
+) -> None:
+    assert about(examine(settings), "database file") == []
+    (settings.home / "registry.db").unlink()
+    with pytest.raises(DatabaseReplaced):
+        registry.revision()
+    report = examine(settings)
+    assert "database file" in problems(report)
+    first, second = (finding.text for finding in about(report, "database file"))
+    assert f"was deleted or replaced while process {os.getpid()} had it open" in first
+    assert "registry-rescued-1.db is the last state" in second
+
+
+def test_processes_of_others_are_passed_over(tmp_path: Path) -> None:
+    for name in ("1", "22", "self"):
+        (tmp_path / "proc" / name).mkdir(parents=True)
+    (tmp_path / "proc" / "22" / "fd").mkdir()
+    (tmp_path / "proc" / "22" / "fd" / "3").symlink_to(f"{tmp_path / 'registry.db'}-wal (deleted)")
+    assert holders_of_deleted(tmp_path / "registry.db", tmp_path / "proc") == ["22"]

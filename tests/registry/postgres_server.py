@@ -43,39 +43,87 @@ def programs() -> Path:
     return max(found, key=lambda path: int(path.parent.name))
 
 
+class Server:
+    """A server that can go away and come back on the same port with the same data.
+
+    Attributes:
+        address: for a user who may do everything; without the name of a database.
+    """
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._binaries, self._folder = binaries, folder
+        self._user = _unprivileged(folder)
+        initdb = [str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "tester", "--auth=trust"]
+        subprocess.run(
+            [*initdb, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
+            check=True,
+            capture_output=True,
+            **self._user,
+        )
+        self._port = _free_port()
+        self.address = f"postgresql+psycopg://tester@127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        options = [word for name, value in FAST.items() for word in ("-c", f"{name}={value}")]
+        log = self._folder / "log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    str(self._binaries / "postgres"),
+                    *("-D", str(self._folder / "data"), "-p", str(self._port)),
+                    *options,
+                ],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **self._user,
+            )
+        _wait_for(self._binaries, self._port, self._process, log)
+
+    def stop(self) -> None:
+        """End the server in the quick way, which cuts all connections."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(START_SECONDS)
+            self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the server answer nothing, while its connections stay open."""
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        pids = [pid, *(int(child) for child in children)]
+        for one in pids:
+            os.kill(one, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for one in pids:
+                os.kill(one, signal.SIGCONT)
+
+
 @contextmanager
-def running_server() -> Iterator[str]:
-    """The address of a server that lives as long as the block, for a user who may do everything."""
+def new_server() -> Iterator[Server]:
+    """Run a server with a folder of its own for the block; NoServer without its programs."""
     folder = Path(tempfile.mkdtemp(prefix="loravit-postgres-"))
     try:
-        yield from _serve(programs(), folder)
+        server = Server(programs(), folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder)
 
 
-def _serve(binaries: Path, folder: Path) -> Iterator[str]:
-    user = _unprivileged(folder)
-    data = folder / "data"
-    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "tester", "--auth=trust"]
-    subprocess.run(
-        [*initdb, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"], check=True, capture_output=True, **user
-    )
-    port = _free_port()
-    options = [word for name, value in FAST.items() for word in ("-c", f"{name}={value}")]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *options],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            **user,
-        )
-    try:
-        _wait_for(binaries, port, server, folder / "log")
-        yield f"postgresql+psycopg://tester@127.0.0.1:{port}"
-    finally:
-        # the quick end: connections are cut
-        server.send_signal(signal.SIGINT)
-        server.wait(START_SECONDS)
+@contextmanager
+def running_server() -> Iterator[str]:
+    """The address of a server that lives as long as the block, for a user who may do everything."""
+    with new_server() as server:
+        yield server.address
 
 
 def _unprivileged(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from registry import (
     AmbiguousRun,
@@ -216,7 +216,7 @@ def test_a_beat_with_an_impossible_number_is_refused(
 def test_a_worker_that_lost_its_run_is_told_so(registry: Registry, running: Run, clock: Any) -> None:
     with pytest.raises(RunLost, match="stop working on it"):
         registry.runs.beat(running.id, "other")
-    registry.runs.reap(stale_after=timedelta(hours=1), dead_worker="w")
+    registry.runs.reap(dead_worker="w")
     with pytest.raises(RunLost):
         registry.runs.beat(running.id, "w")
     with pytest.raises(RunLost):
@@ -302,40 +302,64 @@ def test_a_completed_a_queued_and_a_running_run_can_not_be_queued_again(
             registry.runs.requeue(run.id)
 
 
-def test_only_running_runs_without_a_recent_heartbeat_are_reaped(
+def test_the_hearts_of_running_runs_say_when_they_last_beat(
     registry: Registry, new_run: MakeRun, clock: Any
 ) -> None:
     clock.step = timedelta(0)
-    stale = registry.runs.create(new_run(), worker="old")
-    queued = registry.runs.create(new_run())
+    run = registry.runs.create(new_run(), worker="w")
+    registry.runs.create(new_run())
     clock.now += timedelta(seconds=60)
-    fresh = registry.runs.create(new_run(), worker="new")
-    assert registry.runs.reap(stale_after=timedelta(seconds=60)) == []
-    clock.now += timedelta(milliseconds=1)
-    (reaped,) = registry.runs.reap(stale_after=timedelta(seconds=60))
-    assert (reaped.id, reaped.status, reaped.ended_at) == (stale.id, "interrupted", clock.now)
-    assert reaped.error == "The training process ended unexpectedly; resume the run or start it again."
+    (heart,) = registry.runs.hearts()
+    assert (heart.run_id, heart.worker, heart.beat) == (run.id, "w", run.heartbeat_at)
+    assert heart.silence == timedelta(seconds=60)
+
+
+def test_a_doubted_heart_is_read_only_where_it_could_be_written_and_stays_as_it_is(
+    registry: Registry, running: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = registry.runs.get(running.id)
+    assert [heart.run_id for heart in registry.runs.hearts(doubted=[running.id])] == [running.id]
+    assert registry.runs.get(running.id) == before
+    written: list[str] = []
+    listened = registry._database.engine
+    event.listen(listened, "before_cursor_execute", lambda *given: written.append(given[2]))
+    registry.runs.hearts()
+    assert not [statement for statement in written if statement.startswith("UPDATE")]
+    registry.runs.hearts(doubted=[running.id])
+    assert len([statement for statement in written if statement.startswith("UPDATE")]) == 2
+
+
+def test_a_silent_run_is_reaped_unless_it_has_beaten_since(
+    registry: Registry, new_run: MakeRun, clock: Any
+) -> None:
+    silent, alive = (registry.runs.create(new_run(), worker=name) for name in ("old", "new"))
+    queued = registry.runs.create(new_run())
+    seen = {heart.run_id: heart.beat for heart in registry.runs.hearts()}
+    registry.runs.beat(alive.id, "new")
+    (reaped,) = registry.runs.reap(silent=seen)
+    assert (reaped.id, reaped.status) == (silent.id, "interrupted")
+    assert reaped.error == "The training process sent no more heartbeats; resume the run or start it again."
     assert reaped.error_kind == "lost"
     assert registry.runs.get(queued.id).status == "queued"
-    assert registry.runs.get(fresh.id).status == "running"
+    assert registry.runs.get(alive.id).status == "running"
 
 
 def test_the_runs_of_a_dead_worker_are_reaped_at_once(registry: Registry, new_run: MakeRun) -> None:
     dead = registry.runs.create(new_run(), worker="dead")
     registry.runs.create(new_run(), worker="alive")
-    reaped = registry.runs.reap(stale_after=timedelta(hours=1), dead_worker="dead")
+    reaped = registry.runs.reap(dead_worker="dead")
     assert [run.id for run in reaped] == [dead.id]
 
 
 def test_the_reason_of_one_worker_is_not_told_of_another(
     registry: Registry, new_run: MakeRun, clock: Any
 ) -> None:
-    registry.runs.create(new_run(), worker="silent")
-    clock.now += timedelta(minutes=1)
+    silent = registry.runs.create(new_run(), worker="silent")
     registry.runs.create(new_run(), worker="killed")
-    reaped = registry.runs.reap(stale_after=timedelta(seconds=30), dead_worker="killed", error="Killed.")
+    seen = {silent.id: silent.heartbeat_at}
+    reaped = registry.runs.reap(silent=seen, dead_worker="killed", error="Killed.")
     assert {run.worker: run.error for run in reaped} == {
-        "silent": runs_module.WORKER_DIED,
+        "silent": runs_module.WORKER_SILENT,
         "killed": "Killed.",
     }
 

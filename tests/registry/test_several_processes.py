@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from registry import Registry
+from tests.registry.conftest import only_sqlite
 from tests.registry.processes import Processes
 
 
@@ -46,3 +47,18 @@ def test_a_killed_publisher_leaves_only_whole_versions_with_consecutive_numbers(
         for version in versions:
             content = registry.catalog.read_files(version)
             assert content["adapter_model.safetensors"] == content["task.json"] * 1000
+
+
+@only_sqlite
+def test_a_publisher_whose_database_is_taken_away_stops_and_nothing_acknowledged_is_lost(
+    url: str, tmp_path: Path, processes: Processes
+) -> None:
+    publisher = processes.publisher(url, tmp_path / "artifacts", "robbed")
+    publisher.wait_for(3)
+    (tmp_path / "data" / "registry.db").unlink()
+    assert publisher.job.wait() not in (0, None)
+    rescued = tmp_path / "data" / "backups" / "registry-rescued-1.db"
+    assert not (tmp_path / "data" / "registry.db").exists()
+    with Registry.open(f"sqlite:///{rescued}", tmp_path / "artifacts") as registry:
+        versions = {version.ref for version in registry.catalog.versions("shared")}
+    assert set(publisher.acknowledged()) <= versions

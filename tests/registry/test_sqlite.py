@@ -48,7 +48,7 @@ def test_a_full_database_is_reported_in_one_sentence_and_keeps_its_rows(database
 def test_a_file_that_is_gone_is_reported_in_one_sentence(database: Database, tmp_path: Path) -> None:
     database.engine.dispose()
     (tmp_path / "data").rename(tmp_path / "elsewhere")
-    with pytest.raises(DatabaseNotReadable, match="unable to open"), database.reading() as session:
+    with pytest.raises(DatabaseNotReadable, match="was deleted or moved away"), database.reading() as session:
         session.query(BaseRow).count()
 
 

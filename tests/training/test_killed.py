@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,7 @@ def test_a_run_killed_at_half_and_resumed_equals_one_that_was_never_killed_bit_f
     wait_for(home / "before", lambda lines: half in lines)
     job.signal(signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL
-    registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=worker_name(job.pid))
+    registry.runs.reap(dead_worker=worker_name(job.pid))
     assert registry.runs.get(run.id).status == "interrupted"
     assert registry.catalog.resolve("reference")
     registry.runs.requeue(run.id)

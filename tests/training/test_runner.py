@@ -6,7 +6,6 @@ import errno
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +239,7 @@ def test_a_run_killed_between_publishing_and_its_end_is_completed_when_resumed_w
         patched.setattr(registry.runs, "finish", killed)
         carry_out(run)
     assert registry.runs.get(run.id).status == "running"
-    registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
+    registry.runs.reap(dead_worker=WORKER)
     registry.runs.requeue(run.id)
     claimed = registry.runs.claim(WORKER)
     assert claimed is not None
@@ -255,7 +254,7 @@ def test_a_worker_that_woke_up_too_late_publishes_nothing(
     real = runner.publish
 
     def asleep(*args: Any, **named: Any) -> Any:
-        registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
+        registry.runs.reap(dead_worker=WORKER)
         registry.runs.requeue(run.id)
         registry.runs.claim("another:2")
         return real(*args, **named)
@@ -369,7 +368,7 @@ def test_a_run_that_was_taken_away_is_left_alone(
     registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
 ) -> None:
     run = queue(worker=WORKER)
-    after_step(2, lambda: registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER))
+    after_step(2, lambda: registry.runs.reap(dead_worker=WORKER))
     ended = carry_out(run)
     assert ended.status == "interrupted"
     assert registry.catalog.adapters() == []
@@ -387,7 +386,7 @@ def test_a_run_taken_away_just_before_its_end_does_not_take_the_worker_with_it(
     run = queue(worker=WORKER)
 
     def taken_away() -> None:
-        registry.runs.reap(stale_after=timedelta(hours=1), dead_worker=WORKER)
+        registry.runs.reap(dead_worker=WORKER)
         raise end
 
     after_step(4, taken_away)
@@ -399,3 +398,29 @@ def test_a_run_taken_away_just_before_its_end_does_not_take_the_worker_with_it(
 def test_a_finished_run_leaves_no_thread_behind(queue: Queue, carry_out: Execute) -> None:
     carry_out(queue(worker=WORKER, recipe=quick(epochs=1)))
     assert not [thread for thread in threading.enumerate() if thread.name == "heartbeat"]
+
+
+def test_nothing_is_published_into_a_registry_that_is_gone_and_the_run_goes_on_when_it_is_back(
+    registry: Registry,
+    queue: Queue,
+    carry_out: Execute,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
+    file, away = tmp_path / "registry.db", tmp_path / "away.db"
+    run, publish, tries = queue(worker=WORKER), registry.catalog.publish, []
+
+    def publish_meanwhile(*args: Any, **values: Any) -> Any:
+        tries.append(file.exists())
+        if len(tries) == 1:
+            file.rename(away)
+        elif len(tries) == 3:
+            away.rename(file)
+        return publish(*args, **values)
+
+    monkeypatch.setattr(registry.catalog, "publish", publish_meanwhile)
+    ended = carry_out(run)
+    assert (ended.status, ended.published) == ("completed", "colours@1")
+    assert tries[:3] == [True, False, False]
+    assert len(registry.catalog.versions("colours")) == 1

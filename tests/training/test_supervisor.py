@@ -15,7 +15,7 @@ from loravit_web.settings import Settings
 from loravit_web.training import reaper
 from loravit_web.training.supervisor import Supervisor
 from loravit_web.training.worker import worker_name
-from registry import Registry
+from registry import DatabaseNotWritable, Registry
 from tests.training.conftest import Queue
 
 
@@ -131,3 +131,56 @@ def test_a_started_worker_belongs_to_the_same_data_folder(
     assert called["env"]["LORAVIT_ARTIFACT_URL"] == "s3://team"
     assert called["start_new_session"] is True
     assert (settings.home / "logs" / "worker.log").exists()
+
+
+def test_the_run_of_a_living_worker_that_can_not_write_goes_on(
+    watched: Watched, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, started = watched
+    run = queue()
+    watch.tick()
+    registry.runs.claim(worker_name(started[0].pid))
+    monkeypatch.setattr(reaper, "STALE_AFTER", timedelta(seconds=-1))
+    watch.tick()
+    assert registry.runs.get(run.id).status == "running"
+
+
+def test_a_worker_that_died_during_an_outage_is_told_when_the_registry_is_back(
+    watched: Watched, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, started = watched
+    run = queue()
+    watch.tick()
+    registry.runs.claim(worker_name(started[0].pid))
+    with monkeypatch.context() as outage:
+        outage.setattr(registry.runs, "reap", refused)
+        started[0].returncode = -9
+        with pytest.raises(DatabaseNotWritable):
+            watch.tick()
+    watch.tick()
+    assert registry.runs.get(run.id).status == "interrupted"
+
+
+def test_stopping_does_not_touch_the_runs_of_others_and_outlasts_an_outage(
+    watched: Watched, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, started = watched
+    queue()
+    watch.start()
+    watch.tick()
+    own = registry.runs.claim(worker_name(started[0].pid))
+    other = queue(worker="elsewhere:7")
+    started[0].returncode = 0
+    monkeypatch.setattr(reaper, "STALE_AFTER", timedelta(seconds=3600))
+    with monkeypatch.context() as outage:
+        outage.setattr(registry.runs, "reap", refused)
+        watch.stop()
+    assert own is not None
+    assert registry.runs.get(own.id).status == "running"
+    watch.stop()
+    assert registry.runs.get(own.id).status == "interrupted"
+    assert registry.runs.get(other.id).status == "running"
+
+
+def refused(**_: Any) -> Any:
+    raise DatabaseNotWritable("connection refused")

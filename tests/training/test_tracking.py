@@ -9,7 +9,7 @@ import pytest
 
 from loravit_web.training import tracking
 from loravit_web.training.tracking import RegistrySilent, RunReporter, TrainingInterrupted, patiently
-from registry import DatabaseNotWritable, Registry, RunLost
+from registry import DatabaseNotReadable, DatabaseNotWritable, Registry, RunLost
 from tests.training.conftest import WORKER, Queue
 
 
@@ -178,3 +178,30 @@ def test_a_process_that_has_to_end_is_not_patient() -> None:
 
 def test_several_heartbeats_fit_into_the_time_after_which_a_run_counts_as_dead() -> None:
     assert tracking.STALE_AFTER.total_seconds() >= 3 * tracking.HEARTBEAT_SECONDS
+
+
+def test_a_read_that_fails_is_tried_again_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
+    outcomes: list[Exception | str] = [DatabaseNotReadable("here", "connection refused"), "read"]
+
+    def read() -> str:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    assert patiently(read, threading.Event()) == "read"
+
+
+def test_a_heart_that_could_not_beat_tries_again_soon(
+    registry: Registry, queue: Queue, refusals: Refusals
+) -> None:
+    run = queue(worker=WORKER)
+    reporter = RunReporter(registry, run.id, WORKER, threading.Event())
+    assert reporter._until_next() == tracking.HEARTBEAT_SECONDS
+    refusals.on = True
+    reporter.report("Epoch 1", 0.1)
+    assert reporter._until_next() < tracking.HEARTBEAT_SECONDS
+    refusals.on = False
+    reporter._write()
+    assert reporter._until_next() == tracking.HEARTBEAT_SECONDS

@@ -14,8 +14,8 @@ from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings import Settings
 from loravit_web.training import reaper
-from loravit_web.training.worker import Worker
-from registry import Registry
+from loravit_web.training.worker import UNRECORDED, Worker
+from registry import DatabaseNotWritable, Registry, Run
 from tests.conftest import tiny_base
 from tests.training.conftest import Queue, quick
 
@@ -86,3 +86,20 @@ def test_a_worker_asked_to_end_takes_up_nothing_more(
     stopped.terminate.set()
     stopped.work()
     assert registry.runs.count("queued") == 1
+
+
+def test_a_run_whose_end_could_not_be_recorded_is_told_when_the_registry_is_back(
+    registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker]
+) -> None:
+    run = queue()
+    worker = new_worker(lambda *_: base)
+
+    def unrecorded(run: Run) -> Run:
+        raise DatabaseNotWritable("connection refused")
+
+    worker.execute = unrecorded  # type: ignore[method-assign]
+    worker.work(idle_exit=0.0)
+    assert registry.runs.get(run.id).status == "running"
+    worker.work(idle_exit=0.0)
+    ended = registry.runs.get(run.id)
+    assert (ended.status, ended.error, ended.error_kind) == ("interrupted", UNRECORDED, "lost")

@@ -18,16 +18,19 @@ from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui.catalog import build_catalog
 from loravit_web.ui.catalog_filters import DEFAULTS
+from loravit_web.ui.gate.callers import KEY, Caller
+from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.use import build_use
 from loravit_web.ui.waiting import Waiting
 from registry import NewBase, NewEvaluation, NewVersion, Registry, Version
 from tests.conftest import tiny_base
 
 
-def request(**query: str) -> Any:
-    """What a browser sends along."""
+def request(username: str | None = None, **query: str) -> Any:
+    """What a browser sends along, after it came through the gate."""
+    caller = Caller("127.0.0.1", "http://127.0.0.1:7860", username=username)
     return SimpleNamespace(
-        username=None,
+        request=SimpleNamespace(scope={KEY: caller}),
         query_params=query,
         headers={"host": "127.0.0.1:7860"},
         url=SimpleNamespace(scheme="http"),
@@ -46,7 +49,9 @@ class CatalogPage:
         self._engines = EnginePool(engine, no_other)
         self.empty(folder)
         with gr.Blocks() as self.demo:
-            self.view = build_catalog(self.service, gr.Tabs(), build_use(self.service, Waiting(1)))
+            self.view = build_catalog(
+                self.service, gr.Tabs(), build_use(self.service, Waiting(1), Presence())
+            )
 
     @staticmethod
     def _unreadable(ref: str) -> Adapter:

@@ -12,7 +12,6 @@ import pytest
 
 from loravit_web.service import Service
 from loravit_web.settings import Settings
-from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
 from tests.conftest import make_colours, tiny_service
 from tests.ui.catalog_page import CatalogPage
@@ -38,7 +37,7 @@ def running_app(tmp_path_factory: pytest.TempPathFactory, trained_home: Path) ->
         settings = Settings(home=folder / "home", base="tiny")
         service = tiny_service(settings)
         pictures = make_colours(folder / "colours", test=4)
-        app = App(service, build_app(service))
+        app = App.over(service)
         url = app.launch(host="127.0.0.1", block=False)
         yield RunningApp(url, app.demo, service, pictures)
         app.close()

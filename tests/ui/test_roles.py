@@ -24,7 +24,6 @@ from loravit_web.adapters.bundles import read_bundle, write_bundle
 from loravit_web.catalog_plans import Wish, planned
 from loravit_web.service import Service
 from loravit_web.settings import Settings
-from loravit_web.ui.app import build_app
 from loravit_web.ui.catalog_change import Texts, texts_of
 from loravit_web.ui.launch import App
 from loravit_web.ui.relabel import Sheet, key_of
@@ -96,7 +95,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         run = service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="ed")
         again = replace(RECIPE, seed=1)
         service.train_now(dataset, "Colours", again, service.new_worker(), actor="ed")
-        app = App(service, build_app(service))
+        app = App.over(service)
         url = app.launch(host="127.0.0.1", block=False)
         team = Team(app, url, run)
         yield team
@@ -300,7 +299,7 @@ def code_of(function: BlockFunction) -> CodeType | None:
 def test_only_who_has_the_right_changes_anything(team: Team, change: str) -> None:
     elem_id, prepare, own = CHANGES[change]
     for name, sentence in (
-        (None, "Not authenticated"),
+        (None, "You are not signed in"),
         ("vera", "needs an editor, and vera is a viewer"),
         *([("eve", "belongs to ed")] if own else []),
     ):
@@ -345,7 +344,7 @@ def test_asking_needs_a_name_and_no_right(team: Team) -> None:
 
 def test_a_wrong_password_opens_nothing(team: Team) -> None:
     with httpx.Client(base_url=team.url.rstrip("/")) as client:
-        assert client.post("/login", data={"username": "ada", "password": "guess"}).status_code == 400
+        assert client.post("/login", data={"username": "ada", "password": "guess"}).status_code == 401
         assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 401
 
 
@@ -357,7 +356,7 @@ def test_who_was_removed_reads_and_changes_nothing_more_and_is_asked_to_sign_in(
     team.service.members.remove("tim", actor="shell")
     before = standing(team)
     given = CHANGES["catalog-promote"][1](team, "tim")
-    assert "Not authenticated" in pressed(team, client, "catalog-promote", given, "removed")
+    assert "You are not signed in" in pressed(team, client, "catalog-promote", given, "removed")
     assert standing(team) == before
     assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 401
     assert "Sign in with the name" in client.get("/").text

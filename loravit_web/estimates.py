@@ -1,0 +1,58 @@
+"""What trainings will take on this machine, measured once for each kind of training."""
+
+from __future__ import annotations
+
+from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.backbones import Base
+from loravit_web.cores import beside_the_others
+from loravit_web.datasets import ImageDataset
+from loravit_web.training.data import split_data
+from loravit_web.training.estimate import Estimate, Pace, estimate, measure_pace, reading_seconds
+from loravit_web.training.recipe import Recipe
+from loravit_web.waited_for import IsGone, check_waited_for, never_gone, until
+
+LONGEST_SECONDS = 30.0
+"""For measuring what one kind of training takes."""
+MOST = 500
+"""Kinds of training that are remembered."""
+_TOO_SLOW = (
+    "These settings are too slow to be measured here. Choose a smaller image size, fewer blocks or a smaller "
+    "rank."
+)
+
+
+class Estimates:
+    """Estimates that remember what was measured. Safe to use from any number of threads."""
+
+    def __init__(self) -> None:
+        self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
+
+    def of(
+        self, base: Base, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone = never_gone
+    ) -> Estimate:
+        """Return what a training will take; measured for some seconds where it is the first of its kind.
+
+        Args:
+            base: as it runs.
+            is_gone: tells whether nobody waits for it any more.
+
+        Raises:
+            Abandoned: if nobody does.
+            TookTooLong: if the settings are too slow to be measured.
+            LoraVitError: if the recipe does not fit the base or the data can't be read.
+        """
+        data = split_data(dataset, recipe)
+        in_time = until(LONGEST_SECONDS, _TOO_SLOW)
+
+        def check() -> None:
+            check_waited_for(is_gone)
+            in_time()
+
+        measured_for = (recipe.adapter, recipe.image_size, recipe.batch_size)
+        pace = self._paces.get(measured_for)
+        if pace is None:
+            pace = beside_the_others(lambda: measure_pace(base, recipe, check=check))
+            if len(self._paces) >= MOST:
+                self._paces.clear()
+            self._paces[measured_for] = pace
+        return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))

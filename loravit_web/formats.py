@@ -1,0 +1,98 @@
+"""Which format a file has, by its first bytes, and which of Pillow's readers takes it."""
+
+from __future__ import annotations
+
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from loravit_web.image_errors import UnreadableImage, UnsupportedImage
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"}
+)
+"""Lower-case file suffixes of the supported formats."""
+
+SUPPORTED = "JPEG, PNG, WEBP, BMP and GIF"
+"""The supported formats in words."""
+
+
+class _Jpeg(JpegImageFile):
+    """Leaves EXIF alone, of which Pillow copies every entry when it looks for the resolution."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
+
+
+# Image.open warns about large pictures before their size can be checked, and a warning can only be
+# silenced for the whole process; so the reader is chosen here by signature. A plain JPEG reader
+# takes the first picture of an MPO, which is the photograph itself.
+_READERS: tuple[tuple[bytes, str, type[ImageFile]], ...] = (
+    (b"\xff\xd8\xff", "JPEG", _Jpeg),
+    (b"\x89PNG\r\n\x1a\n", "PNG", PngImageFile),
+    (b"GIF87a", "GIF", GifImageFile),
+    (b"GIF89a", "GIF", GifImageFile),
+    (b"BM", "BMP", BmpImageFile),
+)
+
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"%PDF", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"8BPS", "Photoshop"),
+    (b"\x00\x00\x01\x00", "icon"),
+    (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL", "JPEG XL"),
+    (b"PK\x03\x04", "ZIP"),
+)
+
+_ISO_BRANDS = {
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
+}
+
+
+def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
+    """The name of a format, and what reads it.
+
+    Args:
+        header: the first bytes of the file.
+        name: of the file, to begin a sentence with.
+
+    Raises:
+        UnreadableImage: if the file is empty or no picture.
+        UnsupportedImage: for pictures of other formats.
+    """
+    if not header:
+        raise UnreadableImage(f"{name} is empty; choose another file.")
+    for signature, label, reader in _READERS:
+        if header.startswith(signature):
+            return label, reader
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return "WEBP", WebPImageFile
+    foreign = _foreign_format(header)
+    if foreign is None:
+        raise UnreadableImage(f"{name} is not a picture; {SUPPORTED} files are supported.")
+    raise UnsupportedImage(f"{name} is a {foreign} file, which is not supported; save it as JPEG or PNG.")
+
+
+def _foreign_format(header: bytes) -> str | None:
+    for signature, label in _FOREIGN:
+        if header.startswith(signature):
+            return label
+    if header[4:8] == b"ftyp":
+        return _ISO_BRANDS.get(header[8:12], "video")
+    text = header.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(b"<") and b"<svg" in text:
+        return "SVG"
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "HTML"
+    return None

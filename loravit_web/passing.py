@@ -1,0 +1,206 @@
+"""The folder of files that only pass through an app: uploads, and copies that a browser may fetch.
+
+Each process has a folder of its own, which ends with it. What a killed process left is removed by the next
+start, and what lies there too long by a sweep.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from loravit_web.errors import LoraVitError
+
+PREFIX, LOCK, ARRIVING = "loravit-", ".lock", "arriving"
+MIB = 1 << 20
+_YOUNG_SECONDS = 600.0
+"""Files of others are not removed for a new upload before they are as old."""
+
+
+class NoRoom(LoraVitError):
+    """As much passes through the app as may."""
+
+
+@dataclass
+class _Upload:
+    """A file that a visitor gave.
+
+    Attributes:
+        source: who gave it, see `addresses.source_of`, or the name of a member.
+        size: bytes.
+        since: when it had arrived, in seconds on the folder's clock.
+    """
+
+    source: str
+    size: int
+    since: float
+
+
+class PassingFiles:
+    """One process's folder, with how much it may hold. Safe to use from any number of threads.
+
+    Args:
+        parent: where the folders of all processes are.
+        most: bytes of all files together.
+        most_of_one: bytes that one visitor may have there; their oldest files make room for new ones.
+        seconds: after which a file is removed.
+    """
+
+    def __init__(
+        self,
+        parent: Path,
+        *,
+        most: int,
+        most_of_one: int,
+        seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._most, self._seconds, self._clock = most, seconds, clock
+        self.most_of_one = most_of_one
+        parent.mkdir(parents=True, exist_ok=True)
+        remove_left(parent)
+        self.folder = parent.resolve() / f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
+        self._alive = FileLock(f"{self.folder}{LOCK}")
+        self._alive.acquire()
+        self.folder.mkdir(mode=0o700)
+        self._lock = threading.Lock()
+        self._uploads: dict[Path, _Upload] = {}
+        self._arriving: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._alive.release()
+        Path(f"{self.folder}{LOCK}").unlink(missing_ok=True)
+
+    def arrival(self) -> Path:
+        """Return a new folder for files that are on their way; the caller removes it."""
+        folder = self.folder / ARRIVING / secrets.token_hex(16)
+        folder.mkdir(parents=True)
+        return folder
+
+    def reserve(self, source: str, size: int) -> None:
+        """Count bytes that are on their way, after making room for them.
+
+        Raises:
+            NoRoom: if they are more than one visitor may have there, or others' files take the room.
+        """
+        with self._lock:
+            coming = self._arriving.get(source, 0) + size
+            if coming > self.most_of_one:
+                raise NoRoom(
+                    f"These files take more than the {self.most_of_one // MIB} MiB that one visitor may send "
+                    "at once. Send fewer or smaller ones."
+                )
+            own = self._of(source)
+            while own and sum(one.size for _, one in own) + coming > self.most_of_one:
+                self._remove(own.pop(0)[0])
+            self._make_room(size)
+            self._arriving[source] = coming
+
+    def release(self, source: str, size: int) -> None:
+        """Take a reservation back: the files have arrived, or will not."""
+        with self._lock:
+            left = self._arriving.get(source, 0) - size
+            if left > 0:
+                self._arriving[source] = left
+            else:
+                self._arriving.pop(source, None)
+
+    def arrived(self, source: str, file: Path) -> Path:
+        """Move a file from its arrival to where the app reads it.
+
+        Args:
+            file: in a folder of its own, named after the content, in a folder of `arrival`.
+        """
+        place = self.folder / file.parent.name / file.name
+        place.parent.mkdir(exist_ok=True)
+        file.replace(place)
+        with self._lock:
+            self._uploads[place] = _Upload(source, place.stat().st_size, self._clock())
+        return place
+
+    def sweep(self) -> int:
+        """Remove files that lie there too long, and folders that are empty then; return how many files."""
+        limit, removed = self._clock() - self._seconds, 0
+        for parent, folders, names in os.walk(self.folder, topdown=False):
+            for name in names:
+                path = Path(parent, name)
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime < limit:
+                        path.unlink()
+                        removed += 1
+            for name in folders:
+                folder = Path(parent, name)
+                with suppress(OSError):  # something is in it
+                    if folder.stat().st_mtime < limit:
+                        folder.rmdir()
+        with self._lock:
+            self._uploads = {path: one for path, one in self._uploads.items() if path.exists()}
+        return removed
+
+    def used(self) -> int:
+        """Return the bytes of all files in the folder."""
+        total = 0
+        for parent, _folders, names in os.walk(self.folder):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    total += Path(parent, name).stat().st_size
+        return total
+
+    def _of(self, source: str) -> list[tuple[Path, _Upload]]:
+        """Return a visitor's files, the oldest first."""
+        found = [(path, one) for path, one in self._uploads.items() if one.source == source and path.exists()]
+        return sorted(found, key=lambda item: item[1].since)
+
+    def _make_room(self, size: int) -> None:
+        """Remove the oldest files of all until there is room. The caller holds the lock."""
+        short = self.used() + sum(self._arriving.values()) + size - self._most
+        limit = self._clock() - _YOUNG_SECONDS
+        for path, one in sorted(self._uploads.items(), key=lambda item: item[1].since):
+            if short <= 0 or one.since > limit:
+                break
+            self._remove(path)
+            short -= one.size
+        if short > 0:
+            raise NoRoom(
+                "The app has no room for more uploads at the moment. Please try again in ten minutes."
+            )
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._uploads.pop(path, None)
+
+
+def remove_left(parent: Path) -> int:
+    """Remove the folders of processes that are gone, and return how many there were."""
+    removed = 0
+    for folder in parent.glob(f"{PREFIX}*-*"):
+        if folder.name.endswith(LOCK) or not folder.is_dir() or folder.is_symlink():
+            continue
+        lock = FileLock(f"{folder}{LOCK}")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+        Path(f"{folder}{LOCK}").unlink(missing_ok=True)
+        removed += 1
+    for lock_file in parent.glob(f"{PREFIX}*{LOCK}"):
+        if not Path(str(lock_file).removesuffix(LOCK)).exists():
+            lock = FileLock(lock_file)
+            with suppress(Timeout):
+                lock.acquire(timeout=0)
+                lock.release()
+                lock_file.unlink(missing_ok=True)
+    return removed

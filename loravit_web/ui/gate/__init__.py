@@ -1,0 +1,1 @@
+"""Everything that stands between the network and Gradio."""

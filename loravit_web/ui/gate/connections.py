@@ -1,0 +1,200 @@
+"""The server underneath: bounded connections, silent ones closed, and a log that a flood cannot fill."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from gradio import http_server
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 20.0
+"""Until the head of a connection's first or next request has come."""
+MOST, LEAST = 1000, 16
+"""Connections at the same moment."""
+SPARE_FILES, BACKLOG = 96, 64
+"""Files left for databases, models and uploads; and connections that wait in the system to be taken."""
+STARTING_SECONDS = 10.0
+_REPEATS, _REPEAT_SECONDS = 5, 60.0
+_FLOODED = ("asyncio", "uvicorn.error", "uvicorn")
+
+
+def most_connections() -> int:
+    """Return how many connections the process can hold beside all other files that it opens."""
+    if sys.platform == "win32":
+        return MOST
+    import resource
+
+    files, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MOST
+    return max(LEAST, min(MOST, files - SPARE_FILES - BACKLOG))
+
+
+class BoundedConnection(H11Protocol):
+    """A connection that is closed where there are too many, or where its request does not come in time."""
+
+    most = MOST
+    _silence: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection if there is room."""
+        if len(self.connections) >= self.most:
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a head that comes byte by byte has no more time than any other."""
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._stop_waiting()
+        elif self._is_between_requests and self._silence is None:
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection."""
+        self._stop_waiting()
+        if self.transport is not None:
+            super().connection_lost(exc)
+
+    @property
+    def _is_between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _wait_for_head(self) -> None:
+        self._silence = self.loop.call_later(HEAD_SECONDS, self._end_silence)
+
+    def _stop_waiting(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _end_silence(self) -> None:
+        self._silence = None
+        if self._is_between_requests:
+            self.transport.abort()
+
+
+class Seldom(logging.Filter):
+    """Lets a message through a few times a minute, and then says how often it was left out."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write a record."""
+        now, key = self._clock(), str(record.msg)[:80]
+        with self._lock:
+            began, count = self._counts.get(key, (now, 0))
+            if now - began >= _REPEAT_SECONDS:
+                if count > _REPEATS:
+                    record.msg = f"{record.msg} ({count - _REPEATS} more like it were left out)"
+                began, count = now, 0
+            if len(self._counts) > 100:
+                self._counts.clear()
+            self._counts[key] = (began, count + 1)
+            return count < _REPEATS
+
+
+class _Server(http_server.Server):
+    """Gradio's server over a socket that listens already."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
+        super().__init__(config)
+        self._listener = listener
+
+    def run_in_thread(self) -> None:
+        """Serve in a thread of its own; returns once it does."""
+        self.thread = threading.Thread(target=self.run, args=([self._listener],), daemon=True)
+        self.thread.start()
+        deadline = time.monotonic() + STARTING_SECONDS
+        while not self.started:
+            if time.monotonic() > deadline or not self.thread.is_alive():
+                raise OSError("The server did not start.")
+            time.sleep(1e-3)
+
+
+@contextmanager
+def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> Iterator[None]:
+    """Within, `gradio.Blocks.launch` serves through a gate and bounded connections.
+
+    Args:
+        gate: wraps Gradio's app.
+    """
+
+    def start(
+        app: ASGIApp, server_name: str | None = None, server_port: int | None = None, **_tls: Any
+    ) -> tuple[str, int, str, uvicorn.Server]:
+        host = (server_name or http_server.LOCALHOST_NAME).strip("[]")
+        listener, port = _listening(host, server_port)
+        connection = type("Connection", (BoundedConnection,), {"most": most_connections()})
+        config = uvicorn.Config(
+            app=gate(app),
+            host=host,
+            port=port,
+            log_level="warning",
+            http=connection,
+            ws="none",
+            proxy_headers=False,  # the gate reads them
+            server_header=False,
+            backlog=BACKLOG,
+        )
+        server = _Server(config, listener)
+        seldom = Seldom()
+        for name in _FLOODED:
+            logger = logging.getLogger(name)
+            for old in [one for one in logger.filters if isinstance(one, Seldom)]:
+                logger.removeFilter(old)
+            logger.addFilter(seldom)
+        server.run_in_thread()
+        shown = "localhost" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
+        return host, port, f"http://{shown}:{port}/", server
+
+    original = http_server.start_server
+    http_server.start_server = start  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        http_server.start_server = original
+
+
+def _listening(host: str, port: int | None) -> tuple[socket.socket, int]:
+    """Return a socket that listens at a port, or at the first free one from Gradio's usual on.
+
+    Raises:
+        OSError: if there is none.
+    """
+    first = http_server.INITIAL_PORT_VALUE
+    ports = [port] if port is not None else range(first, first + http_server.TRY_NUM_PORTS)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    refusal = OSError("There is no free port.")
+    for number in ports:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, number))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            refusal = error
+            continue
+        listener.setblocking(False)
+        return listener, listener.getsockname()[1]
+    raise refusal

@@ -1,0 +1,151 @@
+"""What every answer tells the browser not to do, and failures in a sentence instead of a trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from anyio import move_on_after
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from loravit_web.ui.gate.refusals import FAILED
+
+_FAILURE = 500
+_UNPROCESSABLE = 422
+_DROPPED_BYTES, _DROPPED_SECONDS = 256 << 20, 4.0
+"""Of a body that nobody wants any more."""
+_UNREADABLE = "The request has another form than this address takes. Look at the API page for it."
+
+_POLICY = {
+    "default-src": "'self'",
+    # Gradio builds its handlers from text and writes scripts into the page
+    "script-src": "'self' 'unsafe-inline' 'unsafe-eval'",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data: blob:",
+    "media-src": "'self' data: blob:",
+    "font-src": "'self' data:",
+    "connect-src": "'self' data: blob:",
+    "worker-src": "'self' blob:",
+    "object-src": "'none'",
+    "base-uri": "'self'",
+}
+_FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""Of files that visitors gave: shown, but never run."""
+
+
+def security_headers(*, on_spaces: bool) -> Mapping[str, str]:
+    """Return the headers of every answer.
+
+    Args:
+        on_spaces: whether the Hub shows the page in a frame of its own, whose size a script of its keeps.
+    """
+    framed_by = "'self' https://huggingface.co https://*.hf.space" if on_spaces else "'self'"
+    scripts = " https://cdnjs.cloudflare.com" if on_spaces else ""
+    policy = {**_POLICY, "script-src": _POLICY["script-src"] + scripts, "frame-ancestors": framed_by}
+    headers = {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
+        "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
+    }
+    return headers if on_spaces else {**headers, "X-Frame-Options": "SAMEORIGIN"}
+
+
+class Guarded:
+    """Sends an answer with the security headers, and a sentence where it failed without one.
+
+    Args:
+        send: of the request.
+        headers: as `security_headers`.
+        is_file: whether it hands out what a visitor gave.
+        cookies: ``Set-Cookie`` values to send along.
+    """
+
+    def __init__(
+        self, scope: Scope, send: Send, headers: Mapping[str, str], *, is_file: bool, cookies: list[str]
+    ) -> None:
+        self._scope, self._to, self._headers = scope, send, headers
+        self._is_file, self._cookies = is_file, cookies
+        self._held: Message | None = None
+        self._body = b""
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer, which is held back as long as it may be a failure without a sentence."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            if message["status"] in (_FAILURE, _UNPROCESSABLE):
+                self._held = message
+                return
+            await self._to(self._with_headers(message))
+            return
+        if self._held is None:
+            await self._to(message)
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body", False):
+            return
+        held, self._held = self._held, None
+        if _tells(self._body):
+            await self._to(self._with_headers(held))
+            await self._to({"type": "http.response.body", "body": self._body})
+            return
+        sentence = FAILED if held["status"] == _FAILURE else _UNREADABLE
+        await self.answer(JSONResponse({"error": sentence, "detail": sentence}, status_code=held["status"]))
+
+    async def answer(self, response: JSONResponse, receive: Receive | None = None) -> None:
+        """Send a whole answer of the gate's own.
+
+        Args:
+            receive: of a request whose body may not have been read. A sender that writes on does not read an
+                answer before the connection breaks, so the rest is read and dropped, up to a limit.
+        """
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._to(self._with_headers(message))
+                return
+            await self._to({**message, "more_body": receive is not None})
+            if receive is not None:
+                await _drop_rest(receive)
+                await self._to({"type": "http.response.body", "body": b""})
+
+        await response(self._scope, _nothing_more, guarded)
+
+    def _with_headers(self, message: Message) -> Message:
+        headers = MutableHeaders(raw=[*message.get("headers", [])])
+        for name, value in self._headers.items():
+            headers[name] = value
+        if self._is_file:
+            headers["Content-Security-Policy"] = _FILE_POLICY
+        for cookie in self._cookies:
+            headers.append("Set-Cookie", cookie)
+        return {**message, "headers": headers.raw}
+
+
+def _tells(body: bytes) -> bool:
+    """Whether an answer says in a sentence what went wrong."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return False
+    told = [content.get(name) for name in ("error", "detail")] if isinstance(content, dict) else []
+    return any(isinstance(one, str) and one for one in told)
+
+
+async def _drop_rest(receive: Receive) -> None:
+    """Read what is left of a body until it ends, breaks off or is too much."""
+    left = _DROPPED_BYTES
+    with move_on_after(_DROPPED_SECONDS):
+        while left > 0:
+            message = await receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return
+            left -= len(message.get("body", b""))
+
+
+async def _nothing_more() -> Message:
+    return {"type": "http.disconnect"}

@@ -1,0 +1,66 @@
+"""The description of the HTTP interface with the address of whoever asks for it.
+
+Gradio writes the first asker's address into the description and keeps it for everybody. Here it always sees
+the same address, which is replaced in each answer.
+"""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from loravit_web.ui.gate.callers import caller_of
+from loravit_web.ui.gate.routes import API
+
+HOST = "app.invalid"
+NEUTRAL = f"http://{HOST}"
+_DESCRIPTIONS = frozenset({f"{API}/info", f"{API}/openapi.json"})
+_HIDDEN = frozenset({b"host", b"x-forwarded-proto", b"accept-encoding"})
+
+
+class OwnInfo:
+    """ASGI middleware behind the gate.
+
+    Args:
+        app: answers the requests.
+        prefix: of every path, where the app is mounted under one.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str = "") -> None:
+        self._app, self._prefix = app, prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a description with the caller's own address in it."""
+        path = scope["path"].removeprefix(self._prefix).rstrip("/") if scope["type"] == "http" else ""
+        described = path in _DESCRIPTIONS
+        if not described and not path.startswith(f"{API}/call/v2/"):
+            await self._app(scope, receive, send)
+            return
+        headers = [(name, value) for name, value in scope["headers"] if name not in _HIDDEN]
+        neutral = {**scope, "headers": [*headers, (b"host", HOST.encode())], "scheme": "http"}
+        if not described:  # such a call makes the description, too, where there is none yet
+            await self._app(neutral, receive, send)
+            return
+        await self._app(neutral, receive, _Replaced(send, caller_of(scope).site).send)
+
+
+class _Replaced:
+    """An answer in which the neutral address is the caller's."""
+
+    def __init__(self, send: Send, site: str) -> None:
+        self._send, self._site = send, site.encode()
+        self._start: Message | None = None
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        """Hold an answer back until all of it is there, then send it."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body", False) or self._start is None:
+            return
+        body = self._body.replace(NEUTRAL.encode(), self._site)
+        headers = [(name, value) for name, value in self._start["headers"] if name != b"content-length"]
+        headers.append((b"content-length", str(len(body)).encode()))
+        await self._send({**self._start, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})

@@ -1,0 +1,122 @@
+"""Files on their way in: counted while they come, by visitor, and gone where they broke off."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+from gradio.route_utils import upload_fn
+from gradio.routes import file_upload_statuses
+from python_multipart.exceptions import MultipartParseError
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope
+
+from loravit_web.passing import NoRoom, PassingFiles
+from loravit_web.ui.gate.bodies import counted
+from loravit_web.ui.gate.refusals import Refused
+
+AT_ONCE = 8
+"""Uploads of one visitor at the same moment."""
+_OVERHEAD = 1 << 20
+"""Bytes of a request beside those of its files."""
+_PROGRESS_SECONDS = 30.0
+"""After an upload, until its progress is forgotten."""
+_UNREADABLE = (
+    "The upload cannot be read. Send the files again as a form (multipart/form-data) with the field files."
+)
+_PROGRESS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_progress_id(text: str) -> bool:
+    """Return whether a text can name an upload whose progress is asked for."""
+    return _PROGRESS_ID.fullmatch(text) is not None
+
+
+def forget_progress(upload_id: str) -> None:
+    """Let Gradio forget an upload, which it would remember until it ends."""
+    file_upload_statuses.stop_tracking(upload_id)
+    file_upload_statuses._signals.pop(upload_id, None)
+
+
+class Uploads:
+    """The route by which files come in.
+
+    Args:
+        files: where they go.
+        most: bytes of one file.
+    """
+
+    def __init__(self, files: PassingFiles, most: int) -> None:
+        self._files, self._most = files, most
+        self._coming: dict[str, int] = {}
+
+    async def take(self, scope: Scope, receive: Receive, source: str) -> JSONResponse:
+        """Receive the files of one request, and return their paths.
+
+        Args:
+            source: who sends them.
+
+        Raises:
+            Refused: if they are too large, too many at once, or there is no room.
+            Left: if they break off.
+        """
+        request = Request(scope, receive)
+        declared = request.headers.get("content-length", "")
+        unsaid = min(self._most + _OVERHEAD, self._files.most_of_one)
+        size = int(declared) if declared.isascii() and declared.isdecimal() else unsaid
+        too_large = Refused(
+            413, f"The file is larger than the {self._most:,} bytes that one upload may have."
+        )
+        if self._coming.get(source, 0) >= AT_ONCE:
+            raise Refused(429, f"At most {AT_ONCE} uploads at once. Please wait until one is done.", wait=5)
+        self._coming[source] = self._coming.get(source, 0) + 1
+        try:
+            await self._reserve(source, size)
+            try:
+                limited = Request(scope, counted(receive, size, too_large))
+                paths = await self._received(limited, source, too_large)
+            finally:
+                self._files.release(source, size)
+        finally:
+            self._coming[source] -= 1
+            if not self._coming[source]:
+                del self._coming[source]
+        return JSONResponse([str(path) for path in paths])
+
+    async def _reserve(self, source: str, size: int) -> None:
+        try:
+            await run_sync(self._files.reserve, source, size)
+        except NoRoom as error:
+            raise Refused(507, str(error), wait=600) from error
+
+    async def _received(self, request: Request, source: str, too_large: Refused) -> list[Path]:
+        progress = request.query_params.get("upload_id")
+        if progress is not None and not is_progress_id(progress):
+            raise Refused(400, "upload_id is not a usable name. Send 1 to 64 letters, digits, - or _.")
+        arrival = await run_sync(self._files.arrival)
+        try:
+            files, unmoved, _places = await upload_fn(
+                request,
+                str(arrival),
+                self._most,
+                progress,
+                upload_progress=file_upload_statuses if progress else None,
+            )
+            if unmoved:  # its name is that of a folder
+                raise Refused(400, _UNREADABLE)
+            return [self._files.arrived(source, Path(file)) for file in files]
+        except MultiPartException as error:
+            is_large = error.message.startswith("File size")
+            raise (too_large if is_large else Refused(400, _UNREADABLE)) from error
+        except (HTTPException, MultipartParseError, KeyError, TypeError) as error:
+            raise Refused(400, _UNREADABLE) from error
+        finally:
+            if progress:
+                asyncio.get_running_loop().call_later(_PROGRESS_SECONDS, forget_progress, progress)
+            await run_sync(lambda: shutil.rmtree(arrival, ignore_errors=True))

@@ -1,0 +1,133 @@
+"""Files pass through: with room by visitor, for a time, and a killed process leaves nothing for good."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loravit_web.passing import LOCK, NoRoom, PassingFiles, remove_left
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def opened(parent: Path, clock: Clock, *, most: int = 1000, most_of_one: int = 400) -> PassingFiles:
+    return PassingFiles(parent, most=most, most_of_one=most_of_one, seconds=3600, clock=clock)
+
+
+def given(files: PassingFiles, clock: Clock, source: str, name: str, size: int) -> Path:
+    """An upload from beginning to end."""
+    files.reserve(source, size)
+    arrival = files.arrival()
+    path = arrival / name / "a.bin"
+    path.parent.mkdir()
+    path.write_bytes(bytes(size))
+    os.utime(path, (clock.now, clock.now))
+    place = files.arrived(source, path)
+    files.release(source, size)
+    return place
+
+
+def test_the_folder_is_the_processs_own_and_goes_with_it(tmp_path: Path, clock: Clock) -> None:
+    one, other = opened(tmp_path, clock), opened(tmp_path, clock)
+    place = given(one, clock, "ann", "x", 10)
+    assert place.is_relative_to(one.folder)
+    other.close()
+    assert place.exists()
+    one.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_at_the_next_start_and_what_lives_stays(
+    tmp_path: Path, clock: Clock
+) -> None:
+    code = (
+        "import os, sys, pathlib; from loravit_web.passing import PassingFiles; "
+        "files = PassingFiles(pathlib.Path(sys.argv[1]), most=9, most_of_one=9, seconds=9); "
+        "(files.folder / 'left.bin').write_bytes(b'left'); os._exit(9)"
+    )
+    alive = opened(tmp_path, clock)
+    kept = given(alive, clock, "ann", "x", 10)
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9
+    assert [path.name for path in tmp_path.rglob("left.bin")] == ["left.bin"]
+    (tmp_path / f"loravit-1-dead{LOCK}").touch()  # killed between its lock and its folder
+    (tmp_path / "of-another-program").mkdir()
+    other = opened(tmp_path, clock)
+    assert list(tmp_path.rglob("left.bin")) == []
+    assert kept.exists()
+    other.close()
+    alive.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["of-another-program"]
+
+
+def test_a_link_that_looks_like_a_folder_of_ours_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.txt").touch()
+    (tmp_path / "loravit-1-link").symlink_to(elsewhere)
+    assert remove_left(tmp_path) == 0
+    assert (elsewhere / "a.txt").exists()
+
+
+def test_a_visitors_oldest_files_make_room_for_their_new_ones(tmp_path: Path, clock: Clock) -> None:
+    files = opened(tmp_path, clock)
+    first = given(files, clock, "ann", "x", 200)
+    clock.now += 1
+    second = given(files, clock, "ann", "y", 200)
+    other = given(files, clock, "bob", "z", 100)
+    third = given(files, clock, "ann", "w", 150)
+    assert [path.exists() for path in (first, second, third, other)] == [False, True, True, True]
+
+
+def test_one_visitor_can_not_send_more_than_their_share_at_once(tmp_path: Path, clock: Clock) -> None:
+    files = opened(tmp_path, clock)
+    files.reserve("ann", 300)
+    with pytest.raises(NoRoom, match="one visitor may send at once"):
+        files.reserve("ann", 101)
+    files.reserve("bob", 400)
+    files.release("ann", 300)
+    files.reserve("ann", 400)
+
+
+def test_all_together_never_hold_more_than_they_may_and_young_files_of_others_stay(
+    tmp_path: Path, clock: Clock
+) -> None:
+    files = opened(tmp_path, clock)
+    places = [given(files, clock, f"visitor {n}", str(n), 300) for n in range(3)]
+    with pytest.raises(NoRoom, match="try again in ten minutes"):
+        files.reserve("another", 300)
+    assert all(place.exists() for place in places)
+    clock.now += 601
+    files.reserve("another", 300)
+    assert files.used() + 300 <= 1000
+
+
+def test_files_and_empty_folders_go_with_their_age(tmp_path: Path, clock: Clock) -> None:
+    files = opened(tmp_path, clock)
+    old = given(files, clock, "ann", "x", 10)
+    broken = files.arrival() / "tmp123"
+    broken.write_bytes(b"broken off")
+    for path in (broken, *broken.parents[:2], old.parent):
+        os.utime(path, (clock.now, clock.now))
+    clock.now += 3000
+    young = given(files, clock, "ann", "y", 10)
+    clock.now += 601
+    assert files.sweep() == 2
+    assert [path.exists() for path in (old, broken, young)] == [False, False, True]
+    assert files.used() == 10

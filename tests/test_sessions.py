@@ -1,0 +1,138 @@
+"""A session ends with its time, with its member's standing, and when its member signs out."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from loravit_web import sessions as module
+from loravit_web.members import Members
+from loravit_web.service import Service
+from loravit_web.sessions import IDLE_HOURS, MOST_OF_ONE, Sessions
+from tests.test_members import SECRET
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sessions(service: Service, clock: Clock) -> Sessions:
+    numbers = itertools.count()
+    return Sessions(
+        100, standing=service.members.standing, clock=clock, token=lambda: f"token-{next(numbers)}"
+    )
+
+
+def signed_in(sessions: Sessions, members: Members, name: str = "ann") -> str:
+    standing = members.standing(name)
+    assert standing is not None
+    return sessions.open(name, standing)
+
+
+@pytest.fixture
+def members(service: Service) -> Members:
+    service.members.add("ann", SECRET, "editor", actor="shell")
+    service.members.add("bob", SECRET, "admin", actor="shell")
+    return service.members
+
+
+def test_a_session_is_its_members_until_its_time_is_over(
+    sessions: Sessions, members: Members, clock: Clock
+) -> None:
+    token = signed_in(sessions, members)
+    for clock.now in range(0, 100 * 3600, 20 * 3600):
+        assert sessions.member(token) == "ann"
+    clock.now = 100 * 3600
+    assert sessions.member(token) is None
+
+
+def test_a_session_that_nobody_uses_ends_earlier(sessions: Sessions, members: Members, clock: Clock) -> None:
+    token = signed_in(sessions, members)
+    clock.now = IDLE_HOURS * 3600
+    assert sessions.member(token) is None
+
+
+@pytest.mark.parametrize(
+    "change", ["password", "same password", "lower", "lower and back", "removed", "again"]
+)
+def test_every_change_of_a_member_ends_all_older_sessions_for_good(
+    sessions: Sessions, members: Members, service: Service, change: str
+) -> None:
+    token, other = signed_in(sessions, members), signed_in(sessions, members, "bob")
+    users = service.registry.users
+    match change:
+        case "password":
+            members.add("ann", "another password", "editor", actor="shell")
+        case "same password":
+            members.add("ann", SECRET, "editor", actor="shell")
+        case "lower":
+            users.set_role("ann", "viewer", actor="shell")
+        case "lower and back":
+            users.set_role("ann", "viewer", actor="shell")
+            users.set_role("ann", "editor", actor="shell")
+        case "removed":
+            members.remove("ann", actor="shell")
+        case "again":
+            members.remove("ann", actor="shell")
+            members.add("ann", SECRET, "editor", actor="shell")
+    assert sessions.member(token) is None
+    assert sessions.member(other) == "bob"
+    if members.standing("ann") is not None:
+        assert sessions.member(signed_in(sessions, members)) == "ann"
+
+
+def test_what_changes_nothing_ends_no_session(sessions: Sessions, members: Members, service: Service) -> None:
+    token = signed_in(sessions, members)
+    service.registry.users.set_role("ann", "editor", actor="shell")
+    service.registry.users.set_role("bob", "viewer", actor="shell")
+    assert sessions.member(token) == "ann"
+
+
+def test_who_signs_out_is_signed_out_everywhere(sessions: Sessions, members: Members) -> None:
+    tokens = [signed_in(sessions, members) for _ in range(3)]
+    other = signed_in(sessions, members, "bob")
+    sessions.close_all("ann")
+    assert [sessions.member(token) for token in [*tokens, other]] == [None, None, None, "bob"]
+
+
+def test_a_member_has_so_many_sessions_and_the_oldest_ends_first(
+    sessions: Sessions, members: Members
+) -> None:
+    tokens = [signed_in(sessions, members) for _ in range(MOST_OF_ONE + 2)]
+    there = [sessions.member(token) is not None for token in tokens]
+    assert there == [False, False] + [True] * MOST_OF_ONE
+
+
+def test_all_sessions_together_are_bounded(
+    sessions: Sessions, members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 2)
+    first = signed_in(sessions, members)
+    signed_in(sessions, members, "bob")
+    signed_in(sessions, members, "bob")
+    assert sessions.member(first) is None
+
+
+def test_a_made_up_token_is_nobodys(sessions: Sessions) -> None:
+    assert sessions.member("token-0") is None
+
+
+def test_a_password_that_is_changed_while_the_old_one_is_checked_opens_no_session(
+    sessions: Sessions, members: Members
+) -> None:
+    standing = members.standing("ann")
+    assert standing is not None
+    members.add("ann", "another password", "editor", actor="shell")
+    assert sessions.member(sessions.open("ann", standing)) is None
