@@ -66,11 +66,13 @@ class Place:
 def sizes(place: Place) -> dict[Path, int]:
     """Size of each file that the app keeps, except the weights of the base."""
     found = {}
+    weights = place.home / "bases"
     for folder in (place.home, place.uploads, place.scratch):
-        for path in folder.rglob("*"):
-            with contextlib.suppress(FileNotFoundError):  # the app deletes files meanwhile
-                if path.is_file() and not path.is_relative_to(place.home / "bases"):
-                    found[path] = path.stat().st_size
+        for parent, _folders, names in os.walk(folder):  # goes on where the app deletes what it walks through
+            for path in (Path(parent) / name for name in names):
+                with contextlib.suppress(FileNotFoundError):
+                    if not path.is_relative_to(weights):
+                        found[path] = path.stat().st_size
     return found
 
 

@@ -20,8 +20,8 @@ from registry import Run
 
 OWNER, OTHER = "203.0.113.1", "198.51.100.2"
 CLASSES = ("qzwhiskers", "qzfeathers")
-TITLE, SLUG = "Qzsecret", "qzsecret"
-MARKS = (*CLASSES, SLUG, TITLE)
+TITLE = "Qzsecret"
+MARKS = (*CLASSES, TITLE, TITLE.lower())
 HOURS = 0.02
 """After which what a visitor trained has to be gone."""
 _SMALL = {
@@ -41,10 +41,12 @@ class Secret:
     """What one visitor has in a demo.
 
     Attributes:
+        ref: the published version.
         shown: paths of files that the owner was given.
     """
 
     run: str
+    ref: str
     shown: tuple[str, ...]
 
 
@@ -57,7 +59,7 @@ def measure(place: Place, ports: Callable[[], int], _load: Load, chosen: str = "
         owner, other = Guest(app.url, OWNER, seconds=60.0), Guest(app.url, OTHER)
         run = _trained(place, owner)
         until = time.monotonic() + HOURS * 3600
-        secret = Secret(run.id, _files_of(owner, run.id))
+        secret = Secret(run.id, str(run.published), _files_of(owner, run))
         own = _found(owner, secret)
         figures = [
             at_least("ways in which the owner finds the own adapter", len(own), 3, note=", ".join(own)),
@@ -109,13 +111,13 @@ def _ways(guest: Guest, secret: Secret) -> dict[str, Callable[[], bool]]:
     """Each way to find an adapter and its images, and whether it does."""
     return {
         "list of tasks": lambda: _marked(_api(guest, "tasks", [])),
-        "question": lambda: _answers(guest),
+        "question": lambda: _answers(guest, secret.ref.partition("@")[0]),
         # a refusal repeats the name that was asked for, and no class
-        "card": lambda: CLASSES[0] in _page(guest, "fill_card", f"tab=catalog&adapter={SLUG}%401"),
+        "card": lambda: CLASSES[0] in _page(guest, "fill_card", _card(secret.ref)),
         "search of the catalog": lambda: _marked(
             guest.press("catalog-words", "change", {"catalog-search": CLASSES[0][:7]}).text
         ),
-        "download": lambda: _downloads(guest),
+        "download": lambda: _downloads(guest, secret.ref),
         "run": lambda: _marked(_page(guest, "fill_run", f"tab=runs&run={secret.run}")),
         "list of runs": lambda: _marked(guest.press("runs-search", "change", {"runs-search": ""}).text),
         "result of the run": lambda: _marked(_result(guest, secret.run)),
@@ -145,8 +147,8 @@ def _api(guest: Guest, name: str, data: list[Any]) -> str:
     return guest.http.post(f"{API}/run/{name}", json={"data": data, "session_hash": guest.session}).text
 
 
-def _answers(guest: Guest) -> bool:
-    answer = json.loads(_api(guest, "classify", [guest.upload("p.png", noise(5)), [SLUG], 3]))
+def _answers(guest: Guest, slug: str) -> bool:
+    answer = json.loads(_api(guest, "classify", [guest.upload("p.png", noise(5)), [slug], 3]))
     refusal = answer["data"][0]["results"][0]["error"] if "data" in answer else answer["error"]
     if refusal is not None:
         print(f"question: {refusal}", file=sys.stderr)
@@ -168,6 +170,11 @@ def _page(guest: Guest, name: str, query: str) -> str:
     return guest.http.post(f"{API}/run/predict?{query}", json=body).text
 
 
+def _card(ref: str) -> str:
+    """The query of a link to a card."""
+    return f"tab=catalog&adapter={quote(ref)}"
+
+
 def _result(guest: Guest, run: str) -> str:
     """What is shown of a run's images; the browser names the run that it kept."""
     function = _function(guest, "show_result")
@@ -176,17 +183,17 @@ def _result(guest: Guest, run: str) -> str:
     return guest.call(function["id"], [*data[:2], None]).text
 
 
-def _downloads(guest: Guest) -> bool:
+def _downloads(guest: Guest, ref: str) -> bool:
     """Whether the bundle of an opened card can be had."""
-    _page(guest, "fill_card", f"tab=catalog&adapter={SLUG}%401")
+    _page(guest, "fill_card", _card(ref))
     return bool(_paths(guest.press("catalog-download", "click", {}).text))
 
 
-def _files_of(owner: Guest, run: str) -> tuple[str, ...]:
+def _files_of(owner: Guest, run: Run) -> tuple[str, ...]:
     """Files that the app showed the owner: thumbnail, images of the result, bundle."""
     texts = [
-        _page(owner, "fill_card", f"tab=catalog&adapter={SLUG}%401"),
-        _result(owner, run),
+        _page(owner, "fill_card", _card(str(run.published))),
+        _result(owner, run.id),
         owner.press("catalog-download", "click", {}).text,
     ]
     return tuple(dict.fromkeys(path for text in texts for path in _paths(text)))

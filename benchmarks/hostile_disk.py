@@ -20,10 +20,10 @@ from benchmarks.report import Figure, at_most
 
 QUOTA_VARIABLE, QUOTA_MIB = "LORAVIT_MAX_UPLOADS_MIB", 100
 """The setting of the most that uploads of all visitors may take together, and its value here."""
-AGE_VARIABLE, AGE_MINUTES = "LORAVIT_UPLOAD_MINUTES", 0.1
+AGE_VARIABLE, AGE_MINUTES = "LORAVIT_MAX_UPLOAD_MINUTES", 1
 """The setting of how long an upload is kept, and its value for the periodic sweep."""
-SWEEP_SECONDS = 75.0
-"""In which the periodic sweep has to come."""
+SWEEP_SECONDS = 150.0
+"""In which the periodic sweep has to have come, with the age before it."""
 KILLED = 20
 """Uploads in the middle of which the app is killed."""
 _SIZE = 1_000_000

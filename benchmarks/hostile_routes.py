@@ -17,7 +17,6 @@ from benchmarks.hostile_attack import Load, add_team
 from benchmarks.hostile_visitors import NETWORK_ERRORS, Person
 from benchmarks.report import Figure, at_most
 from loravit_web.settings import Settings
-from loravit_web.ui.app import build_app
 from loravit_web.ui.launch import App
 from registry import Role
 from tests.conftest import tiny_service
@@ -110,8 +109,10 @@ def _flat(routes: Iterable[Any]) -> Iterator[Any]:
 def _launched(port: int) -> Iterator[App]:
     """The app in this process, over a tiny base."""
     with tempfile.TemporaryDirectory() as folder:
-        service = tiny_service(Settings(home=Path(folder) / "home", base="tiny", bundled=False))
-        app = App(service, build_app(service))
+        root = Path(folder)
+        settings = Settings(root / "home", base="tiny", bundled=False, uploads=root / "uploads")
+        service = tiny_service(settings)
+        app = App.over(service)
         app.launch(host="127.0.0.1", port=port, block=False)
         try:
             yield app
