@@ -42,11 +42,12 @@ def _measured(folder: Path, adapters: int) -> list[Figure]:
     from loravit_web.settings import Settings
     from loravit_web.ui.catalog import build_catalog
     from loravit_web.ui.use import build_use
+    from loravit_web.ui.waiting import Waiting
 
     service = Service(Settings(home=folder / "home", base="tiny"), load=lambda *_: tiny_base())
     Filler(service.registry, Scale(adapters, 1_000, 10_000)).fill()
     with gr.Blocks():
-        view = build_catalog(service, gr.Tabs(), build_use(service))
+        view = build_catalog(service, gr.Tabs(), build_use(service, Waiting(1)))
     asked: list[str] = []
     event.listen(
         service.registry._database.engine, "before_cursor_execute", lambda *args: asked.append(args[2])
@@ -57,6 +58,8 @@ def _measured(folder: Path, adapters: int) -> list[Figure]:
 
 
 def _steps(view: Any) -> Mapping[str, Callable[[], object]]:
+    from loravit_web.access import LOCAL
+
     data = dict(view.untouched)
     chosen = {**data, view.card.ref: "adapter-7@2"}
     request: Any = SimpleNamespace(
@@ -67,16 +70,16 @@ def _steps(view: Any) -> Mapping[str, Callable[[], object]]:
     )
     linked: Any = SimpleNamespace(**{**vars(request), "query_params": {"adapter": "adapter-7"}})
     words = {**data, view.filters.fields["text"]: "adapter"}
-    last = view.service.registry.revision()
+    last, seen = view.service.registry.revision(), view.service.seen_by(LOCAL)
     return {
         "open the tab": lambda: view.list_arrived(request),
         "open the link of an adapter": lambda: view.card_arrived(linked),
-        "what there is to filter by": lambda: view.filters.offered(view.service, data),
-        "turn a page": lambda: view.listed(data, page=2),
-        "turn to page 400": lambda: view.listed(data, page=400),
+        "what there is to filter by": lambda: view.filters.offered(seen, data),
+        "turn a page": lambda: view.listed(seen, data, page=2),
+        "turn to page 400": lambda: view.listed(seen, data, page=400),
         "search a word of every adapter": lambda: {
-            **view.listed(words, page=1),
-            **view.filters.offered(view.service, words),
+            **view.listed(seen, words, page=1),
+            **view.filters.offered(seen, words),
         },
         "choose an adapter": lambda: view.opened(data, "adapter-8", request),
         "a change of another adapter": lambda: view.refreshed({**chosen, view.card.seen: last}, request),

@@ -61,6 +61,14 @@ def renamed_after(session: Session, event_id: int) -> bool:
     return session.scalars(changed.limit(1)).one_or_none() is not None
 
 
+def has_forgotten(session: Session) -> bool:
+    """Whether anything was ever forgotten."""
+    events = select(AuditEventRow.id).where(
+        AuditEventRow.entity == "registry", AuditEventRow.kind == FORGOTTEN
+    )
+    return session.scalars(events.limit(1)).one_or_none() is not None
+
+
 def traces_after(session: Session, event_id: int) -> set[str]:
     """The digests that what was forgotten after an event left."""
     events = select(AuditEventRow.payload).where(

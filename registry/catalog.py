@@ -28,7 +28,10 @@ Inspect = Callable[[Mapping[str, bytes]], object]
 
 
 class Catalog:
-    """Adapters are archived, versions withdrawn; nothing that was published is ever deleted or changed."""
+    """Adapters are archived, versions withdrawn; nothing that was published is ever deleted or changed.
+
+    The one exception is `registry.forgetting`.
+    """
 
     def __init__(self, database: Database, blobs: BlobStore) -> None:
         self._database = database

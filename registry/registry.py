@@ -8,7 +8,7 @@ from types import TracebackType
 from sqlalchemy import select
 
 from registry.aliases import Aliases
-from registry.audit import newest_event_id, renamed_after
+from registry.audit import has_forgotten, newest_event_id, renamed_after
 from registry.backup import Backup, write_backup
 from registry.blobs import BlobStore
 from registry.catalog import Catalog
@@ -155,8 +155,10 @@ class Registry:
         """
         with self._database.writing() as session:
             forgotten = forget(session, owners, before, self._database.now(), actor)
-        self.upkeep.release()
-        self._database.purge()
+            ever = has_forgotten(session)
+        if ever:  # now, or before by a process that may have been killed
+            self.upkeep.release()
+            self._database.purge()
         return forgotten
 
     def owners(self, owners: Owners) -> set[str]:

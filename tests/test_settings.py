@@ -124,3 +124,13 @@ def test_the_folder_of_snapshots_is_known_where_it_is_on_this_machine() -> None:
     assert folder("file:///mnt/place") == Path("/mnt/place")
     assert folder("s3://bucket/place") is None
     assert folder("") is None
+
+
+def test_what_visitors_of_a_demo_may_keep_is_set_by_the_environment() -> None:
+    environ = {"LORAVIT_MODE": "demo", "LORAVIT_DEMO_MIB": "5", "LORAVIT_DEMO_TOTAL_MIB": "50"}
+    settings = read_settings({**environ, "LORAVIT_DEMO_DATASETS": "4"})
+    assert (settings.demo.mib, settings.demo.total_mib, settings.demo.datasets) == (5.0, 50.0, 4)
+    assert settings.upload_bytes == 5 * 1024**2
+    usual = read_settings({})
+    assert (usual.demo.mib, usual.demo.total_mib, usual.demo.datasets) == (200.0, 2048.0, 10)
+    assert usual.upload_bytes == usual.limits.upload_bytes

@@ -80,6 +80,10 @@ class MultiLoRAViT:
         """Let an adapter go; calls that already run are not disturbed."""
         self._residency.remove(key)
 
+    def clear(self) -> None:
+        """Let every adapter go, also those that are being loaded; see `Residency.clear`."""
+        self._residency.clear()
+
     def pin(self, key: str) -> None:
         """Keep an adapter in memory until `unpin`, loading it now if need be.
 

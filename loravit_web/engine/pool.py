@@ -79,9 +79,7 @@ class EnginePool:
     def forget_adapters(self) -> None:
         """Let every adapter go, because its name may mean another one now; each is loaded when asked for."""
         for engine in filter(None, (self.configured, self._other)):
-            held = engine.keys()
-            for key in held:
-                engine.remove(key)
+            engine.clear()
 
     def _fetch(self, name: str, weights_sha256: str) -> MultiLoRAViT:
         reason = self.failure(name)

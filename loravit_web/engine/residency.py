@@ -40,6 +40,7 @@ class Residency:
         self._in_use: Counter[str] = Counter()
         self._loading: dict[str, Future[Adapter]] = {}
         self._used = 0
+        self._cleared = 0  # how often; what was being loaded then is not kept
         self._lock = threading.Lock()
 
     @property
@@ -71,6 +72,15 @@ class Residency:
         with self._lock:
             self._pinned.discard(key)
             gone = self._drop(key)
+        self._tell(gone)
+
+    def clear(self) -> None:
+        """Let every adapter go, also those that are being loaded, because a key may mean another one now."""
+        with self._lock:
+            self._cleared += 1
+            self._pinned.clear()
+            self._loading.clear()
+            gone = [adapter for key in list(self._adapters) for adapter in self._drop(key)]
         self._tell(gone)
 
     def pin(self, key: str) -> None:
@@ -130,20 +140,21 @@ class Residency:
                 return adapter
             if self._load is None:
                 raise _unknown(key)
-            future = self._loading.get(key)
+            future, cleared = self._loading.get(key), self._cleared
             mine = future is None
             if future is None:
                 future = self._loading[key] = Future()
         if mine:
-            self._fetch(key, future)
+            self._fetch(key, future, cleared)
         adapter = future.result()
         with self._lock:
             self._in_use[key] += 1
-            gone = [] if key in self._adapters else self._put(key, adapter)
+            kept = key in self._adapters or cleared != self._cleared
+            gone = [] if kept else self._put(key, adapter)
         self._tell(gone)
         return adapter
 
-    def _fetch(self, key: str, future: Future[Adapter]) -> None:
+    def _fetch(self, key: str, future: Future[Adapter], cleared: int) -> None:
         """Load for all who wait."""
         assert self._load is not None
         adapter, gone = None, []
@@ -152,8 +163,9 @@ class Residency:
         except BaseException as error:  # noqa: BLE001 - whoever waits gets it, this caller first
             future.set_exception(error)
         with self._lock:
-            del self._loading[key]
-            if adapter is not None and key not in self._adapters:
+            if self._loading.get(key) is future:
+                del self._loading[key]
+            if adapter is not None and key not in self._adapters and cleared == self._cleared:
                 gone = self._put(key, adapter)
         if adapter is not None:
             future.set_result(adapter)

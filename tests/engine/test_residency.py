@@ -131,3 +131,25 @@ def test_an_adapter_that_replaces_another_is_counted_once() -> None:
     residency.remove("task")
     residency.remove("task")
     assert (residency.used, len(residency)) == (0, 0)
+
+
+def test_what_was_being_loaded_when_all_were_let_go_is_not_kept() -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def load(key: str) -> Adapter:
+        began.set()
+        assert go_on.wait(10)
+        return ADAPTERS[key]
+
+    residency = Residency(10 * SIZE, load)
+    residency.add("b", ADAPTERS["b"], pinned=True)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(use, residency, "a")
+        assert began.wait(10)
+        residency.clear()
+        go_on.set()
+        late.result()
+    assert residency.keys() == []
+    assert residency.used == 0
+    use(residency, "a")
+    assert residency.keys() == ["a"]

@@ -8,11 +8,13 @@ A new event is called too, by the names of what its handler takes.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,7 +41,7 @@ from loravit_web.ui import visitors
 from loravit_web.ui.launch import App
 from loravit_web.ui.page import Page
 from loravit_web.ui.relabel import Sheet, key_of
-from registry import RegistryError, Run
+from registry import RegistryError, Run, utc_now
 from tests.conftest import RECIPE, make_colours, tiny_service
 
 API = "/gradio_api"
@@ -56,6 +58,7 @@ class Demo:
     page: Page
     client: httpx.Client
     run: Run
+    uploads: Path
     sessions: Iterator[int] = field(default_factory=lambda: iter(range(100_000)))
 
     @property
@@ -186,7 +189,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         app = App.over(service)
         url = app.launch(host="127.0.0.1", block=False)
         with httpx.Client(base_url=url.rstrip("/"), timeout=60) as client:
-            yield Demo(app, pages[0], client, run)
+            yield Demo(app, pages[0], client, run, folder / "gradio")
         app.close()
 
 
@@ -370,3 +373,30 @@ def test_the_second_visitor_changed_nothing_of_the_first(demo: Demo) -> None:
     assert registry.runs.get(demo.run.id).status == "completed"
     assert demo.slug == slug_of(FIRST, "zebra-house")
     assert Path(demo.service.datasets.root / demo.fingerprint).is_dir()
+
+
+def test_after_its_time_no_file_of_the_app_or_of_the_page_tells_anything(demo: Demo) -> None:
+    """After all the questions above, whose answers left copies for the browser."""
+    registry, home = demo.service.registry, demo.service.settings.home
+    copies = [path for path in demo.uploads.rglob("*") if path.is_file() and "visitors" in path.parts]
+    assert {path.name for path in copies} >= {"small.webp", "thumbnail.webp", "answers.csv"}
+    assert any(path.suffix == ".zip" for path in copies)
+    served = f"/gradio_api/file={next(path for path in copies if path.name == 'thumbnail.webp')}"
+    assert demo.client.get(served, headers={"x-visitor": FIRST}).status_code == httpx.codes.OK
+    for run in registry.runs.list(status=["queued"]):
+        registry.runs.request_stop(run.id, "cancel")
+    pixels = {item.sha256 for item in demo.service.datasets.load(demo.fingerprint).items}
+
+    demo.service.expire(utc_now() + timedelta(hours=25))
+
+    assert demo.client.get(served, headers={"x-visitor": FIRST}).status_code != httpx.codes.OK
+    for words, answer in ((TITLE, "tasks"), (CLASSES[0], "tasks")):
+        body = {"data": [], "session_hash": "after"}
+        told = demo.client.post(f"{API}/run/{answer}", json=body, headers={"x-visitor": FIRST})
+        assert told.status_code == httpx.codes.OK
+        assert words not in told.text
+    files = [path for folder in (home, demo.uploads) for path in folder.rglob("*") if path.is_file()]
+    for path in files:
+        content = path.read_bytes()
+        assert not any(word.encode() in content or word in str(path) for word in (TITLE, *CLASSES)), path
+        assert hashlib.sha256(content).hexdigest() not in pixels, path
