@@ -9,3 +9,8 @@ class LoraVitError(Exception):
     Each package derives its own classes, one per cause. Anything else that is raised is a bug and
     is logged with its traceback, never shown.
     """
+
+    @property
+    def in_public(self) -> str:
+        """The sentence for visitors, who are not told where the data lie; `str(error)` is the operator's."""
+        return str(self)

@@ -164,7 +164,7 @@ def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: in
             load_counted(picture.source(), max_pixels=limits.pixels), tasks, top_k=top_k
         )
     except (LoraVitError, RegistryError) as error:
-        return Row(picture.name, (), str(error))
+        return Row(picture.name, (), error.in_public)
     return Row(picture.name, answer.results, None)
 
 

@@ -90,7 +90,7 @@ def refusal_of(visitor: Visitor, run: Run) -> str | None:
         visitor.must("train")
         visitor.must_own(run.created_by, f"The run of {run.title}")
     except NotAllowed as error:
-        return str(error)
+        return error.in_public
     return None
 
 

@@ -344,10 +344,10 @@ class Predictor:
         try:
             engine.ensure(version.ref)
         except (LoraVitError, RegistryError) as error:
-            self._known.refused[version.ref] = str(error)
+            self._known.refused[version.ref] = error.in_public
             if isinstance(error, RegistryError):
                 self._known.mendable.add(version.ref)
-            return str(error)
+            return error.in_public
         self._known.refused.pop(version.ref, None)
         return None
 
@@ -373,5 +373,5 @@ def _answer(asked: _Asked, reply: Reply, top_k: int) -> TaskAnswer:
     return TaskAnswer(version.ref, version.title, labels, None, reply.seconds[version.ref] * 1000)
 
 
-def _no_answer(task: str, error: Exception) -> TaskAnswer:
-    return TaskAnswer(task, task, (), str(error), 0.0)
+def _no_answer(task: str, error: LoraVitError | RegistryError) -> TaskAnswer:
+    return TaskAnswer(task, task, (), error.in_public, 0.0)

@@ -1,6 +1,8 @@
 """What can go wrong with stored files; see `registry.errors`."""
 
-from registry.errors import RegistryError
+from pathlib import PurePosixPath
+
+from registry.errors import ASK_OPERATOR, RegistryError
 
 
 class BlobMissing(RegistryError):
@@ -14,6 +16,14 @@ class BlobMissing(RegistryError):
     def __str__(self) -> str:
         return (
             f"The stored file {self.where} can't be read ({self.reason}); "
+            "restore it from a backup or publish the adapter again."
+        )
+
+    @property
+    def in_public(self) -> str:
+        """With the hash that names the file alone."""
+        return (
+            f"The stored file {_name(self.where)} can't be read; "
             "restore it from a backup or publish the adapter again."
         )
 
@@ -32,6 +42,14 @@ class BlobDamaged(RegistryError):
             "restore it from a backup or publish the adapter again."
         )
 
+    @property
+    def in_public(self) -> str:
+        """With the hash that names the file alone."""
+        return (
+            f"The stored file {_name(self.where)} is damaged (its SHA-256 is now {self.found}); "
+            "restore it from a backup or publish the adapter again."
+        )
+
 
 class BlobNotStored(RegistryError):
     """The artifact store refused a file."""
@@ -43,6 +61,11 @@ class BlobNotStored(RegistryError):
 
     def __str__(self) -> str:
         return f"No file can be stored in {self.where} ({self.reason}); mend that and try again."
+
+    @property
+    def in_public(self) -> str:
+        """Without the place and what it said."""
+        return f"No file can be stored at the moment. {ASK_OPERATOR}"
 
 
 class BlobStoreFull(BlobNotStored):
@@ -60,6 +83,14 @@ class BlobStoreFull(BlobNotStored):
             f"{_megabytes(self.free)} are free; free some space and try again."
         )
 
+    @property
+    def in_public(self) -> str:
+        """Without the place."""
+        return (
+            f"The disk is full: {_megabytes(self.needed)} are needed and {_megabytes(self.free)} are free; "
+            "free some space and try again."
+        )
+
 
 class BlobStoreUnreachable(RegistryError):
     """The artifact store doesn't answer what was asked of it."""
@@ -75,6 +106,11 @@ class BlobStoreUnreachable(RegistryError):
             "access to it and the network."
         )
 
+    @property
+    def in_public(self) -> str:
+        """Without the address and what it said."""
+        return f"The artifact store does not answer. {ASK_OPERATOR}"
+
 
 class UnusableArtifactAddress(RegistryError):
     """No artifact store can be opened at this address, often because a package is missing."""
@@ -89,6 +125,11 @@ class UnusableArtifactAddress(RegistryError):
             f"Artifacts can't be kept at {self.address} ({self.reason}); install what is missing or give "
             "another address, such as a folder."
         )
+
+
+def _name(where: str) -> str:
+    """The last part of where a file is, which is its hash."""
+    return PurePosixPath(where.replace("\\", "/")).name
 
 
 def _megabytes(size: int) -> str:

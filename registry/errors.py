@@ -6,6 +6,8 @@ Every class keeps its constructor arguments in `args`, so errors survive picklin
 from collections.abc import Sequence
 from pathlib import Path
 
+ASK_OPERATOR = "Please try again in a moment, or ask whoever runs the app to look at its log."
+
 
 def one_line(problem: object) -> str:
     """What a program or a database said, in one line and without a full stop, to stand inside a sentence."""
@@ -17,6 +19,11 @@ def one_line(problem: object) -> str:
 
 class RegistryError(Exception):
     """Anything the registry refuses or can't do."""
+
+    @property
+    def in_public(self) -> str:
+        """The sentence for visitors, who are not told where the data lie; `str(error)` is the operator's."""
+        return str(self)
 
 
 class NotFound(RegistryError):
@@ -306,6 +313,11 @@ class DatabaseNotReadable(RegistryError):
             "check that its server or its disk is there and try again."
         )
 
+    @property
+    def in_public(self) -> str:
+        """Without the place and what the server said."""
+        return f"The registry cannot be read at the moment. {ASK_OPERATOR}"
+
 
 class DatabaseTooNew(RegistryError):
     """The database was written by a newer version of this program."""
@@ -347,6 +359,12 @@ class DatabaseNotWritable(RegistryError):
     def __str__(self) -> str:
         return f"The registry could not save the change ({self.reason}); mend that and try again."
 
+    @property
+    def in_public(self) -> str:
+        """Without what the server said, which may name its address."""
+        because = " because its disk is full" if "full" in self.reason else ""
+        return f"The registry could not save the change{because}. {ASK_OPERATOR}"
+
 
 class DatabaseReplaced(DatabaseNotReadable, DatabaseNotWritable):
     """The SQLite file that is open is not the one at its path any more, so what is written would be lost.
@@ -370,6 +388,11 @@ class DatabaseReplaced(DatabaseNotReadable, DatabaseNotWritable):
             f"The registry's file {Path(self.location).name} {self.reason} while it was open, so no change "
             f"is stored. Stop the app, put the file back{copy} or restore a backup, and start the app again."
         )
+
+    @property
+    def in_public(self) -> str:
+        """The same: it names no place."""
+        return str(self)
 
 
 class ReadOnlySession(RegistryError):

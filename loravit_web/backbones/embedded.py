@@ -63,8 +63,8 @@ def embedded_weights(folder: Path, progress: Progress) -> dict[str, torch.Tensor
             return read_embedded(folder) or _fetch(folder, progress)
     except (OSError, SafetensorError) as error:
         raise EmbeddedBaseError(
-            f"The embedded base could not be stored in {folder} ({error}): it needs 300 MB while it is "
-            "fetched and a folder that can be written."
+            f"The embedded base could not be stored ({_said(error)}): it needs 300 MB while it is fetched "
+            "and a data folder that can be written."
         ) from error
 
 
@@ -78,6 +78,11 @@ def read_embedded(folder: Path) -> dict[str, torch.Tensor] | None:
     return _checked(path) if path.exists() else None
 
 
+def _said(error: Exception) -> str:
+    """What the system said, without the path that it adds."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def _converted_path(folder: Path) -> Path:
     return folder / f"embedded-{WEIGHTS_SHA256[:12]}.safetensors"
 
@@ -86,12 +91,14 @@ def _checked(path: Path) -> dict[str, torch.Tensor]:
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise EmbeddedBaseError(f"{path} can't be read ({error}): delete it and start again.") from error
+        raise EmbeddedBaseError(
+            f"The stored base {path.name} can't be read ({_said(error)}): delete it and start again."
+        ) from error
     found = weights_sha256(weights)
     if found != WEIGHTS_SHA256:
         raise EmbeddedBaseError(
-            f"{path} is damaged (its weights hash to {found[:12]}, not {WEIGHTS_SHA256[:12]}): "
-            "delete it and start again."
+            f"The stored base {path.name} is damaged (its weights hash to {found[:12]}, not "
+            f"{WEIGHTS_SHA256[:12]}): delete it and start again."
         )
     return weights
 

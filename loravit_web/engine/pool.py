@@ -91,7 +91,7 @@ class EnginePool:
             if found != weights_sha256:
                 raise BaseRefused(_other_weights(name, found, weights_sha256))
         except LoraVitError as error:
-            self._failures[name] = (self._clock(), str(error))
+            self._failures[name] = (self._clock(), error.in_public)
             raise
         self._failures.pop(name, None)
         self._other = engine

@@ -61,10 +61,10 @@ def cause_of(error: Exception) -> tuple[ErrorKind, str]:
     if any(_NO_TEMPORARY in str(one).lower() for one in _chain(error)):
         return "disk", TEMPORARY_FULL
     for classes, kind in _KINDS:
-        if isinstance(error, classes):
-            return kind, str(error)
+        if isinstance(error, classes) and isinstance(error, LoraVitError | RegistryError):
+            return kind, error.in_public
     if isinstance(error, LoraVitError | RegistryError):
-        return "other", str(error)
+        return "other", error.in_public
     if _says_memory_full(error):
         return "memory", MEMORY_FULL
     name = type(error).__name__

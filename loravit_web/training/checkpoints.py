@@ -102,8 +102,14 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> Non
         with contextlib.suppress(OSError):  # a disk that refuses this too must not hide the reason
             temporary.unlink()
         raise CheckpointNotSaved(
-            f"The run's checkpoint could not be written ({error}): {_remedy(error)} and resume the run."
+            f"The run's checkpoint could not be written ({_said(error)}): {_remedy(error)} and resume "
+            "the run."
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """What the system said, without the path that it adds."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _remedy(error: Exception) -> str:

@@ -46,7 +46,7 @@ def answers_html(seen: Seen, picture: Any, picked: Sequence[str], top_k: int, *,
         maps = {r.task: _heat(seen, image, r) for r in answer.results if r.labels} if heat else {}
         return answer_columns(answer, maps)
     except (LoraVitError, RegistryError) as error:
-        return notice(str(error), kind="error")
+        return notice(error.in_public, kind="error")
 
 
 def answer_columns(answer: Answer, heat: Mapping[str, str]) -> str:

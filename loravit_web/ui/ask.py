@@ -171,7 +171,7 @@ def connect_answers(
         try:
             return _answers(service, request, read_question(text))
         except (LoraVitError, RegistryError) as error:
-            return notice(str(error), kind="error")
+            return notice(error.in_public, kind="error")
 
     async def answer(
         text: str,
@@ -180,7 +180,7 @@ def connect_answers(
         try:
             return await waiting.run(partial(answered_now, text, request))
         except QueueFull as error:
-            return notice(str(error), kind="error")
+            return notice(error.in_public, kind="error")
 
     def keep(memory: Any, text: str, request: gr.Request) -> list[Any]:
         seen, asked = seen_by(service, request), read_question(text)

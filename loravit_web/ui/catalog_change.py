@@ -272,7 +272,7 @@ def why_not_retire(facts: AdapterFacts, visitor: Visitor) -> str | None:
     try:
         visitor.must_own(facts.adapter.owner, facts.adapter.title)
     except NotAllowed as error:
-        return str(error)
+        return error.in_public
     return None
 
 

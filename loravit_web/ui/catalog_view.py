@@ -145,7 +145,7 @@ class CatalogView:
         try:
             return self.card.opened(seen, ref, page_url(request))
         except NotFound as error:
-            return self.card.closed(notice(str(error), kind="error"))
+            return self.card.closed(notice(error.in_public, kind="error"))
 
     def _changed_card(self, seen: Seen, data: Data, request: gr.Request) -> Updates:
         ref, since = data[self.card.ref], data[self.card.seen]
@@ -158,7 +158,7 @@ class CatalogView:
                 return {}
             return self.card.refreshed(seen, ref, page_url(request), data, stale_html(new))
         except NotFound as error:  # a backup took the place of what there was, or it was deleted
-            return self.card.closed(notice(str(error), kind="error"))
+            return self.card.closed(notice(error.in_public, kind="error"))
 
 
 def _page(seen: Seen, query: AdapterQuery) -> AdapterPage:

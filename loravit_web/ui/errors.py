@@ -33,16 +33,16 @@ def told_at(place: gr.HTML) -> Callable[[Callable[P, dict[Any, Any]]], Callable[
             try:
                 return handler(*args, **kwargs)
             except (LoraVitError, RegistryError) as error:
-                return {place: notice(str(error), kind="error")}
+                return {place: notice(error.in_public, kind="error")}
 
         return wrapped
 
     return decorated
 
 
-def toast(error: Exception) -> gr.Error:
+def toast(error: LoraVitError | RegistryError) -> gr.Error:
     """A typed error for whoever asked, in a page or over HTTP."""
-    return gr.Error(plain(str(error)), title="That did not work", print_exception=False)
+    return gr.Error(plain(error.in_public), title="That did not work", print_exception=False)
 
 
 def told(handler: Callable[P, R]) -> Callable[P, R]:

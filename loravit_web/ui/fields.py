@@ -140,7 +140,7 @@ def field_errors(preset: str, values: Sequence[Any]) -> list[str | None]:
         try:
             recipe_of(preset, False, [*usual[:index], value, *usual[index + 1 :]])
         except LoraVitError as error:
-            found.append(str(error))
+            found.append(error.in_public)
         else:
             found.append(None)
     return found

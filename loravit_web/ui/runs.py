@@ -213,7 +213,7 @@ def _compare(service: Service, tab: RunsTab) -> None:
         try:
             now = ticked(compared, seen.registry.runs.get(str(event._data["run"])).id, event._data["on"])
         except LoraVitError as error:
-            gr.Warning(plain(str(error)))
+            gr.Warning(plain(error.in_public))
             now = compared
         listing = listed_runs(seen, text, states, page, chosen, now)
         return [now, *listing, *compare_updates(seen, chosen, now, metric, smoothing, axis)]

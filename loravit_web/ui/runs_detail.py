@@ -62,7 +62,7 @@ def detail_updates(seen: Seen, run_id: str | None, *, fresh: bool = True) -> lis
     try:
         run = seen.registry.runs.get(run_id)
     except RegistryError as error:  # a link to a run that is gone; the page goes on
-        return [notice(str(error), kind="error"), *[gr.update(visible=False)] * 7, *hidden_log()]
+        return [notice(error.in_public, kind="error"), *[gr.update(visible=False)] * 7, *hidden_log()]
     steps, refusal = steps_of(run), refusal_of(seen.visitor, run)
     blocked = refusal if steps - {"result"} else None
     return [

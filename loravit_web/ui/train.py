@@ -164,7 +164,7 @@ def _take_in(
         try:
             dataset = way.take(given, actions_of(service, request, uploads=uploaded(given.values())), tell)
         except LoraVitError as error:
-            return [*nothing_updates(str(error)), *same]
+            return [*nothing_updates(error.in_public), *same]
         if dataset is None:
             return [*nothing_updates(), *same]
         brought = suggestions(dataset.name, mirror=way.mirror)

@@ -168,7 +168,7 @@ def near_updates(seen: Seen, fingerprint: str | None) -> list[Any]:
     try:
         found = near_duplicates(dataset)
     except ImageError as error:
-        return [[], notice(str(error), kind="error"), gr.skip()]
+        return [[], notice(error.in_public, kind="error"), gr.skip()]
     doubtful = [
         [key_of(item), f"{number}: {item.split}, {dataset.classes[item.label]}"]
         for number, pair in enumerate(found.pairs, start=1)

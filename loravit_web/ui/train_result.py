@@ -289,7 +289,7 @@ def result_of_watched(
     try:
         return result_updates(seen, watched, kept)
     except (LoraVitError, RegistryError) as error:  # the clock of the page goes on
-        return [notice(str(error), kind="error"), gr.Column(visible=False), watched, *same[3:]]
+        return [notice(error.in_public, kind="error"), gr.Column(visible=False), watched, *same[3:]]
 
 
 def result_updates(seen: Seen, run_id: str, kept: Any = None) -> list[Any]:

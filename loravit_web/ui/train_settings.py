@@ -230,7 +230,7 @@ def told_cost(
         line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
         return [_cost(seen, fingerprint, recipe, is_gone) + _successor(seen, name), line]
     except LoraVitError as error:
-        return [notice(str(error), kind="error"), ""]
+        return [notice(error.in_public, kind="error"), ""]
 
 
 def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> str:

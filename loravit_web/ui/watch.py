@@ -78,7 +78,7 @@ def watch_updates(seen: Seen, run_id: str | None, *, fresh: bool = False) -> lis
     try:
         run = seen.registry.runs.get(run_id)
     except UnknownRun as error:  # deleted since, as in a demo; the page goes on
-        return [notice(str(error)), *[gr.update(visible=False)] * 9, ""]
+        return [notice(error.in_public), *[gr.update(visible=False)] * 9, ""]
     place = place_of(seen.registry, run)
     return [
         run_progress(run, position=place.position if place else None, ahead=place.ahead if place else None),
