@@ -156,9 +156,8 @@ def test_a_copy_of_the_last_state_is_saved_where_it_can_still_be_read(
     assert [path.name for path in rescued.parent.iterdir()] == [rescued.name]
 
 
-@pytest.mark.parametrize("where", ["between", "within"])
 def test_a_change_whose_file_is_lost_while_it_is_made_is_not_acknowledged(
-    database: Database, file: Path, where: str
+    database: Database, file: Path
 ) -> None:
     with pytest.raises(DatabaseReplaced), database.writing() as session:
         session.execute(text("UPDATE users SET role = 'admin'"))
