@@ -63,7 +63,8 @@ def measure(place: Place, ports: Callable[[], int], load: Load, chosen: str = ""
     left = _given(place, known)
     with running(place, "demo", ports(), quota):
         time.sleep(3.0)
-        note = f"{left / 1e6:.0f} MB before"
+        new = sorted(path.name[:24] for path in sizes(place).keys() - known)
+        note = f"{left / 1e6:.0f} MB before; new files: {', '.join(new[:6])}"
         figures.append(_megabytes("left after a kill and a new start", _given(place, known), 0, note))
     age = {AGE_VARIABLE: str(AGE_MINUTES)}
     with running(place, "demo", ports(), {**quota, **age}) as app:
