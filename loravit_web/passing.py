@@ -38,11 +38,13 @@ class _Upload:
         source: who gave it, see `addresses.source_of`, or the name of a member.
         size: bytes.
         since: when it had arrived, in seconds on the folder's clock.
+        owner: who alone may fetch it; None for everybody who knows where it is.
     """
 
     source: str
     size: int
     since: float
+    owner: str | None = None
 
 
 class PassingFiles:
@@ -116,18 +118,25 @@ class PassingFiles:
             else:
                 self._arriving.pop(source, None)
 
-    def arrived(self, source: str, file: Path) -> Path:
+    def arrived(self, source: str, file: Path, *, owner: str | None = None) -> Path:
         """Move a file from its arrival to where the app reads it.
 
         Args:
+            owner: who alone may fetch it; None for everybody who knows where it is.
             file: in a folder of its own, named after the content, in a folder of `arrival`.
         """
         place = self.folder / file.parent.name / file.name
         place.parent.mkdir(exist_ok=True)
         file.replace(place)
         with self._lock:
-            self._uploads[place] = _Upload(source, place.stat().st_size, self._clock())
+            self._uploads[place] = _Upload(source, place.stat().st_size, self._clock(), owner)
         return place
+
+    def owner_of(self, path: Path) -> str | None:
+        """Return who alone may fetch a file; None for everybody who knows where it is."""
+        with self._lock:
+            upload = self._uploads.get(path)
+        return upload.owner if upload is not None else None
 
     def sweep(self) -> int:
         """Remove files that lie there too long, and folders that are empty then; return how many files."""

@@ -65,6 +65,8 @@ class BlobNotStored(RegistryError):
     @property
     def in_public(self) -> str:
         """Without the place and what it said."""
+        if "space" in self.reason or "full" in self.reason:
+            return "The disk is full, so no file can be stored. Free some space and try again."
         return f"No file can be stored at the moment. {ASK_OPERATOR}"
 
 

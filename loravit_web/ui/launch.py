@@ -20,6 +20,7 @@ from loravit_web.addresses import TrustedProxies
 from loravit_web.console import progress_teller
 from loravit_web.cores import gather_cores, release_cores
 from loravit_web.errors import LoraVitError
+from loravit_web.expiry import SERVED, served_folder
 from loravit_web.passing import MIB, PassingFiles
 from loravit_web.periodic import Periodic
 from loravit_web.service import Service
@@ -29,7 +30,7 @@ from loravit_web.sign_in import SignInDesk
 from loravit_web.ui import address, again, arrival, ask, assets, keys, pulse, refused, unwatched
 from loravit_web.ui.app import build_app
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
-from loravit_web.ui.gate.callers import LOOPBACK, Arrivals
+from loravit_web.ui.gate.callers import LOOPBACK, Arrivals, Caller
 from loravit_web.ui.gate.connections import most_connections, served_through
 from loravit_web.ui.gate.gate import Gate, House
 from loravit_web.ui.gate.headers import security_headers
@@ -172,9 +173,20 @@ class App:
             folder=self.passing.folder,
             prefix=prefix,
             most_of_one=None if alone else most_connections() // 2,
+            is_starting=lambda: not self.demo.app.startup_events_triggered,
+            owns=self._owns,
         )
         kept = KeptAssets(KeptPage(OwnInfo(app, prefix)), folder=GRADIO_ASSETS)
         return Gate(kept, house)
+
+    def _owns(self, caller: Caller, file: Path) -> bool:
+        """Whether a visitor of a demo may fetch a file: what others gave, and copies of it, are theirs."""
+        if caller.guest is None:
+            return True
+        inside = file.relative_to(self.passing.folder)
+        if inside.parts[:1] == (SERVED,):
+            return inside.is_relative_to(served_folder(caller.guest))
+        return self.passing.owner_of(file) in (None, caller.guest)
 
     @property
     def _passwords(self) -> bool:

@@ -53,7 +53,7 @@ def wrapped(error: Exception) -> Exception:
         (wrapped(CheckpointNotSaved("Not written.")), "disk", "Not written."),
         (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "disk", TEMPORARY_FULL),
         (CheckpointNotSaved("Not written."), "disk", "Not written."),
-        (BlobNotStored("/data", "No space left on device"), "disk", "No file can be stored in /data"),  # type: ignore[arg-type]
+        (BlobNotStored("/data", "No space left on device"), "disk", "The disk is full, so no file"),  # type: ignore[arg-type]
         (MemoryError(), "memory", MEMORY_FULL),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory", MEMORY_FULL),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "memory", MEMORY_FULL),

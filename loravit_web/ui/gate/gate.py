@@ -20,7 +20,7 @@ from loravit_web.ui.gate.callers import KEY, Arrivals, Caller
 from loravit_web.ui.gate.headers import Guarded
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.gate.refusals import FAILED, NO_ROUTE, Refused
-from loravit_web.ui.gate.routes import API, SESSION, Route, route_of
+from loravit_web.ui.gate.routes import API, SESSION, STARTUP, Route, route_of
 from loravit_web.ui.gate.signing_in import SIGNED_OUT, Cookies, SigningIn, new_visitor
 from loravit_web.ui.gate.uploads import Uploads, forget_progress, is_progress_id
 
@@ -47,6 +47,8 @@ class House:
         folder: from which alone files are handed out.
         prefix: of every path, where the app is mounted under one.
         most_of_one: requests of one subscriber that may be open at once; None for no limit.
+        is_starting: whether Gradio still has to tell the app to begin.
+        owns: whether a caller may fetch a file of the folder.
     """
 
     arrivals: Arrivals
@@ -60,6 +62,8 @@ class House:
     folder: Path
     prefix: str = ""
     most_of_one: int | None = None
+    is_starting: Callable[[], bool] = lambda: False
+    owns: Callable[[Caller, Path], bool] = lambda _caller, _path: True
 
 
 class Gate:
@@ -109,7 +113,7 @@ class Gate:
         try:
             path = scope["path"].removeprefix(house.prefix) or "/"
             route = route_of(scope["method"], path)
-            if route is None:
+            if route is None or (path.rstrip("/") == STARTUP and not house.is_starting()):
                 raise Refused(404, NO_ROUTE)
             if scope["method"] == "POST" or path == "/logout":
                 house.arrivals.check_origin(scope, caller)
@@ -162,7 +166,7 @@ class Gate:
             except TooManyRequests as error:
                 raise Refused(429, str(error), wait=error.wait) from error
         if route.body == "upload":
-            return await self._house.uploads.take(scope, receive, caller.username or caller.source)
+            return await self._house.uploads.take(scope, receive, caller)
         return None
 
     async def _passed_on(self, scope: Scope, receive: Receive, out: Guarded, route: Route, path: str) -> None:
@@ -173,7 +177,7 @@ class Gate:
                 await self._app(scope, replayed(body, receive), out.send)
             return
         if path.startswith(f"{API}/file="):
-            _check_file(path.removeprefix(f"{API}/file="), self._house.folder)
+            self._check_file(path.removeprefix(f"{API}/file="), scope[KEY])
         query = QueryParams(scope["query_string"])
         if route.stream:
             session = query.get("session_hash") or path.rpartition("/")[2]
@@ -196,6 +200,16 @@ class Gate:
             return
         await self._app(scope, receive, out.send)
 
+    def _check_file(self, path: str, caller: Caller) -> None:
+        """
+        Raises:
+            Refused: for a path that is not in the folder from which files are handed out, or another's.
+        """
+        file, folder = Path(path), self._house.folder
+        inside = "\0" not in path and ".." not in file.parts and file.is_relative_to(folder)
+        if not inside or not self._house.owns(caller, file):
+            raise Refused(404, "There is no such file here.")
+
 
 def _has_body(scope: Scope) -> bool:
     headers = Headers(scope=scope)
@@ -204,14 +218,4 @@ def _has_body(scope: Scope) -> bool:
 
 def _declared(scope: Scope) -> int | None:
     text = Headers(scope=scope).get("content-length", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
-
-
-def _check_file(path: str, folder: Path) -> None:
-    """
-    Raises:
-        Refused: for a path that is not in the folder from which files are handed out.
-    """
-    parts = Path(path).parts
-    if ".." in parts or "\0" in path or not Path(path).is_relative_to(folder):
-        raise Refused(404, "There is no such file here.")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 100 else None

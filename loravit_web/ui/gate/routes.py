@@ -16,6 +16,8 @@ Body = Literal["none", "json", "form", "upload"]
 """What a request may carry: nothing, a JSON document, a small form, or files."""
 
 API = "/gradio_api"
+STARTUP = f"{API}/startup-events"
+"""By which Gradio tells a new app of its own to begin; not there for anybody afterwards."""
 SESSION = r"(?P<session>[A-Za-z0-9_-]{1,128})"
 _NAME = r"[A-Za-z0-9_-]{1,128}"
 
@@ -74,8 +76,8 @@ ROUTES: Sequence[Route] = (
     # what can be asked
     _get(f"{API}/info", counted=True),
     _get(f"{API}/openapi.json", counted=True),
-    _get(f"{API}/app_id", public=True),
-    _get(f"{API}/startup-events", public=True),
+    _get(f"{API}/app_id"),
+    _get(STARTUP, public=True),
     # questions and changes
     _post(f"{API}/run/{_NAME}"),
     _post(f"{API}/call/(?:v2/)?{_NAME}"),

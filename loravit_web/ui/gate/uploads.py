@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope
 
 from loravit_web.passing import NoRoom, PassingFiles
 from loravit_web.ui.gate.bodies import counted
+from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.refusals import Refused
 
 AT_ONCE = 8
@@ -56,17 +57,17 @@ class Uploads:
         self._files, self._most = files, most
         self._coming: dict[str, int] = {}
 
-    async def take(self, scope: Scope, receive: Receive, source: str) -> JSONResponse:
+    async def take(self, scope: Scope, receive: Receive, caller: Caller) -> JSONResponse:
         """Receive the files of one request, and return their paths.
 
         Args:
-            source: who sends them.
+            caller: who sends them; a new cookie is no new allowance.
 
         Raises:
             Refused: if they are too large, too many at once, or there is no room.
             Left: if they break off.
         """
-        request = Request(scope, receive)
+        request, source = Request(scope, receive), caller.username or caller.source
         declared = request.headers.get("content-length", "")
         unsaid = min(self._most + _OVERHEAD, self._files.most_of_one)
         size = int(declared) if declared.isascii() and declared.isdecimal() else unsaid
@@ -80,7 +81,7 @@ class Uploads:
             await self._reserve(source, size)
             try:
                 limited = Request(scope, counted(receive, size, too_large))
-                paths = await self._received(limited, source, too_large)
+                paths = await self._received(limited, caller, too_large)
             finally:
                 self._files.release(source, size)
         finally:
@@ -95,7 +96,7 @@ class Uploads:
         except NoRoom as error:
             raise Refused(507, str(error), wait=600) from error
 
-    async def _received(self, request: Request, source: str, too_large: Refused) -> list[Path]:
+    async def _received(self, request: Request, caller: Caller, too_large: Refused) -> list[Path]:
         progress = request.query_params.get("upload_id")
         if progress is not None and not is_progress_id(progress):
             raise Refused(400, "upload_id is not a usable name. Send 1 to 64 letters, digits, - or _.")
@@ -110,7 +111,8 @@ class Uploads:
             )
             if unmoved:  # its name is that of a folder
                 raise Refused(400, _UNREADABLE)
-            return [self._files.arrived(source, Path(file)) for file in files]
+            source, owner = caller.username or caller.source, caller.guest
+            return [self._files.arrived(source, Path(file), owner=owner) for file in files]
         except MultiPartException as error:
             is_large = error.message.startswith("File size")
             raise (too_large if is_large else Refused(400, _UNREADABLE)) from error

@@ -13,12 +13,14 @@ from starlette.datastructures import Headers
 
 from loravit_web.passing import MIB, PassingFiles
 from loravit_web.ui.gate.bodies import Left
+from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.refusals import Refused
 from loravit_web.ui.gate.routes import API
 from loravit_web.ui.gate.uploads import AT_ONCE, Uploads
 from tests.ui.gate.conftest import Ask
 
 UPLOAD = f"{API}/upload"
+ANN = Caller("ann", "http://host")
 
 
 def sent(ask: Ask, size: int, name: str = "a.bin", **more: Any) -> httpx.Response:
@@ -119,7 +121,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(passing: PassingFiles) -> None
     for _ in range(AT_ONCE + 3):  # nor does it take a place for good
         broken = BrokenOff()
         with pytest.raises(Left):
-            asyncio.run(uploads.take(broken.scope, broken.receive, "ann"))
+            asyncio.run(uploads.take(broken.scope, broken.receive, ANN))
     assert files_in(passing) == []
     passing.reserve("ann", 2 * MIB)
 
@@ -137,7 +139,7 @@ def test_one_visitor_sends_so_many_at_the_same_moment(passing: PassingFiles) -> 
                 return await one.receive()
 
             try:
-                await uploads.take(one.scope, receive, "ann")
+                await uploads.take(one.scope, receive, ANN)
             except Refused as refused:
                 return refused.status
             except Left:
