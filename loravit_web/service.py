@@ -67,7 +67,8 @@ from registry import Base as BaseRecord
 
 Progress = Callable[[float, str], None]
 STORED_PREFIX = "dataset:"
-EXPIRY_SECONDS = 600.0
+LEAST_EXPIRY_SECONDS, MOST_EXPIRY_SECONDS = 5.0, 600.0
+"""Between two looks at what visitors of a demo gave: a hundredth of the time for which it is kept."""
 ABANDONED_SECONDS = A_DAY = 24 * 3600.0
 
 
@@ -120,7 +121,7 @@ class Service:
         self._predictor: Predictor | None = None
         self.ahead = Ahead(lambda image, task: self.predictor.prepare(image, task))
         self._supervisor: Supervisor | None = None
-        self._expiry = Periodic("expiry", self.expire, EXPIRY_SECONDS)
+        self._expiry = Periodic("expiry", self.expire, _expiry_seconds(settings.demo.hours))
         self._estimates = Estimates()
 
     def recover(self) -> None:
@@ -390,3 +391,7 @@ def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:
         return counts["train"], counts["val"], counts["test"]
 
     return tuple(DatasetClass(name, *count(counts)) for name, counts in dataset.counts().items())
+
+
+def _expiry_seconds(hours: float) -> float:
+    return min(MOST_EXPIRY_SECONDS, max(LEAST_EXPIRY_SECONDS, hours * 3600 / 100))
