@@ -16,26 +16,29 @@ from registry.blobs import StoredFile
 from registry.changes import CatalogChanges
 from registry.clock import Clock, utc_now
 from registry.compare import ABSENT, Comparison, Difference, Subject
-from registry.errors import (
-    AmbiguousRun,
+from registry.database_errors import (
     DatabaseNotReadable,
     DatabaseNotWritable,
     DatabaseReplaced,
     DatabaseTooNew,
     DatabaseUnusable,
+    PostgresDriverMissing,
+    ReadOnlySession,
+    SqliteTooOld,
+    UnsupportedDatabase,
+)
+from registry.errors import (
+    AmbiguousRun,
     InvalidQuery,
     InvalidSlug,
     InvalidTag,
     InvalidValue,
     NotFound,
-    PostgresDriverMissing,
-    ReadOnlySession,
     RegistryError,
     RunFinished,
     RunIdTooShort,
     RunLost,
     RunNotResumable,
-    SqliteTooOld,
     UnknownAdapter,
     UnknownBase,
     UnknownDataset,
@@ -43,7 +46,6 @@ from registry.errors import (
     UnknownRun,
     UnknownUser,
     UnknownVersion,
-    UnsupportedDatabase,
     UsernameTaken,
     VersionWithdrawn,
 )

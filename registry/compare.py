@@ -6,7 +6,12 @@ from enum import Enum
 from typing import Any, Final
 
 from registry.catalog import Catalog
-from registry.errors import RunIdTooShort, UnknownAdapter, UnknownReference, UnknownRun
+from registry.errors import (
+    RunIdTooShort,
+    UnknownAdapter,
+    UnknownReference,
+    UnknownRun,
+)
 from registry.records import Base, MetricSummary, Run, Version
 from registry.runs import Runs, flatten
 

@@ -12,8 +12,8 @@ from sqlalchemy import Table as SqlTable
 
 from registry import postgres, sqlite
 from registry.clock import utc_now
+from registry.database_errors import DatabaseTooNew
 from registry.db import Database
-from registry.errors import DatabaseTooNew
 from registry.migrate import head, migrate, revision_of
 from registry.models import BlobRow, Table
 

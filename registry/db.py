@@ -23,14 +23,13 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from registry import postgres, sqlite
 from registry.canonical import canonical_json
 from registry.clock import Clock
-from registry.errors import (
+from registry.database_errors import (
     DatabaseNotReadable,
     DatabaseNotWritable,
-    InvalidValue,
     ReadOnlySession,
     UnsupportedDatabase,
-    one_line,
 )
+from registry.errors import InvalidValue, one_line
 from registry.sight import WHOLE, Sight, info_of
 
 # STRICT tables of SQLite know only INTEGER, REAL and TEXT; elsewhere INTEGER and REAL would be 4 bytes

@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Inspector, inspect, text
 from sqlalchemy.exc import DatabaseError
 
+from registry.database_errors import DatabaseTooNew, DatabaseUnusable
 from registry.db import Database
-from registry.errors import DatabaseTooNew, DatabaseUnusable, one_line
+from registry.errors import one_line
 from registry.migrations import revisions
 from registry.sqlite import ALEMBIC_TABLE, copy_database, name_database
 from registry.whole import whole_file

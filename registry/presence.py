@@ -17,7 +17,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.errors import DatabaseReplaced, one_line
+from registry.database_errors import DatabaseReplaced
+from registry.errors import one_line
 
 FOLDER = "backups"
 CUT = "was emptied or cut short"

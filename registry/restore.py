@@ -31,8 +31,9 @@ from registry.backup import (
 from registry.backup_errors import BackupUnusable, RegistryNotEmpty
 from registry.blobs import BlobStore
 from registry.copying import TABLES, Contents, blobs_of, contents, opened_snapshot, replace_rows
+from registry.database_errors import DatabaseTooNew, DatabaseUnusable
 from registry.db import Database
-from registry.errors import DatabaseTooNew, DatabaseUnusable, InvalidValue, one_line
+from registry.errors import InvalidValue, one_line
 from registry.migrate import head, is_known, migrate, revision_of
 from registry.models import RunRow
 from registry.sqlite import ALEMBIC_TABLE

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 
-from registry.errors import SqliteTooOld, UnsupportedDatabase
+from registry.database_errors import SqliteTooOld, UnsupportedDatabase
 from registry.presence import Presence
 
 OLDEST_SQLITE = (3, 37, 0)

@@ -31,7 +31,7 @@ def folder(running_app: RunningApp) -> Path:
 def files_in(running_app: RunningApp) -> set[str]:
     """The files that lie there now; what is removed meanwhile is passed over."""
     found = os.walk(folder(running_app))
-    return {os.path.join(parent, name) for parent, _folders, names in found for name in names}
+    return {str(Path(parent, name)) for parent, _folders, names in found for name in names}
 
 
 @pytest.mark.parametrize("path", [f"{API}/info", f"{API}/openapi.json"])
