@@ -69,8 +69,7 @@ class SignInDesk:
             self._suspects.admit(_ALL)
         elif not known:
             self._trusted.admit(_ALL)
-        async with self._turn(_SUSPECT if suspect else _TRUSTED):
-            standing = await self._checked(username, password)
+        standing = await self._checked(username, password, _SUSPECT if suspect else _TRUSTED)
         if standing is None:
             self._failures.note(source)
         return standing
@@ -79,20 +78,19 @@ class SignInDesk:
         """End the threads."""
         self._threads.shutdown(cancel_futures=True)
 
-    async def _checked(self, username: str, password: str) -> str | None:
+    async def _checked(self, username: str, password: str, lane: int) -> str | None:
         if len(username) > LONGEST_NAME or len(password) > LONGEST:
             return None
         # read first: a password that is changed while the old one is checked ends the session at once
         standing = await asyncio.to_thread(self._members.standing, username)
-        if standing is None:
-            await asyncio.sleep(
-                self._usual
-            )  # takes as long as a check, so that it does not tell who is a member
+        if standing is None:  # as long as a check usually takes, which does not tell who is a member
+            await asyncio.sleep(self._usual)
             return None
         started = self._clock()
-        right = await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._members.is_password, username, password
-        )
+        async with self._turn(lane):
+            right = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._members.is_password, username, password
+            )
         self._usual += (self._clock() - started - self._usual) / 4
         return standing if right else None
 

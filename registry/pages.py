@@ -14,7 +14,7 @@ AdapterStatus = Literal["active", "archived", "withdrawn"]
 AdapterSort = Literal["name", "newest", "accuracy", "versions"]
 """By slug; or the newest, the most accurate, or those of most versions first, equal ones by slug."""
 
-MAX_TEXT = 200
+MAX_TEXT, MAX_TAGS = 200, 20
 MAX_LIMIT = 500
 MAX_PAGE = 1_000_000
 SHOWN_CLASSES = 20
@@ -45,6 +45,8 @@ class AdapterQuery:
         _one_of("order", self.sort, get_args(AdapterSort))
         if self.min_accuracy is not None and not is_between(self.min_accuracy, 0, 1):
             raise InvalidQuery(f"the least accuracy {self.min_accuracy} is not within 0 to 1")
+        if len(self.tags) > MAX_TAGS:
+            raise InvalidQuery(f"{len(self.tags)} tags are too many: ask for at most {MAX_TAGS}")
         check_page(self.page, self.limit)
 
 
@@ -134,7 +136,7 @@ class RunQuery:
 
     def check(self) -> None:
         """Raise InvalidQuery for anything that can't be looked for."""
-        for status in self.statuses:
+        for status in set(self.statuses):
             _one_of("status", status, get_args(RunStatus))
         check_page(self.page, self.limit)
 

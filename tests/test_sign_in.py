@@ -12,6 +12,7 @@ from loravit_web import sign_in as module
 from loravit_web.members import Members
 from loravit_web.rates import TooManyRequests
 from loravit_web.sign_in import FAILURES, OF_ONE_SUSPECT, OF_SUSPECTS, OF_TRUSTED, THREADS, SignInDesk
+from tests.aside import run_aside
 
 T = TypeVar("T")
 RIGHT, WRONG = "right", "wrong"
@@ -47,7 +48,7 @@ def at_the_desk(team: Team, visit: Callable[[SignInDesk], Awaitable[T]]) -> T:
         finally:
             desk.close()
 
-    return asyncio.run(run())
+    return run_aside(run())
 
 
 async def tried(desk: SignInDesk, name: str, password: str, source: str, *, known: bool = False) -> Any:
@@ -139,7 +140,8 @@ def test_a_member_goes_before_all_guesses_that_wait(team: Team) -> None:
         await asyncio.gather(*guesses)
         return [name for name, _password in team.checked]
 
-    assert "ann" in at_the_desk(team, visit)[: THREADS + 1]
+    # the two that are checked already end first, in either order with those that follow them
+    assert "ann" in at_the_desk(team, visit)[: 2 * THREADS]
 
 
 def test_where_too_many_wait_a_guess_makes_room_for_a_member(

@@ -67,7 +67,7 @@ def test_one_flipped_bit_of_the_real_weights_is_refused(embedded_folder: Path, t
         file.write(bytes([byte ^ 1]))
     with pytest.raises(EmbeddedBaseError, match="is damaged .*delete it and start again") as caught:
         embedded_weights(tmp_path, silent)
-    assert str(copy) in str(caught.value)
+    assert copy.name in str(caught.value)
     assert copy.exists()
 
 
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_safetensors_is_refused_by_name(tmp_path: Path) -> Non
     path.write_bytes(b"half a down")
     with pytest.raises(EmbeddedBaseError, match="can't be read .*delete it") as caught:
         read_embedded(tmp_path)
-    assert str(path) in str(caught.value)
+    assert path.name in str(caught.value)
 
 
 def test_an_interrupted_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,7 @@ def test_a_version_of_many_classes_shows_the_first_of_them(
         ({"status": "gone"}, "not one of active, archived"),
         ({"min_accuracy": float("nan")}, "least accuracy"),
         ({"min_accuracy": 80}, "within 0 to 1"),
+        ({"tags": ("tag",) * 21}, "21 tags are too many"),
     ],
 )
 def test_an_impossible_query_is_refused_with_the_reason(

@@ -7,7 +7,6 @@ A new event is called too, by the names of what its handler takes.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import inspect
 import io
@@ -37,16 +36,19 @@ from loravit_web.modes import DemoRules
 from loravit_web.service import Service
 from loravit_web.settings import Settings
 from loravit_web.ui import app as app_module
-from loravit_web.ui import visitors
+from loravit_web.ui import launch, visitors
+from loravit_web.ui.gate.signing_in import Cookies
 from loravit_web.ui.launch import App
 from loravit_web.ui.page import Page
 from loravit_web.ui.relabel import Sheet, key_of
 from registry import RegistryError, Run, utc_now
+from tests.aside import run_aside
 from tests.conftest import RECIPE, make_colours, tiny_service
 
 API = "/gradio_api"
 TITLE, CLASSES = "Zebra House", ("zebrafinch", "quaggawren")
 FIRST, SECOND = "guest-1", "guest-2"
+TOKEN = "the-cookie-of-the-first-visitor"
 OF_THE_PAGE = "loravit_web"
 
 
@@ -144,7 +146,7 @@ class Demo:
                 passed.append(next(values))
         try:
             done = handler(*passed)
-            return text_of(asyncio.run(done) if inspect.iscoroutine(done) else done)
+            return text_of(run_aside(done) if inspect.iscoroutine(done) else done)
         except (gr.Error, LoraVitError, RegistryError, *UNFIT) as error:
             return str(error)
 
@@ -182,6 +184,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         patch.setattr(app_module, "Page", kept_page)
         patch.setattr("loravit_web.datasets.sources.SAMPLES", {})  # which take long to draw
+        patch.setattr(launch, "guest_name", lambda _key, text: FIRST if text == TOKEN else SECOND)
         patch.setattr(visitors, "visitor_of", lambda _service, request: by_header(service, request))
         actions = Actions(service, service.visitor(FIRST))
         dataset = actions.import_dataset(make_colours(folder / "data", test=4, names=CLASSES))
@@ -382,14 +385,16 @@ def test_after_its_time_no_file_of_the_app_or_of_the_page_tells_anything(demo: D
     assert {path.name for path in copies} >= {"small.webp", "thumbnail.webp", "answers.csv"}
     assert any(path.suffix == ".zip" for path in copies)
     served = f"/gradio_api/file={next(path for path in copies if path.name == 'thumbnail.webp')}"
-    assert demo.client.get(served, headers={"x-visitor": FIRST}).status_code == httpx.codes.OK
+    own = {"Cookie": f"{Cookies(demo.service.secret).name('visitor')}={TOKEN}"}
+    assert demo.client.get(served, headers=own).status_code == httpx.codes.OK
+    assert demo.client.get(served).status_code == httpx.codes.NOT_FOUND  # to another visitor
     for run in registry.runs.list(status=["queued"]):
         registry.runs.request_stop(run.id, "cancel")
     pixels = {item.sha256 for item in demo.service.datasets.load(demo.fingerprint).items}
 
     demo.service.expire(utc_now() + timedelta(hours=25))
 
-    assert demo.client.get(served, headers={"x-visitor": FIRST}).status_code != httpx.codes.OK
+    assert demo.client.get(served, headers=own).status_code != httpx.codes.OK
     for words, answer in ((TITLE, "tasks"), (CLASSES[0], "tasks")):
         body = {"data": [], "session_hash": "after"}
         told = demo.client.post(f"{API}/run/{answer}", json=body, headers={"x-visitor": FIRST})

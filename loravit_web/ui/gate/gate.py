@@ -117,7 +117,8 @@ class Gate:
                 raise Refused(404, NO_ROUTE)
             if scope["method"] == "POST" or path == "/logout":
                 house.arrivals.check_origin(scope, caller)
-            caller = await self._known(scope, caller, path, cookies)
+            if not route.public or path == "/logout":
+                caller = await self._known(scope, caller, path, cookies)
             scope[KEY] = caller
             answer = await self._answered_here(scope, receive, caller, route, path)
             if answer is not None:

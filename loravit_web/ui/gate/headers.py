@@ -39,11 +39,10 @@ def security_headers(*, on_spaces: bool) -> Mapping[str, str]:
     """Return the headers of every answer.
 
     Args:
-        on_spaces: whether the Hub shows the page in a frame of its own, whose size a script of its keeps.
+        on_spaces: whether the Hub shows the page in a frame of its own.
     """
     framed_by = "'self' https://huggingface.co https://*.hf.space" if on_spaces else "'self'"
-    scripts = " https://cdnjs.cloudflare.com" if on_spaces else ""
-    policy = {**_POLICY, "script-src": _POLICY["script-src"] + scripts, "frame-ancestors": framed_by}
+    policy = {**_POLICY, "frame-ancestors": framed_by}
     headers = {
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "X-Content-Type-Options": "nosniff",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ from loravit_web.ui.gate.headers import security_headers
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.gate.signing_in import Cookies
 from loravit_web.ui.gate.uploads import Uploads
+from tests.aside import run_aside
 
 SITE = "http://app.example"
 
@@ -91,6 +91,6 @@ def ask(house: House) -> Ask:
             async with httpx.AsyncClient(transport=transport, base_url=SITE) as client:
                 return await client.request(method, path, **request)
 
-        return asyncio.run(send())
+        return run_aside(send())
 
     return asked

@@ -12,6 +12,7 @@ from loravit_web.ui.gate import bodies
 from loravit_web.ui.gate.bodies import Budget, check_json, read_body
 from loravit_web.ui.gate.refusals import Refused
 from loravit_web.ui.gate.routes import API
+from tests.aside import run_aside
 from tests.ui.gate.conftest import Ask
 
 RUN = f"{API}/run/classify"
@@ -70,7 +71,7 @@ def test_more_values_than_any_page_sends_are_refused_before_they_are_parsed(
 ) -> None:
     monkeypatch.setattr(bodies.json, "loads", lambda _body: pytest.fail("it was parsed"))
     with pytest.raises(Refused, match="values") as refused:
-        asyncio.run(check_json(b'{"data": [' + b"[]," * 60_000 + b"0]}"))
+        run_aside(check_json(b'{"data": [' + b"[]," * 60_000 + b"0]}"))
     assert refused.value.status == 413
 
 
@@ -88,7 +89,7 @@ def test_documents_of_all_callers_share_one_budget() -> None:
             await read_body(receive, 100, third, declared=None)
         return refused.value.status
 
-    assert asyncio.run(read(Budget(100))) == 503
+    assert run_aside(read(Budget(100))) == 503
 
 
 def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +104,7 @@ def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -
             await read_body(receive, 100, share, declared=None)
 
     with pytest.raises(Refused) as refused:
-        asyncio.run(read())
+        run_aside(read())
     assert refused.value.status == 408
 
 
@@ -119,5 +120,5 @@ def test_a_body_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPa
             await read_body(receive, 10_000, share, declared=None)
 
     with pytest.raises(Refused) as refused:
-        asyncio.run(read())
+        run_aside(read())
     assert refused.value.status == 408

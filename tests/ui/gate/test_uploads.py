@@ -17,6 +17,7 @@ from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.refusals import Refused
 from loravit_web.ui.gate.routes import API
 from loravit_web.ui.gate.uploads import AT_ONCE, Uploads
+from tests.aside import run_aside
 from tests.ui.gate.conftest import Ask
 
 UPLOAD = f"{API}/upload"
@@ -121,7 +122,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(passing: PassingFiles) -> None
     for _ in range(AT_ONCE + 3):  # nor does it take a place for good
         broken = BrokenOff()
         with pytest.raises(Left):
-            asyncio.run(uploads.take(broken.scope, broken.receive, ANN))
+            run_aside(uploads.take(broken.scope, broken.receive, ANN))
     assert files_in(passing) == []
     passing.reserve("ann", 2 * MIB)
 
@@ -151,5 +152,5 @@ def test_one_visitor_sends_so_many_at_the_same_moment(passing: PassingFiles) -> 
         go_on.set()
         return await asyncio.gather(*tasks)
 
-    said = asyncio.run(send())
+    said = run_aside(send())
     assert said.count(429) == 2
