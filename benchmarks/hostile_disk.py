@@ -84,9 +84,13 @@ def _megabytes(name: str, found: int, target: float, note: object) -> Figure:
 
 
 def _given(place: Place, known: frozenset[Path]) -> int:
-    """Bytes of what visitors gave: files that were not there before, without the database and its log."""
+    """Bytes of what visitors gave: files that were not there before, without the database and its log.
+
+    Nor the example images, which each start lays into its own folder.
+    """
     found = sizes(place)
-    return sum(found[path] for path in found.keys() - known if not path.name.startswith("registry.db"))
+    given = [path for path in found.keys() - known if path.parent.name != "examples"]
+    return sum(found[path] for path in given if not path.name.startswith("registry.db"))
 
 
 @contextmanager

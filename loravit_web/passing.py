@@ -106,7 +106,7 @@ class PassingFiles:
             own = self._of(source)
             while own and sum(one.size for _, one in own) + coming > self.most_of_one:
                 self._remove(own.pop(0)[0])
-            self._make_room(size)
+            self._make_room(source, size)
             self._arriving[source] = coming
 
     def release(self, source: str, size: int) -> None:
@@ -171,15 +171,23 @@ class PassingFiles:
         found = [(path, one) for path, one in self._uploads.items() if one.source == source and path.exists()]
         return sorted(found, key=lambda item: item[1].since)
 
-    def _make_room(self, size: int) -> None:
-        """Remove the oldest files of all until there is room. The caller holds the lock."""
+    def _make_room(self, source: str, size: int) -> None:
+        """Remove the visitor's own oldest files, then the oldest of all, until there is room.
+
+        The caller holds the lock.
+        """
         short = self.used() + sum(self._arriving.values()) + size - self._most
         limit = self._clock() - _YOUNG_SECONDS
-        for path, one in sorted(self._uploads.items(), key=lambda item: item[1].since):
-            if short <= 0 or one.since > limit:
+        removable = [
+            (one.source != source, one.since, path, one.size)
+            for path, one in self._uploads.items()
+            if one.source == source or one.since <= limit
+        ]
+        for _others, _since, path, freed in sorted(removable):
+            if short <= 0:
                 break
             self._remove(path)
-            short -= one.size
+            short -= freed
         if short > 0:
             raise NoRoom(
                 "The app has no room for more uploads at the moment. Please try again in ten minutes."

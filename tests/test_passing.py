@@ -118,6 +118,16 @@ def test_all_together_never_hold_more_than_they_may_and_young_files_of_others_st
     assert files.used() + 300 <= 1000
 
 
+def test_a_visitor_alone_is_never_refused_for_files_that_are_there_for_the_page(
+    tmp_path: Path, clock: Clock
+) -> None:
+    files = opened(tmp_path, clock, most=1000, most_of_one=1000)
+    (files.folder / "example.webp").write_bytes(bytes(50))
+    for number in range(10):
+        given(files, clock, "ann", str(number), 300)
+    assert files.used() <= 1000
+
+
 def test_files_and_empty_folders_go_with_their_age(tmp_path: Path, clock: Clock) -> None:
     files = opened(tmp_path, clock)
     old = given(files, clock, "ann", "x", 10)
