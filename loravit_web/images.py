@@ -34,6 +34,7 @@ __all__ = [
     "MAX_PIXELS",
     "REDUCED_ABOVE",
     "ROOM",
+    "SMALL_ROOM",
     "SUPPORTED",
     "ImageError",
     "ImageTooComplex",
@@ -68,8 +69,13 @@ BYTES_PER_PIXEL, BESIDE = 5, 16 << 20
 Four bytes are what Pillow stores of a pixel, the fifth is a quarter of them: what is left of a large picture.
 """
 
-ROOM = Room(BYTES_PER_PIXEL * MAX_PIXELS)
-"""Memory of this process for pictures that are being decoded, or that people wait to have answered."""
+SMALL_ROOM = Room(60_000_000)
+ROOM = Room(BYTES_PER_PIXEL * MAX_PIXELS - SMALL_ROOM.budget)
+"""Memory of this process for pictures that are being decoded, or that people wait to have answered.
+
+Pictures that take at most half of the small one have it to themselves, so that a photograph does not wait
+behind all that are many times as large.
+"""
 
 PATIENCE = 120.0
 """Seconds that somebody who waits for an answer waits for that memory."""
@@ -145,6 +151,10 @@ def load_stored(path: Path, *, counted: bool = False) -> Image.Image:
     return picture
 
 
+def _room_for(size: int) -> Room:
+    return SMALL_ROOM if size <= SMALL_ROOM.budget // 2 else ROOM
+
+
 def _count(lease: Lease, picture: Image.Image) -> None:
     lease.shrink(memory_of(picture))
     lease.last_as_long_as(picture)
@@ -184,7 +194,7 @@ def _load(
                 "memory. Make it smaller, or save it as a plain JPEG."
             )
         try:
-            lease = ROOM.take(taken, timeout=timeout)
+            lease = _room_for(taken).take(taken, timeout=timeout)
         except RoomTimeout as error:
             raise ImagesInUse("The server is busy with large images. Please try again later.") from error
         try:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine.lru import LRU
-from loravit_web.images import REDUCED_ABOVE, ROOM, load_counted, memory_of
+from loravit_web.images import REDUCED_ABOVE, ROOM, SMALL_ROOM, load_counted, memory_of
 
 BUDGET, MOST = 4 * REDUCED_ABOVE, 64
 """Bytes for decoded pictures, one of the largest; and how many of small ones."""
@@ -33,7 +33,8 @@ class RecentPictures:
         """
         self._max_pixels = max_pixels
         self._kept: LRU[tuple[Path, int, int], Image.Image] = LRU(budget, _size)
-        ROOM.ask_back_from(self._kept.drop_oldest)
+        for room in (ROOM, SMALL_ROOM):
+            room.ask_back_from(self._kept.drop_oldest)
 
     def open(self, path: Path) -> Image.Image:
         """A file as RGB, upright; the same object while the file is the same and its picture is kept.

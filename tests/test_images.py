@@ -385,23 +385,34 @@ def test_a_jpeg_that_is_made_smaller_as_it_is_decoded_looks_the_same(monkeypatch
 
 
 def test_a_picture_counts_until_nobody_holds_it() -> None:
-    before = images.ROOM.lent
+    before = images.SMALL_ROOM.lent
     held = load_counted(encoded(noise(20, 30)))
-    assert images.ROOM.lent == before + 4 * 20 * 30
+    assert images.SMALL_ROOM.lent == before + 4 * 20 * 30
     del held
     gc.collect()
-    assert images.ROOM.lent == before
+    assert images.SMALL_ROOM.lent == before
+
+
+def test_a_photograph_does_not_wait_behind_pictures_many_times_as_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "PATIENCE", 0.01)
+    with images.ROOM.take(images.ROOM.budget):
+        load_counted(encoded(noise(400, 300)))
+        with pytest.raises(ImagesInUse):
+            load_counted(encoded(Image.new("RGB", (3000, 3000))))
 
 
 @pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", encoded(noise())[:-60], b"GIF89a"])
 def test_a_picture_that_is_refused_leaves_no_memory_taken(data: bytes) -> None:
-    before = images.ROOM.lent
+    before = images.SMALL_ROOM.lent
     with pytest.raises(ImageError):
         load_counted(data)
-    assert images.ROOM.lent == before
+    assert images.SMALL_ROOM.lent == before
 
 
 def test_who_waits_too_long_for_memory_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "SMALL_ROOM", Room(0))
     monkeypatch.setattr(images, "ROOM", Room(1))
     monkeypatch.setattr(images, "PATIENCE", 0.01)
     held = load_counted(encoded(noise()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -125,9 +124,10 @@ def announce(seen: Seen, ended: Sequence[str]) -> None:
     """A toast for each run; of one that was cancelled nobody needs to be told.
 
     Args:
-        ended: no more are told of than a page can have heard of.
+        ended: only those of which a page can have heard are told of.
     """
-    for run_id in filter(partial(is_known, seen), ended[: RECENT + MOST_ACTIVE]):
+    recent = {run.id for run in seen.registry.runs.progress(RECENT, active=MOST_ACTIVE)}
+    for run_id in dict.fromkeys(one for one in ended if one in recent):
         run = seen.registry.runs.get(run_id)
         if run.status == "completed":
             gr.Success(plain(f"“{run.title}” is in the catalog and in the list of tasks: {run.published}."))
