@@ -22,8 +22,8 @@ OWNER, OTHER = "203.0.113.1", "198.51.100.2"
 CLASSES = ("qzwhiskers", "qzfeathers")
 TITLE = "Qzsecret"
 MARKS = (*CLASSES, TITLE, TITLE.lower())
-HOURS = 0.02
-"""After which what a visitor trained has to be gone."""
+HOURS, _LOOK_SECONDS = 0.02, 4.0
+"""After which what a visitor trained has to be gone, and seconds until the app has looked again."""
 _SMALL = {
     "train-image-size": 56,
     "train-blocks": 1,
@@ -65,7 +65,7 @@ def measure(place: Place, ports: Callable[[], int], _load: Load, chosen: str = "
             at_least("ways in which the owner finds the own adapter", len(own), 3, note=", ".join(own)),
             _none("ways in which another visitor finds it", _found(other, secret)),
         ]
-        time.sleep(max(0.0, until + 1 - time.monotonic()))
+        time.sleep(max(0.0, until + _LOOK_SECONDS - time.monotonic()))
         figures.append(_none("ways in which its owner finds it after its time", _found(owner, secret)))
         cookies = dict(owner.http.cookies)
     with running(place, "demo", ports(), variables) as app:

@@ -67,7 +67,7 @@ from registry import Base as BaseRecord
 
 Progress = Callable[[float, str], None]
 STORED_PREFIX = "dataset:"
-LEAST_EXPIRY_SECONDS, MOST_EXPIRY_SECONDS = 5.0, 600.0
+LEAST_EXPIRY_SECONDS, MOST_EXPIRY_SECONDS = 1.0, 60.0
 """Between two looks at what visitors of a demo gave: a hundredth of the time for which it is kept."""
 ABANDONED_SECONDS = A_DAY = 24 * 3600.0
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 2.0
 """Between the end of a page's stream and the moment from which it counts as gone: it may open another one."""
 _MOST = 10_000
 
