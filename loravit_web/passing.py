@@ -11,6 +11,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,8 +76,10 @@ class PassingFiles:
         self._alive.acquire()
         self.folder.mkdir(mode=0o700)
         self._lock = threading.Lock()
-        self._uploads: dict[Path, _Upload] = {}
+        self._uploads: dict[Path, _Upload] = {}  # in the order in which they arrived
         self._arriving: dict[str, int] = {}
+        self._totals: Counter[str] = Counter()
+        self._all = 0  # as the last sweep found, and what came and went since: no request looks through all
 
     def close(self) -> None:
         """Remove the folder."""
@@ -103,9 +106,11 @@ class PassingFiles:
                     f"These files take more than the {self.most_of_one // MIB} MiB that one visitor may send "
                     "at once. Send fewer or smaller ones."
                 )
-            own = self._of(source)
-            while own and sum(one.size for _, one in own) + coming > self.most_of_one:
-                self._remove(own.pop(0)[0])
+            if self._totals[source] + coming > self.most_of_one:
+                for path in [path for path, one in self._uploads.items() if one.source == source]:
+                    if self._totals[source] + coming <= self.most_of_one:
+                        break
+                    self._remove(path)
             self._make_room(source, size)
             self._arriving[source] = coming
 
@@ -128,8 +133,12 @@ class PassingFiles:
         place = self.folder / file.parent.name / file.name
         place.parent.mkdir(exist_ok=True)
         file.replace(place)
+        size = place.stat().st_size
         with self._lock:
-            self._uploads[place] = _Upload(source, place.stat().st_size, self._clock(), owner)
+            self._forget(place)  # the same content from the same visitor, or another, once more
+            self._uploads[place] = _Upload(source, size, self._clock(), owner)
+            self._totals[source] += size
+            self._all += size
         return place
 
     def owner_of(self, path: Path) -> str | None:
@@ -153,8 +162,12 @@ class PassingFiles:
                 with suppress(OSError):  # something is in it
                     if folder.stat().st_mtime < limit:
                         folder.rmdir()
+        gone = [path for path in list(self._uploads) if not path.exists()]
+        used = self.used()
         with self._lock:
-            self._uploads = {path: one for path, one in self._uploads.items() if path.exists()}
+            for path in gone:
+                self._forget(path)
+            self._all = used
         return removed
 
     def used(self) -> int:
@@ -166,17 +179,14 @@ class PassingFiles:
                     total += Path(parent, name).stat().st_size
         return total
 
-    def _of(self, source: str) -> list[tuple[Path, _Upload]]:
-        """Return a visitor's files, the oldest first."""
-        found = [(path, one) for path, one in self._uploads.items() if one.source == source and path.exists()]
-        return sorted(found, key=lambda item: item[1].since)
-
     def _make_room(self, source: str, size: int) -> None:
         """Remove the visitor's own oldest files, then the oldest of all, until there is room.
 
         The caller holds the lock.
         """
-        short = self.used() + sum(self._arriving.values()) + size - self._most
+        short = self._all + sum(self._arriving.values()) + size - self._most
+        if short <= 0:
+            return
         limit = self._clock() - _YOUNG_SECONDS
         removable = [
             (one.source != source, one.since, path, one.size)
@@ -195,7 +205,17 @@ class PassingFiles:
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        self._uploads.pop(path, None)
+        self._forget(path)
+
+    def _forget(self, path: Path) -> None:
+        """Count a file no more. The caller holds the lock."""
+        upload = self._uploads.pop(path, None)
+        if upload is None:
+            return
+        self._all -= upload.size
+        self._totals[upload.source] -= upload.size
+        if not self._totals[upload.source]:
+            del self._totals[upload.source]
 
 
 def remove_left(parent: Path) -> int:

@@ -22,7 +22,7 @@ from loravit_web.ui.gate.bodies import counted
 from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.refusals import Refused
 
-AT_ONCE = 8
+AT_ONCE = 64
 """Uploads of one visitor at the same moment."""
 _OVERHEAD = 1 << 20
 """Bytes of a request beside those of its files."""
