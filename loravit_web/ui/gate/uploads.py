@@ -7,7 +7,6 @@ import re
 import shutil
 from pathlib import Path
 
-from anyio.to_thread import run_sync
 from gradio.route_utils import upload_fn
 from gradio.routes import file_upload_statuses
 from python_multipart.exceptions import MultipartParseError
@@ -78,7 +77,7 @@ class Uploads:
             raise Refused(429, f"At most {AT_ONCE} uploads at once. Please wait until one is done.", wait=5)
         self._coming[source] = self._coming.get(source, 0) + 1
         try:
-            await self._reserve(source, size)
+            self._reserve(source, size)
             try:
                 limited = Request(scope, counted(receive, size, too_large))
                 paths = await self._received(limited, caller, too_large)
@@ -90,9 +89,9 @@ class Uploads:
                 del self._coming[source]
         return JSONResponse([str(path) for path in paths])
 
-    async def _reserve(self, source: str, size: int) -> None:
+    def _reserve(self, source: str, size: int) -> None:
         try:
-            await run_sync(self._files.reserve, source, size)
+            self._files.reserve(source, size)
         except NoRoom as error:
             raise Refused(507, str(error), wait=600) from error
 
@@ -100,7 +99,7 @@ class Uploads:
         progress = request.query_params.get("upload_id")
         if progress is not None and not is_progress_id(progress):
             raise Refused(400, "upload_id is not a usable name. Send 1 to 64 letters, digits, - or _.")
-        arrival = await run_sync(self._files.arrival)
+        arrival = self._files.arrival()  # no thread: handing over takes longer
         try:
             files, unmoved, _places = await upload_fn(
                 request,
@@ -121,4 +120,4 @@ class Uploads:
         finally:
             if progress:
                 asyncio.get_running_loop().call_later(_PROGRESS_SECONDS, forget_progress, progress)
-            await run_sync(lambda: shutil.rmtree(arrival, ignore_errors=True))
+            shutil.rmtree(arrival, ignore_errors=True)

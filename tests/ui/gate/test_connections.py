@@ -108,3 +108,10 @@ def test_a_message_is_written_a_few_times_a_minute_and_then_counted() -> None:
     now = 60.0
     assert written("no more files") == "no more files (2 more like it were left out)"
     assert written("no more files") == "no more files"
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    listener, port = connections._listening("127.0.0.1", None)
+    with listener:
+        assert port > 0
+        assert listener.proto == socket.IPPROTO_TCP  # else asyncio leaves them for 40 ms, until others follow
