@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.beside import beside
 from benchmarks.browser import running_app
 from benchmarks.homes import embedded_base, home_of_tasks, open_registry
 from benchmarks.http import Asker, Refused
@@ -82,12 +83,20 @@ class Round:
 
 
 def run(arguments: list[str]) -> int:
-    """``python -m benchmarks clients [--clients N] [--seconds S] [--json FILE]``."""
+    """``python -m benchmarks clients [--clients N] [--seconds S] [--beside CHECKOUT] [--json FILE]``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks clients")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=105.0, help="how long all of them ask, in all")
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--beside", type=Path, help="a checkout of another version, asked in turn with this one"
+    )
     options = parser.parse_args(arguments)
+    if options.beside is not None:
+        figures = beside(options.beside, tasks=TASKS, clients=options.clients, seconds=options.seconds)
+        title = f"{options.clients} clients, {TASKS} tasks at {SIDE} px, two versions in turn"
+        save(options.json, title, figures)
+        return show(title, figures)
     base = embedded_base()
     with home_of_tasks(base, TASKS, CONFIG, image_size=SIDE) as home:
         with open_registry(home) as registry:

@@ -25,6 +25,10 @@ PREFIX, LOCK, ARRIVING = "loravit-", ".lock", "arriving"
 MIB = 1 << 20
 _YOUNG_SECONDS = 600.0
 """Files of others are not removed for a new upload before they are as old."""
+_NEARLY_FULL = 0.9
+"""From this share of the limit on, files beside uploads are counted again: copies that a page shows."""
+_COUNT_EVERY, _COUNTING_SHARE = 1.0, 0.02
+"""At most once in as many seconds, and with as much of the time: counting looks through the whole folder."""
 
 
 class NoRoom(LoraVitError):
@@ -79,7 +83,8 @@ class PassingFiles:
         self._uploads: dict[Path, _Upload] = {}  # in the order in which they arrived
         self._arriving: dict[str, int] = {}
         self._totals: Counter[str] = Counter()
-        self._all = 0  # as the last sweep found, and what came and went since: no request looks through all
+        self._all = 0  # as the last count found, and what came and went since
+        self._count_again = 0.0
 
     def close(self) -> None:
         """Remove the folder."""
@@ -133,6 +138,8 @@ class PassingFiles:
         place = self.folder / file.parent.name / file.name
         place.parent.mkdir(exist_ok=True)
         file.replace(place)
+        with suppress(OSError):  # another file of the same content is still in it
+            file.parent.rmdir()
         size = place.stat().st_size
         with self._lock:
             self._forget(place)  # the same content from the same visitor, or another, once more
@@ -163,17 +170,18 @@ class PassingFiles:
                     if folder.stat().st_mtime < limit:
                         folder.rmdir()
         gone = [path for path in list(self._uploads) if not path.exists()]
-        used = self.used()
         with self._lock:
             for path in gone:
                 self._forget(path)
-            self._all = used
+            self._all = self.used()
         return removed
 
     def used(self) -> int:
-        """Return the bytes of all files in the folder."""
+        """Return the bytes of all files in the folder, without those that are on their way."""
         total = 0
-        for parent, _folders, names in os.walk(self.folder):
+        for parent, folders, names in os.walk(self.folder):
+            if parent == str(self.folder) and ARRIVING in folders:
+                folders.remove(ARRIVING)  # `reserve` has counted them
             for name in names:
                 with suppress(FileNotFoundError):
                     total += Path(parent, name).stat().st_size
@@ -184,7 +192,13 @@ class PassingFiles:
 
         The caller holds the lock.
         """
-        short = self._all + sum(self._arriving.values()) + size - self._most
+        coming = sum(self._arriving.values()) + size
+        if self._all + coming > _NEARLY_FULL * self._most and self._clock() >= self._count_again:
+            began = time.perf_counter()
+            self._all = self.used()
+            took = time.perf_counter() - began
+            self._count_again = self._clock() + max(_COUNT_EVERY, took / _COUNTING_SHARE)
+        short = self._all + coming - self._most
         if short <= 0:
             return
         limit = self._clock() - _YOUNG_SECONDS
@@ -216,6 +230,14 @@ class PassingFiles:
         self._totals[upload.source] -= upload.size
         if not self._totals[upload.source]:
             del self._totals[upload.source]
+
+
+def remove_arrival(folder: Path) -> None:
+    """Remove the folder of an arrival; an empty one, as a complete upload leaves it, at once."""
+    try:
+        folder.rmdir()
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_left(parent: Path) -> int:

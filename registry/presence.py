@@ -67,6 +67,7 @@ class Presence:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._paths = {suffix: file.with_name(file.name + suffix) for suffix in ("", LOG, INDEX)}
         self._id: FileId | None = None
         self._facts = _Facts(0, 0, ())
         self._verified: tuple[int, int] | None = None
@@ -158,7 +159,7 @@ class Presence:
 
     def _stat(self, suffix: str, known: FileId) -> os.stat_result:
         try:
-            found = self._path(suffix).stat()
+            found = self._paths[suffix].stat()
         except FileNotFoundError:
             raise self._lost(suffix, "was deleted or moved away") from None
         except OSError as error:
@@ -168,7 +169,7 @@ class Presence:
         return found
 
     def _path(self, suffix: str) -> Path:
-        return self._file.with_name(self._file.name + suffix)
+        return self._paths[suffix]
 
     def _lost(self, suffix: str, what: str) -> DatabaseReplaced:
         return DatabaseReplaced(str(self._path(suffix)), what, self._rescued)

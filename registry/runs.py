@@ -127,9 +127,14 @@ class Runs:
 
     def count(self, status: str) -> int:
         """How many runs have this status."""
+        return self.counts(status)[status]
+
+    def counts(self, *statuses: str) -> dict[str, int]:
+        """Return how many runs have each of these statuses."""
         with self._database.reading() as session:
-            having = select(func.count()).where(RunRow.status == status)
-            return session.scalars(having.where(sight_of(session).shows(RunRow.created_by))).one()
+            having = select(RunRow.status, func.count()).where(RunRow.status.in_(statuses))
+            seen = having.where(sight_of(session).shows(RunRow.created_by)).group_by(RunRow.status)
+            return dict.fromkeys(statuses, 0) | dict(session.execute(seen).tuples().all())
 
     def claim(self, worker: str) -> Run | None:
         """Take up the run that was created first among the queued ones; None when none is queued.

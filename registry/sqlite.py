@@ -29,7 +29,7 @@ ROWS_AT_ONCE = 1000
 READING: dict[str, Any] = {}
 WRITING: dict[str, Any] = {"writes": True}
 
-_PRESENCE, _HELD = "presence", "held"
+_PRESENCE, _HELD, _WRITES = "presence", "held", "writes"
 
 # the one table that isn't ours: its VARCHAR can't be in a STRICT table
 ALEMBIC_TABLE = "alembic_version"
@@ -148,7 +148,7 @@ def _prepare_connection(presence: Presence, connection: sqlite3.Connection, reco
         connection.execute(f"PRAGMA {pragma}")
     # reading opens the log and its index
     connection.execute("PRAGMA schema_version").fetchone()
-    record.info.update({_PRESENCE: presence, _HELD: presence.held()})
+    record.info.update({_PRESENCE: presence, _HELD: presence.held(), _WRITES: None})
 
 
 def _begin(connection: Connection) -> None:
@@ -157,7 +157,9 @@ def _begin(connection: Connection) -> None:
     driver_connection: Any = connection.connection.driver_connection
     presence.check(held, driver_connection)
     # a statement sent past the session's flush must not write in a reading session either
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    if connection.info.get(_WRITES) is not writes:
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.info[_WRITES] = writes
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
     if writes:
         presence.verify(held, driver_connection)

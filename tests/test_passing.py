@@ -76,6 +76,17 @@ def test_what_a_killed_process_left_goes_at_the_next_start_and_what_lives_stays(
     assert [path.name for path in tmp_path.iterdir()] == ["of-another-program"]
 
 
+def test_copies_that_a_page_shows_count_too_as_soon_as_it_gets_narrow(tmp_path: Path, clock: Clock) -> None:
+    files = opened(tmp_path, clock)
+    old = given(files, clock, "ann", "x", 400)
+    clock.now += 700
+    given(files, clock, "ben", "y", 300)
+    (files.folder / "copy.bin").write_bytes(bytes(250))
+    given(files, clock, "cyd", "z", 250)
+    assert (old.exists(), files.used()) == (False, 800)
+    files.close()
+
+
 def test_a_link_that_looks_like_a_folder_of_ours_is_not_followed(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -23,6 +23,8 @@ ADAPTERS_BUDGET = 1 << 30
 MERGED_BUDGET = 512 << 20
 FACTORS_BUDGET = 64 << 20
 TOKENS_BUDGET = 256 << 20
+TOKENS_ONCE = 4
+"""One part in so many of a budget is for images that were asked about once, as those of a table are."""
 
 
 class MixedInput(LoraVitError):
@@ -69,7 +71,9 @@ class MultiLoRAViT:
         self._called = called_layers(self.base, self._blocks)
         self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable)
         self._factors: LRU[Adapter, Factors] = LRU(FACTORS_BUDGET, _nbytes)
-        self._tokens: LRU[tuple[str, int], torch.Tensor] = LRU(tokens_budget, lambda t: t.nbytes)
+        self._tokens: LRU[tuple[str, int], torch.Tensor] = LRU(
+            tokens_budget, lambda t: t.nbytes, once=tokens_budget // TOKENS_ONCE
+        )
         self._residency = Residency(adapters_budget, load, self._forget)
 
     def add(self, key: str, adapter: Adapter, *, pinned: bool = False) -> None:

@@ -90,12 +90,16 @@ class Supervisor:
         elif process is not None:
             dead = worker_name(process.pid)
             why = KILLED if process.returncode == -_SIGKILL else None
-        for run in self._reaper.look(dead_worker=dead, living_worker=living, error=why):
-            _LOG.warning("Run %s of %s was interrupted.", run.id, run.slug)
+        counts = runs.counts("running", "queued")
+        running = counts["running"]
+        if running:
+            for run in self._reaper.look(dead_worker=dead, living_worker=living, error=why):
+                _LOG.warning("Run %s of %s was interrupted.", run.id, run.slug)
+                running -= 1
         if process is not None and dead is not None:
             self._bury(process)
         waited = self._clock() - self._started >= self._pause
-        if self._process is None and waited and runs.count("queued") and not runs.count("running"):
+        if self._process is None and waited and counts["queued"] and not running:
             self._process, self._started = self._spawn(), self._clock()
 
     def _bury(self, process: subprocess.Popen[bytes]) -> None:

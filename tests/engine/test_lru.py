@@ -49,6 +49,29 @@ def test_a_value_larger_than_the_budget_is_not_kept_and_evicts_nothing_else() ->
     assert (cache.get("a"), cache.used) == (None, 0)
 
 
+def test_values_used_once_displace_one_another_and_none_that_was_used_again() -> None:
+    cache: LRU[str, bytes] = LRU(4, len, once=2)
+    for key in "ab":
+        cache.put(key, b"x")
+        cache.get(key)
+    for key in "cdefg":
+        cache.put(key, b"x")
+    assert [cache.get(key) is not None for key in "abcdefg"] == [True, True, *3 * [False], True, True]
+    assert (cache.used, len(cache)) == (4, 4)
+
+
+def test_what_is_used_again_takes_the_whole_budget_and_the_least_recent_of_it_goes_first() -> None:
+    cache: LRU[str, bytes] = LRU(4, len, once=2)
+    for key in "abcdef":
+        cache.put(key, b"x")
+        cache.get(key)
+    cache.put("g", b"x")
+    cache.drop_where(lambda value: value == b"")
+    assert [cache.get(key) is not None for key in "abcdefg"] == [*3 * [False], *4 * [True]]
+    assert cache.put("large", b"xxx") is False
+    assert cache.drop_oldest() and (cache.used, len(cache)) == (3, 3)
+
+
 def test_without_a_budget_nothing_but_the_empty_is_kept() -> None:
     cache = lru(0)
     cache.put("a", b"x")

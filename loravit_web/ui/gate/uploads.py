@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from pathlib import Path
 
 from gradio.route_utils import upload_fn
@@ -16,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope
 
-from loravit_web.passing import NoRoom, PassingFiles
+from loravit_web.passing import NoRoom, PassingFiles, remove_arrival
 from loravit_web.ui.gate.bodies import counted
 from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.refusals import Refused
@@ -120,4 +119,4 @@ class Uploads:
         finally:
             if progress:
                 asyncio.get_running_loop().call_later(_PROGRESS_SECONDS, forget_progress, progress)
-            shutil.rmtree(arrival, ignore_errors=True)
+            remove_arrival(arrival)
