@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import DeclarativeBase
 
 from registry import DatasetClass, NewBase, NewDataset, Registry
-from registry.models import (
+from registry.database.models import (
     AdapterRow,
     AdapterSummaryRow,
     AdapterTagRow,

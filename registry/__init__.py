@@ -14,9 +14,9 @@ from registry.blob_errors import (
 )
 from registry.blobs import StoredFile
 from registry.changes import CatalogChanges
-from registry.clock import Clock, utc_now
 from registry.compare import ABSENT, Comparison, Difference, Subject
-from registry.database_errors import (
+from registry.database.clock import Clock, utc_now
+from registry.database.errors import (
     DatabaseNotReadable,
     DatabaseNotWritable,
     DatabaseReplaced,
@@ -27,6 +27,7 @@ from registry.database_errors import (
     SqliteTooOld,
     UnsupportedDatabase,
 )
+from registry.database.models import UNKNOWN
 from registry.errors import (
     AmbiguousRun,
     InvalidQuery,
@@ -53,7 +54,6 @@ from registry.evaluations import ConfusedPair, EvaluationDetails
 from registry.forgetting import Forgotten
 from registry.hearts import Heart
 from registry.lineage import Descendants, Lineage
-from registry.models import UNKNOWN
 from registry.pages import (
     MAX_TEXT,
     AdapterEntry,

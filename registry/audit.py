@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
-from registry.models import AdapterRow, AuditEventRow
+from registry.database.models import AdapterRow, AuditEventRow
 from registry.records import AuditEvent
 from registry.sight import Sight, sight_of
 

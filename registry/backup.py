@@ -20,11 +20,11 @@ from sqlalchemy.exc import DatabaseError
 from registry.backup_errors import BackupNotWritten
 from registry.blob_errors import BlobDamaged, BlobMissing
 from registry.blobs import BlobStore
-from registry.canonical import canonical_json
 from registry.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
-from registry.db import Database
+from registry.database.canonical import canonical_json
+from registry.database.db import Database
+from registry.database.migrate import head
 from registry.errors import one_line
-from registry.migrate import head
 from registry.whole import sync, sync_folder
 
 FORMAT = "loravit-web backup"

@@ -13,10 +13,10 @@ from registry.audit import events_of, newest_events, record_event
 from registry.blobs import BlobStore
 from registry.changes import CatalogChanges, changes_since
 from registry.curation import change_tags, change_texts, tags_of
-from registry.db import Database
+from registry.database.db import Database
+from registry.database.models import AdapterRow, VersionFileRow, VersionRow
 from registry.errors import InvalidValue
 from registry.lookup import adapter_row, find_ref, refuse_withdrawn
-from registry.models import AdapterRow, VersionFileRow, VersionRow
 from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
 from registry.runs import require_held
 from registry.sight import sight_of

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.audit import newest_event_id, renamed_after
-from registry.models import AdapterRow, AuditEventRow
+from registry.database.models import AdapterRow, AuditEventRow
 from registry.records import Version
 from registry.versions import find_versions, newest_not_withdrawn
 

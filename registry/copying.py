@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, delete, text
 from sqlalchemy import Table as SqlTable
 
-from registry import postgres, sqlite
-from registry.clock import utc_now
-from registry.database_errors import DatabaseTooNew
-from registry.db import Database
-from registry.migrate import head, migrate, revision_of
-from registry.models import BlobRow, Table
+from registry.database import postgres, sqlite
+from registry.database.clock import utc_now
+from registry.database.db import Database
+from registry.database.errors import DatabaseTooNew
+from registry.database.migrate import head, migrate, revision_of
+from registry.database.models import BlobRow, Table
 
 # those that are referred to come first
 TABLES = Table.metadata.sorted_tables

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
-from registry.canonical import plain_json
+from registry.database.canonical import plain_json
+from registry.database.models import AdapterRow, AdapterTagRow
 from registry.errors import InvalidTag, InvalidValue
-from registry.models import AdapterRow, AdapterTagRow
 from registry.sight import sight_of
 
 TAG_RULE = "[a-z0-9][a-z0-9-]{0,31}"

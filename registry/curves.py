@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, func, literal, selec
 from sqlalchemy.orm import Session
 
 from registry import metrics
-from registry.db import BigInt
+from registry.database.db import BigInt
+from registry.database.models import RunMetricRow
 from registry.errors import InvalidQuery
-from registry.models import RunMetricRow
 from registry.records import MetricPoint
 
 ENDS = 2

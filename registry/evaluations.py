@@ -8,10 +8,10 @@ from typing import get_args
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from registry.canonical import number
-from registry.db import Database
+from registry.database.canonical import number
+from registry.database.db import Database
+from registry.database.models import ClassMetricRow, ConfusionCellRow, EvaluationRow
 from registry.errors import InvalidValue
-from registry.models import ClassMetricRow, ConfusionCellRow, EvaluationRow
 from registry.records import ClassMetric, ConfusionCell, NewEvaluation, Split, Version
 
 

@@ -15,9 +15,9 @@ from sqlalchemy import Column, ColumnElement, delete, or_, select
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.orm import Session
 
-from registry import postgres, sqlite
 from registry.audit import FORGOTTEN, record_event, traces_after
-from registry.models import AdapterRow, AuditEventRow, DatasetRow, RunRow, Table, VersionRow
+from registry.database import postgres, sqlite
+from registry.database.models import AdapterRow, AuditEventRow, DatasetRow, RunRow, Table, VersionRow
 from registry.sight import Owners
 from registry.summaries import refresh_summary
 

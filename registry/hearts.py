@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from registry.models import RunRow
+from registry.database.models import RunRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
-from registry.db import Database
+from registry.database.db import Database
+from registry.database.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
 from registry.errors import UnknownDataset
-from registry.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
 from registry.pages import storable
 from registry.records import Base, DatasetSummary, Version
 from registry.sight import sight_of

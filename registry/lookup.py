@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from registry.database.models import AdapterRow, AliasRow, VersionRow
 from registry.errors import UnknownAdapter, UnknownVersion, VersionWithdrawn
-from registry.models import AdapterRow, AliasRow, VersionRow
 from registry.records import Version
 from registry.sight import sight_of
 from registry.versions import find_versions, newest_in_use

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from registry.db import insert_into
-from registry.models import RunMetricRow, RunSummaryRow
+from registry.database.db import insert_into
+from registry.database.models import RunMetricRow, RunSummaryRow
 from registry.records import MetricPoint, MetricSummary
 
 Series = dict[str, list[MetricPoint]]

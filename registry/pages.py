@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from registry.canonical import is_between
+from registry.database.canonical import is_between
 from registry.errors import InvalidQuery
 from registry.records import Run, RunStatus
 

@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from registry.audit import record_event
 from registry.blobs import BlobStore
-from registry.canonical import canonical_json, plain_json
 from registry.curation import validate_tag
-from registry.db import insert_into
+from registry.database.canonical import canonical_json, plain_json
+from registry.database.db import insert_into
+from registry.database.models import AdapterRow, AdapterTagRow, BlobRow, RunRow, VersionFileRow, VersionRow
 from registry.errors import InvalidValue, UnknownRun
 from registry.evaluations import add_evaluation, check_evaluation
-from registry.models import AdapterRow, AdapterTagRow, BlobRow, RunRow, VersionFileRow, VersionRow
 from registry.records import BlobInfo, NewVersion
 from registry.slugs import validate_slug
 from registry.sources import require_base, require_dataset

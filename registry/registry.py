@@ -12,15 +12,15 @@ from registry.audit import has_forgotten, newest_event_id, renamed_after
 from registry.backup import Backup, write_backup
 from registry.blobs import BlobStore
 from registry.catalog import Catalog
-from registry.clock import Clock, utc_now
 from registry.compare import Comparer
-from registry.db import Database, open_engine
+from registry.database.clock import Clock, utc_now
+from registry.database.db import Database, open_engine
+from registry.database.migrate import Upgrade, migrate
+from registry.database.models import AdapterRow, RunRow
 from registry.errors import RegistryError
 from registry.evaluations import Evaluations
 from registry.forgetting import Forgotten, forget, known_as_forgotten
 from registry.lineage import Lineages
-from registry.migrate import Upgrade, migrate
-from registry.models import AdapterRow, RunRow
 from registry.restore import Restored, restore_backup
 from registry.run_files import RunFiles
 from registry.runs import Runs

@@ -31,12 +31,12 @@ from registry.backup import (
 from registry.backup_errors import BackupUnusable, RegistryNotEmpty
 from registry.blobs import BlobStore
 from registry.copying import TABLES, Contents, blobs_of, contents, opened_snapshot, replace_rows
-from registry.database_errors import DatabaseTooNew, DatabaseUnusable
-from registry.db import Database
+from registry.database.db import Database
+from registry.database.errors import DatabaseTooNew, DatabaseUnusable
+from registry.database.migrate import head, is_known, migrate, revision_of
+from registry.database.models import RunRow
+from registry.database.sqlite import ALEMBIC_TABLE
 from registry.errors import InvalidValue, one_line
-from registry.migrate import head, is_known, migrate, revision_of
-from registry.models import RunRow
-from registry.sqlite import ALEMBIC_TABLE
 
 MAX_MANIFEST_BYTES = 64 << 20
 RUN_ENDED = (

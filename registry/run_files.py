@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from registry.blobs import BlobStore
-from registry.db import Database, insert_into
+from registry.database.db import Database, insert_into
+from registry.database.models import RunFileRow, RunRow
 from registry.errors import NotFound, UnknownRun
-from registry.models import RunFileRow, RunRow
 from registry.publishing import add_blob, check_path
 from registry.run_rows import is_shown
 

@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, Text, cast, select
 from sqlalchemy.orm import Session
 
-from registry.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
+from registry.database.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
 from registry.records import Run
 from registry.sight import sight_of
 from registry.sources import base_record, dataset_summary

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from registry.database.models import DatasetRow, RunRow, RunSummaryRow
 from registry.metrics import summary_of
-from registry.models import DatasetRow, RunRow, RunSummaryRow
 from registry.pages import RunPage, RunQuery, pages_of, storable, words_of
 from registry.records import MetricSummary
 from registry.run_rows import find_runs

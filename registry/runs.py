@@ -10,8 +10,9 @@ from sqlalchemy import and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from registry import curves, metrics
-from registry.canonical import number, plain_json
-from registry.db import Database
+from registry.database.canonical import number, plain_json
+from registry.database.db import Database
+from registry.database.models import UNKNOWN, RunParamRow, RunRow
 from registry.errors import (
     AmbiguousRun,
     InvalidValue,
@@ -22,7 +23,6 @@ from registry.errors import (
     UnknownRun,
 )
 from registry.hearts import Heart, prove_writable, running_hearts
-from registry.models import UNKNOWN, RunParamRow, RunRow
 from registry.records import EndStatus, ErrorKind, MetricSummary, NewRun, Run, RunProgress, StopRequest
 from registry.run_rows import find_runs, is_shown, run_record
 from registry.sight import sight_of

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, UnaryExpression, func, or_, select
 from sqlalchemy.orm import Session
 
-from registry.db import Database
-from registry.models import (
+from registry.database.db import Database
+from registry.database.models import (
     AdapterRow,
     AdapterSummaryRow,
     AdapterTagRow,

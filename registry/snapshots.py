@@ -21,11 +21,11 @@ from registry.backup import DATABASE, Manifest, failures_told, read_manifest
 from registry.backup_errors import BackupNotWritten, BackupUnusable
 from registry.blob_errors import BlobDamaged, BlobMissing
 from registry.blobs import BlobStore, StoredFile
-from registry.canonical import canonical_json
 from registry.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
-from registry.db import Database
-from registry.migrate import head
-from registry.models import BlobRow
+from registry.database.canonical import canonical_json
+from registry.database.db import Database
+from registry.database.migrate import head
+from registry.database.models import BlobRow
 from registry.restore import Checked, prepare, put_in_place
 from registry.shelf import Shelf
 from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother

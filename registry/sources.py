@@ -3,10 +3,10 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry.canonical import plain_json
-from registry.db import Database, insert_into
+from registry.database.canonical import plain_json
+from registry.database.db import Database, insert_into
+from registry.database.models import AdapterRow, BaseRow, DatasetClassRow, DatasetRow, RunRow, VersionRow
 from registry.errors import InvalidValue, UnknownBase, UnknownDataset
-from registry.models import AdapterRow, BaseRow, DatasetClassRow, DatasetRow, RunRow, VersionRow
 from registry.records import Base, Dataset, DatasetClass, DatasetSummary, NewBase, NewDataset
 from registry.sight import sight_of
 

@@ -8,9 +8,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.audit import newest_event_id, restored_after
-from registry.canonical import canonical_json
+from registry.database.canonical import canonical_json
+from registry.database.models import AuditEventRow, RunRow
 from registry.forgetting import known_as_forgotten
-from registry.models import AuditEventRow, RunRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from registry.db import insert_into
-from registry.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, EvaluationRow, VersionRow
+from registry.database.db import insert_into
+from registry.database.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, EvaluationRow, VersionRow
 
 AT_ONCE = 500
 

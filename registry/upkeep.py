@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from registry.blob_errors import BlobDamaged, BlobMissing
 from registry.blobs import BlobStore, StoredFile, blob_name
-from registry.db import Database, insert_into, integrity_problems
-from registry.models import AdapterRow, BlobRow, Table, VersionFileRow, VersionRow
+from registry.database.db import Database, insert_into, integrity_problems
+from registry.database.models import AdapterRow, BlobRow, Table, VersionFileRow, VersionRow
 
 
 @dataclass(frozen=True, slots=True)

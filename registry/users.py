@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.audit import record_event
-from registry.canonical import plain_json
-from registry.db import Database, insert_into
+from registry.database.canonical import plain_json
+from registry.database.db import Database, insert_into
+from registry.database.models import UNKNOWN, AuditEventRow, PasswordRow, UserRow
 from registry.errors import InvalidValue, UnknownUser, UsernameTaken
-from registry.models import UNKNOWN, AuditEventRow, PasswordRow, UserRow
 from registry.records import Role
 
 USERNAME_RULE = r"[^\W_][\w.@+-]{0,63}"

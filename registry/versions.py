@@ -5,7 +5,14 @@ from collections import defaultdict
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
-from registry.models import AdapterRow, BaseRow, DatasetRow, EvaluationRow, VersionFileRow, VersionRow
+from registry.database.models import (
+    AdapterRow,
+    BaseRow,
+    DatasetRow,
+    EvaluationRow,
+    VersionFileRow,
+    VersionRow,
+)
 from registry.records import Evaluation, Version, VersionFile
 from registry.sight import sight_of
 from registry.sources import base_record

@@ -34,8 +34,8 @@ from loravit_web.settings import Settings
 from loravit_web.training import worker as worker_module
 from loravit_web.training.recipe import Recipe
 from registry import Registry, Run
-from registry import postgres as postgres_module
-from registry import sqlite as sqlite_module
+from registry.database import postgres as postgres_module
+from registry.database import sqlite as sqlite_module
 from tests.hub_server import FakeHub
 
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))

@@ -10,7 +10,7 @@ import pytest
 import registry
 from registry import RegistryError
 from registry.blob_errors import BlobStoreFull
-from registry.database_errors import DatabaseReplaced
+from registry.database.errors import DatabaseReplaced
 
 PLACE = "/srv/secret/home/registry.db"
 SAID = 'connection to server at "10.9.8.7", port 5432 failed'

@@ -16,9 +16,9 @@ import pytest
 
 from benchmarks.forks import Host
 from registry import Base, Dataset, DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
-from registry.db import Database
-from registry.migrate import head
-from registry.models import Table
+from registry.database.db import Database
+from registry.database.migrate import head
+from registry.database.models import Table
 from tests.registry.postgres_server import NoServer, running_server
 from tests.registry.processes import Processes
 

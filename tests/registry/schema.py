@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from registry import Registry
-from registry.db import open_engine
+from registry.database.db import open_engine
 from tests.registry.postgres_server import running_server
 
 SQLITE_COPY = Path(__file__).with_name("schema-sqlite.sql")

@@ -9,7 +9,7 @@ from uuid import uuid4
 from fsspec.implementations.memory import MemoryFileSystem
 
 from registry.blobs import BlobStore
-from registry.clock import utc_now
+from registry.database.clock import utc_now
 from registry.local_blobs import LocalBlobs
 from registry.remote_blobs import RemoteBlobs
 

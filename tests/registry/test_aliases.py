@@ -21,7 +21,7 @@ from registry import (
     VersionWithdrawn,
 )
 from registry import aliases as aliases_module
-from registry.db import Database
+from registry.database.db import Database
 
 MakeVersion = Callable[..., NewVersion]
 

@@ -28,11 +28,11 @@ from registry import (
     RunLost,
 )
 from registry import restore as restore_module
-from registry.alembic_run import alembic_config
 from registry.backup import DATABASE, MANIFEST
-from registry.clock import utc_now
 from registry.copying import TABLES, read_rows
-from registry.db import Database, open_engine
+from registry.database.alembic_run import alembic_config
+from registry.database.clock import utc_now
+from registry.database.db import Database, open_engine
 from tests.registry.conftest import PostgresServer, only_postgres, only_sqlite
 from tests.registry.old_rows import BLOB, FIRST_SCHEMA, ROWS
 from tests.registry.processes import Processes

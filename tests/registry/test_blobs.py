@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from registry import BlobDamaged, BlobMissing, InvalidValue, StoredFile
-from registry.clock import utc_now
+from registry.database.clock import utc_now
 from tests.registry.shelves import SHELVES, Shelf
 
 DATA = os.urandom(300)

@@ -28,8 +28,8 @@ from registry import (
     lookup,
 )
 from registry import publishing as publishing_module
-from registry.db import Database
-from registry.models import Table
+from registry.database.db import Database
+from registry.database.models import Table
 
 MakeVersion = Callable[..., NewVersion]
 

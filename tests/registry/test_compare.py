@@ -21,7 +21,7 @@ from registry import (
     UnknownVersion,
     VersionWithdrawn,
 )
-from registry.models import RunRow
+from registry.database.models import RunRow
 
 MakeRun = Callable[..., NewRun]
 MakeVersion = Callable[..., NewVersion]

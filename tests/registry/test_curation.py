@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from registry import InvalidTag, InvalidValue, NewVersion, Registry, UnknownAdapter
 from registry.curation import MAX_DESCRIPTION, MAX_TAGS, MAX_TITLE
-from registry.models import AdapterSummaryRow
+from registry.database.models import AdapterSummaryRow
 
 MakeVersion = Callable[..., NewVersion]
 

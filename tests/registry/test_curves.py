@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry import DatasetClass, InvalidQuery, MetricPoint, NewBase, NewDataset, NewRun, Registry, Run
-from registry.models import RunMetricRow
+from registry.database.models import RunMetricRow
 
 
 def abs_zero(value: float) -> float:

@@ -21,7 +21,7 @@ from registry import (
     NewVersion,
     Registry,
 )
-from registry.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, AliasRow, VersionRow
+from registry.database.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, AliasRow, VersionRow
 from registry.pages import MAX_LIMIT, MAX_TEXT, SHOWN_CLASSES
 from registry.summaries import refresh_summary
 from tests.registry.conftest import FakeClock

@@ -11,8 +11,8 @@ from sqlalchemy import create_engine, text
 
 from registry import NewVersion, Registry, StoredFile, publishing
 from registry.blob_cache import BlobCache
-from registry.clock import utc_now
-from registry.models import BlobRow
+from registry.database.clock import utc_now
+from registry.database.models import BlobRow
 from registry.records import BlobInfo
 from registry.remote_blobs import RemoteBlobs
 from registry.upkeep import Upkeep, _referring

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import configure_mappers
 
-import registry.alembic_run  # noqa: F401 - a database that is missing is migrated at once
+import registry.database.alembic_run  # noqa: F401 - a database that is missing is migrated at once
 from registry import DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
 
 

@@ -12,11 +12,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, Integer, Table, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from registry.database_errors import (
-    DatabaseNotReadable,
-    DatabaseUnusable,
-    PostgresDriverMissing,
-)
+from registry.database.errors import DatabaseNotReadable, DatabaseUnusable, PostgresDriverMissing
 from registry.errors import one_line
 
 DRIVER = "postgresql+psycopg"

@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import text
 
 from registry import DatabaseNotReadable, DatabaseNotWritable, SqliteTooOld
-from registry import sqlite as sqlite_module
-from registry.db import Database, open_engine
-from registry.models import BaseRow
-from registry.sqlite import copy_database
+from registry.database import sqlite as sqlite_module
+from registry.database.db import Database, open_engine
+from registry.database.models import BaseRow
+from registry.database.sqlite import copy_database
 from tests.registry.conftest import only_sqlite
-from tests.registry.test_db import base_row
+from tests.registry.database.test_db import base_row
 
 pytestmark = [only_sqlite, pytest.mark.usefixtures("dialect")]
 

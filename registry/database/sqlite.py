@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 
-from registry.database_errors import SqliteTooOld, UnsupportedDatabase
-from registry.presence import Presence
+from registry.database.errors import SqliteTooOld, UnsupportedDatabase
+from registry.database.file_presence import Presence
 
 OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT_MS = 20_000

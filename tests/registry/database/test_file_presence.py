@@ -21,7 +21,7 @@ from registry import (
     Registry,
     utc_now,
 )
-from registry.db import Database, open_engine
+from registry.database.db import Database, open_engine
 from tests.registry.conftest import only_sqlite
 
 pytestmark = [only_sqlite, pytest.mark.usefixtures("dialect")]

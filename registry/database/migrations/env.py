@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from registry.models import Table
+from registry.database.models import Table
 
 context.configure(
     connection=context.config.attributes["connection"],

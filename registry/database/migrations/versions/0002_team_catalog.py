@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from registry.migrations.triggers import allow, refuse
+from registry.database.migrations.triggers import allow, refuse
 
 revision = "0002"
 down_revision = "0001"

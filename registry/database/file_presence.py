@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.database_errors import DatabaseReplaced
+from registry.database.errors import DatabaseReplaced
 from registry.errors import one_line
 
 FOLDER = "backups"

@@ -8,9 +8,9 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from registry import InvalidValue, ReadOnlySession, UnsupportedDatabase
-from registry.clock import utc_now
-from registry.db import Database, UtcTime, insert_into, open_engine
-from registry.models import BaseRow, DatasetRow, InferenceStatRow
+from registry.database.clock import utc_now
+from registry.database.db import Database, UtcTime, insert_into, open_engine
+from registry.database.models import BaseRow, DatasetRow, InferenceStatRow
 
 
 def base_row(name: str = "vit") -> BaseRow:

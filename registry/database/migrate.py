@@ -13,11 +13,11 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Inspector, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from registry.database_errors import DatabaseTooNew, DatabaseUnusable
-from registry.db import Database
+from registry.database.db import Database
+from registry.database.errors import DatabaseTooNew, DatabaseUnusable
+from registry.database.migrations import revisions
+from registry.database.sqlite import ALEMBIC_TABLE, copy_database, name_database
 from registry.errors import one_line
-from registry.migrations import revisions
-from registry.sqlite import ALEMBIC_TABLE, copy_database, name_database
 from registry.whole import whole_file
 
 LOCK_SECONDS = 60
@@ -110,7 +110,9 @@ def _upgrade(connection: Connection, database: Database, keep_copy: bool) -> Upg
     if upgrade is not None:
         # said before it begins, as the log is all there is when the power fails
         _LOG.warning("Upgrading %s %s.", database.location, upgrade)
-    from registry.alembic_run import upgrade_to_head  # takes longer to import than to find nothing to do
+    from registry.database.alembic_run import (
+        upgrade_to_head,  # takes longer to import than to find nothing to do
+    )
 
     upgrade_to_head(connection)
     return upgrade

@@ -20,10 +20,10 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, InternalErro
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from registry import postgres, sqlite
-from registry.canonical import canonical_json
-from registry.clock import Clock
-from registry.database_errors import (
+from registry.database import postgres, sqlite
+from registry.database.canonical import canonical_json
+from registry.database.clock import Clock
+from registry.database.errors import (
     DatabaseNotReadable,
     DatabaseNotWritable,
     ReadOnlySession,

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from registry.db import BigInt, ByteText, Float64, JsonText, UtcTime
+from registry.database.db import BigInt, ByteText, Float64, JsonText, UtcTime
 from registry.records import ErrorKind, Role, RunStatus, Split, StopRequest
 
 

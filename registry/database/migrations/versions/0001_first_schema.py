@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from registry.migrations.triggers import refuse
+from registry.database.migrations.triggers import refuse
 
 revision = "0001"
 down_revision = None

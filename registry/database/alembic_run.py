@@ -4,7 +4,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from registry.migrations import FOLDER
+from registry.database.migrations import FOLDER
 
 
 def upgrade_to_head(connection: Connection) -> None:

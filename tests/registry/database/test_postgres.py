@@ -16,12 +16,12 @@ from registry import (
     PostgresDriverMissing,
     Registry,
 )
-from registry import postgres as postgres_module
-from registry.db import Database, open_engine
-from registry.models import BaseRow
-from registry.postgres import location
+from registry.database import postgres as postgres_module
+from registry.database.db import Database, open_engine
+from registry.database.models import BaseRow
+from registry.database.postgres import location
 from tests.registry.conftest import PostgresServer, only_postgres
-from tests.registry.test_db import base_row
+from tests.registry.database.test_db import base_row
 
 pytestmark = [only_postgres, pytest.mark.usefixtures("dialect")]
 

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from registry import DatabaseTooNew, DatabaseUnusable, Registry
-from registry.alembic_run import alembic_config
-from registry.clock import utc_now
-from registry.db import Database, open_engine
-from registry.migrate import head
-from registry.migrations import FOLDER, revisions
-from registry.models import Table
-from registry.postgres import raise_sequences
+from registry.database.alembic_run import alembic_config
+from registry.database.clock import utc_now
+from registry.database.db import Database, open_engine
+from registry.database.migrate import head
+from registry.database.migrations import FOLDER, revisions
+from registry.database.models import Table
+from registry.database.postgres import raise_sequences
 from tests.registry.conftest import FakeClock, only_postgres, only_sqlite
 from tests.registry.old_rows import ROWS, day
 from tests.registry.schema import POSTGRES_COPY, SQLITE_COPY, schema_of

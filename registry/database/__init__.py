@@ -1,0 +1,1 @@
+"""The database under the registry: SQLite or PostgreSQL, its rows and its migrations."""
