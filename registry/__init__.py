@@ -4,7 +4,7 @@ from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBac
 from registry.aliases import validate_alias
 from registry.backup import Backup
 from registry.backup_errors import BackupNotWritten, BackupUnusable, RegistryNotEmpty
-from registry.blob_errors import (
+from registry.blobs.errors import (
     BlobDamaged,
     BlobMissing,
     BlobNotStored,
@@ -12,7 +12,7 @@ from registry.blob_errors import (
     BlobStoreUnreachable,
     UnusableArtifactAddress,
 )
-from registry.blobs import StoredFile
+from registry.blobs.store import StoredFile
 from registry.changes import CatalogChanges
 from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.database.clock import Clock, utc_now

@@ -10,7 +10,7 @@ from registry import publishing
 from registry.alias_errors import VersionInUse
 from registry.aliases import aliases_of, naming
 from registry.audit import events_of, newest_events, record_event
-from registry.blobs import BlobStore
+from registry.blobs.store import BlobStore
 from registry.changes import CatalogChanges, changes_since
 from registry.curation import change_tags, change_texts, tags_of
 from registry.database.db import Database

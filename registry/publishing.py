@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.audit import record_event
-from registry.blobs import BlobStore
+from registry.blobs.store import BlobStore
 from registry.curation import validate_tag
 from registry.database.canonical import canonical_json, plain_json
 from registry.database.db import insert_into

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from registry.aliases import Aliases
 from registry.audit import has_forgotten, newest_event_id, renamed_after
 from registry.backup import Backup, write_backup
-from registry.blobs import BlobStore
+from registry.blobs.opening import open_blobs
+from registry.blobs.store import BlobStore
 from registry.catalog import Catalog
 from registry.compare import Comparer
 from registry.database.clock import Clock, utc_now
@@ -36,7 +37,6 @@ from registry.snapshots import (
 )
 from registry.sources import Bases, Datasets
 from registry.state import State, state_of
-from registry.stores import open_blobs
 from registry.upkeep import Upkeep
 from registry.usage import Usage
 from registry.users import Users

@@ -29,7 +29,7 @@ from registry.backup import (
     read_manifest,
 )
 from registry.backup_errors import BackupUnusable, RegistryNotEmpty
-from registry.blobs import BlobStore
+from registry.blobs.store import BlobStore
 from registry.copying import TABLES, Contents, blobs_of, contents, opened_snapshot, replace_rows
 from registry.database.db import Database
 from registry.database.errors import DatabaseTooNew, DatabaseUnusable

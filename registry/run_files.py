@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from registry.blobs import BlobStore
+from registry.blobs.store import BlobStore
 from registry.database.db import Database, insert_into
 from registry.database.models import RunFileRow, RunRow
 from registry.errors import NotFound, UnknownRun

@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from registry.blob_errors import BlobMissing, BlobNotStored, BlobStoreUnreachable
-from registry.blobs import BlobStore
-from registry.local_blobs import LocalBlobs
-from registry.remote_blobs import RemoteBlobs, asking, open_files, puts_whole, refusing
-from registry.whole import sync_folder
+from registry.blobs.errors import BlobMissing, BlobNotStored, BlobStoreUnreachable
+from registry.blobs.local import LocalBlobs
+from registry.blobs.remote import RemoteBlobs, asking, open_files, puts_whole, refusing
+from registry.blobs.store import BlobStore
+from registry.blobs.whole_file import sync_folder
 
 FOLDER = "snapshots"
 """Everything lies in it, so that the place may hold published files of its own too."""

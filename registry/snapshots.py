@@ -19,8 +19,8 @@ from sqlalchemy import select
 
 from registry.backup import DATABASE, Manifest, failures_told, read_manifest
 from registry.backup_errors import BackupNotWritten, BackupUnusable
-from registry.blob_errors import BlobDamaged, BlobMissing
-from registry.blobs import BlobStore, StoredFile
+from registry.blobs.errors import BlobDamaged, BlobMissing
+from registry.blobs.store import BlobStore, StoredFile
 from registry.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
 from registry.database.canonical import canonical_json
 from registry.database.db import Database

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, delete, not_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from registry.blob_errors import BlobDamaged, BlobMissing
-from registry.blobs import BlobStore, StoredFile, blob_name
+from registry.blobs.errors import BlobDamaged, BlobMissing
+from registry.blobs.store import BlobStore, StoredFile, blob_name
 from registry.database.db import Database, insert_into, integrity_problems
 from registry.database.models import AdapterRow, BlobRow, Table, VersionFileRow, VersionRow
 

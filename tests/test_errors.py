@@ -9,7 +9,7 @@ import pytest
 
 import registry
 from registry import RegistryError
-from registry.blob_errors import BlobStoreFull
+from registry.blobs.errors import BlobStoreFull
 from registry.database.errors import DatabaseReplaced
 
 PLACE = "/srv/secret/home/registry.db"

@@ -13,12 +13,12 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Inspector, inspect, text
 from sqlalchemy.exc import DatabaseError
 
+from registry.blobs.whole_file import whole_file
 from registry.database.db import Database
 from registry.database.errors import DatabaseTooNew, DatabaseUnusable
 from registry.database.migrations import revisions
 from registry.database.sqlite import ALEMBIC_TABLE, copy_database, name_database
 from registry.errors import one_line
-from registry.whole import whole_file
 
 LOCK_SECONDS = 60
 BACKUP_FOLDER = "backups"

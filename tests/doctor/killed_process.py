@@ -14,9 +14,10 @@ from fsspec.implementations.local import LocalFileSystem
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from registry import NewBase, NewVersion, Registry, local_blobs, publishing
-from registry.local_blobs import LocalBlobs
-from registry.remote_blobs import RemoteBlobs
+from registry import NewBase, NewVersion, Registry, publishing
+from registry.blobs import local
+from registry.blobs.local import LocalBlobs
+from registry.blobs.remote import RemoteBlobs
 
 NEW: dict[str, bytes | Path] = {"adapter_model.safetensors": b"new weights" * 1000, "task.json": b"new"}
 

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from fsspec.implementations.memory import MemoryFileSystem
 
-from registry.blobs import BlobStore
+from registry.blobs.local import LocalBlobs
+from registry.blobs.remote import RemoteBlobs
+from registry.blobs.store import BlobStore
 from registry.database.clock import utc_now
-from registry.local_blobs import LocalBlobs
-from registry.remote_blobs import RemoteBlobs
 
 
 class Server(MemoryFileSystem):

@@ -27,9 +27,9 @@ from registry import (
     UnknownRun,
     UsageCount,
 )
+from registry.blobs.local import LocalBlobs
 from registry.database.db import Database
 from registry.database.models import Table
-from registry.local_blobs import LocalBlobs
 from registry.shelf import LocalShelf
 from tests.registry.conftest import FakeClock, only_sqlite
 

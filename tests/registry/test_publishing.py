@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from registry import BlobDamaged, BlobMissing, NewVersion, Registry, UnknownAdapter
-from registry.local_blobs import LocalBlobs
+from registry.blobs.local import LocalBlobs
 
 NewVersionMaker = Callable[..., NewVersion]
 

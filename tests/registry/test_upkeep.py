@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from registry import NewVersion, Registry, StoredFile, publishing
-from registry.blob_cache import BlobCache
+from registry.blobs.cache import BlobCache
+from registry.blobs.remote import RemoteBlobs
 from registry.database.clock import utc_now
 from registry.database.models import BlobRow
 from registry.records import BlobInfo
-from registry.remote_blobs import RemoteBlobs
 from registry.upkeep import Upkeep, _referring
 from tests.registry.shelves import SHELVES, Shelf
 

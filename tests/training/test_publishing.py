@@ -11,7 +11,7 @@ from loravit_web.backbones import Base
 from loravit_web.training import publishing
 from loravit_web.training.publishing import Origin, publish, publish_files
 from registry import NewBase, Registry
-from registry.local_blobs import LocalBlobs
+from registry.blobs.local import LocalBlobs
 from tests.adapters.makers import random_adapter
 
 

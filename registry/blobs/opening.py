@@ -4,10 +4,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from registry.blob_cache import BlobCache
-from registry.blobs import BlobStore
-from registry.local_blobs import LocalBlobs
-from registry.remote_blobs import open_remote
+from registry.blobs.cache import BlobCache
+from registry.blobs.local import LocalBlobs
+from registry.blobs.remote import open_remote
+from registry.blobs.store import BlobStore
 
 
 def open_blobs(artifacts: Path | str, cache: Path | None = None) -> BlobStore:

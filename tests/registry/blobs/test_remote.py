@@ -14,8 +14,8 @@ from registry import (
     StoredFile,
     UnusableArtifactAddress,
 )
-from registry.blob_cache import BlobCache
-from registry.remote_blobs import RemoteBlobs, open_remote
+from registry.blobs.cache import BlobCache
+from registry.blobs.remote import RemoteBlobs, open_remote
 from tests.registry.shelves import Server, remote_shelf
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.blob_cache import ABANDONED_SECONDS, BlobCache
+from registry.blobs.cache import ABANDONED_SECONDS, BlobCache
 
 
 def digest(data: bytes) -> str:

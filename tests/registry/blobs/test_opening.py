@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from registry import NewBase, NewVersion, Registry, UnusableArtifactAddress
-from registry.local_blobs import LocalBlobs
-from registry.remote_blobs import RemoteBlobs
-from registry.stores import open_blobs
+from registry.blobs.local import LocalBlobs
+from registry.blobs.opening import open_blobs
+from registry.blobs.remote import RemoteBlobs
 
 
 def test_a_folder_and_a_file_address_are_the_same_local_store(tmp_path: Path) -> None:

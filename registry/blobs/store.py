@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from registry.blob_errors import BlobDamaged
+from registry.blobs.errors import BlobDamaged
 from registry.errors import InvalidValue
 from registry.records import BlobInfo
 

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 from hashlib import sha256 as new_sha256
 from pathlib import Path
 
-from registry.blob_errors import BlobMissing, BlobNotStored, BlobStoreFull, BlobStoreUnreachable
-from registry.blobs import BLOBS, TEMPORARY, BlobStore, StoredFile, blob_name, is_own, own_name
+from registry.blobs.errors import BlobMissing, BlobNotStored, BlobStoreFull, BlobStoreUnreachable
+from registry.blobs.store import BLOBS, TEMPORARY, BlobStore, StoredFile, blob_name, is_own, own_name
 from registry.records import BlobInfo
 
 CHUNK_BYTES = 1 << 20

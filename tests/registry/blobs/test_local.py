@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from registry import BlobMissing, BlobNotStored, BlobStoreFull, StoredFile
-from registry.local_blobs import CHUNK_BYTES, LocalBlobs
+from registry.blobs.local import CHUNK_BYTES, LocalBlobs
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from registry.blob_cache import BlobCache
-from registry.blob_errors import BlobMissing, BlobNotStored, BlobStoreUnreachable, UnusableArtifactAddress
-from registry.blobs import BLOBS, TEMPORARY, BlobStore, StoredFile, blob_name, is_own, own_name
+from registry.blobs.cache import BlobCache
+from registry.blobs.errors import BlobMissing, BlobNotStored, BlobStoreUnreachable, UnusableArtifactAddress
+from registry.blobs.store import BLOBS, TEMPORARY, BlobStore, StoredFile, blob_name, is_own, own_name
 from registry.errors import RegistryError
 from registry.records import BlobInfo
 

@@ -1,0 +1,1 @@
+"""Files by content: a folder or an address, with a cache."""
