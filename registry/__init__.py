@@ -2,8 +2,12 @@
 
 from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias, VersionInUse
 from registry.aliases import validate_alias
-from registry.backup import Backup
-from registry.backup_errors import BackupNotWritten, BackupUnusable, RegistryNotEmpty
+from registry.backup.backup import Backup
+from registry.backup.errors import BackupNotWritten, BackupUnusable, RegistryNotEmpty
+from registry.backup.restore import Restored
+from registry.backup.shelf import Shelf, open_shelf
+from registry.backup.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
+from registry.backup.state import State
 from registry.blobs.errors import (
     BlobDamaged,
     BlobMissing,
@@ -99,14 +103,10 @@ from registry.records import (
     VersionFile,
 )
 from registry.registry import Registry
-from registry.restore import Restored
 from registry.run_files import UnknownRunFile
-from registry.shelf import Shelf, open_shelf
 from registry.sight import Owners, Sight
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother
-from registry.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
-from registry.state import State
 from registry.upkeep import BrokenFile
 from registry.usage import UsageCount, UsageHour, UsageTotal
 from registry.users import User, Users

@@ -9,7 +9,17 @@ from sqlalchemy import select
 
 from registry.aliases import Aliases
 from registry.audit import has_forgotten, newest_event_id, renamed_after
-from registry.backup import Backup, write_backup
+from registry.backup.backup import Backup, write_backup
+from registry.backup.restore import Restored, restore_backup
+from registry.backup.shelf import Shelf
+from registry.backup.snapshots import (
+    RestoredSnapshot,
+    Snapshot,
+    prune_snapshots,
+    restore_snapshot,
+    save_snapshot,
+)
+from registry.backup.state import State, state_of
 from registry.blobs.opening import open_blobs
 from registry.blobs.store import BlobStore
 from registry.catalog import Catalog
@@ -22,21 +32,11 @@ from registry.errors import RegistryError
 from registry.evaluations import Evaluations
 from registry.forgetting import Forgotten, forget, known_as_forgotten
 from registry.lineage import Lineages
-from registry.restore import Restored, restore_backup
 from registry.run_files import RunFiles
 from registry.runs import Runs
 from registry.search import Search
-from registry.shelf import Shelf
 from registry.sight import Owners, Sight
-from registry.snapshots import (
-    RestoredSnapshot,
-    Snapshot,
-    prune_snapshots,
-    restore_snapshot,
-    save_snapshot,
-)
 from registry.sources import Bases, Datasets
-from registry.state import State, state_of
 from registry.upkeep import Upkeep
 from registry.usage import Usage
 from registry.users import Users

@@ -27,10 +27,10 @@ from registry import (
     UnknownRun,
     UsageCount,
 )
+from registry.backup.shelf import LocalShelf
 from registry.blobs.local import LocalBlobs
 from registry.database.db import Database
 from registry.database.models import Table
-from registry.shelf import LocalShelf
 from tests.registry.conftest import FakeClock, only_sqlite
 
 GUESTS = Owners("guest")

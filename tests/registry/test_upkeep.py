@@ -16,7 +16,7 @@ from registry.database.clock import utc_now
 from registry.database.models import BlobRow
 from registry.records import BlobInfo
 from registry.upkeep import Upkeep, _referring
-from tests.registry.shelves import SHELVES, Shelf
+from tests.registry.backup.shelves import SHELVES, Shelf
 
 HOUR = timedelta(hours=1)
 NewVersionMaker = Callable[..., NewVersion]

@@ -16,7 +16,7 @@ from registry import (
 )
 from registry.blobs.cache import BlobCache
 from registry.blobs.remote import RemoteBlobs, open_remote
-from tests.registry.shelves import Server, remote_shelf
+from tests.registry.backup.shelves import Server, remote_shelf
 
 
 class Unwell(MemoryFileSystem):

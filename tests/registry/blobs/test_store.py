@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from registry import BlobDamaged, BlobMissing, InvalidValue, StoredFile
 from registry.database.clock import utc_now
-from tests.registry.shelves import SHELVES, Shelf
+from tests.registry.backup.shelves import SHELVES, Shelf
 
 DATA = os.urandom(300)
 

@@ -17,19 +17,19 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import select
 
-from registry.backup import DATABASE, Manifest, failures_told, read_manifest
-from registry.backup_errors import BackupNotWritten, BackupUnusable
+from registry.backup.backup import DATABASE, Manifest, failures_told, read_manifest
+from registry.backup.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
+from registry.backup.errors import BackupNotWritten, BackupUnusable
+from registry.backup.restore import Checked, prepare, put_in_place
+from registry.backup.shelf import Shelf
+from registry.backup.state import State, has_been_at, read_state, state_of
 from registry.blobs.errors import BlobDamaged, BlobMissing
 from registry.blobs.store import BlobStore, StoredFile
-from registry.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
 from registry.database.canonical import canonical_json
 from registry.database.db import Database
 from registry.database.migrate import head
 from registry.database.models import BlobRow
-from registry.restore import Checked, prepare, put_in_place
-from registry.shelf import Shelf
 from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother
-from registry.state import State, has_been_at, read_state, state_of
 
 KEPT = 3
 IN_PROGRESS = timedelta(hours=1)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from registry.audit import RESTORED, record_event
-from registry.backup import (
+from registry.backup.backup import (
     BLOBS,
     CHUNK_BYTES,
     DATABASE,
@@ -28,9 +28,9 @@ from registry.backup import (
     new_backup,
     read_manifest,
 )
-from registry.backup_errors import BackupUnusable, RegistryNotEmpty
+from registry.backup.copying import TABLES, Contents, blobs_of, contents, opened_snapshot, replace_rows
+from registry.backup.errors import BackupUnusable, RegistryNotEmpty
 from registry.blobs.store import BlobStore
-from registry.copying import TABLES, Contents, blobs_of, contents, opened_snapshot, replace_rows
 from registry.database.db import Database
 from registry.database.errors import DatabaseTooNew, DatabaseUnusable
 from registry.database.migrate import head, is_known, migrate, revision_of

@@ -17,11 +17,11 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from sqlalchemy.exc import DatabaseError
 
-from registry.backup_errors import BackupNotWritten
+from registry.backup.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
+from registry.backup.errors import BackupNotWritten
 from registry.blobs.errors import BlobDamaged, BlobMissing
 from registry.blobs.store import BlobStore
 from registry.blobs.whole_file import sync, sync_folder
-from registry.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
 from registry.database.canonical import canonical_json
 from registry.database.db import Database
 from registry.database.migrate import head

@@ -27,9 +27,9 @@ from registry import (
     RegistryNotEmpty,
     RunLost,
 )
-from registry import restore as restore_module
-from registry.backup import DATABASE, MANIFEST
-from registry.copying import TABLES, read_rows
+from registry.backup import restore as restore_module
+from registry.backup.backup import DATABASE, MANIFEST
+from registry.backup.copying import TABLES, read_rows
 from registry.database.alembic_run import alembic_config
 from registry.database.clock import utc_now
 from registry.database.db import Database, open_engine

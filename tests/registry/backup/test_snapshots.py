@@ -353,7 +353,7 @@ def test_a_damaged_database_is_not_saved_over_good_snapshots(
 ) -> None:
     publish(b"one")
     saved = registry.save_snapshot(shelf, scratch=scratch)
-    write = sys.modules["registry.snapshots"].write_snapshot
+    write = sys.modules["registry.backup.snapshots"].write_snapshot
 
     def damaged(database: object, target: Path) -> None:
         write(database, target)
@@ -361,7 +361,7 @@ def test_a_damaged_database_is_not_saved_over_good_snapshots(
         data[4096:8192] = b"\xff" * 4096
         target.write_bytes(data)
 
-    monkeypatch.setattr("registry.snapshots.write_snapshot", damaged)
+    monkeypatch.setattr("registry.backup.snapshots.write_snapshot", damaged)
     publish(b"two")
     with pytest.raises(SnapshotNotWritten, match="damaged"):
         registry.save_snapshot(shelf, scratch=scratch)
