@@ -1,7 +1,5 @@
 """The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
 
-from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias, VersionInUse
-from registry.aliases import validate_alias
 from registry.backup.backup import Backup
 from registry.backup.errors import BackupNotWritten, BackupUnusable, RegistryNotEmpty
 from registry.backup.restore import Restored
@@ -17,7 +15,18 @@ from registry.blobs.errors import (
     UnusableArtifactAddress,
 )
 from registry.blobs.store import StoredFile
-from registry.changes import CatalogChanges
+from registry.catalog.aliases import validate_alias
+from registry.catalog.changes import CatalogChanges
+from registry.catalog.errors import (
+    AliasProtected,
+    InvalidAlias,
+    NothingToRollBack,
+    UnknownAlias,
+    VersionInUse,
+)
+from registry.catalog.evaluations import ConfusedPair, EvaluationDetails
+from registry.catalog.lineage import Descendants, Lineage
+from registry.catalog.usage import UsageCount, UsageHour, UsageTotal
 from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.database.clock import Clock, utc_now
 from registry.database.errors import (
@@ -54,10 +63,8 @@ from registry.errors import (
     UsernameTaken,
     VersionWithdrawn,
 )
-from registry.evaluations import ConfusedPair, EvaluationDetails
 from registry.forgetting import Forgotten
 from registry.hearts import Heart
-from registry.lineage import Descendants, Lineage
 from registry.pages import (
     MAX_TEXT,
     AdapterEntry,
@@ -108,7 +115,6 @@ from registry.sight import Owners, Sight
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother
 from registry.upkeep import BrokenFile
-from registry.usage import UsageCount, UsageHour, UsageTotal
 from registry.users import User, Users
 
 __all__ = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from registry.catalog import Catalog
+from registry.catalog.catalog import Catalog
 from registry.errors import (
     RunIdTooShort,
     UnknownAdapter,

@@ -16,10 +16,10 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.orm import Session
 
 from registry.audit import FORGOTTEN, record_event, traces_after
+from registry.catalog.summaries import refresh_summary
 from registry.database import postgres, sqlite
 from registry.database.models import AdapterRow, AuditEventRow, DatasetRow, RunRow, Table, VersionRow
 from registry.sight import Owners
-from registry.summaries import refresh_summary
 
 _AT_ONCE = 200
 """Ids in one statement: databases take only so many."""

@@ -7,7 +7,6 @@ from types import TracebackType
 
 from sqlalchemy import select
 
-from registry.aliases import Aliases
 from registry.audit import has_forgotten, newest_event_id, renamed_after
 from registry.backup.backup import Backup, write_backup
 from registry.backup.restore import Restored, restore_backup
@@ -22,23 +21,24 @@ from registry.backup.snapshots import (
 from registry.backup.state import State, state_of
 from registry.blobs.opening import open_blobs
 from registry.blobs.store import BlobStore
-from registry.catalog import Catalog
+from registry.catalog.aliases import Aliases
+from registry.catalog.catalog import Catalog
+from registry.catalog.evaluations import Evaluations
+from registry.catalog.lineage import Lineages
+from registry.catalog.search import Search
+from registry.catalog.usage import Usage
 from registry.compare import Comparer
 from registry.database.clock import Clock, utc_now
 from registry.database.db import Database, open_engine
 from registry.database.migrate import Upgrade, migrate
 from registry.database.models import AdapterRow, RunRow
 from registry.errors import RegistryError
-from registry.evaluations import Evaluations
 from registry.forgetting import Forgotten, forget, known_as_forgotten
-from registry.lineage import Lineages
 from registry.run_files import RunFiles
 from registry.runs import Runs
-from registry.search import Search
 from registry.sight import Owners, Sight
 from registry.sources import Bases, Datasets
 from registry.upkeep import Upkeep
-from registry.usage import Usage
 from registry.users import Users
 
 

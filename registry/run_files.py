@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from registry.blobs.store import BlobStore
+from registry.catalog.publishing import add_blob, check_path
 from registry.database.db import Database, insert_into
 from registry.database.models import RunFileRow, RunRow
 from registry.errors import NotFound, UnknownRun
-from registry.publishing import add_blob, check_path
 from registry.run_rows import is_shown
 
 

@@ -14,10 +14,11 @@ from fsspec.implementations.local import LocalFileSystem
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from registry import NewBase, NewVersion, Registry, publishing
+from registry import NewBase, NewVersion, Registry
 from registry.blobs import local
 from registry.blobs.local import LocalBlobs
 from registry.blobs.remote import RemoteBlobs
+from registry.catalog import publishing
 
 NEW: dict[str, bytes | Path] = {"adapter_model.safetensors": b"new weights" * 1000, "task.json": b"new"}
 

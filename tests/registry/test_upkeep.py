@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, text
 
-from registry import NewVersion, Registry, StoredFile, publishing
+from registry import NewVersion, Registry, StoredFile
 from registry.blobs.cache import BlobCache
 from registry.blobs.remote import RemoteBlobs
+from registry.catalog import publishing
 from registry.database.clock import utc_now
 from registry.database.models import BlobRow
 from registry.records import BlobInfo

@@ -11,11 +11,11 @@ from typing import get_args
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from registry.alias_errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias
 from registry.audit import events_of, record_event
+from registry.catalog.errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias
+from registry.catalog.lookup import LATEST, adapter_row, find_ref, refuse_withdrawn
 from registry.database.db import Database
 from registry.database.models import AdapterRow, AliasRow, VersionRow
-from registry.lookup import LATEST, adapter_row, find_ref, refuse_withdrawn
 from registry.records import Alias, AliasMove, AliasMoveKind, AuditEvent
 from registry.sight import sight_of
 

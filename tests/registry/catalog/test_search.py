@@ -21,9 +21,9 @@ from registry import (
     NewVersion,
     Registry,
 )
+from registry.catalog.summaries import refresh_summary
 from registry.database.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, AliasRow, VersionRow
 from registry.pages import MAX_LIMIT, MAX_TEXT, SHOWN_CLASSES
-from registry.summaries import refresh_summary
 from tests.registry.conftest import FakeClock
 
 MakeVersion = Callable[..., NewVersion]

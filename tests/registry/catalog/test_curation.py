@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from registry import InvalidTag, InvalidValue, NewVersion, Registry, UnknownAdapter
-from registry.curation import MAX_DESCRIPTION, MAX_TAGS, MAX_TITLE
+from registry.catalog.curation import MAX_DESCRIPTION, MAX_TAGS, MAX_TITLE
 from registry.database.models import AdapterSummaryRow
 
 MakeVersion = Callable[..., NewVersion]

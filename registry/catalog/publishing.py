@@ -14,16 +14,16 @@ from sqlalchemy.orm import Session
 
 from registry.audit import record_event
 from registry.blobs.store import BlobStore
-from registry.curation import validate_tag
+from registry.catalog.curation import validate_tag
+from registry.catalog.evaluations import add_evaluation, check_evaluation
+from registry.catalog.summaries import refresh_summary
 from registry.database.canonical import canonical_json, plain_json
 from registry.database.db import insert_into
 from registry.database.models import AdapterRow, AdapterTagRow, BlobRow, RunRow, VersionFileRow, VersionRow
 from registry.errors import InvalidValue, UnknownRun
-from registry.evaluations import add_evaluation, check_evaluation
 from registry.records import BlobInfo, NewVersion
 from registry.slugs import validate_slug
 from registry.sources import require_base, require_dataset
-from registry.summaries import refresh_summary
 
 MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown", ".webp": "image/webp"}
 OTHER_MEDIA_TYPE = "application/octet-stream"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from registry import NewVersion, Registry, Version
-from registry import changes as changes_module
+from registry.catalog import changes as changes_module
 
 MakeVersion = Callable[..., NewVersion]
 

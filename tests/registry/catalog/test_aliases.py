@@ -20,7 +20,7 @@ from registry import (
     VersionInUse,
     VersionWithdrawn,
 )
-from registry import aliases as aliases_module
+from registry.catalog import aliases as aliases_module
 from registry.database.db import Database
 
 MakeVersion = Callable[..., NewVersion]

@@ -6,11 +6,11 @@ from datetime import datetime, timezone
 
 from sqlalchemy import ColumnElement, Executable, case, func, select
 
+from registry.catalog.lookup import adapter_row
 from registry.database.canonical import number
 from registry.database.db import Database, insert_into
 from registry.database.models import InferenceStatRow, VersionRow
 from registry.errors import InvalidValue
-from registry.lookup import adapter_row
 
 
 @dataclass(frozen=True, slots=True)

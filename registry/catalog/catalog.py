@@ -6,22 +6,22 @@ from typing import Any
 from sqlalchemy import and_, select, true
 from sqlalchemy.orm import Session
 
-from registry import publishing
-from registry.alias_errors import VersionInUse
-from registry.aliases import aliases_of, naming
 from registry.audit import events_of, newest_events, record_event
 from registry.blobs.store import BlobStore
-from registry.changes import CatalogChanges, changes_since
-from registry.curation import change_tags, change_texts, tags_of
+from registry.catalog import publishing
+from registry.catalog.aliases import aliases_of, naming
+from registry.catalog.changes import CatalogChanges, changes_since
+from registry.catalog.curation import change_tags, change_texts, tags_of
+from registry.catalog.errors import VersionInUse
+from registry.catalog.lookup import adapter_row, find_ref, refuse_withdrawn
+from registry.catalog.summaries import refresh_summary
+from registry.catalog.versions import find_versions, newest_in_use, newest_not_withdrawn
 from registry.database.db import Database
 from registry.database.models import AdapterRow, VersionFileRow, VersionRow
 from registry.errors import InvalidValue
-from registry.lookup import adapter_row, find_ref, refuse_withdrawn
 from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
 from registry.runs import require_held
 from registry.sight import sight_of
-from registry.summaries import refresh_summary
-from registry.versions import find_versions, newest_in_use, newest_not_withdrawn
 
 Inspect = Callable[[Mapping[str, bytes]], object]
 """Looks at files as the store gives them back, and raises when they can't be used."""

@@ -25,9 +25,9 @@ from registry import (
     UnknownRun,
     UnknownVersion,
     VersionWithdrawn,
-    lookup,
 )
-from registry import publishing as publishing_module
+from registry.catalog import lookup
+from registry.catalog import publishing as publishing_module
 from registry.database.db import Database
 from registry.database.models import Table
 

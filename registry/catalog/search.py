@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, UnaryExpression, func, or_, select
 from sqlalchemy.orm import Session
 
+from registry.catalog.summaries import mend_summary, stale_slugs
 from registry.database.db import Database
 from registry.database.models import (
     AdapterRow,
@@ -36,7 +37,6 @@ from registry.pages import (
 from registry.records import MetricSummary, Split
 from registry.run_search import find_summaries, run_page
 from registry.sight import Sight
-from registry.summaries import mend_summary, stale_slugs
 
 MOST_FACETS = 200
 """Of each kind; a picker of more would help nobody."""

@@ -7,11 +7,11 @@ from difflib import get_close_matches
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from registry.catalog.versions import find_versions, newest_in_use
 from registry.database.models import AdapterRow, AliasRow, VersionRow
 from registry.errors import UnknownAdapter, UnknownVersion, VersionWithdrawn
 from registry.records import Version
 from registry.sight import sight_of
-from registry.versions import find_versions, newest_in_use
 
 MOST_COMPARED, BEGINNING = 300, 2
 LATEST = "latest"

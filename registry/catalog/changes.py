@@ -7,9 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.audit import newest_event_id, renamed_after
+from registry.catalog.versions import find_versions, newest_not_withdrawn
 from registry.database.models import AdapterRow, AuditEventRow
 from registry.records import Version
-from registry.versions import find_versions, newest_not_withdrawn
 
 MOST_READ_ONE_BY_ONE = 1000
 """Of more changed adapters all are read anew, which is faster then."""

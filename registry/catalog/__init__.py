@@ -1,0 +1,1 @@
+"""Adapters, versions and aliases."""
