@@ -64,7 +64,6 @@ from registry.errors import (
     VersionWithdrawn,
 )
 from registry.forgetting import Forgotten
-from registry.hearts import Heart
 from registry.pages import (
     MAX_TEXT,
     AdapterEntry,
@@ -110,7 +109,8 @@ from registry.records import (
     VersionFile,
 )
 from registry.registry import Registry
-from registry.run_files import UnknownRunFile
+from registry.runs.files import UnknownRunFile
+from registry.runs.hearts import Heart
 from registry.sight import Owners, Sight
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother

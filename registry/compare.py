@@ -13,7 +13,7 @@ from registry.errors import (
     UnknownRun,
 )
 from registry.records import Base, MetricSummary, Run, Version
-from registry.runs import Runs, flatten
+from registry.runs.runs import Runs, flatten
 
 
 class Absent(Enum):

@@ -34,8 +34,8 @@ from registry.database.migrate import Upgrade, migrate
 from registry.database.models import AdapterRow, RunRow
 from registry.errors import RegistryError
 from registry.forgetting import Forgotten, forget, known_as_forgotten
-from registry.run_files import RunFiles
-from registry.runs import Runs
+from registry.runs.files import RunFiles
+from registry.runs.runs import Runs
 from registry.sight import Owners, Sight
 from registry.sources import Bases, Datasets
 from registry.upkeep import Upkeep

@@ -20,7 +20,7 @@ from registry.database.db import Database
 from registry.database.models import AdapterRow, VersionFileRow, VersionRow
 from registry.errors import InvalidValue
 from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
-from registry.runs import require_held
+from registry.runs.runs import require_held
 from registry.sight import sight_of
 
 Inspect = Callable[[Mapping[str, bytes]], object]

@@ -35,7 +35,7 @@ from registry.pages import (
     words_of,
 )
 from registry.records import MetricSummary, Split
-from registry.run_search import find_summaries, run_page
+from registry.runs.search import find_summaries, run_page
 from registry.sight import Sight
 
 MOST_FACETS = 200

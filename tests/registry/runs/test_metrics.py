@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import MetricPoint, MetricSummary, NewRun, Registry, Run, RunLost, UnknownRun
-from registry.metrics import extend, summarise
+from registry.runs.metrics import extend, summarise
 
 POINTS = st.dictionaries(st.integers(0, 20), st.floats(width=32)).map(
     lambda values: [MetricPoint(step, value) for step, value in values.items()]

@@ -6,10 +6,10 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from registry.database.models import DatasetRow, RunRow, RunSummaryRow
-from registry.metrics import summary_of
 from registry.pages import RunPage, RunQuery, pages_of, storable, words_of
 from registry.records import MetricSummary
-from registry.run_rows import find_runs
+from registry.runs.metrics import summary_of
+from registry.runs.rows import find_runs
 from registry.sight import sight_of
 
 

@@ -9,7 +9,7 @@ from registry.catalog.publishing import add_blob, check_path
 from registry.database.db import Database, insert_into
 from registry.database.models import RunFileRow, RunRow
 from registry.errors import NotFound, UnknownRun
-from registry.run_rows import is_shown
+from registry.runs.rows import is_shown
 
 
 class UnknownRunFile(NotFound):

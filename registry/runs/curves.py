@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, literal, select, union
 from sqlalchemy.orm import Session
 
-from registry import metrics
 from registry.database.db import BigInt
 from registry.database.models import RunMetricRow
 from registry.errors import InvalidQuery
 from registry.records import MetricPoint
+from registry.runs import metrics
 
 ENDS = 2
 EXTREMES = 2

@@ -9,7 +9,6 @@ from typing import Any, get_args
 from sqlalchemy import and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
-from registry import curves, metrics
 from registry.database.canonical import number, plain_json
 from registry.database.db import Database
 from registry.database.models import UNKNOWN, RunParamRow, RunRow
@@ -22,9 +21,10 @@ from registry.errors import (
     RunNotResumable,
     UnknownRun,
 )
-from registry.hearts import Heart, prove_writable, running_hearts
 from registry.records import EndStatus, ErrorKind, MetricSummary, NewRun, Run, RunProgress, StopRequest
-from registry.run_rows import find_runs, is_shown, run_record
+from registry.runs import curves, metrics
+from registry.runs.hearts import Heart, prove_writable, running_hearts
+from registry.runs.rows import find_runs, is_shown, run_record
 from registry.sight import sight_of
 from registry.slugs import validate_slug
 from registry.sources import require_base, require_dataset

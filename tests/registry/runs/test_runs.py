@@ -26,7 +26,7 @@ from registry import (
     UnknownDataset,
     UnknownRun,
 )
-from registry import runs as runs_module
+from registry.runs import runs as runs_module
 
 MakeRun = Callable[..., NewRun]
 ENDS = ["completed", "failed", "cancelled", "interrupted"]

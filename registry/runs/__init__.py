@@ -1,0 +1,1 @@
+"""Runs, their metrics, curves and files."""
