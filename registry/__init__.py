@@ -1,7 +1,13 @@
 """The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
 
 from registry.backup.backup import Backup
-from registry.backup.errors import BackupNotWritten, BackupUnusable, RegistryNotEmpty
+from registry.backup.errors import (
+    BackupNotWritten,
+    BackupUnusable,
+    RegistryNotEmpty,
+    SnapshotNotWritten,
+    SnapshotsOfAnother,
+)
 from registry.backup.restore import Restored
 from registry.backup.shelf import Shelf, open_shelf
 from registry.backup.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
@@ -113,7 +119,6 @@ from registry.runs.files import UnknownRunFile
 from registry.runs.hearts import Heart
 from registry.sight import Owners, Sight
 from registry.slugs import SLUG_RULE, validate_slug
-from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother
 from registry.upkeep import BrokenFile
 from registry.users import User, Users
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a backup; see `registry.errors`."""
+"""What can go wrong with a backup or a snapshot; see `registry.errors`."""
 
 from pathlib import Path
 
@@ -41,4 +41,31 @@ class RegistryNotEmpty(RegistryError):
         return (
             f"The registry {self.location} holds {self.contents} already; restore with --replace to put the "
             "backup in their place (a backup of them is kept), or into an empty registry."
+        )
+
+
+class SnapshotNotWritten(RegistryError):
+    """The registry could not be saved as a snapshot; those that are there stay as they are."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where = where
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The registry can't be saved in {self.where} ({self.reason}); mend that, it is tried again."
+
+
+class SnapshotsOfAnother(RegistryError):
+    """The newest snapshot there holds what this registry never held, so writing others would lose it."""
+
+    def __init__(self, where: str, name: str) -> None:
+        super().__init__(where, name)
+        self.where = where
+        self.name = name
+
+    def __str__(self) -> str:
+        return (
+            f"Nothing is saved in {self.where}, because its newest snapshot {self.name} is of another "
+            "registry: start with an empty data folder to restore it, or name another place for snapshots."
         )

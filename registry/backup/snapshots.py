@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from registry.backup.backup import DATABASE, Manifest, failures_told, read_manifest
 from registry.backup.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
-from registry.backup.errors import BackupNotWritten, BackupUnusable
+from registry.backup.errors import BackupNotWritten, BackupUnusable, SnapshotNotWritten, SnapshotsOfAnother
 from registry.backup.restore import Checked, prepare, put_in_place
 from registry.backup.shelf import Shelf
 from registry.backup.state import State, has_been_at, read_state, state_of
@@ -29,7 +29,6 @@ from registry.database.canonical import canonical_json
 from registry.database.db import Database
 from registry.database.migrate import head
 from registry.database.models import BlobRow
-from registry.snapshot_errors import SnapshotNotWritten, SnapshotsOfAnother
 
 KEPT = 3
 IN_PROGRESS = timedelta(hours=1)

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from registry import NewBase, NewVersion, Registry
-from registry.blobs import local
+from registry.blobs import local as local_blobs
 from registry.blobs.local import LocalBlobs
 from registry.blobs.remote import RemoteBlobs
 from registry.catalog import publishing
