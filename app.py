@@ -3,8 +3,8 @@
 import os
 import sys
 
-from loravit_web.threads import share_cores
-from loravit_web.zero_gpu import register_gpu
+from loravit_web.util.openmp import share_cores
+from loravit_web.util.zero_gpu import register_gpu
 
 share_cores(os.environ)
 register_gpu(os.environ)

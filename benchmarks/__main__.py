@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from loravit_web.threads import share_cores
+from loravit_web.util.openmp import share_cores
 
 share_cores(os.environ)  # as the app does
 

@@ -27,8 +27,8 @@ from benchmarks.residents import RESIDENTS, choosing_seconds, memory_of_resident
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.engine import MultiLoRAViT, Way, fastest_way
-from loravit_web.engine.lru import LRU
 from loravit_web.engine.trunk import Trunk
+from loravit_web.util.lru import LRU
 
 IMAGE_SIZE = 224
 TASKS = tuple(f"task-{index}" for index in range(8))

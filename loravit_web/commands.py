@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from loravit_web.access import SHELL
-from loravit_web.console import progress_teller
 from loravit_web.errors import LoraVitError
-from loravit_web.files import write_whole
 from loravit_web.settings import Settings
 from loravit_web.shell import open_registry as _registry
 from loravit_web.shell import open_runs as _runs_registry
 from loravit_web.shell import output as _output
+from loravit_web.util.console import progress_teller
+from loravit_web.util.files import write_whole
 
 SKIPPED_SHOWN = 20
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base
-from loravit_web.cores import beside_the_others
 from loravit_web.datasets import ImageDataset
 from loravit_web.training.data import split_data
 from loravit_web.training.estimate import Estimate, Pace, estimate, measure_pace, reading_seconds
 from loravit_web.training.recipe import Recipe
-from loravit_web.waited_for import IsGone, check_waited_for, never_gone, until
+from loravit_web.util.abandonment import IsGone, check_waited_for, never_gone, until
+from loravit_web.util.cores import beside_the_others
 
 LONGEST_SECONDS = 30.0
 """For measuring what one kind of training takes."""

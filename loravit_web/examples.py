@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from loravit_web.datasets.scenes import draw_scene
-from loravit_web.files import write_whole
 from loravit_web.images import encode_webp
+from loravit_web.util.files import write_whole
 
 _LONGEST = 480
 _PHOTOGRAPHS = {"temple": "china.jpg", "flower": "flower.jpg"}

@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from loravit_web import heap
 from loravit_web.formats import IMAGE_SUFFIXES, SUPPORTED, reader_of
 from loravit_web.headers import Header, HeaderCut, Overloaded, read_header
 from loravit_web.image_errors import (
@@ -28,6 +27,7 @@ from loravit_web.image_errors import (
 )
 from loravit_web.orientation import orientation
 from loravit_web.room import Lease, Room, RoomTimeout
+from loravit_web.util import heap
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from loravit_web.errors import LoraVitError
-from loravit_web.text import clean_text
+from loravit_web.util.text import clean_text
 
 MAX_TITLE = 120
 

@@ -19,7 +19,7 @@ from loravit_web.predictor import Predictor
 from loravit_web.settings import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import Recipe
-from loravit_web.waited_for import IsGone, never_gone
+from loravit_web.util.abandonment import IsGone, never_gone
 from registry import Registry, Version
 
 

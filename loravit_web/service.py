@@ -23,7 +23,6 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
-from loravit_web.cores import on_all_cores
 from loravit_web.datasets import DatasetStore, Giver, ImageDataset, Split
 from loravit_web.demo import slug_of
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
@@ -32,7 +31,6 @@ from loravit_web.expiry import Expiry
 from loravit_web.exports import exported, thumbnail_of
 from loravit_web.members import Members
 from loravit_web.naming import slugified
-from loravit_web.periodic import Periodic
 from loravit_web.pictures import RecentPictures
 from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.quota import GIB, Quota
@@ -48,7 +46,9 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.training.supervisor import Supervisor
 from loravit_web.training.worker import Worker
 from loravit_web.usage import UsageCounter
-from loravit_web.waited_for import IsGone, never_gone
+from loravit_web.util.abandonment import IsGone, never_gone
+from loravit_web.util.cores import on_all_cores
+from loravit_web.util.periodic import Periodic
 from registry import (
     UNKNOWN,
     DatasetClass,

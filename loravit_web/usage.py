@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from loravit_web.periodic import Periodic
+from loravit_web.util.periodic import Periodic
 from registry import Clock, UsageCount, utc_now
 
 INTERVAL_SECONDS = 60.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loravit_web.zero_gpu import gpu_name, register_gpu
+from loravit_web.util.zero_gpu import gpu_name, register_gpu
 
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}

@@ -15,8 +15,8 @@ from loravit_web.adapters.interface import Change
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
-from loravit_web.cores import on_all_cores
 from loravit_web.errors import LoraVitError
+from loravit_web.util.cores import on_all_cores
 
 
 class NoFiniteAnswer(LoraVitError):

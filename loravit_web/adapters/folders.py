@@ -25,7 +25,7 @@ from loravit_web.adapters.format import (
 from loravit_web.adapters.lora import LoRAChange
 from loravit_web.adapters.peft_lora import read_factors
 from loravit_web.backbones.base import Base
-from loravit_web.files import write_whole
+from loravit_web.util.files import write_whole
 
 
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:

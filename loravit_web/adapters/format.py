@@ -25,7 +25,7 @@ from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.errors import LoraVitError
-from loravit_web.text import clean_text
+from loravit_web.util.text import clean_text
 
 SCHEMA_VERSION = 1
 CONFIG_FILE = "adapter_config.json"

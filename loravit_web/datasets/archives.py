@@ -25,7 +25,7 @@ from loravit_web.datasets.errors import (
     UnsafeArchivePath,
 )
 from loravit_web.limits import Limits
-from loravit_web.zip_table import NoTable, TableTooLong, check_table
+from loravit_web.util.zip_table import NoTable, TableTooLong, check_table
 
 MIB = 1024 * 1024
 

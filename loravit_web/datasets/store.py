@@ -32,7 +32,7 @@ from loravit_web.datasets.scan import check_classes, sorted_classes, suffix_of
 from loravit_web.datasets.sources import Source, open_source
 from loravit_web.limits import DEFAULTS, Limits
 from loravit_web.quota import Quota
-from loravit_web.text import clean_text
+from loravit_web.util.text import clean_text
 
 Progress = Callable[[float, str], None]
 

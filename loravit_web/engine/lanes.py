@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-from loravit_web.cores import compute_with
+from loravit_web.util.cores import compute_with
 
 T = TypeVar("T")
 

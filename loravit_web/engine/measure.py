@@ -15,10 +15,10 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.lora import LoRA
 from loravit_web.backbones import Base
 from loravit_web.backbones.structure import shallow_copy
-from loravit_web.cores import on_all_cores
 from loravit_web.engine.lanes import Lanes, shared_lanes
 from loravit_web.engine.multilora import MERGED_BUDGET, MultiLoRAViT
 from loravit_web.engine.residency import LoadAdapter
+from loravit_web.util.cores import on_all_cores
 
 _IMAGE_SIZE = 224
 _ROUNDS = 4

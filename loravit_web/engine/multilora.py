@@ -8,16 +8,16 @@ import torch
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base
-from loravit_web.cores import on_all_cores
 from loravit_web.engine.branches import Branches
 from loravit_web.engine.heatmap import heatmap, prefix_depth
 from loravit_web.engine.lanes import Lanes, spread
-from loravit_web.engine.lru import LRU
 from loravit_web.engine.residency import LoadAdapter, Residency
 from loravit_web.engine.routing import Factors, called_layers, multi_lora_blocks, running_factors
 from loravit_web.engine.trunk import Trunk
 from loravit_web.engine.units import Answered, Branch, Unit, computed, work_of
 from loravit_web.errors import LoraVitError
+from loravit_web.util.cores import on_all_cores
+from loravit_web.util.lru import LRU
 
 ADAPTERS_BUDGET = 1 << 30
 MERGED_BUDGET = 512 << 20

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from loravit_web.engine.batching import Batcher, Engine, Reply
-from loravit_web.engine.lru import LRU
 from loravit_web.engine.trunk import content_of
+from loravit_web.util.lru import LRU
 
 REPLIES_BUDGET = 8 << 20
 _OVERHEAD = 512

@@ -9,7 +9,7 @@ import torch
 
 from loravit_web.backbones.base import Base
 from loravit_web.engine.lanes import Lanes, spread
-from loravit_web.engine.lru import LRU
+from loravit_web.util.lru import LRU
 
 TokenCache = LRU[tuple[str, int], torch.Tensor]
 """Prefix tokens (N, D) by the content of the image and the depth."""

@@ -16,7 +16,6 @@ from loravit_web.backbones.base import Base
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.errors import LoraVitError
-from loravit_web.training.attended import Tell
 from loravit_web.training.causes import cause_of
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
@@ -27,6 +26,7 @@ from loravit_web.training.publishing import Origin, publish, reopen
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.tracking import RunReporter, TrainingInterrupted, patiently
 from loravit_web.training.trainer import Trained, train
+from loravit_web.util.attended import Tell
 from registry import (
     EndStatus,
     ErrorKind,

@@ -22,7 +22,6 @@ from loravit_web.adapters.adapter import Adapter, answer_to_reference
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
-from loravit_web.training.attended import attended
 from loravit_web.training.blocks import dropout_on, trainable_blocks, trained_parameters
 from loravit_web.training.checkpoints import Checkpoint, Standing, load_checkpoint, save_checkpoint
 from loravit_web.training.data import Split, TrainingData, class_weights
@@ -33,6 +32,7 @@ from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import LinearProbe, fit_linear_probe
 from loravit_web.training.progress import EPOCH, Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
+from loravit_web.util.attended import attended
 
 EVALUATION_BATCH = 128
 _NOTHING_YET = "Stopped before anything was learned, so there was nothing to keep."

@@ -17,12 +17,9 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from loravit_web.addresses import TrustedProxies
-from loravit_web.console import progress_teller
-from loravit_web.cores import gather_cores, release_cores
 from loravit_web.errors import LoraVitError
 from loravit_web.expiry import SERVED, served_folder
 from loravit_web.passing import MIB, PassingFiles
-from loravit_web.periodic import Periodic
 from loravit_web.service import Service
 from loravit_web.sessions import Sessions
 from loravit_web.settings import Settings
@@ -43,6 +40,9 @@ from loravit_web.ui.kept_page import KeptPage
 from loravit_web.ui.refusals import handlers
 from loravit_web.ui.sessions import LightSessions
 from loravit_web.ui.visitors import admit, guest_name
+from loravit_web.util.console import progress_teller
+from loravit_web.util.cores import gather_cores, release_cores
+from loravit_web.util.periodic import Periodic
 
 _SCRIPTS = (refused, assets, arrival, address, again, ask, unwatched, keys, pulse)
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"

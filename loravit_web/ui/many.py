@@ -10,7 +10,6 @@ import gradio as gr
 
 from loravit_web.access import LOCAL, Visitor
 from loravit_web.errors import LoraVitError
-from loravit_web.files import write_whole
 from loravit_web.many import NoPictures, as_csv, as_table, classify_many
 from loravit_web.service import Service
 from loravit_web.ui.ask import LABELS, MOST_LABELS
@@ -19,6 +18,7 @@ from loravit_web.ui.events import UNCHECKED
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.served import served_root
 from loravit_web.ui.visitors import seen_by
+from loravit_web.util.files import write_whole
 
 
 class TableRunning(LoraVitError):

@@ -37,7 +37,7 @@ from loravit_web.ui.uploads import uploaded
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, build_watch
-from loravit_web.waited_for import check_waited_for
+from loravit_web.util.abandonment import check_waited_for
 
 Updates = dict[Any, Any]
 

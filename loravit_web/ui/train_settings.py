@@ -27,7 +27,7 @@ from loravit_web.ui.share import build_code
 from loravit_web.ui.train_check import CheckPanel
 from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, watch_updates
-from loravit_web.waited_for import IsGone, never_gone
+from loravit_web.util.abandonment import IsGone, never_gone
 from registry import UnknownAdapter
 
 _MEASURING = '<p class="lv-cost">Measuring what this takes on this machine…</p>'

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loravit_web.adapters.bundles import Bundle, write_bundle
-from loravit_web.text import clean_text
+from loravit_web.util.text import clean_text
 from tests.corpus.adapters import BundleEntry, Files, Published
 from tests.corpus.answers import Refused, leak_in
 from tests.corpus.archives import IMAGES_OF_CSV, ArchiveEntry, CsvEntry, Imported

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from loravit_web.engine.lru import LRU
+from loravit_web.util.lru import LRU
 
 
 def lru(budget: int) -> LRU[str, bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loravit_web.training.attended import Tell, attended
+from loravit_web.util.attended import Tell, attended
 
 
 class Leave(Exception):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from loravit_web.console import progress_teller
+from loravit_web.util.console import progress_teller
 
 
 class Terminal(io.StringIO):

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 import torch
 
-from loravit_web.cores import beside_the_others, gather_cores, on_all_cores, release_cores
+from loravit_web.util.cores import beside_the_others, gather_cores, on_all_cores, release_cores
 
 T = TypeVar("T")
 CORES = 3

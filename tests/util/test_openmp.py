@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loravit_web.threads import SPINS, share_cores
+from loravit_web.util.openmp import SPINS, share_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,7 +24,7 @@ def test_what_the_environment_says_is_left_alone() -> None:
 
 
 def test_it_is_decided_before_torch_is_loaded() -> None:
-    code = "import sys, loravit_web.__main__, loravit_web.threads; sys.exit('torch' in sys.modules)"
+    code = "import sys, loravit_web.__main__, loravit_web.util.openmp; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
