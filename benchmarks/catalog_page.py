@@ -39,7 +39,7 @@ def _measured(folder: Path, adapters: int) -> list[Figure]:
     from sqlalchemy import event
 
     from loravit_web.service import Service
-    from loravit_web.settings import Settings
+    from loravit_web.settings.environment import Settings
     from loravit_web.ui.catalog import build_catalog
     from loravit_web.ui.use import build_use
     from loravit_web.ui.waiting import Waiting

@@ -29,7 +29,7 @@ from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.engine import MultiLoRAViT, fastest_engine
 from loravit_web.images import load_rgb
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import Registry
 
 TASKS, SIDE = 8, 224

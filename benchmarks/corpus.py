@@ -21,9 +21,9 @@ from benchmarks.homes import embedded_base, with_bases
 from benchmarks.report import Figure, at_most, show
 from loravit_web.adapters.bundles import read_bundle
 from loravit_web.adapters.format import to_files
-from loravit_web.limits import as_environment
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
+from loravit_web.settings.limits import as_environment
 from tests.adapters.makers import random_adapter
 from tests.corpus.adapters import BUNDLES, Files, bundled
 from tests.corpus.archives import ARCHIVES, CSVS, SMALL

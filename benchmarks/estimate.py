@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.homes import with_bases
 from benchmarks.report import Figure, show
 from loravit_web.service import Service
-from loravit_web.settings import read_settings
+from loravit_web.settings.environment import read_settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import preset_recipe
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.adapters import publish_random
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.backbones import Base, load_base
-from loravit_web.settings import read_settings
+from loravit_web.settings.environment import read_settings
 from registry import Registry
 
 

@@ -13,7 +13,7 @@ from benchmarks.hostile_app import LIMIT, Place, Running, running, watched
 from benchmarks.hostile_visitors import PASSWORD, Honest, Person, Send, crowd
 from benchmarks.report import Figure
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import Role
 
 MEGABYTE = 1_000_000

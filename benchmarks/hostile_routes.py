@@ -16,7 +16,7 @@ from benchmarks.hostile_app import Place, running
 from benchmarks.hostile_attack import Load, add_team
 from benchmarks.hostile_visitors import NETWORK_ERRORS, Person
 from benchmarks.report import Figure, at_most
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.ui.launch import App
 from registry import Role
 from tests.conftest import tiny_service

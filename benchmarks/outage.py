@@ -21,7 +21,7 @@ from benchmarks.report import Figure, at_least, at_most, save, show, spread
 from loravit_web.access import SHELL
 from loravit_web.actions import Actions
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training.recipe import preset_recipe
 from loravit_web.training.tracking import STALE_AFTER
 from registry import Registry, Run, utc_now

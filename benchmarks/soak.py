@@ -27,7 +27,7 @@ from loravit_web.access import SHELL
 from loravit_web.actions import Actions
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training.recipe import preset_recipe
 from registry import Registry
 

@@ -34,9 +34,9 @@ from loravit_web.demo import (
 )
 from loravit_web.exports import bundle_of
 from loravit_web.hub import Pushed, pull, push
-from loravit_web.quota import MIB
 from loravit_web.rates import TooManyRequests
 from loravit_web.service import STORED_PREFIX, Progress, Service
+from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.retry import retried
 from loravit_web.training.waiting import check_waiting

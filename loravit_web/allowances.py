@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from loravit_web.datasets import DatasetStore, Giver
 from loravit_web.errors import LoraVitError
-from loravit_web.modes import DemoRules
-from loravit_web.quota import MIB, used
+from loravit_web.settings.modes import DemoRules
+from loravit_web.settings.quota import MIB, used
 
 
 class AllowanceUsed(LoraVitError):

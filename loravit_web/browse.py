@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.shell import open_registry, open_runs, output
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from loravit_web.access import SHELL
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.shell import open_registry, output
 
 

@@ -19,7 +19,7 @@ from loravit_web.adapters.config import TARGETS
 from loravit_web.adapters.types import ADAPTER_TYPES
 from loravit_web.backbones.base import POOLINGS
 from loravit_web.errors import LoraVitError
-from loravit_web.settings import Settings, read_settings
+from loravit_web.settings.environment import Settings, read_settings
 from loravit_web.training.recipe import PRESETS
 from registry import AdapterSort, AdapterStatus, RegistryError, Role, RunStatus
 

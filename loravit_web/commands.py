@@ -13,7 +13,7 @@ from typing import Any
 
 from loravit_web.access import SHELL
 from loravit_web.errors import LoraVitError
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.shell import open_registry as _registry
 from loravit_web.shell import open_runs as _runs_registry
 from loravit_web.shell import output as _output

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from loravit_web.access import APP, GUESTS
 from loravit_web.datasets import DatasetStore, Giver
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import Forgotten, Registry, UnknownDataset
 
 SERVED = "visitors"

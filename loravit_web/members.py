@@ -7,8 +7,8 @@ import os
 from loravit_web import access
 from loravit_web.access import NotAllowed, Visitor, member
 from loravit_web.errors import LoraVitError
-from loravit_web.modes import HubRoles, Mode
 from loravit_web.passwords import hashed, matches
+from loravit_web.settings.modes import HubRoles, Mode
 from registry import Role, UnknownUser, User, Users
 
 PASSWORD, HUB = "password", "huggingface"

@@ -16,7 +16,7 @@ from loravit_web.datasets import DatasetStore, Giver, ImageDataset
 from loravit_web.exports import exported, thumbnail_of
 from loravit_web.pictures import RecentPictures
 from loravit_web.predictor import Predictor
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.abandonment import IsGone, never_gone

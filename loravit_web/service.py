@@ -33,11 +33,11 @@ from loravit_web.members import Members
 from loravit_web.naming import slugified
 from loravit_web.pictures import RecentPictures
 from loravit_web.predictor import Predictor, stored_adapters
-from loravit_web.quota import GIB, Quota
 from loravit_web.rates import RateLimit
 from loravit_web.secret import secret_of
 from loravit_web.seen import Seen, shown_to
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
+from loravit_web.settings.quota import GIB, Quota
 from loravit_web.snapshots import saver_of
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.estimate import Estimate

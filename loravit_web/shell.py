@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 
 
 def output(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:

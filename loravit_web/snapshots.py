@@ -16,7 +16,7 @@ from pathlib import Path
 
 from loravit_web.access import APP
 from loravit_web.errors import LoraVitError
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import (
     BlobMissing,
     BlobNotStored,

@@ -30,7 +30,7 @@ from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.engine import MultiLoRAViT
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training import worker as worker_module
 from loravit_web.training.recipe import Recipe
 from registry import Registry, Run

@@ -12,9 +12,9 @@ import pytest
 
 from loravit_web.access import LOCAL, RIGHTS, NotAllowed, Right, Visitor, member
 from loravit_web.actions import Actions
-from loravit_web.limits import Limits
-from loravit_web.quota import Quota, QuotaReached
 from loravit_web.service import Service
+from loravit_web.settings.limits import Limits
+from loravit_web.settings.quota import Quota, QuotaReached
 from loravit_web.training.recipe import RecipeError
 from loravit_web.training.retry import RunNotRetryable
 from loravit_web.training.waiting import QueueFull

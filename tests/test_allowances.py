@@ -15,9 +15,9 @@ from loravit_web.access import guest
 from loravit_web.actions import Actions
 from loravit_web.allowances import Allowances, AllowanceUsed
 from loravit_web.datasets import DatasetStore, Giver
-from loravit_web.modes import DemoRules
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
+from loravit_web.settings.modes import DemoRules
 from tests.conftest import make_colours
 
 RULES = DemoRules(training=True, datasets=3, mib=0.08, total_mib=0.2)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from loravit_web import cli
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import (
     ClassMetric,
     ConfusionCell,

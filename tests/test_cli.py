@@ -16,7 +16,7 @@ from huggingface_hub import HfApi, constants
 
 from loravit_web import cli, commands, hub
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import NewRun, Registry
 from tests.conftest import ColourFolders, make_colours, tiny_base
 from tests.hub_server import TOKEN, FakeHub

@@ -13,9 +13,9 @@ from loravit_web.access import NotAllowed, guest
 from loravit_web.actions import Actions
 from loravit_web.datasets import DatasetNotFound
 from loravit_web.demo import BeyondDemo, check_time, slug_of
-from loravit_web.modes import DemoRules
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
+from loravit_web.settings.modes import DemoRules
 from loravit_web.training.estimate import Estimate
 from registry import UnknownAdapter, UnknownRun, utc_now
 from tests.conftest import RECIPE, ColourFolders

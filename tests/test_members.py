@@ -6,9 +6,9 @@ import pytest
 
 from loravit_web.access import ANYBODY
 from loravit_web.members import Members, NameReserved, NobodyYet, NotSignedIn
-from loravit_web.modes import HubRoles
 from loravit_web.passwords import UnusablePassword, hashed, matches
 from loravit_web.service import Service
+from loravit_web.settings.modes import HubRoles
 from registry import InvalidValue, UsernameTaken
 
 SECRET = "a long password"

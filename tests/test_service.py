@@ -16,10 +16,10 @@ from loravit_web.adapters.format import AdapterFormatError
 from loravit_web.backbones.loading import BaseTooLarge
 from loravit_web.engine.pool import BaseRefused
 from loravit_web.images import load_rgb
-from loravit_web.limits import Limits
 from loravit_web.naming import UnusableName, slugified
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
+from loravit_web.settings.limits import Limits
 from registry import InvalidSlug, Registry, Run, Split
 from tests.conftest import RECIPE, ColourFolders, tiny_base, tiny_service
 

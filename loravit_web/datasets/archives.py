@@ -24,7 +24,7 @@ from loravit_web.datasets.errors import (
     TooManyEntries,
     UnsafeArchivePath,
 )
-from loravit_web.limits import Limits
+from loravit_web.settings.limits import Limits
 from loravit_web.util.zip_table import NoTable, TableTooLong, check_table
 
 MIB = 1024 * 1024

@@ -19,7 +19,7 @@ from loravit_web.datasets.errors import (
 )
 from loravit_web.datasets.records import Skipped, Split
 from loravit_web.images import IMAGE_SUFFIXES, SUPPORTED
-from loravit_web.limits import Limits
+from loravit_web.settings.limits import Limits
 from loravit_web.util.text import clean_text
 
 MAX_CLASS_NAME = 80

@@ -30,8 +30,8 @@ from loravit_web.datasets.manifest import MANIFEST, check_images, read_manifest,
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, relative_image_path
 from loravit_web.datasets.scan import check_classes, sorted_classes, suffix_of
 from loravit_web.datasets.sources import Source, open_source
-from loravit_web.limits import DEFAULTS, Limits
-from loravit_web.quota import Quota
+from loravit_web.settings.limits import DEFAULTS, Limits
+from loravit_web.settings.quota import Quota
 from loravit_web.util.text import clean_text
 
 Progress = Callable[[float, str], None]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loravit_web.doctor.report import Check, Finding, Patient
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 
 MOUNTS = Path("/proc/self/mountinfo")
 PROCESSES = Path("/proc")

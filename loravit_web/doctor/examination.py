@@ -13,7 +13,7 @@ from loravit_web.doctor.runs import RUNS, WORK
 from loravit_web.doctor.search import SEARCH
 from loravit_web.doctor.snapshots import SNAPSHOTS
 from loravit_web.doctor.storage import LEFTOVERS, STORED
-from loravit_web.settings import Settings, SettingsError
+from loravit_web.settings.environment import Settings, SettingsError
 from registry import Registry, RegistryError, utc_now
 
 CHECKS = (DATABASE, SEARCH, STORED, LEFTOVERS, SNAPSHOTS, RUNS, WORK)

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from loravit_web.backbones.embedded import WEIGHTS_SHA256, EmbeddedBaseError, read_embedded
 from loravit_web.doctor.report import Finding
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 
 PACKAGES = (
     "torch",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import Registry
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from loravit_web.limits import as_environment
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
+from loravit_web.settings.limits import as_environment
 from loravit_web.training.reaper import Reaper
 from loravit_web.training.worker import worker_name
 from registry import Registry, RegistryError

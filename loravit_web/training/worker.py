@@ -16,7 +16,7 @@ from loravit_web.access import is_guest
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training.causes import DISK_FULL, cause_of
 from loravit_web.training.reaper import Reaper
 from loravit_web.training.run_log import log_of, logged, tell

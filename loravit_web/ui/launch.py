@@ -22,7 +22,7 @@ from loravit_web.expiry import SERVED, served_folder
 from loravit_web.passing import MIB, PassingFiles
 from loravit_web.service import Service
 from loravit_web.sessions import Sessions
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.sign_in import SignInDesk
 from loravit_web.ui import address, again, arrival, ask, assets, keys, pulse, refused, unwatched
 from loravit_web.ui.app import build_app

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training.recipe import preset_recipe
 from loravit_web.ui.launch import App
 from registry import NewBase, NewVersion, Registry

@@ -26,7 +26,7 @@ from loravit_web.datasets.errors import (
     TooManyEntries,
     UnsafeArchivePath,
 )
-from loravit_web.limits import Limits
+from loravit_web.settings.limits import Limits
 from tests.corpus.answers import Refused
 from tests.datasets.makers import pictures, png
 

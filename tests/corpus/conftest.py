@@ -10,7 +10,7 @@ import pytest
 from loravit_web.adapters.bundles import read_bundle
 from loravit_web.adapters.format import to_files
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.ui.launch import App
 from tests.adapters.makers import random_adapter
 from tests.conftest import tiny_base, tiny_service

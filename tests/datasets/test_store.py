@@ -29,8 +29,8 @@ from loravit_web.datasets.errors import (
     TooManyImages,
 )
 from loravit_web.images import encode_webp
-from loravit_web.limits import Limits
-from loravit_web.quota import Quota, QuotaReached
+from loravit_web.settings.limits import Limits
+from loravit_web.settings.quota import Quota, QuotaReached
 
 from .makers import CATS_AND_DOGS, folder_of, pictures, png, zip_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from loravit_web.doctor import Finding, Report
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry, Run, Version, utc_now
 
 LATER = timedelta(hours=2)

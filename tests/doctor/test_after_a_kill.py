@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.forks import Host
 from loravit_web.doctor import examine
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import Registry
 from tests.doctor.conftest import make_older
 from tests.doctor.killed_process import COMMITTED, NEW, ON_A_SERVER, PUBLISHING, SWEEPING, publish

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 
 from loravit_web.doctor import database, examine
 from loravit_web.doctor.database import disk_type, has_wal_fix, holders_of_deleted
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import DatabaseReplaced, Registry
 from tests.doctor.conftest import about, problems
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from loravit_web.doctor import Check, Finding, Patient, examine
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import BlobStoreUnreachable, Registry, Run, utc_now
 from tests.doctor.conftest import Publish, about, everything_in, make_older, mended, problems
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from loravit_web.doctor import machine
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 
 
 def test_a_missing_package_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import create_engine, text
 
 from loravit_web.doctor import examine
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import AdapterQuery, Registry
 from tests.doctor.conftest import Publish, mended, problems
 

@@ -10,7 +10,7 @@ import pytest
 
 from loravit_web.doctor import Report, examine
 from loravit_web.doctor.snapshots import SNAPSHOTS
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import Registry, open_shelf, utc_now
 from tests.doctor.conftest import Publish, about
 

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from loravit_web.doctor import examine, storage
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from registry import NewBase, NewVersion, Registry, Version
 from tests.doctor.conftest import Publish, about, make_older, mended, problems
 

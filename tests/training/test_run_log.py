@@ -11,7 +11,7 @@ import pytest
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training.run_log import log_of, logged, tail, tell, told_metrics, without_folders
 from loravit_web.training.worker import Worker
 from registry import Registry

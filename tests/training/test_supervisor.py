@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training import reaper
 from loravit_web.training.supervisor import Supervisor
 from loravit_web.training.worker import worker_name

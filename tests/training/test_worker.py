@@ -12,7 +12,7 @@ import pytest
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.training import reaper
 from loravit_web.training.causes import DISK_FULL
 from loravit_web.training.worker import UNRECORDED, Worker

@@ -17,7 +17,7 @@ from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.predictor import Predictor
 from loravit_web.seen import Seen
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog import build_catalog
 from loravit_web.ui.catalog_filters import DEFAULTS
 from loravit_web.ui.gate.callers import KEY, Caller

@@ -13,7 +13,7 @@ import pytest
 from loravit_web.access import LOCAL
 from loravit_web.seen import Seen
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.ui.launch import App
 from tests.conftest import make_colours, tiny_service
 from tests.ui.catalog_page import CatalogPage

@@ -15,10 +15,10 @@ import gradio as gr
 import httpx
 import pytest
 
-from loravit_web.limits import Limits
 from loravit_web.seen import Seen
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
+from loravit_web.settings.limits import Limits
 from loravit_web.ui import api as ui_api
 from loravit_web.ui import ask as ui_ask
 from loravit_web.ui.launch import AddressUnavailable, App

@@ -23,7 +23,7 @@ from loravit_web.adapter_facts import read_facts
 from loravit_web.adapters.bundles import read_bundle, write_bundle
 from loravit_web.catalog_plans import Wish, planned
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog_change import Texts, texts_of
 from loravit_web.ui.launch import App
 from loravit_web.ui.relabel import Sheet, key_of

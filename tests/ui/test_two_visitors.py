@@ -31,10 +31,10 @@ from loravit_web.actions import Actions
 from loravit_web.catalog_plans import Wish, planned
 from loravit_web.demo import slug_of
 from loravit_web.errors import LoraVitError
-from loravit_web.limits import Limits
-from loravit_web.modes import DemoRules
 from loravit_web.service import Service
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
+from loravit_web.settings.limits import Limits
+from loravit_web.settings.modes import DemoRules
 from loravit_web.ui import app as app_module
 from loravit_web.ui import launch, visitors
 from loravit_web.ui.gate.signing_in import Cookies

@@ -9,7 +9,7 @@ import gradio_client
 import httpx
 import pytest
 
-from loravit_web.settings import Settings
+from loravit_web.settings.environment import Settings
 from loravit_web.ui.gate.bodies import FORM_BYTES
 from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.routes import API

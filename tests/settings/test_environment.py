@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.settings import SettingsError, read_settings
+from loravit_web.settings.environment import SettingsError, read_settings
 
 
 def test_the_environment_decides_folder_and_base(tmp_path: Path) -> None:

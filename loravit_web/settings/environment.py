@@ -13,8 +13,8 @@ from urllib.request import url2pathname
 
 from loravit_web.addresses import TrustedProxies, UnusableNetwork
 from loravit_web.errors import LoraVitError
-from loravit_web.limits import DEFAULTS, Limits, read_limits
-from loravit_web.modes import DemoRules, HubRoles, Mode
+from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
+from loravit_web.settings.modes import DemoRules, HubRoles, Mode
 
 BUCKET = Path("/data")
 """Where a Space's storage bucket is mounted by custom."""

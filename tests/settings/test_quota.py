@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.quota import Quota, QuotaReached, used
+from loravit_web.settings.quota import Quota, QuotaReached, used
 
 
 def test_files_of_all_folders_count(tmp_path: Path) -> None:
