@@ -58,7 +58,7 @@ def _measured(folder: Path, adapters: int) -> list[Figure]:
 
 
 def _steps(view: Any) -> Mapping[str, Callable[[], object]]:
-    from loravit_web.access import LOCAL
+    from loravit_web.access.rights import LOCAL
 
     data = dict(view.untouched)
     chosen = {**data, view.card.ref: "adapter-7@2"}

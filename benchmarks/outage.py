@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.forks import ROOT
 from benchmarks.homes import embedded_base, with_bases
 from benchmarks.report import Figure, at_least, at_most, save, show, spread
-from loravit_web.access import SHELL
+from loravit_web.access.rights import SHELL
 from loravit_web.actions import Actions
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings

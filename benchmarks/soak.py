@@ -23,7 +23,7 @@ from PIL import Image
 from benchmarks.homes import embedded_base, home_of_tasks
 from benchmarks.http import Asker, Refused
 from benchmarks.report import Figure, at_least, at_most, save, show
-from loravit_web.access import SHELL
+from loravit_web.access.rights import SHELL
 from loravit_web.actions import Actions
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.service import Service

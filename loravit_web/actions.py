@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from loravit_web.access import Right, Visitor
+from loravit_web.access.rates import TooManyRequests
+from loravit_web.access.rights import Right, Visitor
 from loravit_web.adapters.bundles import read_bundle_file
 from loravit_web.datasets import (
     ArchiveLimits,
@@ -34,7 +35,6 @@ from loravit_web.demo import (
 )
 from loravit_web.exports import bundle_of
 from loravit_web.hub import Pushed, pull, push
-from loravit_web.rates import TooManyRequests
 from loravit_web.service import STORED_PREFIX, Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe

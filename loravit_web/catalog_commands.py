@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from loravit_web.access import SHELL
+from loravit_web.access.rights import SHELL
 from loravit_web.settings.environment import Settings
 from loravit_web.shell import open_registry, output
 

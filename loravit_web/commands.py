@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from loravit_web.access import SHELL
+from loravit_web.access.rights import SHELL
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
 from loravit_web.shell import open_registry as _registry

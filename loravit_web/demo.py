@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from datetime import datetime, timedelta
 
-from loravit_web.access import is_guest
+from loravit_web.access.rights import is_guest
 from loravit_web.datasets import ImageDataset, Plan
 from loravit_web.errors import LoraVitError
 from loravit_web.naming import slugified

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from loravit_web.access import APP, GUESTS
+from loravit_web.access.rights import APP, GUESTS
 from loravit_web.datasets import DatasetStore, Giver
 from loravit_web.settings.environment import Settings
 from registry import Forgotten, Registry, UnknownDataset

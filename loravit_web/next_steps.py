@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from loravit_web.access import LOCAL, NotAllowed, Visitor
+from loravit_web.access.rights import LOCAL, NotAllowed, Visitor
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import Recipe
 from registry import ErrorKind, Registry, Run

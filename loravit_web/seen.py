@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from loravit_web.access import Visitor
+from loravit_web.access.rights import Visitor
 from loravit_web.ahead import Ahead
 from loravit_web.datasets import DatasetStore, Giver, ImageDataset
 from loravit_web.exports import exported, thumbnail_of

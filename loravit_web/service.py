@@ -14,7 +14,10 @@ from pathlib import Path
 import torch
 
 from loravit_web import __version__
-from loravit_web.access import APP, GUEST, LOCAL, Visitor, guest
+from loravit_web.access.members import Members
+from loravit_web.access.rates import RateLimit
+from loravit_web.access.rights import APP, GUEST, LOCAL, Visitor, guest
+from loravit_web.access.secret import secret_of
 from loravit_web.adapters.bundles import Bundle, read_bundle_file
 from loravit_web.adapters.format import base_of
 from loravit_web.ahead import Ahead
@@ -29,12 +32,9 @@ from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.estimates import Estimates
 from loravit_web.expiry import Expiry
 from loravit_web.exports import exported, thumbnail_of
-from loravit_web.members import Members
 from loravit_web.naming import slugified
 from loravit_web.pictures import RecentPictures
 from loravit_web.predictor import Predictor, stored_adapters
-from loravit_web.rates import RateLimit
-from loravit_web.secret import secret_of
 from loravit_web.seen import Seen, shown_to
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.quota import GIB, Quota

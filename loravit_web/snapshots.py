@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from loravit_web.access import APP
+from loravit_web.access.rights import APP
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
 from registry import (

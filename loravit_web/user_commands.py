@@ -7,7 +7,7 @@ import getpass
 import sys
 from typing import Any
 
-from loravit_web.access import SHELL
+from loravit_web.access.rights import SHELL
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
 from loravit_web.shell import open_registry, output
@@ -18,7 +18,7 @@ class PasswordsDiffer(LoraVitError):
 
 
 def add(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.members import Members
+    from loravit_web.access.members import Members
 
     password = _asked(options)
     with open_registry(settings) as registry:
@@ -36,7 +36,7 @@ def role(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def remove(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.members import Members
+    from loravit_web.access.members import Members
 
     with open_registry(settings) as registry:
         user = Members(registry.users).remove(options.name, actor=SHELL.name)

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from loravit_web.access import LOCAL, RIGHTS, NotAllowed, Right, Visitor, member
+from loravit_web.access.rights import LOCAL, RIGHTS, NotAllowed, Right, Visitor, member
 from loravit_web.actions import Actions
 from loravit_web.service import Service
 from loravit_web.settings.limits import Limits

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from loravit_web.access import guest
+from loravit_web.access.rights import guest
 from loravit_web.actions import Actions
 from loravit_web.allowances import Allowances, AllowanceUsed
 from loravit_web.datasets import DatasetStore, Giver

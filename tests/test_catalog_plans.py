@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.access import LOCAL, NotAllowed, member
+from loravit_web.access.rights import LOCAL, NotAllowed, member
 from loravit_web.actions import Actions
 from loravit_web.catalog_plans import ReasonMissing, Wish, carried_out, planned
 from loravit_web.service import Service

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from loravit_web.access import NotAllowed, guest
+from loravit_web.access.rights import NotAllowed, guest
 from loravit_web.actions import Actions
 from loravit_web.datasets import DatasetNotFound
 from loravit_web.demo import BeyondDemo, check_time, slug_of

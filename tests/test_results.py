@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.access import LOCAL
+from loravit_web.access.rights import LOCAL
 from loravit_web.actions import Actions
 from loravit_web.results import (
     NoResult,

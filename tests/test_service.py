@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from loravit_web.access import LOCAL, member
+from loravit_web.access.rights import LOCAL, member
 from loravit_web.actions import Actions
 from loravit_web.adapters.bundles import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig

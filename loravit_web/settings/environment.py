@@ -11,7 +11,7 @@ from typing import cast, get_args
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from loravit_web.addresses import TrustedProxies, UnusableNetwork
+from loravit_web.access.addresses import TrustedProxies, UnusableNetwork
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
 from loravit_web.settings.modes import DemoRules, HubRoles, Mode

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from loravit_web.access import is_guest
+from loravit_web.access.rights import is_guest
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.access import NotAllowed, Visitor
+from loravit_web.access.rights import NotAllowed, Visitor
 from loravit_web.adapter_facts import AdapterFacts
 from loravit_web.catalog_plans import Plan
 from loravit_web.errors import LoraVitError

@@ -16,14 +16,14 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from loravit_web.addresses import TrustedProxies
+from loravit_web.access.addresses import TrustedProxies
+from loravit_web.access.sessions import Sessions
+from loravit_web.access.sign_in import SignInDesk
 from loravit_web.errors import LoraVitError
 from loravit_web.expiry import SERVED, served_folder
 from loravit_web.passing import MIB, PassingFiles
 from loravit_web.service import Service
-from loravit_web.sessions import Sessions
 from loravit_web.settings.environment import Settings
-from loravit_web.sign_in import SignInDesk
 from loravit_web.ui import address, again, arrival, ask, assets, keys, pulse, refused, unwatched
 from loravit_web.ui.app import build_app
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.access import LOCAL, Visitor
+from loravit_web.access.rights import LOCAL, Visitor
 from loravit_web.errors import LoraVitError
 from loravit_web.many import NoPictures, as_csv, as_table, classify_many
 from loravit_web.service import Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from loravit_web.access import ANYBODY, Visitor
+from loravit_web.access.rights import ANYBODY, Visitor
 from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.next_steps import advice
 from loravit_web.settings.environment import Settings

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from gradio.utils import get_upload_folder
 
-from loravit_web.access import is_guest
+from loravit_web.access.rights import is_guest
 from loravit_web.adapters.fileset import THUMBNAIL_FILE
 from loravit_web.expiry import served_folder
 from loravit_web.seen import Seen

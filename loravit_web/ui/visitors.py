@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.access import ANYBODY, GUEST, Visitor
+from loravit_web.access.rights import ANYBODY, GUEST, Visitor
 from loravit_web.actions import Actions
 from loravit_web.seen import Seen
 from loravit_web.service import Service

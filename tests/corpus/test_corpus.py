@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loravit_web.access import LOCAL
+from loravit_web.access.rights import LOCAL
 from loravit_web.actions import Actions
 from loravit_web.datasets import ImageDataset, csv_with_zip
 from loravit_web.errors import LoraVitError

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import torch
 
-from loravit_web.access import LOCAL
+from loravit_web.access.rights import LOCAL
 from loravit_web.adapters import Adapter
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.engine import EnginePool, MultiLoRAViT

@@ -10,7 +10,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from loravit_web.access import LOCAL
+from loravit_web.access.rights import LOCAL
 from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings

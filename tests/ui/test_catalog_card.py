@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from loravit_web.access import member
+from loravit_web.access.rights import member
 from loravit_web.ui.catalog_actions import imported_sentence
 from tests.ui.catalog_page import CatalogPage, publish, request
 

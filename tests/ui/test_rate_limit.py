@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from loravit_web.rates import RateLimit, TooManyRequests
+from loravit_web.access.rates import RateLimit, TooManyRequests
 from loravit_web.service import Service
 from loravit_web.settings.modes import Mode
 from loravit_web.ui.gate.callers import Caller

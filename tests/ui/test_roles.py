@@ -17,7 +17,7 @@ from gradio.block_function import BlockFunction
 from gradio.components import BrowserState, State
 from PIL import Image
 
-from loravit_web.access import member
+from loravit_web.access.rights import member
 from loravit_web.actions import Actions
 from loravit_web.adapter_facts import read_facts
 from loravit_web.adapters.bundles import read_bundle, write_bundle

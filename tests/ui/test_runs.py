@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from loravit_web.access import LOCAL
+from loravit_web.access.rights import LOCAL
 from loravit_web.actions import Actions
 from loravit_web.ui import runs_list
 from loravit_web.ui.runs_compare import TooManyRuns, compare_updates, ticked

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from loravit_web.addresses import TrustedProxies, source_of
+from loravit_web.access.addresses import TrustedProxies, source_of
 from loravit_web.ui.gate.refusals import Refused
 
 LOOPBACK = ("127.0.0.1", "localhost")

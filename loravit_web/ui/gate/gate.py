@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loravit_web.rates import TooManyRequests
+from loravit_web.access.rates import TooManyRequests
 from loravit_web.ui.gate import bodies
 from loravit_web.ui.gate.bodies import Budget, Left, check_json, read_body, replayed
 from loravit_web.ui.gate.callers import KEY, Arrivals, Caller

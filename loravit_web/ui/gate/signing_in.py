@@ -16,9 +16,9 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Scope
 
-from loravit_web.rates import TooManyRequests
-from loravit_web.sessions import Sessions
-from loravit_web.sign_in import SignInDesk
+from loravit_web.access.rates import TooManyRequests
+from loravit_web.access.sessions import Sessions
+from loravit_web.access.sign_in import SignInDesk
 from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.refusals import Refused
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loravit_web.addresses import TrustedProxies
+from loravit_web.access.addresses import TrustedProxies
 from loravit_web.passing import MIB, PassingFiles
 from loravit_web.ui.gate.callers import KEY, Arrivals, Caller
 from loravit_web.ui.gate.gate import Gate, House

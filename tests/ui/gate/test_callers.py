@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.addresses import TrustedProxies
+from loravit_web.access.addresses import TrustedProxies
 from loravit_web.ui.gate.callers import LOOPBACK, Arrivals
 from loravit_web.ui.gate.routes import API
 from tests.ui.gate.conftest import SITE, Ask

@@ -6,7 +6,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from loravit_web.secret import LENGTH, NAME, secret_of
+from loravit_web.access.secret import LENGTH, NAME, secret_of
 
 
 def test_the_key_is_made_once_and_stays(tmp_path: Path) -> None:

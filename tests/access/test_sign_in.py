@@ -8,10 +8,10 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from loravit_web import sign_in as module
-from loravit_web.members import Members
-from loravit_web.rates import TooManyRequests
-from loravit_web.sign_in import FAILURES, OF_ONE_SUSPECT, OF_SUSPECTS, OF_TRUSTED, THREADS, SignInDesk
+from loravit_web.access import sign_in as module
+from loravit_web.access.members import Members
+from loravit_web.access.rates import TooManyRequests
+from loravit_web.access.sign_in import FAILURES, OF_ONE_SUSPECT, OF_SUSPECTS, OF_TRUSTED, THREADS, SignInDesk
 from tests.aside import run_aside
 
 T = TypeVar("T")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from loravit_web import access
-from loravit_web.access import NotAllowed, Visitor, member
+from loravit_web.access import rights
+from loravit_web.access.passwords import hashed, matches
+from loravit_web.access.rights import NotAllowed, Visitor, member
 from loravit_web.errors import LoraVitError
-from loravit_web.passwords import hashed, matches
 from loravit_web.settings.modes import HubRoles, Mode
 from registry import Role, UnknownUser, User, Users
 
 PASSWORD, HUB = "password", "huggingface"
-RESERVED = {access.LOCAL.name, access.SHELL.name, access.GUEST, access.APP}
+RESERVED = {rights.LOCAL.name, rights.SHELL.name, rights.GUEST, rights.APP}
 """Names under which the app itself writes history."""
 
 
@@ -115,4 +115,4 @@ class Members:
 
 
 def _is_reserved(username: str) -> bool:
-    return username.lower() in RESERVED or access.is_guest(username.lower())
+    return username.lower() in RESERVED or rights.is_guest(username.lower())

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from loravit_web import sessions as module
-from loravit_web.members import Members
+from loravit_web.access import sessions as module
+from loravit_web.access.members import Members
+from loravit_web.access.sessions import IDLE_HOURS, MOST_OF_ONE, Sessions
 from loravit_web.service import Service
-from loravit_web.sessions import IDLE_HOURS, MOST_OF_ONE, Sessions
-from tests.test_members import SECRET
+from tests.access.test_members import SECRET
 
 
 class Clock:

@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-from loravit_web.members import Members
-from loravit_web.passwords import LONGEST
-from loravit_web.rates import RateLimit, TooManyRequests
+from loravit_web.access.members import Members
+from loravit_web.access.passwords import LONGEST
+from loravit_web.access.rates import RateLimit, TooManyRequests
 
 THREADS = 2
 FAILURES, FAILURE_SECONDS = 5, 600.0

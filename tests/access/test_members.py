@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.access import ANYBODY
-from loravit_web.members import Members, NameReserved, NobodyYet, NotSignedIn
-from loravit_web.passwords import UnusablePassword, hashed, matches
+from loravit_web.access.members import Members, NameReserved, NobodyYet, NotSignedIn
+from loravit_web.access.passwords import UnusablePassword, hashed, matches
+from loravit_web.access.rights import ANYBODY
 from loravit_web.service import Service
 from loravit_web.settings.modes import HubRoles
 from registry import InvalidValue, UsernameTaken

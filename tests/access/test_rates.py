@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from loravit_web.rates import RateLimit, TooManyRequests
+from loravit_web.access.rates import RateLimit, TooManyRequests
 
 
 class Clock:

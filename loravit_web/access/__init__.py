@@ -1,0 +1,1 @@
+"""Who may do what: members, passwords, sessions, addresses, rights and rates."""
