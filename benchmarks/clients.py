@@ -27,7 +27,7 @@ from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.adapters.format import from_files
 from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.engine import MultiLoRAViT, fastest_engine
-from loravit_web.images import load_rgb
+from loravit_web.images.loading import load_rgb
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from registry import Registry

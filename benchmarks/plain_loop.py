@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from loravit_web.backbones import Base, Preprocessing
-from loravit_web.images import load_rgb
+from loravit_web.images.loading import load_rgb
 from loravit_web.training.data import Split, TrainingData, class_weights
 from loravit_web.training.recipe import Recipe
 

@@ -99,7 +99,7 @@ def _trained_text(run: Any, document: dict[str, Any]) -> str:
 
 
 def predict(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.images import load_rgb
+    from loravit_web.images.loading import load_rgb
 
     with _service(settings) as service:
         predictor = service.predictor

@@ -26,7 +26,7 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.datasets import DatasetStore
 from loravit_web.engine import fastest_engine
 from loravit_web.errors import LoraVitError
-from loravit_web.images import load_rgb, to_rgb
+from loravit_web.images.loading import load_rgb, to_rgb
 from loravit_web.settings.environment import read_settings
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.data import split_data

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from loravit_web.backbones.preprocessing import Preprocessing
-from loravit_web.images import REDUCED_ABOVE, ROOM, SMALL_ROOM, load_counted, memory_of
+from loravit_web.images.loading import REDUCED_ABOVE, ROOM, SMALL_ROOM, load_counted, memory_of
 from loravit_web.util.lru import LRU
 
 BUDGET, MOST = 4 * REDUCED_ABOVE, 64

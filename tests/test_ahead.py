@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from loravit_web.ahead import MOST, Ahead
-from loravit_web.images import UnreadableImage
+from loravit_web.images.loading import UnreadableImage
 
 PICTURE = Image.new("RGB", (4, 4))
 PATIENCE = 20.0

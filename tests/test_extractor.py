@@ -22,7 +22,7 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.engine import UnknownTask
 from loravit_web.engine.multilora import MixedInput
 from loravit_web.extractor import NoActiveAdapter
-from loravit_web.images import ImageError
+from loravit_web.images.loading import ImageError
 from tests.adapters.makers import random_adapter, random_images
 from tests.conftest import ColourFolders, tiny_base
 

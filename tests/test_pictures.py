@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from loravit_web.backbones.preprocessing import Preprocessing
-from loravit_web.images import ImageTooLarge, UnreadableImage
+from loravit_web.images.loading import ImageTooLarge, UnreadableImage
 from loravit_web.pictures import BUDGET, MOST, PreparedPictures, RecentPictures
 
 

@@ -15,7 +15,7 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.format import AdapterFormatError
 from loravit_web.backbones.loading import BaseTooLarge
 from loravit_web.engine.pool import BaseRefused
-from loravit_web.images import load_rgb
+from loravit_web.images.loading import load_rgb
 from loravit_web.naming import UnusableName, slugified
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings

@@ -11,7 +11,7 @@ from loravit_web.adapters.format import (
     WEIGHTS_FILE,
     AdapterFormatError,
 )
-from loravit_web.images import ImageError, load_rgb
+from loravit_web.images.loading import ImageError, load_rgb
 
 CARD_FILE = "README.md"
 THUMBNAIL_FILE = "thumbnail.webp"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from loravit_web.datasets.records import ImageDataset, ImageItem
-from loravit_web.images import load_stored
+from loravit_web.images.loading import load_stored
 
 MOST_IMAGES = 5000
 """More take too long to look at while somebody waits; then an even part is looked at."""

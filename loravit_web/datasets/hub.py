@@ -14,7 +14,7 @@ from loravit_web.datasets.errors import HubDatasetUnusable, HubPackageMissing, T
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.scan import SPLIT_NAMES, Placement, Plan, clean_class_name
 from loravit_web.datasets.sources import FileUnusableError, Source
-from loravit_web.images import MAX_PIXELS
+from loravit_web.images.loading import MAX_PIXELS
 
 LoadHub = Callable[[str], Mapping[str, Any]]
 """Gives a dataset's splits by name; each has ``features``, ``len`` and rows by number."""

@@ -18,7 +18,7 @@ from loravit_web.datasets.errors import (
     TooManyClasses,
 )
 from loravit_web.datasets.records import Skipped, Split
-from loravit_web.images import IMAGE_SUFFIXES, SUPPORTED
+from loravit_web.images.loading import IMAGE_SUFFIXES, SUPPORTED
 from loravit_web.settings.limits import Limits
 from loravit_web.util.text import clean_text
 

@@ -12,7 +12,7 @@ from loravit_web.backbones.embedded import EmbeddedBaseError
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
-from loravit_web.images import ImageError
+from loravit_web.images.loading import ImageError
 from loravit_web.training.checkpoints import CheckpointNotSaved
 from loravit_web.training.trainer import TrainingDiverged
 from registry import BlobNotStored, ErrorKind, RegistryError

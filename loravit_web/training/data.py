@@ -12,7 +12,7 @@ from PIL import Image
 
 from loravit_web.adapters.thumbnail import MAX_PICTURES
 from loravit_web.datasets import ImageDataset, ImageItem, stratified_split, stratified_subset
-from loravit_web.images import load_stored
+from loravit_web.images.loading import load_stored
 from loravit_web.training.recipe import Recipe
 
 

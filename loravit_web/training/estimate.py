@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from loravit_web.backbones.base import Base
-from loravit_web.images import load_stored
+from loravit_web.images.loading import load_stored
 from loravit_web.training.blocks import dropout_on, trainable_blocks, trained_parameters
 from loravit_web.training.data import TrainingData
 from loravit_web.training.meter import work_of

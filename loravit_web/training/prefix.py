@@ -19,7 +19,7 @@ import torch
 
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
-from loravit_web.images import ImageError, load_stored
+from loravit_web.images.loading import ImageError, load_stored
 
 RAM_LIMIT = 1 << 30
 _BATCH = 32

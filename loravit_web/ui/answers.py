@@ -9,7 +9,7 @@ from typing import Any
 
 from loravit_web.answers import Answer, TaskAnswer
 from loravit_web.errors import LoraVitError
-from loravit_web.images import encode_webp
+from loravit_web.images.loading import encode_webp
 from loravit_web.overlay import overlay
 from loravit_web.seen import Seen
 from loravit_web.ui.api import uploaded_picture

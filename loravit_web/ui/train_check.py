@@ -10,7 +10,7 @@ from uuid import uuid4
 import gradio as gr
 
 from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
-from loravit_web.images import ImageError
+from loravit_web.images.loading import ImageError
 from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.errors import told

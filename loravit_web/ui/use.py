@@ -13,7 +13,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from loravit_web.examples import example_pictures
-from loravit_web.images import encode_webp
+from loravit_web.images.loading import encode_webp
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.ask import LABELS, MOST_LABELS, connect_answers

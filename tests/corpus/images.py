@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from loravit_web.images import (
+from loravit_web.images.loading import (
     ImageTooComplex,
     ImageTooLarge,
     TruncatedImage,

@@ -28,7 +28,7 @@ from loravit_web.datasets.errors import (
     TooManyEntries,
     TooManyImages,
 )
-from loravit_web.images import encode_webp
+from loravit_web.images.loading import encode_webp
 from loravit_web.settings.limits import Limits
 from loravit_web.settings.quota import Quota, QuotaReached
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.images import MOST_PIXELS
+from loravit_web.images.loading import MOST_PIXELS
 from loravit_web.settings.limits import MOST, Limits, LimitUnusable, as_environment, read_limits, variable_of
 
 README = Path(__file__).resolve().parents[1] / "README.md"

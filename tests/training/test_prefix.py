@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from loravit_web.backbones import Base
-from loravit_web.images import ImageError, load_rgb
+from loravit_web.images.loading import ImageError, load_rgb
 from loravit_web.training import prefix
 from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
 

@@ -17,7 +17,7 @@ from loravit_web.adapters.lora import LoRAChange
 from loravit_web.backbones import Base
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.engine import MultiLoRAViT
-from loravit_web.images import load_rgb
+from loravit_web.images.loading import load_rgb
 from loravit_web.training import trainer
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import Split, TrainingData

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loravit_web.room import Lease, Room, RoomTimeout
+from loravit_web.images.room import Lease, Room, RoomTimeout
 
 
 class Thing:

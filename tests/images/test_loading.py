@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loravit_web import images
 from loravit_web.errors import LoraVitError
-from loravit_web.images import (
+from loravit_web.images import loading
+from loravit_web.images.loading import (
     ImageError,
     ImagesInUse,
     ImageTooLarge,
@@ -30,7 +30,7 @@ from loravit_web.images import (
     load_stored,
     to_rgb,
 )
-from loravit_web.room import Room
+from loravit_web.images.room import Room
 from tests.corpus.images import run_length
 
 WHITE = (255, 255, 255)
@@ -385,19 +385,19 @@ def test_a_jpeg_that_is_made_smaller_as_it_is_decoded_looks_the_same(monkeypatch
 
 
 def test_a_picture_counts_until_nobody_holds_it() -> None:
-    before = images.SMALL_ROOM.lent
+    before = loading.SMALL_ROOM.lent
     held = load_counted(encoded(noise(20, 30)))
-    assert images.SMALL_ROOM.lent == before + 4 * 20 * 30
+    assert loading.SMALL_ROOM.lent == before + 4 * 20 * 30
     del held
     gc.collect()
-    assert images.SMALL_ROOM.lent == before
+    assert loading.SMALL_ROOM.lent == before
 
 
 def test_a_photograph_does_not_wait_behind_pictures_many_times_as_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(images, "PATIENCE", 0.01)
-    with images.ROOM.take(images.ROOM.budget):
+    with loading.ROOM.take(loading.ROOM.budget):
         load_counted(encoded(noise(400, 300)))
         with pytest.raises(ImagesInUse):
             load_counted(encoded(Image.new("RGB", (3000, 3000))))
@@ -405,10 +405,10 @@ def test_a_photograph_does_not_wait_behind_pictures_many_times_as_large(
 
 @pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", encoded(noise())[:-60], b"GIF89a"])
 def test_a_picture_that_is_refused_leaves_no_memory_taken(data: bytes) -> None:
-    before = images.SMALL_ROOM.lent
+    before = loading.SMALL_ROOM.lent
     with pytest.raises(ImageError):
         load_counted(data)
-    assert images.SMALL_ROOM.lent == before
+    assert loading.SMALL_ROOM.lent == before
 
 
 def test_who_waits_too_long_for_memory_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -469,22 +469,22 @@ def dear(folder: Path) -> list[Path]:
 _MEASURE = """
 import sys
 from loravit_web import heap, images
-from loravit_web.formats import reader_of
-from loravit_web.headers import read_header
+from loravit_web.images.formats import reader_of
+from loravit_web.images.headers import read_header
 
 def most(name):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
 
-images.load_rgb(open(sys.argv[1], "rb"))
+loading.load_rgb(open(sys.argv[1], "rb"))
 for path in sys.argv[1:]:
     stream = open(path, "rb")
     header = read_header(stream, reader_of(stream.read(1024), "")[0])
     heap.trim()
     open("/proc/self/clear_refs", "w").write("5")
     before = most("VmHWM")
-    picture = images.load_rgb(stream)
-    print(path, most("VmHWM") - before, images._memory(header), sep="\t")
+    picture = loading.load_rgb(stream)
+    print(path, most("VmHWM") - before, loading._memory(header), sep="\t")
     del picture
 """
 

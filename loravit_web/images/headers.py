@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from PIL.JpegImagePlugin import MARKER
 
-from loravit_web.orientation import UPRIGHT, orientation
+from loravit_web.images.orientation import UPRIGHT, orientation
 
 MOST_METADATA = 16 << 20
 """Bytes beside the pixels: profiles, EXIF, XMP with a depth map, comments."""

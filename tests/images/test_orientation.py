@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from loravit_web.orientation import orientation
+from loravit_web.images.orientation import orientation
 
 ORIENTATION = 0x0112
 

@@ -14,9 +14,7 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from loravit_web.formats import IMAGE_SUFFIXES, SUPPORTED, reader_of
-from loravit_web.headers import Header, HeaderCut, Overloaded, read_header
-from loravit_web.image_errors import (
+from loravit_web.images.errors import (
     ImageError,
     ImagesInUse,
     ImageTooComplex,
@@ -25,8 +23,10 @@ from loravit_web.image_errors import (
     UnreadableImage,
     UnsupportedImage,
 )
-from loravit_web.orientation import orientation
-from loravit_web.room import Lease, Room, RoomTimeout
+from loravit_web.images.formats import IMAGE_SUFFIXES, SUPPORTED, reader_of
+from loravit_web.images.headers import Header, HeaderCut, Overloaded, read_header
+from loravit_web.images.orientation import orientation
+from loravit_web.images.room import Lease, Room, RoomTimeout
 from loravit_web.util import heap
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""Image files in: what they are, how large they may be, and their pixels."""
