@@ -23,7 +23,7 @@ from benchmarks.chaos_jobs import (
 )
 from benchmarks.forks import Host, Job
 from benchmarks.report import Figure, at_least, at_most, show
-from loravit_web.adapters.format import from_files
+from loravit_web.adapters.files.format import from_files
 from loravit_web.datasets import DatasetStore
 from loravit_web.doctor import examine
 from loravit_web.errors import LoraVitError

@@ -24,7 +24,7 @@ from benchmarks.homes import embedded_base, home_of_tasks, open_registry
 from benchmarks.http import Asker, Refused
 from benchmarks.report import Figure, at_least, at_most, save, show
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.adapters.format import from_files
+from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.engine import MultiLoRAViT, fastest_engine
 from loravit_web.images.loading import load_rgb

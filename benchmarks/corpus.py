@@ -19,8 +19,8 @@ import httpx
 from benchmarks.forks import ROOT
 from benchmarks.homes import embedded_base, with_bases
 from benchmarks.report import Figure, at_most, show
-from loravit_web.adapters.bundles import read_bundle
-from loravit_web.adapters.format import to_files
+from loravit_web.adapters.files.bundle import read_bundle
+from loravit_web.adapters.files.format import to_files
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import as_environment

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from loravit_web.adapters import Adapter
-from loravit_web.adapters.format import to_files
+from loravit_web.adapters.files.format import to_files
 from loravit_web.backbones import Base
 from loravit_web.backbones.timm_import import import_timm
 

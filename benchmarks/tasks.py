@@ -25,7 +25,7 @@ from benchmarks.report import machine
 from benchmarks.task_data import tasks_data
 from benchmarks.timed import timed_training
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.adapters.format import to_files
+from loravit_web.adapters.files.format import to_files
 from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.training.data import TrainingData
 from loravit_web.training.recipe import Recipe

@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from loravit_web.access.rates import TooManyRequests
 from loravit_web.access.rights import Right, Visitor
-from loravit_web.adapters.bundles import read_bundle_file
+from loravit_web.adapters.files.bundle import read_bundle_file
 from loravit_web.datasets import (
     ArchiveLimits,
     Changes,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from loravit_web.adapters.bundles import Bundle, write_bundle
-from loravit_web.adapters.fileset import THUMBNAIL_FILE
+from loravit_web.adapters.files.bundle import Bundle, write_bundle
+from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from registry import Registry, Version
 
 

@@ -15,10 +15,10 @@ from PIL import Image, ImageOps
 from torch import nn
 
 from loravit_web.adapters.adapter import Adapter
-from loravit_web.adapters.bundles import Bundle, packed
 from loravit_web.adapters.config import ViTAdapterConfig
-from loravit_web.adapters.folders import is_adapter_folder, read_folder, write_folder
-from loravit_web.adapters.format import AdapterFormatError, to_files
+from loravit_web.adapters.files.bundle import Bundle, packed
+from loravit_web.adapters.files.folder import is_adapter_folder, read_folder, write_folder
+from loravit_web.adapters.files.format import AdapterFormatError, to_files
 from loravit_web.backbones import Base, fastest_dtype, load_base
 from loravit_web.backbones.base import wrap_base
 from loravit_web.backbones.preprocessing import Preprocessing

@@ -23,9 +23,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import ModelInfo
 
-from loravit_web.adapters.bundles import BUNDLE_LIMITS, Bundle, packed, unpacked
-from loravit_web.adapters.fileset import CARD_FILE, check_complete
-from loravit_web.adapters.format import AdapterFormatError
+from loravit_web.adapters.files.bundle import BUNDLE_LIMITS, Bundle, packed, unpacked
+from loravit_web.adapters.files.fileset import CARD_FILE, check_complete
+from loravit_web.adapters.files.format import AdapterFormatError
 from loravit_web.backbones.loading import hub_http_error
 from loravit_web.errors import LoraVitError
 

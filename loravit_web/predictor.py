@@ -15,7 +15,7 @@ from PIL import Image
 
 from loravit_web.adapters import Adapter
 from loravit_web.adapters.adapter import NoFiniteAnswer
-from loravit_web.adapters.format import from_files
+from loravit_web.adapters.files.format import from_files
 from loravit_web.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.backbones import Base
 from loravit_web.backbones.preprocessing import Preprocessing

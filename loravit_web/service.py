@@ -18,8 +18,8 @@ from loravit_web.access.members import Members
 from loravit_web.access.rates import RateLimit
 from loravit_web.access.rights import APP, GUEST, LOCAL, Visitor, guest
 from loravit_web.access.secret import secret_of
-from loravit_web.adapters.bundles import Bundle, read_bundle_file
-from loravit_web.adapters.format import base_of
+from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
+from loravit_web.adapters.files.format import base_of
 from loravit_web.ahead import Ahead
 from loravit_web.allowances import Allowances
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base

@@ -14,9 +14,9 @@ from torch import nn
 
 from loravit_web import ViTAdapterConfig, ViTFeatureExtractor
 from loravit_web.adapters import AdapterConfigError
-from loravit_web.adapters.bundles import read_bundle_file
-from loravit_web.adapters.folders import write_folder
-from loravit_web.adapters.format import AdapterFormatError, from_files, to_files
+from loravit_web.adapters.files.bundle import read_bundle_file
+from loravit_web.adapters.files.folder import write_folder
+from loravit_web.adapters.files.format import AdapterFormatError, from_files, to_files
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.engine import UnknownTask

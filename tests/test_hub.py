@@ -9,17 +9,17 @@ from huggingface_hub import HfApi, constants
 from PIL import Image
 
 from loravit_web import hub as hub_module
-from loravit_web.adapters.bundles import MANIFEST_FILE, Bundle, BundleChanged, packed
-from loravit_web.adapters.card import model_card
-from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
-from loravit_web.adapters.format import (
+from loravit_web.adapters.files.bundle import MANIFEST_FILE, Bundle, BundleChanged, packed
+from loravit_web.adapters.files.card import model_card
+from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
+from loravit_web.adapters.files.format import (
     CONFIG_FILE,
     TASK_FILE,
     WEIGHTS_FILE,
     AdapterFormatError,
     to_files,
 )
-from loravit_web.adapters.thumbnail import contact_sheet
+from loravit_web.adapters.files.thumbnail import contact_sheet
 from loravit_web.hub import (
     HubAccessRefused,
     HubError,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.adapters.adapter import answer_to_reference
-from loravit_web.adapters.format import WEIGHTS_FILE
+from loravit_web.adapters.files.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.engine import EnginePool, MultiLoRAViT

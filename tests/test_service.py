@@ -10,9 +10,9 @@ from PIL import Image
 
 from loravit_web.access.rights import LOCAL, member
 from loravit_web.actions import Actions
-from loravit_web.adapters.bundles import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.config import ViTAdapterConfig
-from loravit_web.adapters.format import AdapterFormatError
+from loravit_web.adapters.files.bundle import Bundle, read_bundle, write_bundle
+from loravit_web.adapters.files.format import AdapterFormatError
 from loravit_web.backbones.loading import BaseTooLarge
 from loravit_web.engine.pool import BaseRefused
 from loravit_web.images.loading import load_rgb

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
-from loravit_web.adapters.numbers import ANY, UnusableNumber, number, whole
+from loravit_web.adapters.files.numbers import ANY, UnusableNumber, number, whole
 from loravit_web.backbones.base import POOLINGS, Base, Pooling
 from loravit_web.errors import LoraVitError
 

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from loravit_web.adapters.config import MAX_RANK, ViTAdapterConfig
+from loravit_web.adapters.files.numbers import ANY, UnusableNumber, number, whole
 from loravit_web.adapters.interface import AdapterMismatch, Tensors
 from loravit_web.adapters.layers import LoRAFactors
-from loravit_web.adapters.numbers import ANY, UnusableNumber, number, whole
 from loravit_web.backbones.base import Base
 
 _OURS = re.compile(r"blocks\\\.\((\d+(?:\|\d+)*)\)\\\.\(([\w\\.|]+)\)")

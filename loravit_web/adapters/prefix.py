@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from loravit_web.adapters.config import MAX_PREFIX, AdapterConfigError, ViTAdapterConfig
+from loravit_web.adapters.files.numbers import ANY, whole
 from loravit_web.adapters.interface import AdapterMismatch, Change, Tensors
-from loravit_web.adapters.numbers import ANY, whole
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import shallow_copy, with_replaced
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from loravit_web.adapters.thumbnail import MAX_PICTURES
+from loravit_web.adapters.files.thumbnail import MAX_PICTURES
 from loravit_web.datasets import ImageDataset, ImageItem, stratified_split, stratified_subset
 from loravit_web.images.loading import load_stored
 from loravit_web.training.recipe import Recipe

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from loravit_web.adapters.adapter import Adapter
-from loravit_web.adapters.card import model_card
-from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE
-from loravit_web.adapters.format import AdapterFormatError, from_files, to_files, what_is_wrong
-from loravit_web.adapters.numbers import UnusableNumber, number, whole
+from loravit_web.adapters.files.card import model_card
+from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE
+from loravit_web.adapters.files.format import AdapterFormatError, from_files, to_files, what_is_wrong
+from loravit_web.adapters.files.numbers import UnusableNumber, number, whole
 from loravit_web.backbones.base import Base
 from registry import ClassMetric, ConfusionCell, NewEvaluation, NewVersion, Registry, Split, Version
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from loravit_web.adapters.thumbnail import contact_sheet
+from loravit_web.adapters.files.thumbnail import contact_sheet
 from loravit_web.backbones.base import Base
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.datasets.errors import DatasetDamaged

@@ -15,7 +15,7 @@ from torch import nn
 
 from loravit_web.adapters import Adapter, LoRALayer, ViTAdapterConfig, adapter_type
 from loravit_web.adapters.adapter import answer_to_reference
-from loravit_web.adapters.format import TASK_FILE, WEIGHTS_FILE
+from loravit_web.adapters.files.format import TASK_FILE, WEIGHTS_FILE
 from loravit_web.adapters.lora import LoRAChange
 from loravit_web.adapters.prefix import PrefixAttention, PrefixChange
 from loravit_web.backbones import Base

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.format import CONFIG_FILE, WEIGHTS_FILE, to_files
+from loravit_web.adapters.files.format import CONFIG_FILE, WEIGHTS_FILE, to_files
 from loravit_web.adapters.interface import AdapterMismatch
 from loravit_web.adapters.lora import LoRA, LoRAChange
 from loravit_web.adapters.peft_lora import read_factors

@@ -13,15 +13,10 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from loravit_web.adapters.bundles import Bundle, BundleChanged, NoBundle, UnsafeBundle, write_bundle
 from loravit_web.adapters.config import AdapterConfigError
-from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
-from loravit_web.adapters.format import (
-    CONFIG_FILE,
-    TASK_FILE,
-    WEIGHTS_FILE,
-    AdapterFormatError,
-)
+from loravit_web.adapters.files.bundle import Bundle, BundleChanged, NoBundle, UnsafeBundle, write_bundle
+from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
+from loravit_web.adapters.files.format import CONFIG_FILE, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
 from loravit_web.adapters.interface import AdapterMismatch
 from loravit_web.errors import LoraVitError
 from registry import InvalidSlug, RegistryError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.adapters.bundles import read_bundle
-from loravit_web.adapters.format import to_files
+from loravit_web.adapters.files.bundle import read_bundle
+from loravit_web.adapters.files.format import to_files
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.launch import App

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loravit_web.adapters.bundles import Bundle, write_bundle
+from loravit_web.adapters.files.bundle import Bundle, write_bundle
 from loravit_web.util.text import clean_text
 from tests.corpus.adapters import BundleEntry, Files, Published
 from tests.corpus.answers import Refused, leak_in

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.format import AdapterFormatError
+from loravit_web.adapters.files.format import AdapterFormatError
 from loravit_web.engine import UnknownTask
 from loravit_web.engine.residency import Residency
 from tests.adapters.makers import random_adapter

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from loravit_web.adapters.format import TASK_FILE, AdapterFormatError, from_files, to_files
+from loravit_web.adapters.files.format import TASK_FILE, AdapterFormatError, from_files, to_files
 from loravit_web.backbones import Base
 from loravit_web.training import publishing
 from loravit_web.training.publishing import Origin, publish, publish_files

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from loravit_web.adapters.format import from_files
+from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.datasets import ImageDataset
 from loravit_web.training import runner, tracking, trainer

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.format import from_files, to_files
+from loravit_web.adapters.files.format import from_files, to_files
 from loravit_web.adapters.lora import LoRAChange
 from loravit_web.backbones import Base
 from loravit_web.backbones.fingerprint import weights_sha256

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from loravit_web.adapters import bundles
-from loravit_web.adapters.bundles import (
+from loravit_web.adapters.files import bundle
+from loravit_web.adapters.files.bundle import (
     MANIFEST_FILE,
     Bundle,
     BundleChanged,
@@ -28,9 +28,9 @@ from loravit_web.adapters.bundles import (
     unpacked,
     write_bundle,
 )
-from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
-from loravit_web.adapters.format import CONFIG_FILE, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
-from loravit_web.adapters.thumbnail import contact_sheet
+from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
+from loravit_web.adapters.files.format import CONFIG_FILE, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
+from loravit_web.adapters.files.thumbnail import contact_sheet
 
 FILES = {
     CONFIG_FILE: b'{"peft_type": "LORA"}',

@@ -15,7 +15,7 @@ from safetensors.torch import load
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.adapters.adapter import answer_to_reference
-from loravit_web.adapters.format import (
+from loravit_web.adapters.files.format import (
     CONFIG_FILE,
     FILES,
     TASK_FILE,

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from loravit_web.adapters.fileset import FILE_LIMITS, check_complete, check_optional, check_size
-from loravit_web.adapters.format import AdapterFormatError, is_version, json_document, what_is_wrong
+from loravit_web.adapters.files.fileset import FILE_LIMITS, check_complete, check_optional, check_size
+from loravit_web.adapters.files.format import AdapterFormatError, is_version, json_document, what_is_wrong
 from loravit_web.util.text import clean_text
 from loravit_web.util.zip_table import NoTable, TableTooLong, check_table
 

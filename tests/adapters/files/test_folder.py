@@ -11,8 +11,8 @@ import torch
 
 from loravit_web import ViTFeatureExtractor
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.adapters.folders import is_adapter_folder, read_folder, write_folder
-from loravit_web.adapters.format import CONFIG_FILE, WEIGHTS_FILE, AdapterFormatError, to_files
+from loravit_web.adapters.files.folder import is_adapter_folder, read_folder, write_folder
+from loravit_web.adapters.files.format import CONFIG_FILE, WEIGHTS_FILE, AdapterFormatError, to_files
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import random_adapter, random_images
 from tests.adapters.theirs import peft

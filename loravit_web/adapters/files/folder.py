@@ -10,7 +10,7 @@ import torch
 
 from loravit_web.adapters.adapter import Adapter, answer_to_reference
 from loravit_web.adapters.config import TARGETS, ViTAdapterConfig
-from loravit_web.adapters.format import (
+from loravit_web.adapters.files.format import (
     CONFIG_FILE,
     FILES,
     MAX_BYTES,

@@ -14,12 +14,12 @@ from PIL import Image
 
 from loravit_web import backbones, extractor
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.bundles import Bundle, packed
-from loravit_web.adapters.card import base_facts, escaped, model_card, thumbnail_text
-from loravit_web.adapters.fileset import CARD_FILE, THUMBNAIL_FILE
-from loravit_web.adapters.folders import write_folder
-from loravit_web.adapters.format import to_files
-from loravit_web.adapters.thumbnail import contact_sheet
+from loravit_web.adapters.files.bundle import Bundle, packed
+from loravit_web.adapters.files.card import base_facts, escaped, model_card, thumbnail_text
+from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE
+from loravit_web.adapters.files.folder import write_folder
+from loravit_web.adapters.files.format import to_files
+from loravit_web.adapters.files.thumbnail import contact_sheet
 from loravit_web.backbones import Base
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import random_adapter, random_images

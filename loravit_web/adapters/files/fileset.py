@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from loravit_web.adapters.format import (
-    FILES,
-    MAX_BYTES,
-    TASK_FILE,
-    WEIGHTS_FILE,
-    AdapterFormatError,
-)
+from loravit_web.adapters.files.format import FILES, MAX_BYTES, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
 from loravit_web.images.loading import ImageError, load_rgb
 
 CARD_FILE = "README.md"

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from loravit_web.adapters.adapter import NoFiniteAnswer
-from loravit_web.adapters.bundles import read_bundle_file
-from loravit_web.adapters.format import TEMPERATURES, json_document
-from loravit_web.adapters.numbers import UnusableNumber, finite_document, number, numbers, whole
+from loravit_web.adapters.files.bundle import read_bundle_file
+from loravit_web.adapters.files.format import TEMPERATURES, json_document
+from loravit_web.adapters.files.numbers import UnusableNumber, finite_document, number, numbers, whole
 from loravit_web.backbones import Base
 from loravit_web.bundled import bundles
 from tests.adapters.makers import random_adapter

@@ -19,8 +19,8 @@ from safetensors.torch import load, save
 
 from loravit_web.adapters.adapter import Adapter, answer_to_reference
 from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.files.numbers import UnusableNumber, finite_document, number, numbers, whole
 from loravit_web.adapters.interface import AdapterMismatch
-from loravit_web.adapters.numbers import UnusableNumber, finite_document, number, numbers, whole
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing

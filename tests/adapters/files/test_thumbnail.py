@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from loravit_web.adapters.thumbnail import MAX_PICTURES, contact_sheet
+from loravit_web.adapters.files.thumbnail import MAX_PICTURES, contact_sheet
 
 COLOURS = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0), (0, 200, 200)]
 

@@ -1,0 +1,1 @@
+"""An adapter as files: format, bundle, folder, card and thumbnail."""
