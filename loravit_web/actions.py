@@ -22,7 +22,7 @@ from loravit_web.datasets import (
     open_source,
     relabelled,
 )
-from loravit_web.datasets.sources import Source
+from loravit_web.datasets.sources.opening import Source
 from loravit_web.demo import (
     BeyondDemo,
     check_data,

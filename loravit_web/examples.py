@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from loravit_web.datasets.scenes import draw_scene
+from loravit_web.datasets.sources.scenes import draw_scene
 from loravit_web.images.loading import encode_webp
 from loravit_web.util.files import write_whole
 

@@ -21,12 +21,12 @@ from loravit_web.access.secret import secret_of
 from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
 from loravit_web.adapters.files.format import base_of
 from loravit_web.ahead import Ahead
-from loravit_web.allowances import Allowances
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.bundled import bundles
 from loravit_web.datasets import DatasetStore, Giver, ImageDataset, Split
+from loravit_web.datasets.allowances import Allowances
 from loravit_web.demo import slug_of
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.estimates import Estimates

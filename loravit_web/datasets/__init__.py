@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from loravit_web.datasets.advice import advice
-from loravit_web.datasets.archives import ArchiveLimits, SafeArchive, archive_limits, open_archive
-from loravit_web.datasets.collected import collected, csv_with_zip
 from loravit_web.datasets.duplicates import NearDuplicates, NearPair, near_duplicates
 from loravit_web.datasets.errors import (
     ArchiveError,
@@ -15,12 +13,14 @@ from loravit_web.datasets.errors import (
     LayoutError,
 )
 from loravit_web.datasets.givers import Giver
-from loravit_web.datasets.hub import from_hub
 from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
 from loravit_web.datasets.relabel import Changes, ImageKey, relabelled
-from loravit_web.datasets.samples import SAMPLES, Sample
-from loravit_web.datasets.scan import Plan
-from loravit_web.datasets.sources import open_source
+from loravit_web.datasets.sources.archives import ArchiveLimits, SafeArchive, archive_limits, open_archive
+from loravit_web.datasets.sources.collected import collected, csv_with_zip
+from loravit_web.datasets.sources.hub import from_hub
+from loravit_web.datasets.sources.opening import open_source
+from loravit_web.datasets.sources.samples import SAMPLES, Sample
+from loravit_web.datasets.sources.scan import Plan
 from loravit_web.datasets.splits import stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore
 

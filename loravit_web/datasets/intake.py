@@ -9,10 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from loravit_web.datasets.archives import MIB
 from loravit_web.datasets.records import relative_image_path
-from loravit_web.datasets.scan import Placement, suffix_of
-from loravit_web.datasets.sources import FileUnusableError
+from loravit_web.datasets.sources.archives import MIB
+from loravit_web.datasets.sources.opening import FileUnusableError
+from loravit_web.datasets.sources.scan import Placement, suffix_of
 from loravit_web.images.loading import MAX_PIXELS, ImageError, load_rgb
 
 # Tiny images are decoded faster than a task is handed over, so they travel together.

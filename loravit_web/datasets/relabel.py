@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.datasets.records import ImageDataset, ImageItem, Split
-from loravit_web.datasets.scan import check_classes, clean_class_name, sorted_classes
+from loravit_web.datasets.sources.scan import check_classes, clean_class_name, sorted_classes
 from loravit_web.datasets.store import MAX_NAME, DatasetStore
 
 ImageKey = tuple[str, int]

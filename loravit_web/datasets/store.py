@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from loravit_web.datasets.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.errors import (
     DatasetDamaged,
     DatasetNotFound,
@@ -28,8 +27,9 @@ from loravit_web.datasets.givers import GIVER, Giver, given_again, given_at, rea
 from loravit_web.datasets.intake import Taken, take_in
 from loravit_web.datasets.manifest import MANIFEST, check_images, read_manifest, read_whole, write_manifest
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, relative_image_path
-from loravit_web.datasets.scan import check_classes, sorted_classes, suffix_of
-from loravit_web.datasets.sources import Source, open_source
+from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
+from loravit_web.datasets.sources.opening import Source, open_source
+from loravit_web.datasets.sources.scan import check_classes, sorted_classes, suffix_of
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.settings.quota import Quota
 from loravit_web.util.text import clean_text

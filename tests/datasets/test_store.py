@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from loravit_web.datasets import DatasetStore, intake, store
-from loravit_web.datasets.archives import ArchiveLimits
 from loravit_web.datasets.errors import (
     ArchiveTooLarge,
     ClassTooSmall,
@@ -28,6 +27,7 @@ from loravit_web.datasets.errors import (
     TooManyEntries,
     TooManyImages,
 )
+from loravit_web.datasets.sources.archives import ArchiveLimits
 from loravit_web.images.loading import encode_webp
 from loravit_web.settings.limits import Limits
 from loravit_web.settings.quota import Quota, QuotaReached

@@ -183,7 +183,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         patch.setattr(app_module, "Page", kept_page)
-        patch.setattr("loravit_web.datasets.sources.SAMPLES", {})  # which take long to draw
+        patch.setattr("loravit_web.datasets.sources.opening.SAMPLES", {})  # which take long to draw
         patch.setattr(launch, "guest_name", lambda _key, text: FIRST if text == TOKEN else SECOND)
         patch.setattr(visitors, "visitor_of", lambda _service, request: by_header(service, request))
         actions = Actions(service, service.visitor(FIRST))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from loravit_web.datasets.archives import DEFAULT_LIMITS, MIB, ArchiveLimits
 from loravit_web.datasets.errors import HubDatasetUnusable, HubPackageMissing, TooManyEntries
 from loravit_web.datasets.records import Skipped
-from loravit_web.datasets.scan import SPLIT_NAMES, Placement, Plan, clean_class_name
-from loravit_web.datasets.sources import FileUnusableError, Source
+from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, MIB, ArchiveLimits
+from loravit_web.datasets.sources.opening import FileUnusableError, Source
+from loravit_web.datasets.sources.scan import SPLIT_NAMES, Placement, Plan, clean_class_name
 from loravit_web.images.loading import MAX_PIXELS
 
 LoadHub = Callable[[str], Mapping[str, Any]]

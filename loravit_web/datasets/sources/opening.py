@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from loravit_web.datasets.archives import DEFAULT_LIMITS, MIB, ArchiveLimits, open_archive
-from loravit_web.datasets.csv_source import read_rows
 from loravit_web.datasets.errors import DataNotFound, DataNotSupported, TooManyEntries, UnknownSample
 from loravit_web.datasets.records import Skipped, SourceKind
-from loravit_web.datasets.samples import SAMPLES
-from loravit_web.datasets.scan import Placement, Plan, plan_layout, unwanted
+from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, MIB, ArchiveLimits, open_archive
+from loravit_web.datasets.sources.csv_rows import read_rows
+from loravit_web.datasets.sources.samples import SAMPLES
+from loravit_web.datasets.sources.scan import Placement, Plan, plan_layout, unwanted
 
 SAMPLE_PREFIX = "sample:"
 

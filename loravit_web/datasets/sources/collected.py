@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from loravit_web.datasets.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
-from loravit_web.datasets.csv_source import read_rows
 from loravit_web.datasets.errors import CardIncomplete
 from loravit_web.datasets.records import Skipped
-from loravit_web.datasets.scan import Placement, Plan, clean_class_name, unwanted
-from loravit_web.datasets.sources import Source, read_nth
+from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
+from loravit_web.datasets.sources.csv_rows import read_rows
+from loravit_web.datasets.sources.opening import Source, read_nth
+from loravit_web.datasets.sources.scan import Placement, Plan, clean_class_name, unwanted
 
 
 def collected(cards: Sequence[tuple[str, Sequence[Path]]], limits: ArchiveLimits = DEFAULT_LIMITS) -> Source:

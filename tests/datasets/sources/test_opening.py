@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from loravit_web.datasets import SAMPLES
-from loravit_web.datasets.archives import ArchiveLimits
 from loravit_web.datasets.errors import (
     CsvPathOutside,
     DamagedArchive,
@@ -18,7 +17,8 @@ from loravit_web.datasets.errors import (
     TooManyEntries,
     UnknownSample,
 )
-from loravit_web.datasets.sources import FileUnusableError, open_source
+from loravit_web.datasets.sources.archives import ArchiveLimits
+from loravit_web.datasets.sources.opening import FileUnusableError, open_source
 
 from .makers import CATS_AND_DOGS, folder_of, zip_of
 

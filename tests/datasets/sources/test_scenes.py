@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import label
 
 from loravit_web.datasets import SAMPLES
-from loravit_web.datasets.scenes import COUNTS, SHAPES, SIDE, TEXTURES, draw_scene, draw_scenes
+from loravit_web.datasets.sources.scenes import COUNTS, SHAPES, SIDE, TEXTURES, draw_scene, draw_scenes
 
 
 def test_the_same_seed_gives_the_same_pictures() -> None:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, TooManyEntries
 from loravit_web.datasets.records import Split
-from loravit_web.datasets.scan import SPLIT_NAMES, clean_class_name
+from loravit_web.datasets.sources.scan import SPLIT_NAMES, clean_class_name
 
 LONGEST_ROW = 1 << 20
 """Characters of one row, whatever its columns."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
-from loravit_web.datasets.scenes import Scene, draw_scenes
+from loravit_web.datasets.sources.scenes import Scene, draw_scenes
 from loravit_web.datasets.splits import stratified_split
 
 DIGIT_SIDE = 64

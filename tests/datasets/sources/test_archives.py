@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.datasets.archives import ArchiveLimits, open_archive
 from loravit_web.datasets.errors import (
     ArchiveError,
     ArchiveLink,
@@ -20,6 +19,7 @@ from loravit_web.datasets.errors import (
     TooManyEntries,
     UnsafeArchivePath,
 )
+from loravit_web.datasets.sources.archives import ArchiveLimits, open_archive
 
 from .makers import zip_of
 

@@ -13,8 +13,8 @@ import pytest
 
 from loravit_web.access.rights import guest
 from loravit_web.actions import Actions
-from loravit_web.allowances import Allowances, AllowanceUsed
 from loravit_web.datasets import DatasetStore, Giver
+from loravit_web.datasets.allowances import Allowances, AllowanceUsed
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.modes import DemoRules

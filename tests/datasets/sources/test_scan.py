@@ -12,7 +12,7 @@ from loravit_web.datasets.errors import (
     TooFewClasses,
     TooManyClasses,
 )
-from loravit_web.datasets.scan import check_classes, clean_class_name, plan_layout, sorted_classes
+from loravit_web.datasets.sources.scan import check_classes, clean_class_name, plan_layout, sorted_classes
 
 
 def placed(*paths: str) -> dict[str, tuple[str, str]]:
