@@ -28,7 +28,7 @@ from loravit_web.datasets import DatasetStore
 from loravit_web.doctor import examine
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
-from loravit_web.training.worker import worker_name
+from loravit_web.worker.worker import worker_name
 from registry import Registry, RegistryError, Version
 
 MARKS = {

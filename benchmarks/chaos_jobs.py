@@ -35,8 +35,8 @@ from loravit_web.training import trainer
 from loravit_web.training.checkpoints import Checkpoint
 from loravit_web.training.publishing import Origin, publish
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.stopping import GRACE_SECONDS
-from loravit_web.training.worker import Worker
+from loravit_web.worker.stopping import GRACE_SECONDS
+from loravit_web.worker.worker import Worker
 from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version
 
 EPOCHS = 6

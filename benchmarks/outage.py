@@ -23,7 +23,7 @@ from loravit_web.actions import Actions
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.training.recipe import preset_recipe
-from loravit_web.training.tracking import STALE_AFTER
+from loravit_web.worker.tracking import STALE_AFTER
 from registry import Registry, Run, utc_now
 from tests.registry.postgres_server import Server, new_server
 

@@ -220,7 +220,7 @@ def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_retry(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.training.reaper import reap_once
+    from loravit_web.worker.reaper import reap_once
 
     with _service(settings) as service:
         reap_once(service.registry)

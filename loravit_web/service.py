@@ -43,12 +43,12 @@ from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.supervisor import Supervisor
-from loravit_web.training.worker import Worker
 from loravit_web.usage import UsageCounter
 from loravit_web.util.abandonment import IsGone, never_gone
 from loravit_web.util.cores import on_all_cores
 from loravit_web.util.periodic import Periodic
+from loravit_web.worker.supervisor import Supervisor
+from loravit_web.worker.worker import Worker
 from registry import (
     UNKNOWN,
     DatasetClass,

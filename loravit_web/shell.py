@@ -30,7 +30,7 @@ def open_registry(settings: Settings) -> Any:
 @contextmanager
 def open_runs(settings: Settings) -> Iterator[Any]:
     """Open the registry, once the runs of dead processes are told from those that run."""
-    from loravit_web.training.reaper import reap_once
+    from loravit_web.worker.reaper import reap_once
 
     with open_registry(settings) as registry:
         reap_once(registry)

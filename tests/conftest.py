@@ -31,8 +31,8 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.engine import MultiLoRAViT
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.training import worker as worker_module
 from loravit_web.training.recipe import Recipe
+from loravit_web.worker import worker as worker_module
 from registry import Registry, Run
 from registry.database import postgres as postgres_module
 from registry.database import sqlite as sqlite_module

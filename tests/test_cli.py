@@ -215,7 +215,7 @@ def test_a_run_is_cancelled_resumed_and_retried_by_the_start_of_its_id(
 def test_every_look_at_runs_tells_the_dead_from_the_living(
     words: list[str], trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loravit_web.training.reaper.STALE_AFTER", timedelta(seconds=-1))
+    monkeypatch.setattr("loravit_web.worker.reaper.STALE_AFTER", timedelta(seconds=-1))
     with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
         like = registry.runs.get(trained["run"])
         dead = registry.runs.create(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loravit_web.doctor.report import Check, Finding, Patient
-from loravit_web.training.reaper import reap_once
-from loravit_web.training.tracking import STALE_AFTER
+from loravit_web.worker.reaper import reap_once
+from loravit_web.worker.tracking import STALE_AFTER
 from registry import UnknownRun
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from loravit_web.doctor import examine
 from loravit_web.settings.environment import Settings
-from loravit_web.training import reaper
+from loravit_web.worker import reaper
 from registry import Registry, Run, utc_now
 from tests.doctor.conftest import about, mended, problems
 

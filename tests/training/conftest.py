@@ -18,7 +18,7 @@ from loravit_web.training import trainer
 from loravit_web.training.data import TrainingData, split_data
 from loravit_web.training.progress import Curve, SilentReporter
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.runner import execute
+from loravit_web.worker.runner import execute
 from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run
 from tests.adapters.conftest import one_thread
 from tests.conftest import ColourFolders

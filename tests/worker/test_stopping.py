@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.training.stopping import stop_on_signals
+from loravit_web.worker.stopping import stop_on_signals
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ def test_without_a_signal_nothing_happens() -> None:
 def test_even_a_main_thread_deep_inside_one_call_is_ended() -> None:
     code = (
         "import hashlib, os, threading\n"
-        "from loravit_web.training.stopping import stop_on_signals\n"
+        "from loravit_web.worker.stopping import stop_on_signals\n"
         "def forced(): print('forced', flush=True); os._exit(3)\n"
         "with stop_on_signals(threading.Event(), forced, grace=0.05):\n"
         "    print('ready', flush=True)\n"

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from loravit_web.training.reaper import SURE_SECONDS, Reaper, reap_once
-from loravit_web.training.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
+from loravit_web.worker.reaper import SURE_SECONDS, Reaper, reap_once
+from loravit_web.worker.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
 from registry import DatabaseNotReadable, DatabaseNotWritable, Heart, Registry, RegistryError
 
 STALE = STALE_AFTER.total_seconds()

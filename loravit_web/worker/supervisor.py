@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import as_environment
-from loravit_web.training.reaper import Reaper
-from loravit_web.training.worker import worker_name
+from loravit_web.worker.reaper import Reaper
+from loravit_web.worker.worker import worker_name
 from registry import Registry, RegistryError
 
 IDLE_EXIT_SECONDS = 120

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from loravit_web.settings.environment import Settings
-from loravit_web.training import reaper
-from loravit_web.training.supervisor import Supervisor
-from loravit_web.training.worker import worker_name
+from loravit_web.worker import reaper
+from loravit_web.worker.supervisor import Supervisor
+from loravit_web.worker.worker import worker_name
 from registry import DatabaseNotWritable, Registry
 from tests.training.conftest import Queue
 

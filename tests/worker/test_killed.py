@@ -12,8 +12,8 @@ import pytest
 from benchmarks import chaos
 from benchmarks.chaos_jobs import EPOCHS, open_registry, queue_run
 from benchmarks.forks import Host, Job
-from loravit_web.training.runner import STOPPED
-from loravit_web.training.worker import worker_name
+from loravit_web.worker.runner import STOPPED
+from loravit_web.worker.worker import worker_name
 from registry import Registry, Run
 
 KILLS = 4

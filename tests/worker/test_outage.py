@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from loravit_web.training import reaper, tracking
-from loravit_web.training.reaper import Reaper, reap_once
-from loravit_web.training.tracking import RunReporter
+from loravit_web.worker import reaper, tracking
+from loravit_web.worker.reaper import Reaper, reap_once
+from loravit_web.worker.tracking import RunReporter
 from registry import (
     DatabaseNotWritable,
     DatasetClass,

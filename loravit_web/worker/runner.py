@@ -16,7 +16,6 @@ from loravit_web.backbones.base import Base
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.errors import LoraVitError
-from loravit_web.training.causes import cause_of
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
 from loravit_web.training.predictions import PREDICTIONS, write_predictions
@@ -24,9 +23,10 @@ from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish, reopen
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.tracking import RunReporter, TrainingInterrupted, patiently
 from loravit_web.training.trainer import Trained, train
 from loravit_web.util.attended import Tell
+from loravit_web.worker.causes import cause_of
+from loravit_web.worker.tracking import RunReporter, TrainingInterrupted, patiently
 from registry import (
     EndStatus,
     ErrorKind,

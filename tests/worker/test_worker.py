@@ -13,9 +13,9 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
-from loravit_web.training import reaper
-from loravit_web.training.causes import DISK_FULL
-from loravit_web.training.worker import UNRECORDED, Worker
+from loravit_web.worker import reaper
+from loravit_web.worker.causes import DISK_FULL
+from loravit_web.worker.worker import UNRECORDED, Worker
 from registry import DatabaseNotWritable, Registry, Run
 from tests.conftest import tiny_base
 from tests.training.conftest import Queue, quick

@@ -11,11 +11,11 @@ from safetensors import SafetensorError
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets.errors import DatasetNotFound
-from loravit_web.training.causes import DISK_FULL, MEMORY_FULL, TEMPORARY_FULL, cause_of
 from loravit_web.training.checkpoints import CheckpointError, CheckpointNotSaved
 from loravit_web.training.recipe import RecipeError
-from loravit_web.training.tracking import RegistrySilent
 from loravit_web.training.trainer import TrainingDiverged
+from loravit_web.worker.causes import DISK_FULL, MEMORY_FULL, TEMPORARY_FULL, cause_of
+from loravit_web.worker.tracking import RegistrySilent
 from registry import BlobNotStored, DatabaseNotWritable
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from loravit_web.training import tracking
-from loravit_web.training.tracking import RegistrySilent, RunReporter, TrainingInterrupted, patiently
+from loravit_web.worker import tracking
+from loravit_web.worker.tracking import RegistrySilent, RunReporter, TrainingInterrupted, patiently
 from registry import DatabaseNotReadable, DatabaseNotWritable, Registry, RunLost
 from tests.training.conftest import WORKER, Queue
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from loravit_web.training.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
+from loravit_web.worker.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
 from registry import Heart, Registry, Run
 
 SURE_SECONDS = 4 * HEARTBEAT_SECONDS

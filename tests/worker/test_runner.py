@@ -15,11 +15,12 @@ from sqlalchemy import text
 from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.datasets import ImageDataset
-from loravit_web.training import runner, tracking, trainer
+from loravit_web.training import trainer
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.publishing import Origin, publish
-from loravit_web.training.runner import STOPPED, sweep_work
-from loravit_web.training.tracking import TrainingInterrupted
+from loravit_web.worker import runner, tracking
+from loravit_web.worker.runner import STOPPED, sweep_work
+from loravit_web.worker.tracking import TrainingInterrupted
 from registry import DatabaseNotWritable, Registry
 from tests.adapters.makers import random_adapter
 from tests.training.conftest import RECIPE, WORKER, Execute, Queue, quick

@@ -12,8 +12,8 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
-from loravit_web.training.run_log import log_of, logged, tail, tell, told_metrics, without_folders
-from loravit_web.training.worker import Worker
+from loravit_web.worker.run_log import log_of, logged, tail, tell, told_metrics, without_folders
+from loravit_web.worker.worker import Worker
 from registry import Registry
 from tests.training.conftest import Queue, quick
 

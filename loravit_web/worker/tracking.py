@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import TypeVar
 
 from loravit_web.errors import LoraVitError
-from loravit_web.training import run_log
 from loravit_web.training.progress import Curve, TrainingStopped
+from loravit_web.worker import run_log
 from registry import DatabaseNotReadable, DatabaseNotWritable, Registry, RunLost, StopRequest
 
 HEARTBEAT_SECONDS = 5.0

@@ -17,12 +17,12 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
-from loravit_web.training.causes import DISK_FULL, cause_of
-from loravit_web.training.reaper import Reaper
-from loravit_web.training.run_log import log_of, logged, tell
-from loravit_web.training.runner import STOPPED, execute, sweep_work
-from loravit_web.training.stopping import GRACE_SECONDS, stop_on_signals
 from loravit_web.util.attended import Tell, attended
+from loravit_web.worker.causes import DISK_FULL, cause_of
+from loravit_web.worker.reaper import Reaper
+from loravit_web.worker.run_log import log_of, logged, tell
+from loravit_web.worker.runner import STOPPED, execute, sweep_work
+from loravit_web.worker.stopping import GRACE_SECONDS, stop_on_signals
 from registry import DatabaseNotWritable, Registry, RegistryError, Run, RunLost
 
 POLL_SECONDS = 0.5

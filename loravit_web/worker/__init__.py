@@ -1,0 +1,1 @@
+"""The process that trains the queued runs, and what watches over it."""
