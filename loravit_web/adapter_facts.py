@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loravit_web.predictor import Predictor
+from loravit_web.serving.predictor import Predictor
 from registry import (
     Adapter,
     AdapterEntry,

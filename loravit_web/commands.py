@@ -113,7 +113,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     if failures:
         raise CommandFailed(failures[0])
     if options.csv:
-        from loravit_web.many import Row, as_csv
+        from loravit_web.serving.bulk import Row, as_csv
 
         table = as_csv([Row(name, answer.results, None) for name, answer in answers])
         _write(options.csv, table.encode())

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loravit_web.access.rights import Visitor
-from loravit_web.ahead import Ahead
 from loravit_web.datasets import DatasetStore, Giver, ImageDataset
 from loravit_web.exports import exported, thumbnail_of
-from loravit_web.pictures import RecentPictures
-from loravit_web.predictor import Predictor
+from loravit_web.serving.decoded import RecentPictures
+from loravit_web.serving.predictor import Predictor
+from loravit_web.serving.prefetch import Ahead
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import Recipe

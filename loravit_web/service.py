@@ -20,7 +20,6 @@ from loravit_web.access.rights import APP, GUEST, LOCAL, Visitor, guest
 from loravit_web.access.secret import secret_of
 from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
 from loravit_web.adapters.files.format import base_of
-from loravit_web.ahead import Ahead
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
@@ -33,9 +32,11 @@ from loravit_web.estimates import Estimates
 from loravit_web.expiry import Expiry
 from loravit_web.exports import exported, thumbnail_of
 from loravit_web.naming import slugified
-from loravit_web.pictures import RecentPictures
-from loravit_web.predictor import Predictor, stored_adapters
 from loravit_web.seen import Seen, shown_to
+from loravit_web.serving.decoded import RecentPictures
+from loravit_web.serving.predictor import Predictor, stored_adapters
+from loravit_web.serving.prefetch import Ahead
+from loravit_web.serving.usage import UsageCounter
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.quota import GIB, Quota
 from loravit_web.snapshots import saver_of
@@ -43,7 +44,6 @@ from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
-from loravit_web.usage import UsageCounter
 from loravit_web.util.abandonment import IsGone, never_gone
 from loravit_web.util.cores import on_all_cores
 from loravit_web.util.periodic import Periodic

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.predictor import MAX_TASKS
+from loravit_web.serving.predictor import MAX_TASKS
 from loravit_web.ui.again import AGAIN
 from loravit_web.ui.answers import NO_TASKS
 from loravit_web.ui.catalog_panel import TO_CARD

@@ -18,10 +18,10 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from loravit_web.ahead import MOST
 from loravit_web.errors import LoraVitError
-from loravit_web.predictor import MAX_TASKS
 from loravit_web.service import Service
+from loravit_web.serving.predictor import MAX_TASKS
+from loravit_web.serving.prefetch import MOST
 from loravit_web.ui.answers import answers_html
 from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.events import LAST, QUIET

@@ -10,8 +10,8 @@ import gradio as gr
 
 from loravit_web.access.rights import LOCAL, Visitor
 from loravit_web.errors import LoraVitError
-from loravit_web.many import NoPictures, as_csv, as_table, classify_many
 from loravit_web.service import Service
+from loravit_web.serving.bulk import NoPictures, as_csv, as_table, classify_many
 from loravit_web.ui.ask import LABELS, MOST_LABELS
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import UNCHECKED

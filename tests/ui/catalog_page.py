@@ -14,9 +14,9 @@ from loravit_web.access.rights import LOCAL
 from loravit_web.adapters import Adapter
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.engine import EnginePool, MultiLoRAViT
-from loravit_web.predictor import Predictor
 from loravit_web.seen import Seen
 from loravit_web.service import Service
+from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog import build_catalog
 from loravit_web.ui.catalog_filters import DEFAULTS

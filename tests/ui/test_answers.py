@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loravit_web.answers import Answer, Label, TaskAnswer
+from loravit_web.serving.answers import Answer, Label, TaskAnswer
 from loravit_web.ui.answers import answer_columns
 from tests.ui.test_markup import EVIL
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loravit_web.answers import TaskInfo
+from loravit_web.serving.answers import TaskInfo
 from loravit_web.ui.pick import (
     QUICK,
     chips_for,

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from loravit_web.ahead import MOST, Ahead
 from loravit_web.images.loading import UnreadableImage
+from loravit_web.serving.prefetch import MOST, Ahead
 
 PICTURE = Image.new("RGB", (4, 4))
 PATIENCE = 20.0

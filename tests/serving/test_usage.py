@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from loravit_web.usage import UsageCounter
+from loravit_web.serving.usage import UsageCounter
 from registry import DatabaseNotWritable, UsageCount
 
 NINE = datetime(2026, 3, 1, 9, tzinfo=timezone.utc)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loravit_web.answers import Answer, Label, TaskAnswer
-from loravit_web.many import COLUMNS, NoPictures, Row, as_csv, as_table, classify_many
-from loravit_web.predictor import Predictor
+from loravit_web.serving.answers import Answer, Label, TaskAnswer
+from loravit_web.serving.bulk import COLUMNS, NoPictures, Row, as_csv, as_table, classify_many
+from loravit_web.serving.predictor import Predictor
 
 
 class Colours(Predictor):

@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from loravit_web.answers import TaskAnswer
 from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import IMAGE_SUFFIXES, load_counted
-from loravit_web.predictor import Predictor
+from loravit_web.serving.answers import TaskAnswer
+from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.util.abandonment import IsGone, check_waited_for, never_gone
 from loravit_web.util.csv_text import csv_cell

@@ -11,7 +11,7 @@ from PIL import Image
 
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.images.loading import ImageTooLarge, UnreadableImage
-from loravit_web.pictures import BUDGET, MOST, PreparedPictures, RecentPictures
+from loravit_web.serving.decoded import BUDGET, MOST, PreparedPictures, RecentPictures
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from loravit_web.adapters.files.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.engine import EnginePool, MultiLoRAViT
-from loravit_web.predictor import MAX_TASKS, Predictor, TooManyTasks, stored_adapters
+from loravit_web.serving.predictor import MAX_TASKS, Predictor, TooManyTasks, stored_adapters
 from loravit_web.training.publishing import Origin, publish
 from registry import NewBase, Registry, Version
 from tests.adapters.makers import plainly_computed, random_adapter
@@ -307,7 +307,7 @@ def test_a_withdrawn_or_archived_task_leaves_the_list(
 def test_the_newest_are_in_memory_before_anybody_asks_and_the_others_come_when_asked(
     published: Publish, predictor: Predictor, read: list[str], image: Image.Image, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("loravit_web.predictor.PRELOADED", 2)
+    monkeypatch.setattr("loravit_web.serving.predictor.PRELOADED", 2)
     for seed, slug in enumerate(("birds", "pets", "cars", "pets")):
         published(slug, seed=seed)
     published("of-others", on=OTHER)  # whose base is not in memory takes no place

@@ -16,7 +16,6 @@ from PIL import Image
 from loravit_web.adapters import Adapter
 from loravit_web.adapters.adapter import NoFiniteAnswer
 from loravit_web.adapters.files.format import from_files
-from loravit_web.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.backbones import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
@@ -24,7 +23,8 @@ from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.recent import RecentReplies
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
-from loravit_web.pictures import PreparedPictures
+from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
+from loravit_web.serving.decoded import PreparedPictures
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32

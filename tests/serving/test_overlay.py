@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from loravit_web.overlay import overlay
+from loravit_web.serving.overlay import overlay
 
 WHITE = Image.new("RGB", (50, 30), "white")
 

@@ -1,0 +1,1 @@
+"""What the tab Use is about: answers of tasks about images."""
