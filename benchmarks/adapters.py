@@ -9,7 +9,7 @@ import torch
 from loravit_web.adapters import Adapter, ViTAdapterConfig, adapter_type
 from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.backbones import Base
-from loravit_web.training.publishing import Origin, publish
+from loravit_web.catalog.publishing import Origin, publish
 from registry import NewBase, Registry, Version
 
 

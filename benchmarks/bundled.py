@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import loravit_web.bundled
+import loravit_web.catalog.bundled
 from benchmarks.colours import write_colours
 from benchmarks.report import Figure, at_least, at_most, show
 
-FOLDER = Path(loravit_web.bundled.__file__).parent
+FOLDER = Path(loravit_web.catalog.bundled.__file__).parent
 MEGABYTE = 1e6
 SMALL = ("--blocks", "4", "--epochs", "5", "--max-images", "1000")
 """Four blocks of rank 8 stay under a megabyte; a task may ask for other numbers."""

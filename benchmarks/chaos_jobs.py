@@ -29,11 +29,11 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base, wrap_base
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
 from loravit_web.training import trainer
 from loravit_web.training.checkpoints import Checkpoint
-from loravit_web.training.publishing import Origin, publish
 from loravit_web.training.recipe import Recipe
 from loravit_web.worker.stopping import GRACE_SECONDS
 from loravit_web.worker.worker import Worker

@@ -13,6 +13,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from loravit_web.access.rates import TooManyRequests
 from loravit_web.access.rights import Right, Visitor
 from loravit_web.adapters.files.bundle import read_bundle_file
+from loravit_web.catalog.exports import bundle_of
+from loravit_web.catalog.hub import Pushed, pull, push
 from loravit_web.datasets import (
     ArchiveLimits,
     Changes,
@@ -33,8 +35,6 @@ from loravit_web.demo import (
     check_turns,
     no_more_turns,
 )
-from loravit_web.exports import bundle_of
-from loravit_web.hub import Pushed, pull, push
 from loravit_web.service import STORED_PREFIX, Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe

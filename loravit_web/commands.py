@@ -30,7 +30,7 @@ class CommandFailed(LoraVitError):
 def train(options: argparse.Namespace, settings: Settings) -> int:
     from dataclasses import replace
 
-    from loravit_web.naming import slugified
+    from loravit_web.catalog.naming import slugified
     from loravit_web.training.command_line import recipe_from_options
     from loravit_web.views import cost_text
 

@@ -7,9 +7,9 @@ import hashlib
 from datetime import datetime, timedelta
 
 from loravit_web.access.rights import is_guest
+from loravit_web.catalog.naming import slugified
 from loravit_web.datasets import ImageDataset, Plan
 from loravit_web.errors import LoraVitError
-from loravit_web.naming import slugified
 from loravit_web.settings.modes import DemoRules
 from loravit_web.training.estimate import Estimate
 from registry import Registry, Run, UnknownAdapter

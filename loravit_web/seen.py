@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loravit_web.access.rights import Visitor
+from loravit_web.catalog.exports import exported, thumbnail_of
 from loravit_web.datasets import DatasetStore, Giver, ImageDataset
-from loravit_web.exports import exported, thumbnail_of
 from loravit_web.serving.decoded import RecentPictures
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Ahead

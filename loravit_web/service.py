@@ -23,15 +23,16 @@ from loravit_web.adapters.files.format import base_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
 from loravit_web.backbones.timm_import import import_timm
-from loravit_web.bundled import bundles
+from loravit_web.catalog.bundled import bundles
+from loravit_web.catalog.exports import exported, thumbnail_of
+from loravit_web.catalog.naming import slugified
+from loravit_web.catalog.publishing import Origin, publish_files
 from loravit_web.datasets import DatasetStore, Giver, ImageDataset, Split
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.demo import slug_of
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.estimates import Estimates
 from loravit_web.expiry import Expiry
-from loravit_web.exports import exported, thumbnail_of
-from loravit_web.naming import slugified
 from loravit_web.seen import Seen, shown_to
 from loravit_web.serving.decoded import RecentPictures
 from loravit_web.serving.predictor import Predictor, stored_adapters
@@ -42,7 +43,6 @@ from loravit_web.settings.quota import GIB, Quota
 from loravit_web.snapshots import saver_of
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.estimate import Estimate
-from loravit_web.training.publishing import Origin, publish_files
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.abandonment import IsGone, never_gone
 from loravit_web.util.cores import on_all_cores

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from huggingface_hub import HfApi, constants
 
-from loravit_web import cli, commands, hub
+from loravit_web import cli, commands
+from loravit_web.catalog import hub
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from registry import NewRun, Registry

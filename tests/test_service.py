@@ -14,9 +14,9 @@ from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.files.bundle import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.files.format import AdapterFormatError
 from loravit_web.backbones.loading import BaseTooLarge
+from loravit_web.catalog.naming import UnusableName, slugified
 from loravit_web.engine.pool import BaseRefused
 from loravit_web.images.loading import load_rgb
-from loravit_web.naming import UnusableName, slugified
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import Limits

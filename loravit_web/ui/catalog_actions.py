@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.adapter_facts import read_facts
-from loravit_web.catalog_plans import Wish, WishKind, carried_out, planned
+from loravit_web.catalog.facts import read_facts
+from loravit_web.catalog.plans import Wish, WishKind, carried_out, planned
 from loravit_web.ui.catalog_change import ConfirmPanel, Texts, edited, texts_of
 from loravit_web.ui.catalog_panel import NAME_CARD
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from loravit_web.adapter_facts import AdapterFacts
 from loravit_web.adapters.files.card import thumbnail_text
-from loravit_web.catalog_plans import Plan
+from loravit_web.catalog.facts import AdapterFacts
+from loravit_web.catalog.plans import Plan
 from loravit_web.ui.catalog_list import size_text
 from loravit_web.ui.markup import class_table, definitions, evaluation_table, notice
 from registry import ABSENT, AliasMove, AuditEvent, Lineage, Version

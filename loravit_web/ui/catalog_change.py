@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.access.rights import NotAllowed, Visitor
-from loravit_web.adapter_facts import AdapterFacts
-from loravit_web.catalog_plans import Plan
+from loravit_web.catalog.facts import AdapterFacts
+from loravit_web.catalog.plans import Plan
 from loravit_web.errors import LoraVitError
 from loravit_web.ui.catalog_card import plan_html
 from loravit_web.ui.markup import notice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from html import escape
 
-from loravit_web.adapter_facts import Standing
+from loravit_web.catalog.facts import Standing
 from loravit_web.ui.markup import notice
 from registry import AdapterEntry, AdapterPage
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.adapter_facts import AdapterFacts, read_facts
+from loravit_web.catalog.facts import AdapterFacts, read_facts
 from loravit_web.seen import Seen
 from loravit_web.snippets import card_link
 from loravit_web.ui.catalog_card import (

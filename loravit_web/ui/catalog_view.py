@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.adapter_facts import entry_standing
+from loravit_web.catalog.facts import entry_standing
 from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.catalog_card import stale_html

@@ -9,11 +9,11 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.catalog.naming import slugified
 from loravit_web.datasets import ImageDataset
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.demo import slug_of
 from loravit_web.errors import LoraVitError
-from loravit_web.naming import slugified
 from loravit_web.results import (
     Result,
     details_of,

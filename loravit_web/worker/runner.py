@@ -13,6 +13,7 @@ import torch
 
 from loravit_web.adapters.files.thumbnail import contact_sheet
 from loravit_web.backbones.base import Base
+from loravit_web.catalog.publishing import Origin, publish, reopen
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.errors import LoraVitError
@@ -21,7 +22,6 @@ from loravit_web.training.data import examples, split_data
 from loravit_web.training.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
-from loravit_web.training.publishing import Origin, publish, reopen
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
 from loravit_web.util.attended import Tell

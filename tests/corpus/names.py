@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loravit_web.naming import UnusableName
+from loravit_web.catalog.naming import UnusableName
 from tests.corpus.answers import Refused
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from loravit_web.access.rights import LOCAL
 from loravit_web.actions import Actions
+from loravit_web.catalog.naming import slugified
 from loravit_web.datasets import ImageDataset, csv_with_zip
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import load_rgb
-from loravit_web.naming import slugified
 from loravit_web.service import Service
 from registry import RegistryError
 from tests.corpus.adapters import BUNDLES, BundleEntry, Files, Published

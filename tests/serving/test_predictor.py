@@ -19,9 +19,9 @@ from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.adapters.files.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
+from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.serving.predictor import MAX_TASKS, Predictor, TooManyTasks, stored_adapters
-from loravit_web.training.publishing import Origin, publish
 from registry import NewBase, Registry, Version
 from tests.adapters.makers import plainly_computed, random_adapter
 from tests.conftest import tiny_base

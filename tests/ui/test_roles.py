@@ -19,9 +19,9 @@ from PIL import Image
 
 from loravit_web.access.rights import member
 from loravit_web.actions import Actions
-from loravit_web.adapter_facts import read_facts
 from loravit_web.adapters.files.bundle import read_bundle, write_bundle
-from loravit_web.catalog_plans import Wish, planned
+from loravit_web.catalog.facts import read_facts
+from loravit_web.catalog.plans import Wish, planned
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog_change import Texts, texts_of

@@ -28,7 +28,7 @@ from gradio.components import State
 from PIL import Image
 
 from loravit_web.actions import Actions
-from loravit_web.catalog_plans import Wish, planned
+from loravit_web.catalog.plans import Wish, planned
 from loravit_web.demo import slug_of
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service

@@ -14,10 +14,10 @@ from sqlalchemy import text
 
 from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base
+from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.datasets import ImageDataset
 from loravit_web.training import trainer
 from loravit_web.training.progress import TrainingStopped
-from loravit_web.training.publishing import Origin, publish
 from loravit_web.worker import runner, tracking
 from loravit_web.worker.runner import STOPPED, sweep_work
 from loravit_web.worker.tracking import TrainingInterrupted

@@ -13,7 +13,7 @@ from loravit_web.adapters.files.bundle import read_bundle_file
 from loravit_web.adapters.files.format import TEMPERATURES, json_document
 from loravit_web.adapters.files.numbers import UnusableNumber, finite_document, number, numbers, whole
 from loravit_web.backbones import Base
-from loravit_web.bundled import bundles
+from loravit_web.catalog.bundled import bundles
 from tests.adapters.makers import random_adapter
 
 LARGEST = torch.finfo(torch.float32).max

@@ -6,7 +6,7 @@ import pytest
 
 from loravit_web.access.rights import LOCAL, NotAllowed, member
 from loravit_web.actions import Actions
-from loravit_web.catalog_plans import ReasonMissing, Wish, carried_out, planned
+from loravit_web.catalog.plans import ReasonMissing, Wish, carried_out, planned
 from loravit_web.service import Service
 from registry import InvalidAlias, NothingToRollBack, UsageCount, VersionInUse, VersionWithdrawn, utc_now
 from tests.ui.catalog_page import publish

@@ -8,7 +8,6 @@ import pytest
 from huggingface_hub import HfApi, constants
 from PIL import Image
 
-from loravit_web import hub as hub_module
 from loravit_web.adapters.files.bundle import MANIFEST_FILE, Bundle, BundleChanged, packed
 from loravit_web.adapters.files.card import model_card
 from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
@@ -20,7 +19,8 @@ from loravit_web.adapters.files.format import (
     to_files,
 )
 from loravit_web.adapters.files.thumbnail import contact_sheet
-from loravit_web.hub import (
+from loravit_web.catalog import hub as hub_module
+from loravit_web.catalog.hub import (
     HubAccessRefused,
     HubError,
     HubRepositoryMissing,

@@ -8,8 +8,8 @@ import pytest
 
 from loravit_web.adapters.files.format import TASK_FILE, AdapterFormatError, from_files, to_files
 from loravit_web.backbones import Base
-from loravit_web.training import publishing
-from loravit_web.training.publishing import Origin, publish, publish_files
+from loravit_web.catalog import publishing
+from loravit_web.catalog.publishing import Origin, publish, publish_files
 from registry import NewBase, Registry
 from registry.blobs.local import LocalBlobs
 from tests.adapters.makers import random_adapter

@@ -1,0 +1,1 @@
+"""What the tab Catalog is about: facts, plans, changes, exchange and publishing of adapters."""
