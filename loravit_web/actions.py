@@ -25,7 +25,7 @@ from loravit_web.datasets import (
     relabelled,
 )
 from loravit_web.datasets.sources.opening import Source
-from loravit_web.demo import (
+from loravit_web.runs.demo import (
     BeyondDemo,
     check_data,
     check_interrupted,
@@ -35,11 +35,11 @@ from loravit_web.demo import (
     check_turns,
     no_more_turns,
 )
+from loravit_web.runs.queue_limit import check_waiting
+from loravit_web.runs.retry import retried
 from loravit_web.service import STORED_PREFIX, Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.retry import retried
-from loravit_web.training.waiting import check_waiting
 from registry import Adapter, Alias, Registry, Run, Version, utc_now, validate_slug
 
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000

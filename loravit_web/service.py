@@ -29,10 +29,10 @@ from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import Origin, publish_files
 from loravit_web.datasets import DatasetStore, Giver, ImageDataset, Split
 from loravit_web.datasets.allowances import Allowances
-from loravit_web.demo import slug_of
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
-from loravit_web.estimates import Estimates
 from loravit_web.expiry import Expiry
+from loravit_web.runs.demo import slug_of
+from loravit_web.runs.estimates import Estimates
 from loravit_web.seen import Seen, shown_to
 from loravit_web.serving.decoded import RecentPictures
 from loravit_web.serving.predictor import Predictor, stored_adapters

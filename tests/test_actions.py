@@ -12,12 +12,12 @@ import pytest
 
 from loravit_web.access.rights import LOCAL, RIGHTS, NotAllowed, Right, Visitor, member
 from loravit_web.actions import Actions
+from loravit_web.runs.queue_limit import QueueFull
+from loravit_web.runs.retry import RunNotRetryable
 from loravit_web.service import Service
 from loravit_web.settings.limits import Limits
 from loravit_web.settings.quota import Quota, QuotaReached
 from loravit_web.training.recipe import RecipeError
-from loravit_web.training.retry import RunNotRetryable
-from loravit_web.training.waiting import QueueFull
 from registry import AliasProtected, InvalidTag, Run
 from tests.conftest import RECIPE, ColourFolders
 

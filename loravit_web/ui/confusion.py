@@ -6,7 +6,7 @@ import re
 from html import escape
 
 from loravit_web.errors import LoraVitError
-from loravit_web.results import classes_in_view
+from loravit_web.runs.results import classes_in_view
 from registry import EvaluationDetails
 
 MOST_CLASSES = 30

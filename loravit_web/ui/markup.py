@@ -7,7 +7,7 @@ from html import escape
 
 from loravit_web.access.rights import ANYBODY, Visitor
 from loravit_web.datasets import SPLITS, ImageDataset
-from loravit_web.next_steps import advice
+from loravit_web.runs.next_steps import advice
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.progress import EPOCH

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.actions import Actions
-from loravit_web.next_steps import best_step, half_batch, steps_of
+from loravit_web.runs.next_steps import best_step, half_batch, steps_of
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import QUEUED, QUIET

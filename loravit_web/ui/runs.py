@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
-from loravit_web.results import result_of
-from loravit_web.run_curves import Axis
+from loravit_web.runs.curves import Axis
+from loravit_web.runs.results import result_of
 from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates

@@ -11,8 +11,8 @@ import gradio as gr
 import pandas as pd
 
 from loravit_web.errors import LoraVitError
-from loravit_web.run_comparison import best_rows, setting_rows
-from loravit_web.run_curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
+from loravit_web.runs.comparison import best_rows, setting_rows
+from loravit_web.runs.curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
 from loravit_web.seen import Seen
 from loravit_web.ui.events import QUIET
 from loravit_web.ui.markup import notice

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from loravit_web.next_steps import owned
-from loravit_web.run_comparison import ComparedRow
+from loravit_web.runs.comparison import ComparedRow
+from loravit_web.runs.next_steps import owned
 from loravit_web.ui.markup import STATUS_SIGNS, notice
 from loravit_web.views import duration, run_seconds
 from registry import Run

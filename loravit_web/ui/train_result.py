@@ -12,15 +12,9 @@ import gradio as gr
 from loravit_web.catalog.naming import slugified
 from loravit_web.datasets import ImageDataset
 from loravit_web.datasets.errors import DatasetError
-from loravit_web.demo import slug_of
 from loravit_web.errors import LoraVitError
-from loravit_web.results import (
-    Result,
-    details_of,
-    images_behind,
-    mistakes,
-    result_of,
-)
+from loravit_web.runs.demo import slug_of
+from loravit_web.runs.results import Result, details_of, images_behind, mistakes, result_of
 from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe

@@ -11,8 +11,8 @@ from uuid import uuid4
 import gradio as gr
 
 from loravit_web.catalog.naming import slugified
-from loravit_web.demo import slug_of
 from loravit_web.errors import LoraVitError
+from loravit_web.runs.demo import slug_of
 from loravit_web.seen import Seen
 from loravit_web.service import STORED_PREFIX, Service
 from loravit_web.training.command_line import train_command

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from loravit_web.next_steps import place_of
+from loravit_web.runs.next_steps import place_of
 from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.markup import notice, run_progress

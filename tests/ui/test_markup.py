@@ -17,7 +17,7 @@ from loravit_web.ui.markup import (
     run_progress,
 )
 from registry import Evaluation
-from tests.test_next_steps import run
+from tests.runs.test_next_steps import run
 
 WHEN = datetime(2026, 11, 25, tzinfo=timezone.utc)
 EVIL = "<img src=x onerror=alert(1)>${alert(2)}{{evil}}"

@@ -16,7 +16,7 @@ from loravit_web.ui.runs_detail import detail_updates
 from loravit_web.ui.runs_list import listed_runs
 from loravit_web.ui.runs_markup import compared_table, log_text, queue_list, runs_table
 from tests.conftest import RECIPE
-from tests.test_next_steps import run
+from tests.runs.test_next_steps import run
 from tests.ui.conftest import RunningApp
 
 EVIL = "<img src=x onerror=alert(1)>"

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from loravit_web.ui.strip import job_strip, strip_update
-from tests.test_next_steps import run
+from tests.runs.test_next_steps import run
 from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
 

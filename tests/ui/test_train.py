@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from loravit_web.datasets import DatasetStore, ImageDataset
-from loravit_web.results import result_of
+from loravit_web.runs.results import result_of
 from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.confusion import CORNER, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.fields import ALL_FIELDS, preset_values

@@ -29,8 +29,8 @@ from PIL import Image
 
 from loravit_web.actions import Actions
 from loravit_web.catalog.plans import Wish, planned
-from loravit_web.demo import slug_of
 from loravit_web.errors import LoraVitError
+from loravit_web.runs.demo import slug_of
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import Limits

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from loravit_web.run_curves import limits, metric_keys, overlay, run_label, smoothed
+from loravit_web.runs.curves import limits, metric_keys, overlay, run_label, smoothed
 from registry import MetricPoint, Registry
 from tests.training.conftest import Queue, dataset, queue, registry, store
 

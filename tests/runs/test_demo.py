@@ -12,7 +12,7 @@ import pytest
 from loravit_web.access.rights import NotAllowed, guest
 from loravit_web.actions import Actions
 from loravit_web.datasets import DatasetNotFound
-from loravit_web.demo import BeyondDemo, check_time, slug_of
+from loravit_web.runs.demo import BeyondDemo, check_time, slug_of
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.modes import DemoRules

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loravit_web.access.rights import LOCAL, member
-from loravit_web.next_steps import ADVICE, advice, best_step, half_batch, owned, refusal_of, steps_of
+from loravit_web.runs.next_steps import ADVICE, advice, best_step, half_batch, owned, refusal_of, steps_of
 from registry import Base, DatasetSummary, Run
 
 MOMENT = datetime(2026, 1, 1, tzinfo=timezone.utc)

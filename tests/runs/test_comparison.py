@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loravit_web.run_comparison import ComparedRow, best_rows, setting_rows
+from loravit_web.runs.comparison import ComparedRow, best_rows, setting_rows
 from registry import ABSENT, Comparison, Difference
 
 

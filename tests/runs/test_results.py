@@ -6,7 +6,7 @@ import pytest
 
 from loravit_web.access.rights import LOCAL
 from loravit_web.actions import Actions
-from loravit_web.results import (
+from loravit_web.runs.results import (
     NoResult,
     Result,
     classes_in_view,
@@ -69,7 +69,7 @@ def test_a_run_without_a_version_has_no_result(service: Service, colour_folders:
 def test_a_run_of_old_that_kept_no_answers_still_has_its_results(
     service: Service, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loravit_web.results.PREDICTIONS", "something-else.json")
+    monkeypatch.setattr("loravit_web.runs.results.PREDICTIONS", "something-else.json")
     result = result_of(service.registry, run.id)
     assert result.predictions is None
     dataset = service.datasets.load(run.dataset.fingerprint)

@@ -1,0 +1,1 @@
+"""What the tab Runs is about: queueing, results, comparison and what to do next."""
