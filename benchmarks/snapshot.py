@@ -18,9 +18,9 @@ from benchmarks.report import Figure, at_least, at_most, save, show
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.adapters.adapter import answer_to_reference
 from loravit_web.catalog.publishing import Origin, publish
+from loravit_web.saver import Saver
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.snapshots import Saver
 from registry import NewBase, open_shelf
 
 IMAGE_SIZE = 112

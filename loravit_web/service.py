@@ -33,20 +33,20 @@ from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
 from loravit_web.runs.demo import slug_of
 from loravit_web.runs.estimates import Estimates
-from loravit_web.seen import Seen, shown_to
+from loravit_web.saver import saver_of
 from loravit_web.serving.decoded import RecentPictures
 from loravit_web.serving.predictor import Predictor, stored_adapters
 from loravit_web.serving.prefetch import Ahead
 from loravit_web.serving.usage import UsageCounter
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.quota import GIB, Quota
-from loravit_web.snapshots import saver_of
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.abandonment import IsGone, never_gone
 from loravit_web.util.cores import on_all_cores
 from loravit_web.util.periodic import Periodic
+from loravit_web.visibility import Seen, shown_to
 from loravit_web.worker.supervisor import Supervisor
 from loravit_web.worker.worker import Worker
 from registry import (

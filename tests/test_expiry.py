@@ -15,10 +15,10 @@ from PIL import Image
 from loravit_web.actions import Actions
 from loravit_web.datasets import DatasetNotFound
 from loravit_web.expiry import Expiry, served_folder
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.modes import DemoRules
+from loravit_web.visibility import Seen
 from registry import AdapterQuery, BlobStoreUnreachable, Run, RunQuery, UnknownAdapter, UnknownRun, utc_now
 from tests.conftest import RECIPE, make_colours, tiny_service
 

@@ -16,12 +16,12 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from loravit_web.errors import LoraVitError
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.serving.answers import Answer
 from loravit_web.ui.errors import toast, told
 from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.waiting import Waiting
+from loravit_web.visibility import Seen
 from registry import RegistryError
 
 MAX_LABELS = 1000

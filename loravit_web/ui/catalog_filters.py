@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.seen import Seen
+from loravit_web.visibility import Seen
 from registry import MAX_TEXT, AdapterFacets, AdapterQuery, Facet
 
 PAGE = 20

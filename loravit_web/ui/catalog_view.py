@@ -9,7 +9,6 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.catalog.facts import entry_standing
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.catalog_card import stale_html
 from loravit_web.ui.catalog_filters import Filters, narrowed
@@ -19,6 +18,7 @@ from loravit_web.ui.markup import notice
 from loravit_web.ui.served import picture_links
 from loravit_web.ui.share import page_url
 from loravit_web.ui.visitors import read_only, seen_by
+from loravit_web.visibility import Seen
 from registry import AdapterPage, AdapterQuery, NotFound
 
 EVENTS_LOOKED_AT = 20

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import gradio as gr
 
-from loravit_web.seen import Seen
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.errors import plain
 from loravit_web.ui.events import QUEUED, QUIET
@@ -21,6 +20,7 @@ from loravit_web.ui.strip import strip_update
 from loravit_web.ui.train_result import result_of_watched
 from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.watch import is_known, watch_updates
+from loravit_web.visibility import Seen
 from registry import Run
 
 RECENT = 20

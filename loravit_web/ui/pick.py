@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from loravit_web.seen import Seen
 from loravit_web.serving.answers import TaskInfo
+from loravit_web.visibility import Seen
 from registry import RegistryError
 
 QUICK = 9

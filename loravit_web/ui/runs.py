@@ -11,7 +11,6 @@ import gradio as gr
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.curves import Axis
 from loravit_web.runs.results import result_of
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.errors import plain, told, told_at
@@ -24,6 +23,7 @@ from loravit_web.ui.train import TrainTab
 from loravit_web.ui.train_result import result_updates
 from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.watch import watch_updates
+from loravit_web.visibility import Seen
 from registry import RegistryError
 
 SHOW_DETAIL = "() => document.querySelector('#runs-progress')?.scrollIntoView({block: 'nearest'})"

@@ -12,8 +12,8 @@ from gradio.utils import get_upload_folder
 from loravit_web.access.rights import is_guest
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from loravit_web.expiry import served_folder
-from loravit_web.seen import Seen
 from loravit_web.util.files import write_whole
+from loravit_web.visibility import Seen
 from registry import AdapterEntry, BlobDamaged, BlobMissing, Version
 
 

@@ -10,7 +10,6 @@ import gradio as gr
 
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.browser_state import kept_in_browser
 from loravit_web.ui.events import QUIET
@@ -38,6 +37,7 @@ from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, build_watch
 from loravit_web.util.abandonment import check_waited_for
+from loravit_web.visibility import Seen
 
 Updates = dict[Any, Any]
 

@@ -11,7 +11,6 @@ import gradio as gr
 
 from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
 from loravit_web.images.loading import ImageError
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.errors import told
 from loravit_web.ui.events import LAST
@@ -30,6 +29,7 @@ from loravit_web.ui.relabel import (
     relabel_updates,
 )
 from loravit_web.ui.visitors import actions_of, seen_by
+from loravit_web.visibility import Seen
 
 LAYOUT = (
     "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them "

@@ -15,7 +15,6 @@ from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.demo import slug_of
 from loravit_web.runs.results import Result, details_of, images_behind, mistakes, result_of
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
@@ -40,6 +39,7 @@ from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
 from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, is_known, watch_updates
+from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 
 EMPTY = notice("What a training came to is shown here when it ends.")

@@ -13,7 +13,6 @@ import gradio as gr
 from loravit_web.catalog.naming import slugified
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.demo import slug_of
-from loravit_web.seen import Seen
 from loravit_web.service import STORED_PREFIX, Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
@@ -28,6 +27,7 @@ from loravit_web.ui.train_check import CheckPanel
 from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, watch_updates
 from loravit_web.util.abandonment import IsGone, never_gone
+from loravit_web.visibility import Seen
 from registry import UnknownAdapter
 
 _MEASURING = '<p class="lv-cost">Measuring what this takes on this machine…</p>'

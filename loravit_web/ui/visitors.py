@@ -12,10 +12,10 @@ import gradio as gr
 
 from loravit_web.access.rights import ANYBODY, GUEST, Visitor
 from loravit_web.actions import Actions
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.ui.gate.callers import Caller, caller_of
 from loravit_web.ui.markup import notice
+from loravit_web.visibility import Seen
 
 PROVIDER = "oauth_info"
 """Where Gradio keeps, in a signed cookie, what the Hub said about who signed in."""

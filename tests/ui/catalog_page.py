@@ -14,7 +14,6 @@ from loravit_web.access.rights import LOCAL
 from loravit_web.adapters import Adapter
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.engine import EnginePool, MultiLoRAViT
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.environment import Settings
@@ -24,6 +23,7 @@ from loravit_web.ui.gate.callers import KEY, Caller
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.use import build_use
 from loravit_web.ui.waiting import Waiting
+from loravit_web.visibility import Seen
 from registry import NewBase, NewEvaluation, NewVersion, Registry, Version
 from tests.conftest import tiny_base
 

@@ -11,10 +11,10 @@ import gradio as gr
 import pytest
 
 from loravit_web.access.rights import LOCAL
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.launch import App
+from loravit_web.visibility import Seen
 from tests.conftest import make_colours, tiny_service
 from tests.ui.catalog_page import CatalogPage
 

@@ -15,7 +15,6 @@ import gradio as gr
 import httpx
 import pytest
 
-from loravit_web.seen import Seen
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import Limits
@@ -24,6 +23,7 @@ from loravit_web.ui import ask as ui_ask
 from loravit_web.ui.launch import AddressUnavailable, App
 from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.waiting import QUEUE_FULL
+from loravit_web.visibility import Seen
 from tests.conftest import tiny_service
 from tests.corpus.visitor import Visitor
 

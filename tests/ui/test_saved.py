@@ -10,9 +10,9 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from loravit_web.saver import Saved
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.snapshots import Saved
 from loravit_web.ui.saved import add_saved, saved_line
 from registry import utc_now
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from loravit_web.saver import NothingRestored, Saved, Saver, saved_sentence
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.snapshots import NothingRestored, Saved, Saver, saved_sentence
 from registry import (
     BlobStoreUnreachable,
     DatasetClass,
