@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import gradio as gr
 
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.kit.events import QUIET
 
 HUB = "https://huggingface.co"
 SCRIPT = f"""

@@ -18,9 +18,9 @@ from PIL import Image
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.answers import Answer
-from loravit_web.ui.errors import toast, told
-from loravit_web.ui.visitors import seen_by
-from loravit_web.ui.waiting import Waiting
+from loravit_web.ui.kit.errors import toast, told
+from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.visibility import Seen
 from registry import RegistryError
 

@@ -14,6 +14,7 @@ from loravit_web.ui.arrival import fill_page
 from loravit_web.ui.catalog import build_catalog
 from loravit_web.ui.follow import follow_registry
 from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.page import Page
 from loravit_web.ui.pulse import add_pulse
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
@@ -21,7 +22,6 @@ from loravit_web.ui.saved import add_saved
 from loravit_web.ui.strip import build_strip, connect_strip
 from loravit_web.ui.train import build_train
 from loravit_web.ui.use import build_use
-from loravit_web.ui.waiting import Waiting
 
 
 def build_app(service: Service, presence: Presence) -> gr.Blocks:

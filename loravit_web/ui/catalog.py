@@ -12,10 +12,10 @@ from loravit_web.ui.catalog_filters import DEFAULTS, build_filters
 from loravit_web.ui.catalog_list import CHOOSE
 from loravit_web.ui.catalog_panel import NAME_CARD, build_card
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
-from loravit_web.ui.errors import told_at
-from loravit_web.ui.events import EACH, LAST, QUIET, UNCHECKED
+from loravit_web.ui.kit.errors import told_at
+from loravit_web.ui.kit.events import EACH, LAST, QUIET, UNCHECKED
+from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.use import UseTab
-from loravit_web.ui.visitors import seen_by
 
 _QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
 

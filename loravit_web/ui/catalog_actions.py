@@ -12,11 +12,11 @@ from loravit_web.catalog.plans import Wish, WishKind, carried_out, planned
 from loravit_web.ui.catalog_change import ConfirmPanel, Texts, edited, texts_of
 from loravit_web.ui.catalog_panel import NAME_CARD
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
-from loravit_web.ui.errors import plain, told
+from loravit_web.ui.kit.errors import plain, told
+from loravit_web.ui.kit.served import bundle_file
+from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.picker import with_tasks
-from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
-from loravit_web.ui.visitors import actions_of, seen_by
 from registry import Adapter, Version
 
 SAVE_FILE = """(file) => {

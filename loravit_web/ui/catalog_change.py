@@ -13,7 +13,7 @@ from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.plans import Plan
 from loravit_web.errors import LoraVitError
 from loravit_web.ui.catalog_card import plan_html
-from loravit_web.ui.markup import notice
+from loravit_web.ui.kit.markup import notice
 
 USUAL_ALIASES = ("production", "staging")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 
 from loravit_web.catalog.facts import Standing
-from loravit_web.ui.markup import notice
+from loravit_web.ui.kit.markup import notice
 from registry import AdapterEntry, AdapterPage
 
 CHOOSE = """

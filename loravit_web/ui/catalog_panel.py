@@ -9,7 +9,6 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.catalog.facts import AdapterFacts, read_facts
-from loravit_web.snippets import card_link
 from loravit_web.ui.catalog_card import (
     CHOOSE_ONE,
     aliases_html,
@@ -19,8 +18,9 @@ from loravit_web.ui.catalog_card import (
     results_html,
 )
 from loravit_web.ui.catalog_change import ChangePanel, build_change
-from loravit_web.ui.served import picture_link
-from loravit_web.ui.share import SharePanel, build_share, share_updates
+from loravit_web.ui.kit.served import picture_link
+from loravit_web.ui.kit.share import SharePanel, build_share, share_updates
+from loravit_web.ui.kit.snippets import card_link
 from loravit_web.ui.watch import build_curves, curves
 from loravit_web.visibility import Seen
 from registry import Version

@@ -14,10 +14,10 @@ from loravit_web.ui.catalog_card import stale_html
 from loravit_web.ui.catalog_filters import Filters, narrowed
 from loravit_web.ui.catalog_list import found_html, list_html
 from loravit_web.ui.catalog_panel import CardPanel
-from loravit_web.ui.markup import notice
-from loravit_web.ui.served import picture_links
-from loravit_web.ui.share import page_url
-from loravit_web.ui.visitors import read_only, seen_by
+from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.kit.served import picture_links
+from loravit_web.ui.kit.share import page_url
+from loravit_web.ui.kit.visitors import read_only, seen_by
 from loravit_web.visibility import Seen
 from registry import AdapterPage, AdapterQuery, NotFound
 

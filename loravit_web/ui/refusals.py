@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from loravit_web.ui.waiting import QUEUE_FULL
+from loravit_web.ui.kit.waiting import QUEUE_FULL
 
 NO_EVENT = "There is no such event here: reload the page, or look at the API page for what can be called."
 _GRADIO_SAYS = "Queue is full"

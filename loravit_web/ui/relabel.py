@@ -14,10 +14,10 @@ import gradio as gr
 from loravit_web.datasets import Changes, ImageDataset, ImageItem
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.ui.errors import told
-from loravit_web.ui.events import IN_TURN
-from loravit_web.ui.thumbnails import thumbnail
-from loravit_web.ui.visitors import seen_by
+from loravit_web.ui.kit.errors import told
+from loravit_web.ui.kit.events import IN_TURN
+from loravit_web.ui.kit.thumbnails import thumbnail
+from loravit_web.ui.kit.visitors import seen_by
 
 PAGE = 24
 IN_ORDER: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "corrections"}

@@ -11,9 +11,9 @@ import gradio as gr
 from loravit_web.actions import Actions
 from loravit_web.runs.next_steps import best_step, half_batch, steps_of
 from loravit_web.service import Service
-from loravit_web.ui.errors import told
-from loravit_web.ui.events import QUEUED, QUIET
-from loravit_web.ui.visitors import actions_of
+from loravit_web.ui.kit.errors import told
+from loravit_web.ui.kit.events import QUEUED, QUIET
+from loravit_web.ui.kit.visitors import actions_of
 from registry import Run
 
 Handler = Callable[..., Any]

@@ -13,15 +13,15 @@ from loravit_web.runs.curves import Axis
 from loravit_web.runs.results import result_of
 from loravit_web.service import Service
 from loravit_web.ui.catalog_view import CatalogView, Data, Updates
-from loravit_web.ui.errors import plain, told, told_at
-from loravit_web.ui.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED
+from loravit_web.ui.kit.errors import plain, told, told_at
+from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED
+from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.run_buttons import connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
 from loravit_web.ui.runs_list import TICKED, RunList, build_list, listed_runs
 from loravit_web.ui.train import TrainTab
 from loravit_web.ui.train_result import result_updates
-from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.watch import watch_updates
 from loravit_web.visibility import Seen
 from registry import RegistryError

@@ -7,7 +7,7 @@ from html import escape
 
 from loravit_web.runs.comparison import ComparedRow
 from loravit_web.runs.next_steps import owned
-from loravit_web.ui.markup import STATUS_SIGNS, notice
+from loravit_web.ui.kit.markup import STATUS_SIGNS, notice
 from loravit_web.views import duration, run_seconds
 from registry import Run
 

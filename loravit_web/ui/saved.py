@@ -8,7 +8,7 @@ import gradio as gr
 
 from loravit_web.saver import saved_sentence
 from loravit_web.service import Service
-from loravit_web.ui.markup import notice
+from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.pulse import SELDOM
 from registry import utc_now
 

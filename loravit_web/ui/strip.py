@@ -9,12 +9,12 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.service import Service
-from loravit_web.ui.errors import told
-from loravit_web.ui.events import EACH, QUEUED
-from loravit_web.ui.keys import KEEP_PLACE
-from loravit_web.ui.markup import time_left
+from loravit_web.ui.kit.errors import told
+from loravit_web.ui.kit.events import EACH, QUEUED
+from loravit_web.ui.kit.keys import KEEP_PLACE
+from loravit_web.ui.kit.markup import time_left
+from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.train import TrainTab
-from loravit_web.ui.visitors import seen_by
 from loravit_web.ui.watch import watch_updates
 from registry import Run
 

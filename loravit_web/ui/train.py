@@ -11,9 +11,11 @@ import gradio as gr
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.ui.browser_state import kept_in_browser
-from loravit_web.ui.events import QUIET
 from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.kit.browser_state import kept_in_browser
+from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.uploads import uploaded
+from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.relabel import changes_kept
 from loravit_web.ui.train_check import (
     CheckPanel,
@@ -32,9 +34,7 @@ from loravit_web.ui.train_settings import (
     suggested_name,
     suggestions,
 )
-from loravit_web.ui.uploads import uploaded
 from loravit_web.ui.use import UseTab
-from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, build_watch
 from loravit_web.util.abandonment import check_waited_for
 from loravit_web.visibility import Seen

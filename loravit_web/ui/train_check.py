@@ -12,9 +12,10 @@ import gradio as gr
 from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
 from loravit_web.images.loading import ImageError
 from loravit_web.service import Service
-from loravit_web.ui.errors import told
-from loravit_web.ui.events import LAST
-from loravit_web.ui.markup import dataset_summary, notice
+from loravit_web.ui.kit.errors import told
+from loravit_web.ui.kit.events import LAST
+from loravit_web.ui.kit.markup import dataset_summary, notice
+from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.relabel import (
     IN_ORDER,
     Kept,
@@ -28,7 +29,6 @@ from loravit_web.ui.relabel import (
     place_of,
     relabel_updates,
 )
-from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.visibility import Seen
 
 LAYOUT = (

@@ -14,7 +14,7 @@ from loravit_web.actions import Actions
 from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, csv_with_zip
 from loravit_web.datasets.sources import collected
 from loravit_web.service import Progress
-from loravit_web.ui.events import QUIET
+from loravit_web.ui.kit.events import QUIET
 
 CARDS = 12
 FIRST_CARDS = 2

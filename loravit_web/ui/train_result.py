@@ -18,9 +18,11 @@ from loravit_web.runs.results import Result, details_of, images_behind, mistakes
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
-from loravit_web.ui.errors import told
-from loravit_web.ui.events import EACH, LAST, QUIET
-from loravit_web.ui.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
+from loravit_web.ui.kit.errors import told
+from loravit_web.ui.kit.events import EACH, LAST, QUIET
+from loravit_web.ui.kit.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
+from loravit_web.ui.kit.served import bundle_file
+from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.picker import with_tasks
 from loravit_web.ui.relabel import (
     IN_ORDER,
@@ -35,9 +37,7 @@ from loravit_web.ui.relabel import (
     hidden_updates,
     relabel_updates,
 )
-from loravit_web.ui.served import bundle_file
 from loravit_web.ui.use import UseTab
-from loravit_web.ui.visitors import actions_of, seen_by
 from loravit_web.ui.watch import WatchPanel, is_known, watch_updates
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split

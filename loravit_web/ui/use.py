@@ -17,12 +17,12 @@ from loravit_web.images.loading import encode_webp
 from loravit_web.service import Service
 from loravit_web.ui.answers import NO_IMAGE
 from loravit_web.ui.ask import LABELS, MOST_LABELS, connect_answers
-from loravit_web.ui.events import EACH, QUIET
 from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.kit.events import EACH, QUIET
+from loravit_web.ui.kit.share import build_share
+from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.many import build_many
 from loravit_web.ui.picker import Picker, build_picker
-from loravit_web.ui.share import build_share
-from loravit_web.ui.waiting import Waiting
 
 _SMALL = 96
 _CHOOSE = """

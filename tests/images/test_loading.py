@@ -339,7 +339,7 @@ def test_a_picture_is_the_same_whether_it_is_converted_at_once_or_in_strips(
     whole = to_rgb(Image.open(BytesIO(data)))
     expected = pixels(whole if orientation == 1 else whole.transpose(Image.Transpose.ROTATE_270))
     assert np.array_equal(pixels(load_rgb(data)), expected)
-    monkeypatch.setattr(images, "_STRIP", 150)
+    monkeypatch.setattr(loading, "_STRIP", 150)
     assert np.array_equal(pixels(load_rgb(data)), expected)
 
 
@@ -347,12 +347,12 @@ def test_a_picture_is_the_same_whether_it_is_converted_at_once_or_in_strips(
 def test_a_picture_above_the_size_to_keep_is_averaged_down_whatever_its_strips(
     mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "REDUCED_ABOVE", 999)
+    monkeypatch.setattr(loading, "REDUCED_ABOVE", 999)
     image = noise(71, 53).convert(mode)
     data = encoded(image)
     expected = pixels(image.convert("RGB").reduce(2))
     assert np.array_equal(pixels(load_rgb(data)), expected)
-    monkeypatch.setattr(images, "_STRIP", 150)
+    monkeypatch.setattr(loading, "_STRIP", 150)
     assert np.array_equal(pixels(load_rgb(data)), expected)
 
 
@@ -371,13 +371,13 @@ def test_a_picture_above_the_size_to_keep_is_averaged_down_whatever_its_strips(
 def test_sides_are_divided_by_a_whole_number_until_the_picture_is_small_enough(
     format: str, side: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "REDUCED_ABOVE", 2500)
+    monkeypatch.setattr(loading, "REDUCED_ABOVE", 2500)
     assert load_rgb(encoded(noise(side, side), format)).size == (expected, expected)
 
 
 def test_a_jpeg_that_is_made_smaller_as_it_is_decoded_looks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     smooth = noise(9, 7).resize((90, 70), Image.Resampling.BICUBIC)
-    monkeypatch.setattr(images, "REDUCED_ABOVE", 6000)
+    monkeypatch.setattr(loading, "REDUCED_ABOVE", 6000)
     jpeg = pixels(load_rgb(turned(smooth, 6, "JPEG", quality=95))).astype(int)
     png = pixels(load_rgb(turned(smooth, 6))).astype(int)
     assert jpeg.shape == png.shape == (45, 35, 3)
@@ -396,7 +396,7 @@ def test_a_picture_counts_until_nobody_holds_it() -> None:
 def test_a_photograph_does_not_wait_behind_pictures_many_times_as_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(images, "PATIENCE", 0.01)
+    monkeypatch.setattr(loading, "PATIENCE", 0.01)
     with loading.ROOM.take(loading.ROOM.budget):
         load_counted(encoded(noise(400, 300)))
         with pytest.raises(ImagesInUse):
@@ -412,9 +412,9 @@ def test_a_picture_that_is_refused_leaves_no_memory_taken(data: bytes) -> None:
 
 
 def test_who_waits_too_long_for_memory_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "SMALL_ROOM", Room(0))
-    monkeypatch.setattr(images, "ROOM", Room(1))
-    monkeypatch.setattr(images, "PATIENCE", 0.01)
+    monkeypatch.setattr(loading, "SMALL_ROOM", Room(0))
+    monkeypatch.setattr(loading, "ROOM", Room(1))
+    monkeypatch.setattr(loading, "PATIENCE", 0.01)
     held = load_counted(encoded(noise()))
     with pytest.raises(ImagesInUse, match="busy with large images"):
         load_counted(encoded(noise()))

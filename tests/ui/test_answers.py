@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loravit_web.serving.answers import Answer, Label, TaskAnswer
 from loravit_web.ui.answers import answer_columns
-from tests.ui.test_markup import EVIL
+from tests.ui.kit.test_markup import EVIL
 
 
 def answered(*scores: float, task: str = "a@1") -> TaskAnswer:

@@ -12,7 +12,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from loravit_web.snippets import PICTURE, code_snippets
+from loravit_web.ui.kit.snippets import PICTURE, code_snippets
 from tests.conftest import RECIPE
 from tests.ui.conftest import RunningApp
 

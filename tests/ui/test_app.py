@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import signature
 
-from loravit_web.ui.errors import told
+from loravit_web.ui.kit.errors import told
 from tests.ui.conftest import RunningApp
 
 

@@ -11,7 +11,7 @@ from loravit_web.access.rates import RateLimit, TooManyRequests
 from loravit_web.service import Service
 from loravit_web.settings.modes import Mode
 from loravit_web.ui.gate.callers import Caller
-from loravit_web.ui.visitors import admit
+from loravit_web.ui.kit.visitors import admit
 
 
 def a_service(mode: Mode) -> Service:

@@ -15,7 +15,7 @@ from loravit_web.runs.results import result_of
 from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.confusion import CORNER, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.fields import ALL_FIELDS, preset_values
-from loravit_web.ui.markup import class_table
+from loravit_web.ui.kit.markup import class_table
 from loravit_web.ui.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.runs_compare import compare_updates
 from loravit_web.ui.train_check import check_updates, doubles_notice, entries_of, near_updates, views_of

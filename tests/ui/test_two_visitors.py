@@ -36,8 +36,9 @@ from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import Limits
 from loravit_web.settings.modes import DemoRules
 from loravit_web.ui import app as app_module
-from loravit_web.ui import launch, visitors
+from loravit_web.ui import launch
 from loravit_web.ui.gate.signing_in import Cookies
+from loravit_web.ui.kit import visitors
 from loravit_web.ui.launch import App
 from loravit_web.ui.page import Page
 from loravit_web.ui.relabel import Sheet, key_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loravit_web.ui.visitors import PROVIDER
+from loravit_web.ui.kit.visitors import PROVIDER
 
 _MOST = 10_000
 

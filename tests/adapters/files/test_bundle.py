@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from loravit_web.adapters.files import bundle
+from loravit_web.adapters.files import bundle as bundles
 from loravit_web.adapters.files.bundle import (
     MANIFEST_FILE,
     Bundle,

@@ -8,7 +8,7 @@ import pytest
 
 from loravit_web.datasets import ImageDataset, ImageItem, Skipped
 from loravit_web.training.estimate import Estimate
-from loravit_web.ui.markup import (
+from loravit_web.ui.kit.markup import (
     beside_probe,
     cost_summary,
     dataset_summary,

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
-from loravit_web.ui.markup import notice
+from loravit_web.ui.kit.markup import notice
 from registry import RegistryError
 
 P = ParamSpec("P")

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
-from loravit_web.snippets import code_snippets, share_link
+from loravit_web.ui.kit.snippets import code_snippets, share_link
 from loravit_web.visibility import Seen
 from registry import RegistryError
 

@@ -7,7 +7,7 @@ import json
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from loravit_web.snippets import card_link, code_snippets, share_link
+from loravit_web.ui.kit.snippets import card_link, code_snippets, share_link
 
 URL = "http://127.0.0.1:7860/"
 ODD = """a"b'c"""

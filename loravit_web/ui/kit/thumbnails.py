@@ -9,7 +9,7 @@ from gradio.utils import get_upload_folder
 
 from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.images.loading import load_stored
-from loravit_web.ui.served import served_root
+from loravit_web.ui.kit.served import served_root
 from loravit_web.util.files import write_whole
 
 SIDE = 160

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from loravit_web.errors import LoraVitError
-from loravit_web.ui.errors import plain, told
+from loravit_web.ui.kit.errors import plain, told
 
 
 def test_an_error_that_quotes_a_user_is_text_in_its_toast() -> None:

@@ -1,0 +1,1 @@
+"""Parts that every tab uses: markup, events, errors, uploads and served files."""
