@@ -42,7 +42,7 @@ def _measured(folder: Path, adapters: int) -> list[Figure]:
     from loravit_web.settings.environment import Settings
     from loravit_web.ui.catalog import build_catalog
     from loravit_web.ui.kit.waiting import Waiting
-    from loravit_web.ui.use import build_use
+    from loravit_web.ui.use.tab import build_use
 
     service = Service(Settings(home=folder / "home", base="tiny"), load=lambda *_: tiny_base())
     Filler(service.registry, Scale(adapters, 1_000, 10_000)).fill()

@@ -11,7 +11,6 @@ import gradio as gr
 
 from loravit_web.serving.predictor import MAX_TASKS
 from loravit_web.ui.again import AGAIN
-from loravit_web.ui.answers import NO_TASKS
 from loravit_web.ui.catalog_panel import TO_CARD
 from loravit_web.ui.catalog_view import Updates
 from loravit_web.ui.follow import remembered, snapshot, watched_first
@@ -19,12 +18,13 @@ from loravit_web.ui.kit.events import QUIET
 from loravit_web.ui.kit.markup import who_line
 from loravit_web.ui.kit.visitors import read_only, seen_by
 from loravit_web.ui.page import Page
-from loravit_web.ui.picker import chips_json, with_tasks
 from loravit_web.ui.runs import list_arrived, run_arrived
 from loravit_web.ui.runs_compare import then_points
 from loravit_web.ui.runs_list import active_runs
 from loravit_web.ui.strip import strip_update
 from loravit_web.ui.train import show_result
+from loravit_web.ui.use.answers import NO_TASKS
+from loravit_web.ui.use.picker import chips_json, with_tasks
 from loravit_web.ui.watch import watch_updates
 
 PREFIX = "fill_"

@@ -15,7 +15,7 @@ from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.kit.errors import told_at
 from loravit_web.ui.kit.events import EACH, LAST, QUIET, UNCHECKED
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.use import UseTab
+from loravit_web.ui.use.tab import UseTab
 
 _QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
 

@@ -15,8 +15,8 @@ from loravit_web.ui.catalog_view import CatalogView, Data, Updates
 from loravit_web.ui.kit.errors import plain, told
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.picker import with_tasks
-from loravit_web.ui.use import UseTab
+from loravit_web.ui.use.picker import with_tasks
+from loravit_web.ui.use.tab import UseTab
 from registry import Adapter, Version
 
 SAVE_FILE = """(file) => {

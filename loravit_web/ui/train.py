@@ -34,7 +34,7 @@ from loravit_web.ui.train_settings import (
     suggested_name,
     suggestions,
 )
-from loravit_web.ui.use import UseTab
+from loravit_web.ui.use.tab import UseTab
 from loravit_web.ui.watch import WatchPanel, build_watch
 from loravit_web.util.abandonment import check_waited_for
 from loravit_web.visibility import Seen

@@ -22,7 +22,7 @@ from loravit_web.ui.catalog_filters import DEFAULTS
 from loravit_web.ui.gate.callers import KEY, Caller
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.waiting import Waiting
-from loravit_web.ui.use import build_use
+from loravit_web.ui.use.tab import build_use
 from loravit_web.visibility import Seen
 from registry import NewBase, NewEvaluation, NewVersion, Registry, Version
 from tests.conftest import tiny_base

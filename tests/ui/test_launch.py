@@ -19,10 +19,10 @@ from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import Limits
 from loravit_web.ui import api as ui_api
-from loravit_web.ui import ask as ui_ask
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import QUEUE_FULL
 from loravit_web.ui.launch import AddressUnavailable, App
+from loravit_web.ui.use import ask as ui_ask
 from loravit_web.visibility import Seen
 from tests.conftest import tiny_service
 from tests.corpus.visitor import Visitor

@@ -18,7 +18,7 @@ from loravit_web.service import Service
 from loravit_web.ui.kit.browser_state import kept_in_browser
 from loravit_web.ui.kit.events import EACH, QUIET, UNCHECKED
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.pick import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
+from loravit_web.ui.use.choices import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
 from loravit_web.visibility import Seen
 
 _MOVES = {"ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter", "Escape", "Tab"}

@@ -12,17 +12,17 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from loravit_web.examples import example_pictures
 from loravit_web.images.loading import encode_webp
 from loravit_web.service import Service
-from loravit_web.ui.answers import NO_IMAGE
-from loravit_web.ui.ask import LABELS, MOST_LABELS, connect_answers
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.events import EACH, QUIET
 from loravit_web.ui.kit.share import build_share
 from loravit_web.ui.kit.waiting import Waiting
-from loravit_web.ui.many import build_many
-from loravit_web.ui.picker import Picker, build_picker
+from loravit_web.ui.use.answers import NO_IMAGE
+from loravit_web.ui.use.ask import LABELS, MOST_LABELS, connect_answers
+from loravit_web.ui.use.examples import example_pictures
+from loravit_web.ui.use.picker import Picker, build_picker
+from loravit_web.ui.use.table import build_many
 
 _SMALL = 96
 _CHOOSE = """

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loravit_web.ui import ask as ask_module
-from loravit_web.ui.ask import Question, UnreadableQuestion, read_question
+from loravit_web.ui.use import ask as ask_module
+from loravit_web.ui.use.ask import Question, UnreadableQuestion, read_question
 from tests.ui.catalog_page import request
 from tests.ui.conftest import RunningApp
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loravit_web.serving.answers import TaskInfo
-from loravit_web.ui.pick import (
+from loravit_web.ui.use.choices import (
     QUICK,
     chips_for,
     choices_for,

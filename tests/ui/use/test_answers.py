@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loravit_web.serving.answers import Answer, Label, TaskAnswer
-from loravit_web.ui.answers import answer_columns
+from loravit_web.ui.use.answers import answer_columns
 from tests.ui.kit.test_markup import EVIL
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageChops
 from sklearn.datasets import load_digits, load_sample_images
 
-from loravit_web.examples import example_pictures
 from loravit_web.images.loading import load_rgb
+from loravit_web.ui.use.examples import example_pictures
 
 
 def test_they_are_photographs_digits_and_scenes_and_are_written_once(tmp_path: Path) -> None:
