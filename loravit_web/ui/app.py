@@ -20,7 +20,7 @@ from loravit_web.ui.pulse import add_pulse
 from loravit_web.ui.runs import build_runs, follow_runs, lead_on
 from loravit_web.ui.saved import add_saved
 from loravit_web.ui.strip import build_strip, connect_strip
-from loravit_web.ui.train import build_train
+from loravit_web.ui.train.tab import build_train
 from loravit_web.ui.use.tab import build_use
 
 

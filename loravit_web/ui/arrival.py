@@ -22,7 +22,7 @@ from loravit_web.ui.runs import list_arrived, run_arrived
 from loravit_web.ui.runs_compare import then_points
 from loravit_web.ui.runs_list import active_runs
 from loravit_web.ui.strip import strip_update
-from loravit_web.ui.train import show_result
+from loravit_web.ui.train.tab import show_result
 from loravit_web.ui.use.answers import NO_TASKS
 from loravit_web.ui.use.picker import chips_json, with_tasks
 from loravit_web.ui.watch import watch_updates

@@ -15,7 +15,7 @@ from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.page import Page
 from loravit_web.ui.runs_list import MOST_ACTIVE, active_runs
 from loravit_web.ui.strip import strip_update
-from loravit_web.ui.train_result import result_of_watched
+from loravit_web.ui.train.result import result_of_watched
 from loravit_web.ui.use.answers import NO_IMAGE
 from loravit_web.ui.use.choices import choices_for
 from loravit_web.ui.use.picker import chips_json, listing

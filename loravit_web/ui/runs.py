@@ -20,8 +20,8 @@ from loravit_web.ui.run_buttons import connect_buttons
 from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
 from loravit_web.ui.runs_list import TICKED, RunList, build_list, listed_runs
-from loravit_web.ui.train import TrainTab
-from loravit_web.ui.train_result import result_updates
+from loravit_web.ui.train.result import result_updates
+from loravit_web.ui.train.tab import TrainTab
 from loravit_web.ui.watch import watch_updates
 from loravit_web.visibility import Seen
 from registry import RegistryError

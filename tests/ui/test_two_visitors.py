@@ -41,7 +41,7 @@ from loravit_web.ui.gate.signing_in import Cookies
 from loravit_web.ui.kit import visitors
 from loravit_web.ui.launch import App
 from loravit_web.ui.page import Page
-from loravit_web.ui.relabel import Sheet, key_of
+from loravit_web.ui.train.relabel import Sheet, key_of
 from registry import RegistryError, Run, utc_now
 from tests.aside import run_aside
 from tests.conftest import RECIPE, make_colours, tiny_service

@@ -16,17 +16,11 @@ from loravit_web.ui.kit.browser_state import kept_in_browser
 from loravit_web.ui.kit.events import QUIET
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.relabel import changes_kept
-from loravit_web.ui.train_check import (
-    CheckPanel,
-    build_check,
-    check_updates,
-    connect_check,
-    nothing_updates,
-)
-from loravit_web.ui.train_data import Way, build_data
-from loravit_web.ui.train_result import ResultPanel, build_result, result_of_watched
-from loravit_web.ui.train_settings import (
+from loravit_web.ui.train.check import CheckPanel, build_check, check_updates, connect_check, nothing_updates
+from loravit_web.ui.train.data import Way, build_data
+from loravit_web.ui.train.relabel import changes_kept
+from loravit_web.ui.train.result import ResultPanel, build_result, result_of_watched
+from loravit_web.ui.train.settings import (
     LONGEST_NAME,
     SettingsPanel,
     build_settings,

@@ -16,7 +16,7 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import LAST
 from loravit_web.ui.kit.markup import dataset_summary, notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.relabel import (
+from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
     RelabelPanel,

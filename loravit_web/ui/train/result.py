@@ -17,13 +17,13 @@ from loravit_web.runs.demo import slug_of
 from loravit_web.runs.results import Result, details_of, images_behind, mistakes, result_of
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
-from loravit_web.ui.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, LAST, QUIET
 from loravit_web.ui.kit.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.relabel import (
+from loravit_web.ui.train.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
+from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
     RelabelPanel,

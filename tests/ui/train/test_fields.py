@@ -9,7 +9,7 @@ import pytest
 
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.training.recipe import PRESETS, Recipe
-from loravit_web.ui.fields import ALL_FIELDS, FieldEmpty, field_errors, preset_values, recipe_of
+from loravit_web.ui.train.fields import ALL_FIELDS, FieldEmpty, field_errors, preset_values, recipe_of
 
 PATCH = 14
 
