@@ -40,7 +40,7 @@ def _measured(folder: Path, adapters: int) -> list[Figure]:
 
     from loravit_web.service import Service
     from loravit_web.settings.environment import Settings
-    from loravit_web.ui.catalog import build_catalog
+    from loravit_web.ui.catalog.tab import build_catalog
     from loravit_web.ui.kit.waiting import Waiting
     from loravit_web.ui.use.tab import build_use
 

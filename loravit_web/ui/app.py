@@ -11,7 +11,7 @@ from loravit_web.service import Service
 from loravit_web.ui.address import name_tabs
 from loravit_web.ui.api import add_api
 from loravit_web.ui.arrival import fill_page
-from loravit_web.ui.catalog import build_catalog
+from loravit_web.ui.catalog.tab import build_catalog
 from loravit_web.ui.follow import follow_registry
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.waiting import Waiting

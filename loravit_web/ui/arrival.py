@@ -11,8 +11,8 @@ import gradio as gr
 
 from loravit_web.serving.predictor import MAX_TASKS
 from loravit_web.ui.again import AGAIN
-from loravit_web.ui.catalog_panel import TO_CARD
-from loravit_web.ui.catalog_view import Updates
+from loravit_web.ui.catalog.panel import TO_CARD
+from loravit_web.ui.catalog.view import Updates
 from loravit_web.ui.follow import remembered, snapshot, watched_first
 from loravit_web.ui.kit.events import QUIET
 from loravit_web.ui.kit.markup import who_line

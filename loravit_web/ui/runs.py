@@ -12,7 +12,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.runs.curves import Axis
 from loravit_web.runs.results import result_of
 from loravit_web.service import Service
-from loravit_web.ui.catalog_view import CatalogView, Data, Updates
+from loravit_web.ui.catalog.view import CatalogView, Data, Updates
 from loravit_web.ui.kit.errors import plain, told, told_at
 from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED
 from loravit_web.ui.kit.visitors import seen_by

@@ -9,7 +9,7 @@ from loravit_web.actions import Actions
 from loravit_web.catalog.plans import ReasonMissing, Wish, carried_out, planned
 from loravit_web.service import Service
 from registry import InvalidAlias, NothingToRollBack, UsageCount, VersionInUse, VersionWithdrawn, utc_now
-from tests.ui.catalog_page import publish
+from tests.ui.catalog.catalog_page import publish
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from loravit_web.settings.environment import Settings
 from loravit_web.ui.launch import App
 from loravit_web.visibility import Seen
 from tests.conftest import make_colours, tiny_service
-from tests.ui.catalog_page import CatalogPage
+from tests.ui.catalog.catalog_page import CatalogPage
 
 
 @dataclass(frozen=True)

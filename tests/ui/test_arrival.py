@@ -11,7 +11,7 @@ import pytest
 from loravit_web.ui.follow import announce, ended_since, remembered, snapshot
 from loravit_web.ui.train.relabel import key_of
 from loravit_web.ui.use.answers import NO_IMAGE
-from tests.ui.catalog_page import request
+from tests.ui.catalog.catalog_page import request
 from tests.ui.conftest import RunningApp
 
 

@@ -24,7 +24,7 @@ from loravit_web.catalog.facts import read_facts
 from loravit_web.catalog.plans import Wish, planned
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.ui.catalog_change import Texts, texts_of
+from loravit_web.ui.catalog.change import Texts, texts_of
 from loravit_web.ui.launch import App
 from loravit_web.ui.train.relabel import Sheet, key_of
 from registry import Role, Run

@@ -10,7 +10,7 @@ import pytest
 
 from loravit_web.ui.strip import job_strip, strip_update
 from tests.runs.test_next_steps import run
-from tests.ui.catalog_page import request
+from tests.ui.catalog.catalog_page import request
 from tests.ui.conftest import RunningApp
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from loravit_web.ui.use import ask as ask_module
 from loravit_web.ui.use.ask import Question, UnreadableQuestion, read_question
-from tests.ui.catalog_page import request
+from tests.ui.catalog.catalog_page import request
 from tests.ui.conftest import RunningApp
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ import gradio as gr
 
 from loravit_web.catalog.facts import read_facts
 from loravit_web.catalog.plans import Wish, WishKind, carried_out, planned
-from loravit_web.ui.catalog_change import ConfirmPanel, Texts, edited, texts_of
-from loravit_web.ui.catalog_panel import NAME_CARD
-from loravit_web.ui.catalog_view import CatalogView, Data, Updates
+from loravit_web.ui.catalog.change import ConfirmPanel, Texts, edited, texts_of
+from loravit_web.ui.catalog.panel import NAME_CARD
+from loravit_web.ui.catalog.view import CatalogView, Data, Updates
 from loravit_web.ui.kit.errors import plain, told
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by

@@ -10,10 +10,10 @@ import gradio as gr
 
 from loravit_web.catalog.facts import entry_standing
 from loravit_web.service import Service
-from loravit_web.ui.catalog_card import stale_html
-from loravit_web.ui.catalog_filters import Filters, narrowed
-from loravit_web.ui.catalog_list import found_html, list_html
-from loravit_web.ui.catalog_panel import CardPanel
+from loravit_web.ui.catalog.card import stale_html
+from loravit_web.ui.catalog.filters import Filters, narrowed
+from loravit_web.ui.catalog.listing import found_html, list_html
+from loravit_web.ui.catalog.panel import CardPanel
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.served import picture_links
 from loravit_web.ui.kit.share import page_url

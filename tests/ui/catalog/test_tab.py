@@ -10,7 +10,7 @@ import httpx
 
 from loravit_web.adapters.files.bundle import read_bundle_file
 from loravit_web.catalog.facts import read_facts
-from loravit_web.ui.catalog_card import head_html, results_html
+from loravit_web.ui.catalog.card import head_html, results_html
 from loravit_web.ui.kit.served import bundle_file, picture_link
 from tests.ui.conftest import RunningApp
 

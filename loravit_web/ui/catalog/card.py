@@ -9,7 +9,7 @@ from typing import Any
 from loravit_web.adapters.files.card import thumbnail_text
 from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.plans import Plan
-from loravit_web.ui.catalog_list import size_text
+from loravit_web.ui.catalog.listing import size_text
 from loravit_web.ui.kit.markup import class_table, definitions, evaluation_table, notice
 from registry import ABSENT, AliasMove, AuditEvent, Lineage, Version
 

@@ -8,8 +8,8 @@ import gradio as gr
 import pytest
 
 from loravit_web.access.rights import member
-from loravit_web.ui.catalog_actions import imported_sentence
-from tests.ui.catalog_page import CatalogPage, publish, request
+from loravit_web.ui.catalog.actions import imported_sentence
+from tests.ui.catalog.catalog_page import CatalogPage, publish, request
 
 EVIL = "<img src=x onerror=alert(1)>"
 

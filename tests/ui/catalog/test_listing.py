@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
-from loravit_web.ui.catalog_filters import DEFAULTS, narrowed, query_of
+from loravit_web.ui.catalog.filters import DEFAULTS, narrowed, query_of
 from registry import Registry
-from tests.ui.catalog_page import CatalogPage, publish, request
+from tests.ui.catalog.catalog_page import CatalogPage, publish, request
 
 EVIL = "<img src=x onerror=alert(1)>"
 

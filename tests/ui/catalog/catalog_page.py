@@ -17,8 +17,8 @@ from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.service import Service
 from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.environment import Settings
-from loravit_web.ui.catalog import build_catalog
-from loravit_web.ui.catalog_filters import DEFAULTS
+from loravit_web.ui.catalog.filters import DEFAULTS
+from loravit_web.ui.catalog.tab import build_catalog
 from loravit_web.ui.gate.callers import KEY, Caller
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.waiting import Waiting

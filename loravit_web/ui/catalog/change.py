@@ -12,7 +12,7 @@ from loravit_web.access.rights import NotAllowed, Visitor
 from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.plans import Plan
 from loravit_web.errors import LoraVitError
-from loravit_web.ui.catalog_card import plan_html
+from loravit_web.ui.catalog.card import plan_html
 from loravit_web.ui.kit.markup import notice
 
 USUAL_ALIASES = ("production", "staging")

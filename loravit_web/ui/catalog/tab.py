@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.service import Service
-from loravit_web.ui.catalog_actions import connect_actions
-from loravit_web.ui.catalog_filters import DEFAULTS, build_filters
-from loravit_web.ui.catalog_list import CHOOSE
-from loravit_web.ui.catalog_panel import NAME_CARD, build_card
-from loravit_web.ui.catalog_view import CatalogView, Data, Updates
+from loravit_web.ui.catalog.actions import connect_actions
+from loravit_web.ui.catalog.filters import DEFAULTS, build_filters
+from loravit_web.ui.catalog.listing import CHOOSE
+from loravit_web.ui.catalog.panel import NAME_CARD, build_card
+from loravit_web.ui.catalog.view import CatalogView, Data, Updates
 from loravit_web.ui.kit.errors import told_at
 from loravit_web.ui.kit.events import EACH, LAST, QUIET, UNCHECKED
 from loravit_web.ui.kit.visitors import seen_by

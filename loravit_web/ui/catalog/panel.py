@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.catalog.facts import AdapterFacts, read_facts
-from loravit_web.ui.catalog_card import (
+from loravit_web.ui.catalog.card import (
     CHOOSE_ONE,
     aliases_html,
     changes_html,
@@ -17,7 +17,7 @@ from loravit_web.ui.catalog_card import (
     origin_html,
     results_html,
 )
-from loravit_web.ui.catalog_change import ChangePanel, build_change
+from loravit_web.ui.catalog.change import ChangePanel, build_change
 from loravit_web.ui.kit.served import picture_link
 from loravit_web.ui.kit.share import SharePanel, build_share, share_updates
 from loravit_web.ui.kit.snippets import card_link
