@@ -17,7 +17,7 @@ from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.page import Page
 from loravit_web.ui.pulse import add_pulse
-from loravit_web.ui.runs import build_runs, follow_runs, lead_on
+from loravit_web.ui.runs.tab import build_runs, follow_runs, lead_on
 from loravit_web.ui.saved import add_saved
 from loravit_web.ui.strip import build_strip, connect_strip
 from loravit_web.ui.train.tab import build_train

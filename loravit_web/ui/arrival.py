@@ -18,14 +18,14 @@ from loravit_web.ui.kit.events import QUIET
 from loravit_web.ui.kit.markup import who_line
 from loravit_web.ui.kit.visitors import read_only, seen_by
 from loravit_web.ui.page import Page
-from loravit_web.ui.runs import list_arrived, run_arrived
-from loravit_web.ui.runs_compare import then_points
-from loravit_web.ui.runs_list import active_runs
+from loravit_web.ui.runs.compare import then_points
+from loravit_web.ui.runs.listing import active_runs
+from loravit_web.ui.runs.tab import list_arrived, run_arrived
+from loravit_web.ui.runs.watch import watch_updates
 from loravit_web.ui.strip import strip_update
 from loravit_web.ui.train.tab import show_result
 from loravit_web.ui.use.answers import NO_TASKS
 from loravit_web.ui.use.picker import chips_json, with_tasks
-from loravit_web.ui.watch import watch_updates
 
 PREFIX = "fill_"
 _ONCE_MORE = "(words, last) => words ? `${last ?? words} ` : {__type__: 'update'}"

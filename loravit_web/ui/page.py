@@ -8,7 +8,7 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.catalog.view import CatalogView
-from loravit_web.ui.runs import RunsTab
+from loravit_web.ui.runs.tab import RunsTab
 from loravit_web.ui.train.tab import TrainTab
 from loravit_web.ui.use.tab import UseTab
 

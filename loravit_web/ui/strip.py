@@ -14,8 +14,8 @@ from loravit_web.ui.kit.events import EACH, QUEUED
 from loravit_web.ui.kit.keys import KEEP_PLACE
 from loravit_web.ui.kit.markup import time_left
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.runs.watch import watch_updates
 from loravit_web.ui.train.tab import TrainTab
-from loravit_web.ui.watch import watch_updates
 from registry import Run
 
 _CHOOSE = (

@@ -210,7 +210,7 @@ def named(demo: Demo, event: BlockFunction, picture: dict[str, Any]) -> dict[str
     handler = inspect.unwrap(event.fn)
     text: Any = {
         "loravit_web.ui.follow": json.dumps({"ended": [demo.run.id]}),
-        "loravit_web.ui.runs": "",
+        "loravit_web.ui.runs.tab": "",
     }.get(handler.__module__, json.dumps(question))
     memory = {"pinned": [demo.slug], "recent": [demo.slug]}
     given = {"data": demo.fingerprint, "name": "x", "mirror": True, "changes": {}}

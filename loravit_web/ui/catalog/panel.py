@@ -21,7 +21,7 @@ from loravit_web.ui.catalog.change import ChangePanel, build_change
 from loravit_web.ui.kit.served import picture_link
 from loravit_web.ui.kit.share import SharePanel, build_share, share_updates
 from loravit_web.ui.kit.snippets import card_link
-from loravit_web.ui.watch import build_curves, curves
+from loravit_web.ui.runs.watch import build_curves, curves
 from loravit_web.visibility import Seen
 from registry import Version
 

@@ -22,6 +22,7 @@ from loravit_web.ui.kit.events import EACH, LAST, QUIET
 from loravit_web.ui.kit.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.runs.watch import WatchPanel, is_known, watch_updates
 from loravit_web.ui.train.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
@@ -38,7 +39,6 @@ from loravit_web.ui.train.relabel import (
 )
 from loravit_web.ui.use.picker import with_tasks
 from loravit_web.ui.use.tab import UseTab
-from loravit_web.ui.watch import WatchPanel, is_known, watch_updates
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 

@@ -22,10 +22,10 @@ from loravit_web.ui.kit.events import LAST, QUIET
 from loravit_web.ui.kit.markup import cost_summary, notice
 from loravit_web.ui.kit.share import build_code
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.runs.watch import WatchPanel, watch_updates
 from loravit_web.ui.train.check import CheckPanel
 from loravit_web.ui.train.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.train.relabel import Sheet, changes_in
-from loravit_web.ui.watch import WatchPanel, watch_updates
 from loravit_web.util.abandonment import IsGone, never_gone
 from loravit_web.visibility import Seen
 from registry import UnknownAdapter

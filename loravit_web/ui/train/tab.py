@@ -16,6 +16,7 @@ from loravit_web.ui.kit.browser_state import kept_in_browser
 from loravit_web.ui.kit.events import QUIET
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.runs.watch import WatchPanel, build_watch
 from loravit_web.ui.train.check import CheckPanel, build_check, check_updates, connect_check, nothing_updates
 from loravit_web.ui.train.data import Way, build_data
 from loravit_web.ui.train.relabel import changes_kept
@@ -29,7 +30,6 @@ from loravit_web.ui.train.settings import (
     suggestions,
 )
 from loravit_web.ui.use.tab import UseTab
-from loravit_web.ui.watch import WatchPanel, build_watch
 from loravit_web.util.abandonment import check_waited_for
 from loravit_web.visibility import Seen
 

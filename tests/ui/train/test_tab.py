@@ -14,14 +14,14 @@ from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.runs.results import result_of
 from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.kit.markup import class_table
-from loravit_web.ui.runs_compare import compare_updates
+from loravit_web.ui.runs.compare import compare_updates
+from loravit_web.ui.runs.watch import curves
 from loravit_web.ui.train.check import check_updates, doubles_notice, entries_of, near_updates, views_of
 from loravit_web.ui.train.confusion import CORNER, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.train.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.train.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.train.result import cell_updates, result_updates, split_updates
 from loravit_web.ui.train.settings import suggested_name, told_cost
-from loravit_web.ui.watch import curves
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
 from tests.conftest import RECIPE
 from tests.datasets.makers import CATS_AND_DOGS, zip_of

@@ -9,7 +9,7 @@ import gradio as gr
 
 from loravit_web.ui.kit.keys import KEEP_PLACE
 from loravit_web.ui.kit.markup import STATUS_SIGNS
-from loravit_web.ui.runs_markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
+from loravit_web.ui.runs.markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
 from loravit_web.visibility import Seen
 from registry import MAX_TEXT, Run, RunQuery, RunStatus
 

@@ -12,8 +12,8 @@ from loravit_web.runs.next_steps import place_of
 from loravit_web.service import Service
 from loravit_web.ui.kit.markup import notice, run_progress
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.run_buttons import RunButtons, RunId, build_buttons, button_updates, connect_buttons
-from loravit_web.ui.runs_markup import log_text
+from loravit_web.ui.runs.buttons import RunButtons, RunId, build_buttons, button_updates, connect_buttons
+from loravit_web.ui.runs.markup import log_text
 from loravit_web.visibility import Seen
 from loravit_web.worker.run_log import log_of, tail
 from registry import Run, UnknownRun

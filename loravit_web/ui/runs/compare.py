@@ -15,8 +15,8 @@ from loravit_web.runs.comparison import best_rows, setting_rows
 from loravit_web.runs.curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
 from loravit_web.ui.kit.events import QUIET
 from loravit_web.ui.kit.markup import notice
-from loravit_web.ui.runs_markup import compared_table, legend
-from loravit_web.ui.watch import WHOLE
+from loravit_web.ui.runs.markup import compared_table, legend
+from loravit_web.ui.runs.watch import WHOLE
 from loravit_web.visibility import Seen
 from registry import Run, UnknownRun
 

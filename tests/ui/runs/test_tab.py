@@ -10,11 +10,11 @@ import pytest
 
 from loravit_web.access.rights import LOCAL
 from loravit_web.actions import Actions
-from loravit_web.ui import runs_list
-from loravit_web.ui.runs_compare import TooManyRuns, compare_updates, ticked
-from loravit_web.ui.runs_detail import detail_updates
-from loravit_web.ui.runs_list import listed_runs
-from loravit_web.ui.runs_markup import compared_table, log_text, queue_list, runs_table
+from loravit_web.ui.runs import listing
+from loravit_web.ui.runs.compare import TooManyRuns, compare_updates, ticked
+from loravit_web.ui.runs.detail import detail_updates
+from loravit_web.ui.runs.listing import listed_runs
+from loravit_web.ui.runs.markup import compared_table, log_text, queue_list, runs_table
 from tests.conftest import RECIPE
 from tests.runs.test_next_steps import run
 from tests.ui.conftest import RunningApp

@@ -10,8 +10,8 @@ import gradio as gr
 
 from loravit_web.runs.next_steps import place_of, refusal_of, steps_of
 from loravit_web.ui.kit.markup import definitions, flattened, notice, run_progress
-from loravit_web.ui.run_buttons import RunButtons, build_buttons, button_updates
-from loravit_web.ui.runs_markup import PICK, log_text, run_link
+from loravit_web.ui.runs.buttons import RunButtons, build_buttons, button_updates
+from loravit_web.ui.runs.markup import PICK, log_text, run_link
 from loravit_web.visibility import Seen
 from loravit_web.worker.run_log import log_of, tail
 from registry import RegistryError, Run

@@ -16,13 +16,13 @@ from loravit_web.ui.catalog.view import CatalogView, Data, Updates
 from loravit_web.ui.kit.errors import plain, told, told_at
 from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.run_buttons import connect_buttons
-from loravit_web.ui.runs_compare import ComparePanel, build_compare, compare_updates, then_points, ticked
-from loravit_web.ui.runs_detail import DetailPanel, build_detail, detail_updates
-from loravit_web.ui.runs_list import TICKED, RunList, build_list, listed_runs
+from loravit_web.ui.runs.buttons import connect_buttons
+from loravit_web.ui.runs.compare import ComparePanel, build_compare, compare_updates, then_points, ticked
+from loravit_web.ui.runs.detail import DetailPanel, build_detail, detail_updates
+from loravit_web.ui.runs.listing import TICKED, RunList, build_list, listed_runs
+from loravit_web.ui.runs.watch import watch_updates
 from loravit_web.ui.train.result import result_updates
 from loravit_web.ui.train.tab import TrainTab
-from loravit_web.ui.watch import watch_updates
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
