@@ -8,18 +8,18 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from loravit_web.service import Service
-from loravit_web.ui.address import name_tabs
 from loravit_web.ui.api import add_api
-from loravit_web.ui.arrival import fill_page
 from loravit_web.ui.catalog.tab import build_catalog
-from loravit_web.ui.follow import follow_registry
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.waiting import Waiting
-from loravit_web.ui.page import Page
-from loravit_web.ui.pulse import add_pulse
+from loravit_web.ui.page.address import name_tabs
+from loravit_web.ui.page.arrival import fill_page
+from loravit_web.ui.page.follow import follow_registry
+from loravit_web.ui.page.page import Page
+from loravit_web.ui.page.pulse import add_pulse
+from loravit_web.ui.page.saved import add_saved
+from loravit_web.ui.page.strip import build_strip, connect_strip
 from loravit_web.ui.runs.tab import build_runs, follow_runs, lead_on
-from loravit_web.ui.saved import add_saved
-from loravit_web.ui.strip import build_strip, connect_strip
 from loravit_web.ui.train.tab import build_train
 from loravit_web.ui.use.tab import build_use
 

@@ -24,7 +24,7 @@ from loravit_web.expiry import SERVED, served_folder
 from loravit_web.passing import MIB, PassingFiles
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.ui import address, again, arrival, assets, pulse, refused, unwatched
+from loravit_web.ui import assets, unwatched
 from loravit_web.ui.app import build_app
 from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.gate.callers import LOOPBACK, Arrivals, Caller
@@ -39,6 +39,7 @@ from loravit_web.ui.gate.uploads import Uploads
 from loravit_web.ui.kept_page import KeptPage
 from loravit_web.ui.kit import keys
 from loravit_web.ui.kit.visitors import admit, guest_name
+from loravit_web.ui.page import address, arrival, pulse, reconnect, refused
 from loravit_web.ui.refusals import handlers
 from loravit_web.ui.sessions import LightSessions
 from loravit_web.ui.use import ask

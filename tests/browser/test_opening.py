@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
-from loravit_web.ui.address import HUB, SCRIPT
+from loravit_web.ui.page.address import HUB, SCRIPT
 from tests.browser.conftest import AppProcess, Visit
 from tests.browser.test_journey import open_tab
 

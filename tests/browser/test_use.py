@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from loravit_web.ui.pulse import LOOK_MILLISECONDS
+from loravit_web.ui.page.pulse import LOOK_MILLISECONDS
 from tests.browser.conftest import AppProcess, Visit
 from tests.browser.test_journey import open_tab, pick
 from tests.conftest import make_colours

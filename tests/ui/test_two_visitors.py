@@ -40,7 +40,7 @@ from loravit_web.ui import launch
 from loravit_web.ui.gate.signing_in import Cookies
 from loravit_web.ui.kit import visitors
 from loravit_web.ui.launch import App
-from loravit_web.ui.page import Page
+from loravit_web.ui.page.page import Page
 from loravit_web.ui.train.relabel import Sheet, key_of
 from registry import RegistryError, Run, utc_now
 from tests.aside import run_aside
@@ -209,7 +209,7 @@ def named(demo: Demo, event: BlockFunction, picture: dict[str, Any]) -> dict[str
     question = {"picture": picture, "tasks": [demo.slug, demo.ref], "labels": 3, "looks": True, "near": []}
     handler = inspect.unwrap(event.fn)
     text: Any = {
-        "loravit_web.ui.follow": json.dumps({"ended": [demo.run.id]}),
+        "loravit_web.ui.page.follow": json.dumps({"ended": [demo.run.id]}),
         "loravit_web.ui.runs.tab": "",
     }.get(handler.__module__, json.dumps(question))
     memory = {"pinned": [demo.slug], "recent": [demo.slug]}

@@ -9,7 +9,7 @@ import gradio as gr
 from loravit_web.saver import saved_sentence
 from loravit_web.service import Service
 from loravit_web.ui.kit.markup import notice
-from loravit_web.ui.pulse import SELDOM
+from loravit_web.ui.page.pulse import SELDOM
 from registry import utc_now
 
 LOST = (

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from loravit_web.ui.strip import job_strip, strip_update
+from loravit_web.ui.page.strip import job_strip, strip_update
 from tests.runs.test_next_steps import run
 from tests.ui.catalog.catalog_page import request
 from tests.ui.conftest import RunningApp

@@ -10,19 +10,19 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.serving.predictor import MAX_TASKS
-from loravit_web.ui.again import AGAIN
 from loravit_web.ui.catalog.panel import TO_CARD
 from loravit_web.ui.catalog.view import Updates
-from loravit_web.ui.follow import remembered, snapshot, watched_first
 from loravit_web.ui.kit.events import QUIET
 from loravit_web.ui.kit.markup import who_line
 from loravit_web.ui.kit.visitors import read_only, seen_by
-from loravit_web.ui.page import Page
+from loravit_web.ui.page.follow import remembered, snapshot, watched_first
+from loravit_web.ui.page.page import Page
+from loravit_web.ui.page.reconnect import AGAIN
+from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.compare import then_points
 from loravit_web.ui.runs.listing import active_runs
 from loravit_web.ui.runs.tab import list_arrived, run_arrived
 from loravit_web.ui.runs.watch import watch_updates
-from loravit_web.ui.strip import strip_update
 from loravit_web.ui.train.tab import show_result
 from loravit_web.ui.use.answers import NO_TASKS
 from loravit_web.ui.use.picker import chips_json, with_tasks

@@ -14,8 +14,8 @@ from uuid import uuid4
 import gradio as gr
 
 from loravit_web.service import Service
-from loravit_web.ui.follow import snapshot
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.page.follow import snapshot
 
 LOOK_MILLISECONDS, EVERY_SO_MANY = 2000, 15
 """A look at the registry, and after how many of them one at what changes seldom."""

@@ -12,10 +12,10 @@ import gradio as gr
 from loravit_web.ui.kit.errors import plain
 from loravit_web.ui.kit.events import QUEUED, QUIET
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.page import Page
+from loravit_web.ui.page.page import Page
+from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.listing import MOST_ACTIVE, active_runs
 from loravit_web.ui.runs.watch import is_known, watch_updates
-from loravit_web.ui.strip import strip_update
 from loravit_web.ui.train.result import result_of_watched
 from loravit_web.ui.use.answers import NO_IMAGE
 from loravit_web.ui.use.choices import choices_for

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from loravit_web.ui.follow import announce, ended_since, remembered, snapshot
+from loravit_web.ui.page.follow import announce, ended_since, remembered, snapshot
 from loravit_web.ui.train.relabel import key_of
 from loravit_web.ui.use.answers import NO_IMAGE
 from tests.ui.catalog.catalog_page import request
@@ -17,7 +17,7 @@ from tests.ui.conftest import RunningApp
 
 def handler(app: RunningApp, name: str) -> Any:
     """The page's event with this name, of the ones that open and follow it."""
-    modules = ("loravit_web.ui.arrival", "loravit_web.ui.follow", "loravit_web.ui.pulse")
+    modules = ("loravit_web.ui.page.arrival", "loravit_web.ui.page.follow", "loravit_web.ui.page.pulse")
     found = [one for one in app.demo.fns.values() if one.fn and one.fn.__module__ in modules]
     (event,) = [one for one in found if one.fn.__name__ == name]
     return event

@@ -13,7 +13,7 @@ import pytest
 from loravit_web.saver import Saved
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.ui.saved import add_saved, saved_line
+from loravit_web.ui.page.saved import add_saved, saved_line
 from registry import utc_now
 
 THEN = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

@@ -1,0 +1,1 @@
+"""What all tabs share on the page: address, arrival, navigation and notices."""
