@@ -22,7 +22,7 @@ from benchmarks.browser import chromium, running_app
 from benchmarks.homes import open_registry, with_bases
 from benchmarks.registry_data import Filler, Scale
 from benchmarks.report import Figure, at_most, save, show, spread
-from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
+from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 
 PAGE_MS, SEARCH_MS = 1500.0, 500.0
 REST_MS = 1000.0

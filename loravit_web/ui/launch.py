@@ -24,9 +24,7 @@ from loravit_web.expiry import SERVED, served_folder
 from loravit_web.passing import MIB, PassingFiles
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.ui import assets, unwatched
 from loravit_web.ui.app import build_app
-from loravit_web.ui.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.gate.callers import LOOPBACK, Arrivals, Caller
 from loravit_web.ui.gate.connections import most_connections, served_through
 from loravit_web.ui.gate.gate import Gate, House
@@ -36,12 +34,14 @@ from loravit_web.ui.gate.info import OwnInfo
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.gate.signing_in import Cookies, SigningIn
 from loravit_web.ui.gate.uploads import Uploads
-from loravit_web.ui.kept_page import KeptPage
 from loravit_web.ui.kit import keys
 from loravit_web.ui.kit.visitors import admit, guest_name
 from loravit_web.ui.page import address, arrival, pulse, reconnect, refused
-from loravit_web.ui.refusals import handlers
-from loravit_web.ui.sessions import LightSessions
+from loravit_web.ui.patches import assets, unwatched
+from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
+from loravit_web.ui.patches.kept_page import KeptPage
+from loravit_web.ui.patches.refusals import handlers
+from loravit_web.ui.patches.sessions import LightSessions
 from loravit_web.ui.use import ask
 from loravit_web.util.console import progress_teller
 from loravit_web.util.cores import gather_cores, release_cores

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loravit_web.ui.compressed import CompressedAnswers, encoding_of
+from loravit_web.ui.patches.compressed import CompressedAnswers, encoding_of
 
 GRADIO_ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 TOGETHER = "/assets/together.css"

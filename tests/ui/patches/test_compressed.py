@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from loravit_web.ui.compressed import encoding_of
+from loravit_web.ui.patches.compressed import encoding_of
 
 
 @pytest.mark.parametrize(

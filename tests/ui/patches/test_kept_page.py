@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from loravit_web.ui.kept_page import KeptPage
+from loravit_web.ui.patches.kept_page import KeptPage
 from tests.ui.conftest import RunningApp
 
 BR = {"accept-encoding": "br"}

@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from loravit_web.ui.assets import GRADIO_ASSETS
+from loravit_web.ui.patches.assets import GRADIO_ASSETS
 from tests.ui.conftest import RunningApp
 
 

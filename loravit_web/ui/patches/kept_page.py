@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loravit_web.ui.compressed import CompressedAnswers, encoding_of
+from loravit_web.ui.patches.compressed import CompressedAnswers, encoding_of
 
 _ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 """The headers by which Gradio finds the address that it writes into the page."""

@@ -6,7 +6,7 @@ import gradio as gr
 import httpx
 import pytest
 
-from loravit_web.ui.sessions import LightSessions
+from loravit_web.ui.patches.sessions import LightSessions
 from tests.ui.conftest import RunningApp
 
 
@@ -31,7 +31,7 @@ def sessions_with_a_state(now: list[float]) -> tuple[LightSessions, int]:
 def test_of_many_sessions_those_with_nothing_to_remember_go_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("loravit_web.ui.sessions.MOST_IDLE", 2)
+    monkeypatch.setattr("loravit_web.ui.patches.sessions.MOST_IDLE", 2)
     now = [0.0]
     sessions, remembered = sessions_with_a_state(now)
     sessions["page"][remembered] = "second"

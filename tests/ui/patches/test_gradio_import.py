@@ -14,7 +14,7 @@ import loravit_web.ui
 import gradio as gr
 from gradio import component_meta
 
-assert component_meta.create_or_modify_pyi.__module__ == "loravit_web.ui.gradio_import"
+assert component_meta.create_or_modify_pyi.__module__ == "loravit_web.ui.patches.gradio_import"
 assert [one for one in sys.meta_path if "loravit_web" in type(one).__module__] == []
 
 class Own(gr.HTML):
