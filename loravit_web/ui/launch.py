@@ -21,7 +21,6 @@ from loravit_web.access.sessions import Sessions
 from loravit_web.access.sign_in import SignInDesk
 from loravit_web.errors import LoraVitError
 from loravit_web.expiry import SERVED, served_folder
-from loravit_web.passing import MIB, PassingFiles
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.app import build_app
@@ -31,6 +30,7 @@ from loravit_web.ui.gate.gate import Gate, House
 from loravit_web.ui.gate.headers import security_headers
 from loravit_web.ui.gate.hub_session import EndedOnTheHub
 from loravit_web.ui.gate.info import OwnInfo
+from loravit_web.ui.gate.passing import MIB, PassingFiles
 from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.gate.signing_in import Cookies, SigningIn
 from loravit_web.ui.gate.uploads import Uploads

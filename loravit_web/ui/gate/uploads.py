@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope
 
-from loravit_web.passing import NoRoom, PassingFiles, remove_arrival
 from loravit_web.ui.gate.bodies import counted
 from loravit_web.ui.gate.callers import Caller
+from loravit_web.ui.gate.passing import NoRoom, PassingFiles, remove_arrival
 from loravit_web.ui.gate.refusals import Refused
 
 AT_ONCE = 64

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.passing import LOCK, NoRoom, PassingFiles, remove_left
+from loravit_web.ui.gate.passing import LOCK, NoRoom, PassingFiles, remove_left
 
 
 class Clock:
@@ -58,7 +58,7 @@ def test_what_a_killed_process_left_goes_at_the_next_start_and_what_lives_stays(
     tmp_path: Path, clock: Clock
 ) -> None:
     code = (
-        "import os, sys, pathlib; from loravit_web.passing import PassingFiles; "
+        "import os, sys, pathlib; from loravit_web.ui.gate.passing import PassingFiles; "
         "files = PassingFiles(pathlib.Path(sys.argv[1]), most=9, most_of_one=9, seconds=9); "
         "(files.folder / 'left.bin').write_bytes(b'left'); os._exit(9)"
     )
