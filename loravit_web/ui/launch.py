@@ -47,7 +47,7 @@ from loravit_web.util.console import progress_teller
 from loravit_web.util.cores import gather_cores, release_cores
 from loravit_web.util.periodic import Periodic
 
-_SCRIPTS = (refused, assets, arrival, address, again, ask, unwatched, keys, pulse)
+_SCRIPTS = (refused, assets, arrival, address, reconnect, ask, unwatched, keys, pulse)
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
 _QUEUE_SECONDS = 0.01

@@ -68,7 +68,7 @@ def test_the_list_finds_by_words_and_states_and_turns_its_pages(
     assert "number 1 in the queue" in table()[1]
     assert waiting.id not in table("colours", ["completed"])[1].partition("<table")[2]
     assert "No run meets this" in table("zebra")[1]
-    monkeypatch.setattr(runs_list, "PAGE", 1)
+    monkeypatch.setattr(listing, "PAGE", 1)
     page, html, _found, previous, following = table(page=9)
     assert page == 2
     assert "Colours" in html
