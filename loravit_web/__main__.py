@@ -11,7 +11,7 @@ from loravit_web.util.openmp import share_cores
 def run() -> int:
     """Run the command that the words name; returns the exit status."""
     share_cores(os.environ)
-    from loravit_web.cli import main
+    from loravit_web.cli.main import main
 
     try:
         return main(sys.argv[1:])

@@ -130,6 +130,13 @@ class Run:
     published: str | None
     """The newest version that this run published, as `slug@2`."""
 
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that an ended run trained since a worker last took it up; None before that."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return round((self.ended_at - self.started_at).total_seconds(), 1)
+
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:

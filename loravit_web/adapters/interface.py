@@ -22,14 +22,6 @@ class AdapterMismatch(LoraVitError):
     """The tensors of an adapter are not those that its configuration and base call for."""
 
 
-class AdapterDropout(nn.Dropout):
-    """Dropout of an adapter's own layer, off unless its training turns it on."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p)
-        self.eval()
-
-
 class Change(Protocol):
     """What an adapter does to its base, as plain float32 tensors in memory."""
 

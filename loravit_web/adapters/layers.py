@@ -10,8 +10,15 @@ from typing import cast
 import torch
 from torch import nn
 
-from loravit_web.adapters.interface import AdapterDropout
 from loravit_web.adapters.ops import low_rank, merged_weight
+
+
+class AdapterDropout(nn.Dropout):
+    """Dropout of an adapter's own layer, off unless its training turns it on."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p)
+        self.eval()
 
 
 @dataclass(frozen=True, eq=False)

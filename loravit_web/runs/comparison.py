@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loravit_web.browse_views import SHORT_DIGEST
 from registry import ABSENT, Comparison
 
 SHOWN = {
@@ -19,6 +18,8 @@ SHOWN = {
     "train_loss.min": "lowest training loss",
 }
 _LOWER_IS_BETTER = (".min",)
+SHORT_DIGEST = 12
+"""Characters of a SHA-256 that people see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from loravit_web.adapters.config import ViTAdapterConfig
-from loravit_web.adapters.interface import AdapterDropout
+from loravit_web.adapters.layers import AdapterDropout
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import without_fused_attention

@@ -22,6 +22,7 @@ from loravit_web.training.meter import work_of
 from loravit_web.training.prefix import RAM_LIMIT
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import EVALUATION_BATCH
+from loravit_web.util.text import duration
 
 LIBRARIES = 700 << 20
 """Resident memory of a worker before it loads a base, measured."""
@@ -269,3 +270,12 @@ def _saved_bytes(step: Callable[[], None], apart: Sequence[torch.Tensor]) -> int
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         step()
     return sum(kept.values())
+
+
+def cost_text(cost: Estimate) -> str:
+    """What a training will take, in one sentence."""
+    return (
+        f"Up to {duration(cost.seconds)} and {cost.memory / 1e9:.1f} GB of memory on this machine: "
+        f"{cost.epochs} epochs over {cost.train_images:,} images, beside {cost.validation_images:,} that "
+        f"judge them; {cost.parameters:,} trained parameters beside the frozen base."
+    )

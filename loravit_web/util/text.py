@@ -15,3 +15,10 @@ def clean_text(text: str) -> str:
         if char.isspace() or (unicodedata.category(char) not in ("Cc", "Cs") and char not in _BIDI_CONTROLS)
     )
     return " ".join("".join(visible).split())
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``45 s``, ``3 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

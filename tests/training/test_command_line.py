@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loravit_web.cli import build_parser
+from loravit_web.cli.main import build_parser
 from loravit_web.training.command_line import recipe_from_options, train_command
 from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
 

@@ -9,10 +9,10 @@ from loravit_web.access.rights import ANYBODY, Visitor
 from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.runs.next_steps import advice
 from loravit_web.settings.environment import Settings
-from loravit_web.training.estimate import Estimate
+from loravit_web.training.estimate import Estimate, cost_text
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import DRAFT
-from loravit_web.views import cost_text, duration
+from loravit_web.util.text import duration
 from registry import Evaluation, EvaluationDetails, Run, Version
 
 STATUS_SIGNS = {

@@ -8,7 +8,7 @@ from html import escape
 from loravit_web.runs.comparison import ComparedRow
 from loravit_web.runs.next_steps import owned
 from loravit_web.ui.kit.markup import STATUS_SIGNS, notice
-from loravit_web.views import duration, run_seconds
+from loravit_web.util.text import duration
 from registry import Run
 
 LOADING = notice("Reading the run history …")
@@ -65,7 +65,7 @@ def runs_table(
 
 
 def _row(run: Run, best: float | None, chosen: bool, compared: bool) -> str:
-    seconds = run_seconds(run)
+    seconds = run.seconds
     cells = (
         escape(run.created_by),
         "–" if best is None else f"{best:.1%}",

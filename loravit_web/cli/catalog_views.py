@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from loravit_web.browse_views import lineage_document, lineage_text
-from loravit_web.views import Document, details, table, version_document
+from loravit_web.cli.browse_views import lineage_document, lineage_text
+from loravit_web.cli.views import Document, details, table, version_document
 from registry import Adapter, Alias, AliasMove, AuditEvent, Registry, Split, UsageTotal, Version
 
 CONFUSED_SHOWN = 10

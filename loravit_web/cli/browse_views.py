@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from loravit_web.views import Document, details, table
+from loravit_web.cli.views import Document, details, table
+from loravit_web.runs.comparison import SHORT_DIGEST
 from registry import ABSENT, AdapterEntry, Comparison, Descendants, Difference, Lineage
 
-SHORT_ID, SHORT_DIGEST = 8, 12
+SHORT_ID = 8
 MOST_NAMED = 10
 
 

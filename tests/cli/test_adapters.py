@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from loravit_web import cli
+from loravit_web.cli import main
 from loravit_web.settings.environment import Settings
 from registry import (
     ClassMetric,
@@ -58,7 +58,7 @@ def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
     """Runs a word of `adapters` with --json, and gives its document."""
 
     def run(*words: str) -> Any:
-        assert cli.main(["adapters", *words, "--json"]) == 0, capsys.readouterr().err
+        assert main.main(["adapters", *words, "--json"]) == 0, capsys.readouterr().err
         return json.loads(capsys.readouterr().out)
 
     return run
@@ -69,7 +69,7 @@ def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs a word of `adapters`, and gives what a person reads."""
 
     def run(*words: str) -> str:
-        assert cli.main(["adapters", *words]) == 0, capsys.readouterr().err
+        assert main.main(["adapters", *words]) == 0, capsys.readouterr().err
         return capsys.readouterr().out
 
     return run
@@ -91,7 +91,7 @@ def test_a_version_is_promoted_and_the_alias_says_where_it_was(shell: Shell) -> 
 def test_a_protected_alias_needs_the_word_for_it(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     shell("promote", "pets@1", "production")
     assert shell("aliases", "pets", "--protect", "production")["aliases"][0]["protected"] is True
-    assert cli.main(["adapters", "promote", "pets@2", "production"]) == 1
+    assert main.main(["adapters", "promote", "pets@2", "production"]) == 1
     assert "is protected" in capsys.readouterr().err
     assert shell("promote", "pets@2", "production", "--protected")["adapter"] == "pets@2"
     shell("aliases", "pets", "--unprotect", "production")
@@ -194,7 +194,7 @@ def test_people_read_tables(text: Callable[..., str]) -> None:
 def test_what_can_not_be_done_is_one_sentence_and_status_1(
     words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["adapters", *words]) == 1
+    assert main.main(["adapters", *words]) == 1
     output = capsys.readouterr()
     assert output.out == ""
     (line,) = output.err.splitlines()
@@ -206,5 +206,5 @@ def test_a_version_that_production_names_is_not_withdrawn(
     shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shell("promote", "pets@1", "production")
-    assert cli.main(["adapters", "withdraw", "pets@1", "--reason", "bad"]) == 1
+    assert main.main(["adapters", "withdraw", "pets@1", "--reason", "bad"]) == 1
     assert "move production to another version first" in capsys.readouterr().err

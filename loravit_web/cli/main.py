@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from loravit_web import browse, catalog_commands, commands, user_commands
 from loravit_web.adapters.config import TARGETS
 from loravit_web.adapters.types import ADAPTER_TYPES
 from loravit_web.backbones.base import POOLINGS
+from loravit_web.cli import adapters as catalog_commands
+from loravit_web.cli import browse, commands
+from loravit_web.cli import users as user_commands
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings, read_settings
 from loravit_web.training.recipe import PRESETS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loravit_web import cli
+from loravit_web.cli import main
 from loravit_web.settings.environment import Settings
 from registry import DatasetClass, NewBase, NewDataset, NewEvaluation, NewRun, NewVersion, Registry, Run
 
@@ -72,7 +72,7 @@ def publish(
 
 
 def run_json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    assert cli.main([*words, "--json"]) == 0, capsys.readouterr().err
+    assert main.main([*words, "--json"]) == 0, capsys.readouterr().err
     return json.loads(capsys.readouterr().out)
 
 
@@ -114,9 +114,9 @@ def test_an_archived_adapter_is_listed_when_it_is_asked_for(
 def test_a_list_says_on_stderr_that_there_is_more(
     registry: Registry, runs: list[Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["adapters", "list", "--limit", "1"]) == 0
+    assert main.main(["adapters", "list", "--limit", "1"]) == 0
     assert "page 1 of 2, 2 adapters in all" in capsys.readouterr().err
-    assert cli.main(["runs", "list", "--limit", "1"]) == 0
+    assert main.main(["runs", "list", "--limit", "1"]) == 0
     assert "page 1 of 2, 2 runs in all" in capsys.readouterr().err
 
 
@@ -124,7 +124,7 @@ def test_an_empty_answer_says_whether_there_is_anything_at_all(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words in (["adapters", "list"], ["runs", "list"]):
-        assert cli.main(words) == 0
+        assert main.main(words) == 0
         assert "train" in capsys.readouterr().out
 
 
@@ -132,7 +132,7 @@ def test_an_answer_that_a_filter_left_empty_says_so(
     registry: Registry, runs: list[Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words in (["adapters", "list", "--search", "xyzzy"], ["runs", "list", "--status", "queued"]):
-        assert cli.main(words) == 0
+        assert main.main(words) == 0
         assert "meets this" in capsys.readouterr().out
 
 
@@ -176,7 +176,7 @@ def test_compare_tells_what_differs_and_where_each_comes_from(
 def test_compare_shows_null_and_what_is_missing_differently(
     registry: Registry, runs: list[Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["compare", "cats@1", "birds"]) == 0
+    assert main.main(["compare", "cats@1", "birds"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["stop", "null", "-"] in lines
     assert ["dataset.fingerprint", "f" * 12, "-"] in lines
@@ -186,7 +186,7 @@ def test_compare_shows_null_and_what_is_missing_differently(
 def test_compare_of_the_same_settings_says_so(
     registry: Registry, runs: list[Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["compare", "cats@1", runs[0].id]) == 0
+    assert main.main(["compare", "cats@1", runs[0].id]) == 0
     assert "No setting differs." in capsys.readouterr().out
 
 
@@ -196,7 +196,7 @@ def test_show_tells_the_lineage_of_each_version(
     lineage = run_json(capsys, "adapters", "show", "cats")["lineage"]
     assert lineage["cats@1"]["run"] == runs[0].id
     assert lineage["cats@1"]["same_data"]["runs"] == [runs[1].id]
-    assert cli.main(["adapters", "show", "cats"]) == 0
+    assert main.main(["adapters", "show", "cats"]) == 0
     assert "same data: cats@2" in capsys.readouterr().out
 
 
@@ -217,7 +217,7 @@ def test_what_can_not_be_answered_is_one_sentence_and_status_1(
     sentence: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert cli.main(words) == 1
+    assert main.main(words) == 1
     output = capsys.readouterr()
     assert (output.out, output.err.startswith("error: ")) == ("", True)
     assert sentence in output.err

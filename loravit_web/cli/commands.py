@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from loravit_web.access.rights import SHELL
+from loravit_web.cli.shell import open_registry as _registry
+from loravit_web.cli.shell import open_runs as _runs_registry
+from loravit_web.cli.shell import output as _output
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
-from loravit_web.shell import open_registry as _registry
-from loravit_web.shell import open_runs as _runs_registry
-from loravit_web.shell import output as _output
 from loravit_web.util.console import progress_teller
 from loravit_web.util.files import write_whole
 
@@ -32,7 +32,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
 
     from loravit_web.catalog.naming import slugified
     from loravit_web.training.command_line import recipe_from_options
-    from loravit_web.views import cost_text
+    from loravit_web.training.estimate import cost_text
 
     recipe = recipe_from_options(options)
     slugified(options.name)
@@ -185,7 +185,7 @@ def adapters_pull(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_show(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import details, run_document
+    from loravit_web.cli.views import details, run_document
 
     with _runs_registry(settings) as registry:
         run = registry.runs.get(options.run)

@@ -13,7 +13,7 @@ from loravit_web.settings.environment import Settings
 def output(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
     """Print the document where ``--json`` asks for it, else the text."""
     if options.json:
-        from loravit_web.views import json_text
+        from loravit_web.cli.views import json_text
 
         print(json_text(document))
     else:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from huggingface_hub import HfApi, constants
 
-from loravit_web import cli, commands
 from loravit_web.catalog import hub
+from loravit_web.cli import commands, main
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from registry import NewRun, Registry
@@ -55,7 +55,7 @@ def signals() -> Iterator[None]:
 
 
 def run_json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    assert cli.main([*words, "--json"]) == 0, capsys.readouterr().err
+    assert main.main([*words, "--json"]) == 0, capsys.readouterr().err
     return json.loads(capsys.readouterr().out)
 
 
@@ -67,7 +67,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         on_a_tiny_base(patch, folder)
-        assert cli.main(["train", str(pictures), "--name", "colours", *TRAIN, "--json"]) == 0
+        assert main.main(["train", str(pictures), "--name", "colours", *TRAIN, "--json"]) == 0
     (folder / "printed.json").write_text(printed.getvalue())
     return folder
 
@@ -101,7 +101,7 @@ def test_predict_writes_a_csv(trained: dict[str, Any], tmp_path: Path) -> None:
     import pandas as pd
 
     image, file = tmp_path / "colours" / "test" / "red" / "0.png", tmp_path / "answers.csv"
-    assert cli.main(["predict", str(image), "--task", "colours", "--csv", str(file)]) == 0
+    assert main.main(["predict", str(image), "--task", "colours", "--csv", str(file)]) == 0
     frame = pd.read_csv(file)
     assert list(frame.columns) == ["image", "task", "rank", "label", "score", "error"]
     assert len(frame) == 2
@@ -133,7 +133,7 @@ def test_push_and_pull_go_by_the_hub(
     monkeypatch.setattr(hub, "HfApi", functools.partial(HfApi, endpoint=fake_hub.url))
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    assert cli.main(["adapters", "push", "colours", "me/colours"]) == 1
+    assert main.main(["adapters", "push", "colours", "me/colours"]) == 1
     assert capsys.readouterr().err.startswith("error: Pushing needs a token")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     pushed = run_json(capsys, "adapters", "push", "colours", "me/colours", "--revision", "first", "--private")
@@ -145,7 +145,7 @@ def test_push_and_pull_go_by_the_hub(
     assert run_json(capsys, "adapters", "pull", f"me/colours@{pushed['commit']}") == {"adapter": "colours@1"}
     shown = run_json(capsys, "adapters", "show", "shades")["versions"][0]
     assert "thumbnail.webp" in shown["files"]
-    assert cli.main(["adapters", "pull", "me/nothing"]) == 1
+    assert main.main(["adapters", "pull", "me/nothing"]) == 1
     assert capsys.readouterr().err.startswith("error: The Hub shows no repository me/nothing")
 
 
@@ -164,7 +164,7 @@ def test_train_says_what_it_left_out(
 ) -> None:
     data = colour_folders()
     (data / "red" / "notes.txt").write_text("hello")
-    assert cli.main(["train", str(data), "--name", "colours", *TRAIN]) == 0
+    assert main.main(["train", str(data), "--name", "colours", *TRAIN]) == 0
     assert "red/notes.txt" in capsys.readouterr().err
 
 
@@ -175,7 +175,7 @@ def test_the_image_size_of_a_preset_gives_way_to_the_patches_of_the_base_and_a_g
     document = run_json(capsys, *words)
     with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
         assert registry.runs.get(document["run"]).config["image_size"] == 72
-    assert cli.main([*words, "--image-size", "70"]) == 1
+    assert main.main([*words, "--image-size", "70"]) == 1
     assert "Image size 70 does not fit" in capsys.readouterr().err
 
 
@@ -183,7 +183,7 @@ def test_a_finished_run_can_be_neither_cancelled_nor_resumed(
     trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for word in ("cancel", "resume"):
-        assert cli.main(["runs", word, trained["run"]]) == 1
+        assert main.main(["runs", word, trained["run"]]) == 1
         assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -222,7 +222,7 @@ def test_every_look_at_runs_tells_the_dead_from_the_living(
         dead = registry.runs.create(
             NewRun("colours", "", like.base_id, like.dataset_id, 0, like.config, {}), worker="dead"
         )
-        status = cli.main(["runs", *(dead.id if word == "RUN" else word for word in words)])
+        status = main.main(["runs", *(dead.id if word == "RUN" else word for word in words)])
         assert status == (1 if words[0] == "cancel" else 0)
         assert registry.runs.get(dead.id).status == "interrupted"
 
@@ -251,7 +251,7 @@ def test_an_archived_adapter_leaves_the_list(
 def test_bad_input_is_one_sentence_and_status_1(
     words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(words) == 1
+    assert main.main(words) == 1
     output = capsys.readouterr()
     assert output.out == ""
     (line,) = [line for line in output.err.splitlines() if line.startswith("error: ")]
@@ -263,7 +263,7 @@ def test_a_task_that_does_not_exist_fails_the_prediction(
     trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = str(tmp_path / "colours" / "test" / "red" / "0.png")
-    assert cli.main(["predict", image, "--task", "colors", "--json"]) == 1
+    assert main.main(["predict", image, "--task", "colors", "--json"]) == 1
     output = capsys.readouterr()
     assert output.out == ""
     assert "colours" in output.err
@@ -271,14 +271,14 @@ def test_a_task_that_does_not_exist_fails_the_prediction(
 
 def test_unknown_words_are_status_2() -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["trian"])
+        main.main(["trian"])
     assert ended.value.code == 2
 
 
 def test_an_unwritable_export_leaves_nothing_behind(
     trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["adapters", "export", "colours", str(tmp_path / "missing" / "x.zip")]) == 1
+    assert main.main(["adapters", "export", "colours", str(tmp_path / "missing" / "x.zip")]) == 1
     assert "can't be written" in capsys.readouterr().err
 
 
@@ -291,7 +291,7 @@ def test_doctor_finds_a_healthy_folder_healthy_and_a_damaged_one_not(
     data[len(data) // 2] ^= 1
     blob.chmod(0o644)
     blob.write_bytes(data)
-    assert cli.main(["doctor", "--json"]) == 1
+    assert main.main(["doctor", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert [f["subject"] for f in report["findings"] if f["state"] == "problem"] == ["colours@1"]
 
@@ -302,7 +302,7 @@ def test_doctor_mends_on_request_alone(
     leftover = home / "artifacts" / "tmp" / ("1" * 32)
     leftover.write_bytes(b"half")
     os.utime(leftover, (1e9, 1e9))
-    assert cli.main(["doctor"]) == 1
+    assert main.main(["doctor"]) == 1
     assert "[problem] leftover files: 1 files" in capsys.readouterr().out
     report = run_json(capsys, "doctor", "--mend")
     assert [f["subject"] for f in report["findings"] if f["state"] == "mended"] == ["leftover files"]
@@ -331,20 +331,20 @@ def test_restore_replaces_only_when_told_and_says_what_it_replaced(
     trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = str(tmp_path / "backup.zip")
-    assert cli.main(["backup", file]) == 0
-    assert cli.main(["restore", file]) == 1
+    assert main.main(["backup", file]) == 0
+    assert main.main(["restore", file]) == 1
     assert "1 adapters, 1 versions and 1 runs already; restore with --replace" in capsys.readouterr().err
-    assert cli.main(["restore", file, "--replace"]) == 0
+    assert main.main(["restore", file, "--replace"]) == 0
     (kept,) = (tmp_path / "home" / "backups").glob("before-restore-*.zip")
     told = capsys.readouterr().out
     assert f"They took the place of 1 adapters, 1 versions and 1 runs, which are kept in {kept}." in told
-    assert cli.main(["restore", str(tmp_path / "colours" / "nothing.zip")]) == 1
+    assert main.main(["restore", str(tmp_path / "colours" / "nothing.zip")]) == 1
     assert "No such file or directory" in capsys.readouterr().err
 
 
 def test_doctor_names_the_database(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts").close()
-    cli.main(["doctor", "--json"])
+    main.main(["doctor", "--json"])
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert [one["text"] for one in findings if one["subject"] == "database"] == [
         f"{home / 'registry.db'}, sound"
@@ -356,8 +356,8 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_without_the_password
 ) -> None:
     pytest.importorskip("psycopg")
     monkeypatch.setenv("LORAVIT_DATABASE_URL", "postgresql+psycopg://me:secret@127.0.0.1:1/name")
-    assert cli.main(["runs", "list"]) == 1
-    assert cli.main(["doctor"]) == 1
+    assert main.main(["runs", "list"]) == 1
+    assert main.main(["doctor"]) == 1
     out, err = capsys.readouterr()
     assert err.startswith("error: The database postgresql://127.0.0.1:1/name can't be read")
     assert err.count("\n") == 1

@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 from loravit_web.access.rights import SHELL
+from loravit_web.cli.shell import open_registry, output
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
-from loravit_web.shell import open_registry, output
 
 
 class PasswordsDiffer(LoraVitError):
@@ -46,7 +46,7 @@ def remove(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def listing(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import table
+    from loravit_web.cli.views import table
 
     with open_registry(settings) as registry:
         documents = [

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from registry import Run, Version
-
-if TYPE_CHECKING:
-    from loravit_web.training.estimate import Estimate
 
 Document = dict[str, Any]
 
@@ -72,20 +69,13 @@ def run_document(run: Run, queue: Sequence[str] = ()) -> Document:
         "preset": run.config.get("preset"),
         "created_at": run.created_at.isoformat(timespec="seconds"),
         "created_by": run.created_by,
-        "seconds": run_seconds(run),
+        "seconds": run.seconds,
         "published": run.published,
         "note": run.note,
         "error": run.error,
         "error_kind": run.error_kind,
         "retry_of": run.environment.get("retry_of"),
     }
-
-
-def run_seconds(run: Run) -> float | None:
-    """How long an ended run trained since it was last taken up."""
-    if run.started_at is None or run.ended_at is None:
-        return None
-    return round((run.ended_at - run.started_at).total_seconds(), 1)
 
 
 def json_text(document: Any) -> str:
@@ -133,19 +123,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: ``45 s``, ``3 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def cost_text(cost: Estimate) -> str:
-    """What a training will take, in one sentence."""
-    return (
-        f"Up to {duration(cost.seconds)} and {cost.memory / 1e9:.1f} GB of memory on this machine: "
-        f"{cost.epochs} epochs over {cost.train_images:,} images, beside {cost.validation_images:,} that "
-        f"judge them; {cost.parameters:,} trained parameters beside the frozen base."
-    )

@@ -6,12 +6,12 @@ import argparse
 from typing import Any
 
 from loravit_web.access.rights import SHELL
+from loravit_web.cli.shell import open_registry, output
 from loravit_web.settings.environment import Settings
-from loravit_web.shell import open_registry, output
 
 
 def show(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.catalog_views import shown_document, shown_text
+    from loravit_web.cli.catalog_views import shown_document, shown_text
 
     slug, at, _name = options.ref.partition("@")
     with open_registry(settings) as registry:
@@ -41,13 +41,13 @@ def rollback(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _tell_alias(options: argparse.Namespace, alias: Any) -> None:
-    from loravit_web.catalog_views import alias_document
+    from loravit_web.cli.catalog_views import alias_document
 
     output(options, alias_document(alias), lambda: f"{alias.slug}@{alias.alias} is {alias.ref} now.")
 
 
 def aliases(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.catalog_views import aliases_document, aliases_text
+    from loravit_web.cli.catalog_views import aliases_document, aliases_text
 
     with open_registry(settings) as registry:
         if options.remove is not None:
@@ -108,8 +108,8 @@ def restore(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def events(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.catalog_views import event_document
-    from loravit_web.views import table
+    from loravit_web.cli.catalog_views import event_document
+    from loravit_web.cli.views import table
 
     with open_registry(settings) as registry:
         found = registry.catalog.events(options.slug, limit=options.limit)

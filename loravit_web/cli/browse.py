@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
+from loravit_web.cli.shell import open_registry, open_runs, output
 from loravit_web.settings.environment import Settings
-from loravit_web.shell import open_registry, open_runs, output
 
 
 def adapters_list(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.browse_views import entry_document
-    from loravit_web.views import table
+    from loravit_web.cli.browse_views import entry_document
+    from loravit_web.cli.views import table
     from registry import AdapterQuery
 
     query = AdapterQuery(
@@ -39,7 +39,7 @@ def adapters_list(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_list(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.views import run_document, table
+    from loravit_web.cli.views import run_document, table
     from registry import RunQuery
 
     query = RunQuery(
@@ -61,7 +61,7 @@ def runs_list(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def compare(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.browse_views import comparison_document, comparison_text, lineage_document
+    from loravit_web.cli.browse_views import comparison_document, comparison_text, lineage_document
 
     with open_registry(settings) as registry:
         comparison = registry.comparer.compare(options.refs)
