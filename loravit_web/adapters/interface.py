@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.layers import LoRAFactors
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
-
-if TYPE_CHECKING:
-    from loravit_web.adapters.layers import LoRAFactors
 
 Tensors = Mapping[str, torch.Tensor]
 
