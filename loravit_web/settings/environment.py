@@ -11,10 +11,10 @@ from typing import cast, get_args
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from loravit_web.access.addresses import TrustedProxies, UnusableNetwork
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
 from loravit_web.settings.modes import DemoRules, HubRoles, Mode
+from loravit_web.util.addresses import TrustedProxies, UnusableNetwork
 
 BUCKET = Path("/data")
 """Where a Space's storage bucket is mounted by custom."""

@@ -16,7 +16,6 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from loravit_web.access.addresses import TrustedProxies
 from loravit_web.access.sessions import Sessions
 from loravit_web.access.sign_in import SignInDesk
 from loravit_web.errors import LoraVitError
@@ -43,6 +42,7 @@ from loravit_web.ui.patches.kept_page import KeptPage
 from loravit_web.ui.patches.refusals import handlers
 from loravit_web.ui.patches.sessions import LightSessions
 from loravit_web.ui.use import ask
+from loravit_web.util.addresses import TrustedProxies
 from loravit_web.util.console import progress_teller
 from loravit_web.util.cores import gather_cores, release_cores
 from loravit_web.util.periodic import Periodic

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from loravit_web.access.addresses import TrustedProxies, source_of
 from loravit_web.ui.gate.refusals import Refused
+from loravit_web.util.addresses import TrustedProxies, source_of
 
 LOOPBACK = ("127.0.0.1", "localhost")
 KEY = "loravit.caller"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.access.addresses import TrustedProxies
 from loravit_web.ui.gate.callers import LOOPBACK, Arrivals
 from loravit_web.ui.gate.routes import API
+from loravit_web.util.addresses import TrustedProxies
 from tests.ui.gate.conftest import SITE, Ask
 
 PROXY = "10.0.0.9"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.access.addresses import TrustedProxies, UnusableNetwork, source_of
+from loravit_web.util.addresses import TrustedProxies, UnusableNetwork, source_of
 
 
 @pytest.mark.parametrize(
