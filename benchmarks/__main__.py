@@ -9,29 +9,23 @@ from loravit_web.util.openmp import share_cores
 
 share_cores(os.environ)  # as the app does
 
-from benchmarks import (  # noqa: E402
+from benchmarks import screenshots  # noqa: E402
+from benchmarks.faults import chaos, corpus, hammer, outage, soak  # noqa: E402
+from benchmarks.hostile import cases  # noqa: E402
+from benchmarks.learning import bundled, tasks, training  # noqa: E402
+from benchmarks.speed import (  # noqa: E402
     answers,
-    bundled,
     catalog_page,
-    chaos,
     clients,
-    corpus,
     engine,
     estimate,
-    hammer,
-    hostile,
     journey,
     main_job,
     newcomer,
-    outage,
     pages,
     registry_scale,
-    screenshots,
     snapshot,
-    soak,
     switch,
-    tasks,
-    training,
 )
 
 BENCHMARKS = {
@@ -47,7 +41,7 @@ BENCHMARKS = {
     "engine": engine.run,
     "estimate": estimate.run,
     "hammer": hammer.run,
-    "hostile": hostile.run,
+    "hostile": cases.run,
     "journey": journey.run,
     "newcomer": newcomer.run,
     "registry": registry_scale.run,

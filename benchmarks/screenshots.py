@@ -10,8 +10,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from benchmarks.browser import chromium, running_app
-from benchmarks.homes import with_bases
+from benchmarks.support.browser import chromium, running_app
+from benchmarks.support.homes import with_bases
 
 FOLDER = Path(__file__).with_name("screenshots")
 SLUG = "how-many-shapes"

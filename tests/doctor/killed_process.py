@@ -1,4 +1,4 @@
-"""A process that kills itself at a named step; `benchmarks.forks` starts it.
+"""A process that kills itself at a named step; `benchmarks.support.forks` starts it.
 
 The steps lie in functions of the product that are wrapped here; the product itself knows nothing of it.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.forks import Host
+from benchmarks.support.forks import Host
 from loravit_web.doctor import examine
 from loravit_web.settings.environment import Settings
 from registry import Registry

@@ -493,7 +493,7 @@ for path in sys.argv[1:]:
 def test_no_kind_of_picture_takes_more_memory_than_is_counted_for_it(tmp_path: Path) -> None:
     files = [str(path) for path in dear(tmp_path)]
     command = [sys.executable, "-c", _MEASURE, *files]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     lines = [line.split("\t") for line in told.stdout.splitlines()]
     assert len(lines) == len(files)
     strips = 12 << 20

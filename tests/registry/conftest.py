@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.forks import Host
+from benchmarks.support.forks import Host
 from registry import Base, Dataset, DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
 from registry.database.db import Database
 from registry.database.migrate import head

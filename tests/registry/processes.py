@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.forks import Host, Job
+from benchmarks.support.forks import Host, Job
 
 _SECONDS = 60.0
 

@@ -1,4 +1,4 @@
-"""What processes of their own do to a registry; `benchmarks.forks` starts them."""
+"""What processes of their own do to a registry; `benchmarks.support.forks` starts them."""
 
 from itertools import count
 from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from loravit_web.images.loading import MOST_PIXELS
 from loravit_web.settings.limits import MOST, Limits, LimitUnusable, as_environment, read_limits, variable_of
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loravit_web.util.openmp import SPINS, share_cores
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_threads_spin_only_briefly_unless_the_environment_says_otherwise() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chaos
-from benchmarks.chaos_jobs import EPOCHS, open_registry, queue_run
-from benchmarks.forks import Host, Job
+from benchmarks.faults import chaos
+from benchmarks.faults.chaos_jobs import EPOCHS, open_registry, queue_run
+from benchmarks.support.forks import Host, Job
 from loravit_web.worker.runner import STOPPED
 from loravit_web.worker.worker import worker_name
 from registry import Registry, Run
@@ -23,7 +23,7 @@ STOP_SECONDS = 10.0
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with Host("benchmarks.chaos_jobs", tmp_path_factory.mktemp("host") / "log") as host:
+    with Host("benchmarks.faults.chaos_jobs", tmp_path_factory.mktemp("host") / "log") as host:
         yield host
 
 

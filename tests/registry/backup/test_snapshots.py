@@ -27,7 +27,7 @@ from registry import (
 )
 from tests.registry.conftest import FakeClock, only_sqlite
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 MakeRun = Callable[..., NewRun]
 MakeVersion = Callable[..., NewVersion]

@@ -1,0 +1,1 @@
+"""What kills, outages, load and bad input do to the app."""

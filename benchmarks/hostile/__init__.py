@@ -1,0 +1,1 @@
+"""What hostile visitors can do to the app."""

@@ -1,0 +1,1 @@
+"""How fast answers, pages, starts and the engine are."""

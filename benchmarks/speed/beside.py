@@ -1,0 +1,192 @@
+"""Two versions of the app under the same clients in turn: what an honest visitor's answer costs in each."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.support.browser import ROOT
+from benchmarks.support.http import Asker
+from benchmarks.support.report import Figure, at_most
+
+STARTS = 5
+"""Times that both apps are started: one start is up to a tenth slower, by where its weights lie in memory."""
+ROUNDS = 4
+"""Of each start. In each, both versions are asked, and the first of one round is the second of the next."""
+_WARM_SECONDS = 3.0
+_MAKE = """
+import sys
+from pathlib import Path
+from benchmarks.speed.clients import CONFIG, SIDE
+from benchmarks.support.homes import embedded_base, open_registry, with_bases
+from benchmarks.support.adapters import publish_random
+home = with_bases(Path(sys.argv[1]))
+base = embedded_base()
+with open_registry(home) as registry:
+    for number in range(int(sys.argv[2])):
+        publish_random(registry, base, f"task-{number}", number, CONFIG, image_size=SIDE)
+"""
+"""What makes a data folder with a version's own code, for an older one can't open a newer one's registry."""
+
+
+@dataclass(frozen=True)
+class App:
+    """A running app.
+
+    Attributes:
+        process: its id.
+    """
+
+    url: str
+    process: int
+
+    def cpu_seconds(self) -> float:
+        """Seconds that its threads have used on any core since it started."""
+        fields = Path(f"/proc/{self.process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What came of asking for a while.
+
+    Attributes:
+        rate: answers a second.
+        wait: median seconds that a client waited for an answer.
+        cpu: seconds of the app's threads for one answer.
+    """
+
+    rate: float
+    wait: float
+    cpu: float
+
+
+def beside(other: Path, *, tasks: int, clients: int, seconds: float) -> list[Figure]:
+    """Figures of this version and of the checkout ``other``, both running, asked in turn.
+
+    Args:
+        seconds: that each is asked, in all, by one client and by all of them.
+    """
+    slices: dict[int, list[tuple[Slice, Slice]]] = {1: [], clients: []}
+    seeds = itertools.count()
+    for start in range(STARTS):
+        with ExitStack() as stack:
+            here, there = (stack.enter_context(_app(checkout, tasks)) for checkout in (ROOT, other))
+            for count, heard in slices.items():
+                ask = partial(_ask, clients=count, tasks=tasks, seeds=seeds)
+                for app in (here, there):
+                    ask(app, seconds=_WARM_SECONDS)
+                for number in range(ROUNDS):
+                    each = partial(ask, seconds=seconds / STARTS / ROUNDS / 2)
+                    if (start + number) % 2 == 0:
+                        heard.append((each(here), each(there)))
+                    else:
+                        second = each(there)
+                        heard.append((each(here), second))
+    return [figure for count, heard in slices.items() for figure in _figures(count, heard)]
+
+
+@contextmanager
+def _app(checkout: Path, tasks: int) -> Iterator[App]:
+    """A version's app on a data folder that the same version has made."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        subprocess.run([sys.executable, "-c", _MAKE, str(home), str(tasks)], cwd=checkout, check=True)
+        own = {"LORAVIT_HOME": str(home), "LORAVIT_BUNDLED": "no", "LORAVIT_MODE": "local"}
+        app = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=checkout,
+            env={**os.environ, **own},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert app.stdout is not None
+            yield App(app.stdout.readline().split()[-1], app.pid)
+        finally:
+            app.terminate()
+            app.wait()
+
+
+def _pictures(seed: int, count: int) -> list[bytes]:
+    """JPEGs of 640 x 480 that nobody has asked about before: patches of random colours."""
+    generator, made = np.random.default_rng(seed), []
+    for _ in range(count):
+        buffer = io.BytesIO()
+        pixels = generator.integers(0, 256, (15, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((640, 480)).save(buffer, "JPEG", quality=90)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _ask(app: App, *, clients: int, seconds: float, tasks: int, seeds: Iterator[int]) -> Slice:
+    """What clients hear that ask for a while, each a new picture every time.
+
+    The pictures are made beforehand, so that the cores do the app's work and the clients' waiting alone.
+    """
+    pictures = iter(_pictures(next(seeds), int(120 * seconds) + clients))
+    waits: list[float] = []
+    end = time.perf_counter() + seconds
+
+    def client(number: int) -> None:
+        asker = Asker(app.url)
+        try:
+            while (began := time.perf_counter()) < end:
+                asker.classify(asker.upload("picture.jpg", next(pictures)), [f"task-{number % tasks}"])
+                waits.append(time.perf_counter() - began)
+        finally:
+            asker.close()
+
+    began, used = time.perf_counter(), app.cpu_seconds()
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - began
+    return Slice(len(waits) / took, statistics.median(waits), (app.cpu_seconds() - used) / len(waits))
+
+
+def _figures(clients: int, slices: Sequence[tuple[Slice, Slice]]) -> list[Figure]:
+    """This version's figures over the other's: the median of the rounds of each start, and of the starts."""
+    who = "one client" if clients == 1 else f"{clients} clients"
+    figures = []
+    for what, value in _MEASURED.items():
+        ratios = [value(here) / value(there) for here, there in slices]
+        starts = [
+            statistics.median(ratios[first : first + ROUNDS]) for first in range(0, len(ratios), ROUNDS)
+        ]
+        middle = [1000 * statistics.median(map(value, each)) for each in zip(*slices, strict=True)]
+        figures.append(
+            at_most(
+                f"{who}: {what}, this version / the other",
+                statistics.median(starts),
+                1.02,
+                "x",
+                note=f"{middle[0]:.1f} / {middle[1]:.1f} ms; starts "
+                + ", ".join(f"{start:.2f}x" for start in sorted(starts)),
+            )
+        )
+    return figures
+
+
+_MEASURED: dict[str, Callable[[Slice], float]] = {
+    "wait for an answer": lambda one: one.wait,
+    "time for an answer, all together": lambda one: 1 / one.rate,
+    "CPU time for an answer": lambda one: one.cpu,
+}

@@ -1,0 +1,1 @@
+"""What benchmarks share: apps, homes, browsers and reports."""
