@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
+from loravit_web.access.guard import needs
 from loravit_web.access.rates import TooManyRequests
-from loravit_web.access.rights import Right, Visitor
+from loravit_web.access.rights import Visitor
 from loravit_web.adapters.files.bundle import read_bundle_file
+from loravit_web.catalog.actions import CatalogActions
 from loravit_web.catalog.exports import bundle_of
 from loravit_web.catalog.hub import Pushed, pull, push
 from loravit_web.datasets import (
@@ -40,31 +40,13 @@ from loravit_web.runs.retry import retried
 from loravit_web.service import STORED_PREFIX, Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
-from registry import Adapter, Alias, Registry, Run, Version, utc_now, validate_slug
+from registry import Run, Version, utc_now, validate_slug
 
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
 """Of a zip of a demo's visitor: folders, and what some systems add for each file."""
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
-def needs(
-    right: Right,
-) -> Callable[[Callable[Concatenate[Actions, P], R]], Callable[Concatenate[Actions, P], R]]:
-    """An action that is refused with `NotAllowed` to a visitor without the right."""
-
-    def guarded(action: Callable[Concatenate[Actions, P], R]) -> Callable[Concatenate[Actions, P], R]:
-        @functools.wraps(action)
-        def checked(self: Actions, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            self.visitor.must(right)
-            return action(self, *args, **kwargs)
-
-        return checked
-
-    return guarded
-
-
-class Actions:
+class Actions(CatalogActions):
     """What one visitor does to a service's data; their name is written beside each change."""
 
     def __init__(self, service: Service, visitor: Visitor, *, uploads: Sequence[Path] = ()) -> None:
@@ -72,12 +54,8 @@ class Actions:
         Args:
             uploads: the files that the visitor gives, in a demo deleted together with what comes of them.
         """
-        self.visitor = visitor
+        super().__init__(service.registry_of(visitor), visitor)
         self._service, self._uploads = service, uploads
-
-    @functools.cached_property
-    def _registry(self) -> Registry:
-        return self._service.registry_of(self.visitor)
 
     @functools.cached_property
     def _datasets(self) -> DatasetStore:
@@ -239,77 +217,6 @@ class Actions:
         version, bundle = bundle_of(self._registry, ref)
         return push(bundle, repo, message=version.ref, private=private, revision=revision)
 
-    @needs("curate")
-    def describe(
-        self,
-        slug: str,
-        *,
-        title: str | None = None,
-        description: str | None = None,
-        add_tags: Collection[str] = (),
-        remove_tags: Collection[str] = (),
-    ) -> Adapter:
-        """Change what people read about an adapter, all that is given or nothing."""
-        return self._registry.catalog.describe(
-            slug,
-            title=title,
-            description=description,
-            add_tags=add_tags,
-            remove_tags=remove_tags,
-            actor=self.visitor.name,
-        )
-
-    @needs("curate")
-    def give_texts(self, slug: str, title: str, description: str, tags: str) -> Adapter:
-        """Give an adapter its texts; tags that are not named any more are taken away.
-
-        Args:
-            tags: separated by commas or spaces.
-
-        Raises:
-            RegistryError: if a text or tag can't be used; nothing is changed then.
-        """
-        wanted = {tag.lower() for tag in re.split(r"[,\s]+", tags) if tag}
-        present = set(self._registry.catalog.adapter(slug).tags)
-        return self.describe(
-            slug,
-            title=title,
-            description=description,
-            add_tags=wanted - present,
-            remove_tags=present - wanted,
-        )
-
-    @needs("curate")
-    def promote(self, ref: str, alias: str) -> Alias:
-        """Make an alias name a version; a protected one moves only for who may manage."""
-        return self._registry.aliases.promote(
-            ref, alias, actor=self.visitor.name, allow_protected=self.visitor.may("manage")
-        )
-
-    @needs("curate")
-    def rollback(self, slug: str, alias: str) -> Alias:
-        """Make an alias name what it named before; a protected one moves only for who may manage."""
-        return self._registry.aliases.rollback(
-            slug, alias, actor=self.visitor.name, allow_protected=self.visitor.may("manage")
-        )
-
-    @needs("retire")
-    def withdraw(self, slug: str, version: int, reason: str) -> Version:
-        """Take a version out of use for good; whoever asks for it is told the reason."""
-        return self._registry.catalog.withdraw(
-            self._own_adapter(slug), version, reason, actor=self.visitor.name
-        )
-
-    @needs("retire")
-    def archive(self, slug: str) -> Adapter:
-        """Take an adapter out of the catalog's lists; `restore` brings it back."""
-        return self._registry.catalog.archive(self._own_adapter(slug), actor=self.visitor.name)
-
-    @needs("retire")
-    def restore(self, slug: str) -> Adapter:
-        """Bring an archived adapter back."""
-        return self._registry.catalog.restore(self._own_adapter(slug), actor=self.visitor.name)
-
     def _check_room_to_train(self) -> None:
         self._service.quota.room()
         check_waiting(self._service.registry, self._service.settings.limits.queued_runs)
@@ -349,8 +256,3 @@ class Actions:
         run = self._registry.runs.get(run_id)
         self.visitor.must_own(run.created_by, f"The run of {run.title}")
         return run.id
-
-    def _own_adapter(self, slug: str) -> str:
-        adapter = self._registry.catalog.adapter(slug)
-        self.visitor.must_own(adapter.owner, adapter.title)
-        return adapter.slug

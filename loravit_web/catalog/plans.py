@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from loravit_web.actions import Actions
+from loravit_web.catalog.actions import CatalogActions
 from loravit_web.errors import LoraVitError
 from registry import Alias, Registry, Version, VersionInUse, validate_alias
 
@@ -80,7 +80,7 @@ def planned(registry: Registry, wish: Wish) -> Plan:
     return _archiving(registry, wish, version)
 
 
-def carried_out(actions: Actions, wish: Wish) -> str:
+def carried_out(actions: CatalogActions, wish: Wish) -> str:
     """Grant a wish; what was done and what comes next, in words.
 
     Raises:

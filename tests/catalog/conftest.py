@@ -1,0 +1,5 @@
+"""The fixtures of training, for what a training publishes."""
+
+from tests.training.conftest import after_step, carry_out, data, dataset, one_thread, queue, registry, store
+
+__all__ = ["after_step", "carry_out", "data", "dataset", "one_thread", "queue", "registry", "store"]
