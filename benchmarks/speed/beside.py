@@ -29,6 +29,8 @@ STARTS = 5
 ROUNDS = 4
 """Of each start. In each, both versions are asked, and the first of one round is the second of the next."""
 _WARM_SECONDS = 3.0
+_SEEN = 8
+"""Images that are asked about again and again."""
 _MAKE = """
 import sys
 from pathlib import Path
@@ -76,19 +78,36 @@ class Slice:
     cpu: float
 
 
+@dataclass(frozen=True)
+class Load:
+    """How both are asked.
+
+    Attributes:
+        clients: at once.
+        seen: whether the images are a few that were asked about before. Then the base computes nothing, and
+            what is left is all that the app does besides: its differences are too small to be seen beside a
+            forward pass.
+    """
+
+    clients: int
+    seen: bool = False
+
+
 def beside(other: Path, *, tasks: int, clients: int, seconds: float) -> list[Figure]:
     """Figures of this version and of the checkout ``other``, both running, asked in turn.
 
     Args:
-        seconds: that each is asked, in all, by one client and by all of them.
+        seconds: that each is asked, in all, under each load.
     """
-    slices: dict[int, list[tuple[Slice, Slice]]] = {1: [], clients: []}
+    loads = (Load(1), Load(clients), Load(1, seen=True))
+    slices: dict[Load, list[tuple[Slice, Slice]]] = {load: [] for load in loads}
     seeds = itertools.count()
     for start in range(STARTS):
         with ExitStack() as stack:
             here, there = (stack.enter_context(_app(checkout, tasks)) for checkout in (ROOT, other))
-            for count, heard in slices.items():
-                ask = partial(_ask, clients=count, tasks=tasks, seeds=seeds)
+            for load, heard in slices.items():
+                pictures = itertools.cycle(_pictures(next(seeds), _SEEN)) if load.seen else None
+                ask = partial(_ask, clients=load.clients, tasks=tasks, seeds=seeds, pictures=pictures)
                 for app in (here, there):
                     ask(app, seconds=_WARM_SECONDS)
                 for number in range(ROUNDS):
@@ -98,7 +117,8 @@ def beside(other: Path, *, tasks: int, clients: int, seconds: float) -> list[Fig
                     else:
                         second = each(there)
                         heard.append((each(here), second))
-    return [figure for count, heard in slices.items() for figure in _figures(count, heard)]
+    figures = [figure for load in loads[:2] for figure in _figures(load.clients, slices[load])]
+    return [*figures, _besides(slices[loads[0]], slices[loads[2]])]
 
 
 @contextmanager
@@ -134,12 +154,21 @@ def _pictures(seed: int, count: int) -> list[bytes]:
     return made
 
 
-def _ask(app: App, *, clients: int, seconds: float, tasks: int, seeds: Iterator[int]) -> Slice:
-    """What clients hear that ask for a while, each a new picture every time.
+def _ask(
+    app: App,
+    *,
+    clients: int,
+    seconds: float,
+    tasks: int,
+    seeds: Iterator[int],
+    pictures: Iterator[bytes] | None = None,
+) -> Slice:
+    """What clients hear that ask for a while, about the pictures given or a new one every time.
 
-    The pictures are made beforehand, so that the cores do the app's work and the clients' waiting alone.
+    New ones are made beforehand, so that the cores do the app's work and the clients' waiting alone.
     """
-    pictures = iter(_pictures(next(seeds), int(120 * seconds) + clients))
+    if pictures is None:
+        pictures = iter(_pictures(next(seeds), int(120 * seconds) + clients))
     waits: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -183,6 +212,20 @@ def _figures(clients: int, slices: Sequence[tuple[Slice, Slice]]) -> list[Figure
             )
         )
     return figures
+
+
+def _besides(new: Sequence[tuple[Slice, Slice]], seen: Sequence[tuple[Slice, Slice]]) -> Figure:
+    """What this version does more besides the base's work, as a share of the other's answer to a new image."""
+    more = statistics.median(here.cpu - there.cpu for here, there in seen)
+    whole = statistics.median(there.cpu for _here, there in new)
+    here, there = (1000 * statistics.median(one.cpu for one in each) for each in zip(*seen, strict=True))
+    return at_most(
+        "one client: CPU time besides the base's work, more than the other, in an answer",
+        100 * more / whole,
+        2,
+        "%",
+        note=f"{here:.2f} / {there:.2f} ms of {1000 * whole:.1f} ms",
+    )
 
 
 _MEASURED: dict[str, Callable[[Slice], float]] = {
