@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,8 +22,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.support.browser import ROOT
+from benchmarks.support.homes import embedded_base, home_of_tasks, open_registry, with_bases
 from benchmarks.support.http import Asker
 from benchmarks.support.report import Figure, at_most
+from loravit_web.adapters import ViTAdapterConfig
+from loravit_web.catalog.exports import exported
 
 STARTS = 5
 """Times that both apps are started: one start is up to a tenth slower, by where its weights lie in memory."""
@@ -31,19 +35,6 @@ ROUNDS = 4
 _WARM_SECONDS = 3.0
 _SEEN = 8
 """Images that are asked about again and again."""
-_MAKE = """
-import sys
-from pathlib import Path
-from benchmarks.speed.clients import CONFIG, SIDE
-from benchmarks.support.homes import embedded_base, open_registry, with_bases
-from benchmarks.support.adapters import publish_random
-home = with_bases(Path(sys.argv[1]))
-base = embedded_base()
-with open_registry(home) as registry:
-    for number in range(int(sys.argv[2])):
-        publish_random(registry, base, f"task-{number}", number, CONFIG, image_size=SIDE)
-"""
-"""What makes a data folder with a version's own code, for an older one can't open a newer one's registry."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,9 @@ class Load:
     seen: bool = False
 
 
-def beside(other: Path, *, tasks: int, clients: int, seconds: float) -> list[Figure]:
+def beside(
+    other: Path, *, tasks: int, config: ViTAdapterConfig, image_size: int, clients: int, seconds: float
+) -> list[Figure]:
     """Figures of this version and of the checkout ``other``, both running, asked in turn.
 
     Args:
@@ -102,31 +95,67 @@ def beside(other: Path, *, tasks: int, clients: int, seconds: float) -> list[Fig
     loads = (Load(1), Load(clients), Load(1, seen=True))
     slices: dict[Load, list[tuple[Slice, Slice]]] = {load: [] for load in loads}
     seeds = itertools.count()
-    for start in range(STARTS):
-        with ExitStack() as stack:
-            here, there = (stack.enter_context(_app(checkout, tasks)) for checkout in (ROOT, other))
-            for load, heard in slices.items():
-                pictures = itertools.cycle(_pictures(next(seeds), _SEEN)) if load.seen else None
-                ask = partial(_ask, clients=load.clients, tasks=tasks, seeds=seeds, pictures=pictures)
-                for app in (here, there):
-                    ask(app, seconds=_WARM_SECONDS)
-                for number in range(ROUNDS):
-                    each = partial(ask, seconds=seconds / STARTS / ROUNDS / 2)
-                    if (start + number) % 2 == 0:
-                        heard.append((each(here), each(there)))
-                    else:
-                        second = each(there)
-                        heard.append((each(here), second))
+    with tempfile.TemporaryDirectory() as folder:
+        bundles = _bundles(Path(folder), tasks, config, image_size)
+        checkouts = {ROOT: Path(folder) / "here", other: Path(folder) / "there"}
+        homes = [(checkout, _made(home, checkout, bundles)) for checkout, home in checkouts.items()]
+        for start in range(STARTS):
+            _start(start, homes, slices, tasks, seconds, seeds)
     figures = [figure for load in loads[:2] for figure in _figures(load.clients, slices[load])]
     return [*figures, _besides(slices[loads[0]], slices[loads[2]])]
 
 
+def _start(
+    start: int,
+    homes: Sequence[tuple[Path, Path]],
+    slices: dict[Load, list[tuple[Slice, Slice]]],
+    tasks: int,
+    seconds: float,
+    seeds: Iterator[int],
+) -> None:
+    """Start both apps and add what was heard of each, in all rounds and under every load."""
+    with ExitStack() as stack:
+        here, there = (stack.enter_context(_app(checkout, home)) for checkout, home in homes)
+        for load, heard in slices.items():
+            pictures = itertools.cycle(_pictures(next(seeds), _SEEN)) if load.seen else None
+            ask = partial(_ask, clients=load.clients, tasks=tasks, seeds=seeds, pictures=pictures)
+            for app in (here, there):
+                ask(app, seconds=_WARM_SECONDS)
+            for number in range(ROUNDS):
+                each = partial(ask, seconds=seconds / STARTS / ROUNDS / 2)
+                if (start + number) % 2 == 0:
+                    heard.append((each(here), each(there)))
+                else:
+                    second = each(there)
+                    heard.append((each(here), second))
+
+
+def _made(home: Path, checkout: Path, bundles: Sequence[Path]) -> Path:
+    """Return a data folder that a version has made by itself: an older one cannot open a newer registry."""
+    environment = {**os.environ, "LORAVIT_HOME": str(with_bases(home))}
+    for bundle in bundles:
+        words = [sys.executable, "-m", "loravit_web", "adapters", "import", str(bundle)]
+        subprocess.run(words, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, check=True)
+    return home
+
+
+def _bundles(folder: Path, tasks: int, config: ViTAdapterConfig, image_size: int) -> list[Path]:
+    """Write tasks that nobody trained as files that every version takes in."""
+    paths = [folder / f"task-{number}.zip" for number in range(tasks)]
+    with (
+        home_of_tasks(embedded_base(), tasks, config, image_size=image_size) as home,
+        open_registry(home) as registry,
+    ):
+        for path in paths:
+            path.write_bytes(exported(registry, path.stem)[1])
+    return paths
+
+
 @contextmanager
-def _app(checkout: Path, tasks: int) -> Iterator[App]:
-    """A version's app on a data folder that the same version has made."""
+def _app(checkout: Path, made: Path) -> Iterator[App]:
+    """A version's app on a copy of its data folder."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        subprocess.run([sys.executable, "-c", _MAKE, str(home), str(tasks)], cwd=checkout, check=True)
+        home = shutil.copytree(made, Path(folder) / "home", symlinks=True)
         own = {"LORAVIT_HOME": str(home), "LORAVIT_BUNDLED": "no", "LORAVIT_MODE": "local"}
         app = subprocess.Popen(
             [sys.executable, "app.py"],
@@ -215,12 +244,12 @@ def _figures(clients: int, slices: Sequence[tuple[Slice, Slice]]) -> list[Figure
 
 
 def _besides(new: Sequence[tuple[Slice, Slice]], seen: Sequence[tuple[Slice, Slice]]) -> Figure:
-    """What this version does more besides the base's work, as a share of the other's answer to a new image."""
+    """What this version does more, but for the base, as a share of the other's answer to a new image."""
     more = statistics.median(here.cpu - there.cpu for here, there in seen)
     whole = statistics.median(there.cpu for _here, there in new)
-    here, there = (1000 * statistics.median(one.cpu for one in each) for each in zip(*seen, strict=True))
+    here, there = (1000 * statistics.median(one.cpu for one in some) for some in zip(*seen, strict=True))
     return at_most(
-        "one client: CPU time besides the base's work, more than the other, in an answer",
+        "one client: more CPU time than the other, but for the base",
         100 * more / whole,
         2,
         "%",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class House:
 
     arrivals: Arrivals
     cookies: Cookies
-    headers: Mapping[str, str]
+    headers: dict[str, str]
     admit: Callable[[Caller], None]
     guest_name: Callable[[str], str] | None
     signing_in: SigningIn | None
