@@ -43,10 +43,12 @@ class App:
 
     Attributes:
         process: its id.
+        start: seconds from its start to its first answer.
     """
 
     url: str
     process: int
+    start: float
 
     def cpu_seconds(self) -> float:
         """Seconds that its threads have used on any core since it started."""
@@ -99,10 +101,9 @@ def beside(
         bundles = _bundles(Path(folder), tasks, config, image_size)
         checkouts = {ROOT: Path(folder) / "here", other: Path(folder) / "there"}
         homes = [(checkout, _made(home, checkout, bundles)) for checkout, home in checkouts.items()]
-        for start in range(STARTS):
-            _start(start, homes, slices, tasks, seconds, seeds)
+        starts = [_start(start, homes, slices, tasks, seconds, seeds) for start in range(STARTS)]
     figures = [figure for load in loads[:2] for figure in _figures(load.clients, slices[load])]
-    return [*figures, _besides(slices[loads[0]], slices[loads[2]])]
+    return [_start_figure(starts), *figures, _besides(slices[loads[0]], slices[loads[2]])]
 
 
 def _start(
@@ -112,10 +113,16 @@ def _start(
     tasks: int,
     seconds: float,
     seeds: Iterator[int],
-) -> None:
-    """Start both apps and add what was heard of each, in all rounds and under every load."""
+) -> tuple[float, float]:
+    """Start both apps and add what was heard of each, in all rounds and under every load.
+
+    Returns:
+        Seconds to the first answer of this version and of the other.
+    """
     with ExitStack() as stack:
-        here, there = (stack.enter_context(_app(checkout, home)) for checkout, home in homes)
+        order = homes if start % 2 == 0 else homes[::-1]
+        apps = {home: stack.enter_context(_app(checkout, home)) for checkout, home in order}
+        here, there = (apps[home] for _checkout, home in homes)
         for load, heard in slices.items():
             pictures = itertools.cycle(_pictures(next(seeds), _SEEN)) if load.seen else None
             ask = partial(_ask, clients=load.clients, tasks=tasks, seeds=seeds, pictures=pictures)
@@ -128,6 +135,7 @@ def _start(
                 else:
                     second = each(there)
                     heard.append((each(here), second))
+    return here.start, there.start
 
 
 def _made(home: Path, checkout: Path, bundles: Sequence[Path]) -> Path:
@@ -157,6 +165,8 @@ def _app(checkout: Path, made: Path) -> Iterator[App]:
     with tempfile.TemporaryDirectory() as folder:
         home = shutil.copytree(made, Path(folder) / "home", symlinks=True)
         own = {"LORAVIT_HOME": str(home), "LORAVIT_BUNDLED": "no", "LORAVIT_MODE": "local"}
+        (picture,) = _pictures(0, 1)
+        began = time.perf_counter()
         app = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=checkout,
@@ -166,7 +176,11 @@ def _app(checkout: Path, made: Path) -> Iterator[App]:
         )
         try:
             assert app.stdout is not None
-            yield App(app.stdout.readline().split()[-1], app.pid)
+            url = app.stdout.readline().split()[-1]
+            asker = Asker(url)
+            asker.classify(asker.upload("picture.jpg", picture), ["task-0"])
+            asker.close()
+            yield App(url, app.pid, time.perf_counter() - began)
         finally:
             app.terminate()
             app.wait()
@@ -241,6 +255,18 @@ def _figures(clients: int, slices: Sequence[tuple[Slice, Slice]]) -> list[Figure
             )
         )
     return figures
+
+
+def _start_figure(starts: Sequence[tuple[float, float]]) -> Figure:
+    ratios = sorted(here / there for here, there in starts)
+    here, there = (statistics.median(each) for each in zip(*starts, strict=True))
+    return at_most(
+        "start to the first answer, this version / the other",
+        statistics.median(ratios),
+        1.0,
+        "x",
+        note=f"{here:.1f} / {there:.1f} s; starts " + ", ".join(f"{ratio:.2f}x" for ratio in ratios),
+    )
 
 
 def _besides(new: Sequence[tuple[Slice, Slice]], seen: Sequence[tuple[Slice, Slice]]) -> Figure:
