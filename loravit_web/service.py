@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from loravit_web import __version__
 from loravit_web.access.members import Members
 from loravit_web.access.rates import RateLimit
 from loravit_web.access.rights import APP, GUEST, LOCAL, Visitor, guest
@@ -22,16 +20,14 @@ from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
 from loravit_web.adapters.files.format import base_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import EMBEDDED, check_size
-from loravit_web.backbones.timm_import import import_timm
 from loravit_web.catalog.bundled import bundles
 from loravit_web.catalog.exports import exported, thumbnail_of
-from loravit_web.catalog.naming import slugified
-from loravit_web.catalog.publishing import Origin, publish_files
-from loravit_web.datasets import DatasetStore, Giver, ImageDataset, Split
+from loravit_web.catalog.publishing import Origin, publish_files, record_base
+from loravit_web.datasets import DatasetStore, Giver, ImageDataset
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
-from loravit_web.runs.demo import slug_of
+from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
 from loravit_web.saver import saver_of
 from loravit_web.serving.decoded import RecentPictures
@@ -39,8 +35,6 @@ from loravit_web.serving.predictor import Predictor, stored_adapters
 from loravit_web.serving.prefetch import Ahead
 from loravit_web.serving.usage import UsageCounter
 from loravit_web.settings.environment import Settings
-from loravit_web.settings.quota import GIB, Quota
-from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.abandonment import IsGone, never_gone
@@ -50,26 +44,19 @@ from loravit_web.visibility import Seen, shown_to
 from loravit_web.worker.supervisor import Supervisor
 from loravit_web.worker.worker import Worker
 from registry import (
-    UNKNOWN,
-    DatasetClass,
     Forgotten,
-    NewBase,
-    NewDataset,
-    NewRun,
     Registry,
-    Run,
     UnknownAdapter,
     Version,
     utc_now,
     validate_slug,
 )
-from registry import Base as BaseRecord
 
 Progress = Callable[[float, str], None]
 STORED_PREFIX = "dataset:"
 LEAST_EXPIRY_SECONDS, MOST_EXPIRY_SECONDS = 1.0, 60.0
 """Between two looks at what visitors of a demo gave: a hundredth of the time for which it is kept."""
-ABANDONED_SECONDS = A_DAY = 24 * 3600.0
+ABANDONED_SECONDS = 24 * 3600.0
 
 
 class Service:
@@ -79,8 +66,7 @@ class Service:
 
     Attributes:
         uploads: the web server's folder of what goes in and out through the page, where there is one.
-        queueing: held from looking whether somebody may train once more to queueing it, so that of several
-            at one moment no more pass than may.
+        admission: what decides whether one more training may be queued.
     """
 
     def __init__(
@@ -105,17 +91,14 @@ class Service:
         self._at_close = ExitStack()
         self.uploads = settings.uploads
         self.members = Members(self.registry.users)
-        limits = settings.limits
-        self.quota = Quota(settings.home, limits.disk_gib * GIB)
-        self.rates = RateLimit(limits.requests_per_minute)
-        self.pictures = RecentPictures(limits.pixels)
-        self.datasets = DatasetStore(settings.datasets, limits=limits, quota=self.quota)
+        self.rates = RateLimit(settings.limits.requests_per_minute)
+        self.pictures = RecentPictures(settings.limits.pixels)
+        self.datasets = DatasetStore.of(settings)
         self.allowances = Allowances(self.datasets, settings.demo)
-        self.turns = RateLimit(settings.demo.runs, seconds=A_DAY)
+        self.admission = Admission(self.registry, settings, cost_of=self.estimate)
         self.usage = UsageCounter(self.registry.usage.add)
         self.saver = saver_of(self.settings, self.registry)
         self._progress, self._load = progress, load
-        self.queueing = threading.Lock()
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
@@ -196,14 +179,23 @@ class Service:
     @property
     def base(self) -> Base:
         """The configured base, in float32."""
-        return self._loaded()[0]
+        return self.loaded[0]
+
+    @property
+    def loaded(self) -> tuple[Base, torch.dtype]:
+        """The configured base, and the number type in which it runs fastest here."""
+        with self._lock:
+            if self._base is None:
+                base = self._load(self.settings.base, self.settings.bases, self._progress)
+                self._base = (base, on_all_cores(lambda: fastest_dtype(base)))
+            return self._base
 
     @property
     def predictor(self) -> Predictor:
         """Answers from the catalog."""
         with self._lock:
             if self._predictor is None:
-                configured = self._engine(*self._loaded())
+                configured = self._engine(*self.loaded)
                 engines = EnginePool(configured, self._load_engine)
                 self._predictor = Predictor(self.registry, engines, count=self.usage.count)
             return self._predictor
@@ -279,14 +271,6 @@ class Service:
         """What a training will take on this machine; see `Estimates.of`."""
         return self._estimates.of(self.predictor.engines.configured.base, dataset, recipe, is_gone=is_gone)
 
-    def train_now(
-        self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker, *, actor: str = UNKNOWN
-    ) -> Run:
-        """Train in this process and return the ended run."""
-        run = self.create_run(dataset, name, recipe, actor=actor, worker=worker.name)
-        worker.use(*self._loaded())
-        return worker.execute(run)
-
     def new_worker(self) -> Worker:
         """A worker for this process."""
         return Worker(self.settings, self.registry, self.datasets, load=self._load)
@@ -326,71 +310,12 @@ class Service:
         origin = Origin(
             name=name,
             title=bundle.title,
-            base_id=self._record(base).id,
+            base_id=record_base(self.registry, base).id,
             actor=actor,
             description=bundle.description,
             tags=bundle.tags,
         )
         return publish_files(self.registry, bundle.files, base, origin)
-
-    def _loaded(self) -> tuple[Base, torch.dtype]:
-        with self._lock:
-            if self._base is None:
-                base = self._load(self.settings.base, self.settings.bases, self._progress)
-                self._base = (base, on_all_cores(lambda: fastest_dtype(base)))
-            return self._base
-
-    def create_run(
-        self, dataset: ImageDataset, name: str, recipe: Recipe, *, actor: str, worker: str | None = None
-    ) -> Run:
-        """A new run: queued, or already running under a worker.
-
-        Raises:
-            LoraVitError, RegistryError: if the name or a setting can't be used.
-        """
-        slug, title = slugified(name)
-        slug = slug_of(actor, slug)
-        self.base.preprocessing(recipe.image_size)
-        trainable_blocks(self.base, recipe.adapter, torch.Generator())
-        record = self.registry.datasets.ensure(
-            NewDataset(dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset))
-        )
-        return self.registry.runs.create(
-            NewRun(
-                slug=slug,
-                title=title,
-                base_id=self._record(self.base).id,
-                dataset_id=record.id,
-                seed=recipe.seed,
-                config=recipe.as_json(),
-                environment=self.environment(),
-            ),
-            actor=actor,
-            worker=worker,
-        )
-
-    @staticmethod
-    def environment() -> dict[str, str]:
-        """The versions that a run is made with."""
-        return {
-            "loravit_web": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "timm": str(import_timm().__version__),
-            "platform": platform.platform(),
-        }
-
-    def _record(self, base: Base) -> BaseRecord:
-        return self.registry.bases.ensure(
-            NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
-        )
-
-
-def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:
-    def count(counts: dict[Split, int]) -> tuple[int, int, int]:
-        return counts["train"], counts["val"], counts["test"]
-
-    return tuple(DatasetClass(name, *count(counts)) for name, counts in dataset.counts().items())
 
 
 def _expiry_seconds(hours: float) -> float:

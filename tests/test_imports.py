@@ -73,7 +73,7 @@ def parts_imported(path: Path) -> set[str]:
     parts = set()
     for name in imported(path):
         package, _, rest = name.partition(".")
-        if package == "loravit_web":
+        if package == "loravit_web" and rest != "__version__":  # a constant, there before every part
             first = rest.partition(".")[0]
             parts.add(first if first in BELOW else "__init__")
     return parts

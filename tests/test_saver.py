@@ -25,7 +25,7 @@ from registry import (
     newest_snapshot,
     open_shelf,
 )
-from tests.conftest import RECIPE, ColourFolders, tiny_service
+from tests.conftest import RECIPE, ColourFolders, tiny_service, train_now
 
 INTERVAL = timedelta(minutes=15)
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -335,7 +335,7 @@ def test_an_app_on_an_empty_disk_serves_every_version_that_was_published(
     first = tiny_service(before)
     first.start()
     try:
-        first.train_now(first.import_dataset(data), "Colours", RECIPE, first.new_worker())
+        train_now(first, first.import_dataset(data), "Colours", RECIPE, first.new_worker())
     finally:
         first.close()
     after = replace(before, home=tmp_path / "new disk")

@@ -21,13 +21,13 @@ from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import Limits
 from registry import InvalidSlug, Registry, Run, Split
-from tests.conftest import RECIPE, ColourFolders, tiny_base, tiny_service
+from tests.conftest import RECIPE, ColourFolders, tiny_base, tiny_service, train_now
 
 SPLITS: tuple[Split, ...] = ("validation", "test")
 
 
 def trained(service: Service, data: Path, name: str = "Colours") -> Run:
-    return service.train_now(service.import_dataset(data), name, RECIPE, service.new_worker())
+    return train_now(service, service.import_dataset(data), name, RECIPE, service.new_worker())
 
 
 def saved(data: bytes, folder: Path) -> Path:
@@ -154,7 +154,7 @@ def test_the_estimate_is_of_the_images_and_epochs_that_the_run_then_has(
 ) -> None:
     dataset = service.import_dataset(colour_folders())
     said = service.estimate(dataset, RECIPE)
-    run = service.train_now(dataset, "Colours", RECIPE, service.new_worker())
+    run = train_now(service, dataset, "Colours", RECIPE, service.new_worker())
     version = service.registry.catalog.resolve(run.published or "")
     assert said.parameters == version.n_params
     assert (said.epochs, said.train_images) == (3, 20)  # of two times twelve a fifth is held out
@@ -305,7 +305,7 @@ def test_who_asked_for_a_training_is_on_the_run_and_made_the_version(
     service: Service, colour_folders: ColourFolders
 ) -> None:
     dataset = service.import_dataset(colour_folders())
-    run = service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="ann")
+    run = train_now(service, dataset, "Colours", RECIPE, service.new_worker(), actor="ann")
     assert run.created_by == "ann"
     assert service.registry.catalog.resolve("colours").created_by == "ann"
     assert service.registry.catalog.adapter("colours").owner == "ann"

@@ -12,7 +12,17 @@ from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE
 from loravit_web.adapters.files.format import AdapterFormatError, from_files, to_files, what_is_wrong
 from loravit_web.adapters.files.numbers import UnusableNumber, number, whole
 from loravit_web.backbones.base import Base
-from registry import ClassMetric, ConfusionCell, NewEvaluation, NewVersion, Registry, Split, Version
+from registry import Base as BaseRecord
+from registry import (
+    ClassMetric,
+    ConfusionCell,
+    NewBase,
+    NewEvaluation,
+    NewVersion,
+    Registry,
+    Split,
+    Version,
+)
 
 _MOST_IMAGES = 10**9
 _MOST_LOSS = 1e6
@@ -100,6 +110,13 @@ def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, or
         actor=origin.actor,
         inspect=lambda stored: from_files(stored, base),
         worker=origin.worker,
+    )
+
+
+def record_base(registry: Registry, base: Base) -> BaseRecord:
+    """Record a base, to which runs and versions refer, unless it is on record already."""
+    return registry.bases.ensure(
+        NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
     )
 
 

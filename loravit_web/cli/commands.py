@@ -16,6 +16,7 @@ from loravit_web.cli.shell import open_registry as _registry
 from loravit_web.cli.shell import open_runs as _runs_registry
 from loravit_web.cli.shell import output as _output
 from loravit_web.errors import LoraVitError
+from loravit_web.runs.actions import RunActions
 from loravit_web.settings.environment import Settings
 from loravit_web.util.console import progress_teller
 from loravit_web.util.files import write_whole
@@ -48,7 +49,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         print(f"note: {cost_text(service.estimate(dataset, recipe))}", file=sys.stderr)
         worker = service.new_worker()
         with worker.stopping_on_signals(), _watching(service, worker.name, tell):
-            run = service.train_now(dataset, options.name, recipe, worker, actor=SHELL.name)
+            run = _actions(service).train_now(dataset, options.name, recipe, worker)
         if run.status != "completed":
             print(f"note: this was run {run.id}", file=sys.stderr)
             raise CommandFailed(run.error or f"The run was {run.status}.")
@@ -201,8 +202,7 @@ def runs_show(options: argparse.Namespace, settings: Settings) -> int:
 
 def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
     with _runs_registry(settings) as registry:
-        request = "keep" if options.keep else "cancel"
-        run = registry.runs.request_stop(registry.runs.get(options.run).id, request)
+        run = RunActions(registry, SHELL, settings).stop(options.run, keep=options.keep)
     text = (
         f"Run {run.id} is cancelled." if run.status == "cancelled" else f"Run {run.id} ends at its next step."
     )
@@ -212,7 +212,7 @@ def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
 
 def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
     with _runs_registry(settings) as registry:
-        run = registry.runs.requeue(registry.runs.get(options.run).id)
+        run = RunActions(registry, SHELL, settings).resume(options.run)
         document = _queued(registry, run)
     text = f"Run {run.id} is queued again: a running app, or python -m loravit_web worker, takes it up."
     _output(options, document, lambda: text)
@@ -220,12 +220,9 @@ def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_retry(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.worker.reaper import reap_once
-
-    with _service(settings) as service:
-        reap_once(service.registry)
-        run = _actions(service).retry(options.run, batch_size=options.batch_size)
-        document = _queued(service.registry, run) | {
+    with _runs_registry(settings) as registry:
+        run = RunActions(registry, SHELL, settings).retry(options.run, batch_size=options.batch_size)
+        document = _queued(registry, run) | {
             "retry_of": run.environment["retry_of"],
             "batch_size": run.config["batch_size"],
         }

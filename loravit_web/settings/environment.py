@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
 from loravit_web.settings.modes import DemoRules, HubRoles, Mode
+from loravit_web.settings.quota import GIB, Quota
 from loravit_web.util.addresses import TrustedProxies, UnusableNetwork
 
 BUCKET = Path("/data")
@@ -84,6 +85,11 @@ class Settings:
                 "folder that can be written."
             ) from error
         return self
+
+    @property
+    def quota(self) -> Quota:
+        """How much the folder of all data may hold."""
+        return Quota(self.home, self.limits.disk_gib * GIB)
 
     @property
     def bases(self) -> Path:

@@ -44,7 +44,7 @@ from loravit_web.ui.page.page import Page
 from loravit_web.ui.train.relabel import Sheet, key_of
 from registry import RegistryError, Run, utc_now
 from tests.aside import run_aside
-from tests.conftest import RECIPE, make_colours, tiny_service
+from tests.conftest import RECIPE, make_colours, tiny_service, train_now
 
 API = "/gradio_api"
 TITLE, CLASSES = "Zebra House", ("zebrafinch", "quaggawren")
@@ -189,7 +189,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         patch.setattr(visitors, "visitor_of", lambda _service, request: by_header(service, request))
         actions = Actions(service, service.visitor(FIRST))
         dataset = actions.import_dataset(make_colours(folder / "data", test=4, names=CLASSES))
-        run = service.train_now(dataset, TITLE, RECIPE, service.new_worker(), actor=FIRST)
+        run = train_now(service, dataset, TITLE, RECIPE, service.new_worker(), actor=FIRST)
         app = App.over(service)
         url = app.launch(host="127.0.0.1", block=False)
         with httpx.Client(base_url=url.rstrip("/"), timeout=60) as client:

@@ -23,7 +23,7 @@ from loravit_web.ui.train.relabel import PAGE, NothingMarked, Sheet, changes_in,
 from loravit_web.ui.train.result import cell_updates, result_updates, split_updates
 from loravit_web.ui.train.settings import suggested_name, told_cost
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
-from tests.conftest import RECIPE
+from tests.conftest import RECIPE, train_now
 from tests.datasets.makers import CATS_AND_DOGS, zip_of
 from tests.ui.conftest import RunningApp
 
@@ -233,7 +233,7 @@ def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> Non
     (run,) = service.registry.runs.list(status=["completed"])
     assert all(plot.visible for plot in curves(running_app.seen, run))
     pictures = service.import_dataset(running_app.pictures)
-    short = service.train_now(pictures, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
+    short = train_now(service, pictures, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
     assert not any(plot.visible for plot in curves(running_app.seen, short))
     _title, _metric, plot, rows, tables, _clear = compare_updates(
         running_app.seen, short.id, [], None, 0.0, "epoch"
