@@ -1,6 +1,7 @@
 """The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
 
 from registry.backup.backup import Backup
+from registry.backup.copying import Contents
 from registry.backup.errors import (
     BackupNotWritten,
     BackupUnusable,
@@ -156,6 +157,7 @@ __all__ = [
     "Comparison",
     "ConfusedPair",
     "ConfusionCell",
+    "Contents",
     "DatabaseNotReadable",
     "DatabaseNotWritable",
     "DatabaseReplaced",

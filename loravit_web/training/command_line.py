@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,31 +34,38 @@ OPTIONS: Mapping[str, str] = {
     "mirror": "mirror",
 }
 """Fields of a recipe, or of its adapter's configuration, and the options that set them."""
+_FIELD_OF = {option.replace("-", "_"): field for field, option in OPTIONS.items()}
 
 
-def recipe_from_options(options: argparse.Namespace) -> Recipe:
-    """The recipe that the words of the command ask for.
+def recipe_from_options(preset: str, **options: str | float | bool | None) -> Recipe:
+    """Return the recipe that a preset and the options of the command ask for.
+
+    Args:
+        preset: name of the preset.
+        options: values by the name of the option, with underscores. None keeps the value of the preset.
 
     Raises:
-        LoraVitError: if a value can't work.
+        LoraVitError: if a value cannot work.
     """
-    given = {field: getattr(options, option.replace("-", "_")) for field, option in OPTIONS.items()}
-    if given["target_modules"] is not None:
+    given: dict[str, Any] = {_FIELD_OF[option]: value for option, value in options.items()}
+    if given.get("target_modules") is not None:
         given["target_modules"] = tuple(given["target_modules"].split(","))
-    if given["epochs"] is not None and given["min_steps"] is None:
-        given["min_steps"] = 0  # so many epochs were asked for, not more
-    unlimited = given["max_images"] == 0
+    if given.get("epochs") is not None and given.get("min_steps") is None:
+        given["min_steps"] = 0  # without extra epochs for a small dataset, as the number of epochs is chosen
+    unlimited = given.get("max_images") == 0
     if unlimited:
         given["max_images"] = None
-    recipe = preset_recipe(options.preset, **given)
+    recipe = preset_recipe(preset, **given)
     return replace(recipe, max_images=None) if unlimited else recipe
 
 
 def train_command(data: str, name: str, recipe: Recipe) -> str:
-    """The line for a shell that trains the same: what differs from the preset is named.
+    """Return the command that trains the same, with an option for every difference from the preset.
 
     Args:
         data: what the command calls DATA.
+        name: of the adapter.
+        recipe: the settings.
     """
     words = ["python", "-m", "loravit_web", "train", data, "--name", name, "--preset", recipe.preset]
     now, usual = _fields(recipe), _fields(preset_recipe(recipe.preset))
@@ -81,7 +87,7 @@ def _words(option: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [f"--{option}" if value else f"--no-{option}"]
     if value is None:
-        return [f"--{option}", "0"]  # the number of images, which has no limit then
+        return [f"--{option}", "0"]  # the number of images: no limit
     if isinstance(value, list):
         value = ",".join(value)
     whole = isinstance(value, float) and value == int(value)
