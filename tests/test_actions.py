@@ -30,14 +30,16 @@ VIEWER, ADMIN = member("vera", "viewer"), member("ada", "admin")
 def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(
     service: Service, colour_folders: ColourFolders
 ) -> None:
-    run = Actions(service, LOCAL).queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    dataset = service.datasets.import_source(colour_folders())
+    run = Actions(service, LOCAL).queue_training(dataset, "Colours", RECIPE)
     assert Actions(service, LOCAL).stop(run.id, keep=False).status == "cancelled"
     assert Actions(service, LOCAL).resume(run.id).status == "queued"
 
 
 @pytest.fixture
 def cancelled(service: Service, colour_folders: ColourFolders) -> Run:
-    run = Actions(service, LOCAL).queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    dataset = service.datasets.import_source(colour_folders())
+    run = Actions(service, LOCAL).queue_training(dataset, "Colours", RECIPE)
     return Actions(service, LOCAL).stop(run.id, keep=False)
 
 

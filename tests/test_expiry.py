@@ -171,7 +171,7 @@ def old_enough(service: Service, *guests: Guest) -> None:
 def test_what_belongs_to_the_demo_itself_stays(
     first: Guest, service: Service, tmp_path: Path, settings: Settings
 ) -> None:
-    dataset = service.import_dataset(make_colours(tmp_path / "kept"))
+    dataset = service.datasets.import_source(make_colours(tmp_path / "kept"))
     kept = train_now(service, dataset, "Kept", RECIPE, service.new_worker(), actor="shell")
     old_enough(service, first)
     service.expire(utc_now() + 3 * LATER)

@@ -29,7 +29,7 @@ BELOW = {
     "engine": {"adapters", "backbones", "util"},
     "training": {"adapters", "backbones", "datasets", "images", "util"},
     "serving": {"adapters", "backbones", "datasets", "engine", "images", "settings", "util"},
-    "catalog": {"access", "adapters", "backbones", "serving", "util"},
+    "catalog": {"access", "adapters", "backbones", "serving", "settings", "util"},
     "runs": {"access", "adapters", "backbones", "catalog", "datasets", "settings", "training", "util"},
     "saver": {"access", "settings"},
     "expiry": {"access", "datasets", "settings"},
@@ -128,7 +128,7 @@ def test_what_learns_and_computes_knows_no_registry() -> None:
 @pytest.mark.parametrize("path", sources("loravit_web/ui"), ids=relative)
 def test_the_page_reads_only_what_its_visitor_sees(path: Path) -> None:
     """Through `service.seen_by`, and never through all that a service has."""
-    everything = {"registry", "predictor", "datasets", "export", "thumbnail", "estimate", "import_dataset"}
+    everything = {"registry", "predictor", "datasets", "estimates", "admission", "base_for"}
     reached = {
         node.attr
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

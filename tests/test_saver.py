@@ -335,7 +335,7 @@ def test_an_app_on_an_empty_disk_serves_every_version_that_was_published(
     first = tiny_service(before)
     first.start()
     try:
-        train_now(first, first.import_dataset(data), "Colours", RECIPE, first.new_worker())
+        train_now(first, first.datasets.import_source(data), "Colours", RECIPE, first.new_worker())
     finally:
         first.close()
     after = replace(before, home=tmp_path / "new disk")

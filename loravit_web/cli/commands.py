@@ -41,12 +41,12 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         settings = replace(settings, base=options.base)
     with _service(settings) as service:
         tell = progress_teller()
-        dataset = service.import_dataset(options.data, progress=tell)
+        dataset = _actions(service).import_dataset(options.data, progress=tell)
         _tell_findings(dataset)
         base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
         if options.image_size is None:
             recipe = recipe.fitted(base.patch_size)
-        print(f"note: {cost_text(service.estimate(dataset, recipe))}", file=sys.stderr)
+        print(f"note: {cost_text(service.estimates.of(dataset, recipe))}", file=sys.stderr)
         worker = service.new_worker()
         with worker.stopping_on_signals(), _watching(service, worker.name, tell):
             run = _actions(service).train_now(dataset, options.name, recipe, worker)
@@ -148,9 +148,11 @@ def _actions(service: Any) -> Any:
 
 
 def adapters_export(options: argparse.Namespace, settings: Settings) -> int:
-    with _service(settings) as service:
-        version = service.registry.catalog.resolve(options.ref)
-        _name, data = service.export(options.ref)
+    from loravit_web.catalog.exchange import exported
+
+    with _registry(settings) as registry:
+        version = registry.catalog.resolve(options.ref)
+        _name, data = exported(registry, options.ref)
         _write(options.file, data)
     document = {"adapter": version.ref, "file": str(options.file), "bytes": len(data)}
     _output(options, document, lambda: f"{version.ref} in {options.file} ({len(data) / 1e6:.2f} MB).")
@@ -165,12 +167,14 @@ def adapters_import(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def adapters_push(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.catalog.exchange import thumbnail_of
+
     with _service(settings) as service:
         version = service.registry.catalog.resolve(options.ref)
         pushed = _actions(service).push(
             version.ref, options.repo, private=options.private, revision=options.revision
         )
-        shows = service.thumbnail(version) is not None
+        shows = thumbnail_of(service.registry, version) is not None
     document = {"adapter": version.ref, "repo": pushed.repo, "commit": pushed.commit, "url": pushed.url}
     note = " Its thumbnail shows training images." if shows else ""
     _output(options, document, lambda: f"{version.ref} is at {pushed.url}.{note}")
@@ -247,8 +251,9 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def worker(options: argparse.Namespace, settings: Settings) -> int:
-    with _service(settings) as service:
-        worker = service.new_worker()
+    from loravit_web.worker.worker import opened_worker
+
+    with opened_worker(settings) as worker:
         if options.idle_exit is not None and hasattr(os, "nice"):
             os.nice(5)  # started by the app: answers on the page come first
         with worker.stopping_on_signals():

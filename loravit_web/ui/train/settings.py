@@ -10,10 +10,11 @@ from uuid import uuid4
 
 import gradio as gr
 
+from loravit_web.actions import STORED_PREFIX
 from loravit_web.catalog.naming import slugified
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.demo import slug_of
-from loravit_web.service import STORED_PREFIX, Service
+from loravit_web.service import Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
 from loravit_web.ui.gate.presence import Presence

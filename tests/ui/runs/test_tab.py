@@ -59,7 +59,7 @@ def test_the_list_finds_by_words_and_states_and_turns_its_pages(
     running_app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = running_app.service
-    dataset = service.import_dataset(running_app.pictures)
+    dataset = service.datasets.import_source(running_app.pictures)
     waiting = Actions(service, LOCAL).queue_training(dataset, "Shades", RECIPE)
 
     def table(text: str = "", states: Any = (), page: int = 1) -> list[Any]:

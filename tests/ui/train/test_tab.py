@@ -128,7 +128,7 @@ def test_what_was_found_in_the_data_starts_with_its_warnings(
 
 def test_near_duplicates_are_counted_and_listed(running_app: RunningApp) -> None:
     service = running_app.service
-    dataset = service.import_dataset(running_app.pictures)
+    dataset = service.datasets.import_source(running_app.pictures)
     near, html, _view = near_updates(running_app.seen, dataset.fingerprint)
     assert near == []
     assert "No near-duplicates: 32 images were compared." in html
@@ -157,7 +157,7 @@ def test_one_pair_is_one_pair() -> None:
 
 def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_app: RunningApp) -> None:
     service = running_app.service
-    fingerprint = service.import_dataset(running_app.pictures).fingerprint
+    fingerprint = service.datasets.import_source(running_app.pictures).fingerprint
     values = preset_values("quick", service.base.patch_size)
     wrong = [0 if value == PRESETS["quick"].recipe.epochs else value for value in values]
     assert told_cost(running_app.seen, None, "x", "quick", True, values) == ["", ""]
@@ -168,7 +168,7 @@ def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_ap
 
 def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app: RunningApp) -> None:
     service = running_app.service
-    fingerprint = service.import_dataset(running_app.pictures).fingerprint
+    fingerprint = service.datasets.import_source(running_app.pictures).fingerprint
     fields = dict(zip((field.name for field in ALL_FIELDS), preset_values("quick", 8), strict=True))
     values = list({**fields, "blocks": 1, "image_size": 32}.values())
 
@@ -232,7 +232,7 @@ def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> Non
     service = running_app.service
     (run,) = service.registry.runs.list(status=["completed"])
     assert all(plot.visible for plot in curves(running_app.seen, run))
-    pictures = service.import_dataset(running_app.pictures)
+    pictures = service.datasets.import_source(running_app.pictures)
     short = train_now(service, pictures, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
     assert not any(plot.visible for plot in curves(running_app.seen, short))
     _title, _metric, plot, rows, tables, _clear = compare_updates(
