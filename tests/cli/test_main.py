@@ -212,6 +212,18 @@ def test_a_run_is_cancelled_resumed_and_retried_by_the_start_of_its_id(
         assert registry.runs.get(going.id).stop_request == "keep"
 
 
+def test_the_shell_queues_no_more_than_the_page_may(
+    trained: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_json(capsys, "runs", "retry", trained["run"])["run"]
+    run_json(capsys, "runs", "cancel", first)
+    run_json(capsys, "runs", "retry", trained["run"])
+    monkeypatch.setenv("LORAVIT_MAX_QUEUED_RUNS", "1")
+    for word in ("resume", "retry"):
+        assert main.main(["runs", word, first]) == 1
+        assert "1 training waits already, which is the limit here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["list"], ["show", "RUN"], ["cancel", "RUN"]], ids=" ".join)
 def test_every_look_at_runs_tells_the_dead_from_the_living(
     words: list[str], trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
