@@ -10,7 +10,7 @@ from gradio.utils import get_upload_folder
 from loravit_web.service import Service
 from loravit_web.ui.api import add_api
 from loravit_web.ui.catalog.tab import build_catalog
-from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.page.address import name_tabs
 from loravit_web.ui.page.arrival import fill_page

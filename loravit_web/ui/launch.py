@@ -23,17 +23,18 @@ from loravit_web.expiry import SERVED, served_folder
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.app import build_app
-from loravit_web.ui.gate.callers import LOOPBACK, Arrivals, Caller
+from loravit_web.ui.gate.arrivals import LOOPBACK, Arrivals
 from loravit_web.ui.gate.connections import most_connections, served_through
 from loravit_web.ui.gate.gate import Gate, House
 from loravit_web.ui.gate.headers import security_headers
 from loravit_web.ui.gate.hub_session import EndedOnTheHub
 from loravit_web.ui.gate.info import OwnInfo
 from loravit_web.ui.gate.passing import MIB, PassingFiles
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.gate.signing_in import Cookies, SigningIn
 from loravit_web.ui.gate.uploads import Uploads
 from loravit_web.ui.kit import keys
+from loravit_web.ui.kit.callers import Caller
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.visitors import admit, guest_name
 from loravit_web.ui.page import address, arrival, pulse, reconnect, refused
 from loravit_web.ui.patches import assets, unwatched

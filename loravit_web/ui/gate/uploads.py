@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope
 
 from loravit_web.ui.gate.bodies import counted
-from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.passing import NoRoom, PassingFiles, remove_arrival
 from loravit_web.ui.gate.refusals import Refused
+from loravit_web.ui.kit.callers import Caller
 
 AT_ONCE = 64
 """Uploads of one visitor at the same moment."""

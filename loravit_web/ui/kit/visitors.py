@@ -13,7 +13,7 @@ import gradio as gr
 from loravit_web.access.rights import ANYBODY, GUEST, Visitor
 from loravit_web.actions import Actions
 from loravit_web.service import Service
-from loravit_web.ui.gate.callers import Caller, caller_of
+from loravit_web.ui.kit.callers import Caller, caller_of
 from loravit_web.ui.kit.markup import notice
 from loravit_web.visibility import Seen
 

@@ -16,10 +16,10 @@ from loravit_web.runs.demo import slug_of
 from loravit_web.service import STORED_PREFIX, Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import LAST, QUIET
 from loravit_web.ui.kit.markup import cost_summary, notice
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_code
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, watch_updates

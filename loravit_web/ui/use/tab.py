@@ -14,8 +14,8 @@ from PIL import Image
 
 from loravit_web.images.loading import encode_webp
 from loravit_web.service import Service
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.events import EACH, QUIET
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_share
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.use.answers import NO_IMAGE

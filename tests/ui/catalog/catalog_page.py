@@ -19,8 +19,8 @@ from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog.filters import DEFAULTS
 from loravit_web.ui.catalog.tab import build_catalog
-from loravit_web.ui.gate.callers import KEY, Caller
-from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.kit.callers import KEY, Caller
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.use.tab import build_use
 from loravit_web.visibility import Seen

@@ -11,9 +11,9 @@ import pytest
 
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.gate.bodies import FORM_BYTES
-from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.routes import API
 from loravit_web.ui.gate.signing_in import Cookies
+from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.launch import App
 from tests.conftest import tiny_service
 
