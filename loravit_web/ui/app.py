@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from loravit_web.service import Service
 from loravit_web.ui.api import add_api
 from loravit_web.ui.catalog.tab import build_catalog
 from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.page.address import name_tabs
 from loravit_web.ui.page.arrival import fill_page
@@ -30,7 +28,7 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
     Args:
         presence: tells work for a page when that page is gone.
     """
-    service.uploads = Path(get_upload_folder())
+    service.uploads = upload_folder()
     waiting = Waiting(service.settings.limits.waiting)
     demo = gr.Blocks(title="LoRA-ViT Web", analytics_enabled=False)
     with demo:

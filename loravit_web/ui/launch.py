@@ -12,7 +12,6 @@ from pathlib import Path
 
 import gradio as gr
 from gradio.queueing import Queue
-from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
@@ -35,6 +34,7 @@ from loravit_web.ui.gate.uploads import Uploads
 from loravit_web.ui.kit import keys
 from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.visitors import admit, guest_name
 from loravit_web.ui.page import address, arrival, pulse, reconnect, refused
 from loravit_web.ui.patches import assets, unwatched
@@ -252,7 +252,7 @@ def passing_files(settings: Settings) -> PassingFiles:
         minutes = min(minutes, rules.hours * 60)
     elif settings.mode == "local":
         of_one = most
-    parent = settings.uploads or Path(get_upload_folder())
+    parent = settings.uploads or upload_folder()
     return PassingFiles(parent, most=most, most_of_one=min(of_one, most), seconds=minutes * 60)
 
 

@@ -22,10 +22,10 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.predictor import MAX_TASKS
 from loravit_web.serving.prefetch import MOST
-from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.kit.events import LAST, QUIET
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.share import SharePanel, page_url, share_updates
+from loravit_web.ui.kit.uploads import uploaded_picture
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import QueueFull, Waiting
 from loravit_web.ui.use.answers import answers_html
