@@ -13,11 +13,12 @@ from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.page.address import name_tabs
 from loravit_web.ui.page.arrival import fill_page
 from loravit_web.ui.page.follow import follow_registry
+from loravit_web.ui.page.navigation import connect_tabs
 from loravit_web.ui.page.page import Page
 from loravit_web.ui.page.pulse import add_pulse
 from loravit_web.ui.page.saved import add_saved
-from loravit_web.ui.page.strip import build_strip, connect_strip
-from loravit_web.ui.runs.tab import build_runs, follow_runs, lead_on
+from loravit_web.ui.page.strip import build_strip
+from loravit_web.ui.runs.tab import build_runs, follow_runs
 from loravit_web.ui.train.tab import build_train
 from loravit_web.ui.use.tab import build_use
 
@@ -49,21 +50,20 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
             with gr.Tab("Use", id="use") as use_tab:
                 use = build_use(service, waiting, presence)
             with gr.Tab("Train", id="train") as train_tab:
-                train = build_train(service, tabs, use, presence)
+                train = build_train(service, presence)
             with gr.Tab("Catalog", id="catalog") as catalog_tab:
-                catalog = build_catalog(service, tabs, use)
+                catalog = build_catalog(service)
             with gr.Tab("Runs", id="runs") as runs_tab:
                 runs = build_runs(service)
         name_tabs({"use": use_tab, "train": train_tab, "catalog": catalog_tab, "runs": runs_tab})
         add_saved(demo, service)
         add_api(service, waiting)
-        lead_on(service, runs, tabs, train, catalog)
-        connect_strip(service, strip, tabs, train)
         with unseen:
             for one in (catalog.revision, use.picker.memory, train.run_id, train.given, train.corrections):
                 one.render()
         pulse = add_pulse(service, seen)
-        page = Page(service, who, strip, use, train, catalog, runs, seen, pulse)
+        page = Page(service, tabs, who, strip, use, train, catalog, runs, seen, pulse)
+        connect_tabs(page)
         follow_registry(page)
         follow_runs(service, runs, pulse, runs_tab)
         fill_page(demo, page)

@@ -11,8 +11,7 @@ import gradio as gr
 
 from loravit_web.serving.predictor import MAX_TASKS
 from loravit_web.ui.catalog.panel import TO_CARD
-from loravit_web.ui.catalog.view import Updates
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import who_line
 from loravit_web.ui.kit.visitors import read_only, seen_by
 from loravit_web.ui.page.follow import remembered, snapshot, watched_first

@@ -37,8 +37,6 @@ from loravit_web.ui.train.relabel import (
     hidden_updates,
     relabel_updates,
 )
-from loravit_web.ui.use.picker import with_tasks
-from loravit_web.ui.use.tab import UseTab
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 
@@ -70,6 +68,7 @@ class ResultPanel:
     Attributes:
         body: everything that only exists with a result.
         run_id: of the run that is shown.
+        try_it: leads to its task; whoever can pick tasks connects it.
         panel: the images behind a cell, or those that were corrected.
         again: trains on the corrected images.
         texts: title, description, tags.
@@ -78,6 +77,7 @@ class ResultPanel:
     head: gr.HTML
     body: gr.Column
     run_id: gr.State
+    try_it: gr.Button
     split: gr.Radio
     matrix: gr.HTML
     pair: gr.Dropdown
@@ -105,8 +105,6 @@ class ResultPanel:
 
 def build_result(
     service: Service,
-    tabs: gr.Tabs,
-    use: UseTab,
     watched: gr.BrowserState,
     corrections: gr.BrowserState,
     watch: WatchPanel,
@@ -152,7 +150,9 @@ def build_result(
                 gr.Textbox(label="Tags", placeholder="flowers, garden", max_lines=1, elem_id="train-tags"),
             )
             publish = gr.Button("Save in the catalog", elem_id="train-save")
-    shown = ResultPanel(head, body, run_id, split, matrix, pair, classes, panel, again, texts, download)
+    shown = ResultPanel(
+        head, body, run_id, try_it, split, matrix, pair, classes, panel, again, texts, download
+    )
     _judge_by_split(service, shown)
     _open_cells(service, shown)
     _follow_up(service, shown, watched, corrections, watch)
@@ -165,24 +165,7 @@ def build_result(
         )
         gr.Success("The catalog shows the new texts.", title="Saved")
 
-    @told
-    def go(run: str | None, memory: Any, request: gr.Request) -> list[Any]:
-        if run is None:
-            raise NoResultShown("There is no result to try yet: train an adapter first.")
-        seen = seen_by(service, request)
-        slug = result_of(seen.registry, run).version.slug
-        return [gr.Tabs(selected="use"), with_tasks(seen, memory, [slug])]
-
     publish.click(save, [run_id, *texts], None, api_visibility="private")
-    picker = use.picker
-    for button, run in ((try_it, run_id), (watch.try_it, watched)):
-        button.click(
-            go,
-            [run, picker.memory],
-            [tabs, picker.listing],
-            show_progress="hidden",
-            api_visibility="private",
-        )
     return shown
 
 

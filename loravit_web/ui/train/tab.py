@@ -12,7 +12,7 @@ from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.browser_state import kept_in_browser
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
@@ -29,11 +29,8 @@ from loravit_web.ui.train.settings import (
     suggested_name,
     suggestions,
 )
-from loravit_web.ui.use.tab import UseTab
 from loravit_web.util.abandonment import check_waited_for
 from loravit_web.visibility import Seen
-
-Updates = dict[Any, Any]
 
 _KEEP = """(taken, name, mirror, changes) => {
   if (!taken) return {__type__: "update"};
@@ -87,7 +84,7 @@ class TrainTab:
         return dict(zip(self.of_given, updates, strict=True))
 
 
-def build_train(service: Service, tabs: gr.Tabs, use: UseTab, presence: Presence) -> TrainTab:
+def build_train(service: Service, presence: Presence) -> TrainTab:
     """Build the tab and its events.
 
     All steps stay in view, so that none hides what another one says: the data on the left, what is made of it
@@ -110,7 +107,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab, presence: Presence
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."
             )
     gr.HTML("<h3>5 · Result</h3>")
-    result = build_result(service, tabs, use, run_id, corrections, watch)
+    result = build_result(service, run_id, corrections, watch)
 
     # what was given before is not to be trained on instead
     given_anew = [event for way in ways for event in way.events]
