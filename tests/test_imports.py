@@ -49,9 +49,9 @@ WITHOUT_REGISTRY = {"util", "images", "backbones", "datasets", "adapters", "engi
 # The same inside ui: what each part may import of the others. Of a tab, others may use `runs.watch` alone.
 WITHIN_UI: dict[str, Collection[str]] = {
     "__init__": {"patches"},
-    "patches": {"kit"},
-    "kit": set(),
-    "gate": {"kit"},
+    "patches": set(),
+    "kit": {"patches"},
+    "gate": {"kit", "patches"},
     **dict.fromkeys(("api", "use", "runs"), ("kit",)),
     **dict.fromkeys(("train", "catalog"), ("kit", "runs.watch")),
     "page": {"kit", "use", "runs", "train", "catalog"},

@@ -18,6 +18,7 @@ from loravit_web.ui.page.page import Page
 from loravit_web.ui.page.pulse import add_pulse
 from loravit_web.ui.page.saved import add_saved
 from loravit_web.ui.page.strip import build_strip
+from loravit_web.ui.patches.quiet import place_hidden_progress
 from loravit_web.ui.runs.tab import build_runs, follow_runs
 from loravit_web.ui.train.tab import build_train
 from loravit_web.ui.use.tab import build_use
@@ -67,16 +68,5 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
         follow_registry(page)
         follow_runs(service, runs, pulse, runs_tab)
         fill_page(demo, page)
-    _show_no_progress(demo, nowhere)
+    place_hidden_progress(demo, nowhere)
     return demo
-
-
-def _show_no_progress(demo: gr.Blocks, nowhere: gr.Textbox) -> None:
-    """Give the events that show no progress one place not to show it: one that is never drawn.
-
-    With every step of every event the browser looks up each place of each event that ever ran, one by one in
-    the tree of all components: with Gradio's default, all outputs, half of the time of an event.
-    """
-    for event in demo.fns.values():
-        if event.show_progress == "hidden":
-            event.show_progress_on = [nowhere]

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import gradio as gr
-from gradio.queueing import Queue
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
@@ -36,12 +35,15 @@ from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.visitors import admit, guest_name
+from loravit_web.ui.kit.waiting import QUEUE_FULL
 from loravit_web.ui.page import address, arrival, pulse, reconnect, refused
 from loravit_web.ui.patches import assets, unwatched
 from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.patches.kept_page import KeptPage
+from loravit_web.ui.patches.quiet import calm_queue
 from loravit_web.ui.patches.refusals import handlers
-from loravit_web.ui.patches.sessions import LightSessions
+from loravit_web.ui.patches.server import is_starting, path_prefix
+from loravit_web.ui.patches.sessions import use_light_sessions
 from loravit_web.ui.use import ask
 from loravit_web.util.addresses import TrustedProxies
 from loravit_web.util.console import progress_teller
@@ -51,8 +53,6 @@ from loravit_web.util.periodic import Periodic
 _SCRIPTS = (refused, assets, arrival, address, reconnect, ask, unwatched, keys, pulse)
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
-_QUEUE_SECONDS = 0.01
-"""Between two looks at Gradio's queue; its own thousand a second take a tenth of a core, all day."""
 
 
 class AddressUnavailable(LoraVitError):
@@ -103,7 +103,7 @@ class App:
             The URL.
         """
         self.demo.queue(max_size=self.service.settings.limits.waiting)
-        _quiet(self.demo._queue)
+        calm_queue(self.demo)
         try:
             url = self._listen(host, port)
         except OSError as error:
@@ -142,16 +142,15 @@ class App:
                 footer_links=["api"],
                 run_history=False,
                 enable_monitoring=False,
-                app_kwargs={"exception_handlers": handlers(), "middleware": inner},
+                app_kwargs={"exception_handlers": handlers(QUEUE_FULL), "middleware": inner},
             )
-        self.demo.app.state_holder = LightSessions(self.demo)
+        use_light_sessions(self.demo)
         return str(url)
 
     def _gate(self, app: ASGIApp, host: str | None) -> Gate:
         """Put the app behind its gate."""
         service, settings = self.service, self.service.settings
-        prefix = (self.demo.root_path or "").rstrip("/")
-        prefix = prefix if prefix.startswith("/") else ""
+        prefix = path_prefix(self.demo)
         alone = settings.mode == "local"
         cookies = Cookies(service.secret, in_frame=settings.on_spaces, path=prefix or "/")
         signing_in = None
@@ -177,7 +176,7 @@ class App:
             folder=self.passing.folder,
             prefix=prefix,
             most_of_one=None if alone else most_connections() // 2,
-            is_starting=lambda: not self.demo.app.startup_events_triggered,
+            is_starting=partial(is_starting, self.demo),
             owns=self._owns,
         )
         kept = KeptAssets(KeptPage(OwnInfo(app, prefix)), folder=GRADIO_ASSETS)
@@ -208,14 +207,6 @@ def _end(*_: object) -> None:
     """End the app, once: asked again while it ends, it would break off in the middle."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
-
-
-def _quiet(queue: Queue) -> None:
-    """Spare it the work that nobody asked for."""
-    queue.sleep_when_free = _QUEUE_SECONDS
-    # For a monitoring page, which is off here, it computes a table of its last 10,000 events at every event.
-    queue.ANALYTICS_MAX_EVENTS = 1
-    queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize  # spelled so there
 
 
 def open_app(settings: Settings) -> App:

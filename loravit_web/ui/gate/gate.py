@@ -21,9 +21,10 @@ from loravit_web.ui.gate.headers import Guarded
 from loravit_web.ui.gate.refusals import FAILED, NO_ROUTE, Refused
 from loravit_web.ui.gate.routes import API, SESSION, STARTUP, Route, route_of
 from loravit_web.ui.gate.signing_in import SIGNED_OUT, Cookies, SigningIn, new_visitor
-from loravit_web.ui.gate.uploads import Uploads, forget_progress, is_progress_id
+from loravit_web.ui.gate.uploads import Uploads, is_progress_id
 from loravit_web.ui.kit.callers import KEY, Caller
 from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.patches.receiving import forget_progress
 
 _LOG = logging.getLogger(__name__)
 _A_YEAR = 365 * 24 * 3600
