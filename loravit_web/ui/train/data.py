@@ -11,8 +11,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.actions import Actions
-from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, csv_with_zip
-from loravit_web.datasets.sources import collected
+from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip
 from loravit_web.service import Progress
 from loravit_web.ui.kit.events import QUIET
 
