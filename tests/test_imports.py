@@ -49,12 +49,12 @@ WITHOUT_REGISTRY = {"util", "images", "backbones", "datasets", "adapters", "engi
 # The same inside ui: what each part may import of the others. Of a tab, others may use `runs.watch` alone.
 WITHIN_UI: dict[str, Collection[str]] = {
     "__init__": {"patches"},
-    "patches": set(),
-    "kit": {"patches"},
+    **dict.fromkeys(("patches", "scripts"), ()),
+    "kit": {"patches", "scripts"},
     "gate": {"kit", "patches"},
-    **dict.fromkeys(("api", "use", "runs"), ("kit",)),
-    **dict.fromkeys(("train", "catalog"), ("kit", "runs.watch")),
-    "page": {"kit", "use", "runs", "train", "catalog"},
+    **dict.fromkeys(("api", "use", "runs"), ("kit", "scripts")),
+    **dict.fromkeys(("train", "catalog"), ("kit", "runs.watch", "scripts")),
+    "page": {"kit", "use", "runs", "train", "catalog", "scripts"},
 }
 WITHIN_UI["app"] = {*WITHIN_UI} - {"gate"}
 WITHIN_UI["launch"] = {*WITHIN_UI}

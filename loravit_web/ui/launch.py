@@ -30,27 +30,23 @@ from loravit_web.ui.gate.info import OwnInfo
 from loravit_web.ui.gate.passing import MIB, PassingFiles
 from loravit_web.ui.gate.signing_in import Cookies, SigningIn
 from loravit_web.ui.gate.uploads import Uploads
-from loravit_web.ui.kit import keys
 from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.visitors import admit, guest_name
 from loravit_web.ui.kit.waiting import QUEUE_FULL
-from loravit_web.ui.page import address, arrival, pulse, reconnect, refused
-from loravit_web.ui.patches import assets, unwatched
+from loravit_web.ui.page.head import page_head
 from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.patches.kept_page import KeptPage
 from loravit_web.ui.patches.quiet import calm_queue
 from loravit_web.ui.patches.refusals import handlers
 from loravit_web.ui.patches.server import is_starting, path_prefix
 from loravit_web.ui.patches.sessions import use_light_sessions
-from loravit_web.ui.use import ask
 from loravit_web.util.addresses import TrustedProxies
 from loravit_web.util.console import progress_teller
 from loravit_web.util.cores import gather_cores, release_cores
 from loravit_web.util.periodic import Periodic
 
-_SCRIPTS = (refused, assets, arrival, address, reconnect, ask, unwatched, keys, pulse)
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
 
@@ -136,7 +132,7 @@ class App:
                 show_error=False,
                 theme=_theme(),
                 css_paths=[Path(__file__).with_name("style.css")],
-                head="".join(one.SCRIPT for one in _SCRIPTS),
+                head=page_head(),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
                 max_file_size=self.service.settings.upload_bytes,
                 footer_links=["api"],

@@ -13,12 +13,11 @@ from loravit_web.ui.kit.events import EACH, QUEUED, QUIET, UNCHECKED, Data, Upda
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.page.page import Page
 from loravit_web.ui.runs.watch import watch_updates
+from loravit_web.ui.scripts import call
 from loravit_web.ui.train.result import NoResultShown, result_updates
 from loravit_web.ui.use.picker import with_tasks
 from loravit_web.visibility import Seen
 
-SHOW_PROGRESS = "() => setTimeout(() => document.querySelector('#train-progress')?.scrollIntoView(), 300)"
-SHOW_RESULT = "() => setTimeout(() => document.querySelector('#train-result')?.scrollIntoView(), 300)"
 _LEAD: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -81,7 +80,7 @@ def _see_result(page: Page) -> None:
         [page.tabs, train.run_id, *train.watch.outputs, *train.result.outputs],
         show_progress_on=[train.result.head],
         api_visibility="private",
-    ).then(None, None, None, js=SHOW_RESULT)
+    ).then(None, None, None, js=call("runs.showResult"))
 
 
 def _open_in_catalog(page: Page) -> None:
@@ -113,5 +112,5 @@ def _watch_run(page: Page) -> None:
         return [gr.Tabs(selected="train"), run.id, *watch_updates(seen, run.id, fresh=True)]
 
     page.strip.click(watch, None, [page.tabs, train.run_id, *train.watch.outputs], **EACH, **QUEUED).success(
-        None, None, None, js=SHOW_PROGRESS
+        None, None, None, js=call("strip.showProgress")
     )

@@ -7,24 +7,14 @@ from html import escape
 
 import gradio as gr
 
-from loravit_web.ui.kit.keys import KEEP_PLACE
 from loravit_web.ui.kit.markup import time_left
+from loravit_web.ui.scripts import on_load
 from registry import Run
-
-_CHOOSE = (
-    KEEP_PLACE
-    + """
-element.addEventListener("click", (event) => {
-  const one = event.target.closest("button[data-key]");
-  if (one) trigger("click", {run: one.dataset.key});
-});
-"""
-)
 
 
 def build_strip() -> gr.HTML:
     """Build the line; `strip_update` shows it where there is something to say."""
-    return gr.HTML(visible=False, js_on_load=_CHOOSE, elem_id="job-strip")
+    return gr.HTML(visible=False, js_on_load=on_load("focus.keep", "strip.listen"), elem_id="job-strip")
 
 
 def strip_update(active: Sequence[Run]) -> gr.HTML:

@@ -17,17 +17,10 @@ from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.runs.buttons import connect_buttons
 from loravit_web.ui.runs.compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs.detail import DetailPanel, build_detail, detail_updates
-from loravit_web.ui.runs.listing import TICKED, RunList, build_list, listed_runs
+from loravit_web.ui.runs.listing import RunList, build_list, listed_runs
+from loravit_web.ui.scripts import call
 from loravit_web.visibility import Seen
 from registry import RegistryError
-
-SHOW_DETAIL = "() => document.querySelector('#runs-progress')?.scrollIntoView({block: 'nearest'})"
-NAME_RUN = """(shown) => {
-  const link = shown?.match(/[?&;]run=([0-9a-f]{32})/);
-  if (link) window.loravitAddress("run", link[1]);
-}"""
-"""In the browser: the address names the run that is shown, which this is the link of."""
-_HEAR_IF_OPEN = """(now, heard) => document.querySelector("#runs-search")?.offsetParent ? now : heard"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ def build_runs(service: Service) -> RunsTab:
     _look_through(service, tab)
     _choose(service, tab)
     _compare(service, tab)
-    detail.head.change(None, detail.head, None, js=NAME_RUN, **QUIET)
+    detail.head.change(None, detail.head, None, js=call("runs.nameRun"), **QUIET)
     connect_buttons(
         service,
         detail.buttons,
@@ -125,8 +118,8 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Ta
             *compare_updates(seen, chosen, compared, metric, smoothing, axis, same=True),
         ]
 
-    pulse.change(None, [pulse, heard], heard, js=_HEAR_IF_OPEN, **QUIET)
-    around.select(None, pulse, heard, js="now => now", **QUIET)
+    pulse.change(None, [pulse, heard], heard, js=call("runs.hearIfOpen"), **QUIET)
+    around.select(None, pulse, heard, js=call("events.first"), **QUIET)
     heard.change(look, tab.asked, tab.everything, **QUIET, **UNCHECKED)
 
 
@@ -184,7 +177,7 @@ def _choose(service: Service, tab: RunsTab) -> None:
         **QUIET,
         **UNCHECKED,
     )
-    then_points(tab.compare, chosen).then(None, None, None, js=SHOW_DETAIL)
+    then_points(tab.compare, chosen).then(None, None, None, js=call("runs.showDetail"))
 
 
 def _compare(service: Service, tab: RunsTab) -> None:
@@ -233,7 +226,7 @@ def _compare(service: Service, tab: RunsTab) -> None:
         tab.listing.table.input(told(tick), asked, outputs, **IN_TURN, **UNCHECKED),
         tab.compare.clear.click(clear, asked, outputs, **QUIET, **UNCHECKED),
     ):
-        then_points(tab.compare, event).then(None, None, None, js=TICKED)
+        then_points(tab.compare, event).then(None, None, None, js=call("runs.showTicks"))
     redrawn = gr.on(
         # not `release`, which a keyboard has none of
         [tab.compare.metric.input, tab.compare.smoothing.change, tab.compare.axis.input],

@@ -23,7 +23,8 @@ from loravit_web.ui.kit.markup import beside_probe, class_table, evaluation_tabl
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, is_known, watch_updates
-from loravit_web.ui.train.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
+from loravit_web.ui.scripts import call, on_load
+from loravit_web.ui.train.confusion import MOST_CLASSES, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
@@ -44,17 +45,6 @@ EMPTY = notice("What a training came to is shown here when it ends.")
 PAIRS = 50
 
 MOST_KEPT = 20
-_KEEP = f"""(run, changes, kept) => {{
-  if (!changes) return {{__type__: "update"}};
-  const others = Object.entries(kept ?? {{}}).filter(([other]) => other !== run);
-  const corrected = JSON.parse(changes);
-  const now = Object.keys(corrected).length ? [[run, corrected]] : [];
-  return Object.fromEntries([...others, ...now].slice(-{MOST_KEPT}));
-}}"""
-"""As for the data that were given: a page that shows no images leaves what was kept."""
-_TRAINED = """(kept) => Object.fromEntries(
-  Object.entries(kept ?? {}).filter(([run]) => run !== window.loravitCorrected)
-)"""
 
 
 class NoResultShown(LoraVitError):
@@ -127,7 +117,7 @@ def build_result(
             info="Validation images chose the best epoch. Test images, where there are any, were asked once.",
             elem_id="train-split",
         )
-        matrix = gr.HTML(js_on_load=CHOOSE_CELL, elem_id="train-confusion")
+        matrix = gr.HTML(js_on_load=on_load("confusion.listen"), elem_id="train-confusion")
         pair = gr.Dropdown(
             label="Or choose from the most frequent mistakes", value=None, elem_id="train-pair"
         )
@@ -244,10 +234,10 @@ def _follow_up(
         **IN_ORDER,
     )
     kept = [watched, shown.panel.changes, corrections]
-    shown.panel.changes.change(None, kept, corrections, js=_KEEP, **QUIET)
+    shown.panel.changes.change(None, kept, corrections, js=call("corrections.store", MOST_KEPT), **QUIET)
     # by then the new run is watched
-    shown.again.click(None, watched, None, js="(run) => { window.loravitCorrected = run; }", **QUIET)
-    trained.success(None, corrections, corrections, js=_TRAINED, **QUIET)
+    shown.again.click(None, watched, None, js=call("corrections.begin"), **QUIET)
+    trained.success(None, corrections, corrections, js=call("corrections.forget"), **QUIET)
 
 
 def result_of_watched(

@@ -17,6 +17,7 @@ from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, build_watch
+from loravit_web.ui.scripts import call
 from loravit_web.ui.train.check import CheckPanel, build_check, check_updates, connect_check, nothing_updates
 from loravit_web.ui.train.data import Way, build_data
 from loravit_web.ui.train.relabel import changes_kept
@@ -31,17 +32,6 @@ from loravit_web.ui.train.settings import (
 )
 from loravit_web.util.abandonment import check_waited_for
 from loravit_web.visibility import Seen
-
-_KEEP = """(taken, name, mirror, changes) => {
-  if (!taken) return {__type__: "update"};
-  const [data] = taken.split(" "), corrected = JSON.parse(changes || "{}");
-  const trained = taken === window.loravitTrained && !Object.keys(corrected).length;
-  return data && !trained ? {data, name, mirror, changes: corrected} : {};
-}"""
-"""In the browser, as a reload waits for no server; a page without data of its own leaves what was kept."""
-_WAIT = "() => ({__type__: 'update', interactive: false})"
-_TRAINED = "(taken) => { window.loravitTrained = taken; return {}; }"
-"""Gradio says of what is in a tab that it changed whenever the tab is opened again."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +101,14 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
 
     # what was given before is not to be trained on instead
     given_anew = [event for way in ways for event in way.events]
-    gr.on(given_anew, None, None, settings.start, js=_WAIT, **QUIET)
+    gr.on(given_anew, None, None, settings.start, js=call("data.disable"), **QUIET)
     for way in ways:
         _take_in(service, way, check, settings, presence)
     connect_check(service, check, settings.start)
     started = connect_settings(service, settings, check, run_id, watch, presence)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
-    gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
-    started.success(None, check.taken, given, js=_TRAINED, **QUIET)
+    gr.on([one.change for one in kept], None, kept, given, js=call("data.store"), **QUIET)
+    started.success(None, check.taken, given, js=call("data.forget"), **QUIET)
 
     tab = TrainTab(read_only, run_id, given, corrections, check, settings, watch, result)
     show_result(service, tab, run_id.change)
