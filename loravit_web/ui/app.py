@@ -68,5 +68,6 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
         follow_registry(page)
         follow_runs(service, runs, pulse, runs_tab)
         fill_page(demo, page)
-    place_hidden_progress(demo, nowhere)
+    if not service.settings.plain_gradio:
+        place_hidden_progress(demo, nowhere)
     return demo

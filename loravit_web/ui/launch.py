@@ -99,7 +99,8 @@ class App:
             The URL.
         """
         self.demo.queue(max_size=self.service.settings.limits.waiting)
-        calm_queue(self.demo)
+        if not self.service.settings.plain_gradio:
+            calm_queue(self.demo)
         try:
             url = self._listen(host, port)
         except OSError as error:
@@ -132,7 +133,7 @@ class App:
                 show_error=False,
                 theme=_theme(),
                 css_paths=[Path(__file__).with_name("style.css")],
-                head=page_head(),
+                head=page_head(plain=self.service.settings.plain_gradio),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
                 max_file_size=self.service.settings.upload_bytes,
                 footer_links=["api"],
@@ -140,7 +141,8 @@ class App:
                 enable_monitoring=False,
                 app_kwargs={"exception_handlers": handlers(QUEUE_FULL), "middleware": inner},
             )
-        use_light_sessions(self.demo)
+        if not self.service.settings.plain_gradio:
+            use_light_sessions(self.demo)
         return str(url)
 
     def _gate(self, app: ASGIApp, host: str | None) -> Gate:
@@ -175,8 +177,10 @@ class App:
             is_starting=partial(is_starting, self.demo),
             owns=self._owns,
         )
-        kept = KeptAssets(KeptPage(OwnInfo(app, prefix)), folder=GRADIO_ASSETS)
-        return Gate(kept, house)
+        described = OwnInfo(app, prefix)
+        if settings.plain_gradio:
+            return Gate(described, house)
+        return Gate(KeptAssets(KeptPage(described), folder=GRADIO_ASSETS), house)
 
     def _owns(self, caller: Caller, file: Path) -> bool:
         """Whether a visitor of a demo may fetch a file: what others gave, and copies of it, are theirs."""
