@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,18 @@ BELOW["ui"] = {*BELOW} - {"doctor", "extractor"}
 BELOW["cli"] = {*BELOW}
 BELOW["__main__"] = {"cli", "util"}
 WITHOUT_REGISTRY = {"util", "images", "backbones", "datasets", "adapters", "engine", "training", "extractor"}
+# The same inside ui: what each part may import of the others. Of a tab, others may use `runs.watch` alone.
+WITHIN_UI: dict[str, Collection[str]] = {
+    "__init__": {"patches"},
+    **dict.fromkeys(("patches", "scripts"), ()),
+    "kit": {"patches", "scripts"},
+    "gate": {"kit", "patches"},
+    **dict.fromkeys(("api", "use", "runs"), ("kit", "scripts")),
+    **dict.fromkeys(("train", "catalog"), ("kit", "runs.watch", "scripts")),
+    "page": {"kit", "use", "runs", "train", "catalog", "scripts"},
+}
+WITHIN_UI["app"] = {*WITHIN_UI} - {"gate"}
+WITHIN_UI["launch"] = {*WITHIN_UI}
 
 
 def sources(package: str) -> list[Path]:
@@ -99,6 +112,15 @@ def test_the_layers_have_no_circle() -> None:
         lowest = {part for part, below in above.items() if not below & set(above)}
         assert lowest, f"a circle among {sorted(above)}"
         above = {part: below for part, below in above.items() if part not in lowest}
+
+
+@pytest.mark.parametrize("path", sources("loravit_web/ui"), ids=relative)
+def test_tabs_import_no_tabs_and_parts_of_the_page_point_one_way(path: Path) -> None:
+    part = path.relative_to(ROOT / "loravit_web/ui").parts[0].removesuffix(".py")
+    ours = "loravit_web.ui."
+    names = {name.removeprefix(ours) for name in imported(path) if name.startswith(ours)}
+    allowed = {part, *WITHIN_UI[part]}
+    assert {name for name in names if not any(f"{name}.".startswith(f"{one}.") for one in allowed)} == set()
 
 
 def test_the_registry_imports_nothing_of_the_app() -> None:

@@ -26,13 +26,6 @@ from loravit_web.visibility import Seen
 from registry import Version
 
 TOP_K = 5
-TO_CARD = """() => {
-  const card = document.getElementById("catalog-card");
-  if (card?.offsetParent && window.innerWidth < 800) card.scrollIntoView({block: "start"});
-}"""
-"""In the browser: on a narrow screen, where the card is below the list, it is scrolled to."""
-NAME_CARD = f"""(ref) => {{ window.loravitAddress("adapter", ref); ({TO_CARD})(); }}"""
-"""The same, and the address names the version."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How the page's own events run.
+"""What events take and give, and how the page's own ones run.
 
 While one is answered, Gradio's browser side drops the next of the same kind unless told otherwise: right for
 a button that does something, wrong for what fast hands click through.
@@ -6,8 +6,13 @@ a button that does something, wrong for what fast hands click through.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+Data = Mapping[Any, Any]
+"""Values by component, as a handler gets them whose inputs are a set."""
+Updates = dict[Any, Any]
+"""New values by component; a component that is not among them stays as it is."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 """For what takes no time worth showing and has nothing to say: Gradio shows no toast of it, nor an error."""
 QUEUED: dict[str, Any] = {

@@ -7,46 +7,15 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from loravit_web.ui.kit.keys import KEEP_PLACE
 from loravit_web.ui.kit.markup import STATUS_SIGNS
 from loravit_web.ui.runs.markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
+from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
 from registry import MAX_TEXT, Run, RunQuery, RunStatus
 
 PAGE = 12
 MOST_ACTIVE = 1000
 BEST = "val_accuracy"
-# Choosing a run and ticking it reach the server as events of the table; a plain link stays a link for
-# whoever opens it in another tab.
-SCRIPT = (
-    KEEP_PLACE
-    + """
-element.addEventListener("click", (event) => {
-  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-  if (event.target.closest(".lv-tick")) return;
-  const place = event.target.closest("a[data-run], tr[data-run]");
-  if (!place) return;
-  event.preventDefault();
-  element.querySelectorAll("tr[aria-current]").forEach((row) => row.removeAttribute("aria-current"));
-  const row = element.querySelector(`tr[data-run="${place.dataset.run}"]`);
-  if (row) row.setAttribute("aria-current", "true");
-  window.loravitAddress("run", place.dataset.run);
-  trigger("click", {run: place.dataset.run});
-});
-element.addEventListener("change", (event) => {
-  if (event.target.matches("input[data-run]")) {
-    event.stopPropagation();
-    trigger("input", {run: event.target.dataset.run, on: event.target.checked});
-  }
-});
-"""
-)
-
-TICKED = """() => requestAnimationFrame(() => {
-  for (const box of document.querySelectorAll("#runs-table input[data-run]"))
-    box.checked = box.hasAttribute("checked");
-})"""
-"""In the browser: where a box was clicked, the table that is drawn anew says no more whether it is ticked."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +64,7 @@ def build_list() -> RunList:
             scale=3,
             min_width=300,
         )
-    table = gr.HTML(LOADING, js_on_load=SCRIPT, elem_id="runs-table")
+    table = gr.HTML(LOADING, js_on_load=on_load("focus.keep", "runs.listen"), elem_id="runs-table")
     with gr.Row():
         found = gr.HTML(elem_id="runs-found")
         previous = gr.Button("Previous page", visible=False, size="sm", elem_id="runs-previous")

@@ -10,30 +10,17 @@ import gradio as gr
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.curves import Axis
-from loravit_web.runs.results import result_of
 from loravit_web.service import Service
-from loravit_web.ui.catalog.view import CatalogView, Data, Updates
 from loravit_web.ui.kit.errors import plain, told, told_at
-from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED
+from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED, Updates
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.runs.buttons import connect_buttons
 from loravit_web.ui.runs.compare import ComparePanel, build_compare, compare_updates, then_points, ticked
 from loravit_web.ui.runs.detail import DetailPanel, build_detail, detail_updates
-from loravit_web.ui.runs.listing import TICKED, RunList, build_list, listed_runs
-from loravit_web.ui.runs.watch import watch_updates
-from loravit_web.ui.train.result import result_updates
-from loravit_web.ui.train.tab import TrainTab
+from loravit_web.ui.runs.listing import RunList, build_list, listed_runs
+from loravit_web.ui.scripts import call
 from loravit_web.visibility import Seen
 from registry import RegistryError
-
-SHOW_DETAIL = "() => document.querySelector('#runs-progress')?.scrollIntoView({block: 'nearest'})"
-SHOW_RESULT = "() => setTimeout(() => document.querySelector('#train-result')?.scrollIntoView(), 300)"
-NAME_RUN = """(shown) => {
-  const link = shown?.match(/[?&;]run=([0-9a-f]{32})/);
-  if (link) window.loravitAddress("run", link[1]);
-}"""
-"""In the browser: the address names the run that is shown, which this is the link of."""
-_HEAR_IF_OPEN = """(now, heard) => document.querySelector("#runs-search")?.offsetParent ? now : heard"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +59,7 @@ def build_runs(service: Service) -> RunsTab:
     _look_through(service, tab)
     _choose(service, tab)
     _compare(service, tab)
-    detail.head.change(None, detail.head, None, js=NAME_RUN, **QUIET)
+    detail.head.change(None, detail.head, None, js=call("runs.nameRun"), **QUIET)
     connect_buttons(
         service,
         detail.buttons,
@@ -131,8 +118,8 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Ta
             *compare_updates(seen, chosen, compared, metric, smoothing, axis, same=True),
         ]
 
-    pulse.change(None, [pulse, heard], heard, js=_HEAR_IF_OPEN, **QUIET)
-    around.select(None, pulse, heard, js="now => now", **QUIET)
+    pulse.change(None, [pulse, heard], heard, js=call("runs.hearIfOpen"), **QUIET)
+    around.select(None, pulse, heard, js=call("events.first"), **QUIET)
     heard.change(look, tab.asked, tab.everything, **QUIET, **UNCHECKED)
 
 
@@ -177,7 +164,7 @@ def _choose(service: Service, tab: RunsTab) -> None:
         request: gr.Request,
         event: gr.EventData,
     ) -> list[Any]:
-        run_id, seen = str(event._data["run"]), seen_by(service, request)
+        run_id, seen = str(event.run), seen_by(service, request)
         curves = compare_updates(seen, run_id, compared, metric, smoothing, axis)
         same = [gr.skip()] * len(curves)
         return [run_id, *detail_updates(seen, run_id), *(same if compared else curves)]
@@ -190,7 +177,7 @@ def _choose(service: Service, tab: RunsTab) -> None:
         **QUIET,
         **UNCHECKED,
     )
-    then_points(tab.compare, chosen).then(None, None, None, js=SHOW_DETAIL)
+    then_points(tab.compare, chosen).then(None, None, None, js=call("runs.showDetail"))
 
 
 def _compare(service: Service, tab: RunsTab) -> None:
@@ -211,7 +198,7 @@ def _compare(service: Service, tab: RunsTab) -> None:
     ) -> list[Any]:
         seen = seen_by(service, request)
         try:
-            now = ticked(compared, seen.registry.runs.get(str(event._data["run"])).id, event._data["on"])
+            now = ticked(compared, seen.registry.runs.get(str(event.run)).id, event.on)
         except LoraVitError as error:
             gr.Warning(plain(error.in_public))
             now = compared
@@ -239,7 +226,7 @@ def _compare(service: Service, tab: RunsTab) -> None:
         tab.listing.table.input(told(tick), asked, outputs, **IN_TURN, **UNCHECKED),
         tab.compare.clear.click(clear, asked, outputs, **QUIET, **UNCHECKED),
     ):
-        then_points(tab.compare, event).then(None, None, None, js=TICKED)
+        then_points(tab.compare, event).then(None, None, None, js=call("runs.showTicks"))
     redrawn = gr.on(
         # not `release`, which a keyboard has none of
         [tab.compare.metric.input, tab.compare.smoothing.change, tab.compare.axis.input],
@@ -251,35 +238,3 @@ def _compare(service: Service, tab: RunsTab) -> None:
         **UNCHECKED,
     )
     then_points(tab.compare, redrawn)
-
-
-def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, catalog: CatalogView) -> None:
-    """From a run to its full result, and to its version in the catalog."""
-
-    @told
-    def see_result(run_id: str, corrections: Any, request: gr.Request) -> list[Any]:
-        seen = seen_by(service, request)
-        result = result_updates(seen, run_id, corrections)
-        return [gr.Tabs(selected="train"), run_id, *watch_updates(seen, run_id, fresh=True), *result]
-
-    @told
-    def open_in_catalog(data: Data, request: gr.Request) -> Updates:
-        ref = result_of(seen_by(service, request).registry, data[tab.chosen]).version.ref
-        return {tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, ref, request)}
-
-    outputs = [tabs, train.run_id, *train.watch.outputs, *train.result.outputs]
-    tab.detail.result.click(
-        see_result,
-        [tab.chosen, train.corrections],
-        outputs,
-        show_progress_on=[train.result.head],
-        api_visibility="private",
-    ).then(None, None, None, js=SHOW_RESULT)
-    tab.detail.catalog.click(
-        open_in_catalog,
-        {tab.chosen, *catalog.inputs},
-        [tabs, *catalog.outputs],
-        show_progress="hidden",
-        preprocess=False,
-        api_visibility="private",
-    )

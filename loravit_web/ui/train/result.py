@@ -23,7 +23,8 @@ from loravit_web.ui.kit.markup import beside_probe, class_table, evaluation_tabl
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, is_known, watch_updates
-from loravit_web.ui.train.confusion import CHOOSE_CELL, MOST_CLASSES, NoSuchCell, cell_of, confusion_table
+from loravit_web.ui.scripts import call, on_load
+from loravit_web.ui.train.confusion import MOST_CLASSES, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
@@ -37,8 +38,6 @@ from loravit_web.ui.train.relabel import (
     hidden_updates,
     relabel_updates,
 )
-from loravit_web.ui.use.picker import with_tasks
-from loravit_web.ui.use.tab import UseTab
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 
@@ -46,17 +45,6 @@ EMPTY = notice("What a training came to is shown here when it ends.")
 PAIRS = 50
 
 MOST_KEPT = 20
-_KEEP = f"""(run, changes, kept) => {{
-  if (!changes) return {{__type__: "update"}};
-  const others = Object.entries(kept ?? {{}}).filter(([other]) => other !== run);
-  const corrected = JSON.parse(changes);
-  const now = Object.keys(corrected).length ? [[run, corrected]] : [];
-  return Object.fromEntries([...others, ...now].slice(-{MOST_KEPT}));
-}}"""
-"""As for the data that were given: a page that shows no images leaves what was kept."""
-_TRAINED = """(kept) => Object.fromEntries(
-  Object.entries(kept ?? {}).filter(([run]) => run !== window.loravitCorrected)
-)"""
 
 
 class NoResultShown(LoraVitError):
@@ -70,6 +58,7 @@ class ResultPanel:
     Attributes:
         body: everything that only exists with a result.
         run_id: of the run that is shown.
+        try_it: leads to its task; whoever can pick tasks connects it.
         panel: the images behind a cell, or those that were corrected.
         again: trains on the corrected images.
         texts: title, description, tags.
@@ -78,6 +67,7 @@ class ResultPanel:
     head: gr.HTML
     body: gr.Column
     run_id: gr.State
+    try_it: gr.Button
     split: gr.Radio
     matrix: gr.HTML
     pair: gr.Dropdown
@@ -105,8 +95,6 @@ class ResultPanel:
 
 def build_result(
     service: Service,
-    tabs: gr.Tabs,
-    use: UseTab,
     watched: gr.BrowserState,
     corrections: gr.BrowserState,
     watch: WatchPanel,
@@ -129,7 +117,7 @@ def build_result(
             info="Validation images chose the best epoch. Test images, where there are any, were asked once.",
             elem_id="train-split",
         )
-        matrix = gr.HTML(js_on_load=CHOOSE_CELL, elem_id="train-confusion")
+        matrix = gr.HTML(js_on_load=on_load("confusion.listen"), elem_id="train-confusion")
         pair = gr.Dropdown(
             label="Or choose from the most frequent mistakes", value=None, elem_id="train-pair"
         )
@@ -152,7 +140,9 @@ def build_result(
                 gr.Textbox(label="Tags", placeholder="flowers, garden", max_lines=1, elem_id="train-tags"),
             )
             publish = gr.Button("Save in the catalog", elem_id="train-save")
-    shown = ResultPanel(head, body, run_id, split, matrix, pair, classes, panel, again, texts, download)
+    shown = ResultPanel(
+        head, body, run_id, try_it, split, matrix, pair, classes, panel, again, texts, download
+    )
     _judge_by_split(service, shown)
     _open_cells(service, shown)
     _follow_up(service, shown, watched, corrections, watch)
@@ -165,24 +155,7 @@ def build_result(
         )
         gr.Success("The catalog shows the new texts.", title="Saved")
 
-    @told
-    def go(run: str | None, memory: Any, request: gr.Request) -> list[Any]:
-        if run is None:
-            raise NoResultShown("There is no result to try yet: train an adapter first.")
-        seen = seen_by(service, request)
-        slug = result_of(seen.registry, run).version.slug
-        return [gr.Tabs(selected="use"), with_tasks(seen, memory, [slug])]
-
     publish.click(save, [run_id, *texts], None, api_visibility="private")
-    picker = use.picker
-    for button, run in ((try_it, run_id), (watch.try_it, watched)):
-        button.click(
-            go,
-            [run, picker.memory],
-            [tabs, picker.listing],
-            show_progress="hidden",
-            api_visibility="private",
-        )
     return shown
 
 
@@ -261,10 +234,10 @@ def _follow_up(
         **IN_ORDER,
     )
     kept = [watched, shown.panel.changes, corrections]
-    shown.panel.changes.change(None, kept, corrections, js=_KEEP, **QUIET)
+    shown.panel.changes.change(None, kept, corrections, js=call("corrections.store", MOST_KEPT), **QUIET)
     # by then the new run is watched
-    shown.again.click(None, watched, None, js="(run) => { window.loravitCorrected = run; }", **QUIET)
-    trained.success(None, corrections, corrections, js=_TRAINED, **QUIET)
+    shown.again.click(None, watched, None, js=call("corrections.begin"), **QUIET)
+    trained.success(None, corrections, corrections, js=call("corrections.forget"), **QUIET)
 
 
 def result_of_watched(

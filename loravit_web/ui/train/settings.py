@@ -17,13 +17,14 @@ from loravit_web.runs.demo import slug_of
 from loravit_web.service import Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import LAST, QUIET
 from loravit_web.ui.kit.markup import cost_summary, notice
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_code
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, watch_updates
+from loravit_web.ui.scripts import call
 from loravit_web.ui.train.check import CheckPanel
 from loravit_web.ui.train.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.train.relabel import Sheet, changes_in
@@ -38,14 +39,6 @@ _SHORT = 12
 
 class NoData(LoraVitError):
     """Training was started without data."""
-
-
-_TAKE_BROUGHT = """(brought, name, suggested, mirror, mirrored) => {
-  const data = JSON.parse(brought), typed = (name ?? "").trim();
-  const named = ["", suggested].includes(typed) ? data.name : name;
-  return [named, data.name, mirror === mirrored ? data.mirror : mirror, data.mirror];
-}"""
-"""In the browser, as people write a name while their data are still read."""
 
 
 class UnusedCorrections(LoraVitError):
@@ -110,7 +103,7 @@ def build_settings(patch_size: int) -> SettingsPanel:
     mirrored = gr.Checkbox(True, visible=False)
     panel = SettingsPanel(name, brought, suggested, preset, mirror, mirrored, fields, cost, line, start)
     theirs = [name, suggested, mirror, mirrored]
-    brought.change(None, [brought, *theirs], theirs, js=_TAKE_BROUGHT, **QUIET)
+    brought.change(None, [brought, *theirs], theirs, js=call("settings.takeSuggestions"), **QUIET)
     return panel
 
 
@@ -171,11 +164,12 @@ def connect_settings(
         return [run.id, *watch_updates(seen, run.id, fresh=True), name or ""]
 
     # in the browser, so that no hand is fast enough to start a preset with another one's values
+    presets = {key: preset_values(key, service.base.patch_size) for key in PRESETS}
     filled = panel.preset.input(
         None,
         [panel.preset, panel.cost],
         [*panel.fields, panel.cost],
-        js=_fill_fields(service.base.patch_size),
+        js=call("settings.fill", presets, _MEASURING),
         **QUIET,
     )
     told_again: dict[str, Any] = {
@@ -198,12 +192,6 @@ def connect_settings(
         show_progress_on=[watch.progress],
         api_visibility="private",
     )
-
-
-def _fill_fields(patch_size: int) -> str:
-    values = {name: preset_values(name, patch_size) for name in PRESETS}
-    # without data there is no cost, and none is measured
-    return f"(preset, cost) => [...({json.dumps(values)})[preset], cost && {json.dumps(_MEASURING)}]"
 
 
 def told_cost(

@@ -11,12 +11,13 @@ import gradio as gr
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.browser_state import kept_in_browser
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, build_watch
+from loravit_web.ui.scripts import call
 from loravit_web.ui.train.check import CheckPanel, build_check, check_updates, connect_check, nothing_updates
 from loravit_web.ui.train.data import Way, build_data
 from loravit_web.ui.train.relabel import changes_kept
@@ -29,22 +30,8 @@ from loravit_web.ui.train.settings import (
     suggested_name,
     suggestions,
 )
-from loravit_web.ui.use.tab import UseTab
 from loravit_web.util.abandonment import check_waited_for
 from loravit_web.visibility import Seen
-
-Updates = dict[Any, Any]
-
-_KEEP = """(taken, name, mirror, changes) => {
-  if (!taken) return {__type__: "update"};
-  const [data] = taken.split(" "), corrected = JSON.parse(changes || "{}");
-  const trained = taken === window.loravitTrained && !Object.keys(corrected).length;
-  return data && !trained ? {data, name, mirror, changes: corrected} : {};
-}"""
-"""In the browser, as a reload waits for no server; a page without data of its own leaves what was kept."""
-_WAIT = "() => ({__type__: 'update', interactive: false})"
-_TRAINED = "(taken) => { window.loravitTrained = taken; return {}; }"
-"""Gradio says of what is in a tab that it changed whenever the tab is opened again."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +74,7 @@ class TrainTab:
         return dict(zip(self.of_given, updates, strict=True))
 
 
-def build_train(service: Service, tabs: gr.Tabs, use: UseTab, presence: Presence) -> TrainTab:
+def build_train(service: Service, presence: Presence) -> TrainTab:
     """Build the tab and its events.
 
     All steps stay in view, so that none hides what another one says: the data on the left, what is made of it
@@ -110,18 +97,18 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab, presence: Presence
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."
             )
     gr.HTML("<h3>5 · Result</h3>")
-    result = build_result(service, tabs, use, run_id, corrections, watch)
+    result = build_result(service, run_id, corrections, watch)
 
     # what was given before is not to be trained on instead
     given_anew = [event for way in ways for event in way.events]
-    gr.on(given_anew, None, None, settings.start, js=_WAIT, **QUIET)
+    gr.on(given_anew, None, None, settings.start, js=call("data.disable"), **QUIET)
     for way in ways:
         _take_in(service, way, check, settings, presence)
     connect_check(service, check, settings.start)
     started = connect_settings(service, settings, check, run_id, watch, presence)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
-    gr.on([one.change for one in kept], None, kept, given, js=_KEEP, **QUIET)
-    started.success(None, check.taken, given, js=_TRAINED, **QUIET)
+    gr.on([one.change for one in kept], None, kept, given, js=call("data.store"), **QUIET)
+    started.success(None, check.taken, given, js=call("data.forget"), **QUIET)
 
     tab = TrainTab(read_only, run_id, given, corrections, check, settings, watch, result)
     show_result(service, tab, run_id.change)

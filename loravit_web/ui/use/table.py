@@ -12,9 +12,9 @@ from loravit_web.access.rights import LOCAL, Visitor
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.bulk import NoPictures, as_csv, as_table, classify_many
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import UNCHECKED
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.served import served_root
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.ui.gate.callers import LOOPBACK, Arrivals
+from loravit_web.ui.gate.arrivals import LOOPBACK, Arrivals
 from loravit_web.ui.gate.routes import API
 from loravit_web.util.addresses import TrustedProxies
 from tests.ui.gate.conftest import SITE, Ask

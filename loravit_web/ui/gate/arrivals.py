@@ -1,4 +1,4 @@
-"""Who sends a request: the address behind trusted proxies, the host it names, the site it comes from."""
+"""Where a request may come from: through which proxies, to which host, and from which site."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from loravit_web.ui.gate.refusals import Refused
+from loravit_web.ui.kit.callers import Caller
 from loravit_web.util.addresses import TrustedProxies, source_of
 
 LOOPBACK = ("127.0.0.1", "localhost")
-KEY = "loravit.caller"
-"""Where the gate leaves the `Caller` in the scope of a request."""
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _FORWARDING = re.compile(rb"x-forwarded-.*|forwarded|x-real-ip|x-gradio-server|x-original-.*", re.IGNORECASE)
 _ELSEWHERE = (
@@ -27,23 +26,6 @@ _FOREIGN = (
     "Another web site sent this request, so the app did not carry it out. Use the app's own page, or name "
     "that site in LORAVIT_ORIGINS."
 )
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who sends a request, as far as the gate knows.
-
-    Attributes:
-        source: what requests of one subscriber are counted under, from the address.
-        username: the member who is signed in with a password.
-        guest: what tells visitors of a demo apart.
-        site: scheme and host under which the sender reached the app, such as ``https://host:443``.
-    """
-
-    source: str
-    site: str
-    username: str | None = None
-    guest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,12 +86,6 @@ class Arrivals:
                 raise Refused(403, _FOREIGN)
         elif headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             raise Refused(403, _FOREIGN)
-
-
-def caller_of(scope: Scope) -> Caller:
-    """Return who sent a request that came through the gate."""
-    caller: Caller = scope[KEY]
-    return caller
 
 
 def _same_host(origin: str, site: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.kit.presence import Presence
 
 
 class Clock:
