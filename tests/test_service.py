@@ -78,7 +78,7 @@ def test_a_setting_that_does_not_fit_the_base_is_refused_before_a_run_exists(
     dataset = service.import_dataset(colour_folders())
     with pytest.raises(Exception, match="multiple of its patch size 8"):
         Actions(service, LOCAL).queue_training(dataset, "Colours", replace(RECIPE, image_size=33))
-    with pytest.raises(Exception, match="the base has 3"):
+    with pytest.raises(Exception, match="The base has 3 blocks"):
         Actions(service, LOCAL).queue_training(
             dataset, "Colours", replace(RECIPE, adapter=ViTAdapterConfig(blocks=9))
         )
@@ -192,7 +192,7 @@ def test_a_changed_weight_is_refused_even_if_the_manifest_was_written_anew(
     weights = bytearray(bundle.files["adapter_model.safetensors"])
     weights[-1] ^= 1
     changed = replace(bundle, files={**bundle.files, "adapter_model.safetensors": bytes(weights)})
-    with pytest.raises(AdapterFormatError, match="is damaged or was changed"):
+    with pytest.raises(AdapterFormatError, match="differs from its hash"):
         Actions(service, LOCAL).import_bundle(saved(write_bundle(changed), tmp_path))
     assert len(service.registry.catalog.versions("colours")) == 1
 

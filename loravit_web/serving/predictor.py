@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter
-from loravit_web.adapters.adapter import NoFiniteAnswer
+from loravit_web.adapters.adapter import NonFiniteLogits
 from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.backbones.preprocessing import Preprocessing
@@ -365,7 +365,7 @@ def _answer(asked: _Asked, reply: Reply, top_k: int) -> TaskAnswer:
     version = asked.version
     try:
         scores = asked.adapter.scores(reply.logits[version.ref])
-    except NoFiniteAnswer as error:
+    except NonFiniteLogits as error:
         return _no_answer(asked.task, error)
     best = scores.topk(min(top_k, len(scores)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)

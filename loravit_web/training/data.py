@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from loravit_web.adapters.files.thumbnail import MAX_PICTURES
+from loravit_web.adapters.files.thumbnail import MAX_IMAGES
 from loravit_web.datasets import ImageDataset, ImageItem, stratified_split, stratified_subset
 from loravit_web.images.loading import load_stored
 from loravit_web.training.recipe import Recipe
@@ -82,7 +82,7 @@ def examples(data: TrainingData) -> list[Image.Image]:
     first: dict[int, Path] = {}
     for path, label in zip(data.train.paths, data.train.labels.tolist(), strict=True):
         first.setdefault(label, path)
-    return [load_stored(first[label]) for label in sorted(first)[:MAX_PICTURES]]
+    return [load_stored(first[label]) for label in sorted(first)[:MAX_IMAGES]]
 
 
 def class_weights(labels: torch.Tensor, classes: int) -> torch.Tensor:

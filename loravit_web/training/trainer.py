@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from loravit_web.adapters.adapter import Adapter, answer_to_reference
+from loravit_web.adapters.adapter import Adapter, compute_reference_logits
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
@@ -109,7 +109,7 @@ class _Training:
     ) -> None:
         self.master = base
         self.data, self.work = data, work
-        self.recipe = recipe = replace(recipe, adapter=recipe.adapter.on(base))
+        self.recipe = recipe = replace(recipe, adapter=recipe.adapter.resolved(base))
         self.reporter, self.clock, self.started = reporter, clock, clock()
         self.path = work / "checkpoint.safetensors"
         self.resumed = load_checkpoint(self.path, identity=self._identity())
@@ -372,7 +372,7 @@ class _Training:
             reference_logits=torch.empty(0),
             summary=summary,
         )
-        return replace(adapter, reference_logits=answer_to_reference(self.master, adapter))
+        return replace(adapter, reference_logits=compute_reference_logits(self.master, adapter))
 
     def _summary(self, standing: Standing) -> dict[str, Any]:
         return {

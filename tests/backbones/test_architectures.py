@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from loravit_web.adapters import Adapter, AdapterConfigError, ViTAdapterConfig
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.adapters.lora import LoRA
 from loravit_web.backbones import Base, UnsupportedBase, wrap_base
 from loravit_web.backbones.base import Pooling
@@ -232,7 +232,7 @@ def test_learned_keys_and_values_change_the_answer(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if not CASES[case].prefix])
 def test_an_attention_that_can_not_take_them_is_refused_by_name(case: str) -> None:
-    with pytest.raises(AdapterConfigError, match=f"The attention of {CASES[case].name} can't take a prefix"):
+    with pytest.raises(AdapterConfigError, match=f"The attention of {CASES[case].name} does not support a prefix"):
         random_adapter(flexible(case), ViTAdapterConfig("PREFIX", blocks=1))
 
 
@@ -267,7 +267,7 @@ def test_factors_learn_on_it(case: str) -> None:
 @pytest.mark.parametrize("case", ["DINOv3", "ViT with mixed rotary positions", "SigLIP"])
 def test_the_stored_answer_is_the_same_from_a_base_wrapped_anew(case: str) -> None:
     adapter = random_adapter(flexible(case))
-    again = answer_to_reference(wrapped(case, dynamic_img_size=True), adapter)
+    again = compute_reference_logits(wrapped(case, dynamic_img_size=True), adapter)
     assert torch.equal(again, adapter.reference_logits)
 
 

@@ -23,7 +23,7 @@ from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.engine import MultiLoRAViT, UnknownTask
 from loravit_web.engine.lanes import Lanes
 from loravit_web.engine.multilora import MixedInput
-from tests.adapters.makers import plainly_computed, random_adapter, random_images
+from tests.adapters.makers import random_adapter, random_images, reference_logits_of
 from tests.conftest import tiny_base
 
 Answers = list[dict[str, torch.Tensor]]
@@ -63,7 +63,7 @@ def adapters() -> dict[str, Adapter]:
 @functools.cache
 def alone(key: str) -> torch.Tensor:
     """Return the logits of one adapter for `IMAGES`, computed without the engine."""
-    return plainly_computed(shared_base(), adapters()[key], IMAGES)
+    return reference_logits_of(shared_base(), adapters()[key], IMAGES)
 
 
 def engine_of(keys: Sequence[str] = KEYS, **settings: Any) -> MultiLoRAViT:
@@ -310,7 +310,7 @@ def test_replacing_an_adapter_during_its_merge_keeps_nothing_of_the_old_one(
     monkeypatch.setattr(LoRA, "merged_blocks", replaced_meanwhile)
     engine.forward(IMAGES[:1], [["task"]])
     (answer,) = engine.forward(IMAGES[:1], [["task"]])
-    expected = plainly_computed(shared_base(), new, IMAGES[:1])[0]
+    expected = reference_logits_of(shared_base(), new, IMAGES[:1])[0]
     torch.testing.assert_close(answer["task"], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -320,7 +320,7 @@ def test_replacing_an_adapter_takes_effect_at_once() -> None:
     new = random_adapter(shared_base(), CONFIGS["last-2"], seed=99)
     engine.add("last-2", new)
     (answer,) = engine.forward(IMAGES[:1], [["last-2"]])
-    expected = plainly_computed(shared_base(), new, IMAGES[:1])[0]
+    expected = reference_logits_of(shared_base(), new, IMAGES[:1])[0]
     torch.testing.assert_close(answer["last-2"], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -348,7 +348,7 @@ def test_adapters_of_two_image_sizes_share_one_base() -> None:
     engine.add("large", large)
     images = random_images(1, side=48)
     (answer,) = engine.forward(images, [["large"]])
-    expected = plainly_computed(shared_base(), large, images)[0]
+    expected = reference_logits_of(shared_base(), large, images)[0]
     torch.testing.assert_close(answer["large"], expected, rtol=1e-5, atol=1e-5)
     assert_equal_to_alone(engine.forward(IMAGES[:1], [["last-1"]]), [["last-1"]], [0])
 
