@@ -188,7 +188,7 @@ def _instrument(registry: Registry, teller: Told) -> None:
         return {"run": run, "status": status}
 
     def saved(_none: None, _path: Path, kept: Checkpoint, **_: Any) -> dict[str, Any]:
-        return {"epoch": kept.standing.epoch}
+        return {"epoch": kept.state.epoch}
 
     for place, name, promised in (
         (registry.runs, "log_metrics", logged),

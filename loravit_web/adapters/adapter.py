@@ -113,7 +113,7 @@ def reference_image(preprocessing: Preprocessing) -> torch.Tensor:
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     channels = [(rows * 7 + columns * 13) % 256, (rows * columns) % 256, (rows // 9 + columns // 5) % 2 * 255]
     pixels = torch.stack(channels, dim=-1).to(torch.uint8)
-    return preprocessing.normalise(pixels[None].numpy())
+    return preprocessing.normalize(pixels[None].numpy())
 
 
 def compute_reference_logits(base: Base, adapter: Adapter) -> torch.Tensor:
@@ -122,8 +122,8 @@ def compute_reference_logits(base: Base, adapter: Adapter) -> torch.Tensor:
     @torch.inference_mode()
     def compute() -> torch.Tensor:
         shared = adapter.preprocessing, adapter.first_block
-        tokens = base.once(shared, lambda: _reference_tokens(base, *shared))
-        tokens = base.through(adapter.blocks(base), tokens, adapter.first_block)
+        tokens = base.cached(shared, lambda: _reference_tokens(base, *shared))
+        tokens = base.run_blocks(adapter.blocks(base), tokens, adapter.first_block)
         return adapter.head(base.features(tokens, adapter.config.pooling))[0].clone()
 
     return on_all_cores(compute)

@@ -64,7 +64,7 @@ def tokens_at(base: Base, adapter: Adapter, prefix: torch.Tensor, depth: int) ->
         Tokens (1, N, D) before block ``depth``.
     """
     first = prefix_depth(base, adapter)
-    return base.through(adapter.blocks(base)[: depth - first], prefix, first)
+    return base.run_blocks(adapter.blocks(base)[: depth - first], prefix, first)
 
 
 def gradient_and_tokens(
@@ -87,7 +87,7 @@ def gradient_and_tokens(
     blocks = [*base.blocks[depth : depth + missing], *adapted[max(0, depth - adapter.first_block) :]]
     with torch.inference_mode(False), torch.enable_grad():
         start = tokens.clone().requires_grad_()
-        features = base.features(base.through(blocks, start, depth), adapter.config.pooling)
+        features = base.features(base.run_blocks(blocks, start, depth), adapter.config.pooling)
         logit = adapter.head(features)[0, label]
         (gradient,) = torch.autograd.grad(logit, start)
     return gradient.float(), start.detach().float()

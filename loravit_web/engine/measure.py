@@ -94,7 +94,7 @@ def fastest_mode(
         for mode in modes:
             started = clock()
             engines[mode].forward(image, [list(tasks)])
-            engines[mode].base.finish()
+            engines[mode].base.synchronize()
             if lap > 0:
                 seconds[mode].append(clock() - started)
         if lap > 0:

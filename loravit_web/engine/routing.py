@@ -118,7 +118,7 @@ def called_layers(base: Base, blocks: Sequence[nn.Module]) -> frozenset[LayerKey
     try:
         with torch.inference_mode():
             tokens = torch.zeros(1, count, base.embed_dim, dtype=base.dtype, device=base.device)
-            base.through(blocks, tokens, 0)
+            base.run_blocks(blocks, tokens, 0)
     finally:
         for hook in hooks:
             hook.remove()

@@ -94,8 +94,8 @@ def _on_own_blocks(
 ) -> Mapping[Unit, UnitResult]:
     started = time.perf_counter()
     tokens = torch.stack([unit.tokens for unit in units])
-    blocks = base.read_by([branch.adapter.config.pooling], blocks)
-    tokens = base.through(blocks, tokens, branch.first_block)
+    blocks = base.fastest_blocks([branch.adapter.config.pooling], blocks)
+    tokens = base.run_blocks(blocks, tokens, branch.first_block)
     logits = _head(base, branch, tokens)
     spent = (time.perf_counter() - started) / len(units)
     return {unit: (row, spent) for unit, row in zip(units, logits, strict=True)}
@@ -108,7 +108,7 @@ def _in_one_batch(
     started = time.perf_counter()
     units = sorted(units, key=lambda unit: unit.branch.first_block)
     waves = [(start, list(wave)) for start, wave in groupby(units, key=lambda unit: unit.branch.first_block)]
-    shared = base.read_by({unit.branch.adapter.config.pooling for unit in units}, shared)
+    shared = base.fastest_blocks({unit.branch.adapter.config.pooling for unit in units}, shared)
     stops = [*(start for start, _wave in waves[1:]), base.depth]
     tokens = units[0].tokens[None][:0]
     segments: list[Segment] = []
@@ -120,7 +120,7 @@ def _in_one_batch(
             branches.append(branch)
         tokens = torch.cat([tokens, *(unit.tokens[None] for unit in wave)])
         with routed(segments):
-            tokens = base.through(shared[start:stop], tokens, start)
+            tokens = base.run_blocks(shared[start:stop], tokens, start)
     logits = [
         row
         for branch, segment in zip(branches, segments, strict=True)

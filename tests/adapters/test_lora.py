@@ -231,7 +231,7 @@ def logits_of(
 ) -> torch.Tensor:
     first = adapter.first_block
     with torch.no_grad():
-        tokens = base.through(blocks, base.advance(base.embed(images), 0, first), first)
+        tokens = base.run_blocks(blocks, base.advance(base.embed(images), 0, first), first)
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 

@@ -88,7 +88,7 @@ def read_by_us(folder: Path, base: Base) -> torch.Tensor:
         found = []
         for blocks in (LoRA().blocks(change, base), LoRA().merged_blocks(change, base, base)):
             tokens = base.advance(base.embed(random_images(3)), 0, change.first_block)
-            features = base.features(base.through(blocks, tokens, change.first_block), None)
+            features = base.features(base.run_blocks(blocks, tokens, change.first_block), None)
             found.append(features @ head_weight.T + head_bias)
     torch.testing.assert_close(found[0], found[1], **TOLERANCE)
     return found[0]
@@ -290,7 +290,7 @@ def written_by_us(folder: Path, adapter: Adapter, base: Base) -> torch.Tensor:
     first = adapter.first_block
     with torch.no_grad():
         tokens = base.advance(base.embed(random_images(3)), 0, first)
-        tokens = base.through(adapter.blocks(base), tokens, first)
+        tokens = base.run_blocks(adapter.blocks(base), tokens, first)
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 

@@ -65,7 +65,7 @@ def prefix_of(adapter: Adapter) -> PrefixChange:
 def logits_of(base: Base, adapter: Adapter, blocks: list[nn.Module], images: torch.Tensor) -> torch.Tensor:
     first = adapter.first_block
     with torch.no_grad():
-        tokens = base.through(blocks, base.advance(base.embed(images), 0, first), first)
+        tokens = base.run_blocks(blocks, base.advance(base.embed(images), 0, first), first)
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 

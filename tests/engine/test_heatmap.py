@@ -36,7 +36,7 @@ def test_the_contributions_add_up_to_the_derivative_of_the_logit(
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_the_attributed_tokens_lead_to_the_logits_of_the_task(base: Base, config: ViTAdapterConfig) -> None:
     adapter, image, depth = random_adapter(base, config), random_images(1), attributed_depth(base)
-    whole = base.through(
+    whole = base.run_blocks(
         adapter.blocks(base), base.advance(base.embed(image), 0, adapter.first_block), adapter.first_block
     )
     expected = adapter.head(base.features(whole, adapter.config.pooling))[0]
@@ -95,4 +95,4 @@ def _logits(base: Base, adapter: Adapter, tokens: torch.Tensor, depth: int) -> t
     missing = max(0, adapter.first_block - depth)
     blocks = [*base.blocks[depth : depth + missing], *adapted[max(0, depth - adapter.first_block) :]]
     with torch.no_grad():
-        return adapter.head(base.features(base.through(blocks, tokens, depth), adapter.config.pooling))[0]
+        return adapter.head(base.features(base.run_blocks(blocks, tokens, depth), adapter.config.pooling))[0]

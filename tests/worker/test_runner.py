@@ -138,7 +138,7 @@ def test_a_run_that_diverges_fails_with_the_step(
     ended = carry_out(queue(worker=WORKER))
     assert (ended.status, ended.error, ended.error_kind) == (
         "failed",
-        "The loss became NaN at step 1: lower the learning rate and train again.",
+        "The loss became NaN at step 1. Lower the learning rate and train again.",
         "diverged",
     )
 

@@ -217,7 +217,7 @@ def test_the_code_for_peft_gives_the_logits_of_the_adapter(
     exec(code_blocks(card(adapter, base))[1], names)
     with torch.no_grad():
         tokens = base.advance(base.embed(random_images(2)), 0, adapter.first_block)
-        tokens = base.through(adapter.blocks(base), tokens, adapter.first_block)
+        tokens = base.run_blocks(adapter.blocks(base), tokens, adapter.first_block)
         expected = adapter.head(base.features(tokens, adapter.config.pooling))
         torch.testing.assert_close(names["model"](random_images(2)), expected, rtol=1e-5, atol=1e-5)
 
