@@ -16,7 +16,7 @@ from benchmarks.support.adapters import random_adapter
 from benchmarks.support.homes import with_bases
 from benchmarks.support.report import Figure, at_least, at_most, save, show
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.saver import Saver
 from loravit_web.service import Service
@@ -82,7 +82,7 @@ def _publish(service: Service, seed: int) -> str:
     """The next version of one of three adapters."""
     base, slug = service.base, f"task-{seed % 3}"
     adapter = random_adapter(base, ViTAdapterConfig(blocks=2), seed, image_size=IMAGE_SIZE)
-    adapter = replace(adapter, reference_logits=answer_to_reference(base, adapter))
+    adapter = replace(adapter, reference_logits=compute_reference_logits(base, adapter))
     new = NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
     origin = Origin(slug, slug, service.registry.bases.ensure(new).id, "benchmark")
     return publish(service.registry, adapter, base, origin).ref

@@ -27,7 +27,7 @@ def test_a_setting_that_does_not_fit_the_base_is_refused_before_a_run_exists(
     dataset = service.datasets.import_source(colour_folders())
     with pytest.raises(Exception, match="multiple of its patch size 8"):
         Actions(service, LOCAL).queue_training(dataset, "Colours", replace(RECIPE, image_size=33))
-    with pytest.raises(Exception, match="the base has 3"):
+    with pytest.raises(Exception, match="The base has 3 blocks"):
         Actions(service, LOCAL).queue_training(
             dataset, "Colours", replace(RECIPE, adapter=ViTAdapterConfig(blocks=9))
         )

@@ -1,4 +1,4 @@
-"""Answers of a moment ago, which are not computed again."""
+"""Cache of recent replies."""
 
 from __future__ import annotations
 
@@ -7,42 +7,46 @@ from collections.abc import Sequence
 import torch
 
 from loravit_web.engine.batching import Batcher, Engine, Reply
-from loravit_web.engine.trunk import content_of
+from loravit_web.engine.trunk import content_sha256
 from loravit_web.util.lru import LRU
 
 REPLIES_BUDGET = 8 << 20
+"""Default size of the cache in bytes."""
 _OVERHEAD = 512
-"""Bytes of an answer beside its logits, about."""
+"""Approximate size in bytes of a cached answer without its logits."""
 
 _Answers = LRU[tuple[str, str], tuple[torch.Tensor, float]]
 
 
-class RecentReplies:
-    """A batcher that remembers: who picks another task for a picture waits for that task alone.
+class ReplyCache:
+    """Cache of a batcher's replies: another task for the same image computes that task only. Thread-safe.
 
-    A key must always mean the same adapter until `forget` is called. Safe to use from any number of threads.
+    A key must stand for the same adapter until `clear` is called.
+
+    Args:
+        batcher: Batcher that computes what is not cached.
+        budget: Maximum size of the cache in bytes; the least recently requested reply is evicted first.
     """
 
     def __init__(self, batcher: Batcher, budget: int = REPLIES_BUDGET) -> None:
-        """
-        Args:
-            budget: bytes for what is remembered; what was asked least recently is forgotten.
-        """
         self._batcher, self._budget = batcher, budget
         self._answers = self._empty()
 
     @property
     def idle(self) -> bool:
-        """See `Batcher.idle`."""
+        """Whether no request is being computed or waiting."""
         return self._batcher.idle
 
-    def ask(self, engine: Engine, image: torch.Tensor, keys: Sequence[str]) -> Reply:
-        """See `Batcher.ask`; the seconds of a remembered answer are those of its computation."""
-        answers = self._answers  # the same to its end: what is forgotten meanwhile must not come back
-        content = content_of(image)
+    def infer(self, engine: Engine, image: torch.Tensor, keys: Sequence[str]) -> Reply:
+        """Return cached or computed logits; see `Batcher.infer`.
+
+        The seconds of a cached answer are those of its computation.
+        """
+        answers = self._answers  # `clear` may replace it meanwhile; old answers must not enter the new one
+        content = content_sha256(image)
         found = {key: answers.get((content, key)) for key in keys}
         missing = [key for key, answer in found.items() if answer is None]
-        new = self._batcher.ask(engine, image, missing) if missing else Reply({}, {})
+        new = self._batcher.infer(engine, image, missing) if missing else Reply({}, {})
         for key in missing:
             found[key] = new.logits[key], new.seconds[key]
             answers.put((content, key), (new.logits[key], new.seconds[key]))
@@ -52,8 +56,8 @@ class RecentReplies:
             {key: seconds for key, (_, seconds) in known.items()},
         )
 
-    def forget(self) -> None:
-        """Remember nothing; a key may mean another adapter from now on."""
+    def clear(self) -> None:
+        """Empty the cache; a key may stand for another adapter from now on."""
         self._answers = self._empty()
 
     def _empty(self) -> _Answers:
