@@ -52,7 +52,7 @@ from loravit_web.worker.worker import Worker
 from registry import (
     UNKNOWN,
     DatasetClass,
-    Forgotten,
+    Deletion,
     NewBase,
     NewDataset,
     NewRun,
@@ -169,7 +169,7 @@ class Service:
         """The random key of the data folder."""
         return secret_of(self.settings.home)
 
-    def expire(self, now: datetime | None = None) -> Forgotten:
+    def expire(self, now: datetime | None = None) -> Deletion:
         """Delete what visitors of a demo gave and nothing was done with for so long; also in another mode.
 
         Args:
@@ -177,10 +177,10 @@ class Service:
         """
         self.usage.flush()  # counts of what is deleted would else be added to what gets its row id
         expiry = Expiry(self.settings, self.registry, self.datasets, self.uploads)
-        forgotten = expiry.carry_out(now or utc_now())
-        if forgotten and self._predictor is not None:
+        deletion = expiry.carry_out(now or utc_now())
+        if deletion and self._predictor is not None:
             self._predictor.refresh()
-        return forgotten
+        return deletion
 
     @property
     def worker_pid(self) -> int | None:
@@ -247,8 +247,8 @@ class Service:
 
     def registry_of(self, visitor: Visitor) -> Registry:
         """The registry as a visitor sees it."""
-        sight = visitor.sight
-        return self.registry if sight.is_whole else self.registry.seen_by(sight)
+        visibility = visitor.visibility
+        return self.registry if visibility.sees_everything else self.registry.seen_by(visibility)
 
     def datasets_of(self, visitor: Visitor, uploads: Sequence[Path] = ()) -> DatasetStore:
         """The stored images as a visitor sees them; what a demo's visitor imports there is theirs alone.
