@@ -37,7 +37,7 @@ from loravit_web.visibility import Seen, shown_to
 from loravit_web.worker.supervisor import Supervisor
 from loravit_web.worker.worker import Worker
 from registry import (
-    Forgotten,
+    Deletion,
     Registry,
     utc_now,
 )
@@ -157,7 +157,7 @@ class Service:
         """The random key of the data folder."""
         return secret_of(self.settings.home)
 
-    def expire(self, now: datetime | None = None) -> Forgotten:
+    def expire(self, now: datetime | None = None) -> Deletion:
         """Delete what guests of a demo left unused for `LORAVIT_DEMO_HOURS`, in every mode.
 
         Args:
@@ -165,10 +165,10 @@ class Service:
         """
         self.usage.flush()  # counts of what is deleted would else be added to what gets its row id
         expiry = Expiry(self.settings, self.registry, self.datasets, self.uploads)
-        forgotten = expiry.carry_out(now or utc_now())
-        if forgotten and self._predictor is not None:
+        deletion = expiry.carry_out(now or utc_now())
+        if deletion and self._predictor is not None:
             self._predictor.refresh()
-        return forgotten
+        return deletion
 
     @property
     def worker_pid(self) -> int | None:
@@ -252,8 +252,8 @@ class Service:
 
     def registry_of(self, visitor: Visitor) -> Registry:
         """Return the registry as a visitor sees it."""
-        sight = visitor.sight
-        return self.registry if sight.is_whole else self.registry.seen_by(sight)
+        visibility = visitor.visibility
+        return self.registry if visibility.sees_everything else self.registry.seen_by(visibility)
 
     def datasets_of(self, visitor: Visitor, uploads: Sequence[Path] = ()) -> DatasetStore:
         """Return the stored images as a visitor sees them. What a guest imports there is theirs alone.

@@ -55,7 +55,7 @@ class Seen:
     def predictor(self) -> Predictor:
         """The tasks that they can ask."""
         everything = self.answering()
-        if self.visitor.sight.is_whole:
+        if self.visitor.visibility.sees_everything:
             return everything
         return everything.seen_by(self.registry, self.visitor.sees)
 

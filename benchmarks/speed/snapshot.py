@@ -21,7 +21,7 @@ from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.saver import Saver
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from registry import NewBase, open_shelf
+from registry import NewBase, open_snapshot_store
 
 IMAGE_SIZE = 112
 TOLERANCE = 0.02
@@ -64,7 +64,7 @@ def _measure(folder: Path, versions: int) -> list[Figure]:
         at_least(f"versions that answer as before, of {versions}", served, versions),
         at_most("the slowest snapshot", max(saving), 10, " s"),
         at_most("the slowest restoring", max(restoring), 10, " s"),
-        Figure("snapshots kept", str(len(open_shelf(str(place)).names()))),
+        Figure("snapshots kept", str(len(open_snapshot_store(str(place)).names()))),
         Figure("what they take", f"{written / 1e6:.1f} MB"),
     ]
 

@@ -272,13 +272,13 @@ def doctor(options: argparse.Namespace, settings: Settings) -> int:
 def backup(options: argparse.Namespace, settings: Settings) -> int:
     with _registry(settings) as registry:
         written = registry.backup(options.file.absolute())
-    for lack in written.lacking:
+    for lack in written.missing:
         print(f"note: not in the backup: {lack}", file=sys.stderr)
     document = {
         "file": str(options.file),
         "bytes": written.size,
         **_counts(written.contents),
-        "lacking": written.lacking,
+        "lacking": written.missing,
     }
     text = f"{written.contents} in {options.file} ({written.size / 1e6:.2f} MB)."
     _output(options, document, lambda: text)
@@ -295,7 +295,7 @@ def restore(options: argparse.Namespace, settings: Settings) -> int:
         lines.append(f"They took the place of {done.replaced}, which are kept in {done.kept}.")
     if done.interrupted:
         lines.append(f"{done.interrupted} runs that were going at that time are interrupted; resume them.")
-    for digest in done.lacking:
+    for digest in done.missing:
         print(f"note: the backup was made without the file {digest}", file=sys.stderr)
     document = {
         "taken_at": done.taken_at.isoformat(),
@@ -303,7 +303,7 @@ def restore(options: argparse.Namespace, settings: Settings) -> int:
         "replaced": _counts(done.replaced) if done.replaced is not None else None,
         "kept": str(done.kept) if done.kept is not None else None,
         "interrupted": done.interrupted,
-        "lacking": done.lacking,
+        "lacking": done.missing,
     }
     _output(options, document, lambda: "\n".join(lines))
     return 0

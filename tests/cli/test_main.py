@@ -291,7 +291,7 @@ def test_an_unwritable_export_leaves_nothing_behind(
     trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main(["adapters", "export", "colours", str(tmp_path / "missing" / "x.zip")]) == 1
-    assert "can't be written" in capsys.readouterr().err
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_doctor_finds_a_healthy_folder_healthy_and_a_damaged_one_not(
@@ -345,7 +345,9 @@ def test_restore_replaces_only_when_told_and_says_what_it_replaced(
     file = str(tmp_path / "backup.zip")
     assert main.main(["backup", file]) == 0
     assert main.main(["restore", file]) == 1
-    assert "1 adapters, 1 versions and 1 runs already; restore with --replace" in capsys.readouterr().err
+    assert (
+        "already holds 1 adapters, 1 versions and 1 runs. Restore with --replace" in capsys.readouterr().err
+    )
     assert main.main(["restore", file, "--replace"]) == 0
     (kept,) = (tmp_path / "home" / "backups").glob("before-restore-*.zip")
     told = capsys.readouterr().out
@@ -371,7 +373,7 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_without_the_password
     assert main.main(["runs", "list"]) == 1
     assert main.main(["doctor"]) == 1
     out, err = capsys.readouterr()
-    assert err.startswith("error: The database postgresql://127.0.0.1:1/name can't be read")
+    assert err.startswith("error: The database postgresql://127.0.0.1:1/name cannot be read")
     assert err.count("\n") == 1
-    assert "postgresql://127.0.0.1:1/name can't be read" in out
+    assert "postgresql://127.0.0.1:1/name cannot be read" in out
     assert "secret" not in out + err

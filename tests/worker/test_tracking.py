@@ -40,7 +40,7 @@ def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
 ) -> None:
     run = queue(worker=WORKER)
     beats = threading.Semaphore(0)
-    real = registry.runs.beat
+    real = registry.runs.record_heartbeat
 
     def beat(*args: Any, **values: Any) -> Any:
         try:
@@ -48,7 +48,7 @@ def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
         finally:
             beats.release()
 
-    registry.runs.beat = beat  # type: ignore[method-assign]
+    registry.runs.record_heartbeat = beat  # type: ignore[method-assign]
     reporter = RunReporter(registry, run.id, WORKER, threading.Event(), heartbeat_seconds=0.001)
     with reporter:
         assert all(beats.acquire(timeout=10) for _ in range(3))

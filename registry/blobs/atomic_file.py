@@ -1,4 +1,4 @@
-"""Files that appear whole and safely on disk, or not at all."""
+"""Files that appear complete and safely on disk, or not at all."""
 
 import os
 import uuid
@@ -8,30 +8,30 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`; what was written there takes its place when the block ends well.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; the file written there replaces `path` when the block succeeds.
 
-    Killed on the way, only the temporary file is left, which begins with a dot.
+    If the process is killed before that, only the temporary file is left, whose name starts with a dot.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
-        sync(temporary)
+        sync_file(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def sync(file: Path) -> None:
-    """Have everything that was written to the file on disk."""
+def sync_file(file: Path) -> None:
+    """Flush everything that was written to the file to disk."""
     with file.open("rb+") as opened:
         os.fsync(opened.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Have new names in the folder on disk; without it they may be gone after a power cut."""
-    # Windows can't open folders
+    """Flush the names in a folder to disk. Without this, a new name may be lost after a power failure."""
+    # Windows cannot open folders
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

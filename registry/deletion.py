@@ -1,7 +1,7 @@
-"""Forgetting for good what certain owners left, so that no row speaks of it any more.
+"""Permanent deletion of what certain owners left, so that no row mentions it any more.
 
-This is the one exception from the rule that nothing published is ever deleted. It is one transaction, which
-leaves a single event that holds numbers and digests alone.
+This is the one exception to the rule that nothing published is ever deleted. It happens in one transaction,
+which leaves a single event that holds only counts and digests.
 """
 
 import hashlib
@@ -15,27 +15,27 @@ from sqlalchemy import Column, ColumnElement, delete, or_, select
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.orm import Session
 
-from registry.audit import FORGOTTEN, record_event, traces_after
+from registry.audit import DELETED, deletion_digests_after, record_event
 from registry.catalog.summaries import refresh_summary
 from registry.database import postgres, sqlite
 from registry.database.models import AdapterRow, AuditEventRow, DatasetRow, RunRow, Table, VersionRow
-from registry.sight import Owners
+from registry.visibility import Owners
 
-_AT_ONCE = 200
-"""Ids in one statement: databases take only so many."""
-_GOING = ("queued", "running")
+_BATCH = 200
+"""Ids per statement, because databases limit the number of parameters."""
+_ACTIVE = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What was forgotten, for whoever removes the files that belonged to it.
+class Deletion:
+    """What was deleted, for callers that remove the files that belonged to it.
 
     Attributes:
-        owners: names of the owners whose things they were.
-        adapters: slugs.
-        versions: how many.
-        runs: ids.
-        datasets: fingerprints that no row refers to any more.
+        owners: names of the owners whose things were deleted.
+        adapters: slugs of the deleted adapters.
+        versions: the number of deleted versions.
+        runs: ids of the deleted runs.
+        datasets: fingerprints of the deleted datasets, which no row uses any more.
     """
 
     owners: frozenset[str] = frozenset()
@@ -50,34 +50,46 @@ class Forgotten:
 
 @dataclass
 class _Work:
-    """What one owner did under one slug: an adapter, the runs that made it, or both."""
+    """What one owner made under one slug: an adapter, its runs, or both."""
 
     adapter_id: int | None
     run_ids: list[str]
     last: datetime
-    going: bool
+    is_active: bool
 
 
-def forget(session: Session, owners: Owners, before: datetime, now: datetime, actor: str) -> Forgotten:
-    """Delete what the owners left that nothing was done with since `before`.
+def delete_inactive(
+    session: Session, owners: Owners, before: datetime, now: datetime, actor: str
+) -> Deletion:
+    """Delete the adapters and runs of the owners that have not changed since `before`.
 
-    An adapter goes together with its owner's runs of the same slug: all of them, once the last of them is old
-    enough and none is queued or running. Datasets go with the last row that refers to them.
+    An adapter and its owner's runs of the same slug are deleted together, once the last of them is old enough
+    and none is queued or running. A dataset is deleted with the last row that uses it.
+
+    Args:
+        session: a writing session.
+        owners: whose things may be deleted.
+        before: things with a later change are kept.
+        now: the time of the event that is recorded.
+        actor: the author of the event.
     """
-    done = {
-        key: work for key, work in _works(session, owners).items() if work.last < before and not work.going
+    inactive = {
+        key: work
+        for key, work in _works(session, owners).items()
+        if work.last < before and not work.is_active
     }
-    adapter_ids = [work.adapter_id for work in done.values() if work.adapter_id is not None]
-    run_ids = [run_id for work in done.values() for run_id in work.run_ids]
+    adapter_ids = [work.adapter_id for work in inactive.values() if work.adapter_id is not None]
+    run_ids = [run_id for work in inactive.values() for run_id in work.run_ids]
     if not adapter_ids and not run_ids:
-        return Forgotten()
-    slugs = {slug for (_, slug), work in done.items() if work.adapter_id is not None}
+        return Deletion()
+    slugs = {slug for (_, slug), work in inactive.items() if work.adapter_id is not None}
     versions = _versions(session, adapter_ids, run_ids)
-    dataset_ids = _datasets(session, [one for one, _ in versions], run_ids)
+    version_ids = [version_id for version_id, _ in versions]
+    dataset_ids = _datasets(session, version_ids, run_ids)
     shortened = {adapter_id for _, adapter_id in versions} - set(adapter_ids)
     rules = sqlite if session.get_bind().dialect.name == "sqlite" else postgres
-    with rules.history_open(session.connection()):
-        _delete(session, VersionRow, [one for one, _ in versions])
+    with rules.history_unlocked(session.connection()):
+        _delete(session, VersionRow, version_ids)
         _delete(session, AdapterRow, adapter_ids)
         _delete(session, RunRow, run_ids)
         datasets = _delete_unused(session, dataset_ids)
@@ -88,18 +100,18 @@ def forget(session: Session, owners: Owners, before: datetime, now: datetime, ac
         session,
         now,
         actor=actor,
-        kind=FORGOTTEN,
+        kind=DELETED,
         entity="registry",
         entity_id=now.isoformat(timespec="seconds"),
         payload={
             "adapters": len(slugs),
             "versions": len(versions),
             "runs": len(run_ids),
-            "traces": sorted(trace_of(one) for one in (*event_uids, *run_ids)),
+            "traces": sorted(map(deletion_digest, (*event_uids, *run_ids))),
         },
     )
-    return Forgotten(
-        owners=frozenset(owner for owner, _ in done),
+    return Deletion(
+        owners=frozenset(owner for owner, _ in inactive),
         adapters=frozenset(slugs),
         versions=len(versions),
         runs=frozenset(run_ids),
@@ -107,24 +119,24 @@ def forget(session: Session, owners: Owners, before: datetime, now: datetime, ac
     )
 
 
-def trace_of(identifier: str) -> str:
-    """Return the digest by which something forgotten is recognized: it tells nothing of it."""
+def deletion_digest(identifier: str) -> str:
+    """Return the digest by which a deleted run or event is recognized. It reveals nothing else about it."""
     return hashlib.sha256(identifier.encode()).hexdigest()[:20]
 
 
-def known_as_forgotten(session: Session, identifiers: Collection[str], *, after: int = 0) -> set[str]:
-    """Return those of the ids of runs and events that were forgotten after an event."""
-    traces = traces_after(session, after)
-    return {one for one in identifiers if trace_of(one) in traces}
+def deleted_among(session: Session, identifiers: Collection[str], *, after: int = 0) -> set[str]:
+    """Return those of the run and event ids that were deleted after the event `after`."""
+    digests = deletion_digests_after(session, after)
+    return {identifier for identifier in identifiers if deletion_digest(identifier) in digests}
 
 
 def _works(session: Session, owners: Owners) -> dict[tuple[str, str], _Work]:
-    """Everything that the owners have, by owner and slug."""
+    """Return everything that the owners have, by owner and slug."""
     found: dict[tuple[str, str], _Work] = {}
 
     def add(owner: str, slug: str, *moments: datetime | None) -> _Work:
         known = max(moment for moment in moments if moment is not None)
-        work = found.setdefault((owner, slug), _Work(None, [], known, going=False))
+        work = found.setdefault((owner, slug), _Work(None, [], known, is_active=False))
         work.last = max(work.last, known)
         return work
 
@@ -141,61 +153,62 @@ def _works(session: Session, owners: Owners) -> dict[tuple[str, str], _Work]:
     )
     for adapter_id, owner, slug, created_at, published_at in session.execute(adapters):
         add(owner, slug, created_at, published_at).adapter_id = adapter_id
-    # also somebody else's run may be about to publish into such an adapter
-    going = set(session.scalars(select(RunRow.slug).where(RunRow.status.in_(_GOING)).distinct()))
+    # a run of another owner may be about to publish into such an adapter too
+    active = set(session.scalars(select(RunRow.slug).where(RunRow.status.in_(_ACTIVE)).distinct()))
     for (_, slug), work in found.items():
-        work.going = slug in going
+        work.is_active = slug in active
     return found
 
 
 def _versions(session: Session, adapter_ids: Sequence[int], run_ids: Sequence[str]) -> list[tuple[int, int]]:
-    """The versions of the adapters and of the runs: id and adapter of each."""
+    """Return the id and the adapter id of each version of the adapters and of the runs."""
     found: set[tuple[int, int]] = set()
     columns = select(VersionRow.id, VersionRow.adapter_id)
     for column, ids in ((VersionRow.adapter_id, adapter_ids), (VersionRow.run_id, run_ids)):
-        for some in _batches(ids):
-            found |= {(one, adapter) for one, adapter in session.execute(columns.where(column.in_(some)))}
+        for batch in _batches(ids):
+            rows = session.execute(columns.where(column.in_(batch)))
+            found |= {(version_id, adapter_id) for version_id, adapter_id in rows}
     return sorted(found)
 
 
 def _datasets(session: Session, version_ids: Sequence[int], run_ids: Sequence[str]) -> list[int]:
     found: set[int] = set()
     for model, ids in ((VersionRow, version_ids), (RunRow, run_ids)):
-        for some in _batches(ids):
-            used = select(model.dataset_id).where(model.id.in_(some), model.dataset_id.is_not(None))
+        for batch in _batches(ids):
+            used = select(model.dataset_id).where(model.id.in_(batch), model.dataset_id.is_not(None))
             found |= set(session.scalars(used.distinct()))
     return sorted(found)
 
 
 def _delete(session: Session, model: type[Table], ids: Sequence[Any]) -> None:
-    """Delete rows by id, and before them whatever refers to them, however indirectly."""
-    for some in _batches(ids):
+    """Delete rows by id, after all rows that refer to them, directly or indirectly."""
+    for batch in _batches(ids):
         root: SqlTable = model.__table__  # type: ignore[assignment]  # it is a table for every model here
-        doomed: dict[SqlTable, ColumnElement[bool]] = {root: root.c.id.in_(some)}
-        for table in Table.metadata.sorted_tables:  # those that are referred to come first
-            references = [column.in_(chosen) for column, chosen in _references(table, doomed)]
+        conditions: dict[SqlTable, ColumnElement[bool]] = {root: root.c.id.in_(batch)}
+        for table in Table.metadata.sorted_tables:  # tables that others refer to come first
+            references = [column.in_(chosen) for column, chosen in _references(table, conditions)]
             if references and table is not root:
-                doomed[table] = or_(*references)
+                conditions[table] = or_(*references)
         for table in reversed(Table.metadata.sorted_tables):
-            if table in doomed:
-                session.execute(delete(table).where(doomed[table]))
+            if table in conditions:
+                session.execute(delete(table).where(conditions[table]))
 
 
 def _references(
-    table: SqlTable, doomed: dict[SqlTable, ColumnElement[bool]]
+    table: SqlTable, conditions: dict[SqlTable, ColumnElement[bool]]
 ) -> Iterator[tuple[Column[Any], Any]]:
-    """The columns of a table that refer to rows which are to be deleted, and the ids of those."""
-    for key in sorted(table.foreign_keys, key=lambda one: one.parent.name):
-        if key.column.table in doomed and key.column.name == "id":
-            yield key.parent, select(key.column).where(doomed[key.column.table])
+    """Yield the columns of a table that refer to rows to be deleted, each with a query for their ids."""
+    for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
+        if key.column.table in conditions and key.column.name == "id":
+            yield key.parent, select(key.column).where(conditions[key.column.table])
 
 
 def _delete_unused(session: Session, dataset_ids: Sequence[int]) -> list[str]:
-    """Delete those of the datasets that nothing refers to any more; their fingerprints."""
+    """Delete those of the datasets that no row uses any more, and return their fingerprints."""
     found: dict[int, str] = {}
-    for some in _batches(dataset_ids):
+    for batch in _batches(dataset_ids):
         unused = select(DatasetRow.id, DatasetRow.fingerprint).where(
-            DatasetRow.id.in_(some),
+            DatasetRow.id.in_(batch),
             ~select(RunRow.id).where(RunRow.dataset_id == DatasetRow.id).exists(),
             ~select(VersionRow.id).where(VersionRow.dataset_id == DatasetRow.id).exists(),
         )
@@ -205,16 +218,16 @@ def _delete_unused(session: Session, dataset_ids: Sequence[int]) -> list[str]:
 
 
 def _delete_events(session: Session, slugs: Collection[str]) -> list[str]:
-    """Delete the events of adapters, their versions and aliases; the unique ids of those events."""
+    """Delete the events of adapters, their versions and aliases, and return the unique ids of the events."""
     columns = select(AuditEventRow.id, AuditEventRow.event_uid, AuditEventRow.entity_id)
     events = session.execute(columns.where(AuditEventRow.entity.in_(("adapter", "version", "alias"))))
     found = {row.id: row.event_uid for row in events if row.entity_id.partition("@")[0] in slugs}
-    for some in _batches(list(found)):
-        session.execute(delete(AuditEventRow).where(AuditEventRow.id.in_(some)))
+    for batch in _batches(list(found)):
+        session.execute(delete(AuditEventRow).where(AuditEventRow.id.in_(batch)))
     return list(found.values())
 
 
 def _batches(ids: Sequence[Any]) -> Iterator[list[Any]]:
     remaining = iter(ids)
-    while batch := list(islice(remaining, _AT_ONCE)):
+    while batch := list(islice(remaining, _BATCH)):
         yield batch

@@ -38,7 +38,7 @@ class Server(MemoryFileSystem):
 
 
 @dataclass(frozen=True)
-class Shelf:
+class StoreFiles:
     """A store and the files behind it, by their names below its root."""
 
     store: BlobStore
@@ -51,7 +51,7 @@ class Shelf:
         return f"blobs/sha256/{sha256[:2]}/{sha256}"
 
 
-def local_shelf(root: Path) -> Shelf:
+def local_store(root: Path) -> StoreFiles:
     import os
 
     store = LocalBlobs(root)
@@ -64,7 +64,7 @@ def local_shelf(root: Path) -> Shelf:
         then = (utc_now() - age).timestamp()
         os.utime(root / name, (then, then))
 
-    return Shelf(
+    return StoreFiles(
         store,
         write,
         lambda name: (root / name).unlink(),
@@ -73,7 +73,7 @@ def local_shelf(root: Path) -> Shelf:
     )
 
 
-def remote_shelf(files: MemoryFileSystem) -> Shelf:
+def remote_store(files: MemoryFileSystem) -> StoreFiles:
     root = f"/{uuid4().hex}"
 
     def write(name: str, data: bytes) -> None:
@@ -82,7 +82,7 @@ def remote_shelf(files: MemoryFileSystem) -> Shelf:
     def make_older(name: str, age: timedelta) -> None:
         files.store[f"{root}/{name}"].modified = utc_now() - age
 
-    return Shelf(
+    return StoreFiles(
         RemoteBlobs(files, root),
         write,
         lambda name: files.rm_file(f"{root}/{name}"),
@@ -91,8 +91,8 @@ def remote_shelf(files: MemoryFileSystem) -> Shelf:
     )
 
 
-SHELVES: Mapping[str, Callable[[Path], Shelf]] = {
-    "local": lambda folder: local_shelf(folder / "artifacts"),
-    "bucket": lambda _folder: remote_shelf(MemoryFileSystem()),
-    "server": lambda _folder: remote_shelf(Server()),
+STORES: Mapping[str, Callable[[Path], StoreFiles]] = {
+    "local": lambda folder: local_store(folder / "artifacts"),
+    "bucket": lambda _folder: remote_store(MemoryFileSystem()),
+    "server": lambda _folder: remote_store(Server()),
 }

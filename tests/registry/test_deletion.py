@@ -27,7 +27,7 @@ from registry import (
     UnknownRun,
     UsageCount,
 )
-from registry.backup.shelf import LocalShelf
+from registry.backup.snapshot_store import LocalSnapshotStore
 from registry.blobs.local import LocalBlobs
 from registry.database.db import Database
 from registry.database.models import Table
@@ -104,10 +104,10 @@ def test_everything_of_a_guest_goes_and_everything_else_stays(
     revision = registry.revision()
     clock.now += LATER
 
-    forgotten = registry.forget(GUESTS, before=clock.now - timedelta(days=1), actor="app")
+    deletion = registry.delete_inactive(GUESTS, before=clock.now - timedelta(days=1), actor="app")
 
-    assert (forgotten.adapters, forgotten.versions, forgotten.runs) == ({"secret"}, 1, {run.id})
-    assert (forgotten.owners, len(forgotten.datasets)) == ({"guest-1"}, 1)
+    assert (deletion.adapters, deletion.versions, deletion.runs) == ({"secret"}, 1, {run.id})
+    assert (deletion.owners, len(deletion.datasets)) == ({"guest-1"}, 1)
     with pytest.raises(UnknownAdapter):
         registry.catalog.version("secret@1")
     with pytest.raises(UnknownRun):
@@ -117,7 +117,7 @@ def test_everything_of_a_guest_goes_and_everything_else_stays(
     assert registry.catalog.resolve("kept@production").ref == "kept@1"
     assert registry.runs.get(kept.id).published == "kept@1"
     assert registry.revision() > revision
-    assert registry.upkeep.database_problems() == []
+    assert registry.maintenance.database_problems() == []
     assert registry.search.stale_summaries() == ()
 
 
@@ -126,12 +126,12 @@ def test_the_one_event_that_is_left_tells_nothing_of_the_guest(
 ) -> None:
     run = train("guest-1", "secret")
     clock.now += LATER
-    registry.forget(GUESTS, before=clock.now, actor="app")
+    registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     (event,) = registry.catalog.events()
     assert (event.kind, event.actor, event.payload["runs"]) == ("forgotten", "app", 1)
     told = f"{event.entity_id} {event.payload}"
     assert not any(word in told for word in (SECRET, "secret", "guest", run.id))
-    assert registry.forgotten([run.id, "0" * 32]) == {run.id}
+    assert registry.deleted_runs([run.id, "0" * 32]) == {run.id}
 
 
 def test_what_is_young_or_goes_on_stays(
@@ -142,16 +142,16 @@ def test_what_is_young_or_goes_on_stays(
     again = registry.runs.create(new_run(slug="old"), actor="guest-2")
     clock.now += LATER
     train("guest-1", "young")
-    assert not registry.forget(GUESTS, before=clock.now - timedelta(days=1), actor="app")
+    assert not registry.delete_inactive(GUESTS, before=clock.now - timedelta(days=1), actor="app")
     registry.runs.request_stop(again.id, "cancel")
-    forgotten = registry.forget(GUESTS, before=clock.now - timedelta(days=1), actor="app")
-    assert forgotten.adapters == {"old"}
+    deletion = registry.delete_inactive(GUESTS, before=clock.now - timedelta(days=1), actor="app")
+    assert deletion.adapters == {"old"}
     assert registry.runs.get(waiting.id).status == "queued"
     assert registry.catalog.resolve("young@1")
 
 
 def test_forgetting_nothing_leaves_no_event(registry: Registry, clock: FakeClock) -> None:
-    assert not registry.forget(GUESTS, before=clock.now, actor="app")
+    assert not registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     assert registry.revision() == 0
 
 
@@ -163,8 +163,8 @@ def test_what_others_refer_to_as_well_stays(
         new_version(b"shared", slug="kept", dataset_id=run.dataset_id, title="Kept"), actor="ann"
     )
     clock.now += LATER
-    forgotten = registry.forget(GUESTS, before=clock.now, actor="app")
-    assert forgotten.datasets == frozenset()
+    deletion = registry.delete_inactive(GUESTS, before=clock.now, actor="app")
+    assert deletion.datasets == frozenset()
     kept = registry.catalog.resolve("kept")
     assert registry.catalog.read_files(kept)["adapter_model.safetensors"] == b"shared"
 
@@ -182,7 +182,7 @@ def test_a_version_of_a_forgotten_run_leaves_somebody_elses_adapter_in_order(
     registry.runs.finish(run.id, "w", "completed")
     registry.aliases.promote("kept@2", "staging", actor="ann")
     clock.now += LATER
-    registry.forget(GUESTS, before=clock.now, actor="app")
+    registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     assert [version.ref for version in registry.catalog.versions("kept")] == ["kept@1"]
     assert [alias.alias for alias in registry.aliases.list("kept")] == ["production"]
     assert registry.search.stale_summaries() == ()
@@ -195,11 +195,11 @@ def test_whoever_follows_the_catalog_reads_all_of_it_again(
     revision = registry.revision()
     assert not registry.restored_since(revision)
     clock.now += LATER
-    registry.forget(GUESTS, before=clock.now, actor="app")
+    registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     train("guest-1", "secret", weights=b"others")
     assert registry.restored_since(revision)
     changes = registry.catalog.changes_since(revision)
-    assert changes.whole
+    assert changes.is_complete
     assert [version.ref for version in changes.current] == ["secret@1"]
 
 
@@ -208,7 +208,7 @@ def test_history_is_closed_again_afterwards(
 ) -> None:
     train("guest-1", "secret")
     clock.now += LATER
-    registry.forget(GUESTS, before=clock.now, actor="app")
+    registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     train("ann", "kept")
     for table in ("audit_events", "adapter_versions", "adapters"):
         with pytest.raises(Exception, match="can not be deleted"), database.writing() as session:
@@ -229,9 +229,9 @@ def test_killed_between_rows_and_files_the_next_time_removes_the_files(
     clock.now += LATER
     killed = Registry(registry._database, KilledAfterTheRows(tmp_path / "artifacts"))
     with pytest.raises(BlobStoreUnreachable):
-        killed.forget(GUESTS, before=clock.now, actor="app")
+        killed.delete_inactive(GUESTS, before=clock.now, actor="app")
     assert files(tmp_path / "artifacts")
-    assert not registry.forget(GUESTS, before=clock.now, actor="app")
+    assert not registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     assert files(tmp_path / "artifacts") == set()
 
 
@@ -249,11 +249,11 @@ def test_an_error_in_the_middle_leaves_everything(
         raise OSError("the disk is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr("registry.forgetting.record_event", fail)
+        patch.setattr("registry.deletion.record_event", fail)
         with pytest.raises(OSError, match="the disk is gone"):
-            registry.forget(GUESTS, before=clock.now, actor="app")
+            registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     assert rows(registry) == before
-    assert registry.forget(GUESTS, before=clock.now, actor="app").adapters == {"secret"}
+    assert registry.delete_inactive(GUESTS, before=clock.now, actor="app").adapters == {"secret"}
 
 
 def test_snapshots_go_on_although_their_newest_change_and_run_are_forgotten(
@@ -261,11 +261,11 @@ def test_snapshots_go_on_although_their_newest_change_and_run_are_forgotten(
 ) -> None:
     train("ann", "kept")
     train("guest-1", "secret")
-    shelf = LocalShelf(tmp_path / "shelf")
-    registry.save_snapshot(shelf, scratch=tmp_path / "scratch")
+    store = LocalSnapshotStore(tmp_path / "store")
+    registry.save_snapshot(store, scratch=tmp_path / "scratch")
     clock.now += LATER
-    registry.forget(GUESTS, before=clock.now, actor="app")
-    assert registry.save_snapshot(shelf, scratch=tmp_path / "scratch").state == registry.state()
+    registry.delete_inactive(GUESTS, before=clock.now, actor="app")
+    assert registry.save_snapshot(store, scratch=tmp_path / "scratch").state == registry.state()
 
 
 @only_sqlite
@@ -276,7 +276,7 @@ def test_no_byte_of_it_is_left_in_the_database(
         train(f"guest-{number}", f"secret-{number}", weights=b"%d" % number)
         train("ann", f"kept-{number}", word="cat")
     clock.now += LATER
-    registry.forget(GUESTS, before=clock.now, actor="app")
+    registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     registry.close()
     for file in (tmp_path / "data").iterdir():
         assert SECRET.encode() not in file.read_bytes(), file

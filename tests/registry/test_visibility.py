@@ -20,12 +20,12 @@ from registry import (
     RegistryError,
     Run,
     RunQuery,
-    Sight,
     UnknownAdapter,
     UnknownDataset,
     UnknownReference,
     UnknownRun,
     UnknownRunFile,
+    Visibility,
 )
 from tests.registry.conftest import FakeClock
 
@@ -62,7 +62,7 @@ def runs(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> dict
 @pytest.fixture
 def second(registry: Registry, runs: dict[str, Run]) -> Registry:
     """The registry as guest-2 sees it."""
-    return registry.seen_by(Sight(GUESTS, own="guest-2"))
+    return registry.seen_by(Visibility(GUESTS, own="guest-2"))
 
 
 def test_a_name_belongs_to_the_owners_by_its_whole_first_word() -> None:
@@ -140,7 +140,9 @@ def test_what_is_hidden_behaves_like_what_does_not_exist(
     slug, run = "of-guest-1", runs["guest-1"].id
     with pytest.raises(error) as hidden:
         ask(second, slug, run)
-    assert registry.forget(Owners("guest-1"), before=clock() + timedelta(days=1), actor="app").runs == {run}
+    assert registry.delete_inactive(
+        Owners("guest-1"), before=clock() + timedelta(days=1), actor="app"
+    ).runs == {run}
     with pytest.raises(error) as gone:
         ask(registry, slug, run)
     assert str(hidden.value) == str(gone.value)
@@ -177,7 +179,7 @@ def test_data_of_which_every_use_is_hidden_are_unknown(
 def test_places_in_the_queue_count_what_is_hidden(registry: Registry, new_run: MakeRun) -> None:
     registry.runs.create(new_run(), actor="guest-1")
     own = registry.runs.create(new_run(), actor="guest-2")
-    second = registry.seen_by(Sight(GUESTS, own="guest-2"))
+    second = registry.seen_by(Visibility(GUESTS, own="guest-2"))
     assert second.runs.queue_position(own.id) == 2
     assert second.runs.queue_positions() == {own.id: 2}
     assert second.runs.queue() == (own.id,)

@@ -1,4 +1,4 @@
-"""What runs and versions are made from: bases and datasets."""
+"""Bases and datasets, from which runs and versions are made."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -8,17 +8,20 @@ from registry.database.db import Database, insert_into
 from registry.database.models import AdapterRow, BaseRow, DatasetClassRow, DatasetRow, RunRow, VersionRow
 from registry.errors import InvalidValue, UnknownBase, UnknownDataset
 from registry.records import Base, Dataset, DatasetClass, DatasetSummary, NewBase, NewDataset
-from registry.sight import sight_of
+from registry.visibility import visibility_of
 
 
 class Bases:
-    """The bases that runs and versions refer to."""
+    """The bases in the registry."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def ensure(self, new: NewBase) -> Base:
-        """The base of this name and weights hash, stored if it is new; safe for concurrent callers."""
+        """Return the base of this name and weights hash, and register it if it is new.
+
+        Safe for concurrent callers.
+        """
         with self._database.writing() as session:
             session.execute(
                 insert_into(BaseRow)
@@ -37,26 +40,35 @@ class Bases:
 
 
 class Datasets:
-    """The datasets that runs and versions refer to."""
+    """The datasets in the registry."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def ensure(self, new: NewDataset) -> Dataset:
-        """The dataset of this fingerprint, stored if it is new; safe for concurrent callers.
+        """Return the dataset of this fingerprint, and register it if it is new.
 
-        A known fingerprint keeps the name and counts with which it was first stored.
+        A known fingerprint keeps the name and the counts of its first registration. Safe for concurrent
+        callers.
+
+        Raises:
+            InvalidValue: if two classes have the same name, or a name cannot be stored.
         """
-        if len({one.name for one in new.classes}) != len(new.classes):
-            raise InvalidValue(f"dataset {new.name!r}", "two of its classes have the same name")
-        plain_json(f"dataset {new.name!r}", [one.name for one in new.classes])
+        field, names = f"dataset {new.name!r}", [dataset_class.name for dataset_class in new.classes]
+        if len(set(names)) != len(names):
+            raise InvalidValue(field, "two of its classes have the same name. Rename one of them")
+        plain_json(field, names)
         with self._database.writing() as session:
             known = select(DatasetRow).filter_by(fingerprint=new.fingerprint)
             row = session.scalars(known).one_or_none() or self._insert(session, new)
             return _dataset_record(session, row)
 
     def get(self, fingerprint: str) -> Dataset:
-        """The dataset of this fingerprint; UnknownDataset when there is none."""
+        """Return the dataset of this fingerprint.
+
+        Raises:
+            UnknownDataset: if there is none, or none that the reader may see.
+        """
         with self._database.reading() as session:
             row = dataset_row(session, fingerprint)
             if row is None:
@@ -67,7 +79,7 @@ class Datasets:
         row = DatasetRow(
             fingerprint=new.fingerprint,
             name=new.name,
-            n_images=sum(one.n_train + one.n_val + one.n_test for one in new.classes),
+            n_images=sum(c.n_train + c.n_val + c.n_test for c in new.classes),
             n_classes=len(new.classes),
             source_kind=new.source_kind,
             created_at=self._database.now(),
@@ -78,30 +90,30 @@ class Datasets:
             DatasetClassRow(
                 dataset_id=row.id,
                 idx=idx,
-                name=one.name,
-                n_train=one.n_train,
-                n_val=one.n_val,
-                n_test=one.n_test,
+                name=dataset_class.name,
+                n_train=dataset_class.n_train,
+                n_val=dataset_class.n_val,
+                n_test=dataset_class.n_test,
             )
-            for idx, one in enumerate(new.classes)
+            for idx, dataset_class in enumerate(new.classes)
         )
         return row
 
 
 def require_base(session: Session, base_id: int) -> None:
-    """Raise UnknownBase unless the base is stored."""
+    """Raise UnknownBase unless the base is registered."""
     if session.get(BaseRow, base_id) is None:
         raise UnknownBase(base_id)
 
 
 def require_dataset(session: Session, dataset_id: int) -> None:
-    """Raise UnknownDataset unless the dataset is stored."""
+    """Raise UnknownDataset unless the dataset is registered."""
     if session.get(DatasetRow, dataset_id) is None:
         raise UnknownDataset(dataset_id)
 
 
 def base_record(row: BaseRow) -> Base:
-    """The row as it leaves the package."""
+    """Return the row as a record."""
     return Base(
         id=row.id,
         name=row.name,
@@ -114,21 +126,24 @@ def base_record(row: BaseRow) -> Base:
 
 
 def dataset_summary(row: DatasetRow) -> DatasetSummary:
-    """The row, without its classes, as it leaves the package."""
+    """Return the row as a record without its classes."""
     return DatasetSummary(row.fingerprint, row.name, row.n_images, row.n_classes)
 
 
 def dataset_row(session: Session, fingerprint: str) -> DatasetRow | None:
-    """The dataset of a fingerprint; None where there is none of which the reader sees any use."""
+    """Return the dataset of this fingerprint.
+
+    None is returned if there is none, or if the reader sees no run and no version that uses it.
+    """
     row = session.scalars(select(DatasetRow).filter_by(fingerprint=fingerprint)).one_or_none()
-    sight = sight_of(session)
-    if row is None or sight.is_whole:
+    visibility = visibility_of(session)
+    if row is None or visibility.sees_everything:
         return row
-    runs = select(RunRow.id).where(RunRow.dataset_id == row.id, sight.shows(RunRow.created_by))
+    runs = select(RunRow.id).where(RunRow.dataset_id == row.id, visibility.shows(RunRow.created_by))
     versions = (
         select(VersionRow.id)
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-        .where(VersionRow.dataset_id == row.id, sight.shows(AdapterRow.owner))
+        .where(VersionRow.dataset_id == row.id, visibility.shows(AdapterRow.owner))
     )
     used = session.scalar(runs.limit(1)) is not None or session.scalar(versions.limit(1)) is not None
     return row if used else None
@@ -146,5 +161,5 @@ def _dataset_record(session: Session, row: DatasetRow) -> Dataset:
         n_classes=row.n_classes,
         source_kind=row.source_kind,
         created_at=row.created_at,
-        classes=tuple(DatasetClass(one.name, one.n_train, one.n_val, one.n_test) for one in classes),
+        classes=tuple(DatasetClass(c.name, c.n_train, c.n_val, c.n_test) for c in classes),
     )

@@ -15,9 +15,9 @@ from registry.blobs.remote import RemoteBlobs
 from registry.catalog import publishing
 from registry.database.clock import utc_now
 from registry.database.models import BlobRow
+from registry.maintenance import Maintenance, _referring_columns
 from registry.records import BlobInfo
-from registry.upkeep import Upkeep, _referring
-from tests.registry.backup.shelves import SHELVES, Shelf
+from tests.registry.blobs.stores import STORES, StoreFiles
 
 HOUR = timedelta(hours=1)
 NewVersionMaker = Callable[..., NewVersion]
@@ -37,48 +37,48 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=SHELVES)
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
-    return SHELVES[request.param](tmp_path)
+@pytest.fixture(params=STORES)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> StoreFiles:
+    return STORES[request.param](tmp_path)
 
 
 @pytest.fixture
-def registry(url: str, shelf: Shelf, clock: Clock, tmp_path: Path) -> Iterator[Registry]:
+def registry(url: str, backend: StoreFiles, clock: Clock, tmp_path: Path) -> Iterator[Registry]:
     """A registry over each kind of store."""
     with Registry.open(url, tmp_path / "unused", clock=clock) as opened:
-        yield Registry(opened._database, shelf.store)
+        yield Registry(opened._database, backend.store)
 
 
 def swept(registry: Registry) -> list[str]:
     """Names of what is removed as more than an hour old."""
-    left = registry.upkeep.unreferenced(HOUR)
-    assert all(registry.upkeep.remove(file, HOUR) for file in left)
+    left = registry.maintenance.unreferenced(HOUR)
+    assert all(registry.maintenance.remove(file, HOUR) for file in left)
     return sorted(file.name for file in left)
 
 
 def test_only_old_files_without_a_reference_are_removed(
-    registry: Registry, shelf: Shelf, new_version: NewVersionMaker, clock: Clock
+    registry: Registry, backend: StoreFiles, new_version: NewVersionMaker, clock: Clock
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ada")
-    orphan = shelf.name(shelf.store.put_bytes(b"killed before the rows").sha256)
+    orphan = backend.name(backend.store.put_bytes(b"killed before the rows").sha256)
     abandoned = f"tmp/{'1' * 32}"
-    shelf.write(abandoned, b"killed on the way")
-    shelf.write("notes.txt", b"somebody's work")
-    shelf.write("blobs/sha256/aa/notes.txt", b"somebody's work")
+    backend.write(abandoned, b"killed on the way")
+    backend.write("notes.txt", b"somebody's work")
+    backend.write("blobs/sha256/aa/notes.txt", b"somebody's work")
     assert swept(registry) == []
 
     clock.later = 2 * HOUR
-    young = shelf.name(shelf.store.put_bytes(b"in progress").sha256)
-    shelf.make_older(young, -2 * HOUR)
+    young = backend.name(backend.store.put_bytes(b"in progress").sha256)
+    backend.make_older(young, -2 * HOUR)
     assert swept(registry) == [orphan, abandoned]
 
-    published = [shelf.name(file.sha256) for file in version.files]
-    assert shelf.names() == sorted([*published, young, "notes.txt", "blobs/sha256/aa/notes.txt"])
+    published = [backend.name(file.sha256) for file in version.files]
+    assert backend.names() == sorted([*published, young, "notes.txt", "blobs/sha256/aa/notes.txt"])
     assert registry.catalog.read_files(version) == new_version().files
 
 
 def test_files_of_withdrawn_versions_and_archived_adapters_stay(
-    registry: Registry, shelf: Shelf, new_version: NewVersionMaker, clock: Clock
+    registry: Registry, backend: StoreFiles, new_version: NewVersionMaker, clock: Clock
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ada")
     registry.catalog.withdraw("pets", 1, "blurred", actor="ada")
@@ -89,24 +89,24 @@ def test_files_of_withdrawn_versions_and_archived_adapters_stay(
 
 
 def test_rows_of_blobs_that_nothing_refers_to_go_with_their_files_or_without(
-    registry: Registry, shelf: Shelf, clock: Clock
+    registry: Registry, backend: StoreFiles, clock: Clock
 ) -> None:
-    with_file, without = shelf.store.put_bytes(b"there"), BlobInfo("0" * 64, 4)
+    with_file, without = backend.store.put_bytes(b"there"), BlobInfo("0" * 64, 4)
     with registry._database.writing() as session:
         session.add_all(
             BlobRow(sha256=one.sha256, size=one.size, media_type="", created_at=utc_now())
             for one in (with_file, without)
         )
     clock.later = 2 * HOUR
-    assert swept(registry) == sorted([shelf.name(with_file.sha256), shelf.name(without.sha256)])
+    assert swept(registry) == sorted([backend.name(with_file.sha256), backend.name(without.sha256)])
     with registry._database.reading() as session:
         assert session.query(BlobRow).count() == 0
-    assert shelf.names() == []
+    assert backend.names() == []
 
 
 def test_every_column_that_refers_to_a_blob_keeps_it() -> None:
     """A table added later must not need a word in the sweep."""
-    assert {f"{column.table.name}.{column.name}" for column in _referring()} >= {
+    assert {f"{column.table.name}.{column.name}" for column in _referring_columns()} >= {
         "adapter_versions.weights_sha256",
         "version_files.sha256",
     }
@@ -120,38 +120,40 @@ def test_a_file_that_came_into_use_since_it_was_found_is_not_removed(
         assert isinstance(content, bytes)
         registry.blobs.put_bytes(content)
     clock.later = 2 * HOUR
-    found = registry.upkeep.unreferenced(HOUR)
+    found = registry.maintenance.unreferenced(HOUR)
     assert len(found) == 2
     version = registry.catalog.publish(new, actor="ada")
-    assert [registry.upkeep.remove(file, timedelta(days=-1)) for file in found] == [False, False]
+    assert [registry.maintenance.remove(file, timedelta(days=-1)) for file in found] == [False, False]
     assert registry.catalog.read_files(version) == new.files
 
 
 def test_a_file_written_again_since_it_was_found_is_not_removed(
-    registry: Registry, shelf: Shelf, clock: Clock
+    registry: Registry, backend: StoreFiles, clock: Clock
 ) -> None:
-    name = shelf.name(shelf.store.put_bytes(b"orphan").sha256)
-    shelf.make_older(name, 2 * HOUR)
-    (found,) = registry.upkeep.unreferenced(HOUR)
-    shelf.make_older(name, timedelta())
-    assert not registry.upkeep.remove(found, HOUR)
-    assert shelf.names() == [name]
+    name = backend.name(backend.store.put_bytes(b"orphan").sha256)
+    backend.make_older(name, 2 * HOUR)
+    (found,) = registry.maintenance.unreferenced(HOUR)
+    backend.make_older(name, timedelta())
+    assert not registry.maintenance.remove(found, HOUR)
+    assert backend.names() == [name]
 
 
-@pytest.mark.parametrize("shelf", ["bucket", "server"], indirect=True)
-def test_a_file_of_unknown_age_is_never_removed(registry: Registry, shelf: Shelf, clock: Clock) -> None:
+@pytest.mark.parametrize("backend", ["bucket", "server"], indirect=True)
+def test_a_file_of_unknown_age_is_never_removed(
+    registry: Registry, backend: StoreFiles, clock: Clock
+) -> None:
     class Ageless(RemoteBlobs):
         def modified(self, file: StoredFile) -> None:
             return None
 
-    assert isinstance(shelf.store, RemoteBlobs)
-    store = Ageless(shelf.store._files, shelf.store._path)
+    assert isinstance(backend.store, RemoteBlobs)
+    store = Ageless(backend.store._files, backend.store._path)
     store.put_bytes(b"orphan")
     clock.later = 1000 * HOUR
-    assert Upkeep(registry._database, store).unreferenced(HOUR) == []
+    assert Maintenance(registry._database, store).unreferenced(HOUR) == []
 
 
-@pytest.mark.parametrize("shelf", ["local"], indirect=True)
+@pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_a_sweep_without_mercy_loses_nothing_to_publications_in_progress(
     registry: Registry, new_version: NewVersionMaker
 ) -> None:
@@ -161,8 +163,8 @@ def test_a_sweep_without_mercy_loses_nothing_to_publications_in_progress(
     def sweep() -> None:
         at_once = timedelta(days=-1)
         while not ended.is_set():
-            blobs = [file for file in registry.upkeep.unreferenced(at_once) if file.sha256 is not None]
-            removed.extend(file for file in blobs if registry.upkeep.remove(file, at_once))
+            blobs = [file for file in registry.maintenance.unreferenced(at_once) if file.sha256 is not None]
+            removed.extend(file for file in blobs if registry.maintenance.remove(file, at_once))
             passes.release()
 
     thread = threading.Thread(target=sweep)
@@ -173,7 +175,7 @@ def test_a_sweep_without_mercy_loses_nothing_to_publications_in_progress(
     finally:
         ended.set()
         thread.join()
-    assert list(registry.upkeep.broken()) == []
+    assert list(registry.maintenance.broken()) == []
     assert len(removed) >= 20
     assert {file.sha256 for file in removed} & {file.sha256 for file in registry.blobs.list()}
 
@@ -194,7 +196,7 @@ def publish_without_reading_back(
 
 
 def test_missing_and_damaged_files_are_named_with_their_versions(
-    registry: Registry, shelf: Shelf, new_version: NewVersionMaker
+    registry: Registry, backend: StoreFiles, new_version: NewVersionMaker
 ) -> None:
     shared = b"the same card"
     files = {"adapter_model.safetensors": b"1", "task.json": shared}
@@ -202,51 +204,51 @@ def test_missing_and_damaged_files_are_named_with_their_versions(
     other = registry.catalog.publish(
         new_version(slug="zebras", files={**files, "adapter_model.safetensors": b"2"}), actor="ada"
     )
-    assert list(registry.upkeep.broken()) == []
+    assert list(registry.maintenance.broken()) == []
     (card,) = {file.sha256 for v in (one, other) for file in v.files if file.path == "task.json"}
-    shelf.remove(shelf.name(other.weights_sha256))
-    shelf.write(shelf.name(card), b"the same cart")
-    broken = {found.sha256: found for found in registry.upkeep.broken()}
+    backend.remove(backend.name(other.weights_sha256))
+    backend.write(backend.name(card), b"the same cart")
+    broken = {found.sha256: found for found in registry.maintenance.broken()}
     assert {sha256: found.versions for sha256, found in broken.items()} == {
         card: ("pets@1", "zebras@1"),
         other.weights_sha256: ("zebras@1",),
     }
     assert "is damaged" in broken[card].reason
-    assert "can't be read" in broken[other.weights_sha256].reason
+    assert "cannot be read" in broken[other.weights_sha256].reason
 
 
-@pytest.mark.parametrize("shelf", ["bucket", "server"], indirect=True)
+@pytest.mark.parametrize("backend", ["bucket", "server"], indirect=True)
 def test_a_broken_file_is_healed_from_the_copy_that_was_read_before(
-    registry: Registry, shelf: Shelf, new_version: NewVersionMaker, tmp_path: Path
+    registry: Registry, backend: StoreFiles, new_version: NewVersionMaker, tmp_path: Path
 ) -> None:
-    assert isinstance(shelf.store, RemoteBlobs)
-    cached = RemoteBlobs(shelf.store._files, shelf.store._path, BlobCache(tmp_path / "cache"))
+    assert isinstance(backend.store, RemoteBlobs)
+    cached = RemoteBlobs(backend.store._files, backend.store._path, BlobCache(tmp_path / "cache"))
     registry = Registry(registry._database, cached)
     version = registry.catalog.publish(new_version(), actor="ada")
-    shelf.write(shelf.name(version.weights_sha256), b"?")
-    (broken,) = registry.upkeep.broken()
-    assert registry.upkeep.heal(broken.sha256)
-    assert list(registry.upkeep.broken()) == []
+    backend.write(backend.name(version.weights_sha256), b"?")
+    (broken,) = registry.maintenance.broken()
+    assert registry.maintenance.repair(broken.sha256)
+    assert list(registry.maintenance.broken()) == []
 
 
 def test_what_nobody_has_a_copy_of_can_not_be_healed(
-    registry: Registry, shelf: Shelf, new_version: NewVersionMaker
+    registry: Registry, backend: StoreFiles, new_version: NewVersionMaker
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ada")
-    shelf.remove(shelf.name(version.weights_sha256))
-    assert not registry.upkeep.heal(version.weights_sha256)
+    backend.remove(backend.name(version.weights_sha256))
+    assert not registry.maintenance.repair(version.weights_sha256)
 
 
 def test_a_sound_database_has_no_problems_and_a_dangling_row_is_named(tmp_path: Path, clock: Clock) -> None:
     url = f"sqlite:///{tmp_path / 'one.db'}"
     with Registry.open(url, tmp_path / "artifacts", clock=clock) as registry:
-        assert registry.upkeep.database_problems() == []
+        assert registry.maintenance.database_problems() == []
         engine = create_engine(url)
         with engine.begin() as connection:
             connection.execute(text("PRAGMA foreign_keys=OFF"))
             connection.execute(text("INSERT INTO adapter_tags (adapter_id, tag) VALUES (77, 'lost')"))
         engine.dispose()
-        (problem,) = registry.upkeep.database_problems()
+        (problem,) = registry.maintenance.database_problems()
         assert "adapter_tags" in problem
         assert "adapters" in problem
 
@@ -260,4 +262,4 @@ def test_a_damaged_database_file_is_told(tmp_path: Path, clock: Clock) -> None:
         for page in range(4096, len(data), 4096):
             data[page : page + 64] = b"\xff" * 64
         file.write_bytes(data)
-        assert registry.upkeep.database_problems() != []
+        assert registry.maintenance.database_problems() != []
