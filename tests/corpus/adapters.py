@@ -204,9 +204,7 @@ def pickled(files: Files) -> bytes:
 
 LIE = Refused(AdapterFormatError, "is not a valid safetensors file")
 NUMBERS = Refused(AdapterMismatch, "contains values that are not finite")
-NO = Refused(
-    NotABundle, "is not an adapter bundle, or it is damaged. Choose a zip exported from a catalog"
-)
+NO = Refused(NotABundle, "is not an adapter bundle, or it is damaged. Choose a zip exported from a catalog")
 CHANGED = Refused(BundleChanged, "")
 UNUSABLE = Refused(AdapterFormatError, "cannot be used")
 NAMES = Refused(AdapterFormatError, "class name")
