@@ -76,7 +76,7 @@ class App:
         Until then ``GRADIO_TEMP_DIR`` names the app's own folder, which Gradio asks for wherever it keeps a
         file.
         """
-        passing = passing_files(service.settings)
+        passing = open_passing_files(service.settings)
         before = os.environ.get(_FOLDER_VARIABLE)
         os.environ[_FOLDER_VARIABLE] = str(passing.folder)
         service.at_close(lambda: _restore(before))
@@ -234,7 +234,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     open_app(settings).launch(host=host, port=port)
 
 
-def passing_files(settings: Settings) -> PassingFiles:
+def open_passing_files(settings: Settings) -> PassingFiles:
     """Open the folder of what passes through an app with these settings."""
     limits, rules = settings.limits, settings.demo
     most, of_one, minutes = limits.uploads_mib * MIB, limits.visitor_mib * MIB, float(limits.upload_minutes)

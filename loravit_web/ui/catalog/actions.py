@@ -53,7 +53,7 @@ def _two_steps(view: CatalogView, button: gr.Button, kind: WishKind, panel: Conf
     def ask(data: Data, request: gr.Request) -> Updates:
         plan = planned(seen_by(view.service, request).registry, _wish(view, kind, data[card.ref], data))
         if plan.harmless:
-            return _done(view, plan.wish, data, request)
+            return _carry_out(view, plan.wish, data, request)
         return {**card.change.move.closed(), **card.change.retire.closed(), **panel.asking(plan)}
 
     button.click(ask, {*view.inputs, *card.change.typed}, view.outputs, **_QUIET)
@@ -77,14 +77,14 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
         now = planned(registry, plan.wish)
         if now != plan:
             return panel.asking(now, changed=True)
-        return _done(view, plan.wish, data, request)
+        return _carry_out(view, plan.wish, data, request)
 
     given = {*view.inputs, *view.card.change.typed, panel.pending}
     panel.yes.click(do, given, view.outputs, **_QUIET)
     panel.no.click(panel.closed, None, view.outputs, queue=False, **_QUIET)
 
 
-def _done(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
+def _carry_out(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
     """Do it, show how things are now, and say so: a toast is there at once, the rest when all is read."""
     sentence = carried_out(actions_of(view.service, request), wish)
     updates = view.shown_again(data, wish.ref, request)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import gradio as gr
+
 Data = Mapping[Any, Any]
 """Values by component, as a handler gets them whose inputs are a set."""
 Updates = dict[Any, Any]
@@ -29,3 +31,9 @@ IN_TURN: dict[str, Any] = {**EACH, "show_progress": "hidden", "api_visibility": 
 """For those that change what the one before left: the queue runs one of a kind at a time, as they come."""
 UNCHECKED: dict[str, Any] = {"preprocess": False}
 """For what is given values that Gradio's server knows nothing of, as choices of a list that changed since."""
+
+
+def unchanged() -> Updates:
+    """Updates of nothing. Gradio takes an empty mapping for a value."""
+    updates: Updates = gr.skip()
+    return updates

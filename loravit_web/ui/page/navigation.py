@@ -12,9 +12,8 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, QUEUED, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.page.page import Page
-from loravit_web.ui.runs.watch import watch_updates
 from loravit_web.ui.scripts import call
-from loravit_web.ui.train.result import NoResultShown, result_updates
+from loravit_web.ui.train.result import NoResultShown
 from loravit_web.ui.use.picker import with_tasks
 from loravit_web.visibility import Seen
 
@@ -69,10 +68,14 @@ def _see_result(page: Page) -> None:
     train, detail = page.train, page.runs.detail
 
     @told
-    def see_result(run_id: str, corrections: Any, request: gr.Request) -> list[Any]:
+    def see_result(run_id: str, corrections: Any, request: gr.Request) -> Updates:
         seen = seen_by(page.service, request)
-        result = result_updates(seen, run_id, corrections)
-        return [gr.Tabs(selected="train"), run_id, *watch_updates(seen, run_id, fresh=True), *result]
+        return {
+            page.tabs: gr.Tabs(selected="train"),
+            train.run_id: run_id,
+            **train.watch.updates(seen, run_id, fresh=True),
+            **train.result.of_run(seen, run_id, corrections),
+        }
 
     detail.result.click(
         see_result,
@@ -106,10 +109,14 @@ def _watch_run(page: Page) -> None:
     train = page.train
 
     @told
-    def watch(event: gr.EventData, request: gr.Request) -> list[Any]:
+    def watch(event: gr.EventData, request: gr.Request) -> Updates:
         seen = seen_by(page.service, request)
         run = seen.registry.runs.get(str(event.run))
-        return [gr.Tabs(selected="train"), run.id, *watch_updates(seen, run.id, fresh=True)]
+        return {
+            page.tabs: gr.Tabs(selected="train"),
+            train.run_id: run.id,
+            **train.watch.updates(seen, run.id, fresh=True),
+        }
 
     page.strip.click(watch, None, [page.tabs, train.run_id, *train.watch.outputs], **EACH, **QUEUED).success(
         None, None, None, js=call("strip.showProgress")

@@ -13,7 +13,7 @@ import gradio as gr
 from loravit_web.actions import Actions
 from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip
 from loravit_web.service import Progress
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.scripts import call
 
 CARDS = 12
@@ -129,10 +129,10 @@ def _cards(tab: gr.Tab) -> Way:
         more = gr.Button("Add a class", size="sm", min_width=120, elem_id="train-add-class")
         use = gr.Button("Use these pictures", size="sm", variant="primary", elem_id="train-use-cards")
 
-    def add(count: int) -> list[Any]:
+    def add(count: int) -> Updates:
         count = min(CARDS, count + 1)
-        visible = [gr.update(visible=number < count) for number in range(CARDS)]
-        return [count, gr.Button(interactive=count < CARDS), *visible, *visible]
+        seen = dict.fromkeys([*names[:count], *galleries[:count]], gr.update(visible=True))
+        return {shown: count, more: gr.Button(interactive=count < CARDS), **seen}
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         cards = [
