@@ -207,4 +207,4 @@ def test_a_version_that_production_names_is_not_withdrawn(
 ) -> None:
     shell("promote", "pets@1", "production")
     assert main.main(["adapters", "withdraw", "pets@1", "--reason", "bad"]) == 1
-    assert "move production to another version first" in capsys.readouterr().err
+    assert "Move production to another version first" in capsys.readouterr().err

@@ -291,7 +291,7 @@ def test_an_unwritable_export_leaves_nothing_behind(
     trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main(["adapters", "export", "colours", str(tmp_path / "missing" / "x.zip")]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert "can't be written" in capsys.readouterr().err
 
 
 def test_doctor_finds_a_healthy_folder_healthy_and_a_damaged_one_not(

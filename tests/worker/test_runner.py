@@ -274,7 +274,7 @@ def test_a_database_that_can_not_be_written_for_a_moment_costs_neither_the_train
     monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(tracking, "HEARTBEAT_SECONDS", 0.01)
     for place, name in (
-        (registry.runs, "beat"),
+        (registry.runs, "record_heartbeat"),
         (registry.runs, "log_metrics"),
         (registry.catalog, "publish"),
         (registry.runs, "finish"),

@@ -14,11 +14,11 @@ from tests.training.conftest import WORKER, Queue
 
 
 class Refusals:
-    """Lets `beat` and `log_metrics` of a registry refuse while `on`."""
+    """Lets `record_heartbeat` and `log_metrics` of a registry refuse while `on`."""
 
     def __init__(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = False
-        for name in ("beat", "log_metrics"):
+        for name in ("record_heartbeat", "log_metrics"):
             monkeypatch.setattr(registry.runs, name, self._guarded(getattr(registry.runs, name)))
 
     def _guarded(self, real: Any) -> Any:
