@@ -1,4 +1,4 @@
-"""Everything that a visitor can change, each action behind the right that it needs."""
+"""Everything that a visitor can change. Each action checks the right that it needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from loravit_web.access.guard import needs
 from loravit_web.access.rights import Visitor
-from loravit_web.adapters.files.bundle import read_bundle_file
+from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
 from loravit_web.catalog.actions import CatalogActions
-from loravit_web.catalog.exports import bundle_of
+from loravit_web.catalog.exchange import bundle_of, take_in
 from loravit_web.catalog.hub import Pushed, pull, push
 from loravit_web.datasets import (
     ArchiveLimits,
@@ -26,12 +26,13 @@ from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
 from loravit_web.runs.demo import BeyondDemo, check_plan
 from loravit_web.runs.queueing import create_run
-from loravit_web.service import STORED_PREFIX, Progress, Service
+from loravit_web.service import Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
 from loravit_web.worker.worker import Worker
 from registry import Run, Version, validate_slug
 
+STORED_PREFIX = "dataset:"
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
 """Of a zip of a demo's visitor: folders, and what some systems add for each file."""
 
@@ -76,11 +77,17 @@ class Actions(CatalogActions, RunActions):
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
-        """Take in images; see `Service.import_dataset`.
+        """Import a zip, a folder, a CSV or ``sample:NAME``; the same images give the same dataset.
+
+        Args:
+            data: A path or the name of a sample. ``dataset:FINGERPRINT`` names a stored dataset; the
+                beginning of the fingerprint is enough.
+            name: A name for people. By default that of the source.
+            progress: Told a fraction and a sentence from time to time.
 
         Raises:
-            DatasetError: with what is wrong with the data.
-            BeyondDemo, AllowanceUsed: if these are more than a visitor of a demo may give.
+            DatasetError: If something is wrong with the data.
+            BeyondDemo, AllowanceUsed: If these are more than a visitor of a demo may give.
         """
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
@@ -182,7 +189,7 @@ class Actions(CatalogActions, RunActions):
             LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
         """
         self._service.admission.quota.room()
-        return self._service.take_in(read_bundle_file(path), self.visitor.name)
+        return self._take_in(read_bundle_file(path))
 
     @needs("import")
     def pull(self, repo: str, *, revision: str | None = None, name: str | None = None) -> Version:
@@ -197,7 +204,7 @@ class Actions(CatalogActions, RunActions):
         if name is not None:
             validate_slug(name)
         self._service.admission.quota.room()
-        return self._service.take_in(pull(repo, revision=revision), self.visitor.name, name)
+        return self._take_in(pull(repo, revision=revision), name)
 
     @needs("share")
     def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
@@ -208,6 +215,10 @@ class Actions(CatalogActions, RunActions):
         """
         version, bundle = bundle_of(self._registry, ref)
         return push(bundle, repo, message=version.ref, private=private, revision=revision)
+
+    def _take_in(self, bundle: Bundle, name: str | None = None) -> Version:
+        service = self._service
+        return take_in(service.registry, service.base_for, bundle, actor=self.visitor.name, name=name)
 
     @property
     def _in_demo(self) -> bool:

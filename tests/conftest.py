@@ -154,7 +154,7 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Pa
     home.mkdir()
     shutil.copy(migrated, home)
     service = tiny_service(Settings(home=home, base="tiny"))
-    dataset = service.import_dataset(make_colours(folder / "colours", test=4))
+    dataset = service.datasets.import_source(make_colours(folder / "colours", test=4))
     run = train_now(service, dataset, "Colours", RECIPE, service.new_worker(), actor="ann")
     service.close()
     assert run.published == "colours@1"

@@ -171,7 +171,7 @@ def old_enough(service: Service, *guests: Guest) -> None:
 def test_what_belongs_to_the_demo_itself_stays(
     first: Guest, service: Service, tmp_path: Path, settings: Settings
 ) -> None:
-    dataset = service.import_dataset(make_colours(tmp_path / "kept"))
+    dataset = service.datasets.import_source(make_colours(tmp_path / "kept"))
     kept = train_now(service, dataset, "Kept", RECIPE, service.new_worker(), actor="shell")
     old_enough(service, first)
     service.expire(utc_now() + 3 * LATER)
@@ -214,7 +214,7 @@ def test_killed_in_the_middle_the_next_start_finishes(
         def killed(_self: object) -> None:
             raise BlobStoreUnreachable("here", "killed")
 
-        patch.setattr("registry.upkeep.Upkeep.release", killed)
+        patch.setattr("registry.maintenance.Maintenance.remove_released", killed)
         with pytest.raises(BlobStoreUnreachable):
             service.expire(utc_now() + LATER)
     assert (settings.run_logs / f"{first.run.id}.log").exists()

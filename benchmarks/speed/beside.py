@@ -26,7 +26,7 @@ from benchmarks.support.homes import embedded_base, home_of_tasks, open_registry
 from benchmarks.support.http import Asker
 from benchmarks.support.report import Figure, at_most
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.catalog.exports import exported
+from loravit_web.catalog.exchange import exported
 
 STARTS = 5
 """Times that both apps are started: one start is up to a tenth slower, by where its weights lie in memory."""

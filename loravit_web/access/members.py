@@ -33,7 +33,7 @@ class Members:
 
         None for somebody who may not sign in.
         """
-        return self._users.standing(username)
+        return self._users.security_stamp(username)
 
     def may_sign_in(self, username: str) -> bool:
         """Whether there is somebody of that name with a password."""

@@ -9,8 +9,8 @@ from typing import Any
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.files.card import model_card
 from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE
-from loravit_web.adapters.files.format import AdapterFormatError, from_files, to_files, what_is_wrong
-from loravit_web.adapters.files.numbers import UnusableNumber, number, whole
+from loravit_web.adapters.files.format import AdapterFormatError, from_files, problem_of, to_files
+from loravit_web.adapters.files.numbers import InvalidValue, integer, number
 from loravit_web.backbones.base import Base
 from registry import Base as BaseRecord
 from registry import (
@@ -139,11 +139,11 @@ def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluatio
     """
     try:
         return _parsed(metrics)
-    except UnusableNumber as error:
+    except InvalidValue as error:
         raise AdapterFormatError(f"The adapter's metrics can't be used: {error.problem}.") from error
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise AdapterFormatError(
-            f"The adapter's metrics can't be used ({what_is_wrong(error)}): export it again."
+            f"The adapter's metrics can't be used ({problem_of(error)}): export it again."
         ) from error
 
 
@@ -152,7 +152,7 @@ def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ..
     return tuple(
         NewEvaluation(
             split=split,
-            n=whole(f"{split} n", measured["n"], 1, _MOST_IMAGES),
+            n=integer(f"{split} n", measured["n"], 1, _MOST_IMAGES),
             accuracy=number(f"{split} accuracy", measured["accuracy"], 0, 1),
             loss=number(f"{split} loss", measured["loss"], 0, _MOST_LOSS),
             macro_f1=number(f"{split} macro_f1", measured["macro_f1"], 0, 1),
@@ -182,7 +182,7 @@ def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
             number("precision", precision, 0, 1),
             number("recall", recall, 0, 1),
             number("f1", f1, 0, 1),
-            whole("support", support, 0, _MOST_IMAGES),
+            integer("support", support, 0, _MOST_IMAGES),
         )
         for precision, recall, f1, support in rows
     )
@@ -190,7 +190,7 @@ def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
 
 def _confusion_cells(rows: Mapping[str, Mapping[str, Any]]) -> tuple[ConfusionCell, ...]:
     return tuple(
-        ConfusionCell(int(true), int(predicted), whole("confusion", images, 0, _MOST_IMAGES))
+        ConfusionCell(int(true), int(predicted), integer("confusion", images, 0, _MOST_IMAGES))
         for true, row in rows.items()
         for predicted, images in row.items()
     )

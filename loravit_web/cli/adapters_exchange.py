@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loravit_web.access.rights import SHELL
-from loravit_web.cli.shell import AsJson, noun, open_service, output, write_file
+from loravit_web.cli.shell import AsJson, noun, open_registry, open_service, output, write_file
 
 if TYPE_CHECKING:
     from loravit_web.actions import Actions
@@ -26,9 +26,11 @@ def export_version(
     as_json: AsJson = False,
 ) -> None:
     """Write a version to one file."""
-    with open_service() as service:
-        version = service.registry.catalog.resolve(ref)
-        _name, data = service.export(ref)
+    from loravit_web.catalog.exchange import exported
+
+    with open_registry() as registry:
+        version = registry.catalog.resolve(ref)
+        _name, data = exported(registry, ref)
         write_file(file, data)
     document = {"adapter": version.ref, "file": str(file), "bytes": len(data)}
     output(as_json, document, lambda: f"Wrote {version.ref} to {file} ({len(data) / 1e6:.2f} MB).")
@@ -61,10 +63,12 @@ def push(
     as_json: AsJson = False,
 ) -> None:
     """Push a version to the Hugging Face Hub."""
+    from loravit_web.catalog.exchange import thumbnail_of
+
     with open_service() as service:
         version = service.registry.catalog.resolve(ref)
         pushed = _actions(service).push(version.ref, repo, private=private, revision=revision)
-        shows_images = service.thumbnail(version) is not None
+        shows_images = thumbnail_of(service.registry, version) is not None
     document = {"adapter": version.ref, "repo": pushed.repo, "commit": pushed.commit, "url": pushed.url}
     warning = " Its thumbnail shows training images." if shows_images else ""
     output(as_json, document, lambda: f"Pushed {version.ref} to {pushed.url}.{warning}")

@@ -15,7 +15,6 @@ from loravit_web.cli.shell import (
     current_settings,
     note,
     open_registry,
-    open_service,
     output,
 )
 from registry import Backup, Contents, Restored
@@ -47,8 +46,9 @@ def worker(
     ] = None,
 ) -> None:
     """Run queued trainings in this process."""
-    with open_service() as service:
-        trainer = service.new_worker()
+    from loravit_web.worker.worker import opened_worker
+
+    with opened_worker(current_settings()) as trainer:
         if idle_exit is not None and hasattr(os, "nice"):
             os.nice(WORKER_NICENESS)
         with trainer.stopping_on_signals():
@@ -72,7 +72,7 @@ def backup(file: BackupFile, as_json: AsJson = False) -> None:
     """Write the whole registry to one file."""
     with open_registry() as registry:
         written = registry.backup(file.absolute())
-    for missing in written.lacking:
+    for missing in written.missing:
         note(f"not in the backup: {missing}")
     text = f"Wrote {written.contents} to {file} ({written.size / 1e6:.2f} MB)."
     output(as_json, backup_document(file, written), lambda: text)
@@ -91,7 +91,7 @@ def restore(
         done = registry.restore(
             file.absolute(), replace=replace, keep_in=current_settings().backups, actor=SHELL.name
         )
-    for digest in done.lacking:
+    for digest in done.missing:
         note(f"the backup was written without the file {digest}")
     output(as_json, restored_document(done), lambda: restored_text(done))
 
@@ -102,7 +102,7 @@ def backup_document(file: Path, written: Backup) -> Document:
         "file": str(file),
         "bytes": written.size,
         **_counts(written.contents),
-        "lacking": written.lacking,
+        "lacking": written.missing,
     }
 
 
@@ -114,7 +114,7 @@ def restored_document(done: Restored) -> Document:
         "replaced": _counts(done.replaced) if done.replaced is not None else None,
         "kept": str(done.kept) if done.kept is not None else None,
         "interrupted": done.interrupted,
-        "lacking": done.lacking,
+        "lacking": done.missing,
     }
 
 

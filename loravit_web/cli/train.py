@@ -153,16 +153,16 @@ def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size
     from loravit_web.actions import Actions
     from loravit_web.training.estimate import cost_text
 
-    tell = progress_teller()
-    dataset = service.import_dataset(data, progress=tell)
+    tell, actions = progress_teller(), Actions(service, SHELL)
+    dataset = actions.import_dataset(data, progress=tell)
     _note_findings(dataset)
     base = service.base  # loaded before the signal handlers are set, so that Ctrl-C ends a download
     if not keep_size:
         recipe = recipe.fitted(base.patch_size)
-    note(cost_text(service.estimate(dataset, recipe)))
+    note(cost_text(service.estimates.of(dataset, recipe)))
     worker = service.new_worker()
     with worker.stopping_on_signals(), _shown_progress(service, worker.name, tell):
-        run = Actions(service, SHELL).train_now(dataset, name, recipe, worker)
+        run = actions.train_now(dataset, name, recipe, worker)
     if run.status != "completed":
         note(f"the id of the run is {run.id}")
         raise CommandFailed(run.error or f"The run was {run.status}.")

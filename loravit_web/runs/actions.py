@@ -1,4 +1,4 @@
-"""What a visitor can change in the runs, each action behind the right that it needs."""
+"""What a visitor can change in the runs. Each action checks the right that it needs."""
 
 from __future__ import annotations
 

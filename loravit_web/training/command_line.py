@@ -1,4 +1,4 @@
-"""A recipe as the options of ``python -m loravit_web train``, and back."""
+"""Conversion between a recipe and the options of ``python -m loravit_web train``."""
 
 from __future__ import annotations
 
@@ -33,49 +33,49 @@ OPTIONS: Mapping[str, str] = {
     "seed": "seed",
     "mirror": "mirror",
 }
-"""Fields of a recipe, or of its adapter's configuration, and the options that set them."""
+"""Option of each field of a recipe or of its adapter's configuration."""
 _FIELD_OF = {option.replace("-", "_"): field for field, option in OPTIONS.items()}
 
 
 def recipe_from_options(preset: str, **options: str | float | bool | None) -> Recipe:
-    """Return the recipe that a preset and the options of the command ask for.
+    """Return the recipe of the command's options.
 
     Args:
-        preset: name of the preset.
-        options: values by the name of the option, with underscores. None keeps the value of the preset.
+        preset: Name of the preset.
+        options: Values by the name of the option, with underscores. None keeps the value of the preset.
 
     Raises:
-        LoraVitError: if a value cannot work.
+        LoraVitError: If a value is invalid.
     """
-    given: dict[str, Any] = {_FIELD_OF[option]: value for option, value in options.items()}
-    if given.get("target_modules") is not None:
-        given["target_modules"] = tuple(given["target_modules"].split(","))
-    if given.get("epochs") is not None and given.get("min_steps") is None:
-        given["min_steps"] = 0  # without extra epochs for a small dataset, as the number of epochs is chosen
-    unlimited = given.get("max_images") == 0
+    fields: dict[str, Any] = {_FIELD_OF[option]: value for option, value in options.items()}
+    if fields.get("target_modules") is not None:
+        fields["target_modules"] = tuple(fields["target_modules"].split(","))
+    if fields.get("epochs") is not None and fields.get("min_steps") is None:
+        fields["min_steps"] = 0  # an explicit number of epochs is not extended
+    unlimited = fields.get("max_images") == 0
     if unlimited:
-        given["max_images"] = None
-    recipe = preset_recipe(preset, **given)
+        fields["max_images"] = None
+    recipe = preset_recipe(preset, **fields)
     return replace(recipe, max_images=None) if unlimited else recipe
 
 
 def train_command(data: str, name: str, recipe: Recipe) -> str:
-    """Return the command that trains the same, with an option for every difference from the preset.
+    """Return the shell command for the same training; only settings that differ from the preset are included.
 
     Args:
-        data: what the command calls DATA.
-        name: of the adapter.
-        recipe: the settings.
+        data: The command's argument DATA.
+        name: Name of the adapter.
+        recipe: Recipe of the training.
     """
-    words = ["python", "-m", "loravit_web", "train", data, "--name", name, "--preset", recipe.preset]
-    now, usual = _fields(recipe), _fields(preset_recipe(recipe.preset))
-    changed = {field for field in OPTIONS if now[field] != usual[field]}
+    command = ["python", "-m", "loravit_web", "train", data, "--name", name, "--preset", recipe.preset]
+    current, default = _fields(recipe), _fields(preset_recipe(recipe.preset))
+    changed = {field for field in OPTIONS if current[field] != default[field]}
     if "epochs" in changed:
         changed.add("min_steps")
     for field, option in OPTIONS.items():
         if field in changed:
-            words += _words(option, now[field])
-    return shlex.join(words)
+            command += _option(option, current[field])
+    return shlex.join(command)
 
 
 def _fields(recipe: Recipe) -> dict[str, Any]:
@@ -83,12 +83,12 @@ def _fields(recipe: Recipe) -> dict[str, Any]:
     return {**document, **document["adapter"]}
 
 
-def _words(option: str, value: Any) -> list[str]:
+def _option(option: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [f"--{option}" if value else f"--no-{option}"]
     if value is None:
-        return [f"--{option}", "0"]  # the number of images: no limit
+        return [f"--{option}", "0"]  # an unlimited number of images
     if isinstance(value, list):
         value = ",".join(value)
-    whole = isinstance(value, float) and value == int(value)
-    return [f"--{option}", str(int(value) if whole else value)]
+    is_integer = isinstance(value, float) and value == int(value)
+    return [f"--{option}", str(int(value) if is_integer else value)]

@@ -147,7 +147,7 @@ def publish_shades(home: Path, folder: Path) -> None:
     service = Service(Settings(home=home))
     try:
         recipe = replace(preset_recipe("quick", blocks=1, r=2, image_size=56), epochs=2, min_steps=0)
-        dataset = service.import_dataset(make_colours(folder / "shades", per_class=8, test=2))
+        dataset = service.datasets.import_source(make_colours(folder / "shades", per_class=8, test=2))
         run = train_now(service, dataset, "Shades", recipe, service.new_worker())
         assert run.status == "completed", run.error
     finally:

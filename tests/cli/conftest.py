@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from loravit_web.backbones import Base
 from loravit_web.cli.main import main
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
+from loravit_web.worker.worker import Worker
 from registry import (
     ClassMetric,
     ConfusionCell,
@@ -52,10 +54,14 @@ RESULTS = NewEvaluation(
 
 def on_a_tiny_base(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """From now on the shell works on a data folder there and a tiny base."""
-    tiny = functools.partial(Service, load=lambda name, _folder, _progress: tiny_base(name=name))
+
+    def load(name: str, _folder: Path, _progress: Callable[[float, str], None]) -> Base:
+        return tiny_base(name=name)
+
     patch.setenv("LORAVIT_HOME", str(folder / "home"))
     patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
-    patch.setattr("loravit_web.service.Service", tiny)
+    patch.setattr("loravit_web.service.Service", functools.partial(Service, load=load))
+    patch.setattr("loravit_web.worker.worker.Worker", functools.partial(Worker, load=load))
 
 
 def open_home(home: Path) -> Registry:

@@ -122,8 +122,8 @@ def test_changes_are_listed_newest_first(registry: Registry, pets: None, run_jso
         (["events", "cars"], "no adapter 'cars'"),
         (["show", "pets@9"], "no version or alias '9'"),
         (["show", "cars"], "cars"),
-        (["list", "--limit", "0"], "ask for 1 to 500"),
-        (["list", "--min-accuracy", "90"], "within 0 to 1"),
+        (["list", "--limit", "0"], "Ask for 1 to 500"),
+        (["list", "--min-accuracy", "90"], "a number from 0 to 1"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(

@@ -60,7 +60,7 @@ def test_a_withdrawn_version_is_still_shown_with_its_reason(run_json: Json) -> N
 def test_a_version_in_production_cannot_be_withdrawn(run_json: Json, refusal: Text) -> None:
     run_json("adapters", "promote", "pets@1", "production")
     sentence = refusal("adapters", "withdraw", "pets@1", "--reason", "bad")
-    assert "move production to another version first" in sentence
+    assert "Move production to another version first" in sentence
 
 
 def test_tags_and_texts_are_changed_and_shown(run_json: Json) -> None:
@@ -104,12 +104,12 @@ def test_people_read_what_a_change_has_done(text: Text) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["promote", "pets@1", "v3"], "looks like the number of a version"),
+        (["promote", "pets@1", "v3"], "looks like a version number"),
         (["promote", "pets@1", "latest"], "newest version"),
         (["promote", "pets@9", "production"], "no version or alias '9'"),
         (["rollback", "pets", "production"], "no alias 'production'"),
-        (["withdraw", "pets@1", "--reason", " "], "needs a reason"),
-        (["tag", "pets", "Not A Tag"], "can't be a tag"),
+        (["withdraw", "pets@1", "--reason", " "], "has no reason"),
+        (["tag", "pets", "Not A Tag"], "cannot be a tag"),
         (["describe", "pets", "--title", " "], "the title of pets"),
         (["restore", "cars"], "no adapter 'cars'"),
     ],

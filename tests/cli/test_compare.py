@@ -35,7 +35,7 @@ def test_equal_settings_are_reported_as_such(cats: list[Run], text: Text) -> Non
 
 @pytest.mark.parametrize(
     ("ref", "sentence"),
-    [("nothing", "no adapter and no run 'nothing'"), ("cats@9", "cats has no version or alias '9'")],
+    [("nothing", "no adapter or run 'nothing'"), ("cats@9", "cats has no version or alias '9'")],
 )
 def test_an_unknown_reference_is_one_sentence(
     cats: list[Run], ref: str, sentence: str, refusal: Text

@@ -150,9 +150,9 @@ def test_a_database_out_of_reach_is_one_sentence_without_the_password(
     assert main(["runs", "list"]) == 1
     assert main(["doctor"]) == 1
     out, err = capsys.readouterr()
-    assert err.startswith("error: The database postgresql://127.0.0.1:1/name can't be read")
+    assert err.startswith("error: The database postgresql://127.0.0.1:1/name cannot be read")
     assert err.count("\n") == 1
-    assert "postgresql://127.0.0.1:1/name can't be read" in out
+    assert "postgresql://127.0.0.1:1/name cannot be read" in out
     assert "secret" not in out + err
 
 

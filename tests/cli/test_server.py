@@ -71,7 +71,7 @@ def test_restore_replaces_only_on_request_and_says_what_it_replaced(
     file = str(tmp_path / "backup.zip")
     assert text("backup", file).startswith(f"Wrote 1 adapters, 1 versions and 1 runs to {file} (")
     sentence = refusal("restore", file)
-    assert "1 adapters, 1 versions and 1 runs already; restore with --replace" in sentence
+    assert "already holds 1 adapters, 1 versions and 1 runs. Restore with --replace" in sentence
     told = text("restore", file, "--replace")
     (kept,) = (tmp_path / "home" / "backups").glob("before-restore-*.zip")
     assert f"They replaced 1 adapters, 1 versions and 1 runs, which are kept in {kept}." in told

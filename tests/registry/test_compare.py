@@ -125,11 +125,11 @@ def test_what_is_neither_an_adapter_nor_a_run_is_refused_by_its_name(
 ) -> None:
     registry.catalog.publish(new_version(), actor="ann")
     for ref in ("nothing", "x", ""):
-        with pytest.raises(UnknownReference, match="no adapter and no run"):
+        with pytest.raises(UnknownReference, match="no adapter or run"):
             registry.comparer.compare([ref])
     with pytest.raises(UnknownVersion):
         registry.comparer.compare(["pets@9"])
-    with pytest.raises(UnknownAdapter, match="did you mean pets"):
+    with pytest.raises(UnknownAdapter, match="Did you mean pets"):
         registry.comparer.compare(["pest@1"])
 
 

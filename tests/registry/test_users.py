@@ -33,7 +33,7 @@ def test_nobody_takes_the_name_of_another(registry: Registry) -> None:
     registry.users.ensure("hub", "17", "ann", "editor")
     registry.users.ensure("local", "1", "bob", "viewer")
     for provider, subject in (("local", "2"), ("local", "1")):
-        with pytest.raises(UsernameTaken, match="comes from hub"):
+        with pytest.raises(UsernameTaken, match="signs in through hub"):
             registry.users.ensure(provider, subject, "ann", "viewer")
     assert [user.username for user in registry.users.list()] == ["ann", "bob"]
 
@@ -67,7 +67,7 @@ def test_a_usual_name_is_taken(registry: Registry, name: str) -> None:
 
 
 def test_there_are_only_three_roles_and_every_user_comes_from_somewhere(registry: Registry) -> None:
-    with pytest.raises(InvalidValue, match="'owner' is not one of viewer, editor, admin"):
+    with pytest.raises(InvalidValue, match="'owner' is unknown. Use one of viewer, editor, admin"):
         registry.users.ensure("hub", "17", "ann", "owner")  # type: ignore[arg-type]
     registry.users.ensure("hub", "17", "ann", "viewer")
     with pytest.raises(InvalidValue, match="'owner'"):

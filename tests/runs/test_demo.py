@@ -68,7 +68,7 @@ def test_a_training_that_would_take_too_long_is_refused() -> None:
 def test_a_visitor_makes_no_version_of_an_adapter_of_the_demo(
     visitor: Actions, service: Service, colour_folders: ColourFolders
 ) -> None:
-    dataset = service.import_dataset(colour_folders())
+    dataset = service.datasets.import_source(colour_folders())
     train_now(service, dataset, "Colours", RECIPE, service.new_worker(), actor="shell")
     dataset = visitor.import_dataset(colour_folders())
     with pytest.raises(BeyondDemo, match="The name colours is taken"):
@@ -155,7 +155,8 @@ def test_a_visitor_trains_on_no_images_but_their_own(
     visitor: Actions, service: Service, colour_folders: ColourFolders
 ) -> None:
     second = Actions(service, service.visitor("guest-2"))
-    for dataset in (second.import_dataset(colour_folders()), service.import_dataset(colour_folders())):
+    of_the_demo = service.datasets.import_source(colour_folders())
+    for dataset in (second.import_dataset(colour_folders()), of_the_demo):
         with pytest.raises(DatasetNotFound):
             visitor.queue_training(dataset, "Colours", RECIPE)
         with pytest.raises(DatasetNotFound):
@@ -193,7 +194,7 @@ def test_of_many_at_one_moment_no_more_are_queued_than_may(
 def test_a_visitors_training_ends_when_the_demos_minutes_are_over(
     settings: Settings, service: Service, colour_folders: ColourFolders
 ) -> None:
-    dataset = service.import_dataset(colour_folders())
+    dataset = service.datasets.import_source(colour_folders())
     hurried = service.new_worker()
     hurried.settings = replace(settings, demo=replace(RULES, minutes=1e-9))
     visitors, anybodys = (
@@ -229,7 +230,7 @@ def test_a_visitor_touches_only_what_is_their_own(
 def test_what_a_visitor_trained_is_deleted_when_its_time_is_over(
     service: Service, colour_folders: ColourFolders
 ) -> None:
-    dataset = service.import_dataset(colour_folders())
+    dataset = service.datasets.import_source(colour_folders())
     for name, actor in (("Colours", "guest-1"), ("Kept", "shell")):
         train_now(service, dataset, name, RECIPE, service.new_worker(), actor=actor)
     assert not service.expire(utc_now())

@@ -60,7 +60,7 @@ def test_the_images_of_a_mistake_are_corrected_and_trained_again(service: Servic
 
 def test_a_run_without_a_version_has_no_result(service: Service, colour_folders: ColourFolders) -> None:
     queued = Actions(service, LOCAL).queue_training(
-        service.import_dataset(colour_folders()), "Colours", RECIPE
+        service.datasets.import_source(colour_folders()), "Colours", RECIPE
     )
     with pytest.raises(NoResult, match="has published nothing yet"):
         result_of(service.registry, queued.id)
@@ -78,7 +78,7 @@ def test_a_run_of_old_that_kept_no_answers_still_has_its_results(
 
 
 def test_a_stored_dataset_is_named_by_its_fingerprint(service: Service, run: Run) -> None:
-    assert service.import_dataset(f"dataset:{run.dataset.fingerprint[:12]}").name == "colours"
+    assert Actions(service, LOCAL).import_dataset(f"dataset:{run.dataset.fingerprint[:12]}").name == "colours"
 
 
 def details(*cells: tuple[int, int, int], classes: int = 4) -> EvaluationDetails:

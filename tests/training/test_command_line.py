@@ -1,4 +1,4 @@
-"""The line that the page shows trains exactly what the page would train."""
+"""The command that the page shows trains exactly what the page would train."""
 
 from __future__ import annotations
 
@@ -61,12 +61,14 @@ def test_a_preset_needs_no_further_options(parsed: Parsed, preset: str) -> None:
     ],
     ids=str,
 )
-def test_every_change_comes_back_from_the_line(parsed: Parsed, changes: dict[str, Any]) -> None:
+def test_every_changed_setting_survives_a_round_trip_through_the_command(
+    parsed: Parsed, changes: dict[str, Any]
+) -> None:
     recipe = preset_recipe("quick", **changes)
     assert parsed(train_command("sample:digits", "my-task", recipe)) == recipe
 
 
-def test_no_limit_of_images_comes_back_too(parsed: Parsed) -> None:
+def test_an_unlimited_number_of_images_survives_a_round_trip(parsed: Parsed) -> None:
     recipe = replace(preset_recipe("quick"), max_images=None)
     assert parsed(train_command("sample:digits", "my-task", recipe)) == recipe
 

@@ -132,7 +132,7 @@ def test_the_data_folder_is_not_served(running_app: RunningApp) -> None:
 
 def test_a_new_version_answers_without_a_restart(client: Client, running_app: RunningApp) -> None:
     service = running_app.service
-    dataset = service.import_dataset(running_app.pictures)
+    dataset = service.datasets.import_source(running_app.pictures)
     for seed in (0, 1):
         train_now(service, dataset, "Hues", replace(RECIPE, seed=seed), service.new_worker())
         answer = ask(client, running_app.pictures / "test" / "red" / "0.png", ["hues"])

@@ -21,6 +21,7 @@ from loravit_web.access.actions import UserActions
 from loravit_web.access.rights import SHELL, member
 from loravit_web.actions import Actions
 from loravit_web.adapters.files.bundle import read_bundle, write_bundle
+from loravit_web.catalog.exchange import exported, take_in
 from loravit_web.catalog.facts import read_facts
 from loravit_web.catalog.plans import Wish, planned
 from loravit_web.service import Service
@@ -92,7 +93,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         for name, role in PEOPLE.items():
             UserActions(service.registry, SHELL).add(name, SECRET, role)
-        dataset = service.import_dataset(make_colours(folder / "colours", test=4))
+        dataset = service.datasets.import_source(make_colours(folder / "colours", test=4))
         run = train_now(service, dataset, "Colours", RECIPE, service.new_worker(), actor="ed")
         again = replace(RECIPE, seed=1)
         train_now(service, dataset, "Colours", again, service.new_worker(), actor="ed")
@@ -148,7 +149,8 @@ def upload(team: Team, data: bytes) -> dict[str, Any]:
 
 def renamed(team: Team, name: str) -> bytes:
     """The bundle of ``colours@1`` as another adapter."""
-    return write_bundle(replace(read_bundle(team.service.export("colours@1")[1]), name=f"copy-of-{name}"))
+    bundle = read_bundle(exported(team.service.registry, "colours@1")[1])
+    return write_bundle(replace(bundle, name=f"copy-of-{name}"))
 
 
 def zipped(team: Team, name: str) -> bytes:
@@ -179,8 +181,8 @@ def rolled_back(team: Team, name: str) -> Given:
 
 def a_new_adapter(team: Team, name: str) -> str:
     """Another adapter of ed's, for somebody to retire."""
-    bundle = replace(read_bundle(team.service.export("colours@1")[1]), name=f"old-{name}")
-    return team.service.take_in(bundle, "ed").ref
+    bundle = replace(read_bundle(exported(team.service.registry, "colours@1")[1]), name=f"old-{name}")
+    return take_in(team.service.registry, team.service.base_for, bundle, actor="ed").ref
 
 
 def archived(team: Team, name: str) -> Given:

@@ -113,7 +113,7 @@ def test_a_backup_holds_every_row_and_every_published_file(
     backup = filled.backup(tmp_path / "backup.zip")
     assert (backup.contents.adapters, backup.contents.versions, backup.contents.runs) == (1, 2, 2)
     assert backup.size == (tmp_path / "backup.zip").stat().st_size
-    assert backup.lacking == ()
+    assert backup.missing == ()
 
     restored = restore(empty, tmp_path / "backup.zip", tmp_path)
     assert (restored.contents, restored.replaced, restored.kept) == (backup.contents, None, None)
@@ -158,7 +158,7 @@ def test_a_registry_that_is_not_empty_is_not_replaced_unasked(filled: Registry, 
     filled.backup(tmp_path / "backup.zip")
     before = all_rows(filled)
     with pytest.raises(
-        RegistryNotEmpty, match="1 adapters, 2 versions and 2 runs already; restore with --replace"
+        RegistryNotEmpty, match="already holds 1 adapters, 2 versions and 2 runs. Restore with --replace"
     ):
         restore(filled, tmp_path / "backup.zip", tmp_path)
     assert all_rows(filled) == before
@@ -211,7 +211,7 @@ def test_a_worker_meets_run_lost_even_when_the_backup_knows_its_run(
     assert restore(filled, tmp_path / "backup.zip", tmp_path, replace=True).interrupted == 1
     for run, worker in ((known, "one"), (unknown, "other")):
         with pytest.raises(RunLost):
-            filled.runs.beat(run.id, worker)
+            filled.runs.record_heartbeat(run.id, worker)
     ended = filled.runs.get(known.id)
     assert ended.status == "interrupted"
     assert ended.error is not None and "restored" in ended.error
@@ -259,7 +259,7 @@ def test_a_backup_made_while_others_publish_is_of_one_moment(
 
     restore(empty, tmp_path / "backup.zip", tmp_path)
     versions = empty.catalog.versions("shared")
-    assert backup.lacking == ()
+    assert backup.missing == ()
     assert set(acknowledged) <= {version.ref for version in versions}
     assert [version.version for version in versions] == list(range(len(versions), 0, -1))
     for version in versions:
@@ -274,10 +274,10 @@ def test_a_lost_file_does_not_keep_the_others_from_being_saved(
     lost, kept = filled.catalog.versions("pets")
     Path(filled.blobs.path(lost.weights_sha256)).unlink()
     backup = filled.backup(tmp_path / "backup.zip")
-    assert len(backup.lacking) == 1
-    assert lost.weights_sha256 in backup.lacking[0]
+    assert len(backup.missing) == 1
+    assert lost.weights_sha256 in backup.missing[0]
 
-    assert restore(empty, tmp_path / "backup.zip", tmp_path).lacking == (lost.weights_sha256,)
+    assert restore(empty, tmp_path / "backup.zip", tmp_path).missing == (lost.weights_sha256,)
     assert empty.catalog.read_files(kept)
     with pytest.raises(BlobMissing):
         empty.catalog.read_files(lost)
@@ -333,7 +333,7 @@ def test_a_flipped_bit_anywhere_is_refused_and_changes_nothing(
         damaged = bytearray(whole)
         damaged[whole.index(content) + len(content) // 2] ^= 1
         broken.write_bytes(damaged)
-        with pytest.raises(BackupUnusable, match="use another backup"):
+        with pytest.raises(BackupUnusable, match="Use another backup"):
             restore(empty, broken, tmp_path)
     assert not any(all_rows(empty).values())
 
@@ -341,11 +341,14 @@ def test_a_flipped_bit_anywhere_is_refused_and_changes_nothing(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda entries: entries.update({"../evil": b""}), "are not those that its manifest names"),
+        (lambda entries: entries.update({"../evil": b""}), "differ from those in its manifest"),
         (lambda entries: entries.update({"blobs/" + "a" * 64: b"other"}), "is damaged"),
         (lambda entries: entries.update({"blobs/../../x": b""}), "is damaged"),
         (lambda entries: entries.update({DATABASE: b"no database at all"}), "not a database"),
-        (lambda entries: entries.pop(next(name for name in entries if "/" in name)), "needs files that it"),
+        (
+            lambda entries: entries.pop(next(name for name in entries if "/" in name)),
+            "refers to files that it",
+        ),
     ],
 )
 @only_sqlite
@@ -362,10 +365,10 @@ def test_a_backup_with_other_entries_is_refused(
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("PRAGMA foreign_keys=OFF; DELETE FROM bases;", "refers to rows that it doesn't hold"),
-        ("DROP TABLE alembic_version;", "no registry"),
-        ("DELETE FROM alembic_version;", "no registry"),
-        ("DROP TABLE run_params;", "lacks the table run_params"),
+        ("PRAGMA foreign_keys=OFF; DELETE FROM bases;", "refers to rows that it does not hold"),
+        ("DROP TABLE alembic_version;", "not a registry"),
+        ("DELETE FROM alembic_version;", "not a registry"),
+        ("DROP TABLE run_params;", "the table run_params"),
     ],
 )
 @only_sqlite
@@ -412,8 +415,8 @@ def test_a_packed_backup_and_other_files_are_refused(
         other.writestr("task.json", "{}")
     (tmp_path / "notes.txt").write_text("my notes")
     for name, reason in {
-        "packed.zip": "packed or encrypted",
-        "other.zip": "no backup of a registry",
+        "packed.zip": "compressed or encrypted",
+        "other.zip": "not a backup of a registry",
         "notes.txt": "not a zip file",
         "missing.zip": "No such file",
         "empty": "Is a directory",

@@ -16,7 +16,7 @@ from registry import (
 )
 from registry.blobs.cache import BlobCache
 from registry.blobs.remote import RemoteBlobs, open_remote
-from tests.registry.backup.shelves import Server, remote_shelf
+from tests.registry.blobs.stores import Server, remote_store
 
 
 class Unwell(MemoryFileSystem):
@@ -62,7 +62,7 @@ def test_a_bucket_that_refuses_is_one_sentence(root: str) -> None:
     files.ill = True
     with pytest.raises(BlobNotStored, match=r"\(no credentials\. Set some\)"):
         store.put_bytes(b"hello")
-    with pytest.raises(BlobStoreUnreachable, match=r"doesn't answer \(no credentials"):
+    with pytest.raises(BlobStoreUnreachable, match=r"does not answer \(no credentials"):
         store.read(blob.sha256)
     with pytest.raises(BlobStoreUnreachable):
         list(store.list())
@@ -75,7 +75,7 @@ def test_what_arrives_otherwise_than_it_was_sent_is_not_stored(root: str) -> Non
         def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
             super().pipe_file(path, value[:-1], mode)
 
-    with pytest.raises(BlobNotStored, match="what arrived there is not what was sent"):
+    with pytest.raises(BlobNotStored, match="the stored bytes differ from the bytes sent"):
         RemoteBlobs(Garbling(), root).put_bytes(b"hello")
 
 
@@ -85,23 +85,23 @@ def test_a_server_keeps_no_half_upload_under_the_digest_nor_anywhere_else() -> N
             super().pipe_file(path, value[:2], mode)
             raise OSError("connection lost")
 
-    shelf = remote_shelf(Cutting())
+    backend = remote_store(Cutting())
     with pytest.raises(BlobNotStored, match="connection lost"):
-        shelf.store.put_bytes(b"hello")
-    assert shelf.names() == []
+        backend.store.put_bytes(b"hello")
+    assert backend.names() == []
 
 
 def test_two_writers_of_the_same_bytes_on_a_server_both_succeed() -> None:
     class Racing(Server):
         def mv(self, path1: str, path2: str, **_: object) -> None:
-            shelf.write(path2.removeprefix(f"{store._path}/"), b"hello")
+            backend.write(path2.removeprefix(f"{store._path}/"), b"hello")
             super().mv(path1, path2)
 
-    shelf = remote_shelf(Racing())
-    store = shelf.store
+    backend = remote_store(Racing())
+    store = backend.store
     assert isinstance(store, RemoteBlobs)
     blob = store.put_bytes(b"hello")
-    assert shelf.names() == [shelf.name(blob.sha256)]
+    assert backend.names() == [backend.name(blob.sha256)]
 
 
 def test_a_server_that_can_not_tell_ages_says_so(root: str) -> None:
@@ -139,7 +139,7 @@ def test_a_damaged_copy_in_the_cache_is_fetched_again(root: str, tmp_path: Path)
     [
         ("nonsense://bucket", "Protocol not known"),
         ("abfs-of-nobody://x", "Protocol not known"),
-        ("simplecache::memory://x", "one file system inside another"),
+        ("simplecache::memory://x", "nested file systems"),
     ],
 )
 def test_an_address_that_can_not_be_used_is_one_sentence(address: str, reason: str) -> None:

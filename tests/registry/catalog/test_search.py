@@ -23,7 +23,7 @@ from registry import (
 )
 from registry.catalog.summaries import refresh_summary
 from registry.database.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, AliasRow, VersionRow
-from registry.pages import MAX_LIMIT, MAX_TEXT, SHOWN_CLASSES
+from registry.queries import MAX_LIMIT, MAX_TEXT, SHOWN_CLASSES
 from tests.registry.conftest import FakeClock
 
 MakeVersion = Callable[..., NewVersion]
@@ -191,13 +191,13 @@ def test_a_version_of_many_classes_shows_the_first_of_them(
     [
         ({"page": 0}, "there is no page 0"),
         ({"page": 2**70}, "there is no page"),
-        ({"limit": 0}, "a page of 0"),
-        ({"limit": MAX_LIMIT + 1}, "a page of 501"),
-        ({"sort": "slug; DROP TABLE adapters"}, "not one of name, newest"),
-        ({"status": "gone"}, "not one of active, archived"),
-        ({"min_accuracy": float("nan")}, "least accuracy"),
-        ({"min_accuracy": 80}, "within 0 to 1"),
-        ({"tags": ("tag",) * 21}, "21 tags are too many"),
+        ({"limit": 0}, "cannot hold 0 entries"),
+        ({"limit": MAX_LIMIT + 1}, "cannot hold 501 entries"),
+        ({"sort": "slug; DROP TABLE adapters"}, "Use one of name, newest"),
+        ({"status": "gone"}, "Use one of active, archived"),
+        ({"min_accuracy": float("nan")}, "minimum accuracy"),
+        ({"min_accuracy": 80}, "a number from 0 to 1"),
+        ({"tags": ("tag",) * 21}, "21 tags. Give at most 20"),
     ],
 )
 def test_an_impossible_query_is_refused_with_the_reason(

@@ -125,9 +125,12 @@ def test_no_change_is_accepted_once_the_file_is_lost(
     add(registry, "before")
     lose(file)
     for _ in range(2):
-        with pytest.raises(DatabaseReplaced, match=r"Stop the app, put the file back.* and start the app"):
+        with pytest.raises(
+            DatabaseReplaced,
+            match=r"Stop the app, put the file .*back or restore a backup, and start the app",
+        ):
             add(registry, "after")
-    with pytest.raises(DatabaseNotReadable, match="no change is stored"):
+    with pytest.raises(DatabaseNotReadable, match="no change is saved"):
         registry.revision()
     with pytest.raises(DatabaseReplaced):
         registry.backup(tmp_path / "backup.zip")
@@ -149,7 +152,7 @@ def test_a_copy_of_the_last_state_is_saved_where_it_can_still_be_read(
 ) -> None:
     add(registry, "before")
     lose(file)
-    with pytest.raises(DatabaseReplaced, match=r"or backups/registry-rescued-1\.db in its place"):
+    with pytest.raises(DatabaseReplaced, match=r"or its copy backups/registry-rescued-1\.db back"):
         add(registry, "after")
     rescued = file.parent / "backups" / "registry-rescued-1.db"
     assert names(rescued) == ["before"]
@@ -225,7 +228,7 @@ def test_a_file_cut_in_half_is_noticed(registry: Registry, file: Path) -> None:
     checkpoint(file)
     add(registry, "before")
     os.truncate(file, file.stat().st_size // 2)
-    with pytest.raises(DatabaseReplaced, match="emptied or cut short"):
+    with pytest.raises(DatabaseReplaced, match="emptied or truncated"):
         add(registry, "after")
 
 
@@ -233,14 +236,14 @@ def test_a_log_cut_short_is_noticed(registry: Registry, file: Path) -> None:
     for number in range(50):
         add(registry, f"base-{number}")
     os.truncate(beside(file, "-wal"), 0)
-    with pytest.raises(DatabaseReplaced, match=r"registry\.db-wal was emptied or cut short"):
+    with pytest.raises(DatabaseReplaced, match=r"registry\.db-wal was emptied or truncated"):
         add(registry, "after")
 
 
 def test_an_index_cut_short_does_not_end_the_process(registry: Registry, file: Path) -> None:
     add(registry, "before")
     os.truncate(beside(file, "-shm"), 0)
-    with pytest.raises(DatabaseReplaced, match=r"registry\.db-shm was emptied or cut short"):
+    with pytest.raises(DatabaseReplaced, match=r"registry\.db-shm was emptied or truncated"):
         registry.revision()
     add(registry, "after")
     registry.close()

@@ -21,7 +21,7 @@ from registry.database.db import Database, open_engine
 from registry.database.migrate import head
 from registry.database.migrations import FOLDER, revisions
 from registry.database.models import Table
-from registry.database.postgres import raise_sequences
+from registry.database.postgres import advance_sequences
 from tests.registry.conftest import FakeClock, only_postgres, only_sqlite
 from tests.registry.old_rows import ROWS, day
 from tests.registry.schema import POSTGRES_COPY, SQLITE_COPY, schema_of
@@ -39,7 +39,7 @@ def at_revision(url: str, revision: str) -> None:
             connection.execute(sa.insert(sa.table(name, *columns)), rows)
         if connection.dialect.name == "postgresql":
             # the ids of versions are written by hand, so their counter has to follow
-            raise_sequences(connection, [Table.metadata.tables["adapter_versions"]])
+            advance_sequences(connection, [Table.metadata.tables["adapter_versions"]])
     database.engine.dispose()
 
 
@@ -235,7 +235,7 @@ def test_an_upgrade_is_told_and_keeps_a_copy_of_the_database_as_it_was(
         (copy,) = backups(tmp_path)
         assert (registry.upgrade.before, registry.upgrade.after) == ("0001", head())
         assert registry.upgrade.backup == copy
-    assert f"from schema 0001 to {head()}; a copy of it as it was is {copy}." in caplog.text
+    assert f"from schema 0001 to {head()}; a copy of the old database is {copy}." in caplog.text
     kept = sqlite3.connect(copy)
     assert kept.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
     assert kept.execute("SELECT slug FROM adapters ORDER BY id").fetchall() == [("pets",), ("flowers",)]
@@ -320,7 +320,7 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(
 ) -> None:
     with database.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(DatabaseTooNew, match="9999, which this version doesn't know; update the program"):
+    with pytest.raises(DatabaseTooNew, match="9999, which this version does not know. Update the program"):
         Registry.open(url, tmp_path / "artifacts")
     assert ask(url, "SELECT version_num FROM alembic_version") == [("9999",)]
 
@@ -349,5 +349,5 @@ def test_a_failed_migration_leaves_a_foreign_database_as_it_was(url: str, tmp_pa
 @only_sqlite
 def test_a_data_folder_that_is_a_file_is_reported_in_one_sentence(url: str, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    with pytest.raises(DatabaseUnusable, match="can't be used as a registry"):
+    with pytest.raises(DatabaseUnusable, match="cannot be used as a registry"):
         Registry.open(url, tmp_path / "artifacts")

@@ -126,7 +126,7 @@ def test_a_text_with_a_zero_byte_is_refused_and_changes_nothing(database: Databa
 
 
 def test_a_server_that_is_not_there_is_one_sentence_without_the_password(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseNotReadable, match=r"postgresql://127\.0\.0\.1:1/name can't be") as caught:
+    with pytest.raises(DatabaseNotReadable, match=r"postgresql://127\.0\.0\.1:1/name cannot be") as caught:
         Registry.open("postgresql+psycopg://me:secret@127.0.0.1:1/name?password=secret", tmp_path)
     assert "secret" not in str(caught.value)
     assert "secret" not in str(caught.value.__cause__)
@@ -140,7 +140,7 @@ def test_a_database_that_is_not_there_is_named(url: str, tmp_path: Path) -> None
 
 def test_a_database_that_can_not_hold_every_text_is_refused(postgres: PostgresServer, tmp_path: Path) -> None:
     url = postgres.create("template0 ENCODING 'LATIN1' LOCALE 'C'")
-    with pytest.raises(DatabaseUnusable, match="its encoding is LATIN1, but texts need UTF8"):
+    with pytest.raises(DatabaseUnusable, match="its encoding is LATIN1 instead of UTF8"):
         Registry.open(url, tmp_path)
     postgres.drop(url)
 

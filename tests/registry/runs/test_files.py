@@ -26,7 +26,7 @@ def test_a_file_that_a_run_did_not_leave_is_one_sentence(
     registry: Registry, new_run: Callable[..., NewRun]
 ) -> None:
     run = registry.runs.create(new_run())
-    with pytest.raises(UnknownRunFile, match=r"left no file predictions\.json"):
+    with pytest.raises(UnknownRunFile, match=r"has no file 'predictions\.json'"):
         registry.run_files.read(run.id, "predictions.json")
 
 
@@ -44,6 +44,6 @@ def test_a_file_of_a_run_is_not_swept_away(registry: Registry, new_run: Callable
     run = registry.runs.create(new_run())
     registry.run_files.put(run.id, "a.json", b"kept")
     registry.blobs.put_bytes(b"of nobody")
-    swept = registry.upkeep.unreferenced(timedelta(days=-3650))
+    swept = registry.maintenance.unreferenced(timedelta(days=-3650))
     assert [file.sha256 for file in swept] == [hashlib.sha256(b"of nobody").hexdigest()]
     assert registry.run_files.read(run.id, "a.json") == b"kept"

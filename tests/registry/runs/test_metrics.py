@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import MetricPoint, MetricSummary, NewRun, Registry, Run, RunLost, UnknownRun
-from registry.runs.metrics import extend, summarise
+from registry.runs.metrics import extend, summarize
 
 POINTS = st.dictionaries(st.integers(0, 20), st.floats(width=32)).map(
     lambda values: [MetricPoint(step, value) for step, value in values.items()]
@@ -63,7 +63,7 @@ def test_metrics_of_an_unknown_run_are_refused(registry: Registry) -> None:
 @given(POINTS)
 def test_a_summary_says_what_the_finite_values_of_its_series_say(points: list[MetricPoint]) -> None:
     finite = [point for point in points if math.isfinite(point.value)]
-    found = summarise(points)
+    found = summarize(points)
     if not finite:
         assert found is None
         return

@@ -152,7 +152,7 @@ def test_where_the_newest_and_the_unended_runs_are_is_told_in_short(
     registry: Registry, new_run: MakeRun, running: Run
 ) -> None:
     ended = [finished(registry, new_run, "completed") for _ in range(3)]
-    registry.runs.beat(running.id, "w", stage="training", progress=0.5)
+    registry.runs.record_heartbeat(running.id, "w", stage="training", progress=0.5)
     registry.runs.request_stop(running.id, "keep")
     told = registry.runs.progress(2, active=10)
     assert {one.id for one in told[:2]} < {run.id for run in ended}
@@ -194,8 +194,11 @@ def test_several_workers_never_claim_the_same_run(registry: Registry, new_run: M
 
 
 def test_a_beat_updates_only_what_is_given(registry: Registry, running: Run) -> None:
-    assert registry.runs.beat(running.id, "w", stage="epoch 1 of 10", progress=0.1, eta_seconds=90) is None
-    assert registry.runs.beat(running.id, "w", progress=0.2) is None
+    assert (
+        registry.runs.record_heartbeat(running.id, "w", stage="epoch 1 of 10", progress=0.1, eta_seconds=90)
+        is None
+    )
+    assert registry.runs.record_heartbeat(running.id, "w", progress=0.2) is None
     run = registry.runs.get(running.id)
     assert (run.stage, run.progress, run.eta_seconds) == ("epoch 1 of 10", 0.2, 90.0)
     assert run.heartbeat_at is not None
@@ -210,15 +213,15 @@ def test_a_beat_with_an_impossible_number_is_refused(
     registry: Registry, running: Run, wrong: dict[str, float]
 ) -> None:
     with pytest.raises(InvalidValue):
-        registry.runs.beat(running.id, "w", **wrong)
+        registry.runs.record_heartbeat(running.id, "w", **wrong)
 
 
 def test_a_worker_that_lost_its_run_is_told_so(registry: Registry, running: Run, clock: Any) -> None:
-    with pytest.raises(RunLost, match="stop working on it"):
-        registry.runs.beat(running.id, "other")
+    with pytest.raises(RunLost, match="Stop working on it"):
+        registry.runs.record_heartbeat(running.id, "other")
     registry.runs.reap(dead_worker="w")
     with pytest.raises(RunLost):
-        registry.runs.beat(running.id, "w")
+        registry.runs.record_heartbeat(running.id, "w")
     with pytest.raises(RunLost):
         registry.runs.finish(running.id, "w", "completed")
     assert registry.runs.get(running.id).status == "interrupted"
@@ -227,7 +230,7 @@ def test_a_worker_that_lost_its_run_is_told_so(registry: Registry, running: Run,
 def test_the_worker_sees_the_newest_stop_request_at_its_next_beat(registry: Registry, running: Run) -> None:
     registry.runs.request_stop(running.id, "cancel")
     assert registry.runs.request_stop(running.id, "keep").status == "running"
-    assert registry.runs.beat(running.id, "w") == "keep"
+    assert registry.runs.record_heartbeat(running.id, "w") == "keep"
 
 
 def test_stopping_a_queued_run_cancels_it_at_once(registry: Registry, new_run: MakeRun) -> None:
@@ -245,7 +248,7 @@ def test_a_finished_run_can_not_be_stopped(registry: Registry, new_run: MakeRun,
 
 
 def test_a_stop_request_other_than_cancel_and_keep_is_refused(registry: Registry, running: Run) -> None:
-    with pytest.raises(InvalidValue, match="neither"):
+    with pytest.raises(InvalidValue, match="Use .cancel. or .keep."):
         registry.runs.request_stop(running.id, "pause")  # type: ignore[arg-type]
 
 
@@ -261,7 +264,7 @@ def test_a_run_says_what_kind_of_cause_ended_it_until_it_is_queued_again(
 @pytest.mark.parametrize("status", ENDS)
 def test_only_a_completed_run_has_full_progress(registry: Registry, new_run: MakeRun, status: Any) -> None:
     run = registry.runs.create(new_run(), worker="w")
-    registry.runs.beat(run.id, "w", progress=0.5, eta_seconds=5)
+    registry.runs.record_heartbeat(run.id, "w", progress=0.5, eta_seconds=5)
     run = registry.runs.finish(run.id, "w", status, error="It broke.", note="Kept epoch 3.")
     assert (run.status, run.error, run.note, run.eta_seconds) == (status, "It broke.", "Kept epoch 3.", None)
     assert run.progress == (1.0 if status == "completed" else 0.5)
@@ -269,7 +272,7 @@ def test_only_a_completed_run_has_full_progress(registry: Registry, new_run: Mak
 
 
 def test_a_run_can_not_end_as_queued(registry: Registry, running: Run) -> None:
-    with pytest.raises(InvalidValue, match="'queued' is not one of"):
+    with pytest.raises(InvalidValue, match="'queued' is unknown. Use one of"):
         registry.runs.finish(running.id, "w", "queued")  # type: ignore[arg-type]
 
 
@@ -279,7 +282,7 @@ def test_a_run_that_did_not_complete_can_be_queued_again(
 ) -> None:
     run = registry.runs.create(new_run(), worker="w")
     registry.runs.request_stop(run.id, "cancel")
-    registry.runs.beat(run.id, "w", progress=0.4)
+    registry.runs.record_heartbeat(run.id, "w", progress=0.4)
     registry.runs.finish(run.id, "w", status, error="It broke.")
     again = registry.runs.requeue(run.id)
     assert (again.status, again.resumed, again.progress) == ("queued", 1, 0.4)
@@ -298,7 +301,7 @@ def test_a_completed_a_queued_and_a_running_run_can_not_be_queued_again(
         registry.runs.create(new_run(), worker="w"),
     ]
     for run in runs:
-        with pytest.raises(RunNotResumable, match=f"is {run.status}; only"):
+        with pytest.raises(RunNotResumable, match=f"is {run.status}, and only"):
             registry.runs.requeue(run.id)
 
 
@@ -309,23 +312,25 @@ def test_the_hearts_of_running_runs_say_when_they_last_beat(
     run = registry.runs.create(new_run(), worker="w")
     registry.runs.create(new_run())
     clock.now += timedelta(seconds=60)
-    (heart,) = registry.runs.hearts()
-    assert (heart.run_id, heart.worker, heart.beat) == (run.id, "w", run.heartbeat_at)
-    assert heart.silence == timedelta(seconds=60)
+    (heartbeat,) = registry.runs.heartbeats()
+    assert (heartbeat.run_id, heartbeat.worker, heartbeat.sent_at) == (run.id, "w", run.heartbeat_at)
+    assert heartbeat.age == timedelta(seconds=60)
 
 
 def test_a_doubted_heart_is_read_only_where_it_could_be_written_and_stays_as_it_is(
     registry: Registry, running: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = registry.runs.get(running.id)
-    assert [heart.run_id for heart in registry.runs.hearts(doubted=[running.id])] == [running.id]
+    assert [heartbeat.run_id for heartbeat in registry.runs.heartbeats(suspected=[running.id])] == [
+        running.id
+    ]
     assert registry.runs.get(running.id) == before
     written: list[str] = []
     listened = registry._database.engine
     event.listen(listened, "before_cursor_execute", lambda *given: written.append(given[2]))
-    registry.runs.hearts()
+    registry.runs.heartbeats()
     assert not [statement for statement in written if statement.startswith("UPDATE")]
-    registry.runs.hearts(doubted=[running.id])
+    registry.runs.heartbeats(suspected=[running.id])
     assert len([statement for statement in written if statement.startswith("UPDATE")]) == 2
 
 
@@ -334,11 +339,13 @@ def test_a_silent_run_is_reaped_unless_it_has_beaten_since(
 ) -> None:
     silent, alive = (registry.runs.create(new_run(), worker=name) for name in ("old", "new"))
     queued = registry.runs.create(new_run())
-    seen = {heart.run_id: heart.beat for heart in registry.runs.hearts()}
-    registry.runs.beat(alive.id, "new")
+    seen = {heartbeat.run_id: heartbeat.sent_at for heartbeat in registry.runs.heartbeats()}
+    registry.runs.record_heartbeat(alive.id, "new")
     (reaped,) = registry.runs.reap(silent=seen)
     assert (reaped.id, reaped.status) == (silent.id, "interrupted")
-    assert reaped.error == "The training process sent no more heartbeats; resume the run or start it again."
+    assert (
+        reaped.error == "The training process stopped sending heartbeats. Resume the run or start it again."
+    )
     assert reaped.error_kind == "lost"
     assert registry.runs.get(queued.id).status == "queued"
     assert registry.runs.get(alive.id).status == "running"

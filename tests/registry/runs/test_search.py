@@ -60,7 +60,7 @@ def test_pages_hold_every_run_once(registry: Registry, new_run: MakeRun, text: s
 
 
 def test_an_unknown_status_is_refused(registry: Registry) -> None:
-    with pytest.raises(InvalidQuery, match="not one of queued, running"):
+    with pytest.raises(InvalidQuery, match="Use one of queued, running"):
         registry.search.runs(RunQuery(statuses=("done",)))  # type: ignore[arg-type]
 
 

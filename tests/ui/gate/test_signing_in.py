@@ -13,9 +13,9 @@ from loravit_web.access.actions import UserActions
 from loravit_web.access.rights import SHELL
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.gate.bodies import FORM_BYTES
-from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.routes import API
 from loravit_web.ui.gate.signing_in import Cookies
+from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.launch import App
 from tests.conftest import tiny_service
 
