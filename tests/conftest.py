@@ -36,6 +36,7 @@ from loravit_web.worker import worker as worker_module
 from registry import Registry, Run
 from registry.database import postgres as postgres_module
 from registry.database import sqlite as sqlite_module
+from tests import markers
 from tests.hub_server import FakeHub
 
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
@@ -54,6 +55,12 @@ class _FileByFile(LoadFileScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
     """How xdist deals out the tests."""
     return _FileByFile(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests before ``-m`` chooses among them."""
+    markers.mark(items)
 
 
 def tiny_base(*, seed: int = 0, depth: int = 3, name: str = "tiny") -> Base:
