@@ -63,14 +63,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     markers.mark(items)
 
 
-def tiny_base(*, seed: int = 0, depth: int = 3, name: str = "tiny") -> Base:
-    """A random ViT of width 32 on 8 px patches: milliseconds for a training step."""
+def tiny_base(*, seed: int = 0, depth: int = 3, patch_size: int = 8, name: str = "tiny") -> Base:
+    """A random ViT of width 32: milliseconds for a training step."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = import_timm().create_model(
             "vit_tiny_patch16_224",
-            img_size=32,
-            patch_size=8,
+            img_size=4 * patch_size,
+            patch_size=patch_size,
             embed_dim=32,
             depth=depth,
             num_heads=2,
