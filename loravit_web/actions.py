@@ -22,7 +22,7 @@ from loravit_web.datasets import (
     ImageDataset,
     from_hub,
     open_source,
-    relabelled,
+    relabeled,
 )
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.demo import (
@@ -82,7 +82,7 @@ class Actions(CatalogActions):
 
         Raises:
             DatasetError: with what is wrong with the data.
-            BeyondDemo, AllowanceUsed: if these are more than a visitor of a demo may give.
+            BeyondDemo, AllowanceExceeded: if these are more than a visitor of a demo may give.
         """
         if str(data).startswith(STORED_PREFIX):
             return self._datasets.find(str(data).removeprefix(STORED_PREFIX))
@@ -96,7 +96,7 @@ class Actions(CatalogActions):
         """Take in the images of an opened source; see `DatasetStore.import_opened`.
 
         Raises:
-            BeyondDemo, AllowanceUsed: if these are more than a visitor of a demo may give.
+            BeyondDemo, AllowanceExceeded: if these are more than a visitor of a demo may give.
         """
         if self._in_demo:
             check_plan(self._service.settings.demo, source.plan)
@@ -120,12 +120,12 @@ class Actions(CatalogActions):
         """Another dataset in which some images have another class or are left out.
 
         Raises:
-            QuotaReached, AllowanceUsed: if there is no room for another dataset.
+            QuotaReached, AllowanceExceeded: if there is no room for another dataset.
             DatasetError: if nothing is changed, or a class would have too few images left.
         """
         self._service.quota.room()
         with self._storing() as datasets:
-            return relabelled(datasets, datasets.load(fingerprint), changes)
+            return relabeled(datasets, datasets.load(fingerprint), changes)
 
     @needs("train")
     def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
@@ -228,12 +228,12 @@ class Actions(CatalogActions):
     @contextmanager
     def _storing(self) -> Iterator[DatasetStore]:
         """The stored images, to be added to as far as a visitor may."""
-        giver = self._datasets.giver
-        if giver is None:
+        uploader = self._datasets.uploader
+        if uploader is None:
             yield self._datasets
             return
-        with self._service.allowances.importing(giver) as spend:
-            yield replace(self._datasets, spend=spend)
+        with self._service.allowances.importing(uploader) as count:
+            yield replace(self._datasets, on_stored=count)
 
     def _check_size_in_demo(self, dataset: ImageDataset, recipe: Recipe) -> None:
         if self._in_demo:

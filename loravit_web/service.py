@@ -27,7 +27,7 @@ from loravit_web.catalog.bundled import bundles
 from loravit_web.catalog.exports import exported, thumbnail_of
 from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import Origin, publish_files
-from loravit_web.datasets import DatasetStore, Giver, ImageDataset, Split
+from loravit_web.datasets import DatasetStore, ImageDataset, Split, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
@@ -258,8 +258,8 @@ class Service:
         """
         if not visitor.is_guest:
             return replace(self.datasets, shows=shown_to(visitor))
-        giver = Giver(visitor.name, visitor.counted_by, tuple(str(path) for path in uploads))
-        return replace(self.datasets, shows=shown_to(visitor), giver=giver)
+        uploader = Uploader(visitor.name, visitor.counted_by, tuple(str(path) for path in uploads))
+        return replace(self.datasets, shows=shown_to(visitor), uploader=uploader)
 
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
