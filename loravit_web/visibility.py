@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loravit_web.access.rights import Visitor
-from loravit_web.catalog.exports import exported, thumbnail_of
+from loravit_web.catalog.exchange import exported, thumbnail_of
 from loravit_web.datasets import DatasetStore, Giver, ImageDataset
 from loravit_web.serving.decoded import RecentPictures
 from loravit_web.serving.predictor import Predictor
@@ -24,7 +24,7 @@ from registry import Registry, Version
 
 
 class Estimating(Protocol):
-    """Says what a training will take; see `Service.estimate`."""
+    """Says what a training will take; see `Estimates.of`."""
 
     def __call__(self, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone) -> Estimate:
         """Return the estimate."""
@@ -55,12 +55,12 @@ class Seen:
     def predictor(self) -> Predictor:
         """The tasks that they can ask."""
         everything = self.answering()
-        if self.visitor.sight.is_whole:
+        if self.visitor.visibility.sees_everything:
             return everything
         return everything.seen_by(self.registry, self.visitor.sees)
 
     def estimate(self, fingerprint: str, recipe: Recipe, *, is_gone: IsGone = never_gone) -> Estimate:
-        """Say what a training on stored images will take; see `Service.estimate`.
+        """Say what a training on stored images will take; see `Estimates.of`.
 
         Raises:
             DatasetError: if there are no such images for them.
@@ -69,11 +69,11 @@ class Seen:
         return self.estimating(self.datasets.load(fingerprint), recipe, is_gone=is_gone)
 
     def export(self, ref: str) -> tuple[str, bytes]:
-        """Return file name and bytes of a version's bundle; see `exports.exported`."""
+        """Return file name and bytes of a version's bundle; see `exchange.exported`."""
         return exported(self.registry, ref)
 
     def thumbnail(self, version: Version) -> bytes | None:
-        """Return a version's picture; see `exports.thumbnail_of`."""
+        """Return a version's picture; see `exchange.thumbnail_of`."""
         return thumbnail_of(self.registry, version)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from loravit_web.datasets.errors import (
@@ -33,6 +34,9 @@ from loravit_web.datasets.sources.scan import check_classes, sorted_classes, suf
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.settings.quota import Quota
 from loravit_web.util.text import clean_text
+
+if TYPE_CHECKING:  # they load SQLAlchemy
+    from loravit_web.settings.environment import Settings
 
 Progress = Callable[[float, str], None]
 
@@ -72,6 +76,11 @@ class DatasetStore:
     giver: Giver | None = None
     shows: Callable[[Giver | None], bool] = _everything
     spend: Callable[[int], None] = _for_free
+
+    @classmethod
+    def of(cls, settings: Settings) -> DatasetStore:
+        """Return all images that are stored in the data folder of these settings, under their limits."""
+        return cls(settings.datasets, limits=settings.limits, quota=settings.quota)
 
     @property
     def archive_limits(self) -> ArchiveLimits:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
-from loravit_web.ui.page.address import HUB, SCRIPT
+from loravit_web.ui import scripts
+from loravit_web.ui.page.address import HUB
 from tests.browser.conftest import AppProcess, Visit
 from tests.browser.test_journey import open_tab
 
@@ -115,10 +116,11 @@ def test_a_space_tells_the_page_of_the_hub_around_it_and_keeps_the_hubs_own_keys
     space = "https://somebody-app.hf.space"
     around = f"""<script>window.told = []; onmessage = ({{data}}) => told.push(data.queryString)</script>
     <iframe src="{space}/?__sign=secret&tab=runs"></iframe>"""
-    inside = f"""{SCRIPT}<script>
-    loravitAddress("tab", "catalog"); loravitAddress("tab", "catalog"); loravitAddress("adapter", "a@1");
-    loravitAddress("tab", "");
+    named = """<script>
+    const {set} = loravit.address;
+    set("tab", "catalog"); set("tab", "catalog"); set("adapter", "a@1"); set("tab", "");
     </script>"""
+    inside = scripts.head(["page/address"], {"address": {"hub": HUB}}) + named
     for site, body in ((HUB, around), (space, inside)):
         blank.route(f"{site}/**", functools.partial(fulfil, body))
     blank.goto(f"{HUB}/spaces/somebody/app")

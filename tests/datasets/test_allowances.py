@@ -82,7 +82,7 @@ def test_a_visitor_keeps_so_many_datasets_corrected_ones_too(give: Import, servi
 
 
 def test_the_app_itself_is_not_counted(service: Service, give: Import, tmp_path: Path) -> None:
-    service.import_dataset(make_colours(tmp_path / "large", per_class=60))
+    service.datasets.import_source(make_colours(tmp_path / "large", per_class=60))
     give("guest-1", 8)
 
 

@@ -9,25 +9,6 @@ from loravit_web.catalog.facts import Standing
 from loravit_web.ui.kit.markup import notice
 from registry import AdapterEntry, AdapterPage
 
-CHOOSE = """
-const all = () => [...element.querySelectorAll("button[data-slug]")];
-element.addEventListener("click", (event) => {
-  const row = event.target.closest("button[data-slug]");
-  if (!row) return;
-  for (const other of all()) other.toggleAttribute("aria-current", false);
-  row.setAttribute("aria-current", "true");
-  trigger("select", {index: 0, value: row.dataset.slug});
-});
-element.addEventListener("keydown", (event) => {
-  const step = {ArrowDown: 1, ArrowUp: -1}[event.key];
-  const rows = all(), at = rows.indexOf(document.activeElement);
-  if (!step || at < 0) return;
-  event.preventDefault();
-  (rows[at + step] || rows[at]).focus();
-});
-"""
-"""In the browser: a click chooses a row, arrows go from row to row."""
-
 NOTHING_YET = notice(
     "A task that you train, or import as a bundle, appears here with its results, and everybody who opens "
     "this page can use it.",

@@ -9,25 +9,23 @@ import gradio as gr
 from loravit_web.service import Service
 from loravit_web.ui.catalog.actions import connect_actions
 from loravit_web.ui.catalog.filters import DEFAULTS, build_filters
-from loravit_web.ui.catalog.listing import CHOOSE
-from loravit_web.ui.catalog.panel import NAME_CARD, build_card
-from loravit_web.ui.catalog.view import CatalogView, Data, Updates
+from loravit_web.ui.catalog.panel import build_card
+from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import told_at
-from loravit_web.ui.kit.events import EACH, LAST, QUIET, UNCHECKED
+from loravit_web.ui.kit.events import EACH, LAST, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.use.tab import UseTab
+from loravit_web.ui.scripts import call, on_load
 
 _QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
 
 
-def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogView:
+def build_catalog(service: Service) -> CatalogView:
     """Build the tab and its events."""
     view = _built(service)
     _look(view)
     _turn_pages(view)
     _choose(view)
-    connect_actions(view, tabs, use)
-    view.train.click(lambda: gr.Tabs(selected="train"), None, tabs, **_QUIET)
+    connect_actions(view)
     view.revision.change(view.refreshed, view.inputs, view.outputs, **_QUIET)
     return view
 
@@ -48,7 +46,7 @@ def _built(service: Service) -> CatalogView:
     read_only = gr.HTML(visible=False, elem_id="catalog-read-only")
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
-            rows = gr.HTML(js_on_load=CHOOSE, elem_id="catalog-list")
+            rows = gr.HTML(js_on_load=on_load("list.listen"), elem_id="catalog-list")
             train = gr.Button(
                 "Train your first adapter", variant="primary", visible=False, elem_id="catalog-first"
             )
@@ -100,7 +98,7 @@ def _look(view: CatalogView) -> None:
     # not the field's `input`, which Gradio says of keys that write a letter alone; and `change` it says of a
     # field again whenever its tab is opened
     text = filters.fields["text"]
-    text.change(None, [text, filters.words], filters.words, js="(text, words) => text", **QUIET)
+    text.change(None, [text, filters.words], filters.words, js=call("events.first"), **QUIET)
     wide = [filters.words.change, filters.fields["status"].input]
     narrower = [field.input for name, field in filters.fields.items() if name not in ("text", "status")]
     for fields, handler, outputs in (
@@ -134,6 +132,6 @@ def _choose(view: CatalogView) -> None:
         return view.opened(data, str(data[versions]), request)
 
     chosen = view.rows.select(choose, view.inputs, view.outputs, **EACH, **_QUIET)
-    chosen.success(None, versions, None, js=NAME_CARD, **_QUIET)
+    chosen.success(None, versions, None, js=call("card.show"), **_QUIET)
     picked = versions.input(pick, {*view.inputs, versions}, view.outputs, **LAST, **_QUIET)
-    picked.success(None, versions, None, js=NAME_CARD, **_QUIET)
+    picked.success(None, versions, None, js=call("card.show"), **_QUIET)

@@ -19,8 +19,8 @@ from starlette.types import Scope
 from loravit_web.access.rates import TooManyRequests
 from loravit_web.access.sessions import Sessions
 from loravit_web.access.sign_in import SignInDesk
-from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.refusals import Refused
+from loravit_web.ui.kit.callers import Caller
 
 SIGNED_OUT = "You are not signed in. Open the app's page and sign in."
 WRONG = "The name or the password is wrong. Check both and try again."

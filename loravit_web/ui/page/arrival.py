@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,61 +9,28 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.serving.predictor import MAX_TASKS
-from loravit_web.ui.catalog.panel import TO_CARD
-from loravit_web.ui.catalog.view import Updates
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import who_line
 from loravit_web.ui.kit.visitors import read_only, seen_by
 from loravit_web.ui.page.follow import remembered, snapshot, watched_first
 from loravit_web.ui.page.page import Page
-from loravit_web.ui.page.reconnect import AGAIN
 from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.compare import then_points
 from loravit_web.ui.runs.listing import active_runs
 from loravit_web.ui.runs.tab import list_arrived, run_arrived
-from loravit_web.ui.runs.watch import watch_updates
+from loravit_web.ui.scripts import call
 from loravit_web.ui.train.tab import show_result
 from loravit_web.ui.use.answers import NO_TASKS
 from loravit_web.ui.use.picker import chips_json, with_tasks
 
 PREFIX = "fill_"
-_ONCE_MORE = "(words, last) => words ? `${last ?? words} ` : {__type__: 'update'}"
-"""Changes a text, where there are words, so that what depends on it is asked again."""
 FIRST = {"use": ["use"], "train": ["train"], "catalog": ["card", "catalog"], "runs": ["run", "runs"]}
 """The steps that a tab waits for."""
 LINKED = {"card": "adapter", "run": "run"}
 """What a link has to name for a step to be taken at all."""
 
-_SCRIPT = """
-<script>
-(() => {
-  const link = new URLSearchParams(window.location.search);
-  const asked = link.get("tab"), tabs = TABS, linked = LINKED;
-  const first = Object.hasOwn(tabs, asked) ? tabs[asked] : [];
-  const {components, dependencies} = window.gradio_config ?? {};
-  const bar = components?.find((one) => one.props.elem_id === "tabs");
-  if (bar && first.length) bar.props.selected = asked;
-  const named = (event) => event.api_name.slice("PREFIX".length);
-  const steps = dependencies?.filter((one) => String(one.api_name).startsWith("PREFIX")) ?? [];
-  const place = (event) => first.includes(named(event)) ? first.indexOf(named(event)) : steps.length;
-  const wanted = steps.filter((one) => !linked[named(one)] || link.has(linked[named(one)]));
-  const load = steps[0]?.targets;
-  for (const one of steps) { one.targets = []; one.trigger_after = null; }
-  wanted.sort((one, other) => place(one) - place(other)).forEach((one, at) => {
-    if (at) one.trigger_after = wanted[at - 1].id;
-    else one.targets = load;
-  });
-})();
-</script>
-"""
-SCRIPT = (
-    _SCRIPT.replace("TABS", json.dumps(FIRST)).replace("LINKED", json.dumps(LINKED)).replace("PREFIX", PREFIX)
-)
-"""For the head of the page, after Gradio's description: a link's tab is the first that is drawn and filled.
-
-Each answer takes a while to be drawn, and longer the more it brings. Unchanged, the description has all steps
-taken, one after the other.
-"""
+VALUES = {"tabs": FIRST, "linked": LINKED, "prefix": PREFIX}
+"""For the script that opens and fills a link's tab first."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +60,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     def taken(step: Step) -> Callable[..., Updates]:
         def take(seen: dict[str, Any] | None, request: gr.Request, *given: Any) -> Updates:
             first = _above(page, request) if seen is None else {}
-            return {**first, **step.fill(request, *given)}
+            return {**first, **step.fill(request, *given)} or unchanged()
 
         return take
 
@@ -114,10 +80,12 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     events["catalog"].then(offer, None, list(catalog.filters.fields.values()), **QUIET)
     # whoever searched before the list came has the answer to that behind it
     words, runs = catalog.filters.words, page.runs
-    events["catalog"].then(None, words, words, js=_ONCE_MORE, **QUIET)
-    events["runs"].then(None, [runs.listing.search, runs.heard], runs.heard, js=_ONCE_MORE, **QUIET)
-    events["use"].then(None, None, page.use.asked, js=AGAIN, **QUIET)
-    events["card"].then(None, None, None, js=TO_CARD, **QUIET)
+    events["catalog"].then(None, words, words, js=call("arrival.searchAgain"), **QUIET)
+    events["runs"].then(
+        None, [runs.listing.search, runs.heard], runs.heard, js=call("arrival.searchAgain"), **QUIET
+    )
+    events["use"].then(None, None, page.use.asked, js=call("reload.restore"), **QUIET)
+    events["card"].then(None, None, None, js=call("card.scrollTo"), **QUIET)
     # the browser asked for it before, and the run may have ended since, which this page then has seen
     show_result(service, page.train, events["train"].then)
     then_points(page.runs.compare, events["run"])
@@ -153,8 +121,8 @@ def _steps(page: Page) -> list[Step]:
         run_id = watched_first(seen, active_runs(seen), watched)
         return {
             train.read_only: read_only(seen.visitor.refusal("train")),
-            train.run_id: gr.skip() if run_id == watched else run_id,
-            **dict(zip(train.watch.outputs, watch_updates(seen, run_id), strict=True)),
+            **({} if run_id == watched else {train.run_id: run_id}),
+            **train.watch.updates(seen, run_id),
             **train.given_before(seen, given),
         }
 
@@ -167,7 +135,7 @@ def _steps(page: Page) -> list[Step]:
             [train.run_id, train.given],
         ),
         Step("catalog", page.catalog.list_arrived, page.catalog.arriving),
-        Step("runs", lambda request: list_arrived(service, runs, request), runs.listing.listing),
+        Step("runs", lambda request: list_arrived(service, runs, request), runs.listing.outputs),
         Step("card", page.catalog.card_arrived, page.catalog.card.outputs),
         Step(
             "run",

@@ -21,21 +21,8 @@ LOOK_MILLISECONDS, EVERY_SO_MANY = 2000, 15
 """A look at the registry, and after how many of them one at what changes seldom."""
 SELDOM = "look-seldom"
 """The id of a button for that; hear it by ``click``."""
-SCRIPT = f"""
-<script>
-(() => {{
-  let looks = 0;
-  const look = () => {{
-    if (document.hidden || !navigator.onLine) return;
-    document.querySelector("#look")?.click();
-    if (++looks % {EVERY_SO_MANY} === 0) document.querySelector("#{SELDOM}")?.click();
-  }};
-  setInterval(look, {LOOK_MILLISECONDS});
-  document.addEventListener("visibilitychange", look);
-  window.addEventListener("online", look);
-}})();
-</script>
-"""
+VALUES = {"milliseconds": LOOK_MILLISECONDS, "seldomEvery": EVERY_SO_MANY, "seldomButton": SELDOM}
+"""For the script that looks."""
 
 
 def add_pulse(service: Service, seen: gr.State) -> gr.Textbox:

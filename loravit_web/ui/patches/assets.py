@@ -22,38 +22,6 @@ _TYPES = {"js": "text/javascript", "css": "text/css"}
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _MOST = 1024
 
-SCRIPT = """
-<script>
-(() => {
-  const folder = new URL("./assets/", document.baseURI).href;
-  const append = document.head.appendChild.bind(document.head);
-  let waiting = [];
-  const ask = () => {
-    const links = waiting;
-    waiting = [];
-    if (links.length === 1) return append(links[0]);
-    const one = document.createElement("link");
-    one.rel = "stylesheet";
-    one.href = folder + "together.css?" + links.map((link) => link.href.slice(folder.length)).join("&");
-    one.onload = () => links.forEach((link) => link.dispatchEvent(new Event("load")));
-    one.onerror = () => links.forEach(append);
-    append(one);
-  };
-  document.head.appendChild = (node) => {
-    const name = node.rel === "stylesheet" && node.href.startsWith(folder) && node.href.slice(folder.length);
-    if (!name || !/^[\\w.-]+\\.css$/.test(name)) return append(node);
-    if (waiting.push(node) === 1) queueMicrotask(ask);
-    return node;
-  };
-})();
-</script>
-"""
-"""For the head of the page: the styles of all components that appear together are asked for together.
-
-Gradio asks for each by a link of its own, three dozen with this page, and every link costs the browser a
-millisecond or two before anything is shown.
-"""
-
 
 class KeptAssets:
     """ASGI middleware that answers for the scripts and styles of a page.

@@ -2,60 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import gradio as gr
 
-from loravit_web.ui.kit.keys import KEEP_PLACE
+from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.markup import STATUS_SIGNS
 from loravit_web.ui.runs.markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
+from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
 from registry import MAX_TEXT, Run, RunQuery, RunStatus
 
 PAGE = 12
 MOST_ACTIVE = 1000
 BEST = "val_accuracy"
-# Choosing a run and ticking it reach the server as events of the table; a plain link stays a link for
-# whoever opens it in another tab.
-SCRIPT = (
-    KEEP_PLACE
-    + """
-element.addEventListener("click", (event) => {
-  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-  if (event.target.closest(".lv-tick")) return;
-  const place = event.target.closest("a[data-run], tr[data-run]");
-  if (!place) return;
-  event.preventDefault();
-  element.querySelectorAll("tr[aria-current]").forEach((row) => row.removeAttribute("aria-current"));
-  const row = element.querySelector(`tr[data-run="${place.dataset.run}"]`);
-  if (row) row.setAttribute("aria-current", "true");
-  window.loravitAddress("run", place.dataset.run);
-  trigger("click", {run: place.dataset.run});
-});
-element.addEventListener("change", (event) => {
-  if (event.target.matches("input[data-run]")) {
-    event.stopPropagation();
-    trigger("input", {run: event.target.dataset.run, on: event.target.checked});
-  }
-});
-"""
-)
-
-TICKED = """() => requestAnimationFrame(() => {
-  for (const box of document.querySelectorAll("#runs-table input[data-run]"))
-    box.checked = box.hasAttribute("checked");
-})"""
-"""In the browser: where a box was clicked, the table that is drawn anew says no more whether it is ticked."""
 
 
 @dataclass(frozen=True)
 class RunList:
-    """The components of the list.
-
-    Attributes:
-        listing: what `listed_runs` fills.
-    """
+    """The components of the list."""
 
     search: gr.Textbox
     states: gr.CheckboxGroup
@@ -66,14 +33,56 @@ class RunList:
     following: gr.Button
 
     @property
-    def asked(self) -> list[Any]:
+    def inputs(self) -> set[Any]:
         """What decides which runs are listed."""
-        return [self.search, self.states, self.page]
+        return {self.search, self.states, self.page}
 
     @property
-    def listing(self) -> list[Any]:
-        """What `listed_runs` fills."""
+    def outputs(self) -> list[Any]:
+        """What `updates` fills."""
         return [self.page, self.table, self.found, self.previous, self.following]
+
+    def updates(
+        self,
+        seen: Seen,
+        data: Data,
+        chosen: str | None,
+        compared: Collection[str],
+        *,
+        page: int | None = None,
+    ) -> Updates:
+        """Updates of the list: the page that is shown or another one, or the last one there is.
+
+        Args:
+            data: values of ``inputs``.
+            chosen: the run that is marked.
+            compared: those that are ticked.
+            page: another one than that in ``data``.
+        """
+        search, at = seen.registry.search, data[self.page] if page is None else page
+        query = RunQuery(
+            text=data[self.search] or "",
+            statuses=tuple(data[self.states] or ()),
+            page=max(1, at),
+            limit=PAGE,
+        )
+        shown = search.runs(query)
+        if shown.page > shown.pages:
+            shown = search.runs(replace(query, page=shown.pages))
+        summaries = search.run_summaries([run.id for run in shown.runs], BEST)
+        best = {run_id: summary.maximum for run_id, summary in summaries.items()}
+        is_narrowed = bool(shown.words or query.statuses)
+        empty = NO_MATCH if is_narrowed else EMPTY
+        table = runs_table(shown.runs, best, chosen, compared) if shown.runs else empty
+        count = f"{shown.total:,} run{'' if shown.total == 1 else 's'}"
+        where = f", page {shown.page} of {shown.pages}" if shown.pages > 1 else ""
+        return {
+            self.page: shown.page,
+            self.table: queue_list(active_runs(seen), seen.registry.runs.queue_positions()) + table,
+            self.found: gr.HTML(f'<p class="lv-muted" role="status">{count}{where}.</p>'),
+            self.previous: gr.Button(visible=shown.page > 1),
+            self.following: gr.Button(visible=shown.page < shown.pages),
+        }
 
 
 def build_list() -> RunList:
@@ -95,41 +104,12 @@ def build_list() -> RunList:
             scale=3,
             min_width=300,
         )
-    table = gr.HTML(LOADING, js_on_load=SCRIPT, elem_id="runs-table")
+    table = gr.HTML(LOADING, js_on_load=on_load("focus.keep", "runs.listen"), elem_id="runs-table")
     with gr.Row():
         found = gr.HTML(elem_id="runs-found")
         previous = gr.Button("Previous page", visible=False, size="sm", elem_id="runs-previous")
         following = gr.Button("Next page", visible=False, size="sm", elem_id="runs-next")
     return RunList(search, states, gr.State(1), table, found, previous, following)
-
-
-def listed_runs(
-    seen: Seen,
-    text: str | None,
-    states: list[RunStatus] | None,
-    page: int,
-    chosen: str | None,
-    compared: list[str],
-) -> list[Any]:
-    """Updates for `RunList.listing`: this page, or the last one there is."""
-    search = seen.registry.search
-    query = RunQuery(text=text or "", statuses=tuple(states or ()), page=max(1, page), limit=PAGE)
-    shown = search.runs(query)
-    if shown.page > shown.pages:
-        shown = search.runs(RunQuery(query.text, query.statuses, page=shown.pages, limit=PAGE))
-    best = {one: all_.maximum for one, all_ in search.run_summaries([r.id for r in shown.runs], BEST).items()}
-    asked = bool(shown.words or query.statuses)
-    empty = NO_MATCH if asked else EMPTY
-    table = runs_table(shown.runs, best, chosen, compared) if shown.runs else empty
-    count = f"{shown.total:,} run{'' if shown.total == 1 else 's'}"
-    where = f", page {shown.page} of {shown.pages}" if shown.pages > 1 else ""
-    return [
-        shown.page,
-        queue_list(active_runs(seen), seen.registry.runs.queue_positions()) + table,
-        gr.HTML(f'<p class="lv-muted" role="status">{count}{where}.</p>'),
-        gr.Button(visible=shown.page > 1),
-        gr.Button(visible=shown.page < shown.pages),
-    ]
 
 
 def active_runs(seen: Seen) -> list[Run]:

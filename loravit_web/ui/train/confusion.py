@@ -14,38 +14,6 @@ CORNER = "is ↓  taken for →"
 _CELL = re.compile(r"([0-9]{1,6}):([0-9]{1,6})")
 _RIGHT, _WRONG = "47, 133, 90", "192, 57, 43"
 
-CHOOSE_CELL = """
-const cells = () => [...element.querySelectorAll("button[data-cell]")];
-const reach = (cell) => {
-  for (const other of cells()) other.tabIndex = other === cell ? 0 : -1;
-};
-element.addEventListener("click", (event) => {
-  const cell = event.target.closest("button[data-cell]");
-  if (!cell) return;
-  for (const other of cells()) other.toggleAttribute("aria-current", false);
-  cell.setAttribute("aria-current", "true");
-  reach(cell);
-  trigger("select", {index: 0, value: cell.dataset.cell});
-});
-element.addEventListener("keydown", (event) => {
-  const step = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]}[event.key];
-  const at = event.target.closest("td");
-  if (!step || !at) return;
-  event.preventDefault();
-  const rows = [...element.querySelectorAll("tbody tr")];
-  let row = rows.indexOf(at.parentElement), column = at.cellIndex, next = null;
-  do {
-    row += step[0], column += step[1];
-    const cell = column > 0 && rows[row] ? rows[row].cells[column] : undefined;
-    if (!cell) return;
-    next = cell.querySelector("button");
-  } while (!next);
-  reach(next);
-  next.focus();
-});
-"""
-"""In the browser: one cell is reached by Tab, arrows go on to the next that has images, past empty ones."""
-
 
 class NoSuchCell(LoraVitError):
     """What was chosen is no cell of a matrix."""

@@ -11,17 +11,15 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.actions import Actions
-from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, csv_with_zip
-from loravit_web.datasets.sources import collected
+from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip
 from loravit_web.service import Progress
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates
+from loravit_web.ui.scripts import call
 
 CARDS = 12
 FIRST_CARDS = 2
 UNMIRRORED = {"digits"}
 """Samples whose mirrored images mean something else."""
-
-_SHOW_FIRST = f"""() => Array({FIRST_CARDS}).fill({{__type__: "update", visible: true}})"""
 
 Take = Callable[[Mapping[Any, Any], Actions, Progress], ImageDataset | None]
 """Imports what the components hold; None where they hold nothing any more."""
@@ -131,10 +129,10 @@ def _cards(tab: gr.Tab) -> Way:
         more = gr.Button("Add a class", size="sm", min_width=120, elem_id="train-add-class")
         use = gr.Button("Use these pictures", size="sm", variant="primary", elem_id="train-use-cards")
 
-    def add(count: int) -> list[Any]:
+    def add(count: int) -> Updates:
         count = min(CARDS, count + 1)
-        visible = [gr.update(visible=number < count) for number in range(CARDS)]
-        return [count, gr.Button(interactive=count < CARDS), *visible, *visible]
+        seen = dict.fromkeys([*names[:count], *galleries[:count]], gr.update(visible=True))
+        return {shown: count, more: gr.Button(interactive=count < CARDS), **seen}
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         cards = [
@@ -145,7 +143,7 @@ def _cards(tab: gr.Tab) -> Way:
         return actions.import_opened(source, progress=progress)
 
     # only then does Gradio load what draws galleries
-    tab.select(None, None, galleries[:FIRST_CARDS], js=_SHOW_FIRST, **QUIET)
+    tab.select(None, None, galleries[:FIRST_CARDS], js=call("data.show", FIRST_CARDS), **QUIET)
     more.click(
         add, shown, [shown, more, *names, *galleries], show_progress="hidden", api_visibility="private"
     )

@@ -4,7 +4,7 @@ All that a question depends on is made one text in the browser, which asks by it
 event that the server answers Gradio looks through all that ever ran, and what they may show, which takes as
 long as the answer. One question is asked at a time, and of those that wait the last.
 
-The address of the page names the picked tasks, and the browser keeps the rest (`again`), so that they are
+The address of the page names the picked tasks, and the browser keeps the rest (``reload``), so that they are
 there when it is loaded anew.
 """
 
@@ -22,12 +22,13 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.predictor import MAX_TASKS
 from loravit_web.serving.prefetch import MOST
-from loravit_web.ui.api import uploaded_picture
-from loravit_web.ui.kit.events import LAST, QUIET
+from loravit_web.ui.kit.events import LAST, QUIET, Updates
 from loravit_web.ui.kit.markup import notice
-from loravit_web.ui.kit.share import SharePanel, page_url, share_updates
+from loravit_web.ui.kit.share import SharePanel, page_url
+from loravit_web.ui.kit.uploads import uploaded_picture
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import QueueFull, Waiting
+from loravit_web.ui.scripts import call
 from loravit_web.ui.use.answers import answers_html
 from loravit_web.ui.use.choices import choices_for, remembered
 from loravit_web.ui.use.picker import Picker, kept_json, listing
@@ -39,76 +40,22 @@ _REST = 500
 """Milliseconds; who picks several tasks in a row does not wait for what is only kept and linked."""
 UNREACHED = "The app does not answer: it was stopped, or there is no network. Pick a task again in a moment."
 SIGNED_OUT = "You are signed out: reload the page to sign in again."
+_PLACE = "MESSAGE"
+"""Where the browser puts what went wrong into a notice."""
 FAILED = "The app failed at this question, and its log says why; others may be answered."
-_SCRIPT = """
-<script>
-(() => {
-  // without a session Gradio describes the whole page for one that it forgets again
-  const session_hash = Math.random().toString(36).slice(2);
-  let last = 0, before = Promise.resolve(), answered = null;
-  const same = {__type__: "update"};
-  const failed = (sentence) => `NOTICE`.replace("SENTENCE", () => sentence);
-  const text = (told) => {
-    const place = document.createElement("p");
-    place.textContent = typeof told === "string" ? told : "";
-    return place.innerHTML;
-  };
-  const asked = async (question) => {
-    try {
-      const answer = await fetch("gradio_api/run/ASKED_AT" + window.location.search, {
-        method: "POST",
-        headers: {"Content-Type": "application/json"},
-        body: JSON.stringify({data: [question], session_hash}),
-      });
-      if (!answer.ok) {
-        const told = await answer.json().catch(() => ({}));
-        return failed(answer.status === 401 ? "SIGNED_OUT" : text(told.detail) || "FAILED");
-      }
-      const [html] = (await answer.json()).data;
-      answered = question;
-      return html;
-    } catch {
-      return failed("UNREACHED");
+
+
+def values() -> dict[str, Any]:
+    """Return what the script that asks needs to know."""
+    return {
+        "route": _ASKED_AT,
+        "fewLabels": LABELS,
+        "mostLabels": MOST_LABELS,
+        "restMilliseconds": _REST,
+        "notice": notice(_PLACE, kind="error"),
+        "place": _PLACE,
+        "messages": {"unreached": UNREACHED, "signedOut": SIGNED_OUT, "failed": FAILED},
     }
-  };
-  window.loravitAsk = async (question) => {
-    const number = ++last, place = document.querySelector("#use-answers");
-    place?.setAttribute("aria-busy", "true");
-    await before;
-    if (number !== last) return same;
-    before = asked(question);
-    const html = await before;
-    if (number !== last) return same;
-    place?.removeAttribute("aria-busy");
-    return html;
-  };
-  window.loravitAnswered = async () => {
-    const number = last;
-    await new Promise((rested) => setTimeout(rested, REST));
-    return number === last && answered ? answered : same;
-  };
-})();
-</script>
-"""
-SCRIPT = (
-    _SCRIPT.replace("NOTICE", notice("SENTENCE", kind="error"))
-    .replace("ASKED_AT", _ASKED_AT)
-    .replace("SIGNED_OUT", SIGNED_OUT)
-    .replace("FAILED", FAILED)
-    .replace("UNREACHED", UNREACHED)
-    .replace("REST", str(_REST))
-)
-"""For the head of the page: `loravitAsk` gives what is to be shown of a question, and `loravitAnswered` the
-last one, once it was answered and no other is asked for a while.
-"""
-_ASK = """async (picture, tasks, labels, looks, chips) => {
-  labels = Math.round(Math.min(MOST, Math.max(1, labels ?? FEW)));  // the slider's box takes anything
-  window.loravitAddress("task", tasks.join(","));
-  window.loravitKeep({picture, labels, looks});
-  const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
-  const asked = {picture: picture && {path: picture.path}, tasks, labels, looks, near};
-  return window.loravitAsk(JSON.stringify(asked));
-}""".replace("MOST", str(MOST_LABELS)).replace("FEW", str(LABELS))
 
 
 class UnreadableQuestion(LoraVitError):
@@ -182,11 +129,14 @@ def connect_answers(
         except QueueFull as error:
             return notice(error.in_public, kind="error")
 
-    def keep(memory: Any, text: str, request: gr.Request) -> list[Any]:
+    def keep(memory: Any, text: str, request: gr.Request) -> Updates:
         seen, asked = seen_by(service, request), read_question(text)
         kept = remembered(memory, asked.tasks)
-        links = share_updates(seen, page_url(request), asked.tasks, asked.labels)
-        return [kept_json(kept, "recent"), listing(choices_for(seen, kept)), *links]
+        return {
+            picker.kept: kept_json(kept, "recent"),
+            picker.listing: listing(choices_for(seen, kept)),
+            **share.updates(seen, page_url(request), asked.tasks, asked.labels),
+        }
 
     # not queued: whoever waits is answered together with the others who wait
     api(answer, api_name=_ASKED_AT, queue=False, api_visibility="private")
@@ -197,11 +147,11 @@ def connect_answers(
         None,
         [image, picker.tasks, top_k, heat, picker.chips],
         answers,
-        js=_ASK,
+        js=call("ask.answer"),
         **QUIET,
     )
     outputs = [picker.kept, picker.listing, *share.outputs]
-    shown.then(None, None, question, js="() => window.loravitAnswered()", **QUIET)
+    shown.then(None, None, question, js=call("ask.lastAnswered"), **QUIET)
     question.change(keep, [picker.memory, question], outputs, **LAST, **QUIET)
 
 

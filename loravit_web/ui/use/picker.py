@@ -16,55 +16,14 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.kit.browser_state import kept_in_browser
-from loravit_web.ui.kit.events import EACH, QUIET, UNCHECKED
+from loravit_web.ui.kit.events import EACH, QUIET, UNCHECKED, Updates
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.scripts import call
 from loravit_web.ui.use.choices import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
 from loravit_web.visibility import Seen
 
 _MOVES = {"ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter", "Escape", "Tab"}
 _NOT_TYPED = frozenset(_MOVES | {"Shift", "Control", "Alt", "Meta", "CapsLock"})
-
-# A list that was made for other words than those typed by now is too late: theirs comes as well. What was
-# picked on the way stays, by the name that it had. While the list is open nothing moves under the reader's
-# hand, but that finds by their name come first and picked ones last. Gradio marks the first, for Enter, only
-# where the number of shown ones changes.
-_TAKE_LISTING = """(listing, picked) => {
-  const {text, choices, add} = JSON.parse(listing);
-  const box = document.querySelector("#use-tasks input");
-  if (!add.length && (box?.value ?? "") !== text) return {__type__: "update"};
-  const tasks = [...picked, ...add.filter((task) => !picked.includes(task))];
-  const before = window.loravitTasks ?? new Map();
-  const names = new Map(tasks.map((task) => [task, before.get(task) ?? task]));
-  choices.forEach(([name, task]) => names.set(task, name));
-  const open = box && box === document.activeElement;
-  const late = (task) => 2 * (text && names.get(task).endsWith(` · ${text}`)) + tasks.includes(task);
-  const wanted = new Set([...(open ? before.keys() : []), ...names.keys()]);
-  const order = [...wanted].filter((task) => names.has(task));
-  if (text || !open) order.sort((one, other) => late(one) - late(other));
-  window.loravitTasks = new Map(order.map((task) => [task, names.get(task)]));
-  return {
-    __type__: "update",
-    choices: order.map((task) => [names.get(task), task]),
-    interactive: true,
-    ...(text ? {num_choices_shown: 100 + Math.floor(performance.now()) % 1000} : {}),
-    ...(add.length ? {value: tasks} : {}),
-  };
-}"""
-_TAKE_CHIPS = """(chips, picked) => {
-  const choices = JSON.parse(chips);
-  const value = choices.map(([, task]) => task).filter((task) => picked.includes(task));
-  return {__type__: "update", choices, value, visible: choices.length > 0};
-}"""
-_SWITCHED = """(checked, picked, chips) => {
-  const shown = JSON.parse(chips).map(([, task]) => task);
-  const kept = picked.filter((task) => !shown.includes(task) || checked.includes(task));
-  return [[...kept, ...checked.filter((task) => !kept.includes(task))]];
-}"""
-# An event that keeps something leaves what another one kept meanwhile.
-_KEEP = "(part, memory) => [{...memory, ...JSON.parse(part)}]"
-_CHECKED = """(picked, chips) => {
-  return [JSON.parse(chips).map(([, task]) => task).filter((task) => picked.includes(task))];
-}"""
 
 
 @dataclass(frozen=True)
@@ -114,7 +73,7 @@ def build_picker(service: Service) -> Picker:
         gr.Textbox("[]", visible=False, container=False),
         gr.Textbox(visible=False, container=False),
     )
-    kept.change(None, [kept, memory], memory, js=_KEEP, **QUIET)
+    kept.change(None, [kept, memory], memory, js=call("picker.remember"), **QUIET)
     picker = Picker(tasks, quick, offered, chips, pin, memory, kept)
     _keep_in_step(picker)
     _search(service, picker)
@@ -149,11 +108,11 @@ def chips_json(seen: Seen, memory: Memory | None) -> str:
 
 def _keep_in_step(picker: Picker) -> None:
     tasks, quick, chips = picker.tasks, picker.quick, picker.chips
-    picker.listing.change(None, [picker.listing, tasks], tasks, js=_TAKE_LISTING, **QUIET)
-    chips.change(None, [chips, tasks], quick, js=_TAKE_CHIPS, **QUIET)
-    quick.input(None, [quick, tasks, chips], tasks, js=_SWITCHED, **QUIET)
+    picker.listing.change(None, [picker.listing, tasks], tasks, js=call("picker.takeListing"), **QUIET)
+    chips.change(None, [chips, tasks], quick, js=call("picker.takeChips"), **QUIET)
+    quick.input(None, [quick, tasks, chips], tasks, js=call("picker.switchChips"), **QUIET)
     # of what the keyboard and the list's cross let go Gradio says only this, and no `input`
-    tasks.change(None, [tasks, chips], quick, js=_CHECKED, **QUIET)
+    tasks.change(None, [tasks, chips], quick, js=call("picker.checkChips"), **QUIET)
 
 
 def _search(service: Service, picker: Picker) -> None:
@@ -168,9 +127,10 @@ def _search(service: Service, picker: Picker) -> None:
     def leave(kept: Any, request: gr.Request) -> str:
         return listing(choices_for(seen_by(service, request), kept))
 
-    def pin(picked: list[str] | None, kept: Any, request: gr.Request) -> list[Any]:
+    def pin(picked: list[str] | None, kept: Any, request: gr.Request) -> Updates:
         now = pinned(kept, picked or [])
-        return [kept_json(now, "pinned"), chips_json(seen_by(service, request), now)]
+        chips = chips_json(seen_by(service, request), now)
+        return {picker.kept: kept_json(now, "pinned"), picker.chips: chips}
 
     # "multiple", as Gradio calls again with the first letter where others were typed while it waited
     tasks.key_up(search, memory, picker.listing, **EACH, **QUIET)

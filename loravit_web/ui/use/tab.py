@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from loravit_web.images.loading import encode_webp
 from loravit_web.service import Service
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.events import EACH, QUIET
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_share
+from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.waiting import Waiting
+from loravit_web.ui.scripts import on_load
 from loravit_web.ui.use.answers import NO_IMAGE
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS, connect_answers
 from loravit_web.ui.use.examples import example_pictures
@@ -25,12 +26,6 @@ from loravit_web.ui.use.picker import Picker, build_picker
 from loravit_web.ui.use.table import build_many
 
 _SMALL = 96
-_CHOOSE = """
-element.addEventListener("click", (event) => {
-  const one = event.target.closest("[data-example]");
-  if (one) trigger("select", {index: Number(one.dataset.example), value: null});
-});
-"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,9 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
                 buttons=["fullscreen"],
             )
             # no gallery, for which every opening of the page would load half a megabyte of scripts
-            examples = gr.HTML(_examples_html(), js_on_load=_CHOOSE, elem_id="use-examples")
+            examples = gr.HTML(
+                _examples_html(), js_on_load=on_load("examples.listen"), elem_id="use-examples"
+            )
         with gr.Column(scale=3, min_width=300):
             picker = build_picker(service)
             with gr.Row():
@@ -83,7 +80,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
 
 def _examples() -> list[tuple[Path, str]]:
     """In Gradio's own folder, from which it may serve them."""
-    return example_pictures(Path(get_upload_folder()) / "examples")
+    return example_pictures(upload_folder() / "examples")
 
 
 def _examples_html() -> str:

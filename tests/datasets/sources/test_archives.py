@@ -20,8 +20,7 @@ from loravit_web.datasets.errors import (
     UnsafeArchivePath,
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits, open_archive
-
-from .makers import zip_of
+from tests.datasets.makers import zip_of
 
 
 def opened_paths(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> tuple[str, ...]:  # noqa: B008

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.datasets import DatasetStore, csv_with_zip
+from loravit_web.datasets import DatasetStore, collected, csv_with_zip
 from loravit_web.datasets.errors import CardIncomplete, CsvPathOutside, TooFewClasses
-from loravit_web.datasets.sources import collected
-
-from .makers import CATS_AND_DOGS, folder_of, png, zip_of
+from tests.datasets.makers import CATS_AND_DOGS, folder_of, png, zip_of
 
 
 @pytest.fixture

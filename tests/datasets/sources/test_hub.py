@@ -13,8 +13,7 @@ from PIL import Image as Pictures
 
 from loravit_web.datasets import DatasetStore, from_hub
 from loravit_web.datasets.errors import HubDatasetUnusable, HubPackageMissing
-
-from .makers import png
+from tests.datasets.makers import png
 
 
 class Image:

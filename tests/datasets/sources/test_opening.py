@@ -19,8 +19,7 @@ from loravit_web.datasets.errors import (
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits
 from loravit_web.datasets.sources.opening import FileUnusableError, open_source
-
-from .makers import CATS_AND_DOGS, folder_of, zip_of
+from tests.datasets.makers import CATS_AND_DOGS, folder_of, zip_of
 
 
 def placed(data: Path | str) -> list[tuple[str, str, str]]:

@@ -1,0 +1,50 @@
+"""The head of the page: every script, and the values that the scripts need."""
+
+from __future__ import annotations
+
+from loravit_web.ui import scripts
+from loravit_web.ui.page import address, arrival, pulse
+from loravit_web.ui.use import ask
+
+REFUSAL_MILLISECONDS = 8000
+SCRIPTS = (
+    "kit/events",
+    "page/refusals",  # before any script that sends a request
+    "patches/styles",
+    "page/arrival",  # before the description is kept from Svelte
+    "page/address",
+    "page/reload",
+    "use/ask",
+    "patches/unwatched",
+    "kit/keys",
+    "page/pulse",
+    "kit/focus",
+    "page/strip",
+    "use/picker",
+    "use/examples",
+    "train/data",
+    "train/settings",
+    "train/confusion",
+    "train/corrections",
+    "catalog/list",
+    "catalog/card",
+    "runs/table",
+)
+"""In the order in which they run."""
+
+
+def page_head(*, plain: bool = False) -> str:
+    """Return the HTML for the head of the page.
+
+    Args:
+        plain: whether to leave out the scripts that only make Gradio faster.
+    """
+    values = {
+        "refusals": {"shownMilliseconds": REFUSAL_MILLISECONDS},
+        "arrival": arrival.VALUES,
+        "address": {"hub": address.HUB},
+        "ask": ask.values(),
+        "pulse": pulse.VALUES,
+    }
+    names = [name for name in SCRIPTS if not (plain and name.startswith("patches/"))]
+    return scripts.head(names, values)

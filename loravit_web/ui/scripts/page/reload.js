@@ -1,0 +1,29 @@
+// Keep the image in Use and how its answers are shown, so that they are there after a reload.
+// The browser keeps them for this browser tab until it is closed. The tasks are in the address.
+loravit.reload = (() => {
+  const storageKey = "loravit-asked";
+  let before = null, canStore = true;
+  try {
+    before = JSON.parse(window.sessionStorage.getItem(storageKey));
+  } catch {
+    canStore = false;  // a browser that stores nothing
+  }
+
+  // Nothing is stored before `restore`: a link's tasks are first asked about without an image.
+  const store = (question) => {
+    if (question.picture) before = null;  // there is a newer image
+    if (!before && canStore) window.sessionStorage.setItem(storageKey, JSON.stringify(question));
+  };
+
+  // The server deletes images after a while, and when it restarts.
+  const restore = async () => {
+    const unchanged = loravit.events.unchanged, picture = before?.picture;
+    const isThere = picture && (await fetch(picture.url, {method: "HEAD"})).ok;
+    if (!before) return [unchanged, unchanged, unchanged];
+    const {labels, looks} = before;
+    before = null;
+    return [isThere ? picture : unchanged, labels, looks];
+  };
+
+  return {store, restore};
+})();

@@ -1,0 +1,65 @@
+// Send questions about an image and show their answers: one request at a time, and only the last that waits.
+loravit.ask = (() => {
+  const {route, fewLabels, mostLabels, restMilliseconds, notice, place, messages} = loravit.values.ask;
+  // Without a session Gradio describes the whole page for one that it then forgets.
+  const sessionHash = Math.random().toString(36).slice(2);
+  let last = 0, previous = Promise.resolve(), answered = null;
+
+  const escaped = (text) => {
+    const element = document.createElement("p");
+    element.textContent = typeof text === "string" ? text : "";
+    return element.innerHTML;
+  };
+  const failure = (message) => notice.replace(place, () => message);
+
+  const send = async (question) => {
+    try {
+      const response = await fetch(`gradio_api/run/${route}${window.location.search}`, {
+        method: "POST",
+        headers: {"Content-Type": "application/json"},
+        body: JSON.stringify({data: [question], session_hash: sessionHash}),
+      });
+      if (response.status === 401) return failure(messages.signedOut);
+      if (!response.ok) {
+        const body = await response.json().catch(() => ({}));
+        return failure(escaped(body.detail) || messages.failed);
+      }
+      const [html] = (await response.json()).data;
+      answered = question;
+      return html;
+    } catch {
+      return failure(messages.unreached);
+    }
+  };
+
+  const sendInTurn = async (question) => {
+    const number = ++last, answers = document.querySelector("#use-answers");
+    answers?.setAttribute("aria-busy", "true");
+    await previous;
+    if (number !== last) return loravit.events.unchanged;
+    previous = send(question);
+    const html = await previous;
+    if (number !== last) return loravit.events.unchanged;
+    answers?.removeAttribute("aria-busy");
+    return html;
+  };
+
+  // Return the HTML of the answers to what is chosen now.
+  const answer = (picture, tasks, labels, looks, chips) => {
+    labels = Math.round(Math.min(mostLabels, Math.max(1, labels ?? fewLabels)));  // its box takes any number
+    loravit.address.set("task", tasks.join(","));
+    loravit.reload.store({picture, labels, looks});
+    const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
+    const question = {picture: picture && {path: picture.path}, tasks, labels, looks, near};
+    return sendInTurn(JSON.stringify(question));
+  };
+
+  // Return the last question that was answered, once no other was sent for a while.
+  const lastAnswered = async () => {
+    const number = last;
+    await new Promise((resolve) => setTimeout(resolve, restMilliseconds));
+    return number === last && answered ? answered : loravit.events.unchanged;
+  };
+
+  return {answer, lastAnswered};
+})();
