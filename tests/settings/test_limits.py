@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from loravit_web.images.loading import MOST_PIXELS
+from loravit_web.images.loading import LARGEST_MAX_PIXELS
 from loravit_web.settings.limits import MOST, Limits, LimitUnusable, as_environment, read_limits
 
 
@@ -30,6 +30,6 @@ def test_a_value_that_is_no_count_is_refused_with_its_variable(value: str) -> No
 
 
 def test_no_setting_allows_pictures_that_stored_ones_could_not_be_read_with() -> None:
-    assert MOST["megapixels"] * 1_000_000 == MOST_PIXELS
+    assert MOST["megapixels"] * 1_000_000 == LARGEST_MAX_PIXELS
     with pytest.raises(LimitUnusable, match="from 1 to 150"):
         read_limits({"LORAVIT_MAX_MEGAPIXELS": "151"})
