@@ -20,7 +20,7 @@ from loravit_web.datasets import (
     ImageDataset,
     from_hub,
     open_source,
-    relabelled,
+    relabeled,
 )
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
@@ -87,7 +87,7 @@ class Actions(CatalogActions, RunActions):
 
         Raises:
             DatasetError: If something is wrong with the data.
-            BeyondDemo, AllowanceUsed: If these are more than a visitor of a demo may give.
+            BeyondDemo, AllowanceExceeded: If these are more than a visitor of a demo may give.
         """
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
@@ -101,7 +101,7 @@ class Actions(CatalogActions, RunActions):
         """Take in the images of an opened source; see `DatasetStore.import_opened`.
 
         Raises:
-            BeyondDemo, AllowanceUsed: if these are more than a visitor of a demo may give.
+            BeyondDemo, AllowanceExceeded: if these are more than a visitor of a demo may give.
         """
         if self._in_demo:
             check_plan(self._service.settings.demo, source.plan)
@@ -125,12 +125,12 @@ class Actions(CatalogActions, RunActions):
         """Another dataset in which some images have another class or are left out.
 
         Raises:
-            QuotaReached, AllowanceUsed: if there is no room for another dataset.
+            QuotaReached, AllowanceExceeded: if there is no room for another dataset.
             DatasetError: if nothing is changed, or a class would have too few images left.
         """
         self._service.admission.quota.room()
         with self._storing() as datasets:
-            return relabelled(datasets, datasets.load(fingerprint), changes)
+            return relabeled(datasets, datasets.load(fingerprint), changes)
 
     @needs("train")
     def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
@@ -227,9 +227,9 @@ class Actions(CatalogActions, RunActions):
     @contextmanager
     def _storing(self) -> Iterator[DatasetStore]:
         """The stored images, to be added to as far as a visitor may."""
-        giver = self._stored.giver
-        if giver is None:
+        uploader = self._stored.uploader
+        if uploader is None:
             yield self._stored
             return
-        with self._service.allowances.importing(giver) as spend:
-            yield replace(self._stored, spend=spend)
+        with self._service.allowances.importing(uploader) as count:
+            yield replace(self._stored, on_stored=count)

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from loravit_web.access.rights import APP, GUESTS
-from loravit_web.datasets import DatasetStore, Giver
+from loravit_web.datasets import DatasetStore, Uploader
 from loravit_web.settings.environment import Settings
 from registry import Deletion, Registry, UnknownDataset
 
@@ -69,11 +69,11 @@ class Expiry:
 
     def _remove_datasets(self, before: datetime) -> Iterator[str]:
         """Remove what was given long enough ago and no run needs any more; the names of the givers."""
-        for fingerprint, giver in self.datasets.given().items():
-            if self.datasets.given_at(fingerprint) < before.timestamp() and not self._needed(fingerprint):
-                self._remove_uploads(giver)
+        for fingerprint, uploader in self.datasets.uploaders().items():
+            if self.datasets.uploaded_at(fingerprint) < before.timestamp() and not self._needed(fingerprint):
+                self._remove_uploads(uploader)
                 self.datasets.remove(fingerprint)
-                yield giver.name
+                yield uploader.name
 
     def _needed(self, fingerprint: str) -> bool:
         try:
@@ -82,12 +82,12 @@ class Expiry:
             return False
         return True
 
-    def _remove_uploads(self, giver: Giver) -> None:
+    def _remove_uploads(self, uploader: Uploader) -> None:
         """Remove the files that images came in, as far as they lie where the web server puts uploads."""
         if self.uploads is None:
             return
         folder = self.uploads.resolve()
-        for path in map(Path, giver.uploads):
+        for path in map(Path, uploader.uploads):
             if path.resolve().is_relative_to(folder) and path.is_file():
                 path.unlink(missing_ok=True)
                 with suppress(OSError):  # another upload is in it
@@ -110,7 +110,10 @@ class Expiry:
         """
         if self.uploads is None:
             return
-        live = {*self.registry.owners(GUESTS), *(giver.name for giver in self.datasets.given().values())}
+        live = {
+            *self.registry.owners(GUESTS),
+            *(uploader.name for uploader in self.datasets.uploaders().values()),
+        }
         changed, kept = ({served_folder(name) for name in names} for names in (owners, live))
         for folder in (self.uploads / SERVED).glob("*"):
             name = f"{SERVED}/{folder.name}"

@@ -19,7 +19,7 @@ from loravit_web.access.secret import secret_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import check_size
 from loravit_web.catalog.exchange import offer_bundled
-from loravit_web.datasets import DatasetStore, Giver
+from loravit_web.datasets import DatasetStore, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
@@ -264,8 +264,8 @@ class Service:
         """
         if not visitor.is_guest:
             return replace(self.datasets, shows=shown_to(visitor))
-        giver = Giver(visitor.name, visitor.counted_by, tuple(str(path) for path in uploads))
-        return replace(self.datasets, shows=shown_to(visitor), giver=giver)
+        uploader = Uploader(visitor.name, visitor.counted_by, tuple(str(path) for path in uploads))
+        return replace(self.datasets, shows=shown_to(visitor), uploader=uploader)
 
     def new_worker(self) -> Worker:
         """Return a worker for this process."""

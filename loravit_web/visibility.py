@@ -12,7 +12,7 @@ from typing import Protocol
 
 from loravit_web.access.rights import Visitor
 from loravit_web.catalog.exchange import exported, thumbnail_of
-from loravit_web.datasets import DatasetStore, Giver, ImageDataset
+from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.serving.decoded import RecentPictures
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Ahead
@@ -77,12 +77,12 @@ class Seen:
         return thumbnail_of(self.registry, version)
 
 
-def shown_to(visitor: Visitor) -> Callable[[Giver | None], bool]:
+def shown_to(visitor: Visitor) -> Callable[[Uploader | None], bool]:
     """Return whether images that were given by somebody, or by nobody in particular, exist for a visitor."""
 
-    def shows(giver: Giver | None) -> bool:
+    def shows(uploader: Uploader | None) -> bool:
         if visitor.is_guest:
-            return giver is not None and giver.name == visitor.name
-        return giver is None or visitor.sees(giver.name)
+            return uploader is not None and uploader.name == visitor.name
+        return uploader is None or visitor.sees(uploader.name)
 
     return shows

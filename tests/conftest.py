@@ -40,6 +40,7 @@ from loravit_web.worker.worker import Worker
 from registry import UNKNOWN, Registry, Run
 from registry.database import postgres as postgres_module
 from registry.database import sqlite as sqlite_module
+from tests import markers
 from tests.hub_server import FakeHub
 
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
@@ -60,14 +61,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return _FileByFile(config, log)
 
 
-def tiny_base(*, seed: int = 0, depth: int = 3, name: str = "tiny") -> Base:
-    """A random ViT of width 32 on 8 px patches: milliseconds for a training step."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests before ``-m`` chooses among them."""
+    markers.mark(items)
+
+
+def tiny_base(*, seed: int = 0, depth: int = 3, patch_size: int = 8, name: str = "tiny") -> Base:
+    """A random ViT of width 32: milliseconds for a training step."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = import_timm().create_model(
             "vit_tiny_patch16_224",
-            img_size=32,
-            patch_size=8,
+            img_size=4 * patch_size,
+            patch_size=patch_size,
             embed_dim=32,
             depth=depth,
             num_heads=2,

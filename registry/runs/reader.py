@@ -100,7 +100,7 @@ class RunReader:
         with self._database.reading() as session:
             having = select(RunRow.status, func.count()).where(RunRow.status.in_(statuses))
             seen = having.where(visibility_of(session).shows(RunRow.created_by)).group_by(RunRow.status)
-            return dict.fromkeys(statuses, 0) | dict(session.execute(seen).tuples().all())
+            return dict.fromkeys(statuses, 0) | {row[0]: row[1] for row in session.execute(seen)}
 
     def queue_position(self, run_id: str) -> int | None:
         """Return the position of a run in the queue, 1 for the one that is claimed next.

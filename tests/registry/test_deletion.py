@@ -1,4 +1,4 @@
-"""Forgetting what some owners left: all of it, for good, and nothing else."""
+"""Permanent deletion of what certain owners left: all of it, and nothing else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MakeVersion = Callable[..., NewVersion]
 
 @pytest.fixture
 def train(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> Callable[..., Run]:
-    """Trains an adapter as somebody, with everything that can hang on one."""
+    """Trains an adapter under an owner, with rows in every table that can refer to one."""
 
     def train(owner: str, slug: str, *, word: str = SECRET, weights: bytes = b"weights") -> Run:
         classes = (DatasetClass(f"{word}-a", 6, 2, 1), DatasetClass(f"{word}-b", 5, 2, 0))
@@ -83,7 +83,7 @@ def train(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> Cal
 
 
 def rows(registry: Registry) -> dict[str, int]:
-    """How many rows each table holds."""
+    """Return how many rows each table holds."""
     with registry._database.reading() as session:
         return {
             table.name: len(session.execute(select(*table.primary_key.columns)).all())
@@ -95,7 +95,7 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
-def test_everything_of_a_guest_goes_and_everything_else_stays(
+def test_all_rows_of_a_guest_are_deleted_and_all_others_kept(
     registry: Registry, train: Callable[..., Run], clock: FakeClock, tmp_path: Path
 ) -> None:
     kept = train("ann", "kept", word="cat")
@@ -121,7 +121,7 @@ def test_everything_of_a_guest_goes_and_everything_else_stays(
     assert registry.search.stale_summaries() == ()
 
 
-def test_the_one_event_that_is_left_tells_nothing_of_the_guest(
+def test_the_remaining_event_reveals_nothing_about_the_guest(
     registry: Registry, train: Callable[..., Run], clock: FakeClock
 ) -> None:
     run = train("guest-1", "secret")
@@ -134,7 +134,7 @@ def test_the_one_event_that_is_left_tells_nothing_of_the_guest(
     assert registry.deleted_runs([run.id, "0" * 32]) == {run.id}
 
 
-def test_what_is_young_or_goes_on_stays(
+def test_recent_and_active_things_are_kept(
     registry: Registry, train: Callable[..., Run], new_run: MakeRun, clock: FakeClock
 ) -> None:
     train("guest-1", "old")
@@ -150,12 +150,12 @@ def test_what_is_young_or_goes_on_stays(
     assert registry.catalog.resolve("young@1")
 
 
-def test_forgetting_nothing_leaves_no_event(registry: Registry, clock: FakeClock) -> None:
+def test_a_deletion_without_effect_leaves_no_event(registry: Registry, clock: FakeClock) -> None:
     assert not registry.delete_inactive(GUESTS, before=clock.now, actor="app")
     assert registry.revision() == 0
 
 
-def test_what_others_refer_to_as_well_stays(
+def test_rows_that_others_use_are_kept(
     registry: Registry, train: Callable[..., Run], new_version: MakeVersion, clock: FakeClock, tmp_path: Path
 ) -> None:
     run = train("guest-1", "secret", weights=b"shared")
@@ -169,7 +169,7 @@ def test_what_others_refer_to_as_well_stays(
     assert registry.catalog.read_files(kept)["adapter_model.safetensors"] == b"shared"
 
 
-def test_a_version_of_a_forgotten_run_leaves_somebody_elses_adapter_in_order(
+def test_deleting_a_run_removes_its_version_from_the_adapter_of_another_owner(
     registry: Registry,
     train: Callable[..., Run],
     new_run: MakeRun,
@@ -188,7 +188,7 @@ def test_a_version_of_a_forgotten_run_leaves_somebody_elses_adapter_in_order(
     assert registry.search.stale_summaries() == ()
 
 
-def test_whoever_follows_the_catalog_reads_all_of_it_again(
+def test_a_follower_of_the_catalog_reads_it_completely_after_a_deletion(
     registry: Registry, train: Callable[..., Run], clock: FakeClock
 ) -> None:
     train("guest-1", "secret")
@@ -203,7 +203,7 @@ def test_whoever_follows_the_catalog_reads_all_of_it_again(
     assert [version.ref for version in changes.current] == ["secret@1"]
 
 
-def test_history_is_closed_again_afterwards(
+def test_history_cannot_be_changed_after_a_deletion(
     registry: Registry, train: Callable[..., Run], clock: FakeClock, database: Database
 ) -> None:
     train("guest-1", "secret")
@@ -216,13 +216,13 @@ def test_history_is_closed_again_afterwards(
 
 
 class KilledAfterTheRows(LocalBlobs):
-    """A store whose process is killed before a file is removed."""
+    """A store whose process is killed before it removes a file."""
 
     def delete(self, file: object) -> None:
         raise BlobStoreUnreachable(self.root, "killed")
 
 
-def test_killed_between_rows_and_files_the_next_time_removes_the_files(
+def test_a_deletion_killed_between_rows_and_files_is_completed_by_the_next(
     registry: Registry, train: Callable[..., Run], clock: FakeClock, tmp_path: Path
 ) -> None:
     train("guest-1", "secret", weights=b"of a guest")
@@ -235,7 +235,7 @@ def test_killed_between_rows_and_files_the_next_time_removes_the_files(
     assert files(tmp_path / "artifacts") == set()
 
 
-def test_an_error_in_the_middle_leaves_everything(
+def test_an_error_during_a_deletion_changes_nothing(
     registry: Registry,
     train: Callable[..., Run],
     clock: FakeClock,
@@ -256,7 +256,7 @@ def test_an_error_in_the_middle_leaves_everything(
     assert registry.delete_inactive(GUESTS, before=clock.now, actor="app").adapters == {"secret"}
 
 
-def test_snapshots_go_on_although_their_newest_change_and_run_are_forgotten(
+def test_snapshots_continue_after_their_newest_change_and_run_are_deleted(
     registry: Registry, train: Callable[..., Run], clock: FakeClock, tmp_path: Path, url: str
 ) -> None:
     train("ann", "kept")
@@ -269,7 +269,7 @@ def test_snapshots_go_on_although_their_newest_change_and_run_are_forgotten(
 
 
 @only_sqlite
-def test_no_byte_of_it_is_left_in_the_database(
+def test_no_deleted_byte_is_left_in_the_database_files(
     registry: Registry, train: Callable[..., Run], clock: FakeClock, tmp_path: Path
 ) -> None:
     for number in range(30):  # enough to split pages of the tables

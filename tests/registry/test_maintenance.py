@@ -1,4 +1,4 @@
-"""What may be removed, what must not be, and what is broken."""
+"""Unreferenced, kept, and broken files."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ NewVersionMaker = Callable[..., NewVersion]
 
 
 class Clock:
-    """The true time, which files have too, and more of it when a test wants."""
+    """The real time, which files have too, plus an offset that a test may set."""
 
     later = timedelta()
 
@@ -44,19 +44,19 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> StoreFiles:
 
 @pytest.fixture
 def registry(url: str, backend: StoreFiles, clock: Clock, tmp_path: Path) -> Iterator[Registry]:
-    """A registry over each kind of store."""
+    """A registry on each kind of store."""
     with Registry.open(url, tmp_path / "unused", clock=clock) as opened:
         yield Registry(opened._database, backend.store)
 
 
-def swept(registry: Registry) -> list[str]:
-    """Names of what is removed as more than an hour old."""
+def removed_names(registry: Registry) -> list[str]:
+    """Remove unreferenced files more than an hour old, and return their names."""
     left = registry.maintenance.unreferenced(HOUR)
     assert all(registry.maintenance.remove(file, HOUR) for file in left)
     return sorted(file.name for file in left)
 
 
-def test_only_old_files_without_a_reference_are_removed(
+def test_only_old_unreferenced_files_are_removed(
     registry: Registry, backend: StoreFiles, new_version: NewVersionMaker, clock: Clock
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ada")
@@ -65,30 +65,30 @@ def test_only_old_files_without_a_reference_are_removed(
     backend.write(abandoned, b"killed on the way")
     backend.write("notes.txt", b"somebody's work")
     backend.write("blobs/sha256/aa/notes.txt", b"somebody's work")
-    assert swept(registry) == []
+    assert removed_names(registry) == []
 
     clock.later = 2 * HOUR
     young = backend.name(backend.store.put_bytes(b"in progress").sha256)
     backend.make_older(young, -2 * HOUR)
-    assert swept(registry) == [orphan, abandoned]
+    assert removed_names(registry) == [orphan, abandoned]
 
     published = [backend.name(file.sha256) for file in version.files]
     assert backend.names() == sorted([*published, young, "notes.txt", "blobs/sha256/aa/notes.txt"])
     assert registry.catalog.read_files(version) == new_version().files
 
 
-def test_files_of_withdrawn_versions_and_archived_adapters_stay(
+def test_files_of_withdrawn_versions_and_archived_adapters_are_kept(
     registry: Registry, backend: StoreFiles, new_version: NewVersionMaker, clock: Clock
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ada")
     registry.catalog.withdraw("pets", 1, "blurred", actor="ada")
     registry.catalog.archive("pets", actor="ada")
     clock.later = 24 * HOUR
-    assert swept(registry) == []
+    assert removed_names(registry) == []
     assert registry.catalog.read_files(version) == new_version().files
 
 
-def test_rows_of_blobs_that_nothing_refers_to_go_with_their_files_or_without(
+def test_rows_of_unreferenced_blobs_are_removed_with_or_without_a_file(
     registry: Registry, backend: StoreFiles, clock: Clock
 ) -> None:
     with_file, without = backend.store.put_bytes(b"there"), BlobInfo("0" * 64, 4)
@@ -98,21 +98,21 @@ def test_rows_of_blobs_that_nothing_refers_to_go_with_their_files_or_without(
             for one in (with_file, without)
         )
     clock.later = 2 * HOUR
-    assert swept(registry) == sorted([backend.name(with_file.sha256), backend.name(without.sha256)])
+    assert removed_names(registry) == sorted([backend.name(with_file.sha256), backend.name(without.sha256)])
     with registry._database.reading() as session:
         assert session.query(BlobRow).count() == 0
     assert backend.names() == []
 
 
 def test_every_column_that_refers_to_a_blob_keeps_it() -> None:
-    """A table added later must not need a word in the sweep."""
+    """A table that is added later is covered without a change of the maintenance."""
     assert {f"{column.table.name}.{column.name}" for column in _referring_columns()} >= {
         "adapter_versions.weights_sha256",
         "version_files.sha256",
     }
 
 
-def test_a_file_that_came_into_use_since_it_was_found_is_not_removed(
+def test_a_file_that_has_come_into_use_is_not_removed(
     registry: Registry, new_version: NewVersionMaker, clock: Clock
 ) -> None:
     new = new_version()
@@ -127,7 +127,7 @@ def test_a_file_that_came_into_use_since_it_was_found_is_not_removed(
     assert registry.catalog.read_files(version) == new.files
 
 
-def test_a_file_written_again_since_it_was_found_is_not_removed(
+def test_a_file_that_was_written_again_is_not_removed(
     registry: Registry, backend: StoreFiles, clock: Clock
 ) -> None:
     name = backend.name(backend.store.put_bytes(b"orphan").sha256)
@@ -154,20 +154,20 @@ def test_a_file_of_unknown_age_is_never_removed(
 
 
 @pytest.mark.parametrize("backend", ["local"], indirect=True)
-def test_a_sweep_without_mercy_loses_nothing_to_publications_in_progress(
+def test_a_removal_without_an_age_limit_spares_publications_in_progress(
     registry: Registry, new_version: NewVersionMaker
 ) -> None:
-    """Without any age limit, so that only the locks protect what is being published."""
+    """There is no age limit, so only the locks protect a publication in progress."""
     ended, removed, passes = threading.Event(), [], threading.Semaphore(0)
 
-    def sweep() -> None:
+    def remove_unreferenced() -> None:
         at_once = timedelta(days=-1)
         while not ended.is_set():
             blobs = [file for file in registry.maintenance.unreferenced(at_once) if file.sha256 is not None]
             removed.extend(file for file in blobs if registry.maintenance.remove(file, at_once))
             passes.release()
 
-    thread = threading.Thread(target=sweep)
+    thread = threading.Thread(target=remove_unreferenced)
     thread.start()
     try:
         for _ in range(20):
@@ -183,12 +183,12 @@ def test_a_sweep_without_mercy_loses_nothing_to_publications_in_progress(
 def publish_without_reading_back(
     registry: Registry, new_version: NewVersionMaker, passes: threading.Semaphore
 ) -> None:
-    """Reading back would notice such a sweep, and stop. A whole pass goes over what nothing refers to yet."""
+    """Skip the reading back, which would notice the removal, and wait for a complete pass instead."""
     new = new_version(weights=uuid4().bytes)
     stored = publishing.store_files(registry.blobs, new.files)
     while passes.acquire(blocking=False):
         pass
-    for _ in range(2):  # the first one may have begun before
+    for _ in range(2):  # the first pass may have begun before
         assert passes.acquire(timeout=60)
     with registry._database.writing() as session:
         publishing.publish_rows(session, new, stored, registry._database.now(), "ada")
@@ -218,7 +218,7 @@ def test_missing_and_damaged_files_are_named_with_their_versions(
 
 
 @pytest.mark.parametrize("backend", ["bucket", "server"], indirect=True)
-def test_a_broken_file_is_healed_from_the_copy_that_was_read_before(
+def test_a_broken_file_is_repaired_from_the_cache(
     registry: Registry, backend: StoreFiles, new_version: NewVersionMaker, tmp_path: Path
 ) -> None:
     assert isinstance(backend.store, RemoteBlobs)
@@ -231,7 +231,7 @@ def test_a_broken_file_is_healed_from_the_copy_that_was_read_before(
     assert list(registry.maintenance.broken()) == []
 
 
-def test_what_nobody_has_a_copy_of_can_not_be_healed(
+def test_a_broken_file_without_a_copy_cannot_be_repaired(
     registry: Registry, backend: StoreFiles, new_version: NewVersionMaker
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ada")
@@ -239,7 +239,9 @@ def test_what_nobody_has_a_copy_of_can_not_be_healed(
     assert not registry.maintenance.repair(version.weights_sha256)
 
 
-def test_a_sound_database_has_no_problems_and_a_dangling_row_is_named(tmp_path: Path, clock: Clock) -> None:
+def test_an_intact_database_has_no_problems_and_a_dangling_row_is_reported(
+    tmp_path: Path, clock: Clock
+) -> None:
     url = f"sqlite:///{tmp_path / 'one.db'}"
     with Registry.open(url, tmp_path / "artifacts", clock=clock) as registry:
         assert registry.maintenance.database_problems() == []
@@ -253,12 +255,12 @@ def test_a_sound_database_has_no_problems_and_a_dangling_row_is_named(tmp_path: 
         assert "adapters" in problem
 
 
-def test_a_damaged_database_file_is_told(tmp_path: Path, clock: Clock) -> None:
+def test_a_damaged_database_file_is_reported(tmp_path: Path, clock: Clock) -> None:
     file = tmp_path / "one.db"
     with Registry.open(f"sqlite:///{file}", tmp_path / "artifacts", clock=clock) as registry:
         registry.close()
         data = bytearray(file.read_bytes())
-        # the second half of every page but the first
+        # the second half of every page except the first
         for page in range(4096, len(data), 4096):
             data[page : page + 64] = b"\xff" * 64
         file.write_bytes(data)

@@ -46,13 +46,13 @@ def test_an_error_survives_pickling(cause: type[RegistryError]) -> None:
 
 
 @pytest.mark.parametrize("slug", ["a", "0", "cifar10-objects", "a" * 63, "a-"])
-def test_a_good_slug_passes_unchanged(slug: str) -> None:
+def test_a_valid_slug_is_returned_unchanged(slug: str) -> None:
     assert validate_slug(slug) == slug
 
 
 @pytest.mark.parametrize(
     "slug", ["", "-a", "A", "a" * 64, "a\n", "a b", "a_b", "a.b", "ä", "../a", "a/b", "a@1", "\u0661"]
 )
-def test_a_bad_slug_is_refused_with_the_rule(slug: str) -> None:
+def test_an_invalid_slug_is_refused_with_the_rule(slug: str) -> None:
     with pytest.raises(InvalidSlug, match="lowercase letters, digits and hyphens"):
         validate_slug(slug)

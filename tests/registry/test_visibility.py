@@ -1,4 +1,4 @@
-"""What is hidden from a reader: for them it does not exist, wherever they ask."""
+"""A hidden thing does not exist for a reader, in any query."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MakeVersion = Callable[..., NewVersion]
 
 @pytest.fixture
 def runs(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> dict[str, Run]:
-    """One run of each, whose adapter is called after them; all from the same data."""
+    """A run of each owner, with an adapter named after the owner; all from the same dataset."""
     found = {}
     for owner in ("ann", "guest-1", "guest-2"):
         slug = f"of-{owner}"
@@ -65,7 +65,7 @@ def second(registry: Registry, runs: dict[str, Run]) -> Registry:
     return registry.seen_by(Visibility(GUESTS, own="guest-2"))
 
 
-def test_a_name_belongs_to_the_owners_by_its_whole_first_word() -> None:
+def test_a_name_is_matched_by_its_complete_first_word() -> None:
     assert [name in GUESTS for name in ("guest", "guest-1", "guesthouse", "Guest-1", "ann")] == [
         True,
         True,
@@ -75,7 +75,7 @@ def test_a_name_belongs_to_the_owners_by_its_whole_first_word() -> None:
     ]
 
 
-def test_lists_totals_and_filters_know_nothing_of_what_is_hidden(second: Registry) -> None:
+def test_lists_totals_and_filters_exclude_hidden_adapters(second: Registry) -> None:
     page = second.search.adapters(AdapterQuery(limit=1))
     assert (page.total, page.pages) == (2, 2)
     assert second.search.adapters(AdapterQuery(text="guest-1-a")).total == 0
@@ -90,7 +90,7 @@ def test_lists_totals_and_filters_know_nothing_of_what_is_hidden(second: Registr
     assert not any("guest-1" in f"{event}" for event in second.catalog.events())
 
 
-def test_runs_and_their_totals_know_nothing_of_it_either(second: Registry, runs: dict[str, Run]) -> None:
+def test_lists_and_totals_exclude_hidden_runs(second: Registry, runs: dict[str, Run]) -> None:
     hidden = runs["guest-1"].id
     assert second.search.runs(RunQuery()).total == 2
     assert second.search.runs(RunQuery(text="guest-1")).total == 0
@@ -129,7 +129,7 @@ def test_runs_and_their_totals_know_nothing_of_it_either(second: Registry, runs:
         (lambda one, _slug, run: one.run_files.read(run, "predictions.json"), UnknownRunFile),
     ],
 )
-def test_what_is_hidden_behaves_like_what_does_not_exist(
+def test_a_hidden_thing_behaves_like_a_missing_one(
     second: Registry,
     registry: Registry,
     runs: dict[str, Run],
@@ -148,14 +148,14 @@ def test_what_is_hidden_behaves_like_what_does_not_exist(
     assert str(hidden.value) == str(gone.value)
 
 
-def test_the_own_things_are_seen_like_everybodys(second: Registry, runs: dict[str, Run]) -> None:
+def test_a_reader_sees_their_own_things(second: Registry, runs: dict[str, Run]) -> None:
     for owner in ("ann", "guest-2"):
         assert second.catalog.resolve(f"of-{owner}").owner == owner
         assert second.runs.get(runs[owner].id).published == f"of-{owner}@1"
         assert second.run_files.read(runs[owner].id, "predictions.json") == owner.encode()
 
 
-def test_of_the_same_data_only_what_is_seen_is_named(second: Registry, registry: Registry) -> None:
+def test_lineage_excludes_hidden_versions_and_runs(second: Registry, registry: Registry) -> None:
     lineage = second.lineage.of(second.catalog.resolve("of-ann"))
     assert lineage.same_data is not None
     assert (lineage.same_data.n_versions, lineage.same_data.versions) == (1, ("of-guest-2@1",))
@@ -164,7 +164,7 @@ def test_of_the_same_data_only_what_is_seen_is_named(second: Registry, registry:
     assert registry.lineage.of_base("vit_small").n_versions == 3
 
 
-def test_data_of_which_every_use_is_hidden_are_unknown(
+def test_a_dataset_whose_every_use_is_hidden_is_unknown(
     registry: Registry, second: Registry, new_run: MakeRun
 ) -> None:
     classes = (DatasetClass("cat", 6, 2, 1), DatasetClass("dog", 5, 2, 0))
@@ -176,7 +176,7 @@ def test_data_of_which_every_use_is_hidden_are_unknown(
     assert registry.lineage.of_dataset(data.fingerprint).n_runs == 1
 
 
-def test_places_in_the_queue_count_what_is_hidden(registry: Registry, new_run: MakeRun) -> None:
+def test_positions_in_the_queue_count_hidden_runs(registry: Registry, new_run: MakeRun) -> None:
     registry.runs.create(new_run(), actor="guest-1")
     own = registry.runs.create(new_run(), actor="guest-2")
     second = registry.seen_by(Visibility(GUESTS, own="guest-2"))
@@ -185,17 +185,17 @@ def test_places_in_the_queue_count_what_is_hidden(registry: Registry, new_run: M
     assert second.runs.queue() == (own.id,)
 
 
-def test_no_suggestion_names_what_is_hidden(second: Registry) -> None:
+def test_suggestions_exclude_hidden_adapters(second: Registry) -> None:
     with pytest.raises(NotFound) as found:
         second.catalog.resolve("of-guest-3")
     assert "of-guest-2" in str(found.value)
     assert "of-guest-1" not in str(found.value)
 
 
-def test_every_statement_about_owned_rows_asks_for_their_owner(
+def test_every_query_for_owned_rows_filters_by_owner(
     registry: Registry, second: Registry, runs: dict[str, Run]
 ) -> None:
-    """A query that is added later and forgets to ask fails here, if it is called here."""
+    """A new query without the filter fails here, if it is called here."""
     statements: list[str] = []
 
     def listen(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
@@ -218,7 +218,7 @@ def test_every_statement_about_owned_rows_asks_for_their_owner(
     second.runs.queue()
     for table, owner in (("adapters", "adapters.owner"), ("runs", "runs.created_by")):
         reading = [one for one in statements if f"FROM {table}" in one or f"JOIN {table}" in one]
-        # by the row's own id, once it was seen
+        # by row id, after the row was found to be visible
         reading = [one for one in reading if f"WHERE {table}.id = " not in one.partition(f"FROM {table}")[2]]
         assert reading
         light = [one for one in reading if f"{owner} = " not in one]

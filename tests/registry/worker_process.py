@@ -1,16 +1,16 @@
-"""What processes of their own do to a registry; `benchmarks.support.forks` starts them."""
+"""Jobs of separate processes on a registry, which `benchmarks.support.forks` starts."""
 
 from itertools import count
 from pathlib import Path
 
 from sqlalchemy.orm import configure_mappers
 
-import registry.database.alembic_run  # noqa: F401 - a database that is missing is migrated at once
+import registry.database.alembic_run  # noqa: F401 - so that a missing database is migrated at once
 from registry import DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
 
 
 def warm_up() -> None:
-    """What every process would do first."""
+    """Do what every process would do first."""
     configure_mappers()
 
 

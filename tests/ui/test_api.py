@@ -59,7 +59,7 @@ def test_classify_answers_for_the_tasks_that_can_and_says_why_for_the_others(
 def test_a_file_that_is_no_picture_gets_one_sentence(client: Client, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("hello")
-    with pytest.raises(AppError, match="not a picture"):
+    with pytest.raises(AppError, match="not an image"):
         ask(client, file, ["colours"])
 
 

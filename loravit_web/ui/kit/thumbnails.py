@@ -23,7 +23,7 @@ def thumbnail(dataset: ImageDataset, item: ImageItem) -> str:
     folder = root / "thumbnails" / item.sha256[:32]
     path = folder / "small.webp"  # the user's file name stays out of the address
     if not path.exists():
-        picture = load_stored(dataset.image_path(item), counted=True)
+        picture = load_stored(dataset.image_path(item), tracked=True)
         picture.thumbnail((SIDE, SIDE))
         buffer = BytesIO()
         picture.save(buffer, "WEBP", quality=90)

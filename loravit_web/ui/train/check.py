@@ -185,8 +185,8 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
 
 def doubles_notice(found: NearDuplicates, images: int) -> str:
     """How many images look the same."""
-    part = f" of {images}" if found.looked_at < images else ""
-    seen = f"{found.looked_at}{part} images were compared."
+    part = f" of {images}" if found.compared < images else ""
+    seen = f"{found.compared}{part} images were compared."
     if not found.pairs:
         return notice(f"No near-duplicates: {seen}", kind="success")
     pairs = len(found.pairs)

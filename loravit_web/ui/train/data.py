@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.actions import Actions
-from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip
+from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, csv_with_zip, files_by_class
 from loravit_web.service import Progress
 from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.scripts import call
@@ -139,7 +139,7 @@ def _cards(tab: gr.Tab) -> Way:
             (str(given[name] or ""), [Path(path) for path, _caption in given[gallery] or []])
             for name, gallery in zip(names, galleries, strict=True)
         ]
-        source = collected(cards, actions.archive_limits)
+        source = files_by_class(cards, actions.archive_limits)
         return actions.import_opened(source, progress=progress)
 
     # only then does Gradio load what draws galleries

@@ -1,4 +1,4 @@
-"""Is killed by itself in the middle of writing a snapshot, ever later, and tells what can be restored then.
+"""Kill a process while it writes a snapshot, later each time, and print what can be restored then.
 
 Arguments: the address of a database, its artifacts, the store, an empty folder.
 """
@@ -13,7 +13,7 @@ from registry import Registry, open_snapshot_store
 
 
 def restorable(store: str, folder: Path) -> str:
-    """The newest version that an empty registry has after restoring, when all its files are whole."""
+    """Return the newest version of an empty registry after a restore, if all its files are intact."""
     with Registry.open(f"sqlite:///{folder / 'registry.db'}", folder / "artifacts") as registry:
         done = registry.restore_snapshot(open_snapshot_store(store), scratch=folder, actor="test")
         assert done is not None
@@ -24,7 +24,7 @@ def restorable(store: str, folder: Path) -> str:
 
 
 def killed_at(sync: int, url: str, artifacts: str, store: str) -> bool:
-    """Whether a process that dies at its so-manieth sync had anything left to do."""
+    """Return whether a process that is killed at this sync had anything left to do."""
     child = os.fork()
     if child == 0:
         left = sync

@@ -1,4 +1,4 @@
-"""A snapshot is whole or it isn't there; what is there isn't written again; the newest whole one counts."""
+"""A snapshot is complete or absent, stored files are reused, and the newest intact one is restored."""
 
 import json
 import subprocess
@@ -51,7 +51,7 @@ def folder_store(tmp_path: Path) -> SnapshotStore:
 
 @pytest.fixture
 def empty(tmp_path: Path, clock: FakeClock) -> Registry:
-    """A new registry, as an app finds it on an empty disk."""
+    """A new registry, as the app creates it on an empty disk."""
     folder = tmp_path / "empty"
     return Registry.open(f"sqlite:///{folder / 'registry.db'}", folder / "artifacts", clock=clock)
 
@@ -76,14 +76,14 @@ def restore(registry: Registry, store: SnapshotStore, scratch: Path) -> Restored
 
 
 def files_of(registry: Registry) -> dict[str, bytes]:
-    """The weights of every version."""
+    """Return the weights of every version."""
     return {
         version.ref: registry.catalog.read_files(version)["adapter_model.safetensors"]
         for version in registry.catalog.versions("pets")
     }
 
 
-def test_an_empty_registry_gets_every_version_and_every_run_back(
+def test_every_version_and_run_is_restored_into_an_empty_registry(
     registry: Registry,
     empty: Registry,
     store: SnapshotStore,
@@ -106,7 +106,7 @@ def test_an_empty_registry_gets_every_version_and_every_run_back(
     assert list(scratch.iterdir()) == []
 
 
-def test_a_registry_that_holds_anything_is_left_alone(
+def test_a_registry_that_is_not_empty_is_left_alone(
     registry: Registry, store: SnapshotStore, scratch: Path, publish: Publish
 ) -> None:
     publish(b"one")
@@ -123,7 +123,7 @@ def test_an_empty_store_leaves_the_registry_empty(
     assert (done.snapshot, done.skipped) == (None, ())
 
 
-def test_a_file_that_is_there_is_not_written_again(
+def test_a_stored_file_is_not_written_again(
     registry: Registry, store: SnapshotStore, scratch: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(b"one")
@@ -138,7 +138,7 @@ def test_a_file_that_is_there_is_not_written_again(
     assert [data for data in written if not data.startswith(b"SQLite")] == [b"two"]
 
 
-def test_the_newest_three_are_kept_and_files_that_none_of_them_names_go(
+def test_the_newest_three_are_kept_and_unreferenced_files_are_removed(
     registry: Registry, empty: Registry, store: SnapshotStore, scratch: Path, publish: Publish
 ) -> None:
     names = []
@@ -153,7 +153,7 @@ def test_the_newest_three_are_kept_and_files_that_none_of_them_names_go(
     assert len(files_of(empty)) == 5
 
 
-def test_a_file_that_may_belong_to_a_snapshot_in_progress_stays_for_an_hour(
+def test_a_file_that_may_belong_to_a_snapshot_in_progress_is_kept_for_an_hour(
     registry: Registry, store: SnapshotStore, scratch: Path, publish: Publish, clock: FakeClock
 ) -> None:
     publish(b"one")
@@ -201,7 +201,7 @@ def lose_the_database(store: SnapshotStore, snapshot: Snapshot) -> None:
 
 @only_sqlite
 @pytest.mark.parametrize("harm", [cut_the_document, damage_the_database, lose_the_database])
-def test_a_damaged_newest_is_passed_over_with_a_sentence_for_the_one_before(
+def test_a_damaged_snapshot_is_reported_and_the_previous_one_restored(
     registry: Registry,
     empty: Registry,
     folder_store: SnapshotStore,
@@ -220,14 +220,14 @@ def test_a_damaged_newest_is_passed_over_with_a_sentence_for_the_one_before(
     (sentence,) = map(str, done.skipped)
     assert second.name in sentence
     assert "cannot be restored" in sentence
-    # and the registry that came from it may be saved there again
+    # and the restored registry can be saved in the same store
     saved = empty.save_snapshot(folder_store, scratch=scratch, damaged=done.damaged)
     assert saved.name > second.name
     assert newest_snapshot(folder_store) == saved
 
 
 @only_sqlite
-def test_a_newest_with_a_lost_file_is_passed_over_for_a_whole_one(
+def test_a_snapshot_with_a_lost_file_is_skipped_for_a_complete_one(
     registry: Registry, empty: Registry, folder_store: SnapshotStore, scratch: Path, publish: Publish
 ) -> None:
     first, second = two_snapshots(registry, folder_store, scratch, publish)
@@ -237,7 +237,7 @@ def test_a_newest_with_a_lost_file_is_passed_over_for_a_whole_one(
 
 
 @only_sqlite
-def test_when_all_lack_a_file_the_newest_is_taken_without_it(
+def test_if_every_snapshot_lacks_a_file_the_newest_is_restored_without_it(
     registry: Registry, empty: Registry, folder_store: SnapshotStore, scratch: Path, publish: Publish
 ) -> None:
     first, second = two_snapshots(registry, folder_store, scratch, publish)
@@ -251,7 +251,7 @@ def test_when_all_lack_a_file_the_newest_is_taken_without_it(
 
 
 @only_sqlite
-def test_when_none_can_be_restored_the_registry_stays_empty_and_each_is_named(
+def test_if_no_snapshot_can_be_restored_each_is_reported_and_the_registry_stays_empty(
     registry: Registry, empty: Registry, folder_store: SnapshotStore, scratch: Path, publish: Publish
 ) -> None:
     for snapshot in two_snapshots(registry, folder_store, scratch, publish):
@@ -264,7 +264,7 @@ def test_when_none_can_be_restored_the_registry_stays_empty_and_each_is_named(
 
 
 @only_sqlite
-def test_a_snapshot_of_a_newer_program_is_not_passed_over(
+def test_a_snapshot_of_a_newer_program_is_not_skipped(
     registry: Registry, empty: Registry, folder_store: SnapshotStore, scratch: Path, publish: Publish
 ) -> None:
     _, second = two_snapshots(registry, folder_store, scratch, publish)
@@ -292,7 +292,7 @@ def put_document(store: SnapshotStore, number: int, document: object) -> None:
 
 
 @pytest.mark.parametrize("document", [[], {}, {"format": "loravit-web backup"}, "text", 1])
-def test_a_document_that_is_no_snapshots_is_passed_over(
+def test_a_document_that_is_not_a_snapshot_is_skipped(
     registry: Registry, store: SnapshotStore, scratch: Path, publish: Publish, document: object
 ) -> None:
     publish(b"one")
@@ -302,7 +302,7 @@ def test_a_document_that_is_no_snapshots_is_passed_over(
 
 
 @only_sqlite
-def test_another_registrys_snapshots_are_never_pushed_out(
+def test_snapshots_of_another_registry_are_never_pruned(
     registry: Registry, empty: Registry, store: SnapshotStore, scratch: Path, publish: Publish
 ) -> None:
     publish(b"one")
@@ -313,7 +313,7 @@ def test_another_registrys_snapshots_are_never_pushed_out(
 
 
 @only_sqlite
-def test_a_registry_in_whose_place_somebody_put_a_backup_goes_on_being_saved(
+def test_a_registry_that_a_backup_replaced_can_still_be_saved(
     registry: Registry, empty: Registry, store: SnapshotStore, scratch: Path, publish: Publish, tmp_path: Path
 ) -> None:
     publish(b"one")
@@ -325,7 +325,7 @@ def test_a_registry_in_whose_place_somebody_put_a_backup_goes_on_being_saved(
 
 
 @only_sqlite
-def test_the_state_follows_the_catalog_and_the_runs_but_not_the_counts(
+def test_the_state_changes_with_catalog_and_runs_but_not_with_usage(
     registry: Registry, publish: Publish, new_run: MakeRun
 ) -> None:
     states = [registry.state()]
@@ -342,7 +342,7 @@ def test_the_state_follows_the_catalog_and_the_runs_but_not_the_counts(
 
 
 @only_sqlite
-def test_a_file_that_was_lost_before_is_noted_and_the_rest_is_saved(
+def test_a_lost_file_is_noted_and_the_rest_is_saved(
     registry: Registry, empty: Registry, store: SnapshotStore, scratch: Path, publish: Publish
 ) -> None:
     publish(b"one")
@@ -355,7 +355,7 @@ def test_a_file_that_was_lost_before_is_noted_and_the_rest_is_saved(
 
 
 @only_sqlite
-def test_a_damaged_database_is_not_saved_over_good_snapshots(
+def test_a_damaged_database_does_not_replace_intact_snapshots(
     registry: Registry, store: SnapshotStore, scratch: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(b"one")
@@ -376,7 +376,7 @@ def test_a_damaged_database_is_not_saved_over_good_snapshots(
 
 
 @only_sqlite
-def test_a_place_that_refuses_a_document_keeps_its_snapshots(
+def test_a_store_that_refuses_a_document_keeps_its_snapshots(
     registry: Registry,
     folder_store: SnapshotStore,
     scratch: Path,
@@ -398,7 +398,7 @@ def test_a_place_that_refuses_a_document_keeps_its_snapshots(
 
 
 @only_sqlite
-def test_killed_at_any_moment_of_writing_the_old_or_the_new_can_be_restored(
+def test_after_a_kill_at_any_moment_the_old_or_the_new_snapshot_can_be_restored(
     registry: Registry, url: str, tmp_path: Path, scratch: Path, publish: Publish
 ) -> None:
     publish(b"one")

@@ -1,4 +1,4 @@
-"""Stores of every kind, with a way round them: what a failing disk or server does to the files."""
+"""Stores of every kind with direct access to their files, to imitate failures of disk or server."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from registry.database.clock import utc_now
 
 
 class Server(MemoryFileSystem):
-    """A file server: a put may arrive in part, folders have to be made, nothing is moved over a file."""
+    """A file server: an upload may be partial, folders must exist, and a rename never replaces a file."""
 
     protocol = "server"
     store: dict = {}  # noqa: RUF012
@@ -39,7 +39,7 @@ class Server(MemoryFileSystem):
 
 @dataclass(frozen=True)
 class StoreFiles:
-    """A store and the files behind it, by their names below its root."""
+    """A store, and access to its files by their paths below its root."""
 
     store: BlobStore
     write: Callable[[str, bytes], None]

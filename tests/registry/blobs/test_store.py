@@ -1,4 +1,4 @@
-"""Content-addressed files, wherever they are."""
+"""Content-addressed files in every kind of store."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> StoreFiles:
     return STORES[request.param](tmp_path)
 
 
-def test_bytes_come_back_from_under_their_digest(backend: StoreFiles) -> None:
+def test_stored_bytes_are_read_by_their_digest(backend: StoreFiles) -> None:
     blob = backend.store.put_bytes(b"hello")
     assert (blob.sha256, blob.size) == (hashlib.sha256(b"hello").hexdigest(), 5)
     assert backend.names() == [backend.name(blob.sha256)]
@@ -34,7 +34,7 @@ def test_a_file_is_stored_like_its_bytes(backend: StoreFiles, tmp_path: Path) ->
     assert backend.store.put_file(tmp_path / "source") == backend.store.put_bytes(DATA)
 
 
-def test_the_same_bytes_are_kept_once_and_no_temporary_file_stays(backend: StoreFiles) -> None:
+def test_the_same_bytes_are_stored_once_without_a_temporary_file(backend: StoreFiles) -> None:
     backend.store.put_bytes(b"hello")
     backend.store.put_bytes(b"hello")
     assert len(backend.names()) == 1
@@ -42,7 +42,7 @@ def test_the_same_bytes_are_kept_once_and_no_temporary_file_stays(backend: Store
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(bit=st.integers(0, len(DATA) * 8 - 1))
-def test_a_flipped_bit_anywhere_is_refused_with_the_file_named(backend: StoreFiles, bit: int) -> None:
+def test_a_flipped_bit_is_detected_and_the_file_named(backend: StoreFiles, bit: int) -> None:
     blob = backend.store.put_bytes(DATA)
     damaged = bytearray(DATA)
     damaged[bit // 8] ^= 1 << bit % 8
@@ -55,7 +55,7 @@ def test_a_flipped_bit_anywhere_is_refused_with_the_file_named(backend: StoreFil
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
 @given(length=st.integers(0, len(DATA) - 1), tail=st.binary(max_size=3))
-def test_a_file_cut_short_or_grown_is_refused(backend: StoreFiles, length: int, tail: bytes) -> None:
+def test_a_truncated_or_extended_file_is_refused(backend: StoreFiles, length: int, tail: bytes) -> None:
     blob = backend.store.put_bytes(DATA)
     for content in (DATA[:length] + tail, DATA + b"+" + tail):
         if content != DATA:
@@ -64,7 +64,7 @@ def test_a_file_cut_short_or_grown_is_refused(backend: StoreFiles, length: int, 
                 backend.store.read(blob.sha256)
 
 
-def test_storing_the_bytes_again_mends_a_damaged_file(backend: StoreFiles) -> None:
+def test_storing_the_bytes_again_repairs_a_damaged_file(backend: StoreFiles) -> None:
     blob = backend.store.put_bytes(b"hello")
     backend.write(backend.name(blob.sha256), b"damage")
     backend.store.put_bytes(b"hello")
@@ -72,7 +72,7 @@ def test_storing_the_bytes_again_mends_a_damaged_file(backend: StoreFiles) -> No
     assert len(backend.names()) == 1
 
 
-def test_storing_the_bytes_again_brings_a_missing_file_back(backend: StoreFiles) -> None:
+def test_storing_the_bytes_again_restores_a_missing_file(backend: StoreFiles) -> None:
     blob = backend.store.put_bytes(b"hello")
     backend.remove(backend.name(blob.sha256))
     assert not backend.store.has(blob.sha256)
@@ -80,7 +80,7 @@ def test_storing_the_bytes_again_brings_a_missing_file_back(backend: StoreFiles)
     assert backend.store.read(blob.sha256) == b"hello"
 
 
-def test_a_missing_file_is_reported_with_its_place(backend: StoreFiles) -> None:
+def test_a_missing_file_is_reported_with_its_location(backend: StoreFiles) -> None:
     digest = "0" * 64
     assert not backend.store.has(digest)
     with pytest.raises(BlobMissing) as raised:
@@ -89,13 +89,13 @@ def test_a_missing_file_is_reported_with_its_place(backend: StoreFiles) -> None:
 
 
 @pytest.mark.parametrize("digest", ["../../etc/passwd", "A" * 64, "a" * 63, "a" * 64 + "\n", ""])
-def test_only_a_digest_becomes_a_name(backend: StoreFiles, digest: str) -> None:
+def test_only_a_digest_is_accepted_as_a_name(backend: StoreFiles, digest: str) -> None:
     for use in (backend.store.read, backend.store.has, backend.store.where):
         with pytest.raises(InvalidValue, match="SHA-256"):
             use(digest)
 
 
-def test_a_store_lists_what_it_owns_and_nothing_else(backend: StoreFiles) -> None:
+def test_a_store_lists_only_its_own_files(backend: StoreFiles) -> None:
     blob = backend.store.put_bytes(b"hello")
     abandoned = f"tmp/{'1' * 32}"
     backend.write(abandoned, b"half")
@@ -106,7 +106,7 @@ def test_a_store_lists_what_it_owns_and_nothing_else(backend: StoreFiles) -> Non
     assert [file.sha256 for file in found] == [None, blob.sha256]
 
 
-def test_a_deleted_file_is_gone_and_deleting_it_again_changes_nothing(backend: StoreFiles) -> None:
+def test_deleting_a_file_twice_removes_only_that_file(backend: StoreFiles) -> None:
     kept, gone = backend.store.put_bytes(b"kept"), backend.store.put_bytes(b"gone")
     (file,) = [file for file in backend.store.list() if file.sha256 == gone.sha256]
     for _ in range(2):
@@ -117,12 +117,12 @@ def test_a_deleted_file_is_gone_and_deleting_it_again_changes_nothing(backend: S
 @pytest.mark.parametrize(
     "name", ["", "blobs", "blobs/sha256/aa", "notes.txt", f"blobs/sha256/aa/../{'a' * 64}"]
 )
-def test_nothing_but_a_file_of_its_own_can_be_deleted(backend: StoreFiles, name: str) -> None:
+def test_a_store_deletes_only_its_own_files(backend: StoreFiles, name: str) -> None:
     with pytest.raises(InvalidValue, match="not the name of a stored file"):
         backend.store.delete(StoredFile(name, 0))
 
 
-def test_a_store_tells_when_a_file_was_written(backend: StoreFiles) -> None:
+def test_a_store_reports_when_a_file_was_written(backend: StoreFiles) -> None:
     blob = backend.store.put_bytes(b"hello")
     (file,) = backend.store.list()
     modified = backend.store.modified(file)

@@ -232,7 +232,7 @@ def test_corrections_outlive_the_look_at_another_split_and_a_reload(
 
 def test_data_are_named_without_a_remark_in_brackets() -> None:
     assert suggested_name("flowers") == "flowers"
-    assert suggested_name("Drawn scenes (1250 pictures)") == "Drawn scenes"
+    assert suggested_name("Drawn scenes (1250 images)") == "Drawn scenes"
     assert suggested_name("(1)") == "(1)"
     assert suggested_name("x" * 200) == "x" * 80
 

@@ -1,4 +1,4 @@
-"""Decoding and storing candidates: many at a time, results in order, memory bounded."""
+"""Decoding and storing of candidate images: in parallel, with results in order and bounded memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ from loravit_web.datasets.sources.opening import FileUnusableError
 from loravit_web.datasets.sources.scan import Placement, suffix_of
 from loravit_web.images.loading import MAX_PIXELS, ImageError, load_rgb
 
-# Tiny images are decoded faster than a task is handed over, so they travel together.
+# Small images are decoded faster than a job is submitted, so they are processed in batches.
 BATCH_IMAGES = 64
 BATCH_BYTES = 4 * MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of one candidate: its content hash and size, or the reason it was left out."""
+class Ingested:
+    """Result for one candidate: its hash and size, or the reason why it was skipped.
+
+    Attributes:
+        placement: The candidate.
+        sha256: Hash of the file, or an empty string.
+        size: Size of the file in bytes.
+        reason: Reason why it was skipped, or an empty string.
+    """
 
     placement: Placement
     sha256: str = ""
@@ -30,22 +37,32 @@ class Taken:
     reason: str = ""
 
 
-def take_in(
+def ingest(
     placements: Sequence[Placement],
     read: Callable[[int], bytes],
     folder: Path,
     workers: int,
     *,
     max_pixels: int = MAX_PIXELS,
-) -> Generator[Taken, None, None]:
-    """Read, decode and store every candidate below `folder`; one result each, in order.
+) -> Generator[Ingested, None, None]:
+    """Read, decode and store all candidates; yield one result each, in order.
 
-    Reading happens in the caller's thread, decoding in `workers` threads, and no more than two
-    batches per worker are in memory. Raises what `read` raises except FileUnusableError, and OSError
-    when storing fails; closing the generator stops the work.
+    The calling thread reads, and ``workers`` threads decode. At most two batches per worker are in memory.
+    Closing the generator stops the work.
+
+    Args:
+        placements: Candidates.
+        read: Returns the bytes of the candidate with an index; its errors are raised except
+            FileUnusableError.
+        folder: Folder in which to store the images.
+        workers: Number of decoding threads.
+        max_pixels: Maximum number of pixels of an image.
+
+    Raises:
+        OSError: If an image cannot be stored.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="intake")
-    pending: deque[Future[list[Taken]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="ingestion")
+    pending: deque[Future[list[Ingested]]] = deque()
     try:
         for batch in _batches(placements, read):
             pending.append(pool.submit(_store_batch, batch, folder, max_pixels))
@@ -77,20 +94,20 @@ def _batches(placements: Sequence[Placement], read: Callable[[int], bytes]) -> I
         yield batch
 
 
-def _store_batch(batch: list[_Loaded], folder: Path, max_pixels: int) -> list[Taken]:
+def _store_batch(batch: list[_Loaded], folder: Path, max_pixels: int) -> list[Ingested]:
     return [_store(placement, content, folder, max_pixels) for placement, content in batch]
 
 
-def _store(placement: Placement, content: bytes | str, folder: Path, max_pixels: int) -> Taken:
+def _store(placement: Placement, content: bytes | str, folder: Path, max_pixels: int) -> Ingested:
     if isinstance(content, str):
-        return Taken(placement, reason=content)
+        return Ingested(placement, reason=content)
     try:
         load_rgb(content, max_pixels=max_pixels)
     except ImageError as error:
-        return Taken(placement, reason=str(error))
+        return Ingested(placement, reason=str(error))
     digest = hashlib.sha256(content).hexdigest()
     _write_once(folder / relative_image_path(digest, suffix_of(placement.path)), content)
-    return Taken(placement, digest, len(content))
+    return Ingested(placement, digest, len(content))
 
 
 def _write_once(path: Path, content: bytes) -> None:
