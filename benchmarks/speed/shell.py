@@ -22,7 +22,7 @@ LIBRARIES = ("-c", "import sqlalchemy, alembic, typer")
 COMMANDS = ("users list", "adapters list", "runs list", "--help")
 TARGET = 2.0
 """Of ``users list`` on a registry that exists, over importing the libraries."""
-USERS = 20
+USERS = 5
 
 
 def run(arguments: list[str]) -> int:

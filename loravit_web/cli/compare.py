@@ -39,8 +39,8 @@ def comparison_document(comparison: Comparison, lineages: Sequence[Document | No
     A subject without a setting or metric is missing from the ``values`` of that row.
 
     Args:
-        comparison: the subjects and their differences.
-        lineages: the lineage of each subject's version, in the same order.
+        comparison: The subjects and their differences.
+        lineages: The lineage of each subject's version, in the same order.
     """
     names = [subject.name for subject in comparison.subjects]
 

@@ -28,7 +28,7 @@ class Commands(TyperGroup):
         """Run the command that the words name.
 
         Raises:
-            typer.Exit: with code 1, after an error was printed.
+            typer.Exit: With code 1, after an error was printed.
         """
         try:
             return super().invoke(ctx)
@@ -80,8 +80,8 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> int:
     """Run one command and return its exit code.
 
     Args:
-        arguments: the words after the program.
-        program: what help and errors call the program.
+        arguments: The words after the program.
+        program: What help and errors call the program.
     """
     try:
         typer.main.get_command(app).main(list(arguments), prog_name=program)

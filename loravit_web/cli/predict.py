@@ -74,7 +74,7 @@ def _answers(images: list[Path], tasks: list[str], top_k: int) -> list[tuple[str
     """Return the answer to each image.
 
     Raises:
-        CommandFailed: if a task has no answer to an image.
+        CommandFailed: If a task has no answer to an image.
     """
     from loravit_web.images.loading import load_rgb
 

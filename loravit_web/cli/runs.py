@@ -130,8 +130,8 @@ def run_document(run: Run, queue: Sequence[str] = ()) -> Document:
     """Return a run as one flat row.
 
     Args:
-        run: the run.
-        queue: ids of the queued runs, the next one first.
+        run: The run.
+        queue: Ids of the queued runs, the next one first.
     """
     return {
         "run": run.id,

@@ -36,7 +36,7 @@ def noun(help_text: str) -> typer.Typer:
     """Return an empty group of commands.
 
     Args:
-        help_text: what the group is about.
+        help_text: What the group is about.
     """
     return typer.Typer(help=help_text, add_completion=False, rich_markup_mode=None)
 
@@ -45,7 +45,7 @@ def current_settings() -> Settings:
     """Return the settings that the environment of this process gives.
 
     Raises:
-        SettingsError: if a variable has a value that cannot be used.
+        SettingsError: If a variable has a value that cannot be used.
     """
     return read_settings(os.environ)
 
@@ -54,8 +54,8 @@ def open_registry() -> Registry:
     """Open the registry of the data folder, which the caller closes.
 
     Raises:
-        SettingsError: if a variable has a value that cannot be used.
-        RegistryError: if the database or the store cannot be used.
+        SettingsError: If a variable has a value that cannot be used.
+        RegistryError: If the database or the store cannot be used.
     """
     settings = current_settings().made()
     return Registry.open(settings.database_url, settings.artifacts, cache=settings.artifact_cache)
@@ -73,7 +73,7 @@ def open_service(*, base: str | None = None) -> AbstractContextManager[Service]:
     """Open everything that training and answering need, which takes seconds to import.
 
     Args:
-        base: another base than the configured one.
+        base: Another base than the configured one.
     """
     from loravit_web.service import Service
 
@@ -108,7 +108,7 @@ def write_file(path: Path, data: bytes) -> None:
     """Write a file that is never seen half written.
 
     Raises:
-        CommandFailed: if the file cannot be written.
+        CommandFailed: If the file cannot be written.
     """
     try:
         write_whole(path, data)
@@ -125,9 +125,9 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str)
     """Return rows as aligned text.
 
     Args:
-        rows: values by column.
-        columns: the columns to show, in this order.
-        empty: the text if there are no rows.
+        rows: Values by column.
+        columns: The columns to show, in this order.
+        empty: The text if there are no rows.
     """
     if not rows:
         return empty

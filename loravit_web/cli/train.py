@@ -141,14 +141,14 @@ def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size
     """Train an adapter while showing the progress on stderr, and return the completed run.
 
     Args:
-        service: the opened data folder.
-        data: what the command calls DATA.
-        name: of the adapter.
-        recipe: the settings.
-        keep_size: whether the image size stays as it is, even if the base cannot take it.
+        service: The opened data folder.
+        data: What the command calls DATA.
+        name: Name of the adapter.
+        recipe: The settings.
+        keep_size: Whether the image size stays as it is, even if the base cannot take it.
 
     Raises:
-        CommandFailed: if the run ends without a version.
+        CommandFailed: If the run ends without a version.
     """
     from loravit_web.actions import Actions
     from loravit_web.training.estimate import cost_text
