@@ -14,6 +14,9 @@ SourceKind = Literal["folder", "zip", "csv", "sample"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
+MAX_NAME = 80
+"""Maximum length of a dataset's name in characters."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageItem:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from loravit_web.datasets.errors import DatasetError
-from loravit_web.datasets.records import ImageDataset, ImageItem, Split
+from loravit_web.datasets.records import MAX_NAME, ImageDataset, ImageItem, Split
 from loravit_web.datasets.sources.scan import check_classes, clean_class_name, sorted_classes
-from loravit_web.datasets.store import MAX_NAME, DatasetStore
+from loravit_web.datasets.store import DatasetStore
 
 ImageKey = tuple[str, int]
 """SHA-256 of an image, and index of its class."""

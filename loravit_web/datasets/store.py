@@ -9,7 +9,6 @@ import re
 import shutil
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,19 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from loravit_web.datasets.assembly import assemble, overlap_warnings
+from loravit_web.datasets.disk import last_write, link_or_copy, storing_failed, sync_folder
 from loravit_web.datasets.errors import (
     DatasetDamaged,
     DatasetNotFound,
-    DiskFull,
-    StoreUnwritable,
     TooManyImages,
 )
 from loravit_web.datasets.ingestion import Ingested, ingest
 from loravit_web.datasets.manifest import MANIFEST, check_images, read_complete, read_manifest, write_manifest
-from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, relative_image_path
+from loravit_web.datasets.records import (
+    MAX_NAME,
+    ImageDataset,
+    ImageItem,
+    fingerprint_of,
+    relative_image_path,
+)
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
-from loravit_web.datasets.sources.scan import check_classes, sorted_classes, suffix_of
+from loravit_web.datasets.sources.scan import check_classes
 from loravit_web.datasets.uploaders import (
     UPLOADER_FILE,
     Uploader,
@@ -48,15 +53,10 @@ if TYPE_CHECKING:  # they load SQLAlchemy
 Progress = Callable[[float, str], None]
 """Called with a fraction from 0 to 1 and a sentence."""
 
-MAX_NAME = 80
-"""Maximum length of a dataset's name in characters."""
-
 _TEMP_PREFIX = ".import-"
 _REMOVED_PREFIX = f"{_TEMP_PREFIX}removed-"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ALREADY_THERE = frozenset({errno.ENOTEMPTY, errno.EEXIST})
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, errno.ENOSYS})
 _REPORT_EVERY = 100
 
 
@@ -138,13 +138,13 @@ class DatasetStore:
             self.root.mkdir(parents=True, exist_ok=True)
             temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
         except OSError as error:
-            raise _storing_failed(error) from error
+            raise storing_failed(error) from error
         try:
             ingested = self._ingest(source, temp, progress, room)
-            dataset = _assemble(source, ingested, name, self.limits.classes, self._owner)
+            dataset = assemble(source, ingested, name, self.limits.classes, self._owner)
             return self._move_into_place(dataset, temp)
         except OSError as error:
-            raise _storing_failed(error) from error
+            raise storing_failed(error) from error
         finally:
             shutil.rmtree(temp, ignore_errors=True)
 
@@ -171,7 +171,7 @@ class DatasetStore:
             classes=tuple(classes),
             items=tuple(items),
             skipped=(),
-            warnings=_overlaps(items),
+            warnings=overlap_warnings(items),
             fingerprint=fingerprint_of(classes, items, self._owner),
             owner=self._owner,
         )
@@ -179,12 +179,14 @@ class DatasetStore:
             temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
             try:
                 for item in {item.sha256: item for item in items}.values():
-                    _share(dataset.image_path(item), temp / relative_image_path(item.sha256, item.suffix))
+                    link_or_copy(
+                        dataset.image_path(item), temp / relative_image_path(item.sha256, item.suffix)
+                    )
                 return self._move_into_place(derived, temp)
             finally:
                 shutil.rmtree(temp, ignore_errors=True)
         except OSError as error:
-            raise _storing_failed(error) from error
+            raise storing_failed(error) from error
 
     def find(self, prefix: str) -> ImageDataset:
         """Return the stored dataset whose fingerprint begins with a prefix.
@@ -228,7 +230,7 @@ class DatasetStore:
         abandoned = [
             temp
             for temp in self.root.glob(f"{_TEMP_PREFIX}*")
-            if temp.name.startswith(_REMOVED_PREFIX) or _last_write(temp) < limit
+            if temp.name.startswith(_REMOVED_PREFIX) or last_write(temp) < limit
         ]
         for temp in abandoned:
             shutil.rmtree(temp, ignore_errors=True)
@@ -267,7 +269,7 @@ class DatasetStore:
         except FileNotFoundError:
             return  # another process removes it
         except OSError as error:
-            raise _storing_failed(error) from error
+            raise storing_failed(error) from error
 
     @property
     def _owner(self) -> str | None:
@@ -328,106 +330,5 @@ class DatasetStore:
                 final.rename(damaged)
                 temp.rename(final)
                 shutil.rmtree(damaged, ignore_errors=True)
-        _sync_folder(self.root)
+        sync_folder(self.root)
         return replace(dataset, root=final)
-
-
-def _assemble(
-    source: Source, ingested: Sequence[Ingested], name: str | None, max_classes: int, owner: str | None
-) -> ImageDataset:
-    """Return the dataset of the valid candidates.
-
-    Raises:
-        LayoutError: If too few are left.
-    """
-    skipped = [Skipped(one.placement.path, one.reason) for one in ingested if one.reason]
-    good = [one for one in ingested if not one.reason]
-    classes = sorted_classes(one.placement.class_name for one in good)
-    label_of = {class_name: label for label, class_name in enumerate(classes)}
-    first: dict[tuple[str, int, str], ImageItem] = {}
-    for one in good:
-        place = one.placement
-        suffix = suffix_of(place.path)
-        item = ImageItem(place.path, place.split, label_of[place.class_name], one.sha256, suffix)
-        kept = first.setdefault((item.split, item.label, item.sha256), item)
-        if kept is not item:
-            skipped.append(Skipped(item.path, f"it is a duplicate of {kept.path}"))
-    items = tuple(first.values())
-    check_classes(
-        ((item.split, classes[item.label]) for item in items),
-        skipped=skipped,
-        max_classes=max_classes,
-    )
-    return ImageDataset(
-        name=clean_text(name or source.name)[:MAX_NAME],
-        source_kind=source.kind,
-        classes=classes,
-        items=items,
-        skipped=tuple(sorted([*source.plan.skipped, *skipped], key=lambda entry: entry.path)),
-        warnings=_overlaps(items),
-        fingerprint=fingerprint_of(classes, items, owner),
-        root=Path(),
-        owner=owner,
-    )
-
-
-def _overlaps(items: Sequence[ImageItem]) -> tuple[str, ...]:
-    splits: defaultdict[str, set[str]] = defaultdict(set)
-    labels: defaultdict[str, set[int]] = defaultdict(set)
-    for item in items:
-        splits[item.sha256].add(item.split)
-        labels[item.sha256].add(item.label)
-    leaked = sum(len(found) > 1 for found in splits.values())
-    ambiguous = sum(len(found) > 1 for found in labels.values())
-    warnings = []
-    if leaked:
-        warnings.append(
-            f"{leaked} image(s) appear in more than one of train, val and test, so the measured accuracy "
-            "will be too high."
-        )
-    if ambiguous:
-        warnings.append(
-            f"{ambiguous} image(s) appear in more than one class, so no model can classify all of them "
-            "correctly."
-        )
-    return tuple(warnings)
-
-
-def _share(source: Path, target: Path) -> None:
-    """Link a file at a second place, or copy it if the file system does not support links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        shutil.copyfile(source, target)
-
-
-def _storing_failed(error: OSError) -> DiskFull | StoreUnwritable:
-    if error.errno in _NO_SPACE:
-        return DiskFull("The disk is full, so the images were not imported. Free some space and try again.")
-    reason = os.strerror(error.errno).lower() if error.errno else "unknown reason"
-    return StoreUnwritable(
-        f"The data folder cannot be written ({reason}), so nothing was imported. Check its permissions."
-    )
-
-
-def _last_write(temp: Path) -> float:
-    """Return the time of the last write; the folders' times are enough."""
-    try:
-        return max(folder.stat().st_mtime for folder in (temp, *temp.glob("images"), *temp.glob("images/*")))
-    except FileNotFoundError:
-        # Its own process has just renamed or removed it, so it is in use.
-        return float("inf")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush a rename to disk if the system allows it."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

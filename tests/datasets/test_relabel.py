@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset, relabeled, store
+from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset, disk, relabeled
 from loravit_web.datasets.errors import ClassTooSmall, DatasetDamaged
 from loravit_web.datasets.relabel import NothingChanged
 
@@ -95,9 +95,9 @@ def test_images_are_copied_if_links_are_not_supported(
     datasets: DatasetStore, pets: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_links(*_: object) -> None:
-        raise OSError(store.errno.EXDEV, "no links here")
+        raise OSError(disk.errno.EXDEV, "no links here")
 
-    monkeypatch.setattr(store.os, "link", no_links)
+    monkeypatch.setattr(disk.os, "link", no_links)
     derived = relabeled(datasets, pets, {key(pets, "cat/1.png"): "dog"})
     first = derived.items[0]
     assert derived.image_path(first).read_bytes() == pets.image_path(first).read_bytes()
