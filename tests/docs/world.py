@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from loravit_web.access.members import Members
+from loravit_web.access.actions import UserActions
+from loravit_web.access.rights import SHELL
 from loravit_web.backbones import Base
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from tests.conftest import RECIPE, make_colours, tiny_base
+from tests.conftest import RECIPE, make_colours, tiny_base, train_now
 
 DEPTH, PATCH_SIZE = 6, 28
 """Blocks of the base, as many as any preset adapts; and the side of its large and so few patches."""
@@ -45,12 +46,12 @@ def make_world(folder: Path) -> str:
     for place in ("rose.png", "robin.png", "photos/tulip.png"):
         shutil.copy(flowers / "test" / "red" / "0.png", folder / Path(place).with_suffix(".jpg"))
     service = service_in(folder)
-    dataset = service.import_dataset(flowers)
+    dataset = service.datasets.import_source(flowers)
     for name in ("Objects", "Flowers"):
         for seed in (0, 1):
             recipe = replace(RECIPE, seed=seed, image_size=2 * PATCH_SIZE)
-            run = service.train_now(dataset, name, recipe, service.new_worker(), actor="ann")
-    Members(service.registry.users).add("ann", PASSWORD, "admin", actor="tests")
+            run = train_now(service, dataset, name, recipe, service.new_worker(), actor="ann")
+    UserActions(service.registry, SHELL).add("ann", PASSWORD, "admin")
     service.close()
     assert run.published == "flowers@2", run.error
     return run.id

@@ -25,13 +25,13 @@ def served_root(owner: str) -> Path:
 def bundle_file(seen: Seen, version: Version) -> str:
     """The bundle as a file that Gradio may serve."""
     name, data = seen.export(version.ref)
-    return str(_served(data, name, version.owner))
+    return str(_serve(data, name, version.owner))
 
 
 def picture_link(seen: Seen, version: Version) -> str | None:
     """Where the page finds a version's thumbnail; relative, so that it holds behind any proxy."""
     data = seen.thumbnail(version)
-    return _link(_served(data, THUMBNAIL_FILE, version.owner)) if data is not None else None
+    return _link(_serve(data, THUMBNAIL_FILE, version.owner)) if data is not None else None
 
 
 def picture_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str, str]:
@@ -47,7 +47,7 @@ def picture_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str, s
         path = _place(sha256, THUMBNAIL_FILE, owners[slug])
         try:
             if not path.exists():
-                path = _served(catalog.read_blob(sha256), THUMBNAIL_FILE, owners[slug])
+                path = _serve(catalog.read_blob(sha256), THUMBNAIL_FILE, owners[slug])
             links[slug] = _link(path)
         except (BlobDamaged, BlobMissing):
             continue
@@ -62,8 +62,8 @@ def _place(sha256: str, name: str, owner: str) -> Path:
     return served_root(owner) / "catalog" / sha256[:32] / name
 
 
-def _served(data: bytes, name: str, owner: str) -> Path:
-    """A file in Gradio's cache, from which it may serve; written once per content."""
+def _serve(data: bytes, name: str, owner: str) -> Path:
+    """Write a file into Gradio's folder, from which it may serve, once per content; return its path."""
     path = _place(hashlib.sha256(data).hexdigest(), name, owner)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -53,6 +53,9 @@ def test_the_page_is_loaded_as_gradio_sends_it(plain_app: RunningApp) -> None:
     assert source("patches/styles") not in head
     assert type(plain_app.demo.app.state_holder) is StateHolder
     assert plain_app.demo._queue.ANALYTICS_MAX_EVENTS > 1
+    hidden = [event for event in plain_app.demo.fns.values() if event.show_progress == "hidden"]
+    assert len(hidden) > 50
+    assert {event.show_progress_on for event in hidden} == {None}
 
 
 def test_an_image_is_classified(plain_app: RunningApp) -> None:
