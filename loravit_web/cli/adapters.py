@@ -10,7 +10,7 @@ import typer
 from loravit_web.cli import adapters_change, adapters_exchange
 from loravit_web.cli.choices import AdapterTypeName
 from loravit_web.cli.documents import lineage_document, lineage_text
-from loravit_web.cli.shell import AsJson, Document, details, note_page, noun, open_registry, output, table
+from loravit_web.cli.shell import AsJson, Document, details, note_page, open_registry, output, table
 from registry import (
     Adapter,
     AdapterEntry,
@@ -26,7 +26,7 @@ from registry import (
 
 CONFUSED_SHOWN = 10
 
-app = noun("List, show, change and exchange the adapters of the catalog.")
+app = typer.Typer(help="List, show, change and exchange the adapters of the catalog.")
 app.add_typer(adapters_exchange.app)
 app.add_typer(adapters_change.app)
 

@@ -8,13 +8,13 @@ import typer
 
 from loravit_web.access.rights import SHELL
 from loravit_web.catalog.actions import CatalogActions
-from loravit_web.cli.shell import AsJson, Document, noun, open_registry, output, refuse_together, table
+from loravit_web.cli.shell import AsJson, Document, open_registry, output, refuse_together, table
 from registry import Alias, AliasMove, Registry
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The adapter.")]
 Protected = Annotated[bool, typer.Option("--protected", help="Allow it for a protected alias.")]
 
-app = noun("Change adapters.")
+app = typer.Typer(help="Change adapters.")
 
 
 @app.command()
@@ -56,7 +56,7 @@ def aliases(
     protected: Protected = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the aliases of an adapter and their history, after a change if one is given."""
+    """List the aliases of an adapter and their history, or change one of them."""
     if sum(option is not None for option in (remove, protect, unprotect)) > 1:
         refuse_together("--remove", "--protect", "--unprotect")
     with open_registry() as registry:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loravit_web.access.rights import SHELL
-from loravit_web.cli.shell import AsJson, noun, open_registry, open_service, output, write_file
+from loravit_web.cli.shell import AsJson, open_registry, open_service, output, write_file
 
 if TYPE_CHECKING:
     from loravit_web.actions import Actions
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Ref = Annotated[str, typer.Argument(metavar="SLUG[@V]", help="The version, by default the newest.")]
 
-app = noun("Exchange adapters.")
+app = typer.Typer(help="Exchange adapters.")
 
 
 @app.command("export")

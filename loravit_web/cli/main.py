@@ -40,8 +40,8 @@ class Commands(TyperGroup):
         raise typer.Exit(1)
 
 
-# Without --install-completion and --show-completion: a command that is mostly run as python -m loravit_web,
-# from one folder of several, is nothing to write into a person's shell profile.
+# Without completion, because --install-completion would edit the shell profile of a user who may run this
+# command from a clone only.
 app = typer.Typer(
     cls=Commands,
     add_completion=False,

@@ -14,7 +14,6 @@ from loravit_web.cli.shell import (
     current_settings,
     details,
     note_page,
-    noun,
     open_runs,
     output,
     table,
@@ -22,13 +21,13 @@ from loravit_web.cli.shell import (
 from loravit_web.runs.actions import RunActions
 from registry import Registry, Run, RunQuery, RunStatus
 
-TAKEN_UP = "A running app, or python -m loravit_web worker,"
+TRAINERS = "A running app, or python -m loravit_web worker,"
 STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 RunId = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run, or the first characters of the id.")
 ]
 
-app = noun("List, show, stop and repeat trainings.")
+app = typer.Typer(help="List, show, stop and repeat trainings.")
 
 
 @app.command("list")
@@ -87,7 +86,7 @@ def cancel(
     keep: Annotated[bool, typer.Option("--keep", help="Publish the best result so far.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a run without publishing it."""
+    """Stop a run without publishing it."""
     with open_runs() as registry:
         run = RunActions(registry, SHELL, current_settings()).stop(run_id, keep=keep)
     ended = run.status == "cancelled"
@@ -97,11 +96,11 @@ def cancel(
 
 @app.command()
 def resume(run_id: RunId, as_json: AsJson = False) -> None:
-    """Queue an unfinished run again, to continue after its last finished epoch."""
+    """Queue an unfinished run again. It continues after its last epoch."""
     with open_runs() as registry:
         run = RunActions(registry, SHELL, current_settings()).resume(run_id)
         document = queued_document(registry, run)
-    text = f"Run {run.id} is queued again. {TAKEN_UP} continues it."
+    text = f"Run {run.id} is queued again. {TRAINERS} continues it."
     output(as_json, document, lambda: text)
 
 
@@ -114,7 +113,7 @@ def retry(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a new run with the settings of an ended one and a smaller batch."""
+    """Queue an ended run as a new one with a smaller batch size."""
     with open_runs() as registry:
         run = RunActions(registry, SHELL, current_settings()).retry(run_id, batch_size=batch_size)
         images_per_step = run.config["batch_size"]
@@ -122,7 +121,7 @@ def retry(
             "retry_of": run.environment["retry_of"],
             "batch_size": images_per_step,
         }
-    text = f"Run {run.id} is queued with {images_per_step} images per step. {TAKEN_UP} starts it."
+    text = f"Run {run.id} is queued with {images_per_step} images per step. {TRAINERS} starts it."
     output(as_json, document, lambda: text)
 
 

@@ -32,15 +32,6 @@ class CommandFailed(LoraVitError):
     """A command ended without the result that it was run for."""
 
 
-def noun(help_text: str) -> typer.Typer:
-    """Return an empty group of commands.
-
-    Args:
-        help_text: What the group is about.
-    """
-    return typer.Typer(help=help_text, add_completion=False, rich_markup_mode=None)
-
-
 def current_settings() -> Settings:
     """Return the settings that the environment of this process gives.
 

@@ -10,13 +10,13 @@ import typer
 
 from loravit_web.access.actions import UserActions
 from loravit_web.access.rights import SHELL
-from loravit_web.cli.shell import AsJson, Document, noun, open_registry, output, table
+from loravit_web.cli.shell import AsJson, Document, open_registry, output, table
 from loravit_web.errors import LoraVitError
 from registry import Role, User
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name to sign in with.")]
 
-app = noun("Manage the users who may sign in to the app of a team.")
+app = typer.Typer(help="Manage the users who may sign in to the app of a team.")
 
 
 class PasswordsDiffer(LoraVitError):
@@ -42,7 +42,7 @@ def add(
 @app.command("role")
 def set_role(
     name: Name,
-    role: Annotated[Role, typer.Argument(help="What the user may do.")],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="What the user may do.")],
     as_json: AsJson = False,
 ) -> None:
     """Change what a user may do."""
