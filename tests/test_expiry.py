@@ -212,7 +212,7 @@ def test_killed_in_the_middle_the_next_start_finishes(
         def killed(_self: object) -> None:
             raise BlobStoreUnreachable("here", "killed")
 
-        patch.setattr("registry.maintenance.Maintenance.release", killed)
+        patch.setattr("registry.maintenance.Maintenance.remove_released", killed)
         with pytest.raises(BlobStoreUnreachable):
             service.expire(utc_now() + LATER)
     assert (settings.run_logs / f"{first.run.id}.log").exists()
