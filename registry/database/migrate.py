@@ -47,7 +47,7 @@ class Upgrade:
         if self.backup is not None:
             kept = f"A copy of the old database is {self.backup}"
         else:
-            kept = "A server's database is not copied, so back it up with pg_dump or python -m loravit_web backup"
+            kept = "No copy of it was made, so back it up with pg_dump or python -m loravit_web backup"
         return f"from schema {self.before} to {self.after}. {kept}"
 
 
