@@ -24,6 +24,7 @@ from benchmarks.speed import (  # noqa: E402
     newcomer,
     pages,
     registry_scale,
+    shell,
     snapshot,
     switch,
 )
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,
+    "shell": shell.run,
     "soak": soak.run,
     "switch": switch.run,
 }

@@ -1,23 +1,23 @@
-"""``python -m loravit_web``."""
+"""The ``loravit`` command, also run as ``python -m loravit_web``."""
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from loravit_web.util.openmp import share_cores
 
+PROGRAM = "loravit"
+
 
 def run() -> int:
-    """Run the command that the words name; returns the exit status."""
-    share_cores(os.environ)
+    """Run the command that the words of this process name, and return its exit code."""
+    share_cores(os.environ)  # before torch is imported
     from loravit_web.cli.main import main
 
-    try:
-        return main(sys.argv[1:])
-    except BrokenPipeError:  # whoever read the output, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    program = PROGRAM if Path(sys.argv[0]).stem == PROGRAM else "python -m loravit_web"
+    return main(sys.argv[1:], program)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ It stores rows in a database, and files by their content in an artifact store.
 """
 
 from registry.backup.backup import Backup
+from registry.backup.copying import Contents
 from registry.backup.errors import (
     BackupNotWritten,
     BackupUnusable,
@@ -161,6 +162,7 @@ __all__ = [
     "Comparison",
     "ConfusedPair",
     "ConfusionCell",
+    "Contents",
     "DatabaseNotReadable",
     "DatabaseNotWritable",
     "DatabaseReplaced",

@@ -1,37 +1,169 @@
-"""What the commands of the shell have in common."""
+"""What the commands share: the registry and the service they work on, and output as text or JSON."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from loravit_web.settings.environment import Settings
+import typer
+
+from loravit_web.errors import LoraVitError
+from loravit_web.settings.environment import Settings, read_settings
+from loravit_web.util.console import progress_teller
+from loravit_web.util.files import write_whole
+from loravit_web.worker.reaper import reap_once
+from registry import Registry
+
+if TYPE_CHECKING:
+    from loravit_web.service import Service
+
+Document = dict[str, Any]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def output(options: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
-    """Print the document where ``--json`` asks for it, else the text."""
-    if options.json:
-        from loravit_web.cli.views import json_text
-
-        print(json_text(document))
-    else:
-        print(text())
+class CommandFailed(LoraVitError):
+    """A command ended without the result that it was run for."""
 
 
-def open_registry(settings: Settings) -> Any:
-    """The registry of the data folder, to be closed by ``with``."""
-    from registry import Registry
+def noun(help_text: str) -> typer.Typer:
+    """Return an empty group of commands.
 
-    return Registry.open(settings.made().database_url, settings.artifacts, cache=settings.artifact_cache)
+    Args:
+        help_text: What the group is about.
+    """
+    return typer.Typer(help=help_text, add_completion=False, rich_markup_mode=None)
+
+
+def current_settings() -> Settings:
+    """Return the settings that the environment of this process gives.
+
+    Raises:
+        SettingsError: If a variable has a value that cannot be used.
+    """
+    return read_settings(os.environ)
+
+
+def open_registry() -> Registry:
+    """Open the registry of the data folder, which the caller closes.
+
+    Raises:
+        SettingsError: If a variable has a value that cannot be used.
+        RegistryError: If the database or the store cannot be used.
+    """
+    settings = current_settings().made()
+    return Registry.open(settings.database_url, settings.artifacts, cache=settings.artifact_cache)
 
 
 @contextmanager
-def open_runs(settings: Settings) -> Iterator[Any]:
-    """Open the registry, once the runs of dead processes are told from those that run."""
-    from loravit_web.worker.reaper import reap_once
-
-    with open_registry(settings) as registry:
+def open_runs() -> Iterator[Registry]:
+    """Open the registry after the runs of dead processes are marked as interrupted."""
+    with open_registry() as registry:
         reap_once(registry)
         yield registry
+
+
+def open_service(*, base: str | None = None) -> AbstractContextManager[Service]:
+    """Open everything that training and answering need, which takes seconds to import.
+
+    Args:
+        base: Another base than the configured one.
+    """
+    from loravit_web.service import Service
+
+    settings = current_settings()
+    if base:
+        settings = replace(settings, base=base)
+    return closing(Service(settings, progress=progress_teller()))
+
+
+def refuse_together(*options: str) -> None:
+    """End the command with exit code 2, because options exclude each other."""
+    raise typer.BadParameter("use only one of them.", param_hint=list(options))
+
+
+def output(as_json: bool, document: Any, text: Callable[[], str]) -> None:
+    """Print the document if ``--json`` is given, else the text."""
+    print(json_text(document) if as_json else text(), flush=True)
+
+
+def note(text: str) -> None:
+    """Print a note to stderr, so that stdout holds the result only."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def note_page(page: int, pages: int, total: int, things: str) -> None:
+    """Print a note if a list has more pages."""
+    if pages > 1:
+        note(f"page {page} of {pages}, {total:,} {things} in total. Use --page and --limit to see the rest.")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that is never seen half written.
+
+    Raises:
+        CommandFailed: If the file cannot be written.
+    """
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be written ({error.strerror or error}).") from error
+
+
+def json_text(document: Any) -> str:
+    """Return one JSON document, in which NaN and infinity are strings because JSON has no such numbers."""
+    return json.dumps(_plain(document), ensure_ascii=False, indent=2)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> str:
+    """Return rows as aligned text.
+
+    Args:
+        rows: Values by column.
+        columns: The columns to show, in this order.
+        empty: The text if there are no rows.
+    """
+    if not rows:
+        return empty
+    cells = [list(columns)] + [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def details(document: Mapping[str, Any]) -> str:
+    """Return a document as lines of ``name: value``, without empty values."""
+    lines = []
+    for key, value in document.items():
+        if value is None or value == "":
+            continue
+        shown = (
+            json.dumps(_plain(value), ensure_ascii=False) if isinstance(value, dict | list) else _cell(value)
+        )
+        lines.append(f"{key.replace('_', ' ')}: {shown}")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,75 +1,95 @@
-"""What the shell's words about users do; `cli` says how they are called."""
+"""``users``: who may sign in to the app of a team."""
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import sys
-from typing import Any
+from typing import Annotated
+
+import typer
 
 from loravit_web.access.actions import UserActions
 from loravit_web.access.rights import SHELL
-from loravit_web.cli.shell import open_registry, output
+from loravit_web.cli.shell import AsJson, Document, noun, open_registry, output, table
 from loravit_web.errors import LoraVitError
-from loravit_web.settings.environment import Settings
+from registry import Role, User
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name to sign in with.")]
+
+app = noun("Manage the users who may sign in to the app of a team.")
 
 
 class PasswordsDiffer(LoraVitError):
-    """A password that was typed in two ways."""
+    """The two entries of a password are different."""
 
 
-def add(options: argparse.Namespace, settings: Settings) -> int:
-    password = _asked(options)
-    with open_registry(settings) as registry:
-        user = UserActions(registry, SHELL).add(options.name, password, options.role)
-    output(options, _document(user, True), lambda: f"{user.username} can sign in, as {user.role}.")
-    return 0
+@app.command()
+def add(
+    name: Name,
+    role: Annotated[Role, typer.Option(help="What the user may do.")] = "viewer",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a user, or give an existing user a new password and role."""
+    password = _password(from_stdin=password_stdin)
+    with open_registry() as registry:
+        user = UserActions(registry, SHELL).add(name, password, role)
+    output(as_json, user_document(user, True), lambda: f"{user.username} can sign in as {user.role}.")
 
 
-def role(options: argparse.Namespace, settings: Settings) -> int:
-    with open_registry(settings) as registry:
-        user = UserActions(registry, SHELL).set_role(options.name, options.role)
+@app.command("role")
+def set_role(
+    name: Name,
+    role: Annotated[Role, typer.Argument(help="What the user may do.")],
+    as_json: AsJson = False,
+) -> None:
+    """Change what a user may do."""
+    with open_registry() as registry:
+        user = UserActions(registry, SHELL).set_role(name, role)
         signs_in = registry.users.password_hash(user.username) is not None
-    output(options, _document(user, signs_in), lambda: f"{user.username} is {user.role} now.")
-    return 0
+    document = user_document(user, signs_in)
+    output(as_json, document, lambda: f"The role of {user.username} is now {user.role}.")
 
 
-def remove(options: argparse.Namespace, settings: Settings) -> int:
-    with open_registry(settings) as registry:
-        user = UserActions(registry, SHELL).remove(options.name)
-    text = f"Nobody signs in as {user.username} any more; what was done under the name stays in the history."
-    output(options, _document(user, False), lambda: text)
-    return 0
+@app.command()
+def remove(name: Name, as_json: AsJson = False) -> None:
+    """Remove a user, who can no longer sign in."""
+    with open_registry() as registry:
+        user = UserActions(registry, SHELL).remove(name)
+    text = f"{user.username} can no longer sign in. The history of their changes is kept."
+    output(as_json, user_document(user, False), lambda: text)
 
 
-def listing(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.cli.views import table
-
-    with open_registry(settings) as registry:
+@app.command("list")
+def list_users(as_json: AsJson = False) -> None:
+    """List all users by name."""
+    with open_registry() as registry:
         documents = [
-            _document(user, registry.users.password_hash(user.username) is not None)
+            user_document(user, registry.users.password_hash(user.username) is not None)
             for user in registry.users.list()
         ]
     columns = ["name", "role", "from", "password", "since"]
-    output(options, documents, lambda: table(documents, columns, "There is no user yet."))
-    return 0
+    output(as_json, documents, lambda: table(documents, columns, "There are no users yet."))
 
 
-def _asked(options: argparse.Namespace) -> str:
-    """A password from standard input, or asked for twice where somebody sits at a terminal."""
-    if options.password_stdin or not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
-        raise PasswordsDiffer("The two passwords differ: nothing was changed.")
-    return password
-
-
-def _document(user: Any, signs_in: bool) -> dict[str, Any]:
+def user_document(user: User, has_password: bool) -> Document:
+    """Return a user as one flat row."""
     return {
         "name": user.username,
         "role": user.role,
         "from": user.provider,
-        "password": signs_in,
+        "password": has_password,
         "since": user.created_at.isoformat(),
     }
+
+
+def _password(*, from_stdin: bool) -> str:
+    """Return a password from standard input, or ask for it twice at a terminal."""
+    if from_stdin or not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Password again: ") != password:
+        raise PasswordsDiffer("The two passwords are different. Nothing was changed.")
+    return password

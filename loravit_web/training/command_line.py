@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,23 +34,28 @@ OPTIONS: Mapping[str, str] = {
     "mirror": "mirror",
 }
 """Option of each field of a recipe or of its adapter's configuration."""
+_FIELD_OF = {option.replace("-", "_"): field for field, option in OPTIONS.items()}
 
 
-def recipe_from_options(options: argparse.Namespace) -> Recipe:
+def recipe_from_options(preset: str, **options: str | float | bool | None) -> Recipe:
     """Return the recipe of the command's options.
+
+    Args:
+        preset: Name of the preset.
+        options: Values by the name of the option, with underscores. None keeps the value of the preset.
 
     Raises:
         LoraVitError: If a value is invalid.
     """
-    fields = {field: getattr(options, option.replace("-", "_")) for field, option in OPTIONS.items()}
-    if fields["target_modules"] is not None:
+    fields: dict[str, Any] = {_FIELD_OF[option]: value for option, value in options.items()}
+    if fields.get("target_modules") is not None:
         fields["target_modules"] = tuple(fields["target_modules"].split(","))
-    if fields["epochs"] is not None and fields["min_steps"] is None:
+    if fields.get("epochs") is not None and fields.get("min_steps") is None:
         fields["min_steps"] = 0  # an explicit number of epochs is not extended
-    unlimited = fields["max_images"] == 0
+    unlimited = fields.get("max_images") == 0
     if unlimited:
         fields["max_images"] = None
-    recipe = preset_recipe(options.preset, **fields)
+    recipe = preset_recipe(preset, **fields)
     return replace(recipe, max_images=None) if unlimited else recipe
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Dialect, Double, Engine, Integer, Text, event, text
-from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.dialects.sqlite import REAL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, InternalError, OperationalError
@@ -31,6 +30,9 @@ from registry.database.errors import (
 )
 from registry.errors import InvalidValue, one_line
 from registry.visibility import EVERYTHING, Visibility, session_info
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert
 
 # STRICT tables of SQLite know only INTEGER, REAL and TEXT; on PostgreSQL, INTEGER and REAL have 4 bytes
 BigInt = BigInteger().with_variant(Integer(), "sqlite")
@@ -93,8 +95,10 @@ def open_engine(database_url: str) -> Engine:
     return sqlite.open_sqlite(sqlite.sqlite_file(url))
 
 
-def insert_into(model: type[DeclarativeBase]) -> Insert:
+def insert_into(model: type[DeclarativeBase]) -> "Insert":
     """Return an INSERT that supports ON CONFLICT, whose syntax is the same in both databases."""
+    from sqlalchemy.dialects.postgresql import insert  # takes a tenth of opening, and readers need none
+
     return insert(model)
 
 

@@ -1,379 +1,243 @@
+"""All commands: their words, exit codes and errors, and what they load."""
+
 from __future__ import annotations
 
-import contextlib
-import functools
-import io
 import json
 import os
-import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import HfApi, constants
+import sqlalchemy
+import typer
 
-from loravit_web.catalog import hub
-from loravit_web.cli import commands, main
-from loravit_web.service import Service
-from loravit_web.settings.environment import Settings
-from registry import NewRun, Registry
-from tests.conftest import ColourFolders, make_colours, tiny_base
-from tests.hub_server import TOKEN, FakeHub
+from loravit_web import __main__ as entry
+from loravit_web.cli import shell
+from loravit_web.cli.main import app, main
+from registry import Registry, Run
+from tests.cli.conftest import Json, Text
 
-TRAIN = ["--image-size", "32", "--blocks", "1", "--rank", "2", "--epochs", "3", "--batch-size", "8"]
-
-
-def on_a_tiny_base(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """From now on the shell works on a data folder there and a tiny base."""
-
-    def service(settings: Settings) -> contextlib.closing[Service]:
-        return contextlib.closing(Service(settings, load=lambda name, _f, _p: tiny_base(name=name)))
-
-    patch.setenv("LORAVIT_HOME", str(folder / "home"))
-    patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
-    patch.setattr(commands, "_service", service)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The shell works on an empty data folder and a tiny base."""
-    on_a_tiny_base(monkeypatch, tmp_path)
-    return tmp_path / "home"
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Training handles Ctrl-C; give it back to pytest."""
-    import signal
-
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def run_json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    assert main.main([*words, "--json"]) == 0, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
-
-
-@pytest.fixture(scope="module")
-def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pictures, the data folder after a training on them, and what the shell printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    pictures = make_colours(folder / "colours", test=4)
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        on_a_tiny_base(patch, folder)
-        assert main.main(["train", str(pictures), "--name", "colours", *TRAIN, "--json"]) == 0
-    (folder / "printed.json").write_text(printed.getvalue())
-    return folder
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"torch", "timm", "gradio", "pandas", "numpy", "PIL", "alembic"}
+OPTIONS = {
+    "train": "--name --preset --base --image-size --blocks --targets --adapter-type --rank --alpha --dropout "
+    "--rslora --no-rslora --pooling --prefix-length --epochs --min-steps --batch-size --lr --weight-decay "
+    "--label-smoothing --max-images --validation-fraction --patience --clip --seed --mirror --no-mirror "
+    "--json",
+    "predict": "--task --top-k --json --csv",
+    "adapters list": "--base --type --status --tag --alias --owner --min-accuracy --sort --search --page "
+    "--limit --json",
+    "adapters export": "--json",
+    "adapters import": "--json",
+    "adapters push": "--private --revision --json",
+    "adapters pull": "--name --json",
+    "adapters promote": "--protected --json",
+    "adapters rollback": "--protected --json",
+    "adapters aliases": "--remove --protect --unprotect --protected --json",
+    "adapters show": "--json",
+    "adapters withdraw": "--reason --json",
+    "adapters tag": "--remove --json",
+    "adapters describe": "--title --description --json",
+    "adapters archive": "--json",
+    "adapters restore": "--json",
+    "adapters events": "--limit --json",
+    "runs list": "--status --slug --search --page --limit --json",
+    "runs show": "--json --points",
+    "runs cancel": "--json --keep",
+    "runs resume": "--json",
+    "runs retry": "--json --batch-size",
+    "compare": "--json",
+    "users add": "--role --password-stdin --json",
+    "users role": "--json",
+    "users remove": "--json",
+    "users list": "--json",
+    "serve": "--host --port",
+    "worker": "--idle-exit",
+    "backup": "--json",
+    "restore": "--replace --json",
+    "doctor": "--mend --json",
+}
+"""What scripts may rely on: a command or an option may join, and none may go."""
 
 
-@pytest.fixture
-def trained(trained_once: Path, tmp_path: Path) -> dict[str, Any]:
-    """After a training: what it printed; pictures and data folder are in ``tmp_path``."""
-    shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
-    document: dict[str, Any] = json.loads((tmp_path / "printed.json").read_text())
-    return document
+def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command below one, by its words."""
+    if not hasattr(command, "commands"):
+        yield " ".join(words), command
+        return
+    for name, inner in command.commands.items():
+        yield from commands(inner, (*words, name))
 
 
-def test_train_prints_the_document_that_scripts_read(trained: dict[str, Any]) -> None:
-    assert trained["status"] == "completed"
-    assert trained["adapter"] == "colours@1"
-    assert {"val_accuracy", "val_loss", "linear_probe_accuracy", "test_accuracy"} <= set(trained["metrics"])
-    assert trained["seconds"] > 0
-
-
-def test_predict_prints_each_image_with_each_task(
-    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    image = str(tmp_path / "colours" / "test" / "red" / "0.png")
-    document = run_json(capsys, "predict", image, "--task", "colours", "--task", "colours@1", "--top-k", "1")
-    assert document[0]["image"] == image
-    assert [result["task"] for result in document[0]["results"]] == ["colours@1", "colours@1"]
-    assert document[0]["results"][0]["labels"][0]["label"] == "red"
-
-
-def test_predict_writes_a_csv(trained: dict[str, Any], tmp_path: Path) -> None:
-    import pandas as pd
-
-    image, file = tmp_path / "colours" / "test" / "red" / "0.png", tmp_path / "answers.csv"
-    assert main.main(["predict", str(image), "--task", "colours", "--csv", str(file)]) == 0
-    frame = pd.read_csv(file)
-    assert list(frame.columns) == ["image", "task", "rank", "label", "score", "error"]
-    assert len(frame) == 2
-
-
-def test_export_and_import_round_trip(
-    trained: dict[str, Any],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    bundle = tmp_path / "colours.zip"
-    assert run_json(capsys, "adapters", "export", "colours@1", str(bundle))["adapter"] == "colours@1"
-    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "other"))
-    assert run_json(capsys, "adapters", "import", str(bundle)) == {"adapter": "colours@1"}
-    (row,) = run_json(capsys, "adapters", "list")
-    assert (row["slug"], row["version"], row["classes"]) == ("colours", 1, 2)
-    shown = run_json(capsys, "adapters", "show", "colours")
-    assert shown["versions"][0]["class_names"] == ["green", "red"]
-
-
-def test_push_and_pull_go_by_the_hub(
-    trained: dict[str, Any],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    fake_hub: FakeHub,
-) -> None:
-    monkeypatch.setattr(hub, "HfApi", functools.partial(HfApi, endpoint=fake_hub.url))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    assert main.main(["adapters", "push", "colours", "me/colours"]) == 1
-    assert capsys.readouterr().err.startswith("error: Pushing needs a token")
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    pushed = run_json(capsys, "adapters", "push", "colours", "me/colours", "--revision", "first", "--private")
-    assert (pushed["adapter"], pushed["repo"]) == ("colours@1", "me/colours")
-    assert fake_hub.repositories["me/colours"].private
-    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "other"))
-    pulled = run_json(capsys, "adapters", "pull", "me/colours@first", "--name", "shades")
-    assert pulled == {"adapter": "shades@1"}
-    assert run_json(capsys, "adapters", "pull", f"me/colours@{pushed['commit']}") == {"adapter": "colours@1"}
-    shown = run_json(capsys, "adapters", "show", "shades")["versions"][0]
-    assert "thumbnail.webp" in shown["files"]
-    assert main.main(["adapters", "pull", "me/nothing"]) == 1
-    assert capsys.readouterr().err.startswith("error: The Hub shows no repository me/nothing")
-
-
-def test_runs_are_listed_and_shown_by_the_start_of_their_id(
-    trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    (row,) = run_json(capsys, "runs", "list")
-    assert (row["run"], row["status"], row["published"]) == (trained["run"], "completed", "colours@1")
-    shown = run_json(capsys, "runs", "show", trained["run"][:6])
-    assert len(shown["metrics"]["val_accuracy"]) == 3
-    assert shown["config"]["adapter"]["r"] == 2
-
-
-def test_train_says_what_it_left_out(
-    colour_folders: ColourFolders, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = colour_folders()
-    (data / "red" / "notes.txt").write_text("hello")
-    assert main.main(["train", str(data), "--name", "colours", *TRAIN]) == 0
-    assert "red/notes.txt" in capsys.readouterr().err
-
-
-def test_the_image_size_of_a_preset_gives_way_to_the_patches_of_the_base_and_a_given_one_does_not(
-    colour_folders: ColourFolders, home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["train", str(colour_folders()), "--name", "colours", "--preset", "draft", *TRAIN[2:]]
-    document = run_json(capsys, *words)
-    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
-        assert registry.runs.get(document["run"]).config["image_size"] == 72
-    assert main.main([*words, "--image-size", "70"]) == 1
-    assert "Image size 70 does not fit" in capsys.readouterr().err
-
-
-def test_a_finished_run_can_be_neither_cancelled_nor_resumed(
-    trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    for word in ("cancel", "resume"):
-        assert main.main(["runs", word, trained["run"]]) == 1
-        assert capsys.readouterr().err.startswith("error: ")
-
-
-def test_a_run_is_cancelled_resumed_and_retried_by_the_start_of_its_id(
-    trained: dict[str, Any], home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run_json(capsys, "runs", "retry", trained["run"][:8])
-    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
-        (queued,) = registry.runs.list(status=["queued"])
-        assert queued.config["batch_size"] == 4
-        assert queued.environment["retry_of"] == trained["run"]
-        going = registry.runs.create(
-            NewRun("colours", "", queued.base_id, queued.dataset_id, 0, queued.config, {}), worker="w"
-        )
-    (first, second, _) = run_json(capsys, "runs", "list")
-    assert [one["queue_position"] for one in (first, second)] == [None, 1]
-    assert run_json(capsys, "runs", "show", queued.id)["retry_of"] == trained["run"]
-    assert run_json(capsys, "runs", "cancel", queued.id)["status"] == "cancelled"
-    assert run_json(capsys, "runs", "resume", queued.id) == {
-        "run": queued.id,
-        "status": "queued",
-        "queue_position": 1,
+def test_every_command_has_the_options_that_scripts_rely_on() -> None:
+    found = {
+        words: {*(option for param in command.params for option in (*param.opts, *param.secondary_opts))}
+        for words, command in commands(typer.main.get_command(app))
     }
-    assert run_json(capsys, "runs", "cancel", going.id, "--keep")["status"] == "running"
-    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
-        assert registry.runs.get(going.id).stop_request == "keep"
+    assert set(OPTIONS) <= set(found)
+    for words, options in OPTIONS.items():
+        assert set(options.split()) <= found[words], words
 
 
-def test_the_shell_queues_no_more_than_the_page_may(
-    trained: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = run_json(capsys, "runs", "retry", trained["run"])["run"]
-    run_json(capsys, "runs", "cancel", first)
-    run_json(capsys, "runs", "retry", trained["run"])
-    monkeypatch.setenv("LORAVIT_MAX_QUEUED_RUNS", "1")
-    for word in ("resume", "retry"):
-        assert main.main(["runs", word, first]) == 1
-        assert "1 training waits already, which is the limit here" in capsys.readouterr().err
+@pytest.mark.parametrize("words", ["", "adapters", "runs", "users", *OPTIONS])
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_every_command_and_group_explains_itself_in_plain_text(words: str, option: str, text: Text) -> None:
+    printed = text(*words.split(), option)
+    assert printed.startswith("Usage: loravit")
+    assert "\x1b" not in printed
+    assert not set("╭│╰─") & set(printed)
 
 
-@pytest.mark.parametrize("words", [["list"], ["show", "RUN"], ["cancel", "RUN"]], ids=" ".join)
-def test_every_look_at_runs_tells_the_dead_from_the_living(
-    words: list[str], trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("loravit_web.worker.reaper.STALE_AFTER", timedelta(seconds=-1))
-    with Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts") as registry:
-        like = registry.runs.get(trained["run"])
-        dead = registry.runs.create(
-            NewRun("colours", "", like.base_id, like.dataset_id, 0, like.config, {}), worker="dead"
-        )
-        status = main.main(["runs", *(dead.id if word == "RUN" else word for word in words)])
-        assert status == (1 if words[0] == "cancel" else 0)
-        assert registry.runs.get(dead.id).status == "interrupted"
-
-
-def test_an_archived_adapter_leaves_the_list(
-    trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_json(capsys, "adapters", "archive", "colours")["archived"] is True
-    assert run_json(capsys, "adapters", "list") == []
+def test_every_option_and_argument_has_a_help_text() -> None:
+    for words, command in commands(typer.main.get_command(app)):
+        assert command.help.endswith("."), words
+        for param in command.params:
+            assert param.help.endswith("."), f"{words}: {param.name}"
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "hint"),
     [
-        (["train", "nowhere.zip", "--name", "x"], "nowhere.zip"),
-        (["train", "sample:digits", "--name", "…"], "at least one letter"),
-        (["train", "sample:digits", "--name", "x", "--targets", "conv"], "Target conv is unknown"),
-        (["train", "sample:digits", "--name", "x", "--rank", "0"], "Rank 0 is out of range"),
-        (["train", "sample:cats", "--name", "x"], "digits"),
-        (["predict", "missing.jpg", "--task", "x"], "missing.jpg"),
-        (["adapters", "show", "nothing"], "nothing"),
-        (["adapters", "import", "missing.zip"], "missing.zip"),
-        (["runs", "show", "abcdef"], "abcdef"),
+        ([], "Missing command"),
+        (["trian"], "No such command 'trian'"),
+        (["adapters"], "Missing command"),
+        (["adapters", "list", "--colour", "red"], "--colour"),
+        (["adapters", "list", "--sort", "size"], "'accuracy'"),
+        (["adapters", "list", "--limit", "many"], "--limit"),
+        (["adapters", "promote", "pets@1"], "ALIAS"),
+        (["adapters", "withdraw", "pets@1"], "--reason"),
+        (["runs", "show", "abcdef", "more"], "more"),
+        (["train", "sample:digits"], "--name"),
+        (["train", "sample:digits", "--name", "x", "--preset", "slow"], "'quick'"),
+        (["predict", "x.png"], "--task"),
+        (["users", "role", "ann", "king"], "'editor'"),
     ],
 )
-def test_bad_input_is_one_sentence_and_status_1(
-    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+def test_words_that_cannot_be_understood_are_exit_code_2(
+    words: list[str], hint: str, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main(words) == 1
-    output = capsys.readouterr()
-    assert output.out == ""
-    (line,) = [line for line in output.err.splitlines() if line.startswith("error: ")]
-    assert sentence in line
-    assert "Traceback" not in output.err
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert hint in printed.err
+    assert "Usage: loravit" in printed.err
+    assert not home.exists()
 
 
-def test_a_task_that_does_not_exist_fails_the_prediction(
-    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    image = str(tmp_path / "colours" / "test" / "red" / "0.png")
-    assert main.main(["predict", image, "--task", "colors", "--json"]) == 1
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert "colours" in output.err
+def test_a_stopped_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch, refusal: Text) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shell, "current_settings", interrupt)
+    assert refusal("users", "list") == "Stopped."
 
 
-def test_unknown_words_are_status_2() -> None:
-    with pytest.raises(SystemExit) as ended:
-        main.main(["trian"])
-    assert ended.value.code == 2
+def test_a_bad_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch, refusal: Text) -> None:
+    monkeypatch.setenv("LORAVIT_MODE", "party")
+    assert "LORAVIT_MODE is party" in refusal("users", "list")
 
 
-def test_an_unwritable_export_leaves_nothing_behind(
-    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main.main(["adapters", "export", "colours", str(tmp_path / "missing" / "x.zip")]) == 1
-    assert "can't be written" in capsys.readouterr().err
-
-
-def test_doctor_finds_a_healthy_folder_healthy_and_a_damaged_one_not(
-    trained: dict[str, Any], home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_json(capsys, "doctor")["healthy"] is True
-    blob = next(path for path in (home / "artifacts").rglob("*") if path.is_file())
-    data = bytearray(blob.read_bytes())
-    data[len(data) // 2] ^= 1
-    blob.chmod(0o644)
-    blob.write_bytes(data)
-    assert main.main(["doctor", "--json"]) == 1
-    report = json.loads(capsys.readouterr().out)
-    assert [f["subject"] for f in report["findings"] if f["state"] == "problem"] == ["colours@1"]
-
-
-def test_doctor_mends_on_request_alone(
-    trained: dict[str, Any], home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    leftover = home / "artifacts" / "tmp" / ("1" * 32)
-    leftover.write_bytes(b"half")
-    os.utime(leftover, (1e9, 1e9))
-    assert main.main(["doctor"]) == 1
-    assert "[problem] leftover files: 1 files" in capsys.readouterr().out
-    report = run_json(capsys, "doctor", "--mend")
-    assert [f["subject"] for f in report["findings"] if f["state"] == "mended"] == ["leftover files"]
-    assert not leftover.exists()
-
-
-def test_a_backup_is_written_and_restored_into_an_empty_folder_and_answers_there(
-    trained: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file = str(tmp_path / "backup.zip")
-    written = run_json(capsys, "backup", file)
-    assert (written["adapters"], written["versions"], written["runs"]) == (1, 1, 1)
-    assert written["bytes"] == Path(file).stat().st_size
-    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "elsewhere"))
-    restored = run_json(capsys, "restore", file)
-    assert (restored["versions"], restored["replaced"], restored["kept"]) == (1, None, None)
-    image = str(tmp_path / "colours" / "test" / "red" / "0.png")
-    answer = run_json(capsys, "predict", image, "--task", "colours@1")
-    assert answer[0]["results"][0]["labels"][0]["label"] == "red"
-
-
-def test_restore_replaces_only_when_told_and_says_what_it_replaced(
-    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = str(tmp_path / "backup.zip")
-    assert main.main(["backup", file]) == 0
-    assert main.main(["restore", file]) == 1
-    assert (
-        "already holds 1 adapters, 1 versions and 1 runs. Restore with --replace" in capsys.readouterr().err
-    )
-    assert main.main(["restore", file, "--replace"]) == 0
-    (kept,) = (tmp_path / "home" / "backups").glob("before-restore-*.zip")
-    told = capsys.readouterr().out
-    assert f"They took the place of 1 adapters, 1 versions and 1 runs, which are kept in {kept}." in told
-    assert main.main(["restore", str(tmp_path / "colours" / "nothing.zip")]) == 1
-    assert "No such file or directory" in capsys.readouterr().err
-
-
-def test_doctor_names_the_database(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts").close()
-    main.main(["doctor", "--json"])
-    findings = json.loads(capsys.readouterr().out)["findings"]
-    assert [one["text"] for one in findings if one["subject"] == "database"] == [
-        f"{home / 'registry.db'}, sound"
-    ]
-
-
-def test_a_database_that_can_not_be_reached_is_one_sentence_without_the_password(
+def test_a_database_out_of_reach_is_one_sentence_without_the_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("psycopg")
+    # an engine that never connects must not be the one whose dialect the suite shares
+    monkeypatch.setattr("registry.database.postgres.create_engine", sqlalchemy.create_engine)
     monkeypatch.setenv("LORAVIT_DATABASE_URL", "postgresql+psycopg://me:secret@127.0.0.1:1/name")
-    assert main.main(["runs", "list"]) == 1
-    assert main.main(["doctor"]) == 1
+    assert main(["runs", "list"]) == 1
+    assert main(["doctor"]) == 1
     out, err = capsys.readouterr()
     assert err.startswith("error: The database postgresql://127.0.0.1:1/name cannot be read")
     assert err.count("\n") == 1
     assert "postgresql://127.0.0.1:1/name cannot be read" in out
     assert "secret" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("started", "program"),
+    [("/usr/bin/loravit", "loravit"), ("/app/loravit_web/__main__.py", "python -m loravit_web")],
+)
+def test_help_names_the_program_as_it_was_started(
+    started: str, program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started, "users", "--help"])
+    assert entry.run() == 0
+    assert capsys.readouterr().out.startswith(f"Usage: {program} users ")
+
+
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a fresh interpreter that works on a data folder."""
+    return {**os.environ, "LORAVIT_HOME": str(home), "PYTHONPATH": str(ROOT)}
+
+
+def test_a_reader_that_stops_early_ends_the_command_without_a_traceback(home: Path, pets: None) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "loravit_web", "adapters", "events"],
+        env=environment(home),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+def test_commands_for_the_registry_load_nothing_that_computes(
+    home: Path, registry: Registry, cats: list[Run], pets: None, tmp_path: Path, run_json: Json
+) -> None:
+    registry.runs.finish(cats[0].id, "w", "interrupted")
+    backup = str(tmp_path / "backup.zip")
+    words = [
+        ["--help"],
+        ["train", "--help"],
+        ["users", "list"],
+        ["users", "add", "ann", "--password-stdin"],
+        ["users", "role", "ann", "editor"],
+        ["users", "remove", "ann"],
+        ["adapters", "list", "--search", "cats"],
+        ["adapters", "show", "pets"],
+        ["adapters", "promote", "pets@1", "production"],
+        ["adapters", "promote", "pets@2", "production"],
+        ["adapters", "rollback", "pets", "production"],
+        ["adapters", "aliases", "pets", "--remove", "production"],
+        ["adapters", "withdraw", "pets@3", "--reason", "mislabelled"],
+        ["adapters", "tag", "pets", "indoor"],
+        ["adapters", "describe", "pets", "--title", "Our pets"],
+        ["adapters", "archive", "pets"],
+        ["adapters", "restore", "pets"],
+        ["adapters", "events"],
+        ["runs", "list"],
+        ["runs", "show", cats[0].id],
+        ["runs", "resume", cats[0].id],
+        ["runs", "cancel", cats[0].id],
+        ["compare", "cats@1", "birds"],
+        ["backup", backup],
+        ["restore", backup, "--replace"],
+    ]
+    code = (
+        "import contextlib, io, json, sys\n"
+        "import loravit_web.__main__\n"
+        "from loravit_web.cli.main import main\n"
+        f"for words in {words!r}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()):\n"
+        "        assert main(words) == 0, words\n"
+        f"    print(json.dumps([' '.join(words), sorted({HEAVY!r} & set(sys.modules))]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(home),
+        input="a long enough password\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    loaded = dict(json.loads(line) for line in ran.stdout.splitlines())
+    assert len(loaded) == len(words)
+    assert {command: modules for command, modules in loaded.items() if modules} == {}

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import typer
 
-from loravit_web.cli.main import build_parser
-from loravit_web.training.command_line import recipe_from_options, train_command
+from loravit_web.cli import train
+from loravit_web.cli.main import main
+from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
 
+Parsed = Callable[[str], Recipe]
 
-def parsed(line: str) -> Recipe:
-    words = shlex.split(line)
-    assert words[:3] == ["python", "-m", "loravit_web"]
-    return recipe_from_options(build_parser().parse_args(words[3:]))
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
+    """Return the recipe with which the shell would train on a line."""
+    recipes: list[Recipe] = []
+
+    def trained(_service: object, _data: str, _name: str, recipe: Recipe, **_more: object) -> None:
+        recipes.append(recipe)
+        raise typer.Exit
+
+    monkeypatch.setattr(train, "open_service", lambda *, base: nullcontext(base))
+    monkeypatch.setattr(train, "trained", trained)
+
+    def parse(line: str) -> Recipe:
+        words = shlex.split(line)
+        assert words[:3] == ["python", "-m", "loravit_web"]
+        assert main(words[3:]) == 0
+        return recipes.pop()
+
+    return parse
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_needs_no_further_options(preset: str) -> None:
+def test_a_preset_needs_no_further_options(parsed: Parsed, preset: str) -> None:
     line = train_command("dataset:12ab", "my-task", preset_recipe(preset))
     assert line == f"python -m loravit_web train dataset:12ab --name my-task --preset {preset}"
     assert parsed(line) == preset_recipe(preset)
@@ -40,12 +61,14 @@ def test_a_preset_needs_no_further_options(preset: str) -> None:
     ],
     ids=str,
 )
-def test_every_changed_setting_survives_a_round_trip_through_the_command(changes: dict[str, Any]) -> None:
+def test_every_changed_setting_survives_a_round_trip_through_the_command(
+    parsed: Parsed, changes: dict[str, Any]
+) -> None:
     recipe = preset_recipe("quick", **changes)
     assert parsed(train_command("sample:digits", "my-task", recipe)) == recipe
 
 
-def test_an_unlimited_number_of_images_survives_a_round_trip() -> None:
+def test_an_unlimited_number_of_images_survives_a_round_trip(parsed: Parsed) -> None:
     recipe = replace(preset_recipe("quick"), max_images=None)
     assert parsed(train_command("sample:digits", "my-task", recipe)) == recipe
 

@@ -1,0 +1,186 @@
+"""``adapters``: aliases, tags and texts; withdraw a version, archive and restore an adapter."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from loravit_web.access.rights import SHELL
+from loravit_web.catalog.actions import CatalogActions
+from loravit_web.cli.shell import AsJson, Document, noun, open_registry, output, refuse_together, table
+from registry import Alias, AliasMove, Registry
+
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The adapter.")]
+Protected = Annotated[bool, typer.Option("--protected", help="Allow it for a protected alias.")]
+
+app = noun("Change adapters.")
+
+
+@app.command()
+def promote(
+    ref: Annotated[str, typer.Argument(metavar="SLUG@V", help="Version to point the alias to.")],
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="Name of the alias, such as production.")],
+    protected: Protected = False,
+    as_json: AsJson = False,
+) -> None:
+    """Point an alias to a version."""
+    with open_registry() as registry:
+        moved = CatalogActions(registry, SHELL).promote(ref, alias, allow_protected=protected)
+    output(as_json, alias_document(moved), lambda: _moved_text(moved))
+
+
+@app.command()
+def rollback(
+    slug: Slug,
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="Name of the alias.")],
+    protected: Protected = False,
+    as_json: AsJson = False,
+) -> None:
+    """Point an alias back to the version before."""
+    with open_registry() as registry:
+        moved = CatalogActions(registry, SHELL).rollback(slug, alias, allow_protected=protected)
+    output(as_json, alias_document(moved), lambda: _moved_text(moved))
+
+
+@app.command()
+def aliases(
+    slug: Slug,
+    remove: Annotated[str | None, typer.Option(metavar="ALIAS", help="Remove this alias.")] = None,
+    protect: Annotated[
+        str | None, typer.Option(metavar="ALIAS", help="Protect this alias from being moved.")
+    ] = None,
+    unprotect: Annotated[
+        str | None, typer.Option(metavar="ALIAS", help="Allow this alias to be moved again.")
+    ] = None,
+    protected: Protected = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the aliases of an adapter and their history, after a change if one is given."""
+    if sum(option is not None for option in (remove, protect, unprotect)) > 1:
+        refuse_together("--remove", "--protect", "--unprotect")
+    with open_registry() as registry:
+        actions = CatalogActions(registry, SHELL)
+        if remove is not None:
+            actions.remove_alias(slug, remove, allow_protected=protected)
+        if protect is not None:
+            actions.protect_alias(slug, protect)
+        if unprotect is not None:
+            actions.unprotect_alias(slug, unprotect)
+        document = aliases_document(registry, slug)
+    output(as_json, document, lambda: aliases_text(document))
+
+
+@app.command()
+def withdraw(
+    ref: Annotated[str, typer.Argument(metavar="SLUG@V", help="The version.")],
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Reason, shown to everyone who requests the version.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Withdraw a version for good. Its number and history are kept."""
+    with open_registry() as registry:
+        found = registry.catalog.version(ref)
+        version = CatalogActions(registry, SHELL).withdraw(found.slug, found.version, reason)
+    document = {"adapter": version.ref, "withdrawn": version.withdrawn_reason}
+    output(as_json, document, lambda: f"{version.ref} is withdrawn: {version.withdrawn_reason}.")
+
+
+@app.command()
+def tag(
+    slug: Slug,
+    tags: Annotated[list[str] | None, typer.Argument(metavar="TAG", help="Tags to add.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Tag to remove. Repeat it to remove several.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add tags to an adapter, or remove them."""
+    with open_registry() as registry:
+        adapter = CatalogActions(registry, SHELL).describe(
+            slug, add_tags=tags or (), remove_tags=remove or ()
+        )
+    document = {"slug": adapter.slug, "tags": list(adapter.tags)}
+    output(as_json, document, lambda: f"{adapter.slug}: {', '.join(adapter.tags) or 'no tags'}.")
+
+
+@app.command()
+def describe(
+    slug: Slug,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="New title.")] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="New description.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the title or the description of an adapter."""
+    with open_registry() as registry:
+        adapter = CatalogActions(registry, SHELL).describe(slug, title=title, description=description)
+    document = {"slug": adapter.slug, "title": adapter.title, "description": adapter.description}
+    output(as_json, document, lambda: f"{adapter.title}\n{adapter.description}".rstrip())
+
+
+@app.command()
+def archive(slug: Slug, as_json: AsJson = False) -> None:
+    """Take an adapter out of the catalog."""
+    with open_registry() as registry:
+        adapter = CatalogActions(registry, SHELL).archive(slug)
+    document = {"slug": adapter.slug, "archived": True}
+    output(as_json, document, lambda: f"{adapter.slug} is archived.")
+
+
+@app.command()
+def restore(slug: Slug, as_json: AsJson = False) -> None:
+    """Put an archived adapter back into the catalog."""
+    with open_registry() as registry:
+        adapter = CatalogActions(registry, SHELL).restore(slug)
+    document = {"slug": adapter.slug, "archived": False}
+    output(as_json, document, lambda: f"{adapter.slug} is back in the catalog.")
+
+
+def alias_document(alias: Alias) -> Document:
+    """Return an alias and the version that it points to."""
+    return {
+        "alias": alias.alias,
+        "adapter": alias.ref,
+        "protected": alias.protected,
+        "moved_at": alias.moved_at.isoformat(timespec="seconds"),
+        "moved_by": alias.moved_by,
+    }
+
+
+def aliases_document(registry: Registry, slug: str) -> Document:
+    """Return the aliases of an adapter, the computed `latest`, and all moves, newest first."""
+    newest = registry.catalog.adapter(slug).newest
+    return {
+        "slug": slug,
+        "latest": newest.ref if newest is not None else None,
+        "aliases": [alias_document(alias) for alias in registry.aliases.list(slug)],
+        "history": [_move_document(move) for move in registry.aliases.history(slug)],
+    }
+
+
+def aliases_text(document: Document) -> str:
+    """Return `aliases_document` for people."""
+    columns = ["alias", "adapter", "protected", "moved_at", "moved_by"]
+    latest = f"latest: {document['latest'] or 'every version is withdrawn'}"
+    empty = "No aliases yet. Promote a version to create one."
+    parts = [latest, table(document["aliases"], columns, empty)]
+    if document["history"]:
+        columns = ["at", "alias", "kind", "from", "to", "by"]
+        parts.append("History\n" + table(document["history"], columns, ""))
+    return "\n\n".join(parts)
+
+
+def _moved_text(alias: Alias) -> str:
+    return f"{alias.slug}@{alias.alias} now points to {alias.ref}."
+
+
+def _move_document(move: AliasMove) -> Document:
+    return {
+        "at": move.moved_at.isoformat(timespec="seconds"),
+        "alias": move.alias,
+        "kind": move.kind,
+        "from": move.before,
+        "to": move.after,
+        "by": move.moved_by,
+    }

@@ -1,0 +1,10 @@
+"""Values that options choose from and that the core defines beside torch, written out to parse without it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+PresetName = Literal["draft", "quick", "balanced", "best"]
+AdapterTypeName = Literal["LORA", "PREFIX", "LINEAR"]
+PoolingName = Literal["cls", "mean", "cls+mean", "map"]
+TargetName = Literal["q", "k", "v", "qkv", "proj", "fc1", "fc2"]

@@ -1,0 +1,167 @@
+"""``runs``: the queue and the history of trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, get_args
+
+import typer
+
+from loravit_web.access.rights import SHELL
+from loravit_web.cli.shell import (
+    AsJson,
+    Document,
+    current_settings,
+    details,
+    note_page,
+    noun,
+    open_runs,
+    output,
+    table,
+)
+from loravit_web.runs.actions import RunActions
+from registry import Registry, Run, RunQuery, RunStatus
+
+TAKEN_UP = "A running app, or python -m loravit_web worker,"
+STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="Id of the run, or the first characters of the id.")
+]
+
+app = noun("List, show, stop and repeat trainings.")
+
+
+@app.command("list")
+def list_runs(
+    status: Annotated[
+        list[str] | None,
+        typer.Option(metavar=f"<{'|'.join(STATUSES)}>", help="Only this status. Repeat it to allow several."),
+    ] = None,
+    slug: Annotated[str | None, typer.Option(metavar="SLUG", help="Only runs of this adapter.")] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT", help="Words to find in ids, names, titles and datasets.", show_default=False
+        ),
+    ] = "",
+    page: Annotated[int, typer.Option(metavar="N", help="Page of the list.")] = 1,
+    limit: Annotated[int, typer.Option(metavar="N", help="Runs on a page.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    query = RunQuery(
+        text=search, statuses=tuple(map(_status, status or ())), slug=slug, page=page, limit=limit
+    )
+    with open_runs() as registry:
+        found, queue = registry.search.runs(query), registry.runs.queue()
+        has_any = found.total or registry.search.runs(RunQuery(limit=1)).total
+    documents = [run_document(run, queue) for run in found.runs]
+    columns = ["run", "status", "slug", "queue_position", "stage", "dataset", "created_at", "published"]
+    empty = "No runs match." if has_any else "No runs yet. Train an adapter first."
+    output(as_json, documents, lambda: table(documents, columns, empty))
+    note_page(found.page, found.pages, found.total, "runs")
+
+
+@app.command()
+def show(
+    run_id: RunId,
+    points: Annotated[int, typer.Option(metavar="N", help="Most points per curve, or 0 for all.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run and its metrics."""
+    with open_runs() as registry:
+        run = registry.runs.get(run_id)
+        series = registry.runs.metrics(run.id, max_points=points or None)
+        queue = registry.runs.queue()
+    document = run_document(run, queue) | {
+        "config": dict(run.config),
+        "environment": dict(run.environment),
+        "metrics": {key: [[point.step, point.value] for point in curve] for key, curve in series.items()},
+    }
+    output(as_json, document, lambda: details(document))
+
+
+@app.command()
+def cancel(
+    run_id: RunId,
+    keep: Annotated[bool, typer.Option("--keep", help="Publish the best result so far.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a run without publishing it."""
+    with open_runs() as registry:
+        run = RunActions(registry, SHELL, current_settings()).stop(run_id, keep=keep)
+    ended = run.status == "cancelled"
+    text = f"Run {run.id} is cancelled." if ended else f"Run {run.id} will end after its current step."
+    output(as_json, {"run": run.id, "status": run.status}, lambda: text)
+
+
+@app.command()
+def resume(run_id: RunId, as_json: AsJson = False) -> None:
+    """Queue an unfinished run again, to continue after its last finished epoch."""
+    with open_runs() as registry:
+        run = RunActions(registry, SHELL, current_settings()).resume(run_id)
+        document = queued_document(registry, run)
+    text = f"Run {run.id} is queued again. {TAKEN_UP} continues it."
+    output(as_json, document, lambda: text)
+
+
+@app.command()
+def retry(
+    run_id: RunId,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Images per step, by default half of those of the ended run."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a new run with the settings of an ended one and a smaller batch."""
+    with open_runs() as registry:
+        run = RunActions(registry, SHELL, current_settings()).retry(run_id, batch_size=batch_size)
+        images_per_step = run.config["batch_size"]
+        document = queued_document(registry, run) | {
+            "retry_of": run.environment["retry_of"],
+            "batch_size": images_per_step,
+        }
+    text = f"Run {run.id} is queued with {images_per_step} images per step. {TAKEN_UP} starts it."
+    output(as_json, document, lambda: text)
+
+
+def run_document(run: Run, queue: Sequence[str] = ()) -> Document:
+    """Return a run as one flat row.
+
+    Args:
+        run: The run.
+        queue: Ids of the queued runs, the next one first.
+    """
+    return {
+        "run": run.id,
+        "slug": run.slug,
+        "status": run.status,
+        "queue_position": queue.index(run.id) + 1 if run.id in queue else None,
+        "stage": run.stage,
+        "progress": run.progress,
+        "dataset": run.dataset.name,
+        "images": run.dataset.n_images,
+        "base": run.base.name,
+        "preset": run.config.get("preset"),
+        "created_at": run.created_at.isoformat(timespec="seconds"),
+        "created_by": run.created_by,
+        "seconds": run.seconds,
+        "published": run.published,
+        "note": run.note,
+        "error": run.error,
+        "error_kind": run.error_kind,
+        "retry_of": run.environment.get("retry_of"),
+    }
+
+
+def queued_document(registry: Registry, run: Run) -> Document:
+    """Return a queued run and its place in the queue."""
+    return {"run": run.id, "status": run.status, "queue_position": registry.runs.queue_position(run.id)}
+
+
+def _status(word: str) -> RunStatus:
+    for status in STATUSES:
+        if status == word:
+            return status
+    raise typer.BadParameter(f"{word!r} is not one of {', '.join(STATUSES)}.", param_hint="'--status'")

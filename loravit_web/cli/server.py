@@ -1,0 +1,132 @@
+"""The app and its data folder: ``serve``, ``worker``, ``doctor``, ``backup`` and ``restore``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loravit_web.access.rights import SHELL
+from loravit_web.cli.shell import (
+    AsJson,
+    Document,
+    current_settings,
+    note,
+    open_registry,
+    output,
+)
+from registry import Backup, Contents, Restored
+
+WORKER_NICENESS = 5
+"""Added to that of a worker which an app has started, because answers on the page come first."""
+
+BackupFile = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, by default 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Port to listen on, by default the first free one from 7860."),
+    ] = None,
+) -> None:
+    """Start the web app, like python app.py."""
+    from loravit_web.ui import launch
+
+    launch.serve(current_settings(), host=host, port=port)
+
+
+def worker(
+    idle_exit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End after this time without a run.")
+    ] = None,
+) -> None:
+    """Run queued trainings in this process."""
+    from loravit_web.worker.worker import opened_worker
+
+    with opened_worker(current_settings()) as trainer:
+        if idle_exit is not None and hasattr(os, "nice"):
+            os.nice(WORKER_NICENESS)
+        with trainer.stopping_on_signals():
+            trainer.work(idle_exit=idle_exit)
+
+
+def doctor(
+    mend: Annotated[bool, typer.Option("--mend", help="Repair what can be repaired safely.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the installation and the data folder for problems."""
+    from loravit_web.doctor import examine
+
+    report = examine(current_settings(), mend=mend)
+    output(as_json, report.as_json(), report.as_text)
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+def backup(file: BackupFile, as_json: AsJson = False) -> None:
+    """Write the whole registry to one file."""
+    with open_registry() as registry:
+        written = registry.backup(file.absolute())
+    for missing in written.missing:
+        note(f"not in the backup: {missing}")
+    text = f"Wrote {written.contents} to {file} ({written.size / 1e6:.2f} MB)."
+    output(as_json, backup_document(file, written), lambda: text)
+
+
+def restore(
+    file: BackupFile,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace a registry that is not empty, and keep it as a backup."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Restore a backup."""
+    with open_registry() as registry:
+        done = registry.restore(
+            file.absolute(), replace=replace, keep_in=current_settings().backups, actor=SHELL.name
+        )
+    for digest in done.missing:
+        note(f"the backup was written without the file {digest}")
+    output(as_json, restored_document(done), lambda: restored_text(done))
+
+
+def backup_document(file: Path, written: Backup) -> Document:
+    """Return what a backup holds."""
+    return {
+        "file": str(file),
+        "bytes": written.size,
+        **_counts(written.contents),
+        "lacking": written.missing,
+    }
+
+
+def restored_document(done: Restored) -> Document:
+    """Return what was restored and replaced."""
+    return {
+        "taken_at": done.taken_at.isoformat(),
+        **_counts(done.contents),
+        "replaced": _counts(done.replaced) if done.replaced is not None else None,
+        "kept": str(done.kept) if done.kept is not None else None,
+        "interrupted": done.interrupted,
+        "lacking": done.missing,
+    }
+
+
+def restored_text(done: Restored) -> str:
+    """Return `restored_document` for people."""
+    lines = [f"Restored {done.contents}, as of {done.taken_at:%Y-%m-%d %H:%M:%S} UTC."]
+    if done.replaced is not None:
+        lines.append(f"They replaced {done.replaced}, which are kept in {done.kept}.")
+    if done.interrupted:
+        lines.append(f"{done.interrupted} runs were in progress then and are now interrupted. Resume them.")
+    return "\n".join(lines)
+
+
+def _counts(contents: Contents) -> dict[str, int]:
+    return {"adapters": contents.adapters, "versions": contents.versions, "runs": contents.runs}

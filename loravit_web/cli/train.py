@@ -1,0 +1,235 @@
+"""``train``: train an adapter in this process."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from loravit_web.access.rights import SHELL
+from loravit_web.catalog.naming import slugified
+from loravit_web.cli.choices import AdapterTypeName, PoolingName, PresetName, TargetName
+from loravit_web.cli.shell import AsJson, CommandFailed, Document, note, open_service, output
+from loravit_web.util.console import progress_teller
+from registry import Run, Version
+
+if TYPE_CHECKING:
+    from loravit_web.datasets import ImageDataset
+    from loravit_web.service import Service
+    from loravit_web.training.recipe import Recipe
+
+SKIPPED_SHOWN = 20
+_LOOK_SECONDS = 0.5
+"""Between two looks at the progress of the run."""
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Folder or zip with a folder per class, a CSV file, sample:NAME, or dataset:FINGERPRINT "
+            "for a stored dataset.",
+        ),
+    ],
+    name: Annotated[str, typer.Option(metavar="SLUG", help="Adapter to publish.")],
+    preset: Annotated[
+        PresetName, typer.Option(help="Settings to start from. The other options change them.")
+    ] = "quick",
+    base: Annotated[
+        str | None, typer.Option(metavar="ID", help="Base model: embedded, or a timm model name.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(metavar="N", help="Side of the input image in pixels.")
+    ] = None,
+    blocks: Annotated[int | None, typer.Option(metavar="N", help="Adapt the last N blocks.")] = None,
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help=f"Target modules, separated by commas: {', '.join(get_args(TargetName))}."
+        ),
+    ] = None,
+    adapter_type: Annotated[AdapterTypeName | None, typer.Option(help="Type of adapter.")] = None,
+    rank: Annotated[int | None, typer.Option(metavar="N", help="Rank of the low-rank factors.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(metavar="A", help="Scale of the change, which is alpha / rank.")
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P", help="Fraction of inputs dropped during training. Useful for small datasets."
+        ),
+    ] = None,
+    rslora: Annotated[bool | None, typer.Option(help="Scale by alpha / sqrt(rank) instead.")] = None,
+    pooling: Annotated[PoolingName | None, typer.Option(help="Tokens that the head reads.")] = None,
+    prefix_length: Annotated[
+        int | None, typer.Option(metavar="N", help="Learned keys and values per block, for PREFIX.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Most epochs.")] = None,
+    min_steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Small datasets train for extra epochs until they reach this many steps."
+        ),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images per step.")] = None,
+    lr: Annotated[float | None, typer.Option(metavar="F", help="Peak learning rate.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(metavar="F", help="Weight decay.")] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F", help="How much to distrust the labels, 0 to 0.9. Raise it if some are wrong."
+        ),
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(metavar="N", help="Train on a subset of this size, or 0 for all images.")
+    ] = None,
+    validation_fraction: Annotated[
+        float | None, typer.Option(metavar="F", help="Fraction of the training images held out to validate.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(metavar="N", help="Epochs without improvement before training stops.")
+    ] = None,
+    clip: Annotated[float | None, typer.Option(metavar="F", help="Largest norm of the gradients.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random choice.")] = None,
+    mirror: Annotated[
+        bool | None, typer.Option(help="Train on mirrored images too. Not for text or digits.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train an adapter in this process and publish it."""
+    from loravit_web.training.command_line import recipe_from_options
+
+    recipe = recipe_from_options(
+        preset,
+        image_size=image_size,
+        blocks=blocks,
+        targets=targets,
+        adapter_type=adapter_type,
+        rank=rank,
+        alpha=alpha,
+        dropout=dropout,
+        rslora=rslora,
+        pooling=pooling,
+        prefix_length=prefix_length,
+        epochs=epochs,
+        min_steps=min_steps,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        max_images=max_images,
+        validation_fraction=validation_fraction,
+        patience=patience,
+        clip=clip,
+        seed=seed,
+        mirror=mirror,
+    )
+    slugified(name)
+    with open_service(base=base) as service:
+        run = trained(service, data, name, recipe, keep_size=image_size is not None)
+        version = service.registry.catalog.resolve(run.published or run.slug)
+        document = trained_document(run, version)
+    output(as_json, document, lambda: trained_text(document))
+
+
+def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size: bool) -> Run:
+    """Train an adapter while showing the progress on stderr, and return the completed run.
+
+    Args:
+        service: The opened data folder.
+        data: What the command calls DATA.
+        name: Name of the adapter.
+        recipe: The settings.
+        keep_size: Whether the image size stays as it is, even if the base cannot take it.
+
+    Raises:
+        CommandFailed: If the run ends without a version.
+    """
+    from loravit_web.actions import Actions
+    from loravit_web.training.estimate import cost_text
+
+    tell, actions = progress_teller(), Actions(service, SHELL)
+    dataset = actions.import_dataset(data, progress=tell)
+    _note_findings(dataset)
+    base = service.base  # loaded before the signal handlers are set, so that Ctrl-C ends a download
+    if not keep_size:
+        recipe = recipe.fitted(base.patch_size)
+    note(cost_text(service.estimates.of(dataset, recipe)))
+    worker = service.new_worker()
+    with worker.stopping_on_signals(), _shown_progress(service, worker.name, tell):
+        run = actions.train_now(dataset, name, recipe, worker)
+    if run.status != "completed":
+        note(f"the id of the run is {run.id}")
+        raise CommandFailed(run.error or f"The run was {run.status}.")
+    return run
+
+
+def trained_document(run: Run, version: Version) -> Document:
+    """Return the version that a run has published, and how good it is."""
+    evaluations = {evaluation.split: evaluation for evaluation in version.evaluations}
+    validation, test = evaluations["validation"], evaluations.get("test")
+    metrics = {
+        "val_accuracy": validation.accuracy,
+        "val_loss": validation.loss,
+        "linear_probe_accuracy": validation.linear_probe_accuracy,
+    }
+    if test is not None:
+        metrics |= {
+            "test_accuracy": test.accuracy,
+            "linear_probe_test_accuracy": test.linear_probe_accuracy,
+        }
+    return {
+        "run": run.id,
+        "status": run.status,
+        "adapter": version.ref,
+        "metrics": metrics,
+        "seconds": run.seconds,
+        "note": run.note,
+    }
+
+
+def trained_text(document: Document) -> str:
+    """Return `trained_document` for people."""
+    published = f"Published {document['adapter']} after {document['seconds']:.0f} s."
+    lines = [f"{published} {document['note'] or ''}".rstrip()]
+    lines += [f"  {key.replace('_', ' ')}: {value:.4f}" for key, value in document["metrics"].items()]
+    return "\n".join(lines)
+
+
+def _note_findings(dataset: ImageDataset) -> None:
+    """Tell on stderr what training leaves out and what should be known about the data."""
+    for warning in dataset.warnings:
+        note(warning)
+    if dataset.skipped:
+        note(f"{len(dataset.skipped)} files are skipped:")
+    for skipped in dataset.skipped[:SKIPPED_SHOWN]:
+        print(f"  {skipped.path}: {skipped.reason}", file=sys.stderr)
+    if len(dataset.skipped) > SKIPPED_SHOWN:
+        print(f"  and {len(dataset.skipped) - SKIPPED_SHOWN} more", file=sys.stderr)
+
+
+@contextmanager
+def _shown_progress(service: Service, worker: str, tell: Callable[[float, str], None]) -> Iterator[None]:
+    """Show the progress of this process's run while it trains."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            for run in service.registry.runs.list(status=["running"]):
+                if run.worker == worker and run.stage:
+                    shows_time = run.eta_seconds and sys.stderr.isatty()
+                    left = f", {run.eta_seconds:.0f} s left" if shows_time else ""
+                    tell(run.progress, run.stage + left)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

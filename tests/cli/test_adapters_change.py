@@ -1,0 +1,118 @@
+"""``adapters``: aliases, tags and texts, withdrawing, archiving and restoring."""
+
+from __future__ import annotations
+
+import pytest
+
+from loravit_web.cli.main import main
+from tests.cli.conftest import Json, Text
+
+pytestmark = pytest.mark.usefixtures("pets")
+
+
+def test_a_promoted_version_gets_the_alias_whose_history_is_kept(run_json: Json) -> None:
+    assert run_json("adapters", "promote", "pets@1", "production")["adapter"] == "pets@1"
+    run_json("adapters", "promote", "pets@3", "production")
+    document = run_json("adapters", "aliases", "pets")
+    assert (document["latest"], [alias["adapter"] for alias in document["aliases"]]) == ("pets@3", ["pets@3"])
+    assert [(move["from"], move["to"], move["by"]) for move in document["history"]] == [
+        (1, 3, "shell"),
+        (None, 1, "shell"),
+    ]
+    assert run_json("adapters", "rollback", "pets", "production")["adapter"] == "pets@1"
+    assert run_json("adapters", "list")[0]["aliases"] == {"production": "pets@1"}
+
+
+def test_a_protected_alias_moves_only_with_the_option_for_it(run_json: Json, refusal: Text) -> None:
+    run_json("adapters", "promote", "pets@1", "production")
+    protected = run_json("adapters", "aliases", "pets", "--protect", "production")
+    assert protected["aliases"][0]["protected"] is True
+    assert "is protected" in refusal("adapters", "promote", "pets@2", "production")
+    assert "is protected" in refusal("adapters", "aliases", "pets", "--remove", "production")
+    moved = run_json("adapters", "promote", "pets@2", "production", "--protected")
+    assert moved["adapter"] == "pets@2"
+    assert "is protected" in refusal("adapters", "rollback", "pets", "production")
+    run_json("adapters", "aliases", "pets", "--unprotect", "production")
+    assert run_json("adapters", "aliases", "pets", "--remove", "production")["aliases"] == []
+
+
+@pytest.mark.parametrize("second", ["--protect", "--unprotect"])
+def test_two_changes_of_aliases_at_once_are_refused_with_exit_code_2(
+    second: str, run_json: Json, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_json("adapters", "promote", "pets@1", "production")
+    assert main(["adapters", "aliases", "pets", "--remove", "production", second, "production"]) == 2
+    assert "use only one of them" in capsys.readouterr().err
+    assert len(run_json("adapters", "aliases", "pets")["aliases"]) == 1
+
+
+def test_a_withdrawn_version_is_still_shown_with_its_reason(run_json: Json) -> None:
+    assert run_json("adapters", "withdraw", "pets@3", "--reason", "mislabelled") == {
+        "adapter": "pets@3",
+        "withdrawn": "mislabelled",
+    }
+    shown = run_json("adapters", "show", "pets")
+    assert [version["withdrawn"] for version in shown["versions"]] == ["mislabelled", None, None]
+    assert run_json("adapters", "show", "pets@3")["versions"][0]["withdrawn"] == "mislabelled"
+    assert run_json("adapters", "aliases", "pets")["latest"] == "pets@2"
+
+
+def test_a_version_in_production_cannot_be_withdrawn(run_json: Json, refusal: Text) -> None:
+    run_json("adapters", "promote", "pets@1", "production")
+    sentence = refusal("adapters", "withdraw", "pets@1", "--reason", "bad")
+    assert "Move production to another version first" in sentence
+
+
+def test_tags_and_texts_are_changed_and_shown(run_json: Json) -> None:
+    assert run_json("adapters", "tag", "pets", "animals", "indoor")["tags"] == ["animals", "indoor"]
+    changed = run_json("adapters", "tag", "pets", "outdoor", "--remove", "indoor")
+    assert changed["tags"] == ["animals", "outdoor"]
+    run_json("adapters", "describe", "pets", "--title", "Our pets", "--description", "All of them.")
+    shown = run_json("adapters", "show", "pets")
+    assert (shown["title"], shown["description"]) == ("Our pets", "All of them.")
+    assert (shown["tags"], shown["owner"]) == (["animals", "outdoor"], "ann")
+
+
+def test_an_archived_adapter_leaves_the_list_until_it_is_restored(run_json: Json) -> None:
+    assert run_json("adapters", "archive", "pets") == {"slug": "pets", "archived": True}
+    assert run_json("adapters", "list") == []
+    assert run_json("adapters", "show", "pets")["archived"] is True
+    assert run_json("adapters", "restore", "pets") == {"slug": "pets", "archived": False}
+    assert len(run_json("adapters", "list")) == 1
+
+
+def test_changes_by_the_shell_are_recorded_as_such(run_json: Json) -> None:
+    run_json("adapters", "tag", "pets", "animals")
+    run_json("adapters", "promote", "pets@2", "production")
+    found = run_json("adapters", "events", "pets", "--limit", "2")
+    changes = [(event["kind"], event["actor"]) for event in found]
+    assert changes == [
+        ("promoted", "shell"),
+        ("tagged", "shell"),
+    ]
+
+
+def test_people_read_what_a_change_has_done(text: Text) -> None:
+    assert text("adapters", "promote", "pets@3", "production") == "pets@production now points to pets@3.\n"
+    aliases = text("adapters", "aliases", "pets")
+    assert aliases.startswith("latest: pets@3\n")
+    assert "promoted" in aliases
+    assert text("adapters", "tag", "pets") == "pets: no tags.\n"
+    assert text("adapters", "archive", "pets") == "pets is archived.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["promote", "pets@1", "v3"], "looks like a version number"),
+        (["promote", "pets@1", "latest"], "newest version"),
+        (["promote", "pets@9", "production"], "no version or alias '9'"),
+        (["rollback", "pets", "production"], "no alias 'production'"),
+        (["withdraw", "pets@1", "--reason", " "], "has no reason"),
+        (["tag", "pets", "Not A Tag"], "cannot be a tag"),
+        (["describe", "pets", "--title", " "], "the title of pets"),
+        (["restore", "cars"], "no adapter 'cars'"),
+    ],
+)
+def test_what_cannot_be_changed_is_one_sentence(words: list[str], sentence: str, refusal: Text) -> None:
+    assert sentence in refusal("adapters", *words)

@@ -1,0 +1,57 @@
+"""``predict``: images in, labels out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from loravit_web.cli.main import main
+from tests.cli.conftest import Json, Text
+
+
+@pytest.fixture
+def image(trained: dict[str, Any], tmp_path: Path) -> str:
+    """A red image, beside an adapter that knows red."""
+    return str(tmp_path / "colours" / "test" / "red" / "0.png")
+
+
+def test_each_image_is_classified_by_each_task(image: str, run_json: Json) -> None:
+    document = run_json("predict", image, "--task", "colours", "--task", "colours@1", "--top-k", "1")
+    assert document[0]["image"] == image
+    assert [result["task"] for result in document[0]["results"]] == ["colours@1", "colours@1"]
+    assert [len(result["labels"]) for result in document[0]["results"]] == [1, 1]
+    assert document[0]["results"][0]["labels"][0]["label"] == "red"
+
+
+def test_people_read_the_labels_with_their_scores(image: str, text: Text) -> None:
+    name, labels = text("predict", image, "--task", "colours").splitlines()
+    assert name == image
+    assert labels.startswith("  colours@1: red 0.")
+
+
+def test_the_labels_are_written_to_a_csv_file(
+    image: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "answers.csv"
+    assert main(["predict", image, "--task", "colours", "--csv", str(file)]) == 0
+    assert capsys.readouterr().out == ""
+    frame = pd.read_csv(file)
+    assert list(frame.columns) == ["image", "task", "rank", "label", "score", "error"]
+    assert len(frame) == 2
+
+
+def test_json_and_csv_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "answers.csv"
+    assert main(["predict", "x.png", "--task", "x", "--json", "--csv", str(file)]) == 2
+    assert "'--json' / '--csv': use only one of them" in capsys.readouterr().err
+
+
+def test_an_unknown_task_is_one_sentence_with_the_nearest_name(image: str, refusal: Text) -> None:
+    assert "colours" in refusal("predict", image, "--task", "colors", "--json")
+
+
+def test_a_missing_image_is_one_sentence(refusal: Text) -> None:
+    assert "missing.jpg" in refusal("predict", "missing.jpg", "--task", "x")
