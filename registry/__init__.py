@@ -50,7 +50,6 @@ from registry.database.errors import (
     SqliteTooOld,
     UnsupportedDatabase,
 )
-from registry.database.models import UNKNOWN
 from registry.deletion import Deletion
 from registry.errors import (
     AmbiguousRun,
@@ -89,6 +88,7 @@ from registry.queries import (
     RunQuery,
 )
 from registry.records import (
+    UNKNOWN,
     Adapter,
     Alias,
     AliasMove,
@@ -100,26 +100,28 @@ from registry.records import (
     Dataset,
     DatasetClass,
     DatasetSummary,
-    EndStatus,
-    ErrorKind,
     Evaluation,
-    MetricPoint,
-    MetricSummary,
     NewBase,
     NewDataset,
     NewEvaluation,
-    NewRun,
     NewVersion,
     Role,
-    Run,
-    RunProgress,
-    RunStatus,
     Split,
-    StopRequest,
     Version,
     VersionFile,
 )
 from registry.registry import Registry
+from registry.run_records import (
+    EndStatus,
+    ErrorKind,
+    MetricPoint,
+    MetricSummary,
+    NewRun,
+    Run,
+    RunProgress,
+    RunStatus,
+    StopRequest,
+)
 from registry.runs.files import UnknownRunFile
 from registry.runs.heartbeats import Heartbeat
 from registry.slugs import SLUG_RULE, validate_slug

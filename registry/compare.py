@@ -12,7 +12,8 @@ from registry.errors import (
     UnknownReference,
     UnknownRun,
 )
-from registry.records import Base, MetricSummary, Run, Version
+from registry.records import Base, Version
+from registry.run_records import MetricSummary, Run
 from registry.runs.runs import Runs, flatten
 
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from registry.database.canonical import is_between
 from registry.errors import InvalidQuery
-from registry.records import Run, RunStatus
+from registry.run_records import Run, RunStatus
 
 AdapterStatus = Literal["active", "archived", "withdrawn"]
 """A `withdrawn` adapter is not archived, but all its versions are withdrawn."""

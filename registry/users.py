@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from registry.audit import record_event
 from registry.database.canonical import plain_json
 from registry.database.db import Database, insert_into
-from registry.database.models import UNKNOWN, AuditEventRow, PasswordRow, UserRow
+from registry.database.models import AuditEventRow, PasswordRow, UserRow
 from registry.errors import InvalidValue, UnknownUser, UsernameTaken
-from registry.records import Role
+from registry.records import UNKNOWN, Role
 
 USERNAME_RULE = r"[^\W_][\w.@+-]{0,63}"
 

@@ -34,7 +34,8 @@ from registry.queries import (
     storable,
     words_of,
 )
-from registry.records import MetricSummary, Split
+from registry.records import Split
+from registry.run_records import MetricSummary
 from registry.runs.search import find_summaries, run_page
 from registry.visibility import Visibility
 

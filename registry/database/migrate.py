@@ -45,10 +45,10 @@ class Upgrade:
 
     def __str__(self) -> str:
         if self.backup is not None:
-            kept = f"a copy of the old database is {self.backup}"
+            kept = f"A copy of the old database is {self.backup}"
         else:
-            kept = "a server's database is not copied, so make a backup with pg_dump or loravit_web backup"
-        return f"from schema {self.before} to {self.after}; {kept}"
+            kept = "No copy of it was made, so back it up with pg_dump or python -m loravit_web backup"
+        return f"from schema {self.before} to {self.after}. {kept}"
 
 
 def head() -> str:

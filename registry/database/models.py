@@ -3,30 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.database.db import BigInt, ByteText, Float64, JsonText, UtcTime
-from registry.records import ErrorKind, Role, RunStatus, Split, StopRequest
-
-
-class Table(DeclarativeBase):
-    """Base class of all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {str: ByteText, datetime: UtcTime(), float: Float64}  # noqa: RUF012
-
-
-UNKNOWN = "unknown"
-"""The actor of changes that were made before the registry recorded actors."""
+from registry.database.db import BigInt, ByteText, JsonText
+from registry.database.table import Table as Table
+from registry.records import UNKNOWN, Role, Split
+from registry.run_records import ErrorKind, RunStatus, StopRequest
 
 
 def references(column: str) -> ForeignKey:
@@ -299,11 +282,7 @@ class AliasRow(Table):
 
 
 class AdapterSummaryRow(Table):
-    """The summary of an adapter for lists, filters and searches, rewritten with every change of the adapter.
-
-    `document` is the case-folded title, description, tags and classes. The other columns describe the newest
-    version that is not withdrawn.
-    """
+    """The case-folded texts and the newest usable version of an adapter, for lists, filters and searches."""
 
     __tablename__ = "adapter_summaries"
     __table_args__ = (

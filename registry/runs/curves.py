@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from registry.database.db import BigInt
 from registry.database.models import RunMetricRow
 from registry.errors import InvalidQuery
-from registry.records import MetricPoint
+from registry.run_records import MetricPoint
 from registry.runs import metrics
 
 ENDS = 2

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from registry.database.db import insert_into
 from registry.database.models import RunMetricRow, RunSummaryRow
-from registry.records import MetricPoint, MetricSummary
+from registry.run_records import MetricPoint, MetricSummary
 
 Series = dict[str, list[MetricPoint]]
 """The points of each metric, sorted by step."""

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from registry.bases_and_datasets import base_record, dataset_summary
 from registry.database.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
-from registry.records import Run
+from registry.run_records import Run
 from registry.visibility import visibility_of
 
 

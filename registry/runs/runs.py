@@ -1,4 +1,4 @@
-"""The run history, which is also the queue of trainings: pages insert and read rows, workers claim them."""
+"""The queue of trainings: the app adds runs, and workers claim, carry out and end them."""
 
 import uuid
 from collections.abc import Collection, Iterator, Mapping
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from registry.bases_and_datasets import require_base, require_dataset
 from registry.database.canonical import number, plain_json
-from registry.database.models import UNKNOWN, RunParamRow, RunRow
+from registry.database.models import RunParamRow, RunRow
 from registry.errors import (
     InvalidValue,
     RunFinished,
@@ -19,21 +19,19 @@ from registry.errors import (
     RunNotResumable,
     UnknownRun,
 )
-from registry.records import EndStatus, ErrorKind, NewRun, Run, StopRequest
+from registry.records import UNKNOWN
+from registry.run_records import EndStatus, ErrorKind, NewRun, Run, StopRequest
 from registry.runs import metrics
 from registry.runs.heartbeats import Heartbeat, prove_writable, running_heartbeats
-from registry.runs.reader import RunReader
+from registry.runs.history import RunHistory
 from registry.runs.rows import is_shown, run_record
 from registry.slugs import validate_slug
 
 WORKER_DIED = "The training process ended unexpectedly. Resume the run or start it again."
 WORKER_SILENT = "The training process stopped sending heartbeats. Resume the run or start it again."
-# inside the class `list` is a method, so the annotations there need another word for the type
-RunList = list[Run]
-HeartbeatList = list[Heartbeat]
 
 
-class Runs(RunReader):
+class Runs(RunHistory):
     """All runs, which the app queues, workers train, and users stop and resume."""
 
     def create(self, new: NewRun, *, actor: str = UNKNOWN, worker: str | None = None) -> Run:
@@ -254,7 +252,7 @@ class Runs(RunReader):
             row.error = row.error_kind = row.note = row.stage = None
             return run_record(session, run_id)
 
-    def heartbeats(self, *, suspected: Collection[str] = ()) -> HeartbeatList:
+    def heartbeats(self, *, suspected: Collection[str] = ()) -> list[Heartbeat]:
         """Return the last heartbeat of every running run, read while this process can write.
 
         The rows of `suspected` runs are also written, without a change. So a heartbeat that seems too old is
@@ -279,7 +277,7 @@ class Runs(RunReader):
         silent: Mapping[str, datetime | None] = MappingProxyType({}),
         dead_worker: str | None = None,
         error: str | None = None,
-    ) -> RunList:
+    ) -> list[Run]:
         """Mark running runs as interrupted and return them.
 
         Args:

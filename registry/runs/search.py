@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from registry.database.models import DatasetRow, RunRow, RunSummaryRow
 from registry.queries import RunPage, RunQuery, pages_of, storable, words_of
-from registry.records import MetricSummary
+from registry.run_records import MetricSummary
 from registry.runs.metrics import summary_of
 from registry.runs.rows import find_runs
 from registry.visibility import visibility_of

@@ -235,7 +235,7 @@ def test_an_upgrade_is_logged_and_keeps_a_copy_of_the_old_database(
         (copy,) = backups(tmp_path)
         assert (registry.upgrade.before, registry.upgrade.after) == ("0001", head())
         assert registry.upgrade.backup == copy
-    assert f"from schema 0001 to {head()}; a copy of the old database is {copy}." in caplog.text
+    assert f"from schema 0001 to {head()}. A copy of the old database is {copy}." in caplog.text
     kept = sqlite3.connect(copy)
     assert kept.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
     assert kept.execute("SELECT slug FROM adapters ORDER BY id").fetchall() == [("pets",), ("flowers",)]
@@ -285,7 +285,7 @@ def test_an_upgrade_on_a_server_logs_that_no_copy_is_made(
     with caplog.at_level(logging.WARNING), Registry.open(url, tmp_path / "artifacts") as registry:
         assert registry.upgrade is not None
         assert registry.upgrade.backup is None
-    assert "have one by pg_dump or loravit_web backup" in caplog.text
+    assert "back it up with pg_dump or python -m loravit_web backup" in caplog.text
     assert "tester" not in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""The run history as it is read: single runs, lists, counts, the queue and logged metrics."""
+"""Reading the run history: runs, the queue, and the metrics of runs."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -7,23 +7,20 @@ from sqlalchemy import and_, func, or_, select, true
 
 from registry.database.db import Database
 from registry.database.models import RunRow
-from registry.errors import (
-    AmbiguousRun,
-    RunIdTooShort,
-    UnknownRun,
-)
-from registry.records import MetricSummary, Run, RunProgress
+from registry.errors import AmbiguousRun, RunIdTooShort, UnknownRun
+from registry.run_records import MetricSummary, Run, RunProgress
 from registry.runs import curves, metrics
 from registry.runs.rows import find_runs, is_shown, run_record
 from registry.visibility import visibility_of
 
 SHORTEST_PREFIX = 4
-# inside the class `list` is a method, so the annotations there need another word for the type
+
+# inside the class, `list` is a method, so its annotations need another name for the type
 RunList = list[Run]
 
 
-class RunReader:
-    """What can be read of all runs."""
+class RunHistory:
+    """Reads runs and their metrics, as the reader of the database sees them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,0 +1,114 @@
+"""Records of runs and their metrics; see `registry.records`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from registry.records import Base, DatasetSummary
+
+RunStatus = Literal["queued", "running", "completed", "failed", "cancelled", "interrupted"]
+EndStatus = Literal["completed", "failed", "cancelled", "interrupted"]
+StopRequest = Literal["cancel", "keep"]
+"""`cancel` discards the work; `keep` publishes the best epoch so far."""
+ErrorKind = Literal["diverged", "memory", "disk", "data", "base", "stopped", "lost", "other"]
+"""Why a run ended without completing, as far as it decides what to do next."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A training to be recorded.
+
+    Attributes:
+        slug: the adapter that the run will publish a version of.
+        title: the title of that adapter.
+        config: the settings of the training, as plain JSON.
+        environment: versions of programs and hardware, as plain JSON.
+    """
+
+    slug: str
+    title: str
+    base_id: int
+    dataset_id: int
+    seed: int
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A recorded training.
+
+    Attributes:
+        worker: the worker that trains it, or trained it last.
+        started_at: when a worker last claimed it.
+        progress: the fraction that is done, 0 to 1.
+        eta_seconds: the estimated remaining time in seconds.
+        resumed: how often it was queued again.
+        published: the newest version that it published, as `slug@2`.
+    """
+
+    id: str
+    slug: str
+    title: str
+    status: RunStatus
+    base_id: int
+    dataset_id: int
+    seed: int
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    worker: str | None
+    heartbeat_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    stage: str | None
+    progress: float
+    eta_seconds: float | None
+    stop_request: StopRequest | None
+    error: str | None
+    error_kind: ErrorKind | None
+    note: str | None
+    resumed: int
+    created_by: str
+    base: Base
+    dataset: DatasetSummary
+    published: str | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Duration of an ended run in seconds since a worker last claimed it; None before that."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return round((self.ended_at - self.started_at).total_seconds(), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """The parts of a run that change while it is trained. `progress` is 0 to 1."""
+
+    id: str
+    status: RunStatus
+    stage: str | None
+    progress: float
+    stop_request: StopRequest | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """A value of a metric at a step. `value` may be nan, inf or -inf."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """A summary of the finite values of a metric. Among equal extremes, the earliest step is named."""
+
+    last: float
+    last_step: int
+    minimum: float
+    min_step: int
+    maximum: float
+    max_step: int
