@@ -56,7 +56,7 @@ def aliases(
     protected: Protected = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the aliases of an adapter and their history, or change one of them."""
+    """List the aliases of an adapter and their moves, or change one."""
     if sum(option is not None for option in (remove, protect, unprotect)) > 1:
         refuse_together("--remove", "--protect", "--unprotect")
     with open_registry() as registry:
