@@ -20,7 +20,7 @@ class Publisher:
     told: Path
 
     def wait_for(self, count: int) -> None:
-        """Until so many versions were acknowledged."""
+        """Wait until this number of versions were acknowledged."""
         deadline = time.monotonic() + _SECONDS
         while len(self.acknowledged()) < count:
             assert not self.job.ended()
