@@ -17,7 +17,7 @@ from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.listing import MOST_ACTIVE, active_runs
 from loravit_web.ui.runs.watch import is_known, watch_updates
 from loravit_web.ui.train.result import result_of_watched
-from loravit_web.ui.use.answers import NO_IMAGE
+from loravit_web.ui.use.answers import no_image
 from loravit_web.ui.use.choices import choices_for
 from loravit_web.ui.use.picker import chips_json, listing
 from loravit_web.visibility import Seen
@@ -94,7 +94,7 @@ def follow_registry(page: Page) -> None:
             strip_update(active),
             listing(choices) if catalog_changed else gr.skip(),
             chips_json(sight, memory) if catalog_changed else gr.skip(),
-            NO_IMAGE if before["empty"] and not empty else gr.skip(),
+            no_image() if before["empty"] and not empty else gr.skip(),
             json.dumps({"ended": ended, "nonce": uuid4().hex}) if ended else gr.skip(),
             watched if seen is None else gr.skip(),
             *watch_updates(sight, watched),

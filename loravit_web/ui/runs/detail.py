@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from loravit_web.runs.next_steps import place_of, refusal_of, steps_of
 from loravit_web.ui.kit.markup import definitions, flattened, notice, run_progress
 from loravit_web.ui.runs.buttons import RunButtons, build_buttons, button_updates
-from loravit_web.ui.runs.markup import PICK, log_text, run_link
+from loravit_web.ui.runs.markup import log_text, none_chosen, run_origin
 from loravit_web.visibility import Seen
 from loravit_web.worker.run_log import log_of, tail
 from registry import RegistryError, Run
@@ -39,7 +39,7 @@ class DetailPanel:
 
 def build_detail() -> DetailPanel:
     """Build the panel, empty until a run is chosen."""
-    head = gr.HTML(PICK, elem_id="runs-progress")
+    head = gr.HTML(none_chosen(), elem_id="runs-progress")
     with gr.Row():
         result = gr.Button("See the result", variant="primary", visible=False, elem_id="runs-result")
         catalog = gr.Button("Open in Catalog", visible=False, elem_id="runs-catalog")
@@ -66,7 +66,7 @@ def detail_updates(seen: Seen, run_id: str | None, *, fresh: bool = True) -> lis
     steps, refusal = steps_of(run), refusal_of(seen.visitor, run)
     blocked = refusal if steps - {"result"} else None
     return [
-        _head(seen, run) + (notice(blocked, title="You can look, not change.") if blocked else ""),
+        _head(seen, run) + (notice(blocked, title="You can look, not change.") if blocked else Markup()),
         gr.Button(visible="result" in steps),
         gr.Button(visible=run.published is not None),
         *button_updates(run, fresh=fresh, may=refusal is None),
@@ -81,18 +81,12 @@ def hidden_log() -> list[Any]:
     return [gr.Accordion(visible=False), gr.skip(), gr.Accordion(visible=False), gr.skip()]
 
 
-def _head(seen: Seen, run: Run) -> str:
+def _head(seen: Seen, run: Run) -> Markup:
     place = place_of(seen.registry, run)
     shown = run_progress(
         run, position=place.position if place else None, ahead=place.ahead if place else None
     )
-    link = f'<a href="{run_link(run.id)}">Link to this run</a>'
-    retried = run.environment.get("retry_of")
-    again = f" · a retry of {escape(str(retried)[:8])}" if retried else ""
-    return (
-        f'{shown}<p class="lv-muted">Run {run.id[:8]} of {escape(run.created_by)}, queued '
-        f"{run.created_at:%Y-%m-%d %H:%M} UTC{again} · {link}</p>"
-    )
+    return shown + run_origin(run)
 
 
 def _facts(run: Run) -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from loravit_web.ui.kit.markup import STATUS_SIGNS
-from loravit_web.ui.runs.markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
+from loravit_web.ui.kit.markup import STATUS_SIGNS, found
+from loravit_web.ui.runs.markup import loading, no_match, nothing_yet, queue_list, runs_table
 from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
 from registry import MAX_TEXT, Run, RunQuery, RunStatus
@@ -64,7 +64,7 @@ def build_list() -> RunList:
             scale=3,
             min_width=300,
         )
-    table = gr.HTML(LOADING, js_on_load=on_load("focus.keep", "runs.listen"), elem_id="runs-table")
+    table = gr.HTML(loading(), js_on_load=on_load("focus.keep", "runs.listen"), elem_id="runs-table")
     with gr.Row():
         found = gr.HTML(elem_id="runs-found")
         previous = gr.Button("Previous page", visible=False, size="sm", elem_id="runs-previous")
@@ -88,14 +88,12 @@ def listed_runs(
         shown = search.runs(RunQuery(query.text, query.statuses, page=shown.pages, limit=PAGE))
     best = {one: all_.maximum for one, all_ in search.run_summaries([r.id for r in shown.runs], BEST).items()}
     asked = bool(shown.words or query.statuses)
-    empty = NO_MATCH if asked else EMPTY
+    empty = no_match() if asked else nothing_yet()
     table = runs_table(shown.runs, best, chosen, compared) if shown.runs else empty
-    count = f"{shown.total:,} run{'' if shown.total == 1 else 's'}"
-    where = f", page {shown.page} of {shown.pages}" if shown.pages > 1 else ""
     return [
         shown.page,
         queue_list(active_runs(seen), seen.registry.runs.queue_positions()) + table,
-        gr.HTML(f'<p class="lv-muted" role="status">{count}{where}.</p>'),
+        found("run", shown.total, shown.page, shown.pages),
         gr.Button(visible=shown.page > 1),
         gr.Button(visible=shown.page < shown.pages),
     ]

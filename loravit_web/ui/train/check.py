@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import gradio as gr
+from markupsafe import Markup
 
 from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
 from loravit_web.images.loading import ImageError
@@ -16,6 +17,7 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import LAST
 from loravit_web.ui.kit.markup import dataset_summary, notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.templates import render
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
@@ -31,11 +33,6 @@ from loravit_web.ui.train.relabel import (
 )
 from loravit_web.visibility import Seen
 
-LAYOUT = (
-    "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them "
-    "are honoured.</p>"
-    '<div class="lv-layout">flowers.zip\n├─ daisy/   1.jpg  2.jpg …\n└─ rose/    1.jpg  2.jpg …</div>'
-)
 EVERYTHING, NEAR, SPARE = "every", "near", "spare"
 Near = list[list[str]]
 """Key and caption of near-duplicates, pair by pair."""
@@ -72,7 +69,7 @@ class CheckPanel:
 def build_check(service: Service, data: gr.State) -> CheckPanel:
     """Build the components and the events among them."""
     near, taken = gr.State([]), gr.Textbox(visible=False, container=False)
-    found = gr.HTML(LAYOUT, elem_id="train-found")
+    found = gr.HTML(render("train/layout"), elem_id="train-found")
     doubles = gr.HTML("", elem_id="train-near")
     with gr.Accordion("Look at the images, and correct them", open=False, elem_id="train-look") as images:
         view = gr.Dropdown(label="Show", visible=False, elem_id="train-view")
@@ -138,7 +135,7 @@ def check_updates(dataset: ImageDataset, changes: Kept | None = None) -> list[An
     Args:
         changes: corrections that were made before and are not in the data.
     """
-    thoughts = "".join(notice(sentence, kind="warning") for sentence in advice(dataset))
+    thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
     return [
         dataset.fingerprint,
         f"{dataset.fingerprint} {uuid4().hex}",
@@ -155,7 +152,8 @@ def check_updates(dataset: ImageDataset, changes: Kept | None = None) -> list[An
 
 def nothing_updates(problem: str = "") -> list[Any]:
     """Updates for the same when there is no data, or something is wrong with it."""
-    text = notice(problem, kind="error") + LAYOUT if problem else LAYOUT
+    layout = render("train/layout")
+    text = notice(problem, kind="error") + layout if problem else layout
     hidden = [gr.skip(), gr.Dropdown(visible=False), gr.Button(visible=False), *hidden_updates()]
     return [None, f" {uuid4().hex}", [], text, "", *hidden, gr.Button(interactive=False)]
 
@@ -178,7 +176,7 @@ def near_updates(seen: Seen, fingerprint: str | None) -> list[Any]:
     return [doubtful, doubles_notice(found, len(dataset.items)), view]
 
 
-def doubles_notice(found: NearDuplicates, images: int) -> str:
+def doubles_notice(found: NearDuplicates, images: int) -> Markup:
     """How many images look the same."""
     part = f" of {images}" if found.looked_at < images else ""
     seen = f"{found.looked_at}{part} images were compared."

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -16,8 +15,10 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import IN_TURN
+from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.thumbnails import thumbnail
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.templates import render_part
 
 PAGE = 24
 IN_ORDER: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "corrections"}
@@ -215,7 +216,7 @@ def relabel_updates(
         *_painted(dataset, sheet),
         gr.Column(visible=True),
         gr.Dropdown(choices=list(dataset.classes), value=None),
-        f"<strong>{escape(title)}</strong>" if title else "",
+        render_part("strong", title) if title else "",
     ]
 
 
@@ -248,7 +249,7 @@ def _painted(dataset: ImageDataset, sheet: Sheet) -> list[Any]:
     pictures = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
     return [
         json.dumps(sheet.changes),
-        f'<p class="lv-muted" role="status">{escape(position)}</p>',
+        line(position),
         gr.Gallery(pictures, selected_index=None, visible=True),
     ]
 
