@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from loravit_web.extractor import ViTFeatureExtractor
 
 __all__ = ["ViTAdapterConfig", "ViTFeatureExtractor"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Load torch and timm only when somebody asks for what needs them."""
+    """Load torch and timm only for a name that needs them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name}")
     from loravit_web.adapters import ViTAdapterConfig

@@ -1,19 +1,17 @@
-"""Everything that a visitor can change, each action behind the right that it needs."""
+"""Everything that a visitor can change. Each action checks the right that it needs."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from loravit_web.access.guard import needs
-from loravit_web.access.rates import TooManyRequests
 from loravit_web.access.rights import Visitor
-from loravit_web.adapters.files.bundle import read_bundle_file
+from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
 from loravit_web.catalog.actions import CatalogActions
-from loravit_web.catalog.exports import bundle_of
+from loravit_web.catalog.exchange import bundle_of, take_in
 from loravit_web.catalog.hub import Pushed, pull, push
 from loravit_web.datasets import (
     ArchiveLimits,
@@ -22,49 +20,50 @@ from loravit_web.datasets import (
     ImageDataset,
     from_hub,
     open_source,
-    relabelled,
+    relabeled,
 )
 from loravit_web.datasets.sources.opening import Source
-from loravit_web.runs.demo import (
-    BeyondDemo,
-    check_data,
-    check_interrupted,
-    check_name,
-    check_plan,
-    check_time,
-    check_turns,
-    no_more_turns,
-)
-from loravit_web.runs.queue_limit import check_waiting
-from loravit_web.runs.retry import retried
-from loravit_web.service import STORED_PREFIX, Progress, Service
+from loravit_web.runs.actions import RunActions
+from loravit_web.runs.demo import BeyondDemo, check_plan
+from loravit_web.runs.queueing import create_run
+from loravit_web.service import Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
-from registry import Run, Version, utc_now, validate_slug
+from loravit_web.worker.worker import Worker
+from registry import Run, Version, validate_slug
 
+STORED_PREFIX = "dataset:"
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
 """Of a zip of a demo's visitor: folders, and what some systems add for each file."""
 
 
-class Actions(CatalogActions):
-    """What one visitor does to a service's data; their name is written beside each change."""
+class Actions(CatalogActions, RunActions):
+    """Every change of a service's data by one visitor; their name is recorded with each change."""
 
     def __init__(self, service: Service, visitor: Visitor, *, uploads: Sequence[Path] = ()) -> None:
-        """
-        Args:
-            uploads: the files that the visitor gives, in a demo deleted together with what comes of them.
-        """
-        super().__init__(service.registry_of(visitor), visitor)
-        self._service, self._uploads = service, uploads
+        """Act for a visitor.
 
-    @functools.cached_property
-    def _datasets(self) -> DatasetStore:
-        return self._service.datasets_of(self.visitor, self._uploads)
+        Args:
+            service: The opened data folder.
+            visitor: Whose rights count.
+            uploads: The files that the visitor gives. A demo deletes them together with what is made of them.
+        """
+        registry = service.registry_of(visitor)
+        CatalogActions.__init__(self, registry, visitor)
+        self._service, self._stored = service, service.datasets_of(visitor, uploads)
+        RunActions.__init__(
+            self,
+            registry,
+            visitor,
+            service.settings,
+            admission=service.admission,
+            datasets=self._stored,
+        )
 
     @property
     def archive_limits(self) -> ArchiveLimits:
         """How much one import may hold."""
-        usual = self._datasets.archive_limits
+        usual = self._stored.archive_limits
         if not self._in_demo:
             return usual
         rules = self._service.settings.demo
@@ -78,14 +77,20 @@ class Actions(CatalogActions):
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
-        """Take in images; see `Service.import_dataset`.
+        """Import a zip, a folder, a CSV or ``sample:NAME``; the same images give the same dataset.
+
+        Args:
+            data: A path or the name of a sample. ``dataset:FINGERPRINT`` names a stored dataset; the
+                beginning of the fingerprint is enough.
+            name: A name for people. By default that of the source.
+            progress: Told a fraction and a sentence from time to time.
 
         Raises:
-            DatasetError: with what is wrong with the data.
-            BeyondDemo, AllowanceUsed: if these are more than a visitor of a demo may give.
+            DatasetError: If something is wrong with the data.
+            BeyondDemo, AllowanceExceeded: If these are more than a visitor of a demo may give.
         """
         if str(data).startswith(STORED_PREFIX):
-            return self._datasets.find(str(data).removeprefix(STORED_PREFIX))
+            return self._stored.find(str(data).removeprefix(STORED_PREFIX))
         with open_source(data, self.archive_limits) as source:
             return self.import_opened(source, name=name, progress=progress)
 
@@ -96,7 +101,7 @@ class Actions(CatalogActions):
         """Take in the images of an opened source; see `DatasetStore.import_opened`.
 
         Raises:
-            BeyondDemo, AllowanceUsed: if these are more than a visitor of a demo may give.
+            BeyondDemo, AllowanceExceeded: if these are more than a visitor of a demo may give.
         """
         if self._in_demo:
             check_plan(self._service.settings.demo, source.plan)
@@ -120,67 +125,61 @@ class Actions(CatalogActions):
         """Another dataset in which some images have another class or are left out.
 
         Raises:
-            QuotaReached, AllowanceUsed: if there is no room for another dataset.
+            QuotaReached, AllowanceExceeded: if there is no room for another dataset.
             DatasetError: if nothing is changed, or a class would have too few images left.
         """
-        self._service.quota.room()
+        self._service.admission.quota.room()
         with self._storing() as datasets:
-            return relabelled(datasets, datasets.load(fingerprint), changes)
+            return relabeled(datasets, datasets.load(fingerprint), changes)
 
     @needs("train")
     def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
         """Queue a run for the worker.
 
         Args:
-            name: for people, or a slug; the adapter's slug is made from it.
+            dataset: The images to train on.
+            name: A title for people, or a slug. The slug of the adapter is made from it.
+            recipe: The settings.
 
         Raises:
-            LoraVitError, RegistryError: if the name or a setting can't be used.
+            LoraVitError, RegistryError: If the name or a setting cannot be used, or the data folder or the
+                queue is full.
+            BeyondDemo: If this is more than a guest may train.
         """
+        service = self._service
         if self._in_demo:
-            dataset = self._datasets.load(dataset.fingerprint)  # which refuses what is somebody else's
-        self._check_size_in_demo(dataset, recipe)
-        with self._service.queueing:
-            self._check_room_to_train()
-            self._check_turn_in_demo(name)
-            return self._service.create_run(dataset, name, recipe, actor=self.visitor.name)
+            dataset = self._stored.load(dataset.fingerprint)  # which refuses what is somebody else's
+        service.admission.check_size(self.visitor, dataset, recipe)
+        with service.admission.queueing(self.visitor, name):
+            return create_run(service.registry, service.base, dataset, name, recipe, actor=self.visitor.name)
 
-    @needs("train")
-    def stop(self, run_id: str, *, keep: bool) -> Run:
-        """Ask a run to end: with the best so far published, or without a trace in the catalog."""
-        return self._registry.runs.request_stop(self._own_run(run_id), "keep" if keep else "cancel")
+    @needs("manage")
+    def train_now(self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker) -> Run:
+        """Train in this process, past the queue, and return the ended run.
 
-    @needs("train")
-    def resume(self, run_id: str) -> Run:
-        """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one.
-
-        Raises:
-            BeyondDemo: in a demo, unless the app itself interrupted the run.
-        """
-        run = self._registry.runs.get(self._own_run(run_id))
-        with self._service.queueing:
-            self._check_room_to_train()
-            if self._in_demo:
-                check_interrupted(run)
-                check_name(self._service.registry, self.visitor.name, run.slug)
-            return self._registry.runs.requeue(run.id)
-
-    @needs("train")
-    def retry(self, run_id: str, *, batch_size: int | None = None) -> Run:
-        """Queue a new run like an ended one, with half its batch unless told otherwise.
+        Args:
+            dataset: The images to train on.
+            name: A title for people, or a slug. The slug of the adapter is made from it.
+            recipe: The settings.
+            worker: Of this process; see `Service.new_worker`.
 
         Raises:
-            RunNotRetryable: if the run has not ended, or its batch is one image already.
-            LoraVitError: if its images are no longer stored, or the batch size can't be used.
+            QuotaReached: If the data folder is full.
+            LoraVitError, RegistryError: If the name or a setting cannot be used.
         """
-        old = self._registry.runs.get(self._own_run(run_id))
-        new = retried(old, batch_size, self._service.environment())
-        dataset = self._datasets.load(old.dataset.fingerprint)
-        self._check_size_in_demo(dataset, Recipe.from_json(new.config))
-        with self._service.queueing:
-            self._check_room_to_train()
-            self._check_turn_in_demo(new.slug)
-            return self._registry.runs.create(new, actor=self.visitor.name)
+        service = self._service
+        service.admission.quota.room()
+        run = create_run(
+            service.registry,
+            service.base,
+            dataset,
+            name,
+            recipe,
+            actor=self.visitor.name,
+            worker=worker.name,
+        )
+        worker.use(*service.loaded)
+        return worker.execute(run)
 
     @needs("import")
     def import_bundle(self, path: Path) -> Version:
@@ -189,8 +188,8 @@ class Actions(CatalogActions):
         Raises:
             LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
         """
-        self._service.quota.room()
-        return self._service.take_in(read_bundle_file(path), self.visitor.name)
+        self._service.admission.quota.room()
+        return self._take_in(read_bundle_file(path))
 
     @needs("import")
     def pull(self, repo: str, *, revision: str | None = None, name: str | None = None) -> Version:
@@ -204,8 +203,8 @@ class Actions(CatalogActions):
         """
         if name is not None:
             validate_slug(name)
-        self._service.quota.room()
-        return self._service.take_in(pull(repo, revision=revision), self.visitor.name, name)
+        self._service.admission.quota.room()
+        return self._take_in(pull(repo, revision=revision), name)
 
     @needs("share")
     def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
@@ -217,9 +216,9 @@ class Actions(CatalogActions):
         version, bundle = bundle_of(self._registry, ref)
         return push(bundle, repo, message=version.ref, private=private, revision=revision)
 
-    def _check_room_to_train(self) -> None:
-        self._service.quota.room()
-        check_waiting(self._service.registry, self._service.settings.limits.queued_runs)
+    def _take_in(self, bundle: Bundle, name: str | None = None) -> Version:
+        service = self._service
+        return take_in(service.registry, service.base_for, bundle, actor=self.visitor.name, name=name)
 
     @property
     def _in_demo(self) -> bool:
@@ -228,31 +227,9 @@ class Actions(CatalogActions):
     @contextmanager
     def _storing(self) -> Iterator[DatasetStore]:
         """The stored images, to be added to as far as a visitor may."""
-        giver = self._datasets.giver
-        if giver is None:
-            yield self._datasets
+        uploader = self._stored.uploader
+        if uploader is None:
+            yield self._stored
             return
-        with self._service.allowances.importing(giver) as spend:
-            yield replace(self._datasets, spend=spend)
-
-    def _check_size_in_demo(self, dataset: ImageDataset, recipe: Recipe) -> None:
-        if self._in_demo:
-            rules = self._service.settings.demo
-            check_data(rules, dataset)
-            check_time(rules, self._service.estimate(dataset, recipe))
-
-    def _check_turn_in_demo(self, name: str) -> None:
-        if not self._in_demo:
-            return
-        rules = self._service.settings.demo
-        check_turns(rules, self._service.registry, self.visitor.name, utc_now())
-        check_name(self._service.registry, self.visitor.name, name)
-        try:  # last, as it counts
-            self._service.turns.admit(self.visitor.counted_by)
-        except TooManyRequests as error:
-            raise no_more_turns(rules) from error
-
-    def _own_run(self, run_id: str) -> str:
-        run = self._registry.runs.get(run_id)
-        self.visitor.must_own(run.created_by, f"The run of {run.title}")
-        return run.id
+        with self._service.allowances.importing(uploader) as count:
+            yield replace(self._stored, on_stored=count)

@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from loravit_web.access.rights import APP, GUESTS
-from loravit_web.datasets import DatasetStore, Giver
+from loravit_web.datasets import DatasetStore, Uploader
 from loravit_web.settings.environment import Settings
-from registry import Forgotten, Registry, UnknownDataset
+from registry import Deletion, Registry, UnknownDataset
 
 SERVED = "visitors"
 """The folder, in the web server's own, of copies that were made for visitors of a demo."""
@@ -50,30 +50,30 @@ class Expiry:
     datasets: DatasetStore
     uploads: Path | None = None
 
-    def carry_out(self, now: datetime) -> Forgotten:
+    def carry_out(self, now: datetime) -> Deletion:
         """Delete what nothing was done with since `LORAVIT_DEMO_HOURS`.
 
         Raises:
             RegistryError, DatasetError, OSError: if something can't be deleted now; the next call does it.
         """
         before = now - timedelta(hours=self.settings.demo.hours)
-        forgotten = self.registry.forget(GUESTS, before=before, actor=APP)
-        owners = {*forgotten.owners, *self._remove_datasets(before)}
+        deletion = self.registry.delete_inactive(GUESTS, before=before, actor=APP)
+        owners = {*deletion.owners, *self._remove_datasets(before)}
         self._remove_folders_of_runs()
         self._remove_copies(owners)
         self.datasets.sweep(min(24.0, self.settings.demo.hours) * 3600)
-        if forgotten:
+        if deletion:
             _LOG.info("What visitors of the demo gave %g hours ago is deleted.", self.settings.demo.hours)
             self._remove_leftovers()
-        return forgotten
+        return deletion
 
     def _remove_datasets(self, before: datetime) -> Iterator[str]:
         """Remove what was given long enough ago and no run needs any more; the names of the givers."""
-        for fingerprint, giver in self.datasets.given().items():
-            if self.datasets.given_at(fingerprint) < before.timestamp() and not self._needed(fingerprint):
-                self._remove_uploads(giver)
+        for fingerprint, uploader in self.datasets.uploaders().items():
+            if self.datasets.uploaded_at(fingerprint) < before.timestamp() and not self._needed(fingerprint):
+                self._remove_uploads(uploader)
                 self.datasets.remove(fingerprint)
-                yield giver.name
+                yield uploader.name
 
     def _needed(self, fingerprint: str) -> bool:
         try:
@@ -82,12 +82,12 @@ class Expiry:
             return False
         return True
 
-    def _remove_uploads(self, giver: Giver) -> None:
+    def _remove_uploads(self, uploader: Uploader) -> None:
         """Remove the files that images came in, as far as they lie where the web server puts uploads."""
         if self.uploads is None:
             return
         folder = self.uploads.resolve()
-        for path in map(Path, giver.uploads):
+        for path in map(Path, uploader.uploads):
             if path.resolve().is_relative_to(folder) and path.is_file():
                 path.unlink(missing_ok=True)
                 with suppress(OSError):  # another upload is in it
@@ -98,7 +98,7 @@ class Expiry:
         places = {path: path.name for path in self.settings.work.glob("*")}
         places |= {path: path.stem for path in self.settings.run_logs.glob("*.log")}
         run_ids = {run_id for run_id in places.values() if _RUN_ID.fullmatch(run_id)}
-        gone = self.registry.forgotten(run_ids) if run_ids else set()
+        gone = self.registry.deleted_runs(run_ids) if run_ids else set()
         for path, run_id in places.items():
             if run_id in gone:
                 _remove(path)
@@ -110,7 +110,10 @@ class Expiry:
         """
         if self.uploads is None:
             return
-        live = {*self.registry.owners(GUESTS), *(giver.name for giver in self.datasets.given().values())}
+        live = {
+            *self.registry.owners(GUESTS),
+            *(uploader.name for uploader in self.datasets.uploaders().values()),
+        }
         changed, kept = ({served_folder(name) for name in names} for names in (owners, live))
         for folder in (self.uploads / SERVED).glob("*"):
             name = f"{SERVED}/{folder.name}"
@@ -119,8 +122,8 @@ class Expiry:
 
     def _remove_leftovers(self) -> None:
         """Remove what cut-off publications left in the store, and the worker's own log, which may name it."""
-        for file in self.registry.upkeep.unreferenced(_IN_PROGRESS):
-            self.registry.upkeep.remove(file, _IN_PROGRESS)
+        for file in self.registry.maintenance.unreferenced(_IN_PROGRESS):
+            self.registry.maintenance.remove(file, _IN_PROGRESS)
         log = self.settings.worker_log
         if log.exists():
             with log.open("r+b") as opened:  # a worker that goes on appends to the same file

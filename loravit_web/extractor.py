@@ -282,7 +282,7 @@ class ViTFeatureExtractor:
 
 def _default_config(base: Base) -> ViTAdapterConfig:
     config = ViTAdapterConfig()
-    return replace(config, blocks=min(config.blocks, base.depth)).on(base)
+    return replace(config, blocks=min(config.blocks, base.depth)).resolved(base)
 
 
 def _wrapped(backbone: nn.Module) -> Base:

@@ -27,12 +27,12 @@ from registry import (
     Registry,
     RegistryError,
     RestoredSnapshot,
-    Shelf,
     SnapshotsOfAnother,
+    SnapshotStore,
     State,
     UnusableArtifactAddress,
     newest_snapshot,
-    open_shelf,
+    open_snapshot_store,
     utc_now,
 )
 
@@ -88,7 +88,7 @@ class Saver:
         interval: timedelta,
         last_copy: bool = False,
         clock: Clock = utc_now,
-        open_at: Callable[[str], Shelf] = open_shelf,
+        open_at: Callable[[str], SnapshotStore] = open_snapshot_store,
         rest: Callable[[float], object] = time.sleep,
     ) -> None:
         """
@@ -102,7 +102,7 @@ class Saver:
         self._registry, self._address, self._scratch = registry, address, scratch
         self._interval, self._clock, self._open_at = interval, clock, open_at
         self._last_copy, self._rest = last_copy, rest
-        self._shelf: Shelf | None = None
+        self._store: SnapshotStore | None = None
         self._damaged: frozenset[str] = frozenset()
         self._state: State | None = None
         self._tried_at = clock()
@@ -188,13 +188,13 @@ class Saver:
 
     def _save(self, now: datetime) -> None:
         self._tried_at = now
-        shelf = self._opened()
-        snapshot = self._registry.save_snapshot(shelf, scratch=self._scratch, damaged=self._damaged)
+        store = self._opened()
+        snapshot = self._registry.save_snapshot(store, scratch=self._scratch, damaged=self._damaged)
         if self.saved.failing_since is not None:
-            _LOG.warning("The registry is saved in %s again.", shelf.root)
+            _LOG.warning("The registry is saved in %s again.", store.root)
         self._state, self.saved = snapshot.state, Saved(at=snapshot.manifest.taken_at)
         try:
-            self._registry.prune_snapshots(shelf, damaged=self._damaged)
+            self._registry.prune_snapshots(store, damaged=self._damaged)
         except RegistryError as error:
             _LOG.warning("Old snapshots could not be removed: %s", error)
 
@@ -206,8 +206,8 @@ class Saver:
         newest = newest_snapshot(self._opened()) if done is None else done.snapshot
         if newest is not None and (done is not None or newest.state == self._registry.state()):
             self._state, self.saved = newest.state, Saved(at=newest.manifest.taken_at)
-        if done is not None and done.lacking:
-            _LOG.warning("%d files of the restored snapshot are lost; see doctor.", len(done.lacking))
+        if done is not None and done.missing:
+            _LOG.warning("%d files of the restored snapshot are lost; see doctor.", len(done.missing))
 
     def _failed(self, what: str, error: Exception) -> None:
         reason = next((text for kind, text in _REASONS if isinstance(error, kind)), "the log says why")
@@ -217,10 +217,10 @@ class Saver:
         since = self.saved.failing_since or self._clock()
         self.saved = Saved(self.saved.at, since, reason)
 
-    def _opened(self) -> Shelf:
-        if self._shelf is None:
-            self._shelf = self._open_at(self._address)
-        return self._shelf
+    def _opened(self) -> SnapshotStore:
+        if self._store is None:
+            self._store = self._open_at(self._address)
+        return self._store
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):

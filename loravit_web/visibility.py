@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loravit_web.access.rights import Visitor
-from loravit_web.catalog.exports import exported, thumbnail_of
-from loravit_web.datasets import DatasetStore, Giver, ImageDataset
+from loravit_web.catalog.exchange import exported, thumbnail_of
+from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.serving.decoded import RecentPictures
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Ahead
@@ -24,7 +24,7 @@ from registry import Registry, Version
 
 
 class Estimating(Protocol):
-    """Says what a training will take; see `Service.estimate`."""
+    """Says what a training will take; see `Estimates.of`."""
 
     def __call__(self, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone) -> Estimate:
         """Return the estimate."""
@@ -55,12 +55,12 @@ class Seen:
     def predictor(self) -> Predictor:
         """The tasks that they can ask."""
         everything = self.answering()
-        if self.visitor.sight.is_whole:
+        if self.visitor.visibility.sees_everything:
             return everything
         return everything.seen_by(self.registry, self.visitor.sees)
 
     def estimate(self, fingerprint: str, recipe: Recipe, *, is_gone: IsGone = never_gone) -> Estimate:
-        """Say what a training on stored images will take; see `Service.estimate`.
+        """Say what a training on stored images will take; see `Estimates.of`.
 
         Raises:
             DatasetError: if there are no such images for them.
@@ -69,20 +69,20 @@ class Seen:
         return self.estimating(self.datasets.load(fingerprint), recipe, is_gone=is_gone)
 
     def export(self, ref: str) -> tuple[str, bytes]:
-        """Return file name and bytes of a version's bundle; see `exports.exported`."""
+        """Return file name and bytes of a version's bundle; see `exchange.exported`."""
         return exported(self.registry, ref)
 
     def thumbnail(self, version: Version) -> bytes | None:
-        """Return a version's picture; see `exports.thumbnail_of`."""
+        """Return a version's picture; see `exchange.thumbnail_of`."""
         return thumbnail_of(self.registry, version)
 
 
-def shown_to(visitor: Visitor) -> Callable[[Giver | None], bool]:
+def shown_to(visitor: Visitor) -> Callable[[Uploader | None], bool]:
     """Return whether images that were given by somebody, or by nobody in particular, exist for a visitor."""
 
-    def shows(giver: Giver | None) -> bool:
+    def shows(uploader: Uploader | None) -> bool:
         if visitor.is_guest:
-            return giver is not None and giver.name == visitor.name
-        return giver is None or visitor.sees(giver.name)
+            return uploader is not None and uploader.name == visitor.name
+        return uploader is None or visitor.sees(uploader.name)
 
     return shows

@@ -1,4 +1,7 @@
-"""The catalog of adapters and the history of runs, over a database and a store of content-addressed files."""
+"""The registry: the catalog of adapters and the history of runs.
+
+It stores rows in a database, and files by their content in an artifact store.
+"""
 
 from registry.backup.backup import Backup
 from registry.backup.errors import (
@@ -9,7 +12,7 @@ from registry.backup.errors import (
     SnapshotsOfAnother,
 )
 from registry.backup.restore import Restored
-from registry.backup.shelf import Shelf, open_shelf
+from registry.backup.snapshot_store import SnapshotStore, open_snapshot_store
 from registry.backup.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
 from registry.backup.state import State
 from registry.blobs.errors import (
@@ -47,6 +50,7 @@ from registry.database.errors import (
     UnsupportedDatabase,
 )
 from registry.database.models import UNKNOWN
+from registry.deletion import Deletion
 from registry.errors import (
     AmbiguousRun,
     InvalidQuery,
@@ -69,8 +73,8 @@ from registry.errors import (
     UsernameTaken,
     VersionWithdrawn,
 )
-from registry.forgetting import Forgotten
-from registry.pages import (
+from registry.maintenance import BrokenFile
+from registry.queries import (
     MAX_TEXT,
     AdapterEntry,
     AdapterFacets,
@@ -116,11 +120,10 @@ from registry.records import (
 )
 from registry.registry import Registry
 from registry.runs.files import UnknownRunFile
-from registry.runs.hearts import Heart
-from registry.sight import Owners, Sight
+from registry.runs.heartbeats import Heartbeat
 from registry.slugs import SLUG_RULE, validate_slug
-from registry.upkeep import BrokenFile
 from registry.users import User, Users
+from registry.visibility import Owners, Visibility
 
 __all__ = [
     "ABSENT",
@@ -164,6 +167,7 @@ __all__ = [
     "Dataset",
     "DatasetClass",
     "DatasetSummary",
+    "Deletion",
     "Descendants",
     "Difference",
     "EndStatus",
@@ -171,8 +175,7 @@ __all__ = [
     "Evaluation",
     "EvaluationDetails",
     "Facet",
-    "Forgotten",
-    "Heart",
+    "Heartbeat",
     "InvalidAlias",
     "InvalidQuery",
     "InvalidSlug",
@@ -207,10 +210,9 @@ __all__ = [
     "RunProgress",
     "RunQuery",
     "RunStatus",
-    "Shelf",
-    "Sight",
     "Snapshot",
     "SnapshotNotWritten",
+    "SnapshotStore",
     "SnapshotsOfAnother",
     "Split",
     "SqliteTooOld",
@@ -239,8 +241,9 @@ __all__ = [
     "VersionFile",
     "VersionInUse",
     "VersionWithdrawn",
+    "Visibility",
     "newest_snapshot",
-    "open_shelf",
+    "open_snapshot_store",
     "utc_now",
     "validate_alias",
     "validate_slug",

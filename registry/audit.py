@@ -1,4 +1,4 @@
-"""The record of who changed what in the catalog; written in the transaction of the change itself."""
+"""The audit events: who changed what. An event is written in the transaction of the change itself."""
 
 import uuid
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from registry.database.models import AdapterRow, AuditEventRow
 from registry.records import AuditEvent
-from registry.sight import Sight, sight_of
+from registry.visibility import Visibility, visibility_of
 
 RESTORED = "restored"
-"""The kind of event that tells of a backup in the place of all that was there."""
-FORGOTTEN = "forgotten"
-"""The kind of event that is left of what was forgotten; see `registry.forgetting`."""
+"""The kind of event that records a restored backup, which replaced everything."""
+DELETED = "forgotten"
+"""The kind of event that remains of a permanent deletion; see `registry.deletion`."""
 
 
 def record_event(
@@ -28,7 +28,7 @@ def record_event(
     entity_id: str,
     payload: Mapping[str, Any],
 ) -> None:
-    """Add one event to the transaction of `session`."""
+    """Add an event to the transaction of the session."""
     session.add(
         AuditEventRow(
             event_uid=uuid.uuid4().hex,
@@ -43,63 +43,64 @@ def record_event(
 
 
 def newest_event_id(session: Session) -> int:
-    """The id of the last event, 0 before the first; ids are never reused."""
+    """Return the id of the last event, 0 before the first. Ids are never reused."""
     return session.scalars(select(func.coalesce(func.max(AuditEventRow.id), 0))).one()
 
 
 def restored_after(session: Session, event_id: int) -> bool:
-    """Whether a backup was restored after that event."""
+    """Return whether a backup was restored after this event."""
     restored = select(AuditEventRow.id).where(AuditEventRow.kind == RESTORED, AuditEventRow.id > event_id)
     return session.scalars(restored.limit(1)).one_or_none() is not None
 
 
 def renamed_after(session: Session, event_id: int) -> bool:
-    """Whether a name may mean another thing than at that event: one was restored, or forgotten and reused."""
+    """Return whether a name may have got another meaning after this event.
+
+    That is the case after a backup was restored, or after a deletion that freed names.
+    """
     changed = select(AuditEventRow.id).where(
-        AuditEventRow.kind.in_((RESTORED, FORGOTTEN)), AuditEventRow.id > event_id
+        AuditEventRow.kind.in_((RESTORED, DELETED)), AuditEventRow.id > event_id
     )
     return session.scalars(changed.limit(1)).one_or_none() is not None
 
 
-def has_forgotten(session: Session) -> bool:
-    """Whether anything was ever forgotten."""
-    events = select(AuditEventRow.id).where(
-        AuditEventRow.entity == "registry", AuditEventRow.kind == FORGOTTEN
-    )
+def has_deletions(session: Session) -> bool:
+    """Return whether anything was ever deleted permanently."""
+    events = select(AuditEventRow.id).where(AuditEventRow.entity == "registry", AuditEventRow.kind == DELETED)
     return session.scalars(events.limit(1)).one_or_none() is not None
 
 
-def traces_after(session: Session, event_id: int) -> set[str]:
-    """The digests that what was forgotten after an event left."""
+def deletion_digests_after(session: Session, event_id: int) -> set[str]:
+    """Return the digests of the runs and events that were deleted after this event."""
     events = select(AuditEventRow.payload).where(
-        AuditEventRow.kind == FORGOTTEN, AuditEventRow.entity == "registry", AuditEventRow.id > event_id
+        AuditEventRow.kind == DELETED, AuditEventRow.entity == "registry", AuditEventRow.id > event_id
     )
     return {trace for payload in session.scalars(events) for trace in payload["traces"]}
 
 
 def newest_events(session: Session, limit: int) -> list[AuditEvent]:
-    """The last events, newest first."""
-    statement = select(AuditEventRow).where(_shown(sight_of(session)))
+    """Return the last events that the reader may see, newest first."""
+    statement = select(AuditEventRow).where(_shown(visibility_of(session)))
     rows = session.scalars(statement.order_by(AuditEventRow.id.desc()).limit(limit))
     return [_event(row) for row in rows]
 
 
-def _shown(sight: Sight) -> ColumnElement[bool]:
-    """The condition that an event tells of nothing that is hidden."""
-    if sight.is_whole:
+def _shown(visibility: Visibility) -> ColumnElement[bool]:
+    """Return the condition that an event mentions nothing that is hidden from the reader."""
+    if visibility.sees_everything:
         return true()
-    parts = AdapterRow.slug + "@"
+    prefix = AdapterRow.slug + "@"
     of_hidden = (
         select(AdapterRow.id)
-        .where(sight.hides(AdapterRow.owner))
+        .where(visibility.hides(AdapterRow.owner))
         .where(
             or_(
                 AuditEventRow.entity_id == AdapterRow.slug,
-                func.substr(AuditEventRow.entity_id, 1, func.length(parts)) == parts,
+                func.substr(AuditEventRow.entity_id, 1, func.length(prefix)) == prefix,
             )
         )
     )
-    return and_(sight.shows(AuditEventRow.actor), ~of_hidden.exists())
+    return and_(visibility.shows(AuditEventRow.actor), ~of_hidden.exists())
 
 
 def events_of(
@@ -110,11 +111,14 @@ def events_of(
     entity_id: str | None = None,
     limit: int | None = None,
 ) -> list[AuditEvent]:
-    """The last events of an adapter, its versions and aliases, newest first.
+    """Return the last events of an adapter, its versions and its aliases, newest first.
 
     Args:
-        entity: only of things of this kind.
-        entity_id: only of this thing.
+        session: any session.
+        slug: the adapter.
+        entity: only events of this kind of thing.
+        entity_id: only events of the thing with this name.
+        limit: at most this many events; None for all.
     """
     of_adapter = and_(AuditEventRow.entity == "adapter", AuditEventRow.entity_id == slug)
     of_parts = and_(

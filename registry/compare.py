@@ -1,4 +1,4 @@
-"""Runs and versions side by side: what differs in their settings and what came of them."""
+"""Comparison of runs and versions: their settings where they differ, and their results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,15 +23,20 @@ class Absent(Enum):
 
 
 ABSENT: Final = Absent.ABSENT
-"""Stands for a setting or metric that one of the compared doesn't have; None is a value like another."""
+"""Marks a setting or metric that a subject does not have. None is an ordinary value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One of the compared: a run with the newest version it published, or a version with its run."""
+    """A run or version to compare: a run with the newest version it published, or a version with its run.
+
+    Attributes:
+        name: such as `slug@2`, or the id of the run.
+        settings: by dotted key.
+        metrics: by dotted key.
+    """
 
     name: str
-    """As `slug@2`, or a run's id."""
     run: Run | None
     version: Version | None
     settings: Mapping[str, Any]
@@ -48,7 +53,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Only the settings that aren't the same for all subjects, all settings of a single one; every metric."""
+    """Subjects side by side.
+
+    Attributes:
+        settings: the settings that are not the same for all subjects; all settings of a single subject.
+        metrics: every metric.
+    """
 
     subjects: tuple[Subject, ...]
     settings: tuple[Difference, ...]
@@ -56,27 +66,35 @@ class Comparison:
 
 
 class Comparer:
-    """Finds what is named and lays it side by side."""
+    """Finds the runs and versions that are named, and compares them."""
 
     def __init__(self, catalog: Catalog, runs: Runs) -> None:
         self._catalog = catalog
         self._runs = runs
 
     def compare(self, refs: Sequence[str]) -> Comparison:
-        """Compare what `slug`, `slug@2`, aliases and ids of runs name; withdrawn versions too.
+        """Return a comparison of runs and versions.
 
-        UnknownReference for what is neither an adapter nor a run; else what finding a version or run raises.
+        Args:
+            refs: each a `slug`, `slug@2`, `slug@alias` or the id of a run. Withdrawn versions may be named by
+                number.
+
+        Raises:
+            UnknownReference: if a name belongs to neither an adapter nor a run.
+            UnknownVersion: if the adapter has no such version or alias.
+            VersionWithdrawn: if a slug or an alias leads to a withdrawn version.
+            AmbiguousRun: if several runs have an id that starts like this.
         """
         subjects = tuple(self._subject(ref) for ref in dict.fromkeys(refs))
-        settings = table([one.settings for one in subjects])
+        settings = table([subject.settings for subject in subjects])
         if len(subjects) > 1:
             settings = tuple(row for row in settings if not _same(row.values))
-        return Comparison(subjects, settings, table([one.metrics for one in subjects]))
+        return Comparison(subjects, settings, table([subject.metrics for subject in subjects]))
 
     def version(self, ref: str) -> Version:
-        """The version that `resolve` finds, or a withdrawn one that is named by its number."""
+        """Return the version that `Catalog.resolve` finds, or a withdrawn one that is named by its number."""
         slug, _, number = ref.partition("@")
-        named = [one for one in self._catalog.versions(slug) if str(one.version) == number]
+        named = [version for version in self._catalog.versions(slug) if str(version.version) == number]
         return named[0] if named else self._catalog.resolve(ref)
 
     def _subject(self, ref: str) -> Subject:
@@ -103,7 +121,7 @@ class Comparer:
 
 
 def settings_of(run: Run | None, version: Version | None, base: Base) -> dict[str, Any]:
-    """What a run was told, and where it or the version comes from, under dotted keys."""
+    """Return the settings of a run, and the origin of the run or version, by dotted key."""
     nested: dict[str, Any] = {"base": {"name": base.name, "weights_sha256": base.weights_sha256}}
     if version is not None:
         nested |= {"adapter": version.config, "image_size": version.image_size}
@@ -125,7 +143,7 @@ def settings_of(run: Run | None, version: Version | None, base: Base) -> dict[st
 
 
 def metrics_of(summary: Mapping[str, MetricSummary], version: Version | None) -> dict[str, float]:
-    """Results on the splits, and of each curve its last, smallest and largest value."""
+    """Return the results on each split, and the last, smallest and largest value of each curve."""
     found: dict[str, float] = {}
     for evaluation in version.evaluations if version is not None else ():
         results = {
@@ -135,18 +153,18 @@ def metrics_of(summary: Mapping[str, MetricSummary], version: Version | None) ->
             "linear_probe_accuracy": evaluation.linear_probe_accuracy,
         }
         found |= {f"{evaluation.split}.{key}": value for key, value in results.items() if value is not None}
-    for key, one in summary.items():
-        found |= {f"{key}.last": one.last, f"{key}.min": one.minimum, f"{key}.max": one.maximum}
+    for key, metric in summary.items():
+        found |= {f"{key}.last": metric.last, f"{key}.min": metric.minimum, f"{key}.max": metric.maximum}
     return found
 
 
 def table(columns: Sequence[Mapping[str, Any]]) -> tuple[Difference, ...]:
-    """Every key of any column, in order, with its value in each."""
+    """Return every key of any column, sorted, with its value in each column."""
     keys = sorted({key for column in columns for key in column})
     return tuple(Difference(key, tuple(column.get(key, ABSENT) for column in columns)) for key in keys)
 
 
 def _same(values: Sequence[Any]) -> bool:
-    """Whether all are equal as JSON values are: 1 and True aren't, 1 and 1.0 are."""
+    """Return whether all values are equal as JSON values: 1 and 1.0 are, 1 and True are not."""
     first = values[0]
-    return all(one == first and isinstance(one, bool) == isinstance(first, bool) for one in values)
+    return all(value == first and isinstance(value, bool) == isinstance(first, bool) for value in values)

@@ -1,36 +1,40 @@
-"""One class per cause; `str(error)` is one sentence to show to a person.
+"""Errors of the registry: one class per cause, each with a text for people.
 
-Every class keeps its constructor arguments in `args`, so errors survive pickling between processes.
+Every class keeps its constructor arguments in `args`, so that errors survive pickling between processes.
 """
 
 from collections.abc import Sequence
 
-ASK_OPERATOR = "Please try again in a moment, or ask whoever runs the app to look at its log."
+ASK_OPERATOR = "Please try again in a moment, or ask the operator of the app to check its log."
 
 
 def one_line(problem: object) -> str:
-    """What a program or a database said, in one line and without a full stop, to stand inside a sentence."""
-    # PostgreSQL adds details, which may be whole rows
+    """Return an error message on one line and without its final period, to be embedded in another sentence.
+
+    Args:
+        problem: an exception or a text. Of a PostgreSQL error only the primary message is used, because its
+            details may quote whole rows.
+    """
     primary = getattr(getattr(problem, "diag", None), "message_primary", None)
     problem = primary or problem
     return " ".join(str(problem).split()).rstrip(".")
 
 
 class RegistryError(Exception):
-    """Anything the registry refuses or can't do."""
+    """Base class of everything the registry refuses or cannot do."""
 
     @property
     def in_public(self) -> str:
-        """The sentence for visitors, who are not told where the data lie; `str(error)` is the operator's."""
+        """The text for visitors, without paths and addresses; `str(error)` is the text for the operator."""
         return str(self)
 
 
 class NotFound(RegistryError):
-    """Something was asked for that the registry doesn't hold."""
+    """Base class for everything that the registry does not hold."""
 
 
 class InvalidSlug(RegistryError):
-    """An adapter name that breaks the slug rule."""
+    """An adapter name that breaks `SLUG_RULE`."""
 
     def __init__(self, slug: str) -> None:
         super().__init__(slug)
@@ -38,13 +42,18 @@ class InvalidSlug(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"{self.slug!r} can't be an adapter name: use 1 to 63 lower-case letters, digits and hyphens, "
-            "beginning with a letter or digit."
+            f"{self.slug!r} cannot be an adapter name. Use 1 to 63 lowercase letters, digits and hyphens, "
+            "starting with a letter or digit."
         )
 
 
 class InvalidValue(RegistryError):
-    """A value that the registry can't store truthfully."""
+    """A value that the registry cannot store faithfully.
+
+    Attributes:
+        field: the name of the value, as it appears in the middle of a sentence.
+        problem: what is wrong and what works, without a final period.
+    """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(field, problem)
@@ -52,77 +61,81 @@ class InvalidValue(RegistryError):
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"The registry can't store {self.field}: {self.problem}."
+        return f"The registry cannot store {self.field}: {self.problem}."
 
 
 class InvalidQuery(RegistryError):
-    """A question about adapters or runs that has no answer as it is asked."""
+    """A query for adapters or runs that cannot be answered.
+
+    Attributes:
+        problem: what is wrong and what works, without a final period.
+    """
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"The registry can't be asked that: {self.problem}."
+        return f"Invalid query: {self.problem}."
 
 
 class UnknownReference(NotFound):
-    """Neither an adapter or version nor a run has this name."""
+    """A name that belongs to no adapter, version or run."""
 
     def __init__(self, ref: str) -> None:
         super().__init__(ref)
         self.ref = ref
 
     def __str__(self) -> str:
-        return f"There is no adapter and no run {self.ref!r}; list either to see its names."
+        return f"There is no adapter or run {self.ref!r}. List the adapters or the runs to see their names."
 
 
 class UnknownBase(NotFound):
-    """No base has this id."""
+    """A base id that the registry does not hold."""
 
     def __init__(self, base_id: int) -> None:
         super().__init__(base_id)
         self.base_id = base_id
 
     def __str__(self) -> str:
-        return f"The registry has no base with id {self.base_id}; register it with bases.ensure first."
+        return f"The registry has no base with id {self.base_id}. Register it with bases.ensure first."
 
 
 class UnknownDataset(NotFound):
-    """No dataset has this id or fingerprint."""
+    """A dataset id or fingerprint that the registry does not hold."""
 
     def __init__(self, dataset: int | str) -> None:
         super().__init__(dataset)
         self.dataset = dataset
 
     def __str__(self) -> str:
-        return f"The registry has no dataset {self.dataset!r}; register it with datasets.ensure first."
+        return f"The registry has no dataset {self.dataset!r}. Register it with datasets.ensure first."
 
 
 class UnknownRun(NotFound):
-    """No run has this id or begins with this prefix."""
+    """A run id, or the beginning of one, that no run has."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(run_id)
         self.run_id = run_id
 
     def __str__(self) -> str:
-        return f"There is no run {self.run_id!r}; list the runs to see their ids."
+        return f"There is no run {self.run_id!r}. List the runs to see their ids."
 
 
 class RunIdTooShort(RegistryError):
-    """A run prefix too short to mean one run."""
+    """The beginning of a run id that is too short to identify a run."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__(prefix)
         self.prefix = prefix
 
     def __str__(self) -> str:
-        return f"{self.prefix!r} is too short for a run id; give at least its first 4 characters."
+        return f"{self.prefix!r} is too short for a run id. Give at least its first 4 characters."
 
 
 class AmbiguousRun(RegistryError):
-    """Several runs begin with this prefix."""
+    """The beginning of a run id that several runs share."""
 
     def __init__(self, prefix: str, run_ids: Sequence[str]) -> None:
         super().__init__(prefix, run_ids)
@@ -130,13 +143,11 @@ class AmbiguousRun(RegistryError):
         self.run_ids = tuple(run_ids)
 
     def __str__(self) -> str:
-        return (
-            f"{self.prefix!r} fits several runs ({', '.join(self.run_ids)}); give more characters of the id."
-        )
+        return f"{self.prefix!r} matches several runs ({', '.join(self.run_ids)}). Give more of the id."
 
 
 class RunLost(RegistryError):
-    """The run isn't running under this worker any more, so the worker must let go of it."""
+    """A run that is no longer running under this worker, which must stop working on it."""
 
     def __init__(self, run_id: str, worker: str) -> None:
         super().__init__(run_id, worker)
@@ -144,11 +155,11 @@ class RunLost(RegistryError):
         self.worker = worker
 
     def __str__(self) -> str:
-        return f"Run {self.run_id} isn't running under worker {self.worker!r} any more; stop working on it."
+        return f"Run {self.run_id} is no longer running under worker {self.worker!r}. Stop working on it."
 
 
 class RunFinished(RegistryError):
-    """The run has already ended, so it can't be stopped."""
+    """A request to stop a run that has already ended."""
 
     def __init__(self, run_id: str, status: str) -> None:
         super().__init__(run_id, status)
@@ -156,11 +167,11 @@ class RunFinished(RegistryError):
         self.status = status
 
     def __str__(self) -> str:
-        return f"Run {self.run_id} is already {self.status}; there is nothing to stop."
+        return f"Run {self.run_id} is already {self.status}. There is nothing to stop."
 
 
 class RunNotResumable(RegistryError):
-    """Only a run that ended without completing can be queued again."""
+    """A request to resume a run that is not interrupted, failed or cancelled."""
 
     def __init__(self, run_id: str, status: str) -> None:
         super().__init__(run_id, status)
@@ -169,13 +180,17 @@ class RunNotResumable(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"Run {self.run_id} is {self.status}; only an interrupted, failed or cancelled run "
-            "can be resumed, so start a new one."
+            f"Run {self.run_id} is {self.status}, and only an interrupted, failed or cancelled run can be "
+            "resumed. Start a new run."
         )
 
 
 class UnknownAdapter(NotFound):
-    """The catalog has no adapter of this name."""
+    """An adapter name that is not in the catalog.
+
+    Attributes:
+        close: existing names that are similar, best match first.
+    """
 
     def __init__(self, slug: str, close: Sequence[str]) -> None:
         super().__init__(slug, close)
@@ -184,12 +199,16 @@ class UnknownAdapter(NotFound):
 
     def __str__(self) -> str:
         if self.close:
-            return f"There is no adapter {self.slug!r}; did you mean {' or '.join(self.close)}?"
-        return f"There is no adapter {self.slug!r}; look for its name in the catalog."
+            return f"There is no adapter {self.slug!r}. Did you mean {' or '.join(self.close)}?"
+        return f"There is no adapter {self.slug!r}. Look up its name in the catalog."
 
 
 class UnknownVersion(NotFound):
-    """The adapter exists, this version of it doesn't."""
+    """A version number or alias that an existing adapter does not have.
+
+    Attributes:
+        newest: the number of the adapter's newest version.
+    """
 
     def __init__(self, slug: str, version: str, newest: int) -> None:
         super().__init__(slug, version, newest)
@@ -199,12 +218,13 @@ class UnknownVersion(NotFound):
 
     def __str__(self) -> str:
         return (
-            f"{self.slug} has no version or alias {self.version!r}; its newest is {self.slug}@{self.newest}."
+            f"{self.slug} has no version or alias {self.version!r}. Its newest version is "
+            f"{self.slug}@{self.newest}."
         )
 
 
 class VersionWithdrawn(RegistryError):
-    """The version was withdrawn and must not be used."""
+    """A version that was withdrawn and must not be used."""
 
     def __init__(self, ref: str, reason: str) -> None:
         super().__init__(ref, reason)
@@ -212,11 +232,11 @@ class VersionWithdrawn(RegistryError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.ref} was withdrawn ({self.reason}); choose another version."
+        return f"{self.ref} was withdrawn ({self.reason}). Choose another version."
 
 
 class InvalidTag(RegistryError):
-    """A tag that breaks the rule."""
+    """A tag that breaks the rule for tags."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(tag)
@@ -224,24 +244,28 @@ class InvalidTag(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"{self.tag!r} can't be a tag: use 1 to 32 lower-case letters, digits and hyphens, "
-            "beginning with a letter or digit."
+            f"{self.tag!r} cannot be a tag. Use 1 to 32 lowercase letters, digits and hyphens, starting with "
+            "a letter or digit."
         )
 
 
 class UnknownUser(NotFound):
-    """Nobody has this user name."""
+    """A user name that the registry does not hold."""
 
     def __init__(self, username: str) -> None:
         super().__init__(username)
         self.username = username
 
     def __str__(self) -> str:
-        return f"There is no user {self.username!r}; list the users to see their names."
+        return f"There is no user {self.username!r}. List the users to see their names."
 
 
 class UsernameTaken(RegistryError):
-    """The user name belongs to somebody else already."""
+    """A user name that already belongs to another user.
+
+    Attributes:
+        provider: the sign-in provider of the user who has the name.
+    """
 
     def __init__(self, username: str, provider: str) -> None:
         super().__init__(username, provider)
@@ -250,6 +274,6 @@ class UsernameTaken(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"The user name {self.username!r} belongs to somebody who comes from {self.provider} already; "
-            "choose another one."
+            f"The user name {self.username!r} already belongs to a user who signs in through "
+            f"{self.provider}. Choose another name."
         )

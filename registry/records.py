@@ -1,4 +1,4 @@
-"""What the registry takes and hands out: frozen dataclasses, never database objects."""
+"""Records that the registry takes and returns: frozen dataclasses, never database objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,22 @@ from typing import Any, Literal
 RunStatus = Literal["queued", "running", "completed", "failed", "cancelled", "interrupted"]
 EndStatus = Literal["completed", "failed", "cancelled", "interrupted"]
 StopRequest = Literal["cancel", "keep"]
-"""`cancel` throws the work away, `keep` publishes the best so far."""
+"""`cancel` discards the work; `keep` publishes the best epoch so far."""
 Split = Literal["validation", "test"]
 Role = Literal["viewer", "editor", "admin"]
 AliasMoveKind = Literal["promoted", "rolled_back", "removed"]
 ErrorKind = Literal["diverged", "memory", "disk", "data", "base", "stopped", "lost", "other"]
-"""Why a run ended without being completed, as far as the next step depends on it."""
+"""Why a run ended without completing, as far as it decides what to do next."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewBase:
-    """A base as its loader knows it; the weights' SHA-256 is its identity, together with the name."""
+    """A base to be registered. Its name and the SHA-256 of its weights identify it.
+
+    Attributes:
+        embed_dim: the width of the token embeddings.
+        depth: the number of transformer blocks.
+    """
 
     name: str
     weights_sha256: str
@@ -30,7 +35,7 @@ class NewBase:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base known to the registry."""
+    """A base in the registry; see `NewBase`."""
 
     id: int
     name: str
@@ -43,7 +48,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class DatasetClass:
-    """One class and its images per split; its position in the dataset is its index."""
+    """A class of a dataset and its number of images per split. Its position in the dataset is its index."""
 
     name: str
     n_train: int
@@ -53,7 +58,12 @@ class DatasetClass:
 
 @dataclass(frozen=True, slots=True)
 class NewDataset:
-    """A dataset; `fingerprint` is its identity, the order of `classes` is part of its meaning."""
+    """A dataset to be registered.
+
+    Attributes:
+        fingerprint: the identity of the dataset.
+        classes: the classes in index order, which is part of what the dataset means.
+    """
 
     fingerprint: str
     name: str
@@ -73,7 +83,7 @@ class DatasetSummary:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset known to the registry, its classes in index order."""
+    """A dataset in the registry, with its classes in index order."""
 
     id: int
     fingerprint: str
@@ -87,7 +97,14 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A training to be recorded; `slug` names the adapter that it will publish."""
+    """A training to be recorded.
+
+    Attributes:
+        slug: the adapter that the run will publish a version of.
+        title: the title of that adapter.
+        config: the settings of the training, as plain JSON.
+        environment: versions of programs and hardware, as plain JSON.
+    """
 
     slug: str
     title: str
@@ -100,7 +117,16 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training; `progress` is 0 to 1, `started_at` the last time a worker took it up."""
+    """A recorded training.
+
+    Attributes:
+        worker: the worker that trains it, or trained it last.
+        started_at: when a worker last claimed it.
+        progress: the fraction that is done, 0 to 1.
+        eta_seconds: the estimated remaining time in seconds.
+        resumed: how often it was queued again.
+        published: the newest version that it published, as `slug@2`.
+    """
 
     id: str
     slug: str
@@ -128,11 +154,10 @@ class Run:
     base: Base
     dataset: DatasetSummary
     published: str | None
-    """The newest version that this run published, as `slug@2`."""
 
     @property
     def seconds(self) -> float | None:
-        """Seconds that an ended run trained since a worker last took it up; None before that."""
+        """Duration of an ended run in seconds since a worker last claimed it; None before that."""
         if self.started_at is None or self.ended_at is None:
             return None
         return round((self.ended_at - self.started_at).total_seconds(), 1)
@@ -140,7 +165,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """Where a run is; what changes while it goes on."""
+    """The parts of a run that change while it is trained. `progress` is 0 to 1."""
 
     id: str
     status: RunStatus
@@ -151,7 +176,7 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One value of a metric; `value` may be nan, inf or -inf."""
+    """A value of a metric at a step. `value` may be nan, inf or -inf."""
 
     step: int
     value: float
@@ -159,7 +184,7 @@ class MetricPoint:
 
 @dataclass(frozen=True, slots=True)
 class MetricSummary:
-    """The finite values of one metric in short; of equal extremes the earliest step is named."""
+    """A summary of the finite values of a metric. Among equal extremes, the earliest step is named."""
 
     last: float
     last_step: int
@@ -179,7 +204,14 @@ class BlobInfo:
 
 @dataclass(frozen=True, slots=True)
 class ClassMetric:
-    """The results of one class, which its position names; fractions are 0 to 1, support is its images."""
+    """Results for a class, whose index is its position.
+
+    Attributes:
+        precision: 0 to 1.
+        recall: 0 to 1.
+        f1: 0 to 1.
+        support: the number of images of this class.
+    """
 
     precision: float
     recall: float
@@ -189,7 +221,7 @@ class ClassMetric:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionCell:
-    """How many images of one class were taken for another, or rightly for the same; by class index."""
+    """A cell of the confusion matrix: `n` images of class `true_idx` were predicted as `predicted_idx`."""
 
     true_idx: int
     predicted_idx: int
@@ -198,9 +230,17 @@ class ConfusionCell:
 
 @dataclass(frozen=True, slots=True)
 class NewEvaluation:
-    """Results on one split; accuracies, macro F1 and the expected calibration error are 0 to 1.
+    """Results of a version on a split.
 
-    `classes` is one metric by class or empty; `confusion` holds every cell that counts an image, or nothing.
+    Attributes:
+        n: the number of images.
+        accuracy: 0 to 1.
+        macro_f1: 0 to 1.
+        linear_probe_accuracy: accuracy of a linear probe on the same images, 0 to 1.
+        top5_accuracy: 0 to 1.
+        calibration_error: the expected calibration error, 0 to 1.
+        classes: one entry per class in index order, or empty.
+        confusion: every cell of the confusion matrix that counts at least one image, or empty.
     """
 
     split: Split
@@ -217,7 +257,7 @@ class NewEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Results of a version on one split; accuracies, macro F1 and the calibration error are 0 to 1."""
+    """Results of a published version on a split; see `NewEvaluation`."""
 
     split: Split
     n: int
@@ -232,9 +272,16 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """Everything that a publication consists of; `files` maps a relative path to bytes or to a local file.
+    """Everything that belongs to a publication.
 
-    The adapter gets the `tags` beside those it has.
+    Attributes:
+        title: the new title of the adapter. An empty one leaves the title as it is.
+        description: the new description of the adapter. An empty one leaves it as it is.
+        run_id: the run that made the version; None for an imported one.
+        image_size: the side of the input images in pixels.
+        files: the content of each file, as bytes or as a local file, by relative path.
+        weights_file: the path of the adapter weights among `files`.
+        tags: tags that are added to those the adapter already has.
     """
 
     slug: str
@@ -256,7 +303,7 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionFile:
-    """One file of a version."""
+    """A file of a version: its relative path and the SHA-256 of its content."""
 
     path: str
     sha256: str
@@ -264,7 +311,14 @@ class VersionFile:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An immutable, numbered publication of an adapter; title, description and owner are the adapter's."""
+    """An immutable, numbered publication of an adapter.
+
+    Attributes:
+        title: the title of the adapter, as are description and owner.
+        image_size: the side of the input images in pixels.
+        manifest_sha256: the identity of the set of files.
+        withdrawn_at: when the version was withdrawn; None while it can be used.
+    """
 
     id: int
     slug: str
@@ -292,17 +346,22 @@ class Version:
 
     @property
     def ref(self) -> str:
-        """The version's name, such as `cifar10-objects@2`."""
+        """The name of the version, such as `cifar10-objects@2`."""
         return f"{self.slug}@{self.version}"
 
     def evaluation(self, split: Split) -> Evaluation | None:
-        """The results on `split`, or None when it was not evaluated there."""
-        return next((one for one in self.evaluations if one.split == split), None)
+        """Return the results on a split, or None if the version was not evaluated on it."""
+        return next((evaluation for evaluation in self.evaluations if evaluation.split == split), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A movable name for one version of an adapter; a protected one is moved only by those who may."""
+    """A movable name for a version of an adapter.
+
+    Attributes:
+        version: the number of the version that the alias names now.
+        protected: whether a special permission is needed to move it.
+    """
 
     slug: str
     alias: str
@@ -313,13 +372,18 @@ class Alias:
 
     @property
     def ref(self) -> str:
-        """The version that it names now, such as `cifar10-objects@2`."""
+        """The version that the alias names now, such as `cifar10-objects@2`."""
         return f"{self.slug}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class AliasMove:
-    """One change of what an alias names: version numbers, None where it named nothing."""
+    """A change of the version that an alias names.
+
+    Attributes:
+        before: the number of the previous version; None if the alias is new.
+        after: the number of the new version; None if the alias was removed.
+    """
 
     alias: str
     kind: AliasMoveKind
@@ -331,7 +395,14 @@ class AliasMove:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter; `newest` is its newest version that isn't withdrawn, `tags` and `aliases` are by name."""
+    """An adapter in the catalog.
+
+    Attributes:
+        tags: sorted by name.
+        aliases: sorted by name, without the computed `latest`.
+        archived_at: when it was archived; None while it is listed.
+        newest: the newest version that is not withdrawn.
+    """
 
     slug: str
     title: str
@@ -346,7 +417,14 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One change of the catalog: who did what to which thing."""
+    """A change of the catalog or of users, recorded with its author.
+
+    Attributes:
+        event_uid: an id that no event of another registry has.
+        entity: the kind of thing that changed, such as `adapter`, `version` or `alias`.
+        entity_id: the name of the thing, such as `pets` or `pets@2`.
+        payload: the details of the change, as plain JSON.
+    """
 
     id: int
     event_uid: str

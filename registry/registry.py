@@ -1,4 +1,4 @@
-"""The way in: one object that holds the parts of the registry."""
+"""The entry point: an object that holds all parts of the registry."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -7,10 +7,10 @@ from types import TracebackType
 
 from sqlalchemy import select
 
-from registry.audit import has_forgotten, newest_event_id, renamed_after
+from registry.audit import has_deletions, newest_event_id, renamed_after
 from registry.backup.backup import Backup, write_backup
 from registry.backup.restore import Restored, restore_backup
-from registry.backup.shelf import Shelf
+from registry.backup.snapshot_store import SnapshotStore
 from registry.backup.snapshots import (
     RestoredSnapshot,
     Snapshot,
@@ -19,6 +19,7 @@ from registry.backup.snapshots import (
     save_snapshot,
 )
 from registry.backup.state import State, state_of
+from registry.bases_and_datasets import Bases, Datasets
 from registry.blobs.opening import open_blobs
 from registry.blobs.store import BlobStore
 from registry.catalog.aliases import Aliases
@@ -32,26 +33,28 @@ from registry.database.clock import Clock, utc_now
 from registry.database.db import Database, open_engine
 from registry.database.migrate import Upgrade, migrate
 from registry.database.models import AdapterRow, RunRow
+from registry.deletion import Deletion, delete_inactive, deleted_among
 from registry.errors import RegistryError
-from registry.forgetting import Forgotten, forget, known_as_forgotten
+from registry.maintenance import Maintenance
 from registry.runs.files import RunFiles
 from registry.runs.runs import Runs
-from registry.sight import Owners, Sight
-from registry.sources import Bases, Datasets
-from registry.upkeep import Upkeep
 from registry.users import Users
+from registry.visibility import Owners, Visibility
 
 
 class Registry:
-    """The catalog and the run history over one database and one artifact store.
+    """The catalog and the run history, over a database and an artifact store.
 
     Safe for use by several threads, and by several processes that each open their own.
+
+    Attributes:
+        upgrade: what opening changed in a database of an older schema; None if it was up to date or new.
+        blobs: the stored files.
     """
 
     def __init__(self, database: Database, blobs: BlobStore, upgrade: Upgrade | None = None) -> None:
         self._database = database
         self.upgrade = upgrade
-        """What opening did to a database of an older schema, if it was one."""
         self.blobs = blobs
         self.bases = Bases(database)
         self.datasets = Datasets(database)
@@ -62,7 +65,7 @@ class Registry:
         self.evaluations = Evaluations(database)
         self.usage = Usage(database)
         self.users = Users(database)
-        self.upkeep = Upkeep(database, blobs)
+        self.maintenance = Maintenance(database, blobs)
         self.search = Search(database)
         self.lineage = Lineages(database)
         self.comparer = Comparer(self.catalog, self.runs)
@@ -71,11 +74,23 @@ class Registry:
     def open(
         cls, database_url: str, artifacts: Path | str, *, cache: Path | None = None, clock: Clock = utc_now
     ) -> "Registry":
-        """Open the registry, creating folders and database and upgrading the schema where needed.
+        """Open a registry. Creates folders and database, and upgrades the schema, where needed.
 
-        `artifacts` is a folder, or an address of fsspec whose files are read through the folder `cache`.
-        UnsupportedDatabase, SqliteTooOld, PostgresDriverMissing, DatabaseNotReadable, DatabaseTooNew,
-        DatabaseUnusable, BlobNotStored or UnusableArtifactAddress when it can't.
+        Args:
+            database_url: the address of a SQLite file or a PostgreSQL database.
+            artifacts: a folder, or an fsspec address.
+            cache: a folder that keeps copies of files read from an fsspec address; None for no copies.
+            clock: the source of the times in the rows.
+
+        Raises:
+            UnsupportedDatabase: if the address is of another kind.
+            SqliteTooOld: if the SQLite library of this Python is too old.
+            PostgresDriverMissing: if the PostgreSQL driver cannot be imported.
+            DatabaseNotReadable: if the database cannot be reached.
+            DatabaseTooNew: if a newer version of the program wrote the database.
+            DatabaseUnusable: if the database cannot be opened or upgraded.
+            BlobNotStored: if the folder of the artifact store cannot be created.
+            UnusableArtifactAddress: if no artifact store can be opened at the address.
         """
         engine = open_engine(database_url)
         try:
@@ -87,79 +102,89 @@ class Registry:
             raise
 
     def revision(self) -> int:
-        """A number that grows with every change of the catalog, 0 at first; cheap enough to poll."""
+        """Return a number that grows with every change of the catalog, 0 at first. Cheap enough to poll."""
         with self._database.reading() as session:
             return newest_event_id(session)
 
     @property
     def location(self) -> str:
-        """What to call the database in a message; holds no password."""
+        """The name of the database for messages; without a password."""
         return self._database.location
 
     def backup(self, file: Path) -> Backup:
-        """Write all that the registry holds at this moment, with every published file, into one file.
+        """Write the present contents, including the published files, into a single backup file.
 
-        Others go on using the registry. BackupNotWritten when it can't.
+        Others can use the registry meanwhile.
+
+        Raises:
+            BackupNotWritten: if the disk or the database refuses. Nothing is left of the file then.
         """
         return write_backup(self._database, self.blobs, file)
 
     def restore(self, file: Path, *, replace: bool, keep_in: Path, actor: str) -> Restored:
-        """Put a backup in the place of what the registry holds; others see all of the old or all of the new.
+        """Replace the contents of the registry with a backup. Readers see either the old or the new contents.
 
-        See `restore_backup` for what is refused and what is kept.
+        See `registry.backup.restore.restore_backup` for what is refused and what is kept.
         """
         return restore_backup(self._database, self.blobs, file, replace=replace, keep_in=keep_in, actor=actor)
 
     def state(self) -> State:
-        """Where catalog and runs stand."""
+        """Return the state of catalog and runs, which can be compared with another one."""
         with self._database.reading() as session:
             return state_of(session)
 
-    def save_snapshot(self, shelf: Shelf, *, scratch: Path, damaged: Collection[str] = ()) -> Snapshot:
-        """Write what the registry holds at this moment as a snapshot; see `registry.snapshots`."""
-        return save_snapshot(self._database, self.blobs, shelf, scratch=scratch, damaged=damaged)
+    def save_snapshot(
+        self, store: SnapshotStore, *, scratch: Path, damaged: Collection[str] = ()
+    ) -> Snapshot:
+        """Write the present contents as a snapshot; see `registry.backup.snapshots.save_snapshot`."""
+        return save_snapshot(self._database, self.blobs, store, scratch=scratch, damaged=damaged)
 
-    def prune_snapshots(self, shelf: Shelf, *, damaged: Collection[str] = ()) -> None:
-        """Remove all but the newest snapshots; BlobStoreUnreachable."""
-        prune_snapshots(self._database, shelf, damaged=damaged)
+    def prune_snapshots(self, store: SnapshotStore, *, damaged: Collection[str] = ()) -> None:
+        """Remove all but the newest snapshots; see `registry.backup.snapshots.prune_snapshots`."""
+        prune_snapshots(self._database, store, damaged=damaged)
 
-    def restore_snapshot(self, shelf: Shelf, *, scratch: Path, actor: str) -> RestoredSnapshot | None:
-        """Put the newest whole snapshot into a registry that is empty; see `registry.snapshots`."""
-        return restore_snapshot(self._database, self.blobs, shelf, scratch=scratch, actor=actor)
+    def restore_snapshot(self, store: SnapshotStore, *, scratch: Path, actor: str) -> RestoredSnapshot | None:
+        """Restore the newest intact snapshot; see `registry.backup.snapshots.restore_snapshot`."""
+        return restore_snapshot(self._database, self.blobs, store, scratch=scratch, actor=actor)
 
     def restored_since(self, revision: int) -> bool:
-        """Whether a known name may mean another version than at that revision.
+        """Return whether a name may mean another version than at this revision.
 
-        It may after a backup was restored, or something was forgotten whose name may be given again.
+        That is the case after a backup was restored, or after a permanent deletion that freed names.
         """
         with self._database.reading() as session:
             return renamed_after(session, revision)
 
-    def seen_by(self, sight: Sight) -> "Registry":
-        """Return the same registry as a reader sees it, for whom what is hidden does not exist.
+    def seen_by(self, visibility: Visibility) -> "Registry":
+        """Return the same registry as a reader sees it, for whom hidden things do not exist.
 
         Args:
-            sight: what the reader sees.
+            visibility: what the reader sees.
         """
-        return Registry(self._database.seen_by(sight), self.blobs, self.upgrade)
+        return Registry(self._database.seen_by(visibility), self.blobs, self.upgrade)
 
-    def forget(self, owners: Owners, *, before: datetime, actor: str) -> Forgotten:
-        """Delete for good what certain owners left that nothing was done with since `before`.
+    def delete_inactive(self, owners: Owners, *, before: datetime, actor: str) -> Deletion:
+        """Permanently delete the adapters and runs of certain owners that have not changed since `before`.
 
-        What is queued or running stays until it has ended. Files that nothing refers to any more are removed
-        from the store after the rows, also those that were left when that was interrupted before.
+        Queued and running runs stay until they have ended. Files that are no longer referenced are removed
+        from the store after the rows; files that an interrupted deletion left are removed too.
+
+        Args:
+            owners: whose things may be deleted.
+            before: things with a later change are kept.
+            actor: the author of the event that is recorded.
 
         Raises:
-            DatabaseNotWritable: if the rows can't be deleted; nothing is changed then.
-            BlobStoreUnreachable: if files can't be removed now; the next call removes them.
+            DatabaseNotWritable: if the rows cannot be deleted. Nothing is changed then.
+            BlobStoreUnreachable: if files cannot be removed now. The next call removes them.
         """
         with self._database.writing() as session:
-            forgotten = forget(session, owners, before, self._database.now(), actor)
-            ever = has_forgotten(session)
-        if ever:  # now, or before by a process that may have been killed
-            self.upkeep.release()
+            deletion = delete_inactive(session, owners, before, self._database.now(), actor)
+            files_may_be_left = has_deletions(session)  # by this deletion, or by a killed process before
+        if files_may_be_left:
+            self.maintenance.remove_released()
             self._database.purge()
-        return forgotten
+        return deletion
 
     def owners(self, owners: Owners) -> set[str]:
         """Return the names of those of the owners who have an adapter or a run."""
@@ -168,13 +193,13 @@ class Registry:
             runs = select(RunRow.created_by).where(owners.condition(RunRow.created_by)).distinct()
             return {*session.scalars(adapters), *session.scalars(runs)}
 
-    def forgotten(self, run_ids: Collection[str]) -> set[str]:
-        """Return those of the ids that are of runs which were forgotten."""
+    def deleted_runs(self, run_ids: Collection[str]) -> set[str]:
+        """Return those of the ids that belong to permanently deleted runs."""
         with self._database.reading() as session:
-            return known_as_forgotten(session, run_ids)
+            return deleted_among(session, run_ids)
 
     def close(self) -> None:
-        """Let go of the database's connections."""
+        """Close the connections to the database."""
         self._database.engine.dispose()
 
     def __enter__(self) -> "Registry":

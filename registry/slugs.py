@@ -8,11 +8,14 @@ SLUG_RULE = "[a-z0-9][a-z0-9-]{0,62}"
 
 
 def validate_slug(slug: str) -> str:
-    """Return `slug` unchanged, or raise InvalidSlug.
+    """Return `slug` unchanged if it is a valid adapter name.
 
-    Only lower case is allowed, so two adapters never differ by case alone.
+    Uppercase letters are refused, so that no two adapters differ only in case.
+
+    Raises:
+        InvalidSlug: if it breaks `SLUG_RULE`.
     """
-    # fullmatch, because `$` would also accept a trailing newline
+    # fullmatch, because `$` also accepts a trailing newline
     if re.fullmatch(SLUG_RULE, slug) is None:
         raise InvalidSlug(slug)
     return slug

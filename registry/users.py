@@ -1,4 +1,4 @@
-"""Who uses the registry and what each may do; how somebody proves who they are isn't kept here."""
+"""The users of a team and their roles, with the password hashes of those who sign in with the app itself."""
 
 import hashlib
 import re
@@ -22,7 +22,13 @@ USERNAME_RULE = r"[^\W_][\w.@+-]{0,63}"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody known to the registry; `provider` and `subject` are the identity, `username` is for people."""
+    """A user of the registry.
+
+    Attributes:
+        provider: the sign-in provider that vouches for the user.
+        subject: the id of the user at that provider, which identifies the user together with it.
+        username: the name shown to people, unique in the registry.
+    """
 
     provider: str
     subject: str
@@ -31,12 +37,12 @@ class User:
     created_at: datetime
 
 
-# inside the class `list` is a method, so the annotations there need another word for the type
+# inside the class, `list` is a method, so its annotations need another name for the type
 UserList = list[User]
 
 
 class Users:
-    """Users are never deleted, because what they did stays on record under their names."""
+    """All users. They are never deleted, because their changes stay on record under their names."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,13 +50,21 @@ class Users:
     def ensure(
         self, provider: str, subject: str, username: str, role: Role, *, actor: str | None = None
     ) -> User:
-        """The user whom `provider` knows as `subject`, stored if new; safe for concurrent callers.
+        """Return the user whom `provider` knows as `subject`, and add the user if new.
 
-        A known user keeps the role, and gets the name that the provider now gives.
+        A known user keeps the role and gets the name that the provider reports now. Safe for concurrent
+        callers.
 
         Args:
-            role: of a new user.
-            actor: who lets the user in; the user, by default.
+            provider: the sign-in provider.
+            subject: the id of the user at the provider.
+            username: the name of the user at the provider.
+            role: the role of a new user.
+            actor: the user who adds the new one; by default the user adds themselves.
+
+        Raises:
+            InvalidValue: if a value is empty, or the name or the role is not valid.
+            UsernameTaken: if another user already has the name.
         """
         _check(provider, subject, username, role)
         now = self._database.now()
@@ -67,46 +81,55 @@ class Users:
             if row is None or row.username != username:
                 _refuse_taken(session, username)
             if row is None:
-                raise AssertionError("a new user has neither been stored nor refused")
+                raise AssertionError("a new user was neither stored nor refused")
             if inserted is not None:
-                self._tell(session, row, "added", {"provider": provider, "role": role}, actor or username)
+                self._record_event(
+                    session, row, "added", {"provider": provider, "role": role}, actor or username
+                )
             elif row.username != username:
                 payload = {"from": row.username, "to": username}
                 row.username = username
-                self._tell(session, row, "renamed", payload, actor or username)
+                self._record_event(session, row, "renamed", payload, actor or username)
             return _record(row)
 
     def get(self, username: str) -> User:
-        """The user of this name, or UnknownUser."""
+        """Return the user of this name.
+
+        Raises:
+            UnknownUser: if there is none.
+        """
         with self._database.reading() as session:
             return _record(_row(session, username))
 
     def list(self) -> UserList:
-        """Everybody, by name."""
+        """Return all users, sorted by name."""
         with self._database.reading() as session:
             return [_record(row) for row in session.scalars(select(UserRow).order_by(UserRow.username))]
 
     def set_role(self, username: str, role: Role, *, actor: str) -> User:
-        """Change what somebody may do; the same role again changes nothing."""
+        """Change the role of a user. Setting the present role again changes nothing."""
         _check_role(role)
         with self._database.writing() as session:
             row = _row(session, username, lock=True)
             if row.role != role:
                 payload = {"from": row.role, "to": role}
                 row.role = role
-                self._tell(session, row, "role_set", payload, actor)
+                self._record_event(session, row, "role_set", payload, actor)
             return _record(row)
 
     def password_hash(self, username: str) -> str | None:
-        """What `set_password` stored for a user; None without one, and for nobody's name too."""
+        """Return the password hash of a user; None for an unknown user and for one without a password."""
         with self._database.reading() as session:
             return session.scalar(select(PasswordRow.hash).join(UserRow).where(UserRow.username == username))
 
-    def standing(self, username: str) -> str | None:
-        """A text that is another one after every change of a user's password or role, None without password.
+    def security_stamp(self, username: str) -> str | None:
+        """Return a text that differs after every change of a user's password or role.
 
-        It never comes back: a user who is removed and added again, or whose role is lowered and raised, has
-        a new one.
+        A text never comes back: a user who is removed and added again, or whose role is lowered and raised
+        again, has a new one.
+
+        Returns:
+            None for an unknown user and for one without a password.
         """
         last = select(func.max(AuditEventRow.id)).where(
             AuditEventRow.entity == "user", AuditEventRow.entity_id == username
@@ -123,9 +146,14 @@ class Users:
         return hashlib.sha256("\0".join(map(str, row)).encode()).hexdigest()
 
     def set_password(self, username: str, hashed: str | None, *, actor: str) -> None:
-        """Store the hash of a user's password, or with None take it away, so that nobody signs in with it.
+        """Store or remove the password hash of a user.
 
-        The hash is text that only its maker understands; it is never written into the history.
+        A user without a hash cannot sign in with a password. The history never contains the hash.
+
+        Args:
+            username: the user.
+            hashed: the hash, in the format of the caller; None to remove it.
+            actor: the user who makes the change.
         """
         with self._database.writing() as session:
             row = _row(session, username, lock=True)
@@ -136,9 +164,10 @@ class Users:
             if hashed is not None:
                 session.add(PasswordRow(user_id=row.id, hash=hashed, set_at=self._database.now()))
             if hashed is not None or old is not None:
-                self._tell(session, row, "password_removed" if hashed is None else "password_set", {}, actor)
+                kind = "password_removed" if hashed is None else "password_set"
+                self._record_event(session, row, kind, {}, actor)
 
-    def _tell(
+    def _record_event(
         self, session: Session, row: UserRow, kind: str, payload: Mapping[str, str], actor: str
     ) -> None:
         record_event(
@@ -155,19 +184,21 @@ class Users:
 def _check(provider: str, subject: str, username: str, role: Role) -> None:
     for field, value in (("the provider of a user", provider), ("the subject of a user", subject)):
         if not value.strip():
-            raise InvalidValue(field, "it is empty")
+            raise InvalidValue(field, "it is empty. Give at least one character")
         plain_json(field, value)
     if re.fullmatch(USERNAME_RULE, username) is None or username == UNKNOWN:
         raise InvalidValue(
             f"the user name {username!r}",
-            "it must have 1 to 64 letters, digits or signs of . _ @ + -, and begin with a letter or digit",
+            "it is not valid. Use 1 to 64 letters, digits or characters of . _ @ + -, starting with a letter "
+            "or digit",
         )
     _check_role(role)
 
 
 def _check_role(role: Role) -> None:
     if role not in get_args(Role):
-        raise InvalidValue("the role of a user", f"{role!r} is not one of {', '.join(get_args(Role))}")
+        roles = ", ".join(get_args(Role))
+        raise InvalidValue("the role of a user", f"{role!r} is unknown. Use one of {roles}")
 
 
 def _refuse_taken(session: Session, username: str) -> None:

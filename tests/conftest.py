@@ -23,19 +23,24 @@ from xdist.scheduler import LoadFileScheduling
 
 from loravit_web import extractor as extractor_module
 from loravit_web import service as service_module
+from loravit_web.access.rights import member
+from loravit_web.actions import Actions
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base, load_base, wrap_base
 from loravit_web.backbones.embedded import EmbeddedBaseError
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.datasets import ImageDataset
 from loravit_web.engine import MultiLoRAViT
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.training.recipe import Recipe
 from loravit_web.worker import worker as worker_module
-from registry import Registry, Run
+from loravit_web.worker.worker import Worker
+from registry import UNKNOWN, Registry, Run
 from registry.database import postgres as postgres_module
 from registry.database import sqlite as sqlite_module
+from tests import markers
 from tests.hub_server import FakeHub
 
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
@@ -56,14 +61,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return _FileByFile(config, log)
 
 
-def tiny_base(*, seed: int = 0, depth: int = 3, name: str = "tiny") -> Base:
-    """A random ViT of width 32 on 8 px patches: milliseconds for a training step."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests before ``-m`` chooses among them."""
+    markers.mark(items)
+
+
+def tiny_base(*, seed: int = 0, depth: int = 3, patch_size: int = 8, name: str = "tiny") -> Base:
+    """A random ViT of width 32: milliseconds for a training step."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = import_timm().create_model(
             "vit_tiny_patch16_224",
-            img_size=32,
-            patch_size=8,
+            img_size=4 * patch_size,
+            patch_size=patch_size,
             embed_dim=32,
             depth=depth,
             num_heads=2,
@@ -129,6 +140,19 @@ def tiny_service(settings: Settings) -> Service:
     return Service(settings, load=lambda name, _folder, _progress: tiny_base(name=name))
 
 
+def train_now(
+    service: Service,
+    dataset: ImageDataset,
+    name: str,
+    recipe: Recipe,
+    worker: Worker,
+    *,
+    actor: str = UNKNOWN,
+) -> Run:
+    """Train in this process for somebody of any name, and return the ended run."""
+    return Actions(service, member(actor, "admin")).train_now(dataset, name, recipe, worker)
+
+
 @pytest.fixture(scope="session")
 def trained_home(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
     """A data folder in which ann trained ``colours@1``, of red and green; to be copied."""
@@ -137,8 +161,8 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Pa
     home.mkdir()
     shutil.copy(migrated, home)
     service = tiny_service(Settings(home=home, base="tiny"))
-    dataset = service.import_dataset(make_colours(folder / "colours", test=4))
-    run = service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="ann")
+    dataset = service.datasets.import_source(make_colours(folder / "colours", test=4))
+    run = train_now(service, dataset, "Colours", RECIPE, service.new_worker(), actor="ann")
     service.close()
     assert run.published == "colours@1"
     return home

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,14 @@ import pytest
 
 from loravit_web.access.rights import LOCAL, RIGHTS, NotAllowed, Right, Visitor, member
 from loravit_web.actions import Actions
-from loravit_web.runs.queue_limit import QueueFull
+from loravit_web.runs.admission import Admission, QueueFull
 from loravit_web.runs.retry import RunNotRetryable
 from loravit_web.service import Service
 from loravit_web.settings.limits import Limits
-from loravit_web.settings.quota import Quota, QuotaReached
+from loravit_web.settings.quota import QuotaReached
 from loravit_web.training.recipe import RecipeError
 from registry import AliasProtected, InvalidTag, Run
-from tests.conftest import RECIPE, ColourFolders
+from tests.conftest import RECIPE, ColourFolders, train_now
 
 OTHER_SEED = replace(RECIPE, seed=1)
 ANN, BOB = member("ann", "editor"), member("bob", "editor")
@@ -29,20 +30,23 @@ VIEWER, ADMIN = member("vera", "viewer"), member("ada", "admin")
 def test_stopping_a_queued_run_cancels_it_and_resume_queues_it_again(
     service: Service, colour_folders: ColourFolders
 ) -> None:
-    run = Actions(service, LOCAL).queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    dataset = service.datasets.import_source(colour_folders())
+    run = Actions(service, LOCAL).queue_training(dataset, "Colours", RECIPE)
     assert Actions(service, LOCAL).stop(run.id, keep=False).status == "cancelled"
     assert Actions(service, LOCAL).resume(run.id).status == "queued"
 
 
 @pytest.fixture
 def cancelled(service: Service, colour_folders: ColourFolders) -> Run:
-    run = Actions(service, LOCAL).queue_training(service.import_dataset(colour_folders()), "Colours", RECIPE)
+    dataset = service.datasets.import_source(colour_folders())
+    run = Actions(service, LOCAL).queue_training(dataset, "Colours", RECIPE)
     return Actions(service, LOCAL).stop(run.id, keep=False)
 
 
-def limited(service: Service, **limits: int) -> Service:
-    """The same service with other limits."""
-    service.settings = replace(service.settings, limits=Limits(**limits))
+def limited(service: Service, **limits: float) -> Service:
+    """The same service with other limits on what is queued."""
+    settings = replace(service.settings, limits=replace(Limits(), **limits))
+    service.admission = Admission(service.registry, settings)
     return service
 
 
@@ -66,12 +70,17 @@ def test_no_more_trainings_wait_than_may_however_they_come(
 def test_a_full_data_folder_takes_in_and_trains_nothing_more_but_stops_and_describes(
     service: Service, cancelled: Run, tmp_path: Path
 ) -> None:
-    actions = Actions(service, LOCAL)
-    waiting = actions.resume(cancelled.id)
-    service.quota = Quota(service.settings.home, 1)
     dataset = service.datasets.load(cancelled.dataset.fingerprint)
-    with pytest.raises(QuotaReached, match="LORAVIT_MAX_DISK_GIB"):
-        actions.queue_training(dataset, "Colours", RECIPE)
+    waiting = Actions(service, LOCAL).queue_training(dataset, "Others", RECIPE)
+    actions = Actions(limited(service, disk_gib=1e-9), LOCAL)
+    for train in (
+        lambda: actions.queue_training(dataset, "Colours", RECIPE),
+        lambda: actions.train_now(dataset, "Colours", RECIPE, service.new_worker()),
+        lambda: actions.resume(cancelled.id),
+        lambda: actions.retry(cancelled.id),
+    ):
+        with pytest.raises(QuotaReached, match="LORAVIT_MAX_DISK_GIB"):
+            train()
     with pytest.raises(QuotaReached):
         actions.import_bundle(tmp_path / "never-read.zip")
     assert actions.stop(waiting.id, keep=False).status == "cancelled"
@@ -106,6 +115,11 @@ def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
 
 CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_dataset": lambda actions, run: actions.import_dataset(f"dataset:{run.dataset.fingerprint}"),
+    "import_opened": lambda actions, _run: actions.import_opened(None),
+    "import_from_hub": lambda actions, _run: actions.import_from_hub("ann/colours"),
+    "correct": lambda actions, run: actions.correct(run.dataset.fingerprint, {}),
+    "queue_training": lambda actions, _run: actions.queue_training(None, "Colours", RECIPE),
+    "train_now": lambda actions, _run: actions.train_now(None, "Colours", RECIPE, None),
     "stop": lambda actions, run: actions.stop(run.id, keep=False),
     "resume": lambda actions, run: actions.resume(run.id),
     "retry": lambda actions, run: actions.retry(run.id),
@@ -116,10 +130,18 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "give_texts": lambda actions, _run: actions.give_texts("colours", "Hues", "", "plain"),
     "promote": lambda actions, _run: actions.promote("colours@1", "production"),
     "rollback": lambda actions, _run: actions.rollback("colours", "production"),
+    "remove_alias": lambda actions, _run: actions.remove_alias("colours", "production"),
+    "protect_alias": lambda actions, _run: actions.protect_alias("colours", "production"),
+    "unprotect_alias": lambda actions, _run: actions.unprotect_alias("colours", "production"),
     "withdraw": lambda actions, _run: actions.withdraw("colours", 1, "wrong labels"),
     "archive": lambda actions, _run: actions.archive("colours"),
     "restore": lambda actions, _run: actions.restore("colours"),
 }
+
+
+def test_every_change_stands_in_the_table() -> None:
+    methods = {name for name, one in inspect.getmembers(Actions, inspect.isfunction) if name[0] != "_"}
+    assert set(CHANGES) == methods
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -150,8 +172,12 @@ def test_a_protected_alias_moves_for_who_may_manage(service: Service, colours: R
     aliases = service.registry.aliases
     Actions(service, BOB).promote("colours@1", "production")
     aliases.protect("colours", "production", actor="ada")
-    second = service.train_now(
-        service.datasets.load(colours.dataset.fingerprint), "Colours", OTHER_SEED, service.new_worker()
+    second = train_now(
+        service,
+        service.datasets.load(colours.dataset.fingerprint),
+        "Colours",
+        OTHER_SEED,
+        service.new_worker(),
     )
     assert second.published == "colours@2"
     with pytest.raises(AliasProtected):
@@ -181,11 +207,10 @@ def test_every_right_belongs_to_an_admin_and_to_whoever_is_above_who_has_it() ->
 
 
 def test_the_page_changes_things_through_actions_alone() -> None:
-    changing = {name for name in vars(Actions) if not name.startswith("_")}
-    changing |= {"train_now", "create_run", "take_in", "requeue", "request_stop", "protect", "unprotect"}
+    changing = set(CHANGES)
     folder = Path(__file__).resolve().parents[1] / "loravit_web" / "ui"
     reached = []
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "actor":
                 reached.append(f"{path.name}: names an actor itself")

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from loravit_web.access.actions import UserActions
+from loravit_web.access.rights import SHELL
 from loravit_web.actions import Actions
 from loravit_web.datasets import DatasetNotFound
 from loravit_web.expiry import Expiry, served_folder
@@ -20,7 +22,7 @@ from loravit_web.settings.environment import Settings
 from loravit_web.settings.modes import DemoRules
 from loravit_web.visibility import Seen
 from registry import AdapterQuery, BlobStoreUnreachable, Run, RunQuery, UnknownAdapter, UnknownRun, utc_now
-from tests.conftest import RECIPE, make_colours, tiny_service
+from tests.conftest import RECIPE, make_colours, tiny_service, train_now
 
 RULES = DemoRules(training=True, images=100, runs=5)
 LATER = timedelta(hours=25)
@@ -62,7 +64,7 @@ def train(service: Service, tmp_path: Path) -> Callable[..., Guest]:
         assert claimed is not None
         worker = service.new_worker()
         worker.name = "w"
-        worker.use(service.base, service._loaded()[1])
+        worker.use(*service.loaded)
         done = worker.execute(claimed)
         assert done.published == f"{run.slug}@1"
         return Guest(name, actions, service.seen_by(visitor), done)
@@ -169,8 +171,8 @@ def old_enough(service: Service, *guests: Guest) -> None:
 def test_what_belongs_to_the_demo_itself_stays(
     first: Guest, service: Service, tmp_path: Path, settings: Settings
 ) -> None:
-    dataset = service.import_dataset(make_colours(tmp_path / "kept"))
-    kept = service.train_now(dataset, "Kept", RECIPE, service.new_worker(), actor="shell")
+    dataset = service.datasets.import_source(make_colours(tmp_path / "kept"))
+    kept = train_now(service, dataset, "Kept", RECIPE, service.new_worker(), actor="shell")
     old_enough(service, first)
     service.expire(utc_now() + 3 * LATER)
     assert service.datasets.list() == [dataset.fingerprint]
@@ -212,7 +214,7 @@ def test_killed_in_the_middle_the_next_start_finishes(
         def killed(_self: object) -> None:
             raise BlobStoreUnreachable("here", "killed")
 
-        patch.setattr("registry.upkeep.Upkeep.release", killed)
+        patch.setattr("registry.maintenance.Maintenance.remove_released", killed)
         with pytest.raises(BlobStoreUnreachable):
             service.expire(utc_now() + LATER)
     assert (settings.run_logs / f"{first.run.id}.log").exists()
@@ -277,8 +279,8 @@ def test_in_another_mode_what_visitors_gave_is_seen_by_who_manages_and_still_goe
     first: Guest, service: Service, settings: Settings, mode: str
 ) -> None:
     other = tiny_service(replace(settings, mode=mode))  # type: ignore[arg-type]  # one of the modes
-    other.members.add("vera", "a long password", "viewer", actor="shell")
-    other.members.add("ada", "a long password", "admin", actor="shell")
+    UserActions(other.registry, SHELL).add("vera", "a long password", "viewer")
+    UserActions(other.registry, SHELL).add("ada", "a long password", "admin")
     seen = other.seen_by(other.visitor("ada"))
     assert seen.registry.catalog.resolve(first.slug)
     if mode == "team":

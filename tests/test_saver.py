@@ -21,11 +21,11 @@ from registry import (
     NewRun,
     NewVersion,
     Registry,
-    Shelf,
+    SnapshotStore,
     newest_snapshot,
-    open_shelf,
+    open_snapshot_store,
 )
-from tests.conftest import RECIPE, ColourFolders, tiny_service
+from tests.conftest import RECIPE, ColourFolders, tiny_service, train_now
 
 INTERVAL = timedelta(minutes=15)
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -61,7 +61,10 @@ MakeSaver = Callable[..., Saver]
 @pytest.fixture
 def saver_of(settings: Settings, clock: Clock, place: Path) -> MakeSaver:
     def make(
-        registry: Registry, open_at: Callable[[str], Shelf] = open_shelf, *, last_copy: bool = False
+        registry: Registry,
+        open_at: Callable[[str], SnapshotStore] = open_snapshot_store,
+        *,
+        last_copy: bool = False,
     ) -> Saver:
         return Saver(
             registry,
@@ -97,10 +100,10 @@ def start_run(registry: Registry) -> str:
 
 
 def snapshots(place: Path) -> int:
-    return len(open_shelf(str(place)).names())
+    return len(open_snapshot_store(str(place)).names())
 
 
-def unreachable(_address: str) -> Shelf:
+def unreachable(_address: str) -> SnapshotStore:
     raise BlobStoreUnreachable("s3://bucket", "no route to host")
 
 
@@ -132,7 +135,7 @@ def test_runs_that_go_on_are_saved_every_quarter_of_an_hour(
     saver.look()
     run = start_run(registry)
     clock.now += timedelta(minutes=14)
-    registry.runs.beat(run, "here:1")
+    registry.runs.record_heartbeat(run, "here:1")
     saver.look()
     assert snapshots(place) == 1
     clock.now += timedelta(minutes=1)
@@ -155,9 +158,9 @@ def test_a_place_that_does_not_answer_is_said_once_and_tried_again_each_minute(
     asked: list[str] = []
     answers = False
 
-    def open_at(address: str) -> Shelf:
+    def open_at(address: str) -> SnapshotStore:
         asked.append(address)
-        return open_shelf(address) if answers else unreachable(address)
+        return open_snapshot_store(address) if answers else unreachable(address)
 
     saver = saver_of(registry, open_at)
     publish(registry)
@@ -261,7 +264,9 @@ def test_what_could_not_be_read_at_the_start_is_not_pushed_out_later(
     saver.look()
     answers = False
     with another(tmp_path, clock) as fresh:
-        there = saver_of(fresh, lambda address: open_shelf(address) if answers else unreachable(address))
+        there = saver_of(
+            fresh, lambda address: open_snapshot_store(address) if answers else unreachable(address)
+        )
         assert there.restore() is None
         answers = True
         for number in range(5):
@@ -269,7 +274,7 @@ def test_what_could_not_be_read_at_the_start_is_not_pushed_out_later(
             clock.now += timedelta(minutes=2)
             there.look()
         assert there.saved.reason.startswith("the snapshots there are of another registry")
-    newest = newest_snapshot(open_shelf(str(place)))
+    newest = newest_snapshot(open_snapshot_store(str(place)))
     assert newest is not None
     assert newest.state == registry.state()
 
@@ -281,9 +286,9 @@ def test_an_empty_registry_is_restored_when_the_place_answers_again_within_a_min
     saver.look()
     asked: list[str] = []
 
-    def open_at(address: str) -> Shelf:
+    def open_at(address: str) -> SnapshotStore:
         asked.append(address)
-        return open_shelf(address) if len(asked) == 3 else unreachable(address)
+        return open_snapshot_store(address) if len(asked) == 3 else unreachable(address)
 
     with another(tmp_path, clock) as fresh:
         there = saver_of(fresh, open_at)
@@ -313,8 +318,8 @@ def test_a_damaged_newest_is_told_in_the_log(
     for weights in (b"one", b"two"):
         publish(registry, weights)
         saver.look()
-    shelf = open_shelf(str(place))
-    newest = Path(shelf.root) / shelf.names()[0]
+    store = open_snapshot_store(str(place))
+    newest = Path(store.root) / store.names()[0]
     newest.write_bytes(newest.read_bytes()[:100])
     with another(tmp_path, clock) as fresh, caplog.at_level(logging.WARNING):
         there = saver_of(fresh)
@@ -335,7 +340,7 @@ def test_an_app_on_an_empty_disk_serves_every_version_that_was_published(
     first = tiny_service(before)
     first.start()
     try:
-        first.train_now(first.import_dataset(data), "Colours", RECIPE, first.new_worker())
+        train_now(first, first.datasets.import_source(data), "Colours", RECIPE, first.new_worker())
     finally:
         first.close()
     after = replace(before, home=tmp_path / "new disk")

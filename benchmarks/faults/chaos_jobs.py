@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from benchmarks.support.adapters import random_adapter
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base, wrap_base
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
@@ -188,7 +188,7 @@ def _instrument(registry: Registry, teller: Told) -> None:
         return {"run": run, "status": status}
 
     def saved(_none: None, _path: Path, kept: Checkpoint, **_: Any) -> dict[str, Any]:
-        return {"epoch": kept.standing.epoch}
+        return {"epoch": kept.state.epoch}
 
     for place, name, promised in (
         (registry.runs, "log_metrics", logged),
@@ -264,5 +264,5 @@ def change_catalog(*, home: str, told: str, seed: int) -> None:
 def publish_random(registry: Registry, base: Base, base_id: int, slug: str, seed: int) -> Any:
     """Publish an adapter that nobody trained, with its true logits."""
     adapter = random_adapter(base, RECIPE.adapter, seed, classes=2, image_size=32)
-    adapter = replace(adapter, reference_logits=answer_to_reference(base, adapter))
+    adapter = replace(adapter, reference_logits=compute_reference_logits(base, adapter))
     return publish(registry, adapter, base, Origin(slug, slug, base_id, "chaos"))

@@ -45,7 +45,7 @@ def hammer(registry: Registry, slug: str, name: str, seconds: float) -> dict[str
         try:
             registry.runs.log_metrics(run.id, step, values_of(step), worker=name)
             step += 1
-            registry.runs.beat(run.id, name, stage=f"step {step}", progress=0.5)
+            registry.runs.record_heartbeat(run.id, name, stage=f"step {step}", progress=0.5)
             if step % STEPS_PER_VERSION == 0:
                 content = f"{name} {step}"
                 new = version(slug, content, base.id, dataset.id, run.id)

@@ -82,7 +82,7 @@ def _measure(server: Server, home: Path, outages: int, seconds: float, *, frozen
     settings = Settings(home=home, bundled=False, database=f"{server.address}/postgres")
     service = Service(settings)
     try:
-        dataset = service.import_dataset("sample:digits")
+        dataset = service.datasets.import_source("sample:digits")
         recipe = preset_recipe("quick", **LONG)
         run = Actions(service, SHELL).queue_training(dataset, "digits", recipe)
         with _app(settings):

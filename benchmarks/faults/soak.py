@@ -130,7 +130,7 @@ def _many_trainings(app: App, home: Path, count: int) -> list[Figure]:
     service = Service(Settings(home=home, bundled=False))
     left: list[int] = []
     try:
-        dataset = service.import_dataset("sample:digits")
+        dataset = service.datasets.import_source("sample:digits")
         before = app.use()
         for number in range(count):
             recipe = preset_recipe("quick", mirror=False, seed=number, **SHORT)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from benchmarks.hostile.app import LIMIT, Place, Running, running, watched
 from benchmarks.hostile.visitors import PASSWORD, Honest, Person, Send, crowd
 from benchmarks.support.report import Figure
+from loravit_web.access.actions import UserActions
+from loravit_web.access.rights import SHELL
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from registry import Role
@@ -174,7 +176,7 @@ def add_team(place: Place, members: Mapping[str, Role]) -> None:
     service = Service(Settings(home=place.home, bundled=False))
     try:
         for name, role in members.items():
-            service.members.add(name, PASSWORD, role, actor="shell")
+            UserActions(service.registry, SHELL).add(name, PASSWORD, role)
     finally:
         service.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,27 +22,19 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.support.browser import ROOT
+from benchmarks.support.homes import embedded_base, home_of_tasks, open_registry, with_bases
 from benchmarks.support.http import Asker
 from benchmarks.support.report import Figure, at_most
+from loravit_web.adapters import ViTAdapterConfig
+from loravit_web.catalog.exchange import exported
 
 STARTS = 5
 """Times that both apps are started: one start is up to a tenth slower, by where its weights lie in memory."""
 ROUNDS = 4
 """Of each start. In each, both versions are asked, and the first of one round is the second of the next."""
 _WARM_SECONDS = 3.0
-_MAKE = """
-import sys
-from pathlib import Path
-from benchmarks.speed.clients import CONFIG, SIDE
-from benchmarks.support.homes import embedded_base, open_registry, with_bases
-from benchmarks.support.adapters import publish_random
-home = with_bases(Path(sys.argv[1]))
-base = embedded_base()
-with open_registry(home) as registry:
-    for number in range(int(sys.argv[2])):
-        publish_random(registry, base, f"task-{number}", number, CONFIG, image_size=SIDE)
-"""
-"""What makes a data folder with a version's own code, for an older one can't open a newer one's registry."""
+_SEEN = 8
+"""Images that are asked about again and again."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +43,12 @@ class App:
 
     Attributes:
         process: its id.
+        start: seconds from its start to its first answer.
     """
 
     url: str
     process: int
+    start: float
 
     def cpu_seconds(self) -> float:
         """Seconds that its threads have used on any core since it started."""
@@ -76,38 +71,102 @@ class Slice:
     cpu: float
 
 
-def beside(other: Path, *, tasks: int, clients: int, seconds: float) -> list[Figure]:
+@dataclass(frozen=True)
+class Load:
+    """How both are asked.
+
+    Attributes:
+        clients: at once.
+        seen: whether the images are a few that were asked about before. Then the base computes nothing, and
+            what is left is all that the app does besides: its differences are too small to be seen beside a
+            forward pass.
+    """
+
+    clients: int
+    seen: bool = False
+
+
+def beside(
+    other: Path, *, tasks: int, config: ViTAdapterConfig, image_size: int, clients: int, seconds: float
+) -> list[Figure]:
     """Figures of this version and of the checkout ``other``, both running, asked in turn.
 
     Args:
-        seconds: that each is asked, in all, by one client and by all of them.
+        seconds: that each is asked, in all, under each load.
     """
-    slices: dict[int, list[tuple[Slice, Slice]]] = {1: [], clients: []}
+    loads = (Load(1), Load(clients), Load(1, seen=True))
+    slices: dict[Load, list[tuple[Slice, Slice]]] = {load: [] for load in loads}
     seeds = itertools.count()
-    for start in range(STARTS):
-        with ExitStack() as stack:
-            here, there = (stack.enter_context(_app(checkout, tasks)) for checkout in (ROOT, other))
-            for count, heard in slices.items():
-                ask = partial(_ask, clients=count, tasks=tasks, seeds=seeds)
-                for app in (here, there):
-                    ask(app, seconds=_WARM_SECONDS)
-                for number in range(ROUNDS):
-                    each = partial(ask, seconds=seconds / STARTS / ROUNDS / 2)
-                    if (start + number) % 2 == 0:
-                        heard.append((each(here), each(there)))
-                    else:
-                        second = each(there)
-                        heard.append((each(here), second))
-    return [figure for count, heard in slices.items() for figure in _figures(count, heard)]
+    with tempfile.TemporaryDirectory() as folder:
+        bundles = _bundles(Path(folder), tasks, config, image_size)
+        checkouts = {ROOT: Path(folder) / "here", other: Path(folder) / "there"}
+        homes = [(checkout, _made(home, checkout, bundles)) for checkout, home in checkouts.items()]
+        starts = [_start(start, homes, slices, tasks, seconds, seeds) for start in range(STARTS)]
+    figures = [figure for load in loads[:2] for figure in _figures(load.clients, slices[load])]
+    return [_start_figure(starts), *figures, _besides(slices[loads[0]], slices[loads[2]])]
+
+
+def _start(
+    start: int,
+    homes: Sequence[tuple[Path, Path]],
+    slices: dict[Load, list[tuple[Slice, Slice]]],
+    tasks: int,
+    seconds: float,
+    seeds: Iterator[int],
+) -> tuple[float, float]:
+    """Start both apps and add what was heard of each, in all rounds and under every load.
+
+    Returns:
+        Seconds to the first answer of this version and of the other.
+    """
+    with ExitStack() as stack:
+        order = homes if start % 2 == 0 else homes[::-1]
+        apps = {home: stack.enter_context(_app(checkout, home)) for checkout, home in order}
+        here, there = (apps[home] for _checkout, home in homes)
+        for load, heard in slices.items():
+            pictures = itertools.cycle(_pictures(next(seeds), _SEEN)) if load.seen else None
+            ask = partial(_ask, clients=load.clients, tasks=tasks, seeds=seeds, pictures=pictures)
+            for app in (here, there):
+                ask(app, seconds=_WARM_SECONDS)
+            for number in range(ROUNDS):
+                each = partial(ask, seconds=seconds / STARTS / ROUNDS / 2)
+                if (start + number) % 2 == 0:
+                    heard.append((each(here), each(there)))
+                else:
+                    second = each(there)
+                    heard.append((each(here), second))
+    return here.start, there.start
+
+
+def _made(home: Path, checkout: Path, bundles: Sequence[Path]) -> Path:
+    """Return a data folder that a version has made by itself: an older one cannot open a newer registry."""
+    environment = {**os.environ, "LORAVIT_HOME": str(with_bases(home))}
+    for bundle in bundles:
+        words = [sys.executable, "-m", "loravit_web", "adapters", "import", str(bundle)]
+        subprocess.run(words, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, check=True)
+    return home
+
+
+def _bundles(folder: Path, tasks: int, config: ViTAdapterConfig, image_size: int) -> list[Path]:
+    """Write tasks that nobody trained as files that every version takes in."""
+    paths = [folder / f"task-{number}.zip" for number in range(tasks)]
+    with (
+        home_of_tasks(embedded_base(), tasks, config, image_size=image_size) as home,
+        open_registry(home) as registry,
+    ):
+        for path in paths:
+            path.write_bytes(exported(registry, path.stem)[1])
+    return paths
 
 
 @contextmanager
-def _app(checkout: Path, tasks: int) -> Iterator[App]:
-    """A version's app on a data folder that the same version has made."""
+def _app(checkout: Path, made: Path) -> Iterator[App]:
+    """A version's app on a copy of its data folder."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        subprocess.run([sys.executable, "-c", _MAKE, str(home), str(tasks)], cwd=checkout, check=True)
+        home = shutil.copytree(made, Path(folder) / "home", symlinks=True)
         own = {"LORAVIT_HOME": str(home), "LORAVIT_BUNDLED": "no", "LORAVIT_MODE": "local"}
+        (picture,) = _pictures(0, 1)
+        began = time.perf_counter()
         app = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=checkout,
@@ -117,7 +176,11 @@ def _app(checkout: Path, tasks: int) -> Iterator[App]:
         )
         try:
             assert app.stdout is not None
-            yield App(app.stdout.readline().split()[-1], app.pid)
+            url = app.stdout.readline().split()[-1]
+            asker = Asker(url)
+            asker.classify(asker.upload("picture.jpg", picture), ["task-0"])
+            asker.close()
+            yield App(url, app.pid, time.perf_counter() - began)
         finally:
             app.terminate()
             app.wait()
@@ -134,12 +197,21 @@ def _pictures(seed: int, count: int) -> list[bytes]:
     return made
 
 
-def _ask(app: App, *, clients: int, seconds: float, tasks: int, seeds: Iterator[int]) -> Slice:
-    """What clients hear that ask for a while, each a new picture every time.
+def _ask(
+    app: App,
+    *,
+    clients: int,
+    seconds: float,
+    tasks: int,
+    seeds: Iterator[int],
+    pictures: Iterator[bytes] | None = None,
+) -> Slice:
+    """What clients hear that ask for a while, about the pictures given or a new one every time.
 
-    The pictures are made beforehand, so that the cores do the app's work and the clients' waiting alone.
+    New ones are made beforehand, so that the cores do the app's work and the clients' waiting alone.
     """
-    pictures = iter(_pictures(next(seeds), int(120 * seconds) + clients))
+    if pictures is None:
+        pictures = iter(_pictures(next(seeds), int(120 * seconds) + clients))
     waits: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -183,6 +255,32 @@ def _figures(clients: int, slices: Sequence[tuple[Slice, Slice]]) -> list[Figure
             )
         )
     return figures
+
+
+def _start_figure(starts: Sequence[tuple[float, float]]) -> Figure:
+    ratios = sorted(here / there for here, there in starts)
+    here, there = (statistics.median(each) for each in zip(*starts, strict=True))
+    return at_most(
+        "start to the first answer, this version / the other",
+        statistics.median(ratios),
+        1.0,
+        "x",
+        note=f"{here:.1f} / {there:.1f} s; starts " + ", ".join(f"{ratio:.2f}x" for ratio in ratios),
+    )
+
+
+def _besides(new: Sequence[tuple[Slice, Slice]], seen: Sequence[tuple[Slice, Slice]]) -> Figure:
+    """What this version does more, but for the base, as a share of the other's answer to a new image."""
+    more = statistics.median(here.cpu - there.cpu for here, there in seen)
+    whole = statistics.median(there.cpu for _here, there in new)
+    here, there = (1000 * statistics.median(one.cpu for one in some) for some in zip(*seen, strict=True))
+    return at_most(
+        "one client: more CPU time than the other, but for the base",
+        100 * more / whole,
+        2,
+        "%",
+        note=f"{here:.2f} / {there:.2f} ms of {1000 * whole:.1f} ms",
+    )
 
 
 _MEASURED: dict[str, Callable[[Slice], float]] = {

@@ -41,13 +41,11 @@ def _measured(folder: Path, adapters: int) -> list[Figure]:
     from loravit_web.service import Service
     from loravit_web.settings.environment import Settings
     from loravit_web.ui.catalog.tab import build_catalog
-    from loravit_web.ui.kit.waiting import Waiting
-    from loravit_web.ui.use.tab import build_use
 
     service = Service(Settings(home=folder / "home", base="tiny"), load=lambda *_: tiny_base())
     Filler(service.registry, Scale(adapters, 1_000, 10_000)).fill()
     with gr.Blocks():
-        view = build_catalog(service, gr.Tabs(), build_use(service, Waiting(1)))
+        view = build_catalog(service)
     asked: list[str] = []
     event.listen(
         service.registry._database.engine, "before_cursor_execute", lambda *args: asked.append(args[2])

@@ -93,7 +93,14 @@ def run(arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
     if options.beside is not None:
-        figures = beside(options.beside, tasks=TASKS, clients=options.clients, seconds=options.seconds)
+        figures = beside(
+            options.beside,
+            tasks=TASKS,
+            config=CONFIG,
+            image_size=SIDE,
+            clients=options.clients,
+            seconds=options.seconds,
+        )
         title = f"{options.clients} clients, {TASKS} tasks at {SIDE} px, two versions in turn"
         save(options.json, title, figures)
         return show(title, figures)

@@ -26,7 +26,7 @@ from benchmarks.support.homes import embedded_base
 from benchmarks.support.report import Figure, at_least, at_most, save, show, spread
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.backbones import Base, fastest_dtype
-from loravit_web.engine import MultiLoRAViT, Way, fastest_way
+from loravit_web.engine import ComputeMode, MultiLoRAViT, fastest_mode
 from loravit_web.engine.trunk import Trunk
 from loravit_web.util.lru import LRU
 
@@ -51,15 +51,15 @@ def run(arguments: list[str]) -> int:
     import_peft()
     base = embedded_base()
     dtype: torch.dtype = getattr(torch, options.dtype) if options.dtype else fastest_dtype(base)
-    way = fastest_way(base, dtype)
+    mode = fastest_mode(base, dtype)
     adapters = {blocks: _adapters(base, blocks) for blocks in (4, 12)}
-    differences = {blocks: _difference(base, way, adapters[blocks]) for blocks in adapters}
-    seconds = _timed(_works(base, dtype, way, adapters), options.rounds)
+    differences = {blocks: _difference(base, mode, adapters[blocks]) for blocks in adapters}
+    seconds = _timed(_works(base, dtype, mode, adapters), options.rounds)
     memory = memory_of_residents(dtype)
     choosing = {n: choosing_seconds(base, dtype, n, rounds=max(options.rounds, 5)) for n in (1, 1000)}
     figures = [
         Figure("precision", str(dtype).removeprefix("torch.")),
-        Figure("way, as the app chooses it", str(way)),
+        Figure("way, as the app chooses it", str(mode)),
         *(
             at_most(f"logits against PEFT's in float32, last {blocks} blocks", value, TOLERANCE)
             for blocks, value in differences.items()
@@ -84,8 +84,10 @@ def _adapters(base: Base, blocks: int) -> dict[str, Adapter]:
     }
 
 
-def _engine(base: Base, dtype: torch.dtype, way: Way, adapters: Mapping[str, Adapter]) -> MultiLoRAViT:
-    engine = way.engine(base, dtype)
+def _engine(
+    base: Base, dtype: torch.dtype, mode: ComputeMode, adapters: Mapping[str, Adapter]
+) -> MultiLoRAViT:
+    engine = mode.engine(base, dtype)
     for name, adapter in adapters.items():
         engine.add(name, adapter)
     return engine
@@ -96,10 +98,11 @@ def _peft(base: Base, dtype: torch.dtype, adapters: Mapping[str, Adapter]) -> An
         return peft_model(base, dtype, adapters, Path(folder))
 
 
-def _difference(base: Base, way: Way, adapters: Mapping[str, Adapter]) -> float:
+def _difference(base: Base, mode: ComputeMode, adapters: Mapping[str, Adapter]) -> float:
     """The largest difference to PEFT's logits in float32, against the largest logit; ends the program
-    when it is so large that the two do not compute the same."""
-    model, engine = _peft(base, torch.float32, adapters), _engine(base, torch.float32, way, adapters)
+    when it is so large that the two do not compute the same.
+    """
+    model, engine = _peft(base, torch.float32, adapters), _engine(base, torch.float32, mode, adapters)
     image = _images(1, torch.Generator().manual_seed(1))
     (answer,) = engine.forward(image, [list(TASKS)])
     ours = torch.stack([answer[task] for task in TASKS])
@@ -112,7 +115,7 @@ def _difference(base: Base, way: Way, adapters: Mapping[str, Adapter]) -> float:
 
 
 def _works(
-    base: Base, dtype: torch.dtype, way: Way, adapters: Mapping[int, Mapping[str, Adapter]]
+    base: Base, dtype: torch.dtype, mode: ComputeMode, adapters: Mapping[int, Mapping[str, Adapter]]
 ) -> dict[str, Work]:
     """All that is timed, by its name in the table."""
     plain = timm_model(base, dtype, image_size=IMAGE_SIZE, classes=10)
@@ -123,7 +126,7 @@ def _works(
 
     works: dict[str, Work] = {f"timm, {count} images": timm(count) for count in (1, len(TASKS), BATCH)}
     for blocks, held in adapters.items():
-        engine, model = _engine(base, dtype, way, held), _peft(base, dtype, held)
+        engine, model = _engine(base, dtype, mode, held), _peft(base, dtype, held)
         works |= _works_of(engine, model, blocks, lambda count: _images(count, generator), dtype)
     return works
 

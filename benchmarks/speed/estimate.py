@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
 def _estimate(data: str, preset: str, home: Path) -> Estimate:
     service = Service(replace(read_settings(os.environ), home=with_bases(home)))
     try:
-        return service.estimate(service.import_dataset(data), preset_recipe(preset))
+        return service.estimates.of(service.datasets.import_source(data), preset_recipe(preset))
     finally:
         service.close()
 

@@ -16,12 +16,12 @@ from benchmarks.support.adapters import random_adapter
 from benchmarks.support.homes import with_bases
 from benchmarks.support.report import Figure, at_least, at_most, save, show
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.saver import Saver
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from registry import NewBase, open_shelf
+from registry import NewBase, open_snapshot_store
 
 IMAGE_SIZE = 112
 TOLERANCE = 0.02
@@ -64,7 +64,7 @@ def _measure(folder: Path, versions: int) -> list[Figure]:
         at_least(f"versions that answer as before, of {versions}", served, versions),
         at_most("the slowest snapshot", max(saving), 10, " s"),
         at_most("the slowest restoring", max(restoring), 10, " s"),
-        Figure("snapshots kept", str(len(open_shelf(str(place)).names()))),
+        Figure("snapshots kept", str(len(open_snapshot_store(str(place)).names()))),
         Figure("what they take", f"{written / 1e6:.1f} MB"),
     ]
 
@@ -82,7 +82,7 @@ def _publish(service: Service, seed: int) -> str:
     """The next version of one of three adapters."""
     base, slug = service.base, f"task-{seed % 3}"
     adapter = random_adapter(base, ViTAdapterConfig(blocks=2), seed, image_size=IMAGE_SIZE)
-    adapter = replace(adapter, reference_logits=answer_to_reference(base, adapter))
+    adapter = replace(adapter, reference_logits=compute_reference_logits(base, adapter))
     new = NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
     origin = Origin(slug, slug, service.registry.bases.ensure(new).id, "benchmark")
     return publish(service.registry, adapter, base, origin).ref

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig, adapter_type
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.backbones import Base
 from loravit_web.catalog.publishing import Origin, publish
 from registry import NewBase, Registry, Version
@@ -17,7 +17,7 @@ def random_adapter(
     base: Base, config: ViTAdapterConfig, seed: int, *, classes: int = 10, image_size: int = 224
 ) -> Adapter:
     """An adapter of random factors and a random head whose logits are of ordinary size."""
-    config, generator = config.on(base), torch.Generator().manual_seed(seed)
+    config, generator = config.resolved(base), torch.Generator().manual_seed(seed)
     kind = adapter_type(config.adapter_type)
     blocks = kind.trainable_blocks(base, config, generator)
     with torch.no_grad():
@@ -46,5 +46,5 @@ def publish_random(
         NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
     )
     adapter = random_adapter(base, config, seed, image_size=image_size)
-    adapter = replace(adapter, reference_logits=answer_to_reference(base, adapter))
+    adapter = replace(adapter, reference_logits=compute_reference_logits(base, adapter))
     return publish(registry, adapter, base, Origin(slug, slug, record.id, "benchmarks"))

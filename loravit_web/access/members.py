@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
-from loravit_web.access import rights
-from loravit_web.access.passwords import hashed, matches
+from loravit_web.access.actions import HUB, NameReserved, is_reserved, record_hub_user
+from loravit_web.access.passwords import matches
 from loravit_web.access.rights import NotAllowed, Visitor, member
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.modes import HubRoles, Mode
-from registry import Role, UnknownUser, User, Users
-
-PASSWORD, HUB = "password", "huggingface"
-RESERVED = {rights.LOCAL.name, rights.SHELL.name, rights.GUEST, rights.APP}
-"""Names under which the app itself writes history."""
-
-
-class NameReserved(LoraVitError):
-    """A name that would be taken for the app's own."""
+from registry import UnknownUser, Users
 
 
 class NotSignedIn(NotAllowed):
@@ -34,25 +24,6 @@ class Members:
     def __init__(self, users: Users) -> None:
         self._users = users
 
-    def add(self, username: str, password: str, role: Role, *, actor: str) -> User:
-        """Let somebody sign in with a password; the same name again gets the new password and role.
-
-        Raises:
-            NameReserved: if the app itself uses the name.
-            UnusablePassword, RegistryError: if password or name can't be used.
-        """
-        if _is_reserved(username):
-            raise NameReserved(f"{username} is a name that the app uses itself: choose another.")
-        kept = hashed(password, random_bytes=os.urandom)
-        self._users.ensure(PASSWORD, username, username, role, actor=actor)
-        self._users.set_password(username, kept, actor=actor)
-        return self._users.set_role(username, role, actor=actor)
-
-    def remove(self, username: str, *, actor: str) -> User:
-        """Let nobody sign in under a name any more; what was done under it stays in the history."""
-        self._users.set_password(username, None, actor=actor)
-        return self._users.set_role(username, "viewer", actor=actor)
-
     def is_password(self, username: str, password: str) -> bool:
         """Return whether this is the password of that name; takes about 0.3 s of a core."""
         return matches(password, self._users.password_hash(username))
@@ -62,7 +33,7 @@ class Members:
 
         None for somebody who may not sign in.
         """
-        return self._users.standing(username)
+        return self._users.security_stamp(username)
 
     def may_sign_in(self, username: str) -> bool:
         """Whether there is somebody of that name with a password."""
@@ -85,17 +56,15 @@ class Members:
             NameReserved: if the app itself uses the name.
             RegistryError: if somebody else has the name here.
         """
-        if _is_reserved(username):
+        if is_reserved(username):
             raise NameReserved(f"{username} is a name that the app uses itself: it can't sign in here.")
         role = roles.role(username)
         try:
             known = self._users.get(username)
         except UnknownUser:
             known = None
-        if known is None or (known.provider, known.subject) != (HUB, subject):
-            known = self._users.ensure(HUB, subject, username, role)
-        if known.role != role:
-            self._users.set_role(username, role, actor=username)
+        if known is None or (known.provider, known.subject, known.role) != (HUB, subject, role):
+            record_hub_user(self._users, subject, username, role)
         return member(username, role)
 
     def check(self, *, mode: Mode, hub: bool) -> None:
@@ -112,7 +81,3 @@ class Members:
                 "The app runs for a team and nobody can sign in yet: make the first user with "
                 "python -m loravit_web users add NAME --role admin."
             )
-
-
-def _is_reserved(username: str) -> bool:
-    return username.lower() in RESERVED or rights.is_guest(username.lower())

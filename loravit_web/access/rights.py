@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loravit_web.errors import LoraVitError
-from registry import Owners, Role, Sight
+from registry import Owners, Role, Visibility
 
 Right = Literal["train", "import", "curate", "retire", "share", "manage"]
 """``train``: give images and train on them; ``import``: publish finished adapters; ``curate``: titles, tags
@@ -52,9 +52,9 @@ class Visitor:
         return self.name in GUESTS and self != ANYBODY
 
     @property
-    def sight(self) -> Sight:
+    def visibility(self) -> Visibility:
         """What they see of the registry: everything but what belongs to other visitors of a demo."""
-        return Sight() if self.may("manage") else Sight(GUESTS, own=self.name)
+        return Visibility() if self.may("manage") else Visibility(GUESTS, own=self.name)
 
     def sees(self, owner: str) -> bool:
         """Whether a thing of that owner exists for them."""

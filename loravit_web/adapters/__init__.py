@@ -1,4 +1,4 @@
-"""What an adapter is: its configuration, its low-rank layers, its file format."""
+"""Adapters: configuration, layers, adapter types and file format."""
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.config import AdapterConfigError, ViTAdapterConfig

@@ -1,4 +1,4 @@
-"""An adapter in memory: immutable, no module, ready to be put on its base."""
+"""A trained adapter in memory: immutable tensors that are applied to a base."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ from loravit_web.errors import LoraVitError
 from loravit_web.util.cores import on_all_cores
 
 
-class NoFiniteAnswer(LoraVitError):
-    """An answer that is infinite or no number."""
+class NonFiniteLogits(LoraVitError):
+    """Logits that are infinite or NaN."""
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """A change to a base and the head that reads it.
+    """A change to a base, and the head that reads its features.
 
     Attributes:
-        config: how it was made.
-        base_name, base_sha256: the one base it runs on.
-        preprocessing: what its pictures go through.
-        class_names: in the order of the logits.
-        change: see the adapter's type.
-        head_weight: float32 (C, F).
-        head_bias: float32 (C,).
-        temperature: logits are divided by it before the softmax (Guo et al. 2017, arXiv 1706.04599).
-        reference_logits: float32 (C,), what it says to `reference_image`; checked at each load.
-        summary: how training went, as JSON; shown, never interpreted.
+        config: Configuration that it was trained with.
+        base_name: Name of the base that it runs on.
+        base_sha256: Hash of the weights of that base.
+        preprocessing: Preprocessing of its input images.
+        class_names: Names of the C classes, in the order of the logits.
+        change: Trained tensors of the adapter type.
+        head_weight: Float32 weight (C, F) of the head.
+        head_bias: Float32 bias (C,) of the head.
+        temperature: Divisor of the logits before the softmax, for temperature scaling (Guo et al. 2017, arXiv
+            1706.04599).
+        reference_logits: Float32 logits (C,) of `reference_image`, checked at each load.
+        summary: Facts about the training as JSON, for display only.
     """
 
     config: ViTAdapterConfig
@@ -54,76 +56,79 @@ class Adapter:
 
     @property
     def first_block(self) -> int:
-        """Index of the first block that differs from the base; the depth when none does."""
+        """Index of the first block that differs from the base, or the base's depth if none does."""
         return self.change.first_block
 
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
-        """All that was learned, the head last."""
+        """All trained tensors, the head last."""
         return (*self.change.tensors, self.head_weight, self.head_bias)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its tensors."""
+        """Size of the tensors in bytes."""
         return sum(t.nbytes for t in self.tensors)
 
     @property
     def parameter_count(self) -> int:
-        """Trained numbers, head included."""
+        """Number of trained parameters, including the head."""
         return sum(t.numel() for t in self.tensors)
 
     def blocks(self, base: Base) -> list[nn.Module]:
-        """Its blocks on ``base``, from `first_block` on."""
+        """Return the adapted blocks on ``base``, from `first_block` on."""
         return adapter_type(self.config.adapter_type).blocks(self.change, base)
 
     def merged_blocks(self, base: Base, master: Base) -> list[nn.Module]:
-        """Its blocks on ``base`` with the change merged in, computed from the float32 ``master``."""
+        """Return the adapted blocks on ``base``, merged into the float32 weights of ``master``."""
         return adapter_type(self.config.adapter_type).merged_blocks(self.change, base, master)
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
-        """Pooled features (B, F) on any device to float32 logits (B, C) where the head is."""
+        """Return float32 logits (B, C) of pooled features (B, F), on the device of the head."""
         features = features.float().to(self.head_weight.device)
         return F.linear(features, self.head_weight, self.head_bias)
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
-        """Logits (..., C) to calibrated probabilities (..., C), finite and summing to 1.
+        """Return calibrated probabilities (..., C) of logits (..., C), finite and with a sum of 1.
 
         Raises:
-            NoFiniteAnswer: for logits that are no finite numbers.
+            NonFiniteLogits: If a logit is infinite or NaN.
         """
         if not bool(torch.isfinite(logits).all()):
-            raise NoFiniteAnswer(
-                "The adapter's numbers are so large that its answer to this image is not finite: choose "
-                "another version, or train it again."
+            raise NonFiniteLogits(
+                "The adapter's logits for this image are not finite. Choose another version, or train the "
+                "adapter again."
             )
         scaled = logits / self.temperature
-        if not bool(torch.isfinite(scaled).all()):  # too large to be divided: differences say the same
+        if not bool(torch.isfinite(scaled).all()):  # overflow: the softmax depends on differences only
             scaled = (logits - logits.amax(dim=-1, keepdim=True)) / self.temperature
         return torch.softmax(scaled, dim=-1)
 
 
 def reference_image(preprocessing: Preprocessing) -> torch.Tensor:
-    """The reference image, float32 (1, 3, S, S): stripes and squares computed from integers alone."""
+    """Return the reference image, normalized float32 (1, 3, S, S).
+
+    Its stripes and squares are computed from integers.
+    """
     side = preprocessing.image_size
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     channels = [(rows * 7 + columns * 13) % 256, (rows * columns) % 256, (rows // 9 + columns // 5) % 2 * 255]
     pixels = torch.stack(channels, dim=-1).to(torch.uint8)
-    return preprocessing.normalise(pixels[None].numpy())
+    return preprocessing.normalize(pixels[None].numpy())
 
 
-def answer_to_reference(base: Base, adapter: Adapter) -> torch.Tensor:
-    """Logits (C,) of `reference_image`, through ``base`` as it is; exact in float32."""
+def compute_reference_logits(base: Base, adapter: Adapter) -> torch.Tensor:
+    """Return the logits (C,) of `reference_image`, computed by ``base`` in its own precision."""
 
     @torch.inference_mode()
-    def answer() -> torch.Tensor:
+    def compute() -> torch.Tensor:
         shared = adapter.preprocessing, adapter.first_block
-        tokens = base.once(shared, lambda: _reference_tokens(base, *shared))
-        tokens = base.through(adapter.blocks(base), tokens, adapter.first_block)
+        tokens = base.cached(shared, lambda: _reference_tokens(base, *shared))
+        tokens = base.run_blocks(adapter.blocks(base), tokens, adapter.first_block)
         return adapter.head(base.features(tokens, adapter.config.pooling))[0].clone()
 
-    return on_all_cores(answer)
+    return on_all_cores(compute)
 
 
 def _reference_tokens(base: Base, preprocessing: Preprocessing, stop: int) -> torch.Tensor:
-    """Tokens (1, N, D) of `reference_image` before block ``stop``."""
+    """Return the tokens (1, N, D) of `reference_image` before block ``stop``."""
     return base.advance(base.embed(reference_image(preprocessing)), 0, stop)

@@ -1,4 +1,4 @@
-"""What a type of adapter must be able to do. A new type is one module that does it."""
+"""Interface of an adapter type. A new type is a module that implements it."""
 
 from __future__ import annotations
 
@@ -14,62 +14,88 @@ from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
 
 Tensors = Mapping[str, torch.Tensor]
+"""Tensors by module path in the base."""
 
 
 class AdapterMismatch(LoraVitError):
-    """The tensors of an adapter are not those that its configuration and base call for."""
+    """Tensors that do not match the adapter's configuration and base."""
 
 
 class Change(Protocol):
-    """What an adapter does to its base, as plain float32 tensors in memory."""
+    """What an adapter changes in its base, as plain float32 tensors."""
 
     @property
     def first_block(self) -> int:
-        """Index of the first block that differs from the base; the depth when none does."""
+        """Index of the first block that differs from the base, or the base's depth if none does."""
 
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
-        """All that was learned, the head apart."""
+        """All trained tensors without the head."""
 
     @property
     def factors(self) -> Sequence[LoRAFactors] | None:
-        """The whole change as low-rank factors of linear layers, where it is nothing else; or None."""
+        """The whole change as low-rank factors of linear layers, or None if it is anything else."""
 
 
 @runtime_checkable
 class AdapterType(Protocol):
-    """One kind of change to a frozen ViT, from training to serving."""
+    """A kind of change to a frozen ViT, from training to inference."""
 
     def trainable_blocks(
         self, base: Base, config: ViTAdapterConfig, generator: torch.Generator
     ) -> list[nn.Module]:
-        """Copies of the adapted blocks that share the frozen weights and carry trainable parameters.
+        """Return copies of the adapted blocks that share the frozen weights and have trainable parameters.
 
-        Only what is trained has ``requires_grad``.
+        Only trainable parameters have ``requires_grad``.
+
+        Args:
+            base: Frozen base.
+            config: Configuration of the adapter.
+            generator: Source of randomness for the initial parameters.
         """
 
     def change(self, blocks: Sequence[nn.Module], config: ViTAdapterConfig, base: Base) -> Change:
-        """A float32 copy of what the blocks of `trainable_blocks` have learned."""
+        """Return a float32 copy of the parameters that were trained in `trainable_blocks`.
+
+        Args:
+            blocks: Blocks of `trainable_blocks`.
+            config: Configuration of the adapter.
+            base: Frozen base.
+        """
 
     def write(
         self, change: Change, config: ViTAdapterConfig
     ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Tensors by module path in the base, and the type's fields of ``adapter_config.json``."""
+        """Return the files' content for a change.
+
+        Args:
+            change: Trained change.
+            config: Configuration of the adapter.
+
+        Returns:
+            Tensors by module path in the base, and the type's fields of ``adapter_config.json``.
+        """
 
     def read(self, tensors: Tensors, fields: Mapping[str, Any], base: Base) -> Change:
-        """The inverse of `write`, strict in keys and shapes.
+        """Return the change that `write` wrote; strict about names and shapes.
+
+        Args:
+            tensors: Tensors by module path in the base.
+            fields: Fields of ``adapter_config.json``.
+            base: Frozen base.
 
         Raises:
-            AdapterMismatch: naming what was expected and found.
+            AdapterMismatch: If tensors are missing, unknown or of a wrong shape.
         """
 
     def blocks(self, change: Change, base: Base) -> list[nn.Module]:
-        """The adapted blocks for serving, all frozen weights shared with ``base``."""
+        """Return the adapted blocks for inference; all frozen weights are shared with ``base``."""
 
     def merged_blocks(self, change: Change, base: Base, master: Base) -> list[nn.Module]:
-        """The adapted blocks in their fastest form, with copies of the weights that the change touches.
+        """Return the adapted blocks in their fastest form, with copies of the changed weights.
 
         Args:
-            base: the base that runs, whose other weights the blocks share.
-            master: the same base in float32, from which the copies are computed.
+            change: Trained change.
+            base: Base that runs; the blocks share its other weights.
+            master: The same base in float32, from which the copies are computed.
         """

@@ -1,4 +1,4 @@
-"""Linear layers with low-rank factors beside them: one form to train, one to serve."""
+"""Linear layers with low-rank factors: one form for training, one for inference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from loravit_web.adapters.ops import low_rank, merged_weight
 
 
 class AdapterDropout(nn.Dropout):
-    """Dropout of an adapter's own layer, off unless its training turns it on."""
+    """Dropout in a layer of an adapter; inactive until training activates it.
+
+    Args:
+        p: Fraction of inputs to drop, 0 to 1.
+    """
 
     def __init__(self, p: float) -> None:
         super().__init__(p)
@@ -23,13 +27,13 @@ class AdapterDropout(nn.Dropout):
 
 @dataclass(frozen=True, eq=False)
 class LoRAFactors:
-    """The change of one linear layer: ``W + scale * b @ a``.
+    """Low-rank change of one linear layer: ``W + scale * b @ a``.
 
     Attributes:
-        block: index of the block.
-        path: of the linear layer inside the block, such as ``attn.qkv``.
-        a: float32 (r, in).
-        b: float32 (out, r).
+        block: Index of the block.
+        path: Dotted path of the linear layer inside the block, such as ``attn.qkv``.
+        a: Float32 factor A (r, in).
+        b: Float32 factor B (out, r).
         scale: alpha / r, or alpha / sqrt(r) for rsLoRA.
     """
 
@@ -41,8 +45,15 @@ class LoRAFactors:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Outputs ``start`` to ``stop - 1`` of a linear layer, with their own rank and scale."""
+class OutputSlice:
+    """Outputs ``start`` to ``stop - 1`` of a linear layer, with their own rank and scale.
+
+    Attributes:
+        start: Index of the first output.
+        stop: Index after the last output.
+        r: Rank of the factors.
+        scale: Factor of the low-rank product.
+    """
 
     start: int
     stop: int
@@ -51,83 +62,89 @@ class Part:
 
 
 class LoRALayer(nn.Module):
-    """A frozen linear layer plus trainable low-rank factors on all or some of its outputs.
+    """A frozen linear layer with trainable low-rank factors on all or some of its outputs (LoRA).
 
-    ``y = W x + bias``, and for each part of the outputs ``y[part] += scale * B A dropout(x)`` (Hu et al.
-    2021, arXiv 2106.09685). The factors are float32 whatever the precision of W.
+    ``y = W x + bias``, and ``y[slice] += scale * B A dropout(x)`` for each slice of the outputs (Hu et al.
+    2021, arXiv 2106.09685). The factors are float32 regardless of the dtype of W.
+
+    Args:
+        base: The frozen layer; shared, never changed.
+        slices: Slices of the outputs, without overlap.
+        dropout: Fraction of the factors' inputs dropped during training.
+        generator: Source of randomness for the initial A. B starts at zero.
     """
 
     def __init__(
         self,
         base: nn.Linear,
-        parts: Sequence[Part],
+        slices: Sequence[OutputSlice],
         *,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        """
-        Args:
-            base: the frozen layer; shared, never changed.
-            parts: of the outputs, without overlap.
-            dropout: on the input of the factors, while training.
-            generator: source of the initial A; B starts at zero.
-        """
         super().__init__()
         self.base = base
-        self.parts = tuple(parts)
+        self.slices = tuple(slices)
         self.dropout = AdapterDropout(dropout)
         device = base.weight.device
         self.lora_a = nn.ParameterList()
         self.lora_b = nn.ParameterList()
-        for part in self.parts:
-            a = torch.empty(part.r, base.in_features)
+        for outputs in self.slices:
+            a = torch.empty(outputs.r, base.in_features)
             nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=generator)
             self.lora_a.append(nn.Parameter(a.to(device)))
-            self.lora_b.append(nn.Parameter(torch.zeros(part.stop - part.start, part.r, device=device)))
+            self.lora_b.append(
+                nn.Parameter(torch.zeros(outputs.stop - outputs.start, outputs.r, device=device))
+            )
 
     @property
     def weight(self) -> torch.Tensor:
-        """The changed weight (out, in), for attentions that use it without calling the layer (EVA-01)."""
+        """The adapted weight (out, in), for attention layers that use it without a call (EVA-01)."""
         weight = self.base.weight.clone()
-        for part, a, b in zip(self.parts, self.lora_a, self.lora_b, strict=True):
-            weight[part.start : part.stop] += (part.scale * b @ a).to(weight.dtype)
+        for outputs, a, b in zip(self.slices, self.lora_a, self.lora_b, strict=True):
+            weight[outputs.start : outputs.stop] += (outputs.scale * b @ a).to(weight.dtype)
         return weight
 
     @property
     def bias(self) -> torch.Tensor | None:
-        """The frozen bias."""
+        """The frozen bias (out,), or None."""
         return self.base.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., in) to (..., out), in the dtype of ``x``."""
+        """Return the outputs (..., out) of the inputs (..., in), in the dtype of ``x``."""
         y: torch.Tensor = self.base(x)
         dropped = self.dropout(x)
-        for part, a, b in zip(self.parts, self.lora_a, self.lora_b, strict=True):
-            delta = low_rank(dropped, a, b * part.scale)
+        for outputs, a, b in zip(self.slices, self.lora_a, self.lora_b, strict=True):
+            delta = low_rank(dropped, a, b * outputs.scale)
             if delta.shape == y.shape:
                 return y + delta
-            y[..., part.start : part.stop] += delta
+            y[..., outputs.start : outputs.stop] += delta
         return y
 
     def fused(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """The whole layer's A (r, in), B (out, r) and scale, r the sum of the parts' ranks.
+        """Return A (r, in), B (out, r) and the scale of the whole layer, with r the sum of all ranks.
 
-        Parts stack exactly: A on top of each other, B block by block with zeros between, so that
-        ``scale * B @ A`` is the same change.
+        The slices are stacked exactly: their A on top of each other, their B as a block matrix with zeros, so
+        that ``scale * B @ A`` is the same change.
         """
-        scale = self.parts[0].scale
+        scale = self.slices[0].scale
         a = torch.cat([p.detach().float().cpu() for p in self.lora_a])
         b = torch.zeros(self.base.out_features, a.shape[0])
         column = 0
-        for part, p in zip(self.parts, self.lora_b, strict=True):
-            block = b[part.start : part.stop, column : column + part.r]
-            block.copy_(p.detach().float().cpu() * (part.scale / scale))
-            column += part.r
+        for outputs, p in zip(self.slices, self.lora_b, strict=True):
+            block = b[outputs.start : outputs.stop, column : column + outputs.r]
+            block.copy_(p.detach().float().cpu() * (outputs.scale / scale))
+            column += outputs.r
         return a, b, scale
 
 
 class FrozenLoRALayer(nn.Module):
-    """A linear layer and its fixed low-rank factors, computed side by side: memory for the factors alone."""
+    """A linear layer with fixed low-rank factors that are computed beside it; only the factors need memory.
+
+    Args:
+        base: The frozen layer; shared, never changed.
+        factors: Low-rank factors of this layer.
+    """
 
     def __init__(self, base: nn.Linear, factors: LoRAFactors) -> None:
         super().__init__()
@@ -137,16 +154,16 @@ class FrozenLoRALayer(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The changed weight (out, in); see `LoRALayer.weight`."""
+        """The adapted weight (out, in); see `LoRALayer.weight`."""
         changed = merged_weight(self.base.weight, cast(torch.Tensor, self.a), cast(torch.Tensor, self.b), 1.0)
         return changed.to(self.base.weight.dtype)
 
     @property
     def bias(self) -> torch.Tensor | None:
-        """The frozen bias."""
+        """The frozen bias (out,), or None."""
         return self.base.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., in) to (..., out), in the dtype of ``x``."""
+        """Return the outputs (..., out) of the inputs (..., in), in the dtype of ``x``."""
         y: torch.Tensor = self.base(x)
         return y + low_rank(x, cast(torch.Tensor, self.a), cast(torch.Tensor, self.b))

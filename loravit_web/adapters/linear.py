@@ -1,4 +1,4 @@
-"""No change to the base at all: a classification head on its frozen features."""
+"""Linear probe as an adapter: a classification head on the features of the unchanged base."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from loravit_web.backbones.base import Base
 
 @dataclass(frozen=True)
 class NoChange:
-    """The base as it is."""
+    """The change of an adapter that leaves its base unchanged.
+
+    Attributes:
+        first_block: Depth of the base.
+        tensors: Empty.
+        factors: Empty.
+    """
 
     first_block: int
     tensors: tuple[torch.Tensor, ...] = ()
@@ -25,34 +31,36 @@ class NoChange:
 
 
 class Linear:
-    """The adapter type ``LINEAR``: the linear probe, trained by the same loop and kept as an adapter."""
+    """The adapter type ``LINEAR``: a linear probe that is trained and stored like the other types."""
 
     def trainable_blocks(
         self, base: Base, config: ViTAdapterConfig, generator: torch.Generator
     ) -> list[nn.Module]:
-        """See `AdapterType`."""
+        """Return no blocks; see `AdapterType.trainable_blocks`."""
         return []
 
     def change(self, blocks: Sequence[nn.Module], config: ViTAdapterConfig, base: Base) -> NoChange:
-        """See `AdapterType`."""
+        """Return the empty change; see `AdapterType.change`."""
         return NoChange(base.depth)
 
     def write(
         self, change: Change, config: ViTAdapterConfig
     ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """See `AdapterType`; PEFT has no such type and refuses the folder by its ``peft_type``."""
+        """Return no tensors; see `AdapterType.write`. PEFT rejects the folder by its ``peft_type``."""
         return {}, {"peft_type": "LINEAR"}
 
     def read(self, tensors: Tensors, fields: Mapping[str, Any], base: Base) -> NoChange:
-        """See `AdapterType`."""
+        """Return the empty change; see `AdapterType.read`."""
         if tensors:
-            raise AdapterMismatch(f"A head-only adapter holds {min(tensors)}, which it should not.")
+            raise AdapterMismatch(
+                f"An adapter of type LINEAR cannot contain {min(tensors)}. Export it again."
+            )
         return NoChange(base.depth)
 
     def blocks(self, change: Change, base: Base) -> list[nn.Module]:
-        """See `AdapterType`."""
+        """Return no blocks; see `AdapterType.blocks`."""
         return []
 
     def merged_blocks(self, change: Change, base: Base, master: Base) -> list[nn.Module]:
-        """See `AdapterType`."""
+        """Return no blocks; see `AdapterType.merged_blocks`."""
         return []

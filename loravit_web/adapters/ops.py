@@ -1,4 +1,4 @@
-"""The math of low-rank adapters, as pure functions."""
+"""The math of low-rank adapters as pure functions."""
 
 from __future__ import annotations
 
@@ -7,32 +7,35 @@ import torch.nn.functional as F
 
 
 def low_rank(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """The low-rank part of an adapted linear layer.
+    """Return the low-rank part of an adapted linear layer.
 
     Semantics: ``y = (x @ A.T) @ B.T``
 
     Args:
-        x: (..., in).
-        a: (r, in), cast to the dtype of ``x``.
-        b: (out, r), its scale already folded in, cast to the dtype of ``x``.
+        x: Inputs (..., in).
+        a: Factor A (r, in); cast to the dtype of ``x``.
+        b: Factor B (out, r) with the scale folded in; cast to the dtype of ``x``.
 
     Returns:
-        (..., out) in the dtype of ``x``.
+        Outputs (..., out) in the dtype of ``x``.
     """
-    # MKL takes eight times as long for the gradient of B as for that of its transpose.
+    # With MKL the gradient of B takes eight times as long as that of its transpose.
     return F.linear(x, a.to(x.dtype)) @ b.to(x.dtype).T.contiguous()
 
 
 def merged_weight(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
-    """The weight of a linear layer with its adapter merged in.
+    """Return the weight of a linear layer with its adapter merged in.
 
     Semantics: ``W' = W + scale * (B @ A)``, a new tensor computed in float32.
 
     Args:
-        weight: (out, in).
-        a: (r, in).
-        b: (out, r), without the scale.
+        weight: Weight W (out, in).
+        a: Factor A (r, in).
+        b: Factor B (out, r) without the scale.
         scale: alpha / r, or alpha / sqrt(r) for rsLoRA.
+
+    Returns:
+        Float32 weight (out, in).
     """
     return torch.addmm(weight.float(), b.float(), a.float(), alpha=scale)
 
@@ -43,10 +46,10 @@ def add_low_rank_(y: torch.Tensor, x: torch.Tensor, a: torch.Tensor, b: torch.Te
     Semantics: ``y += (x @ A.T) @ B.T``
 
     Args:
-        y: (..., out), contiguous.
-        x: (..., in), contiguous, in the dtype of ``y``.
-        a: (r, in), in the dtype of ``y``.
-        b: (out, r), its scale already folded in, in the dtype of ``y``.
+        y: Outputs (..., out), contiguous.
+        x: Inputs (..., in), contiguous, in the dtype of ``y``.
+        a: Factor A (r, in) in the dtype of ``y``.
+        b: Factor B (out, r) with the scale folded in, in the dtype of ``y``.
     """
     inner = F.linear(x.reshape(-1, x.shape[-1]), a)
     y.view(-1, y.shape[-1]).addmm_(inner, b.T)

@@ -1,8 +1,8 @@
-"""LoRA as PEFT writes it: the tensors and the fields of ``LoraConfig``.
+"""LoRA in PEFT's format: tensors and the fields of ``LoraConfig``.
 
-Follows PEFT's documented checkpoint format. Nothing in a file is executed: PEFT takes several fields as
-regular expressions, and one from a stranger may run for ever, so the tensors' own names say which layers
-are adapted, and patterns are read as plain module names.
+Follows PEFT's documented checkpoint format, without executing anything from a file: PEFT reads several fields
+as regular expressions, and an expression from a foreign file may never terminate. Here the names of the
+tensors say which layers are adapted, and patterns are read as plain module names.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ import torch
 from torch import nn
 
 from loravit_web.adapters.config import MAX_RANK, ViTAdapterConfig
-from loravit_web.adapters.files.numbers import ANY, UnusableNumber, number, whole
+from loravit_web.adapters.files.numbers import ANY, InvalidValue, integer, number
 from loravit_web.adapters.interface import AdapterMismatch, Tensors
 from loravit_web.adapters.layers import LoRAFactors
 from loravit_web.backbones.base import Base
 
-_OURS = re.compile(r"blocks\\\.\((\d+(?:\|\d+)*)\)\\\.\(([\w\\.|]+)\)")
+_OWN_FORM = re.compile(r"blocks\\\.\((\d+(?:\|\d+)*)\)\\\.\(([\w\\.|]+)\)")
 _PLAIN = re.compile(r"[\w.]+")
 _MAX_FUSED_RANK = MAX_RANK * 3
 _MAX_ALPHA = 1024 * _MAX_FUSED_RANK
 _KEY = re.compile(r"blocks\.(\d+)\.([\w.]+)\.lora_([AB])\.weight")
-_STRANGE_TENSORS = {
+_UNSUPPORTED_TENSORS = {
     "lora_magnitude_vector": "DoRA",
-    "base_layer": "a changed bias or weight of the base",
-    "lora_B.bias": "a bias on its factors",
-    "lora_embedding": "changed embeddings",
+    "base_layer": "a trained bias or weight of the base",
+    "lora_B.bias": "biases of the factors",
+    "lora_embedding": "trained embeddings",
 }
-# Fields that change what is computed, with the values under which ours computes the same.
-_NEEDED: Mapping[str, tuple[Any, ...]] = {
+# Fields that affect the computation, with the values that are supported.
+_SUPPORTED_VALUES: Mapping[str, tuple[Any, ...]] = {
     "bias": ("none",),
     "fan_in_fan_out": (False,),
     "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal"),
     "modules_to_save": (["head"], []),
     "peft_type": ("LORA",),
 }
-_INDIFFERENT = {
+_IGNORED = {
     "alpha_pattern",
     "auto_mapping",
     "base_model_name_or_path",
@@ -70,7 +70,16 @@ _INDIFFERENT = {
 def write_factors(
     factors: Sequence[LoRAFactors], config: ViTAdapterConfig
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors by module path and the fields of ``LoraConfig``, patterns for layers of another rank."""
+    """Return the files' content for low-rank factors.
+
+    Args:
+        factors: Factors of each adapted layer.
+        config: Configuration of the adapter.
+
+    Returns:
+        Tensors by module path, and the fields of ``LoraConfig`` with patterns for layers of another rank or
+        alpha.
+    """
     tensors = {}
     ranks: dict[str, int] = {}
     alphas: dict[str, float] = {}
@@ -84,22 +93,27 @@ def write_factors(
     fields = {
         "peft_type": "LORA",
         "r": config.r,
-        "lora_alpha": _whole(config.alpha),
+        "lora_alpha": _as_integer(config.alpha),
         "lora_dropout": config.dropout,
         "use_rslora": config.use_rslora,
         "target_modules": rf"blocks\.({blocks})\.({'|'.join(re.escape(path) for path in sorted(ranks))})",
         "rank_pattern": {path: r for path, r in sorted(ranks.items()) if r != config.r},
-        "alpha_pattern": {path: _whole(a) for path, a in sorted(alphas.items()) if a != config.alpha},
+        "alpha_pattern": {path: _as_integer(a) for path, a in sorted(alphas.items()) if a != config.alpha},
     }
     return tensors, fields
 
 
 def read_factors(tensors: Tensors, fields: Mapping[str, Any], base: Base) -> tuple[LoRAFactors, ...]:
-    """The inverse of `write_factors`, and of what PEFT itself writes for a timm ViT.
+    """Return the factors that `write_factors` or PEFT wrote for a timm ViT.
+
+    Args:
+        tensors: Tensors by module path in the base.
+        fields: Fields of ``LoraConfig``.
+        base: Frozen base.
 
     Raises:
-        AdapterMismatch: for tensors that the base or the fields do not call for or that are missing, and
-            for anything that can't be computed as a sum of frozen weights and factors, by its name.
+        AdapterMismatch: If tensors are missing or do not match the fields or the base, or if the adapter is
+            anything other than a sum of frozen weights and factors.
     """
     _refuse_other_methods(fields)
     found = _layers_of(tensors)
@@ -111,10 +125,14 @@ def read_factors(tensors: Tensors, fields: Mapping[str, Any], base: Base) -> tup
     }
     for module in found:
         if module not in layers:
-            raise AdapterMismatch(f"The adapter changes {module}, which {base.architecture} does not have.")
-    _check_called_for(fields, found, layers)
+            raise AdapterMismatch(
+                f"The adapter changes {module}, which {base.architecture} does not have. Choose another base."
+            )
+    _check_targets(fields, found, layers)
     if not found:
-        raise AdapterMismatch(f"The adapter's targets match no layer of {base.architecture}.")
+        raise AdapterMismatch(
+            f"The adapter's targets match no layer of {base.architecture}. Choose another base."
+        )
     factors = []
     for module, (index, path, linear) in layers.items():
         if module in found:
@@ -130,50 +148,53 @@ def read_factors(tensors: Tensors, fields: Mapping[str, Any], base: Base) -> tup
 
 def _refuse_other_methods(fields: Mapping[str, Any]) -> None:
     for name, value in sorted(fields.items(), key=lambda field: field[0] != "peft_type"):
-        if value is None or name in _INDIFFERENT:
+        if value is None or name in _IGNORED:
             continue
-        usable = _NEEDED.get(name, (False, {}, [], 0))
-        if not any(type(value) is type(one) and value == one for one in usable):
+        supported = _SUPPORTED_VALUES.get(name, (False, {}, [], 0))
+        if not any(type(value) is type(allowed) and value == allowed for allowed in supported):
             raise AdapterMismatch(
-                f"The adapter was made with {name} = {str(value)[:60]}, which is not plain LoRA on a frozen "
-                "base: train it again without that."
+                f"The adapter was trained with {name} = {str(value)[:60]}, which is not plain LoRA on a "
+                "frozen "
+                "base. Train it again without this setting."
             )
 
 
 def _layers_of(tensors: Tensors) -> set[str]:
-    """Modules that have factors."""
+    """Return the modules that have factors."""
     modules = set()
     for key in tensors:
         match = _KEY.fullmatch(key)
         if match is None:
-            strange = next((name for part, name in _STRANGE_TENSORS.items() if part in key), None)
-            what = f"{strange}, which can't be loaded" if strange else "which is no factor of a block's layer"
-            raise AdapterMismatch(f"The adapter holds {key}: {what}.")
+            method = next((name for part, name in _UNSUPPORTED_TENSORS.items() if part in key), None)
+            problem = f"belongs to {method}" if method else "is not a low-rank factor of a block"
+            raise AdapterMismatch(f"{key} {problem}. Only plain LoRA can be loaded.")
         modules.add(f"blocks.{match[1]}.{match[2]}")
     return modules
 
 
-def _check_called_for(fields: Mapping[str, Any], found: set[str], layers: Mapping[str, Any]) -> None:
+def _check_targets(fields: Mapping[str, Any], found: set[str], layers: Mapping[str, Any]) -> None:
     """Compare the modules that have factors with the configuration, as far as it can be read."""
-    called = _called_for(fields.get("target_modules"), layers)
-    if called is None:
+    targets = _target_layers(fields.get("target_modules"), layers)
+    if targets is None:
         return
-    for module in sorted(found - called):
-        raise AdapterMismatch(f"The adapter holds {module}, which its configuration does not call for.")
+    for module in sorted(found - targets):
+        raise AdapterMismatch(
+            f"The adapter's configuration does not include {module}. Export the adapter again."
+        )
     if fields.get("exclude_modules") or fields.get("layers_to_transform") is not None:
         return
-    for module in sorted(called - found):
-        raise AdapterMismatch(f"The adapter lacks {module}, which its configuration calls for.")
+    for module in sorted(targets - found):
+        raise AdapterMismatch(f"The adapter has no factors for {module}. Export it again.")
 
 
-def _called_for(target_modules: Any, layers: Mapping[str, Any]) -> set[str] | None:
-    """Layers that the configuration names; None where saying so would mean to execute an expression.
+def _target_layers(target_modules: Any, layers: Mapping[str, Any]) -> set[str] | None:
+    """Return the layers that the configuration names, or None if only an expression could tell.
 
-    PEFT's rule: a list holds endings, a string is an expression for the whole name. Of expressions the
-    form of `write_factors` is read; for any other the tensors alone decide.
+    As in PEFT, a list contains endings of names, and a string is an expression for the whole name. Of
+    expressions, only the form of `write_factors` is read. For any other the tensors alone decide.
     """
     if isinstance(target_modules, str):
-        form = _OURS.fullmatch(target_modules)
+        form = _OWN_FORM.fullmatch(target_modules)
         if form is None:
             return None
         blocks, paths = form[1].split("|"), form[2].replace("\\.", ".").split("|")
@@ -186,31 +207,38 @@ def _check_shapes(module: str, a: torch.Tensor, b: torch.Tensor, linear: nn.Line
     expected = f"A (r, {linear.in_features}) and B ({linear.out_features}, r)"
     shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
     if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
-        raise AdapterMismatch(f"The factors of {module} have shapes {shapes}, expected are {expected}.")
+        raise AdapterMismatch(
+            f"The factors of {module} have shapes {shapes} instead of {expected}. Export it again."
+        )
     if (a.shape[1], b.shape[0]) != (linear.in_features, linear.out_features):
-        raise AdapterMismatch(f"The factors of {module} have shapes {shapes}, the base calls for {expected}.")
+        raise AdapterMismatch(
+            f"The factors of {module} have shapes {shapes}, but the base needs {expected}. Choose another "
+            "base."
+        )
     if not 1 <= a.shape[0] <= _MAX_FUSED_RANK:
         raise AdapterMismatch(
-            f"{module} has rank {a.shape[0]}: ranks above {_MAX_FUSED_RANK} are not loaded."
+            f"{module} has rank {a.shape[0]}. Ranks from 1 to {_MAX_FUSED_RANK} can be loaded."
         )
 
 
 def _check_rank(module: str, rank: int, fields: Mapping[str, Any]) -> None:
-    stated = whole("r", _pattern(fields, "rank_pattern", module, fields.get("r", 8)), -ANY, ANY)
+    stated = integer("r", _pattern(fields, "rank_pattern", module, fields.get("r", 8)), -ANY, ANY)
     if rank != stated:
-        raise AdapterMismatch(f"{module} has rank {rank}, its configuration says {stated}.")
+        raise AdapterMismatch(f"{module} has rank {rank} instead of {stated}. Export the adapter again.")
 
 
 def _pattern(fields: Mapping[str, Any], name: str, module: str, default: Any) -> Any:
-    """The value of the first key that the module's name ends with, as in PEFT, the key taken literally.
+    """Return the value of the first key that the module's name ends with; keys are taken literally.
 
     Raises:
-        AdapterMismatch: for a key that is an expression.
+        AdapterMismatch: If a key is an expression.
     """
     for key, value in (fields.get(name) or {}).items():
         plain = key.removeprefix("^").replace("\\.", ".")
         if _PLAIN.fullmatch(plain) is None:
-            raise AdapterMismatch(f"The {name} of the adapter has the expression {key[:60]}: name modules.")
+            raise AdapterMismatch(
+                f"The adapter's {name} has the expression {key[:60]}. Use plain module names."
+            )
         if module == plain or (module.endswith(f".{plain}") and not key.startswith("^")):
             return value
     return default
@@ -219,14 +247,14 @@ def _pattern(fields: Mapping[str, Any], name: str, module: str, default: Any) ->
 def _tensor(tensors: Tensors, key: str) -> torch.Tensor:
     tensor = tensors.get(key)
     if tensor is None:
-        raise AdapterMismatch(f"The adapter lacks {key}, the other half of its factors.")
+        raise AdapterMismatch(f"The adapter has no {key}, the other half of a factor pair. Export it again.")
     return tensor.float()
 
 
 def _switch(fields: Mapping[str, Any], name: str) -> bool:
     value = fields.get(name)
     if value is not None and not isinstance(value, bool):
-        raise UnusableNumber(name, value, "true or false")
+        raise InvalidValue(name, value, "true or false")
     return bool(value)
 
 
@@ -234,5 +262,5 @@ def _divisor(rank: int, rslora: bool) -> float:
     return math.sqrt(rank) if rslora else rank
 
 
-def _whole(value: float) -> float | int:
+def _as_integer(value: float) -> float | int:
     return int(value) if float(value).is_integer() else value

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from loravit_web.adapters.config import MAX_PREFIX, AdapterConfigError, ViTAdapterConfig
-from loravit_web.adapters.files.numbers import ANY, whole
+from loravit_web.adapters.files.numbers import ANY, integer
 from loravit_web.adapters.interface import AdapterMismatch, Change, Tensors
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import shallow_copy, with_replaced
@@ -20,12 +20,13 @@ _INITIAL_KEYS = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class PrefixRows:
-    """What one block's attention sees besides its tokens.
+class BlockPrefix:
+    """Learned keys and values of one block.
 
     Attributes:
-        block: index of the block.
-        keys, values: float32 (m, D).
+        block: Index of the block.
+        keys: Float32 keys (m, D).
+        values: Float32 values (m, D).
     """
 
     block: int
@@ -35,9 +36,14 @@ class PrefixRows:
 
 @dataclass(frozen=True, eq=False)
 class PrefixChange:
-    """The rows of all adapted blocks."""
+    """Learned keys and values of all adapted blocks.
 
-    rows: tuple[PrefixRows, ...]
+    Attributes:
+        rows: Prefix of each adapted block.
+        factors: None, because the change is not low-rank.
+    """
+
+    rows: tuple[BlockPrefix, ...]
     factors: None = None
 
     @property
@@ -54,42 +60,43 @@ class PrefixChange:
 class PrefixAttention(nn.Module):
     """A frozen attention whose tokens also attend to learned keys and values.
 
-    The attention runs on m more tokens, put before the others, whose keys and values are the learned ones
-    whatever they hold; what it gives for them is dropped. So it need not be written anew for each kind of
-    attention, and rotary positions leave the rows alone as they leave class tokens.
+    The attention runs on m additional tokens before the others, whose keys and values are replaced by the
+    learned ones, and their outputs are dropped. This works for every kind of attention in timm, and rotary
+    positions skip the additional tokens as they skip class tokens.
+
+    Args:
+        attention: Attention module of timm with a layer ``qkv``, or layers ``q_proj``, ``k_proj`` and
+            ``v_proj``.
+        keys: Initial keys (m, D); copied into a trainable parameter.
+        values: Initial values (m, D); copied into a trainable parameter.
     """
 
     def __init__(self, attention: nn.Module, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """
-        Args:
-            attention: of timm, with a layer ``qkv`` or layers ``q_proj``, ``k_proj`` and ``v_proj``.
-            keys, values: (m, D), copied; trainable parameters.
-        """
         super().__init__()
         self.keys = nn.Parameter(keys.clone())
         self.values = nn.Parameter(values.clone())
         rows: dict[str, nn.Module] = {}
         if _is_linear(attention, "qkv"):
-            rows["qkv"] = _FusedRows(_whole_qkv(attention), self.keys, self.values)
+            rows["qkv"] = _FusedRows(_qkv_with_bias(attention), self.keys, self.values)
         else:
             rows["k_proj"] = _Rows(cast(nn.Linear, attention.k_proj), self.keys)
             rows["v_proj"] = _Rows(cast(nn.Linear, attention.v_proj), self.values)
-        longer: Any = with_replaced(attention, rows)
-        if hasattr(longer, "q_bias"):
-            longer.q_bias = None  # else EVA uses the layer's weight without calling it
-        if hasattr(longer, "num_prefix_tokens"):
-            longer.num_prefix_tokens += len(keys)
-        self.attention = longer
+        extended: Any = with_replaced(attention, rows)
+        if hasattr(extended, "q_bias"):
+            extended.q_bias = None  # otherwise EVA uses the layer's weight without calling it
+        if hasattr(extended, "num_prefix_tokens"):
+            extended.num_prefix_tokens += len(keys)
+        self.attention = extended
 
     def forward(self, x: torch.Tensor, **options: Any) -> torch.Tensor:
-        """(B, N, D) to (B, N, D)."""
+        """Return the attention's outputs (B, N, D) for tokens (B, N, D)."""
         m = len(self.keys)
         y: torch.Tensor = self.attention(F.pad(x, (0, 0, m, 0)), **options)
         return y[:, m:]
 
 
 class _Rows(nn.Module):
-    """A linear layer that gives learned rows for the first tokens."""
+    """A linear layer that returns learned rows for the first tokens."""
 
     def __init__(self, base: nn.Linear, rows: nn.Parameter) -> None:
         super().__init__()
@@ -102,7 +109,7 @@ class _Rows(nn.Module):
 
 
 class _FusedRows(nn.Module):
-    """The same for queries, keys and values in one layer; the queries of the learned rows are zero."""
+    """A fused ``qkv`` layer that returns learned keys and values, and zero queries, for the first tokens."""
 
     def __init__(self, base: nn.Linear, keys: nn.Parameter, values: nn.Parameter) -> None:
         super().__init__()
@@ -115,8 +122,8 @@ class _FusedRows(nn.Module):
         return torch.cat([rows.to(y.dtype).expand(len(x), -1, -1), y], dim=1)
 
 
-def _whole_qkv(attention: Any) -> nn.Linear:
-    """The layer ``qkv`` with its bias, which EVA's attention keeps beside it in three parts."""
+def _qkv_with_bias(attention: Any) -> nn.Linear:
+    """Return the layer ``qkv`` with its bias, which EVA's attention stores in three separate parts."""
     linear: nn.Linear = attention.qkv
     if getattr(attention, "q_bias", None) is not None:
         linear = shallow_copy(linear)
@@ -126,37 +133,37 @@ def _whole_qkv(attention: Any) -> nn.Linear:
 
 
 class Prefix:
-    """The adapter type ``PREFIX``."""
+    """The adapter type ``PREFIX``: prefix tuning."""
 
     def trainable_blocks(
         self, base: Base, config: ViTAdapterConfig, generator: torch.Generator
     ) -> list[nn.Module]:
-        """See `AdapterType`.
+        """Return blocks with `PrefixAttention`; see `AdapterType.trainable_blocks`.
 
         Raises:
-            AdapterConfigError: if the base's attention can't take learned keys and values.
+            AdapterConfigError: If the base's attention does not support learned keys and values.
         """
         first = config.first_block(base.depth)
         result = []
         for index, block in enumerate(base.blocks[first:], start=first):
             shape = (config.prefix_length, _width(base, block))
             keys = _INITIAL_KEYS * torch.randn(shape, generator=generator)
-            result.append(_with_rows(base, PrefixRows(index, keys, torch.zeros(shape))))
+            result.append(_with_rows(base, BlockPrefix(index, keys, torch.zeros(shape))))
         return result
 
     def change(self, blocks: Sequence[nn.Module], config: ViTAdapterConfig, base: Base) -> PrefixChange:
-        """See `AdapterType`."""
+        """Return the learned keys and values; see `AdapterType.change`."""
         rows = []
         for index, block in enumerate(blocks, start=base.depth - len(blocks)):
             (layer,) = (m for m in block.modules() if isinstance(m, PrefixAttention))
             keys, values = (p.detach().float().cpu().clone() for p in (layer.keys, layer.values))
-            rows.append(PrefixRows(index, keys, values))
+            rows.append(BlockPrefix(index, keys, values))
         return PrefixChange(tuple(rows))
 
     def write(
         self, change: Change, config: ViTAdapterConfig
     ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """See `AdapterType`; PEFT has no such type for timm and refuses the folder by its ``peft_type``."""
+        """Return keys and values; see `AdapterType.write`. PEFT rejects the folder by its ``peft_type``."""
         tensors = {}
         for row in cast(PrefixChange, change).rows:
             tensors[f"blocks.{row.block}.attn.prefix_keys"] = row.keys
@@ -164,47 +171,56 @@ class Prefix:
         return tensors, {"peft_type": "PREFIX", "prefix_length": config.prefix_length}
 
     def read(self, tensors: Tensors, fields: Mapping[str, Any], base: Base) -> PrefixChange:
-        """See `AdapterType`."""
+        """Return keys and values from files; see `AdapterType.read`."""
         rows, expected = [], set()
         for index, block in enumerate(base.blocks):
             names = [f"blocks.{index}.attn.prefix_{part}" for part in ("keys", "values")]
             if not any(name in tensors for name in names):
                 continue
             expected |= set(names)
-            length = whole("prefix_length", fields["prefix_length"], -ANY, ANY)
+            length = integer("prefix_length", fields["prefix_length"], -ANY, ANY)
+            if not 1 <= length <= MAX_PREFIX:
+                raise AdapterMismatch(
+                    f"Prefix length {length} is out of range. Lengths from 1 to {MAX_PREFIX} can be loaded."
+                )
             shape = (length, _width(base, block))
             for name in names:
                 found = tuple(tensors[name].shape) if name in tensors else "nothing"
-                if found != shape or not 1 <= length <= MAX_PREFIX:
-                    raise AdapterMismatch(f"{name} should have shape {shape}, the file holds {found}.")
-            rows.append(PrefixRows(index, *(tensors[name].float() for name in names)))
+                if found != shape:
+                    raise AdapterMismatch(
+                        f"{name} should have shape {shape}, but the file contains {found}. Export the "
+                        "adapter again."
+                    )
+            rows.append(BlockPrefix(index, *(tensors[name].float() for name in names)))
         extra = sorted(set(tensors) - expected)
         if extra:
-            raise AdapterMismatch(f"The adapter holds {extra[0]}, which a prefix does not have.")
+            raise AdapterMismatch(f"An adapter of type PREFIX cannot contain {extra[0]}. Export it again.")
         if [row.block for row in rows] != list(range(base.depth - len(rows), base.depth)) or not rows:
-            raise AdapterMismatch("A prefix has keys and values for each of the last blocks.")
+            raise AdapterMismatch(
+                "The adapter does not have keys and values for each of the last blocks. Export it again."
+            )
         return PrefixChange(tuple(rows))
 
     def blocks(self, change: Change, base: Base) -> list[nn.Module]:
-        """See `AdapterType`."""
+        """Return frozen blocks with `PrefixAttention`; see `AdapterType.blocks`."""
         blocks = [_with_rows(base, row) for row in cast(PrefixChange, change).rows]
         return [block.requires_grad_(False) for block in blocks]
 
     def merged_blocks(self, change: Change, base: Base, master: Base) -> list[nn.Module]:
-        """See `AdapterType`; the rows touch no weight, so this is `blocks`."""
+        """Return the same as `blocks`, because a prefix changes no weight."""
         return self.blocks(change, base)
 
 
-def _with_rows(base: Base, rows: PrefixRows) -> nn.Module:
+def _with_rows(base: Base, rows: BlockPrefix) -> nn.Module:
     block = base.blocks[rows.block]
     path = _attention_path(base, block)
     attention = block.get_submodule(path)
-    longer = PrefixAttention(attention, rows.keys.to(base.device), rows.values.to(base.device))
-    return with_replaced(block, {path: longer})
+    extended = PrefixAttention(attention, rows.keys.to(base.device), rows.values.to(base.device))
+    return with_replaced(block, {path: extended})
 
 
 def _width(base: Base, block: nn.Module) -> int:
-    """Width of a key."""
+    """Return the width of a key."""
     attention: Any = block.get_submodule(_attention_path(base, block))
     if _is_linear(attention, "qkv"):
         return int(attention.qkv.out_features) // 3
@@ -212,10 +228,10 @@ def _width(base: Base, block: nn.Module) -> int:
 
 
 def _attention_path(base: Base, block: nn.Module) -> str:
-    """Where the block's one attention is.
+    """Return the path of the block's only attention.
 
     Raises:
-        AdapterConfigError: if there is none, or more than one.
+        AdapterConfigError: If there is no attention, or more than one.
     """
     paths: list[str] = [
         path
@@ -224,7 +240,7 @@ def _attention_path(base: Base, block: nn.Module) -> str:
     ]
     if len(paths) != 1:
         raise AdapterConfigError(
-            f"The attention of {base.architecture} can't take a prefix: choose the adapter type LORA."
+            f"The attention of {base.architecture} does not support a prefix. Choose the adapter type LORA."
         )
     return paths[0]
 

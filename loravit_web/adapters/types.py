@@ -1,4 +1,4 @@
-"""The types of adapter there are. A new one is a module of its own and a line here."""
+"""The available adapter types. A new type is a module and an entry here."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from loravit_web.adapters.prefix import Prefix
 ADAPTER_TYPES: Mapping[str, AdapterType] = MappingProxyType(
     {"LORA": LoRA(), "PREFIX": Prefix(), "LINEAR": Linear()}
 )
+"""Adapter types by name."""
 
 
 def adapter_type(name: str) -> AdapterType:
-    """The type of that name.
+    """Return the adapter type with the given name.
 
     Raises:
-        AdapterConfigError: if there is none.
+        AdapterConfigError: If the name is unknown.
     """
     try:
         return ADAPTER_TYPES[name]
     except KeyError:
         raise AdapterConfigError(
-            f"Adapter type {name} is unknown: choose {', '.join(ADAPTER_TYPES)}."
+            f"Adapter type {name} is unknown. Choose one of {', '.join(ADAPTER_TYPES)}."
         ) from None

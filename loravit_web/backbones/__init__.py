@@ -1,4 +1,4 @@
-"""The frozen Vision Transformer: where its weights come from, its identity, how it is run."""
+"""The frozen Vision Transformer: loading, identity, preprocessing and execution."""
 
 from loravit_web.backbones.base import Base, UnsupportedBase, wrap_base
 from loravit_web.backbones.loading import BaseUnavailable, LoadBase, load_base

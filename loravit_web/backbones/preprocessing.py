@@ -1,4 +1,4 @@
-"""From a picture to the tensor that a base sees: the same code for training and for answers."""
+"""Preprocessing of images for a base, the same in training and inference."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ import torch
 from PIL import Image
 
 Triple = tuple[float, float, float]
+"""One value for each of the three channels."""
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Squash to a square, then normalise.
+    """Resize to a square, then normalize.
 
-    The whole picture is kept, so a defect at the border counts and what the user sees is what the
-    base sees; the price is a changed aspect ratio, the same in training and in use.
+    The whole image is kept, so defects at the border count and users see what the base sees. The price is a
+    changed aspect ratio, the same in training and inference.
 
     Attributes:
-        image_size: side of the square in pixels.
-        mean, std: per channel, on a scale of 0 to 1.
+        image_size: Side S of the square in pixels.
+        mean: Mean of each channel, on a scale of 0 to 1.
+        std: Standard deviation of each channel, on a scale of 0 to 1.
     """
 
     image_size: int
@@ -32,22 +34,27 @@ class Preprocessing:
     std: Triple = IMAGENET_STD
 
     def __call__(self, images: Sequence[Image.Image], *, mirror: bool = False) -> torch.Tensor:
-        """RGB pictures of any size to float32 (B, 3, S, S); ``mirror`` flips left and right."""
+        """Return a normalized float32 batch (B, 3, S, S) of RGB images of any size.
+
+        Args:
+            images: RGB images.
+            mirror: Whether to flip them left to right.
+        """
         side = self.image_size
         pixels = np.empty((len(images), side, side, 3), dtype=np.uint8)
         for row, image in enumerate(images):
             pixels[row] = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
-        return self.normalise(pixels[:, :, ::-1] if mirror else pixels)
+        return self.normalize(pixels[:, :, ::-1] if mirror else pixels)
 
-    def normalise(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
-        """uint8 (B, S, S, 3) to normalised float32 (B, 3, S, S)."""
+    def normalize(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
+        """Return a normalized float32 batch (B, 3, S, S) of uint8 pixels (B, S, S, 3)."""
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float()
         mean = torch.tensor(self.mean).mul_(255).view(1, 3, 1, 1)
         std = torch.tensor(self.std).mul_(255).view(1, 3, 1, 1)
         return tensor.sub_(mean).div_(std)
 
     def as_json(self) -> dict[str, Any]:
-        """The fields under timm's names, as ``task.json`` stores them."""
+        """Return the fields by timm's names, as stored in ``task.json``."""
         return {
             "input_size": [3, self.image_size, self.image_size],
             "mean": list(self.mean),
@@ -59,15 +66,15 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Preprocessing:
-        """The inverse of `as_json`.
+        """Return the preprocessing that `as_json` wrote.
 
         Raises:
-            ValueError: if the data describes another way to preprocess than this one.
+            ValueError: If the data describes another kind of preprocessing.
         """
         channels, height, width = data["input_size"]
         fixed = (data.get("interpolation"), data.get("crop_pct"), data.get("crop_mode"))
         if channels != 3 or height != width or fixed != ("bicubic", 1.0, "squash"):
-            raise ValueError("only a bicubic squash to a square RGB picture is supported")
+            raise ValueError("only a bicubic squash to a square RGB image is supported")
         mean, std = (tuple(float(v) for v in data[key]) for key in ("mean", "std"))
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ValueError("mean and std need three numbers each, std above 0")

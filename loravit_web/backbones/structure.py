@@ -1,4 +1,4 @@
-"""Copies of a module tree that share every parameter but those that are replaced."""
+"""Copies of a module tree that share all parameters except replaced ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def shallow_copy(module: M) -> M:
-    """A new module with the same parameters, buffers and children; setting one leaves the original."""
+    """Return a new module with the same parameters, buffers and children.
+
+    Setting one does not affect the original.
+    """
     clone = copy.copy(module)
     for registry in ("_parameters", "_buffers", "_modules"):
         clone.__dict__[registry] = dict(module.__dict__[registry])
@@ -20,13 +23,17 @@ def shallow_copy(module: M) -> M:
 
 
 def with_replaced(module: M, replacements: Mapping[str, nn.Module]) -> M:
-    """A copy of ``module`` in which the submodules at the given dotted paths are others.
+    """Return a copy of ``module`` with the submodules at some dotted paths replaced.
 
-    Only the modules on the way to a replacement are copied, and those shallowly: weights are shared,
-    the original is untouched, and nothing depends on the architecture.
+    Only modules on the path to a replacement are copied, and only shallowly: weights are shared, the original
+    is not changed, and any architecture is supported.
+
+    Args:
+        module: Module to copy.
+        replacements: New submodules by dotted path.
 
     Raises:
-        KeyError: if a path does not exist.
+        KeyError: If a path does not exist.
     """
     clone = shallow_copy(module)
     nested: dict[str, dict[str, nn.Module]] = {}
@@ -47,7 +54,7 @@ def with_replaced(module: M, replacements: Mapping[str, nn.Module]) -> M:
 
 
 def without_fused_attention(block: M) -> M:
-    """A copy of a timm block whose attention is spelled out instead of one fused kernel; same weights."""
+    """Return a copy of a timm block with explicit instead of fused attention; the weights are shared."""
     plain = {}
     for path, module in block.named_modules():
         if getattr(module, "fused_attn", False):

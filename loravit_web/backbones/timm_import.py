@@ -1,11 +1,11 @@
-"""Importing timm where a CPU build of torch stands beside PyPI's torchvision, and without torch's compiler.
+"""Import of timm beside a CPU build of torch, and without torch's compiler.
 
-timm imports torchvision, whose compiled operators are linked against the CUDA build of torch. Beside a
-CPU build they do not load, and then ``import torchvision`` itself fails, because it registers a fake
-kernel for an operator that nobody declared. Declaring the two schemas is all it needs.
+timm imports torchvision, whose compiled operators are linked against the CUDA build of torch. Beside a CPU
+build they do not load, and ``import torchvision`` fails when it registers a fake kernel for an undeclared
+operator. Declaring two schemas is enough.
 
-Both also import ``torch._dynamo``, most of what their import takes: torchvision for one function of its
-RoI operators, timm to except methods of NaFlex models from compiling. Here nothing compiles.
+Both also import ``torch._dynamo``, which takes most of their import time: torchvision for one function of its
+RoI operators, timm to exclude methods of NaFlex models from compilation. Nothing is compiled here.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _SCHEMAS = (
 
 @functools.cache
 def import_timm() -> ModuleType:
-    """Return the timm module, declaring torchvision's operators first where they can't be loaded."""
+    """Return the module timm; declare torchvision's operators first if they cannot be loaded."""
     _declared_operators()
     with _no_compiler():
         return importlib.import_module("timm")
 
 
-class _Later(ModuleType):
-    """Stands for a module until more of it is asked for than the one function, or that is called."""
+class _LazyModule(ModuleType):
+    """Placeholder for a module until anything except one function is used."""
 
     def is_compile_supported(self, device: str) -> bool:
         return bool(self.__getattr__("is_compile_supported")(device))
@@ -51,20 +51,20 @@ class _Later(ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def _compiled_too(fn: Any = None, *_how: Any, **_named: Any) -> Any:
-    """In the place of `torch.compiler.disable`, which imports the compiler to except a function from it."""
-    return fn if fn is not None else _compiled_too
+def _no_disable(fn: Any = None, *_how: Any, **_named: Any) -> Any:
+    """Replacement for `torch.compiler.disable`, which would import the compiler."""
+    return fn if fn is not None else _no_disable
 
 
 @contextmanager
 def _no_compiler() -> Iterator[None]:
-    """Lets the two be imported without the compiler; what asks it for anything else has it imported."""
+    """Import both packages without the compiler; any other use of the compiler still imports it."""
     if _COMPILER in sys.modules:
         yield
         return
-    utils, disable = _Later(f"{_COMPILER}.utils"), torch.compiler.disable
+    utils, disable = _LazyModule(f"{_COMPILER}.utils"), torch.compiler.disable
     sys.modules[utils.__name__] = utils
-    torch.compiler.disable = _compiled_too
+    torch.compiler.disable = _no_disable
     try:
         yield
     finally:
@@ -75,7 +75,7 @@ def _no_compiler() -> Iterator[None]:
 
 @functools.cache
 def _declared_operators() -> torch.library.Library | None:
-    """The library that holds the declarations; None where torchvision brings its own operators."""
+    """Return the library with the declarations, or None if torchvision's own operators load."""
     if hasattr(torch.ops.torchvision, "nms") or _compiled_operators_load():
         return None
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What a visitor can change in the catalog, each action behind the right that it needs."""
+"""What a visitor can change in the catalog. Each action checks the right that it needs."""
 
 from __future__ import annotations
 
@@ -63,18 +63,65 @@ class CatalogActions:
         )
 
     @needs("curate")
-    def promote(self, ref: str, alias: str) -> Alias:
-        """Make an alias name a version; a protected one moves only for who may manage."""
+    def promote(self, ref: str, alias: str, *, allow_protected: bool = True) -> Alias:
+        """Make an alias name a version.
+
+        Args:
+            ref: The version, as ``slug@3``.
+            alias: Such as ``production``.
+            allow_protected: Move a protected alias as well, if the visitor may manage.
+
+        Raises:
+            AliasProtected: If the alias is protected and must stay.
+            RegistryError: If there is no such version, or the alias cannot be used.
+        """
         return self._registry.aliases.promote(
-            ref, alias, actor=self.visitor.name, allow_protected=self.visitor.may("manage")
+            ref, alias, actor=self.visitor.name, allow_protected=self._may_move(allow_protected)
         )
 
     @needs("curate")
-    def rollback(self, slug: str, alias: str) -> Alias:
-        """Make an alias name what it named before; a protected one moves only for who may manage."""
+    def rollback(self, slug: str, alias: str, *, allow_protected: bool = True) -> Alias:
+        """Make an alias name the version that it named before.
+
+        Args:
+            slug: The adapter.
+            alias: Such as ``production``.
+            allow_protected: Move a protected alias as well, if the visitor may manage.
+
+        Raises:
+            AliasProtected: If the alias is protected and must stay.
+            RegistryError: If there is no such alias, or it named nothing before.
+        """
         return self._registry.aliases.rollback(
-            slug, alias, actor=self.visitor.name, allow_protected=self.visitor.may("manage")
+            slug, alias, actor=self.visitor.name, allow_protected=self._may_move(allow_protected)
         )
+
+    @needs("curate")
+    def remove_alias(self, slug: str, alias: str, *, allow_protected: bool = True) -> None:
+        """Remove an alias; the version that it named stays.
+
+        Args:
+            slug: The adapter.
+            alias: Such as ``production``.
+            allow_protected: Remove a protected alias as well, if the visitor may manage.
+
+        Raises:
+            AliasProtected: If the alias is protected and must stay.
+            RegistryError: If there is no such alias.
+        """
+        self._registry.aliases.remove(
+            slug, alias, actor=self.visitor.name, allow_protected=self._may_move(allow_protected)
+        )
+
+    @needs("manage")
+    def protect_alias(self, slug: str, alias: str) -> Alias:
+        """Keep an alias where it is; only a visitor who may manage can move it then."""
+        return self._registry.aliases.protect(slug, alias, actor=self.visitor.name)
+
+    @needs("manage")
+    def unprotect_alias(self, slug: str, alias: str) -> Alias:
+        """Let an alias be moved again."""
+        return self._registry.aliases.unprotect(slug, alias, actor=self.visitor.name)
 
     @needs("retire")
     def withdraw(self, slug: str, version: int, reason: str) -> Version:
@@ -92,6 +139,9 @@ class CatalogActions:
     def restore(self, slug: str) -> Adapter:
         """Bring an archived adapter back."""
         return self._registry.catalog.restore(self._own_adapter(slug), actor=self.visitor.name)
+
+    def _may_move(self, allow_protected: bool) -> bool:
+        return allow_protected and self.visitor.may("manage")
 
     def _own_adapter(self, slug: str) -> str:
         adapter = self._registry.catalog.adapter(slug)

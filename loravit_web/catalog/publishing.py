@@ -9,10 +9,20 @@ from typing import Any
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.files.card import model_card
 from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE
-from loravit_web.adapters.files.format import AdapterFormatError, from_files, to_files, what_is_wrong
-from loravit_web.adapters.files.numbers import UnusableNumber, number, whole
+from loravit_web.adapters.files.format import AdapterFormatError, from_files, problem_of, to_files
+from loravit_web.adapters.files.numbers import InvalidValue, integer, number
 from loravit_web.backbones.base import Base
-from registry import ClassMetric, ConfusionCell, NewEvaluation, NewVersion, Registry, Split, Version
+from registry import Base as BaseRecord
+from registry import (
+    ClassMetric,
+    ConfusionCell,
+    NewBase,
+    NewEvaluation,
+    NewVersion,
+    Registry,
+    Split,
+    Version,
+)
 
 _MOST_IMAGES = 10**9
 _MOST_LOSS = 1e6
@@ -103,6 +113,13 @@ def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, or
     )
 
 
+def record_base(registry: Registry, base: Base) -> BaseRecord:
+    """Record a base, to which runs and versions refer, unless it is on record already."""
+    return registry.bases.ensure(
+        NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
+    )
+
+
 def reopen(registry: Registry, ref: str, base: Base) -> Adapter:
     """Read a version's files back from the store and check that it loads and gives its stored logits.
 
@@ -122,11 +139,11 @@ def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluatio
     """
     try:
         return _parsed(metrics)
-    except UnusableNumber as error:
+    except InvalidValue as error:
         raise AdapterFormatError(f"The adapter's metrics can't be used: {error.problem}.") from error
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise AdapterFormatError(
-            f"The adapter's metrics can't be used ({what_is_wrong(error)}): export it again."
+            f"The adapter's metrics can't be used ({problem_of(error)}): export it again."
         ) from error
 
 
@@ -135,7 +152,7 @@ def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ..
     return tuple(
         NewEvaluation(
             split=split,
-            n=whole(f"{split} n", measured["n"], 1, _MOST_IMAGES),
+            n=integer(f"{split} n", measured["n"], 1, _MOST_IMAGES),
             accuracy=number(f"{split} accuracy", measured["accuracy"], 0, 1),
             loss=number(f"{split} loss", measured["loss"], 0, _MOST_LOSS),
             macro_f1=number(f"{split} macro_f1", measured["macro_f1"], 0, 1),
@@ -165,7 +182,7 @@ def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
             number("precision", precision, 0, 1),
             number("recall", recall, 0, 1),
             number("f1", f1, 0, 1),
-            whole("support", support, 0, _MOST_IMAGES),
+            integer("support", support, 0, _MOST_IMAGES),
         )
         for precision, recall, f1, support in rows
     )
@@ -173,7 +190,7 @@ def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
 
 def _confusion_cells(rows: Mapping[str, Mapping[str, Any]]) -> tuple[ConfusionCell, ...]:
     return tuple(
-        ConfusionCell(int(true), int(predicted), whole("confusion", images, 0, _MOST_IMAGES))
+        ConfusionCell(int(true), int(predicted), integer("confusion", images, 0, _MOST_IMAGES))
         for true, row in rows.items()
         for predicted, images in row.items()
     )

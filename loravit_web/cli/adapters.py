@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from loravit_web.access.rights import SHELL
+from loravit_web.catalog.actions import CatalogActions
 from loravit_web.cli.shell import open_registry, output
 from loravit_web.settings.environment import Settings
 
@@ -24,8 +25,8 @@ def show(options: argparse.Namespace, settings: Settings) -> int:
 
 def promote(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        alias = registry.aliases.promote(
-            options.ref, options.alias, actor=SHELL.name, allow_protected=options.protected
+        alias = CatalogActions(registry, SHELL).promote(
+            options.ref, options.alias, allow_protected=options.protected
         )
     _tell_alias(options, alias)
     return 0
@@ -33,8 +34,8 @@ def promote(options: argparse.Namespace, settings: Settings) -> int:
 
 def rollback(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        alias = registry.aliases.rollback(
-            options.slug, options.alias, actor=SHELL.name, allow_protected=options.protected
+        alias = CatalogActions(registry, SHELL).rollback(
+            options.slug, options.alias, allow_protected=options.protected
         )
     _tell_alias(options, alias)
     return 0
@@ -50,14 +51,13 @@ def aliases(options: argparse.Namespace, settings: Settings) -> int:
     from loravit_web.cli.catalog_views import aliases_document, aliases_text
 
     with open_registry(settings) as registry:
+        actions = CatalogActions(registry, SHELL)
         if options.remove is not None:
-            registry.aliases.remove(
-                options.slug, options.remove, actor=SHELL.name, allow_protected=options.protected
-            )
+            actions.remove_alias(options.slug, options.remove, allow_protected=options.protected)
         if options.protect is not None:
-            registry.aliases.protect(options.slug, options.protect, actor=SHELL.name)
+            actions.protect_alias(options.slug, options.protect)
         if options.unprotect is not None:
-            registry.aliases.unprotect(options.slug, options.unprotect, actor=SHELL.name)
+            actions.unprotect_alias(options.slug, options.unprotect)
         document = aliases_document(registry, options.slug)
     output(options, document, lambda: aliases_text(document))
     return 0
@@ -66,7 +66,7 @@ def aliases(options: argparse.Namespace, settings: Settings) -> int:
 def withdraw(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
         found = registry.catalog.version(options.ref)
-        version = registry.catalog.withdraw(found.slug, found.version, options.reason, actor=SHELL.name)
+        version = CatalogActions(registry, SHELL).withdraw(found.slug, found.version, options.reason)
     document = {"adapter": version.ref, "withdrawn": version.withdrawn_reason}
     output(options, document, lambda: f"{version.ref} is withdrawn: {version.withdrawn_reason}.")
     return 0
@@ -74,8 +74,8 @@ def withdraw(options: argparse.Namespace, settings: Settings) -> int:
 
 def tag(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        adapter = registry.catalog.tag(
-            options.slug, add=options.tags, remove=options.remove, actor=SHELL.name
+        adapter = CatalogActions(registry, SHELL).describe(
+            options.slug, add_tags=options.tags, remove_tags=options.remove
         )
     document = {"slug": adapter.slug, "tags": list(adapter.tags)}
     output(options, document, lambda: f"{adapter.slug}: {', '.join(adapter.tags) or 'no tags'}.")
@@ -84,8 +84,8 @@ def tag(options: argparse.Namespace, settings: Settings) -> int:
 
 def describe(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        adapter = registry.catalog.describe(
-            options.slug, title=options.title, description=options.description, actor=SHELL.name
+        adapter = CatalogActions(registry, SHELL).describe(
+            options.slug, title=options.title, description=options.description
         )
     document = {"slug": adapter.slug, "title": adapter.title, "description": adapter.description}
     output(options, document, lambda: f"{adapter.title}\n{adapter.description}".rstrip())
@@ -94,14 +94,14 @@ def describe(options: argparse.Namespace, settings: Settings) -> int:
 
 def archive(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        adapter = registry.catalog.archive(options.slug, actor=SHELL.name)
+        adapter = CatalogActions(registry, SHELL).archive(options.slug)
     output(options, {"slug": adapter.slug, "archived": True}, lambda: f"{adapter.slug} is archived.")
     return 0
 
 
 def restore(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        adapter = registry.catalog.restore(options.slug, actor=SHELL.name)
+        adapter = CatalogActions(registry, SHELL).restore(options.slug)
     document = {"slug": adapter.slug, "archived": False}
     output(options, document, lambda: f"{adapter.slug} is in the catalog again.")
     return 0

@@ -16,6 +16,7 @@ from loravit_web.cli.shell import open_registry as _registry
 from loravit_web.cli.shell import open_runs as _runs_registry
 from loravit_web.cli.shell import output as _output
 from loravit_web.errors import LoraVitError
+from loravit_web.runs.actions import RunActions
 from loravit_web.settings.environment import Settings
 from loravit_web.util.console import progress_teller
 from loravit_web.util.files import write_whole
@@ -40,15 +41,15 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
         settings = replace(settings, base=options.base)
     with _service(settings) as service:
         tell = progress_teller()
-        dataset = service.import_dataset(options.data, progress=tell)
+        dataset = _actions(service).import_dataset(options.data, progress=tell)
         _tell_findings(dataset)
         base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
         if options.image_size is None:
             recipe = recipe.fitted(base.patch_size)
-        print(f"note: {cost_text(service.estimate(dataset, recipe))}", file=sys.stderr)
+        print(f"note: {cost_text(service.estimates.of(dataset, recipe))}", file=sys.stderr)
         worker = service.new_worker()
         with worker.stopping_on_signals(), _watching(service, worker.name, tell):
-            run = service.train_now(dataset, options.name, recipe, worker, actor=SHELL.name)
+            run = _actions(service).train_now(dataset, options.name, recipe, worker)
         if run.status != "completed":
             print(f"note: this was run {run.id}", file=sys.stderr)
             raise CommandFailed(run.error or f"The run was {run.status}.")
@@ -147,9 +148,11 @@ def _actions(service: Any) -> Any:
 
 
 def adapters_export(options: argparse.Namespace, settings: Settings) -> int:
-    with _service(settings) as service:
-        version = service.registry.catalog.resolve(options.ref)
-        _name, data = service.export(options.ref)
+    from loravit_web.catalog.exchange import exported
+
+    with _registry(settings) as registry:
+        version = registry.catalog.resolve(options.ref)
+        _name, data = exported(registry, options.ref)
         _write(options.file, data)
     document = {"adapter": version.ref, "file": str(options.file), "bytes": len(data)}
     _output(options, document, lambda: f"{version.ref} in {options.file} ({len(data) / 1e6:.2f} MB).")
@@ -164,12 +167,14 @@ def adapters_import(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def adapters_push(options: argparse.Namespace, settings: Settings) -> int:
+    from loravit_web.catalog.exchange import thumbnail_of
+
     with _service(settings) as service:
         version = service.registry.catalog.resolve(options.ref)
         pushed = _actions(service).push(
             version.ref, options.repo, private=options.private, revision=options.revision
         )
-        shows = service.thumbnail(version) is not None
+        shows = thumbnail_of(service.registry, version) is not None
     document = {"adapter": version.ref, "repo": pushed.repo, "commit": pushed.commit, "url": pushed.url}
     note = " Its thumbnail shows training images." if shows else ""
     _output(options, document, lambda: f"{version.ref} is at {pushed.url}.{note}")
@@ -201,8 +206,7 @@ def runs_show(options: argparse.Namespace, settings: Settings) -> int:
 
 def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
     with _runs_registry(settings) as registry:
-        request = "keep" if options.keep else "cancel"
-        run = registry.runs.request_stop(registry.runs.get(options.run).id, request)
+        run = RunActions(registry, SHELL, settings).stop(options.run, keep=options.keep)
     text = (
         f"Run {run.id} is cancelled." if run.status == "cancelled" else f"Run {run.id} ends at its next step."
     )
@@ -212,7 +216,7 @@ def runs_cancel(options: argparse.Namespace, settings: Settings) -> int:
 
 def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
     with _runs_registry(settings) as registry:
-        run = registry.runs.requeue(registry.runs.get(options.run).id)
+        run = RunActions(registry, SHELL, settings).resume(options.run)
         document = _queued(registry, run)
     text = f"Run {run.id} is queued again: a running app, or python -m loravit_web worker, takes it up."
     _output(options, document, lambda: text)
@@ -220,12 +224,9 @@ def runs_resume(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def runs_retry(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.worker.reaper import reap_once
-
-    with _service(settings) as service:
-        reap_once(service.registry)
-        run = _actions(service).retry(options.run, batch_size=options.batch_size)
-        document = _queued(service.registry, run) | {
+    with _runs_registry(settings) as registry:
+        run = RunActions(registry, SHELL, settings).retry(options.run, batch_size=options.batch_size)
+        document = _queued(registry, run) | {
             "retry_of": run.environment["retry_of"],
             "batch_size": run.config["batch_size"],
         }
@@ -250,8 +251,9 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def worker(options: argparse.Namespace, settings: Settings) -> int:
-    with _service(settings) as service:
-        worker = service.new_worker()
+    from loravit_web.worker.worker import opened_worker
+
+    with opened_worker(settings) as worker:
         if options.idle_exit is not None and hasattr(os, "nice"):
             os.nice(5)  # started by the app: answers on the page come first
         with worker.stopping_on_signals():
@@ -270,13 +272,13 @@ def doctor(options: argparse.Namespace, settings: Settings) -> int:
 def backup(options: argparse.Namespace, settings: Settings) -> int:
     with _registry(settings) as registry:
         written = registry.backup(options.file.absolute())
-    for lack in written.lacking:
+    for lack in written.missing:
         print(f"note: not in the backup: {lack}", file=sys.stderr)
     document = {
         "file": str(options.file),
         "bytes": written.size,
         **_counts(written.contents),
-        "lacking": written.lacking,
+        "lacking": written.missing,
     }
     text = f"{written.contents} in {options.file} ({written.size / 1e6:.2f} MB)."
     _output(options, document, lambda: text)
@@ -293,7 +295,7 @@ def restore(options: argparse.Namespace, settings: Settings) -> int:
         lines.append(f"They took the place of {done.replaced}, which are kept in {done.kept}.")
     if done.interrupted:
         lines.append(f"{done.interrupted} runs that were going at that time are interrupted; resume them.")
-    for digest in done.lacking:
+    for digest in done.missing:
         print(f"note: the backup was made without the file {digest}", file=sys.stderr)
     document = {
         "taken_at": done.taken_at.isoformat(),
@@ -301,7 +303,7 @@ def restore(options: argparse.Namespace, settings: Settings) -> int:
         "replaced": _counts(done.replaced) if done.replaced is not None else None,
         "kept": str(done.kept) if done.kept is not None else None,
         "interrupted": done.interrupted,
-        "lacking": done.lacking,
+        "lacking": done.missing,
     }
     _output(options, document, lambda: "\n".join(lines))
     return 0

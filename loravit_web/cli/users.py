@@ -7,6 +7,7 @@ import getpass
 import sys
 from typing import Any
 
+from loravit_web.access.actions import UserActions
 from loravit_web.access.rights import SHELL
 from loravit_web.cli.shell import open_registry, output
 from loravit_web.errors import LoraVitError
@@ -18,28 +19,24 @@ class PasswordsDiffer(LoraVitError):
 
 
 def add(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.access.members import Members
-
     password = _asked(options)
     with open_registry(settings) as registry:
-        user = Members(registry.users).add(options.name, password, options.role, actor=SHELL.name)
+        user = UserActions(registry, SHELL).add(options.name, password, options.role)
     output(options, _document(user, True), lambda: f"{user.username} can sign in, as {user.role}.")
     return 0
 
 
 def role(options: argparse.Namespace, settings: Settings) -> int:
     with open_registry(settings) as registry:
-        user = registry.users.set_role(options.name, options.role, actor=SHELL.name)
+        user = UserActions(registry, SHELL).set_role(options.name, options.role)
         signs_in = registry.users.password_hash(user.username) is not None
     output(options, _document(user, signs_in), lambda: f"{user.username} is {user.role} now.")
     return 0
 
 
 def remove(options: argparse.Namespace, settings: Settings) -> int:
-    from loravit_web.access.members import Members
-
     with open_registry(settings) as registry:
-        user = Members(registry.users).remove(options.name, actor=SHELL.name)
+        user = UserActions(registry, SHELL).remove(options.name)
     text = f"Nobody signs in as {user.username} any more; what was done under the name stays in the history."
     output(options, _document(user, False), lambda: text)
     return 0

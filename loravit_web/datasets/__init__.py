@@ -1,4 +1,4 @@
-"""Datasets: safe archives, layout rules, stratified splits, and a content-addressed store."""
+"""Datasets: safe archives, folder layouts, stratified splits and a content-addressed store."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from loravit_web.datasets.errors import (
     DiskFull,
     LayoutError,
 )
-from loravit_web.datasets.givers import Giver
 from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
-from loravit_web.datasets.relabel import Changes, ImageKey, relabelled
+from loravit_web.datasets.relabel import Changes, ImageKey, relabeled
 from loravit_web.datasets.sources.archives import ArchiveLimits, SafeArchive, archive_limits, open_archive
-from loravit_web.datasets.sources.collected import collected, csv_with_zip
 from loravit_web.datasets.sources.hub import from_hub
 from loravit_web.datasets.sources.opening import open_source
 from loravit_web.datasets.sources.samples import SAMPLES, Sample
 from loravit_web.datasets.sources.scan import Plan
+from loravit_web.datasets.sources.uploads import csv_with_zip, files_by_class
 from loravit_web.datasets.splits import stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore
+from loravit_web.datasets.uploaders import Uploader
 
 __all__ = [
     "SAMPLES",
@@ -35,7 +35,6 @@ __all__ = [
     "DatasetNotFound",
     "DatasetStore",
     "DiskFull",
-    "Giver",
     "ImageDataset",
     "ImageItem",
     "ImageKey",
@@ -48,15 +47,16 @@ __all__ = [
     "Skipped",
     "SourceKind",
     "Split",
+    "Uploader",
     "advice",
     "archive_limits",
-    "collected",
     "csv_with_zip",
+    "files_by_class",
     "from_hub",
     "near_duplicates",
     "open_archive",
     "open_source",
-    "relabelled",
+    "relabeled",
     "stratified_split",
     "stratified_subset",
 ]

@@ -1,28 +1,32 @@
-"""What a person should know about a dataset before training on it."""
+"""Warnings about a dataset that users should know before training."""
 
 from __future__ import annotations
 
 from loravit_web.datasets.records import ImageDataset
 
-FEW = 10
-UNEVEN = 10
-NAMED = 5
+FEW_IMAGES = 10
+"""Number of training images below which a class is reported."""
+IMBALANCE = 10
+"""Ratio of the largest to the smallest class from which the imbalance is reported."""
+MAX_NAMED = 5
+"""Maximum number of classes that a warning names."""
 
 
 def advice(dataset: ImageDataset) -> tuple[str, ...]:
-    """One sentence for each thing to think of; none when all is well."""
+    """Return one sentence per problem of a dataset, or an empty tuple."""
     trained = {name: counts["train"] for name, counts in dataset.counts().items()}
-    small = [f"“{name}” has {count}" for name, count in trained.items() if count < FEW]
+    small = [f"“{name}” has {count}" for name, count in trained.items() if count < FEW_IMAGES]
     sentences = []
     if small:
-        more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
+        more = f" and {len(small) - MAX_NAMED} more" if len(small) > MAX_NAMED else ""
         sentences.append(
-            f"Few training images: {', '.join(small[:NAMED])}{more}; at least {FEW} in each class is better."
+            f"Few training images: {', '.join(small[:MAX_NAMED])}{more}. Add images until each class has at "
+            f"least {FEW_IMAGES}."
         )
     largest, smallest = max(trained, key=lambda n: trained[n]), min(trained, key=lambda n: trained[n])
-    if trained[largest] >= UNEVEN * trained[smallest]:
+    if trained[largest] >= IMBALANCE * trained[smallest]:
         sentences.append(
-            f"“{largest}” has {trained[largest]} training images and “{smallest}” {trained[smallest]}: "
-            "each class counts the same in training, but the rare ones are learned from little."
+            f"“{largest}” has {trained[largest]} training images, “{smallest}” only {trained[smallest]}. All "
+            "classes have the same weight in training, but rare ones are learned from few images."
         )
     return tuple(sentences)

@@ -1,4 +1,4 @@
-"""How much of the data folder the visitors of a demo may fill: each one, and all of them together."""
+"""Limits on what visitors of a demo may store: per visitor, and for all visitors together."""
 
 from __future__ import annotations
 
@@ -7,112 +7,116 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from loravit_web.datasets import DatasetStore, Giver
+from loravit_web.datasets import DatasetStore, Uploader
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.modes import DemoRules
 from loravit_web.settings.quota import MIB, used
 
 
-class AllowanceUsed(LoraVitError):
-    """A visitor, or all visitors together, stored as much as they may."""
+class AllowanceExceeded(LoraVitError):
+    """A visitor, or all visitors together, reached the limit of stored data."""
 
 
 @dataclass
 class _Import:
-    """One that goes on, or ended while others went on.
+    """An import that is running, or that ended while others were running.
 
     Attributes:
-        size: bytes so far; none once it failed.
-        begun: its place in the order in which imports began.
-        ended: how many had begun when it ended; None while it goes on.
+        uploader: Visitor who imports.
+        size: Bytes stored so far; 0 after a failure.
+        begun: Position in the order in which imports began.
+        ended: Number of imports that had begun when it ended; None while it runs.
     """
 
-    giver: Giver
+    uploader: Uploader
     size: int
     begun: int
     ended: int | None = None
 
 
 class Allowances:
-    """Counts what visitors store while they store it. Safe to use from many threads."""
+    """Counter of the data that visitors are storing. Thread-safe.
+
+    Args:
+        datasets: Store with all datasets.
+        rules: Limits of the demo.
+    """
 
     def __init__(self, datasets: DatasetStore, rules: DemoRules) -> None:
-        """
-        Args:
-            datasets: all that are stored.
-        """
         self._datasets, self._rules = datasets, rules
         self._lock = threading.Lock()
         self._imports: list[_Import] = []
         self._begun = 0
 
     @contextmanager
-    def importing(self, giver: Giver) -> Iterator[_Spend]:
-        """Let a visitor store images; what is yielded is told of all bytes that are stored meanwhile.
+    def importing(self, uploader: Uploader) -> Iterator[_Counter]:
+        """Count an import of a visitor; the yielded function is called with the size of everything stored.
 
         Raises:
-            AllowanceUsed: if they have as many datasets as they may, or as soon as the bytes are too many.
+            AllowanceExceeded: If the visitor has the maximum number of datasets, or as soon as the bytes
+                exceed a limit.
         """
         with self._lock:
-            own, everybodys = self._stored(giver)
+            own, total = self._stored(uploader)
             self._begun += 1
-            going = _Import(giver, 0, self._begun)
-            self._imports.append(going)
-        spend = _Spend(self, going, own, everybodys)
+            current = _Import(uploader, 0, self._begun)
+            self._imports.append(current)
+        count = _Counter(self, current, own, total)
         try:
-            spend(0)
-            yield spend
+            count(0)
+            yield count
         except BaseException:
-            going.size = 0
+            current.size = 0
             raise
         finally:
             with self._lock:
-                going.ended = self._begun
-                if all(one.ended is not None for one in self._imports):
+                current.ended = self._begun
+                if all(other.ended is not None for other in self._imports):
                     self._imports.clear()
 
-    def _stored(self, giver: Giver) -> tuple[int, int]:
-        """Bytes on the disk: of this visitor, and of all; counted when an import begins."""
-        given = self._datasets.given()
-        own = [fingerprint for fingerprint, one in given.items() if giver.is_same(one)]
+    def _stored(self, uploader: Uploader) -> tuple[int, int]:
+        """Return the stored bytes of this visitor and of all visitors."""
+        uploaders = self._datasets.uploaders()
+        own = [fingerprint for fingerprint, other in uploaders.items() if uploader.is_same(other)]
         if len(own) >= self._rules.datasets:
-            raise AllowanceUsed(
-                f"This demo keeps {self._rules.datasets} datasets of each visitor, and you have as many: "
-                f"they are deleted {self._rules.hours:g} hours after they were last used."
+            raise AllowanceExceeded(
+                f"You have the maximum of {self._rules.datasets} datasets of this demo. Wait until one is "
+                f"deleted, {self._rules.hours:g} hours after its last use."
             )
         root = self._datasets.root
-        return used(*(root / one for one in own)), used(*(root / one for one in given))
+        return used(*(root / other for other in own)), used(*(root / other for other in uploaders))
 
-    def _check(self, going: _Import, own: int, everybodys: int) -> None:
+    def _check(self, current: _Import, own: int, total: int) -> None:
         with self._lock:
-            # what ended after this one began was not on the disk yet when that was counted
-            beside = [one for one in self._imports if one.ended is None or one.ended >= going.begun]
-            own += sum(one.size for one in beside if one.giver.is_same(going.giver))
-            everybodys += sum(one.size for one in beside)
+            # Imports that ended after this one began were not on disk when its stored bytes were counted.
+            concurrent = [
+                other for other in self._imports if other.ended is None or other.ended >= current.begun
+            ]
+            own += sum(other.size for other in concurrent if other.uploader.is_same(current.uploader))
+            total += sum(other.size for other in concurrent)
         if own > self._rules.mib * MIB:
-            raise AllowanceUsed(
-                f"This demo keeps {self._rules.mib:g} MiB of images of each visitor, and these would be "
-                "more: give it fewer or smaller ones."
+            raise AllowanceExceeded(
+                f"These images exceed the {self._rules.mib:g} MiB that this demo stores per visitor. Use "
+                "fewer or smaller images."
             )
-        if everybodys > self._rules.total_mib * MIB:
-            raise AllowanceUsed(
-                "The visitors of this demo gave it as many images as it can keep: try again tomorrow, or use "
-                "one of the tasks that are there."
+        if total > self._rules.total_mib * MIB:
+            raise AllowanceExceeded(
+                "The storage of this demo is full. Try again tomorrow, or use one of the existing tasks."
             )
 
 
-class _Spend:
-    """Told of the bytes of one import, and refuses those that are too many."""
+class _Counter:
+    """Counter of the bytes of one import."""
 
-    def __init__(self, allowances: Allowances, going: _Import, own: int, everybodys: int) -> None:
-        self._allowances, self._going = allowances, going
-        self._own, self._everybodys = own, everybodys
+    def __init__(self, allowances: Allowances, current: _Import, own: int, total: int) -> None:
+        self._allowances, self._going = allowances, current
+        self._own, self._everybodys = own, total
 
     def __call__(self, size: int) -> None:
-        """Count bytes that are stored.
+        """Count stored bytes.
 
         Raises:
-            AllowanceUsed: if they are too many.
+            AllowanceExceeded: If the bytes exceed a limit.
         """
         self._going.size += size
         self._allowances._check(self._going, self._own, self._everybodys)

@@ -1,82 +1,82 @@
-"""Why a set of images cannot be imported or found: one class per cause."""
+"""Errors of datasets, one class per cause."""
 
 from __future__ import annotations
 
 from loravit_web.errors import LoraVitError
 
 LAYOUT_HINT = (
-    "put the images of each class into a folder of its own, such as cats/1.jpg and dogs/2.jpg, "
-    "optionally inside train/ and test/"
+    "Put the images of each class into a folder of its own, such as cats/1.jpg and dogs/2.jpg, "
+    "optionally inside train/ and test/."
 )
-"""The expected layout in words, for the end of a sentence."""
+"""The expected layout as a sentence."""
 
 
 class DatasetError(LoraVitError):
-    """A set of images that cannot be used as it is."""
+    """A set of images that cannot be used."""
 
 
 class DataNotFound(DatasetError):
-    """Nothing exists under the given name."""
+    """A name for which no folder, file or dataset exists."""
 
 
 class DataNotSupported(DatasetError):
-    """Neither a folder, a zip, a CSV nor a sample."""
+    """A file that is not a zip and not a CSV."""
 
 
 class UnknownSample(DatasetError):
-    """No built-in sample has this name."""
+    """A name that no sample dataset has."""
 
 
 class CardIncomplete(DatasetError):
-    """Images of a class that has no name."""
+    """Images for a class without a name."""
 
 
 class HubPackageMissing(DatasetError):
-    """The package that reads the Hub is not installed."""
+    """The package that reads datasets from the Hub is not installed."""
 
 
 class HubDatasetUnusable(DatasetError):
-    """A dataset of the Hub that can't be fetched or holds no labelled images."""
+    """A dataset of the Hub that cannot be loaded or has no labeled images."""
 
 
 class InvalidCsv(DatasetError):
-    """A CSV that cannot be understood; the message names the line."""
+    """An invalid CSV; the message names the line."""
 
 
 class CsvPathOutside(InvalidCsv):
-    """A CSV row that points out of the folder of the CSV."""
+    """A CSV row with a path outside the folder of the CSV."""
 
 
 class ArchiveError(DatasetError):
-    """An archive that is refused as a whole."""
+    """An archive that is rejected as a whole."""
 
 
 class DamagedArchive(ArchiveError):
-    """Not a zip, or a zip whose content cannot be read."""
+    """A file that is not a zip, or a zip that cannot be read."""
 
 
 class UnsafeArchivePath(ArchiveError):
-    """An entry whose path is absolute or climbs out of the archive."""
+    """An archive entry with an absolute path, or one that leaves the archive."""
 
 
 class ArchiveLink(ArchiveError):
-    """An entry that is a link or a device instead of a file."""
+    """An archive entry that is a link or a device."""
 
 
 class EncryptedArchive(ArchiveError):
-    """An entry that needs a password."""
+    """An archive entry that needs a password."""
 
 
 class ArchiveTooLarge(ArchiveError):
-    """More bytes than allowed, or a suspicious compression ratio."""
+    """An archive with too many bytes or a suspicious compression ratio."""
 
 
 class TooManyEntries(ArchiveError):
-    """More files than allowed."""
+    """A source with too many files."""
 
 
 class DuplicateEntry(ArchiveError):
-    """Two entries with the same path."""
+    """Two archive entries with the same path."""
 
 
 class LayoutError(DatasetError):
@@ -84,27 +84,27 @@ class LayoutError(DatasetError):
 
 
 class AmbiguousLayout(LayoutError):
-    """Split folders and class folders side by side."""
+    """Folders of splits beside folders of classes."""
 
 
 class TooFewClasses(LayoutError):
-    """Fewer than two classes."""
+    """A dataset with fewer than two classes."""
 
 
 class TooManyClasses(LayoutError):
-    """More classes than one head is meant for."""
+    """A dataset with more classes than allowed."""
 
 
 class TooManyImages(LayoutError):
-    """More images than one dataset may have."""
+    """A dataset with more images than allowed."""
 
 
 class ClassNameTooLong(LayoutError):
-    """A class name that no list could show."""
+    """A class name that is too long to display."""
 
 
 class ClassWithoutTraining(LayoutError):
-    """A class of the validation or test images that training never sees."""
+    """A class with validation or test images but no training images."""
 
 
 class ClassTooSmall(LayoutError):
@@ -112,16 +112,16 @@ class ClassTooSmall(LayoutError):
 
 
 class DatasetNotFound(DatasetError):
-    """No stored dataset has this fingerprint."""
+    """A fingerprint that no stored dataset has."""
 
 
 class DatasetDamaged(DatasetError):
-    """A stored dataset whose manifest does not match its fingerprint."""
+    """A stored dataset whose manifest does not match its fingerprint, or whose images are missing."""
 
 
 class DiskFull(DatasetError):
-    """No room left to store the images."""
+    """No disk space is left to store the images."""
 
 
 class StoreUnwritable(DatasetError):
-    """The data folder refuses writing for another reason than space."""
+    """The data folder cannot be written for a reason other than space."""

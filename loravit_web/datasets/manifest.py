@@ -1,4 +1,4 @@
-"""The manifest of a stored dataset: one JSON file beside its images."""
+"""Manifest of a stored dataset: a JSON file beside its images."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from loravit_web.datasets.errors import DatasetDamaged
-from loravit_web.datasets.givers import read_giver
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of
+from loravit_web.datasets.uploaders import read_uploader
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 
 
 def write_manifest(dataset: ImageDataset, folder: Path) -> None:
-    """Write the manifest into `folder` and make it durable; OSError if that fails."""
+    """Write the manifest of a dataset to ``folder`` and flush it to disk.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     document = {
         "schema": SCHEMA_VERSION,
         "name": dataset.name,
@@ -34,7 +38,15 @@ def write_manifest(dataset: ImageDataset, folder: Path) -> None:
 
 
 def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:
-    """The dataset in `folder`; DatasetDamaged unless its content really has `fingerprint`."""
+    """Return the dataset in ``folder``.
+
+    Args:
+        folder: Folder of the dataset.
+        fingerprint: Fingerprint that the content must have.
+
+    Raises:
+        DatasetDamaged: If the manifest cannot be read or has another fingerprint.
+    """
     damaged = _damaged(fingerprint)
     try:
         document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="ascii"))
@@ -47,7 +59,7 @@ def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:
             warnings=tuple(document["warnings"]),
             fingerprint=fingerprint,
             root=folder,
-            owner=giver.name if (giver := read_giver(folder)) is not None else None,
+            owner=uploader.name if (uploader := read_uploader(folder)) is not None else None,
         )
         known = document["schema"] == SCHEMA_VERSION
         actual = fingerprint_of(dataset.classes, dataset.items, dataset.owner)
@@ -58,24 +70,32 @@ def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:
     return dataset
 
 
-def read_whole(folder: Path, fingerprint: str) -> ImageDataset:
-    """As read_manifest, and DatasetDamaged too if an image is missing or empty, as a power cut leaves it."""
+def read_complete(folder: Path, fingerprint: str) -> ImageDataset:
+    """Return the dataset in ``folder`` after checking that its images exist; see `read_manifest`.
+
+    Raises:
+        DatasetDamaged: If the manifest is damaged, or an image is missing or empty, as after a power failure.
+    """
     dataset = read_manifest(folder, fingerprint)
     check_images(dataset)
     return dataset
 
 
 def check_images(dataset: ImageDataset) -> None:
-    """DatasetDamaged if an image is missing or empty."""
+    """Check that no image of a dataset is missing or empty.
+
+    Raises:
+        DatasetDamaged: If an image is missing or empty.
+    """
     try:
-        whole = all(dataset.image_path(item).stat().st_size for item in dataset.items)
+        complete = all(dataset.image_path(item).stat().st_size for item in dataset.items)
     except OSError as error:
         raise _damaged(dataset.fingerprint) from error
-    if not whole:
+    if not complete:
         raise _damaged(dataset.fingerprint)
 
 
 def _damaged(fingerprint: str) -> DatasetDamaged:
     return DatasetDamaged(
-        f"The stored dataset {fingerprint[:12]} is damaged; import the images again to mend it."
+        f"The stored dataset {fingerprint[:12]} is damaged. Import the images again to repair it."
     )

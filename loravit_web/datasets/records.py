@@ -1,4 +1,4 @@
-"""What a dataset is once it is stored: plain, frozen, without behaviour beyond look-ups."""
+"""Records of stored datasets: frozen dataclasses with look-ups only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class ImageItem:
-    """One stored image; `path` is where the user had it, with forward slashes, and only for show."""
+    """One stored image.
+
+    Attributes:
+        path: Path at the user's side with forward slashes, for display only.
+        split: Split of the image.
+        label: Index of its class.
+        sha256: Hash of the file.
+        suffix: File suffix in lower case.
+    """
 
     path: str
     split: Split
@@ -28,7 +36,12 @@ class ImageItem:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """One file that was left out, and why."""
+    """A file that was skipped.
+
+    Attributes:
+        path: Path of the file.
+        reason: Reason, as a phrase.
+    """
 
     path: str
     reason: str
@@ -36,9 +49,18 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class ImageDataset:
-    """A stored dataset; `classes[item.label]` names an item's class, `root` is its folder.
+    """A stored dataset.
 
-    `owner` is the visitor to whom it belongs alone, None where it is the app's.
+    Attributes:
+        name: Name of the dataset.
+        source_kind: Kind of the source that it was imported from.
+        classes: Names of the classes by label.
+        items: Images of all splits.
+        skipped: Files that the import skipped.
+        warnings: Warnings of the import, as sentences.
+        fingerprint: Hash of classes and images; see `fingerprint_of`.
+        root: Folder of the dataset.
+        owner: Name of the visitor who owns the dataset, or None if it belongs to the app.
     """
 
     name: str
@@ -52,30 +74,35 @@ class ImageDataset:
     owner: str | None = None
 
     def image_path(self, item: ImageItem) -> Path:
-        """Where the bytes of `item` lie."""
+        """Return the file of an image."""
         return self.root / relative_image_path(item.sha256, item.suffix)
 
     def counts(self) -> dict[str, dict[Split, int]]:
-        """Number of images per class, then per split; splits without images count 0."""
+        """Return the number of images by class and split, 0 for splits without images."""
         table = [dict.fromkeys(SPLITS, 0) for _ in self.classes]
         for item in self.items:
             table[item.label][item.split] += 1
         return dict(zip(self.classes, table, strict=True))
 
     def select(self, split: Split) -> tuple[ImageItem, ...]:
-        """The items of one split, in stored order."""
+        """Return the images of one split in stored order."""
         return tuple(item for item in self.items if item.split == split)
 
 
 def relative_image_path(sha256: str, suffix: str) -> str:
-    """The content address of an image below its dataset's folder."""
+    """Return the content-addressed path of an image relative to its dataset's folder."""
     return f"images/{sha256[:2]}/{sha256}{suffix}"
 
 
 def fingerprint_of(classes: Sequence[str], items: Iterable[ImageItem], owner: str | None = None) -> str:
-    """SHA-256 (hex) of the classes in order and every (split, class, content), whatever the file names.
+    """Return the SHA-256 (hex) of the classes and of every (split, class, content); file names do not matter.
 
-    The owner is part of it, so that the same images of two visitors are two datasets.
+    The owner is included, so the same images of two visitors are two datasets.
+
+    Args:
+        classes: Names of the classes by label.
+        items: Images of all splits.
+        owner: Name of the owner, or None.
     """
     members = sorted([item.split, item.label, item.sha256] for item in items)
     content: dict[str, object] = {"classes": list(classes), "images": members}

@@ -1,4 +1,4 @@
-"""Correcting a dataset: some images get another class or are left out, and that is another dataset."""
+"""Corrections of a dataset: images get another class or are removed, which makes a new dataset."""
 
 from __future__ import annotations
 
@@ -12,41 +12,46 @@ from loravit_web.datasets.sources.scan import check_classes, clean_class_name, s
 from loravit_web.datasets.store import MAX_NAME, DatasetStore
 
 ImageKey = tuple[str, int]
-"""SHA-256 of an image and index of the class that it is under."""
+"""SHA-256 of an image, and index of its class."""
 
 Changes = Mapping[ImageKey, str | None]
-"""The new class of images; None leaves an image out."""
+"""New class by image; None removes the image."""
 
 _LINEAGE = re.compile(r" \(\d+ changed from [0-9a-f]{8}\)$")
 
 
 class NothingChanged(DatasetError):
-    """A correction that corrects nothing."""
+    """A correction without any change."""
 
 
-def relabelled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> ImageDataset:
-    """Store the dataset with its corrections; its name says what it was made from.
+def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> ImageDataset:
+    """Store a corrected dataset; its name refers to the original.
 
-    An image is changed in every split where it is under that class. A class that loses its last image
-    disappears; a new name makes a new class.
+    An image is changed in every split in which it has that class. A class that loses its last image
+    disappears; a new name creates a class.
+
+    Args:
+        store: Store of the datasets.
+        dataset: Original dataset.
+        changes: Changes by image.
 
     Raises:
-        NothingChanged: if no image is changed.
-        DatasetError: if a class would have too few images left, or the result can't be stored.
+        NothingChanged: If no image is changed.
+        DatasetError: If a class would have too few images, or the result cannot be stored.
     """
     kept: dict[tuple[Split, str, str], ImageItem] = {}
     changed: set[ImageKey] = set()
     for item in dataset.items:
-        key, now = (item.sha256, item.label), dataset.classes[item.label]
-        name = changes.get(key, now)
-        name = None if name is None else clean_class_name(name) or now
-        if name != now:
+        key, current = (item.sha256, item.label), dataset.classes[item.label]
+        name = changes.get(key, current)
+        name = None if name is None else clean_class_name(name) or current
+        if name != current:
             changed.add(key)
         if name is not None:
             kept.setdefault((item.split, name, item.sha256), item)
     if not changed:
-        raise NothingChanged("Nothing was changed yet: mark images and give them another class first.")
-    check_classes(((split, name) for split, name, _ in kept), most=store.limits.classes)
+        raise NothingChanged("No image was changed. Mark images and give them another class first.")
+    check_classes(((split, name) for split, name, _ in kept), max_classes=store.limits.classes)
     classes = sorted_classes(name for _, name, _ in kept)
     label_of = {name: label for label, name in enumerate(classes)}
     items = [replace(item, label=label_of[name]) for (_, name, _), item in kept.items()]

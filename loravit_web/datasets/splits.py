@@ -1,4 +1,4 @@
-"""Stratified, seeded choices of examples: pure functions on labels."""
+"""Stratified, seeded choice of examples: pure functions on labels."""
 
 from __future__ import annotations
 
@@ -9,17 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices: TypeAlias = NDArray[np.int64]
+"""Int64 indices (N,)."""
 
 
 def stratified_split(labels: Sequence[int], fraction: float, seed: int) -> tuple[Indices, Indices]:
-    """Hold out about `fraction` of every class.
+    """Hold out about a fraction of every class.
 
-    Returns (train, held-out) indices into `labels`, each ascending, together a partition. A class
-    with two or more examples has at least one on both sides; a single example stays in train.
-    Raises ValueError unless 0 < fraction < 1.
+    A class with two or more examples has at least one on both sides; a single example stays in train.
+
+    Args:
+        labels: Class indices (N,).
+        fraction: Fraction to hold out, above 0 and below 1.
+        seed: Seed of the random choice.
+
+    Returns:
+        Train and held-out indices into ``labels``, each ascending, which together are all indices.
+
+    Raises:
+        ValueError: If the fraction is out of range.
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"fraction must lie between 0 and 1, not {fraction}")
+        raise ValueError(f"fraction must be above 0 and below 1, not {fraction}")
     array = np.asarray(labels, dtype=np.int64)
     generator = np.random.default_rng(seed)
     held = np.zeros(array.shape, dtype=bool)
@@ -31,14 +41,24 @@ def stratified_split(labels: Sequence[int], fraction: float, seed: int) -> tuple
 
 
 def stratified_subset(labels: Sequence[int], n: int, seed: int) -> Indices:
-    """Choose about `n` examples with the class proportions kept; ascending indices into `labels`.
+    """Choose about ``n`` examples in the proportions of the classes.
 
-    Every class keeps at least min(2, available) examples, so the result is longer than `n` when
-    `n` is too small for that; it is all of them when `n` is not smaller than the whole.
-    Raises ValueError for a negative `n`.
+    Every class keeps at least min(2, available) examples, so the result may be longer than ``n``. If ``n`` is
+    not smaller than the number of examples, all of them are chosen.
+
+    Args:
+        labels: Class indices (N,).
+        n: Number of examples.
+        seed: Seed of the random choice.
+
+    Returns:
+        Ascending indices into ``labels``.
+
+    Raises:
+        ValueError: If ``n`` is negative.
     """
     if n < 0:
-        raise ValueError(f"n must not be negative, and {n} is")
+        raise ValueError(f"n must be 0 or more, not {n}")
     array = np.asarray(labels, dtype=np.int64)
     if n >= len(array):
         return np.arange(len(array), dtype=np.int64)
@@ -58,7 +78,7 @@ def _by_class(labels: Indices) -> list[Indices]:
 
 
 def _quotas(counts: Indices, n: int) -> Indices:
-    """Split `n` over the classes by largest remainder, between min(2, count) and count."""
+    """Divide ``n`` among the classes by largest remainder, between min(2, count) and count."""
     fair = counts * (n / counts.sum())
     least = np.minimum(counts, 2)
     quotas: Indices = np.clip(np.floor(fair).astype(np.int64), least, counts)

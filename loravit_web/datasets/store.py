@@ -1,4 +1,4 @@
-"""Imported datasets on disk: content-addressed images, one manifest, all or nothing."""
+"""Imported datasets on disk: content-addressed images and a manifest, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from loravit_web.datasets.errors import (
@@ -23,20 +24,32 @@ from loravit_web.datasets.errors import (
     StoreUnwritable,
     TooManyImages,
 )
-from loravit_web.datasets.givers import GIVER, Giver, given_again, given_at, read_giver, write_giver
-from loravit_web.datasets.intake import Taken, take_in
-from loravit_web.datasets.manifest import MANIFEST, check_images, read_manifest, read_whole, write_manifest
+from loravit_web.datasets.ingestion import Ingested, ingest
+from loravit_web.datasets.manifest import MANIFEST, check_images, read_complete, read_manifest, write_manifest
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, relative_image_path
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
 from loravit_web.datasets.sources.scan import check_classes, sorted_classes, suffix_of
+from loravit_web.datasets.uploaders import (
+    UPLOADER_FILE,
+    Uploader,
+    read_uploader,
+    renew_upload,
+    uploaded_at,
+    write_uploader,
+)
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.settings.quota import Quota
 from loravit_web.util.text import clean_text
 
+if TYPE_CHECKING:  # they load SQLAlchemy
+    from loravit_web.settings.environment import Settings
+
 Progress = Callable[[float, str], None]
+"""Called with a fraction from 0 to 1 and a sentence."""
 
 MAX_NAME = 80
+"""Maximum length of a dataset's name in characters."""
 
 _TEMP_PREFIX = ".import-"
 _REMOVED_PREFIX = f"{_TEMP_PREFIX}removed-"
@@ -47,21 +60,27 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, er
 _REPORT_EVERY = 100
 
 
-def _everything(_giver: Giver | None) -> bool:
+def _all_visible(_uploader: Uploader | None) -> bool:
     return True
 
 
-def _for_free(_size: int) -> None:
-    """Let any number of bytes be stored."""
+def _unlimited(_size: int) -> None:
+    """Allow any number of bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetStore:
-    """A folder of datasets by fingerprint; many processes may use it at once.
+    """A folder of datasets by fingerprint. Several processes can use it at once.
 
-    `limits` and `quota` hold for what is imported; what is stored already stays usable. What is imported
-    belongs to the visitor `giver`, or to the app where there is none. `shows` says, by who gave it, whether a
-    dataset exists for the reader. `spend` is told of the bytes that are stored, and may refuse them.
+    Attributes:
+        root: The folder.
+        workers: Number of decoding threads, or None to choose by the number of cores.
+        clock: Returns the time in seconds since the epoch.
+        limits: Limits of an import; stored datasets stay usable if they change.
+        quota: Limit of the data folder, or None.
+        uploader: Visitor who owns what is imported, or None for the app.
+        shows: Returns, by its uploader, whether a dataset is visible to the reader.
+        on_stored: Called with the bytes that are stored; may raise an error to stop the import.
     """
 
     root: Path
@@ -69,13 +88,18 @@ class DatasetStore:
     clock: Callable[[], float] = time.time
     limits: Limits = DEFAULTS
     quota: Quota | None = None
-    giver: Giver | None = None
-    shows: Callable[[Giver | None], bool] = _everything
-    spend: Callable[[int], None] = _for_free
+    uploader: Uploader | None = None
+    shows: Callable[[Uploader | None], bool] = _all_visible
+    on_stored: Callable[[int], None] = _unlimited
+
+    @classmethod
+    def of(cls, settings: Settings) -> DatasetStore:
+        """Return all images that are stored in the data folder of these settings, under their limits."""
+        return cls(settings.datasets, limits=settings.limits, quota=settings.quota)
 
     @property
     def archive_limits(self) -> ArchiveLimits:
-        """How much one import may hold."""
+        """Limits of one import."""
         return archive_limits(self.limits)
 
     def import_source(
@@ -86,12 +110,20 @@ class DatasetStore:
         progress: Progress | None = None,
         limits: ArchiveLimits | None = None,
     ) -> ImageDataset:
-        """Import DATA: decode every image once, store what is good, list what is not.
+        """Import DATA: decode every image once, store the valid ones and list the others.
 
-        `progress(fraction, sentence)` is called now and then from the caller's thread; an
-        exception it raises cancels the import. Importing the same images again returns the stored
-        dataset with this import's `skipped`. Raises a DatasetError or QuotaReached, and
-        leaves nothing behind then.
+        Importing the same images again returns the stored dataset with the skipped files of this import.
+        After an error nothing is left behind.
+
+        Args:
+            data: A folder, a zip, a CSV, or ``sample:NAME``.
+            name: Name of the dataset, or None for the name of the source.
+            progress: Called from this thread; an error that it raises cancels the import.
+            limits: Limits of the import, or None for those of the store.
+
+        Raises:
+            DatasetError: If the images cannot be used or stored.
+            QuotaReached: If the data folder is full.
         """
         with open_source(data, limits or self.archive_limits) as source:
             return self.import_opened(source, name=name, progress=progress)
@@ -99,7 +131,7 @@ class DatasetStore:
     def import_opened(
         self, source: Source, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
-        """As import_source, for a source that is open."""
+        """Import an open source; see `import_source`."""
         self._check_plan(source)
         room = self.quota.room() if self.quota else None
         try:
@@ -108,9 +140,9 @@ class DatasetStore:
         except OSError as error:
             raise _storing_failed(error) from error
         try:
-            taken = self._take_in(source, temp, progress, room)
-            dataset = _assemble(source, taken, name, self.limits.classes, self._owner)
-            return self._settle(dataset, temp)
+            ingested = self._ingest(source, temp, progress, room)
+            dataset = _assemble(source, ingested, name, self.limits.classes, self._owner)
+            return self._move_into_place(dataset, temp)
         except OSError as error:
             raise _storing_failed(error) from error
         finally:
@@ -119,9 +151,18 @@ class DatasetStore:
     def derive(
         self, dataset: ImageDataset, classes: Sequence[str], items: Sequence[ImageItem], name: str
     ) -> ImageDataset:
-        """Store a dataset made of images of another one; the images themselves are shared.
+        """Store a dataset made of images of another one. The image files are shared.
 
-        Raises DatasetDamaged if one is lost, StoreUnwritable or DiskFull; nothing is left behind then.
+        Args:
+            dataset: Original dataset.
+            classes: Names of the new classes.
+            items: Images with their new labels.
+            name: Name of the new dataset.
+
+        Raises:
+            DatasetDamaged: If an image is missing.
+            StoreUnwritable: If the data folder cannot be written.
+            DiskFull: If no disk space is left.
         """
         check_images(dataset)
         derived = replace(
@@ -139,35 +180,49 @@ class DatasetStore:
             try:
                 for item in {item.sha256: item for item in items}.values():
                     _share(dataset.image_path(item), temp / relative_image_path(item.sha256, item.suffix))
-                return self._settle(derived, temp)
+                return self._move_into_place(derived, temp)
             finally:
                 shutil.rmtree(temp, ignore_errors=True)
         except OSError as error:
             raise _storing_failed(error) from error
 
     def find(self, prefix: str) -> ImageDataset:
-        """The stored dataset whose fingerprint begins so; DatasetNotFound if none or several do."""
+        """Return the stored dataset whose fingerprint begins with a prefix.
+
+        Raises:
+            DatasetNotFound: If no dataset or several datasets match.
+        """
         found = [one for one in self.list() if prefix and one.startswith(prefix)]
         if len(found) != 1:
-            how = "Several stored datasets begin" if found else "No stored dataset begins"
+            problem = "Several stored datasets begin" if found else "No stored dataset begins"
             raise DatasetNotFound(
-                f"{how} with {prefix[:64]!r}; give more of the fingerprint or import again."
+                f"{problem} with {prefix[:64]!r}. Use more of the fingerprint, or import the images again."
             )
         return self.load(found[0])
 
     def load(self, fingerprint: str) -> ImageDataset:
-        """The stored dataset; DatasetNotFound if there is none, DatasetDamaged if it is not whole."""
+        """Return a stored dataset.
+
+        Raises:
+            DatasetNotFound: If it does not exist or is not visible.
+            DatasetDamaged: If its manifest is damaged.
+        """
         folder = self.root / fingerprint
         known = _FINGERPRINT.fullmatch(fingerprint) is not None and (folder / MANIFEST).is_file()
-        if not known or not self.shows(read_giver(folder)):
+        if not known or not self.shows(read_uploader(folder)):
             raise DatasetNotFound(
-                f"There is no stored dataset {fingerprint[:12]!r}; import its images again."
+                f"There is no stored dataset {fingerprint[:12]!r}. Import its images again."
             )
         return read_manifest(folder, fingerprint)
 
     def sweep(self, older_than: float) -> int:
-        """Remove temp folders that nothing was written to for `older_than` seconds, and what was being
-        removed; how many.
+        """Remove the remains of interrupted imports and removals.
+
+        Args:
+            older_than: Age in seconds of the last write from which an import counts as interrupted.
+
+        Returns:
+            The number of removed folders.
         """
         limit = self.clock() - older_than
         abandoned = [
@@ -180,89 +235,93 @@ class DatasetStore:
         return len(abandoned)
 
     def list(self) -> builtins.list[str]:
-        """Fingerprints of all stored datasets, sorted."""
+        """Return the fingerprints of all visible datasets, sorted."""
         return sorted(
             folder.parent.name
             for folder in self.root.glob(f"*/{MANIFEST}")
-            if _FINGERPRINT.fullmatch(folder.parent.name) and self.shows(read_giver(folder.parent))
+            if _FINGERPRINT.fullmatch(folder.parent.name) and self.shows(read_uploader(folder.parent))
         )
 
-    def given(self) -> dict[str, Giver]:
-        """Who gave each stored dataset that is a visitor's, by fingerprint."""
-        folders = [path.parent for path in self.root.glob(f"*/{GIVER}")]
-        givers = {one.name: read_giver(one) for one in folders if _FINGERPRINT.fullmatch(one.name)}
-        return {fingerprint: giver for fingerprint, giver in givers.items() if giver is not None}
+    def uploaders(self) -> dict[str, Uploader]:
+        """Return the uploader of each dataset that belongs to a visitor, by fingerprint."""
+        folders = [path.parent for path in self.root.glob(f"*/{UPLOADER_FILE}")]
+        uploaders = {one.name: read_uploader(one) for one in folders if _FINGERPRINT.fullmatch(one.name)}
+        return {fingerprint: uploader for fingerprint, uploader in uploaders.items() if uploader is not None}
 
-    def given_at(self, fingerprint: str) -> float:
-        """When a visitor gave a dataset last, in seconds since the epoch."""
-        return given_at(self.root / fingerprint)
+    def uploaded_at(self, fingerprint: str) -> float:
+        """Return the time of the last upload of a dataset, in seconds since the epoch."""
+        return uploaded_at(self.root / fingerprint)
 
     def remove(self, fingerprint: str) -> None:
-        """Remove a visitor's dataset for good; killed on the way, `sweep` goes on with it.
+        """Delete a visitor's dataset. If the process is killed meanwhile, `sweep` completes the removal.
 
-        StoreUnwritable if its images can't be removed.
+        Raises:
+            StoreUnwritable: If the images cannot be deleted.
         """
         folder, temp = self.root / fingerprint, self.root / f"{_REMOVED_PREFIX}{uuid4().hex}"
-        if read_giver(folder) is None:
+        if read_uploader(folder) is None:
             return
         try:
             folder.rename(temp)
             shutil.rmtree(temp)
         except FileNotFoundError:
-            return  # another process does it
+            return  # another process removes it
         except OSError as error:
             raise _storing_failed(error) from error
 
     @property
     def _owner(self) -> str | None:
-        return self.giver.name if self.giver is not None else None
+        return self.uploader.name if self.uploader is not None else None
 
     def _check_plan(self, source: Source) -> None:
         placements = source.plan.placements
         if len(placements) > self.limits.images:
             raise TooManyImages(
-                f"These are {len(placements)} images, over the limit of {self.limits.images}; leave some out."
+                f"The dataset has {len(placements)} images, and the limit is {self.limits.images}. Use fewer "
+                "images."
             )
         placed = ((one.split, one.class_name) for one in placements)
-        check_classes(placed, left_out=source.plan.skipped, most=self.limits.classes)
+        check_classes(placed, skipped=source.plan.skipped, max_classes=self.limits.classes)
 
-    def _take_in(
+    def _ingest(
         self, source: Source, temp: Path, progress: Progress | None, room: int | None
-    ) -> builtins.list[Taken]:
+    ) -> builtins.list[Ingested]:
         placements = source.plan.placements
         workers = self.workers or min(8, max(2, os.cpu_count() or 2))
-        taken: builtins.list[Taken] = []
+        ingested: builtins.list[Ingested] = []
         stored = 0
-        reading = take_in(placements, source.read, temp, workers, max_pixels=self.limits.pixels)
+        reading = ingest(placements, source.read, temp, workers, max_pixels=self.limits.pixels)
         with closing(reading) as results:
             for result in results:
-                taken.append(result)
+                ingested.append(result)
                 stored += result.size
-                self.spend(result.size)
+                self.on_stored(result.size)
                 if self.quota is not None and room is not None and stored > room:
                     raise self.quota.reached()
                 if progress is not None and (
-                    len(taken) % _REPORT_EVERY == 0 or len(taken) == len(placements)
+                    len(ingested) % _REPORT_EVERY == 0 or len(ingested) == len(placements)
                 ):
-                    progress(len(taken) / len(placements), f"Read {len(taken)} of {len(placements)} images")
-        return taken
+                    progress(
+                        len(ingested) / len(placements), f"Read {len(ingested)} of {len(placements)} images"
+                    )
+        return ingested
 
-    def _settle(self, dataset: ImageDataset, temp: Path) -> ImageDataset:
-        """Move a complete import to its place, or return the one that is there already."""
+    def _move_into_place(self, dataset: ImageDataset, temp: Path) -> ImageDataset:
+        """Move a complete import to its place, or return the dataset that is already there."""
         final = self.root / dataset.fingerprint
         write_manifest(dataset, temp)
-        if self.giver is not None:
-            write_giver(temp, self.giver)
-        self.spend((temp / MANIFEST).stat().st_size)
+        if self.uploader is not None:
+            write_uploader(temp, self.uploader)
+        self.on_stored((temp / MANIFEST).stat().st_size)
         try:
             temp.rename(final)
         except OSError as error:
             if error.errno not in _ALREADY_THERE:
                 raise
             try:
-                known = replace(read_whole(final, dataset.fingerprint), skipped=dataset.skipped)
-                if self.giver is not None:
-                    given_again(final, self.giver)
+                known = replace(read_complete(final, dataset.fingerprint), skipped=dataset.skipped)
+                if self.uploader is not None:
+                    renew_upload(final, self.uploader)
                 return known
             except DatasetDamaged:
                 damaged = temp.with_name(f"{temp.name}-damaged")
@@ -274,11 +333,15 @@ class DatasetStore:
 
 
 def _assemble(
-    source: Source, taken: Sequence[Taken], name: str | None, most_classes: int, owner: str | None
+    source: Source, ingested: Sequence[Ingested], name: str | None, max_classes: int, owner: str | None
 ) -> ImageDataset:
-    """The dataset that the good candidates form; LayoutError if too few are left."""
-    skipped = [Skipped(one.placement.path, one.reason) for one in taken if one.reason]
-    good = [one for one in taken if not one.reason]
+    """Return the dataset of the valid candidates.
+
+    Raises:
+        LayoutError: If too few are left.
+    """
+    skipped = [Skipped(one.placement.path, one.reason) for one in ingested if one.reason]
+    good = [one for one in ingested if not one.reason]
     classes = sorted_classes(one.placement.class_name for one in good)
     label_of = {class_name: label for label, class_name in enumerate(classes)}
     first: dict[tuple[str, int, str], ImageItem] = {}
@@ -292,8 +355,8 @@ def _assemble(
     items = tuple(first.values())
     check_classes(
         ((item.split, classes[item.label]) for item in items),
-        left_out=skipped,
-        most=most_classes,
+        skipped=skipped,
+        max_classes=max_classes,
     )
     return ImageDataset(
         name=clean_text(name or source.name)[:MAX_NAME],
@@ -315,22 +378,23 @@ def _overlaps(items: Sequence[ImageItem]) -> tuple[str, ...]:
         splits[item.sha256].add(item.split)
         labels[item.sha256].add(item.label)
     leaked = sum(len(found) > 1 for found in splits.values())
-    torn = sum(len(found) > 1 for found in labels.values())
+    ambiguous = sum(len(found) > 1 for found in labels.values())
     warnings = []
     if leaked:
         warnings.append(
             f"{leaked} image(s) appear in more than one of train, val and test, so the measured accuracy "
             "will be too high."
         )
-    if torn:
+    if ambiguous:
         warnings.append(
-            f"{torn} image(s) appear under more than one class, so no model can get them all right."
+            f"{ambiguous} image(s) appear in more than one class, so no model can classify all of them "
+            "correctly."
         )
     return tuple(warnings)
 
 
 def _share(source: Path, target: Path) -> None:
-    """The same file at a second place; a copy of it where the file system knows no links."""
+    """Link a file at a second place, or copy it if the file system does not support links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
@@ -342,24 +406,24 @@ def _share(source: Path, target: Path) -> None:
 
 def _storing_failed(error: OSError) -> DiskFull | StoreUnwritable:
     if error.errno in _NO_SPACE:
-        return DiskFull("The disk is full, so the images were not imported; free some space and try again.")
+        return DiskFull("The disk is full, so the images were not imported. Free some space and try again.")
     reason = os.strerror(error.errno).lower() if error.errno else "unknown reason"
     return StoreUnwritable(
-        f"The data folder cannot be written ({reason}), so nothing was imported; check its permissions."
+        f"The data folder cannot be written ({reason}), so nothing was imported. Check its permissions."
     )
 
 
 def _last_write(temp: Path) -> float:
-    """When anything was last added; folders carry the time, so images need not be looked at."""
+    """Return the time of the last write; the folders' times are enough."""
     try:
         return max(folder.stat().st_mtime for folder in (temp, *temp.glob("images"), *temp.glob("images/*")))
     except FileNotFoundError:
-        # Its own process has just renamed or removed it: in use, not abandoned.
+        # Its own process has just renamed or removed it, so it is in use.
         return float("inf")
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable, where the system lets folders be opened."""
+    """Flush a rename to disk if the system allows it."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -21,7 +21,7 @@ FIXED_IN = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 
 def find(patient: Patient) -> Iterator[Finding]:
     """What the database says of itself, and of its disk."""
-    problems = patient.registry.upkeep.database_problems()
+    problems = patient.registry.maintenance.database_problems()
     for problem in problems:
         text = f"it is damaged ({problem}): restore the newest backup"
         yield Finding("problem", "database", text)

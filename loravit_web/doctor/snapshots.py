@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from loravit_web.doctor.machine import NEEDED_BYTES
 from loravit_web.doctor.report import Check, Finding, Patient
-from registry import newest_snapshot, open_shelf
+from registry import newest_snapshot, open_snapshot_store
 
 SUBJECT = "snapshots"
 LATE = timedelta(minutes=5)
@@ -36,11 +36,11 @@ def find(patient: Patient) -> Iterator[Finding]:
 
 
 def _newest(patient: Patient, address: str) -> Finding:
-    shelf = open_shelf(address)
-    newest = newest_snapshot(shelf)
+    store = open_snapshot_store(address)
+    newest = newest_snapshot(store)
     if newest is None:
-        return Finding("note", SUBJECT, f"none yet in {shelf.root}: the app makes them while it runs")
-    text = f"last saved {newest.manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC in {shelf.root}"
+        return Finding("note", SUBJECT, f"none yet in {store.root}: the app makes them while it runs")
+    text = f"last saved {newest.manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC in {store.root}"
     events = patient.registry.catalog.events(limit=1)
     if not events and newest.state.event is not None:
         return Finding("note", SUBJECT, f"{text}; the app restores it into this empty registry at its start")

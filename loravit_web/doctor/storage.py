@@ -17,7 +17,7 @@ MOST_SHOWN = 50
 
 def find_broken(patient: Patient) -> Iterator[Finding]:
     """Every missing or damaged file with the versions that it belongs to."""
-    broken = list(patient.registry.upkeep.broken())
+    broken = list(patient.registry.maintenance.broken())
     for file in broken[:MOST_SHOWN]:
         subject = ", ".join(file.versions) or "artifacts"
         yield Finding("problem", subject, f"{file.reason} Or import its bundle again, where there is one.")
@@ -54,15 +54,15 @@ def _summary(patient: Patient) -> str:
 
 def mend_broken(patient: Patient) -> Iterator[str]:
     """Store anew what this machine has read and kept."""
-    upkeep = patient.registry.upkeep
-    for file in list(upkeep.broken()):
-        if upkeep.heal(file.sha256):
+    maintenance = patient.registry.maintenance
+    for file in list(maintenance.broken()):
+        if maintenance.repair(file.sha256):
             yield f"stored {file.sha256} of {', '.join(file.versions)} again from this machine's copy"
 
 
 def find_leftovers(patient: Patient) -> Iterator[Finding]:
     """What publications that were killed have left."""
-    files = patient.registry.upkeep.unreferenced(IN_PROGRESS)
+    files = patient.registry.maintenance.unreferenced(IN_PROGRESS)
     if files:
         size = _size(sum(file.size for file in files))
         text = f"{len(files)} files ({size}) belong to no version, left by publications that were cut off"
@@ -73,8 +73,10 @@ def find_leftovers(patient: Patient) -> Iterator[Finding]:
 
 def mend_leftovers(patient: Patient) -> Iterator[str]:
     """Remove them, except what has come into use since."""
-    upkeep = patient.registry.upkeep
-    removed = [file for file in upkeep.unreferenced(IN_PROGRESS) if upkeep.remove(file, IN_PROGRESS)]
+    maintenance = patient.registry.maintenance
+    removed = [
+        file for file in maintenance.unreferenced(IN_PROGRESS) if maintenance.remove(file, IN_PROGRESS)
+    ]
     size = _size(sum(file.size for file in removed))
     yield f"removed {len(removed)} files ({size}) that belong to no version"
 

@@ -1,4 +1,4 @@
-"""Questions of many people at once, answered in mixed batches."""
+"""Batching of concurrent requests: requests that wait at the same time share mixed batches."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ import torch
 from loravit_web.errors import LoraVitError
 
 MAX_IMAGES = 16
-"""Pictures computed at once. More are hardly faster by picture, and who comes next waits for all of them."""
+"""Maximum number of images per batch.
+
+Larger batches hardly reduce the time per image, and delay later requests.
+"""
 
 
 class Engine(Protocol):
-    """What computes a batch; see `MultiLoRAViT`."""
+    """Interface of an engine that computes batches; see `MultiLoRAViT`."""
 
     @property
     def lane_count(self) -> int:
-        """How many batches it can compute side by side, each with its share of the cores."""
+        """Number of batches that the engine can compute in parallel, each with its share of the cores."""
 
     def forward(
         self,
@@ -32,16 +35,17 @@ class Engine(Protocol):
         seconds: MutableMapping[str, float] | None = None,
         in_one_lane: bool = False,
     ) -> list[dict[str, torch.Tensor]]:
-        """Logits by key for each image."""
+        """Return float32 logits (C,) by task key for each image; see `MultiLoRAViT.forward`."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """Answers of tasks about one picture, by key.
+    """Logits of one image for each requested task.
 
     Attributes:
-        logits: float32 (C,).
-        seconds: of the task's own branch; of several pictures in one batch, this one's share.
+        logits: Float32 logits (C,) by task key.
+        seconds: Compute time of each task's branch in seconds, by task key. In a shared batch, this image's
+            share of it.
     """
 
     logits: Mapping[str, torch.Tensor]
@@ -49,12 +53,12 @@ class Reply:
 
 
 @dataclass(eq=False)
-class _Question:
-    """One picture and its tasks, while somebody waits for the reply.
+class _Request:
+    """Request for one image and its tasks, until its caller returns.
 
     Attributes:
-        turn: set when there is a reply or an error, or when the one who waits is to compute.
-        batch: what the one who waits is to compute, this question among it.
+        turn: Set when the request has a reply or an error, or when its caller has to compute `batch`.
+        batch: Batch that the caller of this request computes; it contains the request itself.
     """
 
     image: torch.Tensor
@@ -67,118 +71,121 @@ class _Question:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Questions that are computed together, in so many lanes."""
+    """Requests that are computed together, and the number of lanes that compute them."""
 
-    questions: Sequence[_Question]
+    requests: Sequence[_Request]
     lanes: int
 
 
 @dataclass(eq=False)
 class _Queue:
-    """Questions that nobody computes yet, and how many lanes compute."""
+    """Requests that wait for a free lane, and the number of busy lanes."""
 
-    waiting: deque[_Question] = field(default_factory=deque)
+    waiting: deque[_Request] = field(default_factory=deque)
     busy: int = 0
 
 
-Line = tuple[Engine, int]
-"""Questions that fit into one batch: an engine and the side of the pictures."""
+BatchKey = tuple[Engine, int]
+"""Requests with the same key can share a batch: the engine, and the side of the images in pixels."""
 
 
 class Batcher:
-    """Puts questions that wait at the same moment into batches. Safe to call from any number of threads.
+    """Batcher of requests that wait at the same time. Thread-safe.
 
-    There is no thread of its own and no waiting for a batch to fill: a question that finds nothing computed
-    is computed at once, with all cores. Whoever asks meanwhile waits and is answered together with others who
-    wait: in a batch of each lane as soon as it is free, so that no lane waits for what another one computes.
+    The batcher has no thread of its own and never waits for a batch to fill. If nothing is being computed, a
+    request starts at once on all cores. Requests that arrive meanwhile wait. As soon as a lane is free, it
+    takes the next batch of them, so no lane waits for another.
+
+    Args:
+        max_images: Maximum number of images that are computed at the same time in all lanes together.
     """
 
     def __init__(self, max_images: int = MAX_IMAGES) -> None:
-        """
-        Args:
-            max_images: most pictures that are computed at once, in all lanes together.
-        """
         self.max_images = max_images
         self._lock = threading.Lock()
-        self._queues: dict[Line, _Queue] = {}
+        self._queues: dict[BatchKey, _Queue] = {}
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being computed and nobody waits."""
+        """Whether no request is being computed or waiting."""
         return not self._queues
 
-    def ask(self, engine: Engine, image: torch.Tensor, keys: Sequence[str]) -> Reply:
-        """Answer one picture.
+    def infer(self, engine: Engine, image: torch.Tensor, keys: Sequence[str]) -> Reply:
+        """Compute the logits of one image.
 
         Args:
-            image: normalised float32 (1, 3, S, S).
-            keys: of the tasks.
+            engine: Engine that computes the tasks.
+            image: Normalized float32 image (1, 3, S, S).
+            keys: Keys of the tasks.
+
+        Returns:
+            Logits and compute time for each task.
 
         Raises:
-            LoraVitError: what the engine says of this question; others in its batch are not touched.
+            LoraVitError: If the engine rejects this request. Other requests in the batch are not affected.
         """
-        line, question = (engine, image.shape[-1]), _Question(image, keys)
+        batch_key, request = (engine, image.shape[-1]), _Request(image, keys)
         with self._lock:
-            self._queues.setdefault(line, _Queue()).waiting.append(question)
-            self._begin(line)
-        question.turn.wait()
-        if question.batch is not None:
-            self._compute(line, question.batch)
-        if question.error is not None:
-            raise question.error
-        assert question.reply is not None
-        return question.reply
+            self._queues.setdefault(batch_key, _Queue()).waiting.append(request)
+            self._begin(batch_key)
+        request.turn.wait()
+        if request.batch is not None:
+            self._compute(batch_key, request.batch)
+        if request.error is not None:
+            raise request.error
+        assert request.reply is not None
+        return request.reply
 
-    def _compute(self, line: Line, batch: _Batch) -> None:
+    def _compute(self, batch_key: BatchKey, batch: _Batch) -> None:
         try:
-            _answer(line[0], batch.questions, in_one_lane=batch.lanes < line[0].lane_count)
+            _compute_batch(batch_key[0], batch.requests, in_one_lane=batch.lanes < batch_key[0].lane_count)
         finally:
             with self._lock:
-                self._queues[line].busy -= batch.lanes
-                self._begin(line)
-            for question in batch.questions:
-                question.turn.set()
+                self._queues[batch_key].busy -= batch.lanes
+                self._begin(batch_key)
+            for request in batch.requests:
+                request.turn.set()
 
-    def _begin(self, line: Line) -> None:
-        """Let those who waited longest compute, as far as lanes are free; to be called with the lock."""
-        queue, lanes = self._queues[line], line[0].lane_count
+    def _begin(self, batch_key: BatchKey) -> None:
+        """Start as many batches as there are free lanes, oldest requests first. The caller holds the lock."""
+        queue, lanes = self._queues[batch_key], batch_key[0].lane_count
         while queue.waiting and queue.busy < lanes:
-            share, computing = self._next(len(queue.waiting), lanes - queue.busy, lanes)
-            batch = _Batch([queue.waiting.popleft() for _ in range(share)], computing)
-            queue.busy += computing
-            batch.questions[0].batch = batch
-            batch.questions[0].turn.set()
+            size, used = self._next(len(queue.waiting), lanes - queue.busy, lanes)
+            batch = _Batch([queue.waiting.popleft() for _ in range(size)], used)
+            queue.busy += used
+            batch.requests[0].batch = batch
+            batch.requests[0].turn.set()
         if not queue.busy:
-            del self._queues[line]
+            del self._queues[batch_key]
 
     def _next(self, waiting: int, free: int, lanes: int) -> tuple[int, int]:
-        """How many of those that wait are computed next, and in how many of the free lanes."""
+        """Return the size of the next batch and the number of lanes that compute it."""
         if lanes == 1 or (free == lanes and waiting < lanes):
             return min(waiting, self.max_images), lanes
         return min(math.ceil(waiting / free), max(1, self.max_images // lanes)), 1
 
 
-def _answer(engine: Engine, questions: Sequence[_Question], *, in_one_lane: bool) -> None:
-    """Answer a batch; when it fails, each question alone, so that one is not lost with another."""
+def _compute_batch(engine: Engine, requests: Sequence[_Request], *, in_one_lane: bool) -> None:
+    """Compute a batch. If it fails, compute each request alone so that one cannot fail another."""
     try:
-        for question, reply in zip(questions, _replies(engine, questions, in_one_lane), strict=True):
-            question.reply = reply
-    except BaseException as error:  # noqa: BLE001 - raised again by the one whose question it is
-        if len(questions) == 1:
-            questions[0].error = error
+        for request, reply in zip(requests, _replies(engine, requests, in_one_lane), strict=True):
+            request.reply = reply
+    except BaseException as error:  # noqa: BLE001 - raised again in the caller of the request
+        if len(requests) == 1:
+            requests[0].error = error
             return
         if not isinstance(error, LoraVitError | RuntimeError):
-            for question in questions:
-                question.error = error
+            for request in requests:
+                request.error = error
             return
-        for question in questions:
-            _answer(engine, [question], in_one_lane=in_one_lane)
+        for request in requests:
+            _compute_batch(engine, [request], in_one_lane=in_one_lane)
 
 
-def _replies(engine: Engine, questions: Sequence[_Question], in_one_lane: bool) -> list[Reply]:
+def _replies(engine: Engine, requests: Sequence[_Request], in_one_lane: bool) -> list[Reply]:
     seconds: dict[str, float] = {}
-    images = torch.cat([question.image for question in questions])
-    keys = [question.keys for question in questions]
+    images = torch.cat([request.image for request in requests])
+    keys = [request.keys for request in requests]
     logits = engine.forward(images, keys, seconds=seconds, in_one_lane=in_one_lane)
-    askers = Counter(key for question in questions for key in set(question.keys))
-    return [Reply(answer, {key: seconds[key] / askers[key] for key in answer}) for answer in logits]
+    users = Counter(key for request in requests for key in set(request.keys))
+    return [Reply(answer, {key: seconds[key] / users[key] for key in answer}) for answer in logits]

@@ -1,4 +1,4 @@
-"""Which adapters have blocks of their own: merged copies, for the hot ones, up to a budget."""
+"""Adapted blocks of frequently used adapters, with the adapter merged into the weights, up to a budget."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base
 
 HALF_LIFE = 256
-"""Uses of any adapter after which a use counts half."""
+"""Number of uses of any adapter after which an earlier use counts half."""
 _MARGIN = 1.0
+"""Score by which an adapter must exceed a kept one to replace it."""
 
 
 @dataclass
 class _Heat:
-    """How much an adapter is used: its uses, each halved with every `HALF_LIFE` uses of any since."""
+    """How often an adapter was used: each use counts half after `HALF_LIFE` further uses of any adapter."""
 
     score: float = 0.0
     tick: int = 0
 
     def at(self, tick: int) -> float:
-        """The score as it has cooled down by now."""
+        """Return the decayed score at the given tick."""
         return float(self.score * 2.0 ** ((self.tick - tick) / HALF_LIFE))
 
 
 class Branches:
-    """Blocks of adapters in their fastest form. Thread-safe; nothing is merged under the lock.
+    """Blocks of adapters in their fastest form. Thread-safe; merging runs outside the lock.
 
-    A branch is kept while there is room. Then only an adapter that is clearly hotter than the coldest ones
-    takes their place, so that many adapters used in turn do not merge each other out.
+    Merged blocks are kept while the budget lasts. After that, an adapter replaces others only if it is
+    clearly hotter than they are, so that many adapters used in turn do not evict one another.
+
+    Args:
+        base: Base that runs.
+        master: The same base in float32, from which weights are merged.
+        budget: Maximum size of the merged copies in bytes.
+        shareable: Returns whether an adapter can be computed in a mixed batch instead.
     """
 
     def __init__(
         self, base: Base, master: Base, budget: int, *, shareable: Callable[[Adapter], bool]
     ) -> None:
-        """
-        Args:
-            base: that runs.
-            master: the same in float32, from which weights are merged.
-            budget: bytes for merged copies.
-            shareable: whether an adapter can be computed in a mixed batch instead.
-        """
         self.budget = budget
         self._base, self._master, self._shareable = base, master, shareable
         self._kept: dict[Adapter, tuple[Sequence[nn.Module], int]] = {}
@@ -55,16 +55,23 @@ class Branches:
 
     @property
     def used(self) -> int:
-        """Bytes of the copies kept."""
+        """Size of the kept copies in bytes."""
         return self._used
 
-    def own(self, adapter: Adapter) -> Sequence[nn.Module] | None:
-        """The adapter's blocks from its first one on; None when it is to be computed in a mixed batch."""
+    def blocks(self, adapter: Adapter) -> Sequence[nn.Module] | None:
+        """Return the adapter's own blocks, merged if the budget allows it.
+
+        Args:
+            adapter: Adapter that is used now; the use raises its score.
+
+        Returns:
+            Blocks from the adapter's first one on, or None if it has to be computed in a mixed batch.
+        """
         if adapter.first_block == self._base.depth:
             return ()
         size = merged_bytes(adapter, self._base)
         with self._lock:
-            self._warm(adapter)
+            self._record_use(adapter)
             kept = self._kept.get(adapter)
             if kept is not None:
                 return kept[0]
@@ -77,7 +84,7 @@ class Branches:
         return None if self._shareable(adapter) else adapter.blocks(self._base)
 
     def drop(self, adapter: Adapter) -> None:
-        """Forget an adapter."""
+        """Remove everything that is kept for an adapter."""
         with self._lock:
             self._merging.discard(adapter)
             self._heat.pop(adapter, None)
@@ -88,7 +95,7 @@ class Branches:
         try:
             blocks = adapter.merged_blocks(self._base, self._master)
             with self._lock:
-                kept = adapter in self._merging  # not dropped meanwhile
+                kept = adapter in self._merging  # False if it was dropped meanwhile
                 if kept:
                     self._kept[adapter] = (blocks, size)
             return blocks
@@ -98,26 +105,26 @@ class Branches:
                 if not kept:
                     self._used -= size
 
-    def _warm(self, adapter: Adapter) -> None:
+    def _record_use(self, adapter: Adapter) -> None:
         self._tick += 1
         heat = self._heat.setdefault(adapter, _Heat())
         heat.score, heat.tick = heat.at(self._tick) + 1, self._tick
 
     def _make_room(self, adapter: Adapter, size: int) -> bool:
-        """Whether an adapter may be merged now; colder ones are forgotten for it."""
+        """Return whether an adapter may be merged now, after evicting colder ones if needed."""
         if size > self.budget:
             return False
         missing = self._used + size - self.budget
-        leaving: list[Adapter] = []
+        evicted: list[Adapter] = []
         heat = self._heat[adapter].at(self._tick)
-        for other in sorted(self._kept, key=lambda one: self._heat[one].at(self._tick)):
+        for other in sorted(self._kept, key=lambda kept: self._heat[kept].at(self._tick)):
             if missing <= 0 or self._heat[other].at(self._tick) + _MARGIN > heat:
                 break
-            leaving.append(other)
+            evicted.append(other)
             missing -= self._kept[other][1]
         if missing > 0:
             return False
-        for other in leaving:
+        for other in evicted:
             self._forget(other)
         return True
 
@@ -128,7 +135,7 @@ class Branches:
 
 
 def merged_bytes(adapter: Adapter, base: Base) -> int:
-    """Bytes of its own that an adapter's merged blocks need."""
+    """Return the size in bytes of the tensors that an adapter's merged blocks do not share with the base."""
     factors = adapter.change.factors
     if factors is None:
         return sum(t.nbytes for t in adapter.change.tensors)

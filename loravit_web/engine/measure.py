@@ -1,4 +1,4 @@
-"""How to answer fastest on this machine: measured at start, because machines differ either way."""
+"""Choice of the fastest way to compute on this machine, measured at start because machines differ."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _IMAGE_SIZE = 224
 _ROUNDS = 4
 _SECONDS = 0.8
 _REACH = 1.3
-"""How many times as long as the fastest one a way may take before it is given up."""
+"""A mode that takes this many times as long as the fastest one is not measured further."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to compute branches.
+class ComputeMode:
+    """A way to compute the branches of adapters.
 
     Attributes:
-        merged: on weights of their own where there is room; else all in mixed batches.
-        lanes: side by side in these; or not.
+        merged: Whether frequently used adapters run on merged weights; otherwise all run in mixed batches.
+        lanes: Lanes to compute in, or None to compute in the calling thread.
     """
 
     merged: bool
@@ -44,79 +44,81 @@ class Way:
         return f"{weights}, {self.lanes.count} lanes" if self.lanes is not None else weights
 
     def engine(self, base: Base, dtype: torch.dtype, *, load: LoadAdapter | None = None) -> MultiLoRAViT:
-        """An engine that computes so; see `MultiLoRAViT`."""
+        """Return an engine that computes in this mode; see `MultiLoRAViT`."""
         budget = MERGED_BUDGET if self.merged else 0
         return MultiLoRAViT(base, dtype, load=load, merged_budget=budget, lanes=self.lanes)
 
 
 def fastest_engine(base: Base, dtype: torch.dtype, *, load: LoadAdapter | None = None) -> MultiLoRAViT:
-    """An engine that computes in the way that is measured to be the fastest.
+    """Return an engine in the mode that is measured to be the fastest.
 
     Args:
-        base: in float32.
-        dtype: the precision to run blocks in.
-        load: see `MultiLoRAViT`.
+        base: Base in float32.
+        dtype: Precision of the blocks.
+        load: Loads an adapter by its key; see `MultiLoRAViT`.
     """
-    return on_all_cores(lambda: fastest_way(base, dtype)).engine(base, dtype, load=load)
+    return on_all_cores(lambda: fastest_mode(base, dtype)).engine(base, dtype, load=load)
 
 
-def fastest_way(
+def fastest_mode(
     base: Base,
     dtype: torch.dtype,
     *,
     image_size: int = _IMAGE_SIZE,
     clock: Callable[[], float] = time.perf_counter,
-) -> Way:
-    """Time one image and a few tasks on a base of one block, each way in turn.
+) -> ComputeMode:
+    """Time one image with several tasks on a single block of the base, in each mode, and return the fastest.
 
-    On a CPU it depends on the cores, their caches and the precision; a GPU loses by many small calls. A large
-    base is measured less often, but no longer than it has to be.
+    On a CPU the result depends on the number of cores, their caches and the precision. A GPU loses time to
+    many small calls. Large bases are timed fewer times.
 
     Args:
-        base: in float32.
-        dtype: the precision to run blocks in.
+        base: Base in float32.
+        dtype: Precision of the blocks.
+        image_size: Maximum side of the timed image in pixels.
+        clock: Returns the time in seconds.
     """
     lanes = shared_lanes(base.device)
-    ways = [Way(merged, of) for of in dict.fromkeys((None, lanes)) for merged in (True, False)]
+    modes = [ComputeMode(merged, used) for used in dict.fromkeys((None, lanes)) for merged in (True, False)]
     side = image_size // base.patch_size * base.patch_size
     short = _one_block(base)
     tasks = {str(task): replace(_adapter(short, side)) for task in range(2 * (lanes.count if lanes else 2))}
-    engines = {way: way.engine(short, dtype) for way in ways}
+    engines = {mode: mode.engine(short, dtype) for mode in modes}
     for engine in engines.values():
         for key, adapter in tasks.items():
             engine.add(key, adapter)
     image = torch.zeros(1, 3, side, side)
-    seconds: dict[Way, list[float]] = {way: [] for way in ways}
+    seconds: dict[ComputeMode, list[float]] = {mode: [] for mode in modes}
     begun = clock()
     for lap in range(_ROUNDS + 1):
-        for way in ways:
+        for mode in modes:
             started = clock()
-            engines[way].forward(image, [list(tasks)])
-            engines[way].base.finish()
+            engines[mode].forward(image, [list(tasks)])
+            engines[mode].base.synchronize()
             if lap > 0:
-                seconds[way].append(clock() - started)
+                seconds[mode].append(clock() - started)
         if lap > 0:
-            ways = _in_reach({way: statistics.median(seconds[way]) for way in ways})
-            if len(ways) == 1 or clock() - begun > _SECONDS:
+            modes = _in_reach({mode: statistics.median(seconds[mode]) for mode in modes})
+            if len(modes) == 1 or clock() - begun > _SECONDS:
                 break
-    return min(ways, key=lambda way: statistics.median(seconds[way]))
+    return min(modes, key=lambda mode: statistics.median(seconds[mode]))
 
 
-def _in_reach(seconds: Mapping[Way, float]) -> list[Way]:
-    """Those that another lap may show to be the fastest."""
-    return [way for way, taken in seconds.items() if taken <= _REACH * min(seconds.values())]
+def _in_reach(seconds: Mapping[ComputeMode, float]) -> list[ComputeMode]:
+    """Return the modes that another lap may still show to be the fastest."""
+    return [mode for mode, taken in seconds.items() if taken <= _REACH * min(seconds.values())]
 
 
 def _one_block(base: Base) -> Base:
-    """The first block and all around it, sharing the weights."""
+    """Return a base of the first block only; the weights are shared."""
     model: Any = shallow_copy(base.model)
     model.blocks = base.model.blocks[:1]
     return base.with_model(model)
 
 
 def _adapter(base: Base, image_size: int) -> Adapter:
-    """As much work as a trained one of one block."""
-    config = ViTAdapterConfig(blocks=1, pooling="mean")  # which reads the whole of the block
+    """Return an adapter that costs as much as a trained one with one block."""
+    config = ViTAdapterConfig(blocks=1, pooling="mean")  # the mean reads every token of the block
     kind = LoRA()
     blocks = kind.trainable_blocks(base, config, torch.Generator().manual_seed(0))
     return Adapter(

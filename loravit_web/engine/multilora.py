@@ -1,4 +1,4 @@
-"""One frozen ViT that answers for many adapters at once."""
+"""One frozen ViT that runs many adapters at the same time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.engine.residency import LoadAdapter, Residency
 from loravit_web.engine.routing import Factors, called_layers, multi_lora_blocks, running_factors
 from loravit_web.engine.trunk import Trunk
-from loravit_web.engine.units import Answered, Branch, Unit, computed, work_of
+from loravit_web.engine.units import Branch, Unit, UnitResult, compute_units, work_of
 from loravit_web.errors import LoraVitError
 from loravit_web.util.cores import on_all_cores
 from loravit_web.util.lru import LRU
@@ -23,24 +23,37 @@ ADAPTERS_BUDGET = 1 << 30
 MERGED_BUDGET = 512 << 20
 FACTORS_BUDGET = 64 << 20
 TOKENS_BUDGET = 256 << 20
-TOKENS_ONCE = 4
-"""One part in so many of a budget is for images that were asked about once, as those of a table are."""
+ONE_TIME_FRACTION = 4
+"""Fraction of the budget, as a divisor, for images that were requested only once.
+
+It keeps a table of images from evicting the rest.
+"""
 
 
 class MixedInput(LoraVitError):
-    """Tasks that need pictures of another size than those given."""
+    """Tasks that need another image size than that of the given images."""
 
 
 class MultiLoRAViT:
-    """Adapters by key on one base; which of them an image wants is an argument of `forward`.
+    """Adapters by key on one base. The tasks of each image are an argument of `forward`.
 
-    There is no active adapter and no hook, so any number of threads may call `forward` at once, without a
-    lock around the math; where the cores are gathered, those calls take turns that use all of them. The trunk
-    below the first adapted block runs once per image for all its tasks, and not at all for an image seen a
-    moment ago. Then an adapter's branch is computed in one of two ways: on blocks of its own with the change
-    merged in, for hot adapters up to ``merged_budget``; or in one mixed batch with all others, frozen layers
-    once for all rows and factors on the rows of each. Where there are lanes, several images and tasks are
-    computed side by side in them, or several calls, each in one of them.
+    There is no active adapter and no hook, so any number of threads may call `forward` at once without a lock
+    around the computation. If `gather_cores` is active, the calls take turns on all cores.
+
+    The trunk below the first adapted block runs once per image for all of its tasks, and not at all if the
+    image's prefix tokens are cached. A branch is then computed in one of two ways. Frequently used adapters
+    run on blocks of their own with the change merged in, up to ``merged_budget``. All others share one mixed
+    batch: the frozen layers run once for all rows, the low-rank factors on the rows of their adapter. With
+    lanes, several images and tasks, or several calls, are computed in parallel.
+
+    Args:
+        base: Base in float32; it is kept, because merging starts from it.
+        dtype: Precision of the blocks. Heads stay float32.
+        load: Loads an adapter by its key when it is requested and not in memory.
+        adapters_budget: Maximum size of the adapters in bytes; the least recently used one is evicted first.
+        merged_budget: Maximum size of merged weights in bytes; 0 to compute in mixed batches only.
+        tokens_budget: Maximum size of the cached prefix tokens in bytes.
+        lanes: Lanes to compute in, or None to compute in the calling thread.
     """
 
     def __init__(
@@ -54,16 +67,6 @@ class MultiLoRAViT:
         tokens_budget: int = TOKENS_BUDGET,
         lanes: Lanes | None = None,
     ) -> None:
-        """
-        Args:
-            base: in float32; kept, since merging starts from it.
-            dtype: the precision to run blocks in; heads stay float32.
-            load: gives an adapter by its key when it is asked for and not in memory.
-            adapters_budget: bytes for adapters; the least recently used is let go.
-            merged_budget: bytes for merged copies of weights; none where mixed batches are faster.
-            tokens_budget: bytes for prefix tokens of recent images.
-            lanes: to compute in side by side; None to compute in the calling thread alone.
-        """
         self.master = base
         self.base = base.cast(dtype)
         self.lanes = lanes
@@ -72,55 +75,57 @@ class MultiLoRAViT:
         self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable)
         self._factors: LRU[Adapter, Factors] = LRU(FACTORS_BUDGET, _nbytes)
         self._tokens: LRU[tuple[str, int], torch.Tensor] = LRU(
-            tokens_budget, lambda t: t.nbytes, once=tokens_budget // TOKENS_ONCE
+            tokens_budget, lambda t: t.nbytes, once=tokens_budget // ONE_TIME_FRACTION
         )
-        self._residency = Residency(adapters_budget, load, self._forget)
+        self._residency = Residency(adapters_budget, load, self._evict)
 
     def add(self, key: str, adapter: Adapter, *, pinned: bool = False) -> None:
-        """Hold an adapter under a key, in place of one already there; pinned ones are never let go."""
+        """Add an adapter under a key, in place of one already there. A pinned adapter is never evicted."""
         self._residency.add(key, adapter, pinned=pinned)
 
     def remove(self, key: str) -> None:
-        """Let an adapter go; calls that already run are not disturbed."""
+        """Remove an adapter; calls that use it are not affected."""
         self._residency.remove(key)
 
     def clear(self) -> None:
-        """Let every adapter go, also those that are being loaded; see `Residency.clear`."""
+        """Remove every adapter, including those that are being loaded; see `Residency.clear`."""
         self._residency.clear()
 
     def pin(self, key: str) -> None:
-        """Keep an adapter in memory until `unpin`, loading it now if need be.
+        """Keep an adapter in memory until `unpin`; load it if needed.
 
         Raises:
-            UnknownTask, LoraVitError: if it can't be had.
+            UnknownTask: If the adapter is not in memory and cannot be loaded.
+            LoraVitError: If loading fails.
         """
         self._residency.pin(key)
 
     def unpin(self, key: str) -> None:
-        """Let an adapter go again when room is needed."""
+        """Allow an adapter to be evicted again."""
         self._residency.unpin(key)
 
     def ensure(self, key: str) -> Adapter:
-        """The adapter of a key, loaded now if need be.
+        """Return the adapter of a key; load it if needed.
 
         Raises:
-            UnknownTask, LoraVitError: if it can't be had.
+            UnknownTask: If the adapter is not in memory and cannot be loaded.
+            LoraVitError: If loading fails.
         """
         with self._residency.hold((key,)) as held:
             return held[key]
 
     def keys(self) -> list[str]:
-        """The keys of the adapters in memory."""
+        """Return the keys of the adapters in memory."""
         return self._residency.keys()
 
     @property
     def lane_count(self) -> int:
-        """How many calls of `forward` can be computed side by side; 1 where there are no lanes."""
+        """Number of calls of `forward` that can be computed in parallel; 1 without lanes."""
         return 1 if self.lanes is None else self.lanes.count
 
     @property
     def full(self) -> bool:
-        """Whether another adapter would have to take the place of one in memory."""
+        """Whether loading another adapter would evict one."""
         return self._residency.used >= self._residency.budget
 
     def __contains__(self, key: str) -> bool:
@@ -130,10 +135,10 @@ class MultiLoRAViT:
         return len(self._residency)
 
     def adapter(self, key: str) -> Adapter:
-        """The adapter in memory under a key.
+        """Return the adapter in memory under a key.
 
         Raises:
-            UnknownTask: if there is none.
+            UnknownTask: If no adapter has this key.
         """
         return self._residency.peek(key)
 
@@ -145,22 +150,23 @@ class MultiLoRAViT:
         seconds: MutableMapping[str, float] | None = None,
         in_one_lane: bool = False,
     ) -> list[dict[str, torch.Tensor]]:
-        """Answer every image for every task that it is assigned.
+        """Return the logits of every image for each of its tasks.
 
         Args:
-            images: normalised float32 (B, 3, S, S).
-            assignment: for each of the B images the keys of its tasks.
-            seconds: filled, where given, with the time of each branch, the trunk apart; what was computed
-                together is divided by the work that each task had in it. In lanes others ran at the same
-                time, so the sum may be more than the call took.
-            in_one_lane: computed in one of the lanes, so that other calls are computed beside it.
+            images: Normalized float32 images (B, 3, S, S).
+            assignment: Keys of the tasks of each of the B images.
+            seconds: Filled with the compute time of each branch in seconds, without the trunk. The time of a
+                mixed batch is divided by the work of each task. With lanes the sum may exceed the duration of
+                the call, because branches run in parallel.
+            in_one_lane: Compute in a single lane, so that other calls can be computed in parallel.
 
         Returns:
             For each image, float32 logits (C,) by key, in the order of its assignment.
 
         Raises:
-            UnknownTask, LoraVitError: if a key is not held and can't be loaded.
-            MixedInput: if a task needs another image size than S.
+            UnknownTask: If an adapter is not in memory and cannot be loaded.
+            LoraVitError: If loading fails.
+            MixedInput: If a task needs another image size than S.
         """
         keys = dict.fromkeys(key for keys in assignment for key in keys)
         with self._residency.hold(keys) as adapters:
@@ -173,17 +179,22 @@ class MultiLoRAViT:
             return on_all_cores(lambda: self._answers(images, assignment, adapters, seconds, self.lanes))
 
     def heatmap(self, key: str, images: torch.Tensor, label: int) -> torch.Tensor:
-        """Which patches of one picture speak for a class; see `engine.heatmap.heatmap`.
+        """Return which patches of one image contribute to a class; see `engine.heatmap.heatmap`.
 
-        An image that was answered before is not run through the trunk again.
+        If the prefix tokens of the image are cached, the trunk does not run again.
 
         Args:
-            images: normalised float32 (1, 3, S, S).
-            label: index of the class.
+            key: Key of the task.
+            images: Normalized float32 image (1, 3, S, S).
+            label: Index of the class.
+
+        Returns:
+            Float32 map (S / patch, S / patch) from 0 to 1.
 
         Raises:
-            UnknownTask, LoraVitError: if the key is not held and can't be loaded.
-            MixedInput: if the task needs another image size than S.
+            UnknownTask: If the adapter is not in memory and cannot be loaded.
+            LoraVitError: If loading fails.
+            MixedInput: If the task needs another image size than S.
         """
         with self._residency.hold((key,)) as adapters:
             _check_size(adapters, images.shape[-1])
@@ -209,7 +220,7 @@ class MultiLoRAViT:
     def _heatmap(self, adapter: Adapter, images: torch.Tensor, label: int) -> torch.Tensor:
         with torch.inference_mode():
             trunk = Trunk(self.base, images, self._tokens, self.lanes)
-            (prefix,) = trunk.at(prefix_depth(self.base, adapter), [0])
+            (prefix,) = trunk.tokens_at(prefix_depth(self.base, adapter), [0])
         return heatmap(self.base, adapter, prefix[None], label)
 
     def _units(
@@ -219,27 +230,27 @@ class MultiLoRAViT:
         adapters: Mapping[str, Adapter],
         lanes: Lanes | None,
     ) -> list[Unit]:
-        """All that is to be computed, with the tokens from the trunk."""
+        """Return everything to compute, with the tokens from the trunk."""
         trunk = Trunk(self.base, images, self._tokens, lanes)
         units = []
-        # Ascending first blocks: the trunk only ever goes deeper.
+        # In ascending order of first blocks, because the trunk only ever goes deeper.
         for key in sorted(adapters, key=lambda key: adapters[key].first_block):
             adapter = adapters[key]
-            blocks = self._branches.own(adapter)
-            branch = Branch(key, adapter, blocks, self._running(adapter) if blocks is None else {})
+            blocks = self._branches.blocks(adapter)
+            branch = Branch(key, adapter, blocks, self._running_factors(adapter) if blocks is None else {})
             rows = [row for row, keys in enumerate(assignment) if key in keys]
-            tokens = trunk.at(adapter.first_block, rows)
+            tokens = trunk.tokens_at(adapter.first_block, rows)
             units += [Unit(branch, row, own) for row, own in zip(rows, tokens, strict=True)]
         return units
 
-    def _computed(self, units: Sequence[Unit], lanes: Lanes | None) -> list[Answered]:
+    def _computed(self, units: Sequence[Unit], lanes: Lanes | None) -> list[UnitResult]:
         return spread(
             lanes,
             [work_of(unit, self.base) for unit in units],
-            lambda parts: computed(self.base, self._blocks, [units[part] for part in parts]),
+            lambda parts: compute_units(self.base, self._blocks, [units[part] for part in parts]),
         )
 
-    def _running(self, adapter: Adapter) -> Factors:
+    def _running_factors(self, adapter: Adapter) -> Factors:
         factors = self._factors.get(adapter)
         if factors is None:
             factors = running_factors(adapter, self.base)
@@ -250,7 +261,7 @@ class MultiLoRAViT:
         factors = adapter.change.factors
         return factors is not None and all((f.block, f.path) in self._called for f in factors)
 
-    def _forget(self, adapter: Adapter) -> None:
+    def _evict(self, adapter: Adapter) -> None:
         self._branches.drop(adapter)
         self._factors.drop(adapter)
 
@@ -259,7 +270,9 @@ def _check_size(adapters: Mapping[str, Adapter], side: int) -> None:
     for key, adapter in adapters.items():
         needed = adapter.preprocessing.image_size
         if needed != side:
-            raise MixedInput(f"{key} takes pictures of {needed} px, these have {side} px.")
+            raise MixedInput(
+                f"{key} takes images of {needed} px, but these have {side} px. Resize them to {needed} px."
+            )
 
 
 def _nbytes(factors: Factors) -> int:

@@ -1,4 +1,4 @@
-"""Engines by base: the configured one always, one more while it is needed."""
+"""Engines by base: the configured one is always in memory, one other base while it is needed."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from loravit_web.engine.multilora import MultiLoRAViT
 from loravit_web.errors import LoraVitError
 
 RETRY_SECONDS = 60.0
+"""Seconds during which a base that failed to load is not tried again."""
 
 LoadEngine = Callable[[str], MultiLoRAViT]
+"""Loads the engine of a base by its name."""
 
 
 class BaseRefused(LoraVitError):
-    """A base that can't be had now, or whose weights are not those that an adapter was trained on."""
+    """A base that failed to load shortly before, or whose weights differ from those of an adapter."""
 
 
 class EnginePool:
-    """At most two bases in memory: the configured one and the last other one that a task needed.
+    """At most two bases in memory: the configured one, and the last other one that a task needed.
 
-    Safe to call from any number of threads; a base is loaded once, however many ask for it, and answers
-    of other bases do not wait for it.
+    Thread-safe.
+
+    Concurrent requests for a base load it once, and requests for other bases do not wait for it.
+
+    Args:
+        configured: Engine of the configured base; never evicted.
+        load: Returns the engine of a base by its name. May take minutes, or raise a `LoraVitError`.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
         self, configured: MultiLoRAViT, load: LoadEngine, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """
-        Args:
-            configured: stays for ever.
-            load: gives the engine of a base by its name; may take minutes, or raise a `LoraVitError`.
-        """
         self.configured = configured
         self._load, self._clock = load, clock
         self._other: MultiLoRAViT | None = None
@@ -40,14 +43,14 @@ class EnginePool:
         self._failures: dict[str, tuple[float, str]] = {}
 
     def resident(self, weights_sha256: str) -> MultiLoRAViT | None:
-        """The engine of these weights, where it is in memory."""
+        """Return the engine with these weights, or None if it is not in memory."""
         for engine in (self.configured, self._other):
             if engine is not None and engine.base.weights_sha256 == weights_sha256:
                 return engine
         return None
 
     def known_refusal(self, name: str, weights_sha256: str) -> str | None:
-        """Why a base would be refused if it were asked for now; None when only trying would tell."""
+        """Return why a request for a base would fail now, or None if that is not known."""
         for engine in (self.configured, self._other):
             if engine is not None and engine.base.name == name:
                 found = engine.base.weights_sha256
@@ -55,17 +58,20 @@ class EnginePool:
         return self.failure(name)
 
     def failure(self, name: str) -> str | None:
-        """Why the base of that name could not be had a moment ago; None when there is no such reason."""
+        """Return why loading a base failed within the last `RETRY_SECONDS`, or None if it did not."""
         failed = self._failures.get(name)
         return failed[1] if failed is not None and self._clock() - failed[0] < RETRY_SECONDS else None
 
     def get(self, name: str, weights_sha256: str) -> MultiLoRAViT:
-        """The engine of a base, loaded now if need be; another one makes room for it.
+        """Return the engine of a base; load it if needed and evict the other one.
+
+        Args:
+            name: Name of the base.
+            weights_sha256: Hash that the base's weights must have.
 
         Raises:
-            LoraVitError: if the base can't be loaded.
-            BaseRefused: for `RETRY_SECONDS` afterwards, without trying again; or if a base of that name
-                has other weights here.
+            LoraVitError: If the base cannot be loaded.
+            BaseRefused: If loading failed within the last `RETRY_SECONDS`, or if the base has other weights.
         """
         engine = self.resident(weights_sha256)
         if engine is not None:
@@ -76,8 +82,11 @@ class EnginePool:
                 engine = self._fetch(name, weights_sha256)
             return engine
 
-    def forget_adapters(self) -> None:
-        """Let every adapter go, because its name may mean another one now; each is loaded when asked for."""
+    def remove_adapters(self) -> None:
+        """Remove every adapter, because a name may stand for another one now.
+
+        Each is loaded again on request.
+        """
         for engine in filter(None, (self.configured, self._other)):
             engine.clear()
 
@@ -101,5 +110,5 @@ class EnginePool:
 def _other_weights(name: str, found: str, wanted: str) -> str:
     return (
         f"The base {name} has other weights here ({found[:12]}) than the adapter was trained on "
-        f"({wanted[:12]}): use the timm that it was trained with, or train it anew."
+        f"({wanted[:12]}). Use the same version of timm as for the training, or train the adapter again."
     )

@@ -1,4 +1,7 @@
-"""Which adapters are in memory: up to a budget, the least recently used out, never one pinned or in use."""
+"""Adapters in memory, up to a budget.
+
+The least recently used is evicted first, unless it is pinned or in use.
+"""
 
 from __future__ import annotations
 
@@ -12,44 +15,46 @@ from loravit_web.adapters.adapter import Adapter
 from loravit_web.errors import LoraVitError
 
 LoadAdapter = Callable[[str], Adapter]
+"""Loads an adapter by its key."""
 
 
 class UnknownTask(LoraVitError):
-    """A task that the engine does not hold and can't load."""
+    """A task whose adapter is not in memory and cannot be loaded."""
 
 
 class Residency:
-    """Adapters by key. Thread-safe; an adapter is loaded once, however many ask for it at once."""
+    """Adapters by key. Thread-safe; concurrent requests for an adapter load it once.
+
+    Args:
+        budget: Maximum size of the tensors in bytes, exceeded only by adapters that are pinned or in use.
+        load: Loads an adapter that is not in memory; may raise `LoraVitError`. None if adapters are only
+            added.
+    on_evicted: Called with each adapter that is removed.
+    """
 
     def __init__(
         self,
         budget: int,
         load: LoadAdapter | None,
-        evicted: Callable[[Adapter], None] = lambda _adapter: None,
+        on_evicted: Callable[[Adapter], None] = lambda _adapter: None,
     ) -> None:
-        """
-        Args:
-            budget: bytes of tensors; exceeded only by what is pinned or in use.
-            load: gives an adapter that is asked for and not in memory; may raise `LoraVitError`.
-            evicted: told of each adapter that leaves.
-        """
         self.budget = budget
-        self._load, self._evicted = load, evicted
+        self._load, self._on_evicted = load, on_evicted
         self._adapters: OrderedDict[str, Adapter] = OrderedDict()
         self._pinned: set[str] = set()
         self._in_use: Counter[str] = Counter()
         self._loading: dict[str, Future[Adapter]] = {}
         self._used = 0
-        self._cleared = 0  # how often; what was being loaded then is not kept
+        self._cleared = 0  # number of calls of `clear`; a load that began before one is not kept
         self._lock = threading.Lock()
 
     @property
     def used(self) -> int:
-        """Bytes of the tensors in memory."""
+        """Size in bytes of the tensors in memory."""
         return self._used
 
     def keys(self) -> list[str]:
-        """Of the adapters in memory."""
+        """Return the keys of the adapters in memory."""
         with self._lock:
             return list(self._adapters)
 
@@ -60,50 +65,54 @@ class Residency:
         return len(self._adapters)
 
     def add(self, key: str, adapter: Adapter, *, pinned: bool = False) -> None:
-        """Keep an adapter under a key, in place of one already there."""
+        """Add an adapter under a key, in place of one already there."""
         with self._lock:
-            gone = self._put(key, adapter)
+            evicted = self._put(key, adapter)
             if pinned:
                 self._pinned.add(key)
-        self._tell(gone)
+        self._notify(evicted)
 
     def remove(self, key: str) -> None:
-        """Let an adapter go, pinned or not; whoever computes with it is not disturbed."""
+        """Remove an adapter, pinned or not; calls that use it are not affected."""
         with self._lock:
             self._pinned.discard(key)
-            gone = self._drop(key)
-        self._tell(gone)
+            evicted = self._drop(key)
+        self._notify(evicted)
 
     def clear(self) -> None:
-        """Let every adapter go, also those that are being loaded, because a key may mean another one now."""
+        """Remove every adapter, because a key may stand for another one now.
+
+        Adapters that are being loaded are returned to their callers, but not kept.
+        """
         with self._lock:
             self._cleared += 1
             self._pinned.clear()
             self._loading.clear()
-            gone = [adapter for key in list(self._adapters) for adapter in self._drop(key)]
-        self._tell(gone)
+            evicted = [adapter for key in list(self._adapters) for adapter in self._drop(key)]
+        self._notify(evicted)
 
     def pin(self, key: str) -> None:
-        """Keep an adapter in memory until `unpin`, loading it now if need be.
+        """Keep an adapter in memory until `unpin`; load it if needed.
 
         Raises:
-            UnknownTask, LoraVitError: if it can't be had.
+            UnknownTask: If the adapter is not in memory and cannot be loaded.
+            LoraVitError: If loading fails.
         """
         with self.hold((key,)), self._lock:
             self._pinned.add(key)
 
     def unpin(self, key: str) -> None:
-        """Let an adapter be evicted again."""
+        """Allow an adapter to be evicted again."""
         with self._lock:
             self._pinned.discard(key)
-            gone = self._trim()
-        self._tell(gone)
+            evicted = self._trim()
+        self._notify(evicted)
 
     def peek(self, key: str) -> Adapter:
-        """The adapter in memory under a key; leaves the order of eviction alone.
+        """Return the adapter in memory under a key, without changing the order of eviction.
 
         Raises:
-            UnknownTask: if there is none.
+            UnknownTask: If no adapter has this key.
         """
         try:
             return self._adapters[key]
@@ -112,11 +121,11 @@ class Residency:
 
     @contextmanager
     def hold(self, keys: Iterable[str]) -> Iterator[dict[str, Adapter]]:
-        """Adapters by key, loaded if need be, none of them evicted until the end.
+        """Provide adapters by key; load them if needed. None of them is evicted inside the context.
 
         Raises:
-            UnknownTask: if one is not in memory and there is no way to load it.
-            LoraVitError: if loading fails.
+            UnknownTask: If an adapter is not in memory and cannot be loaded.
+            LoraVitError: If loading fails.
         """
         held: dict[str, Adapter] = {}
         try:
@@ -127,11 +136,11 @@ class Residency:
         finally:
             with self._lock:
                 self._in_use -= Counter(held.keys())
-                gone = self._trim()
-            self._tell(gone)
+                evicted = self._trim()
+            self._notify(evicted)
 
     def _acquire(self, key: str) -> Adapter:
-        """The adapter of a key, counted as in use."""
+        """Return the adapter of a key and count it as in use."""
         with self._lock:
             adapter = self._adapters.get(key)
             if adapter is not None:
@@ -141,41 +150,41 @@ class Residency:
             if self._load is None:
                 raise _unknown(key)
             future, cleared = self._loading.get(key), self._cleared
-            mine = future is None
+            is_first = future is None
             if future is None:
                 future = self._loading[key] = Future()
-        if mine:
+        if is_first:
             self._fetch(key, future, cleared)
         adapter = future.result()
         with self._lock:
             self._in_use[key] += 1
             kept = key in self._adapters or cleared != self._cleared
-            gone = [] if kept else self._put(key, adapter)
-        self._tell(gone)
+            evicted = [] if kept else self._put(key, adapter)
+        self._notify(evicted)
         return adapter
 
     def _fetch(self, key: str, future: Future[Adapter], cleared: int) -> None:
-        """Load for all who wait."""
+        """Load an adapter for all callers that wait for it."""
         assert self._load is not None
-        adapter, gone = None, []
+        adapter, evicted = None, []
         try:
             adapter = self._load(key)
-        except BaseException as error:  # noqa: BLE001 - whoever waits gets it, this caller first
+        except BaseException as error:  # noqa: BLE001 - raised in every caller that waits
             future.set_exception(error)
         with self._lock:
             if self._loading.get(key) is future:
                 del self._loading[key]
             if adapter is not None and key not in self._adapters and cleared == self._cleared:
-                gone = self._put(key, adapter)
+                evicted = self._put(key, adapter)
         if adapter is not None:
             future.set_result(adapter)
-        self._tell(gone)
+        self._notify(evicted)
 
     def _put(self, key: str, adapter: Adapter) -> list[Adapter]:
-        gone = self._drop(key)
+        evicted = self._drop(key)
         self._adapters[key] = adapter
         self._used += adapter.nbytes
-        return gone + self._trim(spare=key)
+        return evicted + self._trim(spare=key)
 
     def _drop(self, key: str) -> list[Adapter]:
         adapter = self._adapters.pop(key, None)
@@ -185,21 +194,21 @@ class Residency:
         return [adapter]
 
     def _trim(self, spare: str | None = None) -> list[Adapter]:
-        """Evict until the budget is kept or nothing more may go."""
-        gone: list[Adapter] = []
+        """Evict adapters until the budget is met or none may be evicted."""
+        evicted: list[Adapter] = []
         if self._used <= self.budget:
-            return gone
+            return evicted
         for key in list(self._adapters):
             if self._used <= self.budget:
                 break
             if key != spare and key not in self._pinned and not self._in_use[key]:
-                gone += self._drop(key)
-        return gone
+                evicted += self._drop(key)
+        return evicted
 
-    def _tell(self, gone: Iterable[Adapter]) -> None:
-        for adapter in gone:
-            self._evicted(adapter)
+    def _notify(self, evicted: Iterable[Adapter]) -> None:
+        for adapter in evicted:
+            self._on_evicted(adapter)
 
 
 def _unknown(key: str) -> UnknownTask:
-    return UnknownTask(f"{key} is not loaded: pick a task from the catalog.")
+    return UnknownTask(f"{key} is not loaded. Choose a task from the catalog.")

@@ -1,4 +1,4 @@
-"""Mixed batches: frozen layers computed once for all rows, each adapter's factors on its own rows."""
+"""Mixed batches: frozen layers run once for all rows, low-rank factors on the rows of their adapter."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from loravit_web.backbones.base import Base
 from loravit_web.backbones.structure import with_replaced
 
 LayerKey = tuple[int, str]
-"""Index of the block, and path of the linear layer in it."""
+"""Index of the block, and dotted path of the linear layer inside it."""
 Factors = Mapping[LayerKey, tuple[torch.Tensor, torch.Tensor]]
-"""A (r, in) and B (out, r) by layer, in the precision that runs, the scale folded into B."""
+"""A (r, in) and B (out, r) by layer, in the precision of the base, with the scale folded into B."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,9 @@ class Segment:
     """Rows of a batch that belong to one adapter.
 
     Attributes:
-        start, stop: the rows.
+        start: Index of the first row.
+        stop: Index after the last row.
+        factors: Low-rank factors of the adapter.
     """
 
     start: int
@@ -35,13 +37,13 @@ class Segment:
     factors: Factors
 
 
-# Of the call that runs in this thread alone: set for the time of a block, nothing outlives it.
+# Belongs to the call that runs in this thread, and is reset after its blocks.
 _SEGMENTS: ContextVar[Sequence[Segment]] = ContextVar("segments", default=())
 
 
 @contextmanager
 def routed(segments: Sequence[Segment]) -> Iterator[None]:
-    """Let every `MultiLoRALayer` that this thread calls adapt these rows."""
+    """Set the segments of the batch for every `MultiLoRALayer` that this thread calls."""
     token = _SEGMENTS.set(segments)
     try:
         yield
@@ -50,11 +52,15 @@ def routed(segments: Sequence[Segment]) -> Iterator[None]:
 
 
 class MultiLoRALayer(nn.Module):
-    """A frozen linear layer that adapts each segment of its batch by another adapter.
+    """A frozen linear layer that applies another adapter to each segment of its batch.
 
-    Semantics: ``y = W x + bias``, then ``y[s] += B_s A_s x[s]`` for each segment s inside `routed` that
-    has factors for this layer (the segmented product of Punica, arXiv 2310.18547, in plain torch). Without
-    gradients only.
+    ``y = W x + bias``, then ``y[s] += B_s A_s x[s]`` for each segment s inside `routed` with factors for this
+    layer: the segmented product of Punica (arXiv 2310.18547) in plain torch. Inference only, because ``y`` is
+    changed in place.
+
+    Args:
+        base: The frozen layer; shared, never changed.
+        key: Position of the layer in the base.
     """
 
     def __init__(self, base: nn.Linear, key: LayerKey) -> None:
@@ -63,16 +69,16 @@ class MultiLoRALayer(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The frozen weight, for attentions that use it without calling the layer."""
+        """The frozen weight (out, in), for attention layers that use it without calling the layer."""
         return self.base.weight
 
     @property
     def bias(self) -> torch.Tensor | None:
-        """The frozen bias."""
+        """The frozen bias (out,), or None."""
         return self.base.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, ..., in) to (B, ..., out)."""
+        """Return the adapted outputs (B, ..., out) of the inputs (B, ..., in)."""
         y: torch.Tensor = self.base(x)
         for segment in _SEGMENTS.get():
             factors = segment.factors.get(self.key)
@@ -83,7 +89,7 @@ class MultiLoRALayer(nn.Module):
 
 
 def multi_lora_blocks(base: Base) -> list[nn.Module]:
-    """Copies of all blocks, sharing every weight, in which each linear layer is a `MultiLoRALayer`."""
+    """Return copies of all blocks in which each linear layer is a `MultiLoRALayer`; weights are shared."""
     blocks = []
     for index, block in enumerate(base.blocks):
         layers: dict[str, nn.Module] = {
@@ -96,20 +102,23 @@ def multi_lora_blocks(base: Base) -> list[nn.Module]:
 
 
 def called_layers(base: Base, blocks: Sequence[nn.Module]) -> frozenset[LayerKey]:
-    """The layers of `multi_lora_blocks` that the blocks really call: the others can't be adapted there."""
+    """Return the layers of `multi_lora_blocks` that the blocks call in a forward pass.
+
+    The weights of the others are used without a call, so a mixed batch cannot adapt them.
+    """
     called: set[LayerKey] = set()
 
-    def note(layer: nn.Module, _inputs: Any) -> None:
+    def record(layer: nn.Module, _inputs: Any) -> None:
         assert isinstance(layer, MultiLoRALayer)
         called.add(layer.key)
 
     layers = [m for block in blocks for m in block.modules() if isinstance(m, MultiLoRALayer)]
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
     count = base.token_count(base.trial_size)
     try:
         with torch.inference_mode():
             tokens = torch.zeros(1, count, base.embed_dim, dtype=base.dtype, device=base.device)
-            base.through(blocks, tokens, 0)
+            base.run_blocks(blocks, tokens, 0)
     finally:
         for hook in hooks:
             hook.remove()
@@ -117,7 +126,7 @@ def called_layers(base: Base, blocks: Sequence[nn.Module]) -> frozenset[LayerKey
 
 
 def running_factors(adapter: Adapter, base: Base) -> Factors:
-    """The factors of an adapter as mixed batches use them."""
+    """Return the factors of an adapter in the form that mixed batches use."""
     device, dtype = base.device, base.dtype
     return {
         (f.block, f.path): (f.a.to(device, dtype), (f.b * f.scale).to(device, dtype))

@@ -1,4 +1,4 @@
-"""The shared part of one call: tokens of each image at the depths where its tasks branch off."""
+"""The shared part of one call: the tokens of each image at the blocks where its tasks branch off."""
 
 from __future__ import annotations
 
@@ -12,23 +12,35 @@ from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.util.lru import LRU
 
 TokenCache = LRU[tuple[str, int], torch.Tensor]
-"""Prefix tokens (N, D) by the content of the image and the depth."""
-_NOWHERE = -1
-"""The depth of an image whose pixels are not yet tokens."""
+"""Prefix tokens (N, D) by the image's content hash and the depth."""
+_NOT_EMBEDDED = -1
+"""Depth of an image that has not been embedded yet."""
 
 
 class Trunk:
-    """Runs the trunk once per image, and not at all for an image whose prefix tokens are known."""
+    """Trunk passes of one call: one per image, and none if the image's prefix tokens are cached.
+
+    Args:
+        base: Base that runs.
+        images: Normalized float32 images (B, 3, S, S).
+        cache: Cache of prefix tokens.
+        lanes: Lanes to compute in, or None.
+    """
 
     def __init__(self, base: Base, images: torch.Tensor, cache: TokenCache, lanes: Lanes | None) -> None:
         self.base, self.images, self.cache, self.lanes = base, images, cache, lanes
-        self.contents = [content_of(image) for image in images]
-        self.depths = [_NOWHERE] * len(images)
+        self.contents = [content_sha256(image) for image in images]
+        self.depths = [_NOT_EMBEDDED] * len(images)
         self.tokens: list[torch.Tensor] = list(images)
 
-    def at(self, depth: int, rows: Sequence[int]) -> list[torch.Tensor]:
-        """Tokens (N, D) of each row before block ``depth``; never less deep than what was asked before."""
-        behind = [row for row in rows if not self._found(row, depth)]
+    def tokens_at(self, depth: int, rows: Sequence[int]) -> list[torch.Tensor]:
+        """Return the tokens (N, D) of each row before block ``depth``.
+
+        Args:
+            depth: Index of a block, not lower than in earlier calls.
+            rows: Indices of images.
+        """
+        behind = [row for row in rows if not self._is_available(row, depth)]
         work = [float(depth - self.depths[row]) for row in behind]
         advanced = spread(
             self.lanes, work, lambda parts: self._advanced([behind[part] for part in parts], depth)
@@ -38,8 +50,8 @@ class Trunk:
             self.cache.put((self.contents[row], depth), tokens)
         return [self.tokens[row] for row in rows]
 
-    def _found(self, row: int, depth: int) -> bool:
-        """Whether the tokens of that depth are at hand."""
+    def _is_available(self, row: int, depth: int) -> bool:
+        """Return whether the tokens of that depth are available without computation."""
         if self.depths[row] != depth:
             cached = self.cache.get((self.contents[row], depth))
             if cached is not None:
@@ -47,20 +59,23 @@ class Trunk:
         return self.depths[row] == depth
 
     def _advanced(self, rows: Sequence[int], depth: int) -> list[torch.Tensor]:
-        """Tokens of some rows, wherever each of them is; for a thread of its own."""
+        """Return the tokens of some rows at a depth, each computed from its current depth.
+
+        Runs in any thread.
+        """
         tokens: dict[int, torch.Tensor] = {}
         with torch.inference_mode():
             for start in {self.depths[row] for row in rows}:
                 group = [row for row in rows if self.depths[row] == start]
                 batch = torch.stack([self.tokens[row] for row in group])
-                if start == _NOWHERE:
+                if start == _NOT_EMBEDDED:
                     batch = self.base.embed(batch)
                 batch = self.base.advance(batch, max(start, 0), depth)
-                # Clones, because the cache counts single images and not the batches they came from.
-                tokens |= {row: one.clone() for row, one in zip(group, batch, strict=True)}
+                # Cloned, because the cache counts single images: a view would keep its whole batch in memory.
+                tokens |= {row: image.clone() for row, image in zip(group, batch, strict=True)}
         return [tokens[row] for row in rows]
 
 
-def content_of(image: torch.Tensor) -> str:
-    """A name for the content of a tensor: its SHA-256."""
+def content_sha256(image: torch.Tensor) -> str:
+    """Return the SHA-256 of a tensor's content."""
     return hashlib.sha256(image.contiguous().cpu().numpy().data).hexdigest()

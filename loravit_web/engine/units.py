@@ -1,4 +1,4 @@
-"""Units of work: one task asked about one image. A thread computes any number of them together."""
+"""Units of work: one task for one image. A thread computes any number of them together."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from loravit_web.backbones.base import Base
 from loravit_web.engine.routing import Factors, Segment, routed
 
 _HEAD = 0.1
-"""What final norm, pooling and head take, in blocks."""
+"""Work of final norm, pooling and head, in blocks."""
 
-Answered = tuple[torch.Tensor, float]
-"""Logits (C,) of a unit and the seconds that it took."""
+UnitResult = tuple[torch.Tensor, float]
+"""Logits (C,) of a unit, and its compute time in seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,10 @@ class Branch:
     """How one task is computed in one call.
 
     Attributes:
-        blocks: its own, from its first one on; None when it is computed in a mixed batch.
-        factors: for the mixed batch; empty beside blocks.
+        key: Key of the task.
+        adapter: Adapter of the task.
+        blocks: Blocks from the adapter's first one on, or None if it is computed in a mixed batch.
+        factors: Low-rank factors for the mixed batch; empty if there are ``blocks``.
     """
 
     key: str
@@ -43,11 +45,12 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A branch for one image.
+    """One branch for one image.
 
     Attributes:
-        row: of the image.
-        tokens: (N, D) before the branch's first block; shared with other units, never changed.
+        branch: Branch to compute.
+        row: Index of the image.
+        tokens: Tokens (N, D) before the branch's first block; shared with other units, never changed.
     """
 
     branch: Branch
@@ -56,18 +59,24 @@ class Unit:
 
 
 def work_of(unit: Unit, base: Base) -> float:
-    """How much there is to compute, in blocks."""
+    """Return the work of a unit, in blocks."""
     return base.depth - unit.branch.first_block + _HEAD
 
 
-def computed(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]) -> list[Answered]:
-    """Compute units in this thread: branches with blocks of their own one by one, all others in one batch.
+def compute_units(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]) -> list[UnitResult]:
+    """Compute units in this thread.
+
+    Branches with blocks of their own are computed one by one, all others in one mixed batch.
 
     Args:
-        shared: blocks for mixed batches, all of the depth.
-        units: those of a branch next to each other.
+        base: Base that runs.
+        shared: All blocks of the base, in the form for mixed batches.
+        units: Units to compute; those of a branch are adjacent.
+
+    Returns:
+        Logits and compute time of each unit, in the order of the units.
     """
-    answers: dict[Unit, Answered] = {}
+    answers: dict[Unit, UnitResult] = {}
     mixed: list[Unit] = []
     with torch.inference_mode():
         for branch, group in groupby(units, key=lambda unit: unit.branch):
@@ -82,22 +91,24 @@ def computed(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]) -> 
 
 def _on_own_blocks(
     base: Base, branch: Branch, blocks: Sequence[nn.Module], units: Sequence[Unit]
-) -> Mapping[Unit, Answered]:
+) -> Mapping[Unit, UnitResult]:
     started = time.perf_counter()
     tokens = torch.stack([unit.tokens for unit in units])
-    blocks = base.read_by([branch.adapter.config.pooling], blocks)
-    tokens = base.through(blocks, tokens, branch.first_block)
+    blocks = base.fastest_blocks([branch.adapter.config.pooling], blocks)
+    tokens = base.run_blocks(blocks, tokens, branch.first_block)
     logits = _head(base, branch, tokens)
     spent = (time.perf_counter() - started) / len(units)
     return {unit: (row, spent) for unit, row in zip(units, logits, strict=True)}
 
 
-def _in_one_batch(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]) -> Mapping[Unit, Answered]:
-    """A batch that each unit joins at its branch's first block."""
+def _in_one_batch(
+    base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]
+) -> Mapping[Unit, UnitResult]:
+    """Compute one mixed batch that each unit joins at its branch's first block."""
     started = time.perf_counter()
     units = sorted(units, key=lambda unit: unit.branch.first_block)
     waves = [(start, list(wave)) for start, wave in groupby(units, key=lambda unit: unit.branch.first_block)]
-    shared = base.read_by({unit.branch.adapter.config.pooling for unit in units}, shared)
+    shared = base.fastest_blocks({unit.branch.adapter.config.pooling for unit in units}, shared)
     stops = [*(start for start, _wave in waves[1:]), base.depth]
     tokens = units[0].tokens[None][:0]
     segments: list[Segment] = []
@@ -109,7 +120,7 @@ def _in_one_batch(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]
             branches.append(branch)
         tokens = torch.cat([tokens, *(unit.tokens[None] for unit in wave)])
         with routed(segments):
-            tokens = base.through(shared[start:stop], tokens, start)
+            tokens = base.run_blocks(shared[start:stop], tokens, start)
     logits = [
         row
         for branch, segment in zip(branches, segments, strict=True)

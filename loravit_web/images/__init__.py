@@ -1,1 +1,1 @@
-"""Image files in: what they are, how large they may be, and their pixels."""
+"""Decoding of image files: formats, limits, memory and pixels."""

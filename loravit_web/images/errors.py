@@ -1,4 +1,4 @@
-"""Why a file cannot be used as a picture: one class per cause."""
+"""Errors of image files, one class per cause."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from loravit_web.errors import LoraVitError
 
 
 class ImageError(LoraVitError):
-    """A file that cannot be used as a picture."""
+    """A file that cannot be used as an image."""
 
 
 class UnreadableImage(ImageError):
-    """Missing, empty, damaged, or no picture at all."""
+    """A file that is missing, empty, damaged, or not an image."""
 
 
 class TruncatedImage(ImageError):
-    """A picture whose file ends before its pixels do."""
+    """An image file that ends before its pixels do."""
 
 
 class ImageTooLarge(ImageError):
-    """More pixels than the limit allows; found before anything is decoded."""
+    """An image with more pixels than the limit, found before it is decoded."""
 
 
 class ImageTooComplex(ImageTooLarge):
-    """A picture that takes more memory or steps to decode than one of its pixels should."""
+    """An image whose decoding needs too much memory or too many steps for its number of pixels."""
 
 
 class ImagesInUse(ImageError):
-    """So many large pictures are being looked at that no memory for another one became free in time."""
+    """No memory for another large image became free in time."""
 
 
 class UnsupportedImage(ImageError):
-    """A picture in a format that is not read here."""
+    """An image in a format that is not supported."""

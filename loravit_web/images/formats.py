@@ -1,4 +1,4 @@
-"""Which format a file has, by its first bytes, and which of Pillow's readers takes it."""
+"""Detection of a file's format by its first bytes, and Pillow's reader for it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ SUPPORTED = "JPEG, PNG, WEBP, BMP and GIF"
 
 
 class _Jpeg(JpegImageFile):
-    """Leaves EXIF alone, of which Pillow copies every entry when it looks for the resolution."""
+    """JPEG reader that ignores EXIF, of which Pillow copies every entry when it reads the resolution."""
 
     def _read_dpi_from_exif(self) -> None:
         pass
 
 
-# Image.open warns about large pictures before their size can be checked, and a warning can only be
-# silenced for the whole process; so the reader is chosen here by signature. A plain JPEG reader
-# takes the first picture of an MPO, which is the photograph itself.
+# Image.open warns about large images before their size can be checked, and a warning can only be
+# silenced for the whole process, so the reader is chosen here by signature. The plain JPEG reader
+# takes the first image of an MPO, which is the photograph itself.
 _READERS: tuple[tuple[bytes, str, type[ImageFile]], ...] = (
     (b"\xff\xd8\xff", "JPEG", _Jpeg),
     (b"\x89PNG\r\n\x1a\n", "PNG", PngImageFile),
@@ -61,18 +61,18 @@ _ISO_BRANDS = {
 
 
 def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
-    """The name of a format, and what reads it.
+    """Return the name of a file's format and Pillow's reader for it.
 
     Args:
-        header: the first bytes of the file.
-        name: of the file, to begin a sentence with.
+        header: First bytes of the file.
+        name: Name of the file, as the subject of an error.
 
     Raises:
-        UnreadableImage: if the file is empty or no picture.
-        UnsupportedImage: for pictures of other formats.
+        UnreadableImage: If the file is empty or not an image.
+        UnsupportedImage: If it is an image in another format.
     """
     if not header:
-        raise UnreadableImage(f"{name} is empty; choose another file.")
+        raise UnreadableImage(f"{name} is empty. Choose another file.")
     for signature, label, reader in _READERS:
         if header.startswith(signature):
             return label, reader
@@ -80,8 +80,8 @@ def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
         return "WEBP", WebPImageFile
     foreign = _foreign_format(header)
     if foreign is None:
-        raise UnreadableImage(f"{name} is not a picture; {SUPPORTED} files are supported.")
-    raise UnsupportedImage(f"{name} is a {foreign} file, which is not supported; save it as JPEG or PNG.")
+        raise UnreadableImage(f"{name} is not an image. Choose a {SUPPORTED.replace(' and ', ' or ')} file.")
+    raise UnsupportedImage(f"{name} is a {foreign} file, which is not supported. Save it as JPEG or PNG.")
 
 
 def _foreign_format(header: bytes) -> str | None:

@@ -1,7 +1,7 @@
-"""What an image file says of itself, read in bounded steps before any decoder sees the file.
+"""Headers of image files, read in bounded steps before a decoder sees the file.
 
-A decoder allocates and works for what a header claims, and reads all metadata into memory first. Here the
-size, the memory that decoding will take and the amount of metadata are found by skipping from part to part.
+A decoder allocates memory for what a header claims, and first reads all metadata into memory. Here the size,
+the memory for decoding and the amount of metadata are found by skipping from part to part.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from PIL.JpegImagePlugin import MARKER
 
 from loravit_web.images.orientation import UPRIGHT, orientation
 
-MOST_METADATA = 16 << 20
-"""Bytes beside the pixels: profiles, EXIF, XMP with a depth map, comments."""
+MAX_METADATA = 16 << 20
+"""Maximum size of metadata in bytes: profiles, EXIF, XMP with a depth map, comments."""
 
-MOST_PARTS = 100_000
-"""Chunks of a PNG, with its pixels in pieces of a few kB, and of a WEBP."""
+MAX_PARTS = 100_000
+"""Maximum number of chunks of a PNG or WEBP. Some programs write the pixels in pieces of a few kB."""
 
-MOST_SEGMENTS, MOST_SCANS = 1024, 100
-"""Of a JPEG, before its pixels and of them: a progressive one has about ten scans."""
+MAX_SEGMENTS, MAX_SCANS = 1024, 100
+"""Maximum number of segments before the pixels of a JPEG, and of scans. A progressive one has about ten."""
 
-MOST_COMMENTS = 1 << 20
-"""Bytes before the first frame of a GIF, which Pillow joins piece by piece."""
+MAX_COMMENTS = 1 << 20
+"""Maximum number of bytes before the first frame of a GIF, which Pillow joins piece by piece."""
 
-MOST_WEBP, MOST_RLE = 64 << 20, 8 << 20
-"""Bytes of whole files: a WEBP is read at once, a run-length BMP is decoded in Python."""
+MAX_WEBP, MAX_RLE = 64 << 20, 8 << 20
+"""Maximum size in bytes of a WEBP and of a run-length BMP.
+
+One is read at once, the other decoded in Python.
+"""
 
 _JUNK = 64 << 10
 _UNPACKED = 5 << 20
-"""A compressed text of a PNG: up to 1 MiB, four bytes for each character."""
+"""Memory in bytes for a compressed text of a PNG: up to 1 MiB with four bytes per character."""
 
 _SOF = frozenset({*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -47,26 +50,27 @@ class HeaderCut(ValueError):
 
 
 class HeaderBroken(ValueError):
-    """The header is none."""
+    """The header is invalid."""
 
 
 class Overloaded(Exception):
-    """The file carries too much beside its pixels; the text says what."""
+    """The file has too much data besides its pixels; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What decoding a file will take.
+    """Costs of decoding a file.
 
     Attributes:
-        width, height: in pixels.
-        stored: bytes per pixel of the decoded picture in Pillow's memory.
-        working: bytes that the decoder needs besides, until it is done.
-        kept: bytes that Pillow holds besides for as long as the picture is open.
-        beside: bytes of metadata and copies of the file.
-        turned: whether EXIF or XMP may turn the picture.
-        plain: whether it comes as RGB without transparency.
-        halves: whether the decoder can give half or a quarter of the sides at once.
+        width: Width in pixels.
+        height: Height in pixels.
+        stored: Bytes per pixel of the decoded image in Pillow's memory.
+        working: Further bytes that the decoder needs while it runs.
+        kept: Further bytes that Pillow holds while the image is open.
+        beside: Bytes of metadata and copies of the file.
+        turned: Whether EXIF or XMP may rotate the image.
+        plain: Whether it is decoded to RGB without transparency.
+        halves: Whether the decoder can reduce the sides to a half or a quarter.
     """
 
     width: int
@@ -74,22 +78,23 @@ class Header:
     stored: int
     working: int = 0
     kept: int = 0
-    beside: int = 0
-    turned: bool = False
+    metadata_bytes: int = 0
+    rotated: bool = False
     plain: bool = False
     halves: bool = False
 
 
 def read_header(stream: BinaryIO, label: str) -> Header:
-    """The header of a file that begins like this format.
+    """Return the header of a file.
 
     Args:
-        stream: at its start; is left anywhere.
-        label: JPEG, PNG, GIF, BMP or WEBP.
+        stream: The file at its start; its position is changed.
+        label: Format of the file: JPEG, PNG, GIF, BMP or WEBP.
 
     Raises:
-        HeaderCut, HeaderBroken: if there is none.
-        Overloaded: for too much metadata, or too many parts.
+        HeaderCut: If the file ends inside its header.
+        HeaderBroken: If the header is invalid.
+        Overloaded: If the file has too much metadata or too many parts.
     """
     return _HEADERS[label](stream)
 
@@ -107,8 +112,8 @@ def _jpeg(stream: BinaryIO) -> Header:
         start = stream.tell()
         segments += 1
         metadata += length
-        if segments > MOST_SEGMENTS or metadata > MOST_METADATA:
-            raise Overloaded(_beside(MOST_METADATA))
+        if segments > MAX_SEGMENTS or metadata > MAX_METADATA:
+            raise Overloaded(_too_much_metadata(MAX_METADATA))
         if marker in _SOF:
             frames.append((marker, stream.read(length)))
         elif marker == _APP1:
@@ -123,7 +128,7 @@ def _jpeg(stream: BinaryIO) -> Header:
         stream.seek(start + length)
     else:
         raise HeaderCut
-    # Pillow takes the size of the last one, the decoder refuses more than one
+    # Pillow uses the size of the last frame, and the decoder rejects several frames.
     if len(frames) != 1:
         raise HeaderBroken
     marker, frame = frames[0]
@@ -131,7 +136,7 @@ def _jpeg(stream: BinaryIO) -> Header:
 
 
 def _jpeg_frame(
-    stream: BinaryIO, marker: int, frame: bytes, components: int, beside: int, turned: bool
+    stream: BinaryIO, marker: int, frame: bytes, components: int, metadata_bytes: int, rotated: bool
 ) -> Header:
     try:
         _, height, width, count = struct.unpack_from(">BHHB", frame)
@@ -142,7 +147,7 @@ def _jpeg_frame(
         raise HeaderBroken
     working = 0
     if marker in _PROGRESSIVE or components < count:
-        # the decoder keeps all coefficients, as every scan may add to any of them
+        # The decoder keeps all coefficients, because every scan may change any of them.
         _check_scans(stream)
         widest, highest = (max(pair[axis] for pair in sampling) for axis in (0, 1))
         working = sum(
@@ -150,11 +155,13 @@ def _jpeg_frame(
             for across, down in sampling
         )
     stored = 1 if count == 1 else 4
-    return Header(width, height, stored, working, 0, beside, turned=turned, plain=count == 3, halves=True)
+    return Header(
+        width, height, stored, working, 0, metadata_bytes, rotated=rotated, plain=count == 3, halves=True
+    )
 
 
 def _markers(stream: BinaryIO) -> Iterator[int]:
-    """The markers of a JPEG; the stream stands behind each, and has to be moved to the end of its segment."""
+    """Yield the markers of a JPEG. The caller must move the stream to the end of each segment."""
     stream.seek(2)
     junk = 0
     while byte := stream.read(1):
@@ -171,9 +178,10 @@ def _markers(stream: BinaryIO) -> Iterator[int]:
 
 
 def _check_scans(stream: BinaryIO) -> None:
-    """
+    """Count the scans of a JPEG, each of which is a pass over the whole image.
+
     Raises:
-        Overloaded: for more scans than a picture is made of; each passes over all of it.
+        Overloaded: If there are too many.
     """
     scans, last = 1, b""
     while piece := stream.read(1 << 20):
@@ -181,56 +189,56 @@ def _check_scans(stream: BinaryIO) -> None:
             if found[1] == b"\xd9":
                 return
             scans += 1
-            if scans > MOST_SCANS:
-                raise Overloaded(f"more than {MOST_SCANS} scans")
+            if scans > MAX_SCANS:
+                raise Overloaded(f"more than {MAX_SCANS} scans")
         last = piece[-1:]
 
 
 def _png(stream: BinaryIO) -> Header:
-    length, kind, width, height, depth, colour = struct.unpack(">I4sIIBB", _exactly(stream, 18, skip=8))
+    length, kind, width, height, depth, color = struct.unpack(">I4sIIBB", _exactly(stream, 18, skip=8))
     if kind != b"IHDR" or length != 13:
         raise HeaderBroken
     stream.seek(33)
-    metadata = packed = largest = 0
-    clear = moving = turned = False
+    metadata = compressed = largest = 0
+    transparent = animated = rotated = False
     for length, kind in _chunks(stream):
-        if kind == b"fcTL" and largest and moving:
-            break  # the next frame, which is not read
+        if kind == b"fcTL" and largest and animated:
+            break  # the next frame is not read
         if kind == b"IHDR":
             raise HeaderBroken
         if kind == b"IDAT":
             largest = max(largest, length)
             continue
         metadata += length
-        if metadata > MOST_METADATA:
-            raise Overloaded(_beside(MOST_METADATA))
-        packed += kind in (b"zTXt", b"iTXt", b"iCCP")
-        turned |= kind in (b"eXIf", b"zTXt", b"iTXt", b"tEXt")
-        clear |= kind == b"tRNS"
-        moving |= kind == b"acTL"
-    stored = 4 if colour in (2, 4, 6) else 2 if depth == 16 else 1
+        if metadata > MAX_METADATA:
+            raise Overloaded(_too_much_metadata(MAX_METADATA))
+        compressed += kind in (b"zTXt", b"iTXt", b"iCCP")
+        rotated |= kind in (b"eXIf", b"zTXt", b"iTXt", b"tEXt")
+        transparent |= kind == b"tRNS"
+        animated |= kind == b"acTL"
+    stored = 4 if color in (2, 4, 6) else 2 if depth == 16 else 1
     return Header(
         width,
         height,
         stored,
-        largest,  # Pillow reads at once what is left of one when the pixels are complete
-        kept=2 * stored * width * height if moving else 0,
-        beside=2 * metadata + _UNPACKED * packed,
-        turned=turned,
-        plain=colour == 2 and not clear,
+        largest,  # Pillow reads the rest of a chunk at once when the pixels are complete
+        kept=2 * stored * width * height if animated else 0,
+        metadata_bytes=2 * metadata + _UNPACKED * compressed,
+        rotated=rotated,
+        plain=color == 2 and not transparent,
     )
 
 
 def _chunks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Length and type of each chunk up to the end, or to where the file is cut."""
-    for _ in range(MOST_PARTS):
+    """Yield length and type of each chunk up to the end of the file."""
+    for _ in range(MAX_PARTS):
         head = stream.read(8)
         length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
         if len(head) < 8 or kind == b"IEND":
             return
         yield length, kind
         stream.seek(length + 4, SEEK_CUR)
-    raise Overloaded(f"more than {MOST_PARTS} parts")
+    raise Overloaded(f"more than {MAX_PARTS} parts")
 
 
 def _gif(stream: BinaryIO) -> Header:
@@ -240,21 +248,24 @@ def _gif(stream: BinaryIO) -> Header:
     while (kind := _exactly(stream, 1)) != b",":
         if kind == b"!":
             for _ in _extension(stream):
-                if stream.tell() - start > MOST_COMMENTS:
-                    raise Overloaded(_beside(MOST_COMMENTS))
+                if stream.tell() - start > MAX_COMMENTS:
+                    raise Overloaded(_too_much_metadata(MAX_COMMENTS))
         elif kind == b";":
             raise HeaderBroken
-        if stream.tell() - start > MOST_COMMENTS:
-            raise Overloaded(_beside(MOST_COMMENTS))
+        if stream.tell() - start > MAX_COMMENTS:
+            raise Overloaded(_too_much_metadata(MAX_COMMENTS))
     left, top, across, down = struct.unpack("<4H", _exactly(stream, 8))
     width, height = max(width, left + across), max(height, top + down)
     pixels = width * height
-    # what the next frame would be drawn over, and a copy for a frame that leaves the screen
+    # The canvas of the next frame, and a copy for a frame that exceeds it.
     return Header(width, height, 1, pixels, pixels, stream.tell() - start)
 
 
 def _extension(stream: BinaryIO) -> Iterator[bytes]:
-    """The blocks of an extension, read as Pillow does: all but comments go on behind an empty first block."""
+    """Yield the blocks of an extension as Pillow reads them.
+
+    Only in comments an empty first block is the end.
+    """
     comment = _exactly(stream, 1) == b"\xfe"
     block = _block(stream)
     yield block
@@ -280,8 +291,8 @@ def _bmp(stream: BinaryIO) -> Header:
         width, height, _, bits, packing = struct.unpack("<IIHHI", _exactly(stream, 16))
         height = (1 << 32) - height if height >> 24 == 0xFF else height
     runs = packing in (1, 2)
-    if runs and stream.seek(0, SEEK_END) > MOST_RLE:
-        raise Overloaded(f"more than {MOST_RLE >> 20} MiB of run-length data")
+    if runs and stream.seek(0, SEEK_END) > MAX_RLE:
+        raise Overloaded(f"more than {MAX_RLE >> 20} MiB of run-length data")
     working = 2 * width * height if runs else 0
     return Header(width, height, 4 if bits > 8 else 1, working, plain=bits in (16, 24))
 
@@ -298,11 +309,11 @@ def _webp(stream: BinaryIO) -> Header:
     else:
         raise HeaderBroken
     size = stream.seek(0, SEEK_END)
-    if size > MOST_WEBP:
-        raise Overloaded(f"more than {MOST_WEBP >> 20} MiB")
+    if size > MAX_WEBP:
+        raise Overloaded(f"more than {MAX_WEBP >> 20} MiB")
     pixels = width * height
-    # the frame once more as bytes, and two canvases
-    return Header(width, height, 4, 4 * pixels, 8 * pixels, 3 * size, turned=kind == b"VP8X")
+    # a second copy of the frame as bytes, and two canvases
+    return Header(width, height, 4, 4 * pixels, 8 * pixels, 3 * size, rotated=kind == b"VP8X")
 
 
 def _exactly(stream: BinaryIO, count: int, *, skip: int | None = None) -> bytes:
@@ -314,8 +325,8 @@ def _exactly(stream: BinaryIO, count: int, *, skip: int | None = None) -> bytes:
     return data
 
 
-def _beside(most: int) -> str:
-    return f"more than {most >> 20} MiB beside its pixels"
+def _too_much_metadata(limit: int) -> str:
+    return f"more than {limit >> 20} MiB of metadata"
 
 
 _HEADERS: dict[str, Callable[[BinaryIO], Header]] = {

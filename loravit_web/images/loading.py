@@ -1,4 +1,4 @@
-"""`load_rgb`: the one way bytes become a picture, for training and serving alike."""
+"""Decoding of images: `load_rgb` is used for training and inference alike."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from loravit_web.images.errors import (
 )
 from loravit_web.images.formats import IMAGE_SUFFIXES, SUPPORTED, reader_of
 from loravit_web.images.headers import Header, HeaderCut, Overloaded, read_header
+from loravit_web.images.memory_pool import Lease, MemoryPool, PoolTimeout
 from loravit_web.images.orientation import orientation
-from loravit_web.images.room import Lease, Room, RoomTimeout
 from loravit_web.util import heap
 
 __all__ = [
+    "DECODING_POOL",
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "REDUCED_ABOVE",
-    "ROOM",
-    "SMALL_ROOM",
+    "SMALL_POOL",
     "SUPPORTED",
     "ImageError",
     "ImageTooComplex",
@@ -44,41 +44,41 @@ __all__ = [
     "UnreadableImage",
     "UnsupportedImage",
     "encode_webp",
-    "load_counted",
+    "image_bytes",
     "load_rgb",
     "load_stored",
-    "memory_of",
+    "load_tracked",
     "to_rgb",
 ]
 
-MOST_PIXELS = 150_000_000
-"""Width times height that no setting allows more of."""
+LARGEST_MAX_PIXELS = 150_000_000
+"""Maximum number of pixels that a setting can allow."""
 
 MAX_PIXELS = 50_000_000
-"""Width times height above which a picture is refused unless told otherwise."""
+"""Default maximum number of pixels."""
 
-MOST_SIDE = 65_535
-"""Width or height that no picture may exceed: what JPEG and GIF hold at most."""
+MAX_SIDE = 65_535
+"""Maximum width and height in pixels, as in JPEG and GIF."""
 
 REDUCED_ABOVE = 25_000_000
-"""Width times height above which a picture is made smaller by a whole number as it is decoded."""
+"""Number of pixels above which an image is reduced by an integer factor when it is decoded."""
 
-BYTES_PER_PIXEL, BESIDE = 5, 16 << 20
-"""Memory that decoding a picture may take for each pixel that is allowed, and for metadata beside them.
+BYTES_PER_PIXEL, METADATA_BYTES = 5, 16 << 20
+"""Maximum memory for decoding, in bytes per allowed pixel, and for metadata.
 
-Four bytes are what Pillow stores of a pixel, the fifth is a quarter of them: what is left of a large picture.
+Pillow stores four bytes per pixel. The fifth is for the reduced copy of a large image, a quarter of its size.
 """
 
-SMALL_ROOM = Room(60_000_000)
-ROOM = Room(BYTES_PER_PIXEL * MAX_PIXELS - SMALL_ROOM.budget)
-"""Memory of this process for pictures that are being decoded, or that people wait to have answered.
+SMALL_POOL = MemoryPool(60_000_000)
+DECODING_POOL = MemoryPool(BYTES_PER_PIXEL * MAX_PIXELS - SMALL_POOL.budget)
+"""Memory for images that are being decoded or that belong to a waiting request.
 
-Pictures that take at most half of the small one have it to themselves, so that a photograph does not wait
-behind all that are many times as large.
+Images that need at most half of the small pool use only that pool, so photographs do not wait for very large
+images.
 """
 
-PATIENCE = 120.0
-"""Seconds that somebody who waits for an answer waits for that memory."""
+POOL_TIMEOUT = 120.0
+"""Seconds that a request waits for this memory."""
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -91,12 +91,12 @@ _TRANSPOSE = {
 }
 
 _HEADER_BYTES = 1024
-_MUCH = 16 << 20
-"""Bytes; giving memory back takes a few milliseconds, decoding so much ten times as long."""
+_TRIM_ABOVE = 16 << 20
+"""Size in bytes from which memory is returned to the system. It takes a few ms, a tenth of the decoding."""
 _STRIP = 1 << 18
-"""Pixels that are converted at once."""
+"""Number of pixels that are converted at once."""
 
-# What Pillow's readers raise on malformed input, as found in their sources.
+# Errors that Pillow's readers raise for malformed input, from their sources.
 _DECODER_FAILURES = (
     OSError,
     SyntaxError,
@@ -111,67 +111,84 @@ _DECODER_FAILURES = (
 
 
 def load_rgb(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one picture completely, upright and as 8-bit RGB without metadata.
+    """Decode an image completely as upright 8-bit RGB without metadata.
 
-    `source` is a path, the file's bytes, or a seekable binary stream (read from its start and left
-    open). EXIF orientation is applied, transparency is laid on white, 16-bit grey is scaled to 8
-    bits, and the first frame of an animation is taken. A picture of more than `REDUCED_ABOVE` pixels
-    comes out at a half or a third of its sides. Safe to call from many threads: waits while others
-    decode as much as fits into `ROOM`.
-
-    Raises UnreadableImage, TruncatedImage, ImageTooLarge or UnsupportedImage, all ImageError.
-    """
-    picture, lease = _load(source, max_pixels, checked=False, timeout=None)
-    lease.release()
-    return picture
-
-
-def load_counted(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """`load_rgb` of a picture that counts as long as anybody holds it.
-
-    For threads that look at one picture at a time: whoever holds one while it loads another one may wait
-    for itself. Raises ImagesInUse too, after `PATIENCE` seconds.
-    """
-    picture, lease = _load(source, max_pixels, checked=False, timeout=PATIENCE)
-    _count(lease, picture)
-    return picture
-
-
-def load_stored(path: Path, *, counted: bool = False) -> Image.Image:
-    """`load_rgb` of a picture whose size was checked when it was taken in, whatever the limit is now.
+    EXIF orientation is applied, transparency is put on white, 16-bit gray is scaled to 8 bits, and of an
+    animation the first frame is used. An image of more than `REDUCED_ABOVE` pixels is reduced to a half or a
+    third of its sides. Thread-safe: waits while other threads use all of `DECODING_POOL`.
 
     Args:
-        counted: whether it counts as long as anybody holds it, as in `load_counted`.
+        source: Path of the file, its bytes, or a seekable binary stream, which is read from its start and
+            left open.
+        max_pixels: Maximum number of pixels.
+
+    Returns:
+        The RGB image.
+
+    Raises:
+        ImageError: If the file cannot be read, is damaged, too large or in an unsupported format.
     """
-    picture, lease = _load(path, MOST_PIXELS, checked=True, timeout=None)
-    if counted:
-        _count(lease, picture)
+    image, lease = _load(source, max_pixels, checked=False, timeout=None)
+    lease.release()
+    return image
+
+
+def load_tracked(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode an image whose memory is accounted for as long as the image exists; see `load_rgb`.
+
+    A thread must not hold one such image while it loads another, because it could wait for itself.
+
+    Args:
+        source: Path of the file, its bytes, or a seekable binary stream.
+        max_pixels: Maximum number of pixels.
+
+    Raises:
+        ImageError: As in `load_rgb`; ImagesInUse if no memory became free in `POOL_TIMEOUT` seconds.
+    """
+    image, lease = _load(source, max_pixels, checked=False, timeout=POOL_TIMEOUT)
+    _track(lease, image)
+    return image
+
+
+def load_stored(path: Path, *, tracked: bool = False) -> Image.Image:
+    """Decode a stored image regardless of the current limit, because its size was checked on import.
+
+    Args:
+        path: File of the image.
+        tracked: Whether its memory is accounted for as long as the image exists, as in `load_tracked`.
+    """
+    image, lease = _load(path, LARGEST_MAX_PIXELS, checked=True, timeout=None)
+    if tracked:
+        _track(lease, image)
     else:
         lease.release()
-    return picture
+    return image
 
 
-def _room_for(size: int) -> Room:
-    return SMALL_ROOM if size <= SMALL_ROOM.budget // 2 else ROOM
+def _pool_for(size: int) -> MemoryPool:
+    return SMALL_POOL if size <= SMALL_POOL.budget // 2 else DECODING_POOL
 
 
-def _count(lease: Lease, picture: Image.Image) -> None:
-    lease.shrink(memory_of(picture))
-    lease.last_as_long_as(picture)
+def _track(lease: Lease, image: Image.Image) -> None:
+    lease.shrink(image_bytes(image))
+    lease.release_with(image)
 
 
-def memory_of(picture: Image.Image) -> int:
-    """Bytes that an RGB picture takes in Pillow."""
-    return 4 * picture.width * picture.height
+def image_bytes(image: Image.Image) -> int:
+    """Return the size of an RGB image in Pillow's memory, in bytes."""
+    return 4 * image.width * image.height
 
 
 def _load(
     source: str | Path | bytes | BinaryIO, max_pixels: int, *, checked: bool, timeout: float | None
 ) -> tuple[Image.Image, Lease]:
-    """The picture, and the memory that decoding it took.
+    """Return the image and the lease of the memory for its decoding.
 
     Args:
-        checked: whether it was taken in before, so that only its pixels are counted.
+        source: Path of the file, its bytes, or a stream.
+        max_pixels: Maximum number of pixels.
+        checked: Whether the image was checked on import, so that only its pixels are limited.
+        timeout: Seconds to wait for memory, or None to wait without limit.
     """
     with _stream(source) as (stream, name):
         head = stream.read(_HEADER_BYTES)
@@ -186,19 +203,21 @@ def _load(
         except _DECODER_FAILURES as error:
             cut = isinstance(error, HeaderCut) and len(head) == _HEADER_BYTES
             raise _undecodable(name, label, error, cut or _is_cut(stream, head)) from error
-        _check_size(name, header.width, header.height, max_pixels, MOST_PIXELS if checked else MOST_SIDE)
-        taken = _memory(header)
-        if not checked and taken > BYTES_PER_PIXEL * max_pixels + BESIDE:
+        _check_size(
+            name, header.width, header.height, max_pixels, LARGEST_MAX_PIXELS if checked else MAX_SIDE
+        )
+        needed = _memory(header)
+        if not checked and needed > BYTES_PER_PIXEL * max_pixels + METADATA_BYTES:
             raise ImageTooComplex(
                 f"{name} has {header.width}×{header.height} pixels in a kind of {label} that takes too much "
                 "memory. Make it smaller, or save it as a plain JPEG."
             )
         try:
-            lease = _room_for(taken).take(taken, timeout=timeout)
-        except RoomTimeout as error:
+            lease = _pool_for(needed).acquire(needed, timeout=timeout)
+        except PoolTimeout as error:
             raise ImagesInUse("The server is busy with large images. Please try again later.") from error
         try:
-            with _trimmed(taken):
+            with _trimmed(needed):
                 return _decoded(stream, name, label, reader, header), lease
         except _DECODER_FAILURES as error:
             lease.release()
@@ -209,40 +228,40 @@ def _load(
 
 
 @contextmanager
-def _trimmed(taken: int) -> Iterator[None]:
-    """Before much memory is used, what others have freed is given back, and afterwards what is free then."""
-    if taken >= _MUCH:
+def _trimmed(needed: int) -> Iterator[None]:
+    """Return freed memory to the system before and after a decoding that needs much memory."""
+    if needed >= _TRIM_ABOVE:
         heap.trim()
     try:
         yield
     finally:
-        if taken >= _MUCH:
+        if needed >= _TRIM_ABOVE:
             heap.trim()
 
 
-def _check_size(name: str, width: int, height: int, max_pixels: int, most_side: int) -> None:
+def _check_size(name: str, width: int, height: int, max_pixels: int, max_side: int) -> None:
     if width * height > max_pixels:
         raise _too_large(name, f"{width}×{height} pixels", max_pixels)
-    if max(width, height) > most_side:
+    if max(width, height) > max_side:
         raise ImageTooLarge(
-            f"{name} has {width}×{height} pixels, and no side may have over {most_side}. Cut it into parts."
+            f"{name} has {width}×{height} pixels, and the maximum side is {max_side}. Cut it into parts."
         )
 
 
 def _memory(header: Header) -> int:
-    """The most bytes that are taken at once from opening a file to its RGB picture, as it was measured."""
+    """Return the measured maximum number of bytes from opening a file to its RGB image."""
     pixels, factor = header.width * header.height, _factor(header.width, header.height)
     rest = 4 * -(-header.width // factor) * -(-header.height // factor)
     stored = header.stored * pixels
     if factor > 1 and header.halves:
         stored = header.stored * -(-header.width // 2) * -(-header.height // 2)
     converting = stored + header.kept + (0 if header.plain and factor == 1 else rest)
-    turning = 2 * rest if header.turned else 0
-    return header.beside + max(stored + header.working + header.kept, converting, turning)
+    turning = 2 * rest if header.rotated else 0
+    return header.metadata_bytes + max(stored + header.working + header.kept, converting, turning)
 
 
 def _factor(width: int, height: int) -> int:
-    """The smallest whole number by which the sides of a picture are divided."""
+    """Return the smallest integer by which the sides of an image are divided."""
     factor = 1
     while width * height > REDUCED_ABOVE * factor**2:
         factor += 1
@@ -252,47 +271,52 @@ def _factor(width: int, height: int) -> int:
 def _decoded(stream: BinaryIO, name: str, label: str, reader: type[ImageFile], header: Header) -> Image.Image:
     stream.seek(0)
     try:
-        picture = reader(stream)
+        image = reader(stream)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(name, "more pixels", MOST_PIXELS) from error
-    if picture.size != (header.width, header.height):
-        raise UnreadableImage(f"{name} is damaged: its {label} header gives two sizes; export it again.")
-    factor = _factor(*picture.size)
+        raise _too_large(name, "too many pixels", LARGEST_MAX_PIXELS) from error
+    if image.size != (header.width, header.height):
+        raise UnreadableImage(
+            f"{name} is damaged: its {label} header has two different sizes. Export it again."
+        )
+    factor = _factor(*image.size)
     if factor > 1 and header.halves:
-        picture.draft(None, (header.width // 2, header.height // 2))  # rounded up there
-    picture.load()
-    turn = _TRANSPOSE.get(orientation(picture.info))
-    rgb = _rgb(picture, _factor(*picture.size))
-    del picture
+        image.draft(None, (header.width // 2, header.height // 2))  # Pillow rounds up
+    image.load()
+    turn = _TRANSPOSE.get(orientation(image.info))
+    rgb = _rgb(image, _factor(*image.size))
+    del image
     return rgb.transpose(turn) if turn is not None else rgb
 
 
-def _rgb(picture: ImageFile, factor: int) -> Image.Image:
-    """A decoded picture as RGB with its sides divided, a strip at a time, so that one copy is made of it."""
-    if picture.mode == "RGB" and not picture.has_transparency_data:
-        rgb = picture.reduce(factor) if factor > 1 else picture._new(picture.im)  # shares the pixels
+def _rgb(image: ImageFile, factor: int) -> Image.Image:
+    """Return a decoded image as reduced RGB, converted in strips so that only one copy is made."""
+    if image.mode == "RGB" and not image.has_transparency_data:
+        rgb = image.reduce(factor) if factor > 1 else image._new(image.im)  # shares the pixels
         rgb.info = {}
         return rgb
-    width, height = picture.size
+    width, height = image.size
     rows = max(1, _STRIP // (width * factor)) * factor
     if rows >= height:
-        return to_rgb(picture).reduce(factor)
+        return to_rgb(image).reduce(factor)
     rgb = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for top in range(0, height, rows):
-        strip = to_rgb(picture.crop((0, top, width, min(top + rows, height))))
+        strip = to_rgb(image.crop((0, top, width, min(top + rows, height))))
         rgb.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
     return rgb
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow image as a new RGB image without metadata: transparency on white, deep grey scaled.
+    """Return any Pillow image as a new RGB image without metadata.
 
-    Modes `I` and `I;16*` hold 16-bit values. Mode `F` holds 0..1, 0..255 or 0..65535, whichever is
-    the smallest range that contains it. Raises UnsupportedImage for colour spaces Pillow cannot
-    turn into RGB, UnreadableImage for values that are not numbers.
+    Transparency is put on white. Modes `I` and `I;16*` have 16-bit values. Mode `F` has values of 0..1,
+    0..255 or 0..65535: the smallest range that contains them is assumed.
+
+    Raises:
+        UnsupportedImage: If Pillow cannot convert the color space to RGB.
+        UnreadableImage: If values are not finite.
     """
     if image.mode == "F" or image.mode.startswith("I"):
-        rgb = _deep_grey(image).convert("RGB")
+        rgb = _gray_16_bit(image).convert("RGB")
     elif image.has_transparency_data:
         rgba = image.convert("RGBA")
         rgb = Image.new("RGB", image.size, (255, 255, 255))
@@ -304,25 +328,25 @@ def to_rgb(image: Image.Image) -> Image.Image:
             rgb = image.convert("RGB")
         except ValueError as error:
             raise UnsupportedImage(
-                f"Pictures in the colour mode {image.mode} are not supported; convert this one to RGB."
+                f"Images in the color mode {image.mode} are not supported. Convert the image to RGB."
             ) from error
     rgb.info = {}
     return rgb
 
 
-def _deep_grey(image: Image.Image) -> Image.Image:
+def _gray_16_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float32)
     if not np.isfinite(values).all():
-        raise UnreadableImage("The picture holds values that are not numbers; export it again.")
+        raise UnreadableImage("The image has values that are not finite. Export it again.")
     top = 65535.0
     if image.mode == "F":
         peak = float(values.max())
         top = next((limit for limit in (1.0, 255.0) if peak <= limit), top)
-    grey = np.rint(values.clip(0, top) * (255.0 / top)).astype(np.uint8)
+    gray = np.rint(values.clip(0, top) * (255.0 / top)).astype(np.uint8)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey[values == transparent] = 255
-    return Image.fromarray(grey)
+        gray[values == transparent] = 255
+    return Image.fromarray(gray)
 
 
 @contextmanager
@@ -335,7 +359,7 @@ def _stream(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, s
         try:
             stream = path.open("rb")
         except (OSError, ValueError) as error:
-            raise UnreadableImage(f"{name} cannot be opened; check that the file exists.") from error
+            raise UnreadableImage(f"{name} cannot be opened. Check that the file exists.") from error
         with stream:
             yield stream, name
     else:
@@ -345,25 +369,30 @@ def _stream(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, s
 
 def _too_large(name: str, size: str, max_pixels: int) -> ImageTooLarge:
     return ImageTooLarge(
-        f"{name} has {size}, over the limit of {max_pixels / 1e6:g} million pixels; make it smaller first."
+        f"{name} has {size}, and the limit is {max_pixels / 1e6:g} million pixels. Make it smaller first."
     )
 
 
 def _is_cut(stream: BinaryIO, header: bytes) -> bool:
-    """Whether a WEBP file is shorter than it says; its decoder does not tell cut from damaged."""
+    """Return whether a WEBP file is shorter than its header says, because its decoder does not tell."""
     return header[:4] == b"RIFF" and stream.seek(0, SEEK_END) < int.from_bytes(header[4:8], "little") + 8
 
 
 def _undecodable(name: str, label: str, error: Exception, cut: bool) -> ImageError:
     if cut or "truncated" in str(error).lower() or isinstance(error, EOFError):
         return TruncatedImage(
-            f"{name} is incomplete: its {label} data ends too early; copy or export it again."
+            f"{name} is incomplete: its {label} data ends too early. Copy or export it again."
         )
-    return UnreadableImage(f"{name} is damaged: its {label} data cannot be decoded; export it again.")
+    return UnreadableImage(f"{name} is damaged: its {label} data cannot be decoded. Export it again.")
 
 
 def encode_webp(image: Image.Image, *, quality: int = 82) -> bytes:
-    """A picture as a small WEBP file without metadata."""
+    """Return an image as a WEBP file without metadata.
+
+    Args:
+        image: Image to encode.
+        quality: Quality of the compression, 0 to 100.
+    """
     buffer = BytesIO()
     image.save(buffer, format="WEBP", quality=quality)
     return buffer.getvalue()

@@ -1,6 +1,6 @@
-"""How a picture is to be turned: one number out of its EXIF or XMP, read without reading all the rest.
+"""Orientation of an image: one number from its EXIF or XMP, read without the other entries.
 
-Pillow copies the value of every entry, and all entries may point at the same bytes.
+Pillow copies the value of every entry, and all entries may refer to the same bytes.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ from collections.abc import Mapping
 from typing import Any
 
 UPRIGHT = 1
+"""Orientation of an image that is not rotated."""
 _TAG = 0x0112
 _PREFIX = b"Exif\0\0"
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
-"""Bytes of one value by its type in TIFF."""
-_WHOLE = {3: "H", 4: "L", 8: "h", 9: "l"}
+"""Bytes of one value by its TIFF type."""
+_INTEGERS = {3: "H", 4: "L", 8: "h", 9: "l"}
 _ORDERS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}
 _XMP = re.compile(rb'tiff:Orientation(="|>)([0-9])')
 
 
 def orientation(info: Mapping[Any, Any]) -> int:
-    """The EXIF orientation, 1 to 8, in what Pillow found beside the pixels; 1 where it says nothing usable.
+    """Return the EXIF orientation, 1 to 8, or 1 if there is no valid one.
 
-    EXIF is read up to the first entry whose value is not there, as broken EXIF often is; XMP counts where
+    EXIF is read up to the first entry whose value is missing, as is common in damaged EXIF. XMP is used if
     EXIF has no orientation.
+
+    Args:
+        info: Metadata that Pillow found.
     """
     try:
         found = _in_exif(_exif(info))
@@ -49,9 +53,11 @@ def _xmp(info: Mapping[Any, Any]) -> bytes:
 
 
 def _in_exif(exif: bytes) -> int | None:
-    """
+    """Return the orientation in EXIF data, or None.
+
     Raises:
-        ValueError, struct.error: if it is no EXIF.
+        ValueError: If the data is not EXIF.
+        struct.error: If the data is too short.
     """
     start = 0
     while exif.startswith(_PREFIX, start):
@@ -72,6 +78,6 @@ def _in_exif(exif: bytes) -> int | None:
         size = values * _SIZES.get(kind, 0)
         if size > 4 and place + size > len(tiff):
             break
-        if tag == _TAG and kind in _WHOLE and 0 < size <= 4:
-            (found,) = struct.unpack_from(order + _WHOLE[kind], tiff, entry + 8)
+        if tag == _TAG and kind in _INTEGERS and 0 < size <= 4:
+            (found,) = struct.unpack_from(order + _INTEGERS[kind], tiff, entry + 8)
     return found

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from loravit_web.access.rights import is_guest
 from loravit_web.catalog.naming import slugified
-from loravit_web.datasets import ImageDataset, Plan
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.modes import DemoRules
-from loravit_web.training.estimate import Estimate
 from registry import Registry, Run, UnknownAdapter
+
+if TYPE_CHECKING:  # they load torch and Pillow, which the check of a name does not need
+    from loravit_web.datasets import ImageDataset, Plan
+    from loravit_web.training.estimate import Estimate
 
 LONGEST_SLUG = 63
 _MARK_BYTES = 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.backbones import Base
 from loravit_web.datasets import ImageDataset
@@ -24,23 +26,29 @@ _TOO_SLOW = (
 class Estimates:
     """Estimates that remember what was measured. Safe to use from any number of threads."""
 
-    def __init__(self) -> None:
-        self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
-
-    def of(
-        self, base: Base, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone = never_gone
-    ) -> Estimate:
-        """Return what a training will take; measured for some seconds where it is the first of its kind.
+    def __init__(self, base: Callable[[], Base]) -> None:
+        """Start without any measurement.
 
         Args:
-            base: as it runs.
-            is_gone: tells whether nobody waits for it any more.
+            base: Gives the base as it runs, and loads it if need be.
+        """
+        self._base = base
+        self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
+
+    def of(self, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone = never_gone) -> Estimate:
+        """Return what a training will take. The first of its kind is measured for some seconds.
+
+        Args:
+            dataset: Its images.
+            recipe: Its settings.
+            is_gone: Tells whether nobody waits for the estimate any more.
 
         Raises:
-            Abandoned: if nobody does.
-            TookTooLong: if the settings are too slow to be measured.
-            LoraVitError: if the recipe does not fit the base or the data can't be read.
+            Abandoned: If nobody waits for it any more.
+            TookTooLong: If the settings are too slow to be measured.
+            LoraVitError: If the recipe does not fit the base or the data cannot be read.
         """
+        base = self._base()
         data = split_data(dataset, recipe)
         in_time = until(LONGEST_SECONDS, _TOO_SLOW)
 

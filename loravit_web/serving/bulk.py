@@ -15,7 +15,7 @@ import pandas as pd
 
 from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
 from loravit_web.errors import LoraVitError
-from loravit_web.images.loading import IMAGE_SUFFIXES, load_counted
+from loravit_web.images.loading import IMAGE_SUFFIXES, load_tracked
 from loravit_web.serving.answers import TaskAnswer
 from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.limits import DEFAULTS, Limits
@@ -161,7 +161,7 @@ def _is_picture(path: PurePosixPath) -> bool:
 def _row(predictor: Predictor, picture: Picture, tasks: Sequence[str], top_k: int, limits: Limits) -> Row:
     try:
         answer = predictor.classify(
-            load_counted(picture.source(), max_pixels=limits.pixels), tasks, top_k=top_k
+            load_tracked(picture.source(), max_pixels=limits.pixels), tasks, top_k=top_k
         )
     except (LoraVitError, RegistryError) as error:
         return Row(picture.name, (), error.in_public)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from loravit_web.backbones.preprocessing import Preprocessing
-from loravit_web.images.loading import REDUCED_ABOVE, ROOM, SMALL_ROOM, load_counted, memory_of
+from loravit_web.images.loading import DECODING_POOL, REDUCED_ABOVE, SMALL_POOL, image_bytes, load_tracked
 from loravit_web.util.lru import LRU
 
 BUDGET, MOST = 4 * REDUCED_ABOVE, 64
@@ -22,7 +22,7 @@ class RecentPictures:
     """Files as they were decoded. Safe to use from any number of threads; nobody may change a picture.
 
     What is kept is let go when its memory is needed for others. Whoever opens a picture must hold no other
-    (see `load_counted`).
+    (see `load_tracked`).
     """
 
     def __init__(self, max_pixels: int, budget: int = BUDGET) -> None:
@@ -33,8 +33,8 @@ class RecentPictures:
         """
         self._max_pixels = max_pixels
         self._kept: LRU[tuple[Path, int, int], Image.Image] = LRU(budget, _size)
-        for room in (ROOM, SMALL_ROOM):
-            room.ask_back_from(self._kept.drop_oldest)
+        for pool in (DECODING_POOL, SMALL_POOL):
+            pool.add_cache(self._kept.drop_oldest)
 
     def open(self, path: Path) -> Image.Image:
         """A file as RGB, upright; the same object while the file is the same and its picture is kept.
@@ -45,11 +45,11 @@ class RecentPictures:
         try:
             stat = path.stat()
         except OSError:
-            return load_counted(path, max_pixels=self._max_pixels)  # which says what is wrong
+            return load_tracked(path, max_pixels=self._max_pixels)  # which says what is wrong
         key = (path, stat.st_mtime_ns, stat.st_size)
         picture = self._kept.get(key)
         if picture is None:
-            picture = load_counted(path, max_pixels=self._max_pixels)
+            picture = load_tracked(path, max_pixels=self._max_pixels)
             self._kept.put(key, picture)
         return picture
 
@@ -78,4 +78,4 @@ class PreparedPictures:
 
 def _size(picture: Image.Image) -> int:
     """Bytes; small ones count for more, so that no more than `MOST` are kept of them."""
-    return max(memory_of(picture), BUDGET // MOST)
+    return max(image_bytes(picture), BUDGET // MOST)

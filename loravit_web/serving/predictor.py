@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter
-from loravit_web.adapters.adapter import NoFiniteAnswer
+from loravit_web.adapters.adapter import NonFiniteLogits
 from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.engine.batching import Batcher, Reply
-from loravit_web.engine.recent import RecentReplies
+from loravit_web.engine.reply_cache import ReplyCache
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
@@ -99,7 +99,7 @@ class Predictor:
         self._registry, self._count, self._clock = registry, count, clock
         self._whole = registry
         self._sees: Callable[[str], bool] = _everybody
-        self._replies = RecentReplies(Batcher())
+        self._replies = ReplyCache(Batcher())
         self._prepared = PreparedPictures()
         self._lock = threading.Lock()
         self._known = _Following()
@@ -191,8 +191,8 @@ class Predictor:
             changes = self._whole.catalog.changes_since(0 if restored else max(known.revision, 0))
             current = changes.applied_to(known.current)
             if restored:
-                self.engines.forget_adapters()
-                self._replies.forget()
+                self.engines.remove_adapters()
+                self._replies.clear()
                 known.refused.clear()
             refs = {version.ref for version in current.values()}
             known.refused = {ref: reason for ref, reason in known.refused.items() if ref in refs}
@@ -236,7 +236,7 @@ class Predictor:
     ) -> dict[str, TaskAnswer]:
         """Answers by task, computed together; each alone when one of them fails."""
         try:
-            reply = self._replies.ask(engine, image, [one.version.ref for one in asked])
+            reply = self._replies.infer(engine, image, [one.version.ref for one in asked])
         except (LoraVitError, RegistryError) as error:
             if len(asked) > 1:
                 alone = [self._answers(engine, image, [one], top_k) for one in asked]
@@ -267,7 +267,7 @@ class Predictor:
         engine = self.engines.resident(version.base.weights_sha256) if version is not None else None
         if version is not None and engine is not None and version.ref in engine:
             prepared = self._prepared.of(image, engine.adapter(version.ref).preprocessing)
-            self._replies.ask(engine, prepared, [version.ref])
+            self._replies.infer(engine, prepared, [version.ref])
         return True
 
     def heatmap(self, image: Image.Image, task: str, label: str) -> torch.Tensor:
@@ -365,7 +365,7 @@ def _answer(asked: _Asked, reply: Reply, top_k: int) -> TaskAnswer:
     version = asked.version
     try:
         scores = asked.adapter.scores(reply.logits[version.ref])
-    except NoFiniteAnswer as error:
+    except NonFiniteLogits as error:
         return _no_answer(asked.task, error)
     best = scores.topk(min(top_k, len(scores)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)

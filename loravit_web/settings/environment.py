@@ -14,11 +14,13 @@ from urllib.request import url2pathname
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
 from loravit_web.settings.modes import DemoRules, HubRoles, Mode
+from loravit_web.settings.quota import GIB, Quota
 from loravit_web.util.addresses import TrustedProxies, UnusableNetwork
 
 BUCKET = Path("/data")
 """Where a Space's storage bucket is mounted by custom."""
 A_YEAR = 60.0 * 24 * 365
+PLAIN_GRADIO = "LORAVIT_PLAIN_GRADIO"
 LOCAL_PROXIES = "127.0.0.1,::1"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
@@ -51,6 +53,7 @@ class Settings:
         proxies: addresses and networks whose forwarding headers are believed, as `addresses.TrustedProxies`.
         origins: other sites whose pages may send requests, as ``https://host``.
         on_spaces: whether the app runs on a Hugging Face Space.
+        plain_gradio: whether Gradio runs without what makes it faster, to tell its faults from the app's.
     """
 
     home: Path
@@ -69,6 +72,7 @@ class Settings:
     proxies: str = LOCAL_PROXIES
     origins: frozenset[str] = frozenset()
     on_spaces: bool = False
+    plain_gradio: bool = False
 
     def made(self) -> Settings:
         """Itself, once the folder of all data exists.
@@ -84,6 +88,11 @@ class Settings:
                 "folder that can be written."
             ) from error
         return self
+
+    @property
+    def quota(self) -> Quota:
+        """How much the folder of all data may hold."""
+        return Quota(self.home, self.limits.disk_gib * GIB)
 
     @property
     def bases(self) -> Path:
@@ -215,7 +224,13 @@ def read_settings(
         proxies=_proxies(environ),
         origins=_origins(environ),
         on_spaces=on_spaces,
+        plain_gradio=_switch(environ, PLAIN_GRADIO, default=False),
     )
+
+
+def wants_plain_gradio(environ: Mapping[str, str]) -> bool:
+    """Whether `PLAIN_GRADIO` says yes. `read_settings` refuses a value that is neither yes nor no."""
+    return environ.get(PLAIN_GRADIO, "").strip().lower() == "yes"
 
 
 def _mode(environ: Mapping[str, str]) -> Mode:

@@ -1,1 +1,1 @@
-"""Training one adapter: recipe, prefix tokens, the loop, its evaluation and the process it runs in."""
+"""Training of one adapter: recipe, data splits, prefix tokens, training loop and evaluation."""

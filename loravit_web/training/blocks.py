@@ -1,4 +1,4 @@
-"""The adapted blocks as training runs them."""
+"""Adapted blocks in the form that training runs."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ from loravit_web.backbones.structure import without_fused_attention
 
 
 def trainable_blocks(base: Base, config: ViTAdapterConfig, generator: torch.Generator) -> list[nn.Module]:
-    """Adapted blocks with their trainable parameters, in the form that trains fastest on ``base``.
+    """Return adapted blocks with trainable parameters in the form that trains fastest on ``base``.
+
+    Args:
+        base: Frozen base in the precision of the training.
+        config: Configuration of the adapter.
+        generator: Source of randomness for the initial parameters.
 
     Raises:
-        AdapterConfigError: if the configuration does not fit the base.
+        AdapterConfigError: If the configuration does not fit the base.
     """
     blocks = adapter_type(config.adapter_type).trainable_blocks(base, config, generator)
     if base.dtype is torch.bfloat16 and base.device.type == "cpu":
-        # There the backward pass of the fused kernel takes twice as long as the plain one.
+        # Here the backward pass of the fused kernel takes twice as long as the explicit one.
         blocks = [without_fused_attention(block) for block in blocks]
     return blocks
 
 
 def trained_parameters(blocks: Sequence[nn.Module], head: nn.Linear) -> list[nn.Parameter]:
-    """All that is trained, head last."""
+    """Return all trained parameters, the head's last."""
     return [*(p for block in blocks for p in block.parameters() if p.requires_grad), *head.parameters()]
 
 
 @contextlib.contextmanager
-def dropout_on(blocks: Sequence[nn.Module]) -> Iterator[None]:
-    """Dropout on in the adapters' own layers alone; frozen modules are shared and stay as they are."""
+def adapter_dropout(blocks: Sequence[nn.Module]) -> Iterator[None]:
+    """Activate the dropout of the adapter's layers. Frozen modules are shared and stay in evaluation mode."""
     layers = [module for block in blocks for module in block.modules() if isinstance(module, AdapterDropout)]
     for layer in layers:
         layer.train()

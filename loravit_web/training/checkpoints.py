@@ -1,4 +1,4 @@
-"""Where a run stands after an epoch, in one safetensors file that is replaced as a whole."""
+"""Checkpoints: the state of a run after an epoch, in a safetensors file that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class CheckpointNotSaved(LoraVitError):
-    """A checkpoint can't be written; the one before it stays."""
+    """A checkpoint that cannot be written; the previous one is kept."""
 
 
 class CheckpointError(LoraVitError):
-    """A checkpoint can't be continued from."""
+    """A checkpoint from which the training cannot continue."""
 
 
 @dataclass
-class Standing:
-    """How far a training loop is.
+class TrainingState:
+    """Progress of a training loop.
 
     Attributes:
-        epoch: epochs done.
-        best_epoch, best_accuracy, best_loss: on the validation images; epoch 0 means none yet.
-        seconds: spent so far, pauses not counted.
-        curve: what each epoch measured.
+        epoch: Number of completed epochs.
+        best_epoch: Epoch with the best validation so far, from 1; 0 if there is none yet.
+        best_accuracy: Accuracy on the validation split at the best epoch.
+        best_loss: Loss on the validation split at the best epoch.
+        seconds: Training time so far in seconds, without pauses.
+        curve: Metrics of each epoch.
     """
 
     epoch: int = 0
@@ -49,35 +51,41 @@ class Standing:
     curve: dict[int, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Standing:
-        """What `dataclasses.asdict` and JSON made of one."""
+    def from_json(cls, data: Mapping[str, Any]) -> TrainingState:
+        """Return the progress from the JSON form of `dataclasses.asdict`."""
         return cls(**{**data, "curve": {int(epoch): values for epoch, values in data["curve"].items()}})
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The state of a training loop between two epochs.
+    """State of a training loop between two epochs.
 
     Attributes:
-        parameters: current values of what is trained.
-        best: their values at the best epoch so far.
-        moments: AdamW's state for each parameter.
-        dtype: the precision that the loop computes in; another one would not continue the same curve.
-        standing: how far the loop is.
+        parameters: Current values of the trained parameters.
+        best: Their values at the best epoch so far.
+        moments: State of AdamW for each parameter.
+        dtype: Precision of the computation; another one would not continue the same curve.
+        state: Progress of the loop.
     """
 
     parameters: Sequence[torch.Tensor]
     best: Sequence[torch.Tensor]
     moments: Sequence[Mapping[str, torch.Tensor]]
     dtype: torch.dtype
-    standing: Standing
+    state: TrainingState
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> None:
-    """Write a checkpoint; a crash leaves the previous one.
+    """Write a checkpoint atomically: a crash leaves the previous one.
 
     Args:
-        identity: of the run's recipe, data and base; only the same identity may continue from it.
+        path: File to write.
+        checkpoint: Checkpoint to write.
+        identity: Hash of the run's recipe, data and base. Only a training with the same identity can
+            continue.
+
+    Raises:
+        CheckpointNotSaved: If the file cannot be written.
     """
     tensors: dict[str, torch.Tensor] = {}
     for i, (current, best, moments) in enumerate(
@@ -89,39 +97,46 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> Non
     document = {
         "identity": identity,
         "dtype": str(checkpoint.dtype).removeprefix("torch."),
-        "standing": asdict(checkpoint.standing),
+        "standing": asdict(checkpoint.state),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     try:
         save_file(tensors, temporary, metadata={"checkpoint": json.dumps(document)})
-        with temporary.open("r+b") as file:  # after a power cut the new name must not stand for nothing
+        with temporary.open("r+b") as file:  # so that the renamed file is not empty after a power failure
             os.fsync(file.fileno())
         temporary.replace(path)
     except (SafetensorError, OSError) as error:
-        with contextlib.suppress(OSError):  # a disk that refuses this too must not hide the reason
+        with contextlib.suppress(OSError):  # a second error must not hide the first
             temporary.unlink()
         raise CheckpointNotSaved(
-            f"The run's checkpoint could not be written ({_said(error)}): {_remedy(error)} and resume "
-            "the run."
+            f"The checkpoint of the run could not be written ({_reason(error)}). {_remedy(error)}, and "
+            "resume the run."
         ) from error
 
 
-def _said(error: Exception) -> str:
-    """What the system said, without the path that it adds."""
+def _reason(error: Exception) -> str:
+    """Return the message of a system error without its path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _remedy(error: Exception) -> str:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "free some space" if full or "space" in str(error).lower() else "mend that"
+    return "Free some space" if full or "space" in str(error).lower() else "Solve this problem"
 
 
 def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
-    """Read a checkpoint back; None where there is none.
+    """Read a checkpoint.
+
+    Args:
+        path: File to read.
+        identity: Hash of the run's recipe, data and base.
+
+    Returns:
+        The checkpoint, or None if the file does not exist.
 
     Raises:
-        CheckpointError: if the file is damaged or belongs to another recipe, dataset or base.
+        CheckpointError: If the file is damaged or belongs to another recipe, dataset or base.
     """
     if not path.exists():
         return None
@@ -131,7 +146,7 @@ def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
         if document["identity"] != identity:
             raise CheckpointError(
-                "The run's checkpoint belongs to other data or another base: start the training again."
+                "The checkpoint belongs to another recipe, dataset or base. Start the training again."
             )
         count = sum(key.startswith("parameter.") for key in tensors)
         return Checkpoint(
@@ -139,9 +154,9 @@ def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
             best=[tensors[f"best.{i}"] for i in range(count)],
             moments=[{name: tensors[f"{name}.{i}"] for name in _MOMENTS} for i in range(count)],
             dtype=_PRECISIONS[document["dtype"]],
-            standing=Standing.from_json(document["standing"]),
+            state=TrainingState.from_json(document["standing"]),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            "The run's checkpoint is damaged: start the training again instead of resuming."
+            "The checkpoint of the run is damaged. Start the training again instead of resuming it."
         ) from error

@@ -1,4 +1,4 @@
-"""A recipe as the options of ``python -m loravit_web train``, and back."""
+"""Conversion between a recipe and the options of ``python -m loravit_web train``."""
 
 from __future__ import annotations
 
@@ -34,42 +34,44 @@ OPTIONS: Mapping[str, str] = {
     "seed": "seed",
     "mirror": "mirror",
 }
-"""Fields of a recipe, or of its adapter's configuration, and the options that set them."""
+"""Option of each field of a recipe or of its adapter's configuration."""
 
 
 def recipe_from_options(options: argparse.Namespace) -> Recipe:
-    """The recipe that the words of the command ask for.
+    """Return the recipe of the command's options.
 
     Raises:
-        LoraVitError: if a value can't work.
+        LoraVitError: If a value is invalid.
     """
-    given = {field: getattr(options, option.replace("-", "_")) for field, option in OPTIONS.items()}
-    if given["target_modules"] is not None:
-        given["target_modules"] = tuple(given["target_modules"].split(","))
-    if given["epochs"] is not None and given["min_steps"] is None:
-        given["min_steps"] = 0  # so many epochs were asked for, not more
-    unlimited = given["max_images"] == 0
+    fields = {field: getattr(options, option.replace("-", "_")) for field, option in OPTIONS.items()}
+    if fields["target_modules"] is not None:
+        fields["target_modules"] = tuple(fields["target_modules"].split(","))
+    if fields["epochs"] is not None and fields["min_steps"] is None:
+        fields["min_steps"] = 0  # an explicit number of epochs is not extended
+    unlimited = fields["max_images"] == 0
     if unlimited:
-        given["max_images"] = None
-    recipe = preset_recipe(options.preset, **given)
+        fields["max_images"] = None
+    recipe = preset_recipe(options.preset, **fields)
     return replace(recipe, max_images=None) if unlimited else recipe
 
 
 def train_command(data: str, name: str, recipe: Recipe) -> str:
-    """The line for a shell that trains the same: what differs from the preset is named.
+    """Return the shell command for the same training; only settings that differ from the preset are included.
 
     Args:
-        data: what the command calls DATA.
+        data: The command's argument DATA.
+        name: Name of the adapter.
+        recipe: Recipe of the training.
     """
-    words = ["python", "-m", "loravit_web", "train", data, "--name", name, "--preset", recipe.preset]
-    now, usual = _fields(recipe), _fields(preset_recipe(recipe.preset))
-    changed = {field for field in OPTIONS if now[field] != usual[field]}
+    command = ["python", "-m", "loravit_web", "train", data, "--name", name, "--preset", recipe.preset]
+    current, default = _fields(recipe), _fields(preset_recipe(recipe.preset))
+    changed = {field for field in OPTIONS if current[field] != default[field]}
     if "epochs" in changed:
         changed.add("min_steps")
     for field, option in OPTIONS.items():
         if field in changed:
-            words += _words(option, now[field])
-    return shlex.join(words)
+            command += _option(option, current[field])
+    return shlex.join(command)
 
 
 def _fields(recipe: Recipe) -> dict[str, Any]:
@@ -77,12 +79,12 @@ def _fields(recipe: Recipe) -> dict[str, Any]:
     return {**document, **document["adapter"]}
 
 
-def _words(option: str, value: Any) -> list[str]:
+def _option(option: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [f"--{option}" if value else f"--no-{option}"]
     if value is None:
-        return [f"--{option}", "0"]  # the number of images, which has no limit then
+        return [f"--{option}", "0"]  # an unlimited number of images
     if isinstance(value, list):
         value = ",".join(value)
-    whole = isinstance(value, float) and value == int(value)
-    return [f"--{option}", str(int(value) if whole else value)]
+    is_integer = isinstance(value, float) and value == int(value)
+    return [f"--{option}", str(int(value) if is_integer else value)]

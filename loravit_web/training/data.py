@@ -1,4 +1,4 @@
-"""Which images of a dataset are trained on, validated on and tested on."""
+"""Training, validation and test splits of a dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from loravit_web.adapters.files.thumbnail import MAX_PICTURES
+from loravit_web.adapters.files.thumbnail import MAX_IMAGES
 from loravit_web.datasets import ImageDataset, ImageItem, stratified_split, stratified_subset
 from loravit_web.images.loading import load_stored
 from loravit_web.training.recipe import Recipe
@@ -18,11 +18,11 @@ from loravit_web.training.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some images and their classes.
+    """Images of one split with their classes.
 
     Attributes:
-        paths: of N images.
-        labels: int64 (N,).
+        paths: Files of the N images.
+        labels: Class indices, int64 (N,).
     """
 
     paths: tuple[Path, ...]
@@ -37,7 +37,11 @@ class TrainingData:
     """The three splits of one run.
 
     Attributes:
-        available: how many training images the dataset offers before any subset was taken.
+        class_names: Names of the classes by index.
+        train: Images to train on.
+        validation: Images that choose the best epoch.
+        test: Images for the final evaluation; may be empty.
+        available: Number of training and validation images of the dataset, before a subset was taken.
     """
 
     class_names: tuple[str, ...]
@@ -48,7 +52,7 @@ class TrainingData:
 
     @property
     def note(self) -> str:
-        """A sentence when only part of the images is trained on, else nothing."""
+        """A sentence for a run that uses only a subset of the images, otherwise an empty string."""
         used = len(self.train) + len(self.validation)
         if used == self.available:
             return ""
@@ -56,10 +60,14 @@ class TrainingData:
 
 
 def split_data(dataset: ImageDataset, recipe: Recipe) -> TrainingData:
-    """Split a dataset as the recipe says; the same recipe always gives the same splits.
+    """Split a dataset according to a recipe; equal recipes give equal splits.
 
-    The dataset's own validation and test images are honoured whole. Without validation images of its
-    own, a stratified part of the training images is held out, after any subset was taken.
+    The dataset's own validation and test images are used completely. If it has no validation images, a
+    stratified part of the training images is held out, after a subset was taken.
+
+    Args:
+        dataset: Imported dataset.
+        recipe: Recipe of the run.
     """
     train, validation = dataset.select("train"), dataset.select("val")
     available = len(train) + len(validation)
@@ -78,15 +86,20 @@ def split_data(dataset: ImageDataset, recipe: Recipe) -> TrainingData:
 
 
 def examples(data: TrainingData) -> list[Image.Image]:
-    """The first training image of each of the first classes, for a thumbnail."""
+    """Return the first training image of each of the first classes, for a thumbnail."""
     first: dict[int, Path] = {}
     for path, label in zip(data.train.paths, data.train.labels.tolist(), strict=True):
         first.setdefault(label, path)
-    return [load_stored(first[label]) for label in sorted(first)[:MAX_PICTURES]]
+    return [load_stored(first[label]) for label in sorted(first)[:MAX_IMAGES]]
 
 
 def class_weights(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """Weights (C,) of the loss under which every class counts the same, 1 on average over the images."""
+    """Return weights (C,) of the loss that balance the classes; their mean over the images is 1.
+
+    Args:
+        labels: Class indices (N,).
+        classes: Number of classes C.
+    """
     counts = torch.bincount(labels, minlength=classes).clamp(min=1)
     return len(labels) / (classes * counts.float())
 

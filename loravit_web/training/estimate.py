@@ -1,4 +1,4 @@
-"""What a run will take on this machine, measured on a few images before it starts."""
+"""Estimate of a run's duration and memory on this machine, measured on a few images before it starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import nn
 
 from loravit_web.backbones.base import Base
 from loravit_web.images.loading import load_stored
-from loravit_web.training.blocks import dropout_on, trainable_blocks, trained_parameters
+from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
 from loravit_web.training.data import TrainingData
 from loravit_web.training.meter import work_of
 from loravit_web.training.prefix import RAM_LIMIT
@@ -25,31 +25,34 @@ from loravit_web.training.trainer import EVALUATION_BATCH
 from loravit_web.util.text import duration
 
 LIBRARIES = 700 << 20
-"""Resident memory of a worker before it loads a base, measured."""
+"""Resident memory of a worker before it loads a base, in bytes; measured."""
 
 START_SECONDS = 8.0
-"""To load the base, fit the linear probe and write the files, measured."""
+"""Time in seconds to load the base, fit the linear probe and write the files; measured."""
 
 _MOST_TOKENS, _MOST_OF_ONE = 4096, 1400
-"""Tokens of the batch that is timed, and of one image in it: more take longer and tell no more."""
+"""Maximum number of tokens in the timed batch, and in one image of it.
+
+More take longer without a better estimate.
+"""
 _LAPS = 3
 _SECONDS = 0.5
 _SLOW = 1.0
-"""Seconds of a first call that is not repeated."""
-_PICTURES = 8
+"""A first call that takes longer than this, in seconds, is not repeated."""
+_IMAGES = 8
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run that uses all its epochs takes.
+    """Cost of a run that uses all of its epochs.
 
     Attributes:
-        seconds: once the worker has started.
-        memory: bytes that the worker needs at most.
-        parameters: trained numbers, head included.
-        train_images: that are trained on, after any subset was taken.
-        validation_images: that choose the best epoch.
-        epochs: at most.
+        seconds: Duration in seconds after the worker has started.
+        memory: Maximum memory of the worker in bytes.
+        parameters: Number of trained parameters, including the head.
+        train_images: Number of training images, after a subset was taken.
+        validation_images: Number of validation images.
+        epochs: Maximum number of epochs.
     """
 
     seconds: float
@@ -62,21 +65,21 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds and bytes of the pieces that a run is made of, on this machine.
+    """Cost of the steps of a run on this machine.
 
     Attributes:
-        embed: seconds to embed an image.
-        forward: seconds of an image through a block of the trunk.
-        looked_at: seconds of an image through all adapted blocks without gradients.
-        trained: seconds of an image through them in a training step.
-        saved: bytes that they keep per image for the backward pass.
-        blocks: how many are adapted.
-        parameters: trained numbers in all of them.
+        embed: Seconds to embed an image.
+        forward: Seconds to run an image through a block of the trunk.
+        evaluated: Seconds to run an image through all adapted blocks without gradients.
+        trained: Seconds to run an image through all adapted blocks in a training step.
+        saved: Bytes per image that the adapted blocks keep for the backward pass.
+        blocks: Number of adapted blocks.
+        parameters: Number of trained parameters in the adapted blocks.
     """
 
     embed: float
     forward: float
-    looked_at: float
+    evaluated: float
     trained: float
     saved: float
     blocks: int
@@ -84,21 +87,24 @@ class Pace:
 
 
 def estimate(data: TrainingData, recipe: Recipe, base: Base, pace: Pace, reading: float) -> Estimate:
-    """Put the pieces of a run together.
+    """Return the cost of a run.
 
     Args:
-        base: as it runs.
-        reading: seconds to read and shrink an image.
+        data: Splits of the run.
+        recipe: Recipe of the run.
+        base: Base in the precision of the training.
+        pace: Measured cost of each step.
+        reading: Seconds to read and resize an image.
     """
     first_block = base.depth - pace.blocks
     work = work_of(data, recipe)
     trunk = work.embedded * (pace.embed + first_block * pace.forward)
-    # One thread reads ahead while all of them compute.
+    # One thread reads the next batch while all threads compute.
     read = work.read * reading
     trunk = max(read, trunk + read / (os.cpu_count() or 1))
     classes = len(data.class_names)
     return Estimate(
-        seconds=START_SECONDS + trunk + work.looked_at * pace.looked_at + work.trained * pace.trained,
+        seconds=START_SECONDS + trunk + work.evaluated * pace.evaluated + work.trained * pace.trained,
         memory=_memory(data, recipe, base, pace),
         parameters=pace.parameters + classes * (base.feature_dim(recipe.adapter.pooling) + 1),
         train_images=len(data.train),
@@ -114,9 +120,9 @@ def _memory(data: TrainingData, recipe: Recipe, base: Base, pace: Pace) -> int:
     tokens = sum(count * token for count in splits if count * token <= RAM_LIMIT)
     weights = sum(p.numel() for p in base.model.parameters()) * (4 + base.dtype.itemsize)
     step = recipe.batch_size * pace.saved
-    # The widest moment of an evaluation: the hidden layer before and after its activation, and the tokens.
-    looking = EVALUATION_BATCH * token * 12
-    return int(LIBRARIES + weights + tokens + max(step, looking))
+    # Peak of an evaluation: the MLP's hidden layer before and after its activation, and the tokens.
+    evaluation = EVALUATION_BATCH * token * 12
+    return int(LIBRARIES + weights + tokens + max(step, evaluation))
 
 
 def measure_pace(
@@ -126,17 +132,19 @@ def measure_pace(
     clock: Callable[[], float] = time.perf_counter,
     check: Callable[[], None] = lambda: None,
 ) -> Pace:
-    """Time a small batch through the embedding, a block of the trunk, an adapted block and the last one.
+    """Time a small batch through the embedding, a trunk block, an adapted block and the last block.
 
-    A few seconds on a laptop, whatever the recipe: images of more than `_MOST_OF_ONE` tokens are timed at a
-    smaller size, and what was measured is scaled by the operations of a block.
+    It takes a few seconds on a laptop for every recipe: images of more than `_MOST_OF_ONE` tokens are timed
+    at a smaller size, and the results are scaled by the number of operations of a block.
 
     Args:
-        base: as it runs.
-        check: called between the pieces; what it raises ends the measurement.
+        base: Base in the precision of the training.
+        recipe: Recipe of the run.
+        clock: Returns the time in seconds.
+        check: Called between the steps; an error that it raises ends the measurement.
 
     Raises:
-        LoraVitError: if the recipe does not fit the base.
+        LoraVitError: If the recipe does not fit the base.
     """
     base.preprocessing(recipe.image_size)
     side = _timed_side(base, recipe.image_size)
@@ -154,14 +162,16 @@ def measure_pace(
         forward = seconds(lambda: base.advance(embedded, base.depth - 1, base.depth))
     tokens = embedded.clone().requires_grad_(bool(adapted))  # every adapted block but the first
     others = max(len(adapted) - 1, 0)
-    last = _measured(base, recipe, base.read_by([recipe.adapter.pooling], adapted[-1:]), tokens, seconds)
+    last = _measured(
+        base, recipe, base.fastest_blocks([recipe.adapter.pooling], adapted[-1:]), tokens, seconds
+    )
     other = _measured(base, recipe, adapted[-1:], tokens, seconds) if others else last
-    looked_at, trained, saved = (a + others * b for a, b in zip(last, other, strict=True))
+    evaluated, trained, saved = (a + others * b for a, b in zip(last, other, strict=True))
     patches, work, kept = _scale(base, side, recipe.image_size)
     return Pace(
         embed=patches * embedding / size,
         forward=work * forward / size,
-        looked_at=work * looked_at / size,
+        evaluated=work * evaluated / size,
         trained=work * trained / size,
         saved=kept * saved / size,
         blocks=len(adapted),
@@ -170,17 +180,17 @@ def measure_pace(
 
 
 def _timed_side(base: Base, image_size: int) -> int:
-    """The side of the images that are timed: as asked for, or smaller where the base takes others."""
+    """Return the side of the timed images: the requested one, or a smaller one if the base supports it."""
     if base.token_count(image_size) <= _MOST_OF_ONE or not base.takes_any_size:
         return image_size
     return int(base.patch_size * math.isqrt(_MOST_OF_ONE - base.prefix_token_count))
 
 
 def _scale(base: Base, timed: int, wanted: int) -> tuple[float, float, float]:
-    """How much more patches, operations of a block and bytes for its backward pass an image of a side has.
+    """Return the ratios of patches, operations of a block and bytes for the backward pass of two image sizes.
 
-    Of N tokens of width D, a block's projections take 24 N D^2 operations and its attention 4 N^2 D. What is
-    kept grows with N, and with N^2 where the attention is not fused.
+    For N tokens of width D, the projections of a block take 24 N D^2 operations and its attention 4 N^2 D.
+    The bytes grow with N, and with N^2 if the attention is not fused.
     """
     if timed == wanted:
         return 1.0, 1.0, 1.0
@@ -198,23 +208,25 @@ def _measured(
     tokens: torch.Tensor,
     seconds: Callable[[Callable[[], object]], float],
 ) -> tuple[float, float, float]:
-    """Seconds of a look and of a training step with these blocks and a head, and the bytes that one keeps."""
+    """Return the seconds of an evaluation and of a training step with the blocks, and the step's bytes."""
     head = nn.Linear(base.feature_dim(recipe.adapter.pooling), 2).to(base.device)
     labels = torch.zeros(len(tokens), dtype=torch.int64, device=base.device)
 
-    def answered() -> torch.Tensor:
+    def compute() -> torch.Tensor:
         last = base.depth - 1
-        result: torch.Tensor = head(base.features(base.through(blocks, tokens, last), recipe.adapter.pooling))
+        result: torch.Tensor = head(
+            base.features(base.run_blocks(blocks, tokens, last), recipe.adapter.pooling)
+        )
         return result
 
     def step() -> None:
-        F.cross_entropy(answered(), labels).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(compute(), labels).backward()  # type: ignore[no-untyped-call]
 
     with torch.inference_mode():
-        looking = seconds(answered)
-    with dropout_on(blocks):
+        evaluation = seconds(compute)
+    with adapter_dropout(blocks):
         saved = _saved_bytes(step, [*base.model.parameters(), *trained_parameters(blocks, head), tokens])
-        return looking, seconds(step), saved
+        return evaluation, seconds(step), saved
 
 
 def reading_seconds(
@@ -224,12 +236,18 @@ def reading_seconds(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Mean seconds to read and shrink an image, tried on a few spread over the training images.
+    """Return the mean time in seconds to read and resize an image, measured on some of the training images.
+
+    Args:
+        data: Splits of the run.
+        recipe: Recipe of the run.
+        base: Base of the run.
+        clock: Returns the time in seconds.
 
     Raises:
-        ImageError: if one can't be read any more.
+        ImageError: If an image can no longer be read.
     """
-    paths: Sequence[Path] = data.train.paths[:: max(1, len(data.train) // _PICTURES)][:_PICTURES]
+    paths: Sequence[Path] = data.train.paths[:: max(1, len(data.train) // _IMAGES)][:_IMAGES]
     preprocessing = base.preprocessing(recipe.image_size)
     times = []
     for path in paths:
@@ -240,7 +258,7 @@ def reading_seconds(
 
 
 def _seconds(action: Callable[[], object], clock: Callable[[], float], check: Callable[[], None]) -> float:
-    """Median time of a call, the first apart unless it was slow."""
+    """Return the median time of a call without the first one, or the time of the first if it was slow."""
     check()
     started = clock()
     action()
@@ -256,9 +274,9 @@ def _seconds(action: Callable[[], object], clock: Callable[[], float], check: Ca
     return statistics.median(times)
 
 
-def _saved_bytes(step: Callable[[], None], apart: Sequence[torch.Tensor]) -> int:
-    """Bytes of the tensors that a step keeps for its backward pass, those that exist anyway apart."""
-    known = {tensor.untyped_storage().data_ptr() for tensor in apart}
+def _saved_bytes(step: Callable[[], None], excluded: Sequence[torch.Tensor]) -> int:
+    """Return the bytes of the tensors that a step saves for its backward pass, without ``excluded``."""
+    known = {tensor.untyped_storage().data_ptr() for tensor in excluded}
     kept: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -273,9 +291,9 @@ def _saved_bytes(step: Callable[[], None], apart: Sequence[torch.Tensor]) -> int
 
 
 def cost_text(cost: Estimate) -> str:
-    """What a training will take, in one sentence."""
+    """Return a sentence about the cost of a training."""
     return (
         f"Up to {duration(cost.seconds)} and {cost.memory / 1e9:.1f} GB of memory on this machine: "
-        f"{cost.epochs} epochs over {cost.train_images:,} images, beside {cost.validation_images:,} that "
-        f"judge them; {cost.parameters:,} trained parameters beside the frozen base."
+        f"{cost.epochs} epochs on {cost.train_images:,} training images, {cost.validation_images:,} "
+        f"validation images and {cost.parameters:,} trained parameters."
     )

@@ -1,7 +1,7 @@
-"""What the predictions are worth, computed by scikit-learn.
+"""Evaluation of predictions with scikit-learn.
 
-It and SciPy take a second to load, so they are imported by what computes with them: not at every start of the
-app, nor for a command that only reads the registry.
+scikit-learn and SciPy take a second to import, so the functions import them when they are needed, and not at
+every start of the app or for commands that only read the registry.
 """
 
 from __future__ import annotations
@@ -14,12 +14,21 @@ import torch
 import torch.nn.functional as F
 
 CALIBRATION_BINS = 15
+"""Number of bins of the calibration error."""
 TOP = 5
+"""Number of classes in the top-5 accuracy."""
 
 
 @dataclass(frozen=True)
 class ClassResult:
-    """What the predictions are worth for one class; support is the number of its images."""
+    """Metrics of one class.
+
+    Attributes:
+        precision: Precision, 0 to 1.
+        recall: Recall, 0 to 1.
+        f1: F1 score, 0 to 1.
+        support: Number of images of the class.
+    """
 
     precision: float
     recall: float
@@ -29,17 +38,19 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The quality of predictions on one split.
+    """Quality of the predictions on one split.
 
     Attributes:
-        n: number of images.
-        accuracy: of the most probable class.
-        loss: mean cross-entropy of the calibrated probabilities, in nats.
-        macro_f1: mean of the classes' F1, each class counting the same.
-        top5_accuracy: how often the class is among the five most probable; None where there are no more.
-        calibration_error: see `calibration_error`.
-        classes: one result by class.
-        confusion: (true class, predicted class, images) wherever there is an image, in that order.
+        n: Number of images.
+        accuracy: Fraction of images whose most probable class is correct.
+        loss: Mean cross-entropy of the calibrated probabilities, in nats.
+        macro_f1: Unweighted mean of the classes' F1 scores.
+        top5_accuracy: Fraction of images whose class is among the five most probable ones; None for five
+            classes or fewer.
+        calibration_error: Expected calibration error; see `calibration_error`.
+        classes: Metrics of each class.
+        confusion: Cells (true class, predicted class, number of images) of the confusion matrix that are not
+            zero, sorted.
     """
 
     n: int
@@ -52,7 +63,7 @@ class Evaluation:
     confusion: tuple[tuple[int, int, int], ...]
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, results by class as columns and confusion as ``{true: {predicted: images}}``."""
+        """Return all fields: metrics by class as columns, confusion as ``{true: {predicted: images}}``."""
         confusion: dict[str, dict[str, int]] = {}
         for true, predicted, images in self.confusion:
             confusion.setdefault(str(true), {})[str(predicted)] = images
@@ -64,7 +75,7 @@ class Evaluation:
             "top5_accuracy": self.top5_accuracy,
             "calibration_error": self.calibration_error,
             "classes": {
-                name: [getattr(one, name) for one in self.classes]
+                name: [getattr(result, name) for result in self.classes]
                 for name in ("precision", "recall", "f1", "support")
             },
             "confusion": confusion,
@@ -72,7 +83,13 @@ class Evaluation:
 
 
 def evaluate(logits: torch.Tensor, labels: torch.Tensor, *, temperature: float = 1.0) -> Evaluation:
-    """Evaluate logits (N, C) against class indices (N,)."""
+    """Return the evaluation of logits (N, C) for class indices (N,).
+
+    Args:
+        logits: Logits (N, C).
+        labels: Class indices (N,).
+        temperature: Divisor of the logits before the softmax.
+    """
     from sklearn.metrics import accuracy_score, f1_score
 
     predicted = logits.argmax(dim=1).numpy()
@@ -90,25 +107,25 @@ def evaluate(logits: torch.Tensor, labels: torch.Tensor, *, temperature: float =
 
 
 def calibration_error(scores: torch.Tensor, labels: torch.Tensor) -> float:
-    """The expected calibration error (Guo et al. 2017, arXiv 1706.04599), 0 to 1.
+    """Return the expected calibration error (Guo et al. 2017, arXiv 1706.04599), 0 to 1.
 
-    Predictions are sorted by the score of the most probable class into 15 bins of equal width; the error
-    is the mean, over images, of the distance between a bin's mean score and its accuracy.
+    Predictions are sorted into 15 bins of equal width by the score of the most probable class. The error is
+    the mean over all images of the distance between the mean score and the accuracy of a bin.
 
     Args:
-        scores: (N, C) probabilities.
-        labels: (N,) class indices.
+        scores: Probabilities (N, C).
+        labels: Class indices (N,).
     """
     best, predicted = scores.double().max(dim=1)
     right = (predicted == labels).double().numpy()
     inner_edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    bins = np.searchsorted(inner_edges, best.numpy(), side="left")  # an edge belongs to the bin below it
+    bins = np.searchsorted(inner_edges, best.numpy(), side="left")  # an edge belongs to the lower bin
     gaps = np.bincount(bins, weights=best.numpy() - right, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(right))
 
 
 def _top5_accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    # scikit-learn's refuses logits that aren't finite, which a training may still recover from
+    # scikit-learn rejects logits that are not finite, from which a training can still recover
     return float((logits.topk(TOP, dim=1).indices == labels[:, None]).any(dim=1).double().mean())
 
 
@@ -123,7 +140,7 @@ def _class_results(truth: np.ndarray, predicted: np.ndarray, classes: int) -> tu
 
 
 def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[tuple[int, int, int], ...]:
-    # never the whole matrix: with ten thousand classes it would take a gigabyte
+    # not the full matrix, which would take a gigabyte for 10,000 classes
     cells, images = np.unique(truth * classes + predicted, return_counts=True)
     return tuple(
         (int(cell) // classes, int(cell) % classes, int(n)) for cell, n in zip(cells, images, strict=True)
@@ -131,16 +148,17 @@ def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """The temperature that makes the probabilities most likely (Guo et al. 2017, arXiv 1706.04599).
+    """Return the temperature that maximizes the likelihood of the labels (Guo et al.
+
+    2017, arXiv 1706.04599).
 
     Args:
-        logits: (N, C) of images that were not trained on.
-        labels: (N,) class indices.
+        logits: Logits (N, C) of images that were not trained on.
+        labels: Class indices (N,).
 
     Returns:
-        A number between 0.1 and 10; below 1 sharpens, above 1 softens.
+        A temperature from 0.1 to 10. Values below 1 sharpen the probabilities, values above 1 soften them.
     """
-
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:

@@ -1,4 +1,4 @@
-"""What a run's adapter answered to each image that it was judged by, kept beside the version."""
+"""Predictions for the validation and test images of a run, stored with its version."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from loravit_web.errors import LoraVitError
 from loravit_web.training.data import Split
 
 PREDICTIONS = "predictions.json"
+"""Name of the file."""
 SCHEMA_VERSION = 1
 
 
 class PredictionsDamaged(LoraVitError):
-    """A file of predictions that can't be read."""
+    """A file of predictions that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """The answer to one image.
+    """Prediction for one image.
 
     Attributes:
-        sha256: of the image's file.
-        true: index of its class in the data.
-        predicted: index of the most probable class.
-        score: the calibrated probability of ``predicted``.
+        sha256: Hash of the image file.
+        true: Index of its class in the dataset.
+        predicted: Index of the most probable class.
+        score: Calibrated probability of ``predicted``, 0 to 1.
     """
 
     sha256: str
@@ -38,14 +39,20 @@ class Predicted:
 
 
 Predictions = Mapping[str, tuple[Predicted, ...]]
-"""By split: ``validation``, and ``test`` where the data has some."""
+"""Predictions by split: ``validation``, and ``test`` if the dataset has test images."""
 
 
 def predictions_of(split: Split, logits: torch.Tensor, temperature: float) -> tuple[Predicted, ...]:
-    """The answers to a split's images, in its order."""
+    """Return the predictions for the images of a split, in its order.
+
+    Args:
+        split: Images of the split.
+        logits: Logits (N, C) of the images.
+        temperature: Divisor of the logits before the softmax.
+    """
     scores, predicted = torch.softmax(logits / temperature, dim=1).max(dim=1)
     return tuple(
-        # a stored image is named by its content
+        # stored images are named by their hash
         Predicted(path.stem, true, answer, round(score, 4))
         for path, true, answer, score in zip(
             split.paths, split.labels.tolist(), predicted.tolist(), scores.tolist(), strict=True
@@ -54,13 +61,13 @@ def predictions_of(split: Split, logits: torch.Tensor, temperature: float) -> tu
 
 
 def write_predictions(predictions: Predictions) -> bytes:
-    """One JSON file, column by column."""
+    """Return predictions as a JSON file with one list per column."""
     splits = {
         split: {
-            "images": [one.sha256 for one in answers],
-            "true": [one.true for one in answers],
-            "predicted": [one.predicted for one in answers],
-            "score": [one.score for one in answers],
+            "images": [answer.sha256 for answer in answers],
+            "true": [answer.true for answer in answers],
+            "predicted": [answer.predicted for answer in answers],
+            "score": [answer.score for answer in answers],
         }
         for split, answers in predictions.items()
     }
@@ -68,10 +75,10 @@ def write_predictions(predictions: Predictions) -> bytes:
 
 
 def read_predictions(data: bytes) -> Predictions:
-    """The inverse of `write_predictions`.
+    """Return the predictions that `write_predictions` wrote.
 
     Raises:
-        PredictionsDamaged: if it is no such file.
+        PredictionsDamaged: If the data is not such a file.
     """
     try:
         document: dict[str, Any] = json.loads(data)
@@ -80,7 +87,8 @@ def read_predictions(data: bytes) -> Predictions:
         return {split: _answers(columns) for split, columns in document["splits"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PredictionsDamaged(
-            "The run's predictions can't be read by this version; train again to open the images."
+            "The predictions of the run cannot be read by this version of the app. Train again to see the "
+            "images."
         ) from error
 
 

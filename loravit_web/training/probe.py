@@ -1,4 +1,4 @@
-"""The linear probe: what the frozen base can do without any adapter."""
+"""Linear probe: the accuracy of the frozen base without an adapter."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class LinearProbe:
-    """Logistic regression on pooled features, as one linear layer.
+    """Logistic regression on pooled features, as a linear layer.
 
     Attributes:
-        weight: float32 (C, F).
-        bias: float32 (C,).
-        accuracy: on the validation images.
+        weight: Float32 weight (C, F).
+        bias: Float32 bias (C,).
+        accuracy: Accuracy on the validation split, 0 to 1.
     """
 
     weight: torch.Tensor
@@ -27,7 +27,7 @@ class LinearProbe:
     accuracy: float
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (N, F) to logits (N, C)."""
+        """Return logits (N, C) of features (N, F)."""
         return features @ self.weight.T + self.bias
 
 
@@ -38,9 +38,16 @@ def fit_linear_probe(
     validation_labels: torch.Tensor,
     classes: int,
 ) -> LinearProbe:
-    """Fit on (N, F) features, choosing the regularisation on the validation images.
+    """Fit a linear probe; the strength of the regularization is chosen on the validation split.
 
-    Classes weigh the same however many images they have, as they do in the adapter's training.
+    All classes have the same weight, as in the training of adapters.
+
+    Args:
+        features: Features (N, F) of the training images.
+        labels: Class indices (N,) of the training images.
+        validation_features: Features (M, F) of the validation images.
+        validation_labels: Class indices (M,) of the validation images.
+        classes: Number of classes C.
     """
     best: LinearProbe | None = None
     for strength in _STRENGTHS:
@@ -49,12 +56,12 @@ def fit_linear_probe(
         if best is None or accuracy > best.accuracy:
             best = LinearProbe(probe.weight, probe.bias, accuracy)
     if best is None:
-        raise AssertionError("no regularisation strength was tried")
+        raise AssertionError("no regularization strength was tried")
     return best
 
 
 def _fit(features: torch.Tensor, labels: torch.Tensor, classes: int, strength: float) -> LinearProbe:
-    # Imported here because scikit-learn takes a second to load.
+    # Imported here because scikit-learn takes a second to import.
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -62,7 +69,7 @@ def _fit(features: torch.Tensor, labels: torch.Tensor, classes: int, strength: f
     scaler = StandardScaler()
     regression = LogisticRegression(C=strength, max_iter=300, class_weight="balanced")
     make_pipeline(scaler, regression).fit(features.numpy(), labels.numpy())
-    # Fold the scaling into the layer. With two classes scikit-learn keeps one row for their difference.
+    # Fold the scaling into the layer. For two classes scikit-learn has a single row for their difference.
     weight = regression.coef_ / scaler.scale_
     bias = regression.intercept_ - weight @ scaler.mean_
     if classes == 2:

@@ -1,4 +1,4 @@
-"""How a training tells what it does and learns that it should stop."""
+"""How a training reports its progress and learns that it should stop."""
 
 from __future__ import annotations
 
@@ -6,47 +6,51 @@ from collections.abc import Mapping
 from typing import Protocol
 
 Curve = Mapping[int, Mapping[str, float]]
-"""What each epoch measured."""
+"""Metrics of each epoch."""
 EPOCH = "Epoch"
-"""The stage of a run that learns begins with it; before, there is nothing to keep."""
+"""First word of the stage during the epochs; before them there is nothing to keep."""
 
 
-class TrainingStopped(Exception):  # not a LoraVitError: the user asked for it
-    """Training ends here because somebody asked for it, before there was anything worth keeping."""
+class TrainingStopped(Exception):  # not a LoraVitError, because a user requested it
+    """A user stopped the training before there was anything to keep."""
 
 
 class Reporter(Protocol):
-    """What the training loop needs of the world outside."""
+    """Interface of the training loop to its surroundings."""
 
     def report(self, stage: str, fraction: float) -> None:
-        """Tell the stage in words and how much of the whole run is done, 0 to 1.
+        """Report the current stage and the completed fraction of the run.
+
+        Args:
+            stage: Stage in words.
+            fraction: Completed fraction, 0 to 1.
 
         Raises:
-            TrainingStopped: if the run is to be cancelled.
+            TrainingStopped: If the run was cancelled.
         """
 
     def begin(self, curve: Curve) -> None:
-        """Training begins after the epochs of this curve; whatever was recorded of later ones is void."""
+        """Start after the epochs of a curve; metrics that were recorded for later epochs are void."""
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Record what an epoch measured."""
+        """Record the metrics of an epoch."""
 
     def stop_and_keep(self) -> bool:
-        """Whether the best so far is to be kept and training ended."""
+        """Return whether to end the training and keep the best epoch so far."""
 
 
 class SilentReporter:
-    """Reports to nobody and never stops: for tests and benchmarks."""
+    """A reporter without output that never stops the training, for tests and benchmarks."""
 
     def report(self, stage: str, fraction: float) -> None:
-        """See `Reporter`."""
+        """Ignore the progress."""
 
     def begin(self, curve: Curve) -> None:
-        """See `Reporter`."""
+        """Ignore the start."""
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
-        """See `Reporter`."""
+        """Ignore the metrics."""
 
     def stop_and_keep(self) -> bool:
-        """See `Reporter`."""
+        """Return False."""
         return False

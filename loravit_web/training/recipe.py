@@ -1,4 +1,4 @@
-"""Everything that decides how a run trains, and the presets."""
+"""The settings of a run, and the presets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loravit_web.errors import LoraVitError
 
 
 class RecipeError(LoraVitError):
-    """A training setting has a value that can't work."""
+    """A training setting with an invalid value."""
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,24 @@ class Recipe:
     """The settings of one run.
 
     Attributes:
-        preset: the name it started from.
-        adapter: what is trained.
-        image_size: side of the input in pixels; a multiple of the base's patch size.
-        epochs: at most; training stops early when validation stops improving.
-        min_steps: small datasets get as many more epochs as it takes to make so many steps.
-        batch_size: images per step.
-        lr: peak learning rate of AdamW; warm-up over the first tenth, then cosine to zero.
-        weight_decay: on the factors A and B and the head's weight.
-        label_smoothing: of the cross-entropy.
-        mirror: also train on left-right mirrored images; wrong for text, digits and screws.
-        max_images: train on a stratified subset of at most this many; all when None.
-        validation_fraction: of the training images, held out where the data brings no validation set.
-        patience: epochs without a better validation before stopping, more where ``min_steps`` adds epochs.
-        clip: largest norm of the gradients.
-        seed: of the split, the subset, the initial factors, the order and the dropout.
+        preset: Name of the preset that it started from.
+        adapter: Configuration of the adapter.
+        image_size: Side of the input images in pixels, a multiple of the base's patch size.
+        epochs: Maximum number of epochs. Training stops earlier if the validation no longer improves.
+        min_steps: Small datasets train for extra epochs until they reach this many steps.
+        batch_size: Number of images per step.
+        lr: Peak learning rate of AdamW, with warm-up in the first tenth of the steps and cosine decay to
+            zero.
+        weight_decay: Weight decay of AdamW on the factors A and B and the head's weight.
+        label_smoothing: Label smoothing of the cross-entropy.
+        mirror: Whether to also train on mirrored images. Wrong for text, digits and screws.
+        max_images: Maximum size of the stratified subset to train on, or None for all images.
+        validation_fraction: Fraction of the training images to hold out if the dataset has no validation
+            images.
+        patience: Number of epochs without improvement before training stops; scaled if ``min_steps`` adds
+            epochs.
+        clip: Maximum norm of the gradients (gradient clipping).
+        seed: Seed of the split, the subset, the initial factors, the order of the images and the dropout.
     """
 
     preset: str = "balanced"
@@ -70,42 +73,45 @@ class Recipe:
             value = getattr(self, name)
             if not low <= value <= high:
                 label = name.replace("_", " ").capitalize()
-                raise RecipeError(f"{label} {value:g} is out of range: choose {low:g} to {high:g}.")
+                raise RecipeError(f"{label} {value:g} is out of range. Choose {low:g} to {high:g}.")
         if self.max_images is not None and self.max_images < 4:
-            raise RecipeError(f"{self.max_images} images are too few to train on: choose at least 4.")
+            raise RecipeError(f"{self.max_images} images are too few to train on. Choose at least 4.")
 
     def schedule(self, train_images: int) -> tuple[int, int]:
-        """Epochs and patience for so many training images."""
+        """Return the number of epochs and the patience for a number of training images."""
         steps = -(-train_images // self.batch_size)
         epochs = max(self.epochs, -(-self.min_steps // steps))
         return epochs, -(-self.patience * epochs // self.epochs)
 
     def fitted(self, patch_size: int) -> Recipe:
-        """The same with the image size that is the nearest multiple of a base's patch size."""
+        """Return the recipe with its image size rounded to a multiple of a base's patch size."""
         return replace(self, image_size=max(2, round(self.image_size / patch_size)) * patch_size)
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, nested under ``adapter`` for the adapter's configuration."""
+        """Return all fields, with the adapter's configuration under ``adapter``."""
         return {**asdict(self), "adapter": self.adapter.as_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
-        """The inverse of `as_json`.
+        """Return the recipe that `as_json` wrote.
 
         Raises:
-            RecipeError: on an unknown field.
+            RecipeError: If a field is unknown or out of range.
         """
         unknown = set(data) - {f.name for f in fields(cls)}
         if unknown:
-            raise RecipeError(f"The recipe has an unknown field {min(unknown)}.")
+            raise RecipeError(f"The recipe has the unknown field {min(unknown)}. Remove the field.")
         return cls(**{**data, "adapter": ViTAdapterConfig.from_json(data["adapter"])})
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe with a name and, for the person who chooses, what follows the image size in its description.
+    """A named recipe.
 
-    Its image size is meant for any base, see `Recipe.fitted`.
+    Attributes:
+        title: Title on the page.
+        summary: Description that follows the image size on the page.
+        recipe: The recipe. Its image size is adapted to the base; see `Recipe.fitted`.
     """
 
     title: str
@@ -114,13 +120,13 @@ class Preset:
 
 
 DRAFT = "draft"
-"""The preset of somebody who has not chosen one on the page: soon done, and a longer one can follow."""
+"""The default preset on the page, for a first result within about a minute."""
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         DRAFT: Preset(
             "Draft",
-            "at most 800 images: about a minute on two cores, to see what can be learned.",
+            "at most 800 images: about a minute on two cores, for a first impression.",
             Recipe(
                 preset=DRAFT,
                 image_size=70,
@@ -151,7 +157,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "best": Preset(
             "Best",
-            "all images, one block more: for the final version, slower still.",
+            "all images, one more block: the slowest, for the final version.",
             Recipe(
                 preset="best", image_size=224, epochs=16, adapter=ViTAdapterConfig(r=16, alpha=32, blocks=6)
             ),
@@ -161,18 +167,20 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 
 def preset_recipe(name: str, **overrides: Any) -> Recipe:
-    """The recipe of a preset with some fields changed; ``adapter`` overrides are given by their own names.
+    """Return the recipe of a preset with some fields overridden.
 
-    Overrides that are None leave the preset's value.
+    Args:
+        name: Name of the preset.
+        **overrides: Fields of the recipe or of its adapter's configuration. None keeps the preset's value.
 
     Raises:
-        RecipeError: if there is no such preset.
-        AdapterConfigError: if an override can't work.
+        RecipeError: If the preset is unknown, or a value is invalid.
+        AdapterConfigError: If a value of the adapter's configuration is invalid.
     """
     if name not in PRESETS:
-        raise RecipeError(f"Preset {name} is unknown: choose {', '.join(PRESETS)}.")
+        raise RecipeError(f"Preset {name} is unknown. Choose one of {', '.join(PRESETS)}.")
     recipe = PRESETS[name].recipe
-    given = {key: value for key, value in overrides.items() if value is not None}
+    changed = {key: value for key, value in overrides.items() if value is not None}
     adapter_fields = {f.name for f in fields(ViTAdapterConfig)}
-    adapter = replace(recipe.adapter, **{k: v for k, v in given.items() if k in adapter_fields})
-    return replace(recipe, adapter=adapter, **{k: v for k, v in given.items() if k not in adapter_fields})
+    adapter = replace(recipe.adapter, **{k: v for k, v in changed.items() if k in adapter_fields})
+    return replace(recipe, adapter=adapter, **{k: v for k, v in changed.items() if k not in adapter_fields})

@@ -1,6 +1,6 @@
-"""The training of one adapter, from images to an `Adapter` with its evaluation.
+"""Training of one adapter, from images to an `Adapter` with its evaluation.
 
-Knows nothing of registries, processes or pages: it reports to a `Reporter` and returns a value.
+It does not know the registry, processes or the page: it reports to a `Reporter` and returns a value.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from loravit_web.adapters.adapter import Adapter, answer_to_reference
+from loravit_web.adapters.adapter import Adapter, compute_reference_logits
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
-from loravit_web.training.blocks import dropout_on, trainable_blocks, trained_parameters
-from loravit_web.training.checkpoints import Checkpoint, Standing, load_checkpoint, save_checkpoint
+from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
+from loravit_web.training.checkpoints import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
 from loravit_web.training.data import Split, TrainingData, class_weights
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
 from loravit_web.training.meter import STEP_COST, WorkMeter, work_of
@@ -35,26 +35,28 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.util.attended import attended
 
 EVALUATION_BATCH = 128
-_NOTHING_YET = "Stopped before anything was learned, so there was nothing to keep."
+"""Number of images per batch of an evaluation."""
+_NOTHING_TO_KEEP = "The training was stopped before its first epoch ended, so there is nothing to keep."
 
 
 class TrainingDiverged(LoraVitError):
-    """The loss is no number any more."""
+    """A loss that became NaN or infinite."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training gives.
+    """Result of a training.
 
     Attributes:
-        adapter: with the parameters of the best epoch.
-        validation: of the adapter on the validation images, calibrated.
-        test: on the test images, where the data has some; looked at this once.
-        probe_validation_accuracy, probe_test_accuracy: of the linear probe on the same images.
-        epochs: epochs done.
-        best_epoch: the epoch kept, from 1.
-        kept_early: whether somebody asked to stop and keep the best.
-        predictions: the answers to the validation and test images.
+        adapter: Adapter with the parameters of the best epoch.
+        validation: Evaluation of the calibrated adapter on the validation split.
+        test: Evaluation on the test split, done once; None without test images.
+        probe_validation_accuracy: Accuracy of the linear probe on the validation split.
+        probe_test_accuracy: Accuracy of the linear probe on the test split; None without test images.
+        epochs: Number of completed epochs.
+        best_epoch: Epoch whose parameters were kept, from 1.
+        kept_early: Whether a user stopped the training and kept the best epoch.
+        predictions: Predictions for the validation and test images.
     """
 
     adapter: Adapter
@@ -81,17 +83,20 @@ def train(
     """Train one adapter.
 
     Args:
-        base: in float32.
-        dtype: the precision to compute in, unless a checkpoint continues in another; what is trained stays
-            float32.
-        work: a folder of this run's own, for its checkpoint and mapped tokens; a checkpoint found there
-            is continued exactly.
-        reporter: see `Reporter`.
+        base: Base in float32.
+        dtype: Precision of the computation, unless a checkpoint continues in another one. Trained parameters
+            are float32.
+        data: Splits of the run.
+        recipe: Recipe of the run.
+        work: Folder of this run for its checkpoint and mapped tokens. If it has a checkpoint, the training
+            continues from there.
+        reporter: Receiver of the progress.
+        clock: Returns the time in seconds.
 
     Raises:
-        TrainingStopped: if the reporter says so.
-        TrainingDiverged: if the loss becomes NaN or infinite.
-        LoraVitError: for settings, images or checkpoints that can't be used.
+        TrainingStopped: If the reporter stops the training before there is anything to keep.
+        TrainingDiverged: If the loss becomes NaN or infinite.
+        LoraVitError: If settings, images or the checkpoint are invalid.
     """
     return _Training(base, dtype, data, recipe, work, reporter, clock).run()
 
@@ -109,7 +114,7 @@ class _Training:
     ) -> None:
         self.master = base
         self.data, self.work = data, work
-        self.recipe = recipe = replace(recipe, adapter=recipe.adapter.on(base))
+        self.recipe = recipe = replace(recipe, adapter=recipe.adapter.resolved(base))
         self.reporter, self.clock, self.started = reporter, clock, clock()
         self.path = work / "checkpoint.safetensors"
         self.resumed = load_checkpoint(self.path, identity=self._identity())
@@ -120,11 +125,11 @@ class _Training:
         self.blocks = trainable_blocks(self.base, recipe.adapter, generator)
         self.first_block = base.depth - len(self.blocks)
         pooling = recipe.adapter.pooling
-        # What tokens go through: the same blocks without what the head never reads.
-        self.adapted_path = self.base.read_by([pooling], self.blocks)
-        self.frozen_path = self.base.read_by([pooling], self.base.blocks[self.first_block :])
+        # The same blocks without the computations that the head does not read.
+        self.adapted_path = self.base.fastest_blocks([pooling], self.blocks)
+        self.frozen_path = self.base.fastest_blocks([pooling], self.base.blocks[self.first_block :])
         self.head = nn.Linear(base.feature_dim(pooling), len(data.class_names))
-        # From zero: started on the linear probe's weights, LoRA ended 7 points lower on CIFAR-10.
+        # Zero, because starting from the linear probe's weights gave 7 points less on CIFAR-10.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.epochs, self.patience = recipe.schedule(len(data.train))
@@ -132,10 +137,10 @@ class _Training:
         self.optimizer = self._optimizer()
 
     def run(self) -> Trained:
-        self.reporter.begin({} if self.resumed is None else self.resumed.standing.curve)
+        self.reporter.begin({} if self.resumed is None else self.resumed.state.curve)
         tokens = {name: self._prefix(name) for name in ("train", "validation", "test")}
         probe, test_features = self._probe(tokens)
-        standing, kept_early = self._epochs(tokens["train"], tokens["validation"])
+        state, kept_early = self._epochs(tokens["train"], tokens["validation"])
         self.reporter.report("Evaluating", self.meter.fraction)
         logits = self._logits(tokens["validation"], "Evaluating")
         temperature = fit_temperature(logits, self.data.validation.labels)
@@ -150,22 +155,22 @@ class _Training:
         measured = {"validation": {**validation.as_json(), "linear_probe_accuracy": probe.accuracy}}
         if test is not None:
             measured["test"] = {**test.as_json(), "linear_probe_accuracy": probe_test}
-        summary = {**self._summary(standing), "metrics": measured}
+        summary = {**self._summary(state), "metrics": measured}
         return Trained(
             adapter=self._adapter(temperature, summary),
             validation=validation,
             test=test,
             probe_validation_accuracy=probe.accuracy,
             probe_test_accuracy=probe_test,
-            epochs=standing.epoch,
-            best_epoch=standing.best_epoch,
+            epochs=state.epoch,
+            best_epoch=state.best_epoch,
             kept_early=kept_early,
             predictions=predictions,
         )
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """All that is trained, head last."""
+        """All trained parameters, the head's last."""
         return trained_parameters(self.blocks, self.head)
 
     def _optimizer(self) -> torch.optim.AdamW:
@@ -178,7 +183,7 @@ class _Training:
         return torch.optim.AdamW(groups, lr=self.recipe.lr)
 
     def _lr(self, step: int) -> float:
-        """The learning rate of a step, from 0: warm-up over a tenth of the run, then a cosine to zero."""
+        """Return the learning rate of a step: warm-up in the first tenth, then cosine decay to zero."""
         total = self.epochs * self._steps_per_epoch
         warm_up = max(1, total // 10)
         if step < warm_up:
@@ -206,14 +211,14 @@ class _Training:
         )
 
     def _reading(self, done: float, stage: str) -> None:
-        self.meter.at(done, stage)
+        self.meter.set_done(done, stage)
         if self.resumed is None and self.reporter.stop_and_keep():
-            raise TrainingStopped(_NOTHING_YET)
+            raise TrainingStopped(_NOTHING_TO_KEEP)
 
     def _probe(self, tokens: Mapping[str, PrefixTokens]) -> tuple[LinearProbe, torch.Tensor | None]:
         features = {name: self._base_features(t) for name, t in tokens.items() if len(t)}
         probe = attended(
-            lambda _tell: fit_linear_probe(
+            lambda _progress: fit_linear_probe(
                 features["train"],
                 self.data.train.labels,
                 features["validation"],
@@ -227,7 +232,7 @@ class _Training:
         return probe, features.get("test")
 
     def _base_features(self, tokens: PrefixTokens) -> torch.Tensor:
-        """Features (N, F) of the plain view through the base as it is."""
+        """Return the features (N, F) of the plain view from the base without an adapter."""
         return self._through(tokens, self.frozen_path, "Fitting the linear probe")
 
     def _through(self, tokens: PrefixTokens, blocks: Sequence[nn.Module], stage: str) -> torch.Tensor:
@@ -240,7 +245,7 @@ class _Training:
         return torch.cat(parts).clone()
 
     def _features(self, tokens: torch.Tensor, blocks: Sequence[nn.Module]) -> torch.Tensor:
-        tokens = self.base.through(blocks, tokens, self.first_block)
+        tokens = self.base.run_blocks(blocks, tokens, self.first_block)
         return self.base.features(tokens, self.recipe.adapter.pooling)
 
     def _logits(self, tokens: PrefixTokens, stage: str) -> torch.Tensor:
@@ -248,54 +253,54 @@ class _Training:
         with torch.no_grad():
             return self.head(features)  # type: ignore[no-any-return]
 
-    def _epochs(self, train: PrefixTokens, validation: PrefixTokens) -> tuple[Standing, bool]:
-        """Train to the last epoch, the end of patience or a request; leaves the best parameters in place."""
-        standing, keep = Standing(), False
+    def _epochs(self, train: PrefixTokens, validation: PrefixTokens) -> tuple[TrainingState, bool]:
+        """Train until the last epoch, the end of the patience or a stop, and restore the best parameters."""
+        state, keep = TrainingState(), False
         best = [p.detach().clone() for p in self.parameters]
         if self.resumed is not None:
-            best, standing = self._restore(self.resumed), self.resumed.standing
-            self.started -= standing.seconds
-            self.meter.add(self._epoch_units * standing.epoch, "Resuming")
-        if self.reporter.stop_and_keep() and not standing.best_epoch:
-            raise TrainingStopped(_NOTHING_YET)
-        while standing.epoch < self.epochs and not keep:
-            if standing.epoch - standing.best_epoch >= self.patience:
+            best, state = self._restore(self.resumed), self.resumed.state
+            self.started -= state.seconds
+            self.meter.add(self._epoch_units * state.epoch, "Resuming")
+        if self.reporter.stop_and_keep() and not state.best_epoch:
+            raise TrainingStopped(_NOTHING_TO_KEEP)
+        while state.epoch < self.epochs and not keep:
+            if state.epoch - state.best_epoch >= self.patience:
                 break
-            standing.epoch += 1
-            train_loss, keep = self._epoch(train, standing.epoch)
-            if keep and standing.best_epoch:
-                standing.epoch -= 1  # broken off; an earlier epoch is kept
+            state.epoch += 1
+            train_loss, keep = self._epoch(train, state.epoch)
+            if keep and state.best_epoch:
+                state.epoch -= 1  # this epoch was interrupted, and an earlier one is kept
                 break
-            logits = self._logits(validation, self._stage(standing.epoch))
+            logits = self._logits(validation, self._stage(state.epoch))
             measured = evaluate(logits, self.data.validation.labels)
-            last_step = standing.epoch * self._steps_per_epoch
+            last_step = state.epoch * self._steps_per_epoch
             self._check_finite(measured.loss, last_step)
-            standing.curve[standing.epoch] = {
+            state.curve[state.epoch] = {
                 "train_loss": train_loss,
                 "val_loss": measured.loss,
                 "val_accuracy": measured.accuracy,
                 "lr": self._lr(last_step - 1),
             }
-            self.reporter.metrics(standing.epoch, standing.curve[standing.epoch])
-            if (measured.accuracy, -measured.loss) > (standing.best_accuracy, -standing.best_loss):
-                standing.best_epoch = standing.epoch
-                standing.best_accuracy, standing.best_loss = measured.accuracy, measured.loss
+            self.reporter.metrics(state.epoch, state.curve[state.epoch])
+            if (measured.accuracy, -measured.loss) > (state.best_accuracy, -state.best_loss):
+                state.best_epoch = state.epoch
+                state.best_accuracy, state.best_loss = measured.accuracy, measured.loss
                 best = [p.detach().clone() for p in self.parameters]
-            standing.seconds = self.clock() - self.started
-            save_checkpoint(self.path, self._checkpoint(standing, best), identity=self._identity())
+            state.seconds = self.clock() - self.started
+            save_checkpoint(self.path, self._checkpoint(state, best), identity=self._identity())
             keep = keep or self.reporter.stop_and_keep()
         self._assign(best)
-        return standing, keep
+        return state, keep
 
     def _epoch(self, train: PrefixTokens, epoch: int) -> tuple[float, bool]:
-        """One pass over the images; returns the mean loss and whether to stop and keep the best."""
+        """Train for one epoch; return the mean loss and whether to stop and keep the best epoch."""
         seed = self.recipe.seed * 1_000_003 + epoch
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(train), generator=generator)
         views = torch.randint(train.views, (len(train),), generator=generator)
         weights = class_weights(self.data.train.labels, len(self.data.class_names))
         losses = []
-        with torch.random.fork_rng(devices=[]), dropout_on(self.blocks):
+        with torch.random.fork_rng(devices=[]), adapter_dropout(self.blocks):
             torch.manual_seed(seed)
             first = (epoch - 1) * self._steps_per_epoch
             for step, rows in enumerate(torch.split(order, self.recipe.batch_size), start=first):
@@ -305,7 +310,7 @@ class _Training:
                 self._check_finite(loss, step + 1)
                 losses.append(loss * len(rows))
                 self.meter.add(STEP_COST * len(rows) * max(len(self.blocks), 1), self._stage(epoch))
-                if self.reporter.stop_and_keep() and epoch > 1:  # the first epoch is the least to keep
+                if self.reporter.stop_and_keep() and epoch > 1:  # at least the first epoch is completed
                     return sum(losses) / len(train), True
         return sum(losses) / len(train), False
 
@@ -322,7 +327,7 @@ class _Training:
         if not math.isfinite(loss):
             became = "NaN" if math.isnan(loss) else "infinite"
             raise TrainingDiverged(
-                f"The loss became {became} at step {step}: lower the learning rate and train again."
+                f"The loss became {became} at step {step}. Lower the learning rate and train again."
             )
 
     def _stage(self, epoch: int) -> str:
@@ -334,7 +339,7 @@ class _Training:
         return (STEP_COST * len(self.data.train) + len(self.data.validation)) * blocks
 
     def _identity(self) -> str:
-        """Of everything that decides the parameters: a checkpoint of another training is refused."""
+        """Return a hash of everything that determines the parameters."""
         document = {
             "recipe": self.recipe.as_json(),
             "base": self.master.weights_sha256,
@@ -342,12 +347,12 @@ class _Training:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _checkpoint(self, standing: Standing, best: Sequence[torch.Tensor]) -> Checkpoint:
+    def _checkpoint(self, state: TrainingState, best: Sequence[torch.Tensor]) -> Checkpoint:
         moments = [self.optimizer.state[p] for p in self.parameters]
-        return Checkpoint(self.parameters, best, moments, self.base.dtype, standing)
+        return Checkpoint(self.parameters, best, moments, self.base.dtype, state)
 
     def _restore(self, checkpoint: Checkpoint) -> list[torch.Tensor]:
-        """Put the loop where the checkpoint left it; returns the best parameters."""
+        """Restore the state of the loop from a checkpoint and return the best parameters."""
         self._assign(checkpoint.parameters)
         for parameter, moments in zip(self.parameters, checkpoint.moments, strict=True):
             self.optimizer.state[parameter] = dict(moments)
@@ -372,13 +377,13 @@ class _Training:
             reference_logits=torch.empty(0),
             summary=summary,
         )
-        return replace(adapter, reference_logits=answer_to_reference(self.master, adapter))
+        return replace(adapter, reference_logits=compute_reference_logits(self.master, adapter))
 
-    def _summary(self, standing: Standing) -> dict[str, Any]:
+    def _summary(self, state: TrainingState) -> dict[str, Any]:
         return {
             "recipe": self.recipe.as_json(),
-            "epochs": standing.epoch,
-            "best_epoch": standing.best_epoch,
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch,
             "train_images": len(self.data.train),
             "validation_images": len(self.data.validation),
             "test_images": len(self.data.test),

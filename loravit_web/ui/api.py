@@ -7,18 +7,16 @@ it as ``session_hash``: without, Gradio describes the whole page for a session t
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.events import api
-from gradio.utils import get_upload_folder
-from PIL import Image
 
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.answers import Answer
 from loravit_web.ui.kit.errors import toast, told
+from loravit_web.ui.kit.uploads import uploaded_picture
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.visibility import Seen
@@ -29,10 +27,6 @@ MAX_LABELS = 1000
 
 class BadRequest(LoraVitError):
     """An argument of another kind than the interface takes."""
-
-
-class UnreadableUpload(LoraVitError):
-    """An image argument that is no uploaded file."""
 
 
 def add_api(service: Service, waiting: Waiting) -> None:
@@ -97,32 +91,3 @@ def answer_upload(seen: Seen, image: Any, tasks: list[str], top_k: int) -> Answe
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
         raise BadRequest(f"The number of labels is not a whole number from 1 to {MAX_LABELS}.")
     return seen.predictor.classify(uploaded_picture(seen, image), tasks, top_k=top_k)
-
-
-def uploaded_picture(seen: Seen, image: Any) -> Image.Image:
-    """An uploaded file as RGB, upright; nobody may change it.
-
-    Raises:
-        LoraVitError: if the file is no readable image, or not an upload.
-    """
-    return seen.pictures.open(uploaded_path(image))
-
-
-def uploaded_path(image: Any) -> Path:
-    """The path of an uploaded file; any other path of this machine is refused.
-
-    Raises:
-        UnreadableUpload: if it is not one.
-    """
-    named = image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
-    if not isinstance(named, str):
-        raise UnreadableUpload("The image is missing: upload a file and send it as the image.")
-    not_uploaded = UnreadableUpload("The image is not a file that was uploaded here: upload it first.")
-    try:
-        path, folder = Path(named).resolve(), Path(get_upload_folder()).resolve()
-        uploaded = path.is_relative_to(folder) and path.is_file()
-    except (OSError, ValueError) as error:
-        raise not_uploaded from error
-    if not uploaded:
-        raise not_uploaded
-    return path

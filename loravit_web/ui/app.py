@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from loravit_web.service import Service
 from loravit_web.ui.api import add_api
 from loravit_web.ui.catalog.tab import build_catalog
-from loravit_web.ui.gate.presence import Presence
+from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.page.address import name_tabs
 from loravit_web.ui.page.arrival import fill_page
 from loravit_web.ui.page.follow import follow_registry
+from loravit_web.ui.page.navigation import connect_tabs
 from loravit_web.ui.page.page import Page
 from loravit_web.ui.page.pulse import add_pulse
 from loravit_web.ui.page.saved import add_saved
-from loravit_web.ui.page.strip import build_strip, connect_strip
-from loravit_web.ui.runs.tab import build_runs, follow_runs, lead_on
+from loravit_web.ui.page.strip import build_strip
+from loravit_web.ui.patches.quiet import place_hidden_progress
+from loravit_web.ui.runs.tab import build_runs, follow_runs
 from loravit_web.ui.templates import render
 from loravit_web.ui.train.tab import build_train
 from loravit_web.ui.use.tab import build_use
@@ -31,7 +31,7 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
     Args:
         presence: tells work for a page when that page is gone.
     """
-    service.uploads = Path(get_upload_folder())
+    service.uploads = upload_folder()
     waiting = Waiting(service.settings.limits.waiting)
     demo = gr.Blocks(title="LoRA-ViT Web", analytics_enabled=False)
     with demo:
@@ -49,34 +49,23 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
             with gr.Tab("Use", id="use") as use_tab:
                 use = build_use(service, waiting, presence)
             with gr.Tab("Train", id="train") as train_tab:
-                train = build_train(service, tabs, use, presence)
+                train = build_train(service, presence)
             with gr.Tab("Catalog", id="catalog") as catalog_tab:
-                catalog = build_catalog(service, tabs, use)
+                catalog = build_catalog(service)
             with gr.Tab("Runs", id="runs") as runs_tab:
                 runs = build_runs(service)
         name_tabs({"use": use_tab, "train": train_tab, "catalog": catalog_tab, "runs": runs_tab})
         add_saved(demo, service)
         add_api(service, waiting)
-        lead_on(service, runs, tabs, train, catalog)
-        connect_strip(service, strip, tabs, train)
         with unseen:
             for one in (catalog.revision, use.picker.memory, train.run_id, train.given, train.corrections):
                 one.render()
         pulse = add_pulse(service, seen)
-        page = Page(service, who, strip, use, train, catalog, runs, seen, pulse)
+        page = Page(service, tabs, who, strip, use, train, catalog, runs, seen, pulse)
+        connect_tabs(page)
         follow_registry(page)
         follow_runs(service, runs, pulse, runs_tab)
         fill_page(demo, page)
-    _show_no_progress(demo, nowhere)
+    if not service.settings.plain_gradio:
+        place_hidden_progress(demo, nowhere)
     return demo
-
-
-def _show_no_progress(demo: gr.Blocks, nowhere: gr.Textbox) -> None:
-    """Give the events that show no progress one place not to show it: one that is never drawn.
-
-    With every step of every event the browser looks up each place of each event that ever ran, one by one in
-    the tree of all components: with Gradio's default, all outputs, half of the time of an event.
-    """
-    for event in demo.fns.values():
-        if event.show_progress == "hidden":
-            event.show_progress_on = [nowhere]

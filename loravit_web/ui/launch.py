@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import gradio as gr
-from gradio.queueing import Queue
-from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
@@ -23,22 +21,27 @@ from loravit_web.expiry import SERVED, served_folder
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.app import build_app
-from loravit_web.ui.gate.callers import LOOPBACK, Arrivals, Caller
+from loravit_web.ui.gate.arrivals import LOOPBACK, Arrivals
 from loravit_web.ui.gate.connections import most_connections, served_through
 from loravit_web.ui.gate.gate import Gate, House
 from loravit_web.ui.gate.headers import security_headers
 from loravit_web.ui.gate.hub_session import EndedOnTheHub
 from loravit_web.ui.gate.info import OwnInfo
 from loravit_web.ui.gate.passing import MIB, PassingFiles
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.gate.signing_in import Cookies, SigningIn
 from loravit_web.ui.gate.uploads import Uploads
+from loravit_web.ui.kit.callers import Caller
+from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.visitors import admit, guest_name
+from loravit_web.ui.kit.waiting import QUEUE_FULL
 from loravit_web.ui.page.head import page_head
 from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.patches.kept_page import KeptPage
+from loravit_web.ui.patches.quiet import calm_queue
 from loravit_web.ui.patches.refusals import handlers
-from loravit_web.ui.patches.sessions import LightSessions
+from loravit_web.ui.patches.server import is_starting, path_prefix
+from loravit_web.ui.patches.sessions import use_light_sessions
 from loravit_web.util.addresses import TrustedProxies
 from loravit_web.util.console import progress_teller
 from loravit_web.util.cores import gather_cores, release_cores
@@ -46,8 +49,6 @@ from loravit_web.util.periodic import Periodic
 
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
-_QUEUE_SECONDS = 0.01
-"""Between two looks at Gradio's queue; its own thousand a second take a tenth of a core, all day."""
 
 
 class AddressUnavailable(LoraVitError):
@@ -75,7 +76,7 @@ class App:
         Until then ``GRADIO_TEMP_DIR`` names the app's own folder, which Gradio asks for wherever it keeps a
         file.
         """
-        passing = passing_files(service.settings)
+        passing = open_passing_files(service.settings)
         before = os.environ.get(_FOLDER_VARIABLE)
         os.environ[_FOLDER_VARIABLE] = str(passing.folder)
         service.at_close(lambda: _restore(before))
@@ -98,7 +99,8 @@ class App:
             The URL.
         """
         self.demo.queue(max_size=self.service.settings.limits.waiting)
-        _quiet(self.demo._queue)
+        if not self.service.settings.plain_gradio:
+            calm_queue(self.demo)
         try:
             url = self._listen(host, port)
         except OSError as error:
@@ -131,22 +133,22 @@ class App:
                 show_error=False,
                 theme=_theme(),
                 css_paths=[Path(__file__).with_name("style.css")],
-                head=page_head(),
+                head=page_head(plain=self.service.settings.plain_gradio),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
                 max_file_size=self.service.settings.upload_bytes,
                 footer_links=["api"],
                 run_history=False,
                 enable_monitoring=False,
-                app_kwargs={"exception_handlers": handlers(), "middleware": inner},
+                app_kwargs={"exception_handlers": handlers(QUEUE_FULL), "middleware": inner},
             )
-        self.demo.app.state_holder = LightSessions(self.demo)
+        if not self.service.settings.plain_gradio:
+            use_light_sessions(self.demo)
         return str(url)
 
     def _gate(self, app: ASGIApp, host: str | None) -> Gate:
         """Put the app behind its gate."""
         service, settings = self.service, self.service.settings
-        prefix = (self.demo.root_path or "").rstrip("/")
-        prefix = prefix if prefix.startswith("/") else ""
+        prefix = path_prefix(self.demo)
         alone = settings.mode == "local"
         cookies = Cookies(service.secret, in_frame=settings.on_spaces, path=prefix or "/")
         signing_in = None
@@ -172,11 +174,13 @@ class App:
             folder=self.passing.folder,
             prefix=prefix,
             most_of_one=None if alone else most_connections() // 2,
-            is_starting=lambda: not self.demo.app.startup_events_triggered,
+            is_starting=partial(is_starting, self.demo),
             owns=self._owns,
         )
-        kept = KeptAssets(KeptPage(OwnInfo(app, prefix)), folder=GRADIO_ASSETS)
-        return Gate(kept, house)
+        described = OwnInfo(app, prefix)
+        if settings.plain_gradio:
+            return Gate(described, house)
+        return Gate(KeptAssets(KeptPage(described), folder=GRADIO_ASSETS), house)
 
     def _owns(self, caller: Caller, file: Path) -> bool:
         """Whether a visitor of a demo may fetch a file: what others gave, and copies of it, are theirs."""
@@ -205,14 +209,6 @@ def _end(*_: object) -> None:
     sys.exit(0)
 
 
-def _quiet(queue: Queue) -> None:
-    """Spare it the work that nobody asked for."""
-    queue.sleep_when_free = _QUEUE_SECONDS
-    # For a monitoring page, which is off here, it computes a table of its last 10,000 events at every event.
-    queue.ANALYTICS_MAX_EVENTS = 1
-    queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize  # spelled so there
-
-
 def open_app(settings: Settings) -> App:
     """Load the base and every adapter, begin to watch the queue, and build the page.
 
@@ -238,7 +234,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     open_app(settings).launch(host=host, port=port)
 
 
-def passing_files(settings: Settings) -> PassingFiles:
+def open_passing_files(settings: Settings) -> PassingFiles:
     """Open the folder of what passes through an app with these settings."""
     limits, rules = settings.limits, settings.demo
     most, of_one, minutes = limits.uploads_mib * MIB, limits.visitor_mib * MIB, float(limits.upload_minutes)
@@ -247,7 +243,7 @@ def passing_files(settings: Settings) -> PassingFiles:
         minutes = min(minutes, rules.hours * 60)
     elif settings.mode == "local":
         of_one = most
-    parent = settings.uploads or Path(get_upload_folder())
+    parent = settings.uploads or upload_folder()
     return PassingFiles(parent, most=most, most_of_one=min(of_one, most), seconds=minutes * 60)
 
 

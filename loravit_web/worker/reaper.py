@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from loravit_web.worker.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
-from registry import Heart, Registry, Run
+from registry import Heartbeat, Registry, Run
 
 SURE_SECONDS = 4 * HEARTBEAT_SECONDS
 """How long a heart must be watched that seems to have stood still since before the watch began."""
@@ -36,7 +36,7 @@ class Reaper:
         self._looked: float | None = None
         self._began = 0.0
         self._still_since: dict[tuple[str, datetime | None], float] = {}
-        self._hearts: list[Heart] = []
+        self._heartbeats: list[Heartbeat] = []
 
     def look(
         self, *, dead_worker: str | None = None, living_worker: str | None = None, error: str | None = None
@@ -53,56 +53,64 @@ class Reaper:
             RegistryError: if the registry cannot be read or written. The watch then starts anew.
         """
         try:
-            self._watch(self._runs.hearts(doubted=self._doubted()))
+            self._watch(self._runs.heartbeats(suspected=self._doubted()))
             silent = {
-                heart.run_id: heart.beat for heart in self._hearts if self._is_dead(heart, living_worker)
+                heartbeat.run_id: heartbeat.sent_at
+                for heartbeat in self._heartbeats
+                if self._is_dead(heartbeat, living_worker)
             }
             gone = [
-                heart
-                for heart in self._hearts
-                if heart.run_id in silent or (dead_worker is not None and heart.worker == dead_worker)
+                heartbeat
+                for heartbeat in self._heartbeats
+                if heartbeat.run_id in silent or (dead_worker is not None and heartbeat.worker == dead_worker)
             ]
             if not gone:
                 return []
-            self._hearts = [heart for heart in self._hearts if heart not in gone]
+            self._heartbeats = [heartbeat for heartbeat in self._heartbeats if heartbeat not in gone]
             return self._runs.reap(silent=silent, dead_worker=dead_worker, error=error)
         except Exception:
-            self._looked, self._hearts = None, []
+            self._looked, self._heartbeats = None, []
             raise
 
     @property
-    def suspects(self) -> Sequence[Heart]:
+    def suspects(self) -> Sequence[Heartbeat]:
         """Hearts whose last heartbeat seems too old, and that were not seen to beat in this watch."""
         return [
-            heart
-            for heart in self._hearts
-            if heart.silence > STALE_AFTER and self._still_since[heart.run_id, heart.beat] <= self._began
+            heartbeat
+            for heartbeat in self._heartbeats
+            if heartbeat.age > STALE_AFTER
+            and self._still_since[heartbeat.run_id, heartbeat.sent_at] <= self._began
         ]
 
-    def _watch(self, hearts: list[Heart]) -> None:
+    def _watch(self, heartbeats: list[Heartbeat]) -> None:
         now = self._clock()
         blind = self._looked is None or now - self._looked > _BLINK_SECONDS
         if blind:
             self._began, self._still_since = now, {}
         before = self._still_since
         self._still_since = {
-            (heart.run_id, heart.beat): before.get((heart.run_id, heart.beat), now) for heart in hearts
+            (heartbeat.run_id, heartbeat.sent_at): before.get((heartbeat.run_id, heartbeat.sent_at), now)
+            for heartbeat in heartbeats
         }
-        self._looked, self._hearts = now, hearts
+        self._looked, self._heartbeats = now, heartbeats
 
-    def _still(self, heart: Heart) -> float:
+    def _still(self, heartbeat: Heartbeat) -> float:
         """Seconds for which the heart was seen to stand still, at the last look."""
-        return 0.0 if self._looked is None else self._looked - self._still_since[heart.run_id, heart.beat]
+        return (
+            0.0
+            if self._looked is None
+            else self._looked - self._still_since[heartbeat.run_id, heartbeat.sent_at]
+        )
 
     def _doubted(self) -> list[str]:
         """Runs whose heart stands still: from now on every look proves that a heartbeat could be written."""
-        return [heart.run_id for heart in self._hearts if self._still(heart) > _BLINK_SECONDS]
+        return [heartbeat.run_id for heartbeat in self._heartbeats if self._still(heartbeat) > _BLINK_SECONDS]
 
-    def _is_dead(self, heart: Heart, living_worker: str | None) -> bool:
-        still = self._still(heart)
-        if living_worker is not None and heart.worker == living_worker:
+    def _is_dead(self, heartbeat: Heartbeat, living_worker: str | None) -> bool:
+        still = self._still(heartbeat)
+        if living_worker is not None and heartbeat.worker == living_worker:
             return still >= PATIENCE_SECONDS + STALE_AFTER.total_seconds()
-        return still >= STALE_AFTER.total_seconds() or (heart.silence > STALE_AFTER and still >= SURE_SECONDS)
+        return still >= STALE_AFTER.total_seconds() or (heartbeat.age > STALE_AFTER and still >= SURE_SECONDS)
 
 
 def reap_once(
@@ -122,7 +130,7 @@ def reap_once(
     reaper = Reaper(registry, clock=clock)
     dead = reaper.look()
     if reaper.suspects:
-        names = ", ".join(heart.run_id[:8] for heart in reaper.suspects)
+        names = ", ".join(heartbeat.run_id[:8] for heartbeat in reaper.suspects)
         _LOG.warning("No recent heartbeat of run %s. Watching for %.0f s.", names, SURE_SECONDS)
     while reaper.suspects:
         sleep(_PAUSE_SECONDS)

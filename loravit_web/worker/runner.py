@@ -43,7 +43,7 @@ TOO_LONG = (
 )
 LoadForRun = Callable[[Tell], tuple[Base, torch.dtype]]
 STOPPED = "The training process was stopped before the end; resume the run to go on."
-FORGOTTEN = "The registry has no such run any more, as after a restored backup; start the training again."
+DELETED = "The registry has no such run any more, as after a restored backup; start the training again."
 _LOG = logging.getLogger(__name__)
 
 
@@ -142,7 +142,7 @@ def _as_it_is(registry: Registry, run: Run) -> Run:
     try:
         return registry.runs.get(run.id)
     except UnknownRun:
-        return replace(run, status="interrupted", error=FORGOTTEN, error_kind="lost")
+        return replace(run, status="interrupted", error=DELETED, error_kind="lost")
 
 
 def _carry_out(

@@ -179,7 +179,7 @@ class RunReporter:
         try:
             self.flush()
             stage, fraction, eta = self._latest or (None, None, None)
-            self._request = self._runs.beat(
+            self._request = self._runs.record_heartbeat(
                 self._run_id, self._worker, stage=stage, progress=fraction, eta_seconds=eta
             )
         except DatabaseNotWritable as error:

@@ -7,8 +7,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -37,6 +37,18 @@ _LOG = logging.getLogger(__name__)
 def worker_name(pid: int) -> str:
     """How the process with that id on this machine is called in the registry."""
     return f"{socket.gethostname()}:{pid}"
+
+
+@contextmanager
+def opened_worker(settings: Settings) -> Iterator[Worker]:
+    """Open the registry and the stored images for a worker of this process, and close them after it.
+
+    Raises:
+        SettingsError, RegistryError: If the data folder or its database cannot be used.
+    """
+    settings = settings.made()
+    with Registry.open(settings.database_url, settings.artifacts, cache=settings.artifact_cache) as registry:
+        yield Worker(settings, registry, DatasetStore.of(settings))
 
 
 class Worker:

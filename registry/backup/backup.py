@@ -1,6 +1,6 @@
-"""A whole registry as one file: a zip, stored, of a SQLite snapshot and of every file that it refers to.
+"""A whole registry as a single file: an uncompressed zip of a SQLite snapshot and every file it refers to.
 
-It is written beside its place and moved there when it is whole and safely on disk.
+The file is written under a temporary name, and renamed once it is complete and safely on disk.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from sqlalchemy.exc import DatabaseError
 
 from registry.backup.copying import Contents, blobs_of, contents, opened_snapshot, write_snapshot
 from registry.backup.errors import BackupNotWritten
+from registry.blobs.atomic_file import sync_file, sync_folder
 from registry.blobs.errors import BlobDamaged, BlobMissing
 from registry.blobs.store import BlobStore
-from registry.blobs.whole_file import sync, sync_folder
 from registry.database.canonical import canonical_json
 from registry.database.db import Database
 from registry.database.migrate import head
@@ -37,17 +37,24 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup says of itself; `blobs` are sizes by digest, `lacking` digests that were lost before."""
+    """The manifest of a backup.
+
+    Attributes:
+        schema: the schema revision of the database.
+        database_size: bytes.
+        blobs: the size in bytes of each file, by digest.
+        missing: digests of files that were already lost when the backup was made.
+    """
 
     schema: str
     taken_at: datetime
     database_sha256: str
     database_size: int
     blobs: dict[str, int]
-    lacking: tuple[str, ...]
+    missing: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The document that `read_manifest` reads."""
+        """Return the document that `read_manifest` reads."""
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -55,54 +62,60 @@ class Manifest:
             "taken_at": self.taken_at.isoformat(),
             "database": {"sha256": self.database_sha256, "size": self.database_size},
             "blobs": self.blobs,
-            "lacking": list(self.lacking),
+            "lacking": list(self.missing),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that was written; `lacking` says what is wrong with files that could not be taken along."""
+    """A backup that was written.
+
+    Attributes:
+        size: bytes.
+        missing: for each file that could not be included, what is wrong with it.
+    """
 
     file: Path
     size: int
     contents: Contents
     taken_at: datetime
-    lacking: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 class BackupWriter:
-    """Collects the parts of one backup in a folder of its own."""
+    """Collects the parts of a backup in a temporary folder."""
 
     def __init__(self, folder: Path, file: Path, blobs: BlobStore) -> None:
         self._folder, self._file, self._blobs = folder, file, blobs
         self._archive = ZipFile(folder / "backup.zip", "w", ZIP_STORED)
         self._sizes: dict[str, int] = {}
-        self._lacking: dict[str, str] = {}
+        self._missing: dict[str, str] = {}
 
     def add_blobs(self, digests: Iterable[str]) -> None:
-        """Take along the files that aren't there yet; a lost or damaged one is noted instead."""
-        with failures_told(self._file):
+        """Add the files that are not in the backup yet. A lost or damaged file is noted instead."""
+        with raising_backup_not_written(self._file):
             for digest in digests:
-                if digest not in self._sizes and digest not in self._lacking:
+                if digest not in self._sizes and digest not in self._missing:
                     self._add_blob(digest)
 
     def finish(self, database: Database) -> Backup:
-        """Add the database as it is now with what it still needs, and put the backup in its place.
+        """Add the present database and the files it still needs, and rename the complete backup.
 
-        BackupNotWritten when the disk refuses.
+        Raises:
+            BackupNotWritten: if the disk or the database refuses.
         """
-        with failures_told(self._file):
+        with raising_backup_not_written(self._file):
             return self._finish(database)
 
     def close(self) -> None:
-        """Let go of what was not finished."""
+        """Discard what was not finished."""
         self._archive.close()
 
     def _add_blob(self, digest: str) -> None:
         try:
             data = self._blobs.read(digest)
         except (BlobMissing, BlobDamaged) as error:
-            self._lacking[digest] = str(error)
+            self._missing[digest] = str(error)
         else:
             self._archive.writestr(ZipInfo(f"{BLOBS}{digest}"), data)
             self._sizes[digest] = len(data)
@@ -115,12 +128,12 @@ class BackupWriter:
             found = contents(session.connection())
         self._add_manifest(snapshot, taken_at)
         self._archive.close()
-        whole = self._folder / "backup.zip"
-        sync(whole)
-        size = whole.stat().st_size
-        whole.replace(self._file)
+        complete = self._folder / "backup.zip"
+        sync_file(complete)
+        size = complete.stat().st_size
+        complete.replace(self._file)
         sync_folder(self._file.parent)
-        return Backup(self._file, size, found, taken_at, tuple(self._lacking.values()))
+        return Backup(self._file, size, found, taken_at, tuple(self._missing.values()))
 
     def _add_manifest(self, snapshot: Path, taken_at: datetime) -> None:
         digest = hashlib.sha256()
@@ -137,18 +150,18 @@ class BackupWriter:
             database_sha256=digest.hexdigest(),
             database_size=snapshot.stat().st_size,
             blobs=self._sizes,
-            lacking=tuple(sorted(self._lacking)),
+            missing=tuple(sorted(self._missing)),
         ).as_json()
         self._archive.writestr(ZipInfo(MANIFEST), canonical_json(manifest))
 
 
 @contextmanager
 def new_backup(file: Path, blobs: BlobStore) -> Iterator[BackupWriter]:
-    """A backup to be written; without `finish` nothing is left of it."""
-    with failures_told(file):
+    """Yield the writer of a new backup. Without a call of `finish`, nothing is left of it."""
+    with raising_backup_not_written(file):
         folder = tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent)
     with folder as name:
-        with failures_told(file):
+        with raising_backup_not_written(file):
             writer = BackupWriter(Path(name), file, blobs)
         try:
             yield writer
@@ -157,8 +170,8 @@ def new_backup(file: Path, blobs: BlobStore) -> Iterator[BackupWriter]:
 
 
 @contextmanager
-def failures_told(file: Path) -> Iterator[None]:
-    """Whatever keeps a backup from being written becomes BackupNotWritten."""
+def raising_backup_not_written(file: Path) -> Iterator[None]:
+    """Convert the errors of disk and database to BackupNotWritten."""
     try:
         yield
     except OSError as error:
@@ -170,17 +183,21 @@ def failures_told(file: Path) -> Iterator[None]:
 
 
 def write_backup(database: Database, blobs: BlobStore, file: Path) -> Backup:
-    """Write all that the registry holds at one moment into `file`; others go on using the registry."""
+    """Write what the registry holds at this moment into `file`. Others can use the registry meanwhile."""
     with new_backup(file, blobs) as writer:
         return writer.finish(database)
 
 
 def read_manifest(text: bytes) -> Manifest:
-    """What a manifest says; ValueError, with the reason, for one that this program can't follow."""
+    """Parse a manifest.
+
+    Raises:
+        ValueError: if this program cannot restore such a backup; the message says why.
+    """
     try:
         document = json.loads(text)
         if document["format"] != FORMAT:
-            raise ValueError("it is no backup of a registry")
+            raise ValueError("it is not a backup of a registry")
         if document["format_version"] != FORMAT_VERSION:
             raise ValueError("it was made by a newer version of this program")
         return Manifest(
@@ -189,7 +206,7 @@ def read_manifest(text: bytes) -> Manifest:
             database_sha256=str(document["database"]["sha256"]),
             database_size=int(document["database"]["size"]),
             blobs={str(digest): int(size) for digest, size in document["blobs"].items()},
-            lacking=tuple(str(digest) for digest in document["lacking"]),
+            missing=tuple(str(digest) for digest in document["lacking"]),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError("its manifest is not one of a registry's backup") from error
+        raise ValueError("its manifest is not that of a registry backup") from error

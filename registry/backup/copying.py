@@ -1,4 +1,4 @@
-"""Whole databases as rows: what they hold, and moving it from one into another, whichever kind they are."""
+"""Whole databases as rows: counting them, and copying them between SQLite and PostgreSQL."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ from registry.database.errors import DatabaseTooNew
 from registry.database.migrate import head, migrate, revision_of
 from registry.database.models import BlobRow, Table
 
-# those that are referred to come first
+# tables that others refer to come first
 TABLES = Table.metadata.sorted_tables
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a registry holds, in numbers."""
+    """What a registry holds, in numbers. `rows` counts the rows of all tables."""
 
     adapters: int
     versions: int
@@ -46,7 +46,7 @@ def contents(connection: Connection) -> Contents:
 
 
 def blobs_of(connection: Connection) -> list[str]:
-    """The digests of all files that rows refer to."""
+    """Return the digests of all files that rows refer to, sorted."""
     columns = [
         (table, column.name)
         for table in TABLES
@@ -59,48 +59,51 @@ def blobs_of(connection: Connection) -> list[str]:
 
 
 def read_rows(connection: Connection, table: SqlTable) -> Iterator[Sequence[Any]]:
-    """The rows as the database stores them, in the order of the table's columns."""
+    """Yield the raw values of each row, in the order of the table's columns."""
     quote = connection.dialect.identifier_preparer.quote
     columns = ", ".join(quote(column.name) for column in table.columns)
     statement = text(f"SELECT {columns} FROM {quote(table.name)}")
-    yield from connection.execute(statement, execution_options={"yield_per": sqlite.ROWS_AT_ONCE})
+    yield from connection.execute(statement, execution_options={"yield_per": sqlite.BATCH_ROWS})
 
 
 def replace_rows(target: Connection, source: Connection) -> None:
-    """Put the rows of one database in the place of another's, inside the target's transaction."""
+    """Replace all rows of the target by those of the source, inside the target's transaction."""
     rules = sqlite if target.dialect.name == "sqlite" else postgres
-    with rules.history_open(target):
+    with rules.history_unlocked(target):
         for table in reversed(TABLES):
             target.execute(delete(table))
         for table in TABLES:
             rules.insert_rows(target, table, read_rows(source, table))
-    rules.raise_sequences(target, TABLES)
+    rules.advance_sequences(target, TABLES)
 
 
 def write_snapshot(database: Database, target: Path) -> None:
-    """Write what the database holds at one moment as one new SQLite file; others go on writing meanwhile.
+    """Write what the database holds at this moment as a new SQLite file. Others can go on writing meanwhile.
 
-    `target` lies in a folder of its own, for files that live as long as the writing.
+    Args:
+        database: the database.
+        target: the new file. Its folder must hold nothing else, because SQLite adds files beside it
+            meanwhile.
     """
     if database.file is not None:
         with database.reading() as session:
-            require_present = sqlite.require_present(session.connection())
+            check_presence = sqlite.presence_check(session.connection())
             sqlite.copy_database(database.file, target)
-            require_present()
+            check_presence()
         return
     with opened_snapshot(target) as snapshot:
         migrate(snapshot)
         with database.reading() as session, snapshot.writer.begin() as connection:
             present = revision_of(session.connection())
             if present != head():
-                # somebody upgraded it since it was opened: rows might be lost
+                # another process upgraded it since it was opened, so rows might be lost
                 raise DatabaseTooNew(database.location, str(present))
             replace_rows(connection, session.connection())
 
 
 @contextmanager
 def opened_snapshot(file: Path) -> Iterator[Database]:
-    """A snapshot as a database; afterwards it is one file again."""
+    """Yield a snapshot as a database. Afterwards, it is a single file again."""
     database = Database(sqlite.open_sqlite(file), utc_now)
     try:
         yield database

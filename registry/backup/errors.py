@@ -1,4 +1,4 @@
-"""What can go wrong with a backup or a snapshot; see `registry.errors`."""
+"""Errors of backups and snapshots; see `registry.errors`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from registry.errors import RegistryError
 
 
 class BackupNotWritten(RegistryError):
-    """A backup could not be written; nothing is left of it."""
+    """A backup could not be written, and nothing is left of it."""
 
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(file, reason)
@@ -14,11 +14,15 @@ class BackupNotWritten(RegistryError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"The backup {self.file} can't be written ({self.reason}); mend that or name another file."
+        return f"The backup {self.file} cannot be written ({self.reason}). Fix this or give another file."
 
 
 class BackupUnusable(RegistryError):
-    """A file, or a snapshot elsewhere, that can't be restored; nothing was changed."""
+    """A backup or snapshot cannot be restored, and nothing was changed.
+
+    Attributes:
+        file: the backup, or a phrase that names the snapshot.
+    """
 
     def __init__(self, file: Path | str, reason: str) -> None:
         super().__init__(file, reason)
@@ -26,11 +30,11 @@ class BackupUnusable(RegistryError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.file} can't be restored ({self.reason}); use another backup."
+        return f"{self.file} cannot be restored ({self.reason}). Use another backup."
 
 
 class RegistryNotEmpty(RegistryError):
-    """A backup would take the place of what is there, and nobody said that it may."""
+    """A backup would replace the contents of the registry, and the caller did not allow that."""
 
     def __init__(self, location: str, contents: str) -> None:
         super().__init__(location, contents)
@@ -39,13 +43,13 @@ class RegistryNotEmpty(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"The registry {self.location} holds {self.contents} already; restore with --replace to put the "
-            "backup in their place (a backup of them is kept), or into an empty registry."
+            f"The registry {self.location} already holds {self.contents}. Restore with --replace to replace "
+            "them (a backup of them is kept), or restore into an empty registry."
         )
 
 
 class SnapshotNotWritten(RegistryError):
-    """The registry could not be saved as a snapshot; those that are there stay as they are."""
+    """The registry could not be saved as a snapshot. Existing snapshots stay as they are."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(where, reason)
@@ -53,11 +57,14 @@ class SnapshotNotWritten(RegistryError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"The registry can't be saved in {self.where} ({self.reason}); mend that, it is tried again."
+        return (
+            f"The registry cannot be saved in {self.where} ({self.reason}). Fix this, and the app will try "
+            "again."
+        )
 
 
 class SnapshotsOfAnother(RegistryError):
-    """The newest snapshot there holds what this registry never held, so writing others would lose it."""
+    """The newest snapshot holds what this registry never held, so new snapshots would push it out."""
 
     def __init__(self, where: str, name: str) -> None:
         super().__init__(where, name)
@@ -67,5 +74,5 @@ class SnapshotsOfAnother(RegistryError):
     def __str__(self) -> str:
         return (
             f"Nothing is saved in {self.where}, because its newest snapshot {self.name} is of another "
-            "registry: start with an empty data folder to restore it, or name another place for snapshots."
+            "registry. Start with an empty data folder to restore it, or give another address for snapshots."
         )

@@ -1,4 +1,4 @@
-"""Bringing a backup back: everything is verified first, then the files, then all rows in one transaction."""
+"""Restoring a backup: verify everything, store the files, then replace all rows in one transaction."""
 
 import hashlib
 import re
@@ -24,8 +24,8 @@ from registry.backup.backup import (
     MANIFEST,
     BackupWriter,
     Manifest,
-    failures_told,
     new_backup,
+    raising_backup_not_written,
     read_manifest,
 )
 from registry.backup.copying import TABLES, Contents, blobs_of, contents, opened_snapshot, replace_rows
@@ -40,20 +40,20 @@ from registry.errors import InvalidValue, one_line
 
 MAX_MANIFEST_BYTES = 64 << 20
 RUN_ENDED = (
-    "This run was going when the backup was made from which the registry was restored; resume the run or "
-    "start it again."
+    "This run was interrupted, because the registry was restored from a backup made while it was running. "
+    "Resume the run or start it again."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restoring did.
+    """The outcome of restoring a backup.
 
     Attributes:
-        replaced: what the registry held before; None when it was empty.
+        replaced: what the registry held before; None if it was empty.
         kept: the backup of that.
-        interrupted: runs that were going when the backup was made.
-        lacking: digests of files that were already lost when the backup was made.
+        interrupted: the number of runs that were running when the backup was made.
+        missing: digests of files that were already lost when the backup was made.
     """
 
     taken_at: datetime
@@ -61,12 +61,17 @@ class Restored:
     replaced: Contents | None
     kept: Path | None
     interrupted: int
-    lacking: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A backup that was found whole: its database lies in `snapshot`, of the present schema."""
+    """A backup that was verified.
+
+    Attributes:
+        snapshot: its database, upgraded to the present schema.
+        interrupted: the number of runs that were running when the backup was made.
+    """
 
     file: Path | str
     manifest: Manifest
@@ -77,11 +82,23 @@ class Checked:
 def restore_backup(
     database: Database, blobs: BlobStore, file: Path, *, replace: bool, keep_in: Path, actor: str
 ) -> Restored:
-    """Put the backup in the place of what the registry holds; others see all of the old or all of the new.
+    """Replace the contents of the registry with a backup. Readers see either the old or the new contents.
 
-    Workers are refused at their next beat, as no run of a backup is going. A registry that isn't empty is
-    only replaced when `replace` says so, and is first kept as a backup in the folder `keep_in`.
-    BackupUnusable, DatabaseTooNew, RegistryNotEmpty or BackupNotWritten; then nothing was changed.
+    No run of a backup is running, so workers are refused at their next heartbeat.
+
+    Args:
+        database: the database of the registry.
+        blobs: the store of the registry.
+        file: the backup.
+        replace: whether the contents of a registry that is not empty may be replaced.
+        keep_in: the folder in which a backup of the old contents is kept.
+        actor: the author of the event that is recorded.
+
+    Raises:
+        BackupUnusable: if the backup is damaged or not a backup.
+        DatabaseTooNew: if a newer version of the program made the backup.
+        RegistryNotEmpty: if the registry is not empty and `replace` is off.
+        BackupNotWritten: if the old contents cannot be kept.
     """
     with tempfile.TemporaryDirectory(prefix="loravit-restore-") as folder:
         try:
@@ -94,38 +111,38 @@ def restore_backup(
         with ExitStack() as stack:
             keeper = None
             if replace:
-                with failures_told(keep_in):
+                with raising_backup_not_written(keep_in):
                     keep_in.mkdir(parents=True, exist_ok=True)
                 keep = keep_in / f"before-restore-{database.now():%Y%m%dT%H%M%S.%f}.zip"
                 keeper = stack.enter_context(new_backup(keep, blobs))
-            return put_in_place(database, checked, keeper, actor)
+            return replace_contents(database, checked, keeper, actor)
 
 
 def _check(archive: ZipFile, file: Path, folder: Path) -> Checked:
     manifest, snapshot = _verified(archive, file), folder / DATABASE
     with archive.open(DATABASE) as source, snapshot.open("xb") as target:
         shutil.copyfileobj(source, target, CHUNK_BYTES)
-    return Checked(file, manifest, snapshot, prepare(snapshot, manifest, file))
+    return Checked(file, manifest, snapshot, prepare_snapshot(snapshot, manifest, file))
 
 
 def _store_files(archive: ZipFile, checked: Checked, blobs: BlobStore) -> None:
-    """Files come first: killed here, the registry is as it was, beside some files that nothing refers to."""
+    """Store the files before the rows. If the process is killed here, only unreferenced files are left."""
     for digest in checked.manifest.blobs:
         if blobs.put_bytes(archive.read(f"{BLOBS}{digest}")).sha256 != digest:
             raise BackupUnusable(checked.file, "it was changed while it was read")
 
 
 def _verified(archive: ZipFile, file: Path) -> Manifest:
-    """The manifest, once every entry was found to be what it says."""
+    """Return the manifest after checking every entry of the archive against it."""
     entries = {entry.filename: entry for entry in archive.infolist()}
     if len(entries) != len(archive.infolist()):
         raise BackupUnusable(file, "two of its entries have the same name")
     if MANIFEST not in entries or entries[MANIFEST].file_size > MAX_MANIFEST_BYTES:
-        raise BackupUnusable(file, "it is no backup of a registry")
-    # nothing is packed, so nothing can be larger than the file itself
+        raise BackupUnusable(file, "it is not a backup of a registry")
+    # nothing is compressed, so no entry can be larger than the file itself
     plain = all(entry.compress_type == ZIP_STORED and not entry.flag_bits & 1 for entry in entries.values())
     if not plain or sum(entry.file_size for entry in entries.values()) > file.stat().st_size:
-        raise BackupUnusable(file, "its entries are packed or encrypted, which a backup's never are")
+        raise BackupUnusable(file, "its entries are compressed or encrypted, unlike those of a backup")
     try:
         manifest = read_manifest(archive.read(MANIFEST))
     except ValueError as error:
@@ -133,7 +150,7 @@ def _verified(archive: ZipFile, file: Path) -> Manifest:
     expected = {f"{BLOBS}{digest}": digest for digest in manifest.blobs}
     expected[DATABASE] = manifest.database_sha256
     if set(entries) != {MANIFEST, *expected}:
-        raise BackupUnusable(file, "its entries are not those that its manifest names")
+        raise BackupUnusable(file, "its entries differ from those in its manifest")
     for name, digest in expected.items():
         if re.fullmatch("[0-9a-f]{64}", digest) is None or _sha256(archive, entries[name]) != digest:
             raise BackupUnusable(file, f"its entry {name} is damaged")
@@ -148,8 +165,21 @@ def _sha256(archive: ZipFile, entry: ZipInfo) -> str:
     return digest.hexdigest()
 
 
-def prepare(snapshot: Path, manifest: Manifest, file: Path | str) -> int:
-    """Check the snapshot, bring it to the present schema and end its running runs; how many those were."""
+def prepare_snapshot(snapshot: Path, manifest: Manifest, file: Path | str) -> int:
+    """Check the database of a backup, upgrade it to the present schema and end its running runs.
+
+    Args:
+        snapshot: a copy of the database, which is changed.
+        manifest: the manifest of the backup.
+        file: the backup, for messages.
+
+    Returns:
+        The number of runs that were running.
+
+    Raises:
+        BackupUnusable: if the database is damaged or not a registry.
+        DatabaseTooNew: if a newer version of the program wrote it.
+    """
     try:
         _check_integrity(snapshot, file)
         with opened_snapshot(snapshot) as opened:
@@ -157,8 +187,8 @@ def prepare(snapshot: Path, manifest: Manifest, file: Path | str) -> int:
             with opened.writing() as session:
                 _check_tables(session.connection(), file)
                 needed = set(blobs_of(session.connection()))
-                if not needed <= {*manifest.blobs, *manifest.lacking}:
-                    raise BackupUnusable(file, "its catalog needs files that it doesn't hold")
+                if not needed <= {*manifest.blobs, *manifest.missing}:
+                    raise BackupUnusable(file, "its catalog refers to files that it does not hold")
                 return _end_running(session, opened.now())
     except sqlite3.Error as error:
         raise BackupUnusable(file, one_line(error)) from error
@@ -175,13 +205,13 @@ def _check_integrity(snapshot: Path, file: Path | str) -> None:
         if found != [("ok",)]:
             raise BackupUnusable(file, f"its database is damaged: {found[0][0]}")
         if connection.execute("PRAGMA foreign_key_check").fetchall():
-            raise BackupUnusable(file, "its database refers to rows that it doesn't hold")
+            raise BackupUnusable(file, "its database refers to rows that it does not hold")
         kinds = dict(connection.execute("SELECT name, type FROM sqlite_master"))
         if kinds.get(ALEMBIC_TABLE) != "table":
-            raise BackupUnusable(file, "its database is no registry")
+            raise BackupUnusable(file, "its database is not a registry")
         (revision,) = connection.execute(f"SELECT version_num FROM {ALEMBIC_TABLE}").fetchone() or (None,)
     if revision is None:
-        raise BackupUnusable(file, "its database is no registry")
+        raise BackupUnusable(file, "its database is not a registry")
     if not is_known(str(revision)):
         raise DatabaseTooNew(f"in {file}", str(revision))
 
@@ -190,11 +220,11 @@ def _check_tables(connection: Connection, file: Path | str) -> None:
     for table in TABLES:
         found = {row.name for row in connection.execute(text(f"PRAGMA table_info({table.name})"))}
         if not {column.name for column in table.columns} <= found:
-            raise BackupUnusable(file, f"its database lacks the table {table.name}, or a column of it")
+            raise BackupUnusable(file, f"the table {table.name} or one of its columns is missing")
 
 
 def _end_running(session: Session, now: datetime) -> int:
-    """No run of a backup is still going: a worker that went on with one would not be its keeper any more."""
+    """End all running runs, because no worker may continue a run of a backup. Returns their number."""
     running = session.scalars(select(func.count()).where(RunRow.status == "running")).one()
     session.execute(
         update(RunRow)
@@ -211,12 +241,26 @@ def _refuse_to_replace(database: Database, replace: bool) -> None:
         raise RegistryNotEmpty(database.location, str(present))
 
 
-def put_in_place(database: Database, checked: Checked, keeper: BackupWriter | None, actor: str) -> Restored:
-    """Take what is checked for what the registry holds; RegistryNotEmpty when nobody keeps what is there."""
+def replace_contents(
+    database: Database, checked: Checked, keeper: BackupWriter | None, actor: str
+) -> Restored:
+    """Replace the contents of the registry with a checked backup, in one transaction.
+
+    Args:
+        database: the database of the registry.
+        checked: the backup, whose files are already in the store.
+        keeper: keeps the old contents as a backup; None if the registry must be empty.
+        actor: the author of the event that is recorded.
+
+    Raises:
+        RegistryNotEmpty: if there are old contents and no keeper.
+        BackupUnusable: if rows of the backup break a rule of the database.
+        DatabaseTooNew: if another process has upgraded the registry.
+    """
     kept: Path | None = None
-    with ExitStack() as undo, _rules_told(checked.file):
+    with ExitStack() as undo, _raising_backup_unusable(checked.file):
         if keeper is not None:
-            # most of what is kept is copied before others have to wait
+            # most files are copied before other writers have to wait
             with database.reading() as session:
                 files = blobs_of(session.connection())
             keeper.add_blobs(files)
@@ -240,13 +284,13 @@ def put_in_place(database: Database, checked: Checked, keeper: BackupWriter | No
         replaced=present if present.rows else None,
         kept=kept,
         interrupted=checked.interrupted,
-        lacking=checked.manifest.lacking,
+        missing=checked.manifest.missing,
     )
 
 
 @contextmanager
-def _rules_told(file: Path | str) -> Iterator[None]:
-    """The database itself refuses rows that break its rules."""
+def _raising_backup_unusable(file: Path | str) -> Iterator[None]:
+    """Convert refusals of the database, whose rules the rows may break, to BackupUnusable."""
     try:
         yield
     except IntegrityError as error:
@@ -256,7 +300,7 @@ def _rules_told(file: Path | str) -> Iterator[None]:
 
 
 def _refuse_other_schema(session: Session, database: Database) -> None:
-    """Somebody may have upgraded the database since it was opened."""
+    """Raise DatabaseTooNew if another process has upgraded the database since it was opened."""
     revision = revision_of(session.connection())
     if revision != head():
         raise DatabaseTooNew(database.location, str(revision))
@@ -265,7 +309,7 @@ def _refuse_other_schema(session: Session, database: Database) -> None:
 def _record(
     session: Session, now: datetime, actor: str, manifest: Manifest, present: Contents, restored: Contents
 ) -> None:
-    """Tell the history; the event's id is above all that were there, so every page sees that all is new."""
+    """Record the restore. The id of the event is above all previous ones, so pages notice the change."""
     record_event(
         session,
         now,

@@ -1,4 +1,4 @@
-"""Where a registry stands, as a value to compare: what its catalog and its runs have come to."""
+"""The state of a registry, as a value to compare: the last changes of its catalog and its runs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,18 +10,18 @@ from sqlalchemy.orm import Session
 from registry.audit import newest_event_id, restored_after
 from registry.database.canonical import canonical_json
 from registry.database.models import AuditEventRow, RunRow
-from registry.forgetting import known_as_forgotten
+from registry.deletion import deleted_among
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Two equal states mean the same catalog, users and runs; how often versions were asked isn't part of it.
+    """The state of catalog, users and runs, without usage counts. Equal states mean equal contents.
 
     Attributes:
-        revision: of the catalog.
-        event: the id of its newest change, which no other registry has; None before the first.
+        revision: the revision of the catalog.
+        event: the unique id of the newest change, which no other registry has; None before the first.
         run: the id of the newest run; None before the first.
-        runs: how far all runs are.
+        runs: how far all runs are, in a form that can only be compared.
     """
 
     revision: int
@@ -30,12 +30,17 @@ class State:
     runs: str
 
     def as_json(self) -> dict[str, Any]:
-        """The document that `read_state` reads."""
+        """Return the document that `read_state` reads."""
         return asdict(self)
 
 
 def read_state(document: Mapping[str, Any]) -> State:
-    """KeyError or TypeError for anything else than a state's document."""
+    """Parse the document of a state.
+
+    Raises:
+        KeyError: if an entry is missing.
+        TypeError: if the document or an entry has another type.
+    """
     return State(
         int(document["revision"]),
         None if document["event"] is None else str(document["event"]),
@@ -45,7 +50,7 @@ def read_state(document: Mapping[str, Any]) -> State:
 
 
 def state_of(session: Session) -> State:
-    """Where the registry of a session stands."""
+    """Return the present state of the registry."""
     revision = newest_event_id(session)
     statuses = session.execute(select(RunRow.status, func.count()).group_by(RunRow.status)).all()
     moments = session.execute(
@@ -67,15 +72,15 @@ def state_of(session: Session) -> State:
 
 
 def has_been_at(session: Session, state: State) -> bool:
-    """Whether the registry of a session came from there.
+    """Return whether the registry was once in this state.
 
-    It holds the newest change and run of that state, or has forgotten them, or somebody restored a backup in
-    its place since.
+    That is the case if it holds the newest change and run of the state or has deleted them permanently, or if
+    a backup was restored into it since.
     """
     if restored_after(session, state.revision):
         return True
     events = select(AuditEventRow.event_uid).where(AuditEventRow.event_uid == state.event)
     runs = select(RunRow.id).where(RunRow.id == state.run)
     known = {*session.scalars(events), *session.scalars(runs)}
-    lacking = {one for one in (state.event, state.run) if one is not None and one not in known}
-    return not lacking or lacking <= known_as_forgotten(session, lacking, after=state.revision)
+    unknown = {newest for newest in (state.event, state.run) if newest is not None and newest not in known}
+    return not unknown or unknown <= deleted_among(session, unknown, after=state.revision)

@@ -1,1 +1,1 @@
-"""Files by content: a folder or an address, with a cache."""
+"""Files stored by the SHA-256 of their content, in a folder or in a bucket."""

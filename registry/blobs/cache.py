@@ -1,4 +1,4 @@
-"""Copies of blobs from a store elsewhere, so that serving doesn't fetch the same bytes again."""
+"""Local copies of blobs from a remote store, so that the same bytes are not fetched twice."""
 
 import hashlib
 import logging
@@ -15,10 +15,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class BlobCache:
-    """A folder of files by digest, at most `limit` bytes, least recently read out.
+    """A folder of files by digest, limited in size; the least recently read ones are evicted.
 
-    It may be deleted at any time, and several processes may use it at once. Whatever goes wrong with it
-    is told to the log and costs a fetch, nothing else.
+    The folder may be deleted at any time, and several processes may use it at once. An error of the cache is
+    logged and only costs another fetch.
     """
 
     def __init__(self, folder: Path, limit: int = CACHE_BYTES) -> None:
@@ -26,23 +26,23 @@ class BlobCache:
         self._limit = limit
 
     def get(self, sha256: str) -> bytes | None:
-        """The verified bytes, or None; a damaged copy is removed."""
+        """Return the verified bytes, or None if there is no intact copy. A damaged copy is removed."""
         path = self._folder / sha256
         try:
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() == sha256:
                 os.utime(path)
                 return data
-            _LOG.warning("The cached file %s is damaged; it is fetched again.", path)
+            _LOG.warning("The cached file %s is damaged. It is fetched again.", path)
             path.unlink(missing_ok=True)
         except FileNotFoundError:
             return None
         except OSError as error:
-            _LOG.warning("The cached file %s can't be used (%s).", path, error)
+            _LOG.warning("The cached file %s cannot be used (%s).", path, error)
         return None
 
     def add(self, sha256: str, data: bytes) -> None:
-        """Keep the bytes of this digest, and let go of the oldest where the limit calls for it."""
+        """Keep a copy of these bytes, and evict the least recently read ones if the limit is exceeded."""
         if len(data) > self._limit:
             return
         temporary = self._folder / f"{uuid.uuid4().hex}.tmp"
@@ -57,13 +57,13 @@ class BlobCache:
                 temporary.unlink()
 
     def keep(self, digests: Collection[str]) -> None:
-        """Let go of all copies but those of these digests."""
+        """Remove all copies except those of these digests."""
         try:
             for path in list(self._folder.glob("[0-9a-f]*")):
                 if path.name not in digests and not path.suffix:
                     path.unlink(missing_ok=True)
         except OSError as error:
-            _LOG.warning("A copy in %s can't be removed (%s).", self._folder, error)
+            _LOG.warning("A copy in %s cannot be removed (%s).", self._folder, error)
 
     def _shrink(self) -> None:
         found: list[tuple[float, int, Path]] = []
@@ -73,11 +73,11 @@ class BlobCache:
             except FileNotFoundError:
                 continue  # another process has just removed it
             if path.suffix == ".tmp" and time.time() - status.st_mtime < ABANDONED_SECONDS:
-                continue  # somebody is writing it
+                continue  # another process is writing it
             found.append((0.0 if path.suffix else status.st_mtime, status.st_size, path))
-        size = sum(one[1] for one in found)
-        for _read_at, bytes_, path in sorted(found):
-            if size <= self._limit and not path.suffix:
+        total = sum(size for _read_at, size, _path in found)
+        for _read_at, size, path in sorted(found):
+            if total <= self._limit and not path.suffix:
                 return
             path.unlink(missing_ok=True)
-            size -= bytes_
+            total -= size

@@ -1,4 +1,4 @@
-"""What can go wrong with stored files; see `registry.errors`."""
+"""Errors of the artifact store; see `registry.errors`."""
 
 from pathlib import PurePosixPath
 
@@ -6,7 +6,7 @@ from registry.errors import ASK_OPERATOR, RegistryError
 
 
 class BlobMissing(RegistryError):
-    """A file that the catalog lists isn't in the artifact store, or can't be read there."""
+    """A file that the catalog lists is not in the artifact store, or cannot be read there."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(where, reason)
@@ -15,21 +15,25 @@ class BlobMissing(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"The stored file {self.where} can't be read ({self.reason}); "
-            "restore it from a backup or publish the adapter again."
+            f"The stored file {self.where} cannot be read ({self.reason}). "
+            "Restore it from a backup or publish the adapter again."
         )
 
     @property
     def in_public(self) -> str:
-        """With the hash that names the file alone."""
+        """The text for visitors, which names the file only by its hash."""
         return (
-            f"The stored file {_name(self.where)} can't be read; "
-            "restore it from a backup or publish the adapter again."
+            f"The stored file {_name(self.where)} cannot be read. "
+            "Restore it from a backup or publish the adapter again."
         )
 
 
 class BlobDamaged(RegistryError):
-    """A stored file's bytes no longer have the hash that names it."""
+    """The content of a stored file no longer has the hash that names the file.
+
+    Attributes:
+        found: the SHA-256 of the present content.
+    """
 
     def __init__(self, where: str, found: str) -> None:
         super().__init__(where, found)
@@ -38,16 +42,16 @@ class BlobDamaged(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"The stored file {self.where} is damaged (its SHA-256 is now {self.found}); "
-            "restore it from a backup or publish the adapter again."
+            f"The stored file {self.where} is damaged (its SHA-256 is now {self.found}). "
+            "Restore it from a backup or publish the adapter again."
         )
 
     @property
     def in_public(self) -> str:
-        """With the hash that names the file alone."""
+        """The text for visitors, which names the file only by its hash."""
         return (
-            f"The stored file {_name(self.where)} is damaged (its SHA-256 is now {self.found}); "
-            "restore it from a backup or publish the adapter again."
+            f"The stored file {_name(self.where)} is damaged (its SHA-256 is now {self.found}). "
+            "Restore it from a backup or publish the adapter again."
         )
 
 
@@ -60,18 +64,23 @@ class BlobNotStored(RegistryError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"No file can be stored in {self.where} ({self.reason}); mend that and try again."
+        return f"No file can be stored in {self.where} ({self.reason}). Fix this and try again."
 
     @property
     def in_public(self) -> str:
-        """Without the place and what it said."""
+        """The text for visitors, without the address and the answer of the store."""
         if "space" in self.reason or "full" in self.reason:
             return "The disk is full, so no file can be stored. Free some space and try again."
         return f"No file can be stored at the moment. {ASK_OPERATOR}"
 
 
 class BlobStoreFull(BlobNotStored):
-    """The disk of the artifact store, or the share of it that this user may fill, is full."""
+    """The disk of the artifact store is full, or the quota of this system user is used up.
+
+    Attributes:
+        needed: the size of the file in bytes.
+        free: the free space in bytes.
+    """
 
     def __init__(self, where: str, needed: int, free: int) -> None:
         super().__init__(where, "the disk is full")
@@ -82,20 +91,20 @@ class BlobStoreFull(BlobNotStored):
     def __str__(self) -> str:
         return (
             f"The disk of {self.where} is full: {_megabytes(self.needed)} are needed and "
-            f"{_megabytes(self.free)} are free; free some space and try again."
+            f"{_megabytes(self.free)} are free. Free some space and try again."
         )
 
     @property
     def in_public(self) -> str:
-        """Without the place."""
+        """The text for visitors, without the address."""
         return (
-            f"The disk is full: {_megabytes(self.needed)} are needed and {_megabytes(self.free)} are free; "
-            "free some space and try again."
+            f"The disk is full: {_megabytes(self.needed)} are needed and {_megabytes(self.free)} are free. "
+            "Free some space and try again."
         )
 
 
 class BlobStoreUnreachable(RegistryError):
-    """The artifact store doesn't answer what was asked of it."""
+    """The artifact store does not answer a request."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(where, reason)
@@ -104,13 +113,13 @@ class BlobStoreUnreachable(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"The artifact store {self.where} doesn't answer ({self.reason}); check its address, your "
+            f"The artifact store {self.where} does not answer ({self.reason}). Check its address, your "
             "access to it and the network."
         )
 
     @property
     def in_public(self) -> str:
-        """Without the address and what it said."""
+        """The text for visitors, without the address and the answer of the store."""
         return f"The artifact store does not answer. {ASK_OPERATOR}"
 
 
@@ -124,13 +133,13 @@ class UnusableArtifactAddress(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"Artifacts can't be kept at {self.address} ({self.reason}); install what is missing or give "
-            "another address, such as a folder."
+            f"No artifacts can be stored at {self.address} ({self.reason}). Fix this or give another "
+            "address, such as a folder."
         )
 
 
 def _name(where: str) -> str:
-    """The last part of where a file is, which is its hash."""
+    """Return the last part of the path of a stored file, which is its hash."""
     return PurePosixPath(where.replace("\\", "/")).name
 
 

@@ -1,4 +1,4 @@
-"""From an address to the store that is there."""
+"""Opening the artifact store at an address."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,9 +11,15 @@ from registry.blobs.store import BlobStore
 
 
 def open_blobs(artifacts: Path | str, cache: Path | None = None) -> BlobStore:
-    """The store in a folder, or at an address of fsspec such as `file:///data` or `s3://bucket/folder`.
+    """Open the store in a folder, or at an fsspec address such as `file:///data` or `s3://bucket/folder`.
 
-    A store elsewhere keeps what it reads in the folder `cache`. BlobNotStored or UnusableArtifactAddress.
+    Args:
+        artifacts: the folder or the address.
+        cache: a folder that keeps copies of files read from a remote store; None for no copies.
+
+    Raises:
+        BlobNotStored: if the folder cannot be created.
+        UnusableArtifactAddress: if no store can be opened at the address.
     """
     if isinstance(artifacts, Path) or "://" not in artifacts:
         return LocalBlobs(Path(artifacts).absolute())

@@ -1,4 +1,4 @@
-"""Blobs in any file system that fsspec reaches: a bucket, a server."""
+"""Blobs in any file system that fsspec supports, such as a bucket or a file server."""
 
 import hashlib
 import re
@@ -16,46 +16,49 @@ from registry.errors import RegistryError
 from registry.records import BlobInfo
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"})
-"""Protocols under which a put appears whole or not at all; elsewhere a killed one may leave half a file."""
+"""Protocols under which an upload appears complete or not at all. Elsewhere it may leave a partial file."""
 
 
 class RemoteBlobs(BlobStore):
-    """A folder of a file system of fsspec, with an optional cache of what was read."""
+    """Blobs in a folder of an fsspec file system, with an optional cache of the files that were read."""
 
     def __init__(self, files: Any, root: str, cache: BlobCache | None = None) -> None:
-        """`files` is the file system, `root` a path in it."""
+        """Use the folder `root` of the file system `files`."""
         self._files = files
         self._path = root.rstrip("/")
         self._cache = cache
-        self._whole_puts = puts_whole(files)
+        self._puts_are_atomic = puts_are_atomic(files)
 
     @property
     def root(self) -> str:
-        # without what the address may hold of names and passwords
+        """The address of the folder, without user names and passwords."""
         return str(self._files.unstrip_protocol(self._path))
 
     def put_bytes(self, data: bytes) -> BlobInfo:
+        """Store `data`, and check the copy that the store returns; see `BlobStore.put_bytes`."""
         blob = BlobInfo(hashlib.sha256(data).hexdigest(), len(data))
-        with refusing(self.root):
-            if self._whole_puts:
+        with raising_not_stored(self.root):
+            if self._puts_are_atomic:
                 self._files.pipe_file(self._key(blob.sha256), data)
             elif self._digest(self._key(blob.sha256)) != blob.sha256:
                 self._upload_and_move(data, blob.sha256)
             arrived = self._digest(self._key(blob.sha256))
         if arrived != blob.sha256:
-            raise BlobNotStored(self.root, "what arrived there is not what was sent")
+            raise BlobNotStored(self.root, "the stored bytes differ from the bytes sent")
         return blob
 
     def put_file(self, source: Path) -> BlobInfo:
-        """Store a copy of the file `source`, which has to fit into memory."""
+        """Store a copy of the file `source`, which must fit into memory."""
         return self.put_bytes(source.read_bytes())
 
     def has(self, sha256: str) -> bool:
-        with asking(self.root):
+        """Return whether a file of this digest is stored."""
+        with raising_unreachable(self.root):
             self._files.invalidate_cache()
             return bool(self._files.isfile(self._key(sha256)))
 
     def read(self, sha256: str, *, fresh: bool = False) -> bytes:
+        """Return the verified bytes, from the cache unless `fresh`; see `BlobStore.read`."""
         if self._cache is None:
             return super().read(sha256)
         data = None if fresh else self._cache.get(sha256)
@@ -65,6 +68,7 @@ class RemoteBlobs(BlobStore):
         return data
 
     def list(self) -> Iterator[StoredFile]:
+        """Yield every file that the store owns."""
         for folder in (TEMPORARY, BLOBS):
             for path, details in self._found(f"{self._path}/{folder}").items():
                 name = str(path)[len(self._path) :].lstrip("/")
@@ -72,8 +76,9 @@ class RemoteBlobs(BlobStore):
                     yield StoredFile(name, int(details.get("size") or 0))
 
     def modified(self, file: StoredFile) -> datetime | None:
+        """Return when the file was last written; None if it does not exist or the store cannot tell."""
         path = f"{self._path}/{own_name(file)}"
-        with asking(self.root):
+        with raising_unreachable(self.root):
             try:
                 found = self._files.modified(path)
             except (FileNotFoundError, NotImplementedError):
@@ -83,17 +88,19 @@ class RemoteBlobs(BlobStore):
         return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
 
     def delete(self, file: StoredFile) -> None:
+        """Remove this file, if it still exists."""
         path = f"{self._path}/{own_name(file)}"
-        with asking(self.root):
+        with raising_unreachable(self.root):
             self._remove(path)
 
     def keep_copies(self, digests: Collection[str]) -> None:
+        """Remove all cached copies except those of these digests."""
         if self._cache is not None:
             self._cache.keep(digests)
 
     def _bytes(self, sha256: str) -> bytes:
         try:
-            with asking(self.root):
+            with raising_unreachable(self.root):
                 return bytes(self._files.cat_file(self._key(sha256)))
         except FileNotFoundError as error:
             raise BlobMissing(self.where(sha256), "there is no such file") from error
@@ -102,7 +109,7 @@ class RemoteBlobs(BlobStore):
         return f"{self._path}/{blob_name(sha256)}"
 
     def _digest(self, path: str) -> str | None:
-        """Of what is there now; None when nothing is."""
+        """Return the SHA-256 of the stored bytes, or None if there is no such file."""
         try:
             return hashlib.sha256(self._files.cat_file(path)).hexdigest()
         except FileNotFoundError:
@@ -115,8 +122,8 @@ class RemoteBlobs(BlobStore):
         try:
             self._files.pipe_file(temporary, data)
             if self._digest(temporary) != sha256:
-                raise BlobNotStored(self.root, "what arrived there is not what was sent")
-            self._remove(key)  # a damaged copy: many servers don't move over a file
+                raise BlobNotStored(self.root, "the stored bytes differ from the bytes sent")
+            self._remove(key)  # a damaged copy: many servers refuse to rename onto an existing file
             self._move(temporary, key, sha256)
         finally:
             self._remove(temporary)
@@ -125,7 +132,7 @@ class RemoteBlobs(BlobStore):
         try:
             self._files.mv(temporary, key)
         except Exception:
-            # another process may have stored the same bytes meanwhile
+            # another process may have stored the same bytes in the meantime
             if self._digest(key) != sha256:
                 raise
 
@@ -137,7 +144,7 @@ class RemoteBlobs(BlobStore):
             return
 
     def _found(self, folder: str) -> dict[str, dict[str, Any]]:
-        with asking(self.root):
+        with raising_unreachable(self.root):
             self._files.invalidate_cache()
             try:
                 return dict(self._files.find(folder, detail=True))
@@ -145,12 +152,12 @@ class RemoteBlobs(BlobStore):
                 return {}
 
 
-# each protocol's package raises classes of its own, so these two take whatever comes
+# the package of each protocol raises its own classes, so these two catch every exception
 
 
 @contextmanager
-def asking(where: str) -> Iterator[None]:
-    """Whatever a file system raises becomes BlobStoreUnreachable, but for a file that isn't there."""
+def raising_unreachable(where: str) -> Iterator[None]:
+    """Convert any error of a file system to BlobStoreUnreachable, except FileNotFoundError."""
     try:
         yield
     except (FileNotFoundError, RegistryError):
@@ -160,8 +167,8 @@ def asking(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def refusing(where: str) -> Iterator[None]:
-    """Whatever a file system raises becomes BlobNotStored."""
+def raising_not_stored(where: str) -> Iterator[None]:
+    """Convert any error of a file system to BlobNotStored."""
     try:
         yield
     except RegistryError:
@@ -170,31 +177,36 @@ def refusing(where: str) -> Iterator[None]:
         raise BlobNotStored(where, _reason(error)) from error
 
 
-def puts_whole(files: Any) -> bool:
-    """Whether a put of a file system appears whole or not at all."""
+def puts_are_atomic(files: Any) -> bool:
+    """Return whether an upload to this file system appears complete or not at all."""
     protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
     return bool(protocols & OBJECT_STORES)
 
 
 def open_remote(address: str, cache: BlobCache | None = None) -> RemoteBlobs:
-    """The store at an address such as `s3://bucket/folder`; asks nothing of it yet.
+    """Open the store at an address such as `s3://bucket/folder`, without connecting to it yet.
 
-    UnusableArtifactAddress as for `open_files`.
+    Raises:
+        UnusableArtifactAddress: as for `open_files`.
     """
     return RemoteBlobs(*open_files(address), cache)
 
 
 def open_files(address: str) -> tuple[Any, str]:
-    """The file system of an address such as `s3://bucket/folder`, and the path in it; asks nothing of it yet.
+    """Return the file system of an address such as `s3://bucket/folder` and the path in it.
 
-    UnusableArtifactAddress when it is no address that can be written to, or its package isn't installed.
+    This does not connect to the file system yet.
+
+    Raises:
+        UnusableArtifactAddress: if the address cannot be written to, or the package of its protocol is not
+            installed.
     """
-    # only here: a local folder needs none of it
+    # imported here because a local folder does not need it
     from fsspec.core import url_to_fs
 
     shown = re.sub("//[^/@]*@", "//", address)
     if "::" in address:
-        raise UnusableArtifactAddress(shown, "one file system inside another can't be written to safely")
+        raise UnusableArtifactAddress(shown, "nested file systems cannot be written safely")
     try:
         files, root = url_to_fs(address)
     except Exception as error:

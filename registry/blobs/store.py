@@ -1,4 +1,4 @@
-"""Files by content: each is stored once, under the SHA-256 of its bytes, and never changed."""
+"""The interface of artifact stores, which keep each file once, under the SHA-256 of its bytes."""
 
 import hashlib
 import re
@@ -19,54 +19,67 @@ _OWN = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})|tmp/[0-9a-f]{32}
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that a store owns: a blob under its digest, or what an interrupted upload left."""
+    """A file that a store owns: a blob under its digest, or the rest of an interrupted upload.
+
+    Attributes:
+        name: the path below the root of the store.
+        size: bytes.
+    """
 
     name: str
-    """Below the root of the store."""
     size: int
 
     @property
     def sha256(self) -> str | None:
-        """The digest that a blob is stored under; None for a temporary file."""
+        """The digest of a blob; None for a temporary file."""
         found = _OWN.fullmatch(self.name)
         return found.group(2) if found is not None else None
 
 
 class BlobStore(ABC):
-    """`blobs/sha256/ab/<digest>` files, and temporary ones in `tmp/`, below one root.
+    """Files `blobs/sha256/ab/<digest>`, and temporary ones in `tmp/`, below a root.
 
-    A file appears under its digest complete, or not at all. Killed on the way, only a temporary file stays.
+    A file appears under its digest complete, or not at all. If a process is killed during an upload, only a
+    temporary file is left.
     """
 
     @property
     @abstractmethod
     def root(self) -> str:
-        """Where the store is, for people."""
+        """The location of the store, for messages."""
 
     @property
     def folder(self) -> Path | None:
-        """The local folder that the store is in; None when it is elsewhere."""
+        """The local folder of the store; None if it is not on this machine."""
         return None
 
     @abstractmethod
     def put_bytes(self, data: bytes) -> BlobInfo:
-        """Store `data`; the same bytes again replace a damaged or missing copy.
+        """Store `data`. Storing the same bytes again replaces a damaged or missing copy.
 
-        BlobNotStored when the store refuses, BlobStoreFull when that is for want of space.
+        Raises:
+            BlobNotStored: if the store refuses the file.
+            BlobStoreFull: if it refuses because the disk is full.
         """
 
     @abstractmethod
     def put_file(self, source: Path) -> BlobInfo:
-        """Store a copy of the file `source`."""
+        """Store a copy of the file `source`; see `put_bytes`."""
 
     @abstractmethod
     def has(self, sha256: str) -> bool:
-        """Whether a file of this digest is there; its bytes aren't read."""
+        """Return whether a file of this digest is stored, without reading its bytes."""
 
     def read(self, sha256: str, *, fresh: bool = False) -> bytes:
-        """The verified bytes; BlobMissing or BlobDamaged, naming the file.
+        """Return the verified bytes of a file.
 
-        With `fresh` they come from the store itself, even where a copy is at hand.
+        Args:
+            sha256: the digest of the file.
+            fresh: whether to read from the store itself even if there is a local copy.
+
+        Raises:
+            BlobMissing: if there is no such file.
+            BlobDamaged: if its bytes have another digest.
         """
         data = self._bytes(sha256)
         found = hashlib.sha256(data).hexdigest()
@@ -75,43 +88,55 @@ class BlobStore(ABC):
         return data
 
     def where(self, sha256: str) -> str:
-        """Where the file of this digest is or would be, for people."""
+        """Return the location of the file of this digest, stored or not, for messages."""
         return f"{self.root}/{blob_name(sha256)}"
 
     @abstractmethod
     def list(self) -> Iterator[StoredFile]:
-        """Every file that the store owns; anything else below its root is passed over."""
+        """Yield every file that the store owns. Other files below its root are ignored."""
 
     @abstractmethod
     def modified(self, file: StoredFile) -> datetime | None:
-        """When the file was last written; None when it is gone or the store can't tell."""
+        """Return when the file was last written; None if it does not exist or the store cannot tell."""
 
     @abstractmethod
     def delete(self, file: StoredFile) -> None:
-        """Remove this one file, which may be gone already."""
+        """Remove this file, if it still exists."""
 
     def keep_copies(self, digests: Collection[str]) -> None:  # noqa: B027 - most stores keep no copies
-        """Let go of copies that this machine keeps of other files than these; a local store has none."""
+        """Remove all local copies except those of these digests. A local store has none."""
 
     @abstractmethod
     def _bytes(self, sha256: str) -> bytes:
-        """What is stored under the digest, unverified; BlobMissing."""
+        """Return the unverified bytes of a file.
+
+        Raises:
+            BlobMissing: if there is no such file.
+        """
 
 
 def blob_name(sha256: str) -> str:
-    """The name below the root of a store; InvalidValue for anything but a digest."""
+    """Return the path of a blob below the root of a store.
+
+    Raises:
+        InvalidValue: if `sha256` is not a digest.
+    """
     if re.fullmatch("[0-9a-f]{64}", sha256) is None:
-        raise InvalidValue("a blob", f"{sha256!r} is not a SHA-256 in lower-case hex")
+        raise InvalidValue("a blob", f"{sha256!r} is not a digest. Give a SHA-256 in lowercase hex")
     return f"{BLOBS}/{sha256[:2]}/{sha256}"
 
 
 def is_own(name: str) -> bool:
-    """Whether a name below the root is one that a store gives."""
+    """Return whether a path below the root is one that a store uses."""
     return _OWN.fullmatch(name) is not None
 
 
 def own_name(file: StoredFile) -> str:
-    """The file's name; InvalidValue for one that no store gives, so that nothing else is ever deleted."""
+    """Return the path of the file, if it is one that a store uses, so that nothing else is ever deleted.
+
+    Raises:
+        InvalidValue: if it is not.
+    """
     if not is_own(file.name):
-        raise InvalidValue("a file", f"{file.name!r} is not the name of a stored file")
+        raise InvalidValue("a file", f"{file.name!r} is not the name of a stored file. Use one from `list`")
     return file.name

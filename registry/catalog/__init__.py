@@ -1,1 +1,1 @@
-"""Adapters, versions and aliases."""
+"""The catalog: adapters, versions, aliases, and search."""

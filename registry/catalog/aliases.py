@@ -1,6 +1,6 @@
-"""Aliases: movable names for versions. Moving one is what promotes a version.
+"""Aliases: movable names for versions. Moving an alias promotes a version.
 
-What an alias named before is told by the audit events alone, which nobody can change.
+Earlier targets of an alias are known only from the audit events, which cannot be changed.
 """
 
 import re
@@ -17,29 +17,39 @@ from registry.catalog.lookup import LATEST, adapter_row, find_ref, refuse_withdr
 from registry.database.db import Database
 from registry.database.models import AdapterRow, AliasRow, VersionRow
 from registry.records import Alias, AliasMove, AliasMoveKind, AuditEvent
-from registry.sight import sight_of
+from registry.visibility import visibility_of
 
 ALIAS_RULE = "[a-z][a-z0-9-]{0,31}"
 
-# inside the class `list` is a method, so the annotations there need other words for the types
+# inside the class, `list` is a method, so its annotations need other names for the types
 AliasList = list[Alias]
 MoveList = list[AliasMove]
 
 
 class Aliases:
-    """The aliases of all adapters; each change is on record with who made it, and a change of nothing isn't.
+    """The aliases of all adapters. Every change is recorded with its author; changes without effect are not.
 
-    A protected alias is moved or removed only with `allow_protected`: who has that right is for the caller
-    to know.
+    A protected alias is moved or removed only with `allow_protected`. The caller decides who has this right.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def promote(self, ref: str, alias: str, *, actor: str, allow_protected: bool = False) -> Alias:
-        """Make the alias name the version of `ref`, wherever it was before.
+        """Make an alias name a version, whichever version it named before.
 
-        InvalidAlias, UnknownAdapter, UnknownVersion, VersionWithdrawn or AliasProtected otherwise.
+        Args:
+            ref: the version, such as `slug@3`.
+            alias: the alias, which is created if needed.
+            actor: the author of the change.
+            allow_protected: whether a protected alias may be moved.
+
+        Raises:
+            InvalidAlias: if the alias breaks `ALIAS_RULE`.
+            UnknownAdapter: if there is no such adapter.
+            UnknownVersion: if the adapter has no such version.
+            VersionWithdrawn: if the version is withdrawn.
+            AliasProtected: if the alias is protected and `allow_protected` is off.
         """
         validate_alias(alias)
         with self._database.writing() as session:
@@ -58,10 +68,21 @@ class Aliases:
             return self._move(session, adapter, row, version.id, "promoted", payload, actor)
 
     def rollback(self, slug: str, alias: str, *, actor: str, allow_protected: bool = False) -> Alias:
-        """Make the alias name what it named before; once more goes one step further back.
+        """Make an alias name the version that it named before. Every further call goes one step further back.
 
-        Versions withdrawn meanwhile are passed over.
-        UnknownAdapter, UnknownAlias, AliasProtected or NothingToRollBack otherwise.
+        Withdrawn versions are skipped.
+
+        Args:
+            slug: the adapter.
+            alias: the alias.
+            actor: the author of the change.
+            allow_protected: whether a protected alias may be moved.
+
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+            UnknownAlias: if the adapter has no such alias.
+            AliasProtected: if the alias is protected and `allow_protected` is off.
+            NothingToRollBack: if the alias named no other version that can still be used.
         """
         with self._database.writing() as session:
             adapter = adapter_row(session, slug, lock=True)
@@ -73,9 +94,12 @@ class Aliases:
             return self._move(session, adapter, row, in_use[target], "rolled_back", payload, actor)
 
     def rollback_target(self, slug: str, alias: str) -> int:
-        """The version that `rollback` would lead to now.
+        """Return the number of the version that `rollback` would lead to now.
 
-        UnknownAdapter, UnknownAlias or NothingToRollBack otherwise.
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+            UnknownAlias: if the adapter has no such alias.
+            NothingToRollBack: if the alias named no other version that can still be used.
         """
         with self._database.reading() as session:
             adapter = adapter_row(session, slug)
@@ -83,30 +107,52 @@ class Aliases:
             return _target(session, adapter, row, _in_use(session, adapter))
 
     def remove(self, slug: str, alias: str, *, actor: str, allow_protected: bool = False) -> None:
-        """Take the alias away; UnknownAdapter, UnknownAlias or AliasProtected otherwise."""
+        """Remove an alias.
+
+        Args:
+            slug: the adapter.
+            alias: the alias.
+            actor: the author of the change.
+            allow_protected: whether a protected alias may be removed.
+
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+            UnknownAlias: if the adapter has no such alias.
+            AliasProtected: if the alias is protected and `allow_protected` is off.
+        """
         with self._database.writing() as session:
             adapter = adapter_row(session, slug, lock=True)
             row = _alias_row(session, adapter, alias)
             _check_permission(adapter, row, allow_protected)
             payload = {"from": _number(session, row.version_id), "to": None}
             session.delete(row)
-            self._tell(session, slug, alias, "removed", payload, actor)
+            self._record_event(session, slug, alias, "removed", payload, actor)
 
     def protect(self, slug: str, alias: str, *, actor: str) -> Alias:
-        """Keep the alias where it is until somebody with the right to it moves it."""
+        """Protect an alias, so that only users with a special right can move it."""
         return self._protect(slug, alias, protected=True, actor=actor)
 
     def unprotect(self, slug: str, alias: str, *, actor: str) -> Alias:
-        """Let everybody move the alias again; whoever calls this must have the right to."""
+        """Remove the protection of an alias. The caller must check that the actor has the right to."""
         return self._protect(slug, alias, protected=False, actor=actor)
 
     def list(self, slug: str) -> AliasList:
-        """The aliases of an adapter by name, without the computed `latest`; or UnknownAdapter."""
+        """Return the aliases of an adapter, sorted by name, without the computed `latest`.
+
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+        """
         with self._database.reading() as session:
             return aliases_of(session, AdapterRow.id == adapter_row(session, slug).id)
 
     def history(self, slug: str, alias: str | None = None) -> MoveList:
-        """What the alias named and when, newest first, also of a removed one; of every alias when None."""
+        """Return the moves of an alias of an adapter, newest first; of all its aliases if `alias` is None.
+
+        Moves of removed aliases are included.
+
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+        """
         with self._database.reading() as session:
             adapter_row(session, slug)
             return _moves(session, slug, alias)[::-1]
@@ -118,7 +164,7 @@ class Aliases:
             if row.protected != protected:
                 row.protected = int(protected)
                 kind = "protected" if protected else "unprotected"
-                self._tell(session, slug, alias, kind, {}, actor)
+                self._record_event(session, slug, alias, kind, {}, actor)
             return _record(session, adapter, row)
 
     def _move(
@@ -132,11 +178,11 @@ class Aliases:
         actor: str,
     ) -> Alias:
         row.version_id, row.moved_by = version_id, actor
-        row.moved_at = self._tell(session, adapter.slug, row.alias, kind, payload, actor)
+        row.moved_at = self._record_event(session, adapter.slug, row.alias, kind, payload, actor)
         session.add(row)
         return _record(session, adapter, row)
 
-    def _tell(
+    def _record_event(
         self,
         session: Session,
         slug: str,
@@ -159,39 +205,45 @@ class Aliases:
 
 
 def validate_alias(alias: str) -> str:
-    """Return `alias` unchanged, or raise InvalidAlias."""
+    """Return `alias` unchanged if it is a valid alias.
+
+    Raises:
+        InvalidAlias: if it breaks `ALIAS_RULE`, is reserved, or looks like a version number.
+    """
     if alias == LATEST:
-        raise InvalidAlias(alias, "it always means the newest version that isn't withdrawn")
+        problem = "it always names the newest version that is not withdrawn. Use a name such as 'production'"
+        raise InvalidAlias(alias, problem)
     if re.match("v?[0-9]", alias):
-        raise InvalidAlias(alias, "it looks like the number of a version, so use a word such as 'production'")
+        raise InvalidAlias(alias, "it looks like a version number. Use a name such as 'production'")
     if re.fullmatch(ALIAS_RULE, alias) is None:
         raise InvalidAlias(
-            alias, "use 1 to 32 lower-case letters, digits and hyphens, beginning with a letter"
+            alias,
+            "it is not valid. Use 1 to 32 lowercase letters, digits and hyphens, starting with a letter",
         )
     return alias
 
 
 def aliases_of(session: Session, *conditions: ColumnElement[bool]) -> AliasList:
-    """The aliases of the adapters that meet the conditions on AdapterRow, by name, in one query."""
+    """Return the aliases of the adapters that meet the conditions on AdapterRow, sorted, in one query."""
     rows = session.execute(
         select(AdapterRow.slug, AliasRow, VersionRow.version)
         .join(AdapterRow, AdapterRow.id == AliasRow.adapter_id)
         .join(VersionRow, VersionRow.id == AliasRow.version_id)
-        .where(*conditions, sight_of(session).shows(AdapterRow.owner))
+        .where(*conditions, visibility_of(session).shows(AdapterRow.owner))
         .order_by(AliasRow.alias, AdapterRow.slug)
     )
     return [_alias(*row) for row in rows]
 
 
 def naming(session: Session, version_id: int) -> Sequence[str]:
-    """The aliases that name a version, by name."""
+    """Return the aliases that name a version, sorted."""
     return session.scalars(
         select(AliasRow.alias).filter_by(version_id=version_id).order_by(AliasRow.alias)
     ).all()
 
 
 def _target(session: Session, adapter: AdapterRow, row: AliasRow, in_use: Collection[int]) -> int:
-    """What the alias named before, of the versions in use; or NothingToRollBack."""
+    """Return the number that the alias named before, or raise NothingToRollBack."""
     moves = _moves(session, adapter.slug, row.alias)
     target = _before(moves, _number(session, row.version_id), in_use)
     if target is None:
@@ -199,8 +251,8 @@ def _target(session: Session, adapter: AdapterRow, row: AliasRow, in_use: Collec
     return target
 
 
-def _before(moves: Iterable[AliasMove], now_at: int, in_use: Collection[int]) -> int | None:
-    """The version that an undoing of the moves, oldest first, leads back to; None when there is none."""
+def _before(moves: Iterable[AliasMove], present: int, in_use: Collection[int]) -> int | None:
+    """Return the version that undoing the moves leads back to, or None; `moves` are oldest first."""
     trail: list[int] = []
     for move in moves:
         if move.kind == "promoted" and move.after is not None:
@@ -208,11 +260,11 @@ def _before(moves: Iterable[AliasMove], now_at: int, in_use: Collection[int]) ->
         elif move.kind == "rolled_back":
             while trail and trail[-1] != move.after:
                 trail.pop()
-    return next((one for one in reversed(trail) if one != now_at and one in in_use), None)
+    return next((number for number in reversed(trail) if number != present and number in in_use), None)
 
 
 def _moves(session: Session, slug: str, alias: str | None) -> list[AliasMove]:
-    """The moves of one alias of an adapter or of all, oldest first."""
+    """Return the moves of an alias of an adapter, or of all its aliases, oldest first."""
     names = f"{slug}@{alias}" if alias is not None else None
     return [
         _move_record(event)
@@ -235,9 +287,8 @@ def _move_record(event: AuditEvent) -> AliasMove:
 def _alias_row(session: Session, adapter: AdapterRow, alias: str) -> AliasRow:
     row = session.get(AliasRow, (adapter.id, alias))
     if row is None:
-        raise UnknownAlias(
-            adapter.slug, alias, [one.alias for one in aliases_of(session, AdapterRow.id == adapter.id)]
-        )
+        known = aliases_of(session, AdapterRow.id == adapter.id)
+        raise UnknownAlias(adapter.slug, alias, [existing.alias for existing in known])
     return row
 
 
@@ -247,7 +298,7 @@ def _check_permission(adapter: AdapterRow, row: AliasRow, allow_protected: bool)
 
 
 def _in_use(session: Session, adapter: AdapterRow) -> dict[int, int]:
-    """Number and row id of each version that isn't withdrawn."""
+    """Return the row id of each version that is not withdrawn, by number."""
     rows = session.execute(
         select(VersionRow.version, VersionRow.id).where(
             VersionRow.adapter_id == adapter.id, VersionRow.withdrawn_at.is_(None)

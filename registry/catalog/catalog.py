@@ -1,4 +1,4 @@
-"""The shared catalog: adapters, their numbered versions, and what was done to them by whom."""
+"""The shared catalog: adapters, their numbered versions, and the record of changes."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -21,16 +21,17 @@ from registry.database.models import AdapterRow, VersionFileRow, VersionRow
 from registry.errors import InvalidValue
 from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
 from registry.runs.runs import require_held
-from registry.sight import sight_of
+from registry.visibility import visibility_of
 
 Inspect = Callable[[Mapping[str, bytes]], object]
-"""Looks at files as the store gives them back, and raises when they can't be used."""
+"""Inspects files as the store returns them, and raises if they cannot be used."""
 
 
 class Catalog:
-    """Adapters are archived, versions withdrawn; nothing that was published is ever deleted or changed.
+    """The adapters and their versions.
 
-    The one exception is `registry.forgetting`.
+    Adapters are archived and versions withdrawn; nothing published is ever deleted or changed. The one
+    exception is `registry.deletion`.
     """
 
     def __init__(self, database: Database, blobs: BlobStore) -> None:
@@ -40,15 +41,25 @@ class Catalog:
     def publish(
         self, new: NewVersion, *, actor: str, worker: str | None = None, inspect: Inspect | None = None
     ) -> Version:
-        """Publish the files as the adapter's next version; its number is never given to another one.
+        """Publish files as the next version of an adapter. A version number is never used twice.
 
-        A new slug makes a new adapter; an archived one comes back, and a title or description that isn't
-        empty becomes the adapter's. Files that this adapter has already published give that version back,
-        even a withdrawn one, and only mend what is damaged or missing of it in the store.
-        Interrupted, no version is listed; just publish again.
+        A new slug creates an adapter, and an archived adapter becomes active again. If the adapter already
+        has a version of the same files, even a withdrawn one, that version is returned, and damaged or
+        missing copies in the store are replaced. If the process is killed, no version is listed, and the same
+        call can be repeated.
 
-        `inspect` gets the files as the store gives them back; what it raises stops the publication.
-        With a worker, only while the run is running under it; RunLost otherwise.
+        Args:
+            new: the files and their description.
+            actor: the author of the version.
+            worker: if given, the run must be running under this worker.
+            inspect: gets the files as the store returns them. What it raises stops the publication.
+
+        Raises:
+            InvalidSlug: if the slug is not a valid adapter name.
+            InvalidTag: if a tag breaks the rule for tags.
+            InvalidValue: if anything else cannot be published.
+            RunLost: if the run is no longer running under the worker.
+            BlobNotStored: if the store refuses a file.
         """
         publishing.check(new)
         stored = publishing.store_files(self._blobs, new.files)
@@ -63,31 +74,42 @@ class Catalog:
             return find_versions(session, VersionRow.id == version_id)[0]
 
     def resolve(self, ref: str) -> Version:
-        """The version that `slug@3` or `slug@production` names, or for `slug` and `slug@latest` the newest
-        one that isn't withdrawn.
+        """Return the version that a reference names.
 
-        An archived adapter still resolves, so links to it keep working.
-        UnknownAdapter, UnknownVersion or VersionWithdrawn otherwise.
+        An archived adapter still resolves, so that links to it keep working.
+
+        Args:
+            ref: `slug@3` or `slug@production`; `slug` and `slug@latest` mean the newest version that is not
+                withdrawn.
+
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+            UnknownVersion: if the adapter has no such version or alias.
+            VersionWithdrawn: if the version is withdrawn.
         """
         return refuse_withdrawn(self.version(ref))
 
     def version(self, ref: str) -> Version:
-        """As `resolve`, but a withdrawn version is handed out too: to look at, not to use."""
+        """Return the version that a reference names, even a withdrawn one; otherwise as `resolve`."""
         with self._database.reading() as session:
             _adapter, version = find_ref(session, ref)
             return version
 
     def adapter(self, slug: str) -> Adapter:
-        """One adapter, also an archived one; or UnknownAdapter."""
+        """Return an adapter, even an archived one.
+
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+        """
         with self._database.reading() as session:
             return _record(session, adapter_row(session, slug))
 
     def adapters(self, *, include_archived: bool = False) -> list[Adapter]:
-        """The adapters by slug, each with its newest version that isn't withdrawn."""
+        """Return the adapters, sorted by slug, each with its newest version that is not withdrawn."""
         in_use = true() if include_archived else AdapterRow.archived_at.is_(None)
         with self._database.reading() as session:
-            shown = and_(in_use, sight_of(session).shows(AdapterRow.owner))
-            newest = {one.slug: one for one in find_versions(session, newest_not_withdrawn(), shown)}
+            shown = and_(in_use, visibility_of(session).shows(AdapterRow.owner))
+            newest = {found.slug: found for found in find_versions(session, newest_not_withdrawn(), shown)}
             tags = tags_of(session, shown)
             aliases: dict[str, list[Alias]] = {}
             for alias in aliases_of(session, shown):
@@ -99,63 +121,81 @@ class Catalog:
             ]
 
     def versions(self, slug: str) -> list[Version]:
-        """Every version of the adapter, withdrawn ones too, newest first; or UnknownAdapter."""
+        """Return every version of an adapter, even withdrawn ones, newest first.
+
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+        """
         with self._database.reading() as session:
             return find_versions(session, VersionRow.adapter_id == adapter_row(session, slug).id)
 
     def current(self) -> list[Version]:
-        """The newest version that isn't withdrawn of each adapter that isn't archived, by slug."""
+        """Return the newest usable version of each adapter that is not archived, sorted by slug."""
         with self._database.reading() as session:
             return find_versions(session, newest_not_withdrawn(), AdapterRow.archived_at.is_(None))
 
     def changes_since(self, revision: int) -> CatalogChanges:
-        """How `current` changed since `revision`: reads only the adapters that did; all of them for 0."""
+        """Return how `current` changed since a revision; everything for 0. Reads only changed adapters."""
         with self._database.reading() as session:
             return changes_since(session, revision)
 
     def read_files(self, version: Version) -> dict[str, bytes]:
-        """The verified bytes of each file; BlobMissing or BlobDamaged, naming the stored file."""
+        """Return the verified bytes of each file of a version, by path.
+
+        Raises:
+            BlobMissing: if a file is not in the store.
+            BlobDamaged: if the content of a file has changed.
+        """
         return {file.path: self._blobs.read(file.sha256) for file in version.files}
 
     def read_file(self, version: Version, path: str) -> bytes | None:
-        """The verified bytes of one file, or None when the version has none of that name."""
+        """Return the verified bytes of a file of a version, or None if the version has no such file."""
         digest = next((file.sha256 for file in version.files if file.path == path), None)
         return self._blobs.read(digest) if digest is not None else None
 
     def read_blob(self, sha256: str) -> bytes:
-        """The verified bytes of a stored file; BlobMissing or BlobDamaged, naming it."""
+        """Return the verified bytes of a stored file.
+
+        Raises:
+            BlobMissing: if the file is not in the store.
+            BlobDamaged: if its content has changed.
+        """
         return self._blobs.read(sha256)
 
     def files_named(self, path: str, versions: Mapping[str, int]) -> dict[str, str]:
-        """By slug, the SHA-256 of the file of that name in these versions, where they have one.
+        """Return the SHA-256 of the file of this path in each version that has one, by slug.
 
-        `versions` maps each slug to a number.
+        Args:
+            path: the path within the versions.
+            versions: the number of a version, by slug.
         """
         with self._database.reading() as session:
             rows = session.execute(
-                # by slug alone, as no index serves pairs of columns
+                # filtered by slug alone, because no index covers pairs of slug and version
                 select(AdapterRow.slug, VersionRow.version, VersionFileRow.sha256)
                 .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
                 .join(VersionFileRow, VersionFileRow.version_id == VersionRow.id)
                 .where(AdapterRow.slug.in_(versions), VersionFileRow.path == path)
-                .where(sight_of(session).shows(AdapterRow.owner))
+                .where(visibility_of(session).shows(AdapterRow.owner))
             )
             return {row.slug: row.sha256 for row in rows if versions[row.slug] == row.version}
 
     def events(self, slug: str | None = None, *, limit: int = 100) -> list[AuditEvent]:
-        """The last changes, newest first: of one adapter, its versions and aliases, or of everything."""
+        """Return the last changes, newest first; if `slug` is given, only those of this adapter."""
         with self._database.reading() as session:
             if slug is None:
                 return newest_events(session, limit)
             return events_of(session, adapter_row(session, slug).slug, limit=limit)
 
     def withdraw(self, slug: str, version: int, reason: str, *, actor: str) -> Version:
-        """Take a version out of use for good; a version withdrawn before keeps its first reason.
+        """Withdraw a version permanently. A version that is already withdrawn keeps its first reason.
 
-        VersionInUse while an alias names it.
+        Raises:
+            VersionInUse: if an alias names the version.
+            InvalidValue: if the reason is empty.
         """
         if not reason.strip():
-            raise InvalidValue("a withdrawal", "it needs a reason")
+            raise InvalidValue("a withdrawal", "it has no reason. Say why the version must not be used")
         with self._database.writing() as session:
             adapter, found = find_ref(session, f"{slug}@{version}", lock=True)
             if found.withdrawn_at is not None:
@@ -179,29 +219,32 @@ class Catalog:
             return find_versions(session, VersionRow.id == row.id)[0]
 
     def archive(self, slug: str, *, actor: str) -> Adapter:
-        """Take an adapter off the lists; `restore` or a new version brings it back."""
+        """Archive an adapter, which hides it from lists. `restore` or a new version brings it back."""
         with self._database.writing() as session:
             row = adapter_row(session, slug, lock=True)
             if row.archived_at is None:
                 row.archived_at = self._database.now()
-                self._changed(session, row, "archived", {}, actor)
+                self._record_change(session, row, "archived", {}, actor)
             return _record(session, row)
 
     def restore(self, slug: str, *, actor: str) -> Adapter:
-        """Put an archived adapter on the lists again."""
+        """Bring an archived adapter back to the lists."""
         with self._database.writing() as session:
             row = adapter_row(session, slug, lock=True)
             if row.archived_at is not None:
                 row.archived_at = None
-                self._changed(session, row, "restored", {}, actor)
+                self._record_change(session, row, "restored", {}, actor)
             return _record(session, row)
 
     def tag(
         self, slug: str, *, add: Collection[str] = (), remove: Collection[str] = (), actor: str
     ) -> Adapter:
-        """Add and remove tags; one that is there already, or not there, is passed over.
+        """Add and remove tags. Tags that the adapter already has, or does not have, are ignored.
 
-        UnknownAdapter, InvalidTag or InvalidValue otherwise.
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+            InvalidTag: if a tag to add breaks the rule for tags.
+            InvalidValue: if the adapter would get too many tags, or one is to be both added and removed.
         """
         return self.describe(slug, add_tags=add, remove_tags=remove, actor=actor)
 
@@ -215,25 +258,35 @@ class Catalog:
         remove_tags: Collection[str] = (),
         actor: str,
     ) -> Adapter:
-        """Give an adapter another title or description, where None leaves what there is, and tags as `tag`
-        does: all of it or nothing.
+        """Change the title, the description and the tags of an adapter, in one transaction.
 
-        UnknownAdapter, InvalidTag, or InvalidValue such as for an empty title or a text that is too long.
+        Args:
+            slug: the adapter.
+            title: the new title; None leaves it unchanged.
+            description: the new description; None leaves it unchanged.
+            add_tags: as for `tag`.
+            remove_tags: as for `tag`.
+            actor: the author of the change.
+
+        Raises:
+            UnknownAdapter: if there is no such adapter.
+            InvalidTag: if a tag to add breaks the rule for tags.
+            InvalidValue: if the title is empty, or a text is too long.
         """
         with self._database.writing() as session:
             row = adapter_row(session, slug, lock=True)
             texts = change_texts(row, title, description)
             if texts:
-                self._changed(session, row, "described", texts, actor)
+                self._record_change(session, row, "described", texts, actor)
             tags = change_tags(session, row, add_tags, remove_tags)
             if tags:
-                self._changed(session, row, "tagged", tags, actor)
+                self._record_change(session, row, "tagged", tags, actor)
             return _record(session, row)
 
-    def _changed(
+    def _record_change(
         self, session: Session, row: AdapterRow, kind: str, payload: Mapping[str, Any], actor: str
     ) -> None:
-        """Put a change of an adapter on record."""
+        """Record a change of an adapter, and update its summary."""
         refresh_summary(session, row)
         record_event(
             session,

@@ -1,4 +1,4 @@
-"""What changed in the catalog since somebody last looked, read from the audit events."""
+"""Changes of the catalog since an earlier revision, read from the audit events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,49 +11,53 @@ from registry.catalog.versions import find_versions, newest_not_withdrawn
 from registry.database.models import AdapterRow, AuditEventRow
 from registry.records import Version
 
-MOST_READ_ONE_BY_ONE = 1000
-"""Of more changed adapters all are read anew, which is faster then."""
+MAX_CHANGED = 1000
+"""If more adapters have changed, all are read, which is faster then."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogChanges:
-    """How to go from what was current at an earlier revision to what is current at `revision`.
+    """The difference between the current versions at an earlier revision and at `revision`.
 
-    `current` holds the current version of each adapter that changed, `gone` the adapters that have none any
-    more; when `whole` is true, `current` holds all there is, whatever was known before.
+    Attributes:
+        current: the current version of each adapter that changed.
+        gone: the slugs of adapters that have no current version any more.
+        is_complete: whether `current` holds all current versions, whatever was known before.
     """
 
     revision: int
     current: tuple[Version, ...]
     gone: frozenset[str]
-    whole: bool
+    is_complete: bool
 
     def applied_to(self, known: Mapping[str, Version]) -> dict[str, Version]:
-        """The current version of each adapter by its slug, from those at the earlier revision."""
-        kept = {} if self.whole else {slug: one for slug, one in known.items() if slug not in self.gone}
-        return kept | {version.slug: version for version in self.current}
+        """Return the current version of each adapter by slug, given those at the earlier revision."""
+        unchanged: dict[str, Version] = {}
+        if not self.is_complete:
+            unchanged = {slug: version for slug, version in known.items() if slug not in self.gone}
+        return unchanged | {version.slug: version for version in self.current}
 
 
 def changes_since(session: Session, revision: int) -> CatalogChanges:
-    """The changes after `revision`; everything from 0, and where the events can't tell what changed since."""
+    """Return the changes after a revision; everything for 0, and if the events cannot tell what changed."""
     present = newest_event_id(session)
-    # a revision that is yet to come was seen in another database, before a backup of this one was restored
+    # a revision from the future was seen in another database, before a backup was restored into this one
     known = 0 < revision <= present and not renamed_after(session, revision)
     slugs = _changed(session, revision) if known else None
     usable = (newest_not_withdrawn(), AdapterRow.archived_at.is_(None))
     if slugs is None:
-        return CatalogChanges(present, tuple(find_versions(session, *usable)), frozenset(), whole=True)
+        return CatalogChanges(present, tuple(find_versions(session, *usable)), frozenset(), is_complete=True)
     current = find_versions(session, *usable, AdapterRow.slug.in_(slugs))
     gone = frozenset(slugs - {version.slug for version in current})
-    return CatalogChanges(present, tuple(current), gone, whole=False)
+    return CatalogChanges(present, tuple(current), gone, is_complete=False)
 
 
 def _changed(session: Session, revision: int) -> set[str] | None:
-    """The slugs that events after `revision` tell of; None when they are too many.
+    """Return the slugs that events after a revision mention, or None if there are too many.
 
-    The id of whatever belongs to an adapter begins with its slug, as in `pets@2`. An id of something else
-    names no adapter, or makes one be read that did not change.
+    The id of everything that belongs to an adapter starts with its slug, as in `pets@2`. The id of another
+    thing names no adapter, or only causes an unchanged adapter to be read.
     """
     after = select(AuditEventRow.entity_id).where(AuditEventRow.id > revision)
-    found = session.scalars(after.distinct().limit(MOST_READ_ONE_BY_ONE + 1)).all()
-    return None if len(found) > MOST_READ_ONE_BY_ONE else {one.partition("@")[0] for one in found}
+    found = session.scalars(after.distinct().limit(MAX_CHANGED + 1)).all()
+    return None if len(found) > MAX_CHANGED else {entity_id.partition("@")[0] for entity_id in found}

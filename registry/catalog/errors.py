@@ -1,4 +1,4 @@
-"""What can't be done with aliases; the rules of `registry.errors` hold here too."""
+"""Errors of versions in use and of aliases; see `registry.errors`."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from registry.errors import NotFound, RegistryError
 
 
 class VersionInUse(RegistryError):
-    """The version can't be withdrawn while aliases name it."""
+    """A version that cannot be withdrawn while aliases name it."""
 
     def __init__(self, ref: str, aliases: Sequence[str]) -> None:
         super().__init__(ref, aliases)
@@ -16,12 +16,16 @@ class VersionInUse(RegistryError):
     def __str__(self) -> str:
         names, verb = " and ".join(self.aliases), "names" if len(self.aliases) == 1 else "name"
         return (
-            f"{self.ref} can't be withdrawn while {names} {verb} it; move {names} to another version first."
+            f"{self.ref} cannot be withdrawn while {names} {verb} it. Move {names} to another version first."
         )
 
 
 class InvalidAlias(RegistryError):
-    """A name that no alias may have."""
+    """A name that cannot be an alias.
+
+    Attributes:
+        problem: what is wrong and what works, without a final period.
+    """
 
     def __init__(self, alias: str, problem: str) -> None:
         super().__init__(alias, problem)
@@ -29,11 +33,15 @@ class InvalidAlias(RegistryError):
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"{self.alias!r} can't be an alias: {self.problem}."
+        return f"{self.alias!r} cannot be an alias: {self.problem}."
 
 
 class UnknownAlias(NotFound):
-    """The adapter exists, this alias of it doesn't."""
+    """An alias that an existing adapter does not have.
+
+    Attributes:
+        known: the aliases that it has.
+    """
 
     def __init__(self, slug: str, alias: str, known: Sequence[str]) -> None:
         super().__init__(slug, alias, known)
@@ -43,12 +51,12 @@ class UnknownAlias(NotFound):
 
     def __str__(self) -> str:
         if self.known:
-            return f"{self.slug} has no alias {self.alias!r}; it has {', '.join(self.known)}."
-        return f"{self.slug} has no alias {self.alias!r}; promote one of its versions to make one."
+            return f"{self.slug} has no alias {self.alias!r}. Its aliases are {', '.join(self.known)}."
+        return f"{self.slug} has no alias {self.alias!r}. Promote one of its versions to create it."
 
 
 class AliasProtected(RegistryError):
-    """The alias is moved or removed only by those who may move protected ones."""
+    """A protected alias that the caller may not move or remove."""
 
     def __init__(self, slug: str, alias: str) -> None:
         super().__init__(slug, alias)
@@ -57,13 +65,13 @@ class AliasProtected(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"{self.alias} of {self.slug} is protected; ask somebody who may move protected aliases, "
-            "or take its protection away first."
+            f"{self.alias} of {self.slug} is protected. Ask a user who may move protected aliases, or remove "
+            "its protection first."
         )
 
 
 class NothingToRollBack(RegistryError):
-    """The alias has named no other version that could still be used."""
+    """An alias that named no other version that can still be used."""
 
     def __init__(self, slug: str, alias: str) -> None:
         super().__init__(slug, alias)
@@ -72,6 +80,6 @@ class NothingToRollBack(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"{self.alias} of {self.slug} has named no other version that is still in use; "
-            "promote a version instead."
+            f"{self.alias} of {self.slug} named no other version that can still be used. "
+            "Promote a version instead."
         )

@@ -1,4 +1,4 @@
-"""The results of versions class by class: checked, stored, and read on demand, never with lists."""
+"""Results of versions per class, which are checked, stored, and read only on demand."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from registry.records import ClassMetric, ConfusionCell, NewEvaluation, Split, V
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """`n` images of class `true`, which are `share` of its images, were taken for `predicted`."""
+    """`n` images of class `true`, a fraction `share` of its images, that were predicted as `predicted`."""
 
     true: str
     predicted: str
@@ -27,9 +27,12 @@ class ConfusedPair:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationDetails:
-    """The results of a version on one split class by class, in the order of `class_names`.
+    """Results of a version on a split per class.
 
-    `classes` and `confusion` are empty where nobody computed them. Cells that count no image are left out.
+    Attributes:
+        class_names: the classes in index order.
+        classes: the results of each class in this order; empty if they were not computed.
+        confusion: the cells of the confusion matrix that count at least one image; empty if not computed.
     """
 
     class_names: tuple[str, ...]
@@ -38,13 +41,13 @@ class EvaluationDetails:
 
 
 class Evaluations:
-    """What was measured of each class of a version."""
+    """The results of versions per class."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def details(self, version: Version, split: Split) -> EvaluationDetails | None:
-        """The results class by class on a split; None when the version was not evaluated there."""
+        """Return the results on a split per class, or None if the version was not evaluated on it."""
         with self._database.reading() as session:
             evaluation_id = _evaluation_id(session, version, split)
             if evaluation_id is None:
@@ -59,12 +62,12 @@ class Evaluations:
             )
             return EvaluationDetails(
                 class_names=version.class_names,
-                classes=tuple(ClassMetric(one.precision, one.recall, one.f1, one.support) for one in classes),
-                confusion=tuple(ConfusionCell(one.true_idx, one.predicted_idx, one.n) for one in cells),
+                classes=tuple(ClassMetric(row.precision, row.recall, row.f1, row.support) for row in classes),
+                confusion=tuple(ConfusionCell(row.true_idx, row.predicted_idx, row.n) for row in cells),
             )
 
     def most_confused(self, version: Version, split: Split, *, limit: int = 10) -> list[ConfusedPair]:
-        """The classes that were most often taken for others on a split, by images; none if unknown."""
+        """Return the classes most often confused on a split, by number of images; empty if not computed."""
         with self._database.reading() as session:
             rows = session.execute(
                 select(ConfusionCellRow, ClassMetricRow.support)
@@ -91,40 +94,42 @@ class Evaluations:
             ]
 
 
-def check_evaluation(one: NewEvaluation, n_classes: int) -> None:
-    """Raise InvalidValue for results that can't be true of a version with so many classes."""
-    if one.split not in get_args(Split):
-        raise InvalidValue("an evaluation", f"its split {one.split!r} is neither 'validation' nor 'test'")
-    name = f"an evaluation on {one.split}"
-    number(f"{name}: n", one.n, low=0, high=2**31 - 1)
-    number(f"{name}: loss", one.loss)
+def check_evaluation(evaluation: NewEvaluation, n_classes: int) -> None:
+    """Raise InvalidValue for results that cannot be those of a version with this number of classes."""
+    if evaluation.split not in get_args(Split):
+        raise InvalidValue(
+            "an evaluation", f"its split {evaluation.split!r} is unknown. Use 'validation' or 'test'"
+        )
+    name = f"an evaluation on {evaluation.split}"
+    number(f"{name}: n", evaluation.n, low=0, high=2**31 - 1)
+    number(f"{name}: loss", evaluation.loss)
     for field in ("accuracy", "macro_f1"):
-        number(f"{name}: {field}", getattr(one, field), low=0, high=1)
+        number(f"{name}: {field}", getattr(evaluation, field), low=0, high=1)
     for field in ("linear_probe_accuracy", "top5_accuracy", "calibration_error"):
-        value = getattr(one, field)
+        value = getattr(evaluation, field)
         if value is not None:
             number(f"{name}: {field}", value, low=0, high=1)
-    _check_classes(name, one, n_classes)
-    _check_confusion(name, one, n_classes)
+    _check_classes(name, evaluation, n_classes)
+    _check_confusion(name, evaluation, n_classes)
 
 
-def add_evaluation(session: Session, version_id: int, one: NewEvaluation, now: datetime) -> None:
-    """Add the row of an evaluation, and a row for each class and cell."""
+def add_evaluation(session: Session, version_id: int, evaluation: NewEvaluation, now: datetime) -> None:
+    """Add the row of an evaluation, and a row for each class and each cell of the confusion matrix."""
     row = EvaluationRow(
         version_id=version_id,
-        split=one.split,
-        n=one.n,
-        accuracy=float(one.accuracy),
-        loss=float(one.loss),
-        macro_f1=float(one.macro_f1),
-        linear_probe_accuracy=_float(one.linear_probe_accuracy),
-        top5_accuracy=_float(one.top5_accuracy),
-        calibration_error=_float(one.calibration_error),
+        split=evaluation.split,
+        n=evaluation.n,
+        accuracy=float(evaluation.accuracy),
+        loss=float(evaluation.loss),
+        macro_f1=float(evaluation.macro_f1),
+        linear_probe_accuracy=_float(evaluation.linear_probe_accuracy),
+        top5_accuracy=_float(evaluation.top5_accuracy),
+        calibration_error=_float(evaluation.calibration_error),
         created_at=now,
     )
     session.add(row)
     session.flush()
-    if one.classes:
+    if evaluation.classes:
         session.execute(
             insert(ClassMetricRow),
             [
@@ -136,10 +141,10 @@ def add_evaluation(session: Session, version_id: int, one: NewEvaluation, now: d
                     "f1": float(metric.f1),
                     "support": metric.support,
                 }
-                for idx, metric in enumerate(one.classes)
+                for idx, metric in enumerate(evaluation.classes)
             ],
         )
-    if one.confusion:
+    if evaluation.confusion:
         session.execute(
             insert(ConfusionCellRow),
             [
@@ -149,38 +154,41 @@ def add_evaluation(session: Session, version_id: int, one: NewEvaluation, now: d
                     "predicted_idx": cell.predicted_idx,
                     "n": cell.n,
                 }
-                for cell in one.confusion
+                for cell in evaluation.confusion
             ],
         )
 
 
-def _check_classes(name: str, one: NewEvaluation, n_classes: int) -> None:
-    if not one.classes:
+def _check_classes(name: str, evaluation: NewEvaluation, n_classes: int) -> None:
+    if not evaluation.classes:
         return
-    if len(one.classes) != n_classes:
-        raise InvalidValue(name, f"it has results of {len(one.classes)} classes instead of {n_classes}")
-    for metric in one.classes:
+    if len(evaluation.classes) != n_classes:
+        found = len(evaluation.classes)
+        raise InvalidValue(name, f"it has results of {found} classes instead of {n_classes}")
+    for metric in evaluation.classes:
         for field in ("precision", "recall", "f1"):
             number(f"{name}: {field} of a class", getattr(metric, field), low=0, high=1)
         number(f"{name}: support of a class", metric.support, low=0)
-    if sum(metric.support for metric in one.classes) != one.n:
-        raise InvalidValue(name, f"the support of its classes doesn't add up to its {one.n} images")
+    if sum(metric.support for metric in evaluation.classes) != evaluation.n:
+        problem = f"the support of its classes does not add up to its {evaluation.n} images"
+        raise InvalidValue(name, problem)
 
 
-def _check_confusion(name: str, one: NewEvaluation, n_classes: int) -> None:
-    if not one.confusion:
+def _check_confusion(name: str, evaluation: NewEvaluation, n_classes: int) -> None:
+    cells = evaluation.confusion
+    if not cells:
         return
-    if not one.classes:
-        raise InvalidValue(name, "it has confusion cells, but no results by class")
-    of_class: Counter[int] = Counter()
-    for cell in one.confusion:
+    if not evaluation.classes:
+        raise InvalidValue(name, "it has confusion cells, but no results per class")
+    images: Counter[int] = Counter()
+    for cell in cells:
         if not (0 <= cell.true_idx < n_classes and 0 <= cell.predicted_idx < n_classes and cell.n > 0):
-            raise InvalidValue(name, f"{cell} is no count of images of one of its {n_classes} classes")
-        of_class[cell.true_idx] += cell.n
-    if len({(cell.true_idx, cell.predicted_idx) for cell in one.confusion}) != len(one.confusion):
-        raise InvalidValue(name, "one of its confusion cells is there twice")
-    if any(of_class[idx] != metric.support for idx, metric in enumerate(one.classes)):
-        raise InvalidValue(name, "its confusion cells don't add up to the support of its classes")
+            raise InvalidValue(name, f"{cell} is not a positive count of one of its {n_classes} classes")
+        images[cell.true_idx] += cell.n
+    if len({(cell.true_idx, cell.predicted_idx) for cell in cells}) != len(cells):
+        raise InvalidValue(name, "one of its confusion cells is listed twice")
+    if any(images[idx] != metric.support for idx, metric in enumerate(evaluation.classes)):
+        raise InvalidValue(name, "its confusion cells do not add up to the support of its classes")
 
 
 def _float(value: float | None) -> float | None:

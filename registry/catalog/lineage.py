@@ -1,24 +1,31 @@
-"""Where a version comes from, and what else came from the same data or base."""
+"""The origin of a version, and what else was made from the same dataset or base."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
+from registry.bases_and_datasets import dataset_row, dataset_summary
 from registry.database.db import Database
 from registry.database.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
 from registry.errors import UnknownDataset
-from registry.pages import storable
+from registry.queries import storable
 from registry.records import Base, DatasetSummary, Version
-from registry.sight import sight_of
-from registry.sources import dataset_row, dataset_summary
+from registry.visibility import visibility_of
 
-MOST_NAMED = 100
+MAX_NAMES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Descendants:
-    """What was made from one dataset or base: how much, and the newest 100 of each by name."""
+    """What was made from a dataset or a base.
+
+    Attributes:
+        n_versions: the number of versions.
+        n_runs: the number of runs.
+        versions: the names of the newest 100 versions.
+        runs: the ids of the newest 100 runs.
+    """
 
     n_versions: int
     n_runs: int
@@ -28,10 +35,13 @@ class Descendants:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Version -> run -> dataset -> base.
+    """The origin of a version: version -> run -> dataset -> base.
 
-    `siblings` are the other versions of the same run, `same_data` what else the same dataset gave; an
-    imported version has no run and may have no dataset.
+    Attributes:
+        run_id: None for an imported version.
+        siblings: the other versions of the same run.
+        dataset: None for an imported version without a dataset.
+        same_data: what else was made from the same dataset.
     """
 
     version: str
@@ -43,13 +53,13 @@ class Lineage:
 
 
 class Lineages:
-    """The ways from versions to their origins and back."""
+    """Links from versions to their origins and back."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def of(self, version: Version) -> Lineage:
-        """Where the version comes from."""
+        """Return the origin of a version."""
         with self._database.reading() as session:
             dataset = None
             if version.dataset_fingerprint is not None:
@@ -68,15 +78,19 @@ class Lineages:
             )
 
     def of_dataset(self, fingerprint: str) -> Descendants:
-        """The versions and runs of a dataset; or UnknownDataset."""
+        """Return the versions and runs of a dataset.
+
+        Raises:
+            UnknownDataset: if there is none of this fingerprint.
+        """
         with self._database.reading() as session:
             return _of_dataset(session, _dataset(session, fingerprint).id, None)
 
     def of_base(self, base: str) -> Descendants:
-        """The versions and runs of a base, named as it is or by the SHA-256 of its weights."""
+        """Return the versions and runs of a base, given its name or the SHA-256 of its weights."""
         with self._database.reading() as session:
-            wanted = storable(base)
-            ids = select(BaseRow.id).where(or_(BaseRow.name == wanted, BaseRow.weights_sha256 == wanted))
+            key = storable(base)
+            ids = select(BaseRow.id).where(or_(BaseRow.name == key, BaseRow.weights_sha256 == key))
             n_versions, versions = _versions(session, VersionRow.base_id.in_(ids))
             n_runs, runs = _runs(session, RunRow.base_id.in_(ids))
             return Descendants(n_versions, n_runs, versions, runs)
@@ -100,15 +114,15 @@ def _of_dataset(session: Session, dataset_id: int, without: Version | None) -> D
 
 
 def _versions(session: Session, *conditions: ColumnElement[bool]) -> tuple[int, tuple[str, ...]]:
-    """How many versions meet the conditions, and the names of the newest."""
-    shown = (*conditions, sight_of(session).shows(AdapterRow.owner))
+    """Return how many versions meet the conditions, and the names of the newest."""
+    shown = (*conditions, visibility_of(session).shows(AdapterRow.owner))
     names = (
         select(AdapterRow.slug + "@" + cast(VersionRow.version, Text))
         .select_from(VersionRow)
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
         .where(*shown)
         .order_by(VersionRow.id.desc())
-        .limit(MOST_NAMED)
+        .limit(MAX_NAMES)
     )
     counted = select(func.count()).select_from(VersionRow)
     joined = counted.join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
@@ -117,8 +131,8 @@ def _versions(session: Session, *conditions: ColumnElement[bool]) -> tuple[int, 
 
 
 def _runs(session: Session, *conditions: ColumnElement[bool]) -> tuple[int, tuple[str, ...]]:
-    """How many runs meet the conditions, and the ids of the newest."""
-    shown = (*conditions, sight_of(session).shows(RunRow.created_by))
-    ids = select(RunRow.id).where(*shown).order_by(RunRow.created_at.desc(), RunRow.id).limit(MOST_NAMED)
+    """Return how many runs meet the conditions, and the ids of the newest."""
+    shown = (*conditions, visibility_of(session).shows(RunRow.created_by))
+    ids = select(RunRow.id).where(*shown).order_by(RunRow.created_at.desc(), RunRow.id).limit(MAX_NAMES)
     n = session.scalars(select(func.count()).select_from(RunRow).where(*shown)).one()
     return n, tuple(session.scalars(ids))

@@ -1,4 +1,4 @@
-"""From the names that people use to the rows and versions that they mean."""
+"""Looking up adapters and versions by the names that people use."""
 
 import re
 from collections.abc import Sequence
@@ -11,48 +11,56 @@ from registry.catalog.versions import find_versions, newest_in_use
 from registry.database.models import AdapterRow, AliasRow, VersionRow
 from registry.errors import UnknownAdapter, UnknownVersion, VersionWithdrawn
 from registry.records import Version
-from registry.sight import sight_of
+from registry.visibility import visibility_of
 
-MOST_COMPARED, BEGINNING = 300, 2
+MAX_COMPARED, PREFIX = 300, 2
 LATEST = "latest"
-"""The alias that nobody sets: the newest version that isn't withdrawn."""
+"""The computed alias: the newest version that is not withdrawn."""
 
 
 def adapter_row(session: Session, slug: str, *, lock: bool = False) -> AdapterRow:
-    """The adapter of this name, or UnknownAdapter.
+    """Return the adapter of this name.
 
     Args:
-        lock: keep others from changing the adapter until the transaction ends.
+        session: any session.
+        slug: the name.
+        lock: whether to prevent other changes of the adapter until the transaction ends.
+
+    Raises:
+        UnknownAdapter: if there is none that the reader may see.
     """
-    statement = select(AdapterRow).filter_by(slug=slug).where(sight_of(session).shows(AdapterRow.owner))
+    statement = select(AdapterRow).filter_by(slug=slug).where(visibility_of(session).shows(AdapterRow.owner))
     row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
     if row is None:
-        raise UnknownAdapter(slug, get_close_matches(slug, _alike(session, slug)))
+        raise UnknownAdapter(slug, get_close_matches(slug, _similar(session, slug)))
     return row
 
 
-def _alike(session: Session, slug: str) -> Sequence[str]:
-    """Slugs that may be meant: of about the same length, those that begin alike first.
+def _similar(session: Session, slug: str) -> Sequence[str]:
+    """Return slugs that may be meant: those with the same first letters, then those of similar length.
 
-    To compare every slug of a large catalog would take a quarter of a second.
+    Comparing every slug of a large catalog would take a quarter of a second.
     """
-    begins = case((AdapterRow.slug.startswith(slug[:BEGINNING], autoescape=True), 0), else_=1)
-    apart = func.abs(func.length(AdapterRow.slug) - len(slug))
-    nearest = select(AdapterRow.slug).where(sight_of(session).shows(AdapterRow.owner))
-    return session.scalars(nearest.order_by(begins, apart, AdapterRow.slug).limit(MOST_COMPARED)).all()
+    same_prefix = case((AdapterRow.slug.startswith(slug[:PREFIX], autoescape=True), 0), else_=1)
+    distance = func.abs(func.length(AdapterRow.slug) - len(slug))
+    slugs = select(AdapterRow.slug).where(visibility_of(session).shows(AdapterRow.owner))
+    return session.scalars(slugs.order_by(same_prefix, distance, AdapterRow.slug).limit(MAX_COMPARED)).all()
 
 
 def find_version(session: Session, adapter: AdapterRow, name: str) -> Version:
-    """The version of this number or alias, even a withdrawn one; or UnknownVersion.
+    """Return the version of this number or alias, even a withdrawn one.
 
-    `latest` is withdrawn only when every version is.
+    `latest` names a withdrawn version only if every version is withdrawn.
+
+    Raises:
+        UnknownVersion: if the adapter has no such version or alias.
     """
     of_adapter = VersionRow.adapter_id == adapter.id
     # nine digits fit every database's integers
     if re.fullmatch("[1-9][0-9]{0,8}", name):
         found = find_versions(session, of_adapter, VersionRow.version == int(name))
     elif name == LATEST:
-        # when every version is withdrawn, the last one says why
+        # if every version is withdrawn, the last one tells why
         found = find_versions(session, newest_in_use(adapter.id)) or find_versions(session, of_adapter)[:1]
     else:
         named = select(AliasRow.version_id).filter_by(adapter_id=adapter.id, alias=name)
@@ -64,14 +72,14 @@ def find_version(session: Session, adapter: AdapterRow, name: str) -> Version:
 
 
 def find_ref(session: Session, ref: str, *, lock: bool = False) -> tuple[AdapterRow, Version]:
-    """The adapter and the version that `slug@3`, `slug@production` or `slug` names, even a withdrawn one."""
+    """Return the adapter and the version that a reference such as `slug@3` names, even if withdrawn."""
     slug, at, name = ref.partition("@")
     adapter = adapter_row(session, slug, lock=lock)
     return adapter, find_version(session, adapter, name if at else LATEST)
 
 
 def refuse_withdrawn(version: Version) -> Version:
-    """The version, or VersionWithdrawn."""
+    """Return the version unchanged, or raise VersionWithdrawn."""
     if version.withdrawn_at is not None:
         raise VersionWithdrawn(version.ref, version.withdrawn_reason or "")
     return version

@@ -1,7 +1,7 @@
-"""One publication: files first, read back and inspected, then every row of it in one transaction.
+"""A publication: files are stored, read back and inspected, then all rows are added in one transaction.
 
-Killed before the transaction commits, only blobs that nothing refers to are left; the catalog never lists
-a version with missing files.
+If the process is killed before the transaction commits, only unreferenced blobs are left. The catalog never
+lists a version with missing files.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.audit import record_event
+from registry.bases_and_datasets import require_base, require_dataset
 from registry.blobs.store import BlobStore
 from registry.catalog.curation import validate_tag
 from registry.catalog.evaluations import add_evaluation, check_evaluation
@@ -23,50 +24,59 @@ from registry.database.models import AdapterRow, AdapterTagRow, BlobRow, RunRow,
 from registry.errors import InvalidValue, UnknownRun
 from registry.records import BlobInfo, NewVersion
 from registry.slugs import validate_slug
-from registry.sources import require_base, require_dataset
 
 MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown", ".webp": "image/webp"}
 OTHER_MEDIA_TYPE = "application/octet-stream"
 
 
 def check(new: NewVersion) -> None:
-    """Raise InvalidSlug or InvalidValue for anything that must not be published; touches nothing."""
+    """Raise InvalidSlug, InvalidTag or InvalidValue for anything that must not be published."""
     validate_slug(new.slug)
     if new.weights_file not in new.files:
-        raise InvalidValue(f"a version of {new.slug}", f"its files lack {new.weights_file}")
+        raise InvalidValue(f"a version of {new.slug}", f"the file {new.weights_file} is missing. Add it")
     for path, content in new.files.items():
         check_path(path)
         if isinstance(content, Path) and not content.is_file():
-            raise InvalidValue(f"the file {path!r}", f"there is no file {content}")
+            raise InvalidValue(f"the file {path!r}", f"there is no file {content}. Give an existing one")
     if len(set(new.class_names)) != len(new.class_names):
-        raise InvalidValue(f"a version of {new.slug}", "two of its classes have the same name")
+        raise InvalidValue(
+            f"a version of {new.slug}", "two of its classes have the same name. Rename one of them"
+        )
     plain_json("the class names of a version", new.class_names)
     plain_json("the config of a version", new.config)
     for tag in new.tags:
         validate_tag(tag)
-    splits = [one.split for one in new.evaluations]
+    splits = [evaluation.split for evaluation in new.evaluations]
     if len(set(splits)) != len(splits):
-        raise InvalidValue(f"a version of {new.slug}", "two of its evaluations are on the same split")
-    for one in new.evaluations:
-        check_evaluation(one, len(new.class_names))
+        raise InvalidValue(
+            f"a version of {new.slug}", "two of its evaluations are on the same split. Remove one of them"
+        )
+    for evaluation in new.evaluations:
+        check_evaluation(evaluation, len(new.class_names))
 
 
 def store_files(blobs: BlobStore, files: Mapping[str, bytes | Path]) -> dict[str, BlobInfo]:
-    """Store every file for good; the same files again replace damaged or missing ones."""
+    """Store every file. Storing the same files again replaces damaged or missing copies."""
     return {path: _store(blobs, content) for path, content in sorted(files.items())}
 
 
 def read_back(blobs: BlobStore, stored: Mapping[str, BlobInfo]) -> dict[str, bytes]:
-    """What the store now gives for each file, verified; BlobMissing or BlobDamaged."""
+    """Return the verified bytes of each file, as the store returns them now.
+
+    Raises:
+        BlobMissing: if a file is not in the store.
+        BlobDamaged: if its content has changed.
+    """
     return {path: blobs.read(blob.sha256, fresh=True) for path, blob in stored.items()}
 
 
 def store_missing(
     blobs: BlobStore, files: Mapping[str, bytes | Path], stored: Mapping[str, BlobInfo]
 ) -> None:
-    """Store again what was swept away since; part of the publishing transaction.
+    """Store files again that were removed as unreferenced in the meantime.
 
-    Its rows are locked, and whoever sweeps locks them first, so from here on nothing of it is removed.
+    Part of the publishing transaction: its rows are locked, and maintenance locks rows before it removes
+    files, so from here on nothing of it is removed.
     """
     for path, blob in stored.items():
         if not blobs.has(blob.sha256):
@@ -78,16 +88,16 @@ def _store(blobs: BlobStore, content: bytes | Path) -> BlobInfo:
 
 
 def manifest_sha256(digests: Mapping[str, str]) -> str:
-    """The identity of a set of files: the SHA-256 of the canonical JSON of {path: sha256}."""
+    """Return the identity of a set of files: the SHA-256 of the canonical JSON of {path: sha256}."""
     return hashlib.sha256(canonical_json(dict(digests)).encode()).hexdigest()
 
 
 def publish_rows(
     session: Session, new: NewVersion, stored: Mapping[str, BlobInfo], now: datetime, actor: str
 ) -> int:
-    """Add the version with all that belongs to it and return its id.
+    """Add a version with everything that belongs to it, and return its id.
 
-    When the adapter has a version of these files already, nothing changes and its id is returned.
+    If the adapter already has a version of these files, nothing changes and its id is returned.
     """
     manifest = manifest_sha256({path: blob.sha256 for path, blob in stored.items()})
     adapter = session.scalars(select(AdapterRow).filter_by(slug=new.slug).with_for_update()).one_or_none()
@@ -137,7 +147,7 @@ def publish_rows(
 
 
 def check_path(path: str) -> None:
-    """Raise InvalidValue unless the path is relative and names no other folder."""
+    """Raise InvalidValue unless the path is relative and stays inside its folder."""
     parts = PurePosixPath(path).parts
     if (
         not parts
@@ -146,7 +156,9 @@ def check_path(path: str) -> None:
         or ".." in parts
         or set(path) & set("\\:\0")
     ):
-        raise InvalidValue(f"the file {path!r}", "its path must be relative, with / between plain names")
+        raise InvalidValue(
+            f"the file {path!r}", "its path is not valid. Use a relative path with / between plain names"
+        )
 
 
 def _check_references(session: Session, new: NewVersion) -> None:
@@ -158,12 +170,12 @@ def _check_references(session: Session, new: NewVersion) -> None:
 
 
 def add_blob(session: Session, path: str, blob: BlobInfo, now: datetime) -> None:
-    """The row of a stored file; its suffix tells the media type."""
+    """Add the row of a stored file, with the media type of its suffix."""
     media_type = MEDIA_TYPES.get(PurePosixPath(path).suffix, OTHER_MEDIA_TYPE)
     session.execute(
         insert_into(BlobRow)
         .values(sha256=blob.sha256, size=blob.size, media_type=media_type, created_at=now)
-        # an update, even of the same value, locks the row against a sweep in another transaction
+        # an update, even to the same value, locks the row against maintenance in another transaction
         .on_conflict_do_update(index_elements=["sha256"], set_={"size": blob.size})
     )
 
@@ -201,5 +213,5 @@ def _add_parts(
     session.add_all(
         VersionFileRow(version_id=version_id, path=path, sha256=blob.sha256) for path, blob in stored.items()
     )
-    for one in new.evaluations:
-        add_evaluation(session, version_id, one, now)
+    for evaluation in new.evaluations:
+        add_evaluation(session, version_id, evaluation, now)

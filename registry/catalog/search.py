@@ -1,4 +1,4 @@
-"""Finding adapters among many: pages of light rows in a fixed number of queries, and what to filter by."""
+"""Search for adapters and runs: pages of light rows in a fixed number of queries, and values to filter by."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ from registry.database.models import (
     EvaluationRow,
     VersionRow,
 )
-from registry.pages import (
+from registry.queries import (
     SHOWN_CLASSES,
     AdapterEntry,
     AdapterFacets,
@@ -36,10 +36,10 @@ from registry.pages import (
 )
 from registry.records import MetricSummary, Split
 from registry.runs.search import find_summaries, run_page
-from registry.sight import Sight
+from registry.visibility import Visibility
 
-MOST_FACETS = 200
-"""Of each kind; a picker of more would help nobody."""
+MAX_FACETS = 200
+"""Values of each kind; a picker with more would not be usable."""
 
 _ORDER: dict[AdapterSort, tuple[UnaryExpression[Any], ...]] = {
     "name": (),
@@ -50,15 +50,19 @@ _ORDER: dict[AdapterSort, tuple[UnaryExpression[Any], ...]] = {
 
 
 class Search:
-    """Pages of adapters and runs; what they are read from is kept in step by every change."""
+    """Pages of adapters and runs, read from summaries that every change updates."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def adapters(self, query: AdapterQuery) -> AdapterPage:
-        """One page of the adapters that meet `query`, empty beyond the last one; or InvalidQuery."""
+        """Return a page of the adapters that meet a query; an empty one beyond the last page.
+
+        Raises:
+            InvalidQuery: if a condition is not valid.
+        """
         query.check()
-        conditions = _conditions(query, self._database.sight)
+        conditions = _conditions(query, self._database.visibility)
         page = (
             _joined(AdapterRow.id)
             .where(*conditions)
@@ -72,9 +76,13 @@ class Search:
         return AdapterPage(entries, total, query.page, pages_of(total, query.limit), words_of(query.text))
 
     def facets(self, query: AdapterQuery) -> AdapterFacets:
-        """What the adapters that meet `query`, on whatever page, can be filtered by; or InvalidQuery."""
+        """Return the values by which all adapters that meet a query, on any page, can be filtered.
+
+        Raises:
+            InvalidQuery: if a condition is not valid.
+        """
         query.check()
-        conditions = _conditions(query, self._database.sight)
+        conditions = _conditions(query, self._database.visibility)
         meeting = _joined(AdapterRow.id).where(*conditions)
         bases = _joined(BaseRow.name, func.count()).join(BaseRow, BaseRow.id == AdapterSummaryRow.base_id)
         types = _joined(AdapterSummaryRow.adapter_type, func.count())
@@ -91,23 +99,27 @@ class Search:
             )
 
     def runs(self, query: RunQuery) -> RunPage:
-        """One page of the runs that meet `query`, newest first; never reads the metric series."""
+        """Return a page of the runs that meet a query, newest first, without their metrics.
+
+        Raises:
+            InvalidQuery: if a condition is not valid.
+        """
         query.check()
         with self._database.reading() as session:
             return run_page(session, query)
 
     def run_summaries(self, run_ids: Collection[str], key: str) -> dict[str, MetricSummary]:
-        """Last, smallest and largest value of one metric, for each of the runs that logged it."""
+        """Return the last, smallest and largest value of a metric, for each of the runs that logged it."""
         with self._database.reading() as session:
             return find_summaries(session, run_ids, key)
 
     def stale_summaries(self) -> tuple[str, ...]:
-        """The slugs of adapters whose summary is missing or says something else than their rows."""
+        """Return the slugs of adapters whose summary is missing or differs from their rows."""
         with self._database.reading() as session:
             return stale_slugs(session)
 
     def mend_summaries(self) -> tuple[str, ...]:
-        """Write every stale summary anew, each in a transaction of its own; returns their slugs."""
+        """Rewrite every stale summary, each in its own transaction, and return their slugs."""
         slugs = self.stale_summaries()
         for slug in slugs:
             with self._database.writing() as session:
@@ -116,7 +128,7 @@ class Search:
 
 
 def _joined(*columns: Any) -> Select[Any]:
-    """A SELECT of adapters with their summaries."""
+    """Return a SELECT of adapters with their summaries."""
     return (
         select(*columns)
         .select_from(AdapterRow)
@@ -124,7 +136,7 @@ def _joined(*columns: Any) -> Select[Any]:
     )
 
 
-# columns, as whole rows of the tables would take several times as long to make
+# single columns, because loading whole rows takes several times as long
 _LIGHT = (
     _joined(
         AdapterRow.id,
@@ -150,10 +162,10 @@ _LIGHT = (
 )
 
 
-def _conditions(query: AdapterQuery, sight: Sight) -> list[ColumnElement[bool]]:
+def _conditions(query: AdapterQuery, visibility: Visibility) -> list[ColumnElement[bool]]:
     conditions = [AdapterSummaryRow.document.contains(word, autoescape=True) for word in words_of(query.text)]
-    if not sight.is_whole:
-        conditions.append(sight.shows(AdapterRow.owner))
+    if not visibility.sees_everything:
+        conditions.append(visibility.shows(AdapterRow.owner))
     if query.base is not None:
         base = storable(query.base)
         named = select(BaseRow.id).where(or_(BaseRow.name == base, BaseRow.weights_sha256 == base))
@@ -188,14 +200,14 @@ def _with_alias(alias: str) -> ColumnElement[bool]:
 
 
 def _facet(session: Session, counts: Any) -> tuple[Facet, ...]:
-    """The values of the first column of `counts`, the most frequent first."""
+    """Return the values of the first column of `counts`, most frequent first."""
     value, n = counts.selected_columns
-    counted = counts.where(value.is_not(None)).group_by(value).order_by(n.desc(), value).limit(MOST_FACETS)
+    counted = counts.where(value.is_not(None)).group_by(value).order_by(n.desc(), value).limit(MAX_FACETS)
     return tuple(Facet(found, number) for found, number in session.execute(counted))
 
 
 def _entries(session: Session, ids: Sequence[int]) -> tuple[AdapterEntry, ...]:
-    """The adapters of these ids, in their order."""
+    """Return the adapters of these ids, in their order."""
     rows = {row.id: row for row in session.execute(_LIGHT.where(AdapterRow.id.in_(ids)))}
     evaluations = _evaluations(session, [row.newest_id for row in rows.values() if row.newest_id is not None])
     tags = _tags(session, ids)
@@ -213,7 +225,7 @@ def _entries(session: Session, ids: Sequence[int]) -> tuple[AdapterEntry, ...]:
             aliases=aliases[row.id],
             newest=None if row.newest_id is None else _newest(row, evaluations[row.newest_id]),
         )
-        for row in (rows[one] for one in ids)
+        for row in (rows[adapter_id] for adapter_id in ids)
     )
 
 

@@ -1,4 +1,4 @@
-"""What lists, filters and searches need of each adapter, kept beside it and computed nowhere else."""
+"""Summaries of adapters, which lists, filters and searches read. They are computed only here."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 from registry.database.db import insert_into
 from registry.database.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, EvaluationRow, VersionRow
 
-AT_ONCE = 500
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The columns of `AdapterSummaryRow`, the key apart."""
+    """The columns of `AdapterSummaryRow`, except the key."""
 
     document: str
     versions: int
@@ -30,19 +30,19 @@ class Summary:
     published_at: datetime | None = None
 
 
-def summarised(session: Session, adapter: AdapterRow) -> Summary:
-    """The summary of an adapter as its rows are now."""
-    return summarised_all(session, [adapter])[adapter.id]
+def summarized(session: Session, adapter: AdapterRow) -> Summary:
+    """Return the summary of an adapter, computed from its present rows."""
+    return summarized_all(session, [adapter])[adapter.id]
 
 
-def summarised_all(session: Session, adapters: Collection[AdapterRow]) -> dict[int, Summary]:
-    """The summary of each adapter, by its id, as their rows are now; in the same few queries for all."""
+def summarized_all(session: Session, adapters: Collection[AdapterRow]) -> dict[int, Summary]:
+    """Return the summary of each adapter by id, computed from its rows in a fixed number of queries."""
     session.flush()
     ids = [adapter.id for adapter in adapters]
     versions = _version_counts(session, ids)
     newest = _newest(session, ids)
     tags = _tags(session, ids)
-    accuracies = _accuracies(session, [one.id for one in newest.values()])
+    accuracies = _accuracies(session, [version.id for version in newest.values()])
 
     def summary(adapter: AdapterRow) -> Summary:
         version = newest.get(adapter.id)
@@ -65,8 +65,8 @@ def summarised_all(session: Session, adapters: Collection[AdapterRow]) -> dict[i
 
 
 def refresh_summary(session: Session, adapter: AdapterRow) -> None:
-    """Write the summary anew; part of every transaction that changes an adapter or its versions."""
-    columns = asdict(summarised(session, adapter))
+    """Rewrite the stored summary. Part of every transaction that changes an adapter or its versions."""
+    columns = asdict(summarized(session, adapter))
     session.execute(
         insert_into(AdapterSummaryRow)
         .values(adapter_id=adapter.id, **columns)
@@ -75,7 +75,7 @@ def refresh_summary(session: Session, adapter: AdapterRow) -> None:
 
 
 def stale_slugs(session: Session) -> tuple[str, ...]:
-    """The slugs of adapters whose stored summary is missing or isn't what `summarised` says."""
+    """Return the slugs of adapters whose stored summary is missing or differs from `summarized`."""
     names = [field.name for field in fields(Summary)]
     columns = [getattr(AdapterSummaryRow, name) for name in names]
     stored = {
@@ -84,14 +84,14 @@ def stale_slugs(session: Session) -> tuple[str, ...]:
     }
     stale: list[str] = []
     adapters = session.scalars(select(AdapterRow).order_by(AdapterRow.slug))
-    for some in adapters.partitions(AT_ONCE):
-        true = summarised_all(session, some)
-        stale += [adapter.slug for adapter in some if stored.get(adapter.id) != true[adapter.id]]
+    for batch in adapters.partitions(BATCH):
+        computed = summarized_all(session, batch)
+        stale += [adapter.slug for adapter in batch if stored.get(adapter.id) != computed[adapter.id]]
     return tuple(stale)
 
 
 def mend_summary(session: Session, slug: str) -> None:
-    """Write the summary of the adapter of this name anew."""
+    """Rewrite the summary of the adapter of this name."""
     refresh_summary(session, session.scalars(select(AdapterRow).filter_by(slug=slug)).one())
 
 
@@ -101,7 +101,7 @@ def _version_counts(session: Session, ids: Collection[int]) -> dict[int, int]:
 
 
 def _newest(session: Session, ids: Collection[int]) -> dict[int, Any]:
-    """The row of the newest version of each adapter that isn't withdrawn."""
+    """Return the row of the newest version of each adapter that is not withdrawn, by adapter id."""
     found = (
         select(
             VersionRow.id,
@@ -126,10 +126,10 @@ def _tags(session: Session, ids: Collection[int]) -> defaultdict[int, list[str]]
 
 
 def _accuracies(session: Session, version_ids: Collection[int]) -> dict[int, float]:
-    """Of the test split where there is one, else of the validation split; the last one of a version stays."""
+    """Return the accuracy on the test split, or else on the validation split, by version id."""
     found = (
         select(EvaluationRow.version_id, EvaluationRow.accuracy)
         .where(EvaluationRow.version_id.in_(version_ids))
-        .order_by(EvaluationRow.split.desc())
+        .order_by(EvaluationRow.split.desc())  # 'test' comes last and replaces 'validation'
     )
     return dict(session.execute(found).all())

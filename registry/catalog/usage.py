@@ -1,4 +1,4 @@
-"""How often each version was asked, by the hour: counters only, never who asked or about what."""
+"""Usage of each version per hour: only counters, never who sent a request or which image."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +15,14 @@ from registry.errors import InvalidValue
 
 @dataclass(frozen=True, slots=True)
 class UsageCount:
-    """How a version was asked within one hour: `n` times, of which `errors` got no answer.
+    """Requests to a version within an hour.
 
-    `sum_ms` and `max_ms` are of the answers. `hour` may be any moment within the hour.
+    Attributes:
+        hour: any time within the hour.
+        n: the number of requests.
+        errors: the number of requests without an answer.
+        sum_ms: the total duration of the answers in milliseconds.
+        max_ms: the longest duration in milliseconds.
     """
 
     version_id: int
@@ -30,7 +35,14 @@ class UsageCount:
 
 @dataclass(frozen=True, slots=True)
 class UsageTotal:
-    """How something was asked over a span of time; milliseconds are of the answers, None without any."""
+    """Requests over a time span.
+
+    Attributes:
+        n: the number of requests.
+        errors: the number of requests without an answer.
+        mean_ms: the mean duration of an answer in milliseconds; None without answers.
+        max_ms: the longest duration in milliseconds; None without answers.
+    """
 
     n: int
     errors: int
@@ -40,38 +52,41 @@ class UsageTotal:
 
 @dataclass(frozen=True, slots=True)
 class UsageHour:
-    """How something was asked within the hour that begins at `hour`."""
+    """Requests within the hour that starts at `hour`."""
 
     hour: datetime
     total: UsageTotal
 
 
 class Usage:
-    """The counters. A span of time begins at the hour of `since` and ends before `until`."""
+    """The usage counters. A time span starts at the hour of `since` and ends before the hour of `until`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, counts: Iterable[UsageCount]) -> None:
-        """Add to the counters, all together or none.
+        """Add to the counters in one transaction.
 
-        Counts of a version that isn't there are left out: after a backup was restored there may be some.
+        Counts of unknown versions are ignored; there may be some after a backup was restored.
+
+        Raises:
+            InvalidValue: if a count is negative, not finite or without a time zone.
         """
         counts = list(counts)
-        for one in counts:
-            _check(one)
+        for count in counts:
+            _check(count)
         with self._database.writing() as session:
-            asked = {one.version_id for one in counts}
-            known = set(session.scalars(select(VersionRow.id).where(VersionRow.id.in_(asked))))
-            # in one order, so that two writers never wait for each other
-            for one in sorted(counts, key=lambda one: (one.version_id, one.hour)):
-                if one.version_id in known:
-                    session.execute(_upsert(one))
+            version_ids = {count.version_id for count in counts}
+            known = set(session.scalars(select(VersionRow.id).where(VersionRow.id.in_(version_ids))))
+            # always in the same order, so that two writers never wait for each other
+            for count in sorted(counts, key=lambda count: (count.version_id, count.hour)):
+                if count.version_id in known:
+                    session.execute(_upsert(count))
 
     def totals(
         self, slug: str, *, since: datetime | None = None, until: datetime | None = None
     ) -> dict[int, UsageTotal]:
-        """What each version of an adapter was asked, by its number; without those never asked."""
+        """Return the usage of each version of an adapter by number, without versions that were never used."""
         with self._database.reading() as session:
             rows = session.execute(
                 select(VersionRow.version, *_SUMS)
@@ -83,7 +98,7 @@ class Usage:
             return {version: _total(n, errors, total, most) for version, n, errors, total, most in rows}
 
     def total(self, slug: str, *, since: datetime | None = None, until: datetime | None = None) -> UsageTotal:
-        """What an adapter was asked, all versions together."""
+        """Return the usage of an adapter, all versions together."""
         with self._database.reading() as session:
             sums = session.execute(
                 select(*_SUMS)
@@ -100,7 +115,7 @@ class Usage:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[UsageHour]:
-        """What an adapter, or one version of it, was asked hour by hour; without the hours of nothing."""
+        """Return the usage of an adapter or of one of its versions per hour, without idle hours."""
         with self._database.reading() as session:
             conditions = [VersionRow.adapter_id == adapter_row(session, slug).id, *_span(since, until)]
             if version is not None:
@@ -124,18 +139,18 @@ _SUMS = (
 
 
 def hour_of(moment: datetime) -> datetime:
-    """The beginning of the moment's hour in UTC."""
+    """Return the start of the hour of a time, in UTC."""
     return moment.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
 
 
-def _upsert(one: UsageCount) -> Executable:
+def _upsert(count: UsageCount) -> Executable:
     statement = insert_into(InferenceStatRow).values(
-        version_id=one.version_id,
-        hour=hour_of(one.hour),
-        n=one.n,
-        errors=one.errors,
-        sum_ms=float(one.sum_ms),
-        max_ms=float(one.max_ms),
+        version_id=count.version_id,
+        hour=hour_of(count.hour),
+        n=count.n,
+        errors=count.errors,
+        sum_ms=float(count.sum_ms),
+        max_ms=float(count.max_ms),
     )
     row, new = InferenceStatRow, statement.excluded
     return statement.on_conflict_do_update(
@@ -144,19 +159,19 @@ def _upsert(one: UsageCount) -> Executable:
             "n": row.n + new.n,
             "errors": row.errors + new.errors,
             "sum_ms": row.sum_ms + new.sum_ms,
-            # the greater of two values has another name in each database
+            # SQLite and PostgreSQL name the greater of two values differently
             "max_ms": case((new.max_ms > row.max_ms, new.max_ms), else_=row.max_ms),
         },
     )
 
 
-def _check(one: UsageCount) -> None:
-    number("a usage count: n", one.n, low=0)
-    number("a usage count: errors", one.errors, low=0, high=one.n)
-    number("a usage count: sum_ms", one.sum_ms, low=0)
-    number("a usage count: max_ms", one.max_ms, low=0)
-    if one.hour.tzinfo is None:
-        raise InvalidValue("a usage count", f"its hour {one.hour} has no time zone")
+def _check(count: UsageCount) -> None:
+    number("a usage count: n", count.n, low=0)
+    number("a usage count: errors", count.errors, low=0, high=count.n)
+    number("a usage count: sum_ms", count.sum_ms, low=0)
+    number("a usage count: max_ms", count.max_ms, low=0)
+    if count.hour.tzinfo is None:
+        raise InvalidValue("a usage count", f"its hour {count.hour} has no time zone. Add one")
 
 
 def _span(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
@@ -169,8 +184,8 @@ def _span(since: datetime | None, until: datetime | None) -> list[ColumnElement[
 
 
 def _total(n: int | None, errors: int | None, sum_ms: float | None, max_ms: float | None) -> UsageTotal:
-    asked, failed = int(n or 0), int(errors or 0)
-    answered = asked - failed
+    requests, failed = int(n or 0), int(errors or 0)
+    answered = requests - failed
     if not answered:
-        return UsageTotal(asked, failed, None, None)
-    return UsageTotal(asked, failed, float(sum_ms or 0) / answered, max_ms)
+        return UsageTotal(requests, failed, None, None)
+    return UsageTotal(requests, failed, float(sum_ms or 0) / answered, max_ms)

@@ -1,10 +1,11 @@
-"""Reading versions: from rows to records, in three queries however many versions there are."""
+"""Reading versions as records, in three queries however many versions there are."""
 
 from collections import defaultdict
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
+from registry.bases_and_datasets import base_record
 from registry.database.models import (
     AdapterRow,
     BaseRow,
@@ -14,13 +15,12 @@ from registry.database.models import (
     VersionRow,
 )
 from registry.records import Evaluation, Version, VersionFile
-from registry.sight import sight_of
-from registry.sources import base_record
+from registry.visibility import visibility_of
 
 
 def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Version]:
-    """The versions that meet the conditions on VersionRow and AdapterRow, by slug, newest first."""
-    conditions = (*conditions, sight_of(session).shows(AdapterRow.owner))
+    """Return the versions that meet the conditions on VersionRow and AdapterRow, by slug, newest first."""
+    conditions = (*conditions, visibility_of(session).shows(AdapterRow.owner))
     statement = (
         select(VersionRow, AdapterRow, BaseRow, DatasetRow.fingerprint)
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
@@ -30,7 +30,7 @@ def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Ve
         .order_by(AdapterRow.slug, VersionRow.version.desc())
     )
     rows = session.execute(statement).all()
-    # a query, as no database takes a list of any length
+    # a subquery, because databases limit the length of a list
     ids = select(VersionRow.id).join(AdapterRow, AdapterRow.id == VersionRow.adapter_id).where(*conditions)
     files = _files(session, ids)
     evaluations = _evaluations(session, ids)
@@ -43,9 +43,9 @@ def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Ve
 
 
 def newest_not_withdrawn() -> ColumnElement[bool]:
-    """The condition that a version is the newest of its adapter among those not withdrawn."""
+    """Return the condition that a version is the newest of its adapter that is not withdrawn."""
     other = aliased(VersionRow)
-    # looked up by adapter: a list of all newest versions would be made anew for each adapter asked for
+    # correlated by adapter, because a list of all newest versions would be computed again for each adapter
     newest = (
         select(func.max(other.id))
         .where(other.adapter_id == VersionRow.adapter_id, other.withdrawn_at.is_(None))
@@ -55,7 +55,7 @@ def newest_not_withdrawn() -> ColumnElement[bool]:
 
 
 def newest_in_use(adapter_id: int) -> ColumnElement[bool]:
-    """The condition that a version is the newest of this adapter among those not withdrawn."""
+    """Return the condition that a version is the newest of this adapter that is not withdrawn."""
     newest = (
         select(VersionRow.id)
         .where(VersionRow.adapter_id == adapter_id, VersionRow.withdrawn_at.is_(None))

@@ -1,1 +1,1 @@
-"""The database under the registry: SQLite or PostgreSQL, its rows and its migrations."""
+"""The database of the registry, SQLite or PostgreSQL, with its tables and migrations."""

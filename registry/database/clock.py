@@ -1,12 +1,12 @@
-"""Where the registry gets the time from."""
+"""The clock of the registry."""
 
 from collections.abc import Callable
 from datetime import datetime, timezone
 
 Clock = Callable[[], datetime]
-"""Returns the present moment as an aware datetime."""
+"""Returns the present time as an aware datetime."""
 
 
 def utc_now() -> datetime:
-    """The present moment in UTC."""
+    """Return the present time in UTC."""
     return datetime.now(timezone.utc)

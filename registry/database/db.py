@@ -1,7 +1,7 @@
-"""The engine rules: sessions for reading and for writing, and the column types, the same on either database.
+"""The database: sessions for reading and for writing, and column types that work alike on both kinds.
 
-What only one of them knows is in `registry.sqlite` and `registry.postgres`.
-Never hold a session across a training step.
+What only SQLite or PostgreSQL needs is in `registry.database.sqlite` and `registry.database.postgres`. Never
+hold a session during a training step.
 """
 
 import copy
@@ -30,54 +30,63 @@ from registry.database.errors import (
     UnsupportedDatabase,
 )
 from registry.errors import InvalidValue, one_line
-from registry.sight import WHOLE, Sight, info_of
+from registry.visibility import EVERYTHING, Visibility, session_info
 
-# STRICT tables of SQLite know only INTEGER, REAL and TEXT; elsewhere INTEGER and REAL would be 4 bytes
+# STRICT tables of SQLite know only INTEGER, REAL and TEXT; on PostgreSQL, INTEGER and REAL have 4 bytes
 BigInt = BigInteger().with_variant(Integer(), "sqlite")
 Float64: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
-# PostgreSQL would else sort and compare by the rules of a language, and SQLite by bytes
+# otherwise PostgreSQL would sort and compare by the rules of a language, but SQLite by bytes
 ByteText = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware datetime as UTC ISO-8601 text with milliseconds, which sorts in the order of time."""
+    """An aware datetime as UTC ISO 8601 text with milliseconds, which sorts by time."""
 
     impl = ByteText
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Return the text that is stored."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"The registry needs times with a time zone, but got {value!r}.")
+            raise ValueError(f"The time {value!r} has no time zone. Add one.")
         return value.astimezone(timezone.utc).isoformat(timespec="milliseconds")
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        """Return the datetime of a stored text."""
         return None if value is None else datetime.fromisoformat(value)
 
 
 class JsonText(TypeDecorator[Any]):
-    """A JSON value as text; NaN and Infinity are refused because they aren't JSON."""
+    """A JSON value as text. NaN and infinities are refused, because they are not JSON."""
 
     impl = ByteText
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Return the text that is stored."""
         return canonical_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Return the value of a stored text."""
         return None if value is None else json.loads(value)
 
 
 def open_engine(database_url: str) -> Engine:
-    """An engine over the SQLite file or PostgreSQL database of this address.
+    """Return an engine for the SQLite file or PostgreSQL database at this address.
 
-    UnsupportedDatabase, SqliteTooOld, PostgresDriverMissing, DatabaseNotReadable or DatabaseUnusable.
+    Raises:
+        UnsupportedDatabase: if the address is of another kind.
+        SqliteTooOld: if the SQLite library of this Python is too old.
+        PostgresDriverMissing: if the PostgreSQL driver cannot be imported.
+        DatabaseNotReadable: if the PostgreSQL server cannot be reached.
+        DatabaseUnusable: if the PostgreSQL database has another encoding than UTF-8.
     """
     try:
         url = make_url(database_url)
     except (ArgumentError, ValueError):
-        # what can't be taken apart may hold a password anywhere, also in the cause's own words
+        # an address that cannot be parsed may contain a password anywhere, as may the text of its error
         raise UnsupportedDatabase("The address of the database") from None
     if url.drivername in postgres.DRIVERS:
         return postgres.open_postgres(url)
@@ -85,7 +94,7 @@ def open_engine(database_url: str) -> Engine:
 
 
 def insert_into(model: type[DeclarativeBase]) -> Insert:
-    """An INSERT that can carry ON CONFLICT, which both databases write in the same words."""
+    """Return an INSERT that supports ON CONFLICT, whose syntax is the same in both databases."""
     return insert(model)
 
 
@@ -94,7 +103,10 @@ def _refuse_flush(_session: Session, _context: object, _instances: object) -> No
 
 
 def integrity_problems(session: Session) -> list[str]:
-    """What the database finds wrong with itself, one line each; a server looks after that on its own."""
+    """Return what an integrity check of the database finds, one line per problem.
+
+    A PostgreSQL server checks itself, so nothing is checked there.
+    """
     if session.get_bind().dialect.name != "sqlite":
         return []
     try:
@@ -106,12 +118,12 @@ def integrity_problems(session: Session) -> list[str]:
 
 
 class Database:
-    """Sessions for reading and for writing, and the time that goes into the rows.
+    """Sessions for reading and for writing, and the time for new rows.
 
     Attributes:
-        location: what to call the database in a message; holds no password.
+        location: the name of the database for messages; without a password.
         file: the SQLite file; None on PostgreSQL.
-        sight: what the reader sees for whom the sessions are; see `seen_by`.
+        visibility: what the reader of the sessions sees; see `seen_by`.
     """
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
@@ -121,27 +133,30 @@ class Database:
         self.location = str(self.file) if on_sqlite else postgres.location(engine.url)
         self._rules = rules = sqlite if on_sqlite else postgres
         self.writer = engine.execution_options(**rules.WRITING)
-        self.sight = WHOLE
+        self.visibility = EVERYTHING
         self._clock = clock
         self._reading = sessionmaker(engine.execution_options(**rules.READING))
         self._writing = sessionmaker(self.writer)
         event.listen(self._reading, "before_flush", _refuse_flush)
 
-    def seen_by(self, sight: Sight) -> "Database":
-        """Return the same database, with sessions for a reader who sees only so much of it."""
-        seen = copy.copy(self)
-        seen.sight = sight
-        return seen
+    def seen_by(self, visibility: Visibility) -> "Database":
+        """Return the same database, with sessions for a reader of this visibility."""
+        limited = copy.copy(self)
+        limited.visibility = visibility
+        return limited
 
     def now(self) -> datetime:
-        """The clock's time in UTC, cut to the milliseconds that are stored."""
+        """Return the present time in UTC, truncated to the milliseconds that are stored."""
         now = self._clock().astimezone(timezone.utc)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def purge(self) -> bool:
-        """Take what was deleted out of the database's files too; False where that has to be tried again.
+        """Remove deleted content from the files of the database too.
 
-        A server does so on its own, in its own time.
+        A PostgreSQL server does this on its own.
+
+        Returns:
+            False if a reader prevented it, so that the caller must try again.
         """
         if self.file is None:
             return True
@@ -149,43 +164,49 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """One consistent snapshot; never waits for writers; a change raises ReadOnlySession.
+        """Open a session on one consistent snapshot, which never waits for writers.
 
-        DatabaseNotReadable when the server or the disk is gone, DatabaseReplaced when the file is.
+        Raises:
+            ReadOnlySession: if a row is changed.
+            DatabaseNotReadable: if the server or the disk fails.
+            DatabaseReplaced: if the SQLite file was deleted or replaced.
         """
         try:
-            with self._reading(info=info_of(self.sight)) as session:
+            with self._reading(info=session_info(self.visibility)) as session:
                 yield session
-                # a change that nobody flushed would otherwise vanish without a word
+                # without this, an unflushed change would be lost silently
                 session.flush()
         except DatabaseError as error:
-            if not _is_the_databases_fault(error):
+            if not _is_database_failure(error):
                 raise
             raise DatabaseNotReadable(self.location, one_line(error.orig)) from error
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """One transaction that holds the write lock from its start: committed, or undone by any error.
+        """Open a transaction that holds the write lock from its start, and commit it unless an error occurs.
 
-        Waits up to 20 s for another writer. DatabaseNotWritable when that was too short, the disk is full or
-        the server is gone, DatabaseReplaced when the file is; InvalidValue for a value that the database has
-        no place for.
+        An error undoes all its changes. Waits up to 20 s for another writer.
+
+        Raises:
+            DatabaseNotWritable: if another writer takes too long, the disk is full or the server fails.
+            DatabaseReplaced: if the SQLite file was deleted or replaced.
+            InvalidValue: if the database cannot hold a value.
         """
         try:
-            with self._writing(info=info_of(self.sight)) as session, session.begin():
-                # a session would otherwise begin at its first statement
-                require_present = self._rules.require_present(session.connection())
+            with self._writing(info=session_info(self.visibility)) as session, session.begin():
+                # without this, the transaction would only begin with the first statement
+                check_presence = self._rules.presence_check(session.connection())
                 yield session
-            # what is committed into a file that is gone by now is lost
-            require_present()
+            # a commit into a deleted or replaced file is lost
+            check_presence()
         except DataError as error:
             raise InvalidValue("a value", one_line(error.orig)) from error
         except DatabaseError as error:
-            if not _is_the_databases_fault(error):
+            if not _is_database_failure(error):
                 raise
             raise DatabaseNotWritable(one_line(error.orig)) from error
 
 
-def _is_the_databases_fault(error: DatabaseError) -> bool:
-    """Whether server, disk or file failed; a damaged SQLite file has no class of its own."""
+def _is_database_failure(error: DatabaseError) -> bool:
+    """Return whether server, disk or file failed. A damaged SQLite file has no error class of its own."""
     return isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError

@@ -1,4 +1,4 @@
-"""What can go wrong with the database; see `registry.errors`."""
+"""Errors of the database; see `registry.errors`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from registry.errors import ASK_OPERATOR, RegistryError
 
 
 class UnsupportedDatabase(RegistryError):
-    """A database address that is neither a SQLite file nor a PostgreSQL database."""
+    """An address of neither a SQLite file nor a PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -14,13 +14,13 @@ class UnsupportedDatabase(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"{self.url} is neither a SQLite file nor a PostgreSQL database; give an address such as "
+            f"{self.url} is neither a SQLite file nor a PostgreSQL database. Give an address such as "
             "sqlite:////data/registry.db or postgresql+psycopg://user:password@host/name."
         )
 
 
 class SqliteTooOld(RegistryError):
-    """This Python's SQLite has no STRICT tables."""
+    """The SQLite library of this Python does not support STRICT tables."""
 
     def __init__(self, found: str, needed: str) -> None:
         super().__init__(found, needed)
@@ -29,13 +29,13 @@ class SqliteTooOld(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"This Python brings SQLite {self.found}, but the registry needs {self.needed} or newer; "
-            "use a newer Python."
+            f"This Python has SQLite {self.found}, but the registry needs {self.needed} or newer. "
+            "Use a newer Python."
         )
 
 
 class PostgresDriverMissing(RegistryError):
-    """A PostgreSQL address, but no driver that works."""
+    """The PostgreSQL driver cannot be imported."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -43,13 +43,13 @@ class PostgresDriverMissing(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"A PostgreSQL database needs the driver psycopg ({self.reason}); "
-            'run pip install "psycopg[binary]>=3.2,<4".'
+            f"A PostgreSQL database needs the driver psycopg ({self.reason}). "
+            'Run pip install "psycopg[binary]>=3.2,<4".'
         )
 
 
 class DatabaseNotReadable(RegistryError):
-    """The database can't be reached or read at this moment."""
+    """The database cannot be reached or read now."""
 
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(location, reason)
@@ -58,18 +58,18 @@ class DatabaseNotReadable(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"The database {self.location} can't be read ({self.reason}); "
-            "check that its server or its disk is there and try again."
+            f"The database {self.location} cannot be read ({self.reason}). "
+            "Check its server or its disk and try again."
         )
 
     @property
     def in_public(self) -> str:
-        """Without the place and what the server said."""
+        """The text for visitors, without the address and the answer of the server."""
         return f"The registry cannot be read at the moment. {ASK_OPERATOR}"
 
 
 class DatabaseTooNew(RegistryError):
-    """The database was written by a newer version of this program."""
+    """A newer version of this program wrote the database."""
 
     def __init__(self, location: str, revision: str) -> None:
         super().__init__(location, revision)
@@ -78,13 +78,13 @@ class DatabaseTooNew(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"The database {self.location} has schema {self.revision}, which this version doesn't know; "
-            "update the program or use another database."
+            f"The database {self.location} has schema {self.revision}, which this version does not know. "
+            "Update the program or use another database."
         )
 
 
 class DatabaseUnusable(RegistryError):
-    """The database can't be opened or brought to the present schema; nothing in it was changed."""
+    """The database cannot be opened or upgraded, and nothing in it was changed."""
 
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(location, reason)
@@ -93,35 +93,35 @@ class DatabaseUnusable(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"The database {self.location} can't be used as a registry ({self.reason}); "
-            "use another one, into which a backup can be restored."
+            f"The database {self.location} cannot be used as a registry ({self.reason}). "
+            "Use another one and restore a backup into it."
         )
 
 
 class DatabaseNotWritable(RegistryError):
-    """A change could not be written; it was undone as a whole."""
+    """A change could not be written. All of it was undone."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"The registry could not save the change ({self.reason}); mend that and try again."
+        return f"The registry could not save the change ({self.reason}). Fix this and try again."
 
     @property
     def in_public(self) -> str:
-        """Without what the server said, which may name its address."""
+        """The text for visitors, without the answer of the server, which may contain its address."""
         because = " because its disk is full" if "full" in self.reason else ""
         return f"The registry could not save the change{because}. {ASK_OPERATOR}"
 
 
 class DatabaseReplaced(DatabaseNotReadable, DatabaseNotWritable):
-    """The SQLite file that is open is not the one at its path any more, so what is written would be lost.
+    """The SQLite file that is open is no longer the one at its path, so new changes would be lost.
 
     Attributes:
         location: the path of the file, which may be the log beside the database.
-        reason: what happened to it.
-        rescued: a copy of the last state that could still be saved.
+        reason: what happened to the file.
+        rescued: a copy of the last state, if one could be saved.
     """
 
     def __init__(self, location: str, reason: str, rescued: Path | None = None) -> None:
@@ -131,16 +131,16 @@ class DatabaseReplaced(DatabaseNotReadable, DatabaseNotWritable):
         self.rescued = rescued
 
     def __str__(self) -> str:
-        # names alone: the sentence is also shown to visitors
-        copy = f" or {self.rescued.parent.name}/{self.rescued.name} in its place" if self.rescued else ""
+        # only names, because visitors see this text too
+        copy = f" or its copy {self.rescued.parent.name}/{self.rescued.name}" if self.rescued else ""
         return (
-            f"The registry's file {Path(self.location).name} {self.reason} while it was open, so no change "
-            f"is stored. Stop the app, put the file back{copy} or restore a backup, and start the app again."
+            f"The registry file {Path(self.location).name} {self.reason} while it was open, so no change "
+            f"is saved. Stop the app, put the file{copy} back or restore a backup, and start the app again."
         )
 
     @property
     def in_public(self) -> str:
-        """The same: it names no place."""
+        """The same text, because it contains no path."""
         return str(self)
 
 
@@ -148,4 +148,4 @@ class ReadOnlySession(RegistryError):
     """A change was attempted inside `Database.reading`."""
 
     def __str__(self) -> str:
-        return "A change was made in a reading session; use Database.writing for it."
+        return "A change was made in a reading session. Use Database.writing instead."

@@ -1,4 +1,4 @@
-"""Bringing a database to the present schema."""
+"""Creating a database and upgrading it to the present schema."""
 
 import logging
 import sqlite3
@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Inspector, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from registry.blobs.whole_file import whole_file
+from registry.blobs.atomic_file import atomic_file
 from registry.database.db import Database
 from registry.database.errors import DatabaseTooNew, DatabaseUnusable
 from registry.database.migrations import revisions
@@ -25,13 +25,19 @@ BACKUP_FOLDER = "backups"
 BACKUPS_KEPT = 3
 
 _LOG = logging.getLogger(__name__)
-# Alembic keeps its environment in module globals, which the file lock of another database doesn't guard
+# Alembic keeps its environment in module globals, which the file lock of another database does not guard
 _alembic = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """That a database with rows was brought from one schema to another, and the copy made before, if any."""
+    """A database with rows was upgraded.
+
+    Attributes:
+        before: the old schema revision.
+        after: the new schema revision.
+        backup: the copy made before; None on PostgreSQL.
+    """
 
     before: str
     after: str
@@ -39,19 +45,19 @@ class Upgrade:
 
     def __str__(self) -> str:
         if self.backup is not None:
-            kept = f"a copy of it as it was is {self.backup}"
+            kept = f"a copy of the old database is {self.backup}"
         else:
-            kept = "no copy of a server's database is made here: have one by pg_dump or loravit_web backup"
+            kept = "a server's database is not copied, so make a backup with pg_dump or loravit_web backup"
         return f"from schema {self.before} to {self.after}; {kept}"
 
 
 def head() -> str:
-    """The present schema's revision."""
+    """Return the revision of the present schema."""
     return revisions()[-1]
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision of a database's schema, None for one that never was a registry."""
+    """Return the revision of a database's schema, or None if the database was never a registry."""
     if not inspect(connection).has_table(ALEMBIC_TABLE):
         return None
     revision: str | None = connection.scalar(text(f"SELECT version_num FROM {ALEMBIC_TABLE}"))
@@ -59,19 +65,30 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def is_known(revision: str) -> bool:
-    """Whether this program has the migration that made the schema."""
+    """Return whether this program has the migration to this revision."""
     return revision in revisions()
 
 
 def migrate(database: Database, *, keep_copy: bool = True) -> Upgrade | None:
-    """Create or upgrade the database in one transaction; interrupted, it leaves the database as it was.
+    """Create or upgrade the database in a single transaction. If the process is killed, nothing has changed.
 
-    A SQLite file that holds rows is first copied into the folder `backups` beside it; on a server that is
-    the business of its keeper, and the log says so. For a database that is a copy itself, `keep_copy` is off.
-    Other processes wait meanwhile, so two may open a new database at once.
+    A SQLite file that holds rows is first copied into the folder `backups` beside it. The database of a
+    server is not copied, and the log says so. Other processes wait meanwhile, so two of them may open a new
+    database at the same time.
+
+    Args:
+        database: the database.
+        keep_copy: whether to copy a SQLite file first. Off for a database that is itself a copy.
+
+    Returns:
+        The upgrade, or None if the database was new or up to date.
+
+    Raises:
+        DatabaseTooNew: if a newer version of the program wrote the database.
+        DatabaseUnusable: if it cannot be opened or upgraded.
     """
     try:
-        with _alembic, _alone(database), database.writer.begin() as connection:
+        with _alembic, _exclusive(database), database.writer.begin() as connection:
             return _upgrade(connection, database, keep_copy)
     except Timeout as error:
         raise DatabaseUnusable(
@@ -84,8 +101,8 @@ def migrate(database: Database, *, keep_copy: bool = True) -> Upgrade | None:
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[None]:
-    """Keep other processes from a SQLite file that may not exist yet; a server's write lock is enough."""
+def _exclusive(database: Database) -> Iterator[None]:
+    """Lock other processes out of a SQLite file, which may not exist yet; a server needs no such lock."""
     if database.file is None:
         yield
         return
@@ -108,11 +125,10 @@ def _upgrade(connection: Connection, database: Database, keep_copy: bool) -> Upg
         backup = _back_up(database.file, str(present), database.now())
     upgrade = Upgrade(str(present), target, backup) if holds_rows else None
     if upgrade is not None:
-        # said before it begins, as the log is all there is when the power fails
+        # logged before it begins, because the log is all that remains after a power failure
         _LOG.warning("Upgrading %s %s.", database.location, upgrade)
-    from registry.database.alembic_run import (
-        upgrade_to_head,  # takes longer to import than to find nothing to do
-    )
+    # imported here because the import takes longer than finding that there is nothing to upgrade
+    from registry.database.alembic_run import upgrade_to_head
 
     upgrade_to_head(connection)
     return upgrade
@@ -126,16 +142,16 @@ def _holds_rows(connection: Connection) -> bool:
 
 
 def _back_up(file: Path, revision: str, now: datetime) -> Path:
-    """Copy the database as it was when the lock on writing was taken; keeps the newest few such copies."""
+    """Copy the database as it was when the write lock was taken, and remove all but the newest copies."""
     folder = file.parent / BACKUP_FOLDER
     folder.mkdir(exist_ok=True)
     backup = folder / f"{file.stem}-schema-{revision}-{now:%Y%m%dT%H%M%S.%f}.db"
     try:
-        with whole_file(backup) as temporary:
+        with atomic_file(backup) as temporary:
             copy_database(file, temporary)
     except sqlite3.Error as error:
-        raise DatabaseUnusable(str(file), f"no copy of it can be made before its upgrade: {error}") from error
-    copies = sorted(folder.glob(f"{file.stem}-schema-*.db"), key=lambda one: one.stem.rpartition("-")[2])
+        raise DatabaseUnusable(str(file), f"it cannot be copied before its upgrade: {error}") from error
+    copies = sorted(folder.glob(f"{file.stem}-schema-*.db"), key=lambda copy: copy.stem.rpartition("-")[2])
     for old in copies[:-BACKUPS_KEPT]:
         old.unlink()
     return backup

@@ -1,4 +1,4 @@
-"""The tables. Constraints carry names, so a later migration can change each of them."""
+"""The tables. Constraints have names, so that a later migration can change each of them."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from registry.records import ErrorKind, Role, RunStatus, Split, StopRequest
 
 
 class Table(DeclarativeBase):
-    """The root of all tables."""
+    """Base class of all tables."""
 
     metadata = MetaData(
         naming_convention={
@@ -26,15 +26,17 @@ class Table(DeclarativeBase):
 
 
 UNKNOWN = "unknown"
-"""Who did what was stored before the registry kept it."""
+"""The actor of changes that were made before the registry recorded actors."""
 
 
 def references(column: str) -> ForeignKey:
-    """A foreign key under which nothing that is still referred to can be deleted."""
+    """Return a foreign key that prevents the deletion of rows that are still referred to."""
     return ForeignKey(column, ondelete="RESTRICT")
 
 
 class UserRow(Table):
+    """A user."""
+
     __tablename__ = "users"
     __table_args__ = (
         UniqueConstraint("provider", "subject"),
@@ -50,7 +52,7 @@ class UserRow(Table):
 
 
 class PasswordRow(Table):
-    """Of users who sign in with the app itself; without one nobody signs in under the name."""
+    """The password hash of a user who signs in with the app itself."""
 
     __tablename__ = "user_passwords"
 
@@ -60,6 +62,8 @@ class PasswordRow(Table):
 
 
 class BaseRow(Table):
+    """A base."""
+
     __tablename__ = "bases"
     __table_args__ = (UniqueConstraint("name", "weights_sha256"),)
 
@@ -74,6 +78,8 @@ class BaseRow(Table):
 
 
 class DatasetRow(Table):
+    """A dataset."""
+
     __tablename__ = "datasets"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -86,6 +92,8 @@ class DatasetRow(Table):
 
 
 class DatasetClassRow(Table):
+    """A class of a dataset, with its number of images per split."""
+
     __tablename__ = "dataset_classes"
     __table_args__ = (UniqueConstraint("dataset_id", "name"),)
 
@@ -98,6 +106,8 @@ class DatasetClassRow(Table):
 
 
 class RunRow(Table):
+    """A run."""
+
     __tablename__ = "runs"
     __table_args__ = (
         CheckConstraint(
@@ -140,6 +150,8 @@ class RunRow(Table):
 
 
 class RunParamRow(Table):
+    """A setting of a run under its dotted name."""
+
     __tablename__ = "run_params"
 
     run_id: Mapped[str] = mapped_column(references("runs.id"), primary_key=True)
@@ -148,7 +160,7 @@ class RunParamRow(Table):
 
 
 class RunMetricRow(Table):
-    """NaN and infinities have a column of their own, because SQLite would store NaN as NULL."""
+    """A value of a metric. NaN and infinities have their own column, because SQLite stores NaN as NULL."""
 
     __tablename__ = "run_metrics"
     __table_args__ = (
@@ -166,6 +178,8 @@ class RunMetricRow(Table):
 
 
 class RunSummaryRow(Table):
+    """The summary of a metric of a run."""
+
     __tablename__ = "run_summary"
 
     run_id: Mapped[str] = mapped_column(references("runs.id"), primary_key=True)
@@ -179,7 +193,7 @@ class RunSummaryRow(Table):
 
 
 class RunFileRow(Table):
-    """What a run leaves beside its version, such as what it predicted for each image."""
+    """A file that a run leaves beside its version, such as its predictions for each image."""
 
     __tablename__ = "run_files"
 
@@ -189,6 +203,8 @@ class RunFileRow(Table):
 
 
 class BlobRow(Table):
+    """A stored file."""
+
     __tablename__ = "blobs"
     __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"),)
 
@@ -199,6 +215,8 @@ class BlobRow(Table):
 
 
 class AdapterRow(Table):
+    """An adapter."""
+
     __tablename__ = "adapters"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -212,6 +230,8 @@ class AdapterRow(Table):
 
 
 class AdapterTagRow(Table):
+    """A tag of an adapter."""
+
     __tablename__ = "adapter_tags"
     __table_args__ = (Index(None, "tag"),)
 
@@ -220,7 +240,7 @@ class AdapterTagRow(Table):
 
 
 class VersionRow(Table):
-    """Triggers refuse every deletion and every change but a withdrawal."""
+    """A version. Triggers refuse every deletion and every change except a withdrawal."""
 
     __tablename__ = "adapter_versions"
     __table_args__ = (
@@ -255,7 +275,7 @@ class VersionRow(Table):
 
 
 class AliasRow(Table):
-    """The composite foreign key lets an alias name only a version of its own adapter."""
+    """An alias. Its composite foreign key ensures that it names a version of its own adapter."""
 
     __tablename__ = "adapter_aliases"
     __table_args__ = (
@@ -265,7 +285,7 @@ class AliasRow(Table):
             ondelete="RESTRICT",
         ),
         CheckConstraint("alias <> 'latest'", name="latest_is_computed"),
-        # an alias never looks like the number of a version
+        # an alias never looks like a version number
         CheckConstraint("substr(alias, 1, 1) BETWEEN 'a' AND 'z'", name="letter"),
         CheckConstraint("protected IN (0, 1)", name="protected"),
     )
@@ -279,10 +299,10 @@ class AliasRow(Table):
 
 
 class AdapterSummaryRow(Table):
-    """What lists, filters and searches need of an adapter, written with every change of it.
+    """The summary of an adapter for lists, filters and searches, rewritten with every change of the adapter.
 
-    `document` is its title, description, tags and classes in small letters; the rest is of its newest version
-    that isn't withdrawn.
+    `document` is the case-folded title, description, tags and classes. The other columns describe the newest
+    version that is not withdrawn.
     """
 
     __tablename__ = "adapter_summaries"
@@ -306,7 +326,7 @@ class AdapterSummaryRow(Table):
 
 
 class VersionFileRow(Table):
-    """The index answers whether a blob is still referred to, as each deletion of one asks."""
+    """A file of a version. Each deletion of a blob uses the index to check that nothing refers to it."""
 
     __tablename__ = "version_files"
     __table_args__ = (Index(None, "sha256"),)
@@ -317,6 +337,8 @@ class VersionFileRow(Table):
 
 
 class EvaluationRow(Table):
+    """Results of a version on a split."""
+
     __tablename__ = "evaluations"
     __table_args__ = (
         UniqueConstraint("version_id", "split"),
@@ -337,6 +359,8 @@ class EvaluationRow(Table):
 
 
 class ClassMetricRow(Table):
+    """Results for a class."""
+
     __tablename__ = "class_metrics"
     __table_args__ = (
         CheckConstraint("support >= 0", name="support"),
@@ -354,7 +378,7 @@ class ClassMetricRow(Table):
 
 
 class ConfusionCellRow(Table):
-    """Only cells that count at least one image."""
+    """A cell of a confusion matrix that counts at least one image."""
 
     __tablename__ = "confusion_cells"
     __table_args__ = (CheckConstraint("n > 0", name="n"),)
@@ -366,7 +390,7 @@ class ConfusionCellRow(Table):
 
 
 class InferenceStatRow(Table):
-    """Counters by version and hour: never a row by request, no images, no addresses."""
+    """Usage counters of a version within an hour. There are no rows per request, images or addresses."""
 
     __tablename__ = "inference_stats"
     __table_args__ = (CheckConstraint("errors BETWEEN 0 AND n", name="errors"),)
@@ -380,7 +404,7 @@ class InferenceStatRow(Table):
 
 
 class AuditEventRow(Table):
-    """Triggers refuse every change and deletion; ids are never reused, so the largest one only grows."""
+    """An audit event. Triggers refuse every change and deletion, and ids are never reused."""
 
     __tablename__ = "audit_events"
     __table_args__ = (Index(None, "entity", "entity_id"), {"sqlite_autoincrement": True})

@@ -1,7 +1,7 @@
-"""PostgreSQL underneath: one writer at a time, and readers of one snapshot, just as on SQLite.
+"""PostgreSQL: one writer at a time, and readers on one snapshot, as on SQLite.
 
-Every write first takes one lock that belongs to the whole database, so writers never meet each other's rows:
-no deadlock, no lost update, no number given twice.
+Every write first takes a lock that covers the whole database, so writers never touch the same rows. There are
+no deadlocks and no lost updates, and no version number is used twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,30 +20,32 @@ DRIVERS = (DRIVER, "postgresql", "postgres")
 LOCK_TIMEOUT_MS = 20_000
 CONNECTING = {
     "connect_timeout": 10,
-    # a server that vanished without a word is noticed within half a minute, not within hours
+    # a server that vanished without closing the connection is noticed within half a minute, not hours
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-"""Options of libpq, unless the address has its own."""
-# any number will do, as long as no other program takes the same advisory lock in this database
+"""Options of libpq, unless the address sets them itself."""
+# any number works, as long as no other program takes the same advisory lock in this database
 WRITE_LOCK = 0x10BA_517
 
-# one snapshot for all that a session reads, as on SQLite
+# a session reads from a single snapshot, as on SQLite
 READING: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 WRITING: dict[str, Any] = {
     "writes": True,
-    # a snapshot taken before the lock was granted would be old: each statement must see what is committed
+    # a snapshot taken before the lock was granted may be stale, so each statement must see new commits
     "isolation_level": "READ COMMITTED",
 }
 
 
 def open_postgres(url: URL) -> Engine:
-    """An engine over the database with the rules of this module.
+    """Return an engine for the database with the rules of this module.
 
-    PostgresDriverMissing, DatabaseNotReadable when the server can't be reached, DatabaseUnusable when its
-    encoding can't hold every text.
+    Raises:
+        PostgresDriverMissing: if the driver cannot be imported.
+        DatabaseNotReadable: if the server cannot be reached.
+        DatabaseUnusable: if the encoding of the database is not UTF-8.
     """
     try:
         import_module("psycopg")
@@ -51,9 +53,9 @@ def open_postgres(url: URL) -> Engine:
         raise PostgresDriverMissing(str(error)) from error
     engine = create_engine(
         url.set(drivername=DRIVER),
-        # a connection that the server dropped while it lay in the pool is replaced before it is used
+        # a pooled connection that the server has dropped is replaced before it is used
         pool_pre_ping=True,
-        # a type that no table has, looked up at every start
+        # no table uses this type, which would be looked up at every start
         use_native_hstore=False,
         connect_args={name: value for name, value in CONNECTING.items() if name not in url.query},
     )
@@ -68,14 +70,14 @@ def open_postgres(url: URL) -> Engine:
 
 
 def location(url: URL) -> str:
-    """The address to show: without user, password and options."""
+    """Return the address for messages, without user, password and options."""
     port = f":{url.port}" if url.port else ""
     return f"postgresql://{url.host or ''}{port}/{url.database or ''}"
 
 
 @contextmanager
-def history_open(connection: Connection) -> Iterator[None]:
-    """Without the triggers that refuse to change history; they are back when the transaction commits."""
+def history_unlocked(connection: Connection) -> Iterator[None]:
+    """Disable the triggers that refuse changes of the history, and enable them again after the block."""
     tables = connection.scalars(
         text(
             "SELECT DISTINCT event_object_table FROM information_schema.triggers "
@@ -89,13 +91,13 @@ def history_open(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql(f'ALTER TABLE "{table}" ENABLE TRIGGER USER')
 
 
-def require_present(_connection: Connection) -> Callable[[], None]:
-    """Return a check for after a commit; there is nothing to check, as a server looks after its files."""
+def presence_check(_connection: Connection) -> Callable[[], None]:
+    """Return a check that does nothing, because a server protects its own files; see the one of SQLite."""
     return lambda: None
 
 
 def insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows of raw values in the order of the table's columns."""
+    """Insert rows of raw values, in the order of the table's columns."""
     quote = connection.dialect.identifier_preparer.quote
     columns = ", ".join(quote(column.name) for column in table.columns)
     statement = f"COPY {quote(table.name)} ({columns}) FROM STDIN"
@@ -109,8 +111,8 @@ def insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[An
         raise DBAPIError.instance(statement, None, error, driver.Error) from error
 
 
-def raise_sequences(connection: Connection, tables: Iterable[Table]) -> None:
-    """Let the next id of each table be above every id that was inserted or ever given."""
+def advance_sequences(connection: Connection, tables: Iterable[Table]) -> None:
+    """Make the next id of each table greater than every id that was inserted or ever used."""
     for table in tables:
         key = table.autoincrement_column
         if key is None or not isinstance(key.type, Integer):
@@ -132,7 +134,7 @@ def _check_encoding(engine: Engine, where: str) -> None:
     except OperationalError as error:
         raise DatabaseNotReadable(where, one_line(error.orig)) from error
     if encoding != "UTF8":
-        raise DatabaseUnusable(where, f"its encoding is {encoding}, but texts need UTF8")
+        raise DatabaseUnusable(where, f"its encoding is {encoding} instead of UTF8")
 
 
 def _prepare_connection(connection: Any, _record: object) -> None:

@@ -1,1 +1,1 @@
-"""Runs, their metrics, curves and files."""
+"""The history of runs, their metrics and files, and the queue."""

@@ -1,8 +1,8 @@
-"""Curves of many points, thinned where they are stored.
+"""Curves with a limited number of points, selected in the database.
 
-The steps of a metric are cut into buckets of equal width, as the columns of a plot are. Of each bucket its
-smallest and its largest value stay, and its first value that isn't finite; the first and the last point of
-all stay too. So a plot of the rest looks like one of everything, and no peak, dip or NaN goes missing.
+The steps of a metric are divided into buckets of equal width, like the columns of a plot. The smallest and
+the largest value of each bucket are kept, as are its first non-finite value and the first and the last point
+of the curve. So the plot looks like that of the whole curve, and no peak, dip or NaN is lost.
 """
 
 from collections.abc import Collection
@@ -24,40 +24,51 @@ FEWEST = ENDS + EXTREMES + NOT_FINITE
 
 
 def sampled(session: Session, run_id: str, keys: Collection[str] | None, max_points: int) -> metrics.Series:
-    """The points of each metric in order of their steps, at most `max_points` of each; or InvalidQuery."""
+    """Return at most `max_points` points of each metric, sorted by step.
+
+    Raises:
+        InvalidQuery: if `max_points` is less than 5.
+    """
     if max_points < FEWEST:
-        raise InvalidQuery(f"a curve of {max_points} points is not possible: ask for at least {FEWEST}")
+        raise InvalidQuery(f"a curve cannot have {max_points} points. Ask for at least {FEWEST}")
     spans = _spans(session, run_id, keys, max_points)
-    whole = metrics.series(session, run_id, [span.key for span in spans if not span.long])
+    complete = metrics.series(session, run_id, [span.key for span in spans if not span.is_long])
     return {
-        span.key: _thinned(session, run_id, span, max_points) if span.long else whole[span.key]
+        span.key: _thinned(session, run_id, span, max_points) if span.is_long else complete[span.key]
         for span in spans
     }
 
 
 class Span(NamedTuple):
-    """One metric: its first and last step, whether it has too many points, and whether any isn't finite."""
+    """The extent of a metric.
+
+    Attributes:
+        low: the first step.
+        high: the last step.
+        is_long: whether it has more points than allowed.
+        has_nonfinite: whether any value is not finite.
+    """
 
     key: str
     low: int
     high: int
-    long: bool
-    odd: bool
+    is_long: bool
+    has_nonfinite: bool
 
 
 def _spans(session: Session, run_id: str, keys: Collection[str] | None, max_points: int) -> list[Span]:
-    """Every metric by name.
+    """Return the extent of every metric, sorted by name.
 
-    From one name to the next through the primary key, and no point counted beyond `max_points`: to group
-    and count all takes several times as long.
+    The query goes from one name to the next through the primary key, and counts at most `max_points` points
+    of each: grouping and counting all of them takes several times as long.
     """
     key, step, of_run = RunMetricRow.key, RunMetricRow.step, RunMetricRow.run_id == run_id
     names = select(func.min(key).label("key")).where(of_run).cte("names", recursive=True)
     following = select(func.min(key)).where(of_run, key > names.c.key).correlate(names).scalar_subquery()
     names = names.union_all(select(following).where(names.c.key.is_not(None)))
 
-    def of_name(asked: Select[Any]) -> ScalarSelect[Any]:
-        return asked.where(of_run, key == names.c.key).correlate(names).scalar_subquery()
+    def of_name(query: Select[Any]) -> ScalarSelect[Any]:
+        return query.where(of_run, key == names.c.key).correlate(names).scalar_subquery()
 
     found = select(
         names.c.key,
@@ -73,17 +84,17 @@ def _spans(session: Session, run_id: str, keys: Collection[str] | None, max_poin
 
 
 def _thinned(session: Session, run_id: str, span: Span, max_points: int) -> list[MetricPoint]:
-    """What stays of a long metric."""
+    """Return the points that are kept of a long metric."""
     step, value = RunMetricRow.step, RunMetricRow.value
     of_metric = (RunMetricRow.run_id == run_id, RunMetricRow.key == span.key)
-    buckets = (max_points - ENDS) // (EXTREMES + NOT_FINITE if span.odd else EXTREMES)
+    buckets = (max_points - ENDS) // (EXTREMES + NOT_FINITE if span.has_nonfinite else EXTREMES)
     width = (span.high - span.low) // buckets + 1
     number = select(literal(0, BigInt).label("number")).cte("buckets", recursive=True)
     number = number.union_all(select(number.c.number + 1).where(number.c.number < buckets - 1))
     begin = literal(span.low, BigInt) + number.c.number * width
 
     def first(condition: ColumnElement[bool], *order: ColumnElement[Any]) -> ScalarSelect[int]:
-        # read through the primary key, bucket by bucket: sorting the whole series takes several times as long
+        # bucket by bucket through the primary key: sorting the whole series takes several times as long
         return (
             select(step)
             .where(*of_metric, step >= begin, step < begin + width, condition)
@@ -99,7 +110,7 @@ def _thinned(session: Session, run_id: str, span: Span, max_points: int) -> list
         select(first(value.is_not(None), value.asc())).select_from(number),
         select(first(value.is_not(None), value.desc())).select_from(number),
     ]
-    if span.odd:
+    if span.has_nonfinite:
         kept.append(select(first(value.is_(None))).select_from(number))
     points = select(*metrics.POINT).where(*of_metric, step.in_(union(*kept))).order_by(step)
     return [metrics.point_of(*columns) for columns in session.execute(points)]

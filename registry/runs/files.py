@@ -1,4 +1,4 @@
-"""Files that a run leaves beside its version: kept with it, of no meaning to the catalog."""
+"""Files that a run leaves beside its version, such as its predictions for each image."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from registry.runs.rows import is_shown
 
 
 class UnknownRunFile(NotFound):
-    """A run that left no file of that name."""
+    """A file name that a run has no file of."""
 
     def __init__(self, run_id: str, path: str) -> None:
         super().__init__(run_id, path)
         self.run_id, self.path = run_id, path
 
     def __str__(self) -> str:
-        return f"Run {self.run_id[:8]} left no file {self.path}."
+        return f"Run {self.run_id[:8]} has no file {self.path!r}. List its files to see their names."
 
 
 class RunFiles:
@@ -30,14 +30,20 @@ class RunFiles:
         self._database, self._blobs = database, blobs
 
     def put(self, run_id: str, path: str, data: bytes) -> None:
-        """Keep a file, in place of one of the same path; InvalidValue or UnknownRun."""
+        """Store a file, and replace one of the same path.
+
+        Raises:
+            InvalidValue: if the path is not a plain relative one.
+            UnknownRun: if there is no such run.
+            BlobNotStored: if the store refuses the file.
+        """
         check_path(path)
         blob = self._blobs.put_bytes(data)
         with self._database.writing() as session:
             if session.get(RunRow, run_id) is None:
                 raise UnknownRun(run_id)
             add_blob(session, path, blob, self._database.now())
-            if not self._blobs.has(blob.sha256):  # swept away between the two steps
+            if not self._blobs.has(blob.sha256):  # removed as unreferenced between the two steps
                 self._blobs.put_bytes(data)
             session.execute(
                 insert_into(RunFileRow)
@@ -46,13 +52,19 @@ class RunFiles:
             )
 
     def names(self, run_id: str) -> list[str]:
-        """The paths of a run's files."""
+        """Return the sorted paths of a run's files."""
         with self._database.reading() as session:
             found = select(RunFileRow.path).filter_by(run_id=run_id).order_by(RunFileRow.path)
             return list(session.scalars(found)) if is_shown(session, run_id) else []
 
     def read(self, run_id: str, path: str) -> bytes:
-        """The verified bytes of a file; UnknownRunFile, BlobMissing or BlobDamaged."""
+        """Return the verified bytes of a file.
+
+        Raises:
+            UnknownRunFile: if the run has no such file.
+            BlobMissing: if the file is not in the store.
+            BlobDamaged: if its content has changed.
+        """
         with self._database.reading() as session:
             row = session.get(RunFileRow, (run_id, path)) if is_shown(session, run_id) else None
         if row is None:

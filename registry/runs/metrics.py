@@ -1,4 +1,4 @@
-"""The series of numbers that a run logs, and their summary."""
+"""The metrics that a run logs, and their summaries."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
@@ -13,14 +13,14 @@ from registry.database.models import RunMetricRow, RunSummaryRow
 from registry.records import MetricPoint, MetricSummary
 
 Series = dict[str, list[MetricPoint]]
-"""The points of each metric in order of their steps."""
+"""The points of each metric, sorted by step."""
 
-# columns, as long curves would take several times as long to make as whole rows
+# single columns, because loading whole rows makes long curves several times slower
 POINT = (RunMetricRow.step, RunMetricRow.value, RunMetricRow.nonfinite)
 
 
 def log(session: Session, run_id: str, step: int, values: Mapping[str, float], ts: datetime) -> None:
-    """Store the values of one step; a step that was logged before, as after a resume, is overwritten."""
+    """Store the values of a step. A step that was logged before, such as before a resume, is overwritten."""
     numbers = {key: float(value) for key, value in values.items()}
     at_step = (
         select(RunMetricRow.key).filter_by(run_id=run_id, step=step).where(RunMetricRow.key.in_(numbers))
@@ -30,24 +30,24 @@ def log(session: Session, run_id: str, step: int, values: Mapping[str, float], t
     for key, number in numbers.items():
         _store_point(session, run_id, key, MetricPoint(step, number), ts)
         if key in overwritten:
-            # the old value may have been an extreme, so only the whole series tells
-            after = summarise(series(session, run_id, [key]).get(key, []))
+            # the old value may have been an extreme, so the whole series is needed
+            after = summarize(series(session, run_id, [key]).get(key, []))
         else:
             after = extend(summaries.get(key), MetricPoint(step, number))
         _store_summary(session, run_id, key, after)
 
 
 def rewind(session: Session, run_id: str, step: int) -> None:
-    """Forget every value of a later step, and bring the summaries in line."""
+    """Delete the values of all later steps, and update the summaries."""
     later = select(RunMetricRow.key).filter_by(run_id=run_id).where(RunMetricRow.step > step).distinct()
     shortened = session.scalars(later).all()
     session.execute(delete(RunMetricRow).filter_by(run_id=run_id).where(RunMetricRow.step > step))
     for key in shortened:
-        _store_summary(session, run_id, key, summarise(series(session, run_id, [key]).get(key, [])))
+        _store_summary(session, run_id, key, summarize(series(session, run_id, [key]).get(key, [])))
 
 
 def series(session: Session, run_id: str, keys: Collection[str] | None = None) -> Series:
-    """The points of each metric in order of their steps; all metrics when `keys` is None."""
+    """Return the points of each metric, sorted by step; of all metrics if `keys` is None."""
     statement = (
         select(RunMetricRow.key, *POINT)
         .where(RunMetricRow.run_id == run_id)
@@ -62,7 +62,7 @@ def series(session: Session, run_id: str, keys: Collection[str] | None = None) -
 
 
 def moments(session: Session, run_id: str, key: str, steps: Collection[int]) -> dict[int, datetime]:
-    """When the values of these steps were logged."""
+    """Return when the values of these steps were logged, by step."""
     found = select(RunMetricRow.step, RunMetricRow.ts).where(
         RunMetricRow.run_id == run_id, RunMetricRow.key == key, RunMetricRow.step.in_(steps)
     )
@@ -70,20 +70,20 @@ def moments(session: Session, run_id: str, key: str, steps: Collection[int]) -> 
 
 
 def point_of(step: int, value: float | None, nonfinite: str | None) -> MetricPoint:
-    """The columns `POINT` as they leave the package."""
+    """Return the columns `POINT` of a row as a record."""
     number = float(nonfinite) if nonfinite is not None else value
     assert number is not None  # a constraint of the table
     return MetricPoint(step, number)
 
 
 def summary(session: Session, run_id: str) -> dict[str, MetricSummary]:
-    """The stored summary of each metric that has a finite value."""
+    """Return the stored summary of each metric that has a finite value."""
     rows = session.scalars(select(RunSummaryRow).filter_by(run_id=run_id).order_by(RunSummaryRow.key))
     return {row.key: summary_of(row) for row in rows}
 
 
 def summary_of(row: RunSummaryRow) -> MetricSummary:
-    """The row as it leaves the package."""
+    """Return the row as a record."""
     return MetricSummary(
         last=row.last,
         last_step=row.last_step,
@@ -94,8 +94,8 @@ def summary_of(row: RunSummaryRow) -> MetricSummary:
     )
 
 
-def summarise(points: Iterable[MetricPoint]) -> MetricSummary | None:
-    """The summary of a whole series; None when none of its values is finite."""
+def summarize(points: Iterable[MetricPoint]) -> MetricSummary | None:
+    """Return the summary of a whole series, or None if none of its values is finite."""
     result: MetricSummary | None = None
     for point in points:
         result = extend(result, point)
@@ -103,7 +103,14 @@ def summarise(points: Iterable[MetricPoint]) -> MetricSummary | None:
 
 
 def extend(before: MetricSummary | None, point: MetricPoint) -> MetricSummary | None:
-    """The summary after a point of a new step, in whatever order; a non-finite value changes nothing."""
+    """Return the summary after one more point of a new step. A non-finite value changes nothing.
+
+    Steps may come in any order.
+
+    Args:
+        before: the summary so far; None if there was no finite value.
+        point: the new point.
+    """
     step, value = point.step, point.value
     if not math.isfinite(value):
         return before

@@ -1,24 +1,24 @@
-"""Runs as they are read: a row with its base, its dataset and what it published."""
+"""Runs as they are read: a row with its base, its dataset and the version it published."""
 
 from sqlalchemy import ColumnElement, Text, cast, select
 from sqlalchemy.orm import Session
 
+from registry.bases_and_datasets import base_record, dataset_summary
 from registry.database.models import AdapterRow, BaseRow, DatasetRow, RunRow, VersionRow
 from registry.records import Run
-from registry.sight import sight_of
-from registry.sources import base_record, dataset_summary
+from registry.visibility import visibility_of
 
 
 def find_runs(
     session: Session, *conditions: ColumnElement[bool], limit: int | None = None, offset: int = 0
 ) -> list[Run]:
-    """The runs that meet the conditions, newest first, in one query."""
-    sight = sight_of(session)
+    """Return the runs that meet the conditions and that the reader may see, newest first, in one query."""
+    visibility = visibility_of(session)
     published = (
         select(AdapterRow.slug + "@" + cast(VersionRow.version, Text))
         .select_from(VersionRow)
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-        .where(VersionRow.run_id == RunRow.id, sight.shows(AdapterRow.owner))
+        .where(VersionRow.run_id == RunRow.id, visibility.shows(AdapterRow.owner))
         .order_by(VersionRow.id.desc())
         .limit(1)
         .scalar_subquery()
@@ -27,7 +27,7 @@ def find_runs(
         select(RunRow, BaseRow, DatasetRow, published)
         .join(BaseRow, BaseRow.id == RunRow.base_id)
         .join(DatasetRow, DatasetRow.id == RunRow.dataset_id)
-        .where(*conditions, sight.shows(RunRow.created_by))
+        .where(*conditions, visibility.shows(RunRow.created_by))
         .order_by(RunRow.created_at.desc(), RunRow.id)
         .limit(limit)
         .offset(offset)
@@ -36,13 +36,13 @@ def find_runs(
 
 
 def run_record(session: Session, run_id: str) -> Run:
-    """The run of this id."""
+    """Return the run of this id, which must exist."""
     return find_runs(session, RunRow.id == run_id)[0]
 
 
 def is_shown(session: Session, run_id: str) -> bool:
-    """Whether there is such a run for the reader whose session it is."""
-    shown = select(RunRow.id).where(RunRow.id == run_id, sight_of(session).shows(RunRow.created_by))
+    """Return whether the run exists and the reader of the session may see it."""
+    shown = select(RunRow.id).where(RunRow.id == run_id, visibility_of(session).shows(RunRow.created_by))
     return session.scalar(shown) is not None
 
 

@@ -6,48 +6,51 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, get_args
 
-from sqlalchemy import and_, func, or_, select, true
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from registry.bases_and_datasets import require_base, require_dataset
 from registry.database.canonical import number, plain_json
-from registry.database.db import Database
 from registry.database.models import UNKNOWN, RunParamRow, RunRow
 from registry.errors import (
-    AmbiguousRun,
     InvalidValue,
     RunFinished,
-    RunIdTooShort,
     RunLost,
     RunNotResumable,
     UnknownRun,
 )
-from registry.records import EndStatus, ErrorKind, MetricSummary, NewRun, Run, RunProgress, StopRequest
-from registry.runs import curves, metrics
-from registry.runs.hearts import Heart, prove_writable, running_hearts
-from registry.runs.rows import find_runs, is_shown, run_record
-from registry.sight import sight_of
+from registry.records import EndStatus, ErrorKind, NewRun, Run, StopRequest
+from registry.runs import metrics
+from registry.runs.heartbeats import Heartbeat, prove_writable, running_heartbeats
+from registry.runs.reader import RunReader
+from registry.runs.rows import is_shown, run_record
 from registry.slugs import validate_slug
-from registry.sources import require_base, require_dataset
 
-SHORTEST_PREFIX = 4
-WORKER_DIED = "The training process ended unexpectedly; resume the run or start it again."
-WORKER_SILENT = "The training process sent no more heartbeats; resume the run or start it again."
-
+WORKER_DIED = "The training process ended unexpectedly. Resume the run or start it again."
+WORKER_SILENT = "The training process stopped sending heartbeats. Resume the run or start it again."
 # inside the class `list` is a method, so the annotations there need another word for the type
 RunList = list[Run]
-HeartList = list[Heart]
+HeartbeatList = list[Heartbeat]
 
 
-class Runs:
-    """Runs: queued by pages, carried out by workers, stopped and resumed by people."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Runs(RunReader):
+    """All runs, which the app queues, workers train, and users stop and resume."""
 
     def create(self, new: NewRun, *, actor: str = UNKNOWN, worker: str | None = None) -> Run:
-        """Store a queued run that `actor` asked for, or one that is already running under `worker`.
+        """Add a run to the queue, or one that is already running.
 
-        Every leaf of the config also goes into run_params under its dotted key.
+        Every leaf of the config is also stored in run_params under its dotted key.
+
+        Args:
+            new: the run.
+            actor: the user who asked for it.
+            worker: the worker under which it is running already; None for a queued run.
+
+        Raises:
+            InvalidSlug: if the slug is not a valid adapter name.
+            InvalidValue: if a value cannot be stored.
+            UnknownBase: if the base is not registered.
+            UnknownDataset: if the dataset is not registered.
         """
         validate_slug(new.slug)
         number("the seed of a run", new.seed, low=-(2**63), high=2**63 - 1)
@@ -80,66 +83,13 @@ class Runs:
             session.add_all(RunParamRow(run_id=row.id, key=key, value=value) for key, value in params.items())
             return run_record(session, row.id)
 
-    def get(self, run_id: str) -> Run:
-        """The run of this id, or of the only id that begins with it (at least 4 characters).
-
-        RunIdTooShort, UnknownRun or AmbiguousRun otherwise.
-        """
-        if len(run_id) < SHORTEST_PREFIX:
-            raise RunIdTooShort(run_id)
-        with self._database.reading() as session:
-            matches = (
-                select(RunRow.id)
-                .where(RunRow.id.startswith(run_id, autoescape=True))
-                .where(sight_of(session).shows(RunRow.created_by))
-                .order_by(RunRow.id)
-            )
-            found = session.scalars(matches.limit(5)).all()
-            if not found:
-                raise UnknownRun(run_id)
-            if len(found) > 1:
-                raise AmbiguousRun(run_id, found)
-            return run_record(session, found[0])
-
-    def list(
-        self,
-        *,
-        status: Collection[str] | None = None,
-        slug: str | None = None,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> RunList:
-        """Runs, newest first; never reads the metric series."""
-        wanted = true() if status is None else RunRow.status.in_(status)
-        named = true() if slug is None else RunRow.slug == slug
-        with self._database.reading() as session:
-            return find_runs(session, wanted, named, limit=limit, offset=offset)
-
-    def progress(self, newest: int, *, active: int) -> tuple[RunProgress, ...]:
-        """Where the newest runs are, then those that did not end, up to so many; cheap enough to poll."""
-        where = select(RunRow.id, RunRow.status, RunRow.stage, RunRow.progress, RunRow.stop_request)
-        shown = where.where(self._database.sight.shows(RunRow.created_by))
-        by_age = shown.order_by(RunRow.created_at.desc(), RunRow.id)
-        unended = by_age.where(RunRow.status.in_(("queued", "running")))
-        with self._database.reading() as session:
-            found = [*session.execute(by_age.limit(newest)), *session.execute(unended.limit(active))]
-        return tuple(dict.fromkeys(RunProgress(*row) for row in found))
-
-    def count(self, status: str) -> int:
-        """How many runs have this status."""
-        return self.counts(status)[status]
-
-    def counts(self, *statuses: str) -> dict[str, int]:
-        """Return how many runs have each of these statuses."""
-        with self._database.reading() as session:
-            having = select(RunRow.status, func.count()).where(RunRow.status.in_(statuses))
-            seen = having.where(sight_of(session).shows(RunRow.created_by)).group_by(RunRow.status)
-            return dict.fromkeys(statuses, 0) | dict(session.execute(seen).tuples().all())
-
     def claim(self, worker: str) -> Run | None:
-        """Take up the run that was created first among the queued ones; None when none is queued.
+        """Claim the run that was created first among the queued ones, for a worker.
 
-        Several workers never get the same run. A worker killed afterwards leaves it to `reap`.
+        Two workers never claim the same run. If a worker is killed afterwards, `reap` finds its run.
+
+        Returns:
+            The run, now running; None if none is queued.
         """
         first = (
             select(RunRow)
@@ -155,23 +105,7 @@ class Runs:
             _take(row, worker, self._database.now())
             return run_record(session, row.id)
 
-    def queue_position(self, run_id: str) -> int | None:
-        """1 for the run that is claimed next; None for a run that isn't queued."""
-        with self._database.reading() as session:
-            if not is_shown(session, run_id):
-                raise UnknownRun(run_id)
-            row = session.get_one(RunRow, run_id)
-            if row.status != "queued":
-                return None
-            earlier = or_(
-                RunRow.created_at < row.created_at,
-                and_(RunRow.created_at == row.created_at, RunRow.id < row.id),
-            )
-            # those that are hidden are waited for as well
-            ahead = select(func.count()).where(RunRow.status == "queued", earlier)
-            return 1 + session.scalars(ahead).one()
-
-    def beat(
+    def record_heartbeat(
         self,
         run_id: str,
         worker: str,
@@ -180,9 +114,18 @@ class Runs:
         progress: float | None = None,
         eta_seconds: float | None = None,
     ) -> StopRequest | None:
-        """Say that the worker lives, note what is given, and return the pending stop request.
+        """Record that the worker is alive and how far it is, and return the pending stop request.
 
-        RunLost when the run isn't running under this worker any more: the worker must let go of it.
+        Args:
+            run_id: the run.
+            worker: the worker that trains it.
+            stage: what the worker is doing; None leaves it unchanged, as for the others.
+            progress: the fraction that is done, 0 to 1.
+            eta_seconds: the estimated remaining time in seconds.
+
+        Raises:
+            RunLost: if the run is no longer running under this worker, which must stop working on it.
+            InvalidValue: if a number is out of range.
         """
         if progress is not None:
             progress = number("the progress of a run", progress, low=0, high=1)
@@ -196,25 +139,23 @@ class Runs:
             row.eta_seconds = row.eta_seconds if eta_seconds is None else eta_seconds
             return row.stop_request
 
-    def queue(self) -> tuple[str, ...]:
-        """The ids of the queued runs, the one that is claimed next first."""
-        return tuple(self.queue_positions())
-
-    def queue_positions(self) -> dict[str, int]:
-        """The place of each queued run, 1 for the one that is claimed next, in this order."""
-        shown = self._database.sight.shows(RunRow.created_by)
-        queued = select(RunRow.id, shown).where(RunRow.status == "queued")
-        with self._database.reading() as session:
-            found = session.execute(queued.order_by(RunRow.created_at, RunRow.id)).all()
-        return {run_id: place for place, (run_id, seen) in enumerate(found, start=1) if seen}
-
     def log_metrics(
         self, run_id: str, step: int, values: Mapping[str, float], *, worker: str | None = None
     ) -> None:
-        """Store the values of one step and the summary, together; a step logged again is overwritten.
+        """Store the values of a step, and update the summaries in the same transaction.
 
-        NaN and infinities are kept as such, outside the summary.
-        RunLost when a worker is given that the run isn't running under any more.
+        A step that is logged again is overwritten. NaN and infinities are stored as such, but stay out of the
+        summaries.
+
+        Args:
+            run_id: the run.
+            step: the step that the values belong to.
+            values: by metric.
+            worker: if given, the run must be running under this worker.
+
+        Raises:
+            UnknownRun: if there is no such run.
+            RunLost: if the run is no longer running under the worker.
         """
         with self._database.writing() as session:
             if worker is None:
@@ -224,42 +165,31 @@ class Runs:
             metrics.log(session, run_id, step, values, self._database.now())
 
     def rewind(self, run_id: str, worker: str, step: int) -> None:
-        """Forget the values of all later steps: the worker goes on from this one. RunLost as for `beat`."""
+        """Delete the values of all later steps, because the worker continues from this step.
+
+        Raises:
+            RunLost: if the run is no longer running under the worker.
+        """
         with self._database.writing() as session:
             require_held(session, run_id, worker)
             metrics.rewind(session, run_id, step)
 
-    def metrics(
-        self, run_id: str, keys: Collection[str] | None = None, *, max_points: int | None = None
-    ) -> metrics.Series:
-        """The points of each metric in order of their steps; all metrics when `keys` is None.
-
-        Of a metric of more than `max_points` only so many, chosen as `curves` says; InvalidQuery below 5.
-        """
-        with self._database.reading() as session:
-            if max_points is not None:
-                found = curves.sampled(session, run_id, keys, max_points)
-            else:
-                found = metrics.series(session, run_id, keys)
-            return found if is_shown(session, run_id) else {}
-
-    def logged_at(self, run_id: str, key: str, steps: Collection[int]) -> dict[int, datetime]:
-        """When the values of these steps were logged."""
-        with self._database.reading() as session:
-            return metrics.moments(session, run_id, key, steps) if is_shown(session, run_id) else {}
-
-    def summary(self, run_id: str) -> dict[str, MetricSummary]:
-        """Last, smallest and largest value of each metric that has a finite value."""
-        with self._database.reading() as session:
-            return metrics.summary(session, run_id) if is_shown(session, run_id) else {}
-
     def request_stop(self, run_id: str, request: StopRequest) -> Run:
-        """Ask the worker to stop, which sees it at its next beat; a queued run is cancelled at once.
+        """Ask for a run to stop.
 
-        RunFinished when the run has ended.
+        A running run stops once its worker sees the request at the next heartbeat. A queued run is cancelled
+        at once.
+
+        Args:
+            run_id: the run.
+            request: whether to discard the work or to publish the best epoch so far.
+
+        Raises:
+            UnknownRun: if there is no such run.
+            RunFinished: if the run has ended.
         """
         if request not in get_args(StopRequest):
-            raise InvalidValue("a stop request", f"{request!r} is neither 'cancel' nor 'keep'")
+            raise InvalidValue("a stop request", f"{request!r} is unknown. Use 'cancel' or 'keep'")
         with self._database.writing() as session:
             row = _locked(session, run_id)
             if row.status == "queued":
@@ -281,11 +211,22 @@ class Runs:
         error_kind: ErrorKind | None = None,
         note: str | None = None,
     ) -> Run:
-        """End a running run; RunLost when it isn't running under this worker."""
+        """End a running run.
+
+        Args:
+            run_id: the run.
+            worker: the worker that trained it.
+            status: how it ended.
+            error: why it ended without completing, in a text for people.
+            error_kind: the same for programs.
+            note: a remark on the result for people.
+
+        Raises:
+            RunLost: if the run is no longer running under this worker.
+        """
         if status not in get_args(EndStatus):
-            raise InvalidValue(
-                "the end of a run", f"{status!r} is not one of {', '.join(get_args(EndStatus))}"
-            )
+            statuses = ", ".join(get_args(EndStatus))
+            raise InvalidValue("the end of a run", f"{status!r} is unknown. Use one of {statuses}")
         with self._database.writing() as session:
             row = require_held(session, run_id, worker)
             self._end(row, status, error, error_kind)
@@ -295,9 +236,13 @@ class Runs:
             return run_record(session, run_id)
 
     def requeue(self, run_id: str) -> Run:
-        """Queue an interrupted, failed or cancelled run again, to be resumed; RunNotResumable for any other.
+        """Queue an interrupted, failed or cancelled run again, to be resumed.
 
-        Its progress stays; its place in the queue is by its first creation.
+        Its progress is kept. Its position in the queue depends on when it was first created.
+
+        Raises:
+            UnknownRun: if there is no such run.
+            RunNotResumable: if the run has another status.
         """
         with self._database.writing() as session:
             row = _locked(session, run_id)
@@ -309,18 +254,24 @@ class Runs:
             row.error = row.error_kind = row.note = row.stage = None
             return run_record(session, run_id)
 
-    def hearts(self, *, doubted: Collection[str] = ()) -> HeartList:
-        """Return the last heartbeat of every running run, read while this process could write.
+    def heartbeats(self, *, suspected: Collection[str] = ()) -> HeartbeatList:
+        """Return the last heartbeat of every running run, read while this process can write.
 
-        The rows of `doubted` runs are also written, without a change. So a look at a heart that stands still
-        succeeds only while its worker could have written a heartbeat too. DatabaseNotWritable otherwise.
+        The rows of `suspected` runs are also written, without a change. So a heartbeat that seems too old is
+        only returned at a moment when its worker could have written a new one.
+
+        Args:
+            suspected: ids of runs that may have lost their worker.
+
+        Raises:
+            DatabaseNotWritable: if the database refuses writes.
         """
         if not self.count("running"):
             return []
         with self._database.writing() as session:
-            if doubted:
-                prove_writable(session, doubted)
-            return running_hearts(session, self._database.now())
+            if suspected:
+                prove_writable(session, suspected)
+            return running_heartbeats(session, self._database.now())
 
     def reap(
         self,
@@ -332,8 +283,8 @@ class Runs:
         """Mark running runs as interrupted and return them.
 
         Args:
-            silent: the last heartbeat of each run that an observer holds for dead, by its id. A run with
-                another heartbeat by now is left alone.
+            silent: ids of runs that an observer considers dead, each with its last heartbeat. A run with a
+                newer heartbeat is left alone.
             dead_worker: a worker known to be gone. All its runs are marked.
             error: why `dead_worker` is gone, if the caller knows.
         """
@@ -356,7 +307,7 @@ class Runs:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings under dotted keys; lists and empty mappings are leaves."""
+    """Yield the leaves of nested mappings under dotted keys. Lists and empty mappings are leaves."""
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")
@@ -368,7 +319,9 @@ def _params(config: Mapping[str, Any]) -> dict[str, Any]:
     leaves = list(flatten(config))
     params = dict(leaves)
     if len(params) != len(leaves):
-        raise InvalidValue("the config of a run", "two of its settings have the same dotted name")
+        raise InvalidValue(
+            "the config of a run", "two of its settings have the same dotted name. Rename one of them"
+        )
     return params
 
 
@@ -380,7 +333,11 @@ def _locked(session: Session, run_id: str) -> RunRow:
 
 
 def require_held(session: Session, run_id: str, worker: str) -> RunRow:
-    """The locked row of a run that is running under the worker; RunLost otherwise."""
+    """Return the locked row of a run that is running under the worker.
+
+    Raises:
+        RunLost: if it is not.
+    """
     row = session.get(RunRow, run_id, with_for_update=True)
     if row is None or row.status != "running" or row.worker != worker:
         raise RunLost(run_id, worker)

@@ -1,4 +1,4 @@
-"""Finding runs among many."""
+"""Search for runs."""
 
 from collections.abc import Collection
 
@@ -6,17 +6,17 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from registry.database.models import DatasetRow, RunRow, RunSummaryRow
-from registry.pages import RunPage, RunQuery, pages_of, storable, words_of
+from registry.queries import RunPage, RunQuery, pages_of, storable, words_of
 from registry.records import MetricSummary
 from registry.runs.metrics import summary_of
 from registry.runs.rows import find_runs
-from registry.sight import sight_of
+from registry.visibility import visibility_of
 
 
 def run_page(session: Session, query: RunQuery) -> RunPage:
-    """The page that `query` asks for."""
+    """Return the page of runs that a query asks for."""
     words = words_of(query.text)
-    conditions = [*_conditions(query), sight_of(session).shows(RunRow.created_by)]
+    conditions = [*_conditions(query), visibility_of(session).shows(RunRow.created_by)]
     first = (query.page - 1) * query.limit
     if not words:
         total = session.scalars(select(func.count()).select_from(RunRow).where(*conditions)).one()
@@ -29,12 +29,12 @@ def run_page(session: Session, query: RunQuery) -> RunPage:
 
 
 def find_summaries(session: Session, run_ids: Collection[str], key: str) -> dict[str, MetricSummary]:
-    """The stored summary of one metric, by run."""
+    """Return the stored summary of a metric for each of the runs that logged it."""
     rows = session.scalars(
         select(RunSummaryRow)
         .join(RunRow, RunRow.id == RunSummaryRow.run_id)
         .where(RunSummaryRow.run_id.in_(run_ids), RunSummaryRow.key == key)
-        .where(sight_of(session).shows(RunRow.created_by))
+        .where(visibility_of(session).shows(RunRow.created_by))
     )
     return {row.run_id: summary_of(row) for row in rows}
 
@@ -51,10 +51,10 @@ def _conditions(query: RunQuery) -> list[ColumnElement[bool]]:
 def _with_words(
     session: Session, words: Collection[str], conditions: Collection[ColumnElement[bool]]
 ) -> list[str]:
-    """The ids of the runs in which every word occurs, newest first.
+    """Return the ids of the runs in which every word occurs, newest first.
 
-    Runs have no document in small letters as adapters do, and the databases differ in what they take for
-    the small form of a letter, so four short columns of each run are looked at here.
+    Unlike adapters, runs have no stored case-folded document, and the databases differ in how they fold case.
+    Therefore four short columns of each run are compared here.
     """
     statement = (
         select(RunRow.id, RunRow.slug, RunRow.title, DatasetRow.name)

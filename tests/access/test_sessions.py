@@ -7,7 +7,9 @@ import itertools
 import pytest
 
 from loravit_web.access import sessions as module
+from loravit_web.access.actions import UserActions
 from loravit_web.access.members import Members
+from loravit_web.access.rights import SHELL
 from loravit_web.access.sessions import IDLE_HOURS, MOST_OF_ONE, Sessions
 from loravit_web.service import Service
 from tests.access.test_members import SECRET
@@ -42,9 +44,15 @@ def signed_in(sessions: Sessions, members: Members, name: str = "ann") -> str:
 
 
 @pytest.fixture
-def members(service: Service) -> Members:
-    service.members.add("ann", SECRET, "editor", actor="shell")
-    service.members.add("bob", SECRET, "admin", actor="shell")
+def people(service: Service) -> UserActions:
+    """The shell's changes of users."""
+    return UserActions(service.registry, SHELL)
+
+
+@pytest.fixture
+def members(service: Service, people: UserActions) -> Members:
+    people.add("ann", SECRET, "editor")
+    people.add("bob", SECRET, "admin")
     return service.members
 
 
@@ -68,25 +76,25 @@ def test_a_session_that_nobody_uses_ends_earlier(sessions: Sessions, members: Me
     "change", ["password", "same password", "lower", "lower and back", "removed", "again"]
 )
 def test_every_change_of_a_member_ends_all_older_sessions_for_good(
-    sessions: Sessions, members: Members, service: Service, change: str
+    sessions: Sessions, members: Members, people: UserActions, service: Service, change: str
 ) -> None:
     token, other = signed_in(sessions, members), signed_in(sessions, members, "bob")
     users = service.registry.users
     match change:
         case "password":
-            members.add("ann", "another password", "editor", actor="shell")
+            people.add("ann", "another password", "editor")
         case "same password":
-            members.add("ann", SECRET, "editor", actor="shell")
+            people.add("ann", SECRET, "editor")
         case "lower":
             users.set_role("ann", "viewer", actor="shell")
         case "lower and back":
             users.set_role("ann", "viewer", actor="shell")
             users.set_role("ann", "editor", actor="shell")
         case "removed":
-            members.remove("ann", actor="shell")
+            people.remove("ann")
         case "again":
-            members.remove("ann", actor="shell")
-            members.add("ann", SECRET, "editor", actor="shell")
+            people.remove("ann")
+            people.add("ann", SECRET, "editor")
     assert sessions.member(token) is None
     assert sessions.member(other) == "bob"
     if members.standing("ann") is not None:
@@ -130,9 +138,9 @@ def test_a_made_up_token_is_nobodys(sessions: Sessions) -> None:
 
 
 def test_a_password_that_is_changed_while_the_old_one_is_checked_opens_no_session(
-    sessions: Sessions, members: Members
+    sessions: Sessions, members: Members, people: UserActions
 ) -> None:
     standing = members.standing("ann")
     assert standing is not None
-    members.add("ann", "another password", "editor", actor="shell")
+    people.add("ann", "another password", "editor")
     assert sessions.member(sessions.open("ann", standing)) is None

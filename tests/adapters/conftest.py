@@ -1,4 +1,4 @@
-"""One thread for models this small: with more they wait for each other longer than they compute."""
+"""Limits torch to one thread: more threads spend most of the time waiting in models this small."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Also what makes two computations equal bit for bit."""
+    """Limit torch to one thread, which also makes equal computations equal bit for bit."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

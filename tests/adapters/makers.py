@@ -1,4 +1,4 @@
-"""Adapters with random factors and heads: as good as trained ones wherever only the arithmetic counts."""
+"""Adapters with random factors and heads, which serve as well as trained ones in tests of the arithmetic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from loravit_web.adapters import Adapter, LoRALayer, ViTAdapterConfig, adapter_type
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.adapters.files.format import TASK_FILE, WEIGHTS_FILE
 from loravit_web.adapters.lora import LoRAChange
 from loravit_web.adapters.prefix import PrefixAttention, PrefixChange
@@ -29,8 +29,8 @@ def random_adapter(
     seed: int = 0,
     image_size: int = 32,
 ) -> Adapter:
-    """An adapter whose change and head are far from zero."""
-    config = (config or ViTAdapterConfig(r=3, alpha=6, blocks=2)).on(base)
+    """Return an adapter whose change and head are far from zero."""
+    config = (config or ViTAdapterConfig(r=3, alpha=6, blocks=2)).resolved(base)
     generator = torch.Generator().manual_seed(seed)
     kind = adapter_type(config.adapter_type)
     blocks = kind.trainable_blocks(base, config, generator)
@@ -54,7 +54,7 @@ def random_adapter(
         temperature=1.5,
         reference_logits=torch.empty(0),
     )
-    return replace(adapter, reference_logits=answer_to_reference(base, adapter))
+    return replace(adapter, reference_logits=compute_reference_logits(base, adapter))
 
 
 def lora_layers(blocks: Sequence[nn.Module]) -> list[LoRALayer]:
@@ -70,7 +70,7 @@ def random_images(count: int, *, side: int = 32, seed: int = 0) -> torch.Tensor:
 
 
 class SpelledOutAttention(nn.Module):
-    """The attention of a plain timm ViT with learned keys and values, one head after the other."""
+    """The attention of a plain timm ViT with learned keys and values, computed head by head."""
 
     def __init__(self, attention: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
         super().__init__()
@@ -93,8 +93,8 @@ class SpelledOutAttention(nn.Module):
         return self.base.proj(torch.cat(heads, dim=-1))
 
 
-def plainly_computed(base: Base, adapter: Adapter, images: torch.Tensor) -> torch.Tensor:
-    """Logits (B, C) by changing a whole copy of the model and running it whole: slow, and plainly right."""
+def reference_logits_of(base: Base, adapter: Adapter, images: torch.Tensor) -> torch.Tensor:
+    """Return logits (B, C) computed on a changed copy of the whole model: slow and simple."""
     model = copy.deepcopy(base.model)
     change = adapter.change
     if isinstance(change, LoRAChange):
@@ -116,12 +116,12 @@ def plainly_computed(base: Base, adapter: Adapter, images: torch.Tensor) -> torc
 
 
 def with_document(files: Mapping[str, bytes], name: str, **changes: Any) -> dict[str, bytes]:
-    """The files with some fields of one JSON document changed."""
+    """Return the files with some fields of a JSON document changed."""
     return {**files, name: json.dumps({**json.loads(files[name]), **changes}).encode()}
 
 
 def with_tensors(files: Mapping[str, bytes], changes: Mapping[str, torch.Tensor | None]) -> dict[str, bytes]:
-    """The files with tensors changed, added, or removed by None, and the stored hash put right."""
+    """Return the files with changed, added or removed (None) tensors and a matching stored hash."""
     tensors = {**load(files[WEIGHTS_FILE]), **changes}
     weights = save({name: t.contiguous() for name, t in tensors.items() if t is not None}, {"format": "pt"})
     changed = {**files, WEIGHTS_FILE: weights}

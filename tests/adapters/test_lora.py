@@ -1,4 +1,4 @@
-"""Low-rank layers against the formula written out."""
+"""Low-rank layers compute the written-out formula."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from torch import nn
 
 from loravit_web.adapters import Adapter, AdapterConfigError, LoRALayer, ViTAdapterConfig
 from loravit_web.adapters.interface import AdapterMismatch
-from loravit_web.adapters.layers import FrozenLoRALayer, LoRAFactors, Part
+from loravit_web.adapters.layers import FrozenLoRALayer, LoRAFactors, OutputSlice
 from loravit_web.adapters.lora import LoRA, LoRAChange
 from loravit_web.adapters.ops import low_rank, merged_weight
 from loravit_web.backbones import Base, wrap_base
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
-from tests.adapters.makers import lora_layers, plainly_computed, random_adapter, random_images
+from tests.adapters.makers import lora_layers, random_adapter, random_images, reference_logits_of
 
-FULL = (Part(0, 9, 2, 1.75),)
-Q_AND_V = (Part(0, 3, 2, 1.75), Part(6, 9, 2, 1.75))
-UNEQUAL = (Part(6, 9, 4, 0.5), Part(0, 3, 1, 3.0))
+FULL = (OutputSlice(0, 9, 2, 1.75),)
+Q_AND_V = (OutputSlice(0, 3, 2, 1.75), OutputSlice(6, 9, 2, 1.75))
+UNEQUAL = (OutputSlice(6, 9, 4, 0.5), OutputSlice(0, 3, 1, 3.0))
 PARTS = pytest.mark.parametrize(
-    "parts", [FULL, Q_AND_V, UNEQUAL], ids=["all outputs", "q and v", "v and q of other ranks and scales"]
+    "slices", [FULL, Q_AND_V, UNEQUAL], ids=["all outputs", "q and v", "v and q of other ranks and scales"]
 )
 
 
-def random_layer(parts: tuple[Part, ...], *, dtype: torch.dtype = torch.float32) -> LoRALayer:
+def random_layer(slices: tuple[OutputSlice, ...], *, dtype: torch.dtype = torch.float32) -> LoRALayer:
     generator = torch.Generator().manual_seed(3)
     torch.manual_seed(3)
     linear = nn.Linear(6, 9).requires_grad_(False).to(dtype)
-    layer = LoRALayer(linear, parts, dropout=0.5, generator=generator)
+    layer = LoRALayer(linear, slices, dropout=0.5, generator=generator)
     with torch.no_grad():
         for b in layer.lora_b:
             b.normal_(generator=generator)
@@ -44,13 +44,13 @@ def random_layer(parts: tuple[Part, ...], *, dtype: torch.dtype = torch.float32)
 
 
 def written_out(layer: LoRALayer, x: np.ndarray) -> np.ndarray:
-    """y[n, i] of W x + b + s B A x, one number at a time."""
+    """Return y[n, i] of W x + b + s B A x, computed value by value."""
     weight, bias = layer.base.weight.double().numpy(), layer.base.bias.double().numpy()
     y = np.zeros((len(x), 9))
     for n in range(len(x)):
         for i in range(9):
             y[n, i] = bias[i] + sum(weight[i, j] * x[n, j] for j in range(6))
-        for part, a, b in zip(layer.parts, layer.lora_a, layer.lora_b, strict=True):
+        for part, a, b in zip(layer.slices, layer.lora_a, layer.lora_b, strict=True):
             factors_a, factors_b = a.detach().double().numpy(), b.detach().double().numpy()
             for i in range(part.start, part.stop):
                 for rank in range(part.r):
@@ -60,8 +60,8 @@ def written_out(layer: LoRALayer, x: np.ndarray) -> np.ndarray:
 
 
 @PARTS
-def test_a_layer_computes_the_formula(parts: tuple[Part, ...]) -> None:
-    layer = random_layer(parts)
+def test_a_layer_computes_the_formula(slices: tuple[OutputSlice, ...]) -> None:
+    layer = random_layer(slices)
     x = np.random.default_rng(0).normal(size=(4, 6))
     with torch.no_grad():
         y = layer(torch.from_numpy(x).float())
@@ -69,8 +69,8 @@ def test_a_layer_computes_the_formula(parts: tuple[Part, ...]) -> None:
 
 
 @PARTS
-def test_the_weight_of_a_layer_is_the_changed_one(parts: tuple[Part, ...]) -> None:
-    layer = random_layer(parts)
+def test_the_weight_of_a_layer_is_the_adapted_weight(slices: tuple[OutputSlice, ...]) -> None:
+    layer = random_layer(slices)
     before = layer.base.weight.clone()
     frozen = FrozenLoRALayer(layer.base, LoRAFactors(0, "attn.qkv", *layer.fused()))
     x = np.random.default_rng(0).normal(size=(4, 6))
@@ -82,7 +82,7 @@ def test_the_weight_of_a_layer_is_the_changed_one(parts: tuple[Part, ...]) -> No
     assert torch.equal(layer.base.weight, before)
 
 
-def test_factors_learn_through_the_weight_as_through_the_layer() -> None:
+def test_factors_get_the_same_gradients_through_the_weight_and_the_layer() -> None:
     x = torch.randn(4, 6)
     gradients = []
     for through_weight in (True, False):
@@ -94,7 +94,7 @@ def test_factors_learn_through_the_weight_as_through_the_layer() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_slices_leave_the_outputs_between_them_alone() -> None:
+def test_slices_do_not_change_other_outputs() -> None:
     layer = random_layer(Q_AND_V)
     x = torch.randn(5, 6)
     with torch.no_grad():
@@ -103,17 +103,17 @@ def test_slices_leave_the_outputs_between_them_alone() -> None:
 
 
 @PARTS
-def test_fused_factors_are_the_same_change(parts: tuple[Part, ...]) -> None:
-    layer = random_layer(parts)
+def test_fused_factors_are_the_same_change(slices: tuple[OutputSlice, ...]) -> None:
+    layer = random_layer(slices)
     a, b, scale = layer.fused()
     delta = torch.zeros(9, 6)
-    for part, pa, pb in zip(layer.parts, layer.lora_a, layer.lora_b, strict=True):
+    for part, pa, pb in zip(layer.slices, layer.lora_a, layer.lora_b, strict=True):
         delta[part.start : part.stop] += part.scale * (pb @ pa).detach()
-    assert a.shape == (sum(part.r for part in parts), 6)
+    assert a.shape == (sum(part.r for part in slices), 6)
     torch.testing.assert_close(scale * b @ a, delta, rtol=0, atol=1e-6)
 
 
-def test_a_bfloat16_layer_keeps_float32_factors_and_answers_in_bfloat16() -> None:
+def test_a_bfloat16_layer_has_float32_factors_and_bfloat16_outputs() -> None:
     layer = random_layer(Q_AND_V, dtype=torch.bfloat16)
     x = torch.randn(4, 6)
     y = layer(x.bfloat16())
@@ -126,7 +126,7 @@ def test_a_bfloat16_layer_keeps_float32_factors_and_answers_in_bfloat16() -> Non
     )
 
 
-def test_dropout_acts_on_the_factors_input_alone_and_only_when_switched_on() -> None:
+def test_dropout_only_affects_the_factors_input_and_only_when_active() -> None:
     layer = random_layer(FULL).train()
     layer.dropout.eval()
     x = torch.randn(50, 6)
@@ -141,7 +141,7 @@ def test_dropout_acts_on_the_factors_input_alone_and_only_when_switched_on() -> 
 
 @pytest.mark.parametrize("targets", [("qkv", "proj", "fc1", "fc2"), ("q", "v"), ("v", "k", "fc1")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_fresh_blocks_compute_exactly_what_the_base_computes(
+def test_new_blocks_compute_exactly_what_the_base_computes(
     targets: tuple[str, ...], dtype: torch.dtype, base: Base
 ) -> None:
     running = base.cast(dtype)
@@ -155,7 +155,7 @@ def test_fresh_blocks_compute_exactly_what_the_base_computes(
     assert torch.equal(tokens, expected)
 
 
-def test_only_the_factors_are_trained_and_the_frozen_weights_are_shared(base: Base) -> None:
+def test_only_factors_are_trainable_and_frozen_weights_are_shared(base: Base) -> None:
     config = ViTAdapterConfig(r=4, blocks=2, target_modules=("q", "v", "fc2"))
     blocks = LoRA().trainable_blocks(base, config, torch.Generator().manual_seed(0))
     trained = {name for name, p in blocks[0].named_parameters() if p.requires_grad}
@@ -171,7 +171,7 @@ def test_only_the_factors_are_trained_and_the_frozen_weights_are_shared(base: Ba
     assert all(id(p) in shared for p in frozen)
 
 
-def test_the_same_generator_gives_the_same_factors_whatever_the_global_seed(base: Base) -> None:
+def test_initial_factors_depend_on_the_generator_and_not_on_the_global_seed(base: Base) -> None:
     def initial(seed: int) -> list[torch.Tensor]:
         torch.manual_seed(torch.seed() % 1000)
         config = ViTAdapterConfig(r=4, blocks=1)
@@ -182,14 +182,16 @@ def test_the_same_generator_gives_the_same_factors_whatever_the_global_seed(base
     assert not torch.equal(initial(1)[0], initial(2)[0])
 
 
-def test_a_target_that_the_base_lacks_is_refused_with_what_it_has(base: Base) -> None:
+def test_a_target_that_the_base_lacks_is_rejected_with_its_layers(base: Base) -> None:
     class Other(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.query = nn.Linear(2, 2)
 
     other = replace(base, model=SimpleNamespace(blocks=[Other()]))
-    with pytest.raises(AdapterConfigError, match="Target v matches no linear layer .* have query"):
+    with pytest.raises(
+        AdapterConfigError, match="Target v matches no linear layer of this base. Choose a target among query"
+    ):
         LoRA().trainable_blocks(other, ViTAdapterConfig(blocks=1, target_modules=("v",)), torch.Generator())
 
 
@@ -224,10 +226,12 @@ def adapter(request: pytest.FixtureRequest, base: Base) -> Adapter:
     return random_adapter(base, request.param)
 
 
-def answered(base: Base, adapter: Adapter, blocks: Sequence[nn.Module], images: torch.Tensor) -> torch.Tensor:
+def logits_of(
+    base: Base, adapter: Adapter, blocks: Sequence[nn.Module], images: torch.Tensor
+) -> torch.Tensor:
     first = adapter.first_block
     with torch.no_grad():
-        tokens = base.through(blocks, base.advance(base.embed(images), 0, first), first)
+        tokens = base.run_blocks(blocks, base.advance(base.embed(images), 0, first), first)
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 
@@ -235,16 +239,16 @@ def test_low_rank_and_merged_blocks_compute_what_changed_weights_compute(
     base: Base, adapter: Adapter
 ) -> None:
     images = random_images(3)
-    expected = plainly_computed(base, adapter, images)
-    assert not torch.allclose(expected, answered(base, adapter, base.blocks[adapter.first_block :], images))
+    expected = reference_logits_of(base, adapter, images)
+    assert not torch.allclose(expected, logits_of(base, adapter, base.blocks[adapter.first_block :], images))
     for blocks in (adapter.blocks(base), adapter.merged_blocks(base, base)):
         assert len(blocks) == adapter.config.blocks
-        torch.testing.assert_close(answered(base, adapter, blocks, images), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(logits_of(base, adapter, blocks, images), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_putting_an_adapter_on_never_changes_the_base(base: Base, adapter: Adapter) -> None:
+def test_applying_an_adapter_does_not_change_the_base(base: Base, adapter: Adapter) -> None:
     merged = adapter.merged_blocks(base, base)
-    answered(base, adapter, merged, random_images(1))
+    logits_of(base, adapter, merged, random_images(1))
     with torch.no_grad():
         for block in merged:
             block.get_submodule("attn.qkv").weight.zero_()
@@ -261,7 +265,7 @@ def test_merging_for_bfloat16_starts_from_the_exact_weights(base: Base) -> None:
     assert torch.equal(merged, exact.bfloat16())
 
 
-def test_what_is_written_is_read_back_as_the_same_change(base: Base, adapter: Adapter) -> None:
+def test_a_change_survives_a_round_trip_through_files(base: Base, adapter: Adapter) -> None:
     tensors, fields = LoRA().write(adapter.change, adapter.config)
     again = LoRA().read(tensors, fields, base)
     assert isinstance(adapter.change, LoRAChange)
@@ -286,7 +290,7 @@ def test_target_modules_match_exactly_the_adapted_layers_of_the_timm_model(
     assert set(tensors) == {f"{name}.lora_{x}.weight" for name in adapted for x in "AB"}
 
 
-def test_a_reader_that_follows_pefts_rules_computes_the_same_weights(base: Base, adapter: Adapter) -> None:
+def test_a_reader_with_the_rules_of_peft_computes_the_same_weights(base: Base, adapter: Adapter) -> None:
     tensors, fields = LoRA().write(adapter.change, adapter.config)
 
     def by_pattern(patterns: dict[str, float], name: str, default: float) -> float:
@@ -307,8 +311,8 @@ def test_a_reader_that_follows_pefts_rules_computes_the_same_weights(base: Base,
 
 
 @pytest.mark.parametrize("r", [128, 256])
-def test_the_largest_ranks_that_can_be_configured_can_be_read_back(r: int) -> None:
-    # Wide enough that the stacked factors of three slices are of that rank indeed.
+def test_the_largest_configurable_ranks_can_be_read_back(r: int) -> None:
+    # Wide enough for the stacked factors of three slices to have that rank.
     model = import_timm().create_model(
         "vit_tiny_patch16_224", img_size=32, embed_dim=384, depth=1, num_heads=1, num_classes=0
     )
@@ -321,15 +325,15 @@ def test_the_largest_ranks_that_can_be_configured_can_be_read_back(r: int) -> No
     assert LoRA().read(tensors, fields, wide).factors[0].a.shape == (3 * r, 384)
 
 
-def test_tensors_of_an_absurd_rank_are_refused(base: Base) -> None:
+def test_tensors_with_a_rank_out_of_range_are_rejected(base: Base) -> None:
     tensors, fields = LoRA().write(random_adapter(base).change, ViTAdapterConfig(r=3, alpha=6, blocks=2))
-    with pytest.raises(AdapterMismatch, match="qkv has rank 3, its configuration says 100000"):
+    with pytest.raises(AdapterMismatch, match="blocks.1.attn.qkv has rank 3 instead of 100000"):
         LoRA().read(tensors, {**fields, "r": 100_000}, base)
     absurd = {
         "blocks.1.attn.qkv.lora_A.weight": torch.zeros(769, 32),
         "blocks.1.attn.qkv.lora_B.weight": torch.zeros(96, 769),
     }
-    with pytest.raises(AdapterMismatch, match="qkv has rank 769: ranks above 768 are not loaded"):
+    with pytest.raises(AdapterMismatch, match="qkv has rank 769. Ranks from 1 to 768 can be loaded."):
         LoRA().read({**tensors, **absurd}, {**fields, "rank_pattern": {"qkv": 769}}, base)
 
 
@@ -353,7 +357,7 @@ def test_slices_of_one_layer_keep_their_own_ranks_and_alphas(base: Base) -> None
         r=3, alpha=6, blocks=1, target_modules=("q", "v"), rank_pattern={"v": 5}, alpha_pattern={"q": 1.5}
     )
     (layer,) = lora_layers(LoRA().trainable_blocks(base, config, torch.Generator()))
-    assert layer.parts == (Part(0, 32, 3, 0.5), Part(64, 96, 5, 1.2))
+    assert layer.slices == (OutputSlice(0, 32, 3, 0.5), OutputSlice(64, 96, 5, 1.2))
     adapter = random_adapter(base, config)
     assert isinstance(adapter.change, LoRAChange)
     (f,) = adapter.change.factors
@@ -362,7 +366,7 @@ def test_slices_of_one_layer_keep_their_own_ranks_and_alphas(base: Base) -> None
 
 
 def eva(**settings: Any) -> Base:
-    """A tiny EVA: SwiGLU, rotary positions, queries, keys and values by layers of their own."""
+    """Return a tiny EVA: SwiGLU, rotary positions, separate layers for queries, keys and values."""
     torch.manual_seed(0)
     model = import_timm().create_model(
         "eva02_base_patch16_clip_224",
@@ -384,7 +388,7 @@ def eva(**settings: Any) -> Base:
     ],
     ids=str,
 )
-def test_a_target_stands_for_all_layers_that_do_its_work(targets: tuple[str, ...], paths: list[str]) -> None:
+def test_a_target_includes_all_layers_with_its_function(targets: tuple[str, ...], paths: list[str]) -> None:
     base = eva()
     config = ViTAdapterConfig(
         r=3,
@@ -398,17 +402,17 @@ def test_a_target_stands_for_all_layers_that_do_its_work(targets: tuple[str, ...
     images = random_images(3)
     assert isinstance(adapter.change, LoRAChange)
     assert [f.path for f in adapter.change.factors] == paths
-    expected = plainly_computed(base, adapter, images)
-    assert not torch.allclose(expected, answered(base, adapter, base.blocks[1:], images))
+    expected = reference_logits_of(base, adapter, images)
+    assert not torch.allclose(expected, logits_of(base, adapter, base.blocks[1:], images))
     for blocks in (adapter.blocks(base), adapter.merged_blocks(base, base)):
-        torch.testing.assert_close(answered(base, adapter, blocks, images), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(logits_of(base, adapter, blocks, images), expected, rtol=1e-5, atol=1e-5)
     again = LoRA().read(*LoRA().write(adapter.change, adapter.config), base)
     for one, other in zip(adapter.change.factors, again.factors, strict=True):
         assert (one.path, other.scale) == (other.path, pytest.approx(one.scale, rel=1e-12))
         assert torch.equal(one.b, other.b)
 
 
-def test_layers_of_one_target_have_its_rank_and_alpha() -> None:
+def test_all_layers_of_a_target_have_its_rank_and_alpha() -> None:
     config = ViTAdapterConfig(
         r=3,
         alpha=6,

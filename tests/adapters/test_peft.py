@@ -1,4 +1,4 @@
-"""Folders that PEFT writes are read, and folders that we write are read by PEFT, both to the same answers."""
+"""Exchange with PEFT in both directions gives the same logits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EVERY_LAYER = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"]
 
 
 def timm_model(architecture: str = "vit_tiny_patch16_224") -> Any:
-    """The same weights at each call, and a head of so many classes."""
+    """Return a model with the same weights at each call and a classification head."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = (
@@ -66,7 +66,7 @@ def base_of(architecture: str = "vit_tiny_patch16_224") -> Base:
 def written_by_peft(
     folder: Path, *, architecture: str = "vit_tiny_patch16_224", **fields: Any
 ) -> torch.Tensor:
-    """Logits of a model with factors far from zero, which PEFT has then written to ``folder``."""
+    """Return the logits of a model with random factors, after PEFT has written it to ``folder``."""
     torch.manual_seed(7)
     config = peft().LoraConfig(**{"r": 4, "lora_alpha": 6, "modules_to_save": ["head"], **fields})
     model = peft().get_peft_model(timm_model(architecture), config).eval()
@@ -80,7 +80,7 @@ def written_by_peft(
 
 
 def read_by_us(folder: Path, base: Base) -> torch.Tensor:
-    """Logits by the factors and the head that the folder holds."""
+    """Return the logits computed with the factors and the head in the folder."""
     tensors, fields = contents(folder)
     head_weight, head_bias = tensors.pop("head.weight"), tensors.pop("head.bias")
     change = LoRAChange(read_factors(tensors, fields, base))
@@ -88,7 +88,7 @@ def read_by_us(folder: Path, base: Base) -> torch.Tensor:
         found = []
         for blocks in (LoRA().blocks(change, base), LoRA().merged_blocks(change, base, base)):
             tokens = base.advance(base.embed(random_images(3)), 0, change.first_block)
-            features = base.features(base.through(blocks, tokens, change.first_block), None)
+            features = base.features(base.run_blocks(blocks, tokens, change.first_block), None)
             found.append(features @ head_weight.T + head_bias)
     torch.testing.assert_close(found[0], found[1], **TOLERANCE)
     return found[0]
@@ -133,7 +133,7 @@ FROM_PEFT: dict[str, dict[str, Any]] = {
 
 @pytest.mark.filterwarnings("ignore:The following alpha_pattern keys did not match")
 @pytest.mark.parametrize("fields", FROM_PEFT.values(), ids=FROM_PEFT.keys())
-def test_what_peft_wrote_gives_pefts_logits(fields: dict[str, Any], tmp_path: Path) -> None:
+def test_a_folder_from_peft_gives_the_logits_of_peft(fields: dict[str, Any], tmp_path: Path) -> None:
     expected = written_by_peft(tmp_path, **fields)
     torch.testing.assert_close(read_by_us(tmp_path, base_of()), expected, **TOLERANCE)
     with torch.no_grad():
@@ -144,7 +144,7 @@ def test_what_peft_wrote_gives_pefts_logits(fields: dict[str, Any], tmp_path: Pa
 
 @pytest.mark.parametrize("layers", [[0, 2], 0, [2]], ids=str)
 @pytest.mark.parametrize("pattern", ["blocks", ["blocks"]], ids=str)
-def test_layers_that_peft_chose_by_number_are_read(layers: Any, pattern: Any, tmp_path: Path) -> None:
+def test_layers_chosen_by_number_in_peft_are_read(layers: Any, pattern: Any, tmp_path: Path) -> None:
     if Version(peft().__version__) < Version("0.21"):
         pytest.skip("this PEFT finds no layers at the top of a model")
     expected = written_by_peft(
@@ -163,36 +163,64 @@ def test_separate_and_gated_layers_that_peft_adapted_are_read(tmp_path: Path) ->
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "DoRA": ({"use_dora": True}, "made with use_dora = True, which is not plain LoRA"),
-    "PiSSA": ({"init_lora_weights": "pissa"}, "made with init_lora_weights = pissa,"),
-    "fast PiSSA": ({"init_lora_weights": "pissa_niter_2"}, "made with init_lora_weights = pissa_niter_2,"),
-    "OLoRA": ({"init_lora_weights": "olora"}, "made with init_lora_weights = olora,"),
-    "all biases": ({"bias": "all"}, "made with bias = all,"),
-    "biases of adapted layers": ({"bias": "lora_only"}, "made with bias = lora_only,"),
-    "a bias on the factors": ({"lora_bias": True}, "made with lora_bias = True,"),
-    "a saved norm": ({"modules_to_save": ["norm"]}, r"made with modules_to_save = \['norm'\],"),
+    "DoRA": (
+        {"use_dora": True},
+        "The adapter was trained with use_dora = True, which is not plain LoRA on a frozen base",
+    ),
+    "PiSSA": (
+        {"init_lora_weights": "pissa"},
+        "The adapter was trained with init_lora_weights = pissa, which is not plain LoRA on a frozen base",
+    ),
+    "fast PiSSA": (
+        {"init_lora_weights": "pissa_niter_2"},
+        "The adapter was trained with init_lora_weights = pissa_niter_2, which is not plain LoRA on a "
+        "frozen base",
+    ),
+    "OLoRA": (
+        {"init_lora_weights": "olora"},
+        "The adapter was trained with init_lora_weights = olora, which is not plain LoRA on a frozen base",
+    ),
+    "all biases": (
+        {"bias": "all"},
+        "The adapter was trained with bias = all, which is not plain LoRA on a frozen base",
+    ),
+    "biases of adapted layers": (
+        {"bias": "lora_only"},
+        "The adapter was trained with bias = lora_only, which is not plain LoRA on a frozen base",
+    ),
+    "a bias on the factors": (
+        {"lora_bias": True},
+        "The adapter was trained with lora_bias = True, which is not plain LoRA on a frozen base",
+    ),
+    "a saved norm": (
+        {"modules_to_save": ["norm"]},
+        r"The adapter was trained with modules_to_save = \['norm'\], which is not plain LoRA on a frozen "
+        "base",
+    ),
     "the head and a norm": (
         {"modules_to_save": ["head", "norm"]},
-        r"made with modules_to_save = \['head', 'norm'\],",
+        r"The adapter was trained with modules_to_save = \['head', 'norm'\], which is not plain LoRA on a "
+        "frozen base",
     ),
     "the patch embedding too": (
         {"target_modules": ["qkv", "proj"]},
-        "holds patch_embed.proj.lora_A.weight: which is no factor of a block's layer",
+        "patch_embed.proj.lora_A.weight is not a low-rank factor of a block",
     ),
     "an expression as pattern": (
         {"rank_pattern": {r"blocks\.[01]\.attn\.qkv": 2}},
-        r"The rank_pattern of the adapter has the expression blocks\\.\[01\]",
+        r"The adapter's rank_pattern has the expression blocks\\.\[01\]\\.attn\\.qkv",
     ),
     "parameters instead of layers": (
         {"target_modules": [], "target_parameters": ["blocks.0.attn.qkv.weight"]},
-        "made with target_parameters = ",
+        r"The adapter was trained with target_parameters = \['blocks.0.attn.qkv.weight'\], which is not "
+        "plain LoRA on a frozen base",
     ),
 }
 
 
 @pytest.mark.filterwarnings("ignore:.* LoRA tensor.s. have invalid shape")
 @pytest.mark.parametrize(("fields", "sentence"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_no_plain_lora_on_a_frozen_base_is_refused_by_name(
+def test_anything_but_plain_lora_on_a_frozen_base_is_rejected_by_name(
     fields: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
     written_by_peft(tmp_path, **{"target_modules": ["qkv"], **fields})
@@ -202,16 +230,16 @@ def test_what_is_no_plain_lora_on_a_frozen_base_is_refused_by_name(
         read_factors(factors, written, base_of())
 
 
-STRANGE = {
-    "lora_magnitude_vector": "blocks.0.attn.qkv.lora_magnitude_vector: DoRA, which can't be loaded",
-    "lora_B.bias": "blocks.0.attn.qkv.lora_B.bias: a bias on its factors, which can't be loaded",
-    "base_layer.bias": "blocks.0.attn.qkv.base_layer.bias: a changed bias or weight of the base, which",
-    "lora_embedding_A": "blocks.0.attn.qkv.lora_embedding_A: changed embeddings, which",
+UNSUPPORTED = {
+    "lora_magnitude_vector": "lora_magnitude_vector belongs to DoRA. Only plain LoRA can be loaded",
+    "lora_B.bias": "blocks.0.attn.qkv.lora_B.bias belongs to biases of the factors",
+    "base_layer.bias": "blocks.0.attn.qkv.base_layer.bias belongs to a trained bias or weight of the base",
+    "lora_embedding_A": "blocks.0.attn.qkv.lora_embedding_A belongs to trained embeddings",
 }
 
 
-@pytest.mark.parametrize(("name", "sentence"), STRANGE.items())
-def test_tensors_beside_the_factors_are_refused_whatever_the_fields_say(
+@pytest.mark.parametrize(("name", "sentence"), UNSUPPORTED.items())
+def test_other_tensors_than_factors_are_rejected_regardless_of_the_fields(
     name: str, sentence: str, tmp_path: Path
 ) -> None:
     written_by_peft(tmp_path, target_modules=["qkv"])
@@ -222,14 +250,16 @@ def test_tensors_beside_the_factors_are_refused_whatever_the_fields_say(
 
 
 @pytest.mark.parametrize("kind", ["LoHaConfig", "LoKrConfig", "AdaLoraConfig", "IA3Config", "VeraConfig"])
-def test_another_method_of_peft_is_refused_by_name(kind: str, tmp_path: Path) -> None:
+def test_another_peft_method_is_rejected_by_name(kind: str, tmp_path: Path) -> None:
     more: dict[str, Any] = {"feedforward_modules": []} if kind == "IA3Config" else {}
     if kind == "AdaLoraConfig":
         more = {"total_step": 10}
     config = getattr(peft(), kind)(target_modules=["qkv"], **more)
     peft().get_peft_model(timm_model(), config).save_pretrained(str(tmp_path))
     fields = json.loads((tmp_path / CONFIG_FILE).read_text())
-    with pytest.raises(AdapterMismatch, match=f"made with peft_type = {fields['peft_type']}, which is not"):
+    with pytest.raises(
+        AdapterMismatch, match=f"trained with peft_type = {fields['peft_type']}, which is not"
+    ):
         read_factors(load_file(tmp_path / WEIGHTS_FILE), fields, base_of())
 
 
@@ -254,19 +284,19 @@ ADAPTERS = {
 
 
 def written_by_us(folder: Path, adapter: Adapter, base: Base) -> torch.Tensor:
-    """Our logits of an adapter that was written to ``folder``."""
+    """Return our logits of an adapter, after it was written to ``folder``."""
     for name, data in to_files(adapter, base, name="pets", title="Pets").items():
         (folder / name).write_bytes(data)
     first = adapter.first_block
     with torch.no_grad():
         tokens = base.advance(base.embed(random_images(3)), 0, first)
-        tokens = base.through(adapter.blocks(base), tokens, first)
+        tokens = base.run_blocks(adapter.blocks(base), tokens, first)
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 
 @pytest.mark.parametrize("architecture", ["vit_tiny_patch16_224", "eva02_base_patch16_clip_224"])
 @pytest.mark.parametrize("config", ADAPTERS.values(), ids=ADAPTERS.keys())
-def test_peft_loads_what_we_wrote_and_gives_our_logits(
+def test_peft_loads_our_folder_and_gives_our_logits(
     config: ViTAdapterConfig, architecture: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     base = base_of(architecture)
@@ -282,17 +312,17 @@ def test_peft_loads_what_we_wrote_and_gives_our_logits(
     assert not torch.allclose(adapter.head(plain), expected, atol=1e-2)
 
 
-def test_peft_writes_what_it_loaded_from_us_so_that_we_read_the_same(tmp_path: Path) -> None:
+def test_an_adapter_survives_a_round_trip_through_peft(tmp_path: Path) -> None:
     base = base_of()
     adapter = random_adapter(base, ADAPTERS["patterns for slices, rsLoRA"], classes=CLASSES)
     expected = written_by_us(tmp_path, adapter, base)
     model = peft().PeftModel.from_pretrained(timm_model(), str(tmp_path))
-    model.save_pretrained(str(tmp_path / "again"), save_embedding_layers=False)  # would ask the hub
+    model.save_pretrained(str(tmp_path / "again"), save_embedding_layers=False)  # avoids a request to the hub
     torch.testing.assert_close(read_by_us(tmp_path / "again", base), expected, **TOLERANCE)
 
 
 @pytest.mark.parametrize("kind", ["PREFIX", "LINEAR"])
-def test_peft_refuses_what_it_has_no_method_for(kind: str, tmp_path: Path) -> None:
+def test_peft_rejects_adapter_types_that_it_lacks(kind: str, tmp_path: Path) -> None:
     base = base_of()
     written_by_us(tmp_path, random_adapter(base, ViTAdapterConfig(kind, blocks=1), classes=CLASSES), base)
     with pytest.raises((KeyError, ValueError), match=kind):
@@ -305,7 +335,7 @@ def plain_fields(tmp_path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any
     return {key: t for key, t in tensors.items() if not key.startswith("head.")}, fields
 
 
-def test_every_field_that_this_peft_writes_is_one_of_those_looked_at_below(tmp_path: Path) -> None:
+def test_every_field_of_the_installed_peft_is_covered_below(tmp_path: Path) -> None:
     _, fields = plain_fields(tmp_path)
     known = {f.name for f in fields_of(peft().LoraConfig)} - {"runtime_config"}
     assert set(fields) == known
@@ -360,34 +390,37 @@ ARITHMETIC: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("field", "value"), ARITHMETIC.items())
-def test_a_field_that_changes_the_arithmetic_is_refused_by_name(
+def test_a_field_that_affects_the_computation_is_rejected_by_name(
     field: str, value: Any, tmp_path: Path
 ) -> None:
     factors, fields = plain_fields(tmp_path)
     assert read_factors(factors, fields, base_of())
-    with pytest.raises(AdapterMismatch, match=f"made with {field} = .*, which is not plain LoRA"):
+    with pytest.raises(AdapterMismatch, match=f"trained with {field} = .*, which is not plain LoRA"):
         read_factors(factors, {**fields, field: value}, base_of())
 
 
 @pytest.mark.parametrize("method", ["corda", "loftq", "lora_ga", "mica", "pissa", "olora", "something new"])
-def test_a_start_that_changes_the_base_is_refused_by_name(method: str, tmp_path: Path) -> None:
+def test_an_initialization_that_changes_the_base_is_rejected_by_name(method: str, tmp_path: Path) -> None:
     factors, fields = plain_fields(tmp_path)
-    with pytest.raises(AdapterMismatch, match=f"made with init_lora_weights = {method}, which"):
+    with pytest.raises(AdapterMismatch, match=f"trained with init_lora_weights = {method}, which"):
         read_factors(factors, {**fields, "init_lora_weights": method}, base_of())
 
 
-def test_a_field_of_a_peft_to_come_is_refused_unless_it_is_off(tmp_path: Path) -> None:
+def test_an_unknown_field_is_rejected_unless_it_is_off(tmp_path: Path) -> None:
     factors, fields = plain_fields(tmp_path)
     for off in (None, False, {}, [], 0):
         assert read_factors(factors, {**fields, "use_tomorrow": off}, base_of())
-    with pytest.raises(AdapterMismatch, match="made with use_tomorrow = fast, which"):
+    with pytest.raises(
+        AdapterMismatch,
+        match="The adapter was trained with use_tomorrow = fast, which is not plain LoRA on a frozen base",
+    ):
         read_factors(factors, {**fields, "use_tomorrow": "fast"}, base_of())
 
 
 Change = Callable[[dict[str, torch.Tensor], dict[str, Any]], None]
 
 
-def lost(name: str) -> Change:
+def missing(name: str) -> Change:
     def change(tensors: dict[str, torch.Tensor], _fields: dict[str, Any]) -> None:
         for side in "AB":
             del tensors[f"{name}.lora_{side}.weight"]
@@ -406,19 +439,25 @@ def renamed(old: str, new: str) -> Change:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lost("blocks.1.attn.qkv"), "lacks blocks.1.attn.qkv, which its configuration calls for"),
+        (missing("blocks.1.attn.qkv"), "The adapter has no factors for blocks.1.attn.qkv"),
         (renamed("blocks.1.attn.qkv", "blocks.7.attn.qkv"), "changes blocks.7.attn.qkv, which vit_tiny"),
-        (renamed("blocks.1.attn.qkv", "blocks.1.mlp.fc1"), "holds blocks.1.mlp.fc1, which its configuration"),
-        (lambda tensors, _: tensors.clear(), "lacks blocks.0.attn.qkv, which its configuration calls for"),
+        (
+            renamed("blocks.1.attn.qkv", "blocks.1.mlp.fc1"),
+            "The adapter's configuration does not include blocks.1.mlp.fc1",
+        ),
+        (lambda tensors, _: tensors.clear(), "The adapter has no factors for blocks.0.attn.qkv"),
         (
             lambda tensors, _: tensors.pop("blocks.1.attn.qkv.lora_B.weight"),
-            "lacks .*lora_B.weight, the other half",
+            "The adapter has no blocks.1.attn.qkv.lora_B.weight, the other half of a factor pair",
         ),
-        (lambda _, fields: fields.update(r=5), "blocks.0.attn.qkv has rank 4, its configuration says 5"),
-        (lambda _, fields: fields.update(target_modules=["fc1"]), "holds blocks.0.attn.qkv, which its conf"),
+        (lambda _, fields: fields.update(r=5), "blocks.0.attn.qkv has rank 4 instead of 5"),
+        (
+            lambda _, fields: fields.update(target_modules=["fc1"]),
+            "The adapter's configuration does not include blocks.0.attn.qkv",
+        ),
     ],
 )
-def test_a_folder_that_is_not_whole_is_refused(change: Change, sentence: str, tmp_path: Path) -> None:
+def test_an_inconsistent_folder_is_rejected(change: Change, sentence: str, tmp_path: Path) -> None:
     factors, fields = plain_fields(tmp_path)
     change(factors, fields)
     with pytest.raises(AdapterMismatch, match=sentence):

@@ -1,4 +1,4 @@
-"""Learned keys and values against attention written out."""
+"""Learned keys and values compute the written-out attention."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import nn
 
 from loravit_web.adapters import Adapter, AdapterConfigError, ViTAdapterConfig
 from loravit_web.adapters.interface import AdapterMismatch
-from loravit_web.adapters.prefix import Prefix, PrefixAttention, PrefixChange, PrefixRows
+from loravit_web.adapters.prefix import BlockPrefix, Prefix, PrefixAttention, PrefixChange
 from loravit_web.backbones import Base, wrap_base
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import (
     SpelledOutAttention,
-    plainly_computed,
     prefix_attentions,
     random_adapter,
     random_images,
+    reference_logits_of,
 )
 
 CONFIG = ViTAdapterConfig("PREFIX", blocks=2, prefix_length=5)
@@ -49,7 +49,7 @@ def small(architecture: str, **settings: Any) -> Base:
 
 
 def strong(attention: Any) -> Any:
-    """The same with random weights that are large enough for attention to be far from even."""
+    """Return the attention with random weights that are large enough for uneven attention."""
     attention = copy.deepcopy(attention)
     generator = torch.Generator().manual_seed(5)
     for parameter in attention.parameters():
@@ -62,10 +62,10 @@ def prefix_of(adapter: Adapter) -> PrefixChange:
     return adapter.change
 
 
-def answered(base: Base, adapter: Adapter, blocks: list[nn.Module], images: torch.Tensor) -> torch.Tensor:
+def logits_of(base: Base, adapter: Adapter, blocks: list[nn.Module], images: torch.Tensor) -> torch.Tensor:
     first = adapter.first_block
     with torch.no_grad():
-        tokens = base.through(blocks, base.advance(base.embed(images), 0, first), first)
+        tokens = base.run_blocks(blocks, base.advance(base.embed(images), 0, first), first)
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 
@@ -84,7 +84,7 @@ def test_a_layer_equals_attention_written_out(count: int, fused: bool, base: Bas
 
 
 def with_rotary_positions(x: torch.Tensor, rope: torch.Tensor, untouched: int) -> torch.Tensor:
-    """(N, d) with each pair of neighbours turned by its angle, all rows but the first ones."""
+    """Return (N, d) with each pair of adjacent values rotated by its angle, except in the first rows."""
     sine, cosine = rope.chunk(2, dim=-1)
     turned = x.clone()
     for n in range(untouched, len(x)):
@@ -96,7 +96,7 @@ def with_rotary_positions(x: torch.Tensor, rope: torch.Tensor, untouched: int) -
 
 
 def projected(attention: Any, x: torch.Tensor) -> list[torch.Tensor]:
-    """Queries, keys and values (N, D) of one image, wherever the attention keeps their weights and biases."""
+    """Return queries, keys and values (N, D) of one image for any layout of weights and biases."""
     if attention.qkv is None:
         return [layer(x)[0] for layer in (attention.q_proj, attention.k_proj, attention.v_proj)]
     whole = attention.qkv(x)[0]
@@ -114,7 +114,7 @@ ATTENTIONS = {
 
 
 @pytest.mark.parametrize(("architecture", "rotary"), ATTENTIONS.values(), ids=ATTENTIONS.keys())
-def test_learned_keys_have_no_rotary_position_and_leave_those_of_the_tokens(
+def test_learned_keys_have_no_rotary_position_and_do_not_shift_the_tokens(
     architecture: str, rotary: bool
 ) -> None:
     attention = strong(small(architecture).blocks[1].attn)
@@ -122,15 +122,15 @@ def test_learned_keys_have_no_rotary_position_and_leave_those_of_the_tokens(
     x = torch.randn(1, 17, 32, generator=torch.Generator().manual_seed(1))
     rope = torch.randn(16, 32, generator=torch.Generator().manual_seed(2)) if rotary else None
 
-    def placed(rows: torch.Tensor) -> torch.Tensor:
+    def rotated(rows: torch.Tensor) -> torch.Tensor:
         return rows if rope is None else with_rotary_positions(rows, rope, 1)
 
     with torch.no_grad():
         q, k, v = projected(attention, x)
         heads = []
         for head in (slice(0, 16), slice(16, 32)):
-            seen = torch.cat([keys[:, head], placed(k[:, head])])
-            weights = torch.softmax(placed(q[:, head]) @ seen.T / 4, dim=-1)
+            seen = torch.cat([keys[:, head], rotated(k[:, head])])
+            weights = torch.softmax(rotated(q[:, head]) @ seen.T / 4, dim=-1)
             assert weights.shape == (17, 21)
             heads.append(weights @ torch.cat([values[:, head], v[:, head]]))
         expected = attention.proj(attention.norm(torch.cat(heads, dim=-1)))
@@ -138,7 +138,7 @@ def test_learned_keys_have_no_rotary_position_and_leave_those_of_the_tokens(
         torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-5)
 
 
-def test_the_biases_beside_a_layer_stay_where_they_are_and_are_not_trained() -> None:
+def test_separate_biases_are_kept_and_not_trained() -> None:
     base = small("eva02_tiny_patch14_224")
     (block,) = Prefix().trainable_blocks(base, replace(CONFIG, blocks=1), torch.Generator().manual_seed(0))
     assert {name for name, p in block.named_parameters() if p.requires_grad} == {"attn.keys", "attn.values"}
@@ -148,26 +148,26 @@ def test_the_biases_beside_a_layer_stay_where_they_are_and_are_not_trained() -> 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "cls+mean"])
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_blocks_for_serving_compute_what_attention_written_out_computes(
+def test_blocks_for_inference_compute_the_written_out_attention(
     blocks: int, pooling: Any, base: Base
 ) -> None:
     config = ViTAdapterConfig("PREFIX", blocks=blocks, prefix_length=5, pooling=pooling)
     adapter = random_adapter(base, config)
     images = random_images(3)
-    expected = plainly_computed(base, adapter, images)
+    expected = reference_logits_of(base, adapter, images)
     assert adapter.first_block == base.depth - blocks
-    untouched = answered(base, adapter, base.blocks[adapter.first_block :], images)
+    untouched = logits_of(base, adapter, base.blocks[adapter.first_block :], images)
     assert not torch.allclose(expected, untouched, atol=0.1)
     for served in (adapter.blocks(base), adapter.merged_blocks(base, base)):
         assert len(served) == blocks
-        torch.testing.assert_close(answered(base, adapter, served, images), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(logits_of(base, adapter, served, images), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_prefix_is_no_sum_of_factors(base: Base) -> None:
+def test_a_prefix_has_no_low_rank_factors(base: Base) -> None:
     assert random_adapter(base, CONFIG).change.factors is None
 
 
-def test_only_keys_and_values_are_trained_and_the_frozen_weights_are_shared(base: Base) -> None:
+def test_only_keys_and_values_are_trainable_and_frozen_weights_are_shared(base: Base) -> None:
     blocks = Prefix().trainable_blocks(base, CONFIG, torch.Generator().manual_seed(0))
     for block in blocks:
         trained = {name: tuple(p.shape) for name, p in block.named_parameters() if p.requires_grad}
@@ -182,7 +182,7 @@ def test_only_keys_and_values_are_trained_and_the_frozen_weights_are_shared(base
     assert all(p.grad is None for p in base.model.parameters())
 
 
-def test_blocks_for_serving_are_trained_nowhere_and_share_the_frozen_weights(base: Base) -> None:
+def test_blocks_for_inference_are_frozen_and_share_the_frozen_weights(base: Base) -> None:
     adapter = random_adapter(base, CONFIG)
     shared = {id(p) for p in base.model.parameters()}
     for block in adapter.blocks(base):
@@ -192,20 +192,20 @@ def test_blocks_for_serving_are_trained_nowhere_and_share_the_frozen_weights(bas
     assert weights_sha256(base.model.state_dict()) == base.weights_sha256
 
 
-def test_the_attention_of_the_base_stays_as_it_is() -> None:
+def test_the_attention_of_the_base_is_not_changed() -> None:
     base = small("vit_small_patch16_rope_224")
     before = [dict(block.named_modules()) for block in base.blocks]
     images = random_images(2)
     with torch.no_grad():
         expected = base.advance(base.embed(images), 0, 2)
         adapter = random_adapter(base, CONFIG)
-        answered(base, adapter, adapter.blocks(base), images)
+        logits_of(base, adapter, adapter.blocks(base), images)
         assert torch.equal(base.advance(base.embed(images), 0, 2), expected)
     assert [dict(block.named_modules()) for block in base.blocks] == before
     assert [block.attn.num_prefix_tokens for block in base.blocks] == [1, 1]
 
 
-def test_the_same_generator_gives_the_same_rows_whatever_the_global_seed(base: Base) -> None:
+def test_initial_keys_depend_on_the_generator_and_not_on_the_global_seed(base: Base) -> None:
     def initial(seed: int) -> list[torch.Tensor]:
         torch.manual_seed(torch.seed() % 1000)
         blocks = Prefix().trainable_blocks(base, CONFIG, torch.Generator().manual_seed(seed))
@@ -215,19 +215,19 @@ def test_the_same_generator_gives_the_same_rows_whatever_the_global_seed(base: B
     assert not torch.equal(initial(1)[0], initial(2)[0])
 
 
-def test_a_bfloat16_base_keeps_float32_rows(base: Base) -> None:
+def test_keys_and_values_are_float32_on_a_bfloat16_base(base: Base) -> None:
     half = base.cast(torch.bfloat16)
     blocks = Prefix().trainable_blocks(half, CONFIG, torch.Generator().manual_seed(0))
     assert {p.dtype for block in blocks for p in block.parameters() if p.requires_grad} == {torch.float32}
     adapter = random_adapter(base, CONFIG)
     images = random_images(2)
-    exact = answered(base, adapter, adapter.blocks(base), images)
-    found = answered(half, adapter, adapter.blocks(half), images)
+    exact = logits_of(base, adapter, adapter.blocks(base), images)
+    found = logits_of(half, adapter, adapter.blocks(half), images)
     assert found.dtype is torch.float32
     torch.testing.assert_close(found, exact, rtol=0.05, atol=0.2)
 
 
-def test_what_is_written_is_read_back_as_the_same_change(base: Base) -> None:
+def test_a_change_survives_a_round_trip_through_files(base: Base) -> None:
     adapter = random_adapter(base, CONFIG)
     tensors, fields = Prefix().write(adapter.change, adapter.config)
     assert set(tensors) == {f"blocks.{i}.attn.prefix_{part}" for i in (1, 2) for part in ("keys", "values")}
@@ -241,7 +241,7 @@ def test_what_is_written_is_read_back_as_the_same_change(base: Base) -> None:
     assert adapter.parameter_count == 2 * 2 * 5 * 32 + 3 * 32 + 3
 
 
-def test_a_change_is_a_copy_of_what_was_learned(base: Base) -> None:
+def test_a_change_is_a_copy_of_the_trained_parameters(base: Base) -> None:
     blocks = Prefix().trainable_blocks(base, CONFIG, torch.Generator().manual_seed(0))
     change = Prefix().change(blocks, CONFIG, base)
     (first, _) = prefix_attentions(blocks)
@@ -255,11 +255,19 @@ def test_a_change_is_a_copy_of_what_was_learned(base: Base) -> None:
 @pytest.mark.parametrize(
     ("changes", "fields", "sentence"),
     [
-        ({KEYS: None}, {}, rf"{KEYS} should have shape \(5, 32\), the file holds nothing."),
-        ({VALUES: None}, {}, rf"{VALUES} should have shape \(5, 32\), the file holds nothing."),
-        ({KEYS: torch.zeros(4, 32)}, {}, rf"{KEYS} should have shape \(5, 32\), the file holds \(4, 32\)"),
-        ({KEYS: torch.zeros(5, 31)}, {}, rf"{KEYS} should have shape \(5, 32\), the file holds \(5, 31\)"),
-        ({}, {"prefix_length": 6}, rf"{KEYS} should have shape \(6, 32\), the file holds \(5, 32\)"),
+        ({KEYS: None}, {}, rf"{KEYS} should have shape \(5, 32\), but the file contains nothing."),
+        ({VALUES: None}, {}, rf"{VALUES} should have shape \(5, 32\), but the file contains nothing."),
+        (
+            {KEYS: torch.zeros(4, 32)},
+            {},
+            rf"{KEYS} should have shape \(5, 32\), but the file contains \(4, 32\)",
+        ),
+        (
+            {KEYS: torch.zeros(5, 31)},
+            {},
+            rf"{KEYS} should have shape \(5, 32\), but the file contains \(5, 31\)",
+        ),
+        ({}, {"prefix_length": 6}, rf"{KEYS} should have shape \(6, 32\), but the file contains \(5, 32\)"),
         (
             {
                 f"blocks.{i}.attn.prefix_{part}": torch.zeros(65, 32)
@@ -267,18 +275,22 @@ def test_a_change_is_a_copy_of_what_was_learned(base: Base) -> None:
                 for part in ("keys", "values")
             },
             {"prefix_length": 65},
-            "should have shape",
+            "Prefix length 65 is out of range",
         ),
         (
             {"blocks.1.attn.prefix_queries": torch.zeros(5, 32)},
             {},
-            "holds blocks.1.attn.prefix_queries, which",
+            "An adapter of type PREFIX cannot contain blocks.1.attn.prefix_queries",
         ),
-        ({"blocks.3.attn.prefix_keys": torch.zeros(5, 32)}, {}, "holds blocks.3.attn.prefix_keys, which"),
+        (
+            {"blocks.3.attn.prefix_keys": torch.zeros(5, 32)},
+            {},
+            "An adapter of type PREFIX cannot contain blocks.3.attn.prefix_keys",
+        ),
         (
             {"blocks.1.attn.qkv.lora_A.weight": torch.zeros(3, 32)},
             {},
-            "holds .*lora_A.weight, which a prefix",
+            "An adapter of type PREFIX cannot contain blocks.1.attn.qkv.lora_A.weight",
         ),
         (
             {VALUES: None, VALUES.replace("values", "keys"): None},
@@ -305,7 +317,7 @@ def test_a_change_is_a_copy_of_what_was_learned(base: Base) -> None:
         "nothing",
     ],
 )
-def test_tensors_that_are_no_prefix_of_the_last_blocks_are_refused(
+def test_tensors_that_are_not_a_prefix_of_the_last_blocks_are_rejected(
     changes: dict[str, torch.Tensor | None], fields: dict[str, Any], sentence: str, base: Base
 ) -> None:
     tensors, written = Prefix().write(random_adapter(base, CONFIG).change, CONFIG)
@@ -321,15 +333,19 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("architecture", UNFIT.values(), ids=UNFIT.keys())
-def test_an_attention_that_can_not_take_a_prefix_is_refused_by_name(architecture: str) -> None:
+def test_an_attention_without_support_for_a_prefix_is_rejected_by_name(architecture: str) -> None:
     base = small(architecture)
-    sentence = f"The attention of {base.architecture} can't take a prefix: choose the adapter type LORA."
+    sentence = (
+        f"The attention of {base.architecture} does not support a prefix. Choose the adapter type LORA."
+    )
     with pytest.raises(AdapterConfigError, match=sentence):
         Prefix().trainable_blocks(base, ViTAdapterConfig("PREFIX", blocks=1), torch.Generator())
     with pytest.raises(AdapterConfigError, match=sentence):
-        Prefix().blocks(PrefixChange((PrefixRows(1, *random_rows(3)),)), base)
+        Prefix().blocks(PrefixChange((BlockPrefix(1, *random_rows(3)),)), base)
 
 
-def test_more_blocks_than_the_base_has_are_refused(base: Base) -> None:
-    with pytest.raises(AdapterConfigError, match="the base has 3: choose 1 to 3"):
+def test_more_blocks_than_the_base_has_are_rejected(base: Base) -> None:
+    with pytest.raises(
+        AdapterConfigError, match="The base has 3 blocks, so 4 cannot be adapted. Choose 1 to 3."
+    ):
         Prefix().trainable_blocks(base, ViTAdapterConfig("PREFIX", blocks=4), torch.Generator())

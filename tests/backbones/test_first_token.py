@@ -1,4 +1,4 @@
-"""A last block for the first token alone is used where it is right and nothing else is read."""
+"""The first-token block is used if its result is correct and only the first token is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tokens_of(base: Base) -> torch.Tensor:
     return torch.randn(2, 17, base.embed_dim, generator=torch.Generator().manual_seed(0))
 
 
-def test_only_the_first_token_comes_out_and_only_it_goes_through_the_mlp(base: Base) -> None:
+def test_only_the_first_token_is_returned_and_runs_through_the_mlp(base: Base) -> None:
     block, tokens = base.blocks[-1], tokens_of(base)
     seen: list[tuple[int, ...]] = []
     handle = block.get_submodule("mlp").register_forward_hook(lambda _m, args, _y: seen.append(args[0].shape))
@@ -30,7 +30,7 @@ def test_only_the_first_token_comes_out_and_only_it_goes_through_the_mlp(base: B
     assert seen == [(2, 1, base.embed_dim)]
 
 
-def test_its_gradients_are_those_of_the_whole_block(base: Base) -> None:
+def test_its_gradients_equal_those_of_the_whole_block(base: Base) -> None:
     gradients = []
     for block in (base.blocks[-1], FirstTokenBlock(base.blocks[-1])):
         tokens = tokens_of(base).requires_grad_()
@@ -40,7 +40,7 @@ def test_its_gradients_are_those_of_the_whole_block(base: Base) -> None:
     torch.testing.assert_close(gradients[1], gradients[0])
 
 
-def test_the_block_itself_stays_as_it_is_and_shares_its_weights(base: Base) -> None:
+def test_the_original_block_is_not_changed_and_shares_its_weights(base: Base) -> None:
     block = base.blocks[-1]
     modules = dict(block.named_modules())
     assert {id(p) for p in FirstTokenBlock(block).parameters()} == {id(p) for p in block.parameters()}
@@ -48,16 +48,16 @@ def test_the_block_itself_stays_as_it_is_and_shares_its_weights(base: Base) -> N
 
 
 @pytest.mark.parametrize("poolings", [["mean"], ["cls", "mean"], ["cls+mean"], []])
-def test_blocks_stay_whole_for_whoever_reads_more(poolings: list[Pooling], base: Base) -> None:
+def test_blocks_are_not_replaced_if_more_tokens_are_read(poolings: list[Pooling], base: Base) -> None:
     blocks = base.blocks
-    assert base.read_by(poolings, blocks) is blocks
+    assert base.fastest_blocks(poolings, blocks) is blocks
 
 
-def test_the_pooling_that_a_base_is_made_for_counts_where_none_is_named(base: Base) -> None:
-    *lower, last = base.read_by([None, "cls"], base.blocks)
+def test_the_native_pooling_is_used_if_none_is_given(base: Base) -> None:
+    *lower, last = base.fastest_blocks([None, "cls"], base.blocks)
     assert lower == base.blocks[:-1]
     assert isinstance(last, FirstTokenBlock)
-    assert base.read_by(["cls"], ()) == ()
+    assert base.fastest_blocks(["cls"], ()) == ()
 
 
 class MixesTokens(nn.Module):
@@ -68,7 +68,7 @@ class MixesTokens(nn.Module):
 
 
 class NeedsAllTokens(nn.Module):
-    """An MLP that is made for one number of tokens."""
+    """An MLP for a fixed number of tokens."""
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         if tokens.shape[1] == 1:
@@ -77,10 +77,10 @@ class NeedsAllTokens(nn.Module):
 
 
 @pytest.mark.parametrize("mlp", [MixesTokens(), NeedsAllTokens()])
-def test_a_block_for_which_it_would_be_wrong_is_found_out(mlp: nn.Module, base: Base) -> None:
+def test_a_block_with_a_wrong_result_is_detected(mlp: nn.Module, base: Base) -> None:
     model: Any = copy.deepcopy(base.model)
     model.blocks[-1].mlp = mlp
     odd = wrap_base(model, name="odd", architecture="odd", mean=IMAGENET_MEAN, std=IMAGENET_STD)
-    assert not odd.first_token_apart
-    assert odd.read_by(["cls"], odd.blocks) == odd.blocks
-    assert base.first_token_apart
+    assert not odd.supports_first_token_block
+    assert odd.fastest_blocks(["cls"], odd.blocks) == odd.blocks
+    assert base.supports_first_token_block

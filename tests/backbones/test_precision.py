@@ -1,4 +1,4 @@
-"""The precision is the one that the clock says is faster."""
+"""The precision that the clock shows to be faster is chosen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loravit_web.backbones import Base, fastest_dtype
 
 
 class Stopwatch:
-    """Moves on only while a base computes, by what its precision costs here; the first lap is slow."""
+    """Clock that advances only while a base computes, by the cost of its precision; the first lap is slow."""
 
     def __init__(self, costs: dict[torch.dtype, float]) -> None:
         self.costs = costs
@@ -43,7 +43,7 @@ def _can_do_both(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["twice as fast", "a tenth faster", "hardly faster", "slower"],
 )
-def test_bfloat16_is_chosen_where_it_is_a_tenth_faster_once_warm(
+def test_bfloat16_is_chosen_if_it_is_ten_percent_faster_after_the_warm_up(
     half: float, expected: torch.dtype, base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Stopwatch({torch.float32: 1.0, torch.bfloat16: half})
@@ -59,6 +59,6 @@ def test_a_processor_without_instructions_for_bfloat16_is_not_measured(
     assert fastest_dtype(base) is torch.float32
 
 
-def test_the_measured_base_stays_as_it_is(base: Base) -> None:
+def test_the_measured_base_is_not_changed(base: Base) -> None:
     fastest_dtype(base, image_size=37, rounds=1)
     assert base.dtype is torch.float32

@@ -1,4 +1,4 @@
-"""From a picture to the tensor that a base sees."""
+"""Preprocessing of images for a base."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image
 from loravit_web.backbones.preprocessing import Preprocessing
 
 
-def picture(width: int, height: int) -> Image.Image:
+def image_of(width: int, height: int) -> Image.Image:
     pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
-def test_it_equals_a_plain_computation_with_numpy() -> None:
-    image = picture(50, 21)
+def test_preprocessing_equals_a_plain_computation_with_numpy() -> None:
+    image = image_of(50, 21)
     way = Preprocessing(16, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     squashed = np.asarray(image.resize((16, 16), Image.Resampling.BICUBIC), dtype=np.float64) / 255
     expected = ((squashed - [0.1, 0.2, 0.3]) / [0.5, 0.6, 0.7]).transpose(2, 0, 1)
@@ -28,9 +28,9 @@ def test_it_equals_a_plain_computation_with_numpy() -> None:
     np.testing.assert_allclose(found[1].numpy(), expected, rtol=0, atol=2e-6)
 
 
-def test_mirroring_equals_flipping_the_picture() -> None:
-    # A picture of the final size, because resampling itself is not exactly symmetric.
-    image = picture(16, 16)
+def test_mirroring_equals_flipping_the_image() -> None:
+    # An image of the final size, because resampling is not exactly symmetric.
+    image = image_of(16, 16)
     flipped = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     way = Preprocessing(16)
     assert torch.equal(way([image], mirror=True), way([flipped]))
@@ -38,7 +38,7 @@ def test_mirroring_equals_flipping_the_picture() -> None:
     assert not torch.equal(way([image], mirror=True), way([image]))
 
 
-def test_it_comes_back_from_json_unchanged() -> None:
+def test_preprocessing_survives_a_round_trip_through_json() -> None:
     way = Preprocessing(168, (0.5, 0.25, 0.125), (0.3, 0.2, 0.1))
     assert Preprocessing.from_json(way.as_json()) == way
 
@@ -57,6 +57,6 @@ def test_it_comes_back_from_json_unchanged() -> None:
     ],
     ids=str,
 )
-def test_another_way_to_preprocess_is_refused(change: dict[str, Any]) -> None:
+def test_another_kind_of_preprocessing_is_rejected(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Preprocessing.from_json({**Preprocessing(112).as_json(), **change})

@@ -1,4 +1,4 @@
-"""Copies that share every parameter but the replaced ones."""
+"""Copies that share every parameter except the replaced ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.structure import shallow_copy, with_replaced, without_fused_attention
 
 
-def test_only_what_is_replaced_differs_and_the_original_is_untouched(base: Base) -> None:
+def test_only_replaced_modules_differ_and_the_original_is_not_changed(base: Base) -> None:
     block = base.blocks[0]
     before = dict(block.named_modules())
     new_qkv, new_fc2 = nn.Linear(32, 96), nn.Linear(128, 32)
@@ -31,7 +31,7 @@ def test_a_path_that_does_not_exist_raises(path: str, base: Base) -> None:
         with_replaced(base.blocks[0], {path: nn.Identity()})
 
 
-def test_setting_a_parameter_of_a_copy_leaves_the_original() -> None:
+def test_setting_a_parameter_of_a_copy_does_not_change_the_original() -> None:
     layer = nn.Linear(2, 2)
     weight = layer.weight
     copy = shallow_copy(layer)
@@ -42,7 +42,7 @@ def test_setting_a_parameter_of_a_copy_leaves_the_original() -> None:
     assert copy.bias is layer.bias
 
 
-def test_spelled_out_attention_computes_the_same_with_the_same_weights(base: Base) -> None:
+def test_explicit_attention_computes_the_same_with_the_same_weights(base: Base) -> None:
     block = base.blocks[1]
     plain = without_fused_attention(block)
     assert plain.attn.fused_attn is False

@@ -43,7 +43,7 @@ print(asked("cpu"), asked("meta"))
 
 @pytest.fixture
 def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A package in the place of the compiler, whose import asks its own utilities for something."""
+    """Provide a package in place of the compiler whose import uses its own utilities."""
     folder = tmp_path / "a_compiler"
     folder.mkdir()
     (folder / "utils.py").write_text("counters = {}\nis_compile_supported = str.isupper\n")
@@ -55,17 +55,17 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         del sys.modules[name]
 
 
-def test_the_one_question_of_torchvision_is_answered_when_it_asks(compiler: str) -> None:
+def test_the_one_function_that_torchvision_needs_works(compiler: str) -> None:
     with timm_import._no_compiler():
         assert torch.compiler.disable(len) is len
         assert torch.compiler.disable(recursive=False)(len) is len
-        asked = importlib.import_module(f"{compiler}.utils").is_compile_supported
+        supported = importlib.import_module(f"{compiler}.utils").is_compile_supported
     assert compiler not in sys.modules
-    assert (asked("CPU"), asked("cpu")) == (True, False)
+    assert (supported("CPU"), supported("cpu")) == (True, False)
     assert compiler in sys.modules
 
 
-def test_what_asks_for_more_of_the_compiler_meanwhile_has_it_imported(compiler: str) -> None:
+def test_any_other_use_of_the_compiler_imports_it(compiler: str) -> None:
     with timm_import._no_compiler():
         stand_in = sys.modules[f"{compiler}.utils"]
         package = importlib.import_module(compiler)
@@ -75,7 +75,7 @@ def test_what_asks_for_more_of_the_compiler_meanwhile_has_it_imported(compiler: 
     assert package.counters is utils.counters is stand_in.counters
 
 
-def test_a_compiler_that_is_there_already_is_left_alone(compiler: str) -> None:
+def test_an_imported_compiler_is_not_replaced(compiler: str) -> None:
     importlib.import_module(compiler)
     utils, disable = sys.modules[f"{compiler}.utils"], torch.compiler.disable
     with timm_import._no_compiler():
@@ -83,7 +83,7 @@ def test_a_compiler_that_is_there_already_is_left_alone(compiler: str) -> None:
         assert torch.compiler.disable is disable
 
 
-def test_operators_are_declared_only_where_the_compiled_ones_do_not_load() -> None:
+def test_operators_are_declared_only_if_the_compiled_ones_do_not_load() -> None:
     code = """
 import torch
 from loravit_web.backbones import timm_import

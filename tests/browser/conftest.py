@@ -22,7 +22,7 @@ from loravit_web.settings.environment import Settings
 from loravit_web.training.recipe import preset_recipe
 from loravit_web.ui.launch import App
 from registry import NewBase, NewVersion, Registry
-from tests.conftest import make_colours, tiny_service
+from tests.conftest import make_colours, tiny_service, train_now
 from tests.ui.conftest import RunningApp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,8 +147,8 @@ def publish_shades(home: Path, folder: Path) -> None:
     service = Service(Settings(home=home))
     try:
         recipe = replace(preset_recipe("quick", blocks=1, r=2, image_size=56), epochs=2, min_steps=0)
-        dataset = service.import_dataset(make_colours(folder / "shades", per_class=8, test=2))
-        run = service.train_now(dataset, "Shades", recipe, service.new_worker())
+        dataset = service.datasets.import_source(make_colours(folder / "shades", per_class=8, test=2))
+        run = train_now(service, dataset, "Shades", recipe, service.new_worker())
         assert run.status == "completed", run.error
     finally:
         service.close()

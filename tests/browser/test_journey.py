@@ -193,7 +193,7 @@ def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path
     open_tab(page, "Use")
     pick(page, "Shades")
     page.locator("#use-image input[type=file]").first.set_input_files(picture)
-    expect(page.locator("#use-answers [role=alert]")).to_contain_text("not a picture")
+    expect(page.locator("#use-answers [role=alert]")).to_contain_text("not an image")
 
 
 def test_a_sample_empties_the_box_of_the_zip_before_it(page: Page, colour_zip: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_branch_is_made_and_the_main_one_left_alone(bundle: Bundle, fake: Fake
     repository = fake.repositories["me/pets"]
     assert repository.files() == {".gitattributes": b""}
     assert pull("me/pets", revision="try/one", api=api) == bundle
-    with pytest.raises(FilesMissing, match="me/pets is no adapter: it lacks"):
+    with pytest.raises(FilesMissing, match="me/pets is not an adapter. Add the missing"):
         pull("me/pets", api=api)
 
 
@@ -140,11 +140,11 @@ def test_a_card_that_was_edited_on_the_hub_is_taken_as_it_is(
 @pytest.mark.parametrize(
     ("changes", "error", "sentence"),
     [
-        ({TASK_FILE: b"{}"}, BundleChanged, f"{TASK_FILE} is not the file that {MANIFEST_FILE}"),
-        ({MANIFEST_FILE: None}, BundleChanged, f"lacks {MANIFEST_FILE}"),
+        ({TASK_FILE: b"{}"}, BundleChanged, f"{TASK_FILE} differs from its hash in {MANIFEST_FILE}"),
+        ({MANIFEST_FILE: None}, BundleChanged, f"has no {MANIFEST_FILE}"),
         ({TASK_FILE: None}, PlainPeftAdapter, "me/pets is a plain PEFT adapter"),
-        ({WEIGHTS_FILE: None, "adapter_model.bin": b""}, FilesMissing, "pickle, which could run any code"),
-        ({CONFIG_FILE: None, TASK_FILE: None}, FilesMissing, "me/pets is no adapter"),
+        ({WEIGHTS_FILE: None, "adapter_model.bin": b""}, FilesMissing, "pickle that could run any code"),
+        ({CONFIG_FILE: None, TASK_FILE: None}, FilesMissing, "me/pets is not an adapter"),
     ],
 )
 def test_files_that_are_no_whole_adapter_are_refused(

@@ -50,7 +50,7 @@ def test_an_adapter_that_answers_otherwise_than_it_says_is_neither_stored_nor_li
     files = files_of(base)
     task = json.loads(files[TASK_FILE])
     task["reference_logits"] = [one + 1 for one in task["reference_logits"]]
-    with pytest.raises(AdapterFormatError, match="no longer gives the answer"):
+    with pytest.raises(AdapterFormatError, match="does not compute the reference logits"):
         publish_files(registry, {**files, TASK_FILE: json.dumps(task).encode()}, base, origin)
     assert registry.catalog.adapters() == []
     assert list(registry.blobs.list()) == []
@@ -70,6 +70,6 @@ def test_a_store_that_gives_back_another_adapter_stops_the_publication(
         return other if b"reference_logits" in data else data
 
     monkeypatch.setattr(LocalBlobs, "read", mixed_up)
-    with pytest.raises(AdapterFormatError, match="no longer gives the answer"):
+    with pytest.raises(AdapterFormatError, match="does not compute the reference logits"):
         publish_files(registry, files_of(base), base, origin)
     assert registry.catalog.adapters() == []

@@ -179,12 +179,12 @@ def test_people_read_tables(text: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["promote", "pets@1", "v3"], "looks like the number of a version"),
+        (["promote", "pets@1", "v3"], "looks like a version number"),
         (["promote", "pets@1", "latest"], "newest version"),
         (["promote", "pets@9", "production"], "no version or alias '9'"),
         (["rollback", "pets", "production"], "no alias 'production'"),
-        (["withdraw", "pets@1", "--reason", " "], "needs a reason"),
-        (["tag", "pets", "Not A Tag"], "can't be a tag"),
+        (["withdraw", "pets@1", "--reason", " "], "has no reason"),
+        (["tag", "pets", "Not A Tag"], "cannot be a tag"),
         (["describe", "pets", "--title", " "], "the title of pets"),
         (["restore", "cars"], "no adapter 'cars'"),
         (["events", "cars"], "no adapter 'cars'"),
@@ -207,4 +207,4 @@ def test_a_version_that_production_names_is_not_withdrawn(
 ) -> None:
     shell("promote", "pets@1", "production")
     assert main.main(["adapters", "withdraw", "pets@1", "--reason", "bad"]) == 1
-    assert "move production to another version first" in capsys.readouterr().err
+    assert "Move production to another version first" in capsys.readouterr().err

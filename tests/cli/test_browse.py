@@ -203,10 +203,10 @@ def test_show_tells_the_lineage_of_each_version(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["compare", "nothing"], "no adapter and no run 'nothing'"),
+        (["compare", "nothing"], "no adapter or run 'nothing'"),
         (["compare", "cats@9"], "cats has no version or alias '9'"),
-        (["adapters", "list", "--limit", "0"], "ask for 1 to 500"),
-        (["adapters", "list", "--min-accuracy", "90"], "within 0 to 1"),
+        (["adapters", "list", "--limit", "0"], "Ask for 1 to 500"),
+        (["adapters", "list", "--min-accuracy", "90"], "a number from 0 to 1"),
         (["runs", "list", "--page", "0"], "there is no page 0"),
     ],
 )

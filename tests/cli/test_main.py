@@ -212,6 +212,18 @@ def test_a_run_is_cancelled_resumed_and_retried_by_the_start_of_its_id(
         assert registry.runs.get(going.id).stop_request == "keep"
 
 
+def test_the_shell_queues_no_more_than_the_page_may(
+    trained: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_json(capsys, "runs", "retry", trained["run"])["run"]
+    run_json(capsys, "runs", "cancel", first)
+    run_json(capsys, "runs", "retry", trained["run"])
+    monkeypatch.setenv("LORAVIT_MAX_QUEUED_RUNS", "1")
+    for word in ("resume", "retry"):
+        assert main.main(["runs", word, first]) == 1
+        assert "1 training waits already, which is the limit here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["list"], ["show", "RUN"], ["cancel", "RUN"]], ids=" ".join)
 def test_every_look_at_runs_tells_the_dead_from_the_living(
     words: list[str], trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
@@ -333,7 +345,9 @@ def test_restore_replaces_only_when_told_and_says_what_it_replaced(
     file = str(tmp_path / "backup.zip")
     assert main.main(["backup", file]) == 0
     assert main.main(["restore", file]) == 1
-    assert "1 adapters, 1 versions and 1 runs already; restore with --replace" in capsys.readouterr().err
+    assert (
+        "already holds 1 adapters, 1 versions and 1 runs. Restore with --replace" in capsys.readouterr().err
+    )
     assert main.main(["restore", file, "--replace"]) == 0
     (kept,) = (tmp_path / "home" / "backups").glob("before-restore-*.zip")
     told = capsys.readouterr().out
@@ -359,7 +373,7 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_without_the_password
     assert main.main(["runs", "list"]) == 1
     assert main.main(["doctor"]) == 1
     out, err = capsys.readouterr()
-    assert err.startswith("error: The database postgresql://127.0.0.1:1/name can't be read")
+    assert err.startswith("error: The database postgresql://127.0.0.1:1/name cannot be read")
     assert err.count("\n") == 1
-    assert "postgresql://127.0.0.1:1/name can't be read" in out
+    assert "postgresql://127.0.0.1:1/name cannot be read" in out
     assert "secret" not in out + err

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load, save
 
 from loravit_web.adapters.config import AdapterConfigError
-from loravit_web.adapters.files.bundle import Bundle, BundleChanged, NoBundle, UnsafeBundle, write_bundle
+from loravit_web.adapters.files.bundle import Bundle, BundleChanged, NotABundle, UnsafeBundle, write_bundle
 from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE, FilesMissing, PlainPeftAdapter
 from loravit_web.adapters.files.format import CONFIG_FILE, TASK_FILE, WEIGHTS_FILE, AdapterFormatError
 from loravit_web.adapters.interface import AdapterMismatch
@@ -203,12 +203,10 @@ def pickled(files: Files) -> bytes:
 
 
 LIE = Refused(AdapterFormatError, "is not a valid safetensors file")
-NUMBERS = Refused(AdapterMismatch, "holds values that are not finite numbers")
-NO = Refused(
-    NoBundle, "is not an adapter bundle or is damaged: choose a zip that was exported from a catalog"
-)
+NUMBERS = Refused(AdapterMismatch, "contains values that are not finite")
+NO = Refused(NotABundle, "is not an adapter bundle, or it is damaged. Choose a zip exported from a catalog")
 CHANGED = Refused(BundleChanged, "")
-UNUSABLE = Refused(AdapterFormatError, "can't be used")
+UNUSABLE = Refused(AdapterFormatError, "cannot be used")
 NAMES = Refused(AdapterFormatError, "class name")
 
 
@@ -225,34 +223,34 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("no bytes", lambda _: b"", NO),
     BundleEntry("text", lambda _: b"hello", NO),
     BundleEntry("a picture", lambda _: ANY, NO),
-    BundleEntry("an empty zip", lambda _: zipped({}), refused(FilesMissing, "is no adapter: it lacks")),
+    BundleEntry("an empty zip", lambda _: zipped({}), refused(FilesMissing, "is not an adapter. Add the missing")),
     BundleEntry("half a bundle", lambda files: bundled(files)[:2000], NO),
-    BundleEntry("a zip of images", lambda _: zipped({"cat/1.png": ANY}), refused(UnsafeBundle, "which no exported adapter has")),
+    BundleEntry("a zip of images", lambda _: zipped({"cat/1.png": ANY}), refused(UnsafeBundle, "which is not a file of an adapter")),
     BundleEntry("a flipped byte", lambda files: bundled(files).replace(b'"temperature"', b'"temperaturf"'), NO),
     # entries
-    BundleEntry("zip slip", lambda files: zipped({**unzipped(bundled(files)), "../../evil.txt": b"x"}), refused(UnsafeBundle, "which no exported adapter has")),
-    BundleEntry("zip slip by name", lambda files: zipped({f"../{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "lie in a folder")),
-    BundleEntry("an absolute path", lambda files: zipped({**unzipped(bundled(files)), "/etc/cron.d/evil": b"x"}), refused(UnsafeBundle, "which no exported adapter has")),
-    BundleEntry("the files in a folder", lambda files: zipped({f"good/{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "zip the files themselves, without it")),
-    BundleEntry("a file twice", lambda files: zipped([*unzipped(bundled(files)).items(), (TASK_FILE, b"{}")]), refused(UnsafeBundle, "twice: export it again")),
-    BundleEntry("2000 files", lambda _: zipped({f"{number}.json": b"" for number in range(2000)}), refused(UnsafeBundle, "holds thousands of files")),
-    BundleEntry("a table of 2000 entries that says it has 5", lambda _: table_of(2000, 5), refused(UnsafeBundle, "holds thousands of files")),
-    BundleEntry("a file with a name of 60,000 characters", lambda files: zipped({**unzipped(bundled(files)), "n" * 60_000: b""}), refused(UnsafeBundle, "which no exported adapter has")),
+    BundleEntry("zip slip", lambda files: zipped({**unzipped(bundled(files)), "../../evil.txt": b"x"}), refused(UnsafeBundle, "which is not a file of an adapter")),
+    BundleEntry("zip slip by name", lambda files: zipped({f"../{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "are inside a folder")),
+    BundleEntry("an absolute path", lambda files: zipped({**unzipped(bundled(files)), "/etc/cron.d/evil": b"x"}), refused(UnsafeBundle, "which is not a file of an adapter")),
+    BundleEntry("the files in a folder", lambda files: zipped({f"good/{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "Zip the files without the folder")),
+    BundleEntry("a file twice", lambda files: zipped([*unzipped(bundled(files)).items(), (TASK_FILE, b"{}")]), refused(UnsafeBundle, "twice. Export the adapter again")),
+    BundleEntry("2000 files", lambda _: zipped({f"{number}.json": b"" for number in range(2000)}), refused(UnsafeBundle, "contains more than 1000 files")),
+    BundleEntry("a table of 2000 entries that says it has 5", lambda _: table_of(2000, 5), refused(UnsafeBundle, "contains more than 1000 files")),
+    BundleEntry("a file with a name of 60,000 characters", lambda files: zipped({**unzipped(bundled(files)), "n" * 60_000: b""}), refused(UnsafeBundle, "which is not a file of an adapter")),
     BundleEntry("a bomb in the description", lambda files: zipped({**unzipped(bundled(files)), TASK_FILE: bytes(8 << 20)}), refused(AdapterFormatError, "is larger than 4 MB")),
-    BundleEntry("a manifest of 2 MB", lambda files: zipped({**unzipped(bundled(files)), "manifest.json": bytes(2 << 20)}), refused(UnsafeBundle, "manifest.json is too large")),
-    BundleEntry("packed with LZMA", lambda files: zipped(unzipped(bundled(files)), zipfile.ZIP_LZMA), refused(UnsafeBundle, "unusual way")),
+    BundleEntry("a manifest of 2 MB", lambda files: zipped({**unzipped(bundled(files)), "manifest.json": bytes(2 << 20)}), refused(UnsafeBundle, "manifest.json is larger than 1 MB")),
+    BundleEntry("packed with LZMA", lambda files: zipped(unzipped(bundled(files)), zipfile.ZIP_LZMA), refused(UnsafeBundle, "unsupported compression")),
     BundleEntry("a pickle", lambda files: zipped({**unzipped(bundled(files)), "adapter_model.bin": b"\x80\x04"}), refused(UnsafeBundle, "adapter_model.bin")),
     BundleEntry("only a pickle", pickled, refused(UnsafeBundle, "adapter_model.bin")),
     BundleEntry("PEFT's files alone", lambda files: zipped({name: files[name] for name in (CONFIG_FILE, WEIGHTS_FILE)}), refused(PlainPeftAdapter, "is a plain PEFT adapter")),
-    BundleEntry("no weights", lambda files: zipped({TASK_FILE: files[TASK_FILE], CONFIG_FILE: files[CONFIG_FILE]}), refused(FilesMissing, "it lacks adapter_model.safetensors")),
+    BundleEntry("no weights", lambda files: zipped({TASK_FILE: files[TASK_FILE], CONFIG_FILE: files[CONFIG_FILE]}), refused(FilesMissing, "Add the missing adapter_model.safetensors")),
     # the manifest
-    BundleEntry("no manifest", lambda files: zipped(dict(files)), refused(BundleChanged, "lacks manifest.json")),
+    BundleEntry("no manifest", lambda files: zipped(dict(files)), refused(BundleChanged, "has no manifest.json")),
     BundleEntry("a manifest of another version", lambda files: manifest(files, schema_version=99), refused(AdapterFormatError, "version 99")),
     BundleEntry("a manifest without a name", lambda files: manifest(files, name=None), CHANGED),
     BundleEntry("a manifest without files", lambda files: manifest(files, files=None), CHANGED),
-    BundleEntry("a manifest that lists nothing", lambda files: manifest(files, files={}), refused(BundleChanged, "is not in manifest.json")),
+    BundleEntry("a manifest that lists nothing", lambda files: manifest(files, files={}), refused(BundleChanged, "is not listed in manifest.json")),
     BundleEntry("a manifest of a file that isn't there", lambda files: manifest(files, files={**{name: {"sha256": sha256(data).hexdigest()} for name, data in files.items()}, "README.md": {"sha256": "0"}}), refused(BundleChanged, "lists README.md, which is missing")),
-    BundleEntry("a manifest of other hashes", lambda files: manifest(files, files={name: {"sha256": "0" * 64} for name in files}), refused(BundleChanged, "is not the file that manifest.json was written for")),
+    BundleEntry("a manifest of other hashes", lambda files: manifest(files, files={name: {"sha256": "0" * 64} for name in files}), refused(BundleChanged, "differs from its hash in manifest.json")),
     BundleEntry("a manifest of wrong kinds", lambda files: manifest(files, files=[1, 2]), CHANGED),
     BundleEntry("a manifest whose title is a number", lambda files: manifest(files, title=7), CHANGED),
     BundleEntry("a manifest that is a list", lambda files: zipped({**unzipped(bundled(files)), "manifest.json": b"[]"}), refused(AdapterFormatError, "is not a JSON object")),
@@ -277,13 +275,13 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("infinity in the head", tensor("head.weight", filled(float("inf"))), NUMBERS),
     BundleEntry("whole numbers", tensor("lora_A", lambda values: values.to(torch.int32)), NUMBERS),
     BundleEntry("an extra tensor", lambda files: bundled(with_tensors(files, {"base_model.model.blocks.0.evil": torch.zeros(3)})), refused(AdapterMismatch, "evil")),
-    BundleEntry("a tensor of a foreign name", lambda files: bundled(with_tensors(files, {"evil": torch.zeros(3)})), refused(AdapterMismatch, "is not the name of a tensor of an adapter")),
+    BundleEntry("a tensor of a foreign name", lambda files: bundled(with_tensors(files, {"evil": torch.zeros(3)})), refused(AdapterMismatch, "is not a tensor of an adapter")),
     BundleEntry("a missing factor", tensor("lora_A", lambda _: None), refused(AdapterMismatch, "")),
     BundleEntry("a missing head", tensor("head.bias", lambda _: None), refused(AdapterMismatch, "head.bias should have shape")),
     BundleEntry("a factor the wrong way round", tensor("lora_A", lambda values: values.T.contiguous()), refused(AdapterMismatch, "shape")),
     BundleEntry("a rank of 5,000", huge_rank, refused(AdapterConfigError, "Rank 5000 is out of range")),
-    BundleEntry("another factor", tensor("lora_B", lambda values: values * 3), refused(AdapterFormatError, "no longer gives the answer that was stored with it")),
-    BundleEntry("weights of another training", lambda files: bundled({**files, WEIGHTS_FILE: save({"base_model.model.x": torch.zeros(2)})}), refused(AdapterFormatError, "is not the file that task.json was written for")),
+    BundleEntry("another factor", tensor("lora_B", lambda values: values * 3), refused(AdapterFormatError, "does not compute the reference logits stored with it")),
+    BundleEntry("weights of another training", lambda files: bundled({**files, WEIGHTS_FILE: save({"base_model.model.x": torch.zeros(2)})}), refused(AdapterFormatError, "differs from its hash in task.json")),
     # the description
     BundleEntry("another base of the same name", lambda files: of_base(files, weights_sha256="0" * 64), refused(LoraVitError, "trained on")),
     BundleEntry("a base that is a path", lambda files: of_base(files, name="../../../evil", weights_sha256="0" * 64), refused(LoraVitError, "")),
@@ -303,23 +301,23 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("a class name with a NUL", classes(["cat", "dog", "h\0en"]), NAMES),
     BundleEntry("a temperature of NaN", task(temperature=float("nan")), refused(AdapterFormatError, "temperature")),
     BundleEntry("a temperature of text", task(temperature="hot"), UNUSABLE),
-    *(BundleEntry(f"a temperature of {value!r:.60}", task(temperature=value), refused(AdapterFormatError, "its temperature is"))
+    *(BundleEntry(f"a temperature of {value!r:.60}", task(temperature=value), refused(AdapterFormatError, "because temperature is"))
       for value in (1e-300, 5e-324, -1.0, 0, 0.0, 1e300, 10**40, 10**80, True, None, [1.0], "1.0", float("inf"), float("-inf"))),
-    BundleEntry("a temperature of 1e999", described(b'"temperature": ', b'"temperature": 1e999, "x": '), refused(AdapterFormatError, "its temperature is inf")),
+    BundleEntry("a temperature of 1e999", described(b'"temperature": ', b'"temperature": 1e999, "x": '), refused(AdapterFormatError, "because temperature is inf")),
     BundleEntry("a temperature of 5,000 digits", described(b'"temperature": ', b'"temperature": ' + b"9" * 5000 + b', "x": '), refused(AdapterFormatError, "is not valid JSON")),
-    BundleEntry("two temperatures", described(b'"temperature": ', b'"temperature": 1.0, "temperature": '), refused(AdapterFormatError, "says 'temperature' twice")),
+    BundleEntry("two temperatures", described(b'"temperature": ', b'"temperature": 1.0, "temperature": '), refused(AdapterFormatError, "contains 'temperature' twice")),
     BundleEntry("a coldest temperature that can be used", task(temperature=0.001), Published()),
-    BundleEntry("NaN where nobody looks", task(notes=[1, {"x": float("nan")}]), refused(AdapterFormatError, "its notes.1.x is nan")),
+    BundleEntry("NaN where nobody looks", task(notes=[1, {"x": float("nan")}]), refused(AdapterFormatError, "because notes.1.x is nan")),
     BundleEntry("a description nested 40 deep", task(notes=json.loads("[" * 40 + "]" * 40)), refused(AdapterFormatError, "is not valid JSON")),
     BundleEntry("a format of 1.0", task(schema_version=1.0), refused(AdapterFormatError, "version 1.0")),
     BundleEntry("a format of true", task(schema_version=True), refused(AdapterFormatError, "version True")),
-    *(BundleEntry(f"{key} = {value!r:.20}", adapter_field(**{key: value}), refused(AdapterFormatError, "can't be used"))
+    *(BundleEntry(f"{key} = {value!r:.20}", adapter_field(**{key: value}), refused(AdapterFormatError, "cannot be used"))
       for key, value in (("r", 8.0), ("r", True), ("r", 10**30), ("alpha", "16"), ("alpha", True), ("alpha", 1e300), ("dropout", "0"), ("dropout", None), ("blocks", 1.0), ("blocks", "2"), ("prefix_length", 2.5), ("use_rslora", 1), ("rank_pattern", {"qkv": 2.0}), ("alpha_pattern", {"qkv": "1"}))),
     *(BundleEntry(f"{key} = {value!r:.20}, out of range", adapter_field(**{key: value}), refused(AdapterConfigError, "choose"))
       for key, value in (("r", 0), ("r", -1), ("alpha", 0), ("alpha", -1.0), ("alpha", 1e6), ("dropout", 1.0), ("dropout", -0.1), ("blocks", 0), ("prefix_length", 0))),
-    *(BundleEntry(f"PEFT's {key} = {value!r:.20}", config(**{key: value}), refused(AdapterFormatError, "can't be used"))
+    *(BundleEntry(f"PEFT's {key} = {value!r:.20}", config(**{key: value}), refused(AdapterFormatError, "cannot be used"))
       for key, value in (("lora_alpha", 0), ("lora_alpha", -1), ("lora_alpha", 1e300), ("lora_alpha", "8"), ("lora_alpha", True), ("r", "8"), ("r", 4.0), ("r", 10**400), ("use_rslora", 1), ("use_rslora", "no"))),
-    BundleEntry("PEFT's NaN", config(lora_alpha=float("nan")), refused(AdapterFormatError, "its lora_alpha is nan")),
+    BundleEntry("PEFT's NaN", config(lora_alpha=float("nan")), refused(AdapterFormatError, "because lora_alpha is nan")),
     *(BundleEntry(f"preprocessing with {key} = {value!r:.30}", preprocessing(**{key: value}), refused(AdapterFormatError, key))
       for key, value in (("input_size", [3, 32.0, 32.0]), ("input_size", [3, True, True]), ("input_size", [3, 0, 0]), ("input_size", [3, -32, -32]), ("input_size", "333"), ("mean", [0.5, 0.5]), ("mean", [0.5, 0.5, "0.5"]), ("mean", [1e300, 0.5, 0.5]), ("std", [0, 0.2, 0.2]), ("std", [1e-300, 0.2, 0.2]), ("std", [0.2, 0.2, True]), ("std", "abc"), ("crop_pct", True), ("crop_pct", "1.0"))),
     *(BundleEntry(f"reference logits of {value!r:.30}", task(reference_logits=value), refused(AdapterFormatError, "reference_logits"))
@@ -328,7 +326,7 @@ BUNDLES: tuple[BundleEntry, ...] = (
     *(BundleEntry(f"validation with {key} = {value!r:.20}", metrics(**{key: value}), refused(AdapterFormatError, key))
       for key, value in (("n", 0), ("n", -1), ("n", 8.0), ("n", True), ("n", "8"), ("n", 10**30), ("accuracy", 1.5), ("accuracy", -0.1), ("accuracy", "1"), ("accuracy", True), ("loss", -1.0), ("loss", 1e300), ("macro_f1", 2), ("top5_accuracy", 1.01), ("calibration_error", -1), ("linear_probe_accuracy", "0.5"))),
     BundleEntry("pictures of a million pixels a side", preprocessing(input_size=[3, 1_000_000, 1_000_000]), refused(LoraVitError, "1000000")),
-    BundleEntry("a picture size of text", preprocessing(input_size=[3, "x", "x"]), refused(LoraVitError, "can't be used")),
+    BundleEntry("a picture size of text", preprocessing(input_size=[3, "x", "x"]), refused(LoraVitError, "cannot be used")),
     BundleEntry("a type of adapter that there is not", adapter_field(adapter_type="EVIL"), refused(LoraVitError, "EVIL")),
     BundleEntry("a field that there is not", adapter_field(hook="os.system"), refused(AdapterConfigError, "unknown field hook")),
     BundleEntry("a target that there is not", adapter_field(target_modules=["__class__"]), refused(AdapterConfigError, "__class__")),
@@ -336,8 +334,8 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("DoRA", config(use_dora=True), refused(LoraVitError, "")),
     BundleEntry("metrics of wrong kinds", task(training={"metrics": {"validation": {"n": "many"}}}), refused(AdapterFormatError, "metrics")),
     # what people read
-    BundleEntry("a card that is no text", lambda files: bundled({**files, CARD_FILE: b"\xff\xfe\xfa"}), refused(AdapterFormatError, "is not text in UTF-8")),
-    BundleEntry("a picture that is HTML", lambda files: bundled({**files, THUMBNAIL_FILE: b"<script>alert(1)</script>"}), refused(AdapterFormatError, "is no WEBP picture")),
-    BundleEntry("a picture that is cut", lambda files: bundled({**files, THUMBNAIL_FILE: b"RIFF\x99\0\0\0WEBPVP8 "}), refused(AdapterFormatError, "can't be shown")),
+    BundleEntry("a card that is no text", lambda files: bundled({**files, CARD_FILE: b"\xff\xfe\xfa"}), refused(AdapterFormatError, "is not UTF-8 text")),
+    BundleEntry("a picture that is HTML", lambda files: bundled({**files, THUMBNAIL_FILE: b"<script>alert(1)</script>"}), refused(AdapterFormatError, "is not a WEBP image")),
+    BundleEntry("a picture that is cut", lambda files: bundled({**files, THUMBNAIL_FILE: b"RIFF\x99\0\0\0WEBPVP8 "}), refused(AdapterFormatError, "cannot be shown")),
     BundleEntry("a card full of scripts", lambda files: bundled({**files, CARD_FILE: b"# Hi <script>alert(1)</script>"}), Published()),
 )

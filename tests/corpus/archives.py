@@ -216,12 +216,12 @@ def bomb(how: int) -> bytes:
     return zipped({**GOOD, "cat/bomb.png": bytes(60 << 20)}, how)
 
 
-OUTSIDE = Refused(UnsafeArchivePath, "points outside of it; pack the folder again")
-DAMAGED = Refused(DamagedArchive, "pack")
-LINK = Refused(ArchiveLink, "is a link, not a file; pack the images themselves")
-LARGE = Refused(ArchiveTooLarge, "grows more than 200 times")
-LOCKED = Refused(EncryptedArchive, "protected by a password; pack it again without one")
-TWICE = Refused(DuplicateEntry, "twice; pack the folder again")
+OUTSIDE = Refused(UnsafeArchivePath, "which leads outside of it. Zip the folder again")
+DAMAGED = Refused(DamagedArchive, "zip")
+LINK = Refused(ArchiveLink, "is a link. Zip the images themselves")
+LARGE = Refused(ArchiveTooLarge, "is above 200, which is not plausible for images")
+LOCKED = Refused(EncryptedArchive, "protected by a password. Zip it again without a password")
+TWICE = Refused(DuplicateEntry, "twice. Zip the folder again")
 NOTHING = Refused(TooFewClasses, "At least two classes are needed")
 LONG = "x" * 300
 
@@ -257,7 +257,7 @@ ARCHIVES: tuple[ArchiveEntry, ...] = (
     ArchiveEntry("names of emoji", lambda: zipped({path.replace("cat", "🐈").replace("dog", "🐕"): data for path, data in GOOD.items()}), Imported(("🐈", "🐕"))),
     ArchiveEntry("control and bidi characters in names", lambda: zipped({path.replace("cat", "c\x07a\u202et"): data for path, data in GOOD.items()}), Imported()),
     ArchiveEntry("HTML in names", lambda: zipped({path.replace("cat", "<img src=x onerror=alert(1)>"): data for path, data in GOOD.items()}), Imported(("<img src=x onerror=alert(1)>", "dog"))),
-    ArchiveEntry("a class name of 300 characters", lambda: zipped({path.replace("cat", LONG): data for path, data in GOOD.items()}), Refused(ClassNameTooLong, "has 300 characters, over the limit of 80; shorten it")),
+    ArchiveEntry("a class name of 300 characters", lambda: zipped({path.replace("cat", LONG): data for path, data in GOOD.items()}), Refused(ClassNameTooLong, "has 300 characters, and the limit is 80. Shorten it")),
     ArchiveEntry("a path of 60,000 characters", lambda: beside(("cat/" + "d/" * 29_990 + "1.png", MORE["x/1.png"])), Imported()),
     # bombs and lies
     ArchiveEntry("a bomb", lambda: bomb(zipfile.ZIP_DEFLATED), LARGE),
@@ -265,19 +265,19 @@ ARCHIVES: tuple[ArchiveEntry, ...] = (
     ArchiveEntry("a bomb of overlapping files", overlapping, Refused(DamagedArchive, "overlap")),
     ArchiveEntry("sizes that say little", lambda: lying_sizes(10), Refused(DamagedArchive, "damaged")),
     ArchiveEntry("sizes that say 4 GiB", lambda: lying_sizes(2**32 - 2), LARGE),
-    ArchiveEntry("more unpacked bytes than allowed", lambda: zipped({f"{'cat' if n % 2 else 'dog'}/{n}.png": bytes(5 << 20) for n in range(9)}, zipfile.ZIP_STORED), Refused(ArchiveTooLarge, "use fewer or smaller images")),
-    ArchiveEntry("more files than allowed", lambda: many_files(3001), Refused(TooManyEntries, "3001 entries and 3000 are allowed")),
-    ArchiveEntry("a million entries in 46 MB, as it says", lambda: table_of(1_000_000, 1_000_000 % 65536), Refused(TooManyEntries, "entries and 3000 are allowed")),
-    ArchiveEntry("5000 entries that say they are 4", lambda: table_of(5000, 4), Refused(TooManyEntries, "3001 entries and 3000 are allowed")),
-    ArchiveEntry("4 entries that say they are 5000", lambda: table_of(4, 5000), Refused(TooManyEntries, "5000 entries and 3000 are allowed")),
+    ArchiveEntry("more unpacked bytes than allowed", lambda: zipped({f"{'cat' if n % 2 else 'dog'}/{n}.png": bytes(5 << 20) for n in range(9)}, zipfile.ZIP_STORED), Refused(ArchiveTooLarge, "Use fewer or smaller images")),
+    ArchiveEntry("more files than allowed", lambda: many_files(3001), Refused(TooManyEntries, "3001 entries, and the limit is 3000")),
+    ArchiveEntry("a million entries in 46 MB, as it says", lambda: table_of(1_000_000, 1_000_000 % 65536), Refused(TooManyEntries, "entries, and the limit is 3000")),
+    ArchiveEntry("5000 entries that say they are 4", lambda: table_of(5000, 4), Refused(TooManyEntries, "3001 entries, and the limit is 3000")),
+    ArchiveEntry("4 entries that say they are 5000", lambda: table_of(4, 5000), Refused(TooManyEntries, "5000 entries, and the limit is 3000")),
     ArchiveEntry("4 entries that say they are 5", lambda: table_of(4, 5), DAMAGED),
-    ArchiveEntry("names of 3 MB in all", lambda: table_of(50, 50, b"n" * 65_000), Refused(TooManyEntries, "give folders and images short names")),
+    ArchiveEntry("names of 3 MB in all", lambda: table_of(50, 50, b"n" * 65_000), Refused(TooManyEntries, "Use shorter names for folders and images")),
     ArchiveEntry("ZIP64 that tells the truth", lambda: wide_table(4), Imported()),
-    ArchiveEntry("ZIP64 that tells of 2^60 entries", lambda: wide_table(2**60), Refused(TooManyEntries, "and 3000 are allowed")),
+    ArchiveEntry("ZIP64 that tells of 2^60 entries", lambda: wide_table(2**60), Refused(TooManyEntries, "and the limit is 3000")),
     ArchiveEntry("a table inside the comment of another", lambda: zipped(GOOD)[:-2] + struct.pack("<H", 22) + end_of_table(9, 999, 0), DAMAGED),
     ArchiveEntry("files inside one another", quoted, Refused(DamagedArchive, "overlap")),
     ArchiveEntry("an endless path that climbs", lambda: beside(("../" * 9000, ANY)), Refused(UnsafeArchivePath, "…")),
-    ArchiveEntry("packed with LZMA", lambda: zipped(GOOD, zipfile.ZIP_LZMA), Refused(DamagedArchive, "unusual way")),
+    ArchiveEntry("packed with LZMA", lambda: zipped(GOOD, zipfile.ZIP_LZMA), Refused(DamagedArchive, "unsupported compression")),
     ArchiveEntry("encrypted", encrypted, LOCKED),
     ArchiveEntry("a zip in a zip", lambda: nested(1), NOTHING),
     ArchiveEntry("a zip in a zip in 30 zips", lambda: nested(30), NOTHING),
@@ -297,8 +297,8 @@ ARCHIVES: tuple[ArchiveEntry, ...] = (
     ArchiveEntry("a class of one image", lambda: beside(("hen/1.png", MORE["x/1.png"])), Refused(ClassTooSmall, "“hen” has only 1 training image")),
     ArchiveEntry("a class whose images are all broken", lambda: beside(("hen/1.png", b"x"), ("hen/2.png", b"y")), Imported(skipped=2)),
     ArchiveEntry("only notes", lambda: zipped({"cat/a.txt": b"x", "dog/b.doc": b"y"}), NOTHING),
-    ArchiveEntry("splits beside classes", lambda: zipped([*((f"train/{path}", data) for path, data in GOOD.items()), ("hen/1.png", ANY)]), Refused(AmbiguousLayout, "Beside train/")),
-    ArchiveEntry("more classes than allowed", lambda: zipped({f"class {n // 2}/{n}.png": b"" for n in range(102)}), Refused(TooManyClasses, "51 classes, over the limit of 50")),
+    ArchiveEntry("splits beside classes", lambda: zipped([*((f"train/{path}", data) for path, data in GOOD.items()), ("hen/1.png", ANY)]), Refused(AmbiguousLayout, "is beside train/")),
+    ArchiveEntry("more classes than allowed", lambda: zipped({f"class {n // 2}/{n}.png": b"" for n in range(102)}), Refused(TooManyClasses, "51 classes, and the limit is 50")),
     ArchiveEntry("no picture but empty files", lambda: zipped(dict.fromkeys(GOOD, b"")), NOTHING),
 )
 
@@ -312,7 +312,7 @@ def csv(text: str, encoding: str = "utf-8") -> Callable[[], bytes]:
     return lambda: text.encode(encoding)
 
 
-HEADER = Refused(InvalidCsv, "lacks the columns path and label")
+HEADER = Refused(InvalidCsv, "has no columns path and label")
 CSVS: tuple[CsvEntry, ...] = (
     CsvEntry("a plain CSV", csv(f"path,label\n{ROWS}\n"), Imported()),
     CsvEntry("semicolons, a byte order mark and Windows line ends", csv("\ufeff" + f"path,label\n{ROWS}".replace(",", ";").replace("\n", "\r\n")), Imported()),
@@ -322,23 +322,23 @@ CSVS: tuple[CsvEntry, ...] = (
     CsvEntry("no bytes", csv(""), HEADER),
     CsvEntry("no header", csv(ROWS), HEADER),
     CsvEntry("a header alone", csv("path,label\n"), NOTHING),
-    CsvEntry("UTF-16", csv(f"path,label\n{ROWS}", "utf-16"), Refused(InvalidCsv, "is not UTF-8 text; save it as a UTF-8 CSV")),
+    CsvEntry("UTF-16", csv(f"path,label\n{ROWS}", "utf-16"), Refused(InvalidCsv, "is not UTF-8 text. Save it as a UTF-8 CSV")),
     CsvEntry("Latin-1", csv(f"path,label\n{ROWS}\ncat/1.png,café", "latin-1"), Refused(InvalidCsv, "is not UTF-8 text")),
     CsvEntry("a picture named .csv", lambda: ANY, Refused(InvalidCsv, "")),
     CsvEntry("an open quote", csv(f'path,label\n{ROWS}\n"cat/1.png,cat'), Refused(InvalidCsv, "is not a valid CSV")),
     CsvEntry("a cell of 200,000 characters", csv(f"path,label\n{ROWS}\ncat/1.png,{'x' * 200_000}"), Refused(InvalidCsv, "is not a valid CSV")),
     CsvEntry("a NUL", csv(f"path,label\n{ROWS}\ncat/\0.png,cat"), Refused(InvalidCsv, "")),
     CsvEntry("a row without a label", csv(f"path,label\n{ROWS}\ncat/1.png"), Refused(InvalidCsv, "Line 6 of")),
-    CsvEntry("a split that there is not", csv("path,label,split\ncat/1.png,cat,someday"), Refused(InvalidCsv, "the split “someday”; use train, val or test")),
+    CsvEntry("a split that there is not", csv("path,label,split\ncat/1.png,cat,someday"), Refused(InvalidCsv, "the unknown split “someday”. Use train, val or test")),
     CsvEntry("a path that climbs", csv(f"path,label\n{ROWS}\n../../etc/passwd,cat"), Refused(CsvPathOutside, "outside the folder of the CSV")),
     CsvEntry("an absolute path", csv(f"path,label\n{ROWS}\n/etc/passwd,cat"), Refused(CsvPathOutside, "outside the folder of the CSV")),
     CsvEntry("a drive", csv(f"path,label\n{ROWS}\nC:\\x.png,cat"), Refused(CsvPathOutside, "outside the folder of the CSV")),
     CsvEntry("a label of 300 characters", csv(f"path,label\n{ROWS}\ncat/1.png,{LONG}"), Refused(ClassNameTooLong, "has 300 characters")),
     CsvEntry("labels that a spreadsheet computes", csv("path,label\n" + "\n".join(f"{path},=cmd|' /C calc'!{path[:3]}" for path in GOOD)), Imported(("=cmd|' /C calc'!cat", "=cmd|' /C calc'!dog"))),
-    CsvEntry("a header of 3 MB", lambda: b"path,label," + b"x" * 3_000_000, Refused(InvalidCsv, "has a row of over 1048576 characters")),
-    CsvEntry("a line of 3 MB", csv(f"path,label\n{ROWS}\n" + "x" * 3_000_000), Refused(InvalidCsv, "has a row of over")),
-    CsvEntry("a million columns", csv(f"path,label\n{ROWS}\ncat/1.png,cat" + "," * 1_100_000), Refused(InvalidCsv, "has a row of over")),
-    CsvEntry("a row that goes on over 600,000 lines", csv(f'path,label\n{ROWS}\n"' + '\n","' * 600_000), Refused(InvalidCsv, "has a row of over")),
-    CsvEntry("rows of 6 MB in all", csv("path,label,note\n" + "\n".join(f"{path},{path[:3]},{'n' * 5000}" for path in GOOD) + f"\ncat/1.png,cat,{'n' * 9000}" * 600), Refused(InvalidCsv, "is too long; give only the columns")),
+    CsvEntry("a header of 3 MB", lambda: b"path,label," + b"x" * 3_000_000, Refused(InvalidCsv, "has a row of more than 1048576 characters")),
+    CsvEntry("a line of 3 MB", csv(f"path,label\n{ROWS}\n" + "x" * 3_000_000), Refused(InvalidCsv, "has a row of more than")),
+    CsvEntry("a million columns", csv(f"path,label\n{ROWS}\ncat/1.png,cat" + "," * 1_100_000), Refused(InvalidCsv, "has a row of more than")),
+    CsvEntry("a row that goes on over 600,000 lines", csv(f'path,label\n{ROWS}\n"' + '\n","' * 600_000), Refused(InvalidCsv, "has a row of more than")),
+    CsvEntry("rows of 6 MB in all", csv("path,label,note\n" + "\n".join(f"{path},{path[:3]},{'n' * 5000}" for path in GOOD) + f"\ncat/1.png,cat,{'n' * 9000}" * 600), Refused(InvalidCsv, "is too long. Use only the columns")),
     CsvEntry("more rows than allowed", csv("path,label\n" + "cat/1.png,cat\n" * 3001), Refused(TooManyEntries, "more than 3000 rows")),
 )

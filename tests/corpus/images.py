@@ -274,18 +274,18 @@ MP4 = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2"
 UPRIGHT = {1: RED, 2: GREEN, 3: WHITE, 4: BLUE, 5: RED, 6: BLUE, 7: WHITE, 8: GREEN}
 TALL = (HIGH, WIDE)
 
-LARGE = Refused(ImageTooLarge, "over the limit of 50 million pixels; make it smaller first")
-LONG_SIDE = Refused(ImageTooLarge, "no side may have over 65535. Cut it into parts")
+LARGE = Refused(ImageTooLarge, "and the limit is 50 million pixels. Make it smaller first")
+LONG_SIDE = Refused(ImageTooLarge, "and the maximum side is 65535. Cut it into parts")
 HEAVY = Refused(ImageTooComplex, "takes too much memory. Make it smaller, or save it as a plain JPEG")
 LADEN = Refused(ImageTooComplex, "Save it again as a plain JPEG or PNG")
 CUT = Refused(TruncatedImage, "is incomplete")
 BAD = Refused(UnreadableImage, "is damaged")
-NONE = Refused(UnreadableImage, "is not a picture")
+NONE = Refused(UnreadableImage, "is not an image")
 
 
 def foreign(what: str) -> Refused:
     """The refusal of a format that is not read."""
-    return Refused(UnsupportedImage, f"is a {what} file, which is not supported; save it as JPEG or PNG")
+    return Refused(UnsupportedImage, f"is a {what} file, which is not supported. Save it as JPEG or PNG")
 
 
 # fmt: off
@@ -393,7 +393,7 @@ IMAGES: tuple[ImageEntry, ...] = (
     ImageEntry("a GIF with 10 comments", "fewcomments.gif", lambda: comments(10), Shown((1, 1))),
     ImageEntry("a WEBP file of 65 MiB", "padded.webp", lambda: encoded(quarters(), "WEBP") + bytes(65 << 20), LADEN),
     # damage
-    ImageEntry("no bytes", "empty.jpg", lambda: b"", Refused(UnreadableImage, "is empty; choose another file")),
+    ImageEntry("no bytes", "empty.jpg", lambda: b"", Refused(UnreadableImage, "is empty. Choose another file")),
     ImageEntry("a signature alone", "signature.png", lambda: b"\x89PNG\r\n\x1a\n", BAD),
     ImageEntry("two bytes", "two.jpg", lambda: b"\xff\xd8", NONE),
     ImageEntry("half a JPEG", "half.jpg", lambda: cut(noisy("JPEG")), CUT),

@@ -25,7 +25,7 @@ class NameEntry:
     answer: Named | Refused
 
 
-NO_LETTER = Refused(UnusableName, "at least one letter from a to z or one digit")
+NO_LETTER = Refused(UnusableName, "at least one letter or digit")
 TOO_LONG = Refused(UnusableName, "over the limit of 120: shorten it")
 
 # fmt: off
@@ -53,8 +53,12 @@ NAMES: tuple[NameEntry, ...] = (
     NameEntry("a family of emoji", "👩‍👩‍👧‍👦 1", Named("1", "👩‍👩‍👧‍👦 1")),
     NameEntry("accents", "Café Zoë", Named("cafe-zoe", "Café Zoë")),
     NameEntry("accents, taken apart", "Cafe\u0301", Named("cafe", "Café")),
+    NameEntry("Chinese", "花", Named("hua", "花")),
+    NameEntry("Arabic", "قطة", Named("qt", "قطة")),
+    NameEntry("Greek", "Λουλούδια", Named("louloudia", "Λουλούδια")),
+    NameEntry("an entity of HTML", "&#65; &amp;", Named("65-amp", "&#65; &amp;")),
     NameEntry("wide letters", "ＣＡＴ", Named("cat", "ＣＡＴ")),
-    NameEntry("letters that look like others", "сat1", Named("at1", "сat1")),
+    NameEntry("letters that look like others", "сat1", Named("sat1", "сat1")),
     NameEntry("a NUL and a bell", "fl\0ow\x07ers", Named("flowers", "Flowers")),
     NameEntry("colours of a terminal", "\x1b[31mred\x1b[0m", Named("31mred-0m", "[31mred[0m")),
     NameEntry("a line that turns around", "abc\u202egpj.exe", Named("abcgpj-exe", "abcgpj.exe")),
@@ -68,6 +72,5 @@ NAMES: tuple[NameEntry, ...] = (
     NameEntry("spaces", " \t\n", NO_LETTER),
     NameEntry("dots", "...", NO_LETTER),
     NameEntry("only emoji", "🔥🔥", NO_LETTER),
-    NameEntry("Chinese", "花", NO_LETTER),
     NameEntry("only what can't be seen", "\u200b\u202e\0", NO_LETTER),
 )

@@ -78,7 +78,7 @@ def test_pictures_in_a_zip_are_taken_in_or_listed_with_their_sentence(
     archive = tmp_path / "all.zip"
     archive.write_bytes(zipped({**CATS_AND_DOGS, **{path: files[path][1] for path in names}}))
     assert len(names) > 100
-    dataset = service.import_dataset(archive)
+    dataset = service.datasets.import_source(archive)
     taken = {item.path for item in dataset.items}
     reasons = {one.path: one.reason for one in dataset.skipped}
     for path, entry in names.items():
@@ -99,7 +99,7 @@ def import_csv(service: Service, folder: Path, entry: CsvEntry) -> ImageDataset:
 def import_zip(service: Service, folder: Path, entry: ArchiveEntry) -> ImageDataset:
     archive = folder / "corpus.zip"
     archive.write_bytes(entry.make())
-    return service.import_dataset(archive)
+    return service.datasets.import_source(archive)
 
 
 @each((*ARCHIVES, *CSVS))

@@ -1,4 +1,4 @@
-"""What the tests of datasets are made of: tiny distinct images, folders and zips of them."""
+"""Small distinct images, folders and zips for the tests of datasets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def png(number: int) -> bytes:
-    """A small picture that differs for every number."""
+    """Return a small image that differs for every number."""
     values = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     buffer = BytesIO()
     Image.fromarray(values).save(buffer, "PNG")
@@ -20,7 +20,7 @@ def png(number: int) -> bytes:
 
 
 def pictures(paths: Iterable[str]) -> dict[str, bytes]:
-    """A distinct picture for every path."""
+    """Return a distinct image for every path."""
     return {path: png(number) for number, path in enumerate(paths)}
 
 

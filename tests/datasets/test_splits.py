@@ -1,4 +1,4 @@
-"""Properties of stratified choices, on any labels."""
+"""Properties of stratified choices for any labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_split_is_an_ascending_partition(labels: list[int], fraction: float, s
 
 @given(labels_lists, fractions, seeds)
 @settings(deadline=None)
-def test_every_class_is_on_both_sides_and_near_its_share(
+def test_every_class_is_on_both_sides_in_about_its_proportion(
     labels: list[int], fraction: float, seed: int
 ) -> None:
     train, held = stratified_split(labels, fraction, seed)
@@ -43,7 +43,9 @@ def test_every_class_is_on_both_sides_and_near_its_share(
 
 @given(labels_lists, st.integers(0, 150), seeds)
 @settings(deadline=None)
-def test_a_subset_is_ascending_distinct_and_of_the_asked_size(labels: list[int], n: int, seed: int) -> None:
+def test_a_subset_is_ascending_distinct_and_has_the_requested_size(
+    labels: list[int], n: int, seed: int
+) -> None:
     chosen = stratified_subset(labels, n, seed)
     least = sum(min(2, count) for count in Counter(labels).values())
     assert (np.diff(chosen) > 0).all()
@@ -53,7 +55,9 @@ def test_a_subset_is_ascending_distinct_and_of_the_asked_size(labels: list[int],
 
 @given(labels_lists, st.integers(0, 150), seeds)
 @settings(deadline=None)
-def test_a_subset_keeps_two_of_every_class_that_has_them(labels: list[int], n: int, seed: int) -> None:
+def test_a_subset_keeps_two_examples_of_every_class_that_has_them(
+    labels: list[int], n: int, seed: int
+) -> None:
     counts = Counter(labels[index] for index in stratified_subset(labels, n, seed))
     for label, available in Counter(labels).items():
         assert counts[label] >= min(2, available)
@@ -65,7 +69,7 @@ def test_a_subset_keeps_the_proportions() -> None:
     assert Counter(labels[index] for index in chosen) == {0: 60, 1: 30, 2: 10}
 
 
-def test_the_seed_decides_and_nothing_else() -> None:
+def test_the_choice_depends_on_the_seed_only() -> None:
     labels = [0, 1] * 50
     first, again, other = (stratified_split(labels, 0.3, seed)[1].tolist() for seed in (1, 1, 2))
     assert first == again
@@ -75,6 +79,6 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])
-def test_a_fraction_outside_zero_and_one_is_a_bug_of_the_caller(fraction: float) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1"):
+def test_a_fraction_out_of_range_is_a_value_error(fraction: float) -> None:
+    with pytest.raises(ValueError, match="fraction must be above 0 and below 1, not"):
         stratified_split([0, 1], fraction, 0)

@@ -1,4 +1,4 @@
-"""An import is whole or not there; the same images are the same dataset."""
+"""An import is complete or has no effect; equal images are the same dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loravit_web.datasets import DatasetStore, intake, store
+from loravit_web.datasets import DatasetStore, ingestion, store
 from loravit_web.datasets.errors import (
     ArchiveTooLarge,
     ClassTooSmall,
@@ -49,7 +49,7 @@ def leftovers(datasets: DatasetStore) -> list[str]:
     return sorted(path.name for path in datasets.root.iterdir()) if datasets.root.exists() else []
 
 
-def test_an_import_keeps_every_image_under_its_content(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_images_are_stored_by_content(datasets: DatasetStore, tmp_path: Path) -> None:
     dataset = datasets.import_source(zip_of(tmp_path / "pets.zip", CATS_AND_DOGS))
 
     assert dataset.name == "pets"
@@ -63,7 +63,7 @@ def test_an_import_keeps_every_image_under_its_content(datasets: DatasetStore, t
     assert leftovers(datasets) == [dataset.fingerprint] == datasets.list()
 
 
-def test_loading_gives_what_importing_gave(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_loading_returns_the_imported_dataset(datasets: DatasetStore, tmp_path: Path) -> None:
     files = {**CATS_AND_DOGS, "cat/notes.txt": b"", "dog/cut.png": png(50)[:70]}
     dataset = datasets.import_source(folder_of(tmp_path / "pets", files), name="My  pets\n")
     assert dataset.name == "My pets"
@@ -94,7 +94,7 @@ def test_file_names_do_not_change_the_fingerprint_but_classes_do(
     assert fingerprints[0] == fingerprints[1] != fingerprints[2]
 
 
-def test_the_same_images_again_are_the_stored_dataset_with_the_new_skips(
+def test_importing_again_returns_the_stored_dataset_with_the_new_skipped_files(
     datasets: DatasetStore, tmp_path: Path
 ) -> None:
     first = datasets.import_source(zip_of(tmp_path / "first.zip", CATS_AND_DOGS))
@@ -104,7 +104,7 @@ def test_the_same_images_again_are_the_stored_dataset_with_the_new_skips(
     assert leftovers(datasets) == [first.fingerprint]
 
 
-def test_unreadable_images_are_listed_with_their_reason(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_unreadable_images_are_listed_with_a_reason(datasets: DatasetStore, tmp_path: Path) -> None:
     files = {**CATS_AND_DOGS, "cat/empty.png": b"", "dog/cut.png": png(9)[:60], "dog/page.jpg": b"<html>"}
     dataset = datasets.import_source(zip_of(tmp_path / "a.zip", files))
     reasons = {entry.path: entry.reason for entry in dataset.skipped}
@@ -114,17 +114,17 @@ def test_unreadable_images_are_listed_with_their_reason(datasets: DatasetStore, 
     assert len(dataset.items) == 5
 
 
-def test_a_class_left_without_readable_images_is_named(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_a_class_without_readable_images_is_named(datasets: DatasetStore, tmp_path: Path) -> None:
     files = {**CATS_AND_DOGS, "dog/1.png": b"broken"}
     with pytest.raises(
         ClassTooSmall,
-        match=r"“dog” has only 1 training image \(dog/1.png was left out: The file is not a pict",
+        match=r"“dog” has only 1 training image \(dog/1.png was skipped: The file is not an image\)\. Add",
     ):
         datasets.import_source(zip_of(tmp_path / "a.zip", files))
     assert leftovers(datasets) == []
 
 
-def test_one_image_saved_twice_is_not_two_images(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_a_duplicate_image_is_counted_once(datasets: DatasetStore, tmp_path: Path) -> None:
     dataset = datasets.import_source(zip_of(tmp_path / "a.zip", {**CATS_AND_DOGS, "cat/9.png": png(0)}))
     assert [(entry.path, entry.reason) for entry in dataset.skipped] == [
         ("cat/9.png", "it is a duplicate of cat/1.png")
@@ -138,20 +138,20 @@ def test_one_image_saved_twice_is_not_two_images(datasets: DatasetStore, tmp_pat
         )
 
 
-def test_leaks_between_splits_and_classes_are_kept_and_warned_about(
+def test_images_in_several_splits_or_classes_are_kept_with_a_warning(
     datasets: DatasetStore, tmp_path: Path
 ) -> None:
     files = {f"train/{path}": content for path, content in CATS_AND_DOGS.items()}
     files |= {"test/cat/leak.png": png(0), "train/dog/torn.png": png(1)}
     dataset = datasets.import_source(zip_of(tmp_path / "a.zip", files))
     assert len(dataset.items) == 7
-    leak, torn = dataset.warnings
+    leak, ambiguous = dataset.warnings
     assert leak.startswith("1 image(s) appear in more than one of train, val and test")
-    assert torn.startswith("1 image(s) appear under more than one class")
+    assert ambiguous.startswith("1 image(s) appear in more than one class")
     assert datasets.load(dataset.fingerprint).warnings == dataset.warnings
 
 
-def test_progress_ends_at_one_and_never_goes_back(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_progress_never_decreases_and_ends_at_one(datasets: DatasetStore, tmp_path: Path) -> None:
     seen: list[tuple[float, str]] = []
     files = pictures(f"{name}/{n}.png" for name in "ab" for n in range(120))
     datasets.import_source(zip_of(tmp_path / "a.zip", files), progress=lambda *step: seen.append(step))
@@ -161,7 +161,7 @@ def test_progress_ends_at_one_and_never_goes_back(datasets: DatasetStore, tmp_pa
     assert len(seen) == 3
 
 
-def test_progress_can_cancel_and_nothing_is_left(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_a_cancelled_import_leaves_nothing(datasets: DatasetStore, tmp_path: Path) -> None:
     class CancelledError(Exception):
         pass
 
@@ -174,7 +174,7 @@ def test_progress_can_cancel_and_nothing_is_left(datasets: DatasetStore, tmp_pat
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("intake")]
 
 
-def test_order_does_not_depend_on_threads(tmp_path: Path) -> None:
+def test_the_order_does_not_depend_on_threads(tmp_path: Path) -> None:
     files = pictures(f"{name}/{n:03}.png" for name in "abc" for n in range(100))
     archive = zip_of(tmp_path / "a.zip", files)
     one, many = (DatasetStore(tmp_path / str(n), workers=n).import_source(archive) for n in (1, 8))
@@ -182,20 +182,20 @@ def test_order_does_not_depend_on_threads(tmp_path: Path) -> None:
     assert [item.path for item in one.items] == sorted(files)
 
 
-def test_no_more_than_a_few_batches_are_in_memory(tmp_path: Path) -> None:
+def test_only_a_few_batches_are_in_memory(tmp_path: Path) -> None:
     files = list(pictures(f"a/{n}.png" for n in range(2000)).items())
-    placements = [intake.Placement(n, path, "train", "a") for n, (path, _) in enumerate(files)]
+    placements = [ingestion.Placement(n, path, "train", "a") for n, (path, _) in enumerate(files)]
     read: list[int] = []
 
     def reading(index: int) -> bytes:
         read.append(index)
         return files[index][1]
 
-    results = intake.take_in(placements, reading, tmp_path, workers=2)
+    results = ingestion.ingest(placements, reading, tmp_path, workers=2)
     next(results)
-    assert len(read) <= 5 * intake.BATCH_IMAGES
+    assert len(read) <= 5 * ingestion.BATCH_IMAGES
     results.close()
-    assert len(read) <= 5 * intake.BATCH_IMAGES
+    assert len(read) <= 5 * ingestion.BATCH_IMAGES
 
 
 def failing_with(number: int) -> Callable[[Path, bytes], None]:
@@ -208,27 +208,27 @@ def failing_with(number: int) -> Callable[[Path, bytes], None]:
 @pytest.mark.parametrize(
     ("number", "kind"), [(errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EACCES, StoreUnwritable)]
 )
-def test_a_disk_that_refuses_is_one_sentence_and_leaves_nothing(
+def test_a_disk_error_is_reported_and_leaves_nothing(
     datasets: DatasetStore,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
     kind: type[Exception],
 ) -> None:
-    monkeypatch.setattr(intake, "_write_once", failing_with(number))
+    monkeypatch.setattr(ingestion, "_write_once", failing_with(number))
     with pytest.raises(kind, match="imported") as caught:
         datasets.import_source(zip_of(tmp_path / "a.zip", CATS_AND_DOGS))
     assert str(tmp_path) not in str(caught.value)
     assert leftovers(datasets) == []
 
 
-def test_a_store_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnwritable, match="data folder"):
         DatasetStore(tmp_path / "file" / "store").import_source(zip_of(tmp_path / "a.zip", CATS_AND_DOGS))
 
 
-def test_a_disk_full_only_at_the_manifest_leaves_nothing(
+def test_a_disk_that_is_full_at_the_manifest_leaves_nothing(
     datasets: DatasetStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "write_manifest", failing_with(errno.ENOSPC))
@@ -237,7 +237,7 @@ def test_a_disk_full_only_at_the_manifest_leaves_nothing(
     assert leftovers(datasets) == []
 
 
-def test_a_refused_archive_leaves_nothing(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_a_rejected_archive_leaves_nothing(datasets: DatasetStore, tmp_path: Path) -> None:
     with pytest.raises(ArchiveTooLarge):
         datasets.import_source(
             zip_of(tmp_path / "a.zip", CATS_AND_DOGS), limits=ArchiveLimits(max_total_bytes=300)
@@ -248,12 +248,12 @@ def test_a_refused_archive_leaves_nothing(datasets: DatasetStore, tmp_path: Path
 @pytest.mark.parametrize(
     ("limits", "refused", "sentence"),
     [
-        (Limits(images=4), TooManyImages, "5 images, over the limit of 4; leave some out"),
-        (Limits(classes=1), TooManyClasses, "2 classes, over the limit of 1"),
-        (Limits(files=4), TooManyEntries, "5 entries and 4 are allowed"),
+        (Limits(images=4), TooManyImages, "The dataset has 5 images, and the limit is 4. Use fewer images"),
+        (Limits(classes=1), TooManyClasses, "There are 2 classes, and the limit is 1"),
+        (Limits(files=4), TooManyEntries, "The archive has 5 entries, and the limit is 4"),
     ],
 )
-def test_a_limit_refuses_the_import_before_anything_is_written(
+def test_an_import_above_a_limit_is_rejected_before_anything_is_written(
     tmp_path: Path, limits: Limits, refused: type[Exception], sentence: str
 ) -> None:
     datasets = DatasetStore(tmp_path / "store", limits=limits)
@@ -262,16 +262,16 @@ def test_a_limit_refuses_the_import_before_anything_is_written(
     assert not datasets.root.exists()
 
 
-def test_a_picture_over_the_limit_is_listed_and_the_others_are_taken_in(tmp_path: Path) -> None:
+def test_an_image_above_the_limit_is_listed_and_the_others_are_imported(tmp_path: Path) -> None:
     large = encode_webp(Image.new("RGB", (1250, 1000)))
     datasets = DatasetStore(tmp_path / "store", limits=Limits(megapixels=1))
     dataset = datasets.import_source(zip_of(tmp_path / "a.zip", {**CATS_AND_DOGS, "cat/large.webp": large}))
     (skipped,) = dataset.skipped
     assert skipped.path == "cat/large.webp"
-    assert "over the limit of 1 million pixels" in skipped.reason
+    assert "and the limit is 1 million pixels" in skipped.reason
 
 
-def test_a_full_data_folder_refuses_the_import_and_one_that_gets_full_leaves_nothing(tmp_path: Path) -> None:
+def test_an_import_into_a_full_data_folder_is_rejected_and_leaves_nothing(tmp_path: Path) -> None:
     archive = zip_of(tmp_path / "a.zip", CATS_AND_DOGS)
     for most in (0, 200):
         datasets = DatasetStore(tmp_path / "store", quota=Quota(tmp_path / "store", most))
@@ -281,20 +281,25 @@ def test_a_full_data_folder_refuses_the_import_and_one_that_gets_full_leaves_not
     DatasetStore(tmp_path / "store", quota=Quota(tmp_path / "store", 100_000)).import_source(archive)
 
 
-def test_a_bad_layout_is_refused_before_anything_is_written(datasets: DatasetStore, tmp_path: Path) -> None:
-    with pytest.raises(TooFewClasses, match="put the images of each class into a folder"):
+def test_an_invalid_layout_is_rejected_before_anything_is_written(
+    datasets: DatasetStore, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        TooFewClasses,
+        match="Put the images of each class into a folder",
+    ):
         datasets.import_source(zip_of(tmp_path / "a.zip", {"1.png": png(1), "2.png": png(2)}))
     assert not datasets.root.exists()
 
 
 @pytest.mark.parametrize("fingerprint", ["0" * 64, "../../etc", "", "a" * 63, ".import-x"])
-def test_what_is_not_stored_is_not_found(datasets: DatasetStore, fingerprint: str) -> None:
+def test_an_unknown_dataset_is_not_found(datasets: DatasetStore, fingerprint: str) -> None:
     with pytest.raises(DatasetNotFound, match="no stored dataset"):
         datasets.load(fingerprint)
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"schema": 1}', None])
-def test_a_changed_manifest_is_found_and_mended_by_importing_again(
+def test_a_changed_manifest_is_detected_and_repaired_by_importing_again(
     datasets: DatasetStore, tmp_path: Path, damage: str | None
 ) -> None:
     archive = zip_of(tmp_path / "a.zip", CATS_AND_DOGS)
@@ -303,7 +308,7 @@ def test_a_changed_manifest_is_found_and_mended_by_importing_again(
     document = json.loads(manifest.read_text())
     document["classes"] = ["dog", "cat"]
     manifest.write_text(json.dumps(document) if damage is None else damage)
-    with pytest.raises(DatasetDamaged, match="import the images again"):
+    with pytest.raises(DatasetDamaged, match="is damaged. Import the images again"):
         datasets.load(dataset.fingerprint)
 
     assert datasets.import_source(archive) == dataset
@@ -312,7 +317,7 @@ def test_a_changed_manifest_is_found_and_mended_by_importing_again(
 
 
 @pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["gone", "empty"])
-def test_a_lost_image_comes_back_by_importing_again(
+def test_a_missing_image_is_restored_by_importing_again(
     datasets: DatasetStore, tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
     archive = zip_of(tmp_path / "a.zip", CATS_AND_DOGS)
@@ -322,7 +327,7 @@ def test_a_lost_image_comes_back_by_importing_again(
     assert again.image_path(again.items[0]).read_bytes() == CATS_AND_DOGS["cat/1.png"]
 
 
-def test_two_imports_at_once_end_in_one_dataset(datasets: DatasetStore, tmp_path: Path) -> None:
+def test_two_concurrent_imports_give_one_dataset(datasets: DatasetStore, tmp_path: Path) -> None:
     archive = zip_of(tmp_path / "a.zip", CATS_AND_DOGS)
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: datasets.import_source(archive), range(8)))
@@ -351,7 +356,7 @@ def test_an_empty_store_lists_nothing(datasets: DatasetStore) -> None:
     assert datasets.sweep(0) == 0
 
 
-def test_the_digits_sample_imports_the_same_every_time(datasets: DatasetStore) -> None:
+def test_the_digits_sample_always_has_the_same_fingerprint(datasets: DatasetStore) -> None:
     first = datasets.import_source("sample:digits")
     assert first.source_kind == "sample"
     assert first.classes == tuple("0123456789")
@@ -360,7 +365,7 @@ def test_the_digits_sample_imports_the_same_every_time(datasets: DatasetStore) -
 
 
 @needs_shared
-def test_real_photographs_in_six_unequal_classes_import_completely(datasets: DatasetStore) -> None:
+def test_real_photographs_in_six_classes_are_imported_completely(datasets: DatasetStore) -> None:
     dataset = datasets.import_source(SHARED / "magnetic-tiles.zip")
     assert len(dataset.items) == 1344
     assert dataset.skipped == ()

@@ -87,8 +87,8 @@ def publish(registry: Registry, files: dict[str, bytes | Path]) -> str:
 
 
 def sweep(registry: Registry) -> None:
-    for file in registry.upkeep.unreferenced(timedelta(hours=1)):
-        registry.upkeep.remove(file, timedelta(hours=1))
+    for file in registry.maintenance.unreferenced(timedelta(hours=1)):
+        registry.maintenance.remove(file, timedelta(hours=1))
 
 
 def warm_up() -> None:

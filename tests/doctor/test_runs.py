@@ -20,7 +20,7 @@ def test_a_stuck_run_is_marked_as_interrupted_on_request(
     with Registry.open(
         settings.database_url, settings.artifacts, clock=lambda: utc_now() - timedelta(hours=1)
     ) as an_hour_ago:
-        an_hour_ago.runs.beat(run.id, "here:1")
+        an_hour_ago.runs.record_heartbeat(run.id, "here:1")
     assert problems(examine(settings)) == [f"run {run.id[:8]}"]
     assert registry.runs.get(run.id).status == "running"
     report = examine(settings, mend=True)

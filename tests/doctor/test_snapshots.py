@@ -11,7 +11,7 @@ import pytest
 from loravit_web.doctor import Report, examine
 from loravit_web.doctor.snapshots import SNAPSHOTS
 from loravit_web.settings.environment import Settings
-from registry import Registry, open_shelf, utc_now
+from registry import Registry, open_snapshot_store, utc_now
 from tests.doctor.conftest import Publish, about
 
 
@@ -26,7 +26,7 @@ def look(settings: Settings, place: Path, *, later: timedelta = timedelta(0)) ->
 
 
 def save(registry: Registry, place: Path, settings: Settings) -> None:
-    registry.save_snapshot(open_shelf(str(place)), scratch=settings.snapshot_scratch)
+    registry.save_snapshot(open_snapshot_store(str(place)), scratch=settings.snapshot_scratch)
 
 
 def said(report: Report) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""One thread for each forward pass, as in tests/adapters."""
+"""Limits torch to one thread per forward pass, as in tests/adapters."""
 
 from tests.adapters.conftest import one_thread
 

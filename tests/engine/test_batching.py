@@ -1,4 +1,4 @@
-"""Questions that wait together are answered together, each with its own answer or error."""
+"""Requests that wait together share a batch, and each gets its own logits or its own error."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.adapters.makers import random_adapter, random_images
 
 
 class Echo:
-    """Answers each key with the picture's first number; can be held while it computes.
+    """Engine that answers each key with the image's first value; a batch can be held while it computes.
 
     Attributes:
-        batches: how many pictures each had, as they began.
-        lone: which of them had one lane for itself.
-        held: a picture whose batch is not answered before `go_on`; None for all.
+        batches: Number of images in each batch, in the order of their start.
+        lone: Whether each batch ran in a single lane.
+        held: First value of the image whose batch waits for `go_on`; None to hold every batch.
     """
 
     def __init__(self, lane_count: int = 1) -> None:
@@ -49,7 +49,7 @@ class Echo:
         if waits:
             assert go_on.wait(10)
         if any("bad" in keys for keys in assignment):
-            raise LoraVitError("bad can't answer.")
+            raise LoraVitError("bad cannot be computed.")
         assert seconds is not None
         seconds.update(dict.fromkeys([key for keys in assignment for key in keys], 1.0))
         return [
@@ -58,19 +58,19 @@ class Echo:
         ]
 
 
-def picture(number: float, side: int = 4) -> torch.Tensor:
+def image_of(number: float, side: int = 4) -> torch.Tensor:
     return torch.full((1, 3, side, side), number)
 
 
-def ask_while_another_is_computed(
-    batcher: Batcher, engine: Echo, questions: Sequence[tuple[torch.Tensor, Sequence[str]]]
+def infer_while_another_is_computed(
+    batcher: Batcher, engine: Echo, requests: Sequence[tuple[torch.Tensor, Sequence[str]]]
 ) -> list[Reply | BaseException]:
-    """The outcome of each question, all asked while the first batch is held."""
+    """Return the outcome of each request; all are submitted while the first batch is held."""
     engine.go_on.clear()
-    with ThreadPoolExecutor(len(questions) + 1) as pool:
-        first = pool.submit(batcher.ask, engine, picture(0), ["a"])
+    with ThreadPoolExecutor(len(requests) + 1) as pool:
+        first = pool.submit(batcher.infer, engine, image_of(0), ["a"])
         assert engine.computing.wait(10)
-        rest = [pool.submit(batcher.ask, engine, image, keys) for image, keys in questions]
+        rest = [pool.submit(batcher.infer, engine, image, keys) for image, keys in requests]
         while len(batcher._queues[engine, 4].waiting) < len(rest):
             threading.Event().wait(0.001)
         engine.go_on.set()
@@ -78,30 +78,30 @@ def ask_while_another_is_computed(
         return [future.exception() or future.result() for future in rest]
 
 
-def test_a_lone_question_is_computed_at_once_in_the_thread_that_asks() -> None:
+def test_a_single_request_is_computed_at_once_in_the_calling_thread() -> None:
     engine = Echo()
-    reply = Batcher().ask(engine, picture(3), ["a", "b"])
+    reply = Batcher().infer(engine, image_of(3), ["a", "b"])
     assert {key: float(value) for key, value in reply.logits.items()} == {"a": 3.0, "b": 3.0}
     assert engine.batches == [1]
 
 
-def test_it_is_idle_unless_something_is_computed() -> None:
+def test_the_batcher_is_idle_unless_a_request_is_computed() -> None:
     engine, batcher = Echo(), Batcher()
     assert batcher.idle
     engine.go_on.clear()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(batcher.ask, engine, picture(1), ["a"])
+        running = pool.submit(batcher.infer, engine, image_of(1), ["a"])
         assert engine.computing.wait(10)
         assert not batcher.idle
         engine.go_on.set()
-        asked.result()
+        running.result()
     assert batcher.idle
 
 
-def test_questions_that_wait_together_share_a_batch_and_each_gets_its_own_answer() -> None:
+def test_requests_that_wait_together_share_a_batch_and_each_gets_its_own_logits() -> None:
     engine = Echo()
-    replies = ask_while_another_is_computed(
-        Batcher(), engine, [(picture(n), ["a", f"task-{n}"]) for n in range(5)]
+    replies = infer_while_another_is_computed(
+        Batcher(), engine, [(image_of(n), ["a", f"task-{n}"]) for n in range(5)]
     )
     assert engine.batches == [1, 5]
     for number, reply in enumerate(replies):
@@ -113,48 +113,48 @@ def test_questions_that_wait_together_share_a_batch_and_each_gets_its_own_answer
         assert reply.seconds == {"a": 0.2, f"task-{number}": 1.0}
 
 
-def test_a_batch_never_holds_more_pictures_than_allowed() -> None:
+def test_a_batch_never_exceeds_the_maximum_number_of_images() -> None:
     engine = Echo()
-    replies = ask_while_another_is_computed(
-        Batcher(max_images=2), engine, [(picture(n), ["a"]) for n in range(5)]
+    replies = infer_while_another_is_computed(
+        Batcher(max_images=2), engine, [(image_of(n), ["a"]) for n in range(5)]
     )
     assert engine.batches == [1, 2, 2, 1]
     assert [float(reply.logits["a"]) for reply in replies if isinstance(reply, Reply)] == [0, 1, 2, 3, 4]
 
 
-def test_of_those_who_wait_each_lane_computes_its_share_and_all_lanes_together_no_more_than_allowed() -> None:
+def test_lanes_share_the_waiting_requests_and_together_keep_to_the_maximum() -> None:
     engine = Echo(lane_count=2)
-    replies = ask_while_another_is_computed(
-        Batcher(max_images=6), engine, [(picture(n), ["a"]) for n in range(5)]
+    replies = infer_while_another_is_computed(
+        Batcher(max_images=6), engine, [(image_of(n), ["a"]) for n in range(5)]
     )
     assert sorted(engine.batches) == [1, 2, 3]
     assert engine.lone == [False, True, True]
     assert [float(reply.logits["a"]) for reply in replies if isinstance(reply, Reply)] == [0, 1, 2, 3, 4]
 
     engine = Echo(lane_count=2)
-    ask_while_another_is_computed(Batcher(max_images=6), engine, [(picture(n), ["a"]) for n in range(9)])
+    infer_while_another_is_computed(Batcher(max_images=6), engine, [(image_of(n), ["a"]) for n in range(9)])
     assert max(engine.batches) == 3
     assert sum(engine.batches) == 10
 
 
-def test_a_lane_goes_on_while_another_one_still_computes() -> None:
+def test_a_free_lane_takes_the_next_batch_while_another_lane_computes() -> None:
     engine, batcher = Echo(lane_count=2), Batcher()
     engine.go_on.clear()
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(batcher.ask, engine, picture(0), ["a"])
+        first = pool.submit(batcher.infer, engine, image_of(0), ["a"])
         assert engine.computing.wait(10)
         waiting = []
         for number in (1, 2):
-            waiting.append(pool.submit(batcher.ask, engine, picture(number), ["a"]))
+            waiting.append(pool.submit(batcher.infer, engine, image_of(number), ["a"]))
             while len(batcher._queues[engine, 4].waiting) < number:
                 threading.Event().wait(0.001)
         first_end, engine.go_on = engine.go_on, threading.Event()
-        engine.held = 1.0  # and the other one of the two is not
+        engine.held = 1.0  # the batch of the other image is not held
         first_end.set()
         first.result()
         slow, fast = waiting
         assert float(fast.result().logits["a"]) == 2
-        assert float(batcher.ask(engine, picture(3), ["a"]).logits["a"]) == 3
+        assert float(batcher.infer(engine, image_of(3), ["a"]).logits["a"]) == 3
         assert not slow.done()
         engine.go_on.set()
         assert float(slow.result().logits["a"]) == 1
@@ -162,33 +162,33 @@ def test_a_lane_goes_on_while_another_one_still_computes() -> None:
     assert batcher.idle
 
 
-def test_a_lone_question_has_all_lanes() -> None:
+def test_a_single_request_uses_all_lanes() -> None:
     engine, batcher = Echo(lane_count=3), Batcher()
     for number in range(2):
-        batcher.ask(engine, picture(number), ["a"])
+        batcher.infer(engine, image_of(number), ["a"])
     assert engine.lone == [False, False]
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_one_bad_question_fails_alone(lanes: int) -> None:
-    questions = [(picture(1), ["a"]), (picture(2), ["bad"]), (picture(3), ["a"])]
-    replies = ask_while_another_is_computed(Batcher(), Echo(lanes), questions)
+def test_a_failing_request_does_not_fail_its_batch(lanes: int) -> None:
+    requests = [(image_of(1), ["a"]), (image_of(2), ["bad"]), (image_of(3), ["a"])]
+    replies = infer_while_another_is_computed(Batcher(), Echo(lanes), requests)
     assert [type(reply) for reply in replies] == [Reply, LoraVitError, Reply]
 
 
-def test_pictures_of_another_size_do_not_wait_for_each_other() -> None:
+def test_images_of_different_sizes_do_not_wait_for_each_other() -> None:
     engine, batcher = Echo(), Batcher()
     engine.go_on.clear()
     with ThreadPoolExecutor(2) as pool:
-        small = pool.submit(batcher.ask, engine, picture(1, side=4), ["a"])
-        large = pool.submit(batcher.ask, engine, picture(2, side=8), ["a"])
+        small = pool.submit(batcher.infer, engine, image_of(1, side=4), ["a"])
+        large = pool.submit(batcher.infer, engine, image_of(2, side=8), ["a"])
         while len(engine.batches) < 2:
             threading.Event().wait(0.001)
         engine.go_on.set()
         assert [float(future.result().logits["a"]) for future in (small, large)] == [1, 2]
 
 
-def test_an_unforeseen_error_reaches_everyone_who_waits_and_the_next_question_is_answered() -> None:
+def test_an_unexpected_error_reaches_the_caller_and_leaves_the_batcher_usable() -> None:
     class Broken(Echo):
         def forward(self, *arguments: object, **named: object) -> list[dict[str, torch.Tensor]]:  # type: ignore[override]
             self.computing.set()
@@ -198,14 +198,14 @@ def test_an_unforeseen_error_reaches_everyone_who_waits_and_the_next_question_is
 
     engine, batcher = Broken(), Batcher()
     with pytest.raises(KeyError, match="lost"):
-        batcher.ask(engine, picture(1), ["a"])
+        batcher.infer(engine, image_of(1), ["a"])
     assert batcher.idle
     with pytest.raises(KeyError, match="lost"):
-        batcher.ask(engine, picture(1), ["a"])
+        batcher.infer(engine, image_of(1), ["a"])
 
 
 @pytest.mark.parametrize("lanes", [None, Lanes(2)], ids=["alone", "in lanes"])
-def test_many_threads_get_what_they_would_get_alone(base: Base, lanes: Lanes | None) -> None:
+def test_many_threads_get_the_same_logits_as_a_single_one(base: Base, lanes: Lanes | None) -> None:
     engine = MultiLoRAViT(base, torch.float32, lanes=lanes)
     keys = [f"task-{index}" for index in range(4)]
     for seed, key in enumerate(keys):
@@ -214,6 +214,6 @@ def test_many_threads_get_what_they_would_get_alone(base: Base, lanes: Lanes | N
     images = [random_images(1, seed=seed) for seed in range(24)]
     alone = [engine.forward(image, [[keys[n % 4]]])[0][keys[n % 4]] for n, image in enumerate(images)]
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda n: batcher.ask(engine, images[n], [keys[n % 4]]), range(24)))
+        replies = list(pool.map(lambda n: batcher.infer(engine, images[n], [keys[n % 4]]), range(24)))
     for number, (reply, expected) in enumerate(zip(replies, alone, strict=True)):
         assert torch.allclose(reply.logits[keys[number % 4]], expected, atol=1e-4)

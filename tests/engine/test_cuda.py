@@ -1,4 +1,4 @@
-"""On a GPU the answers are those of the CPU; skipped where there is none."""
+"""A GPU gives the same logits as the CPU. Skipped without a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from loravit_web.engine import MultiLoRAViT
 from tests.engine.test_multilora import IMAGES, KEYS, adapters, alone, shared_base
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is available")
 
 BUDGETS = pytest.mark.parametrize("merged_budget", [0, 512 << 20], ids=["low-rank", "merged"])
 
@@ -21,7 +21,7 @@ def engine_on_gpu(dtype: torch.dtype, merged_budget: int) -> MultiLoRAViT:
 
 
 @BUDGETS
-def test_a_mixed_batch_answers_as_each_adapter_alone(merged_budget: int) -> None:
+def test_a_mixed_batch_equals_one_adapter_at_a_time(merged_budget: int) -> None:
     engine = engine_on_gpu(torch.float32, merged_budget)
     assignment = [KEYS, KEYS[:2], KEYS[2:3], tuple(reversed(KEYS))]
     for row, answer in enumerate(engine.forward(IMAGES, assignment)):
@@ -32,13 +32,13 @@ def test_a_mixed_batch_answers_as_each_adapter_alone(merged_budget: int) -> None
 
 
 @BUDGETS
-def test_bfloat16_answers_are_close(merged_budget: int) -> None:
+def test_bfloat16_logits_are_close(merged_budget: int) -> None:
     (answer,) = engine_on_gpu(torch.bfloat16, merged_budget).forward(IMAGES[:1], [KEYS])
     for key, logits in answer.items():
         torch.testing.assert_close(logits, alone(key)[0], rtol=0.1, atol=0.3)
 
 
-def test_a_heat_map_is_that_of_the_cpu() -> None:
+def test_a_heat_map_equals_that_of_the_cpu() -> None:
     on_cpu = MultiLoRAViT(shared_base(), torch.float32)
     on_cpu.add("all-3", adapters()["all-3"])
     expected = on_cpu.heatmap("all-3", IMAGES[:1], 1)

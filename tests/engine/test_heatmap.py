@@ -1,4 +1,4 @@
-"""Heat-maps weigh patches by what they add to a class."""
+"""A heat-map attributes the logit of a class to patches."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.backbones import Base
 from loravit_web.engine import MultiLoRAViT
-from loravit_web.engine.heatmap import heatmap, prefix_depth, tokens_at, weighed, weighed_depth
+from loravit_web.engine.heatmap import attributed_depth, gradient_and_tokens, heatmap, prefix_depth, tokens_at
 from loravit_web.engine.multilora import MixedInput
 from tests.adapters.makers import random_adapter, random_images
 
@@ -22,27 +22,29 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_the_weights_add_up_to_what_the_tokens_do_to_the_logit(base: Base, config: ViTAdapterConfig) -> None:
-    adapter, image, at = random_adapter(base, config), random_images(1), weighed_depth(base)
-    tokens = tokens_at(base, adapter, _prefix(base, adapter, image), at)
-    gradient, values = weighed(base, adapter, tokens, at, 1)
+def test_the_contributions_add_up_to_the_derivative_of_the_logit(
+    base: Base, config: ViTAdapterConfig
+) -> None:
+    adapter, image, depth = random_adapter(base, config), random_images(1), attributed_depth(base)
+    tokens = tokens_at(base, adapter, _prefix(base, adapter, image), depth)
+    gradient, values = gradient_and_tokens(base, adapter, tokens, depth, 1)
     step = 1e-3
-    more, less = (_logits(base, adapter, tokens * factor, at)[1] for factor in (1 + step, 1 - step))
+    more, less = (_logits(base, adapter, tokens * factor, depth)[1] for factor in (1 + step, 1 - step))
     assert float((gradient * values).sum()) == pytest.approx(float((more - less) / (2 * step)), rel=0.02)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_the_tokens_lead_to_the_answer_of_the_task(base: Base, config: ViTAdapterConfig) -> None:
-    adapter, image, at = random_adapter(base, config), random_images(1), weighed_depth(base)
-    whole = base.through(
+def test_the_attributed_tokens_lead_to_the_logits_of_the_task(base: Base, config: ViTAdapterConfig) -> None:
+    adapter, image, depth = random_adapter(base, config), random_images(1), attributed_depth(base)
+    whole = base.run_blocks(
         adapter.blocks(base), base.advance(base.embed(image), 0, adapter.first_block), adapter.first_block
     )
     expected = adapter.head(base.features(whole, adapter.config.pooling))[0]
-    found = _logits(base, adapter, tokens_at(base, adapter, _prefix(base, adapter, image), at), at)
+    found = _logits(base, adapter, tokens_at(base, adapter, _prefix(base, adapter, image), depth), depth)
     assert torch.allclose(found, expected, atol=1e-5)
 
 
-def test_a_heat_map_has_one_number_from_0_to_1_for_each_patch(base: Base) -> None:
+def test_a_heat_map_has_one_value_from_0_to_1_per_patch(base: Base) -> None:
     side = 32 // base.patch_size
     found = _heatmap(base, random_adapter(base), 0)
     assert found.shape == (side, side)
@@ -50,10 +52,10 @@ def test_a_heat_map_has_one_number_from_0_to_1_for_each_patch(base: Base) -> Non
     assert float(found.max()) == 1
 
 
-def test_a_class_that_no_patch_speaks_for_has_a_cold_map(base: Base) -> None:
+def test_a_class_without_contributing_patches_has_a_zero_map(base: Base) -> None:
     adapter = random_adapter(base)
-    deaf = replace(adapter, head_weight=torch.zeros_like(adapter.head_weight))
-    assert not _heatmap(base, deaf, 2).any()
+    constant = replace(adapter, head_weight=torch.zeros_like(adapter.head_weight))
+    assert not _heatmap(base, constant, 2).any()
 
 
 def test_a_heat_map_leaves_the_base_without_gradients(base: Base) -> None:
@@ -62,7 +64,7 @@ def test_a_heat_map_leaves_the_base_without_gradients(base: Base) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_the_engine_gives_the_same_map_and_runs_no_trunk_for_a_picture_seen_before(
+def test_the_engine_gives_the_same_map_and_reuses_the_cached_prefix(
     base: Base, config: ViTAdapterConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter, image = random_adapter(base, config), random_images(1)
@@ -75,7 +77,7 @@ def test_the_engine_gives_the_same_map_and_runs_no_trunk_for_a_picture_seen_befo
 
 def test_a_heat_map_of_another_size_is_refused(base: Base) -> None:
     engine = MultiLoRAViT(base, torch.float32, load=lambda _key: random_adapter(base))
-    with pytest.raises(MixedInput, match="takes pictures of 32 px"):
+    with pytest.raises(MixedInput, match="takes images of 32 px"):
         engine.heatmap("a", torch.zeros(1, 3, 48, 48), 0)
 
 
@@ -88,9 +90,9 @@ def _prefix(base: Base, adapter: Adapter, image: torch.Tensor) -> torch.Tensor:
         return base.advance(base.embed(image), 0, prefix_depth(base, adapter))
 
 
-def _logits(base: Base, adapter: Adapter, tokens: torch.Tensor, at: int) -> torch.Tensor:
-    own = adapter.blocks(base)
-    missing = max(0, adapter.first_block - at)
-    blocks = [*base.blocks[at : at + missing], *own[max(0, at - adapter.first_block) :]]
+def _logits(base: Base, adapter: Adapter, tokens: torch.Tensor, depth: int) -> torch.Tensor:
+    adapted = adapter.blocks(base)
+    missing = max(0, adapter.first_block - depth)
+    blocks = [*base.blocks[depth : depth + missing], *adapted[max(0, depth - adapter.first_block) :]]
     with torch.no_grad():
-        return adapter.head(base.features(base.through(blocks, tokens, at), adapter.config.pooling))[0]
+        return adapter.head(base.features(base.run_blocks(blocks, tokens, depth), adapter.config.pooling))[0]

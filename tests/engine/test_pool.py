@@ -1,4 +1,4 @@
-"""The configured base stays, another comes when it is asked for, and a third takes its place."""
+"""The configured base stays in memory, and of the other bases the last one that was requested."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ OWN, SECOND, THIRD = (tiny_base(seed=seed).weights_sha256 for seed in SEEDS.valu
 
 
 class Loader:
-    """Gives engines and remembers what it was asked for; fails while it is told to."""
+    """Loads engines and records the requested names; fails while `offline`."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.offline = False
 
     def __call__(self, name: str) -> MultiLoRAViT:
-        self.asked.append(name)
+        self.requested.append(name)
         if self.offline:
             raise BaseUnavailable(f"The weights of {name} could not be downloaded.")
         return engine(name)
 
 
-def test_the_configured_base_is_never_loaded_again_and_another_one_once() -> None:
+def test_the_configured_base_is_never_loaded_and_another_base_once() -> None:
     load = Loader()
     pool = EnginePool(engine("own"), load)
     assert pool.get("own", OWN) is pool.configured
     assert pool.resident(SECOND) is None
     assert pool.get("second", SECOND) is pool.get("second", SECOND) is pool.resident(SECOND)
-    assert load.asked == ["second"]
+    assert load.requested == ["second"]
 
 
-def test_a_third_base_takes_the_place_of_the_second() -> None:
+def test_a_third_base_evicts_the_second() -> None:
     load = Loader()
     pool = EnginePool(engine("own"), load)
     pool.get("second", SECOND)
@@ -54,23 +54,23 @@ def test_a_third_base_takes_the_place_of_the_second() -> None:
     assert pool.resident(SECOND) is None
     assert pool.resident(OWN) is pool.configured
     pool.get("second", SECOND)
-    assert load.asked == ["second", "third", "second"]
+    assert load.requested == ["second", "third", "second"]
 
 
-def test_many_who_ask_at_once_share_one_load() -> None:
+def test_concurrent_requests_share_one_load() -> None:
     load = Loader()
     pool, ready = EnginePool(engine("own"), load), threading.Barrier(4)
 
-    def ask(_number: int) -> MultiLoRAViT:
+    def request(_number: int) -> MultiLoRAViT:
         ready.wait()
         return pool.get("second", SECOND)
 
     with ThreadPoolExecutor(4) as threads:
-        assert len(set(threads.map(ask, range(4)))) == 1
-    assert load.asked == ["second"]
+        assert len(set(threads.map(request, range(4)))) == 1
+    assert load.requested == ["second"]
 
 
-def test_a_base_that_can_not_be_had_is_tried_again_only_after_a_while() -> None:
+def test_a_base_that_failed_to_load_is_retried_only_after_a_pause() -> None:
     load, now = Loader(), [0.0]
     pool = EnginePool(engine("own"), load, clock=lambda: now[0])
     load.offline = True
@@ -83,17 +83,17 @@ def test_a_base_that_can_not_be_had_is_tried_again_only_after_a_while() -> None:
     now[0] = RETRY_SECONDS
     assert pool.failure("second") is None
     assert pool.get("second", SECOND).base.name == "second"
-    assert load.asked == ["second", "second"]
+    assert load.requested == ["second", "second"]
 
 
-def test_a_base_with_other_weights_than_expected_is_refused_and_not_kept() -> None:
+def test_a_base_with_unexpected_weights_is_refused_and_not_kept() -> None:
     pool = EnginePool(engine("own"), Loader())
     with pytest.raises(BaseRefused, match="other weights here"):
         pool.get("second", THIRD)
     assert pool.resident(SECOND) is None
 
 
-def test_a_base_with_other_weights_under_a_loaded_name_is_refused_before_anybody_asks() -> None:
+def test_the_refusal_of_a_loaded_base_with_other_weights_is_known_without_a_request() -> None:
     pool = EnginePool(engine("own"), Loader())
     assert pool.known_refusal("own", OWN) is None
     assert pool.known_refusal("second", SECOND) is None

@@ -1,4 +1,4 @@
-"""Which adapters stay in memory, and who loads them."""
+"""Adapters in memory: loading, pinning and eviction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZE = ADAPTERS["a"].nbytes
 
 
 class Store:
-    """Loads adapters and remembers which."""
+    """Loads adapters and records their keys."""
 
     def __init__(self, *, delay: float = 0.0) -> None:
         self.loads: list[str] = []
@@ -42,13 +42,13 @@ def use(residency: Residency, *keys: str) -> None:
         assert held == {key: ADAPTERS[key] for key in keys}
 
 
-def test_the_least_recently_used_goes_first_and_is_told_of() -> None:
-    gone: list[Adapter] = []
-    residency = Residency(2 * SIZE, Store(), gone.append)
+def test_the_least_recently_used_adapter_is_evicted_first_and_reported() -> None:
+    evicted: list[Adapter] = []
+    residency = Residency(2 * SIZE, Store(), evicted.append)
     for key in ("a", "b", "a", "c"):
         use(residency, key)
     assert sorted(residency.keys()) == ["a", "c"]
-    assert gone == [ADAPTERS["b"]]
+    assert evicted == [ADAPTERS["b"]]
     assert residency.used == 2 * SIZE
 
 
@@ -63,14 +63,14 @@ def test_a_pinned_adapter_stays_until_it_is_unpinned() -> None:
     assert residency.keys() == ["b"]
 
 
-def test_none_is_evicted_while_it_is_in_use_and_the_budget_is_kept_afterwards() -> None:
+def test_an_adapter_in_use_is_not_evicted_and_the_budget_is_met_afterwards() -> None:
     residency = Residency(SIZE, Store())
     with residency.hold(["a", "b", "c"]):
         assert sorted(residency.keys()) == ["a", "b", "c"]
     assert len(residency) == 1
 
 
-def test_an_adapter_held_twice_is_in_use_until_both_are_done() -> None:
+def test_an_adapter_held_twice_is_in_use_until_both_calls_end() -> None:
     residency = Residency(0, Store())
     with residency.hold(["a"]):
         with residency.hold(["a"]):
@@ -79,41 +79,41 @@ def test_an_adapter_held_twice_is_in_use_until_both_are_done() -> None:
     assert "a" not in residency
 
 
-def test_many_who_ask_at_once_share_one_load() -> None:
+def test_concurrent_requests_share_one_load() -> None:
     store = Store(delay=0.05)
     residency, ready = Residency(4 * SIZE, store), threading.Barrier(8)
 
-    def ask(_number: int) -> None:
+    def load_together(_number: int) -> None:
         ready.wait()
         use(residency, "a")
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(ask, range(8)))
+        list(threads.map(load_together, range(8)))
     assert store.loads == ["a"]
 
 
-def test_a_failed_load_is_told_to_all_who_waited_and_tried_again_by_the_next() -> None:
+def test_a_failed_load_is_raised_in_every_waiting_call_and_retried_by_the_next() -> None:
     store = Store(delay=0.05)
     residency, ready = Residency(4 * SIZE, store), threading.Barrier(4)
 
-    def ask(_number: int) -> str:
+    def load_together(_number: int) -> str:
         ready.wait()
         with pytest.raises(AdapterFormatError, match="x is damaged") as caught, residency.hold(["a", "x"]):
             pass
         return str(caught.value)
 
     with ThreadPoolExecutor(4) as threads:
-        assert set(threads.map(ask, range(4))) == {"x is damaged."}
-    asked = store.loads.count("x")
+        assert set(threads.map(load_together, range(4))) == {"x is damaged."}
+    loads = store.loads.count("x")
     with pytest.raises(AdapterFormatError), residency.hold(["x"]):
         pass
-    assert store.loads.count("x") == asked + 1
+    assert store.loads.count("x") == loads + 1
     residency.budget = 0
     use(residency, "a")
-    assert len(residency) == 0  # nothing of the failed calls counts as in use
+    assert len(residency) == 0  # the failed calls do not count as uses
 
 
-def test_without_a_way_to_load_an_unknown_key_is_refused() -> None:
+def test_an_unknown_key_is_rejected_if_adapters_cannot_be_loaded() -> None:
     residency = Residency(SIZE, None)
     with pytest.raises(UnknownTask, match="birds is not loaded"), residency.hold(["birds"]):
         pass
@@ -122,18 +122,18 @@ def test_without_a_way_to_load_an_unknown_key_is_refused() -> None:
 
 
 def test_an_adapter_that_replaces_another_is_counted_once() -> None:
-    gone: list[Adapter] = []
-    residency = Residency(4 * SIZE, None, gone.append)
+    evicted: list[Adapter] = []
+    residency = Residency(4 * SIZE, None, evicted.append)
     residency.add("task", ADAPTERS["a"])
     residency.add("task", ADAPTERS["b"])
     assert residency.peek("task") is ADAPTERS["b"]
-    assert (residency.used, gone) == (SIZE, [ADAPTERS["a"]])
+    assert (residency.used, evicted) == (SIZE, [ADAPTERS["a"]])
     residency.remove("task")
     residency.remove("task")
     assert (residency.used, len(residency)) == (0, 0)
 
 
-def test_what_was_being_loaded_when_all_were_let_go_is_not_kept() -> None:
+def test_an_adapter_that_is_loading_during_a_clear_is_not_kept() -> None:
     began, go_on = threading.Event(), threading.Event()
 
     def load(key: str) -> Adapter:

@@ -1,4 +1,4 @@
-"""Mixed batches: each row gets its own adapter and no other, in this thread alone."""
+"""In a mixed batch each row is computed with its own adapter only, in this thread only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tensors(*shape: int, seed: int) -> torch.Tensor:
 
 @given(counts=st.lists(st.integers(1, 3), max_size=5), ranks=st.lists(st.integers(1, 4), min_size=5))
 @settings(deadline=None, max_examples=50)
-def test_every_row_is_computed_as_if_it_were_alone(counts: list[int], ranks: list[int]) -> None:
+def test_every_row_equals_its_own_adapter_alone(counts: list[int], ranks: list[int]) -> None:
     linear = nn.Linear(6, 4)
     layer, plain_rows = MultiLoRALayer(linear, KEY), 2
     x = tensors(plain_rows + sum(counts), 3, 6, seed=0)
@@ -43,16 +43,16 @@ def test_every_row_is_computed_as_if_it_were_alone(counts: list[int], ranks: lis
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_factors_of_other_layers_and_other_threads_change_nothing() -> None:
+def test_factors_of_other_layers_and_other_threads_have_no_effect() -> None:
     linear = nn.Linear(6, 4)
     layer, x = MultiLoRALayer(linear, KEY), tensors(2, 3, 6, seed=0)
     plain, seen = linear(x), []
-    mine = Segment(0, 2, {KEY: (tensors(1, 6, seed=1), tensors(4, 1, seed=2))})
+    own = Segment(0, 2, {KEY: (tensors(1, 6, seed=1), tensors(4, 1, seed=2))})
     other = Segment(0, 2, {(1, "fc"): (tensors(1, 6, seed=1), tensors(4, 1, seed=2))})
     with torch.inference_mode():
         with routed([other]):
             assert torch.equal(layer(x), plain)
-        with routed([mine]):
+        with routed([own]):
             assert not torch.equal(layer(x), plain)
             thread = threading.Thread(target=lambda: seen.append(layer(x)))
             thread.start()
@@ -61,7 +61,7 @@ def test_factors_of_other_layers_and_other_threads_change_nothing() -> None:
     assert torch.equal(seen[0], plain)
 
 
-def test_adding_in_place_is_the_formula() -> None:
+def test_adding_in_place_follows_the_formula() -> None:
     y, x, a, b = (tensors(*shape, seed=i) for i, shape in enumerate([(2, 3, 4), (2, 3, 6), (2, 6), (4, 2)]))
     expected = y + (x @ a.T) @ b.T
     add_low_rank_(y, x, a, b)
@@ -82,13 +82,13 @@ def eva(architecture: str, **settings: Any) -> Base:
     return wrap_base(model, name="eva", architecture="eva", mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
-def test_layers_are_found_on_a_base_that_takes_pictures_of_one_size_alone() -> None:
+def test_called_layers_are_found_on_a_base_with_a_fixed_image_size() -> None:
     base = eva("eva02_base_patch14_224", img_size=42)
     blocks = multi_lora_blocks(base)
     assert len(called_layers(base, blocks)) == 7
 
 
-def test_a_layer_whose_weight_is_used_without_calling_it_is_found_out() -> None:
+def test_a_layer_whose_weight_is_used_without_a_call_is_detected() -> None:
     base = eva("eva_giant_patch14_224", mlp_ratio=2)
     called = called_layers(base, multi_lora_blocks(base))
     assert (0, "attn.qkv") not in called

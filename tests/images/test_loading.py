@@ -1,4 +1,4 @@
-"""`load_rgb` gives upright 8-bit RGB or one sentence, whatever comes in."""
+"""`load_rgb` returns upright 8-bit RGB or raises a clear error for any input."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from loravit_web.images.loading import (
     TruncatedImage,
     UnreadableImage,
     UnsupportedImage,
-    load_counted,
     load_rgb,
     load_stored,
+    load_tracked,
     to_rgb,
 )
-from loravit_web.images.room import Room
+from loravit_web.images.memory_pool import MemoryPool
 from tests.corpus.images import run_length
 
 WHITE = (255, 255, 255)
@@ -51,7 +51,7 @@ def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image).astype(int)
 
 
-# How a viewer must turn the stored pixels (rows, columns) for each EXIF orientation.
+# Rotation of the stored pixels (rows, columns) for each EXIF orientation.
 TURN_UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -66,7 +66,7 @@ TURN_UPRIGHT = {
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", TURN_UPRIGHT)
-def test_every_exif_orientation_comes_out_upright(orientation: int, format: str) -> None:
+def test_every_exif_orientation_is_applied(orientation: int, format: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = encoded(noise(), format, exif=exif, **({"lossless": True} if format == "WEBP" else {}))
@@ -81,34 +81,34 @@ def test_an_unknown_orientation_is_ignored() -> None:
     assert load_rgb(encoded(noise(), exif=exif)).size == (24, 16)
 
 
-def test_broken_exif_does_not_cost_the_picture() -> None:
+def test_an_image_with_broken_exif_is_decoded() -> None:
     data = encoded(noise(), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert load_rgb(data).size == (24, 16)
 
 
-def test_the_result_carries_no_metadata_and_is_a_plain_image() -> None:
+def test_the_result_is_a_plain_image_without_metadata() -> None:
     exif = Image.Exif()
     exif[0x010E] = "taken at home"
-    picture = load_rgb(encoded(noise(), "JPEG", exif=exif, comment=b"secret", dpi=(300, 300)))
-    assert picture.info == {}
-    assert not picture.getexif()
-    assert type(picture) is Image.Image
-    assert picture.mode == "RGB"
+    image = load_rgb(encoded(noise(), "JPEG", exif=exif, comment=b"secret", dpi=(300, 300)))
+    assert image.info == {}
+    assert not image.getexif()
+    assert type(image) is Image.Image
+    assert image.mode == "RGB"
 
 
-def test_hidden_colour_under_full_transparency_becomes_white() -> None:
+def test_fully_transparent_pixels_become_white() -> None:
     assert load_rgb(encoded(Image.new("RGBA", (2, 2), (255, 0, 0, 0)))).getpixel((0, 0)) == WHITE
 
 
-def test_half_transparent_black_becomes_grey() -> None:
+def test_half_transparent_black_becomes_gray() -> None:
     red, green, blue = load_rgb(encoded(Image.new("RGBA", (2, 2), (0, 0, 0, 128)))).getpixel((0, 0))
     assert red == green == blue
     assert abs(red - 127) <= 1
 
 
-def test_grey_with_alpha_is_laid_on_white() -> None:
+def test_gray_with_alpha_is_put_on_white() -> None:
     image = Image.new("LA", (2, 1), (10, 255))
     image.putpixel((1, 0), (10, 0))
     loaded = load_rgb(encoded(image))
@@ -122,39 +122,39 @@ def palette_image() -> Image.Image:
     return image
 
 
-def test_a_palette_is_looked_up() -> None:
+def test_palette_colors_are_resolved() -> None:
     loaded = load_rgb(encoded(palette_image()))
     assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [(200, 10, 20), (30, 40, 50)]
 
 
 @pytest.mark.parametrize("transparency", [0, bytes([0, 255])], ids=["one index", "alpha table"])
-def test_a_transparent_palette_colour_becomes_white(transparency: int | bytes) -> None:
+def test_a_transparent_palette_color_becomes_white(transparency: int | bytes) -> None:
     loaded = load_rgb(encoded(palette_image(), transparency=transparency))
     assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [WHITE, (30, 40, 50)]
 
 
-def test_a_palette_with_alpha_channel_is_laid_on_white() -> None:
+def test_a_palette_with_alpha_channel_is_put_on_white() -> None:
     image = palette_image().convert("PA")
     image.putalpha(0)
     assert to_rgb(image).getpixel((0, 0)) == WHITE
 
 
-@pytest.mark.parametrize(("mode", "colour"), [("L", 7), ("RGB", (7, 8, 9))])
-def test_a_transparent_colour_key_becomes_white(mode: str, colour: Any) -> None:
-    image = Image.new(mode, (2, 1), colour)
+@pytest.mark.parametrize(("mode", "color"), [("L", 7), ("RGB", (7, 8, 9))])
+def test_a_transparent_color_key_becomes_white(mode: str, color: Any) -> None:
+    image = Image.new(mode, (2, 1), color)
     image.putpixel((1, 0), 0 if mode == "L" else (0, 0, 0))
-    loaded = load_rgb(encoded(image, transparency=colour))
+    loaded = load_rgb(encoded(image, transparency=color))
     assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [WHITE, (0, 0, 0)]
 
 
-def test_one_bit_pictures_are_black_and_white() -> None:
+def test_one_bit_images_are_black_and_white() -> None:
     image = Image.new("1", (2, 1))
     image.putpixel((1, 0), 1)
     loaded = load_rgb(encoded(image))
     assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0), WHITE]
 
 
-def test_cmyk_white_and_cyan_are_what_they_should_be() -> None:
+def test_cmyk_white_and_cyan_are_converted_correctly() -> None:
     image = Image.new("CMYK", (32, 16), (0, 0, 0, 0))
     image.paste((255, 0, 0, 0), (16, 0, 32, 16))
     loaded = load_rgb(encoded(image, "JPEG", quality=100))
@@ -162,7 +162,7 @@ def test_cmyk_white_and_cyan_are_what_they_should_be() -> None:
     assert np.abs(pixels(loaded)[8, 28] - [0, 255, 255]).max() <= 2
 
 
-def test_sixteen_bit_grey_keeps_its_gradient() -> None:
+def test_sixteen_bit_gray_keeps_its_gradient() -> None:
     ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     loaded = pixels(load_rgb(encoded(Image.fromarray(ramp))))
     assert np.array_equal(loaded[..., 0], np.rint(ramp / 257))
@@ -184,58 +184,60 @@ def test_every_deep_integer_mode_is_scaled(mode: str) -> None:
 
 
 @pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
-def test_float_pictures_are_scaled_from_the_range_they_use(top: float) -> None:
+def test_float_images_are_scaled_from_their_range(top: float) -> None:
     image = Image.fromarray(np.array([[0.0, top / 2, top]], dtype=np.float32))
     assert pixels(to_rgb(image))[0, :, 0].tolist() == [0, 128, 255]
 
 
-def test_float_pictures_with_nan_are_refused() -> None:
-    with pytest.raises(UnreadableImage, match="not numbers"):
+def test_float_images_with_nan_are_rejected() -> None:
+    with pytest.raises(UnreadableImage, match="The image has values that are not finite"):
         to_rgb(Image.fromarray(np.array([[np.nan]], dtype=np.float32)))
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
-def test_of_an_animation_the_first_frame_is_taken(format: str) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+def test_the_first_frame_of_an_animation_is_used(format: str) -> None:
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     options = {"lossless": True} if format == "WEBP" else {}
     data = encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
     assert load_rgb(data).getpixel((4, 4)) == (255, 0, 0)
 
 
-def test_of_a_multi_picture_jpeg_the_first_is_taken() -> None:
+def test_the_first_image_of_a_multi_picture_jpeg_is_used() -> None:
     first, second = Image.new("RGB", (16, 16), "white"), Image.new("RGB", (16, 16), "black")
     data = encoded(first, "MPO", save_all=True, append_images=[second])
     assert load_rgb(data).getpixel((8, 8)) == WHITE
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "GIF", "WEBP"])
-def test_a_single_pixel_is_a_picture(format: str) -> None:
+def test_a_single_pixel_is_an_image(format: str) -> None:
     assert load_rgb(encoded(Image.new("RGB", (1, 1), "white"), format)).size == (1, 1)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "GIF", "WEBP"])
 @pytest.mark.parametrize("kept", [0.5, 0.9])
-def test_a_file_cut_short_is_called_incomplete(format: str, kept: float) -> None:
+def test_a_truncated_file_is_reported_as_incomplete(format: str, kept: float) -> None:
     data = encoded(noise(128, 128), format)
     with pytest.raises(TruncatedImage, match="incomplete"):
         load_rgb(data[: int(len(data) * kept)])
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 400, b"just some words", b"BM", b"\xff\xd8\xff"])
-def test_what_is_no_picture_is_refused(data: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_rejected(data: bytes) -> None:
     with pytest.raises(UnreadableImage):
         load_rgb(data)
 
 
-def test_the_pixel_cap_is_checked_before_decoding_and_says_both_numbers() -> None:
+def test_the_pixel_limit_is_checked_before_decoding_and_names_both_numbers() -> None:
     small_file = encoded(Image.new("1", (3000, 2000)))
-    # Cut right after the header: decoding it would be another error.
-    with pytest.raises(ImageTooLarge, match=r"3000×2000 pixels.*limit of 5 million"):
+    # Truncated right after the header, so decoding it would be another error.
+    with pytest.raises(
+        ImageTooLarge, match="The file has 3000×2000 pixels, and the limit is 5 million pixels"
+    ):
         load_rgb(small_file[:100], max_pixels=5_000_000)
     assert load_rgb(small_file, max_pixels=6_000_000).size == (3000, 2000)
 
 
-def test_a_decompression_bomb_is_refused_without_a_warning() -> None:
+def test_a_decompression_bomb_is_rejected_without_a_warning() -> None:
     header = b"\x00\x00\x00\x0dIHDR" + (12000).to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
     image = bytearray(encoded(Image.new("L", (4, 4))))
     image[8 : 8 + len(header)] = header
@@ -246,7 +248,7 @@ def test_a_decompression_bomb_is_refused_without_a_warning() -> None:
             load_rgb(bytes(image))
 
 
-def test_a_tiff_named_png_is_named_as_what_it_is(tmp_path: Path) -> None:
+def test_a_tiff_named_png_is_reported_as_tiff(tmp_path: Path) -> None:
     path = tmp_path / "scan.png"
     path.write_bytes(encoded(noise(), "TIFF"))
     with pytest.raises(UnsupportedImage, match=r"“scan\.png” is a TIFF file") as caught:
@@ -267,12 +269,12 @@ def test_a_tiff_named_png_is_named_as_what_it_is(tmp_path: Path) -> None:
         (b"PK\x03\x04rest", "ZIP"),
     ],
 )
-def test_foreign_formats_are_named(data: bytes, name: str) -> None:
+def test_unsupported_formats_are_named(data: bytes, name: str) -> None:
     with pytest.raises(UnsupportedImage, match=f"is a {name} file"):
         load_rgb(data)
 
 
-def test_path_text_bytes_and_stream_give_the_same_picture(tmp_path: Path) -> None:
+def test_path_text_bytes_and_stream_give_the_same_image(tmp_path: Path) -> None:
     data = encoded(noise())
     path = tmp_path / "photo.png"
     path.write_bytes(data)
@@ -283,19 +285,19 @@ def test_path_text_bytes_and_stream_give_the_same_picture(tmp_path: Path) -> Non
     assert not stream.closed
 
 
-def test_a_missing_file_is_one_sentence_without_its_folder(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_without_its_folder(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImage, match=r"“gone\.png” cannot be opened") as caught:
         load_rgb(tmp_path / "gone.png")
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_image_errors_are_errors_for_the_user() -> None:
+def test_image_errors_are_errors_for_users() -> None:
     assert issubclass(ImageError, LoraVitError)
     for kind in (UnreadableImage, TruncatedImage, ImageTooLarge, UnsupportedImage):
         assert issubclass(kind, ImageError)
 
 
-def test_random_damage_never_raises_anything_else() -> None:
+def test_random_damage_only_raises_image_errors() -> None:
     generator = np.random.default_rng(1)
     originals = [encoded(noise(), format) for format in ("PNG", "JPEG", "GIF", "WEBP", "BMP")]
     outcomes = set()
@@ -313,13 +315,13 @@ def test_random_damage_never_raises_anything_else() -> None:
     assert outcomes == {"fine", "refused"}
 
 
-def test_many_threads_get_what_one_gets() -> None:
+def test_many_threads_get_the_same_images_as_one() -> None:
     sources = [encoded(noise(20 + index, 30), format) for index in range(8) for format in ("PNG", "JPEG")]
     expected = [pixels(load_rgb(source)) for source in sources]
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(load_rgb, sources * 5))
-    for index, picture in enumerate(results):
-        assert np.array_equal(pixels(picture), expected[index % len(sources)])
+    for index, image in enumerate(results):
+        assert np.array_equal(pixels(image), expected[index % len(sources)])
 
 
 def turned(image: Image.Image, orientation: int, format: str = "PNG", **options: Any) -> bytes:
@@ -330,7 +332,7 @@ def turned(image: Image.Image, orientation: int, format: str = "PNG", **options:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_picture_is_the_same_whether_it_is_converted_at_once_or_in_strips(
+def test_an_image_is_the_same_converted_at_once_or_in_strips(
     mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = np.random.default_rng(0).integers(0, 65536, (70, 50)).astype(np.uint16)
@@ -344,7 +346,7 @@ def test_a_picture_is_the_same_whether_it_is_converted_at_once_or_in_strips(
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
-def test_a_picture_above_the_size_to_keep_is_averaged_down_whatever_its_strips(
+def test_a_large_image_is_averaged_down_the_same_for_any_strips(
     mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "REDUCED_ABOVE", 999)
@@ -365,17 +367,17 @@ def test_a_picture_above_the_size_to_keep_is_averaged_down_whatever_its_strips(
         ("PNG", 101, 34),
         ("JPEG", 50, 50),
         ("JPEG", 51, 26),
-        ("JPEG", 101, 26),  # halved as it is decoded, and by two again
+        ("JPEG", 101, 26),  # halved by the decoder, and halved again
     ],
 )
-def test_sides_are_divided_by_a_whole_number_until_the_picture_is_small_enough(
+def test_sides_are_divided_by_an_integer_until_the_image_is_small_enough(
     format: str, side: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "REDUCED_ABOVE", 2500)
     assert load_rgb(encoded(noise(side, side), format)).size == (expected, expected)
 
 
-def test_a_jpeg_that_is_made_smaller_as_it_is_decoded_looks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jpeg_reduced_by_the_decoder_looks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     smooth = noise(9, 7).resize((90, 70), Image.Resampling.BICUBIC)
     monkeypatch.setattr(loading, "REDUCED_ABOVE", 6000)
     jpeg = pixels(load_rgb(turned(smooth, 6, "JPEG", quality=95))).astype(int)
@@ -384,78 +386,78 @@ def test_a_jpeg_that_is_made_smaller_as_it_is_decoded_looks_the_same(monkeypatch
     assert np.abs(jpeg - png).mean() < 3
 
 
-def test_a_picture_counts_until_nobody_holds_it() -> None:
-    before = loading.SMALL_ROOM.lent
-    held = load_counted(encoded(noise(20, 30)))
-    assert loading.SMALL_ROOM.lent == before + 4 * 20 * 30
+def test_the_memory_of_a_tracked_image_is_reserved_as_long_as_it_exists() -> None:
+    before = loading.SMALL_POOL.reserved
+    held = load_tracked(encoded(noise(20, 30)))
+    assert loading.SMALL_POOL.reserved == before + 4 * 20 * 30
     del held
     gc.collect()
-    assert loading.SMALL_ROOM.lent == before
+    assert loading.SMALL_POOL.reserved == before
 
 
-def test_a_photograph_does_not_wait_behind_pictures_many_times_as_large(
+def test_a_photograph_does_not_wait_for_much_larger_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loading, "PATIENCE", 0.01)
-    with loading.ROOM.take(loading.ROOM.budget):
-        load_counted(encoded(noise(400, 300)))
+    monkeypatch.setattr(loading, "POOL_TIMEOUT", 0.01)
+    with loading.DECODING_POOL.acquire(loading.DECODING_POOL.budget):
+        load_tracked(encoded(noise(400, 300)))
         with pytest.raises(ImagesInUse):
-            load_counted(encoded(Image.new("RGB", (3000, 3000))))
+            load_tracked(encoded(Image.new("RGB", (3000, 3000))))
 
 
 @pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", encoded(noise())[:-60], b"GIF89a"])
-def test_a_picture_that_is_refused_leaves_no_memory_taken(data: bytes) -> None:
-    before = loading.SMALL_ROOM.lent
+def test_a_rejected_image_leaves_no_memory_reserved(data: bytes) -> None:
+    before = loading.SMALL_POOL.reserved
     with pytest.raises(ImageError):
-        load_counted(data)
-    assert loading.SMALL_ROOM.lent == before
+        load_tracked(data)
+    assert loading.SMALL_POOL.reserved == before
 
 
-def test_who_waits_too_long_for_memory_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "SMALL_ROOM", Room(0))
-    monkeypatch.setattr(loading, "ROOM", Room(1))
-    monkeypatch.setattr(loading, "PATIENCE", 0.01)
-    held = load_counted(encoded(noise()))
+def test_waiting_too_long_for_memory_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SMALL_POOL", MemoryPool(0))
+    monkeypatch.setattr(loading, "DECODING_POOL", MemoryPool(1))
+    monkeypatch.setattr(loading, "POOL_TIMEOUT", 0.01)
+    held = load_tracked(encoded(noise()))
     with pytest.raises(ImagesInUse, match="busy with large images"):
-        load_counted(encoded(noise()))
+        load_tracked(encoded(noise()))
     del held
     gc.collect()
-    load_counted(encoded(noise()))
+    load_tracked(encoded(noise()))
 
 
-def test_a_stored_picture_is_read_even_if_it_would_no_longer_be_taken_in(tmp_path: Path) -> None:
+def test_a_stored_image_is_read_even_if_it_exceeds_the_current_limit(tmp_path: Path) -> None:
     path = tmp_path / "long.png"
     Image.new("L", (70_000, 1)).save(path)
-    with pytest.raises(ImageTooLarge, match="no side may have over 65535"):
+    with pytest.raises(ImageTooLarge, match="“long.png” has 70000×1 pixels, and the maximum side is 65535"):
         load_rgb(path)
     assert load_stored(path).size == (70_000, 1)
 
 
-def dear(folder: Path) -> list[Path]:
-    """One file of each kind that takes another amount of memory, of 4 megapixels."""
-    colours = noise(30, 30).resize((2000, 2000))
-    grey, clear = Image.new("I;16", (2000, 2000)), colours.convert("RGBA")
+def memory_intensive_files(folder: Path) -> list[Path]:
+    """Return 4-megapixel files of all kinds that need different amounts of memory."""
+    colors = noise(30, 30).resize((2000, 2000))
+    gray, transparent = Image.new("I;16", (2000, 2000)), colors.convert("RGBA")
     kinds: dict[str, tuple[Image.Image, dict[str, Any]]] = {
-        "rgb.png": (colours, {}),
-        "rgba.png": (clear, {}),
-        "la.png": (clear.convert("LA"), {}),
-        "palette.png": (colours.convert("P"), {"transparency": 0}),
-        "deep.png": (grey, {}),
-        "plain.jpg": (colours, {}),
-        "progressive.jpg": (colours, {"progressive": True, "subsampling": 0}),
-        "subsampled.jpg": (colours, {"progressive": True}),
-        "cmyk.jpg": (colours.convert("CMYK"), {"progressive": True}),
-        "plain.webp": (colours, {"method": 0}),
-        "clear.webp": (clear, {"method": 0}),
+        "rgb.png": (colors, {}),
+        "rgba.png": (transparent, {}),
+        "la.png": (transparent.convert("LA"), {}),
+        "palette.png": (colors.convert("P"), {"transparency": 0}),
+        "deep.png": (gray, {}),
+        "plain.jpg": (colors, {}),
+        "progressive.jpg": (colors, {"progressive": True, "subsampling": 0}),
+        "subsampled.jpg": (colors, {"progressive": True}),
+        "cmyk.jpg": (colors.convert("CMYK"), {"progressive": True}),
+        "plain.webp": (colors, {"method": 0}),
+        "clear.webp": (transparent, {"method": 0}),
         "moving.gif": (
-            colours.convert("P"),
+            colors.convert("P"),
             {"save_all": True, "append_images": [Image.new("P", (2000, 2000), 1)], "disposal": 2},
         ),
         "moving.png": (
-            clear,
+            transparent,
             {"save_all": True, "append_images": [Image.new("RGBA", (2000, 2000))], "disposal": 1},
         ),
-        "plain.bmp": (colours, {}),
+        "plain.bmp": (colors, {}),
     }
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -468,7 +470,8 @@ def dear(folder: Path) -> list[Path]:
 
 _MEASURE = """
 import sys
-from loravit_web import heap, images
+from loravit_web.images import loading
+from loravit_web.util import heap
 from loravit_web.images.formats import reader_of
 from loravit_web.images.headers import read_header
 
@@ -489,15 +492,21 @@ for path in sys.argv[1:]:
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures memory as Linux tells it")
-def test_no_kind_of_picture_takes_more_memory_than_is_counted_for_it(tmp_path: Path) -> None:
-    files = [str(path) for path in dear(tmp_path)]
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="measures memory with the proc file system of Linux"
+)
+def test_no_kind_of_image_needs_more_memory_than_is_reserved_for_it(tmp_path: Path) -> None:
+    files = [str(path) for path in memory_intensive_files(tmp_path)]
     command = [sys.executable, "-c", _MEASURE, *files]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
-    lines = [line.split("\t") for line in told.stdout.splitlines()]
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
     assert len(lines) == len(files)
     strips = 12 << 20
     over = {
-        path: (int(took), int(counted)) for path, took, counted in lines if int(took) > int(counted) + strips
+        path: (int(used), int(reserved))
+        for path, used, reserved in lines
+        if int(used) > int(reserved) + strips
     }
     assert over == {}

@@ -1,4 +1,4 @@
-"""The orientation of a picture is what Pillow reads, without what Pillow copies."""
+"""The orientation equals that read by Pillow, without copying all metadata."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ XMP = b'<x tiff:Orientation="8"/>'
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_it_is_what_pillow_finds(info: dict[str, Any], expected: int) -> None:
+def test_the_orientation_equals_that_of_pillow(info: dict[str, Any], expected: int) -> None:
     assert orientation(info) == expected
     image = Image.new("RGB", (1, 1))
     image.info = info

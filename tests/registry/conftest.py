@@ -1,7 +1,7 @@
-"""A registry on either database, and makers of the smallest valid things to put in it.
+"""A registry on either database, and factories of the smallest valid records for it.
 
 Every test that uses `url` or `registry` runs on SQLite and on PostgreSQL, unless it is marked `only_sqlite`
-or `only_postgres`, because it is about the one.
+or `only_postgres`, because it is about that database.
 """
 
 import os
@@ -27,7 +27,7 @@ only_postgres = pytest.mark.parametrize("dialect", ["postgresql"])
 
 
 class FakeClock:
-    """Moves one second at each look, so that nothing happens at the same moment unless a test wants it."""
+    """Advances one second with each call, so that no two times are equal unless a test sets them so."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -44,7 +44,7 @@ def clock() -> FakeClock:
 
 
 class PostgresServer:
-    """Hands out databases: new ones, or one that was migrated once and is emptied for each test."""
+    """Provides databases: new ones, or a migrated one that is emptied for each test."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -62,7 +62,7 @@ class PostgresServer:
         if self._migrated is None:
             self._migrated = self.create()
             Registry.open(self._migrated, folder).close()
-        # no trigger and no foreign key holds back this user, and one message takes a few milliseconds
+        # triggers and foreign keys do not apply to this role, and a single message takes a few milliseconds
         words = [
             f"SET session_replication_role = replica; UPDATE alembic_version SET version_num = '{head()}'"
         ]
@@ -85,7 +85,7 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A server for the whole session; without one the test is skipped, save where everything must run."""
+    """A server for the session. Without one, the test is skipped, except in CI."""
     try:
         import psycopg  # noqa: F401
 
@@ -107,7 +107,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
 def url(
     dialect: str, tmp_path: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of a database for the test alone: a new one, or an empty, migrated one for `registry`."""
+    """The address of a database for this test: a new one, or an empty, migrated one for `registry`."""
     if dialect == "sqlite":
         if "registry" in request.fixturenames:
             (tmp_path / "data").mkdir()
@@ -131,7 +131,7 @@ def registry(url: str, tmp_path: Path, clock: FakeClock) -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """Starts processes of their own on a registry."""
+    """Starts separate processes on a registry."""
     log = tmp_path_factory.mktemp("processes") / "log"
     log.touch()
     with Host("tests.registry.worker_process", log) as host:
@@ -140,7 +140,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 @pytest.fixture
 def database(registry: Registry) -> Database:
-    """The registry's database, for a look behind its calls."""
+    """The database of the registry, for direct access."""
     return registry._database
 
 

@@ -1,6 +1,6 @@
-"""Rows as they were stored under older schemas, written by hand: programs of that time are gone.
+"""Rows of older schemas, written by hand, because the programs of that time are gone.
 
-Whoever adds a migration adds rows of the schema before it.
+A new migration needs rows of the schema before it.
 """
 
 from typing import Any
@@ -80,7 +80,7 @@ FIRST_SCHEMA: Rows = {
         _evaluation(1, "test", 0.5),
         _evaluation(2, "validation", 1.0),
     ],
-    # flowers@1 came from a hand that left no event
+    # flowers@1 was added by hand, without an event
     "audit_events": [
         _event("u1", "ann", "published", "pets@1"),
         _event("u2", "bob", "published", "pets@2"),

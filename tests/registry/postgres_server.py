@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests: in a temporary folder, on a free port, careless of its disk."""
+"""A real PostgreSQL server for tests, in a temporary folder, on a free port and without syncing to disk."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ FAST = {
 
 
 class NoServer(Exception):
-    """Why there is no PostgreSQL here."""
+    """The reason why there is no PostgreSQL here."""
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs; NoServer when there is none."""
+    """Return the folder of PostgreSQL's programs, or raise NoServer if there is none."""
     on_path = shutil.which("initdb")
     if on_path:
         return Path(on_path).resolve().parent
@@ -44,10 +44,10 @@ def programs() -> Path:
 
 
 class Server:
-    """A server that can go away and come back on the same port with the same data.
+    """A server that can be stopped and started on the same port with the same data.
 
     Attributes:
-        address: for a user who may do everything; without the name of a database.
+        address: the address for a superuser, without the name of a database.
     """
 
     def __init__(self, binaries: Path, folder: Path) -> None:
@@ -106,7 +106,7 @@ class Server:
 
 @contextmanager
 def new_server() -> Iterator[Server]:
-    """Run a server with a folder of its own for the block; NoServer without its programs."""
+    """Run a server in its own folder during the block; NoServer without its programs."""
     folder = Path(tempfile.mkdtemp(prefix="loravit-postgres-"))
     try:
         server = Server(programs(), folder)
@@ -121,13 +121,13 @@ def new_server() -> Iterator[Server]:
 
 @contextmanager
 def running_server() -> Iterator[str]:
-    """The address of a server that lives as long as the block, for a user who may do everything."""
+    """Yield the address of a server, for a superuser, during the block."""
     with new_server() as server:
         yield server.address
 
 
 def _unprivileged(folder: Path) -> dict[str, Any]:
-    """The server refuses to run as root, so there it runs as the user that Debian made for it."""
+    """Return the options to run the server as another user than root, which it refuses to run as."""
     if os.geteuid() != 0:
         return {}
     names = [entry.pw_name for entry in pwd.getpwall()]

@@ -1,4 +1,4 @@
-"""Processes of their own on a registry, as a test starts and kills them."""
+"""Separate processes on a registry, which a test starts and kills."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Publisher:
-    """A process that publishes for ever, and the file of what it was told is published."""
+    """A process that publishes until it is killed, and the file of the acknowledged versions."""
 
     job: Job
     told: Path
@@ -39,7 +39,7 @@ class Publisher:
 
 @dataclass(frozen=True)
 class Processes:
-    """Starts what `worker_process` does; ``log`` holds whatever those had to say."""
+    """Starts the jobs of `worker_process`; their output is in ``log``."""
 
     host: Host
     log: Path

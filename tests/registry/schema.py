@@ -1,4 +1,4 @@
-"""What migrations build, as text; `python -m tests.registry.schema` renews the committed copies of it."""
+"""The schema that migrations build, as text; `python -m tests.registry.schema` renews the copies."""
 
 import sys
 import tempfile
@@ -41,9 +41,9 @@ SQLITE = (
 
 
 def schema_of(connection: Connection) -> str:
-    """The schema of a database, one thing a line and in an order of its own."""
+    """Return the schema of a database, one element per line, sorted."""
     if connection.dialect.name == "sqlite":
-        # one space wherever SQLAlchemy or Alembic break a line
+        # a single space wherever SQLAlchemy or Alembic break a line
         lines = [" ".join(one.split()) + ";" for one in connection.scalars(text(SQLITE))]
     else:
         lines = []
@@ -53,7 +53,7 @@ def schema_of(connection: Connection) -> str:
 
 
 def built_at(url: str, folder: Path) -> str:
-    """The schema that the migrations build in a new database."""
+    """Return the schema that the migrations build in a new database."""
     Registry.open(url, folder).close()
     engine = open_engine(url)
     with engine.connect() as connection:
@@ -63,7 +63,7 @@ def built_at(url: str, folder: Path) -> str:
 
 
 def main() -> None:
-    """Write both copies anew."""
+    """Rewrite both copies."""
     with tempfile.TemporaryDirectory() as folder, running_server() as server:
         SQLITE_COPY.write_text(built_at(f"sqlite:///{folder}/registry.db", Path(folder)), encoding="utf-8")
         POSTGRES_COPY.write_text(built_at(f"{server}/postgres", Path(folder)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Bases and datasets are stored once, whoever asks."""
+"""Bases and datasets are stored once, however many callers register them."""
 
 import threading
 
@@ -20,7 +20,7 @@ def test_the_same_name_with_other_weights_is_another_base(registry: Registry) ->
     assert registry.bases.ensure(BASE).id != registry.bases.ensure(other).id
 
 
-def test_concurrent_callers_ensure_one_base_and_one_dataset(registry: Registry) -> None:
+def test_concurrent_callers_register_one_base_and_one_dataset(registry: Registry) -> None:
     new = NewDataset("fp", "pets", "zip", (DatasetClass("cat", 1, 1, 1),))
     begin = threading.Barrier(6)
     found: list[tuple[Base, Dataset]] = []
@@ -37,7 +37,7 @@ def test_concurrent_callers_ensure_one_base_and_one_dataset(registry: Registry) 
     assert found == [found[0]] * 6
 
 
-def test_a_dataset_comes_back_with_its_classes_in_order_and_its_images_counted(registry: Registry) -> None:
+def test_a_dataset_is_read_with_its_classes_in_order_and_its_images_counted(registry: Registry) -> None:
     classes = (DatasetClass("zebra", 4, 2, 1), DatasetClass("ant", 3, 1, 0))
     stored = registry.datasets.ensure(NewDataset("fp", "animals", "folder", classes))
     assert registry.datasets.get("fp") == stored
@@ -51,7 +51,7 @@ def test_an_unknown_fingerprint_is_not_found(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("names", [("cat", "cat"), ("cat", "undecodable \udce4")])
-def test_class_names_that_can_not_be_stored_are_refused(registry: Registry, names: tuple[str, str]) -> None:
+def test_class_names_that_cannot_be_stored_are_refused(registry: Registry, names: tuple[str, str]) -> None:
     classes = tuple(DatasetClass(name, 1, 1, 1) for name in names)
     with pytest.raises(InvalidValue, match="pets"):
         registry.datasets.ensure(NewDataset("fp", "pets", "zip", classes))

@@ -1,4 +1,4 @@
-"""What a bundle asks of the catalog: tags that come with a version, and one file of it."""
+"""What bundled adapters need of the catalog: tags of a version, and reading a single file."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from registry import InvalidTag, NewVersion, Registry
 MakeVersion = Callable[..., NewVersion]
 
 
-def test_tags_that_come_with_a_version_join_those_of_the_adapter(
+def test_the_tags_of_a_version_are_added_to_those_of_the_adapter(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     registry.catalog.publish(new_version(b"1", tags=("small", "demo")), actor="ann")
@@ -17,26 +17,24 @@ def test_tags_that_come_with_a_version_join_those_of_the_adapter(
     assert registry.catalog.adapter("pets").tags == ("demo", "fur", "small")
 
 
-def test_the_same_files_again_bring_no_tags(registry: Registry, new_version: MakeVersion) -> None:
+def test_publishing_the_same_files_again_adds_no_tags(registry: Registry, new_version: MakeVersion) -> None:
     registry.catalog.publish(new_version(), actor="ann")
     registry.catalog.publish(new_version(tags=("late",)), actor="ann")
     assert registry.catalog.adapter("pets").tags == ()
 
 
-def test_the_event_tells_of_the_tags(registry: Registry, new_version: MakeVersion) -> None:
+def test_the_event_lists_the_tags(registry: Registry, new_version: MakeVersion) -> None:
     registry.catalog.publish(new_version(tags=("demo",)), actor="ann")
     assert registry.catalog.events()[0].payload["tags"] == ["demo"]
 
 
-def test_a_bundle_with_an_impossible_tag_is_not_published(
-    registry: Registry, new_version: MakeVersion
-) -> None:
+def test_a_bundle_with_an_invalid_tag_is_not_published(registry: Registry, new_version: MakeVersion) -> None:
     with pytest.raises(InvalidTag, match="Two words"):
         registry.catalog.publish(new_version(tags=("fine", "Two words")), actor="ann")
     assert registry.catalog.adapters() == []
 
 
-def test_one_file_is_read_alone_and_a_file_that_is_not_there_is_none(
+def test_a_single_file_can_be_read_and_a_missing_one_is_none(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ann")

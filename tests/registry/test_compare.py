@@ -1,4 +1,4 @@
-"""Runs and versions side by side, and where they come from."""
+"""Comparison of runs and versions, and their lineage."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ def numbers(comparison: Comparison) -> dict[str, tuple[Any, ...]]:
     return {row.key: row.values for row in comparison.metrics}
 
 
-def test_only_settings_that_differ_are_told_and_absent_is_not_null(
+def test_only_settings_that_differ_are_listed_and_absent_is_not_null(
     registry: Registry, new_run: MakeRun
 ) -> None:
     first = registry.runs.create(new_run(config={"adapter": {"r": 8, "dropout": None}, "epochs": 5}))
@@ -49,12 +49,12 @@ def test_only_settings_that_differ_are_told_and_absent_is_not_null(
     }
 
 
-def test_a_number_is_not_a_truth_value(registry: Registry, new_run: MakeRun) -> None:
+def test_one_and_true_are_different_values(registry: Registry, new_run: MakeRun) -> None:
     refs = [registry.runs.create(new_run(config={"a": value, "b": 1})).id for value in (1, True, 1.0)]
     assert rows(registry.comparer.compare(refs)) == {"a": (1, True, 1.0)}
 
 
-def test_environment_data_base_and_seed_are_settings_too(
+def test_environment_dataset_base_and_seed_are_settings_too(
     registry: Registry, new_run: MakeRun, dataset: Dataset
 ) -> None:
     other = registry.datasets.ensure(NewDataset("e" * 64, "zoo", "zip", dataset.classes))
@@ -68,7 +68,7 @@ def test_environment_data_base_and_seed_are_settings_too(
     }
 
 
-def test_a_version_brings_its_run_and_a_run_its_version(
+def test_a_version_includes_its_run_and_a_run_its_version(
     registry: Registry, new_run: MakeRun, new_version: MakeVersion
 ) -> None:
     run = registry.runs.create(new_run(config={"adapter": {"r": 8}, "image_size": 112}), worker="w")
@@ -89,7 +89,7 @@ def test_a_version_brings_its_run_and_a_run_its_version(
     }
 
 
-def test_an_imported_version_has_no_run_to_be_compared(
+def test_an_imported_version_is_compared_without_a_run(
     registry: Registry, new_run: MakeRun, new_version: MakeVersion
 ) -> None:
     run = registry.runs.create(new_run(config={"adapter": {"r": 4}, "epochs": 5}))
@@ -101,7 +101,7 @@ def test_an_imported_version_has_no_run_to_be_compared(
     assert "base.name" not in rows(comparison)
 
 
-def test_the_same_named_twice_is_compared_once_and_a_single_one_tells_all_its_settings(
+def test_a_repeated_name_is_compared_once_and_a_single_subject_lists_all_settings(
     registry: Registry, new_run: MakeRun
 ) -> None:
     run = registry.runs.create(new_run(config={"epochs": 5}))
@@ -120,20 +120,20 @@ def test_a_withdrawn_version_can_still_be_compared(registry: Registry, new_versi
         registry.comparer.compare(["pets"])
 
 
-def test_what_is_neither_an_adapter_nor_a_run_is_refused_by_its_name(
+def test_a_name_of_neither_an_adapter_nor_a_run_is_refused(
     registry: Registry, new_version: MakeVersion, new_run: MakeRun
 ) -> None:
     registry.catalog.publish(new_version(), actor="ann")
     for ref in ("nothing", "x", ""):
-        with pytest.raises(UnknownReference, match="no adapter and no run"):
+        with pytest.raises(UnknownReference, match="no adapter or run"):
             registry.comparer.compare([ref])
     with pytest.raises(UnknownVersion):
         registry.comparer.compare(["pets@9"])
-    with pytest.raises(UnknownAdapter, match="did you mean pets"):
+    with pytest.raises(UnknownAdapter, match="Did you mean pets"):
         registry.comparer.compare(["pest@1"])
 
 
-def test_the_start_of_several_ids_is_refused(registry: Registry, new_run: MakeRun) -> None:
+def test_the_beginning_of_several_ids_is_refused(registry: Registry, new_run: MakeRun) -> None:
     first = registry.runs.create(new_run())
     twin = first.id[:-1] + ("0" if first.id[-1] != "0" else "1")
     with registry._database.writing() as session:
@@ -144,7 +144,7 @@ def test_the_start_of_several_ids_is_refused(registry: Registry, new_run: MakeRu
         registry.comparer.compare([first.id[:8]])
 
 
-def test_lineage_goes_from_a_version_to_its_run_data_and_base_and_back(
+def test_lineage_leads_from_a_version_to_run_dataset_and_base_and_back(
     registry: Registry, new_run: MakeRun, new_version: MakeVersion, dataset: Dataset
 ) -> None:
     run, other = registry.runs.create(new_run()), registry.runs.create(new_run())
@@ -167,13 +167,15 @@ def test_lineage_goes_from_a_version_to_its_run_data_and_base_and_back(
         assert of_base.versions[0] == "imported@1"
 
 
-def test_an_imported_version_comes_from_its_base_alone(registry: Registry, new_version: MakeVersion) -> None:
+def test_the_lineage_of_an_imported_version_is_only_its_base(
+    registry: Registry, new_version: MakeVersion
+) -> None:
     version = registry.catalog.publish(new_version(dataset_id=None), actor="ann")
     lineage = registry.lineage.of(version)
     assert (lineage.run_id, lineage.siblings, lineage.dataset, lineage.same_data) == (None, (), None, None)
 
 
-def test_a_dataset_that_is_not_known_has_no_lineage(registry: Registry) -> None:
+def test_the_lineage_of_an_unknown_dataset_is_refused(registry: Registry) -> None:
     with pytest.raises(UnknownDataset):
         registry.lineage.of_dataset("unknown")
     assert registry.lineage.of_base("unknown").versions == ()

@@ -11,10 +11,10 @@ def published_numbers(registry: Registry) -> list[int]:
     return sorted(version.version for version in registry.catalog.versions("shared"))
 
 
-def test_four_processes_create_log_and_publish_at_once_without_losing_a_row(
+def test_four_concurrent_processes_create_log_and_publish_without_losing_a_row(
     url: str, tmp_path: Path, processes: Processes
 ) -> None:
-    # all four also meet the missing database at the same instant
+    # all four also find the database missing at the same time
     root = tmp_path / "artifacts"
     jobs = [processes.start("log_and_publish", url, root, name=f"worker-{i}") for i in range(4)]
     statuses = [job.wait() for job in jobs]
@@ -31,7 +31,7 @@ def test_four_processes_create_log_and_publish_at_once_without_losing_a_row(
         assert registry.revision() == 20
 
 
-def test_a_killed_publisher_leaves_only_whole_versions_with_consecutive_numbers(
+def test_a_killed_publisher_leaves_only_complete_versions_with_consecutive_numbers(
     url: str, tmp_path: Path, processes: Processes
 ) -> None:
     acknowledged = []
@@ -50,7 +50,7 @@ def test_a_killed_publisher_leaves_only_whole_versions_with_consecutive_numbers(
 
 
 @only_sqlite
-def test_a_publisher_whose_database_is_taken_away_stops_and_nothing_acknowledged_is_lost(
+def test_a_publisher_stops_if_its_database_is_moved_away_and_no_acknowledged_version_is_lost(
     url: str, tmp_path: Path, processes: Processes
 ) -> None:
     publisher = processes.publisher(url, tmp_path / "artifacts", "robbed")

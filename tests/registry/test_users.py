@@ -1,4 +1,4 @@
-"""Users: found again by who vouches for them, never by their name."""
+"""Users are identified by provider and subject, never by their name."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ import pytest
 from registry import InvalidValue, Registry, UnknownUser, UsernameTaken
 
 
-def test_a_new_user_is_stored_and_found_again(registry: Registry) -> None:
+def test_a_new_user_is_stored_and_found(registry: Registry) -> None:
     user = registry.users.ensure("hub", "17", "ann", "editor")
     assert (user.provider, user.subject, user.username, user.role) == ("hub", "17", "ann", "editor")
     assert registry.users.ensure("hub", "17", "ann", "viewer") == user
@@ -20,7 +20,7 @@ def test_users_are_listed_by_name(registry: Registry) -> None:
     assert [user.username for user in registry.users.list()] == ["ann", "bob", "eve"]
 
 
-def test_a_user_who_was_renamed_stays_the_same_user(registry: Registry) -> None:
+def test_a_renamed_user_stays_the_same_user(registry: Registry) -> None:
     registry.users.ensure("hub", "17", "ann", "editor")
     renamed = registry.users.ensure("hub", "17", "anna", "viewer")
     assert (renamed.username, renamed.role) == ("anna", "editor")
@@ -29,16 +29,16 @@ def test_a_user_who_was_renamed_stays_the_same_user(registry: Registry) -> None:
     assert (event.kind, event.payload) == ("renamed", {"from": "ann", "to": "anna"})
 
 
-def test_nobody_takes_the_name_of_another(registry: Registry) -> None:
+def test_a_taken_user_name_is_refused(registry: Registry) -> None:
     registry.users.ensure("hub", "17", "ann", "editor")
     registry.users.ensure("local", "1", "bob", "viewer")
     for provider, subject in (("local", "2"), ("local", "1")):
-        with pytest.raises(UsernameTaken, match="comes from hub"):
+        with pytest.raises(UsernameTaken, match="signs in through hub"):
             registry.users.ensure(provider, subject, "ann", "viewer")
     assert [user.username for user in registry.users.list()] == ["ann", "bob"]
 
 
-def test_what_somebody_may_do_is_changed_on_record(registry: Registry) -> None:
+def test_a_change_of_role_is_recorded(registry: Registry) -> None:
     registry.users.ensure("hub", "17", "ann", "viewer", actor="eve")
     assert registry.users.set_role("ann", "admin", actor="eve").role == "admin"
     registry.users.set_role("ann", "admin", actor="eve")
@@ -48,7 +48,7 @@ def test_what_somebody_may_do_is_changed_on_record(registry: Registry) -> None:
     assert (changed.kind, changed.payload) == ("role_set", {"from": "viewer", "to": "admin"})
 
 
-def test_an_unknown_user_is_said_to_be_none(registry: Registry) -> None:
+def test_an_unknown_user_is_refused(registry: Registry) -> None:
     with pytest.raises(UnknownUser, match="no user 'ann'"):
         registry.users.get("ann")
     with pytest.raises(UnknownUser):
@@ -56,18 +56,18 @@ def test_an_unknown_user_is_said_to_be_none(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "a\n", "@a", "a" * 65, "unknown", "\ud800"])
-def test_a_name_that_could_mislead_is_refused(registry: Registry, name: str) -> None:
+def test_a_misleading_user_name_is_refused(registry: Registry, name: str) -> None:
     with pytest.raises(InvalidValue, match="user name"):
         registry.users.ensure("hub", "17", name, "viewer")
 
 
 @pytest.mark.parametrize("name", ["a", "ann@example.com", "ann_b.c-d+e", "ünal"])
-def test_a_usual_name_is_taken(registry: Registry, name: str) -> None:
+def test_a_usual_user_name_is_accepted(registry: Registry, name: str) -> None:
     assert registry.users.ensure("hub", "17", name, "viewer").username == name
 
 
-def test_there_are_only_three_roles_and_every_user_comes_from_somewhere(registry: Registry) -> None:
-    with pytest.raises(InvalidValue, match="'owner' is not one of viewer, editor, admin"):
+def test_a_user_needs_a_known_role_a_provider_and_a_subject(registry: Registry) -> None:
+    with pytest.raises(InvalidValue, match="'owner' is unknown. Use one of viewer, editor, admin"):
         registry.users.ensure("hub", "17", "ann", "owner")  # type: ignore[arg-type]
     registry.users.ensure("hub", "17", "ann", "viewer")
     with pytest.raises(InvalidValue, match="'owner'"):
@@ -77,14 +77,14 @@ def test_there_are_only_three_roles_and_every_user_comes_from_somewhere(registry
             registry.users.ensure(provider, subject, "bob", "viewer")
 
 
-def test_a_user_who_comes_in_twice_at_once_is_one(registry: Registry) -> None:
+def test_a_user_who_signs_in_twice_at_once_is_stored_once(registry: Registry) -> None:
     with ThreadPoolExecutor(6) as pool:
         users = list(pool.map(lambda _: registry.users.ensure("hub", "17", "ann", "viewer"), range(12)))
     assert len(set(users)) == 1
     assert [event.kind for event in registry.catalog.events()] == ["added"]
 
 
-def test_a_password_is_kept_as_the_hash_it_came_as_and_never_told(registry: Registry) -> None:
+def test_a_password_hash_is_stored_unchanged_and_never_recorded(registry: Registry) -> None:
     registry.users.ensure("password", "ann", "ann", "editor")
     assert registry.users.password_hash("ann") is None
     registry.users.set_password("ann", "scrypt$first", actor="eve")
@@ -95,7 +95,7 @@ def test_a_password_is_kept_as_the_hash_it_came_as_and_never_told(registry: Regi
     assert (again.kind, again.actor) == ("password_set", "ann")
 
 
-def test_a_password_that_was_taken_away_is_none(registry: Registry) -> None:
+def test_a_removed_password_is_none(registry: Registry) -> None:
     registry.users.ensure("password", "ann", "ann", "editor")
     registry.users.set_password("ann", "scrypt$first", actor="eve")
     registry.users.set_password("ann", None, actor="eve")

@@ -1,16 +1,16 @@
-"""What processes of their own do to a registry; `benchmarks.support.forks` starts them."""
+"""Jobs of separate processes on a registry, which `benchmarks.support.forks` starts."""
 
 from itertools import count
 from pathlib import Path
 
 from sqlalchemy.orm import configure_mappers
 
-import registry.database.alembic_run  # noqa: F401 - a database that is missing is migrated at once
+import registry.database.alembic_run  # noqa: F401 - so that a missing database is migrated at once
 from registry import DatasetClass, NewBase, NewDataset, NewRun, NewVersion, Registry
 
 
 def warm_up() -> None:
-    """What every process would do first."""
+    """Do what every process would do first."""
     configure_mappers()
 
 
@@ -33,7 +33,7 @@ def log_and_publish(url: str, root: str, name: str) -> None:
         run = registry.runs.create(NewRun("shared", name, base.id, dataset.id, 1, {}, {}), worker=name)
         for step in range(25):
             registry.runs.log_metrics(run.id, step, {"loss": step / 10, "accuracy": step / 100})
-            registry.runs.beat(run.id, name, stage=f"epoch {step}", progress=step / 25)
+            registry.runs.record_heartbeat(run.id, name, stage=f"epoch {step}", progress=step / 25)
             if step % 5 == 0:
                 publish(registry, base.id, run.id, f"{name} {step}")
         registry.runs.finish(run.id, name, "completed")

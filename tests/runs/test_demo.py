@@ -12,13 +12,14 @@ import pytest
 from loravit_web.access.rights import NotAllowed, guest
 from loravit_web.actions import Actions
 from loravit_web.datasets import DatasetNotFound
+from loravit_web.runs.admission import Admission
 from loravit_web.runs.demo import BeyondDemo, check_time, slug_of
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.modes import DemoRules
 from loravit_web.training.estimate import Estimate
 from registry import UnknownAdapter, UnknownRun, utc_now
-from tests.conftest import RECIPE, ColourFolders
+from tests.conftest import RECIPE, ColourFolders, train_now
 
 RULES = DemoRules(training=True, classes=2, images=24, runs=2, minutes=3, hours=24)
 
@@ -67,8 +68,8 @@ def test_a_training_that_would_take_too_long_is_refused() -> None:
 def test_a_visitor_makes_no_version_of_an_adapter_of_the_demo(
     visitor: Actions, service: Service, colour_folders: ColourFolders
 ) -> None:
-    dataset = service.import_dataset(colour_folders())
-    service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="shell")
+    dataset = service.datasets.import_source(colour_folders())
+    train_now(service, dataset, "Colours", RECIPE, service.new_worker(), actor="shell")
     dataset = visitor.import_dataset(colour_folders())
     with pytest.raises(BeyondDemo, match="The name colours is taken"):
         visitor.queue_training(dataset, "Colours", RECIPE)
@@ -102,10 +103,11 @@ def test_a_retry_is_a_turn_and_meets_every_rule_of_a_first_training(
 ) -> None:
     run = visitor.queue_training(visitor.import_dataset(colour_folders()), "One", RECIPE)
     visitor.stop(run.id, keep=False)
+    slow = Admission(service.registry, service.settings, cost_of=lambda *_: replace(COST, seconds=600.0))
     with monkeypatch.context() as patch:
-        patch.setattr(service, "estimate", lambda _dataset, _recipe: replace(COST, seconds=600.0))
+        patch.setattr(service, "admission", slow)
         with pytest.raises(BeyondDemo, match="about 10 minutes"):
-            visitor.retry(run.id, batch_size=1)
+            Actions(service, visitor.visitor).retry(run.id, batch_size=1)
     again = visitor.retry(run.id)
     visitor.stop(again.id, keep=False)
     with pytest.raises(BeyondDemo, match="2 times a day"):
@@ -153,7 +155,8 @@ def test_a_visitor_trains_on_no_images_but_their_own(
     visitor: Actions, service: Service, colour_folders: ColourFolders
 ) -> None:
     second = Actions(service, service.visitor("guest-2"))
-    for dataset in (second.import_dataset(colour_folders()), service.import_dataset(colour_folders())):
+    of_the_demo = service.datasets.import_source(colour_folders())
+    for dataset in (second.import_dataset(colour_folders()), of_the_demo):
         with pytest.raises(DatasetNotFound):
             visitor.queue_training(dataset, "Colours", RECIPE)
         with pytest.raises(DatasetNotFound):
@@ -191,11 +194,11 @@ def test_of_many_at_one_moment_no_more_are_queued_than_may(
 def test_a_visitors_training_ends_when_the_demos_minutes_are_over(
     settings: Settings, service: Service, colour_folders: ColourFolders
 ) -> None:
-    dataset = service.import_dataset(colour_folders())
+    dataset = service.datasets.import_source(colour_folders())
     hurried = service.new_worker()
     hurried.settings = replace(settings, demo=replace(RULES, minutes=1e-9))
     visitors, anybodys = (
-        service.train_now(dataset, name, RECIPE, hurried, actor=actor)
+        train_now(service, dataset, name, RECIPE, hurried, actor=actor)
         for name, actor in (("One", "guest-1"), ("Two", "shell"))
     )
     assert (visitors.status, anybodys.status) == ("failed", "completed")
@@ -227,9 +230,9 @@ def test_a_visitor_touches_only_what_is_their_own(
 def test_what_a_visitor_trained_is_deleted_when_its_time_is_over(
     service: Service, colour_folders: ColourFolders
 ) -> None:
-    dataset = service.import_dataset(colour_folders())
+    dataset = service.datasets.import_source(colour_folders())
     for name, actor in (("Colours", "guest-1"), ("Kept", "shell")):
-        service.train_now(dataset, name, RECIPE, service.new_worker(), actor=actor)
+        train_now(service, dataset, name, RECIPE, service.new_worker(), actor=actor)
     assert not service.expire(utc_now())
     slug = slug_of("guest-1", "colours")
     assert service.expire(utc_now() + timedelta(hours=25)).adapters == {slug}

@@ -18,7 +18,7 @@ from loravit_web.runs.results import (
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from registry import ClassMetric, ConfusionCell, EvaluationDetails, Run
-from tests.conftest import RECIPE, ColourFolders
+from tests.conftest import RECIPE, ColourFolders, train_now
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_the_images_of_a_mistake_are_corrected_and_trained_again(service: Servic
     first = result.predictions["test"][0]
     corrected = Actions(service, LOCAL).correct(dataset.fingerprint, {(first.sha256, first.true): None})
     assert len(corrected.items) == len(dataset.items) - 1
-    again = service.train_now(corrected, run.title, Recipe.from_json(run.config), service.new_worker())
+    again = train_now(service, corrected, run.title, Recipe.from_json(run.config), service.new_worker())
     assert again.published == "colours@2"
     newer = result_of(service.registry, again.id)
     assert newer.run.dataset.name == f"colours (1 changed from {dataset.fingerprint[:8]})"
@@ -60,7 +60,7 @@ def test_the_images_of_a_mistake_are_corrected_and_trained_again(service: Servic
 
 def test_a_run_without_a_version_has_no_result(service: Service, colour_folders: ColourFolders) -> None:
     queued = Actions(service, LOCAL).queue_training(
-        service.import_dataset(colour_folders()), "Colours", RECIPE
+        service.datasets.import_source(colour_folders()), "Colours", RECIPE
     )
     with pytest.raises(NoResult, match="has published nothing yet"):
         result_of(service.registry, queued.id)
@@ -78,7 +78,7 @@ def test_a_run_of_old_that_kept_no_answers_still_has_its_results(
 
 
 def test_a_stored_dataset_is_named_by_its_fingerprint(service: Service, run: Run) -> None:
-    assert service.import_dataset(f"dataset:{run.dataset.fingerprint[:12]}").name == "colours"
+    assert Actions(service, LOCAL).import_dataset(f"dataset:{run.dataset.fingerprint[:12]}").name == "colours"
 
 
 def details(*cells: tuple[int, int, int], classes: int = 4) -> EvaluationDetails:

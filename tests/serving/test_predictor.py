@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.adapters.files.format import WEIGHTS_FILE
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
@@ -23,7 +23,7 @@ from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.serving.predictor import MAX_TASKS, Predictor, TooManyTasks, stored_adapters
 from registry import NewBase, Registry, Version
-from tests.adapters.makers import plainly_computed, random_adapter
+from tests.adapters.makers import random_adapter, reference_logits_of
 from tests.conftest import tiny_base
 
 Publish = Callable[..., Version]
@@ -87,7 +87,7 @@ def image() -> Image.Image:
 
 
 def expected_scores(base: Base, image: Image.Image, adapter: Adapter) -> dict[str, float]:
-    logits = plainly_computed(base, adapter, adapter.preprocessing([image]))[0]
+    logits = reference_logits_of(base, adapter, adapter.preprocessing([image]))[0]
     scores = torch.softmax(logits / adapter.temperature, -1)
     return dict(zip(adapter.class_names, scores.tolist(), strict=True))
 
@@ -221,7 +221,7 @@ def test_an_adapter_with_a_normalisation_of_its_own_sees_its_own_pixels(
     half = (0.5, 0.5, 0.5)
     plain = random_adapter(base, seed=1, classes=CLASSES)
     other = replace(plain, preprocessing=replace(plain.preprocessing, mean=half, std=half))
-    other = replace(other, reference_logits=answer_to_reference(base, other))
+    other = replace(other, reference_logits=compute_reference_logits(base, other))
     published("plain", adapter=plain)
     published("other", adapter=other)
     for result, adapter in zip(

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.settings.environment import SettingsError, read_settings
+from loravit_web.settings.environment import SettingsError, read_settings, wants_plain_gradio
 
 
 def test_the_environment_decides_folder_and_base(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_BASE": "vit_tiny_patch16_224"})
     assert settings.home == tmp_path
     assert settings.base == "vit_tiny_patch16_224"
+
+
+@pytest.mark.parametrize(("given", "plain"), [("", False), ("no", False), ("yes", True), (" YES", True)])
+def test_gradio_can_be_left_as_it_is(given: str, plain: bool) -> None:
+    environ = {"LORAVIT_PLAIN_GRADIO": given}
+    assert read_settings(environ).plain_gradio is wants_plain_gradio(environ) is plain
 
 
 def test_without_an_environment_the_data_lies_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:

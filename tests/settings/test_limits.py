@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
-from loravit_web.images.loading import MOST_PIXELS
-from loravit_web.settings.limits import MOST, Limits, LimitUnusable, as_environment, read_limits, variable_of
-
-README = Path(__file__).resolve().parents[2] / "README.md"
+from loravit_web.images.loading import LARGEST_MAX_PIXELS
+from loravit_web.settings.limits import MOST, Limits, LimitUnusable, as_environment, read_limits
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -33,13 +30,6 @@ def test_a_value_that_is_no_count_is_refused_with_its_variable(value: str) -> No
 
 
 def test_no_setting_allows_pictures_that_stored_ones_could_not_be_read_with() -> None:
-    assert MOST["megapixels"] * 1_000_000 == MOST_PIXELS
+    assert MOST["megapixels"] * 1_000_000 == LARGEST_MAX_PIXELS
     with pytest.raises(LimitUnusable, match="from 1 to 150"):
         read_limits({"LORAVIT_MAX_MEGAPIXELS": "151"})
-
-
-@pytest.mark.parametrize("name", [one.name for one in fields(Limits)])
-def test_the_readme_lists_every_limit_with_its_default(name: str) -> None:
-    rows = [line for line in README.read_text().splitlines() if f"`{variable_of(name)}`" in line]
-    assert len(rows) == 1
-    assert rows[0].endswith(f"| {getattr(Limits(), name)} |")

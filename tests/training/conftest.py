@@ -42,7 +42,7 @@ def quick(**changes: Any) -> Recipe:
 
 
 class Recorder(SilentReporter):
-    """Remembers what it is told, and calls `meanwhile` at each report."""
+    """Records the reports, and calls `meanwhile` at each of them."""
 
     def __init__(self, meanwhile: Callable[[str], None] = lambda _stage: None) -> None:
         self.stages: list[str] = []
@@ -74,7 +74,7 @@ def store(tmp_path: Path) -> DatasetStore:
 
 @pytest.fixture
 def dataset(store: DatasetStore, colour_folders: ColourFolders) -> ImageDataset:
-    """Twelve red and twelve green pictures, and four more of each to test on."""
+    """Return a dataset of twelve red and twelve green images, and four more of each for testing."""
     return store.import_source(colour_folders(per_class=12, test=4), name="colours")
 
 
@@ -98,7 +98,7 @@ Queue = Callable[..., Run]
 
 @pytest.fixture
 def queue(registry: Registry, dataset: ImageDataset, base: Base) -> Queue:
-    """Queues a run on the colours; with a worker it is already running."""
+    """Return a function that queues a run on the colors; with a worker it is already running."""
 
     def make(
         *, slug: str = "colours", recipe: Recipe = RECIPE, worker: str | None = None, on: Base = base
@@ -139,7 +139,7 @@ def carry_out(registry: Registry, store: DatasetStore, base: Base, tmp_path: Pat
 
 @pytest.fixture
 def after_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], list[int]]:
-    """Does something right after the n-th training step; gives the list of all steps taken."""
+    """Return a function that acts right after the n-th training step and gives the list of all steps."""
     taken: list[int] = []
     real = trainer._Training._step
 

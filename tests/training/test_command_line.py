@@ -1,4 +1,4 @@
-"""The line that the page shows trains exactly what the page would train."""
+"""The command that the page shows trains exactly what the page would train."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def parsed(line: str) -> Recipe:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_needs_no_further_words(preset: str) -> None:
+def test_a_preset_needs_no_further_options(preset: str) -> None:
     line = train_command("dataset:12ab", "my-task", preset_recipe(preset))
     assert line == f"python -m loravit_web train dataset:12ab --name my-task --preset {preset}"
     assert parsed(line) == preset_recipe(preset)
@@ -40,12 +40,12 @@ def test_a_preset_needs_no_further_words(preset: str) -> None:
     ],
     ids=str,
 )
-def test_every_change_comes_back_from_the_line(changes: dict[str, Any]) -> None:
+def test_every_changed_setting_survives_a_round_trip_through_the_command(changes: dict[str, Any]) -> None:
     recipe = preset_recipe("quick", **changes)
     assert parsed(train_command("sample:digits", "my-task", recipe)) == recipe
 
 
-def test_no_limit_of_images_comes_back_too() -> None:
+def test_an_unlimited_number_of_images_survives_a_round_trip() -> None:
     recipe = replace(preset_recipe("quick"), max_images=None)
     assert parsed(train_command("sample:digits", "my-task", recipe)) == recipe
 

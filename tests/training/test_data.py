@@ -1,4 +1,4 @@
-"""Which images are trained on, validated on and tested on."""
+"""Training, validation and test splits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def names(split: Split) -> set[str]:
     return {path.name for path in split.paths}
 
 
-def test_without_validation_images_a_stratified_part_is_held_out(dataset: ImageDataset) -> None:
+def test_a_stratified_part_is_held_out_without_validation_images(dataset: ImageDataset) -> None:
     data = split_data(dataset, quick(validation_fraction=0.25))
     assert Counter(data.train.labels.tolist()) == {0: 9, 1: 9}
     assert Counter(data.validation.labels.tolist()) == {0: 3, 1: 3}
@@ -33,21 +33,21 @@ def test_without_validation_images_a_stratified_part_is_held_out(dataset: ImageD
     assert data.note == ""
 
 
-def test_the_examples_are_one_training_image_of_each_class_in_their_order(dataset: ImageDataset) -> None:
+def test_the_examples_are_one_training_image_per_class_in_order(dataset: ImageDataset) -> None:
     data = split_data(dataset, quick())
-    pictures = examples(data)
-    assert [max(range(3), key=lambda c, p=p: np.asarray(p)[:, :, c].mean()) for p in pictures] == [1, 0]
+    images = examples(data)
+    assert [max(range(3), key=lambda c, p=p: np.asarray(p)[:, :, c].mean()) for p in images] == [1, 0]
     only_red = replace(data, train=Split(data.train.paths[-1:], data.train.labels[-1:]))
     assert len(examples(only_red)) == 1
 
 
-def test_the_same_seed_gives_the_same_split_and_another_seed_another(dataset: ImageDataset) -> None:
+def test_the_split_depends_on_the_seed_only(dataset: ImageDataset) -> None:
     first = split_data(dataset, quick(seed=1))
     assert split_data(dataset, quick(seed=1)).validation.paths == first.validation.paths
     assert names(split_data(dataset, quick(seed=2)).validation) != names(first.validation)
 
 
-def test_labels_belong_to_their_pictures(dataset: ImageDataset) -> None:
+def test_labels_belong_to_their_images(dataset: ImageDataset) -> None:
     data = split_data(dataset, quick())
     for split in (data.train, data.validation, data.test):
         for path, label in zip(split.paths, split.labels.tolist(), strict=True):
@@ -55,7 +55,7 @@ def test_labels_belong_to_their_pictures(dataset: ImageDataset) -> None:
             assert data.class_names[label] == ("red" if red > green else "green")
 
 
-def test_validation_and_test_images_of_the_dataset_are_honoured_whole(
+def test_validation_and_test_images_of_the_dataset_are_all_used(
     store: DatasetStore, colour_folders: ColourFolders
 ) -> None:
     root = colour_folders(per_class=10, test=3)
@@ -71,14 +71,14 @@ def test_validation_and_test_images_of_the_dataset_are_honoured_whole(
     assert data.note == "Trained and validated on a stratified subset of 10 of 20 images."
 
 
-def test_a_subset_is_stratified_and_said_so(dataset: ImageDataset) -> None:
+def test_a_subset_is_stratified_and_mentioned_in_the_note(dataset: ImageDataset) -> None:
     data = split_data(dataset, quick(max_images=8, validation_fraction=0.25))
     assert Counter(data.train.labels.tolist()) == {0: 3, 1: 3}
     assert Counter(data.validation.labels.tolist()) == {0: 1, 1: 1}
     assert data.note == "Trained and validated on a stratified subset of 8 of 24 images."
 
 
-def test_every_class_weighs_the_same_and_one_on_average() -> None:
+def test_every_class_has_the_same_weight_and_the_mean_is_one() -> None:
     labels = torch.tensor([0] * 6 + [1] * 2 + [2])
     weights = class_weights(labels, 3)
     totals = [float(weights[labels[labels == c]].sum()) for c in range(3)]
@@ -86,5 +86,5 @@ def test_every_class_weighs_the_same_and_one_on_average() -> None:
     assert float(weights[labels].mean()) == 1.0
 
 
-def test_a_class_without_images_does_not_divide_by_zero(tmp_path: Path) -> None:
+def test_a_class_without_images_is_not_a_division_by_zero(tmp_path: Path) -> None:
     assert bool(torch.isfinite(class_weights(torch.tensor([0, 0, 2]), 4)).all())

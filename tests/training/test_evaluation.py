@@ -1,4 +1,4 @@
-"""Numbers worked out by hand."""
+"""Metrics equal values that were computed by hand."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from loravit_web.training.evaluation import (
 from loravit_web.training.probe import fit_linear_probe
 
 
-def test_accuracy_loss_and_f1_equal_a_hand_made_example() -> None:
-    # Predicted 0, 0, 1, 1 where 0, 1, 1, 2 is true.
+def test_accuracy_loss_and_f1_of_a_small_example() -> None:
+    # Predictions 0, 0, 1, 1 for the classes 0, 1, 1, 2.
     probabilities = torch.tensor([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.7, 0.2]])
     found = evaluate(probabilities.log(), torch.tensor([0, 1, 1, 2]))
     assert (found.n, found.accuracy) == (4, 0.5)
@@ -60,7 +60,7 @@ def random_predictions(images: int, classes: int, seed: int = 0) -> tuple[torch.
 
 
 def slow_calibration_error(scores: torch.Tensor, labels: torch.Tensor, bins: int) -> float:
-    """The formula, bin by bin and image by image."""
+    """Return the calibration error by its formula, bin by bin and image by image."""
     error = 0.0
     for bin_ in range(bins):
         low, high = bin_ / bins, (bin_ + 1) / bins
@@ -77,7 +77,7 @@ def slow_calibration_error(scores: torch.Tensor, labels: torch.Tensor, bins: int
 
 
 @pytest.mark.parametrize("classes", [2, 4, 30])
-def test_the_calibration_error_is_that_of_its_formula(classes: int) -> None:
+def test_the_calibration_error_follows_its_formula(classes: int) -> None:
     logits, labels = random_predictions(500, classes)
     scores = torch.softmax(logits.double(), dim=1)
     expected = slow_calibration_error(scores, labels, CALIBRATION_BINS)
@@ -85,8 +85,8 @@ def test_the_calibration_error_is_that_of_its_formula(classes: int) -> None:
     assert calibration_error(scores, labels) == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_calibration_error_of_a_hand_made_example() -> None:
-    # 0.9 and 0.9 in one bin, one of them right; 0.6, an edge, right; sure and right
+def test_the_calibration_error_of_a_small_example() -> None:
+    # 0.9 and 0.9 in one bin, one of them correct; 0.6 on an edge, correct; 1.0, correct
     scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.0, 1.0]], dtype=torch.float64)
     error = calibration_error(scores, torch.tensor([0, 1, 1, 1]))
     assert error == pytest.approx((abs(1.8 - 1) + abs(0.6 - 1) + 0) / 4)
@@ -102,7 +102,7 @@ def test_calibrated_scores_have_a_smaller_calibration_error() -> None:
 
 
 @pytest.mark.parametrize("classes", [6, 40])
-def test_every_number_is_scikit_learns(classes: int) -> None:
+def test_every_metric_equals_that_of_scikit_learn(classes: int) -> None:
     logits, labels = random_predictions(300, classes)
     labels[labels == 2] = 3  # a class without images
     found = evaluate(logits, labels)
@@ -122,7 +122,7 @@ def test_every_number_is_scikit_learns(classes: int) -> None:
         assert one.support == expected["support"]
 
 
-def test_logits_that_are_no_numbers_are_evaluated_as_what_they_are() -> None:
+def test_logits_that_are_not_finite_can_be_evaluated() -> None:
     logits, labels = random_predictions(20, 8)
     logits[3] = float("nan")
     found = evaluate(logits, labels)
@@ -130,7 +130,7 @@ def test_logits_that_are_no_numbers_are_evaluated_as_what_they_are() -> None:
     assert found.n == sum(one.support for one in found.classes) == 20
 
 
-def test_a_temperature_changes_the_loss_alone() -> None:
+def test_a_temperature_only_changes_the_loss() -> None:
     logits, labels = torch.tensor([[4.0, 0.0], [0.0, 4.0]]), torch.tensor([0, 0])
     plain, soft = evaluate(logits, labels), evaluate(logits, labels, temperature=2.0)
     assert soft.accuracy == plain.accuracy
@@ -139,21 +139,21 @@ def test_a_temperature_changes_the_loss_alone() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
-def test_a_known_temperature_is_found_again(temperature: float) -> None:
+def test_a_known_temperature_is_recovered(temperature: float) -> None:
     generator = torch.Generator().manual_seed(0)
     calibrated = torch.randn(20_000, 5, generator=generator) * 2
     labels = torch.multinomial(calibrated.softmax(1), 1, generator=generator)[:, 0]
     assert fit_temperature(calibrated * temperature, labels) == pytest.approx(temperature, rel=0.05)
 
 
-def test_the_temperature_of_faultless_predictions_stays_in_bounds() -> None:
+def test_the_temperature_of_perfect_predictions_stays_in_bounds() -> None:
     logits = torch.eye(4) * 50
     assert 0.1 <= fit_temperature(logits, torch.arange(4)) <= 10
     assert 0.1 <= fit_temperature(-logits, torch.arange(4)) <= 10
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-def test_a_linear_probe_separates_what_a_plane_can_separate(classes: int) -> None:
+def test_a_linear_probe_separates_linearly_separable_classes(classes: int) -> None:
     generator = torch.Generator().manual_seed(0)
     centres = torch.randn(classes, 8, generator=generator) * 10
     labels = torch.arange(classes).repeat(30)
@@ -165,7 +165,7 @@ def test_a_linear_probe_separates_what_a_plane_can_separate(classes: int) -> Non
     assert probe.logits(features).argmax(1).tolist() == labels.tolist()
 
 
-def test_a_rare_class_counts_as_much_as_a_frequent_one() -> None:
+def test_a_rare_class_has_the_same_weight_as_a_frequent_one() -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.tensor([0] * 300 + [1] * 6)
     features = torch.randn(306, 2, generator=generator) + labels[:, None] * 1.5

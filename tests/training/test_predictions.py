@@ -1,4 +1,4 @@
-"""A run keeps what its adapter answered to each image that it was judged by."""
+"""A run stores the predictions for its validation and test images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from registry import Registry
 from tests.training.conftest import WORKER, Execute, Queue
 
 
-def test_answers_carry_image_class_and_calibrated_score(data: TrainingData) -> None:
+def test_predictions_have_image_class_and_calibrated_score(data: TrainingData) -> None:
     logits = torch.zeros(len(data.test), 2)
     logits[:, 1] = 2.0
     answers = predictions_of(data.test, logits, temperature=2.0)
@@ -29,7 +29,7 @@ def test_answers_carry_image_class_and_calibrated_score(data: TrainingData) -> N
     assert {one.score for one in answers} == {round(torch.sigmoid(torch.tensor(1.0)).item(), 4)}
 
 
-def test_what_is_read_is_what_was_written() -> None:
+def test_predictions_survive_a_round_trip() -> None:
     predictions = {"validation": (Predicted("ab" * 32, 0, 1, 0.75),), "test": ()}
     assert read_predictions(write_predictions(predictions)) == predictions
 
@@ -37,12 +37,12 @@ def test_what_is_read_is_what_was_written() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"[]", b'{"schema":2,"splits":{}}', b'{"schema":1,"splits":{"test":{}}}']
 )
-def test_what_is_no_file_of_predictions_is_refused(data: bytes) -> None:
-    with pytest.raises(PredictionsDamaged, match="train again"):
+def test_a_file_that_is_not_predictions_is_rejected(data: bytes) -> None:
+    with pytest.raises(PredictionsDamaged, match="cannot be read by this version of the app. Train again"):
         read_predictions(data)
 
 
-def test_a_completed_run_keeps_its_answers_and_they_agree_with_its_results(
+def test_a_completed_run_stores_predictions_that_agree_with_its_results(
     registry: Registry, queue: Queue, carry_out: Execute, dataset: ImageDataset
 ) -> None:
     run = carry_out(queue(worker=WORKER))
@@ -58,7 +58,7 @@ def test_a_completed_run_keeps_its_answers_and_they_agree_with_its_results(
     assert {one.sha256 for one in predictions["test"]} == {item.sha256 for item in dataset.select("test")}
 
 
-def test_a_run_that_publishes_nothing_keeps_no_answers(
+def test_a_run_that_publishes_nothing_stores_no_predictions(
     registry: Registry, queue: Queue, carry_out: Execute, dataset: ImageDataset
 ) -> None:
     dataset.image_path(dataset.items[5]).unlink()

@@ -1,4 +1,4 @@
-"""Tokens that are computed once equal those computed directly."""
+"""Prefix tokens equal those computed directly."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_tokens_equal_a_direct_computation_in_every_view(
     images = [load_rgb(path) for path in paths]
     with torch.no_grad():
         for view, mirror in enumerate((False, True)):
-            pictures = base.preprocessing(32)(images, mirror=mirror)
-            expected = base.advance(base.embed(pictures), 0, 2)
+            batch = base.preprocessing(32)(images, mirror=mirror)
+            expected = base.advance(base.embed(batch), 0, 2)
             torch.testing.assert_close(found.tokens[view], expected, rtol=0, atol=1e-5)
     assert (found.views, len(found)) == (2, 7)
     assert told == pytest.approx([3 / 7, 6 / 7, 1.0])
@@ -67,7 +67,7 @@ def test_tokens_mapped_from_a_file_equal_those_in_memory(
     assert torch.equal(mapped.tokens, in_memory.tokens)
 
 
-def test_stopping_in_between_stops(
+def test_the_progress_callback_can_stop_the_computation(
     base: Base, paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefix, "_BATCH", 2)
@@ -82,11 +82,11 @@ def test_stopping_in_between_stops(
     assert len(told) == 1
 
 
-def test_an_image_that_was_lost_meanwhile_is_named(base: Base, paths: list[Path], tmp_path: Path) -> None:
-    paths[4].write_bytes(b"not a picture")
+def test_an_image_that_can_no_longer_be_read_is_named(base: Base, paths: list[Path], tmp_path: Path) -> None:
+    paths[4].write_bytes(b"not an image")
     with pytest.raises(ImageError, match=paths[4].name):
         tokens_of(base, paths, tmp_path / "t")
 
 
-def test_no_images_make_no_tokens(base: Base, tmp_path: Path) -> None:
+def test_no_images_give_no_tokens(base: Base, tmp_path: Path) -> None:
     assert len(tokens_of(base, [], tmp_path / "t")) == 0

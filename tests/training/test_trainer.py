@@ -1,4 +1,4 @@
-"""The training loop: it learns, it repeats, it stops, it goes on exactly where it was."""
+"""The training loop learns, is reproducible, can be stopped, and resumes exactly."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def assert_bit_equal(one: Trained, other: Trained) -> None:
 
 
 def stop_at(stage: str, reports: int = 1) -> Callable[[str], None]:
-    """Cancel at the n-th report of a stage."""
+    """Return a callback that cancels at the n-th report of a stage."""
     left = [reports]
 
-    def meanwhile(told: str) -> None:
-        if told.startswith(stage):
+    def meanwhile(reported: str) -> None:
+        if reported.startswith(stage):
             left[0] -= 1
             if left[0] == 0:
                 raise TrainingStopped
@@ -69,7 +69,7 @@ def stop_at(stage: str, reports: int = 1) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_it_learns_red_from_green_and_leaves_the_base_alone(
+def test_the_training_separates_red_from_green_and_does_not_change_the_base(
     dtype: torch.dtype, base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     recorder = Recorder()
@@ -80,11 +80,11 @@ def test_it_learns_red_from_green_and_leaves_the_base_alone(
     assert weights_sha256(base.model.state_dict()) == base.weights_sha256
     assert not any(p.requires_grad for p in base.model.parameters())
 
-    # The adapter that comes out is the one that was measured.
+    # The returned adapter is the evaluated one.
     engine = MultiLoRAViT(base, torch.float32)
     engine.add("colours", from_files(to_files(trained.adapter, base, name="colours", title="Colours"), base))
-    pictures = base.preprocessing(32)([load_rgb(path) for path in data.validation.paths])
-    logits = torch.stack([one["colours"] for one in engine.forward(pictures, [["colours"]] * len(pictures))])
+    images = base.preprocessing(32)([load_rgb(path) for path in data.validation.paths])
+    logits = torch.stack([one["colours"] for one in engine.forward(images, [["colours"]] * len(images))])
     measured = evaluate(logits, data.validation.labels, temperature=trained.adapter.temperature)
     assert measured.accuracy == trained.validation.accuracy
     assert measured.loss == pytest.approx(
@@ -93,7 +93,7 @@ def test_it_learns_red_from_green_and_leaves_the_base_alone(
     assert measured.n == trained.validation.n == 6
 
 
-def test_the_history_names_every_epoch_and_progress_only_grows(
+def test_the_metrics_cover_every_epoch_and_progress_never_decreases(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     recorder = Recorder()
@@ -116,18 +116,18 @@ def test_the_same_seed_gives_the_same_adapter_bit_for_bit(
     base: Base, data: TrainingData, tmp_path: Path, one_thread: None
 ) -> None:
     first = train(base, data, quick(epochs=2), tmp_path / "a")
-    torch.manual_seed(12345)  # what the process did before does not matter
+    torch.manual_seed(12345)  # the global state of the process must not matter
     again = train(tiny_base(), data, quick(epochs=2), tmp_path / "b")
     assert_bit_equal(first, again)
     other = train(base, data, quick(epochs=2, seed=1), tmp_path / "c")
     assert not torch.equal(first.adapter.head_weight, other.adapter.head_weight)
 
 
-def test_leaving_out_what_the_head_never_reads_changes_nothing_that_is_learned(
+def test_skipping_tokens_that_the_head_does_not_read_gives_the_same_adapter(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
-    assert base.first_token_apart
-    whole = replace(base, first_token_apart=False)
+    assert base.supports_first_token_block
+    whole = replace(base, supports_first_token_block=False)
     curves = []
     for name, one in (("first", base), ("whole", whole)):
         recorder = Recorder()
@@ -139,7 +139,7 @@ def test_leaving_out_what_the_head_never_reads_changes_nothing_that_is_learned(
 
 
 @pytest.mark.parametrize(("stage", "reports"), [("Epoch 3", 1), ("Epoch 3", 3), ("Evaluating", 1)], ids=str)
-def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
+def test_a_resumed_training_gives_the_same_adapter_as_an_uninterrupted_one(
     stage: str, reports: int, base: Base, data: TrainingData, tmp_path: Path, one_thread: None
 ) -> None:
     recipe = quick(epochs=4, lr=2e-2)
@@ -153,52 +153,52 @@ def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
     assert_bit_equal(straight, resumed)
 
 
-def test_a_checkpoint_of_another_recipe_is_not_continued(
-    base: Base, data: TrainingData, tmp_path: Path
-) -> None:
+def test_a_checkpoint_of_another_recipe_is_rejected(base: Base, data: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped):
         train(base, data, quick(), tmp_path, Recorder(stop_at("Epoch 2")))
-    with pytest.raises(CheckpointError, match="belongs to other data or another base"):
+    with pytest.raises(CheckpointError, match="The checkpoint belongs to another recipe, dataset or base"):
         train(base, data, quick(lr=1e-4), tmp_path)
 
 
 @pytest.mark.parametrize("stage", ["Reading 18 train", "Fitting", "Epoch 1", "Evaluating", "Testing"])
-def test_a_cancelled_training_ends_at_once_wherever_it_is(
+def test_a_cancelled_training_ends_at_once_in_every_stage(
     stage: str, base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     recorder = Recorder(stop_at(stage))
     with pytest.raises(TrainingStopped):
         train(base, data, quick(epochs=1), tmp_path, recorder)
-    assert [told for told in recorder.stages if told.startswith(stage)] == recorder.stages[-1:]
+    assert [reported for reported in recorder.stages if reported.startswith(stage)] == recorder.stages[-1:]
 
 
-def test_it_reports_after_every_step(base: Base, data: TrainingData, tmp_path: Path) -> None:
+def test_progress_is_reported_after_every_step(base: Base, data: TrainingData, tmp_path: Path) -> None:
     recorder = Recorder()
     train(base, data, quick(epochs=2), tmp_path, recorder)
     for epoch in (1, 2):
-        assert recorder.stages.count(f"Epoch {epoch} of 2") == STEPS_PER_EPOCH + 1  # and the validation
+        assert (
+            recorder.stages.count(f"Epoch {epoch} of 2") == STEPS_PER_EPOCH + 1
+        )  # and once after the validation
 
 
 @pytest.mark.parametrize(
-    ("told", "epochs"),
+    ("reported", "epochs"),
     [("Epoch 1 of 4", 1), ("Epoch 2 of 4", 1)],
     ids=["in the first", "in the second"],
 )
-def test_asked_to_keep_it_ends_with_the_best_so_far(
-    told: str, epochs: int, base: Base, data: TrainingData, tmp_path: Path
+def test_stopping_and_keeping_ends_with_the_best_epoch_so_far(
+    reported: str, epochs: int, base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     recorder = Recorder()
 
-    def ask(stage: str) -> None:
-        recorder.keep = recorder.keep or stage == told
+    def request_stop(stage: str) -> None:
+        recorder.keep = recorder.keep or stage == reported
 
-    recorder._meanwhile = ask
+    recorder._meanwhile = request_stop
     trained = train(base, data, quick(), tmp_path, recorder)
     assert trained.kept_early
     assert (trained.epochs, trained.best_epoch) == (epochs, 1)
-    asked_at = recorder.stages.index(told)
-    steps_after = [s for s in recorder.stages[asked_at + 1 :] if s.startswith("Epoch")]
-    # a first epoch is finished: one step would be nothing that anybody wants to keep
+    stopped_at = recorder.stages.index(reported)
+    steps_after = [s for s in recorder.stages[stopped_at + 1 :] if s.startswith("Epoch")]
+    # the first epoch is completed, because a few steps are not worth keeping
     assert set(steps_after) <= {"Epoch 1 of 4"}
     assert from_files(to_files(trained.adapter, base, name="a", title="A"), base).class_names == (
         "green",
@@ -226,7 +226,7 @@ def test_patience_ends_a_training_that_no_longer_improves(
 
 
 @pytest.mark.parametrize(("value", "name"), [(math.nan, "NaN"), (math.inf, "infinite")])
-def test_a_loss_that_is_no_number_stops_with_the_step_named(
+def test_a_loss_that_is_not_finite_ends_the_training_with_the_step(
     value: float, name: str, base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
@@ -237,12 +237,12 @@ def test_a_loss_that_is_no_number_stops_with_the_step_named(
         return value if len(taken) == 5 else real(self, *args)
 
     monkeypatch.setattr(trainer._Training, "_step", step)
-    with pytest.raises(TrainingDiverged, match=f"loss became {name} at step 5: lower the learning rate"):
+    with pytest.raises(TrainingDiverged, match=f"loss became {name} at step 5. Lower the learning rate"):
         train(base, data, quick(), tmp_path)
     assert len(taken) == 5
 
 
-def test_a_loss_that_really_overflows_is_noticed(
+def test_an_overflowing_loss_is_detected(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
@@ -250,7 +250,7 @@ def test_a_loss_that_really_overflows_is_noticed(
         train(base, data, quick(clip=1e6), tmp_path)
 
 
-def test_parameters_that_became_nan_in_the_last_step_are_never_kept(
+def test_parameters_that_become_nan_in_the_last_step_are_not_kept(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = trainer._Training._step
@@ -266,7 +266,7 @@ def test_parameters_that_became_nan_in_the_last_step_are_never_kept(
         train(base, data, quick(epochs=1), tmp_path)
 
 
-def test_a_resumed_training_tells_the_curve_so_far_and_adds_up_its_time(
+def test_a_resumed_training_reports_the_curve_so_far_and_the_total_time(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     first, recorder = Recorder(stop_at("Epoch 3")), Recorder()
@@ -278,11 +278,13 @@ def test_a_resumed_training_tells_the_curve_so_far_and_adds_up_its_time(
     )
     assert first.begun == [{}]
     assert recorder.begun == [{epoch: first.measured[epoch] for epoch in (1, 2)}]
-    assert resumed.adapter.summary["seconds"] == pytest.approx(300, abs=1)  # its own, and less than one more
+    assert resumed.adapter.summary["seconds"] == pytest.approx(
+        300, abs=1
+    )  # its own time, and less than another second
 
 
 @pytest.mark.parametrize("first", [torch.float32, torch.bfloat16], ids=str)
-def test_a_resumed_training_computes_in_the_precision_that_it_began_in(
+def test_a_resumed_training_keeps_its_precision(
     first: torch.dtype, base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     other = torch.bfloat16 if first is torch.float32 else torch.float32
@@ -292,7 +294,7 @@ def test_a_resumed_training_computes_in_the_precision_that_it_began_in(
     assert resumed.adapter.summary["precision"] == str(first).removeprefix("torch.")
 
 
-def test_a_damaged_checkpoint_is_refused_before_any_image_is_read(
+def test_a_damaged_checkpoint_is_rejected_before_any_image_is_read(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     (tmp_path / "checkpoint.safetensors").write_bytes(b"damaged")
@@ -302,7 +304,7 @@ def test_a_damaged_checkpoint_is_refused_before_any_image_is_read(
     assert recorder.stages == []
 
 
-def test_a_head_alone_is_trained_by_the_same_loop(base: Base, data: TrainingData, tmp_path: Path) -> None:
+def test_a_linear_probe_is_trained_by_the_same_loop(base: Base, data: TrainingData, tmp_path: Path) -> None:
     trained = train(base, data, quick(adapter=ViTAdapterConfig("LINEAR"), epochs=8, lr=5e-2), tmp_path)
     assert trained.validation.accuracy > 0.9
     assert trained.adapter.parameter_count == 2 * 32 + 2
@@ -322,7 +324,7 @@ def test_tokens_on_disk_give_the_same_adapter_as_tokens_in_memory(
     assert_bit_equal(in_memory, mapped)
 
 
-def test_without_test_images_nothing_is_said_about_them(
+def test_a_dataset_without_test_images_has_no_test_results(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     untested = replace(data, test=Split((), torch.zeros(0, dtype=torch.int64)))
@@ -331,11 +333,11 @@ def test_without_test_images_nothing_is_said_about_them(
     assert set(trained.adapter.summary["metrics"]) == {"validation"}
 
 
-def test_asked_to_keep_before_anything_was_learned_it_is_cancelled(
+def test_stopping_and_keeping_before_the_first_epoch_cancels_the_run(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     recorder = Recorder()
     recorder.keep = True
     with pytest.raises(TrainingStopped, match="nothing to keep"):
         train(base, data, quick(), tmp_path, recorder)
-    assert recorder.stages == ["Reading 18 train images"]  # not after all the rest of the work
+    assert recorder.stages == ["Reading 18 train images"]  # and no later stage

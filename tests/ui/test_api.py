@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from loravit_web.ui.kit.snippets import PICTURE, code_snippets
-from tests.conftest import RECIPE
+from tests.conftest import RECIPE, train_now
 from tests.ui.conftest import RunningApp
 
 
@@ -59,7 +59,7 @@ def test_classify_answers_for_the_tasks_that_can_and_says_why_for_the_others(
 def test_a_file_that_is_no_picture_gets_one_sentence(client: Client, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("hello")
-    with pytest.raises(AppError, match="not a picture"):
+    with pytest.raises(AppError, match="not an image"):
         ask(client, file, ["colours"])
 
 
@@ -132,9 +132,9 @@ def test_the_data_folder_is_not_served(running_app: RunningApp) -> None:
 
 def test_a_new_version_answers_without_a_restart(client: Client, running_app: RunningApp) -> None:
     service = running_app.service
-    dataset = service.import_dataset(running_app.pictures)
+    dataset = service.datasets.import_source(running_app.pictures)
     for seed in (0, 1):
-        service.train_now(dataset, "Hues", replace(RECIPE, seed=seed), service.new_worker())
+        train_now(service, dataset, "Hues", replace(RECIPE, seed=seed), service.new_worker())
         answer = ask(client, running_app.pictures / "test" / "red" / "0.png", ["hues"])
         assert answer["results"][0]["task"] == f"hues@{seed + 1}"
 

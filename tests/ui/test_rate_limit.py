@@ -10,7 +10,7 @@ import pytest
 from loravit_web.access.rates import RateLimit, TooManyRequests
 from loravit_web.service import Service
 from loravit_web.settings.modes import Mode
-from loravit_web.ui.gate.callers import Caller
+from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.kit.visitors import admit
 
 

@@ -17,9 +17,11 @@ from gradio.block_function import BlockFunction
 from gradio.components import BrowserState, State
 from PIL import Image
 
-from loravit_web.access.rights import member
+from loravit_web.access.actions import UserActions
+from loravit_web.access.rights import SHELL, member
 from loravit_web.actions import Actions
 from loravit_web.adapters.files.bundle import read_bundle, write_bundle
+from loravit_web.catalog.exchange import exported, take_in
 from loravit_web.catalog.facts import read_facts
 from loravit_web.catalog.plans import Wish, planned
 from loravit_web.service import Service
@@ -28,7 +30,7 @@ from loravit_web.ui.catalog.change import Texts, texts_of
 from loravit_web.ui.launch import App
 from loravit_web.ui.train.relabel import Sheet, key_of
 from registry import Role, Run
-from tests.conftest import RECIPE, make_colours, tiny_service
+from tests.conftest import RECIPE, make_colours, tiny_service, train_now
 
 SECRET = "a long password"
 PEOPLE: dict[str, Role] = {"vera": "viewer", "ed": "editor", "eve": "editor", "ada": "admin"}
@@ -90,11 +92,11 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         for name, role in PEOPLE.items():
-            service.members.add(name, SECRET, role, actor="shell")
-        dataset = service.import_dataset(make_colours(folder / "colours", test=4))
-        run = service.train_now(dataset, "Colours", RECIPE, service.new_worker(), actor="ed")
+            UserActions(service.registry, SHELL).add(name, SECRET, role)
+        dataset = service.datasets.import_source(make_colours(folder / "colours", test=4))
+        run = train_now(service, dataset, "Colours", RECIPE, service.new_worker(), actor="ed")
         again = replace(RECIPE, seed=1)
-        service.train_now(dataset, "Colours", again, service.new_worker(), actor="ed")
+        train_now(service, dataset, "Colours", again, service.new_worker(), actor="ed")
         app = App.over(service)
         url = app.launch(host="127.0.0.1", block=False)
         team = Team(app, url, run)
@@ -147,7 +149,8 @@ def upload(team: Team, data: bytes) -> dict[str, Any]:
 
 def renamed(team: Team, name: str) -> bytes:
     """The bundle of ``colours@1`` as another adapter."""
-    return write_bundle(replace(read_bundle(team.service.export("colours@1")[1]), name=f"copy-of-{name}"))
+    bundle = read_bundle(exported(team.service.registry, "colours@1")[1])
+    return write_bundle(replace(bundle, name=f"copy-of-{name}"))
 
 
 def zipped(team: Team, name: str) -> bytes:
@@ -178,8 +181,8 @@ def rolled_back(team: Team, name: str) -> Given:
 
 def a_new_adapter(team: Team, name: str) -> str:
     """Another adapter of ed's, for somebody to retire."""
-    bundle = replace(read_bundle(team.service.export("colours@1")[1]), name=f"old-{name}")
-    return team.service.take_in(bundle, "ed").ref
+    bundle = replace(read_bundle(exported(team.service.registry, "colours@1")[1]), name=f"old-{name}")
+    return take_in(team.service.registry, team.service.base_for, bundle, actor="ed").ref
 
 
 def archived(team: Team, name: str) -> Given:
@@ -349,11 +352,11 @@ def test_a_wrong_password_opens_nothing(team: Team) -> None:
 
 
 def test_who_was_removed_reads_and_changes_nothing_more_and_is_asked_to_sign_in(team: Team) -> None:
-    team.service.members.add("tim", SECRET, "admin", actor="shell")
+    UserActions(team.service.registry, SHELL).add("tim", SECRET, "admin")
     client = team.client("tim")
     assert "Sign in with the name" not in client.get("/").text
     assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 200
-    team.service.members.remove("tim", actor="shell")
+    UserActions(team.service.registry, SHELL).remove("tim")
     before = standing(team)
     given = CHANGES["catalog-promote"][1](team, "tim")
     assert "You are not signed in" in pressed(team, client, "catalog-promote", given, "removed")

@@ -44,7 +44,7 @@ from loravit_web.ui.page.page import Page
 from loravit_web.ui.train.relabel import Sheet, key_of
 from registry import RegistryError, Run, utc_now
 from tests.aside import run_aside
-from tests.conftest import RECIPE, make_colours, tiny_service
+from tests.conftest import RECIPE, make_colours, tiny_service, train_now
 
 API = "/gradio_api"
 TITLE, CLASSES = "Zebra House", ("zebrafinch", "quaggawren")
@@ -189,7 +189,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         patch.setattr(visitors, "visitor_of", lambda _service, request: by_header(service, request))
         actions = Actions(service, service.visitor(FIRST))
         dataset = actions.import_dataset(make_colours(folder / "data", test=4, names=CLASSES))
-        run = service.train_now(dataset, TITLE, RECIPE, service.new_worker(), actor=FIRST)
+        run = train_now(service, dataset, TITLE, RECIPE, service.new_worker(), actor=FIRST)
         app = App.over(service)
         url = app.launch(host="127.0.0.1", block=False)
         with httpx.Client(base_url=url.rstrip("/"), timeout=60) as client:
@@ -208,15 +208,12 @@ def named(demo: Demo, event: BlockFunction, picture: dict[str, Any]) -> dict[str
     sheet = Sheet(demo.fingerprint, tuple(keys), marked=(keys[0][0],), changes={keys[1][0]: None})
     question = {"picture": picture, "tasks": [demo.slug, demo.ref], "labels": 3, "looks": True, "near": []}
     handler = inspect.unwrap(event.fn)
-    text: Any = {
-        "loravit_web.ui.page.follow": json.dumps({"ended": [demo.run.id]}),
-        "loravit_web.ui.runs.tab": "",
-    }.get(handler.__module__, json.dumps(question))
+    is_of_follow = handler.__module__ == "loravit_web.ui.page.follow"
     memory = {"pinned": [demo.slug], "recent": [demo.slug]}
     given = {"data": demo.fingerprint, "name": "x", "mirror": True, "changes": {}}
     before = {"key": [0, []], "states": {demo.run.id: "running"}, "empty": False}
     return {
-        "text": text,
+        "text": json.dumps({"ended": [demo.run.id]} if is_of_follow else question),
         "image": picture,
         "tasks": [demo.slug, demo.ref],
         "picked": [demo.slug, demo.ref],
@@ -232,7 +229,6 @@ def named(demo: Demo, event: BlockFunction, picture: dict[str, Any]) -> dict[str
         "shown": None,
         "result": None,
         "chosen": "0:0" if handler.__name__ == "by_pair" else "every",
-        "compared": [demo.run.id],
         "fingerprint": demo.fingerprint,
         "sheet": sheet,
         "now": sheet,
@@ -243,11 +239,6 @@ def named(demo: Demo, event: BlockFunction, picture: dict[str, Any]) -> dict[str
         "seen": before,
         "known": None,
         "given": given,
-        "states": [],
-        "page": 1,
-        "metric": "val_accuracy",
-        "smoothing": 0.0,
-        "axis": "epoch",
     }
 
 
@@ -263,6 +254,7 @@ def of_catalog(demo: Demo) -> dict[Any, Any]:
         card.change.move.pending: plan,
         card.change.retire.pending: plan,
         demo.page.runs.chosen: demo.run.id,
+        demo.page.runs.compared: [demo.run.id],
         demo.page.train.run_id: demo.run.id,
         demo.page.train.given: {"data": demo.fingerprint, "name": "x", "mirror": True, "changes": {}},
     }
@@ -363,7 +355,8 @@ def test_the_same_questions_are_answered_to_whose_things_they_are(demo: Demo) ->
     names = {event.partition(" ")[0].rpartition(".")[2] for event in told}
     assert names >= {
         *("take", "follow", "tell", "watch", "show_result", "see_result", "open_in_catalog"),
-        *("look", "choose", "pick", "clear", "turned", "narrow", "refreshed", "give_out", "go"),
+        *("try_version", "try_result"),
+        *("look", "choose", "pick", "clear", "turned", "narrow", "refreshed", "give_out"),
         *("tick", "draw", "judge", "by_cell", "by_pair", "train_again", "correct", "find"),
         *("toggle", "turn_on", "turn_back", "mark_all", "change", "leave_out", "forget"),
         *("search", "leave", "pin", "answer", "keep", "ask", "tasks", "classify"),

@@ -86,14 +86,14 @@ def away(server: Server, how: str, seconds: float) -> None:
 @contextmanager
 def slow_to_come_back(registry: Registry) -> Iterator[None]:
     """No heartbeat is written in the block, as by a worker that still waits for its last try to fail."""
-    real = registry.runs.beat
+    real = registry.runs.record_heartbeat
 
     def refused(*_: Any, **__: Any) -> Any:
         raise DatabaseNotWritable("connection timed out")
 
-    registry.runs.beat = refused  # type: ignore[method-assign]
+    registry.runs.record_heartbeat = refused  # type: ignore[method-assign]
     yield
-    registry.runs.beat = real  # type: ignore[method-assign]
+    registry.runs.record_heartbeat = real  # type: ignore[method-assign]
 
 
 @contextmanager

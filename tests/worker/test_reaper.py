@@ -11,7 +11,7 @@ import pytest
 
 from loravit_web.worker.reaper import SURE_SECONDS, Reaper, reap_once
 from loravit_web.worker.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
-from registry import DatabaseNotReadable, DatabaseNotWritable, Heart, Registry, RegistryError
+from registry import DatabaseNotReadable, DatabaseNotWritable, Heartbeat, Registry, RegistryError
 
 STALE = STALE_AFTER.total_seconds()
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -37,7 +37,7 @@ class FakeRuns:
     away: RegistryError | None = None
     cut_off: set[str] = field(default_factory=set)
     reaped: dict[str, float] = field(default_factory=dict)
-    doubted: list[list[str]] = field(default_factory=list)
+    suspected: list[list[str]] = field(default_factory=list)
     wait: float = 0.0
 
     def live(self, seconds: float) -> None:
@@ -59,13 +59,13 @@ class FakeRuns:
             except RegistryError as error:
                 assert error is self.away
 
-    def hearts(self, *, doubted: Collection[str] = ()) -> list[Heart]:
-        self.doubted.append(list(doubted))
+    def heartbeats(self, *, suspected: Collection[str] = ()) -> list[Heartbeat]:
+        self.suspected.append(list(suspected))
         self.now += self.wait
         if self.away is not None:
             raise self.away
         return [
-            Heart(run, f"of {run}", self._moment(beat), timedelta(seconds=self.now - beat + self.skew))
+            Heartbeat(run, f"of {run}", self._moment(beat), timedelta(seconds=self.now - beat + self.skew))
             for run, beat in self.beats.items()
         ]
 
@@ -182,8 +182,8 @@ def test_a_clock_that_is_wrong_or_jumps_kills_nobody_and_hides_nobody(runs: Fake
 
 def test_while_a_heart_stands_still_every_look_proves_that_it_could_beat(runs: FakeRuns) -> None:
     runs.watch(observer(runs), STALE - 1)
-    assert runs.doubted[-1] == ["dead"]
-    assert runs.doubted[0] == []
+    assert runs.suspected[-1] == ["dead"]
+    assert runs.suspected[0] == []
 
 
 def test_a_worker_whose_process_lives_is_waited_for_as_long_as_it_waits_for_the_registry(

@@ -43,7 +43,7 @@ def test_a_completed_run_publishes_a_version_that_loads_and_says_how_good_it_is(
     version = registry.catalog.resolve("colours")
     adapter = from_files(registry.catalog.read_files(version), base)
     assert version.class_names == adapter.class_names == ("green", "red")
-    assert version.config == RECIPE.adapter.on(base).as_json()
+    assert version.config == RECIPE.adapter.resolved(base).as_json()
     assert (version.run_id, version.image_size, version.title) == (run.id, 32, "Colours")
     series = registry.runs.metrics(run.id)
     assert [point.step for point in series["val_accuracy"]] == [1, 2]
@@ -138,7 +138,7 @@ def test_a_run_that_diverges_fails_with_the_step(
     ended = carry_out(queue(worker=WORKER))
     assert (ended.status, ended.error, ended.error_kind) == (
         "failed",
-        "The loss became NaN at step 1: lower the learning rate and train again.",
+        "The loss became NaN at step 1. Lower the learning rate and train again.",
         "diverged",
     )
 
@@ -274,7 +274,7 @@ def test_a_database_that_can_not_be_written_for_a_moment_costs_neither_the_train
     monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(tracking, "HEARTBEAT_SECONDS", 0.01)
     for place, name in (
-        (registry.runs, "beat"),
+        (registry.runs, "record_heartbeat"),
         (registry.runs, "log_metrics"),
         (registry.catalog, "publish"),
         (registry.runs, "finish"),

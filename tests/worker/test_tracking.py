@@ -14,11 +14,11 @@ from tests.training.conftest import WORKER, Queue
 
 
 class Refusals:
-    """Lets `beat` and `log_metrics` of a registry refuse while `on`."""
+    """Lets `record_heartbeat` and `log_metrics` of a registry refuse while `on`."""
 
     def __init__(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = False
-        for name in ("beat", "log_metrics"):
+        for name in ("record_heartbeat", "log_metrics"):
             monkeypatch.setattr(registry.runs, name, self._guarded(getattr(registry.runs, name)))
 
     def _guarded(self, real: Any) -> Any:
@@ -40,7 +40,7 @@ def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
 ) -> None:
     run = queue(worker=WORKER)
     beats = threading.Semaphore(0)
-    real = registry.runs.beat
+    real = registry.runs.record_heartbeat
 
     def beat(*args: Any, **values: Any) -> Any:
         try:
@@ -48,7 +48,7 @@ def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
         finally:
             beats.release()
 
-    registry.runs.beat = beat  # type: ignore[method-assign]
+    registry.runs.record_heartbeat = beat  # type: ignore[method-assign]
     reporter = RunReporter(registry, run.id, WORKER, threading.Event(), heartbeat_seconds=0.001)
     with reporter:
         assert all(beats.acquire(timeout=10) for _ in range(3))

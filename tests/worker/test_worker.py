@@ -15,7 +15,7 @@ from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
 from loravit_web.worker import reaper
 from loravit_web.worker.causes import DISK_FULL
-from loravit_web.worker.worker import UNRECORDED, Worker
+from loravit_web.worker.worker import UNRECORDED, Worker, opened_worker
 from registry import DatabaseNotWritable, Registry, Run
 from tests.conftest import tiny_base
 from tests.training.conftest import Queue, quick
@@ -107,3 +107,13 @@ def test_a_run_whose_end_could_not_be_recorded_is_told_when_the_registry_is_back
     worker.work(idle_exit=0.0)
     ended = registry.runs.get(run.id)
     assert (ended.status, ended.error, ended.error_kind) == ("interrupted", told, "lost")
+
+
+def test_a_worker_opens_the_data_folder_by_itself_and_closes_it(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "new", base="tiny")
+    with opened_worker(settings) as worker:
+        assert worker.datasets == DatasetStore.of(settings)
+        worker.work(idle_exit=0.0)
+        engine = worker.registry._database.engine
+        assert engine.pool.checkedin()
+    assert not engine.pool.checkedin()

@@ -1,1 +1,1 @@
-"""An adapter as files: format, bundle, folder, card and thumbnail."""
+"""An adapter as files: file format, bundle, folder, model card and thumbnail."""

@@ -1,7 +1,7 @@
-"""One adapter as one file: a zip of a version's files and a manifest that knows each of them by its hash.
+"""An adapter as a single file: a zip of a version's files and a manifest with their hashes.
 
-The manifest finds damage and mix-ups. It is no signature: who changes a file can change it too. What an
-adapter computes is checked by `from_files` all the same.
+The manifest detects damage and mixed-up files. It is not a signature: anyone who changes a file can change
+the manifest too. `from_files` checks what the adapter computes in any case.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loravit_web.adapters.files.fileset import FILE_LIMITS, check_complete, check_optional, check_size
-from loravit_web.adapters.files.format import AdapterFormatError, is_version, json_document, what_is_wrong
+from loravit_web.adapters.files.format import AdapterFormatError, is_version, json_document, problem_of
 from loravit_web.util.text import clean_text
 from loravit_web.util.zip_table import NoTable, TableTooLong, check_table
 
 MANIFEST_FILE = "manifest.json"
+"""Name of the manifest inside a bundle."""
 MANIFEST_SCHEMA = 1
 MAX_TITLE = 120
+"""Maximum length of a title in characters."""
 BUNDLE_LIMITS: Mapping[str, int] = {**FILE_LIMITS, MANIFEST_FILE: 1 << 20}
+"""Maximum size in bytes of each file that a bundle may contain."""
 _OVERHEAD = 1 << 20
 _MAX_ENTRIES = 1000
 _SHOWN = 80
@@ -46,16 +49,16 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
 
 
-class NoBundle(AdapterFormatError):
-    """Something else than an adapter bundle."""
+class NotABundle(AdapterFormatError):
+    """A file that is not an adapter bundle."""
 
 
 class UnsafeBundle(AdapterFormatError):
-    """A zip that no export makes: files of other names, the same twice, in folders, or encrypted."""
+    """A zip that no export creates: other file names, duplicates, folders, or encryption."""
 
 
 class BundleChanged(AdapterFormatError):
-    """A bundle whose files are not those that its manifest was written for."""
+    """A bundle whose files differ from its manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,11 @@ class Bundle:
     """An adapter on its way from one catalog to another.
 
     Attributes:
-        name: its slug.
-        title, description, tags: for people, as they were when it was exported.
-        files: of the version, as its catalog hashed them.
+        name: Name (slug) of the adapter.
+        title: Title at the time of the export.
+        files: Content of the version's files by name, as hashed in its catalog.
+        description: Description at the time of the export.
+        tags: Tags at the time of the export.
     """
 
     name: str
@@ -76,7 +81,7 @@ class Bundle:
 
 
 def packed(bundle: Bundle) -> dict[str, bytes]:
-    """The files of a bundle and the manifest that lists them."""
+    """Return the files of a bundle with the manifest that lists them."""
     manifest = {
         "schema_version": MANIFEST_SCHEMA,
         "name": bundle.name,
@@ -93,23 +98,25 @@ def packed(bundle: Bundle) -> dict[str, bytes]:
 
 
 def unpacked(files: Mapping[str, bytes], *, editable: Collection[str] = ()) -> Bundle:
-    """The bundle that files and their manifest make.
+    """Return the bundle of files and their manifest.
 
     Args:
-        editable: files that may differ from the manifest, or be there without it.
+        files: Content by file name, including the manifest.
+        editable: Names of files that may differ from the manifest or be missing in it.
 
     Raises:
-        AdapterFormatError: if one is missing, too much, or another than the manifest says.
+        AdapterFormatError: If a file is missing, unknown, or differs from the manifest.
     """
     if MANIFEST_FILE not in files:
         raise BundleChanged(
-            f"The bundle lacks {MANIFEST_FILE}, so nothing says whether it is whole: export it again."
+            f"The bundle has no {MANIFEST_FILE}, so it cannot be checked. Export the adapter again."
         )
     manifest = json_document(files, MANIFEST_FILE)
     if not is_version(manifest.get("schema_version"), MANIFEST_SCHEMA):
         raise AdapterFormatError(
-            f"{MANIFEST_FILE} is of version {manifest.get('schema_version')}, this program reads version "
-            f"{MANIFEST_SCHEMA}: update the program."
+            f"{MANIFEST_FILE} has format version {manifest.get('schema_version')}, but this app reads "
+            "version "
+            f"{MANIFEST_SCHEMA}. Update the app."
         )
     content = {name: data for name, data in files.items() if name != MANIFEST_FILE}
     try:
@@ -123,14 +130,17 @@ def unpacked(files: Mapping[str, bytes], *, editable: Collection[str] = ()) -> B
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleChanged(
-            f"{MANIFEST_FILE} can't be used ({what_is_wrong(error)}): export the adapter again."
+            f"{MANIFEST_FILE} cannot be used ({problem_of(error)}). Export the adapter again."
         ) from error
     check_optional(content)
     return bundle
 
 
 def write_bundle(bundle: Bundle) -> bytes:
-    """Zip a bundle; the same bundle gives the same bytes everywhere, so nothing is compressed."""
+    """Return the bytes of a bundle as an uncompressed zip.
+
+    Equal bundles give equal bytes on every machine.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in sorted(packed(bundle).items()):
@@ -142,26 +152,29 @@ def write_bundle(bundle: Bundle) -> bytes:
 
 
 def read_bundle_file(path: Path) -> Bundle:
-    """`read_bundle` on a file, whose size is looked at before it is read.
+    """Return the bundle in a file, after checking its size.
 
     Raises:
-        AdapterFormatError: also if the file can't be read or is larger than any bundle.
+        AdapterFormatError: If the file cannot be read, is too large, or is not a bundle; see `read_bundle`.
     """
     try:
         size = path.stat().st_size
         if size > sum(BUNDLE_LIMITS.values()) + _OVERHEAD:
-            raise NoBundle(f"{path.name} is too large to be an adapter bundle ({size >> 20} MB).")
+            raise NotABundle(
+                f"{path.name} is too large for an adapter bundle ({size >> 20} MB). Choose another file."
+            )
         with path.open("rb") as stream:
             return _read_stream(stream)
     except OSError as error:
-        raise NoBundle(f"{path.name} can't be read ({error.strerror}).") from error
+        raise NotABundle(f"{path.name} cannot be read ({error.strerror}). Choose another file.") from error
 
 
 def read_bundle(data: bytes) -> Bundle:
-    """The adapter in a bundle; nothing is written to disk.
+    """Return the bundle in the bytes of a zip. Nothing is written to disk.
 
     Raises:
-        AdapterFormatError: if it is no zip, holds anything else, or a file is too large or was changed.
+        AdapterFormatError: If the data is not a zip, contains unknown files, or a file is too large or was
+            changed.
     """
     return _read_stream(io.BytesIO(data))
 
@@ -174,11 +187,12 @@ def _read_stream(stream: BinaryIO) -> Bundle:
             files = {info.filename: _read(archive, info) for info in archive.infolist()}
     except TableTooLong as error:
         raise UnsafeBundle(
-            "The bundle holds thousands of files: choose a zip that was exported from a catalog."
+            f"The bundle contains more than {_MAX_ENTRIES} files. Choose a zip that was exported from a "
+            "catalog."
         ) from error
     except (*_DAMAGED, NoTable) as error:
-        raise NoBundle(
-            "The file is not an adapter bundle or is damaged: choose a zip that was exported from a catalog."
+        raise NotABundle(
+            "The file is not an adapter bundle, or it is damaged. Choose a zip exported from a catalog."
         ) from error
     return unpacked(files)
 
@@ -188,33 +202,35 @@ def _check_entries(entries: Sequence[zipfile.ZipInfo]) -> None:
     unknown = [name for name in names if name not in BUNDLE_LIMITS]
     if unknown and all(name.rpartition("/")[2] in {"", *BUNDLE_LIMITS} for name in names):
         raise UnsafeBundle(
-            f"The files of the bundle lie in a folder ({unknown[0][:_SHOWN]}): zip the files themselves, "
-            "without it."
+            f"The files of the bundle are inside a folder ({unknown[0][:_SHOWN]}). Zip the files without the "
+            "folder."
         )
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnsafeBundle(
-            f"The bundle holds {unknown[0][:_SHOWN]!r}{more}, which no exported adapter has: choose a "
+            f"The bundle contains {unknown[0][:_SHOWN]!r}{more}, which is not a file of an adapter. Choose a "
             "zip that was exported from a catalog."
         )
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise UnsafeBundle(f"The bundle holds {twice[0]} twice: export it again.")
+        raise UnsafeBundle(f"The bundle contains {twice[0]} twice. Export the adapter again.")
     if any(entry.flag_bits & _ENCRYPTED for entry in entries):
-        raise UnsafeBundle("The bundle is encrypted: export it again, or pack it without a password.")
+        raise UnsafeBundle("The bundle is encrypted. Export the adapter again, or zip it without a password.")
     if any(entry.compress_type not in _COMPRESSIONS for entry in entries):
-        raise UnsafeBundle("The bundle is packed in an unusual way: pack it as an ordinary zip.")
+        raise UnsafeBundle(
+            "The bundle uses an unsupported compression. Zip it with Deflate or without compression."
+        )
     check_complete(names, "The file")
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    # counted while reading: what the zip says of sizes may be a lie
+    # Limited while reading, because the sizes in a zip's table may be wrong.
     with archive.open(entry) as file:
         data = file.read(BUNDLE_LIMITS[entry.filename] + 1)
     if entry.filename != MANIFEST_FILE:
         check_size(entry.filename, len(data))
     elif len(data) > BUNDLE_LIMITS[MANIFEST_FILE]:
-        raise UnsafeBundle(f"{MANIFEST_FILE} is too large: export the adapter again.")
+        raise UnsafeBundle(f"{MANIFEST_FILE} is larger than 1 MB. Export the adapter again.")
     return data
 
 
@@ -223,16 +239,12 @@ def _check_against(
 ) -> None:
     for name in sorted({*listed, *files} - set(editable)):
         if name not in files:
-            raise BundleChanged(f"{MANIFEST_FILE} lists {name}, which is missing: export the adapter again.")
+            raise BundleChanged(f"{MANIFEST_FILE} lists {name}, which is missing. Export the adapter again.")
         if name not in listed:
-            raise BundleChanged(
-                f"{name} is not in {MANIFEST_FILE}: somebody added it; export the adapter again."
-            )
+            raise BundleChanged(f"{name} is not listed in {MANIFEST_FILE}. Export the adapter again.")
         if hashlib.sha256(files[name]).hexdigest() != listed[name]["sha256"]:
-            raise BundleChanged(
-                f"{name} is not the file that {MANIFEST_FILE} was written for: it is damaged or was changed."
-            )
+            raise BundleChanged(f"{name} differs from its hash in {MANIFEST_FILE}. Export the adapter again.")
 
 
 def _storable(text: str) -> str:
-    return text.encode(errors="replace").decode()  # lone surrogates can't be stored
+    return text.encode(errors="replace").decode()  # lone surrogates cannot be encoded

@@ -1,7 +1,7 @@
-"""The model card of an adapter, in the format of the Hugging Face Hub: metadata in YAML, then Markdown.
+"""Model card of an adapter in the format of the Hugging Face Hub: YAML metadata, then Markdown.
 
-It is made from the adapter alone, without clock or version number, so that the same adapter always gets
-the same card. Every text that a person chose is escaped; the YAML is written by huggingface_hub.
+The card depends on the adapter alone, not on the time or the version number, so the same adapter always has
+the same card. Texts that users entered are escaped; huggingface_hub writes the YAML.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
-from loravit_web.adapters.files.thumbnail import MAX_PICTURES
+from loravit_web.adapters.files.thumbnail import MAX_IMAGES
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.embedded import REQUIREMENT
 from loravit_web.backbones.loading import EMBEDDED
@@ -24,7 +24,7 @@ from loravit_web.backbones.loading import EMBEDDED
 TASK = "image-classification"
 CLASSES_SHOWN = 200
 _SPLITS = ("validation", "test")
-# What task.json may hold of a split, with the Hub's name of the metric and ours.
+# Metrics of a split in task.json, with the Hub's name and the name in the table.
 _METRICS = (
     ("accuracy", "accuracy", "Accuracy"),
     ("macro_f1", "f1", "Macro F1"),
@@ -35,19 +35,19 @@ _METRICS = (
 _RECIPE = ("preset", "batch_size", "lr", "weight_decay", "label_smoothing", "mirror", "max_images", "seed")
 _LORA_FIELDS = ("r", "alpha", "dropout", "target_modules", "blocks", "use_rslora", "pooling")
 _PEFT_LOADS = {"LORA"}
-# Markdown's own signs, and what would make a link of a bare address.
+# Markdown syntax, and the characters by which bare addresses become links.
 _SIGNS = re.compile(r"([!#$*@\[\\\]_`|~]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 
 @dataclass(frozen=True)
 class BaseFacts:
-    """What a card says of a base.
+    """What a card says about a base.
 
     Attributes:
-        model: for ``base_model``.
-        text: for people, in Markdown.
-        code: Python that makes the timm model ``model`` with a head of ``{classes}``.
+        model: Value of ``base_model``.
+        text: Description in Markdown.
+        code: Python code that creates the timm model ``model`` with a head of ``{classes}`` classes.
     """
 
     model: str
@@ -64,14 +64,15 @@ def model_card(
     data: str | None = None,
     thumbnail: bool = False,
 ) -> bytes:
-    """The card of an adapter, in UTF-8.
+    """Return the model card of an adapter in UTF-8.
 
     Args:
-        base: that it was trained on.
-        name: its slug.
-        title: its name for people.
-        data: what the images are called that it was trained and measured on.
-        thumbnail: whether a thumbnail lies beside the card.
+        adapter: Adapter to describe.
+        base: Base that it was trained on.
+        name: Name (slug) of the adapter.
+        title: Title of the adapter.
+        data: Name of the dataset that it was trained and evaluated on.
+        thumbnail: Whether the files include a thumbnail.
     """
     facts = base_facts(base)
     sections = [
@@ -90,27 +91,27 @@ def model_card(
 
 
 def escaped(text: object) -> str:
-    """Text on one line that Markdown and HTML show as it is, links and mentions included."""
+    """Return text on a single line that Markdown and HTML show literally, including links and mentions."""
     line = "".join(
         " " if char.isspace() else char
         for char in str(text)
         if char.isspace() or unicodedata.category(char) not in {"Cc", "Cs"}
     )
-    # bidirectional controls could turn the rest of the line around
+    # Bidirectional controls could reverse the rest of the line.
     line = re.sub("[\u202a-\u202e\u2066-\u2069]", "", " ".join(line.split()))
     line = _SIGNS.sub(r"\\\1", line)
     return "".join(_HTML.get(char, char) for char in line)
 
 
 def base_facts(base: Base) -> BaseFacts:
-    """What is true of a base: where its weights come from and under which name others find it."""
+    """Return what a card says about a base: the source of its weights and its name on the Hub."""
     if base.name == EMBEDDED:
         package = REQUIREMENT.partition("==")[0]
         return BaseFacts(
             package,
             f"A DINOv2 ViT-S/14 (`{base.architecture}`) that was fine-tuned for saliency. Its weights are "
-            f"not on the Hub: they come from the Python package `{REQUIREMENT}` (MIT licence), which is what "
-            "`base_model` names. DINOv2's own weights are others, and the adapter does not fit them.",
+            f"not on the Hub: they come from the Python package `{REQUIREMENT}` (MIT license), which is what "
+            "`base_model` names. The adapter does not work with the original DINOv2 weights.",
             "from pathlib import Path\n\n"
             "from loravit_web.backbones import load_base\n\n"
             f'model = load_base("{EMBEDDED}", Path("bases"), lambda *_: None).model\n'
@@ -127,7 +128,7 @@ def base_facts(base: Base) -> BaseFacts:
 
 
 def _timm_id(base: Base) -> str:
-    """The timm name with the tag of its weights, which timm chooses where only an architecture was named."""
+    """Return the timm name with the tag of its weights, which timm chooses if none is named."""
     tag = (getattr(base.model, "pretrained_cfg", None) or {}).get("tag")
     return base.name if "." in base.name or not tag else f"{base.name}.{tag}"
 
@@ -174,42 +175,45 @@ def _thumbnail(adapter: Adapter) -> str:
 
 
 def thumbnail_text(class_names: Sequence[str]) -> str:
-    """What a thumbnail shows, for those who can't see it."""
-    shown = class_names[:MAX_PICTURES]
+    """Return the alternative text of a thumbnail."""
+    shown = class_names[:MAX_IMAGES]
     return f"One training image each of {', '.join(shown)}" + (
-        f" and none of {len(class_names) - len(shown)} more classes" if len(class_names) > len(shown) else ""
+        f"; {len(class_names) - len(shown)} more classes are not shown"
+        if len(class_names) > len(shown)
+        else ""
     )
 
 
 def _summary(adapter: Adapter, base: Base) -> str:
     side = adapter.preprocessing.image_size
     return (
-        f"Sorts pictures into {len(adapter.class_names)} classes. It is a small adapter (type "
-        f"{adapter.config.adapter_type}, {adapter.parameter_count:,} trained numbers, head included) on a "
-        f"frozen Vision Transformer of {base.depth} blocks, trained with LoRA-ViT Web on pictures of "
+        f"Classifies images into {len(adapter.class_names)} classes. It is a small adapter (type "
+        f"{adapter.config.adapter_type}, {adapter.parameter_count:,} trained parameters including the head) "
+        f"on a frozen Vision Transformer of {base.depth} blocks, trained with LoRA-ViT Web on images of "
         f"{side} × {side} pixels."
     )
 
 
 def _class_list(names: Sequence[str]) -> str:
     more = len(names) - CLASSES_SHOWN
-    rest = f", and {more} more (`task.json` has them all)" if more > 0 else ""
+    rest = f", and {more} more (see `task.json`)" if more > 0 else ""
     return f"In the order of the logits: {', '.join(map(escaped, names[:CLASSES_SHOWN]))}{rest}."
 
 
 def _results(adapter: Adapter) -> str:
     measured = _measured(adapter)
     if not measured:
-        return "None are stored with this adapter."
+        return "No results are stored with this adapter."
     columns = [(key, label) for key, _, label in _METRICS if any(key in values for _, values in measured)]
     columns.insert(1, ("linear_probe_accuracy", "Linear probe"))
     rows = [["Split", "Images", *(label for _, label in columns)], ["---"] + ["---:"] * (len(columns) + 1)]
     rows += [[split, f"{v['n']}", *(_figure(v.get(key)) for key, _ in columns)] for split, v in measured]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return (
-        f"{table}\n\nThe linear probe is the accuracy of the frozen base with a head alone, on the same "
-        "images. The best epoch and the calibration were chosen on the validation images; test images were "
-        "looked at once."
+        f"{table}\n\nThe linear probe is the accuracy of a linear head on the frozen base, on the same "
+        "images. "
+        "The best epoch and the calibration were chosen on the validation split. The test split was used "
+        "once."
     )
 
 
@@ -237,26 +241,26 @@ def _training(adapter: Adapter, data: str | None) -> str:
 
 def _use(adapter: Adapter, base: Base, facts: BaseFacts, name: str) -> str:
     side, preprocessing = adapter.preprocessing.image_size, adapter.preprocessing
-    ours = (
+    own = (
         f"In Python, with LoRA-ViT Web and these files in a folder `{name}`:\n\n"
         "```python\n"
         "from loravit_web import ViTFeatureExtractor\n\n"
         f'vit = ViTFeatureExtractor(base="{base.name}")\n'
         f'vit.load_all_adapters("{name}")\n'
         f'vit.set_active_adapter("{name}")\n'
-        'logits = vit.infer(["picture.jpg"])\n'
+        'logits = vit.infer(["image.jpg"])\n'
         "print(vit.class_names()[int(logits.argmax())])\n"
         "```"
     )
     fits = adapter.config.adapter_type in _PEFT_LOADS and adapter.config.pooling == base.native_pooling
     if not fits:
-        return f"{ours}\n\nPEFT alone can't run it: it has no such adapter type, or timm no such pooling."
+        return f"{own}\n\nPEFT cannot run it, because it lacks this adapter type, or timm lacks this pooling."
     pixels = (
-        f"Pictures are RGB, squashed (not cropped) to {side} × {side} pixels with bicubic interpolation, and "
-        f"normalised with mean {list(preprocessing.mean)} and standard deviation {list(preprocessing.std)}. "
+        f"Images are RGB, resized (not cropped) to {side} × {side} pixels with bicubic interpolation, and "
+        f"normalized with mean {list(preprocessing.mean)} and standard deviation {list(preprocessing.std)}. "
         f"Divide the logits by {adapter.temperature:.4f} before the softmax."
     )
-    theirs = (
+    peft = (
         "With PEFT and timm:\n\n"
         "```python\n"
         f"{facts.code.format(classes=len(adapter.class_names))}\n\n"
@@ -264,19 +268,25 @@ def _use(adapter: Adapter, base: Base, facts: BaseFacts, name: str) -> str:
         f'model = PeftModel.from_pretrained(model, "{name}").eval()\n'
         "```"
     )
-    return f"{ours}\n\n{theirs}\n\n{pixels}"
+    return f"{own}\n\n{peft}\n\n{pixels}"
 
 
 def _limits(adapter: Adapter) -> str:
     images = sum(values["n"] for _, values in _measured(adapter))
-    figures = f"Its figures were measured on {images} images" if images else "It was not measured on images"
+    measured = (
+        f"Its results were measured on {images} images from the source of the training images"
+        if images
+        else "It was not evaluated"
+    )
     return "\n".join(
         f"- {line}"
         for line in (
-            "It knows these classes alone: any other picture gets one of them too, often with a high score.",
-            f"{figures} of the training images' source; other cameras, places or times may do worse.",
-            "It runs on exactly the weights named above; on others its answers mean nothing.",
-            "Not for decisions about people, their health or their safety, unless it was evaluated for that.",
-            "No licence is stated: ask whoever published it, also about the training images.",
+            "It only knows these classes: any other image is assigned to one of them, often with a high "
+            "score.",
+            f"{measured}; results may be worse for other cameras, places or times.",
+            "It only works on the exact weights named above; with other weights its results are meaningless.",
+            "Do not use it for decisions about people, their health or their safety unless it was evaluated "
+            "for that.",
+            "No license is stated: ask the publisher, also about the training images.",
         )
     )

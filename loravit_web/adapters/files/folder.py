@@ -1,4 +1,4 @@
-"""An adapter as a folder: ours with its ``task.json``, or one that PEFT itself wrote for a timm ViT."""
+"""An adapter as a folder: with ``task.json``, or as PEFT writes it for a timm ViT."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from loravit_web.adapters.adapter import Adapter, answer_to_reference
+from loravit_web.adapters.adapter import Adapter, compute_reference_logits
 from loravit_web.adapters.config import TARGETS, ViTAdapterConfig
 from loravit_web.adapters.files.format import (
     CONFIG_FILE,
@@ -29,10 +29,10 @@ from loravit_web.util.files import write_whole
 
 
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write an adapter's files, each whole or not at all; the folder is made if need be.
+    """Write the files of an adapter to a folder, each atomically; create the folder if needed.
 
     Raises:
-        OSError: if it can't be written.
+        OSError: If a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
@@ -40,24 +40,28 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def is_adapter_folder(folder: Path) -> bool:
-    """Whether a folder claims to hold an adapter."""
+    """Return whether a folder has the configuration file of an adapter."""
     return (folder / CONFIG_FILE).is_file()
 
 
 def read_folder(folder: Path, base: Base, *, image_size: int) -> Adapter:
     """Read an adapter from a folder.
 
-    A folder without ``task.json`` is one of PEFT's: its classes are numbered, its pictures are taken at
-    ``image_size`` with the base's normalisation, and its head reads what timm's own pooling gives.
+    A folder without ``task.json`` was written by PEFT: its classes are numbered, its images have side
+    ``image_size`` and the base's normalization, and its head reads the pooling of the timm model.
 
     Args:
-        base: in float32.
+        folder: Folder with the files.
+        base: Base in float32.
+        image_size: Side of the images in pixels, for a folder without ``task.json``.
 
     Raises:
-        AdapterFormatError, WrongBase, AdapterMismatch: as `from_files`, and for what PEFT can train but a
-            shared frozen base can't serve, by its name.
-        AdapterConfigError: if the settings are out of range.
-        UnsupportedImageSize: if the base can't take ``image_size``.
+        AdapterFormatError: If files are missing, damaged or changed.
+        WrongBase: If the adapter was trained on another base.
+        AdapterMismatch: If the tensors do not match the configuration, or PEFT trained something that a
+            shared frozen base cannot run.
+        AdapterConfigError: If the settings are out of range.
+        UnsupportedImageSize: If the base does not support ``image_size``.
     """
     files = _read_files(folder)
     if TASK_FILE in files:
@@ -71,11 +75,13 @@ def _read_files(folder: Path) -> dict[str, bytes]:
         path = folder / name
         if path.is_file():
             if path.stat().st_size > MAX_BYTES[name]:
-                raise AdapterFormatError(f"{path} is larger than {MAX_BYTES[name] >> 20} MB.")
+                raise AdapterFormatError(
+                    f"{path} is larger than {MAX_BYTES[name] >> 20} MB. Export the adapter again."
+                )
             files[name] = path.read_bytes()
     if WEIGHTS_FILE not in files and (folder / "adapter_model.bin").exists():
         raise AdapterFormatError(
-            f"{folder.name} holds its weights as a pickle, which could run any code: save it as safetensors."
+            f"{folder.name} stores its weights in a pickle that could run any code. Save them as safetensors."
         )
     return files
 
@@ -84,19 +90,19 @@ def _from_peft(files: Mapping[str, bytes], base: Base, image_size: int) -> Adapt
     fields = json_document(files, CONFIG_FILE)
     if fields.get("peft_type") != "LORA":
         raise AdapterFormatError(
-            f"The adapter's PEFT type is {fields.get('peft_type')}: of PEFT's types only LORA can be loaded."
+            f"The adapter has PEFT type {fields.get('peft_type')}. Only adapters of type LORA can be loaded."
         )
     tensors = named_tensors(files)
     if "head.weight" not in tensors:
         raise AdapterFormatError(
-            'The adapter brings no head: train it with modules_to_save=["head"] to load it here.'
+            'The adapter has no head. Train it with modules_to_save=["head"] to load it here.'
         )
     classes = len(tensors["head.weight"])
     config = ViTAdapterConfig(pooling=base.native_pooling)
     weight, bias = take_head(tensors, classes, base.feature_dim(config.pooling))
     change = LoRAChange(read_factors(tensors, fields, base))
     adapter = Adapter(
-        config=_described(config, change, base, bool(fields.get("use_rslora"))),
+        config=_closest_config(config, change, base, bool(fields.get("use_rslora"))),
         base_name=base.name,
         base_sha256=base.weights_sha256,
         preprocessing=base.preprocessing(image_size),
@@ -107,11 +113,13 @@ def _from_peft(files: Mapping[str, bytes], base: Base, image_size: int) -> Adapt
         temperature=1.0,
         reference_logits=torch.empty(0),
     )
-    return replace(adapter, reference_logits=answer_to_reference(base, adapter))
+    return replace(adapter, reference_logits=compute_reference_logits(base, adapter))
 
 
-def _described(config: ViTAdapterConfig, change: LoRAChange, base: Base, rslora: bool) -> ViTAdapterConfig:
-    """The configuration that comes nearest to what the factors say; only they are computed with."""
+def _closest_config(
+    config: ViTAdapterConfig, change: LoRAChange, base: Base, rslora: bool
+) -> ViTAdapterConfig:
+    """Return the configuration that is closest to the factors. Only the factors are used in computations."""
     layers = {f.path.rpartition(".")[2] for f in change.factors}
     names = {layer.removesuffix("_proj").removesuffix("_g").removesuffix("_x") for layer in layers}
     first = change.factors[0]

@@ -1,8 +1,8 @@
-"""An adapter as files: PEFT's two, plus ``task.json`` for all that PEFT does not know.
+"""File format of an adapter: PEFT's two files, and ``task.json`` with everything that PEFT does not store.
 
-``adapter_config.json`` and ``adapter_model.safetensors`` are as PEFT writes them for a timm ViT whose head
-is in ``modules_to_save``, so PEFT can load the folder. ``task.json`` holds class names, the base's
-hash, preprocessing, calibration and the logits of the reference image, which loading checks again.
+``adapter_config.json`` and ``adapter_model.safetensors`` are as PEFT writes them for a timm ViT whose head is
+in ``modules_to_save``, so PEFT can load the folder. ``task.json`` has the class names, the hash of the base,
+the preprocessing, the calibration and the logits of the reference image, which are checked at each load.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from loravit_web.adapters.adapter import Adapter, answer_to_reference
+from loravit_web.adapters.adapter import Adapter, compute_reference_logits
 from loravit_web.adapters.config import ViTAdapterConfig
-from loravit_web.adapters.files.numbers import UnusableNumber, finite_document, number, numbers, whole
+from loravit_web.adapters.files.numbers import InvalidValue, finite_document, integer, number, numbers
 from loravit_web.adapters.interface import AdapterMismatch
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
@@ -33,22 +33,23 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 TASK_FILE = "task.json"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, TASK_FILE)
 MAX_BYTES: Mapping[str, int] = {CONFIG_FILE: 1 << 20, TASK_FILE: 4 << 20, WEIGHTS_FILE: 512 << 20}
+"""Maximum size of each file in bytes."""
 MAX_CLASSES = 10_000
 MAX_CLASS_NAME = 200
 MAX_SIDE = 10_000
 TEMPERATURES = (1e-3, 1e3)
-"""Smaller and larger ones leave nothing of the differences between logits, or nothing else."""
+"""Range of temperatures. Outside it, differences between logits vanish or dominate."""
 MIN_STD = 1e-3
 MAX_LOGIT = 1e30
 _SHOWN = 40
 _PREFIX = "base_model.model."
 _REFERENCE_TOLERANCE = 5e-3
-# What values of a wrong kind lead to.
+# Errors caused by values of a wrong type.
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class AdapterFormatError(LoraVitError):
-    """Files that are no adapter, or a damaged one."""
+    """Files that are not an adapter, or a damaged one."""
 
 
 class WrongBase(LoraVitError):
@@ -56,12 +57,13 @@ class WrongBase(LoraVitError):
 
 
 def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str, bytes]:
-    """The files of an adapter.
+    """Return the files of an adapter: content by file name.
 
     Args:
-        base: that it runs on.
-        name: its slug, under which an import publishes it.
-        title: its name for people.
+        adapter: Adapter to write.
+        base: Base that it runs on.
+        name: Name (slug) under which an import publishes it.
+        title: Title of the adapter.
     """
     tensors, fields = adapter_type(adapter.config.adapter_type).write(adapter.change, adapter.config)
     tensors |= {"head.weight": adapter.head_weight, "head.bias": adapter.head_bias}
@@ -103,52 +105,55 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
 
 
 def base_of(files: Mapping[str, bytes]) -> tuple[str, str]:
-    """Name and weights hash of the base that the files were made on.
+    """Return the name and the weights hash of the base that an adapter was trained on.
 
     Raises:
-        AdapterFormatError: if they are no adapter.
+        AdapterFormatError: If the files are not an adapter.
     """
     task = json_document(files, TASK_FILE)
     try:
         return str(task["base"]["name"]), str(task["base"]["weights_sha256"])
     except (KeyError, TypeError) as error:
-        raise AdapterFormatError(f"{TASK_FILE} does not name the adapter's base.") from error
+        raise AdapterFormatError(
+            f"{TASK_FILE} does not name the adapter's base. Export the adapter again."
+        ) from error
 
 
 def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
-    """Read an adapter strictly and check that it still answers as it did when it was made.
+    """Read an adapter strictly, and check that it still computes its reference logits.
 
     Args:
-        base: in float32; the one it was trained on.
+        files: Content by file name.
+        base: Base in float32 that the adapter was trained on.
 
     Raises:
-        AdapterFormatError: for missing, damaged or altered files.
-        WrongBase: if it was trained on other weights.
-        AdapterMismatch: if its tensors are not what its configuration calls for.
+        AdapterFormatError: If files are missing, damaged or changed.
+        WrongBase: If the adapter was trained on other weights.
+        AdapterMismatch: If its tensors do not match its configuration.
     """
     task, fields = json_document(files, TASK_FILE), json_document(files, CONFIG_FILE)
     if not is_version(task.get("schema_version"), SCHEMA_VERSION):
         raise AdapterFormatError(
-            f"The adapter's format is version {task.get('schema_version')}, this program reads version "
-            f"{SCHEMA_VERSION}: update the program."
+            f"The adapter has format version {task.get('schema_version')}, but this app reads version "
+            f"{SCHEMA_VERSION}. Update the app."
         )
     name, digest = base_of(files)
     if digest != base.weights_sha256:
         raise WrongBase(
-            f"The adapter was trained on {name} ({digest[:12]}), the base in memory is {base.name} "
-            f"({base.weights_sha256[:12]}): it runs on the base it was trained on alone."
+            f"The adapter was trained on {name} ({digest[:12]}), but the base in memory is {base.name} "
+            f"({base.weights_sha256[:12]}). It only runs on the base it was trained on."
         )
     if hashlib.sha256(_file(files, WEIGHTS_FILE)).hexdigest() != task.get("weights_sha256"):
         raise AdapterFormatError(
-            f"{WEIGHTS_FILE} is not the file that {TASK_FILE} was written for: it is damaged or was changed."
+            f"{WEIGHTS_FILE} differs from its hash in {TASK_FILE}. Export the adapter again."
         )
     try:
         adapter = _read(task, fields, named_tensors(files), base)
-    except UnusableNumber as error:
+    except InvalidValue as error:
         raise AdapterFormatError(str(error)) from error
     except _UNUSABLE as error:
         raise AdapterFormatError(
-            f"The adapter's description can't be used ({what_is_wrong(error)}): export it again."
+            f"{TASK_FILE} cannot be used ({problem_of(error)}). Export the adapter again."
         ) from error
     _check_reference(adapter, base)
     return adapter
@@ -184,10 +189,10 @@ def _read(
 def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
     size = fields["input_size"]
     if not isinstance(size, list) or len(size) != 3:
-        raise UnusableNumber("input_size", size, "a list of 3 numbers")
+        raise InvalidValue("input_size", size, "a list of 3 numbers")
     for side in size[1:]:
-        whole("input_size", side, 1, MAX_SIDE)
-    whole("input_size", size[0], 3, 3)
+        integer("input_size", side, 1, MAX_SIDE)
+    integer("input_size", size[0], 3, 3)
     number("crop_pct", fields.get("crop_pct"), 1, 1)
     numbers("mean", fields["mean"], 3, -10, 10)
     numbers("std", fields["std"], 3, MIN_STD, 10)
@@ -195,30 +200,32 @@ def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
 
 
 def is_version(found: Any, known: int) -> bool:
-    """Whether a file's format is the known one; `True` and `1.0` are not the number 1."""
+    """Return whether a file has the known format version; `True` and `1.0` do not count as 1."""
     return type(found) is int and found == known
 
 
 def _class_names(names: Any) -> tuple[str, ...]:
-    """
+    """Return valid class names.
+
     Raises:
-        AdapterFormatError: for names that no list could show, or that are not told apart.
+        AdapterFormatError: If a name cannot be displayed, or appears twice.
     """
     if not isinstance(names, list):
         raise TypeError("class names are a list")
     for name in names:
         if not isinstance(name, str) or not name or len(name) > MAX_CLASS_NAME or clean_text(name) != name:
             raise AdapterFormatError(
-                f"{str(name)[:40]!r} is no usable class name: it has to be one line of 1 to {MAX_CLASS_NAME} "
-                "visible characters."
+                f"{str(name)[:40]!r} is not a valid class name. Use one line of 1 to {MAX_CLASS_NAME} "
+                "visible "
+                "characters."
             )
     if len(set(names)) < len(names):
-        raise AdapterFormatError("The adapter has the same class name twice: export it again.")
+        raise AdapterFormatError("The adapter has the same class name twice. Export it again.")
     return tuple(names)
 
 
-def what_is_wrong(error: Exception) -> str:
-    """In words what an unusable value led to."""
+def problem_of(error: Exception) -> str:
+    """Return a phrase for the problem behind an error that a value caused."""
     if isinstance(error, KeyError):
         return f"{str(error.args[0])[:80]!r} is missing"
     return "a value is of a wrong kind"
@@ -227,86 +234,98 @@ def what_is_wrong(error: Exception) -> str:
 def take_head(
     tensors: dict[str, torch.Tensor], classes: int, width: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Take the head's weight (C, F) and bias (C,) out of an adapter's tensors.
+    """Remove the head from an adapter's tensors and return its weight (C, F) and bias (C,).
+
+    Args:
+        tensors: Tensors by name; the head's are removed.
+        classes: Number of classes C.
+        width: Number of features F.
 
     Raises:
-        AdapterFormatError: for an absurd number of classes.
-        AdapterMismatch: if a tensor is missing or of another shape.
+        AdapterFormatError: If the number of classes is out of range.
+        AdapterMismatch: If a tensor is missing or has another shape.
     """
     if not 1 <= classes <= MAX_CLASSES:
-        raise AdapterFormatError(f"The adapter has {classes} classes: 1 to {MAX_CLASSES} can be loaded.")
+        raise AdapterFormatError(
+            f"The adapter has {classes} classes. Adapters with 1 to {MAX_CLASSES} classes can be loaded."
+        )
     expected = {"head.weight": (classes, width), "head.bias": (classes,)}
     for key, shape in expected.items():
         found = tuple(tensors[key].shape) if key in tensors else "nothing"
         if found != shape:
-            raise AdapterMismatch(f"{key} should have shape {shape}, the file holds {found}.")
+            raise AdapterMismatch(
+                f"{key} should have shape {shape}, but the file contains {found}. Export the adapter again."
+            )
     weight, bias = (tensors.pop(key).float() for key in expected)
     return weight, bias
 
 
 def _check_reference(adapter: Adapter, base: Base) -> None:
-    found, stored = answer_to_reference(base, adapter), adapter.reference_logits
-    # Relative to what was found: a huge stored number must not make its own tolerance.
+    found, stored = compute_reference_logits(base, adapter), adapter.reference_logits
+    # Relative to the computed logits: a huge stored value must not set its own tolerance.
     tolerance = _REFERENCE_TOLERANCE * max(1.0, float(found.abs().max()))
     finite = math.isfinite(tolerance)
     if not finite or found.shape != stored.shape or not torch.allclose(found, stored, rtol=0, atol=tolerance):
         raise AdapterFormatError(
-            "The adapter no longer gives the answer that was stored with it, so it was not loaded: "
-            "its description was changed, or the installed timm computes its base differently."
+            "The adapter does not compute the reference logits stored with it, so it was not loaded. "
+            "Export it again, or use the timm version it was trained with."
         )
 
 
 def named_tensors(files: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
-    """The tensors of the weights file by their names inside the base.
+    """Return the tensors of the weights file by their names inside the base.
 
     Raises:
-        AdapterFormatError: if the file is missing or damaged.
-        AdapterMismatch: for foreign names and values that are no finite numbers.
+        AdapterFormatError: If the file is missing or damaged.
+        AdapterMismatch: If a name is unknown, or a value is not finite.
     """
     try:
         tensors = load(_file(files, WEIGHTS_FILE))
     except SafetensorError as error:
-        raise AdapterFormatError(f"{WEIGHTS_FILE} is not a valid safetensors file ({error}).") from error
+        raise AdapterFormatError(
+            f"{WEIGHTS_FILE} is not a valid safetensors file ({error}). Export the adapter again."
+        ) from error
     result = {}
     for key, tensor in tensors.items():
         if not key.startswith(_PREFIX):
-            raise AdapterMismatch(f"{key} is not the name of a tensor of an adapter.")
+            raise AdapterMismatch(f"{key} is not a tensor of an adapter. Export the adapter again.")
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
-            raise AdapterMismatch(f"{key} holds values that are not finite numbers.")
+            raise AdapterMismatch(f"{key} contains values that are not finite. Train the adapter again.")
         result[key.removeprefix(_PREFIX)] = tensor
     return result
 
 
 def json_document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
-    """One of the files as a JSON object.
+    """Return one of the files as a JSON object.
 
     Raises:
-        AdapterFormatError: if it is missing or none.
+        AdapterFormatError: If the file is missing or not a JSON object.
     """
+    data = _file(files, name)
     try:
-        document = json.loads(_file(files, name), object_pairs_hook=_each_key_once)
+        document = json.loads(data, object_pairs_hook=_unique_keys)
         finite_document(document)
-    except (AdapterFormatError, UnusableNumber) as error:
+    except (AdapterFormatError, InvalidValue) as error:
         raise AdapterFormatError(f"{name} is not valid JSON. {error}") from error
     except (ValueError, RecursionError) as error:
-        raise AdapterFormatError(f"{name} is not valid JSON.") from error
+        raise AdapterFormatError(f"{name} is not valid JSON. Export the adapter again.") from error
     if not isinstance(document, dict):
-        raise AdapterFormatError(f"{name} is not a JSON object.")
+        raise AdapterFormatError(f"{name} is not a JSON object. Export the adapter again.")
     return document
 
 
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise AdapterFormatError(f"It says {twice[:_SHOWN]!r} twice, and only one can be meant.")
+        raise AdapterFormatError(f"It contains {twice[:_SHOWN]!r} twice. Export the adapter again.")
     return document
 
 
 def _file(files: Mapping[str, bytes], name: str) -> bytes:
     if name not in files:
-        raise AdapterFormatError(f"The adapter lacks its file {name}.")
+        raise AdapterFormatError(f"The adapter has no {name}. Export it again.")
     return files[name]
 
 

@@ -1,4 +1,4 @@
-"""Numbers of foreign files, checked for kind and range before anything is computed with them."""
+"""Checks of numbers in foreign files, for type and range, before they are used in computations."""
 
 from __future__ import annotations
 
@@ -9,75 +9,96 @@ from typing import Any
 from loravit_web.errors import LoraVitError
 
 MAX_DEPTH = 32
+"""Maximum nesting of a JSON document."""
 ANY = 10**9
-"""A bound for numbers whose range is checked elsewhere, where more is known."""
+"""Bound for numbers whose range is checked elsewhere."""
 _SHOWN = 40
 
 
-class UnusableNumber(LoraVitError):
-    """A value in a file that is no number, or one that nothing can be computed with."""
+class InvalidValue(LoraVitError):
+    """A value in a file with a wrong type or out of range.
+
+    Attributes:
+        problem: Phrase that names the value and the allowed ones.
+    """
 
     def __init__(self, key: str, value: object, needed: str) -> None:
         shown = repr(value)
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-        self.problem = f"{key} is {shown}, and {needed} is needed"
-        super().__init__(f"The adapter can't be used: its {self.problem}.")
+        self.problem = f"{key} is {shown} instead of {needed}"
+        super().__init__(f"The adapter cannot be used, because {self.problem}. Export it again.")
 
 
 def number(key: str, value: Any, low: float, high: float, *, above: bool = False) -> float:
-    """Return a number as a float.
+    """Return a checked number as a float.
 
     Args:
-        key: what to call it in an error.
-        above: refuse ``low`` itself.
+        key: Name of the value in errors.
+        value: Value to check.
+        low: Smallest allowed value.
+        high: Largest allowed value.
+        above: Whether ``low`` itself is not allowed.
 
     Raises:
-        UnusableNumber: for a truth value, a text, NaN, infinity and anything outside the range.
+        InvalidValue: If the value is not a number (booleans included), is NaN, or is out of range.
     """
-    kind = isinstance(value, int | float) and not isinstance(value, bool)
-    if not kind or not low <= value <= high or (above and value == low):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high or (above and value == low):
         bounds = f"above {low:g} up to {high:g}" if above else f"from {low:g} to {high:g}"
-        raise UnusableNumber(key, value, f"a number {bounds}")
+        raise InvalidValue(key, value, f"a number {bounds}")
     return float(value)
 
 
-def whole(key: str, value: Any, low: int, high: int) -> int:
-    """Return a whole number.
+def integer(key: str, value: Any, low: int, high: int) -> int:
+    """Return a checked integer.
+
+    Args:
+        key: Name of the value in errors.
+        value: Value to check.
+        low: Smallest allowed value.
+        high: Largest allowed value.
 
     Raises:
-        UnusableNumber: also for a float, whatever its value.
+        InvalidValue: If the value is not an integer (floats and booleans included), or is out of range.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise UnusableNumber(key, value, f"a whole number from {low} to {high}")
+        raise InvalidValue(key, value, f"an integer from {low} to {high}")
     return value
 
 
 def numbers(key: str, values: Any, count: int, low: float, high: float) -> tuple[float, ...]:
-    """Return a list of exactly ``count`` numbers.
+    """Return a checked list of exactly ``count`` numbers as floats.
+
+    Args:
+        key: Name of the value in errors.
+        values: Value to check.
+        count: Required length.
+        low: Smallest allowed number.
+        high: Largest allowed number.
 
     Raises:
-        UnusableNumber: if it is no such list.
+        InvalidValue: If the value is not such a list.
     """
     if not isinstance(values, list) or len(values) != count:
-        raise UnusableNumber(key, values, f"a list of {count} numbers")
+        raise InvalidValue(key, values, f"a list of {count} numbers")
     return tuple(number(f"{key}[{index}]", value, low, high) for index, value in enumerate(values))
 
 
 def finite_document(document: Any) -> None:
-    """Check a JSON document: NaN, infinity and deep nesting are no part of JSON that is meant to be read.
+    """Check that a JSON document has no NaN, no infinity and no deep nesting.
 
     Raises:
-        UnusableNumber: with where it is.
-        ValueError: if it is nested deeper than `MAX_DEPTH`.
+        InvalidValue: If a number is not finite.
+        ValueError: If the document is nested deeper than `MAX_DEPTH`.
     """
-    waiting = [("", document, 0)]
-    while waiting:
-        key, value, depth = waiting.pop()
+    pending = [("", document, 0)]
+    while pending:
+        key, value, depth = pending.pop()
         if isinstance(value, float) and not math.isfinite(value):
-            raise UnusableNumber(key, value, "a finite number")
+            raise InvalidValue(key, value, "a finite number")
         if depth > MAX_DEPTH:
             raise ValueError("nested too deeply")
-        waiting += [(f"{key}.{name}".strip("."), inner, depth + 1) for name, inner in _inside(value)]
+        pending += [(f"{key}.{name}".strip("."), inner, depth + 1) for name, inner in _inside(value)]
 
 
 def _inside(value: Any) -> Iterator[tuple[object, Any]]:

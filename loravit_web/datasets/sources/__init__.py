@@ -1,1 +1,1 @@
-"""Where candidate images come from: folders, archives, CSV files, the Hub and samples."""
+"""Sources of candidate images: folders, archives, CSV files, uploads, the Hub and samples."""

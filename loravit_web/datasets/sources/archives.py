@@ -1,6 +1,6 @@
-"""Reading a zip that a stranger made: entries are checked first, bytes are counted while they come.
+"""Safe reading of foreign zips: entries are checked first, and bytes are counted while they are read.
 
-Nothing is ever extracted by name; the caller gets relative paths to look at and bytes to store.
+Nothing is extracted by name: callers get relative paths and bytes.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _CHUNK = MIB
 _ENCRYPTED = 0x1 | 0x40
 _UTF8_NAME = 0x800
 _LOCAL_HEADER = 30
-"""Bytes in front of a file, beside its name."""
+"""Size in bytes of the header before a file, without its name."""
 _SHOWN = 80
-"""Characters of a path in a sentence."""
+"""Maximum number of characters of a path in an error."""
 
-# Not LZMA: there a header of a few bytes decides how much memory the decoder takes.
+# Without LZMA, where a header of a few bytes decides how much memory the decoder needs.
 _COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
-# What zipfile and its decompressors raise on malformed input.
+# Errors that zipfile and its decompressors raise for malformed input.
 _READ_FAILURES = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -57,7 +57,15 @@ _READ_FAILURES = (
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """How much one import may hold. `max_ratio` counts only beyond `ratio_free_bytes` of output."""
+    """Limits of one import.
+
+    Attributes:
+        max_entries: Maximum number of files.
+        max_total_bytes: Maximum size of all files together.
+        max_file_bytes: Maximum size of one file.
+        max_ratio: Maximum compression ratio, checked above ``ratio_free_bytes`` of output.
+        ratio_free_bytes: Number of bytes that may have any compression ratio.
+    """
 
     max_entries: int = 200_000
     max_total_bytes: int = 4 * 1024 * MIB
@@ -70,12 +78,18 @@ DEFAULT_LIMITS = ArchiveLimits()
 
 
 def archive_limits(limits: Limits) -> ArchiveLimits:
-    """What one import may hold where the app has these limits."""
+    """Return the limits of one import for the app's limits."""
     return ArchiveLimits(max_entries=limits.files, max_total_bytes=limits.unpacked_mib * MIB)
 
 
 class SafeArchive:
-    """The regular files of an open zip, by relative path with forward slashes, in sorted order."""
+    """The regular files of an open zip, by relative path with forward slashes, sorted.
+
+    Args:
+        archive: The open zip.
+        size: Size of the zip in bytes.
+        limits: Limits of the import.
+    """
 
     def __init__(self, archive: zipfile.ZipFile, size: int, limits: ArchiveLimits) -> None:
         self._archive = archive
@@ -86,14 +100,18 @@ class SafeArchive:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every file in the archive, sorted."""
+        """Paths of all files, sorted."""
         return tuple(self._entries)
 
     def read(self, path: str) -> bytes:
-        """The bytes of one file of `paths`; call from one thread at a time.
+        """Return the bytes of a file. Call it from one thread at a time.
 
-        Raises ArchiveTooLarge as soon as the bytes that really come exceed a limit, whatever the
-        headers say, and DamagedArchive when they cannot be read.
+        Args:
+            path: One of `paths`.
+
+        Raises:
+            ArchiveTooLarge: As soon as the bytes exceed a limit, regardless of the headers.
+            DamagedArchive: If the file cannot be read.
         """
         info = self._entries[path]
         parts: list[bytes] = []
@@ -107,7 +125,7 @@ class SafeArchive:
                     parts.append(chunk)
         except _READ_FAILURES as error:
             raise DamagedArchive(
-                f"The archive is damaged at “{_shown(path)}” and cannot be read; pack or download it again."
+                f"The archive is damaged at “{_shown(path)}”. Zip or download it again."
             ) from error
         return b"".join(parts)
 
@@ -115,26 +133,33 @@ class SafeArchive:
         limits = self._limits
         if count > limits.max_file_bytes:
             raise ArchiveTooLarge(
-                f"“{_shown(path)}” in the archive is over {limits.max_file_bytes / MIB:g} MiB; "
-                "make it smaller."
+                f"“{_shown(path)}” in the archive is larger than {limits.max_file_bytes / MIB:g} MiB. "
+                "Make it smaller."
             )
         if self._total > limits.max_total_bytes:
             raise ArchiveTooLarge(
-                f"The archive holds over {limits.max_total_bytes / MIB:g} MiB; use fewer or smaller images."
+                f"The archive contains more than {limits.max_total_bytes / MIB:g} MiB. Use fewer or smaller "
+                "images."
             )
         if _inflated(count, compressed, limits) or _inflated(self._total, self._size, limits):
             raise ArchiveTooLarge(
-                f"The archive grows more than {limits.max_ratio:g} times at “{_shown(path)}”, as no "
-                "photographs do; pack the images again."
+                f"The compression ratio at “{_shown(path)}” is above {limits.max_ratio:g}, which is not "
+                "plausible for images. Zip the images again."
             )
 
 
 @contextmanager
 def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[SafeArchive]:
-    """Open and check a zip; entries are counted before they are read, and read before a byte is unpacked.
+    """Open and check a zip.
 
-    Raises DamagedArchive, UnsafeArchivePath, ArchiveLink, EncryptedArchive, TooManyEntries or
-    DuplicateEntry.
+    Its table is checked before it is read, and all entries before any is unpacked.
+
+    Args:
+        path: File of the zip.
+        limits: Limits of the import.
+
+    Raises:
+        ArchiveError: If the zip is damaged, unsafe, encrypted, or has too many entries.
     """
     try:
         with path.open("rb") as stream:
@@ -144,7 +169,7 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator
         raise _too_many(error.entries, limits) from error
     except (*_READ_FAILURES, NoTable) as error:
         raise DamagedArchive(
-            f"“{path.name}” is not a zip or is damaged; pack the folder again as a zip."
+            f"“{path.name}” is not a zip, or it is damaged. Zip the folder again."
         ) from error
     with archive:
         yield SafeArchive(archive, path.stat().st_size, limits)
@@ -153,48 +178,48 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator
 def _checked_entries(infos: list[zipfile.ZipInfo], limits: ArchiveLimits) -> dict[str, zipfile.ZipInfo]:
     if len(infos) > limits.max_entries:
         raise _too_many(len(infos), limits)
-    _check_apart(infos)
+    _check_overlaps(infos)
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         path = _safe_path(_decoded_name(info))
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise ArchiveLink(
-                f"“{_shown(path)}” in the archive is a link, not a file; pack the images themselves."
-            )
+            raise ArchiveLink(f"“{_shown(path)}” in the archive is a link. Zip the images themselves.")
         if info.flag_bits & _ENCRYPTED:
-            raise EncryptedArchive("The archive is protected by a password; pack it again without one.")
+            raise EncryptedArchive("The archive is protected by a password. Zip it again without a password.")
         if info.compress_type not in _COMPRESSIONS:
             raise DamagedArchive(
-                f"“{_shown(path)}” is packed in an unusual way; pack the folder again as a plain zip."
+                f"“{_shown(path)}” in the archive uses an unsupported compression. Zip the folder again with "
+                "Deflate."
             )
         if info.is_dir() or kind == stat.S_IFDIR or not path:
             continue
         if path in entries:
-            raise DuplicateEntry(f"The archive holds “{_shown(path)}” twice; pack the folder again.")
+            raise DuplicateEntry(f"The archive contains “{_shown(path)}” twice. Zip the folder again.")
         entries[path] = info
     return dict(sorted(entries.items()))
 
 
 def _too_many(entries: int, limits: ArchiveLimits) -> TooManyEntries:
     if entries <= limits.max_entries:
-        return TooManyEntries("The names in the archive are too long; give folders and images short names.")
+        return TooManyEntries(
+            "The names in the archive are too long. Use shorter names for folders and images."
+        )
     return TooManyEntries(
-        f"The archive holds {entries} entries and {limits.max_entries} are allowed; use fewer images."
+        f"The archive has {entries} entries, and the limit is {limits.max_entries}. Use fewer images."
     )
 
 
-def _check_apart(infos: list[zipfile.ZipInfo]) -> None:
-    """
+def _check_overlaps(infos: list[zipfile.ZipInfo]) -> None:
+    """Check that files do not share bytes; a small zip with shared bytes could unpack to any size.
+
     Raises:
-        DamagedArchive: if files share bytes, as a few of them then unpack to anything.
+        DamagedArchive: If files overlap.
     """
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:
-            raise DamagedArchive(
-                "Files in the archive overlap, as in no ordinary zip; pack the folder again."
-            )
+            raise DamagedArchive("Files in the archive overlap. Zip the folder again.")
         end = info.header_offset + _LOCAL_HEADER + info.compress_size
 
 
@@ -203,19 +228,24 @@ def _decoded_name(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & _UTF8_NAME:
         return name
     try:
-        # Many tools write UTF-8 without saying so, which zipfile then reads as cp437.
+        # Many tools write UTF-8 without the flag, and zipfile reads such names as cp437.
         return name.encode("cp437").decode("utf-8")
     except UnicodeError:
         return name
 
 
 def _safe_path(name: str) -> str:
-    """`name` with forward slashes and without empty or `.` parts; UnsafeArchivePath if it climbs."""
+    """Return the path with forward slashes and without empty or ``.`` parts.
+
+    Raises:
+        UnsafeArchivePath: If the path is absolute or leaves the archive.
+    """
     path = name.replace("\\", "/")
     parts = path.split("/")
     if path.startswith("/") or _DRIVE.match(path) or ".." in parts or "\0" in path:
         raise UnsafeArchivePath(
-            f"The archive holds the path {_shown(name)!r}, which points outside of it; pack the folder again."
+            f"The archive contains the path {_shown(name)!r}, which leads outside of it. Zip the folder "
+            "again."
         )
     return "/".join(part for part in parts if part not in ("", "."))
 

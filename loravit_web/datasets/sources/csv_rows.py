@@ -1,4 +1,4 @@
-"""A CSV of `path,label` and optionally `split`: every row checked, with its line named when it is wrong."""
+"""Rows of a CSV with columns ``path,label`` and optionally ``split``; errors name the line."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ from loravit_web.datasets.records import Split
 from loravit_web.datasets.sources.scan import SPLIT_NAMES, clean_class_name
 
 LONGEST_ROW = 1 << 20
-"""Characters of one row, whatever its columns."""
+"""Maximum number of characters of a row."""
 ROW_CHARACTERS = 1024
-"""Characters of a row on average, of which paths stay in memory."""
-_HEADER_HINT = "its first line must name the columns path,label (and optionally split)"
+"""Maximum number of characters of a row on average."""
+_HEADER_HINT = "Name the columns path,label (and optionally split) in the first line."
 
 
 @dataclass(frozen=True, slots=True)
 class CsvRow:
-    """One row: the path as written, the file it means, its class and split."""
+    """One row of the CSV.
+
+    Attributes:
+        path: Path as written, normalized.
+        file: File of the image.
+        class_name: Name of the class.
+        split: Split of the image.
+    """
 
     path: str
     file: Path
@@ -31,11 +38,20 @@ class CsvRow:
 
 
 def read_rows(path: Path, max_rows: int) -> Iterator[CsvRow]:
-    """The rows of a CSV in order; paths are relative to its folder and must stay inside.
+    """Yield the rows of a CSV in UTF-8 in order.
 
-    Separators are commas, semicolons or tabs, whichever the header uses; the text is UTF-8. Rows
-    without a split are training rows. Raises InvalidCsv, CsvPathOutside,
-    ClassNameTooLong or TooManyEntries.
+    Paths are relative to the folder of the CSV and must stay inside. The separator is a comma, a semicolon or
+    a tab, as in the header. Rows without a split are training rows.
+
+    Args:
+        path: The CSV file.
+        max_rows: Maximum number of rows.
+
+    Raises:
+        InvalidCsv: If the CSV or a row is invalid.
+        CsvPathOutside: If a path leads outside the folder.
+        ClassNameTooLong: If a class name is too long.
+        TooManyEntries: If there are too many rows.
     """
     folder = path.resolve().parent
     try:
@@ -46,22 +62,22 @@ def read_rows(path: Path, max_rows: int) -> Iterator[CsvRow]:
             for count, cells in enumerate(rows, start=1):
                 lines.end_row()
                 if count > max_rows:
-                    raise TooManyEntries(f"“{path.name}” has more than {max_rows} rows; use fewer images.")
+                    raise TooManyEntries(f"“{path.name}” has more than {max_rows} rows. Use fewer images.")
                 if any(cell.strip() for cell in cells):
                     yield _row(cells, columns, folder, f"Line {rows.line_num + 1} of “{path.name}”")
     except UnicodeDecodeError as error:
-        raise InvalidCsv(f"“{path.name}” is not UTF-8 text; save it as a UTF-8 CSV.") from error
+        raise InvalidCsv(f"“{path.name}” is not UTF-8 text. Save it as a UTF-8 CSV.") from error
     except csv.Error as error:
-        raise InvalidCsv(f"“{path.name}” is not a valid CSV: {error}; save it again.") from error
+        raise InvalidCsv(f"“{path.name}” is not a valid CSV ({error}). Save it again.") from error
     except OSError as error:
-        raise InvalidCsv(f"“{path.name}” cannot be read; check that the file can be opened.") from error
+        raise InvalidCsv(f"“{path.name}” cannot be read. Check that the file can be opened.") from error
 
 
 class _Lines:
-    """The lines of a CSV, none of which is read further than a row may be long."""
+    """The lines of a CSV, read with a limit on the length of rows and of the file."""
 
-    def __init__(self, stream: TextIO, name: str, most: int) -> None:
-        self._stream, self._name, self._left = stream, name, most
+    def __init__(self, stream: TextIO, name: str, max_characters: int) -> None:
+        self._stream, self._name, self._left = stream, name, max_characters
         self._row = LONGEST_ROW
 
     def __iter__(self) -> _Lines:
@@ -71,19 +87,19 @@ class _Lines:
         line = self._stream.readline(LONGEST_ROW + 1)
         if not line:
             raise StopIteration
-        self._row -= len(line)  # quoted cells go on over many lines
+        self._row -= len(line)  # quoted cells can span several lines
         self._left -= len(line)
         if self._row < 0:
             raise InvalidCsv(
-                f"“{self._name}” has a row of over {LONGEST_ROW} characters; "
-                "use one short row for each image."
+                f"“{self._name}” has a row of more than {LONGEST_ROW} characters. "
+                "Use one short row per image."
             )
         if self._left < 0:
-            raise InvalidCsv(f"“{self._name}” is too long; give only the columns path, label and split.")
+            raise InvalidCsv(f"“{self._name}” is too long. Use only the columns path, label and split.")
         return line
 
     def end_row(self) -> None:
-        """Count the next line as the first of a row."""
+        """Start counting the characters of the next row."""
         self._row = LONGEST_ROW
 
 
@@ -93,7 +109,7 @@ def _columns(header: str, name: str) -> tuple[dict[str, int], str]:
         columns = {cell.strip().lower(): position for position, cell in enumerate(cells)}
         if {"path", "label"} <= columns.keys():
             return columns, delimiter
-    raise InvalidCsv(f"“{name}” lacks the columns path and label; {_HEADER_HINT}.")
+    raise InvalidCsv(f"“{name}” has no columns path and label. {_HEADER_HINT}")
 
 
 def _row(cells: list[str], columns: dict[str, int], folder: Path, where: str) -> CsvRow:
@@ -104,9 +120,9 @@ def _row(cells: list[str], columns: dict[str, int], folder: Path, where: str) ->
     written, split = cell("path"), cell("split").lower()
     class_name = clean_class_name(cell("label"))
     if not written or not class_name:
-        raise InvalidCsv(f"{where} has no path or no label; fill in both.")
+        raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
     if split and split not in SPLIT_NAMES:
-        raise InvalidCsv(f"{where} has the split “{split}”; use train, val or test.")
+        raise InvalidCsv(f"{where} has the unknown split “{split}”. Use train, val or test.")
     shown, file = _inside(written, folder, where)
     return CsvRow(shown, file, class_name, SPLIT_NAMES[split] if split else "train")
 
@@ -117,9 +133,9 @@ def _inside(written: str, folder: Path, where: str) -> tuple[str, Path]:
         file = (folder / shown).resolve()
         outside = not file.is_relative_to(folder)
     except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidCsv(f"{where} has a path that leads nowhere; correct it.") from error
+        raise InvalidCsv(f"{where} has an invalid path. Correct it.") from error
     if outside or shown.startswith(("/", "..")) or PureWindowsPath(written).drive:
         raise CsvPathOutside(
-            f"{where} points outside the folder of the CSV; put the images beside it and use relative paths."
+            f"{where} leads outside the folder of the CSV. Move the images there and use relative paths."
         )
     return shown, file

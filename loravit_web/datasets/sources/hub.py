@@ -1,4 +1,4 @@
-"""An image dataset on the Hugging Face Hub, through the optional package `datasets`."""
+"""Image datasets from the Hugging Face Hub, read with the optional package ``datasets``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loravit_web.datasets.sources.scan import SPLIT_NAMES, Placement, Plan, clea
 from loravit_web.images.loading import MAX_PIXELS
 
 LoadHub = Callable[[str], Mapping[str, Any]]
-"""Gives a dataset's splits by name; each has ``features``, ``len`` and rows by number."""
+"""Returns a dataset's splits by name; each has ``features``, ``len`` and rows by index."""
 
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -30,33 +30,41 @@ class _Row:
 
 
 def from_hub(name: str, load: LoadHub | None = None, limits: ArchiveLimits = DEFAULT_LIMITS) -> Source:
-    """A source of the dataset `owner/name`.
+    """Return a source of a dataset on the Hub.
 
-    Raises HubPackageMissing, HubDatasetUnusable or TooManyEntries.
+    Args:
+        name: Name of the dataset, ``owner/name``.
+        load: Loads a dataset, for tests; None to use the package ``datasets``.
+        limits: Limits of the import.
+
+    Raises:
+        HubPackageMissing: If the package is not installed.
+        HubDatasetUnusable: If the dataset cannot be loaded or has no labeled images.
+        TooManyEntries: If it has too many images.
     """
     name = name.strip()
     if not _ID.fullmatch(name):
-        raise HubDatasetUnusable(f"“{name[:80]}” is no id of a dataset; it looks like owner/name.")
+        raise HubDatasetUnusable(f"“{name[:80]}” is not the name of a dataset. Enter it as owner/name.")
     try:
         splits = (load or _load)(name)
     except HubPackageMissing:
         raise
     except Exception as error:
         raise HubDatasetUnusable(
-            f"The dataset “{name}” can't be fetched ({type(error).__name__}); check its id and the network."
+            f"The dataset “{name}” cannot be loaded ({type(error).__name__}). Check its name and the network."
         ) from error
     rows: list[_Row] = []
     placements: list[Placement] = []
     skipped: list[Skipped] = []
     for split, table in splits.items():
         if split.lower() not in SPLIT_NAMES:
-            skipped.append(Skipped(split, "this split is none of train, validation and test"))
+            skipped.append(Skipped(split, "this split is not train, validation or test"))
             continue
         image, label = _columns(name, table.features)
         names = table.features[label].names
         if len(rows) + len(table) > limits.max_entries:
             raise TooManyEntries(
-                f"The dataset “{name}” has over {limits.max_entries} images; choose a smaller one."
+                f"The dataset “{name}” has more than {limits.max_entries} images. Choose a smaller one."
             )
         for number, target in enumerate(table[label]):
             path = f"{split}/{number}.png"
@@ -76,7 +84,7 @@ def _load(name: str) -> Mapping[str, Any]:
         package = importlib.import_module("datasets")
     except ImportError as error:
         raise HubPackageMissing(
-            "Datasets of the Hub need the package datasets; install it with pip install datasets."
+            "Datasets from the Hub need the package datasets. Install it with pip install datasets."
         ) from error
     splits: Mapping[str, Any] = package.load_dataset(name)
     return splits
@@ -87,8 +95,8 @@ def _columns(name: str, features: Mapping[str, Any]) -> tuple[str, str]:
     labels = _of_kind(features, "ClassLabel")
     if len(images) != 1 or not labels:
         raise HubDatasetUnusable(
-            f"The dataset “{name}” has no single column of images with a column of labels beside it; "
-            "choose one made for image classification."
+            f"The dataset “{name}” does not have exactly one column of images and a column of labels. "
+            "Choose a dataset for image classification."
         )
     return images[0], labels[0]
 
@@ -98,16 +106,16 @@ def _of_kind(features: Mapping[str, Any], kind: str) -> Sequence[str]:
 
 
 def _read(row: _Row, max_bytes: int) -> bytes:
-    """The picture as a lossless file, whatever it was packed in."""
+    """Return an image as a lossless file."""
     try:
         image = row.rows[row.number][row.column]
-        if image.width * image.height > MAX_PIXELS:  # nothing is decoded before it is converted
-            raise FileUnusableError(f"the picture has over {MAX_PIXELS / 1e6:g} million pixels")
-        picture = image.convert("RGB")
+        if image.width * image.height > MAX_PIXELS:  # the image is decoded when it is converted
+            raise FileUnusableError(f"the image has more than {MAX_PIXELS / 1e6:g} million pixels")
+        rgb = image.convert("RGB")
     except (OSError, ValueError, AttributeError) as error:
-        raise FileUnusableError("it can't be decoded") from error
+        raise FileUnusableError("it cannot be decoded") from error
     buffer = BytesIO()
-    picture.save(buffer, "PNG", compress_level=0)
+    rgb.save(buffer, "PNG", compress_level=0)
     if buffer.tell() > max_bytes:
-        raise FileUnusableError(f"the picture is larger than {max_bytes / MIB:g} MiB")
+        raise FileUnusableError(f"the image is larger than {max_bytes / MIB:g} MiB")
     return buffer.getvalue()

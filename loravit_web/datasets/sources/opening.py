@@ -1,4 +1,4 @@
-"""From DATA (a folder, a zip, a CSV or sample:NAME) to candidate files, each with its bytes on demand."""
+"""Opening of DATA (a folder, a zip, a CSV or sample:NAME) as candidate files with their bytes on demand."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ from loravit_web.datasets.records import Skipped, SourceKind
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, MIB, ArchiveLimits, open_archive
 from loravit_web.datasets.sources.csv_rows import read_rows
 from loravit_web.datasets.sources.samples import SAMPLES
-from loravit_web.datasets.sources.scan import Placement, Plan, plan_layout, unwanted
+from loravit_web.datasets.sources.scan import Placement, Plan, plan_layout, skip_reason
 
 SAMPLE_PREFIX = "sample:"
+"""Prefix of the name of a sample."""
 
-_LINK_OUT = "it is a link that leaves the folder"
-_LINK_FOLDER = "it is a link to a folder; links to folders are not followed"
-_LINK_BROKEN = "it is a link to nothing"
+_LINK_OUT = "it is a link to a file outside the folder"
+_LINK_FOLDER = "it is a link to a folder, which is not followed"
+_LINK_BROKEN = "it is a broken link"
 
 
 class FileUnusableError(Exception):
-    """One candidate whose bytes cannot be had; the text is the reason to list."""
+    """A candidate whose bytes cannot be read; the text is the reason that is listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An opened DATA: `plan` says which files are images of what, `read(index)` gives their bytes.
+    """An open source of images.
 
-    `read` takes a placement's index, belongs to one thread at a time, and raises FileUnusableError for
-    a file that must be listed as skipped.
+    Attributes:
+        name: Default name of the dataset.
+        kind: Kind of the source.
+        plan: Candidates with their classes and splits.
+        read: Returns the bytes of the candidate with an index. Called from one thread at a time; raises
+            FileUnusableError for a file that must be listed as skipped.
     """
 
     name: str
@@ -46,8 +51,17 @@ class Source:
 def open_source(data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Source]:
     """Open DATA for one import.
 
-    Raises DataNotFound, DataNotSupported, UnknownSample, InvalidCsv, an ArchiveError or
-    ClassNameTooLong.
+    Args:
+        data: A folder, a zip, a CSV, or ``sample:NAME``.
+        limits: Limits of the import.
+
+    Raises:
+        DataNotFound: If it does not exist.
+        DataNotSupported: If it is another kind of file.
+        UnknownSample: If the sample does not exist.
+        InvalidCsv: If the CSV is invalid.
+        ArchiveError: If the zip is rejected.
+        ClassNameTooLong: If a class name is too long.
     """
     text = str(data)
     if text.startswith(SAMPLE_PREFIX):
@@ -74,22 +88,20 @@ def _kind_of(path: Path) -> SourceKind:
         exists = False
     if not exists:
         raise DataNotFound(
-            f"There is no folder or file “{path.name}”; give a folder of class folders, a zip of one, "
-            f"a CSV, or {SAMPLE_PREFIX}{next(iter(SAMPLES))}."
+            f"There is no folder or file “{path.name}”. Use a folder of class folders, a zip of such a "
+            f"folder, a CSV, or {SAMPLE_PREFIX}{next(iter(SAMPLES))}."
         )
     if path.suffix.lower() == ".csv":
         return "csv"
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return "zip"
-    raise DataNotSupported(
-        f"“{path.name}” is neither a folder, a zip nor a CSV; pack the class folders as a zip."
-    )
+    raise DataNotSupported(f"“{path.name}” is not a folder, a zip or a CSV. Zip the class folders.")
 
 
 def _sample(name: str) -> Source:
     sample = SAMPLES.get(name)
     if sample is None:
-        raise UnknownSample(f"There is no sample “{name}”; available are {', '.join(SAMPLES)}.")
+        raise UnknownSample(f"There is no sample “{name}”. Choose one of {', '.join(SAMPLES)}.")
     files = tuple(sample.generate())
     plan = plan_layout([path for path, _ in files])
     return Source(sample.title, "sample", plan, lambda index: files[index][1])
@@ -103,7 +115,7 @@ def _folder(root: Path, limits: ArchiveLimits) -> Source:
         root.resolve().name,
         "folder",
         Plan(plan.placements, (*skipped, *plan.skipped)),
-        partial(read_nth, paths, limits.max_file_bytes),
+        partial(read_file, paths, limits.max_file_bytes),
     )
 
 
@@ -112,7 +124,7 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
     placements: list[Placement] = []
     skipped: list[Skipped] = []
     for row in read_rows(path, limits.max_entries):
-        reason = unwanted(row.path) or (None if row.file.is_file() else "the file does not exist")
+        reason = skip_reason(row.path) or (None if row.file.is_file() else "the file does not exist")
         if reason:
             skipped.append(Skipped(row.path, reason))
         else:
@@ -122,18 +134,18 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         path.stem,
         "csv",
         Plan(tuple(placements), tuple(skipped)),
-        partial(read_nth, files, limits.max_file_bytes),
+        partial(read_file, files, limits.max_file_bytes),
     )
 
 
 def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], list[Skipped]]:
-    """Regular files below `root` as (path to show, path to open) in a stable order."""
+    """Return the regular files below ``root`` as (path to show, path to open) in a stable order."""
     files: list[tuple[str, Path]] = []
     skipped: list[Skipped] = []
     inside = root.resolve()
 
     def shown(path: str | Path) -> str:
-        # Names need not be UTF-8 on disk, but must be text wherever they are shown or stored.
+        # Names on disk need not be UTF-8, but names that are shown or stored must be text.
         relative = Path(path).relative_to(root).as_posix()
         return os.fsencode(relative).decode("utf-8", "replace")
 
@@ -155,7 +167,7 @@ def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], li
                 skipped.append(Skipped(shown(path), reason))
         if len(files) > limits.max_entries:
             raise TooManyEntries(
-                f"The folder holds more than {limits.max_entries} files; check that it is the right one."
+                f"The folder has more than {limits.max_entries} files. Check that it is the right folder."
             )
     return files, skipped
 
@@ -168,8 +180,17 @@ def _link_reason(link: Path, inside: Path) -> str | None:
     return None if target.is_relative_to(inside) else _LINK_OUT
 
 
-def read_nth(paths: list[Path], max_bytes: int, index: int) -> bytes:
-    """The bytes of one of the files; FileUnusableError if they can't be had or are too many."""
+def read_file(paths: list[Path], max_bytes: int, index: int) -> bytes:
+    """Return the bytes of one of the files.
+
+    Args:
+        paths: The files.
+        max_bytes: Maximum size of a file.
+        index: Index of the file.
+
+    Raises:
+        FileUnusableError: If the file cannot be read or is too large.
+    """
     try:
         with paths[index].open("rb") as stream:
             data = stream.read(max_bytes + 1)

@@ -1,4 +1,4 @@
-"""From relative paths to classes and splits: the layout rules, pure functions on strings."""
+"""Layout rules: from relative paths to classes and splits, as pure functions on strings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from loravit_web.settings.limits import Limits
 from loravit_web.util.text import clean_text
 
 MAX_CLASS_NAME = 80
+"""Maximum length of a class name in characters."""
 MIN_TRAIN_IMAGES = 2
+"""Minimum number of training images per class."""
 
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -32,14 +34,21 @@ SPLIT_NAMES: dict[str, Split] = {
     "validation": "val",
     "test": "test",
 }
-"""Folder (and CSV) names, lower case, that mean a split."""
+"""Split by the lower-case name of a folder or in a CSV."""
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where one image belongs: `index` into the given paths, its split and its class name."""
+    """A candidate image with its class and split.
+
+    Attributes:
+        index: Index into the given paths.
+        path: Path of the file.
+        split: Split of the image.
+        class_name: Name of its class.
+    """
 
     index: int
     path: str
@@ -49,7 +58,12 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a list of paths amounts to, before any file is opened."""
+    """Candidates and skipped files of a list of paths, before any file is opened.
+
+    Attributes:
+        placements: Candidate images.
+        skipped: Skipped files.
+    """
 
     placements: tuple[Placement, ...]
     skipped: tuple[Skipped, ...]
@@ -58,14 +72,20 @@ class Plan:
 def plan_layout(paths: Sequence[str]) -> Plan:
     """Apply the layout rules to relative paths with forward slashes.
 
-    A single top folder is unwrapped; train/, val/ and test/ are honoured when every top folder is
-    one of them; otherwise each top folder is a class, whatever it nests. Raises ClassNameTooLong, and
-    AmbiguousLayout for a split folder of class folders beside folders that are no splits.
+    A single top folder is unwrapped. If all top folders are named train, val or test, they are splits.
+    Otherwise each top folder is a class with everything below it.
+
+    Args:
+        paths: Relative paths of all files.
+
+    Raises:
+        ClassNameTooLong: If a class name is too long.
+        AmbiguousLayout: If folders of splits with class folders are beside other folders.
     """
     skipped: list[Skipped] = []
     images: list[tuple[int, tuple[str, ...]]] = []
     for index, path in enumerate(paths):
-        reason = unwanted(path)
+        reason = skip_reason(path)
         if reason is None:
             images.append((index, tuple(path.split("/"))))
         else:
@@ -78,8 +98,8 @@ def plan_layout(paths: Sequence[str]) -> Plan:
     for split_like in _nested_split_folders([parts[depth:] for _, parts in images]):
         if others:
             raise AmbiguousLayout(
-                f"Beside {split_like}/ with its class folders lies “{others[0]}”, which is neither train, "
-                "val nor test; move one of them away, or rename it."
+                f"“{others[0]}” is beside {split_like}/, which contains class folders, but is not train, "
+                "val or test. Move or rename one of them."
             )
 
     placements: list[Placement] = []
@@ -92,65 +112,75 @@ def plan_layout(paths: Sequence[str]) -> Plan:
         if name:
             placements.append(Placement(index, paths[index], split, name))
         else:
-            skipped.append(Skipped(paths[index], "it lies outside any class folder"))
+            skipped.append(Skipped(paths[index], "it is not inside a class folder"))
     return Plan(tuple(placements), tuple(skipped))
 
 
-def unwanted(path: str) -> str | None:
-    """Why a file is no candidate, judged by its path alone; None if it is one."""
+def skip_reason(path: str) -> str | None:
+    """Return why a file is not a candidate, judged by its path only, or None if it is one."""
     parts = path.split("/")
     if "__MACOSX" in parts:
-        return "macOS adds it to archives; it is not an image"
+        return "it is a macOS system file"
     if any(part.startswith(".") for part in parts):
-        return "hidden files and folders are left out"
+        return "it is hidden"
     if parts[-1].lower() in _SYSTEM_FILES:
-        return "Windows adds it to folders; it is not an image"
+        return "it is a Windows system file"
     if suffix_of(path) not in IMAGE_SUFFIXES:
-        return f"not an image; {SUPPORTED} are supported"
+        return f"it is not an image; {SUPPORTED} are supported"
     return None
 
 
 def suffix_of(path: str) -> str:
-    """The lower-case suffix of a relative path, with its dot."""
+    """Return the lower-case suffix of a relative path with its dot."""
     return PurePosixPath(path).suffix.lower()
 
 
 def clean_class_name(text: str) -> str:
-    """A class name as shown; may come out empty.
+    """Return a class name as it is shown; may be empty.
 
-    Raises ClassNameTooLong beyond 80 characters rather than cutting, which could merge classes.
+    Raises:
+        ClassNameTooLong: If the name is longer than 80 characters. It is not cut, because that could merge
+            classes.
     """
     name = clean_text(text)
     if len(name) > MAX_CLASS_NAME:
         raise ClassNameTooLong(
-            f"The class name “{name[:40]}…” has {len(name)} characters, over the limit of {MAX_CLASS_NAME}; "
-            "shorten it."
+            f"The class name “{name[:40]}…” has {len(name)} characters, and the limit is {MAX_CLASS_NAME}. "
+            "Shorten it."
         )
     return name
 
 
 def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Distinct names in natural, case-insensitive order: class 2 before class 10."""
+    """Return the distinct names in natural, case-insensitive order: class 2 before class 10."""
     return tuple(sorted(set(names), key=_natural_key))
 
 
 def check_classes(
-    placed: Iterable[tuple[Split, str]], *, left_out: Sequence[Skipped] = (), most: int = Limits.classes
+    placed: Iterable[tuple[Split, str]], *, skipped: Sequence[Skipped] = (), max_classes: int = Limits.classes
 ) -> None:
-    """Refuse what no classifier can learn from; `placed` holds (split, class name) per image.
+    """Check that a classifier can be trained on the images.
 
-    `left_out` are files that don't count, `most` is how many classes are allowed. Raises TooFewClasses,
-    TooManyClasses, ClassWithoutTraining or ClassTooSmall.
+    Args:
+        placed: Split and class name of each image.
+        left_out: Skipped files, one of which is named in errors.
+        most: Maximum number of classes.
+
+    Raises:
+        TooFewClasses: If there are fewer than two classes.
+        TooManyClasses: If there are more classes than allowed.
+        ClassWithoutTraining: If a class only has validation or test images.
+        ClassTooSmall: If a class has too few training images.
     """
     counts: Counter[tuple[Split, str]] = Counter(placed)
     names = sorted_classes(name for _, name in counts)
-    note = f" ({_left_out(left_out)})" if left_out else ""
+    note = f" ({_skipped_note(skipped)})" if skipped else ""
     if len(names) < 2:
         found = f"only the class “{names[0]}” was found" if names else "no class with images was found"
-        raise TooFewClasses(f"At least two classes are needed and {found}{note}; {LAYOUT_HINT}.")
-    if len(names) > most:
+        raise TooFewClasses(f"At least two classes are needed, but {found}{note}. {LAYOUT_HINT}")
+    if len(names) > max_classes:
         raise TooManyClasses(
-            f"There are {len(names)} classes, over the limit of {most}; check that the top folders "
+            f"There are {len(names)} classes, and the limit is {max_classes}. Check that the top folders "
             "are the classes."
         )
     for name in names:
@@ -158,25 +188,25 @@ def check_classes(
         others = [split for split in ("val", "test") if (split, name) in counts]
         if not train and others:
             raise ClassWithoutTraining(
-                f"The class “{name}” has {others[0]} images but no training images{note}; "
-                "add some to train, or remove the class."
+                f"The class “{name}” has {others[0]} images but no training images{note}. "
+                "Add training images, or remove the class."
             )
         if train < MIN_TRAIN_IMAGES:
             raise ClassTooSmall(
-                f"The class “{name}” has only {train} training image{note}; give every class at least "
-                f"{MIN_TRAIN_IMAGES}, better 10 or more."
+                f"The class “{name}” has only {train} training image{note}. Add images until every class "
+                f"has at least {MIN_TRAIN_IMAGES}, better 10 or more."
             )
 
 
-def _left_out(files: Sequence[Skipped]) -> str:
-    first, reason = files[0].path, files[0].reason.partition(";")[0].rstrip(".")
+def _skipped_note(files: Sequence[Skipped]) -> str:
+    first, reason = files[0].path, re.split(r"[.;] ", files[0].reason)[0].rstrip(".")
     if len(files) == 1:
-        return f"{first} was left out: {reason}"
-    return f"{len(files)} files were left out, such as {first}: {reason}"
+        return f"{first} was skipped: {reason}"
+    return f"{len(files)} files were skipped, such as {first}: {reason}"
 
 
 def _wrapper_depth(images: list[tuple[str, ...]]) -> int:
-    """How many top folders merely wrap the rest: each is alone and has folders below it."""
+    """Return the number of nested top folders that only wrap the rest."""
     depth = 0
     while True:
         inside = [parts for parts in images if len(parts) > depth + 1]
@@ -187,7 +217,7 @@ def _wrapper_depth(images: list[tuple[str, ...]]) -> int:
 
 
 def _nested_split_folders(images: list[tuple[str, ...]]) -> list[str]:
-    """Top folders named like a split that hold only folders: a class of that name would hold images."""
+    """Return top folders that are named like a split and contain only folders, as a class would not."""
     depths: dict[str, int] = {}
     for parts in images:
         if len(parts) > 1 and parts[0].lower() in SPLIT_NAMES:

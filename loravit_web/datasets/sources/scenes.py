@@ -1,4 +1,4 @@
-"""Drawn scenes: some equal shapes on a textured ground, so that several tasks can ask about one picture."""
+"""Drawn scenes: equal shapes on a textured background, so several tasks can classify the same image."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 112
+"""Side of a scene in pixels."""
 COUNTS = ("1", "2", "3", "4", "5")
 TEXTURES = ("plain", "stripes", "dots", "checks", "noise")
 _RADII = (8, 14)
@@ -19,9 +20,9 @@ _GAP = 3
 _CONTRAST = 140.0
 _TRIES = 200
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Place = tuple[int, int, int]
-"""Centre and radius in pixels."""
+"""Center and radius in pixels."""
 Points = Sequence[tuple[float, float]]
 Grid = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -29,7 +30,14 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One picture and what is true of it; each attribute but the picture is a class of one task."""
+    """One image with its attributes; each attribute is a class of one task.
+
+    Attributes:
+        image: RGB image of `SIDE` by `SIDE` pixels.
+        shape: Name of the shape.
+        count: Number of shapes, one of `COUNTS`.
+        texture: Texture of the background, one of `TEXTURES`.
+    """
 
     image: Image.Image
     shape: str
@@ -38,7 +46,12 @@ class Scene:
 
 
 def draw_scenes(number: int, seed: int) -> Iterator[Scene]:
-    """So many scenes, each of every attribute drawn on its own; the same seed gives the same pictures."""
+    """Yield scenes with independently drawn attributes; equal seeds give equal images.
+
+    Args:
+        number: Number of scenes.
+        seed: Seed of the random generator.
+    """
     random = np.random.default_rng(seed)
     for _ in range(number):
         yield draw_scene(
@@ -47,20 +60,27 @@ def draw_scenes(number: int, seed: int) -> Iterator[Scene]:
 
 
 def draw_scene(shape: str, count: str, texture: str, random: np.random.Generator) -> Scene:
-    """One scene with these attributes; colours, places and sizes are random."""
-    ground = _colour(random)
-    image = _GROUNDS[texture](ground, random)
+    """Return a scene with the given attributes and random colors, positions and sizes.
+
+    Args:
+        shape: Name of the shape.
+        count: Number of shapes, one of `COUNTS`.
+        texture: Texture of the background, one of `TEXTURES`.
+        random: Source of randomness.
+    """
+    background = _color(random)
+    image = _BACKGROUNDS[texture](background, random)
     draw = ImageDraw.Draw(image)
     for x, y, radius in _places(int(count), random):
-        turn = float(random.uniform(0, 2 * math.pi))
+        angle = float(random.uniform(0, 2 * math.pi))
         points = [
             (
-                x + radius * (u * math.cos(turn) - v * math.sin(turn)),
-                y + radius * (u * math.sin(turn) + v * math.cos(turn)),
+                x + radius * (u * math.cos(angle) - v * math.sin(angle)),
+                y + radius * (u * math.sin(angle) + v * math.cos(angle)),
             )
             for u, v in SHAPES[shape]
         ]
-        draw.polygon(points, fill=_far_from(ground, random), outline="black")
+        draw.polygon(points, fill=_contrasting(background, random), outline="black")
     return Scene(image, shape, count, texture)
 
 
@@ -95,11 +115,11 @@ SHAPES: Mapping[str, Points] = MappingProxyType(
         "cross": _cross(),
     }
 )
-"""Corners of each shape within the unit circle."""
+"""Corners of each shape inside the unit circle."""
 
 
 def _places(count: int, random: np.random.Generator) -> list[Place]:
-    """Places that do not touch each other; begun anew when one finds no room."""
+    """Return positions of shapes that do not touch; start again if no space is left."""
     places: list[Place] = []
     tries = 0
     while len(places) < count:
@@ -113,68 +133,68 @@ def _places(count: int, random: np.random.Generator) -> list[Place]:
     return places
 
 
-def _colour(random: np.random.Generator) -> Colour:
+def _color(random: np.random.Generator) -> Color:
     red, green, blue = (int(value) for value in random.integers(0, 256, 3))
     return red, green, blue
 
 
-def _far_from(other: Colour, random: np.random.Generator) -> Colour:
-    """A colour that stands out from another one."""
+def _contrasting(other: Color, random: np.random.Generator) -> Color:
+    """Return a color that stands out from another one."""
     while True:
-        colour = _colour(random)
-        if math.dist(colour, other) > _CONTRAST:
-            return colour
+        color = _color(random)
+        if math.dist(color, other) > _CONTRAST:
+            return color
 
 
-def _near(ground: Colour, random: np.random.Generator) -> Colour:
-    """A colour that is seen against the ground, but less than any shape is."""
+def _similar(background: Color, random: np.random.Generator) -> Color:
+    """Return a color that differs from the background, but less than any shape does."""
     step = random.choice((-1, 1)) * int(random.integers(30, 50, endpoint=True))
-    if not all(0 <= value + step <= 255 for value in ground):
-        step = 40 if sum(ground) < 3 * 128 else -40
-    red, green, blue = (min(max(value + step, 0), 255) for value in ground)
+    if not all(0 <= value + step <= 255 for value in background):
+        step = 40 if sum(background) < 3 * 128 else -40
+    red, green, blue = (min(max(value + step, 0), 255) for value in background)
     return red, green, blue
 
 
-def _plain(ground: Colour, _random: np.random.Generator) -> Image.Image:
-    return Image.new("RGB", (SIDE, SIDE), ground)
+def _plain(background: Color, _random: np.random.Generator) -> Image.Image:
+    return Image.new("RGB", (SIDE, SIDE), background)
 
 
-def _pattern(ground: Colour, random: np.random.Generator, mask: Mask) -> Image.Image:
-    pixels = np.where(mask[..., None], np.array(_near(ground, random)), np.array(ground))
+def _pattern(background: Color, random: np.random.Generator, mask: Mask) -> Image.Image:
+    pixels = np.where(mask[..., None], np.array(_similar(background, random)), np.array(background))
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def _turned(random: np.random.Generator) -> tuple[Grid, Grid]:
-    """Pixel coordinates on axes turned by a random angle."""
+def _rotated_axes(random: np.random.Generator) -> tuple[Grid, Grid]:
+    """Return pixel coordinates on axes that are rotated by a random angle."""
     y, x = np.mgrid[0:SIDE, 0:SIDE]
     angle = random.uniform(0, math.pi)
     return x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
 
 
-def _stripes(ground: Colour, random: np.random.Generator) -> Image.Image:
-    along, _across = _turned(random)
+def _stripes(background: Color, random: np.random.Generator) -> Image.Image:
+    along, _across = _rotated_axes(random)
     period = int(random.integers(6, 12))
-    return _pattern(ground, random, along % period < period / 2)
+    return _pattern(background, random, along % period < period / 2)
 
 
-def _checks(ground: Colour, random: np.random.Generator) -> Image.Image:
-    along, across = _turned(random)
+def _checks(background: Color, random: np.random.Generator) -> Image.Image:
+    along, across = _rotated_axes(random)
     period = int(random.integers(5, 10))
-    return _pattern(ground, random, (along // period + across // period) % 2 == 0)
+    return _pattern(background, random, (along // period + across // period) % 2 == 0)
 
 
-def _dots(ground: Colour, random: np.random.Generator) -> Image.Image:
-    along, across = _turned(random)
+def _dots(background: Color, random: np.random.Generator) -> Image.Image:
+    along, across = _rotated_axes(random)
     period = int(random.integers(7, 11))
     distance = np.hypot(along % period - period / 2, across % period - period / 2)
-    return _pattern(ground, random, distance < period * 0.27)
+    return _pattern(background, random, distance < period * 0.27)
 
 
-def _noise(ground: Colour, random: np.random.Generator) -> Image.Image:
-    pixels = np.array(ground) + random.normal(0, 22, (SIDE, SIDE, 1))
+def _noise(background: Color, random: np.random.Generator) -> Image.Image:
+    pixels = np.array(background) + random.normal(0, 22, (SIDE, SIDE, 1))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-_GROUNDS: Mapping[str, Callable[[Colour, np.random.Generator], Image.Image]] = MappingProxyType(
+_BACKGROUNDS: Mapping[str, Callable[[Color, np.random.Generator], Image.Image]] = MappingProxyType(
     {"plain": _plain, "stripes": _stripes, "dots": _dots, "checks": _checks, "noise": _noise}
 )

@@ -10,13 +10,12 @@ import gradio as gr
 from loravit_web.catalog.facts import read_facts
 from loravit_web.catalog.plans import Wish, WishKind, carried_out, planned
 from loravit_web.ui.catalog.change import ConfirmPanel, Texts, edited, texts_of
-from loravit_web.ui.catalog.view import CatalogView, Data, Updates
+from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import plain, told
+from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.scripts import call
-from loravit_web.ui.use.picker import with_tasks
-from loravit_web.ui.use.tab import UseTab
 from registry import Adapter, Version
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
@@ -33,7 +32,7 @@ def imported_sentence(version: Version, adapter: Adapter) -> str:
     return f"{version.ref} is in the catalog: Try it asks it about a picture."
 
 
-def connect_actions(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
+def connect_actions(view: CatalogView) -> None:
     """Connect every button of the card, and the import."""
     change = view.card.change
     _two_steps(view, change.promote, "promote", change.move)
@@ -45,7 +44,6 @@ def connect_actions(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
         _second_step(view, panel)
     _texts(view)
     _files(view)
-    _try_it(view, tabs, use)
 
 
 def _two_steps(view: CatalogView, button: gr.Button, kind: WishKind, panel: ConfirmPanel) -> None:
@@ -55,7 +53,7 @@ def _two_steps(view: CatalogView, button: gr.Button, kind: WishKind, panel: Conf
     def ask(data: Data, request: gr.Request) -> Updates:
         plan = planned(seen_by(view.service, request).registry, _wish(view, kind, data[card.ref], data))
         if plan.harmless:
-            return _done(view, plan.wish, data, request)
+            return _carry_out(view, plan.wish, data, request)
         return {**card.change.move.closed(), **card.change.retire.closed(), **panel.asking(plan)}
 
     button.click(ask, {*view.inputs, *card.change.typed}, view.outputs, **_QUIET)
@@ -79,14 +77,14 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
         now = planned(registry, plan.wish)
         if now != plan:
             return panel.asking(now, changed=True)
-        return _done(view, plan.wish, data, request)
+        return _carry_out(view, plan.wish, data, request)
 
     given = {*view.inputs, *view.card.change.typed, panel.pending}
     panel.yes.click(do, given, view.outputs, **_QUIET)
     panel.no.click(panel.closed, None, view.outputs, queue=False, **_QUIET)
 
 
-def _done(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
+def _carry_out(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
     """Do it, show how things are now, and say so: a toast is there at once, the rest when all is read."""
     sentence = carried_out(actions_of(view.service, request), wish)
     updates = view.shown_again(data, wish.ref, request)
@@ -135,15 +133,3 @@ def _files(view: CatalogView) -> None:
         take_in, given, view.outputs, show_progress="minimal", show_progress_on=[view.found], **_PRIVATE
     )
     taken.success(None, card.versions, None, js=call("card.show"), **_PRIVATE)
-
-
-def _try_it(view: CatalogView, tabs: gr.Tabs, use: UseTab) -> None:
-    @told
-    def go(ref: str, memory: Any, request: gr.Request) -> list[Any]:
-        seen = seen_by(view.service, request)
-        facts = read_facts(seen.registry, seen.predictor, ref)
-        task = facts.adapter.slug if facts.newest else ref
-        return [gr.Tabs(selected="use"), with_tasks(seen, memory, [task])]
-
-    picker = use.picker
-    view.card.try_it.click(go, [view.card.ref, picker.memory], [tabs, picker.listing], **_QUIET)

@@ -19,7 +19,7 @@ from loravit_web.ui.catalog.card import (
 )
 from loravit_web.ui.catalog.change import ChangePanel, build_change
 from loravit_web.ui.kit.served import picture_link
-from loravit_web.ui.kit.share import SharePanel, build_share, share_updates
+from loravit_web.ui.kit.share import SharePanel, build_share
 from loravit_web.ui.kit.snippets import card_link
 from loravit_web.ui.runs.watch import build_curves, curves
 from loravit_web.visibility import Seen
@@ -103,7 +103,7 @@ class CardPanel:
 
     def _shown(self, seen: Seen, facts: AdapterFacts, url: str) -> dict[Any, Any]:
         version = facts.version
-        drawn = curves(seen, facts.run) if facts.run is not None else [gr.LinePlot(visible=False)] * 2
+        drawn = curves(seen, facts.run) if facts.run is not None else (gr.LinePlot(visible=False),) * 2
         return {
             self.head: head_html(facts, picture_link(seen, version)),
             self.versions: gr.Dropdown(choices=version_choices(facts), value=version.ref),
@@ -114,7 +114,7 @@ class CardPanel:
             self.origin: origin_html(facts) + changes_html(facts),
             self.aliases: aliases_html(facts),
             self.link: card_link(url, version.ref),
-            **dict(zip(self.share.outputs, share_updates(seen, url, [version.ref], TOP_K), strict=True)),
+            **self.share.updates(seen, url, [version.ref], TOP_K),
         }
 
 

@@ -10,24 +10,22 @@ from loravit_web.service import Service
 from loravit_web.ui.catalog.actions import connect_actions
 from loravit_web.ui.catalog.filters import DEFAULTS, build_filters
 from loravit_web.ui.catalog.panel import build_card
-from loravit_web.ui.catalog.view import CatalogView, Data, Updates
+from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import told_at
-from loravit_web.ui.kit.events import EACH, LAST, QUIET, UNCHECKED
+from loravit_web.ui.kit.events import EACH, LAST, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.scripts import call, on_load
-from loravit_web.ui.use.tab import UseTab
 
 _QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
 
 
-def build_catalog(service: Service, tabs: gr.Tabs, use: UseTab) -> CatalogView:
+def build_catalog(service: Service) -> CatalogView:
     """Build the tab and its events."""
     view = _built(service)
     _look(view)
     _turn_pages(view)
     _choose(view)
-    connect_actions(view, tabs, use)
-    view.train.click(lambda: gr.Tabs(selected="train"), None, tabs, **_QUIET)
+    connect_actions(view)
     view.revision.change(view.refreshed, view.inputs, view.outputs, **_QUIET)
     return view
 

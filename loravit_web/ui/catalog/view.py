@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from loravit_web.ui.catalog.card import stale_html
 from loravit_web.ui.catalog.filters import Filters, narrowed
 from loravit_web.ui.catalog.listing import found_html, list_html
 from loravit_web.ui.catalog.panel import CardPanel
+from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.served import picture_links
 from loravit_web.ui.kit.share import page_url
@@ -22,9 +22,6 @@ from loravit_web.visibility import Seen
 from registry import AdapterPage, AdapterQuery, NotFound
 
 EVENTS_LOOKED_AT = 20
-
-Data = Mapping[Any, Any]
-Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)

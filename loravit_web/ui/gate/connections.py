@@ -9,14 +9,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import uvicorn
-from gradio import http_server
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from loravit_web.ui.patches.server import ListeningServer, started_by, usual_host, usual_ports
 
 HEAD_SECONDS = 20.0
 """Until the head of a connection's first or next request has come."""
@@ -24,7 +25,6 @@ MOST, LEAST = 1000, 16
 """Connections at the same moment."""
 SPARE_FILES, BACKLOG = 96, 64
 """Files left for databases, models and uploads; and connections that wait in the system to be taken."""
-STARTING_SECONDS = 10.0
 _REPEATS, _REPEAT_SECONDS = 5, 60.0
 _FLOODED = ("asyncio", "uvicorn.error", "uvicorn")
 
@@ -112,26 +112,7 @@ class Seldom(logging.Filter):
             return count < _REPEATS
 
 
-class _Server(http_server.Server):
-    """Gradio's server over a socket that listens already."""
-
-    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
-        super().__init__(config)
-        self._listener = listener
-
-    def run_in_thread(self) -> None:
-        """Serve in a thread of its own; returns once it does."""
-        self.thread = threading.Thread(target=self.run, args=([self._listener],), daemon=True)
-        self.thread.start()
-        deadline = time.monotonic() + STARTING_SECONDS
-        while not self.started:
-            if time.monotonic() > deadline or not self.thread.is_alive():
-                raise OSError("The server did not start.")
-            time.sleep(1e-3)
-
-
-@contextmanager
-def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> Iterator[None]:
+def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> AbstractContextManager[None]:
     """Within, `gradio.Blocks.launch` serves through a gate and bounded connections.
 
     Args:
@@ -141,7 +122,7 @@ def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> Iterator[None]:
     def start(
         app: ASGIApp, server_name: str | None = None, server_port: int | None = None, **_tls: Any
     ) -> tuple[str, int, str, uvicorn.Server]:
-        host = (server_name or http_server.LOCALHOST_NAME).strip("[]")
+        host = (server_name or usual_host()).strip("[]")
         listener, port = _listening(host, server_port)
         connection = type("Connection", (BoundedConnection,), {"most": most_connections()})
         config = uvicorn.Config(
@@ -155,7 +136,7 @@ def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> Iterator[None]:
             server_header=False,
             backlog=BACKLOG,
         )
-        server = _Server(config, listener)
+        server = ListeningServer(config, listener)
         seldom = Seldom()
         for name in _FLOODED:
             logger = logging.getLogger(name)
@@ -166,12 +147,7 @@ def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> Iterator[None]:
         shown = "localhost" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
         return host, port, f"http://{shown}:{port}/", server
 
-    original = http_server.start_server
-    http_server.start_server = start  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        http_server.start_server = original
+    return started_by(start)
 
 
 def _listening(host: str, port: int | None) -> tuple[socket.socket, int]:
@@ -180,8 +156,7 @@ def _listening(host: str, port: int | None) -> tuple[socket.socket, int]:
     Raises:
         OSError: if there is none.
     """
-    first = http_server.INITIAL_PORT_VALUE
-    ports = [port] if port is not None else range(first, first + http_server.TRY_NUM_PORTS)
+    ports = [port] if port is not None else usual_ports()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     refusal = OSError("There is no free port.")
     for number in ports:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +15,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loravit_web.access.rates import TooManyRequests
 from loravit_web.ui.gate import bodies
+from loravit_web.ui.gate.arrivals import Arrivals
 from loravit_web.ui.gate.bodies import Budget, Left, check_json, read_body, replayed
-from loravit_web.ui.gate.callers import KEY, Arrivals, Caller
 from loravit_web.ui.gate.headers import Guarded
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.gate.refusals import FAILED, NO_ROUTE, Refused
 from loravit_web.ui.gate.routes import API, SESSION, STARTUP, Route, route_of
 from loravit_web.ui.gate.signing_in import SIGNED_OUT, Cookies, SigningIn, new_visitor
-from loravit_web.ui.gate.uploads import Uploads, forget_progress, is_progress_id
+from loravit_web.ui.gate.uploads import Uploads, is_progress_id
+from loravit_web.ui.kit.callers import KEY, Caller
+from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.patches.receiving import forget_progress
 
 _LOG = logging.getLogger(__name__)
 _A_YEAR = 365 * 24 * 3600
@@ -53,7 +55,7 @@ class House:
 
     arrivals: Arrivals
     cookies: Cookies
-    headers: Mapping[str, str]
+    headers: dict[str, str]
     admit: Callable[[Caller], None]
     guest_name: Callable[[str], str] | None
     signing_in: SigningIn | None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from functools import cache
 
 from anyio import move_on_after
-from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -35,7 +34,7 @@ _FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """Of files that visitors gave: shown, but never run."""
 
 
-def security_headers(*, on_spaces: bool) -> Mapping[str, str]:
+def security_headers(*, on_spaces: bool) -> dict[str, str]:
     """Return the headers of every answer.
 
     Args:
@@ -64,7 +63,7 @@ class Guarded:
     """
 
     def __init__(
-        self, scope: Scope, send: Send, headers: Mapping[str, str], *, is_file: bool, cookies: list[str]
+        self, scope: Scope, send: Send, headers: dict[str, str], *, is_file: bool, cookies: list[str]
     ) -> None:
         self._scope, self._to, self._headers = scope, send, headers
         self._is_file, self._cookies = is_file, cookies
@@ -115,14 +114,17 @@ class Guarded:
         await response(self._scope, _nothing_more, guarded)
 
     def _with_headers(self, message: Message) -> Message:
-        headers = MutableHeaders(raw=[*message.get("headers", [])])
-        for name, value in self._headers.items():
-            headers[name] = value
-        if self._is_file:
-            headers["Content-Security-Policy"] = _FILE_POLICY
-        for cookie in self._cookies:
-            headers.append("Set-Cookie", cookie)
-        return {**message, "headers": headers.raw}
+        policy = {"Content-Security-Policy": _FILE_POLICY} if self._is_file else {}
+        ours = _raw(tuple((self._headers | policy).items()))
+        kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in ours]
+        cookies = [(b"set-cookie", cookie.encode("latin-1")) for cookie in self._cookies]
+        return {**message, "headers": [*kept, *ours.items(), *cookies]}
+
+
+@cache
+def _raw(headers: tuple[tuple[str, str], ...]) -> dict[bytes, bytes]:
+    """Return headers as a server sends them; always the same few."""
+    return {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in headers}
 
 
 def _tells(body: bytes) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loravit_web.ui.kit.visitors import PROVIDER
+from loravit_web.ui.patches.hub import forget_hub, told_by_hub
 
 _MOST = 10_000
 
@@ -25,7 +24,7 @@ class EndedOnTheHub:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a session that is over out of the request."""
-        told: Any = scope.get("session", {}).get(PROVIDER) if scope["type"] == "http" else None
+        told = told_by_hub(scope.get("session", {})) if scope["type"] == "http" else None
         if told is not None:
             person, expires_at = str(told["userinfo"]["sub"]), float(told.get("expires_at", 0))
             if scope["path"].endswith("/logout"):
@@ -33,5 +32,5 @@ class EndedOnTheHub:
                 if len(self._ended) > _MOST:
                     self._ended.popitem(last=False)
             elif expires_at <= self._ended.get(person, 0):
-                del scope["session"][PROVIDER]
+                forget_hub(scope["session"])
         await self._app(scope, receive, send)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loravit_web.ui.gate.callers import caller_of
 from loravit_web.ui.gate.routes import API
+from loravit_web.ui.kit.callers import caller_of
 
 HOST = "app.invalid"
 NEUTRAL = f"http://{HOST}"

@@ -18,8 +18,8 @@ from starlette.types import Scope
 from loravit_web.access.rates import TooManyRequests
 from loravit_web.access.sessions import Sessions
 from loravit_web.access.sign_in import SignInDesk
-from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.refusals import Refused
+from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.scripts import source
 from loravit_web.ui.templates import render
 

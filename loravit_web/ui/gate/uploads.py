@@ -6,8 +6,6 @@ import asyncio
 import re
 from pathlib import Path
 
-from gradio.route_utils import upload_fn
-from gradio.routes import file_upload_statuses
 from python_multipart.exceptions import MultipartParseError
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -16,9 +14,10 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope
 
 from loravit_web.ui.gate.bodies import counted
-from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.passing import NoRoom, PassingFiles, remove_arrival
 from loravit_web.ui.gate.refusals import Refused
+from loravit_web.ui.kit.callers import Caller
+from loravit_web.ui.patches.receiving import forget_progress, receive
 
 AT_ONCE = 64
 """Uploads of one visitor at the same moment."""
@@ -35,12 +34,6 @@ _PROGRESS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def is_progress_id(text: str) -> bool:
     """Return whether a text can name an upload whose progress is asked for."""
     return _PROGRESS_ID.fullmatch(text) is not None
-
-
-def forget_progress(upload_id: str) -> None:
-    """Let Gradio forget an upload, which it would remember until it ends."""
-    file_upload_statuses.stop_tracking(upload_id)
-    file_upload_statuses._signals.pop(upload_id, None)
 
 
 class Uploads:
@@ -100,13 +93,7 @@ class Uploads:
             raise Refused(400, "upload_id is not a usable name. Send 1 to 64 letters, digits, - or _.")
         arrival = self._files.arrival()  # no thread: handing over takes longer
         try:
-            files, unmoved, _places = await upload_fn(
-                request,
-                str(arrival),
-                self._most,
-                progress,
-                upload_progress=file_upload_statuses if progress else None,
-            )
+            files, unmoved = await receive(request, arrival, self._most, progress)
             if unmoved:  # its name is that of a folder
                 raise Refused(400, _UNREADABLE)
             source, owner = caller.username or caller.source, caller.guest

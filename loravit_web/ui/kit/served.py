@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from gradio.utils import get_upload_folder
-
 from loravit_web.access.rights import is_guest
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from loravit_web.expiry import served_folder
+from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.util.files import write_whole
 from loravit_web.visibility import Seen
 from registry import AdapterEntry, BlobDamaged, BlobMissing, Version
@@ -19,7 +18,7 @@ from registry import AdapterEntry, BlobDamaged, BlobMissing, Version
 
 def served_root(owner: str) -> Path:
     """Where copies of an owner's things are: a demo's visitor has a place that goes with their things."""
-    folder = Path(get_upload_folder())
+    folder = upload_folder()
     return folder / served_folder(owner) if is_guest(owner) else folder
 
 

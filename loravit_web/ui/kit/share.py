@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
+from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.snippets import code_snippets, share_link
 from loravit_web.visibility import Seen
 from registry import RegistryError
@@ -22,7 +23,7 @@ _LANGUAGES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class SharePanel:
-    """What `share_updates` fills, in its order."""
+    """The picked tasks as a link, and as code in each of `_LANGUAGES`."""
 
     link: gr.Textbox
     code: tuple[gr.Textbox, ...]
@@ -31,6 +32,15 @@ class SharePanel:
     def outputs(self) -> list[Any]:
         """All components."""
         return [self.link, *self.code]
+
+    def updates(self, seen: Seen, url: str, picked: Sequence[str], top_k: int) -> Updates:
+        """Link and code for the picked tasks, each at the version that it means now; empty without any."""
+        if not picked:
+            return dict.fromkeys(self.outputs, "")
+        code = code_snippets(url, picked, top_k)
+        texts = (code[language] for language in _LANGUAGES)
+        versions = [_version(seen, task) for task in picked]
+        return {self.link: share_link(url, versions), **dict(zip(self.code, texts, strict=True))}
 
 
 def build_code(label: str, elem_id: str) -> gr.Textbox:
@@ -58,15 +68,6 @@ def build_share(prefix: str = "use", label: str = "Link to these versions") -> S
         )
         code = [build_code(name, f"{prefix}-code-{language}") for language, name in _LANGUAGES.items()]
     return SharePanel(link, tuple(code))
-
-
-def share_updates(seen: Seen, url: str, picked: Sequence[str], top_k: int) -> list[str]:
-    """Link and code for the picked tasks, each at the version that it means now; nothing without any."""
-    if not picked:
-        return [""] * (1 + len(_LANGUAGES))
-    versions = [_version(seen, task) for task in picked]
-    code = code_snippets(url, picked, top_k)
-    return [share_link(url, versions), *(code[language] for language in _LANGUAGES)]
 
 
 def _version(seen: Seen, task: str) -> str:

@@ -1,19 +1,65 @@
-"""Which files came in through the page with what a visitor gave."""
+"""Files that came in through the page or over HTTP, and the folder in which they are."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gradio.utils import get_upload_folder
+from PIL import Image
+
+from loravit_web.errors import LoraVitError
+from loravit_web.visibility import Seen
+
+
+class UnreadableUpload(LoraVitError):
+    """An image argument that is no uploaded file."""
+
+
+def upload_folder() -> Path:
+    """Return the folder into which Gradio puts uploads, and from which alone it serves files.
+
+    Gradio documents the variable, and uses the same folder where it is not set.
+    """
+    return Path(os.environ.get("GRADIO_TEMP_DIR") or (Path(tempfile.gettempdir()) / "gradio").resolve())
 
 
 def uploaded(values: Iterable[Any]) -> tuple[Path, ...]:
     """Return the uploaded files among the values of components, which may be lists of them with captions."""
-    folder = Path(get_upload_folder()).resolve()
+    folder = upload_folder().resolve()
     paths = (Path(text).resolve() for value in values for text in _texts(value) if "\0" not in text)
     return tuple(dict.fromkeys(path for path in paths if path.is_relative_to(folder) and path.is_file()))
+
+
+def uploaded_picture(seen: Seen, image: Any) -> Image.Image:
+    """Return an uploaded file as RGB, upright; nobody may change it.
+
+    Raises:
+        LoraVitError: if the file is no readable image, or not an upload.
+    """
+    return seen.pictures.open(uploaded_path(image))
+
+
+def uploaded_path(image: Any) -> Path:
+    """Return the path of an uploaded file; any other path of this machine is refused.
+
+    Raises:
+        UnreadableUpload: if it is not one.
+    """
+    named = image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
+    if not isinstance(named, str):
+        raise UnreadableUpload("The image is missing: upload a file and send it as the image.")
+    not_uploaded = UnreadableUpload("The image is not a file that was uploaded here: upload it first.")
+    try:
+        path, folder = Path(named).resolve(), upload_folder().resolve()
+        uploaded = path.is_relative_to(folder) and path.is_file()
+    except (OSError, ValueError) as error:
+        raise not_uploaded from error
+    if not uploaded:
+        raise not_uploaded
+    return path
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -13,12 +13,10 @@ import gradio as gr
 from loravit_web.access.rights import ANYBODY, GUEST, Visitor
 from loravit_web.actions import Actions
 from loravit_web.service import Service
-from loravit_web.ui.gate.callers import Caller, caller_of
+from loravit_web.ui.kit.callers import Caller, caller_of
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.patches.hub import told_by_hub
 from loravit_web.visibility import Seen
-
-PROVIDER = "oauth_info"
-"""Where Gradio keeps, in a signed cookie, what the Hub said about who signed in."""
 
 
 def visitor_of(service: Service, request: gr.Request) -> Visitor:
@@ -82,7 +80,7 @@ def _caller(request: gr.Request) -> Caller:
 
 
 def _from_hub(service: Service, session: Mapping[str, Any]) -> Visitor:
-    told = session.get(PROVIDER)
+    told = told_by_hub(session)
     if told is None or told.get("expires_at", 0) < time.time():
         return ANYBODY
     person = told["userinfo"]

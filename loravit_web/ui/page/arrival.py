@@ -9,8 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.serving.predictor import MAX_TASKS
-from loravit_web.ui.catalog.view import Updates
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import who_line
 from loravit_web.ui.kit.visitors import read_only, seen_by
 from loravit_web.ui.page.follow import remembered, snapshot, watched_first
@@ -19,7 +18,6 @@ from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.compare import then_points
 from loravit_web.ui.runs.listing import active_runs
 from loravit_web.ui.runs.tab import list_arrived, run_arrived
-from loravit_web.ui.runs.watch import watch_updates
 from loravit_web.ui.scripts import call
 from loravit_web.ui.train.tab import show_result
 from loravit_web.ui.use.answers import no_tasks
@@ -62,7 +60,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     def taken(step: Step) -> Callable[..., Updates]:
         def take(seen: dict[str, Any] | None, request: gr.Request, *given: Any) -> Updates:
             first = _above(page, request) if seen is None else {}
-            return {**first, **step.fill(request, *given)}
+            return {**first, **step.fill(request, *given)} or unchanged()
 
         return take
 
@@ -123,8 +121,8 @@ def _steps(page: Page) -> list[Step]:
         run_id = watched_first(seen, active_runs(seen), watched)
         return {
             train.read_only: read_only(seen.visitor.refusal("train")),
-            train.run_id: gr.skip() if run_id == watched else run_id,
-            **dict(zip(train.watch.outputs, watch_updates(seen, run_id), strict=True)),
+            **({} if run_id == watched else {train.run_id: run_id}),
+            **train.watch.updates(seen, run_id),
             **train.given_before(seen, given),
         }
 
@@ -137,7 +135,7 @@ def _steps(page: Page) -> list[Step]:
             [train.run_id, train.given],
         ),
         Step("catalog", page.catalog.list_arrived, page.catalog.arriving),
-        Step("runs", lambda request: list_arrived(service, runs, request), runs.listing.listing),
+        Step("runs", lambda request: list_arrived(service, runs, request), runs.listing.outputs),
         Step("card", page.catalog.card_arrived, page.catalog.card.outputs),
         Step(
             "run",

@@ -10,13 +10,12 @@ from uuid import uuid4
 import gradio as gr
 
 from loravit_web.ui.kit.errors import plain
-from loravit_web.ui.kit.events import QUEUED, QUIET
+from loravit_web.ui.kit.events import QUEUED, QUIET, Updates, unchanged
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.page.page import Page
 from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.listing import MOST_ACTIVE, active_runs
-from loravit_web.ui.runs.watch import is_known, watch_updates
-from loravit_web.ui.train.result import result_of_watched
+from loravit_web.ui.runs.watch import is_known
 from loravit_web.ui.use.answers import no_image
 from loravit_web.ui.use.choices import choices_for
 from loravit_web.ui.use.picker import chips_json, listing
@@ -76,30 +75,33 @@ def follow_registry(page: Page) -> None:
         result: str | None,
         corrections: Any,
         request: gr.Request,
-    ) -> list[Any]:
+    ) -> Updates:
         sight = seen_by(service, request)
         now, before = snapshot(sight), seen or _NOTHING_SEEN
         if before["key"] == now["key"]:
-            return [gr.skip()] * len(outputs)
+            return unchanged()
         ended = ended_since(before["states"], now["states"])
         active = active_runs(sight)
         if seen is None:
             watched = watched_first(sight, active, watched)
-        catalog_changed = before["key"][0] != now["key"][0]
-        choices = choices_for(sight, memory) if catalog_changed else []
         empty = sight.predictor.empty
-        return [
-            remembered(now, empty=empty and (seen is None or before["empty"])),
-            str(now["key"][0]),
-            strip_update(active),
-            listing(choices) if catalog_changed else gr.skip(),
-            chips_json(sight, memory) if catalog_changed else gr.skip(),
-            no_image() if before["empty"] and not empty else gr.skip(),
-            json.dumps({"ended": ended, "nonce": uuid4().hex}) if ended else gr.skip(),
-            watched if seen is None else gr.skip(),
-            *watch_updates(sight, watched),
-            *result_of_watched(sight, train.result, watched, result, corrections),
-        ]
+        updates: Updates = {
+            page.seen: remembered(now, empty=empty and (seen is None or before["empty"])),
+            page.catalog.revision: str(now["key"][0]),
+            page.strip: strip_update(active),
+            **train.watch.updates(sight, watched),
+            **train.result.of_watched(sight, watched, result, corrections),
+        }
+        if before["key"][0] != now["key"][0]:
+            updates[picker.listing] = listing(choices_for(sight, memory))
+            updates[picker.chips] = chips_json(sight, memory)
+        if before["empty"] and not empty:
+            updates[page.use.answers] = no_image()
+        if ended:
+            updates[news] = json.dumps({"ended": ended, "nonce": uuid4().hex})
+        if seen is None:
+            updates[train.run_id] = watched
+        return updates
 
     def tell(text: str, request: gr.Request) -> None:
         announce(seen_by(service, request), json.loads(text)["ended"])

@@ -33,8 +33,12 @@ SCRIPTS = (
 """In the order in which they run."""
 
 
-def page_head() -> str:
-    """Return the HTML for the head of the page."""
+def page_head(*, plain: bool = False) -> str:
+    """Return the HTML for the head of the page.
+
+    Args:
+        plain: whether to leave out the scripts that only make Gradio faster.
+    """
     values = {
         "refusals": {"shownMilliseconds": REFUSAL_MILLISECONDS},
         "arrival": arrival.VALUES,
@@ -42,4 +46,5 @@ def page_head() -> str:
         "ask": ask.values(),
         "pulse": pulse.VALUES,
     }
-    return scripts.head(SCRIPTS, values)
+    names = [name for name in SCRIPTS if not (plain and name.startswith("patches/"))]
+    return scripts.head(names, values)

@@ -18,6 +18,7 @@ class Page:
     """The tabs and what stands above them.
 
     Attributes:
+        tabs: hold the four tabs, and open one.
         who: who is signed in.
         strip: what is being trained.
         seen: what the page knows of the registry, as `follow.remembered`.
@@ -25,6 +26,7 @@ class Page:
     """
 
     service: Service
+    tabs: gr.Tabs
     who: gr.HTML
     strip: gr.HTML
     use: UseTab

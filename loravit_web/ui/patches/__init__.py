@@ -1,1 +1,1 @@
-"""What Gradio is changed by, in one place: see the table in `table`."""
+"""Everything that uses what Gradio does not document, or changes what it does: `table` lists it."""

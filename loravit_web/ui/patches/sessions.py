@@ -66,3 +66,8 @@ class LightSessions(StateHolder):
     def _longest(self) -> float:
         """Seconds that the oldest of the sessions begun may have nothing to remember."""
         return IDLE_SECONDS if len(self._begun) > MOST_IDLE else LONGEST_EVENT
+
+
+def use_light_sessions(demo: gr.Blocks) -> None:
+    """Let a launched page keep `LightSessions`."""
+    demo.app.state_holder = LightSessions(demo)

@@ -12,7 +12,7 @@ from loravit_web.actions import Actions
 from loravit_web.runs.next_steps import best_step, half_batch, steps_of
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import QUEUED, QUIET
+from loravit_web.ui.kit.events import QUEUED, QUIET, Updates
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.visitors import actions_of
 from registry import Run
@@ -24,7 +24,7 @@ QUESTION = "Cancel this run? What it learned is lost; nothing is published."
 
 @dataclass(frozen=True)
 class RunButtons:
-    """What `button_updates` fills, in its order."""
+    """The buttons, and what Cancel asks first."""
 
     keep: gr.Button
     cancel: gr.Button
@@ -39,6 +39,27 @@ class RunButtons:
     def outputs(self) -> list[Any]:
         """All that depends on the run."""
         return [self.keep, self.cancel, self.resume, self.retry, self.sure]
+
+    def updates(self, run: Run, *, fresh: bool, may: bool = True) -> Updates:
+        """Updates for a run.
+
+        Args:
+            fresh: whether another run is shown than before, so that an open question is about another one.
+            may: whether the visitor may change the run; else the buttons are there and can't be pressed.
+        """
+        steps, best = steps_of(run), best_step(run)
+
+        def button(step: Any, **changes: Any) -> gr.Button:
+            variant: Any = "primary" if best == step else "secondary"
+            return gr.Button(visible=step in steps, interactive=may, variant=variant, **changes)
+
+        return {
+            self.keep: button("keep"),
+            self.cancel: gr.Button(visible="cancel" in steps, interactive=may),
+            self.resume: button("resume", value="Queue it again" if run.status == "cancelled" else "Resume"),
+            self.retry: button("retry", value=f"Retry with half the batch ({half_batch(run)})"),
+            **({self.sure: gr.Column(visible=False)} if fresh or "cancel" not in steps else {}),
+        }
 
 
 def build_buttons(prefix: str) -> RunButtons:
@@ -63,22 +84,22 @@ def connect_buttons(
     buttons: RunButtons,
     run_id: RunId,
     outputs: list[Any],
-    updates: Callable[[str, gr.Request], list[Any]],
+    updates: Callable[[str, gr.Request], Updates],
 ) -> None:
     """Let the buttons act on the run named by ``run_id``.
 
     Args:
-        outputs: the run's state and what follows the run.
-        updates: gives the new values of ``outputs`` without the first.
+        outputs: what follows the run.
+        updates: gives the new values of those.
     """
 
     def on(button: gr.Button, act: Callable[[Actions, str], Run]) -> None:
         @told
-        def act_on(run: str, request: gr.Request) -> list[Any]:
+        def act_on(run: str, request: gr.Request) -> Updates:
             done = act(actions_of(service, request), run)
-            return [done.id, *updates(done.id, request)]
+            return {run_id: done.id, **updates(done.id, request)}
 
-        button.click(act_on, run_id, outputs, **QUEUED)
+        button.click(act_on, run_id, [run_id, *outputs], **QUEUED)
 
     on(buttons.keep, lambda actions, run: actions.stop(run, keep=True))
     on(buttons.yes, lambda actions, run: actions.stop(run, keep=False))
@@ -86,25 +107,3 @@ def connect_buttons(
     on(buttons.retry, lambda actions, run: actions.retry(run))
     buttons.cancel.click(lambda: gr.Column(visible=True), None, buttons.sure, **QUIET)
     buttons.no.click(lambda: gr.Column(visible=False), None, buttons.sure, **QUIET)
-
-
-def button_updates(run: Run, *, fresh: bool, may: bool = True) -> list[Any]:
-    """Updates for `RunButtons.outputs`.
-
-    Args:
-        fresh: whether another run is shown than before, so that an open question is about another one.
-        may: whether the visitor may change the run; else the buttons are there and can't be pressed.
-    """
-    steps, best = steps_of(run), best_step(run)
-
-    def button(step: Any, **changes: Any) -> gr.Button:
-        variant: Any = "primary" if best == step else "secondary"
-        return gr.Button(visible=step in steps, interactive=may, variant=variant, **changes)
-
-    return [
-        button("keep"),
-        gr.Button(visible="cancel" in steps, interactive=may),
-        button("resume", value="Queue it again" if run.status == "cancelled" else "Resume"),
-        button("retry", value=f"Retry with half the batch ({half_batch(run)})"),
-        gr.Column(visible=False) if fresh or "cancel" not in steps else gr.skip(),
-    ]

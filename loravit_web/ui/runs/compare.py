@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.comparison import best_rows, setting_rows
-from loravit_web.runs.curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.runs.curves import LABELS, MOST_RUNS, Overlay, metric_keys, overlay, run_label
+from loravit_web.ui.kit.events import QUIET, Data, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.runs.markup import compared_table, curves_head
 from loravit_web.ui.runs.watch import WHOLE
@@ -35,7 +35,7 @@ class TooManyRuns(LoraVitError):
 
 @dataclass(frozen=True)
 class ComparePanel:
-    """The components of a comparison, in the order that `compare_updates` fills them.
+    """The components of a comparison.
 
     Attributes:
         rows: what is plotted. Gradio draws the points from before whenever a title or a limit changes with
@@ -57,9 +57,61 @@ class ComparePanel:
         return [self.title, self.metric, self.plot, self.rows, self.tables, self.clear]
 
     @property
-    def asked(self) -> list[Any]:
+    def inputs(self) -> set[Any]:
         """How curves are to be drawn."""
-        return [self.metric, self.smoothing, self.axis]
+        return {self.metric, self.smoothing, self.axis}
+
+    def updates(
+        self, seen: Seen, data: Data, chosen: str | None, compared: Sequence[str], *, same: bool = False
+    ) -> Updates:
+        """Updates of the comparison: the ticked runs, or the chosen one when none is ticked.
+
+        Args:
+            data: values of ``inputs``; of what is typed beside the slider, anything.
+            same: whether only new points can have come, which may go with all the rest.
+        """
+        runs = _found(seen, compared or ([chosen] if chosen else []))
+        if not runs:
+            return {
+                self.title: _empty_title(),
+                **dict.fromkeys([self.metric, self.plot, self.clear], gr.update(visible=False)),
+                self.rows: [],
+                self.tables: "",
+            }
+        keys = metric_keys(seen.registry, [run.id for run in runs])
+        key = data[self.metric] if data[self.metric] in keys else keys[0] if keys else None
+        return {
+            self.title: _title(runs, compared),
+            self.metric: gr.Dropdown(
+                [(LABELS.get(one, one), one) for one in keys], value=key, visible=bool(keys)
+            ),
+            **self._drawn(seen, data, runs, key, same=same),
+            self.clear: gr.Button(visible=bool(compared)),
+        }
+
+    def _drawn(self, seen: Seen, data: Data, runs: list[Run], key: str | None, *, same: bool) -> Updates:
+        """The plot and the tables below it."""
+        tables = _tables(seen, runs)
+        if key is None:
+            nothing = notice("Nothing was measured yet.")
+            return {self.plot: gr.LinePlot(visible=False), self.rows: [], self.tables: nothing + tables}
+        axis, smoothing = data[self.axis], min(MOST_SMOOTHING, max(0.0, data[self.smoothing] or 0.0))
+        shown = overlay(seen.registry, runs, key, axis=axis, smoothing=smoothing)
+        left_out = ", ".join(shown.missing)
+        note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else Markup()
+        rows = _rows(shown, [run_label(run) for run in runs])
+        has_line = len(rows) > len({row[2] for row in rows})  # single points are not drawn
+        if rows and not has_line:
+            note += notice("A curve needs two points; there is one so far. The table has the values.")
+        plot = gr.LinePlot(
+            visible=has_line,
+            y_lim=list(shown.limits),
+            x_title=axis,
+            x_axis_format=WHOLE if axis == "epoch" else None,
+            y_title=LABELS.get(key, key),
+            **({"value": _frame(rows)} if same else {}),
+        )
+        return {self.plot: plot, self.rows: rows, self.tables: note + tables}
 
 
 def build_compare() -> ComparePanel:
@@ -108,7 +160,7 @@ def then_points(panel: ComparePanel, event: Any) -> Any:
     return event.then(_frame, panel.rows, panel.plot, **QUIET)
 
 
-def ticked(compared: list[str], run_id: str, on: bool) -> list[str]:
+def ticked(compared: Sequence[str], run_id: str, on: bool) -> list[str]:
     """The compared runs after one was ticked or let go.
 
     Raises:
@@ -118,62 +170,6 @@ def ticked(compared: list[str], run_id: str, on: bool) -> list[str]:
     if on and len(others) >= MOST_RUNS:
         raise TooManyRuns(f"{MOST_RUNS} runs are ticked already: let one of them go first.")
     return [*others, run_id] if on else others
-
-
-def compare_updates(
-    seen: Seen,
-    chosen: str | None,
-    compared: list[str],
-    metric: str | None,
-    smoothing: float | None,
-    axis: Axis,
-    *,
-    same: bool = False,
-) -> list[Any]:
-    """Updates for `ComparePanel.outputs`: the ticked runs, or the chosen one when none is ticked.
-
-    Args:
-        smoothing: as the slider has it: of what is typed beside it, anything.
-        same: whether only new points can have come, which may go with all the rest.
-    """
-    smoothing = min(MOST_SMOOTHING, max(0.0, smoothing or 0.0))
-    runs = _found(seen, compared or ([chosen] if chosen else []))
-    if not runs:
-        hidden = [gr.Dropdown(visible=False), gr.LinePlot(visible=False), [], "", gr.Button(visible=False)]
-        return [_empty_title(), *hidden]
-    keys = metric_keys(seen.registry, [run.id for run in runs])
-    key = metric if metric in keys else keys[0] if keys else None
-    return [
-        _title(runs, compared),
-        gr.Dropdown([(LABELS.get(one, one), one) for one in keys], value=key, visible=bool(keys)),
-        *drawn(seen, runs, key, smoothing, axis, same=same),
-        gr.Button(visible=bool(compared)),
-    ]
-
-
-def drawn(
-    seen: Seen, runs: list[Run], key: str | None, smoothing: float, axis: Axis, *, same: bool
-) -> list[Any]:
-    """The plot and the tables below it."""
-    tables = _tables(seen, runs)
-    if key is None:
-        return [gr.LinePlot(visible=False), [], notice("Nothing was measured yet.") + tables]
-    shown = overlay(seen.registry, runs, key, axis=axis, smoothing=smoothing)
-    left_out = ", ".join(shown.missing)
-    note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else Markup()
-    rows = _rows(shown, [run_label(run) for run in runs])
-    has_line = len(rows) > len({row[2] for row in rows})  # single points are not drawn
-    if rows and not has_line:
-        note += notice("A curve needs two points; there is one so far. The table has the values.")
-    plot = gr.LinePlot(
-        visible=has_line,
-        y_lim=list(shown.limits),
-        x_title=axis,
-        x_axis_format=WHOLE if axis == "epoch" else None,
-        y_title=LABELS.get(key, key),
-        **({"value": _frame(rows)} if same else {}),
-    )
-    return [plot, rows, note + tables]
 
 
 def _rows(shown: Overlay, names: list[str]) -> list[PlotRow]:
@@ -192,7 +188,7 @@ def _empty_title() -> Markup:
     return curves_head("Curves", HINT, [], {})
 
 
-def _title(runs: list[Run], compared: list[str]) -> Markup:
+def _title(runs: list[Run], compared: Sequence[str]) -> Markup:
     """What the curves are of, and the legend."""
     several = f"{len(runs)} run{'' if len(runs) == 1 else 's'} compared"
     heading = several if compared else "Curves of the chosen run"
@@ -210,7 +206,7 @@ def _tables(seen: Seen, runs: list[Run]) -> Markup:
     return best + compared_table("Settings that differ", heads, differing, "No setting differs.")
 
 
-def _found(seen: Seen, run_ids: list[str]) -> list[Run]:
+def _found(seen: Seen, run_ids: Sequence[str]) -> list[Run]:
     """The runs that are still there: a restored backup may have taken one away."""
     found = []
     for run_id in run_ids:

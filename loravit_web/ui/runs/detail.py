@@ -9,8 +9,9 @@ import gradio as gr
 from markupsafe import Markup
 
 from loravit_web.runs.next_steps import place_of, refusal_of, steps_of
+from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import definitions, flattened, notice, run_progress
-from loravit_web.ui.runs.buttons import RunButtons, build_buttons, button_updates
+from loravit_web.ui.runs.buttons import RunButtons, build_buttons
 from loravit_web.ui.runs.markup import log_text, none_chosen, run_origin
 from loravit_web.visibility import Seen
 from loravit_web.worker.run_log import log_of, tail
@@ -19,7 +20,7 @@ from registry import RegistryError, Run
 
 @dataclass(frozen=True)
 class DetailPanel:
-    """The components that show a run, in the order that `detail_updates` fills them."""
+    """The components that show a run."""
 
     head: gr.HTML
     result: gr.Button
@@ -36,6 +37,37 @@ class DetailPanel:
         shown = [self.head, self.result, self.catalog, *self.buttons.outputs]
         return [*shown, self.facts, self.settings, self.record, self.log]
 
+    def updates(self, seen: Seen, run_id: str | None, *, fresh: bool = True) -> Updates:
+        """Updates for a run; none without one.
+
+        Args:
+            fresh: False when the same run is looked at again: what does not change is left alone.
+        """
+        if run_id is None:
+            return {}
+        try:
+            run = seen.registry.runs.get(run_id)
+        except RegistryError as error:  # a link to a run that is gone; the page goes on
+            parts = [self.result, self.catalog, *self.buttons.outputs, self.facts, self.record]
+            hidden = dict.fromkeys(parts, gr.update(visible=False))
+            return {**hidden, self.head: notice(error.in_public, kind="error")}
+        steps, refusal = steps_of(run), refusal_of(seen.visitor, run)
+        blocked = refusal if steps - {"result"} else None
+        once = {
+            self.facts: gr.Accordion(visible=True),
+            self.settings: definitions(_facts(run)),
+            self.record: gr.Accordion(visible=True),
+        }
+        return {
+            self.head: _head(seen, run)
+            + (notice(blocked, title="You can look, not change.") if blocked else Markup()),
+            self.result: gr.Button(visible="result" in steps),
+            self.catalog: gr.Button(visible=run.published is not None),
+            **self.buttons.updates(run, fresh=fresh, may=refusal is None),
+            **(once if fresh else {}),
+            self.log: log_text(tail(log_of(seen.settings.run_logs, run.id))),
+        }
+
 
 def build_detail() -> DetailPanel:
     """Build the panel, empty until a run is chosen."""
@@ -49,36 +81,6 @@ def build_detail() -> DetailPanel:
     with gr.Accordion("Log", open=False, visible=False, elem_id="runs-record") as record:
         log = gr.HTML(elem_id="runs-log", autoscroll=True)
     return DetailPanel(head, result, catalog, buttons, facts, settings, record, log)
-
-
-def detail_updates(seen: Seen, run_id: str | None, *, fresh: bool = True) -> list[Any]:
-    """Updates for `DetailPanel.outputs`.
-
-    Args:
-        fresh: False when the same run is looked at again: what does not change is left alone.
-    """
-    if run_id is None:
-        return [gr.skip()] * 12
-    try:
-        run = seen.registry.runs.get(run_id)
-    except RegistryError as error:  # a link to a run that is gone; the page goes on
-        return [notice(error.in_public, kind="error"), *[gr.update(visible=False)] * 7, *hidden_log()]
-    steps, refusal = steps_of(run), refusal_of(seen.visitor, run)
-    blocked = refusal if steps - {"result"} else None
-    return [
-        _head(seen, run) + (notice(blocked, title="You can look, not change.") if blocked else Markup()),
-        gr.Button(visible="result" in steps),
-        gr.Button(visible=run.published is not None),
-        *button_updates(run, fresh=fresh, may=refusal is None),
-        *([gr.Accordion(visible=True), definitions(_facts(run))] if fresh else [gr.skip()] * 2),
-        gr.Accordion(visible=True) if fresh else gr.skip(),
-        log_text(tail(log_of(seen.settings.run_logs, run.id))),
-    ]
-
-
-def hidden_log() -> list[Any]:
-    """Updates that hide settings and log."""
-    return [gr.Accordion(visible=False), gr.skip(), gr.Accordion(visible=False), gr.skip()]
 
 
 def _head(seen: Seen, run: Run) -> Markup:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import gradio as gr
 
+from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.markup import STATUS_SIGNS, found
 from loravit_web.ui.runs.markup import loading, no_match, nothing_yet, queue_list, runs_table
 from loravit_web.ui.scripts import on_load
@@ -20,11 +22,7 @@ BEST = "val_accuracy"
 
 @dataclass(frozen=True)
 class RunList:
-    """The components of the list.
-
-    Attributes:
-        listing: what `listed_runs` fills.
-    """
+    """The components of the list."""
 
     search: gr.Textbox
     states: gr.CheckboxGroup
@@ -35,14 +33,54 @@ class RunList:
     following: gr.Button
 
     @property
-    def asked(self) -> list[Any]:
+    def inputs(self) -> set[Any]:
         """What decides which runs are listed."""
-        return [self.search, self.states, self.page]
+        return {self.search, self.states, self.page}
 
     @property
-    def listing(self) -> list[Any]:
-        """What `listed_runs` fills."""
+    def outputs(self) -> list[Any]:
+        """What `updates` fills."""
         return [self.page, self.table, self.found, self.previous, self.following]
+
+    def updates(
+        self,
+        seen: Seen,
+        data: Data,
+        chosen: str | None,
+        compared: Collection[str],
+        *,
+        page: int | None = None,
+    ) -> Updates:
+        """Updates of the list: the page that is shown or another one, or the last one there is.
+
+        Args:
+            data: values of ``inputs``.
+            chosen: the run that is marked.
+            compared: those that are ticked.
+            page: another one than that in ``data``.
+        """
+        search, at = seen.registry.search, data[self.page] if page is None else page
+        query = RunQuery(
+            text=data[self.search] or "",
+            statuses=tuple(data[self.states] or ()),
+            page=max(1, at),
+            limit=PAGE,
+        )
+        shown = search.runs(query)
+        if shown.page > shown.pages:
+            shown = search.runs(replace(query, page=shown.pages))
+        summaries = search.run_summaries([run.id for run in shown.runs], BEST)
+        best = {run_id: summary.maximum for run_id, summary in summaries.items()}
+        is_narrowed = bool(shown.words or query.statuses)
+        empty = no_match() if is_narrowed else nothing_yet()
+        table = runs_table(shown.runs, best, chosen, compared) if shown.runs else empty
+        return {
+            self.page: shown.page,
+            self.table: queue_list(active_runs(seen), seen.registry.runs.queue_positions()) + table,
+            self.found: found("run", shown.total, shown.page, shown.pages),
+            self.previous: gr.Button(visible=shown.page > 1),
+            self.following: gr.Button(visible=shown.page < shown.pages),
+        }
 
 
 def build_list() -> RunList:
@@ -70,33 +108,6 @@ def build_list() -> RunList:
         previous = gr.Button("Previous page", visible=False, size="sm", elem_id="runs-previous")
         following = gr.Button("Next page", visible=False, size="sm", elem_id="runs-next")
     return RunList(search, states, gr.State(1), table, found, previous, following)
-
-
-def listed_runs(
-    seen: Seen,
-    text: str | None,
-    states: list[RunStatus] | None,
-    page: int,
-    chosen: str | None,
-    compared: list[str],
-) -> list[Any]:
-    """Updates for `RunList.listing`: this page, or the last one there is."""
-    search = seen.registry.search
-    query = RunQuery(text=text or "", statuses=tuple(states or ()), page=max(1, page), limit=PAGE)
-    shown = search.runs(query)
-    if shown.page > shown.pages:
-        shown = search.runs(RunQuery(query.text, query.statuses, page=shown.pages, limit=PAGE))
-    best = {one: all_.maximum for one, all_ in search.run_summaries([r.id for r in shown.runs], BEST).items()}
-    asked = bool(shown.words or query.statuses)
-    empty = no_match() if asked else nothing_yet()
-    table = runs_table(shown.runs, best, chosen, compared) if shown.runs else empty
-    return [
-        shown.page,
-        queue_list(active_runs(seen), seen.registry.runs.queue_positions()) + table,
-        found("run", shown.total, shown.page, shown.pages),
-        gr.Button(visible=shown.page > 1),
-        gr.Button(visible=shown.page < shown.pages),
-    ]
 
 
 def active_runs(seen: Seen) -> list[Run]:

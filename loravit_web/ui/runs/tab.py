@@ -9,21 +9,15 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
-from loravit_web.runs.curves import Axis
-from loravit_web.runs.results import result_of
 from loravit_web.service import Service
-from loravit_web.ui.catalog.view import CatalogView, Data, Updates
 from loravit_web.ui.kit.errors import plain, told, told_at
-from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED
+from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.runs.buttons import connect_buttons
-from loravit_web.ui.runs.compare import ComparePanel, build_compare, compare_updates, then_points, ticked
-from loravit_web.ui.runs.detail import DetailPanel, build_detail, detail_updates
-from loravit_web.ui.runs.listing import RunList, build_list, listed_runs
-from loravit_web.ui.runs.watch import watch_updates
+from loravit_web.ui.runs.compare import ComparePanel, build_compare, then_points, ticked
+from loravit_web.ui.runs.detail import DetailPanel, build_detail
+from loravit_web.ui.runs.listing import RunList, build_list
 from loravit_web.ui.scripts import call
-from loravit_web.ui.train.result import result_updates
-from loravit_web.ui.train.tab import TrainTab
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -44,14 +38,22 @@ class RunsTab:
     heard: gr.Textbox
 
     @property
-    def everything(self) -> list[Any]:
-        """All that a look at the registry may change."""
-        return [*self.listing.listing, *self.detail.outputs, *self.compare.outputs]
+    def inputs(self) -> set[Any]:
+        """All that decides what is shown; what every handler's ``data`` holds."""
+        return {*self.listing.inputs, *self.compare.inputs, self.chosen, self.compared}
 
     @property
-    def asked(self) -> list[Any]:
-        """All that decides what is shown."""
-        return [*self.listing.asked, self.chosen, self.compared, *self.compare.asked]
+    def untouched(self) -> Data:
+        """The ``data`` of a page in which nobody chose anything yet."""
+        return {one: one.value for one in self.inputs}
+
+    def listed(self, seen: Seen, data: Data, *, page: int | None = None) -> Updates:
+        """Updates of the list, with the chosen run and the ticked ones marked."""
+        return self.listing.updates(seen, data, data[self.chosen], data[self.compared], page=page)
+
+    def drawn(self, seen: Seen, data: Data, *, same: bool = False) -> Updates:
+        """Updates of the curves."""
+        return self.compare.updates(seen, data, data[self.chosen], data[self.compared], same=same)
 
 
 def build_runs(service: Service) -> RunsTab:
@@ -69,8 +71,8 @@ def build_runs(service: Service) -> RunsTab:
         service,
         detail.buttons,
         chosen,
-        [chosen, *detail.outputs],
-        lambda run, request: detail_updates(seen_by(service, request), run),
+        detail.outputs,
+        lambda run, request: detail.updates(seen_by(service, request), run),
     )
     return tab
 
@@ -78,8 +80,7 @@ def build_runs(service: Service) -> RunsTab:
 def list_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
     """Updates of the list for a page that has just been opened; its link's run is marked."""
     asked, seen = request.query_params.get("run"), seen_by(service, request)
-    chosen = full_id(seen, asked) if asked else None
-    return dict(zip(tab.listing.listing, listed_runs(seen, "", [], 1, chosen, []), strict=True))
+    return tab.listed(seen, {**tab.untouched, tab.chosen: full_id(seen, asked) if asked else None})
 
 
 def run_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
@@ -89,12 +90,11 @@ def run_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
         return {}
     seen = seen_by(service, request)
     found = full_id(seen, asked)
-    updates = [
-        found,
-        *detail_updates(seen, found or asked),
-        *compare_updates(seen, found, [], None, 0.0, "epoch"),
-    ]
-    return dict(zip([tab.chosen, *tab.detail.outputs, *tab.compare.outputs], updates, strict=True))
+    return {
+        tab.chosen: found,
+        **tab.detail.updates(seen, found or asked),
+        **tab.drawn(seen, {**tab.untouched, tab.chosen: found}),
+    }
 
 
 def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Tab) -> None:
@@ -105,27 +105,18 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Ta
     """
     heard = tab.heard
 
-    def look(
-        text: str,
-        states: Any,
-        page: int,
-        chosen: str | None,
-        compared: list[str],
-        metric: str,
-        smoothing: float,
-        axis: Axis,
-        request: gr.Request,
-    ) -> list[Any]:
+    def look(data: Data, request: gr.Request) -> Updates:
         seen = seen_by(service, request)
-        return [
-            *listed_runs(seen, text, states, page, chosen, compared),
-            *detail_updates(seen, chosen, fresh=False),
-            *compare_updates(seen, chosen, compared, metric, smoothing, axis, same=True),
-        ]
+        return {
+            **tab.listed(seen, data),
+            **tab.detail.updates(seen, data[tab.chosen], fresh=False),
+            **tab.drawn(seen, data, same=True),
+        }
 
+    outputs = [*tab.listing.outputs, *tab.detail.outputs, *tab.compare.outputs]
     pulse.change(None, [pulse, heard], heard, js=call("runs.hearIfOpen"), **QUIET)
     around.select(None, pulse, heard, js=call("events.first"), **QUIET)
-    heard.change(look, tab.asked, tab.everything, **QUIET, **UNCHECKED)
+    heard.change(look, tab.inputs, outputs, **QUIET, **UNCHECKED)
 
 
 def full_id(seen: Seen, asked: str) -> str | None:
@@ -138,45 +129,36 @@ def full_id(seen: Seen, asked: str) -> str | None:
 
 def _look_through(service: Service, tab: RunsTab) -> None:
     """Search, states and pages."""
+    shown = tab.listing
 
     def look_at(page_of: Callable[[int], int]) -> Callable[..., Updates]:
         @told_at(shown.found)
-        def look(
-            text: str, states: Any, page: int, chosen: str | None, compared: list[str], request: gr.Request
-        ) -> Updates:
-            seen = seen_by(service, request)
-            listing = listed_runs(seen, text, states, page_of(page), chosen, compared)
-            return dict(zip(shown.listing, listing, strict=True))
+        def look(data: Data, request: gr.Request) -> Updates:
+            return tab.listed(seen_by(service, request), data, page=page_of(data[shown.page]))
 
         return look
 
-    shown, asked = tab.listing, [*tab.listing.asked, tab.chosen, tab.compared]
-    first = look_at(lambda _page: 1)
-    shown.search.change(first, asked, shown.listing, **LAST, **QUIET)
-    shown.states.input(first, asked, shown.listing, **LAST, **QUIET)
-    shown.previous.click(look_at(lambda page: page - 1), asked, shown.listing, **LAST, **QUIET)
-    shown.following.click(look_at(lambda page: page + 1), asked, shown.listing, **LAST, **QUIET)
+    first, inputs = look_at(lambda _page: 1), {*shown.inputs, tab.chosen, tab.compared}
+    for event, handler in (
+        (shown.search.change, first),
+        (shown.states.input, first),
+        (shown.previous.click, look_at(lambda page: page - 1)),
+        (shown.following.click, look_at(lambda page: page + 1)),
+    ):
+        event(handler, inputs, shown.outputs, **LAST, **QUIET)
 
 
 def _choose(service: Service, tab: RunsTab) -> None:
     """A click on a run shows it; its curves too, unless others are compared."""
 
-    def choose(
-        compared: list[str],
-        metric: str,
-        smoothing: float,
-        axis: Axis,
-        request: gr.Request,
-        event: gr.EventData,
-    ) -> list[Any]:
-        run_id, seen = str(event._data["run"]), seen_by(service, request)
-        curves = compare_updates(seen, run_id, compared, metric, smoothing, axis)
-        same = [gr.skip()] * len(curves)
-        return [run_id, *detail_updates(seen, run_id), *(same if compared else curves)]
+    def choose(data: Data, request: gr.Request, event: gr.EventData) -> Updates:
+        run_id, seen = str(event.run), seen_by(service, request)
+        curves = {} if data[tab.compared] else tab.drawn(seen, {**data, tab.chosen: run_id})
+        return {tab.chosen: run_id, **tab.detail.updates(seen, run_id), **curves}
 
     chosen = tab.listing.table.click(
         choose,
-        [tab.compared, *tab.compare.asked],
+        {*tab.compare.inputs, tab.compared},
         [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
         **EACH,
         **QUIET,
@@ -187,91 +169,40 @@ def _choose(service: Service, tab: RunsTab) -> None:
 
 def _compare(service: Service, tab: RunsTab) -> None:
     """Ticking runs, and how their curves are drawn."""
-    asked = [*tab.listing.asked, tab.chosen, tab.compared, *tab.compare.asked]
 
-    def tick(
-        text: str,
-        states: Any,
-        page: int,
-        chosen: str | None,
-        compared: list[str],
-        metric: str,
-        smoothing: float,
-        axis: Axis,
-        event: gr.EventData,
-        request: gr.Request,
-    ) -> list[Any]:
-        seen = seen_by(service, request)
+    def compared_now(seen: Seen, data: Data, compared: list[str]) -> Updates:
+        now = {**data, tab.compared: compared}
+        return {tab.compared: compared, **tab.listed(seen, now), **tab.drawn(seen, now)}
+
+    @told
+    def tick(data: Data, event: gr.EventData, request: gr.Request) -> Updates:
+        seen, compared = seen_by(service, request), data[tab.compared]
         try:
-            now = ticked(compared, seen.registry.runs.get(str(event._data["run"])).id, event._data["on"])
+            compared = ticked(compared, seen.registry.runs.get(str(event.run)).id, event.on)
         except LoraVitError as error:
             gr.Warning(plain(error.in_public))
-            now = compared
-        listing = listed_runs(seen, text, states, page, chosen, now)
-        return [now, *listing, *compare_updates(seen, chosen, now, metric, smoothing, axis)]
+        return compared_now(seen, data, compared)
 
-    def clear(
-        request: gr.Request,
-        text: str,
-        states: Any,
-        page: int,
-        chosen: str | None,
-        _compared: list[str],
-        *how: Any,
-    ) -> list[Any]:
-        seen = seen_by(service, request)
-        listing = listed_runs(seen, text, states, page, chosen, [])
-        return [[], *listing, *compare_updates(seen, chosen, [], *how)]
+    def clear(data: Data, request: gr.Request) -> Updates:
+        return compared_now(seen_by(service, request), data, [])
 
-    def draw(request: gr.Request, chosen: str | None, compared: list[str], *how: Any) -> list[Any]:
-        return compare_updates(seen_by(service, request), chosen, compared, *how)
+    def draw(data: Data, request: gr.Request) -> Updates:
+        return tab.drawn(seen_by(service, request), data)
 
-    outputs = [tab.compared, *tab.listing.listing, *tab.compare.outputs]
+    outputs = [tab.compared, *tab.listing.outputs, *tab.compare.outputs]
     for event in (
-        tab.listing.table.input(told(tick), asked, outputs, **IN_TURN, **UNCHECKED),
-        tab.compare.clear.click(clear, asked, outputs, **QUIET, **UNCHECKED),
+        tab.listing.table.input(tick, tab.inputs, outputs, **IN_TURN, **UNCHECKED),
+        tab.compare.clear.click(clear, tab.inputs, outputs, **QUIET, **UNCHECKED),
     ):
         then_points(tab.compare, event).then(None, None, None, js=call("runs.showTicks"))
     redrawn = gr.on(
         # not `release`, which a keyboard has none of
         [tab.compare.metric.input, tab.compare.smoothing.change, tab.compare.axis.input],
         draw,
-        [tab.chosen, tab.compared, *tab.compare.asked],
+        {*tab.compare.inputs, tab.chosen, tab.compared},
         tab.compare.outputs,
         **LAST,
         **QUIET,
         **UNCHECKED,
     )
     then_points(tab.compare, redrawn)
-
-
-def lead_on(service: Service, tab: RunsTab, tabs: gr.Tabs, train: TrainTab, catalog: CatalogView) -> None:
-    """From a run to its full result, and to its version in the catalog."""
-
-    @told
-    def see_result(run_id: str, corrections: Any, request: gr.Request) -> list[Any]:
-        seen = seen_by(service, request)
-        result = result_updates(seen, run_id, corrections)
-        return [gr.Tabs(selected="train"), run_id, *watch_updates(seen, run_id, fresh=True), *result]
-
-    @told
-    def open_in_catalog(data: Data, request: gr.Request) -> Updates:
-        ref = result_of(seen_by(service, request).registry, data[tab.chosen]).version.ref
-        return {tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, ref, request)}
-
-    outputs = [tabs, train.run_id, *train.watch.outputs, *train.result.outputs]
-    tab.detail.result.click(
-        see_result,
-        [tab.chosen, train.corrections],
-        outputs,
-        show_progress_on=[train.result.head],
-        api_visibility="private",
-    ).then(None, None, None, js=call("runs.showResult"))
-    tab.detail.catalog.click(
-        open_in_catalog,
-        {tab.chosen, *catalog.inputs},
-        [tabs, *catalog.outputs],
-        show_progress="hidden",
-        preprocess=False,
-        api_visibility="private",
-    )

@@ -10,9 +10,10 @@ import pandas as pd
 
 from loravit_web.runs.next_steps import place_of
 from loravit_web.service import Service
+from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice, run_progress
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.runs.buttons import RunButtons, RunId, build_buttons, button_updates, connect_buttons
+from loravit_web.ui.runs.buttons import RunButtons, RunId, build_buttons, connect_buttons
 from loravit_web.ui.runs.markup import log_text
 from loravit_web.visibility import Seen
 from loravit_web.worker.run_log import log_of, tail
@@ -27,7 +28,7 @@ _LOSS = {"train_loss": "training", "val_loss": "validation"}
 
 @dataclass(frozen=True)
 class WatchPanel:
-    """The components that follow a run, in the order that `watch_updates` fills them."""
+    """The components that follow a run."""
 
     progress: gr.HTML
     loss: gr.LinePlot
@@ -42,6 +43,30 @@ class WatchPanel:
         """All components."""
         ends = [*self.buttons.outputs, self.try_it]
         return [self.progress, self.loss, self.accuracy, *ends, self.record, self.log]
+
+    def updates(self, seen: Seen, run_id: str | None, *, fresh: bool = False) -> Updates:
+        """Updates for a run; none without one.
+
+        Args:
+            fresh: whether another run is watched than before.
+        """
+        if run_id is None:
+            return {}
+        try:
+            run = seen.registry.runs.get(run_id)
+        except UnknownRun as error:  # deleted since, as in a demo; the page goes on
+            hidden = dict.fromkeys(self.outputs, gr.update(visible=False))
+            return {**hidden, self.progress: notice(error.in_public), self.log: ""}
+        place = place_of(seen.registry, run)
+        position, ahead = (place.position, place.ahead) if place else (None, None)
+        return {
+            self.progress: run_progress(run, position=position, ahead=ahead),
+            **dict(zip((self.loss, self.accuracy), curves(seen, run), strict=True)),
+            **self.buttons.updates(run, fresh=fresh),
+            self.try_it: gr.Button(visible=run.published is not None),
+            self.record: gr.Accordion(visible=run.status != "queued"),
+            self.log: log_text(tail(log_of(seen.settings.run_logs, run.id))),
+        }
 
 
 def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> WatchPanel:
@@ -61,33 +86,10 @@ def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> 
         service,
         buttons,
         run_id,
-        [run_id, *panel.outputs],
-        lambda run, request: watch_updates(seen_by(service, request), run, fresh=True),
+        panel.outputs,
+        lambda run, request: panel.updates(seen_by(service, request), run, fresh=True),
     )
     return panel
-
-
-def watch_updates(seen: Seen, run_id: str | None, *, fresh: bool = False) -> list[Any]:
-    """Updates for `WatchPanel.outputs`.
-
-    Args:
-        fresh: whether another run is watched than before.
-    """
-    if run_id is None:
-        return [gr.skip()] * 11
-    try:
-        run = seen.registry.runs.get(run_id)
-    except UnknownRun as error:  # deleted since, as in a demo; the page goes on
-        return [notice(error.in_public), *[gr.update(visible=False)] * 9, ""]
-    place = place_of(seen.registry, run)
-    return [
-        run_progress(run, position=place.position if place else None, ahead=place.ahead if place else None),
-        *curves(seen, run),
-        *button_updates(run, fresh=fresh),
-        gr.Button(visible=run.published is not None),
-        gr.Accordion(visible=run.status != "queued"),
-        log_text(tail(log_of(seen.settings.run_logs, run.id))),
-    ]
 
 
 def is_known(seen: Seen, run_id: str) -> bool:
@@ -99,7 +101,7 @@ def is_known(seen: Seen, run_id: str) -> bool:
     return True
 
 
-def curves(seen: Seen, run: Run) -> list[Any]:
+def curves(seen: Seen, run: Run) -> tuple[gr.LinePlot, gr.LinePlot]:
     """Loss and accuracy by epoch; the linear probe is a level line beside the accuracy."""
     keys = [*_LOSS, "val_accuracy", "linear_probe_accuracy"]
     series = seen.registry.runs.metrics(run.id, keys, max_points=MAX_POINTS)
@@ -110,10 +112,10 @@ def curves(seen: Seen, run: Run) -> list[Any]:
     if accuracies and (probe := series.get("linear_probe_accuracy")):
         ends = sorted({accuracies[0][0], accuracies[-1][0]})
         accuracies += [(step, probe[-1].value, "linear probe") for step in ends]
-    return [_filled(losses), _filled(accuracies)]
+    return _filled(losses), _filled(accuracies)
 
 
-def _filled(rows: list[tuple[int, float, str]]) -> Any:
+def _filled(rows: list[tuple[int, float, str]]) -> gr.LinePlot:
     frame = pd.DataFrame(rows, columns=["epoch", "value", "curve"]).dropna()
     return gr.LinePlot(frame, visible=frame["epoch"].nunique() > 1)  # one point draws nothing
 

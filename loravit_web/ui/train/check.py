@@ -14,7 +14,7 @@ from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates
 from loravit_web.images.loading import ImageError
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import LAST
+from loravit_web.ui.kit.events import LAST, Updates
 from loravit_web.ui.kit.markup import dataset_summary, notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.templates import render
@@ -26,10 +26,8 @@ from loravit_web.ui.train.relabel import (
     build_relabel,
     changes_in,
     changes_of,
-    hidden_updates,
     key_of,
     place_of,
-    relabel_updates,
 )
 from loravit_web.visibility import Seen
 
@@ -61,9 +59,61 @@ class CheckPanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """What `check_updates` and `nothing_updates` fill."""
+        """All that the methods update."""
         found = [self.near, self.found, self.doubles]
         return [self.data, self.taken, *found, self.look, self.view, self.fix, *self.panel.outputs]
+
+    def filled(self, dataset: ImageDataset, changes: Kept | None = None) -> Updates:
+        """Updates that show what was found in the data.
+
+        Args:
+            changes: corrections that were made before and are not in the data.
+        """
+        thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
+        return {
+            self.data: dataset.fingerprint,
+            self.taken: f"{dataset.fingerprint} {uuid4().hex}",
+            self.near: [],
+            self.found: dataset_summary(dataset) + thoughts,
+            self.doubles: "",
+            **({self.look: gr.Accordion(open=True)} if changes else {}),
+            self.view: gr.Dropdown(choices=views_of(dataset, 0), value=EVERYTHING, visible=True),
+            self.fix: gr.Button(visible=True),
+            **self.panel.shown(dataset, entries_of(dataset, EVERYTHING, []), changes or {}),
+        }
+
+    def emptied(self, problem: str = "") -> Updates:
+        """Updates for when there is no data, or something is wrong with it."""
+        return {
+            self.data: None,
+            self.taken: f" {uuid4().hex}",
+            self.near: [],
+            self.found: (notice(problem, kind="error") if problem else Markup()) + render("train/layout"),
+            self.doubles: "",
+            self.view: gr.Dropdown(visible=False),
+            self.fix: gr.Button(visible=False),
+            **self.panel.hidden(),
+        }
+
+    def near_found(self, seen: Seen, fingerprint: str | None) -> Updates:
+        """Updates that say which images look the same, and let them be looked at."""
+        if fingerprint is None:
+            return {self.near: [], self.doubles: ""}
+        dataset = seen.datasets.load(fingerprint)
+        try:
+            found = near_duplicates(dataset)
+        except ImageError as error:
+            return {self.near: [], self.doubles: notice(error.in_public, kind="error")}
+        doubtful = [
+            [key_of(item), f"{number}: {item.split}, {dataset.classes[item.label]}"]
+            for number, pair in enumerate(found.pairs, start=1)
+            for item in (pair.first, pair.second)
+        ]
+        return {
+            self.near: doubtful,
+            self.doubles: doubles_notice(found, len(dataset.items)),
+            self.view: gr.Dropdown(choices=views_of(dataset, len(found.pairs))),
+        }
 
 
 def build_check(service: Service, data: gr.State) -> CheckPanel:
@@ -79,9 +129,9 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
     @told
     def look(
         fingerprint: str, chosen: str, doubtful: Near, sheet: Sheet | None, request: gr.Request
-    ) -> list[Any]:
+    ) -> Updates:
         dataset = seen_by(service, request).datasets.load(fingerprint)
-        return relabel_updates(dataset, entries_of(dataset, chosen, doubtful), changes_of(sheet))
+        return panel.shown(dataset, entries_of(dataset, chosen, doubtful), changes_of(sheet))
 
     view.input(
         look,
@@ -100,13 +150,14 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
     """Add the events that make a corrected dataset, and look for near-duplicates in each."""
 
     @told
-    def correct(fingerprint: str, sheet: Sheet | None, request: gr.Request) -> list[Any]:
+    def correct(fingerprint: str, sheet: Sheet | None, request: gr.Request) -> Updates:
         actions = actions_of(service, request)
-        return check_updates(actions.correct(fingerprint, changes_in(sheet)))
+        corrected = actions.correct(fingerprint, changes_in(sheet))
+        return {**check.filled(corrected), start: gr.Button(interactive=True)}
 
     @told
-    def find(fingerprint: str | None, request: gr.Request) -> list[Any]:
-        return near_updates(seen_by(service, request), fingerprint)
+    def find(fingerprint: str | None, request: gr.Request) -> Updates:
+        return check.near_found(seen_by(service, request), fingerprint)
 
     check.fix.click(
         correct,
@@ -129,57 +180,10 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
     )
 
 
-def check_updates(dataset: ImageDataset, changes: Kept | None = None) -> list[Any]:
-    """Updates for `CheckPanel.outputs` and Start: what was found in the data.
-
-    Args:
-        changes: corrections that were made before and are not in the data.
-    """
-    thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
-    return [
-        dataset.fingerprint,
-        f"{dataset.fingerprint} {uuid4().hex}",
-        [],
-        dataset_summary(dataset) + thoughts,
-        "",
-        gr.Accordion(open=True) if changes else gr.skip(),
-        gr.Dropdown(choices=views_of(dataset, 0), value=EVERYTHING, visible=True),
-        gr.Button(visible=True),
-        *relabel_updates(dataset, entries_of(dataset, EVERYTHING, []), changes or {}),
-        gr.Button(interactive=True),
-    ]
-
-
-def nothing_updates(problem: str = "") -> list[Any]:
-    """Updates for the same when there is no data, or something is wrong with it."""
-    layout = render("train/layout")
-    text = notice(problem, kind="error") + layout if problem else layout
-    hidden = [gr.skip(), gr.Dropdown(visible=False), gr.Button(visible=False), *hidden_updates()]
-    return [None, f" {uuid4().hex}", [], text, "", *hidden, gr.Button(interactive=False)]
-
-
-def near_updates(seen: Seen, fingerprint: str | None) -> list[Any]:
-    """Updates for near, doubles and view: which images look the same."""
-    if fingerprint is None:
-        return [[], "", gr.skip()]
-    dataset = seen.datasets.load(fingerprint)
-    try:
-        found = near_duplicates(dataset)
-    except ImageError as error:
-        return [[], notice(error.in_public, kind="error"), gr.skip()]
-    doubtful = [
-        [key_of(item), f"{number}: {item.split}, {dataset.classes[item.label]}"]
-        for number, pair in enumerate(found.pairs, start=1)
-        for item in (pair.first, pair.second)
-    ]
-    view = gr.Dropdown(choices=views_of(dataset, len(found.pairs)))
-    return [doubtful, doubles_notice(found, len(dataset.items)), view]
-
-
-def doubles_notice(found: NearDuplicates, images: int) -> Markup:
+def doubles_notice(found: NearDuplicates, images: int) -> str:
     """How many images look the same."""
-    part = f" of {images}" if found.looked_at < images else ""
-    seen = f"{found.looked_at}{part} images were compared."
+    part = f" of {images}" if found.compared < images else ""
+    seen = f"{found.compared}{part} images were compared."
     if not found.pairs:
         return notice(f"No near-duplicates: {seen}", kind="success")
     pairs = len(found.pairs)

@@ -11,9 +11,9 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.actions import Actions
-from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, collected, csv_with_zip
+from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, csv_with_zip, files_by_class
 from loravit_web.service import Progress
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.scripts import call
 
@@ -128,17 +128,17 @@ def _cards(tab: gr.Tab) -> Way:
         more = gr.Button("Add a class", size="sm", min_width=120, elem_id="train-add-class")
         use = gr.Button("Use these pictures", size="sm", variant="primary", elem_id="train-use-cards")
 
-    def add(count: int) -> list[Any]:
+    def add(count: int) -> Updates:
         count = min(CARDS, count + 1)
-        visible = [gr.update(visible=number < count) for number in range(CARDS)]
-        return [count, gr.Button(interactive=count < CARDS), *visible, *visible]
+        seen = dict.fromkeys([*names[:count], *galleries[:count]], gr.update(visible=True))
+        return {shown: count, more: gr.Button(interactive=count < CARDS), **seen}
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         cards = [
             (str(given[name] or ""), [Path(path) for path, _caption in given[gallery] or []])
             for name, gallery in zip(names, galleries, strict=True)
         ]
-        source = collected(cards, actions.archive_limits)
+        source = files_by_class(cards, actions.archive_limits)
         return actions.import_opened(source, progress=progress)
 
     # only then does Gradio load what draws galleries

@@ -14,7 +14,7 @@ from loravit_web.datasets import Changes, ImageDataset, ImageItem
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import IN_TURN
+from loravit_web.ui.kit.events import IN_TURN, Updates
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.thumbnails import thumbnail
 from loravit_web.ui.kit.visitors import seen_by
@@ -80,12 +80,79 @@ class RelabelPanel:
     Attributes:
         sheet: a `Sheet`; None while nothing is shown.
         changes: those of the sheet as JSON, for the browser.
-        outputs: what `relabel_updates` fills.
+        images: holds all that is drawn.
+        target: the class that the marked images get.
     """
 
     sheet: gr.State
     changes: gr.Textbox
-    outputs: list[Any]
+    images: gr.Column
+    title: gr.HTML
+    position: gr.HTML
+    gallery: gr.Gallery
+    target: gr.Dropdown
+
+    @property
+    def painted(self) -> list[Any]:
+        """What depends on the page and on what is marked."""
+        return [self.sheet, self.changes, self.position, self.gallery]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that the methods update."""
+        return [*self.painted, self.images, self.target, self.title]
+
+    def shown(
+        self,
+        dataset: ImageDataset,
+        entries: Sequence[tuple[ImageItem, str]],
+        changes: Kept,
+        *,
+        title: str = "",
+    ) -> Updates:
+        """Updates that show the first page of these images, each with its caption.
+
+        Args:
+            changes: that were made before.
+            title: what these images are.
+        """
+        captions = tuple((key_of(item), caption) for item, caption in entries)
+        return {
+            **self.page_shown(dataset, Sheet(dataset.fingerprint, captions, changes=changes)),
+            self.images: gr.Column(visible=True),
+            self.target: gr.Dropdown(choices=list(dataset.classes), value=None),
+            self.title: render_part("strong", title) if title else "",
+        }
+
+    def changed(self, dataset: ImageDataset, changes: Kept) -> Updates:
+        """Updates that show the images that were changed."""
+        entries = [(item, place_of(dataset, item)) for item in dataset.items if key_of(item) in changes]
+        return self.shown(dataset, entries, changes, title="What you changed so far")
+
+    def hidden(self) -> Updates:
+        """Updates that empty the panel."""
+        return {
+            self.sheet: None,
+            **dict.fromkeys([self.changes, self.position, self.title], ""),
+            self.gallery: gr.Gallery([], visible=False),
+            self.images: gr.Column(visible=False),
+        }
+
+    def page_shown(self, dataset: ImageDataset, sheet: Sheet) -> Updates:
+        """Updates of ``painted`` that show a sheet's page."""
+        items = {key_of(item): item for item in dataset.items}
+        here, first = sheet.here, sheet.page * PAGE + 1
+        last = first + len(here) - 1
+        where = f"Images {first} to {last} of {len(sheet.entries)}." if here else "No images here."
+        done = changes_text(sheet.changes)
+        position = f"{where} Click images to mark them: {len(sheet.marked)} marked. {done}"
+        pictures = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
+        return {
+            self.sheet: sheet,
+            self.changes: json.dumps(sheet.changes),
+            self.position: line(position),
+            self.gallery: gr.Gallery(pictures, selected_index=None, visible=True),
+        }
 
 
 def key_of(item: ImageItem) -> str:
@@ -118,9 +185,9 @@ def changes_kept(dataset: ImageDataset, given: Any) -> Kept:
 
 
 def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
-    """Build the panel; hidden until `relabel_updates` shows images."""
+    """Build the panel; hidden until it shows images."""
     sheet, changes = gr.State(None), gr.Textbox(visible=False, container=False)
-    with gr.Column(visible=False, elem_id=f"{prefix}-images") as column:
+    with gr.Column(visible=False, elem_id=f"{prefix}-images") as images:
         title = gr.HTML(elem_id=f"{prefix}-title")
         position = gr.HTML(elem_id=f"{prefix}-position")
         gallery = gr.Gallery(
@@ -152,83 +219,50 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
             leave = gr.Button("Leave them out", size="sm", min_width=130, elem_id=f"{prefix}-leave")
             undo = gr.Button("Undo all changes", size="sm", min_width=130, elem_id=f"{prefix}-undo")
 
-    def paint(now: Sheet, request: gr.Request) -> list[Any]:
-        return [now, *_painted(seen_by(service, request).datasets.load(now.fingerprint), now)]
+    panel = RelabelPanel(sheet, changes, images, title, position, gallery, target)
+
+    def paint(now: Sheet, request: gr.Request) -> Updates:
+        return panel.page_shown(seen_by(service, request).datasets.load(now.fingerprint), now)
 
     @told
-    def toggle(now: Sheet, event: gr.SelectData, request: gr.Request) -> list[Any]:
+    def toggle(now: Sheet, event: gr.SelectData, request: gr.Request) -> Updates:
         return paint(now.switched([now.here[int(event.index)][0]]), request)
 
     @told
-    def turn_back(now: Sheet, request: gr.Request) -> list[Any]:
+    def turn_back(now: Sheet, request: gr.Request) -> Updates:
         return paint(now.turned(-1), request)
 
     @told
-    def turn_on(now: Sheet, request: gr.Request) -> list[Any]:
+    def turn_on(now: Sheet, request: gr.Request) -> Updates:
         return paint(now.turned(1), request)
 
     @told
-    def mark_all(now: Sheet, request: gr.Request) -> list[Any]:
+    def mark_all(now: Sheet, request: gr.Request) -> Updates:
         return paint(now.switched([key for key, _ in now.here]), request)
 
     @told
-    def change(now: Sheet, name: str | None, request: gr.Request) -> list[Any]:
+    def change(now: Sheet, name: str | None, request: gr.Request) -> Updates:
         if not (name or "").strip():
             raise NothingMarked("Choose or type the class first.")
         return paint(now.changed(name), request)
 
     @told
-    def leave_out(now: Sheet, request: gr.Request) -> list[Any]:
+    def leave_out(now: Sheet, request: gr.Request) -> Updates:
         return paint(now.changed(None), request)
 
     @told
-    def forget(now: Sheet, request: gr.Request) -> list[Any]:
+    def forget(now: Sheet, request: gr.Request) -> Updates:
         return paint(replace(now, marked=(), changes={}), request)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", **IN_ORDER}
-    painted = [sheet, changes, position, gallery]
+    painted = panel.painted
     gallery.select(toggle, sheet, painted, **IN_TURN, **IN_ORDER)
     for button, handler in ((back, turn_back), (on, turn_on)):
         button.click(handler, sheet, painted, **IN_TURN, **IN_ORDER)
     for button, handler in ((every, mark_all), (leave, leave_out), (undo, forget)):
         button.click(handler, sheet, painted, **quiet)
     give.click(change, [sheet, target], painted, **quiet)
-    return RelabelPanel(sheet, changes, [*painted, column, target, title])
-
-
-def relabel_updates(
-    dataset: ImageDataset,
-    entries: Sequence[tuple[ImageItem, str]],
-    changes: Kept,
-    *,
-    title: str = "",
-) -> list[Any]:
-    """Updates for `RelabelPanel.outputs`: the first page of these images, each with its caption.
-
-    Args:
-        changes: that were made before.
-        title: what these images are.
-    """
-    shown = tuple((key_of(item), caption) for item, caption in entries)
-    sheet = Sheet(dataset.fingerprint, shown, changes=changes)
-    return [
-        sheet,
-        *_painted(dataset, sheet),
-        gr.Column(visible=True),
-        gr.Dropdown(choices=list(dataset.classes), value=None),
-        render_part("strong", title) if title else "",
-    ]
-
-
-def changed_updates(dataset: ImageDataset, changes: Kept) -> list[Any]:
-    """Updates for the same: those images that were changed."""
-    changed = [(item, place_of(dataset, item)) for item in dataset.items if key_of(item) in changes]
-    return relabel_updates(dataset, changed, changes, title="What you changed so far")
-
-
-def hidden_updates() -> list[Any]:
-    """Updates that empty the panel."""
-    return [None, "", "", gr.Gallery([], visible=False), gr.Column(visible=False), gr.skip(), ""]
+    return panel
 
 
 def changes_text(kept: Kept) -> str:
@@ -237,21 +271,6 @@ def changes_text(kept: Kept) -> str:
         return "Nothing changed yet."
     counts = Counter("left out" if name is None else f"now “{name}”" for name in kept.values())
     return "Changes: " + ", ".join(f"{n} {what}" for what, n in counts.items()) + "."
-
-
-def _painted(dataset: ImageDataset, sheet: Sheet) -> list[Any]:
-    items = {key_of(item): item for item in dataset.items}
-    here, first = sheet.here, sheet.page * PAGE + 1
-    last = first + len(here) - 1
-    where = f"Images {first} to {last} of {len(sheet.entries)}." if here else "No images here."
-    done = changes_text(sheet.changes)
-    position = f"{where} Click images to mark them: {len(sheet.marked)} marked. {done}"
-    pictures = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
-    return [
-        json.dumps(sheet.changes),
-        line(position),
-        gr.Gallery(pictures, selected_index=None, visible=True),
-    ]
 
 
 def _caption(key: str, caption: str, sheet: Sheet) -> str:

@@ -18,11 +18,11 @@ from loravit_web.runs.results import Result, details_of, images_behind, mistakes
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import EACH, LAST, QUIET
+from loravit_web.ui.kit.events import EACH, LAST, QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.runs.watch import WatchPanel, is_known, watch_updates
+from loravit_web.ui.runs.watch import WatchPanel, is_known
 from loravit_web.ui.scripts import call, on_load
 from loravit_web.ui.templates import render
 from loravit_web.ui.train.confusion import MOST_CLASSES, NoSuchCell, cell_of, confusion_table
@@ -32,15 +32,10 @@ from loravit_web.ui.train.relabel import (
     RelabelPanel,
     Sheet,
     build_relabel,
-    changed_updates,
     changes_in,
     changes_kept,
     changes_of,
-    hidden_updates,
-    relabel_updates,
 )
-from loravit_web.ui.use.picker import with_tasks
-from loravit_web.ui.use.tab import UseTab
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 
@@ -61,6 +56,7 @@ class ResultPanel:
     Attributes:
         body: everything that only exists with a result.
         run_id: of the run that is shown.
+        try_it: leads to its task; whoever can pick tasks connects it.
         panel: the images behind a cell, or those that were corrected.
         again: trains on the corrected images.
         texts: title, description, tags.
@@ -69,6 +65,7 @@ class ResultPanel:
     head: gr.HTML
     body: gr.Column
     run_id: gr.State
+    try_it: gr.Button
     split: gr.Radio
     matrix: gr.HTML
     pair: gr.Dropdown
@@ -90,14 +87,88 @@ class ResultPanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """What `result_updates` fills."""
+        """All that the methods update."""
         return [self.head, self.body, self.run_id, self.split, *self.texts, self.download, *self.judged]
+
+    def of_watched(self, seen: Seen, watched: str | None, shown: str | None, kept: Any) -> Updates:
+        """Updates that show the watched run's result as soon as there is one; none where that is shown.
+
+        Args:
+            kept: corrections, as the browser keeps them.
+        """
+        if watched == shown:
+            return {}
+        hidden = gr.Column(visible=False)
+        if watched is None or not is_known(seen, watched) or not seen.registry.runs.get(watched).published:
+            return {} if shown is None else {self.head: EMPTY, self.body: hidden, self.run_id: None}
+        try:
+            return self.of_run(seen, watched, kept)
+        except (LoraVitError, RegistryError) as error:  # the clock of the page goes on
+            return {
+                self.head: notice(error.in_public, kind="error"),
+                self.body: hidden,
+                self.run_id: watched,
+            }
+
+    def of_run(self, seen: Seen, run_id: str, kept: Any = None) -> Updates:
+        """Updates that show a run's result, with the corrections that a browser kept of it."""
+        result = result_of(seen.registry, run_id)
+        adapter = seen.registry.catalog.adapter(result.version.slug)
+        texts = (adapter.title, adapter.description, ", ".join(adapter.tags))
+        split = result.splits[0]
+        return {
+            self.head: _headline(result),
+            self.body: gr.Column(visible=True),
+            self.run_id: run_id,
+            self.split: gr.Radio([(f"{name} images", name) for name in result.splits], value=split),
+            **dict(zip(self.texts, texts, strict=True)),
+            self.download: gr.DownloadButton(value=bundle_file(seen, result.version)),
+            **self.of_split(seen, result, split, _kept_of(seen, result.run, kept)),
+        }
+
+    def of_split(self, seen: Seen, result: Result, split: Split, changes: Kept) -> Updates:
+        """Updates of ``judged``; corrections belong to the images, whichever split is looked at."""
+        details = details_of(seen.registry, result, split)
+        pairs = _pairs(details)
+        words = (
+            "Or choose from the most frequent mistakes" if pairs else "No image was taken for another class"
+        )
+        panel, images = self.panel, _images(seen, result.run)
+        return {
+            self.matrix: confusion_table(details, _caption(details, split)),
+            self.pair: gr.Dropdown(choices=pairs, value=None, label=words, interactive=bool(pairs)),
+            self.classes: class_table(details),
+            **(panel.changed(images, changes) if changes else panel.hidden()),
+            self.again: gr.Button(visible=bool(changes)),
+        }
+
+    def of_cell(
+        self, seen: Seen, run_id: str, split: Split, cell: tuple[int, int], sheet: Sheet | None
+    ) -> Updates:
+        """Updates of ``corrected`` that show the images behind a cell.
+
+        Raises:
+            NoResultShown: if the run kept no answers by image.
+            NoSuchCell: if there are no such classes.
+        """
+        result = result_of(seen.registry, run_id)
+        if result.predictions is None:
+            raise NoResultShown(
+                "This run kept no answers by image: train again, then its images can be opened."
+            )
+        dataset = _images(seen, result.run)
+        names = dataset.classes
+        if max(cell) >= len(names):
+            raise NoSuchCell
+        behind = images_behind(result, dataset, split, *cell)
+        title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
+        entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
+        images = self.panel.shown(dataset, entries, changes_of(sheet), title=title)
+        return {**images, self.again: gr.Button(visible=True)}
 
 
 def build_result(
     service: Service,
-    tabs: gr.Tabs,
-    use: UseTab,
     watched: gr.BrowserState,
     corrections: gr.BrowserState,
     watch: WatchPanel,
@@ -143,7 +214,9 @@ def build_result(
                 gr.Textbox(label="Tags", placeholder="flowers, garden", max_lines=1, elem_id="train-tags"),
             )
             publish = gr.Button("Save in the catalog", elem_id="train-save")
-    shown = ResultPanel(head, body, run_id, split, matrix, pair, classes, panel, again, texts, download)
+    shown = ResultPanel(
+        head, body, run_id, try_it, split, matrix, pair, classes, panel, again, texts, download
+    )
     _judge_by_split(service, shown)
     _open_cells(service, shown)
     _follow_up(service, shown, watched, corrections, watch)
@@ -156,32 +229,15 @@ def build_result(
         )
         gr.Success("The catalog shows the new texts.", title="Saved")
 
-    @told
-    def go(run: str | None, memory: Any, request: gr.Request) -> list[Any]:
-        if run is None:
-            raise NoResultShown("There is no result to try yet: train an adapter first.")
-        seen = seen_by(service, request)
-        slug = result_of(seen.registry, run).version.slug
-        return [gr.Tabs(selected="use"), with_tasks(seen, memory, [slug])]
-
     publish.click(save, [run_id, *texts], None, api_visibility="private")
-    picker = use.picker
-    for button, run in ((try_it, run_id), (watch.try_it, watched)):
-        button.click(
-            go,
-            [run, picker.memory],
-            [tabs, picker.listing],
-            show_progress="hidden",
-            api_visibility="private",
-        )
     return shown
 
 
 def _judge_by_split(service: Service, shown: ResultPanel) -> None:
     @told
-    def judge(run: str, split: Split, sheet: Sheet | None, request: gr.Request) -> list[Any]:
+    def judge(run: str, split: Split, sheet: Sheet | None, request: gr.Request) -> Updates:
         seen = seen_by(service, request)
-        return split_updates(seen, result_of(seen.registry, run), split, changes_of(sheet))
+        return shown.of_split(seen, result_of(seen.registry, run), split, changes_of(sheet))
 
     shown.split.input(
         judge,
@@ -195,26 +251,21 @@ def _judge_by_split(service: Service, shown: ResultPanel) -> None:
 
 
 def _open_cells(service: Service, shown: ResultPanel) -> None:
-    outputs = shown.corrected
-
-    def opened(seen: Seen, run: str, split: Split, chosen: str, sheet: Sheet | None) -> list[Any]:
-        return [*cell_updates(seen, run, split, cell_of(chosen), sheet), gr.Button(visible=True)]
-
     @told
     def by_cell(
         run: str, split: Split, sheet: Sheet | None, event: gr.SelectData, request: gr.Request
-    ) -> list[Any]:
-        return opened(seen_by(service, request), run, split, str(event.value), sheet)
+    ) -> Updates:
+        return shown.of_cell(seen_by(service, request), run, split, cell_of(str(event.value)), sheet)
 
     @told
     def by_pair(
         run: str, split: Split, sheet: Sheet | None, chosen: str | None, request: gr.Request
-    ) -> list[Any]:
+    ) -> Updates:
         if not chosen:
-            return [gr.skip()] * len(outputs)
-        return opened(seen_by(service, request), run, split, chosen, sheet)
+            return unchanged()
+        return shown.of_cell(seen_by(service, request), run, split, cell_of(chosen), sheet)
 
-    given = [shown.run_id, shown.split, shown.panel.sheet]
+    given, outputs = [shown.run_id, shown.split, shown.panel.sheet], shown.corrected
     how: dict[str, Any] = {
         "show_progress": "minimal",
         "show_progress_on": [shown.pair],
@@ -233,7 +284,7 @@ def _follow_up(
     watch: WatchPanel,
 ) -> None:
     @told
-    def train_again(run_id: str, sheet: Sheet | None, request: gr.Request) -> list[Any]:
+    def train_again(run_id: str, sheet: Sheet | None, request: gr.Request) -> Updates:
         actions, seen = actions_of(service, request), seen_by(service, request)
         run = seen.registry.runs.get(run_id)
         dataset = actions.correct(run.dataset.fingerprint, changes_in(sheet))
@@ -241,7 +292,7 @@ def _follow_up(
         gr.Success(
             "The corrected images are a dataset of their own; its training is queued.", title="Corrected"
         )
-        return [new.id, *watch_updates(seen, new.id, fresh=True)]
+        return {watched: new.id, **watch.updates(seen, new.id, fresh=True)}
 
     trained = shown.again.click(
         train_again,
@@ -256,81 +307,6 @@ def _follow_up(
     # by then the new run is watched
     shown.again.click(None, watched, None, js=call("corrections.begin"), **QUIET)
     trained.success(None, corrections, corrections, js=call("corrections.forget"), **QUIET)
-
-
-def result_of_watched(
-    seen: Seen, panel: ResultPanel, watched: str | None, shown: str | None, kept: Any
-) -> list[Any]:
-    """Updates for `ResultPanel.outputs`: the watched run's result as soon as there is one, else nothing.
-
-    Args:
-        kept: corrections, as the browser keeps them.
-    """
-    same: list[Any] = [gr.skip()] * len(panel.outputs)
-    if watched == shown:
-        return same
-    if watched is None or not is_known(seen, watched) or not seen.registry.runs.get(watched).published:
-        return same if shown is None else [notice(EMPTY), gr.Column(visible=False), None, *same[3:]]
-    try:
-        return result_updates(seen, watched, kept)
-    except (LoraVitError, RegistryError) as error:  # the clock of the page goes on
-        return [notice(error.in_public, kind="error"), gr.Column(visible=False), watched, *same[3:]]
-
-
-def result_updates(seen: Seen, run_id: str, kept: Any = None) -> list[Any]:
-    """Updates for `ResultPanel.outputs`, with the corrections that a browser kept of this run."""
-    result = result_of(seen.registry, run_id)
-    adapter = seen.registry.catalog.adapter(result.version.slug)
-    split = result.splits[0]
-    return [
-        _headline(result),
-        gr.Column(visible=True),
-        run_id,
-        gr.Radio([(f"{name} images", name) for name in result.splits], value=split),
-        adapter.title,
-        adapter.description,
-        ", ".join(adapter.tags),
-        gr.DownloadButton(value=bundle_file(seen, result.version)),
-        *split_updates(seen, result, split, _kept_of(seen, result.run, kept)),
-    ]
-
-
-def split_updates(seen: Seen, result: Result, split: Split, changes: Kept) -> list[Any]:
-    """Updates for `ResultPanel.judged`; corrections belong to the images, whichever split is looked at."""
-    details = details_of(seen.registry, result, split)
-    pairs = _pairs(details)
-    words = "Or choose from the most frequent mistakes" if pairs else "No image was taken for another class"
-    classes = len(details.class_names)
-    caption = (
-        f"Confusion on {split} images: a row for what an image is, a column for what it was taken for. "
-        "Choose a cell to see its images."
-    )
-    if classes > MOST_CLASSES:
-        caption += f" The {MOST_CLASSES} of {classes} classes that are confused most."
-    return [
-        confusion_table(details, caption),
-        gr.Dropdown(choices=pairs, value=None, label=words, interactive=bool(pairs)),
-        class_table(details),
-        *(changed_updates(_images(seen, result.run), changes) if changes else hidden_updates()),
-        gr.Button(visible=bool(changes)),
-    ]
-
-
-def cell_updates(
-    seen: Seen, run_id: str, split: Split, cell: tuple[int, int], sheet: Sheet | None
-) -> list[Any]:
-    """Updates for the images behind a cell."""
-    result = result_of(seen.registry, run_id)
-    if result.predictions is None:
-        raise NoResultShown("This run kept no answers by image: train again, then its images can be opened.")
-    dataset = _images(seen, result.run)
-    names = dataset.classes
-    if max(cell) >= len(names):
-        raise NoSuchCell
-    behind = images_behind(result, dataset, split, *cell)
-    title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
-    entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
-    return relabel_updates(dataset, entries, changes_of(sheet), title=title)
 
 
 def _images(seen: Seen, run: Run) -> ImageDataset:
@@ -360,6 +336,17 @@ def _headline(result: Result) -> Markup:
         text=text,
         evaluation=evaluation_table(result.version),
     )
+
+
+def _caption(details: EvaluationDetails, split: Split) -> str:
+    classes = len(details.class_names)
+    text = (
+        f"Confusion on {split} images: a row for what an image is, a column for what it was taken for. "
+        "Choose a cell to see its images."
+    )
+    if classes > MOST_CLASSES:
+        text += f" The {MOST_CLASSES} of {classes} classes that are confused most."
+    return text
 
 
 def _pairs(details: EvaluationDetails) -> Sequence[tuple[str, str]]:

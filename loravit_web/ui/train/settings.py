@@ -11,19 +11,20 @@ from uuid import uuid4
 import gradio as gr
 from markupsafe import Markup
 
+from loravit_web.actions import STORED_PREFIX
 from loravit_web.catalog.naming import slugified
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.demo import slug_of
-from loravit_web.service import STORED_PREFIX, Service
+from loravit_web.service import Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import LAST, QUIET
+from loravit_web.ui.kit.events import LAST, QUIET, Updates
 from loravit_web.ui.kit.markup import cost_summary, line, notice
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_code
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.runs.watch import WatchPanel, watch_updates
+from loravit_web.ui.runs.watch import WatchPanel
 from loravit_web.ui.scripts import call
 from loravit_web.ui.train.check import CheckPanel
 from loravit_web.ui.train.fields import build_fields, field_errors, preset_values, recipe_of
@@ -135,10 +136,11 @@ def connect_settings(
         preset: str,
         mirror: bool,
         *values: Any,
-    ) -> list[str]:
+    ) -> Updates:
         seen, is_gone = seen_by(service, request), presence.watch(request.session_hash)
         # the browser knows no name before its field was drawn, as where another tab is open
-        return told_cost(seen, fingerprint, name or "", preset, mirror, values, is_gone=is_gone)
+        cost, line = told_cost(seen, fingerprint, name or "", preset, mirror, values, is_gone=is_gone)
+        return {panel.cost: cost, panel.line: line}
 
     @told
     def begin(
@@ -149,7 +151,7 @@ def connect_settings(
         preset: str,
         mirror: bool,
         *values: Any,
-    ) -> list[Any]:
+    ) -> Updates:
         if fingerprint is None:
             raise NoData("Give some images first, or use a sample.")
         if waiting := len(changes_in(sheet)):
@@ -161,7 +163,7 @@ def connect_settings(
         actions = actions_of(service, request)
         seen = seen_by(service, request)
         run = actions.queue_training(seen.datasets.load(fingerprint), name or "", recipe)
-        return [run.id, *watch_updates(seen, run.id, fresh=True), name or ""]
+        return {run_id: run.id, **watch.updates(seen, run.id, fresh=True), panel.suggested: name or ""}
 
     # in the browser, so that no hand is fast enough to start a preset with another one's values
     presets = {key: preset_values(key, service.base.patch_size) for key in PRESETS}
@@ -203,23 +205,23 @@ def told_cost(
     values: Any,
     *,
     is_gone: IsGone = never_gone,
-) -> list[str]:
+) -> tuple[str, str]:
     """What the training will take, or all that is wrong, and its line; nothing before there is data.
 
     Args:
         is_gone: tells whether nobody waits for it any more.
     """
     if fingerprint is None:
-        return ["", ""]
+        return "", ""
     wrong = [error for error in field_errors(preset, values) if error]
     if wrong:
-        return [Markup().join(notice(error, kind="error") for error in wrong), ""]
+        return Markup().join(notice(error, kind="error") for error in wrong), ""
     try:
         recipe = recipe_of(preset, mirror, values)
-        line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
-        return [_cost(seen, fingerprint, recipe, is_gone) + _successor(seen, name), line]
+        command = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
+        return _cost(seen, fingerprint, recipe, is_gone) + _successor(seen, name), command
     except LoraVitError as error:
-        return [notice(error.in_public, kind="error"), ""]
+        return notice(error.in_public, kind="error"), ""
 
 
 def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> Markup:

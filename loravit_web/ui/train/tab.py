@@ -11,18 +11,18 @@ import gradio as gr
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.browser_state import kept_in_browser
-from loravit_web.ui.kit.events import QUIET
+from loravit_web.ui.kit.events import QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import heading
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, build_watch
 from loravit_web.ui.scripts import call
-from loravit_web.ui.train.check import CheckPanel, build_check, check_updates, connect_check, nothing_updates
+from loravit_web.ui.train.check import CheckPanel, build_check, connect_check
 from loravit_web.ui.train.data import Way, build_data
 from loravit_web.ui.train.relabel import changes_kept
-from loravit_web.ui.train.result import ResultPanel, build_result, result_of_watched
+from loravit_web.ui.train.result import ResultPanel, build_result
 from loravit_web.ui.train.settings import (
     LONGEST_NAME,
     SettingsPanel,
@@ -31,11 +31,8 @@ from loravit_web.ui.train.settings import (
     suggested_name,
     suggestions,
 )
-from loravit_web.ui.use.tab import UseTab
 from loravit_web.util.abandonment import check_waited_for
 from loravit_web.visibility import Seen
-
-Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -73,12 +70,17 @@ class TrainTab:
             changes = changes_kept(dataset, given.get("changes"))
         except (TypeError, KeyError, DatasetError):
             return {}
-        suggested = suggested_name(dataset.name)
-        updates = [*check_updates(dataset, changes), mirror, mirror, name, suggested]
-        return dict(zip(self.of_given, updates, strict=True))
+        return {
+            **self.check.filled(dataset, changes),
+            self.settings.start: gr.Button(interactive=True),
+            self.settings.mirror: mirror,
+            self.settings.mirrored: mirror,
+            self.settings.name: name,
+            self.settings.suggested: suggested_name(dataset.name),
+        }
 
 
-def build_train(service: Service, tabs: gr.Tabs, use: UseTab, presence: Presence) -> TrainTab:
+def build_train(service: Service, presence: Presence) -> TrainTab:
     """Build the tab and its events.
 
     All steps stay in view, so that none hides what another one says: the data on the left, what is made of it
@@ -101,7 +103,7 @@ def build_train(service: Service, tabs: gr.Tabs, use: UseTab, presence: Presence
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."
             )
     gr.HTML(heading("5 · Result"))
-    result = build_result(service, tabs, use, run_id, corrections, watch)
+    result = build_result(service, run_id, corrections, watch)
 
     # what was given before is not to be trained on instead
     given_anew = [event for way in ways for event in way.events]
@@ -123,8 +125,8 @@ def show_result(service: Service, train: TrainTab, when: Callable[..., Any]) -> 
     """Let an event show the watched run's result, unless it is shown."""
     result = train.result
 
-    def show_result(watched: str | None, shown: str | None, kept: Any, request: gr.Request) -> list[Any]:
-        return result_of_watched(seen_by(service, request), result, watched, shown, kept)
+    def show_result(watched: str | None, shown: str | None, kept: Any, request: gr.Request) -> Updates:
+        return result.of_watched(seen_by(service, request), watched, shown, kept) or unchanged()
 
     when(show_result, [train.run_id, result.run_id, train.corrections], result.outputs, **QUIET)
 
@@ -138,22 +140,26 @@ def _take_in(
         given: Mapping[Any, Any],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
-    ) -> list[Any]:
+    ) -> Updates:
         is_gone = presence.watch(request.session_hash)
 
         def tell(fraction: float, text: str) -> None:
             check_waited_for(is_gone)
             progress(fraction, desc=text)
 
-        same = [gr.skip()] * (1 + len(way.empties))
+        cannot_start = {settings.start: gr.Button(interactive=False)}
         try:
             dataset = way.take(given, actions_of(service, request, uploads=uploaded(given.values())), tell)
         except LoraVitError as error:
-            return [*nothing_updates(error.in_public), *same]
+            return {**check.emptied(error.in_public), **cannot_start}
         if dataset is None:
-            return [*nothing_updates(), *same]
-        brought = suggestions(dataset.name, mirror=way.mirror)
-        return [*check_updates(dataset), brought, *[None] * len(way.empties)]
+            return {**check.emptied(), **cannot_start}
+        return {
+            **check.filled(dataset),
+            settings.start: gr.Button(interactive=True),
+            settings.brought: suggestions(dataset.name, mirror=way.mirror),
+            **dict.fromkeys(way.empties),
+        }
 
     gr.on(
         way.events,

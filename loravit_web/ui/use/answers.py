@@ -12,8 +12,8 @@ from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import encode_webp
 from loravit_web.serving.answers import Answer, TaskAnswer
 from loravit_web.serving.overlay import overlay
-from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.kit.uploads import uploaded_picture
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
 from registry import RegistryError

@@ -22,10 +22,10 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.predictor import MAX_TASKS
 from loravit_web.serving.prefetch import MOST
-from loravit_web.ui.api import uploaded_picture
-from loravit_web.ui.kit.events import LAST, QUIET
+from loravit_web.ui.kit.events import LAST, QUIET, Updates
 from loravit_web.ui.kit.markup import notice
-from loravit_web.ui.kit.share import SharePanel, page_url, share_updates
+from loravit_web.ui.kit.share import SharePanel, page_url
+from loravit_web.ui.kit.uploads import uploaded_picture
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import QueueFull, Waiting
 from loravit_web.ui.scripts import call
@@ -129,11 +129,14 @@ def connect_answers(
         except QueueFull as error:
             return notice(error.in_public, kind="error")
 
-    def keep(memory: Any, text: str, request: gr.Request) -> list[Any]:
+    def keep(memory: Any, text: str, request: gr.Request) -> Updates:
         seen, asked = seen_by(service, request), read_question(text)
         kept = remembered(memory, asked.tasks)
-        links = share_updates(seen, page_url(request), asked.tasks, asked.labels)
-        return [kept_json(kept, "recent"), listing(choices_for(seen, kept)), *links]
+        return {
+            picker.kept: kept_json(kept, "recent"),
+            picker.listing: listing(choices_for(seen, kept)),
+            **share.updates(seen, page_url(request), asked.tasks, asked.labels),
+        }
 
     # not queued: whoever waits is answered together with the others who wait
     api(answer, api_name=_ASKED_AT, queue=False, api_visibility="private")

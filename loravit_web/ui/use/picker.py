@@ -16,7 +16,7 @@ import gradio as gr
 
 from loravit_web.service import Service
 from loravit_web.ui.kit.browser_state import kept_in_browser
-from loravit_web.ui.kit.events import EACH, QUIET, UNCHECKED
+from loravit_web.ui.kit.events import EACH, QUIET, UNCHECKED, Updates
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.scripts import call
 from loravit_web.ui.use.choices import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
@@ -127,9 +127,10 @@ def _search(service: Service, picker: Picker) -> None:
     def leave(kept: Any, request: gr.Request) -> str:
         return listing(choices_for(seen_by(service, request), kept))
 
-    def pin(picked: list[str] | None, kept: Any, request: gr.Request) -> list[Any]:
+    def pin(picked: list[str] | None, kept: Any, request: gr.Request) -> Updates:
         now = pinned(kept, picked or [])
-        return [kept_json(now, "pinned"), chips_json(seen_by(service, request), now)]
+        chips = chips_json(seen_by(service, request), now)
+        return {picker.kept: kept_json(now, "pinned"), picker.chips: chips}
 
     # "multiple", as Gradio calls again with the first letter where others were typed while it waited
     tasks.key_up(search, memory, picker.listing, **EACH, **QUIET)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from markupsafe import Markup
 from PIL import Image
 
 from loravit_web.images.loading import encode_webp
 from loravit_web.service import Service
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.events import EACH, QUIET
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_share
+from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
@@ -81,7 +81,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
 
 def _examples() -> list[tuple[Path, str]]:
     """In Gradio's own folder, from which it may serve them."""
-    return example_pictures(Path(get_upload_folder()) / "examples")
+    return example_pictures(upload_folder() / "examples")
 
 
 def _examples_html() -> Markup:

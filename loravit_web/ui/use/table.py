@@ -12,9 +12,9 @@ from loravit_web.access.rights import LOCAL, Visitor
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.bulk import NoPictures, as_csv, as_table, classify_many
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import UNCHECKED
+from loravit_web.ui.kit.events import UNCHECKED, Updates
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.served import served_root
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS
@@ -54,7 +54,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
         labels: float | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
-    ) -> list[Any]:
+    ) -> Updates:
         seen = seen_by(service, request)
         if not uploads:
             raise NoPictures("Choose pictures or a zip of them first.")
@@ -76,10 +76,11 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
             )
         finally:
             running.discard(whose)
-        return [
-            gr.Dataframe(as_table(rows), visible=True),
-            gr.DownloadButton(value=_csv_file(as_csv(rows), seen.visitor), visible=True),
-        ]
+        csv = _write_csv(as_csv(rows), seen.visitor)
+        return {
+            table: gr.Dataframe(as_table(rows), visible=True),
+            download: gr.DownloadButton(value=csv, visible=True),
+        }
 
     go.click(
         ask,
@@ -93,8 +94,8 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
     )
 
 
-def _csv_file(text: str, visitor: Visitor) -> str:
-    """In Gradio's own folder, which it empties after a day, under a name that nobody can guess."""
+def _write_csv(text: str, visitor: Visitor) -> str:
+    """Write a file into Gradio's folder, where it lies for a day, by a name that nobody can guess."""
     folder = served_root(visitor.name) / uuid.uuid4().hex
     folder.mkdir(parents=True)
     write_whole(folder / "answers.csv", text.encode())

@@ -1,4 +1,4 @@
-"""Alembic's migrations, one file for each revision of the schema, which it begins with."""
+"""Alembic's migrations. Each file starts with the schema revision that it makes."""
 
 import functools
 from pathlib import Path
@@ -8,5 +8,5 @@ FOLDER = Path(__file__).parent
 
 @functools.cache
 def revisions() -> tuple[str, ...]:
-    """Of all migrations, in order."""
+    """Return the revisions of all migrations, in order."""
     return tuple(sorted(file.name.partition("_")[0] for file in FOLDER.glob("versions/[0-9]*.py")))

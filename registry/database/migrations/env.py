@@ -1,4 +1,4 @@
-"""Alembic's environment: works only on the connection that `registry.alembic_run` hands over."""
+"""Alembic's environment, which works only on the connection that `registry.database.alembic_run` provides."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Triggers that refuse changes, in the words of either database; migrations that ran rely on them."""
+"""Triggers that refuse changes, in the syntax of either database. Existing migrations rely on this module."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ END $$
 
 
 def refuse(table: str, action: str, message: str, *, when: str | None = None) -> None:
-    """Refuse an action on the rows of a table.
+    """Create a trigger that refuses an action on the rows of a table.
 
     Args:
+        table: the table.
         action: ``DELETE``, ``UPDATE`` or ``UPDATE OF column, ...``.
-        message: what the error says; without quotes.
-        when: only where this condition on ``OLD`` and ``NEW`` holds.
+        message: the text of the error; without quotes.
+        when: a condition on ``OLD`` and ``NEW`` that limits the refusal; None for no condition.
     """
     name, condition = _name(table, action), f"WHEN ({when}) " if when else ""
     if op.get_bind().dialect.name == "sqlite":
@@ -31,7 +32,7 @@ def refuse(table: str, action: str, message: str, *, when: str | None = None) ->
 
 
 def allow(table: str, action: str) -> None:
-    """Drop the trigger that `refuse` made for an action."""
+    """Drop the trigger that `refuse` created for an action."""
     on = "" if op.get_bind().dialect.name == "sqlite" else f" ON {table}"
     op.execute(f"DROP TRIGGER {_name(table, action)}{on}")
 

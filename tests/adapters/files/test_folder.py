@@ -1,4 +1,4 @@
-"""Adapter folders, ours and PEFT's own, as the Python facade loads them."""
+"""Adapter folders, from this project and from PEFT, loaded through the Python facade."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.conftest import tiny_base
 
 
 def backbone(pooling: str = "token") -> Any:
-    """Somebody's own timm model with a head of four classes."""
+    """Return a user's timm model with a head of four classes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return (
@@ -40,7 +40,7 @@ def backbone(pooling: str = "token") -> Any:
 
 
 def written_by_peft(folder: Path, pooling: str = "token", **fields: Any) -> torch.Tensor:
-    """Logits (3, 4) of a model that PEFT has then written to ``folder``."""
+    """Return the logits (3, 4) of a model, after PEFT has written it to ``folder``."""
     settings = {"r": 4, "lora_alpha": 6, "target_modules": ["qkv", "fc1"], "modules_to_save": ["head"]}
     model = peft().get_peft_model(backbone(pooling), peft().LoraConfig(**{**settings, **fields})).eval()
     with torch.no_grad():
@@ -56,7 +56,7 @@ def facade(home: Path, pooling: str = "token") -> ViTFeatureExtractor:
 
 
 @pytest.mark.parametrize("pooling", ["token", "avg"])
-def test_pefts_own_folder_gives_pefts_logits(pooling: str, tmp_path: Path) -> None:
+def test_a_folder_from_peft_gives_the_logits_of_peft(pooling: str, tmp_path: Path) -> None:
     expected = written_by_peft(tmp_path / "adapters" / "flowers", pooling)
     vit = facade(tmp_path / "home", pooling)
     assert vit.load_all_adapters(tmp_path / "adapters") == ["flowers"]
@@ -65,7 +65,7 @@ def test_pefts_own_folder_gives_pefts_logits(pooling: str, tmp_path: Path) -> No
     assert vit.class_names("flowers") == ("0", "1", "2", "3")
 
 
-def test_what_peft_wrote_can_be_saved_as_ours_and_answers_the_same(tmp_path: Path) -> None:
+def test_a_folder_from_peft_can_be_saved_in_our_format_with_the_same_logits(tmp_path: Path) -> None:
     expected = written_by_peft(tmp_path / "theirs", use_rslora=True)
     vit = facade(tmp_path / "home")
     vit.load_all_adapters(tmp_path / "theirs")
@@ -75,13 +75,13 @@ def test_what_peft_wrote_can_be_saved_as_ours_and_answers_the_same(tmp_path: Pat
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_peft_folder_without_a_head_is_refused_with_how_to_train_one(tmp_path: Path) -> None:
+def test_a_folder_from_peft_without_a_head_is_rejected_with_a_remedy(tmp_path: Path) -> None:
     written_by_peft(tmp_path, modules_to_save=None)
-    with pytest.raises(AdapterFormatError, match="brings no head"):
+    with pytest.raises(AdapterFormatError, match="The adapter has no head"):
         read_folder(tmp_path, tiny_base(), image_size=32)
 
 
-def test_another_kind_of_peft_adapter_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_another_peft_method_is_rejected_by_name(tmp_path: Path) -> None:
     written_by_peft(tmp_path)
     config = json.loads((tmp_path / CONFIG_FILE).read_text())
     (tmp_path / CONFIG_FILE).write_text(json.dumps({**config, "peft_type": "LOHA"}))
@@ -96,7 +96,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
         read_folder(tmp_path, tiny_base(), image_size=32)
 
 
-def test_our_folder_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_our_folder_survives_a_round_trip(tmp_path: Path) -> None:
     base = tiny_base()
     adapter = random_adapter(base, ViTAdapterConfig(r=2, blocks=2))
     assert not is_adapter_folder(tmp_path / "pets")

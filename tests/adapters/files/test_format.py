@@ -1,4 +1,4 @@
-"""Adapters as files: read back bit for bit, or refused with the reason."""
+"""Adapters as files: read back bit for bit, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
-from loravit_web.adapters.adapter import answer_to_reference
+from loravit_web.adapters.adapter import compute_reference_logits
 from loravit_web.adapters.files.format import (
     CONFIG_FILE,
     FILES,
@@ -85,12 +85,12 @@ def logits(base: Base, adapter: Adapter) -> torch.Tensor:
     ],
     ids=["LoRA", "sliced rsLoRA", "patterns", "prefix", "head only"],
 )
-def test_an_adapter_read_back_answers_bit_for_bit_the_same(config: ViTAdapterConfig, base: Base) -> None:
+def test_an_adapter_read_back_gives_identical_logits(config: ViTAdapterConfig, base: Base) -> None:
     adapter = random_adapter(base, config)
     again = from_files(to_files(adapter, base, name="pets", title="Pets"), base)
     assert torch.equal(logits(base, again), logits(base, adapter))
     assert (again.config, again.class_names, again.temperature) == (
-        config.on(base),
+        config.resolved(base),
         adapter.class_names,
         adapter.temperature,
     )
@@ -106,11 +106,11 @@ def test_the_same_adapter_always_gives_the_same_files(base: Base) -> None:
     assert set(files) == set(FILES)
 
 
-def test_the_files_tell_their_base(files: Files, base: Base) -> None:
+def test_the_files_name_their_base(files: Files, base: Base) -> None:
     assert base_of(files) == ("tiny", base.weights_sha256)
 
 
-def test_the_weights_are_named_as_peft_names_them(files: Files) -> None:
+def test_the_tensors_have_the_names_of_peft(files: Files) -> None:
     names = {
         f"base_model.model.blocks.{block}.{layer}.lora_{factor}.weight"
         for block in (1, 2)
@@ -153,17 +153,21 @@ def renamed_tensor(files: Files, base: Base) -> Files:
 
 
 DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str]] = {
-    "a flipped bit in the weights": (flipped, AdapterFormatError, "damaged or was changed"),
-    "no configuration": (without(CONFIG_FILE), AdapterFormatError, f"lacks its file {CONFIG_FILE}"),
-    "no weights": (without(WEIGHTS_FILE), AdapterFormatError, f"lacks its file {WEIGHTS_FILE}"),
-    "no task": (without(TASK_FILE), AdapterFormatError, f"lacks its file {TASK_FILE}"),
+    "a flipped bit in the weights": (
+        flipped,
+        AdapterFormatError,
+        "adapter_model.safetensors differs from its hash in task.json",
+    ),
+    "no configuration": (without(CONFIG_FILE), AdapterFormatError, f"The adapter has no {CONFIG_FILE}"),
+    "no weights": (without(WEIGHTS_FILE), AdapterFormatError, f"The adapter has no {WEIGHTS_FILE}"),
+    "no task": (without(TASK_FILE), AdapterFormatError, f"The adapter has no {TASK_FILE}"),
     "broken JSON": (raw(CONFIG_FILE, b'{"r": 8,'), AdapterFormatError, f"{CONFIG_FILE} is not valid JSON"),
     "JSON of bytes that are no text": (raw(TASK_FILE, b"\xff\xfe{"), AdapterFormatError, "not valid JSON"),
     "a JSON list": (raw(TASK_FILE, b"[]"), AdapterFormatError, f"{TASK_FILE} is not a JSON object"),
     "a missing factor": (
         changed_tensor(FACTOR, None),
         AdapterMismatch,
-        "lacks blocks.1.attn.qkv.lora_A.weight",
+        "The adapter has no blocks.1.attn.qkv.lora_A.weight, the other half of a factor pair",
     ),
     "a renamed factor": (
         renamed_tensor,
@@ -173,75 +177,86 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
     "two missing factors": (
         lambda files, _base: with_tensors(files, {FACTOR: None, FACTOR.replace("_A", "_B"): None}),
         AdapterMismatch,
-        "lacks blocks.1.attn.qkv, which its configuration calls for",
+        "The adapter has no factors for blocks.1.attn.qkv",
     ),
     "one factor more": (
         changed_tensor("base_model.model.blocks.0.attn.qkv.lora_A.weight", torch.zeros(3, 32)),
         AdapterMismatch,
-        "holds blocks.0.attn.qkv, which its configuration does not call for",
+        "The adapter's configuration does not include blocks.0.attn.qkv",
     ),
     "a tensor of no adapter": (
         changed_tensor("optimizer.step", torch.zeros(1)),
         AdapterMismatch,
-        "optimizer.step is not the name of a tensor of an adapter",
+        "optimizer.step is not a tensor of an adapter",
     ),
     "a factor of another shape": (
         changed_tensor(FACTOR, torch.zeros(4, 32)),
         AdapterMismatch,
-        r"shapes \(4, 32\) and \(96, 3\), expected are A \(r, 32\) and B \(96, r\)",
+        r"The factors of blocks.1.attn.qkv have shapes \(4, 32\) and \(96, 3\) instead of A \(r, 32\) and B "
+        r"\(96, r\)",
     ),
     "a factor for a narrower layer": (
         changed_tensor(FACTOR, torch.zeros(3, 31)),
         AdapterMismatch,
-        r"shapes \(3, 31\) and \(96, 3\), the base calls for A \(r, 32\) and B \(96, r\)",
+        r"The factors of blocks.1.attn.qkv have shapes \(3, 31\) and \(96, 3\), but the base needs A \(r, "
+        r"32\) and B \(96, r\)",
     ),
     "a factor that is no matrix": (
         changed_tensor(FACTOR, torch.zeros(3)),
         AdapterMismatch,
-        r"shapes \(3,\) and \(96, 3\), expected are",
+        r"The factors of blocks.1.attn.qkv have shapes \(3,\) and \(96, 3\) instead of A \(r, 32\) and B "
+        r"\(96, r\)",
     ),
     "a head of another shape": (
         changed_tensor(HEAD, torch.zeros(3, 31)),
         AdapterMismatch,
-        r"head.weight should have shape \(3, 32\), the file holds \(3, 31\)",
+        r"head.weight should have shape \(3, 32\), but the file contains \(3, 31\)",
     ),
-    "no head": (changed_tensor(HEAD, None), AdapterMismatch, "the file holds nothing"),
-    "NaN": (changed_tensor(FACTOR, torch.full((3, 32), torch.nan)), AdapterMismatch, "not finite numbers"),
+    "no head": (
+        changed_tensor(HEAD, None),
+        AdapterMismatch,
+        r"head.weight should have shape \(3, 32\), but the file contains nothing",
+    ),
+    "NaN": (
+        changed_tensor(FACTOR, torch.full((3, 32), torch.nan)),
+        AdapterMismatch,
+        "base_model.model.blocks.1.attn.qkv.lora_A.weight contains values that are not finite",
+    ),
     "integers": (
         changed_tensor(FACTOR, torch.zeros(3, 32, dtype=torch.int32)),
         AdapterMismatch,
-        "not finite numbers",
+        "base_model.model.blocks.1.attn.qkv.lora_A.weight contains values that are not finite",
     ),
     "zeroed factors": (
         changed_tensor(FACTOR, torch.zeros(3, 32)),
         AdapterFormatError,
-        "no longer gives the answer",
+        "The adapter does not compute the reference logits stored with it, so it was not loaded",
     ),
     "another format": (document(TASK_FILE, schema_version=2), AdapterFormatError, "version 2, .* version 1"),
     "an altered alpha": (
         document(CONFIG_FILE, lora_alpha=12),
         AdapterFormatError,
-        "no longer gives the answer",
+        "The adapter does not compute the reference logits stored with it, so it was not loaded",
     ),
     "altered targets": (
         document(CONFIG_FILE, target_modules=["nothing"]),
         AdapterMismatch,
-        "which its configuration does not call for",
+        "The adapter's configuration does not include blocks.1.attn.proj",
     ),
     "a pattern that is an expression": (
         document(CONFIG_FILE, rank_pattern={"(b+)+x": 3}),
         AdapterMismatch,
-        r"The rank_pattern of the adapter has the expression \(b\+\)\+x: name modules",
+        r"The adapter's rank_pattern has the expression \(b\+\)\+x",
     ),
     "another type of PEFT": (
         document(CONFIG_FILE, peft_type="LOHA"),
         AdapterMismatch,
-        "made with peft_type = LOHA, which is not plain LoRA",
+        "The adapter was trained with peft_type = LOHA, which is not plain LoRA on a frozen base",
     ),
     "one class less": (
         document(TASK_FILE, class_names=["cat", "dog"]),
         AdapterMismatch,
-        r"should have shape \(2, 32\), the file holds \(3, 32\)",
+        r"head.weight should have shape \(2, 32\), but the file contains \(3, 32\)",
     ),
     "no classes": (document(TASK_FILE, class_names=[]), AdapterFormatError, "0 classes"),
     "another pooling": (
@@ -249,7 +264,7 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
             TASK_FILE, adapter={**ViTAdapterConfig(r=3, alpha=6, blocks=2).as_json(), "pooling": "mean"}
         ),
         AdapterFormatError,
-        "no longer gives the answer",
+        "The adapter does not compute the reference logits stored with it, so it was not loaded",
     ),
     "an unknown type": (
         document(TASK_FILE, adapter={**ViTAdapterConfig().as_json(), "adapter_type": "DORA"}),
@@ -259,14 +274,14 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
     "no temperature": (
         document(TASK_FILE, temperature=0),
         AdapterFormatError,
-        "its temperature is 0, and a number from 0.001 to 1000 is needed",
+        "The adapter cannot be used, because temperature is 0 instead of a number from 0.001 to 1000",
     ),
     "another normalisation": (
         lambda files, base: with_document(
             files, TASK_FILE, preprocessing={**base.preprocessing(32).as_json(), "mean": [0.0, 0.0, 0.0]}
         ),
         AdapterFormatError,
-        "no longer gives the answer",
+        "The adapter does not compute the reference logits stored with it, so it was not loaded",
     ),
     "a size that the base can't take": (
         lambda files, base: with_document(
@@ -278,39 +293,40 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
     "other stored logits": (
         document(TASK_FILE, reference_logits=[0.0, 0.0, 0.0]),
         AdapterFormatError,
-        "no longer gives the answer",
+        "The adapter does not compute the reference logits stored with it, so it was not loaded",
     ),
     "too few stored logits": (
         document(TASK_FILE, reference_logits=[0.0]),
         AdapterFormatError,
-        "a list of 3 numbers is needed",
+        r"The adapter cannot be used, because reference_logits is \[",
     ),
     "a stored answer of which infinitely much may differ": (
         document(TASK_FILE, reference_logits=[float("inf")] * 3),
         AdapterFormatError,
-        "a finite number is needed",
+        "task.json is not valid JSON. The adapter cannot be used, because reference_logits.2 is inf instead "
+        "of a finite number",
     ),
     "no stored logits": (
         document(TASK_FILE, reference_logits=[]),
         AdapterFormatError,
-        "a list of 3 numbers is needed",
+        r"The adapter cannot be used, because reference_logits is \[",
     ),
     "JSON nested without end": (raw(TASK_FILE, b"[" * 200_000), AdapterFormatError, "not valid JSON"),
     "rank zero": (
         document(CONFIG_FILE, r=0),
         AdapterMismatch,
-        "has rank 3, its configuration says 0",
+        "blocks.1.attn.qkv has rank 3 instead of 0",
     ),
     "a rank pattern that is a list": (
         document(CONFIG_FILE, rank_pattern=["attn.qkv"]),
         AdapterFormatError,
-        "description can't be used",
+        r"task.json cannot be used \(a value is of a wrong kind\)",
     ),
 }
 
 
 @pytest.mark.parametrize(("damage", "cause", "reason"), DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_or_altered_adapter_is_refused_with_its_reason(
+def test_a_damaged_or_changed_adapter_is_rejected_with_the_reason(
     damage: Callable[[Files, Base], Files],
     cause: type[LoraVitError],
     reason: str,
@@ -327,7 +343,7 @@ def test_an_expression_for_the_targets_is_never_executed(expression: str, files:
     assert torch.equal(logits(base, adapter), _expected_logits())
 
 
-def test_an_adapter_for_another_base_is_refused_by_name(files: Files) -> None:
+def test_an_adapter_for_another_base_is_rejected_with_both_names(files: Files) -> None:
     other = tiny_base(seed=1, name="other")
     with pytest.raises(WrongBase) as caught:
         from_files(files, other)
@@ -336,20 +352,22 @@ def test_an_adapter_for_another_base_is_refused_by_name(files: Files) -> None:
     assert f"the base in memory is other ({other.weights_sha256[:12]})" in sentence
 
 
-def test_a_head_only_adapter_with_factors_is_refused(base: Base) -> None:
+def test_a_linear_probe_with_factors_is_rejected(base: Base) -> None:
     linear = to_files(random_adapter(base, ViTAdapterConfig("LINEAR")), base, name="pets", title="Pets")
-    with pytest.raises(AdapterMismatch, match="A head-only adapter holds blocks.1"):
+    with pytest.raises(
+        AdapterMismatch, match="An adapter of type LINEAR cannot contain blocks.1.attn.qkv.lora_A.weight"
+    ):
         from_files(with_tensors(linear, {FACTOR: torch.zeros(3, 32)}), base)
 
 
-def test_the_stored_answer_is_that_of_the_adapter(base: Base) -> None:
+def test_the_stored_reference_logits_are_those_of_the_adapter(base: Base) -> None:
     adapter = random_adapter(base)
-    assert torch.equal(answer_to_reference(base, adapter), adapter.reference_logits)
+    assert torch.equal(compute_reference_logits(base, adapter), adapter.reference_logits)
     assert not torch.equal(random_adapter(base, seed=1).reference_logits, adapter.reference_logits)
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Paths of everything inside a JSON document."""
+    """Return the paths of all values inside a JSON document."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(found for key, child in inside for found in leaves(child, (*path, key)))]
 
@@ -369,7 +387,7 @@ ODD_VALUES = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), name=st.sampled_from([CONFIG_FILE, TASK_FILE]), new=ODD_VALUES)
-def test_whatever_stands_in_a_document_is_read_or_refused_and_never_a_crash(
+def test_any_value_in_a_document_is_read_or_rejected_without_a_crash(
     data: st.DataObject, name: str, new: object
 ) -> None:
     original = json.loads(shared_files()[name])

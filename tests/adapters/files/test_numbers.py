@@ -1,4 +1,4 @@
-"""Numbers of foreign files are checked before anything is computed with them."""
+"""Numbers in foreign files are checked before they are used."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from loravit_web.adapters.adapter import NoFiniteAnswer
+from loravit_web.adapters.adapter import NonFiniteLogits
 from loravit_web.adapters.files.bundle import read_bundle_file
 from loravit_web.adapters.files.format import TEMPERATURES, json_document
-from loravit_web.adapters.files.numbers import UnusableNumber, finite_document, number, numbers, whole
+from loravit_web.adapters.files.numbers import InvalidValue, finite_document, integer, number, numbers
 from loravit_web.backbones import Base
 from loravit_web.catalog.bundled import bundles
 from tests.adapters.makers import random_adapter
@@ -20,34 +20,34 @@ LARGEST = torch.finfo(torch.float32).max
 
 
 @pytest.mark.parametrize("value", [0.1, 1, 10, 10.0])
-def test_a_number_in_its_range_is_taken(value: float) -> None:
+def test_a_number_in_range_is_accepted(value: float) -> None:
     assert number("x", value, 0.1, 10) == value
 
 
 @pytest.mark.parametrize(
     "value", [0.0, 10.1, float("nan"), float("inf"), True, "1", None, [1], 10**400, -(10**400)]
 )
-def test_any_other_value_is_refused_by_its_key_value_and_range(value: Any) -> None:
-    with pytest.raises(UnusableNumber, match=r"its x is .*, and a number from 0\.1 to 10 is needed"):
+def test_any_other_value_is_rejected_with_its_key_value_and_range(value: Any) -> None:
+    with pytest.raises(InvalidValue, match=r"because x is .* instead of a number from 0\.1 to 10\."):
         number("x", value, 0.1, 10)
 
 
 @pytest.mark.parametrize("value", [0, 11, 1.0, True, "1", None, 10**400])
-def test_a_whole_number_is_no_float_no_truth_value_and_no_text(value: Any) -> None:
-    assert whole("x", 10, 1, 10) == 10
-    with pytest.raises(UnusableNumber, match="a whole number from 1 to 10"):
-        whole("x", value, 1, 10)
+def test_an_integer_is_not_a_float_a_boolean_or_a_string(value: Any) -> None:
+    assert integer("x", 10, 1, 10) == 10
+    with pytest.raises(InvalidValue, match="instead of an integer from 1 to 10"):
+        integer("x", value, 1, 10)
 
 
 @pytest.mark.parametrize("values", [[1.0], [1.0] * 3, "12", {"0": 1}, None, [1.0, "2"], [1.0, float("nan")]])
-def test_a_list_of_numbers_has_its_length_and_only_numbers(values: Any) -> None:
+def test_a_list_of_numbers_has_the_required_length_and_only_numbers(values: Any) -> None:
     assert numbers("x", [1, 2.5], 2, 0, 3) == (1.0, 2.5)
-    with pytest.raises(UnusableNumber, match="its x"):
+    with pytest.raises(InvalidValue, match="because x"):
         numbers("x", values, 2, 0, 3)
 
 
-def test_a_document_says_where_its_number_is_not_finite() -> None:
-    with pytest.raises(UnusableNumber, match=r"its a\.1\.b is inf"):
+def test_the_position_of_a_non_finite_number_is_named() -> None:
+    with pytest.raises(InvalidValue, match=r"because a\.1\.b is inf instead of a finite number"):
         finite_document({"a": [0, {"b": float("inf")}]})
 
 
@@ -64,9 +64,9 @@ def test_scores_are_finite_and_sum_to_one(base: Base, logits: list[float], tempe
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_an_answer_that_is_no_number_is_told_and_not_shown(base: Base, value: float) -> None:
+def test_non_finite_logits_are_an_error(base: Base, value: float) -> None:
     adapter = random_adapter(base)
-    with pytest.raises(NoFiniteAnswer, match="not finite"):
+    with pytest.raises(NonFiniteLogits, match="not finite"):
         adapter.scores(torch.tensor([value, 0.0, 0.0]))
 
 

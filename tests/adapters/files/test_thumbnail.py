@@ -1,4 +1,4 @@
-"""The small picture of what an adapter was trained on."""
+"""Thumbnail of the training images."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import io
 import pytest
 from PIL import Image
 
-from loravit_web.adapters.files.thumbnail import MAX_PICTURES, contact_sheet
+from loravit_web.adapters.files.thumbnail import MAX_IMAGES, contact_sheet
 
 COLOURS = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0), (0, 200, 200)]
 
 
 def plain(colour: tuple[int, int, int], size: tuple[int, int] = (80, 50)) -> Image.Image:
-    picture = Image.new("RGB", size, colour)
-    picture.info["exif"] = b"Exif\x00\x00II*\x00"
-    return picture
+    image = Image.new("RGB", size, colour)
+    image.info["exif"] = b"Exif\x00\x00II*\x00"
+    return image
 
 
 def opened(data: bytes) -> Image.Image:
@@ -25,12 +25,12 @@ def opened(data: bytes) -> Image.Image:
 @pytest.mark.parametrize(
     ("count", "size"), [(1, (256, 256)), (2, (256, 128)), (4, (256, 256)), (5, (255, 170)), (12, (255, 255))]
 )
-def test_pictures_lie_in_a_square_grid(count: int, size: tuple[int, int]) -> None:
+def test_images_are_arranged_in_a_square_grid(count: int, size: tuple[int, int]) -> None:
     sheet = opened(contact_sheet([plain(COLOURS[i % 5]) for i in range(count)]))
     assert (sheet.format, sheet.size) == ("WEBP", size)
 
 
-def test_each_picture_is_in_its_place_and_the_rest_is_white() -> None:
+def test_each_image_is_in_its_cell_and_the_rest_is_white() -> None:
     sheet = opened(contact_sheet([plain(colour) for colour in COLOURS])).convert("RGB")
     centres = [(x, y) for y in (42, 127) for x in (42, 127, 212)]
     for centre, colour in zip(centres, [*COLOURS, (255, 255, 255)], strict=True):
@@ -39,9 +39,9 @@ def test_each_picture_is_in_its_place_and_the_rest_is_white() -> None:
         assert max(abs(a - b) for a, b in zip(found, colour, strict=True)) < 30
 
 
-def test_it_is_small_and_without_metadata() -> None:
-    data = contact_sheet([plain(COLOURS[0]) for _ in range(MAX_PICTURES)])
+def test_a_thumbnail_is_small_and_without_metadata() -> None:
+    data = contact_sheet([plain(COLOURS[0]) for _ in range(MAX_IMAGES)])
     assert len(data) < 20_000
     assert not {"exif", "icc_profile", "xmp"} & set(opened(data).info)
     assert b"EXIF" not in data
-    assert contact_sheet([plain(COLOURS[0]) for _ in range(MAX_PICTURES)]) == data
+    assert contact_sheet([plain(COLOURS[0]) for _ in range(MAX_IMAGES)]) == data

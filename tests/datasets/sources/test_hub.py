@@ -1,4 +1,4 @@
-"""Datasets of the Hub, read through a loader that needs no network."""
+"""Datasets from the Hub, read through a loader without a network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from PIL import Image as Pictures
 
 from loravit_web.datasets import DatasetStore, from_hub
 from loravit_web.datasets.errors import HubDatasetUnusable, HubPackageMissing
-
-from .makers import png
+from tests.datasets.makers import png
 
 
 class Image:
@@ -42,7 +41,7 @@ class Table:
         return {"picture": Pictures.open(BytesIO(png(self.first + key))), "label": self.labels[key]}
 
 
-def test_splits_and_labels_are_taken_over(tmp_path: Path) -> None:
+def test_splits_and_labels_are_imported(tmp_path: Path) -> None:
     splits = {"train": Table(0, [0, 1, 0, 1, -1]), "validation": Table(50, [1]), "extra": Table(90, [0])}
     source = from_hub("owner/pets", lambda name: splits)
     dataset = DatasetStore(tmp_path / "store", workers=1).import_opened(source)
@@ -50,33 +49,38 @@ def test_splits_and_labels_are_taken_over(tmp_path: Path) -> None:
     assert [dataset.classes[item.label] for item in dataset.select("train")] == ["cat", "dog", "cat", "dog"]
     assert len(dataset.select("val")) == 1
     assert {one.path: one.reason for one in dataset.skipped} == {
-        "extra": "this split is none of train, validation and test",
+        "extra": "this split is not train, validation or test",
         "train/4.png": "it has no label",
     }
 
 
-def test_a_dataset_without_labelled_images_is_refused() -> None:
+def test_a_dataset_without_labeled_images_is_rejected() -> None:
     table = Table(0, [0], {"text": object(), "label": ClassLabel(["a"])})
-    with pytest.raises(HubDatasetUnusable, match="made for image classification"):
+    with pytest.raises(
+        HubDatasetUnusable,
+        match="The dataset “owner/texts” does not have exactly one column of images and a column of labels",
+    ):
         from_hub("owner/texts", lambda name: {"train": table})
 
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "https://elsewhere/x", "../x y"])
-def test_what_is_no_id_is_refused_before_anything_is_asked(name: str) -> None:
+def test_an_invalid_name_is_rejected_without_a_request(name: str) -> None:
     with pytest.raises(HubDatasetUnusable, match="owner/name"):
-        from_hub(name, lambda _: pytest.fail("asked for it"))
+        from_hub(name, lambda _: pytest.fail("loaded it"))
 
 
-def test_a_failed_fetch_is_told_in_one_sentence() -> None:
+def test_a_failed_download_is_an_error() -> None:
     def fail(_name: str) -> Mapping[str, Any]:
         raise ConnectionError("secret host")
 
-    with pytest.raises(HubDatasetUnusable, match=r"can't be fetched \(ConnectionError\)") as raised:
+    with pytest.raises(
+        HubDatasetUnusable, match=r"The dataset “owner/pets” cannot be loaded \(ConnectionError\)"
+    ) as raised:
         from_hub("owner/pets", fail)
     assert "secret" not in str(raised.value)
 
 
-def test_without_the_package_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_with_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
 

@@ -1,4 +1,4 @@
-"""Folders, CSV files and samples become candidates; what does not exist is one sentence."""
+"""Folders, CSV files and samples become candidates; anything else is an error."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from loravit_web.datasets.errors import (
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits
 from loravit_web.datasets.sources.opening import FileUnusableError, open_source
-
-from .makers import CATS_AND_DOGS, folder_of, zip_of
+from tests.datasets.makers import CATS_AND_DOGS, folder_of, zip_of
 
 
 def placed(data: Path | str) -> list[tuple[str, str, str]]:
@@ -42,19 +41,21 @@ def test_a_folder_and_its_zip_give_the_same_candidates(tmp_path: Path) -> None:
         assert [source.read(place.index) for place in source.plan.placements] == list(CATS_AND_DOGS.values())
 
 
-def test_what_does_not_exist_is_one_clear_sentence(tmp_path: Path) -> None:
+def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataNotFound, match=r"no folder or file “gone”.*sample:digits") as caught:
         placed(tmp_path / "gone")
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_another_kind_of_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_another_kind_of_file_is_rejected_by_name(tmp_path: Path) -> None:
     (tmp_path / "photos.rar").write_bytes(b"Rar!")
-    with pytest.raises(DataNotSupported, match=r"“photos\.rar” is neither"):
+    with pytest.raises(
+        DataNotSupported, match="“photos.rar” is not a folder, a zip or a CSV. Zip the class folders"
+    ):
         placed(tmp_path / "photos.rar")
 
 
-def test_a_zip_is_recognised_without_its_suffix_and_a_suffix_does_not_make_a_zip(tmp_path: Path) -> None:
+def test_a_zip_is_recognized_by_its_content(tmp_path: Path) -> None:
     zip_of(tmp_path / "upload", CATS_AND_DOGS)
     assert len(placed(tmp_path / "upload")) == 5
     (tmp_path / "fake.zip").write_text("hello")
@@ -62,7 +63,7 @@ def test_a_zip_is_recognised_without_its_suffix_and_a_suffix_does_not_make_a_zip
         placed(tmp_path / "fake.zip")
 
 
-def test_links_that_leave_the_folder_are_listed_not_followed(tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_listed_and_not_followed(tmp_path: Path) -> None:
     outside = folder_of(tmp_path / "outside", {"secret.png": b"secret"})
     folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
     (folder / "cat" / "leak.png").symlink_to(outside / "secret.png")
@@ -73,26 +74,26 @@ def test_links_that_leave_the_folder_are_listed_not_followed(tmp_path: Path) -> 
 
     found = skipped(folder)
 
-    assert "leaves the folder" in found["cat/leak.png"]
-    assert "leaves the folder" in found["fox"]
-    assert "link to nothing" in found["cat/gone.png"]
+    assert "outside the folder" in found["cat/leak.png"]
+    assert "outside the folder" in found["fox"]
+    assert "broken link" in found["cat/gone.png"]
     assert "not followed" in found["loop"]
     assert ("dog/same.png", "train", "dog") in placed(folder)
 
 
-def test_a_pipe_in_the_folder_does_not_hang_the_import(tmp_path: Path) -> None:
+def test_a_pipe_in_the_folder_does_not_block_the_import(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
     os.mkfifo(folder / "cat" / "pipe.png")
     assert "regular file" in skipped(folder)["cat/pipe.png"]
 
 
-def test_file_names_that_are_no_text_do_not_crash(tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf8_do_not_crash(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
     Path(os.fsdecode(os.fsencode(folder) + b"/cat/\xff.png")).write_bytes(b"x")
     assert ("cat/\ufffd.png", "train", "cat") in placed(folder)
 
 
-def test_a_file_over_the_limit_is_unusable_and_the_others_are_not(tmp_path: Path) -> None:
+def test_a_file_above_the_limit_is_skipped_and_the_others_are_not(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "pets", {"cat/big.png": bytes(11), "cat/small.png": bytes(10)})
     with open_source(folder, ArchiveLimits(max_file_bytes=10)) as source:
         assert len(source.read(1)) == 10
@@ -100,7 +101,7 @@ def test_a_file_over_the_limit_is_unusable_and_the_others_are_not(tmp_path: Path
             source.read(0)
 
 
-def test_a_folder_with_too_many_files_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_too_many_files_is_rejected(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "pets", CATS_AND_DOGS)
     with pytest.raises(TooManyEntries), open_source(folder, ArchiveLimits(max_entries=4)):
         pass
@@ -134,12 +135,15 @@ def test_csv_rows_without_a_usable_file_are_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../x.png", "/etc/x.png", "cat/../../x.png", "C:\\x.png", "..\\x.png"])
-def test_a_csv_path_that_leaves_its_folder_is_refused_with_its_line(tmp_path: Path, path: str) -> None:
-    with pytest.raises(CsvPathOutside, match=r"Line 3 of “labels\.csv” points outside"):
+def test_a_csv_path_outside_its_folder_is_rejected_with_its_line(tmp_path: Path, path: str) -> None:
+    with pytest.raises(
+        CsvPathOutside,
+        match="Line 3 of “labels.csv” leads outside the folder of the CSV",
+    ):
         placed(csv_of(tmp_path / "data", f"path,label\ncat/1.png,cat\n{path},cat"))
 
 
-def test_a_csv_path_through_a_link_that_leaves_is_refused(tmp_path: Path) -> None:
+def test_a_csv_path_through_a_link_out_of_the_folder_is_rejected(tmp_path: Path) -> None:
     path = csv_of(tmp_path / "data", "path,label\nout/x.png,cat")
     (tmp_path / "data" / "out").symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(CsvPathOutside):
@@ -149,20 +153,23 @@ def test_a_csv_path_through_a_link_that_leaves_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lacks the columns path and label"),
-        ("file,class\na,b", "lacks the columns path and label"),
+        ("", "“labels.csv” has no columns path and label"),
+        ("file,class\na,b", "“labels.csv” has no columns path and label"),
         ("path,label\ncat/1.png,", "Line 2 .* no path or no label"),
         ("path,label\ncat/1.png", "Line 2 .* no path or no label"),
-        ("path,label,split\ncat/1.png,cat,training", "the split “training”"),
+        (
+            "path,label,split\ncat/1.png,cat,training",
+            "Line 2 of “labels.csv” has the unknown split “training”. Use train, val or test",
+        ),
         ('path,label\n"cat/1.png,cat', "not a valid CSV"),
     ],
 )
-def test_a_csv_that_makes_no_sense_says_where(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_csv_is_rejected_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InvalidCsv, match=message):
         placed(csv_of(tmp_path, text))
 
 
-def test_a_csv_in_another_encoding_says_so(tmp_path: Path) -> None:
+def test_a_csv_in_another_encoding_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidCsv, match="UTF-8"):
         placed(csv_of(tmp_path, "path,label\ncat/1.png,Kätzchen", "latin-1"))
 
@@ -180,6 +187,8 @@ def test_the_digits_sample_is_real_and_stratified() -> None:
     assert int.from_bytes(first[16:20], "big") == 64
 
 
-def test_an_unknown_sample_names_those_there_are() -> None:
-    with pytest.raises(UnknownSample, match="“cats”; available are digits"):
+def test_an_unknown_sample_is_rejected_with_the_known_ones() -> None:
+    with pytest.raises(
+        UnknownSample, match="There is no sample “cats”. Choose one of digits, shapes, counts, textures"
+    ):
         placed("sample:cats")

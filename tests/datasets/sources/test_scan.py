@@ -1,4 +1,4 @@
-"""Which class and split a path belongs to, and why a file is left out."""
+"""Class and split of a path, and the reason why a file is skipped."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_wrapping_folders_are_unwrapped() -> None:
 
 @pytest.mark.parametrize("val", ["val", "Valid", "VALIDATION"])
 @pytest.mark.parametrize("wrapper", ["", "pets/"])
-def test_split_folders_are_honoured_in_any_case(val: str, wrapper: str) -> None:
+def test_split_folders_are_recognized_in_any_case(val: str, wrapper: str) -> None:
     train, held, test = f"{wrapper}Train/cat/1.jpg", f"{wrapper}{val}/cat/2.jpg", f"{wrapper}test/cat/3.jpg"
     assert placed(train, held, test) == {train: ("train", "cat"), held: ("val", "cat"), test: ("test", "cat")}
 
 
-def test_a_lone_train_folder_is_just_a_wrapper() -> None:
+def test_a_single_train_folder_is_unwrapped() -> None:
     assert placed("train/cat/1.jpg", "train/dog/1.jpg")["train/dog/1.jpg"] == ("train", "dog")
 
 
@@ -54,8 +54,8 @@ def test_a_class_may_be_called_train() -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "Test", "valid"])
-def test_split_folders_and_class_folders_side_by_side_are_asked_about(split: str) -> None:
-    with pytest.raises(AmbiguousLayout, match=f"Beside {split}/ .* lies “extra”"):
+def test_split_folders_beside_class_folders_are_rejected(split: str) -> None:
+    with pytest.raises(AmbiguousLayout, match=f"“extra” is beside {split}/, .* Move or rename one of them"):
         plan_layout([f"{split}/cat/1.jpg", f"{split}/dog/1.jpg", "extra/x.jpg"])
 
 
@@ -70,17 +70,20 @@ def test_split_folders_and_class_folders_side_by_side_are_asked_about(split: str
         ("cat/notes.txt", "not an image"),
         ("cat/more.zip", "not an image"),
         ("cat/1.heic", "JPEG, PNG, WEBP, BMP and GIF"),
-        ("cover.jpg", "outside any class"),
+        ("cover.jpg", "not inside a class folder"),
     ],
 )
-def test_what_is_left_out_is_listed_with_its_reason(path: str, reason: str) -> None:
+def test_skipped_files_are_listed_with_a_reason(path: str, reason: str) -> None:
     found = reasons("cat/1.jpg", "dog/1.jpg", path)
     assert list(found) == [path]
     assert reason in found[path]
 
 
 def test_images_directly_in_a_split_folder_are_listed() -> None:
-    assert "outside any class" in reasons("train/cat/1.jpg", "test/cat/1.jpg", "train/x.jpg")["train/x.jpg"]
+    assert (
+        "not inside a class folder"
+        in reasons("train/cat/1.jpg", "test/cat/1.jpg", "train/x.jpg")["train/x.jpg"]
+    )
 
 
 def test_every_path_is_either_placed_or_listed() -> None:
@@ -102,26 +105,26 @@ def test_every_path_is_either_placed_or_listed() -> None:
         ("<b>bold</b>", "<b>bold</b>"),
     ],
 )
-def test_class_names_are_tidied_but_stay_free_text(written: str, shown: str) -> None:
+def test_class_names_are_cleaned_but_not_restricted(written: str, shown: str) -> None:
     assert clean_class_name(written) == shown
 
 
-def test_folders_with_the_same_tidied_name_merge() -> None:
+def test_folders_with_the_same_cleaned_name_are_merged() -> None:
     names = {name for _, name in placed("cafe\u0301/1.jpg", "caf\u00e9/2.jpg", "x/1.jpg").values()}
     assert names == {"caf\u00e9", "x"}
 
 
-def test_an_endless_class_name_is_refused_not_cut() -> None:
+def test_a_long_class_name_is_rejected_and_not_cut() -> None:
     assert clean_class_name("x" * 80) == "x" * 80
     with pytest.raises(ClassNameTooLong, match="81 characters"):
         clean_class_name("x" * 81)
 
 
-def test_classes_sort_as_people_count() -> None:
+def test_classes_are_sorted_in_natural_order() -> None:
     assert sorted_classes(["b", "10", "A", "2", "c10", "C9", "b"]) == ("2", "10", "A", "b", "C9", "c10")
 
 
-def test_no_classes_at_all_draws_the_layout() -> None:
+def test_a_dataset_without_classes_explains_the_layout() -> None:
     with pytest.raises(TooFewClasses, match=r"no class.*cats/1\.jpg.*train/ and test/"):
         check_classes([])
 
@@ -141,7 +144,7 @@ def test_a_class_with_one_training_image_is_named() -> None:
         check_classes([("train", "cat")] * 2 + [("train", "dog")])
 
 
-def test_the_number_of_classes_is_capped() -> None:
+def test_the_number_of_classes_is_limited() -> None:
     check_classes([("train", str(number)) for number in range(1000)] * 2)
     with pytest.raises(TooManyClasses, match="1001 classes"):
         check_classes([("train", str(number)) for number in range(1001)] * 2)

@@ -1,6 +1,6 @@
-"""Is killed by itself in the middle of writing a snapshot, ever later, and tells what can be restored then.
+"""Kill a process while it writes a snapshot, later each time, and print what can be restored then.
 
-Arguments: the address of a database, its artifacts, the shelf, an empty folder.
+Arguments: the address of a database, its artifacts, the store, an empty folder.
 """
 
 import os
@@ -9,22 +9,22 @@ import signal
 import sys
 from pathlib import Path
 
-from registry import Registry, open_shelf
+from registry import Registry, open_snapshot_store
 
 
-def restorable(shelf: str, folder: Path) -> str:
-    """The newest version that an empty registry has after restoring, when all its files are whole."""
+def restorable(store: str, folder: Path) -> str:
+    """Return the newest version of an empty registry after a restore, if all its files are intact."""
     with Registry.open(f"sqlite:///{folder / 'registry.db'}", folder / "artifacts") as registry:
-        done = registry.restore_snapshot(open_shelf(shelf), scratch=folder, actor="test")
+        done = registry.restore_snapshot(open_snapshot_store(store), scratch=folder, actor="test")
         assert done is not None
-        assert not done.lacking
+        assert not done.missing
         for version in registry.catalog.versions("pets"):
             registry.catalog.read_files(version)
         return registry.catalog.resolve("pets").ref
 
 
-def killed_at(sync: int, url: str, artifacts: str, shelf: str) -> bool:
-    """Whether a process that dies at its so-manieth sync had anything left to do."""
+def killed_at(sync: int, url: str, artifacts: str, store: str) -> bool:
+    """Return whether a process that is killed at this sync had anything left to do."""
     child = os.fork()
     if child == 0:
         left = sync
@@ -37,7 +37,7 @@ def killed_at(sync: int, url: str, artifacts: str, shelf: str) -> bool:
 
         os.fsync = fsync
         with Registry.open(url, artifacts) as registry:
-            registry.save_snapshot(open_shelf(shelf), scratch=Path(shelf) / "scratch")
+            registry.save_snapshot(open_snapshot_store(store), scratch=Path(store) / "scratch")
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
@@ -45,11 +45,11 @@ def killed_at(sync: int, url: str, artifacts: str, shelf: str) -> bool:
 
 
 if __name__ == "__main__":
-    url, artifacts, shelf, folder = sys.argv[1:]
+    url, artifacts, store, folder = sys.argv[1:]
     sync, killed = 1, True
     while killed:
-        copy = f"{folder}/shelf-{sync}"
-        shutil.copytree(shelf, copy)
+        copy = f"{folder}/store-{sync}"
+        shutil.copytree(store, copy)
         killed = killed_at(sync, url, artifacts, copy)
         sys.stdout.write(f"{restorable(copy, Path(folder) / str(sync))}\n")
         sync += 1

@@ -1,4 +1,4 @@
-"""A backup is one file, whole and of one moment; a restoring brings all of it back or changes nothing."""
+"""A backup is a single consistent file; a restore brings all of it back or changes nothing."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 
 def all_rows(registry: Registry) -> Rows:
-    """Every row of every table."""
+    """Return every row of every table."""
     with registry._database.reading() as session:
         connection = session.connection()
         return {
@@ -54,7 +54,7 @@ def all_rows(registry: Registry) -> Rows:
 
 @pytest.fixture
 def filled(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> Registry:
-    """A registry with something in most tables, also what is hard to carry: NaN, large counts, odd text."""
+    """A registry with rows in most tables, including NaN, large counts and unusual texts."""
     run = registry.runs.create(new_run(seed=2**60), worker="w")
     registry.runs.log_metrics(run.id, 1, {"loss": float("nan"), "accuracy": 0.1 + 0.2})
     registry.runs.log_metrics(run.id, 2, {"loss": float("inf"), "accuracy": 1e-300})
@@ -80,7 +80,7 @@ def restore(registry: Registry, file: Path, tmp_path: Path, *, replace: bool = F
 
 
 def rewritten(file: Path, target: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
-    """A copy of a backup with changed entries, under a manifest that fits them."""
+    """Return a copy of a backup with changed entries and a matching manifest."""
     with ZipFile(file) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     change(entries)
@@ -113,7 +113,7 @@ def test_a_backup_holds_every_row_and_every_published_file(
     backup = filled.backup(tmp_path / "backup.zip")
     assert (backup.contents.adapters, backup.contents.versions, backup.contents.runs) == (1, 2, 2)
     assert backup.size == (tmp_path / "backup.zip").stat().st_size
-    assert backup.lacking == ()
+    assert backup.missing == ()
 
     restored = restore(empty, tmp_path / "backup.zip", tmp_path)
     assert (restored.contents, restored.replaced, restored.kept) == (backup.contents, None, None)
@@ -124,7 +124,7 @@ def test_a_backup_holds_every_row_and_every_published_file(
 
 
 @only_sqlite
-def test_a_backup_can_be_read_by_any_zip_program_and_says_what_it_holds(
+def test_a_backup_can_be_read_by_any_zip_program_and_lists_its_contents(
     filled: Registry, tmp_path: Path
 ) -> None:
     filled.backup(tmp_path / "backup.zip")
@@ -138,7 +138,7 @@ def test_a_backup_can_be_read_by_any_zip_program_and_says_what_it_holds(
 
 
 @only_postgres
-def test_the_way_to_a_server_and_back_keeps_every_row(
+def test_a_restore_into_postgresql_and_back_keeps_every_row(
     filled: Registry, empty: Registry, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     filled.backup(tmp_path / "one.zip")
@@ -148,24 +148,24 @@ def test_the_way_to_a_server_and_back_keeps_every_row(
     with Registry.open(url, tmp_path / "other") as server:
         restore(server, tmp_path / "two.zip", tmp_path)
         assert all_rows(server) == all_rows(empty) == all_rows(filled)
-        # the next ids follow those that were restored
+        # the next ids follow the restored ones
         server.catalog.archive("pets", actor="ann")
         assert server.revision() == empty.revision() + 1
     postgres.drop(url)
 
 
-def test_a_registry_that_is_not_empty_is_not_replaced_unasked(filled: Registry, tmp_path: Path) -> None:
+def test_a_registry_that_is_not_empty_is_only_replaced_on_request(filled: Registry, tmp_path: Path) -> None:
     filled.backup(tmp_path / "backup.zip")
     before = all_rows(filled)
     with pytest.raises(
-        RegistryNotEmpty, match="1 adapters, 2 versions and 2 runs already; restore with --replace"
+        RegistryNotEmpty, match="already holds 1 adapters, 2 versions and 2 runs. Restore with --replace"
     ):
         restore(filled, tmp_path / "backup.zip", tmp_path)
     assert all_rows(filled) == before
     assert not (tmp_path / "kept").exists()
 
 
-def test_what_is_replaced_is_kept_and_can_be_brought_back(
+def test_replaced_contents_are_kept_and_can_be_restored(
     filled: Registry, new_version: MakeVersion, tmp_path: Path
 ) -> None:
     filled.backup(tmp_path / "backup.zip")
@@ -179,7 +179,7 @@ def test_what_is_replaced_is_kept_and_can_be_brought_back(
     now = all_rows(filled)
     (told,) = set(now.pop("audit_events")) - set(at_backup.pop("audit_events"))
     assert now == at_backup
-    # pages look at this number, so it never goes back
+    # pages poll this number, so it never decreases
     assert filled.revision() == told[0] > revision
     (event,) = filled.catalog.events(limit=1)
     assert (event.kind, event.actor, event.entity) == ("restored", "shell", "registry")
@@ -192,7 +192,7 @@ def test_what_is_replaced_is_kept_and_can_be_brought_back(
     assert filled.catalog.read_files(filled.catalog.resolve("pets@3"))
 
 
-def test_history_is_as_closed_after_a_restoring_as_before(filled: Registry, tmp_path: Path) -> None:
+def test_history_cannot_be_changed_after_a_restore(filled: Registry, tmp_path: Path) -> None:
     filled.backup(tmp_path / "backup.zip")
     restore(filled, tmp_path / "backup.zip", tmp_path, replace=True)
     for statement in ("DELETE FROM audit_events", "UPDATE adapter_versions SET config = '{}'"):
@@ -201,7 +201,7 @@ def test_history_is_as_closed_after_a_restoring_as_before(filled: Registry, tmp_
             session.execute(text(statement))
 
 
-def test_a_worker_meets_run_lost_even_when_the_backup_knows_its_run(
+def test_a_worker_loses_its_run_even_if_the_backup_contains_it(
     filled: Registry, new_run: MakeRun, tmp_path: Path
 ) -> None:
     known = filled.runs.create(new_run(), worker="one")
@@ -211,14 +211,14 @@ def test_a_worker_meets_run_lost_even_when_the_backup_knows_its_run(
     assert restore(filled, tmp_path / "backup.zip", tmp_path, replace=True).interrupted == 1
     for run, worker in ((known, "one"), (unknown, "other")):
         with pytest.raises(RunLost):
-            filled.runs.beat(run.id, worker)
+            filled.runs.record_heartbeat(run.id, worker)
     ended = filled.runs.get(known.id)
     assert ended.status == "interrupted"
     assert ended.error is not None and "restored" in ended.error
     assert filled.runs.requeue(known.id).status == "queued"
 
 
-def test_other_connections_see_all_of_the_old_or_all_of_the_new(
+def test_other_connections_see_either_the_old_or_the_new_contents(
     filled: Registry, new_version: MakeVersion, url: str, tmp_path: Path
 ) -> None:
     for number in range(10):
@@ -247,7 +247,7 @@ def test_other_connections_see_all_of_the_old_or_all_of_the_new(
         assert len(other.catalog.versions("pets")) == 12
 
 
-def test_a_backup_made_while_others_publish_is_of_one_moment(
+def test_a_backup_made_while_others_publish_is_consistent(
     url: str, tmp_path: Path, empty: Registry, processes: Processes
 ) -> None:
     publisher = processes.publisher(url, tmp_path / "artifacts", "busy")
@@ -259,7 +259,7 @@ def test_a_backup_made_while_others_publish_is_of_one_moment(
 
     restore(empty, tmp_path / "backup.zip", tmp_path)
     versions = empty.catalog.versions("shared")
-    assert backup.lacking == ()
+    assert backup.missing == ()
     assert set(acknowledged) <= {version.ref for version in versions}
     assert [version.version for version in versions] == list(range(len(versions), 0, -1))
     for version in versions:
@@ -268,23 +268,23 @@ def test_a_backup_made_while_others_publish_is_of_one_moment(
 
 
 @only_sqlite
-def test_a_lost_file_does_not_keep_the_others_from_being_saved(
+def test_a_lost_file_does_not_prevent_the_backup_of_the_others(
     filled: Registry, empty: Registry, tmp_path: Path
 ) -> None:
     lost, kept = filled.catalog.versions("pets")
     Path(filled.blobs.path(lost.weights_sha256)).unlink()
     backup = filled.backup(tmp_path / "backup.zip")
-    assert len(backup.lacking) == 1
-    assert lost.weights_sha256 in backup.lacking[0]
+    assert len(backup.missing) == 1
+    assert lost.weights_sha256 in backup.missing[0]
 
-    assert restore(empty, tmp_path / "backup.zip", tmp_path).lacking == (lost.weights_sha256,)
+    assert restore(empty, tmp_path / "backup.zip", tmp_path).missing == (lost.weights_sha256,)
     assert empty.catalog.read_files(kept)
     with pytest.raises(BlobMissing):
         empty.catalog.read_files(lost)
 
 
 @only_sqlite
-def test_a_restoring_mends_a_damaged_file(filled: Registry, tmp_path: Path) -> None:
+def test_a_restore_repairs_a_damaged_file(filled: Registry, tmp_path: Path) -> None:
     filled.backup(tmp_path / "backup.zip")
     version = filled.catalog.versions("pets")[0]
     Path(filled.blobs.path(version.weights_sha256)).write_bytes(b"damaged")
@@ -292,7 +292,7 @@ def test_a_restoring_mends_a_damaged_file(filled: Registry, tmp_path: Path) -> N
     assert filled.catalog.read_files(version)["adapter_model.safetensors"] == b"other"
 
 
-def test_a_backup_of_an_older_schema_is_upgraded_on_its_way(registry: Registry, tmp_path: Path) -> None:
+def test_a_backup_of_an_older_schema_is_upgraded(registry: Registry, tmp_path: Path) -> None:
     registry.backup(tmp_path / "new.zip")
     old = Database(open_engine(f"sqlite:///{tmp_path / 'old.db'}"), utc_now)
     with old.writer.begin() as connection:
@@ -333,7 +333,7 @@ def test_a_flipped_bit_anywhere_is_refused_and_changes_nothing(
         damaged = bytearray(whole)
         damaged[whole.index(content) + len(content) // 2] ^= 1
         broken.write_bytes(damaged)
-        with pytest.raises(BackupUnusable, match="use another backup"):
+        with pytest.raises(BackupUnusable, match="Use another backup"):
             restore(empty, broken, tmp_path)
     assert not any(all_rows(empty).values())
 
@@ -341,11 +341,14 @@ def test_a_flipped_bit_anywhere_is_refused_and_changes_nothing(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda entries: entries.update({"../evil": b""}), "are not those that its manifest names"),
+        (lambda entries: entries.update({"../evil": b""}), "differ from those in its manifest"),
         (lambda entries: entries.update({"blobs/" + "a" * 64: b"other"}), "is damaged"),
         (lambda entries: entries.update({"blobs/../../x": b""}), "is damaged"),
         (lambda entries: entries.update({DATABASE: b"no database at all"}), "not a database"),
-        (lambda entries: entries.pop(next(name for name in entries if "/" in name)), "needs files that it"),
+        (
+            lambda entries: entries.pop(next(name for name in entries if "/" in name)),
+            "refers to files that it",
+        ),
     ],
 )
 @only_sqlite
@@ -362,10 +365,10 @@ def test_a_backup_with_other_entries_is_refused(
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("PRAGMA foreign_keys=OFF; DELETE FROM bases;", "refers to rows that it doesn't hold"),
-        ("DROP TABLE alembic_version;", "no registry"),
-        ("DELETE FROM alembic_version;", "no registry"),
-        ("DROP TABLE run_params;", "lacks the table run_params"),
+        ("PRAGMA foreign_keys=OFF; DELETE FROM bases;", "refers to rows that it does not hold"),
+        ("DROP TABLE alembic_version;", "not a registry"),
+        ("DELETE FROM alembic_version;", "not a registry"),
+        ("DROP TABLE run_params;", "the table run_params"),
     ],
 )
 @only_sqlite
@@ -398,7 +401,7 @@ def test_rows_that_break_a_rule_are_refused_by_the_database_and_nothing_changes(
 
 
 @only_sqlite
-def test_a_packed_backup_and_other_files_are_refused(
+def test_a_compressed_backup_and_other_files_are_refused(
     filled: Registry, empty: Registry, tmp_path: Path
 ) -> None:
     filled.backup(tmp_path / "backup.zip")
@@ -412,8 +415,8 @@ def test_a_packed_backup_and_other_files_are_refused(
         other.writestr("task.json", "{}")
     (tmp_path / "notes.txt").write_text("my notes")
     for name, reason in {
-        "packed.zip": "packed or encrypted",
-        "other.zip": "no backup of a registry",
+        "packed.zip": "compressed or encrypted",
+        "other.zip": "not a backup of a registry",
         "notes.txt": "not a zip file",
         "missing.zip": "No such file",
         "empty": "Is a directory",
@@ -422,7 +425,7 @@ def test_a_packed_backup_and_other_files_are_refused(
             restore(empty, tmp_path / name, tmp_path)
 
 
-def test_killed_before_the_end_a_restoring_has_changed_nothing(
+def test_a_restore_killed_before_its_end_changes_nothing(
     filled: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled.backup(tmp_path / "backup.zip")
@@ -439,7 +442,7 @@ def test_killed_before_the_end_a_restoring_has_changed_nothing(
 
 
 @only_sqlite
-def test_a_folder_that_can_not_be_written_is_one_sentence(filled: Registry, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(filled: Registry, tmp_path: Path) -> None:
     with pytest.raises(BackupNotWritten, match="No such file or directory"):
         filled.backup(tmp_path / "nowhere" / "backup.zip")
     (tmp_path / "kept").write_text("in the way")
@@ -449,7 +452,7 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(filled: Registry, tmp_
 
 
 @only_sqlite
-def test_a_failed_backup_leaves_the_one_before_in_its_place(
+def test_a_failed_backup_keeps_the_previous_one(
     filled: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled.backup(tmp_path / "backup.zip")

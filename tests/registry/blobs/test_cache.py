@@ -1,4 +1,4 @@
-"""Copies of blobs from elsewhere."""
+"""The cache of blobs from a remote store."""
 
 import hashlib
 import logging
@@ -23,7 +23,7 @@ def kept(folder: Path) -> set[bytes]:
     return {path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_least_recently_read_copies_make_room(tmp_path: Path) -> None:
+def test_the_least_recently_read_copies_are_evicted(tmp_path: Path) -> None:
     cache = BlobCache(tmp_path, limit=10)
     add(cache, b"aaaa", read_at=1, folder=tmp_path)
     add(cache, b"bbbb", read_at=2, folder=tmp_path)
@@ -32,7 +32,7 @@ def test_the_least_recently_read_copies_make_room(tmp_path: Path) -> None:
     assert kept(tmp_path) == {b"aaaa", b"cccc"}
 
 
-def test_what_is_larger_than_the_whole_cache_drives_nothing_out(tmp_path: Path) -> None:
+def test_a_file_larger_than_the_cache_evicts_nothing(tmp_path: Path) -> None:
     cache = BlobCache(tmp_path, limit=10)
     cache.add(digest(b"aaaa"), b"aaaa")
     cache.add(digest(b"x" * 11), b"x" * 11)
@@ -51,7 +51,7 @@ def test_a_file_that_a_killed_process_was_writing_is_removed_after_an_hour(tmp_p
     assert young.exists()
 
 
-def test_a_cache_that_can_not_be_written_is_told_to_the_log_and_costs_nothing_else(
+def test_a_cache_that_cannot_be_written_is_logged_and_otherwise_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()

@@ -1,4 +1,4 @@
-"""Blobs in a folder: safely on disk, and what a disk may refuse."""
+"""Blobs in a folder: synced to disk, and errors of the disk."""
 
 import errno
 import os
@@ -21,14 +21,14 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_a_blob_lies_in_a_folder_of_its_first_two_digits(store: LocalBlobs, tmp_path: Path) -> None:
+def test_a_blob_is_in_the_folder_of_its_first_two_digits(store: LocalBlobs, tmp_path: Path) -> None:
     blob = store.put_bytes(b"hello")
     path = tmp_path / "artifacts" / "blobs" / "sha256" / blob.sha256[:2] / blob.sha256
     assert (store.path(blob.sha256), store.where(blob.sha256)) == (path, str(path))
     assert files_below(tmp_path) == [path]
 
 
-def test_a_file_larger_than_one_piece_is_stored_like_its_bytes(store: LocalBlobs, tmp_path: Path) -> None:
+def test_a_file_larger_than_a_chunk_is_stored_like_its_bytes(store: LocalBlobs, tmp_path: Path) -> None:
     data = os.urandom(CHUNK_BYTES + 17)
     source = tmp_path / "source"
     source.write_bytes(data)
@@ -51,7 +51,7 @@ def test_file_and_folders_are_synced_before_and_after_the_rename(
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_says_what_is_needed_and_free_and_leaves_nothing(
+def test_a_full_disk_reports_needed_and_free_space_and_leaves_no_file(
     store: LocalBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def full(_descriptor: int) -> None:
@@ -68,7 +68,7 @@ def test_a_full_disk_says_what_is_needed_and_free_and_leaves_nothing(
     assert files_below(tmp_path) == []
 
 
-def test_another_refusal_of_the_disk_is_told_with_its_reason(
+def test_another_error_of_the_disk_is_reported_with_its_reason(
     store: LocalBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_descriptor: int) -> None:
@@ -80,22 +80,20 @@ def test_another_refusal_of_the_disk_is_told_with_its_reason(
     assert files_below(tmp_path) == []
 
 
-def test_a_file_that_can_not_be_read_is_reported_with_the_reason(store: LocalBlobs) -> None:
+def test_a_file_that_cannot_be_read_is_reported_with_the_reason(store: LocalBlobs) -> None:
     digest = "0" * 64
     store.path(digest).mkdir(parents=True)
     with pytest.raises(BlobMissing, match="directory"):
         store.read(digest)
 
 
-def test_an_artifact_folder_that_can_not_be_made_is_reported(tmp_path: Path) -> None:
+def test_an_artifact_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BlobNotStored, match="No file can be stored"):
         LocalBlobs(tmp_path / "file")
 
 
-def test_folders_and_links_with_the_name_of_a_blob_are_not_the_stores_own(
-    store: LocalBlobs, tmp_path: Path
-) -> None:
+def test_folders_and_links_with_the_name_of_a_blob_are_ignored(store: LocalBlobs, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("somebody's work")
     folder, link = store.path("a" * 64), store.path("b" * 64)

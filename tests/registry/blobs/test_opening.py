@@ -1,4 +1,4 @@
-"""From an address to the store that is there."""
+"""Opening the store at an address."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -19,7 +19,7 @@ def test_a_folder_and_a_file_address_are_the_same_local_store(tmp_path: Path) ->
         assert store.folder == folder
 
 
-def test_any_other_address_is_a_store_elsewhere(tmp_path: Path) -> None:
+def test_any_other_address_is_a_remote_store(tmp_path: Path) -> None:
     assert isinstance(open_blobs("memory://team", tmp_path), RemoteBlobs)
 
 
@@ -35,6 +35,6 @@ def test_a_registry_publishes_to_an_address_and_reads_through_its_cache(tmp_path
     assert not (tmp_path / "artifacts").exists()
 
 
-def test_an_address_that_can_not_be_used_stops_the_registry_from_opening(tmp_path: Path) -> None:
+def test_a_registry_does_not_open_with_an_unusable_artifact_address(tmp_path: Path) -> None:
     with pytest.raises(UnusableArtifactAddress):
         Registry.open(f"sqlite:///{tmp_path / 'registry.db'}", "nonsense://x")

@@ -1,4 +1,4 @@
-"""Blobs in file systems that fsspec reaches."""
+"""Blobs in file systems of fsspec."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -16,11 +16,11 @@ from registry import (
 )
 from registry.blobs.cache import BlobCache
 from registry.blobs.remote import RemoteBlobs, open_remote
-from tests.registry.backup.shelves import Server, remote_shelf
+from tests.registry.blobs.stores import Server, remote_store
 
 
 class Unwell(MemoryFileSystem):
-    """A bucket that can be made to fail as protocol packages do: with errors of their own."""
+    """A bucket that can fail with errors of its own classes, as the packages of protocols do."""
 
     class Refused(Exception):
         pass
@@ -49,20 +49,20 @@ def root() -> str:
     return f"/{uuid4().hex}"
 
 
-def test_a_store_is_named_with_its_protocol() -> None:
+def test_the_location_of_a_store_includes_its_protocol() -> None:
     store = open_remote("memory://team/adapters")
     assert store.root == "memory:///team/adapters"
     assert store.folder is None
 
 
-def test_a_bucket_that_refuses_is_one_sentence(root: str) -> None:
+def test_an_error_of_a_bucket_is_reported(root: str) -> None:
     files = Unwell(skip_instance_cache=True)
     store = RemoteBlobs(files, root)
     blob = store.put_bytes(b"hello")
     files.ill = True
     with pytest.raises(BlobNotStored, match=r"\(no credentials\. Set some\)"):
         store.put_bytes(b"hello")
-    with pytest.raises(BlobStoreUnreachable, match=r"doesn't answer \(no credentials"):
+    with pytest.raises(BlobStoreUnreachable, match=r"does not answer \(no credentials"):
         store.read(blob.sha256)
     with pytest.raises(BlobStoreUnreachable):
         list(store.list())
@@ -70,41 +70,41 @@ def test_a_bucket_that_refuses_is_one_sentence(root: str) -> None:
     assert store.read(blob.sha256) == b"hello"
 
 
-def test_what_arrives_otherwise_than_it_was_sent_is_not_stored(root: str) -> None:
+def test_a_file_that_arrives_changed_is_refused(root: str) -> None:
     class Garbling(MemoryFileSystem):
         def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
             super().pipe_file(path, value[:-1], mode)
 
-    with pytest.raises(BlobNotStored, match="what arrived there is not what was sent"):
+    with pytest.raises(BlobNotStored, match="the stored bytes differ from the bytes sent"):
         RemoteBlobs(Garbling(), root).put_bytes(b"hello")
 
 
-def test_a_server_keeps_no_half_upload_under_the_digest_nor_anywhere_else() -> None:
+def test_a_partial_upload_leaves_no_file_on_a_server() -> None:
     class Cutting(Server):
         def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
             super().pipe_file(path, value[:2], mode)
             raise OSError("connection lost")
 
-    shelf = remote_shelf(Cutting())
+    backend = remote_store(Cutting())
     with pytest.raises(BlobNotStored, match="connection lost"):
-        shelf.store.put_bytes(b"hello")
-    assert shelf.names() == []
+        backend.store.put_bytes(b"hello")
+    assert backend.names() == []
 
 
 def test_two_writers_of_the_same_bytes_on_a_server_both_succeed() -> None:
     class Racing(Server):
         def mv(self, path1: str, path2: str, **_: object) -> None:
-            shelf.write(path2.removeprefix(f"{store._path}/"), b"hello")
+            backend.write(path2.removeprefix(f"{store._path}/"), b"hello")
             super().mv(path1, path2)
 
-    shelf = remote_shelf(Racing())
-    store = shelf.store
+    backend = remote_store(Racing())
+    store = backend.store
     assert isinstance(store, RemoteBlobs)
     blob = store.put_bytes(b"hello")
-    assert shelf.names() == [shelf.name(blob.sha256)]
+    assert backend.names() == [backend.name(blob.sha256)]
 
 
-def test_a_server_that_can_not_tell_ages_says_so(root: str) -> None:
+def test_a_server_that_cannot_tell_ages_returns_none(root: str) -> None:
     class Timeless(MemoryFileSystem):
         def modified(self, path: str) -> object:
             raise NotImplementedError
@@ -115,7 +115,7 @@ def test_a_server_that_can_not_tell_ages_says_so(root: str) -> None:
     assert store.modified(file) is None
 
 
-def test_a_file_read_before_comes_from_the_cache_and_a_fresh_read_does_not(root: str, tmp_path: Path) -> None:
+def test_a_second_read_uses_the_cache_unless_it_is_fresh(root: str, tmp_path: Path) -> None:
     store = RemoteBlobs(MemoryFileSystem(), root, BlobCache(tmp_path / "cache"))
     blob = store.put_bytes(b"hello")
     assert store.read(blob.sha256) == b"hello"
@@ -139,10 +139,10 @@ def test_a_damaged_copy_in_the_cache_is_fetched_again(root: str, tmp_path: Path)
     [
         ("nonsense://bucket", "Protocol not known"),
         ("abfs-of-nobody://x", "Protocol not known"),
-        ("simplecache::memory://x", "one file system inside another"),
+        ("simplecache::memory://x", "nested file systems"),
     ],
 )
-def test_an_address_that_can_not_be_used_is_one_sentence(address: str, reason: str) -> None:
+def test_an_unusable_address_is_reported(address: str, reason: str) -> None:
     with pytest.raises(UnusableArtifactAddress, match=reason) as raised:
         open_remote(address)
     assert address in str(raised.value)
@@ -155,7 +155,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         open_remote("nosuch://bucket/folder")
 
 
-def test_a_password_in_the_address_is_not_told() -> None:
+def test_a_password_in_the_address_is_not_shown() -> None:
     with pytest.raises(UnusableArtifactAddress) as raised:
         open_remote("nonsense://ada:secret@host/folder")
     assert "nonsense://host/folder" in str(raised.value)

@@ -1,4 +1,4 @@
-"""Aliases: what promotes a version, who may, what it was before, and the way back."""
+"""Aliases: promotion, protection, history and rollback."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -57,13 +57,13 @@ def test_latest_is_always_the_newest_version_that_is_not_withdrawn(
     assert registry.aliases.list("pets") == []
 
 
-def test_an_alias_or_a_bare_name_can_be_promoted_too(registry: Registry) -> None:
+def test_an_alias_or_a_slug_alone_can_be_promoted(registry: Registry) -> None:
     promote(registry, 1, alias="staging")
     assert registry.aliases.promote("pets@staging", "production", actor="ann").version == 1
     assert registry.aliases.promote("pets", "production", actor="ann").version == 3
 
 
-def test_a_promotion_is_on_record_with_where_the_alias_was(registry: Registry) -> None:
+def test_a_promotion_is_recorded_with_the_previous_version(registry: Registry) -> None:
     promote(registry, 1, 3)
     moved, made = registry.catalog.events(limit=2)
     assert (made.kind, made.entity, made.entity_id, made.payload) == (
@@ -77,14 +77,14 @@ def test_a_promotion_is_on_record_with_where_the_alias_was(registry: Registry) -
     assert alias.moved_at == moved.ts
 
 
-def test_promoting_what_the_alias_names_already_changes_nothing(registry: Registry) -> None:
+def test_promoting_the_present_version_again_changes_nothing(registry: Registry) -> None:
     first = registry.aliases.promote("pets@1", "production", actor="ann")
     revision = registry.revision()
     assert registry.aliases.promote("pets@1", "production", actor="bob") == first
     assert registry.revision() == revision
 
 
-def test_a_promotion_that_can_not_be_put_on_record_does_not_happen(
+def test_a_promotion_that_cannot_be_recorded_does_not_happen(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(registry, 1)
@@ -102,48 +102,46 @@ def test_a_promotion_that_can_not_be_put_on_record_does_not_happen(
     ("alias", "sentence"),
     [
         ("latest", "newest version"),
-        ("v3", "looks like the number of a version"),
-        ("3", "looks like the number of a version"),
-        ("v3-candidate", "looks like the number of a version"),
-        ("Production", "lower-case"),
-        ("", "lower-case"),
-        ("-a", "lower-case"),
-        ("a b", "lower-case"),
-        ("a@b", "lower-case"),
-        ("prod\n", "lower-case"),
+        ("v3", "looks like a version number"),
+        ("3", "looks like a version number"),
+        ("v3-candidate", "looks like a version number"),
+        ("Production", "lowercase"),
+        ("", "lowercase"),
+        ("-a", "lowercase"),
+        ("a b", "lowercase"),
+        ("a@b", "lowercase"),
+        ("prod\n", "lowercase"),
         ("a" * 33, "1 to 32"),
     ],
 )
-def test_a_name_that_could_be_mistaken_is_refused_as_an_alias(
-    registry: Registry, alias: str, sentence: str
-) -> None:
+def test_an_ambiguous_name_is_refused_as_an_alias(registry: Registry, alias: str, sentence: str) -> None:
     with pytest.raises(InvalidAlias, match=sentence):
         registry.aliases.promote("pets@1", alias, actor="ann")
     assert registry.aliases.list("pets") == []
 
 
 @pytest.mark.parametrize("alias", ["a", "production", "very-good", "vnext", "b2b", "a" * 32])
-def test_a_good_alias_is_taken(registry: Registry, alias: str) -> None:
+def test_a_valid_alias_is_accepted(registry: Registry, alias: str) -> None:
     assert registry.aliases.promote("pets@1", alias, actor="ann").alias == alias
 
 
-def test_only_a_version_that_there_is_can_be_promoted(registry: Registry) -> None:
+def test_only_an_existing_version_can_be_promoted(registry: Registry) -> None:
     with pytest.raises(UnknownVersion, match="no version or alias '9'"):
         promote(registry, 9)
     with pytest.raises(UnknownAdapter):
         registry.aliases.promote("cars@1", "production", actor="ann")
 
 
-def test_a_withdrawn_version_can_not_be_promoted(registry: Registry) -> None:
+def test_a_withdrawn_version_cannot_be_promoted(registry: Registry) -> None:
     registry.catalog.withdraw("pets", 2, "mislabelled", actor="ann")
     with pytest.raises(VersionWithdrawn, match="mislabelled"):
         promote(registry, 2)
 
 
-def test_a_version_that_aliases_name_is_withdrawn_only_after_they_moved(registry: Registry) -> None:
+def test_a_version_cannot_be_withdrawn_while_aliases_name_it(registry: Registry) -> None:
     promote(registry, 2)
     promote(registry, 2, alias="best")
-    with pytest.raises(VersionInUse, match="move best and production to another version first") as caught:
+    with pytest.raises(VersionInUse, match="Move best and production to another version first") as caught:
         registry.catalog.withdraw("pets", 2, "mislabelled", actor="ann")
     assert caught.value.aliases == ("best", "production")
     assert registry.catalog.resolve("pets@2").withdrawn_at is None
@@ -170,7 +168,7 @@ def test_a_protected_alias_moves_only_with_permission(registry: Registry) -> Non
     assert registry.catalog.resolve("pets@production").ref == "pets@1"
 
 
-def test_protection_is_on_record_once(registry: Registry) -> None:
+def test_protection_is_recorded_once(registry: Registry) -> None:
     promote(registry, 1)
     for _ in range(2):
         registry.aliases.protect("pets", "production", actor="eve")
@@ -180,7 +178,7 @@ def test_protection_is_on_record_once(registry: Registry) -> None:
     assert kinds == ["unprotected", "protected", "promoted"]
 
 
-def test_a_removed_alias_names_nothing_but_its_history_stays(registry: Registry) -> None:
+def test_a_removed_alias_keeps_its_history(registry: Registry) -> None:
     promote(registry, 1)
     registry.aliases.remove("pets", "production", actor="bob")
     assert registry.aliases.list("pets") == []
@@ -191,26 +189,26 @@ def test_a_removed_alias_names_nothing_but_its_history_stays(registry: Registry)
     assert (made.kind, made.before, made.after) == ("promoted", None, 1)
 
 
-def test_an_alias_that_is_not_there_is_answered_with_those_that_are(registry: Registry) -> None:
-    with pytest.raises(UnknownAlias, match="promote one of its versions"):
+def test_an_unknown_alias_is_answered_with_the_existing_ones(registry: Registry) -> None:
+    with pytest.raises(UnknownAlias, match="Promote one of its versions"):
         registry.aliases.rollback("pets", "production", actor="ann")
     promote(registry, 1, alias="staging")
     for change in (registry.aliases.rollback, registry.aliases.remove, registry.aliases.protect):
-        with pytest.raises(UnknownAlias, match="it has staging"):
+        with pytest.raises(UnknownAlias, match="Its aliases are staging"):
             change("pets", "production", actor="ann")
 
 
-def test_a_rollback_leads_back_step_by_step_and_is_on_record(registry: Registry) -> None:
+def test_a_rollback_goes_back_step_by_step_and_is_recorded(registry: Registry) -> None:
     promote(registry, 1, 3, 2)
     assert registry.aliases.rollback("pets", "production", actor="bob").version == 3
     assert registry.aliases.rollback("pets", "production", actor="bob").version == 1
-    with pytest.raises(NothingToRollBack, match="promote a version instead"):
+    with pytest.raises(NothingToRollBack, match="Promote a version instead"):
         registry.aliases.rollback("pets", "production", actor="bob")
     newest = registry.aliases.history("pets", "production")[0]
     assert (newest.kind, newest.before, newest.after, newest.moved_by) == ("rolled_back", 3, 1, "bob")
 
 
-def test_where_a_rollback_would_lead_is_known_before_it_is_done(registry: Registry) -> None:
+def test_the_target_of_a_rollback_is_known_in_advance(registry: Registry) -> None:
     promote(registry, 1, 3)
     assert registry.aliases.rollback_target("pets", "production") == 1
     assert registry.aliases.rollback("pets", "production", actor="ann").version == 1
@@ -220,27 +218,27 @@ def test_where_a_rollback_would_lead_is_known_before_it_is_done(registry: Regist
         registry.aliases.rollback_target("pets", "staging")
 
 
-def test_a_promotion_after_a_rollback_leads_back_to_where_the_rollback_went(registry: Registry) -> None:
+def test_a_version_that_was_rolled_back_is_skipped_by_later_rollbacks(registry: Registry) -> None:
     promote(registry, 1, 2)
     registry.aliases.rollback("pets", "production", actor="ann")
     promote(registry, 3)
     assert registry.aliases.rollback("pets", "production", actor="ann").version == 1
 
 
-def test_a_rollback_passes_over_versions_withdrawn_meanwhile(registry: Registry) -> None:
+def test_a_rollback_skips_withdrawn_versions(registry: Registry) -> None:
     promote(registry, 1, 2, 3)
     registry.catalog.withdraw("pets", 2, "mislabelled", actor="ann")
     assert registry.aliases.rollback("pets", "production", actor="ann").version == 1
 
 
-def test_an_alias_made_again_remembers_what_it_named_before(registry: Registry) -> None:
+def test_an_alias_created_again_keeps_its_history(registry: Registry) -> None:
     promote(registry, 1, 2)
     registry.aliases.remove("pets", "production", actor="ann")
     promote(registry, 2)
     assert registry.aliases.rollback("pets", "production", actor="ann").version == 1
 
 
-def test_the_history_of_one_alias_or_adapter_holds_nothing_of_others(
+def test_the_history_of_an_alias_or_adapter_excludes_others(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     registry.catalog.publish(new_version(slug="pets-2"), actor="ann")
@@ -262,7 +260,7 @@ def test_adapters_are_listed_with_their_own_aliases(registry: Registry, new_vers
     assert found == {"birds": [], "pets": ["production", "staging"]}
 
 
-def test_promotions_at_once_leave_one_unbroken_chain(registry: Registry) -> None:
+def test_concurrent_promotions_leave_an_unbroken_history(registry: Registry) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda number: promote(registry, number % 3 + 1), range(24)))
     moves = registry.aliases.history("pets", "production")[::-1]
@@ -277,11 +275,11 @@ def test_promotions_at_once_leave_one_unbroken_chain(registry: Registry) -> None
     [
         "1, 'latest', 1",
         "1, '3', 1",
-        "1, 'production', 99",  # no version
+        "1, 'production', 99",  # no such version
         "1, 'production', 4",  # a version of another adapter
     ],
 )
-def test_the_database_itself_refuses_a_dangling_or_mistakable_alias(
+def test_the_database_itself_refuses_a_dangling_or_ambiguous_alias(
     registry: Registry, new_version: MakeVersion, database: Database, values: str
 ) -> None:
     registry.catalog.publish(new_version(slug="birds"), actor="ann")

@@ -1,4 +1,4 @@
-"""Publishing, finding, withdrawing and archiving."""
+"""Publishing, finding, withdrawing and archiving adapters."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ from registry.database.models import Table
 MakeVersion = Callable[..., NewVersion]
 
 
-def test_a_published_version_comes_back_as_it_was_given(
+def test_a_published_version_is_read_as_it_was_given(
     registry: Registry, new_version: MakeVersion, tmp_path: Path
 ) -> None:
     weights = tmp_path / "weights.safetensors"
@@ -59,7 +59,7 @@ def test_a_published_version_comes_back_as_it_was_given(
     assert registry.catalog.resolve("pets@1") == version
 
 
-def test_a_file_is_found_by_its_name_in_the_versions_that_have_it(
+def test_a_file_is_found_by_its_path_in_the_versions_that_have_it(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     catalog = registry.catalog
@@ -81,7 +81,7 @@ def test_the_manifest_hash_is_that_of_the_canonical_json_of_the_files(
     assert version.manifest_sha256 == hashlib.sha256(canonical).hexdigest()
 
 
-def test_the_same_files_again_give_the_same_version_and_no_event(
+def test_publishing_the_same_files_again_returns_the_same_version_without_an_event(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     first = registry.catalog.publish(new_version(), actor="ann")
@@ -96,7 +96,9 @@ def test_two_adapters_may_share_the_same_files(registry: Registry, new_version: 
     assert registry.catalog.publish(new_version(slug="other"), actor="ann").ref == "other@1"
 
 
-def test_two_publishes_at_once_get_consecutive_numbers(registry: Registry, new_version: MakeVersion) -> None:
+def test_concurrent_publications_get_consecutive_numbers(
+    registry: Registry, new_version: MakeVersion
+) -> None:
     with ThreadPoolExecutor(8) as pool:
         versions = pool.map(
             lambda i: registry.catalog.publish(new_version(str(i).encode()), actor="ann").version, range(16)
@@ -104,7 +106,7 @@ def test_two_publishes_at_once_get_consecutive_numbers(registry: Registry, new_v
         assert sorted(versions) == list(range(1, 17))
 
 
-def test_a_new_version_brings_title_and_description_unless_they_are_empty(
+def test_a_new_version_sets_title_and_description_unless_they_are_empty(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     registry.catalog.publish(new_version(b"1"), actor="ann")
@@ -130,7 +132,7 @@ def test_a_new_version_brings_title_and_description_unless_they_are_empty(
         ({"evaluations": (NewEvaluation("test", 1, 0.5, 0.1, 0.5),) * 2}, InvalidValue),
     ],
 )
-def test_what_must_not_be_published_leaves_the_catalog_empty(
+def test_an_invalid_publication_leaves_the_catalog_empty(
     registry: Registry, new_version: MakeVersion, changes: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -148,7 +150,7 @@ def test_a_file_path_that_could_leave_its_folder_is_refused(
         registry.catalog.publish(new_version(files=files), actor="ann")
 
 
-def test_a_failure_between_files_and_rows_lists_nothing_and_burns_no_number(
+def test_a_failure_between_files_and_rows_lists_nothing_and_uses_no_number(
     registry: Registry, new_version: MakeVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -191,31 +193,31 @@ def test_withdrawing_again_keeps_the_first_reason_and_writes_no_event(
     assert registry.revision() == 2
 
 
-def test_a_withdrawal_needs_a_reason(registry: Registry, new_version: MakeVersion) -> None:
+def test_a_withdrawal_without_a_reason_is_refused(registry: Registry, new_version: MakeVersion) -> None:
     registry.catalog.publish(new_version(), actor="ann")
-    with pytest.raises(InvalidValue, match="needs a reason"):
+    with pytest.raises(InvalidValue, match="has no reason"):
         registry.catalog.withdraw("pets", 1, " ", actor="ann")
 
 
 def test_an_unknown_adapter_is_answered_with_close_names(
     registry: Registry, new_version: MakeVersion
 ) -> None:
-    with pytest.raises(UnknownAdapter, match="look for its name in the catalog"):
+    with pytest.raises(UnknownAdapter, match="Look up its name in the catalog"):
         registry.catalog.resolve("pest")
     registry.catalog.publish(new_version(), actor="ann")
-    with pytest.raises(UnknownAdapter, match="did you mean pets"):
+    with pytest.raises(UnknownAdapter, match="Did you mean pets"):
         registry.catalog.resolve("pest@1")
     with pytest.raises(UnknownAdapter):
         registry.catalog.versions("pest")
 
 
-def test_of_many_adapters_those_that_begin_alike_are_compared_first(
+def test_among_many_adapters_those_with_the_same_prefix_are_suggested_first(
     registry: Registry, new_version: MakeVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookup, "MOST_COMPARED", 2)
+    monkeypatch.setattr(lookup, "MAX_COMPARED", 2)
     for slug in ("aaa", "abc", "zebras", "zoo"):
         registry.catalog.publish(new_version(slug=slug), actor="ann")
-    with pytest.raises(UnknownAdapter, match="did you mean zebras"):
+    with pytest.raises(UnknownAdapter, match="Did you mean zebras"):
         registry.catalog.resolve("zebrsa")
 
 
@@ -224,7 +226,7 @@ def test_an_unknown_version_is_answered_with_the_newest_one(
     registry: Registry, new_version: MakeVersion, number: str
 ) -> None:
     registry.catalog.publish(new_version(), actor="ann")
-    with pytest.raises(UnknownVersion, match="its newest is pets@1"):
+    with pytest.raises(UnknownVersion, match="Its newest version is pets@1"):
         registry.catalog.resolve(f"pets@{number}")
 
 
@@ -242,14 +244,14 @@ def test_an_archived_adapter_is_hidden_but_still_resolves(
     assert registry.catalog.resolve("pets") == version
 
 
-def test_a_new_version_brings_an_archived_adapter_back(registry: Registry, new_version: MakeVersion) -> None:
+def test_a_new_version_unarchives_its_adapter(registry: Registry, new_version: MakeVersion) -> None:
     registry.catalog.publish(new_version(b"1"), actor="ann")
     registry.catalog.archive("pets", actor="ann")
     registry.catalog.publish(new_version(b"2"), actor="ann")
     assert [version.ref for version in registry.catalog.current()] == ["pets@2"]
 
 
-def test_current_holds_one_version_per_adapter_in_the_same_number_of_queries(
+def test_current_holds_one_version_per_adapter_in_a_fixed_number_of_queries(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     def statements_of_current() -> int:
@@ -286,7 +288,7 @@ def test_an_adapter_whose_versions_are_all_withdrawn_is_listed_without_one(
     assert registry.catalog.current() == []
 
 
-def test_damaged_and_missing_files_are_named_instead_of_handed_out(
+def test_damaged_and_missing_files_are_reported_instead_of_returned(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ann")
@@ -299,7 +301,7 @@ def test_damaged_and_missing_files_are_named_instead_of_handed_out(
         registry.catalog.read_files(version)
 
 
-def test_every_change_is_on_record_with_its_actor_newest_first(
+def test_every_change_is_recorded_with_its_author_newest_first(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ann")
@@ -338,7 +340,7 @@ def test_the_database_itself_refuses_to_rewrite_history(
         session.execute(text(statement))
 
 
-def test_every_content_column_of_a_version_is_guarded(
+def test_every_content_column_of_a_version_is_protected(
     registry: Registry, new_version: MakeVersion, database: Database
 ) -> None:
     registry.catalog.publish(new_version(), actor="ann")

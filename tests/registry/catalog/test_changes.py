@@ -1,4 +1,4 @@
-"""Following the catalog without reading it all again."""
+"""Changes of the catalog since a revision, without reading all of it again."""
 
 from collections.abc import Callable
 
@@ -22,23 +22,22 @@ def by_slug(registry: Registry) -> dict[str, Version]:
 
 
 @pytest.mark.parametrize("revision", [-1, 0, 99])
-def test_whoever_knows_nothing_of_this_database_gets_the_whole_catalog(
-    three: Registry, revision: int
-) -> None:
+def test_a_reader_with_an_unknown_revision_gets_the_complete_catalog(three: Registry, revision: int) -> None:
     changes = three.catalog.changes_since(revision)
-    assert (changes.revision, changes.whole, changes.gone) == (3, True, frozenset())
+    assert (changes.revision, changes.is_complete, changes.gone) == (3, True, frozenset())
     assert list(changes.current) == three.catalog.current()
     assert changes.applied_to({"old": changes.current[0]}) == by_slug(three)
 
 
 def test_an_empty_catalog_has_no_changes(registry: Registry) -> None:
     changes = registry.catalog.changes_since(-1)
-    assert (changes.revision, changes.current, changes.whole) == (0, (), True)
+    assert (changes.revision, changes.current, changes.is_complete) == (0, (), True)
 
 
-def test_nothing_is_read_when_nothing_changed(three: Registry) -> None:
+def test_nothing_is_read_if_nothing_has_changed(three: Registry) -> None:
     changes = three.catalog.changes_since(3)
-    assert (changes.revision, changes.current, changes.gone, changes.whole) == (3, (), frozenset(), False)
+    assert (changes.revision, changes.current, changes.gone) == (3, (), frozenset())
+    assert not changes.is_complete
 
 
 def test_only_the_adapters_that_changed_are_read(three: Registry, new_version: MakeVersion) -> None:
@@ -49,7 +48,7 @@ def test_only_the_adapters_that_changed_are_read(three: Registry, new_version: M
     three.catalog.withdraw("c", 1, "mislabelled", actor="ann")
     changes = three.catalog.changes_since(3)
     assert [version.ref for version in changes.current] == ["b@2", "d@1"]
-    assert (changes.gone, changes.whole) == (frozenset({"a", "c"}), False)
+    assert (changes.gone, changes.is_complete) == (frozenset({"a", "c"}), False)
     assert changes.applied_to(before) == by_slug(three)
 
 
@@ -62,9 +61,9 @@ def test_an_adapter_that_was_archived_and_published_again_is_current(
     assert ([version.ref for version in changes.current], changes.gone) == (["a@2"], frozenset())
 
 
-def test_after_very_many_changes_the_whole_catalog_is_read(
+def test_after_many_changes_the_complete_catalog_is_read(
     three: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes_module, "MOST_READ_ONE_BY_ONE", 1)
-    assert three.catalog.changes_since(1).whole is True
-    assert three.catalog.changes_since(2).whole is False
+    monkeypatch.setattr(changes_module, "MAX_CHANGED", 1)
+    assert three.catalog.changes_since(1).is_complete is True
+    assert three.catalog.changes_since(2).is_complete is False

@@ -1,4 +1,4 @@
-"""Tags, title, description, owner, and the way back from the archive."""
+"""Tags, title, description and owner of an adapter, and unarchiving it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +19,12 @@ def pets(registry: Registry, new_version: MakeVersion) -> None:
 
 
 def document(registry: Registry) -> str:
-    """What a search looks in."""
+    """Return the text that a search looks in."""
     with registry._database.reading() as session:
         return session.scalars(select(AdapterSummaryRow.document)).one()
 
 
-def test_tags_are_added_and_removed_and_found_again(registry: Registry) -> None:
+def test_added_and_removed_tags_are_found_by_search(registry: Registry) -> None:
     tagged = registry.catalog.tag("pets", add=["outdoor", "animals"], actor="bob")
     assert tagged.tags == ("animals", "outdoor")
     assert "outdoor" in document(registry)
@@ -35,7 +35,7 @@ def test_tags_are_added_and_removed_and_found_again(registry: Registry) -> None:
     assert "outdoor" not in document(registry)
 
 
-def test_tagging_is_on_record_with_what_really_changed(registry: Registry) -> None:
+def test_tagging_is_recorded_with_the_actual_changes(registry: Registry) -> None:
     registry.catalog.tag("pets", add=["a", "b"], actor="bob")
     registry.catalog.tag("pets", add=["b", "c"], remove=["a", "z"], actor="eve")
     (event,) = registry.catalog.events(limit=1)
@@ -47,26 +47,26 @@ def test_tagging_is_on_record_with_what_really_changed(registry: Registry) -> No
 
 
 @pytest.mark.parametrize("tag", ["", "A", "a b", "-a", "a" * 33, "a\n", "ä", "a,b", "+a"])
-def test_a_bad_tag_is_refused_with_the_rule_and_no_other_is_added(registry: Registry, tag: str) -> None:
-    with pytest.raises(InvalidTag, match="lower-case letters, digits and hyphens"):
+def test_an_invalid_tag_is_refused_with_the_rule_and_no_tag_is_added(registry: Registry, tag: str) -> None:
+    with pytest.raises(InvalidTag, match="lowercase letters, digits and hyphens"):
         registry.catalog.tag("pets", add=["good", tag], actor="bob")
     assert registry.catalog.adapter("pets").tags == ()
 
 
-def test_a_tag_can_not_be_added_and_removed_at_once(registry: Registry) -> None:
+def test_a_tag_cannot_be_both_added_and_removed(registry: Registry) -> None:
     with pytest.raises(InvalidValue, match="both added and removed"):
         registry.catalog.tag("pets", add=["a"], remove=["a"], actor="bob")
 
 
-def test_an_adapter_has_only_so_many_tags(registry: Registry) -> None:
+def test_the_number_of_tags_of_an_adapter_is_limited(registry: Registry) -> None:
     tags = [f"tag-{number}" for number in range(MAX_TAGS)]
     registry.catalog.tag("pets", add=tags, actor="bob")
-    with pytest.raises(InvalidValue, match=f"{MAX_TAGS + 1} are more"):
+    with pytest.raises(InvalidValue, match=f"there are {MAX_TAGS + 1}"):
         registry.catalog.tag("pets", add=["one-more"], actor="bob")
     assert len(registry.catalog.tag("pets", add=["other"], remove=tags[:1], actor="bob").tags) == MAX_TAGS
 
 
-def test_an_adapter_is_described_and_found_by_its_new_words(registry: Registry) -> None:
+def test_a_described_adapter_is_found_by_its_new_words(registry: Registry) -> None:
     adapter = registry.catalog.describe(
         "pets", title="  Our \n pets ", description=" All of\nthem. ", actor="bob"
     )
@@ -79,7 +79,7 @@ def test_an_adapter_is_described_and_found_by_its_new_words(registry: Registry) 
     assert registry.catalog.resolve("pets@1").title == "Our pets"
 
 
-def test_only_what_is_given_is_described_and_the_same_again_is_no_change(registry: Registry) -> None:
+def test_only_given_texts_change_and_equal_texts_are_no_change(registry: Registry) -> None:
     adapter = registry.catalog.describe("pets", description="", actor="bob")
     assert (adapter.title, adapter.description) == ("Pets", "")
     revision = registry.revision()
@@ -99,7 +99,7 @@ def test_only_what_is_given_is_described_and_the_same_again_is_no_change(registr
         {"description": "a\0b"},
     ],
 )
-def test_a_text_that_can_not_be_shown_is_refused(registry: Registry, texts: dict[str, str]) -> None:
+def test_a_text_that_cannot_be_shown_is_refused(registry: Registry, texts: dict[str, str]) -> None:
     with pytest.raises(InvalidValue, match="of pets"):
         registry.catalog.describe("pets", actor="bob", **texts)
     assert registry.catalog.adapter("pets").title == "Pets"
@@ -110,7 +110,7 @@ def test_a_text_that_can_not_be_shown_is_refused(registry: Registry, texts: dict
     [{"title": "", "add_tags": ["new"]}, {"title": "Other", "add_tags": ["a b"]}],
     ids=["the title can't be used", "a tag can't be used"],
 )
-def test_texts_and_tags_change_together_or_not_at_all(registry: Registry, change: dict[str, Any]) -> None:
+def test_texts_and_tags_change_in_one_transaction(registry: Registry, change: dict[str, Any]) -> None:
     before, revision = registry.catalog.adapter("pets"), registry.revision()
     with pytest.raises((InvalidValue, InvalidTag)):
         registry.catalog.describe("pets", actor="bob", **change)
@@ -120,7 +120,7 @@ def test_texts_and_tags_change_together_or_not_at_all(registry: Registry, change
     assert (both.title, both.tags) == ("Other", tuple(sorted([*before.tags, "new"])))
 
 
-def test_an_archived_adapter_comes_back_and_that_is_on_record(registry: Registry) -> None:
+def test_unarchiving_an_adapter_is_recorded(registry: Registry) -> None:
     before = registry.catalog.adapter("pets")
     registry.catalog.archive("pets", actor="ann")
     assert registry.catalog.restore("pets", actor="bob") == before
@@ -132,7 +132,7 @@ def test_an_archived_adapter_comes_back_and_that_is_on_record(registry: Registry
     assert registry.revision() == revision
 
 
-def test_the_first_publisher_owns_the_adapter_and_each_version_knows_its_own(
+def test_the_first_publisher_owns_the_adapter_and_each_version_has_its_own_author(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     registry.catalog.publish(new_version(b"2"), actor="bob")
@@ -140,7 +140,7 @@ def test_the_first_publisher_owns_the_adapter_and_each_version_knows_its_own(
     assert [one.created_by for one in registry.catalog.versions("pets")] == ["bob", "ann"]
 
 
-def test_the_events_of_an_adapter_are_those_of_its_versions_and_aliases_too_and_of_no_other(
+def test_the_events_of_an_adapter_include_those_of_its_versions_and_aliases_only(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     registry.catalog.publish(new_version(slug="pets-too"), actor="ann")
@@ -152,7 +152,7 @@ def test_the_events_of_an_adapter_are_those_of_its_versions_and_aliases_too_and_
     assert [event.kind for event in registry.catalog.events("pets", limit=1)] == ["tagged"]
 
 
-def test_nothing_is_done_to_an_adapter_that_is_not_there(registry: Registry) -> None:
+def test_changing_an_unknown_adapter_is_refused(registry: Registry) -> None:
     for change in (
         lambda: registry.catalog.adapter("cars"),
         lambda: registry.catalog.restore("cars", actor="ann"),

@@ -1,4 +1,4 @@
-"""Results class by class: stored whole, refused when they can't be true, and out of the way of lists."""
+"""Results per class: stored, refused if they are impossible, and not read by lists."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ from registry import (
 
 MakeVersion = Callable[..., NewVersion]
 CLASSES = ("cat", "dog", "hen")
-# of 10 images: cats 3 right and 1 dog, dogs 2 right, 2 cats and 1 hen, one hen that is taken for a cat
+# of 10 images: 4 cats (3 correct, 1 dog), 5 dogs (2 correct, 2 cats, 1 hen), 1 hen (predicted as cat)
 WHOLE = NewEvaluation(
     split="test",
     n=10,
@@ -49,7 +49,7 @@ def publish(registry: Registry, new_version: MakeVersion, *evaluations: NewEvalu
     return registry.catalog.publish(new_version(class_names=CLASSES, evaluations=evaluations), actor="ann")
 
 
-def test_everything_measured_comes_back_as_it_was_given(registry: Registry, new_version: MakeVersion) -> None:
+def test_all_results_are_read_as_they_were_given(registry: Registry, new_version: MakeVersion) -> None:
     version = publish(registry, new_version, WHOLE)
     found = version.evaluation("test")
     assert (found.top5_accuracy, found.calibration_error) == (1.0, 0.03)
@@ -62,9 +62,7 @@ def test_everything_measured_comes_back_as_it_was_given(registry: Registry, new_
     )
 
 
-def test_an_evaluation_without_details_is_as_good_as_before(
-    registry: Registry, new_version: MakeVersion
-) -> None:
+def test_an_evaluation_may_have_no_results_per_class(registry: Registry, new_version: MakeVersion) -> None:
     plain = NewEvaluation("validation", 10, 0.5, 0.7, 0.4)
     version = publish(registry, new_version, plain)
     found = version.evaluation("validation")
@@ -76,7 +74,7 @@ def test_an_evaluation_without_details_is_as_good_as_before(
     assert registry.evaluations.details(version, "test") is None
 
 
-def test_the_most_confused_classes_come_first_with_their_share(
+def test_the_most_confused_classes_are_listed_first_with_their_fraction(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     version = publish(registry, new_version, WHOLE)
@@ -90,7 +88,7 @@ def test_the_most_confused_classes_come_first_with_their_share(
     assert registry.evaluations.most_confused(version, "validation") == []
 
 
-def test_two_splits_are_kept_apart(registry: Registry, new_version: MakeVersion) -> None:
+def test_two_splits_are_stored_separately(registry: Registry, new_version: MakeVersion) -> None:
     other = replace(
         WHOLE,
         split="validation",
@@ -105,7 +103,7 @@ def test_two_splits_are_kept_apart(registry: Registry, new_version: MakeVersion)
     assert registry.evaluations.most_confused(version, "validation") == []
 
 
-def test_no_list_reads_the_results_by_class(registry: Registry, new_version: MakeVersion) -> None:
+def test_lists_do_not_read_the_results_per_class(registry: Registry, new_version: MakeVersion) -> None:
     publish(registry, new_version, WHOLE)
     seen: list[str] = []
 
@@ -132,17 +130,17 @@ def test_no_list_reads_the_results_by_class(registry: Registry, new_version: Mak
         ({"classes": (ClassMetric(float("nan"), 0.75, 0.6, 4), *WHOLE.classes[1:])}, "precision"),
         ({"classes": (ClassMetric(0.5, 0.75, 0.6, -4), *WHOLE.classes[1:])}, "support"),
         ({"classes": (ClassMetric(0.5, 0.75, 0.6, 3), *WHOLE.classes[1:])}, "add up to its 10 images"),
-        ({"classes": ()}, "no results by class"),
+        ({"classes": ()}, "no results per class"),
         ({"confusion": WHOLE.confusion[:-1]}, "support of its classes"),
-        ({"confusion": (*WHOLE.confusion, WHOLE.confusion[0])}, "there twice"),
+        ({"confusion": (*WHOLE.confusion, WHOLE.confusion[0])}, "listed twice"),
         ({"confusion": (*WHOLE.confusion[:-1], ConfusionCell(2, 3, 1))}, "one of its 3 classes"),
         ({"confusion": (*WHOLE.confusion[:-1], ConfusionCell(-1, 0, 1))}, "one of its 3 classes"),
-        ({"confusion": (*WHOLE.confusion, ConfusionCell(2, 2, 0))}, "count of images"),
+        ({"confusion": (*WHOLE.confusion, ConfusionCell(2, 2, 0))}, "positive count"),
         ({"top5_accuracy": 1.1}, "top5_accuracy"),
         ({"calibration_error": float("nan")}, "calibration_error"),
     ],
 )
-def test_results_that_can_not_be_true_are_refused_and_nothing_is_published(
+def test_impossible_results_are_refused_and_nothing_is_published(
     registry: Registry, new_version: MakeVersion, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InvalidValue, match=sentence):

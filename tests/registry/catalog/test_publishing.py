@@ -1,4 +1,4 @@
-"""The order of a publication: stored, read back, inspected, and only then listed."""
+"""The order of a publication: files are stored, read back, inspected, and only then listed."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,12 +12,12 @@ NewVersionMaker = Callable[..., NewVersion]
 
 
 def stored(registry: Registry, name: str, version: NewVersion) -> Path:
-    """The file of a published version in the store."""
+    """Return the path in the store of a file of a published version."""
     (sha256,) = [file.sha256 for file in registry.catalog.resolve(version.slug).files if file.path == name]
     return Path(registry.blobs.where(sha256))
 
 
-def test_the_files_are_inspected_as_the_store_gives_them_back_before_anything_is_listed(
+def test_the_files_are_inspected_as_the_store_returns_them_before_anything_is_listed(
     registry: Registry, new_version: NewVersionMaker
 ) -> None:
     seen: list[Mapping[str, bytes]] = []
@@ -31,7 +31,9 @@ def test_the_files_are_inspected_as_the_store_gives_them_back_before_anything_is
     assert seen == [new.files]
 
 
-def test_what_the_inspection_refuses_is_not_listed(registry: Registry, new_version: NewVersionMaker) -> None:
+def test_a_version_that_fails_the_inspection_is_not_listed(
+    registry: Registry, new_version: NewVersionMaker
+) -> None:
     def inspect(_files: Mapping[str, bytes]) -> None:
         raise ZeroDivisionError
 
@@ -43,7 +45,7 @@ def test_what_the_inspection_refuses_is_not_listed(registry: Registry, new_versi
 
 
 @pytest.mark.parametrize("fault", ["damaged", "missing"])
-def test_a_store_that_does_not_give_back_what_it_took_stops_the_publication(
+def test_a_store_that_returns_other_bytes_stops_the_publication(
     registry: Registry, new_version: NewVersionMaker, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     put = LocalBlobs.put_bytes
@@ -61,7 +63,7 @@ def test_a_store_that_does_not_give_back_what_it_took_stops_the_publication(
 
 
 @pytest.mark.parametrize("fault", ["damaged", "missing"])
-def test_publishing_the_same_files_again_mends_them_and_stays_one_version(
+def test_publishing_the_same_files_again_repairs_them_and_adds_no_version(
     registry: Registry, new_version: NewVersionMaker, fault: str
 ) -> None:
     version = registry.catalog.publish(new_version(), actor="ada")
@@ -77,12 +79,12 @@ def version_files(new: NewVersion) -> list[str]:
     return sorted(new.files)
 
 
-def test_a_file_swept_away_before_the_rows_are_written_is_stored_again(
+def test_a_file_removed_before_the_rows_are_written_is_stored_again(
     registry: Registry, new_version: NewVersionMaker
 ) -> None:
-    def sweep(_files: Mapping[str, bytes]) -> None:
+    def remove_files(_files: Mapping[str, bytes]) -> None:
         for file in list(registry.blobs.list()):
             registry.blobs.delete(file)
 
-    version = registry.catalog.publish(new_version(), actor="ada", inspect=sweep)
+    version = registry.catalog.publish(new_version(), actor="ada", inspect=remove_files)
     assert registry.catalog.read_files(version) == new_version().files

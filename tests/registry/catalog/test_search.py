@@ -1,4 +1,4 @@
-"""Pages of adapters: what is found, in which order, and in how many queries."""
+"""Pages of adapters: results, order and number of queries."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from registry import (
 )
 from registry.catalog.summaries import refresh_summary
 from registry.database.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, AliasRow, VersionRow
-from registry.pages import MAX_LIMIT, MAX_TEXT, SHOWN_CLASSES
+from registry.queries import MAX_LIMIT, MAX_TEXT, SHOWN_CLASSES
 from tests.registry.conftest import FakeClock
 
 MakeVersion = Callable[..., NewVersion]
@@ -83,7 +83,7 @@ def zoo(registry: Registry, new_version: MakeVersion) -> Registry:
     return registry
 
 
-def test_an_entry_tells_the_newest_version_in_short(zoo: Registry, base: Base) -> None:
+def test_an_entry_summarizes_the_newest_version(zoo: Registry, base: Base) -> None:
     (entry,) = zoo.search.adapters(AdapterQuery(text="siamese")).entries
     newest = entry.newest
     assert newest is not None
@@ -97,7 +97,7 @@ def test_an_entry_tells_the_newest_version_in_short(zoo: Registry, base: Base) -
     assert newest.published_at == zoo.catalog.resolve("cats").created_at
 
 
-def test_the_accuracy_of_the_test_split_counts_where_there_is_one(
+def test_the_accuracy_is_that_of_the_test_split_if_there_is_one(
     registry: Registry, new_version: MakeVersion
 ) -> None:
     splits = (
@@ -138,7 +138,7 @@ ASKED: tuple[tuple[dict[str, Any], list[str]], ...] = (
 )
 
 
-def test_a_query_finds_what_meets_all_its_conditions_in_its_order(zoo: Registry) -> None:
+def test_a_query_finds_the_adapters_that_meet_all_its_conditions_in_its_order(zoo: Registry) -> None:
     assert [found(zoo, **asked) for asked, _ in ASKED] == [slugs for _, slugs in ASKED]
 
 
@@ -152,10 +152,10 @@ def test_an_alias_is_shown_with_the_number_of_its_version(zoo: Registry) -> None
     assert entry.aliases == {"production": 2}
 
 
-def test_pages_hold_every_adapter_once_and_know_how_many_there_are(
+def test_pages_hold_every_adapter_once_and_report_the_total(
     registry: Registry, new_version: MakeVersion, clock: FakeClock
 ) -> None:
-    clock.step = timedelta(0)  # so that the newest are many
+    clock.step = timedelta(0)  # so that all are equally new
     for number in range(7):
         registry.catalog.publish(new_version(slug=f"a{number}"), actor="ann")
     pages = [
@@ -175,9 +175,7 @@ def test_an_empty_catalog_has_one_empty_page(registry: Registry) -> None:
     assert (page.entries, page.total, page.pages) == ((), 0, 1)
 
 
-def test_a_version_of_many_classes_shows_the_first_of_them(
-    registry: Registry, new_version: MakeVersion
-) -> None:
+def test_a_version_of_many_classes_lists_only_the_first(registry: Registry, new_version: MakeVersion) -> None:
     names = tuple(f"class {number}" for number in range(300))
     registry.catalog.publish(new_version(class_names=names), actor="ann")
     (entry,) = registry.search.adapters(AdapterQuery(text="299")).entries
@@ -191,16 +189,16 @@ def test_a_version_of_many_classes_shows_the_first_of_them(
     [
         ({"page": 0}, "there is no page 0"),
         ({"page": 2**70}, "there is no page"),
-        ({"limit": 0}, "a page of 0"),
-        ({"limit": MAX_LIMIT + 1}, "a page of 501"),
-        ({"sort": "slug; DROP TABLE adapters"}, "not one of name, newest"),
-        ({"status": "gone"}, "not one of active, archived"),
-        ({"min_accuracy": float("nan")}, "least accuracy"),
-        ({"min_accuracy": 80}, "within 0 to 1"),
-        ({"tags": ("tag",) * 21}, "21 tags are too many"),
+        ({"limit": 0}, "cannot hold 0 entries"),
+        ({"limit": MAX_LIMIT + 1}, "cannot hold 501 entries"),
+        ({"sort": "slug; DROP TABLE adapters"}, "Use one of name, newest"),
+        ({"status": "gone"}, "Use one of active, archived"),
+        ({"min_accuracy": float("nan")}, "minimum accuracy"),
+        ({"min_accuracy": 80}, "a number from 0 to 1"),
+        ({"tags": ("tag",) * 21}, "21 tags. Give at most 20"),
     ],
 )
-def test_an_impossible_query_is_refused_with_the_reason(
+def test_an_invalid_query_is_refused_with_the_reason(
     registry: Registry, asked: dict[str, Any], sentence: str
 ) -> None:
     query = AdapterQuery(**asked)
@@ -210,7 +208,7 @@ def test_an_impossible_query_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("word", ["a\0b", "\ud800", "' OR 1=1 --", "%"])
-def test_a_filter_of_any_text_finds_nothing_instead_of_failing(zoo: Registry, word: str) -> None:
+def test_a_filter_with_any_text_finds_nothing_instead_of_failing(zoo: Registry, word: str) -> None:
     assert [found(zoo, **{name: word}) for name in ("base", "adapter_type", "alias", "owner")] == [[]] * 4
     assert found(zoo, tags=(word,)) == []
 
@@ -240,9 +238,7 @@ def statements(registry: Registry, query: AdapterQuery) -> list[str]:
     return seen
 
 
-def test_a_page_takes_the_same_few_queries_however_many_adapters_it_holds(
-    zoo: Registry, new_version: MakeVersion
-) -> None:
+def test_a_page_takes_a_fixed_number_of_queries(zoo: Registry, new_version: MakeVersion) -> None:
     few = statements(zoo, AdapterQuery(text="siamese"))
     for number in range(20):
         zoo.catalog.publish(new_version(slug=f"a{number}"), actor="ann")
@@ -304,7 +300,7 @@ TEXTS = st.one_of(
 
 @settings(deadline=None, max_examples=300)
 @given(text=TEXTS)
-def test_any_text_finds_the_adapters_in_which_each_of_its_words_occurs(titled: Registry, text: str) -> None:
+def test_a_text_finds_the_adapters_that_contain_all_its_words(titled: Registry, text: str) -> None:
     words = text[:MAX_TEXT].casefold().split()
     expected = [
         slug
@@ -314,18 +310,18 @@ def test_any_text_finds_the_adapters_in_which_each_of_its_words_occurs(titled: R
     assert found(titled, text=text) == expected
 
 
-def test_a_text_of_any_length_is_cut_and_the_page_says_what_was_looked_for(titled: Registry) -> None:
+def test_a_long_text_is_truncated_and_the_page_reports_the_words(titled: Registry) -> None:
     page = titled.search.adapters(AdapterQuery(text="One " * 10_000))
     assert (page.total, page.words) == (len(TITLES), ("one",))
     assert titled.search.adapters(AdapterQuery(text="x" * 10_000)).words == ("x" * MAX_TEXT,)
     assert titled.search.adapters(AdapterQuery(text="cat\ud800")).total == 0
 
 
-def test_every_change_keeps_the_summaries_in_step(zoo: Registry) -> None:
+def test_every_change_updates_the_summaries(zoo: Registry) -> None:
     assert zoo.search.stale_summaries() == ()
 
 
-def test_a_summary_that_is_wrong_or_missing_is_found_and_mended(zoo: Registry) -> None:
+def test_a_wrong_or_missing_summary_is_found_and_repaired(zoo: Registry) -> None:
     before = zoo.search.adapters(AdapterQuery(status=None))
     with zoo._database.writing() as session:
         rows = {row.slug: row.id for row in session.scalars(select(AdapterRow))}
@@ -337,6 +333,6 @@ def test_a_summary_that_is_wrong_or_missing_is_found_and_mended(zoo: Registry) -
     assert zoo.search.adapters(AdapterQuery(status=None)) == before
 
 
-def test_the_page_of_a_query_is_the_same_when_asked_again(zoo: Registry) -> None:
+def test_repeating_a_query_returns_the_same_page(zoo: Registry) -> None:
     query = AdapterQuery(sort="accuracy")
     assert zoo.search.adapters(query) == zoo.search.adapters(replace(query))

@@ -1,4 +1,4 @@
-"""Counters by version and hour."""
+"""Usage counters per version and hour."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,9 @@ def versions(registry: Registry, new_version: MakeVersion) -> list[Version]:
     return [registry.catalog.publish(new_version(str(i).encode()), actor="ann") for i in (1, 2)]
 
 
-def test_counts_of_one_hour_add_up_and_hours_stay_apart(registry: Registry, versions: list[Version]) -> None:
+def test_counts_of_the_same_hour_are_added_and_hours_stay_separate(
+    registry: Registry, versions: list[Version]
+) -> None:
     first, _second = versions
     registry.usage.add([UsageCount(first.id, NINE + timedelta(minutes=59), 3, 1, 20.0, 15.0)])
     registry.usage.add(
@@ -30,7 +32,7 @@ def test_counts_of_one_hour_add_up_and_hours_stay_apart(registry: Registry, vers
     assert registry.usage.total("pets") == UsageTotal(6, 1, 9.0, 15.0)
 
 
-def test_versions_are_counted_apart_and_the_adapter_together(
+def test_usage_is_counted_per_version_and_summed_per_adapter(
     registry: Registry, versions: list[Version], new_version: MakeVersion
 ) -> None:
     other = registry.catalog.publish(new_version(slug="birds"), actor="ann")
@@ -43,7 +45,7 @@ def test_versions_are_counted_apart_and_the_adapter_together(
     assert [one.total.n for one in registry.usage.hours("pets", version=2)] == [2]
 
 
-def test_a_span_begins_with_its_first_hour_and_ends_before_its_end(
+def test_a_time_span_includes_the_hour_of_its_start_but_not_of_its_end(
     registry: Registry, versions: list[Version]
 ) -> None:
     registry.usage.add(UsageCount(versions[0].id, NINE + i * HOUR, 1, 0, 1.0, 1.0) for i in range(4))
@@ -55,16 +57,14 @@ def test_a_span_begins_with_its_first_hour_and_ends_before_its_end(
     assert registry.usage.total("pets", since=(NINE + HOUR).astimezone(elsewhere)).n == 3
 
 
-def test_what_was_never_asked_or_never_answered_has_no_milliseconds(
-    registry: Registry, versions: list[Version]
-) -> None:
+def test_usage_without_answers_has_no_durations(registry: Registry, versions: list[Version]) -> None:
     assert registry.usage.total("pets") == UsageTotal(0, 0, None, None)
     assert registry.usage.totals("pets") == {}
     registry.usage.add([UsageCount(versions[0].id, NINE, 2, 2, 0.0, 0.0)])
     assert registry.usage.total("pets") == UsageTotal(2, 2, None, None)
 
 
-def test_counts_of_a_version_that_is_not_there_do_not_keep_the_others_from_being_stored(
+def test_counts_of_an_unknown_version_do_not_prevent_storing_the_others(
     registry: Registry, versions: list[Version]
 ) -> None:
     registry.usage.add(
@@ -83,7 +83,7 @@ def test_counts_of_a_version_that_is_not_there_do_not_keep_the_others_from_being
         UsageCount(1, NINE.replace(tzinfo=None), 1, 0, 1.0, 1.0),
     ],
 )
-def test_a_count_that_can_not_be_true_is_refused_with_all_the_others(
+def test_an_impossible_count_is_refused_with_all_others(
     registry: Registry, versions: list[Version], count: UsageCount
 ) -> None:
     with pytest.raises(InvalidValue, match="usage count"):
@@ -91,14 +91,14 @@ def test_a_count_that_can_not_be_true_is_refused_with_all_the_others(
     assert registry.usage.total("pets").n == 0
 
 
-def test_several_writers_lose_no_count(registry: Registry, versions: list[Version]) -> None:
+def test_concurrent_writers_lose_no_count(registry: Registry, versions: list[Version]) -> None:
     counts = [UsageCount(version.id, NINE, 1, 0, 2.0, 2.0) for version in versions]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda _: registry.usage.add(counts), range(30)))
     assert registry.usage.total("pets") == UsageTotal(60, 0, 2.0, 2.0)
 
 
-def test_counting_is_no_change_of_the_catalog(registry: Registry, versions: list[Version]) -> None:
+def test_counting_does_not_change_the_revision(registry: Registry, versions: list[Version]) -> None:
     revision = registry.revision()
     registry.usage.add([UsageCount(versions[0].id, NINE, 1, 0, 1.0, 1.0)])
     assert registry.revision() == revision

@@ -1,4 +1,4 @@
-"""The engine rules, the same on either database."""
+"""Rules of sessions and columns, which are the same on both databases."""
 
 import threading
 from datetime import datetime, timedelta, timezone
@@ -19,17 +19,17 @@ def base_row(name: str = "vit") -> BaseRow:
     )
 
 
-def test_a_change_in_a_reading_session_raises_even_when_nobody_flushes(database: Database) -> None:
+def test_a_change_in_a_reading_session_raises_even_without_a_flush(database: Database) -> None:
     with pytest.raises(ReadOnlySession, match=r"Database\.writing"), database.reading() as session:
         session.add(base_row())
 
 
-def test_a_statement_that_bypasses_the_flush_can_not_write_in_a_reading_session(database: Database) -> None:
+def test_a_statement_that_bypasses_the_flush_cannot_write_in_a_reading_session(database: Database) -> None:
     with database.reading() as session, pytest.raises(DBAPIError, match="read-?only"):
         session.execute(update(BaseRow).values(name="other"))
 
 
-def test_an_error_undoes_the_whole_write(database: Database) -> None:
+def test_an_error_rolls_back_the_write(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.writing() as session:
         session.add(base_row())
         session.flush()
@@ -38,7 +38,7 @@ def test_an_error_undoes_the_whole_write(database: Database) -> None:
         assert session.query(BaseRow).count() == 0
 
 
-def test_a_reader_is_not_held_up_by_a_writer_and_sees_the_state_before(database: Database) -> None:
+def test_a_reader_does_not_wait_for_a_writer_and_sees_the_state_before(database: Database) -> None:
     with database.writing() as writer:
         writer.add(base_row())
         writer.flush()
@@ -46,7 +46,7 @@ def test_a_reader_is_not_held_up_by_a_writer_and_sees_the_state_before(database:
             assert reader.query(BaseRow).count() == 0
 
 
-def test_all_that_a_reading_session_sees_is_of_one_moment(database: Database) -> None:
+def test_a_reading_session_sees_one_snapshot(database: Database) -> None:
     with database.reading() as reader:
         assert reader.query(BaseRow).count() == 0
         with database.writing() as writer:
@@ -56,7 +56,7 @@ def test_all_that_a_reading_session_sees_is_of_one_moment(database: Database) ->
         assert reader.query(BaseRow).count() == 1
 
 
-def test_two_writers_that_read_first_both_get_through(database: Database) -> None:
+def test_two_writers_that_read_first_both_succeed(database: Database) -> None:
     begin = threading.Barrier(2)
 
     def add_one_more() -> None:
@@ -74,7 +74,7 @@ def test_two_writers_that_read_first_both_get_through(database: Database) -> Non
         assert {row.name for row in session.query(BaseRow)} == {f"base {number}" for number in range(20)}
 
 
-def test_writers_that_want_the_same_rows_in_opposite_order_both_get_through(database: Database) -> None:
+def test_writers_that_update_the_same_rows_in_opposite_order_both_succeed(database: Database) -> None:
     names = ["one", "other"]
     with database.writing() as session:
         session.add_all(base_row(name) for name in names)
@@ -103,7 +103,7 @@ def test_a_duplicate_is_refused_by_the_database_itself(database: Database) -> No
         session.add_all([base_row(), base_row()])
 
 
-def test_a_row_that_others_refer_to_can_not_be_deleted(database: Database) -> None:
+def test_a_row_that_others_refer_to_cannot_be_deleted(database: Database) -> None:
     with database.writing() as session:
         session.execute(
             text(
@@ -121,7 +121,7 @@ def test_a_row_that_others_refer_to_can_not_be_deleted(database: Database) -> No
         session.execute(text("DELETE FROM datasets"))
 
 
-def test_an_insert_can_update_or_leave_what_is_there(database: Database) -> None:
+def test_an_insert_can_update_or_keep_an_existing_row(database: Database) -> None:
     row = {"name": "vit", "weights_sha256": "a", "architecture": "x", "embed_dim": 1, "depth": 1}
     with database.writing() as session:
         for depth in (1, 2):
@@ -146,14 +146,14 @@ def test_text_sorts_and_compares_by_its_bytes(database: Database) -> None:
 
 
 @pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1])
-def test_large_counts_are_kept_exactly(database: Database, number: int) -> None:
+def test_large_counts_are_stored_exactly(database: Database, number: int) -> None:
     blob = "INSERT INTO blobs (sha256, size, media_type, created_at) VALUES (:digest, :size, 'x', 'now')"
     with database.writing() as session:
         session.execute(text(blob), {"digest": "b" * 64, "size": number})
         assert session.scalar(text("SELECT size FROM blobs")) == number
 
 
-def test_a_count_that_no_column_holds_is_refused_and_changes_nothing(database: Database) -> None:
+def test_a_count_that_is_too_large_for_its_column_is_refused(database: Database) -> None:
     values = {"fingerprint": "f", "name": "n", "n_classes": 1, "source_kind": "zip", "created_at": utc_now()}
     with pytest.raises((InvalidValue, OverflowError)), database.writing() as session:
         session.execute(insert(DatasetRow).values(n_images=2**64, **values))
@@ -161,7 +161,7 @@ def test_a_count_that_no_column_holds_is_refused_and_changes_nothing(database: D
         assert session.query(DatasetRow).count() == 0
 
 
-def test_a_check_refuses_what_the_models_can_not_say(database: Database) -> None:
+def test_a_check_constraint_refuses_invalid_values(database: Database) -> None:
     with pytest.raises(IntegrityError), database.writing() as session:
         session.add(InferenceStatRow(version_id=1, hour=utc_now(), n=1, errors=2, sum_ms=1.0, max_ms=1.0))
 

@@ -1,4 +1,4 @@
-"""A registry file that is lost under a running app is noticed, and no lost change is acknowledged."""
+"""The loss of the registry file under a running app is detected, and no lost change is acknowledged."""
 
 from __future__ import annotations
 
@@ -125,16 +125,19 @@ def test_no_change_is_accepted_once_the_file_is_lost(
     add(registry, "before")
     lose(file)
     for _ in range(2):
-        with pytest.raises(DatabaseReplaced, match=r"Stop the app, put the file back.* and start the app"):
+        with pytest.raises(
+            DatabaseReplaced,
+            match=r"Stop the app, put the file .*back or restore a backup, and start the app",
+        ):
             add(registry, "after")
-    with pytest.raises(DatabaseNotReadable, match="no change is stored"):
+    with pytest.raises(DatabaseNotReadable, match="no change is saved"):
         registry.revision()
     with pytest.raises(DatabaseReplaced):
         registry.backup(tmp_path / "backup.zip")
 
 
 @pytest.mark.parametrize("lose", LOSSES[:7], ids=lambda lose: lose.__name__)
-def test_no_new_file_is_made_in_the_place_of_the_lost_one(registry: Registry, file: Path, lose: Lose) -> None:
+def test_no_new_file_is_created_in_place_of_the_lost_one(registry: Registry, file: Path, lose: Lose) -> None:
     lose(file)
     there = file.exists()
     registry._database.engine.dispose()
@@ -144,27 +147,25 @@ def test_no_new_file_is_made_in_the_place_of_the_lost_one(registry: Registry, fi
 
 
 @pytest.mark.parametrize("lose", [unlink, remove_the_log, move_away, replace_by_a_registry, remove_all])
-def test_a_copy_of_the_last_state_is_saved_where_it_can_still_be_read(
+def test_a_copy_of_the_last_state_is_saved_if_it_can_still_be_read(
     registry: Registry, file: Path, lose: Lose
 ) -> None:
     add(registry, "before")
     lose(file)
-    with pytest.raises(DatabaseReplaced, match=r"or backups/registry-rescued-1\.db in its place"):
+    with pytest.raises(DatabaseReplaced, match=r"or its copy backups/registry-rescued-1\.db back"):
         add(registry, "after")
     rescued = file.parent / "backups" / "registry-rescued-1.db"
     assert names(rescued) == ["before"]
     assert [path.name for path in rescued.parent.iterdir()] == [rescued.name]
 
 
-def test_a_change_whose_file_is_lost_while_it_is_made_is_not_acknowledged(
-    database: Database, file: Path
-) -> None:
+def test_a_change_is_not_acknowledged_if_its_file_is_lost_meanwhile(database: Database, file: Path) -> None:
     with pytest.raises(DatabaseReplaced), database.writing() as session:
         session.execute(text("UPDATE users SET role = 'admin'"))
         file.unlink()
 
 
-def test_a_file_that_was_moved_away_works_again_when_it_is_back(registry: Registry, file: Path) -> None:
+def test_a_file_that_was_moved_away_works_again_after_its_return(registry: Registry, file: Path) -> None:
     add(registry, "before")
     for _ in range(2):
         move_away(file)
@@ -177,7 +178,7 @@ def test_a_file_that_was_moved_away_works_again_when_it_is_back(registry: Regist
 
 
 def checkpoint(file: Path) -> None:
-    """Write all of the log into the file, as SQLite does by itself now and then."""
+    """Write the log into the file, as SQLite does by itself from time to time."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
@@ -188,7 +189,7 @@ def write_over(file: Path, content: bytes) -> None:
         opened.write(content)
 
 
-def test_another_registry_copied_over_the_file_is_noticed(registry: Registry, file: Path) -> None:
+def test_another_registry_copied_over_the_file_is_detected(registry: Registry, file: Path) -> None:
     add(registry, "before")
     checkpoint(file)
     write_over(file, another_registry(file).read_bytes())
@@ -196,7 +197,7 @@ def test_another_registry_copied_over_the_file_is_noticed(registry: Registry, fi
         add(registry, "after")
 
 
-def test_an_older_copy_copied_over_the_file_is_noticed(registry: Registry, file: Path) -> None:
+def test_an_older_copy_copied_over_the_file_is_detected(registry: Registry, file: Path) -> None:
     checkpoint(file)
     older = file.read_bytes()
     for number in range(200):
@@ -208,7 +209,7 @@ def test_an_older_copy_copied_over_the_file_is_noticed(registry: Registry, file:
 
 
 @pytest.mark.parametrize("content", [b"This is no database. ", b"\0"], ids=["text", "zeros"])
-def test_something_else_written_over_the_file_is_noticed(
+def test_other_content_written_over_the_file_is_detected(
     registry: Registry, file: Path, content: bytes
 ) -> None:
     add(registry, "before")
@@ -219,28 +220,28 @@ def test_something_else_written_over_the_file_is_noticed(
         add(registry, "after")
 
 
-def test_a_file_cut_in_half_is_noticed(registry: Registry, file: Path) -> None:
+def test_a_truncated_file_is_detected(registry: Registry, file: Path) -> None:
     for number in range(50):
         add(registry, f"base-{number}")
     checkpoint(file)
     add(registry, "before")
     os.truncate(file, file.stat().st_size // 2)
-    with pytest.raises(DatabaseReplaced, match="emptied or cut short"):
+    with pytest.raises(DatabaseReplaced, match="emptied or truncated"):
         add(registry, "after")
 
 
-def test_a_log_cut_short_is_noticed(registry: Registry, file: Path) -> None:
+def test_a_truncated_log_is_detected(registry: Registry, file: Path) -> None:
     for number in range(50):
         add(registry, f"base-{number}")
     os.truncate(beside(file, "-wal"), 0)
-    with pytest.raises(DatabaseReplaced, match=r"registry\.db-wal was emptied or cut short"):
+    with pytest.raises(DatabaseReplaced, match=r"registry\.db-wal was emptied or truncated"):
         add(registry, "after")
 
 
-def test_an_index_cut_short_does_not_end_the_process(registry: Registry, file: Path) -> None:
+def test_a_truncated_index_does_not_end_the_process(registry: Registry, file: Path) -> None:
     add(registry, "before")
     os.truncate(beside(file, "-shm"), 0)
-    with pytest.raises(DatabaseReplaced, match=r"registry\.db-shm was emptied or cut short"):
+    with pytest.raises(DatabaseReplaced, match=r"registry\.db-shm was emptied or truncated"):
         registry.revision()
     add(registry, "after")
     registry.close()
@@ -251,7 +252,9 @@ def test_an_index_cut_short_does_not_end_the_process(registry: Registry, file: P
     "words",
     ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(RESTART)", "DELETE FROM bases"],
 )
-def test_what_sqlite_itself_does_to_the_files_is_no_loss(registry: Registry, file: Path, words: str) -> None:
+def test_operations_of_sqlite_itself_are_not_taken_for_a_loss(
+    registry: Registry, file: Path, words: str
+) -> None:
     for number in range(200):
         add(registry, f"base-{number}")
     for number in range(3):
@@ -262,7 +265,7 @@ def test_what_sqlite_itself_does_to_the_files_is_no_loss(registry: Registry, fil
     assert "after-2" in names(file)
 
 
-def test_a_long_life_with_many_emptied_logs_is_no_loss(registry: Registry, file: Path) -> None:
+def test_many_emptied_logs_are_not_taken_for_a_loss(registry: Registry, file: Path) -> None:
     with Registry.open(f"sqlite:///{file}", file.parent / "artifacts") as other:
         for number in range(60):
             add(registry if number % 2 else other, f"base-{number}")
@@ -275,14 +278,14 @@ def test_a_long_life_with_many_emptied_logs_is_no_loss(registry: Registry, file:
     assert len(names(file)) == 61
 
 
-def test_touching_the_file_is_no_loss(registry: Registry, file: Path) -> None:
+def test_touching_the_file_is_not_taken_for_a_loss(registry: Registry, file: Path) -> None:
     add(registry, "before")
     os.utime(file)
     add(registry, "after")
     assert names(file) == ["after", "before"]
 
 
-def test_a_restored_backup_is_no_loss(registry: Registry, file: Path, tmp_path: Path) -> None:
+def test_a_restored_backup_is_not_taken_for_a_loss(registry: Registry, file: Path, tmp_path: Path) -> None:
     add(registry, "before")
     with Registry.open(f"sqlite:///{file}", registry.blobs.folder or tmp_path) as other:
         other.backup(tmp_path / "backup.zip")
@@ -292,7 +295,7 @@ def test_a_restored_backup_is_no_loss(registry: Registry, file: Path, tmp_path: 
     assert names(file) == ["again", "before"]
 
 
-def test_every_registry_has_a_number_of_its_own_that_stays(tmp_path: Path) -> None:
+def test_every_registry_has_a_permanent_number_of_its_own(tmp_path: Path) -> None:
     def number(name: str) -> int:
         with Registry.open(f"sqlite:///{tmp_path / name}", tmp_path / "artifacts"):
             pass
@@ -302,7 +305,7 @@ def test_every_registry_has_a_number_of_its_own_that_stays(tmp_path: Path) -> No
     assert 0 < number("one.db") == number("one.db") != number("other.db")
 
 
-def test_the_error_is_caught_as_unreadable_and_as_unwritable_and_survives_pickling() -> None:
+def test_the_error_is_both_unreadable_and_unwritable_and_survives_pickling() -> None:
     error = DatabaseReplaced("/data/registry.db", "was emptied", Path("/data/backups/copy.db"))
     assert isinstance(error, DatabaseNotReadable)
     assert isinstance(error, DatabaseNotWritable)
@@ -311,7 +314,7 @@ def test_the_error_is_caught_as_unreadable_and_as_unwritable_and_survives_pickli
     assert "/data" not in str(error)
 
 
-def test_a_damaged_file_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_on_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("This is no database. " * 500)
     database = Database(open_engine(f"sqlite:///{tmp_path / 'text.db'}"), utc_now)
     with pytest.raises(DatabaseNotReadable, match="not a database"), database.reading() as session:

@@ -1,4 +1,4 @@
-"""The schema that migrations build is the schema of the models, and the rows that were there stay true."""
+"""The migrations build the schema of the models and keep existing rows correct."""
 
 import logging
 import sqlite3
@@ -21,14 +21,14 @@ from registry.database.db import Database, open_engine
 from registry.database.migrate import head
 from registry.database.migrations import FOLDER, revisions
 from registry.database.models import Table
-from registry.database.postgres import raise_sequences
+from registry.database.postgres import advance_sequences
 from tests.registry.conftest import FakeClock, only_postgres, only_sqlite
 from tests.registry.old_rows import ROWS, day
 from tests.registry.schema import POSTGRES_COPY, SQLITE_COPY, schema_of
 
 
 def at_revision(url: str, revision: str) -> None:
-    """Make a database of an older schema and fill it with what was stored then."""
+    """Create a database of an older schema with rows of its time."""
     if url.startswith("sqlite"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(exist_ok=True)
     database = Database(open_engine(url), utc_now)
@@ -38,8 +38,8 @@ def at_revision(url: str, revision: str) -> None:
             columns = [sa.column(key) for key in rows[0]]
             connection.execute(sa.insert(sa.table(name, *columns)), rows)
         if connection.dialect.name == "postgresql":
-            # the ids of versions are written by hand, so their counter has to follow
-            raise_sequences(connection, [Table.metadata.tables["adapter_versions"]])
+            # the ids of versions are written by hand, so their sequence must be advanced
+            advance_sequences(connection, [Table.metadata.tables["adapter_versions"]])
     database.engine.dispose()
 
 
@@ -78,7 +78,7 @@ def test_the_migrations_build_the_same_constraints_and_columns_as_the_models(
     direct.dispose()
 
 
-def test_the_schema_is_the_one_that_is_committed(database: Database) -> None:
+def test_the_schema_is_the_committed_one(database: Database) -> None:
     copy = SQLITE_COPY if database.file is not None else POSTGRES_COPY
     with database.engine.connect() as connection:
         found = schema_of(connection)
@@ -106,7 +106,7 @@ def test_every_index_and_constraint_has_a_name() -> None:
         assert all(one.name for one in (*table.indexes, *table.constraints)), table.name
 
 
-def test_opening_again_changes_nothing_and_makes_no_copy(
+def test_opening_again_changes_nothing_and_creates_no_copy(
     registry: Registry, url: str, tmp_path: Path
 ) -> None:
     def schema() -> str:
@@ -120,7 +120,7 @@ def test_opening_again_changes_nothing_and_makes_no_copy(
     assert backups(tmp_path) == []
 
 
-def test_several_threads_open_a_new_database_at_once(url: str, tmp_path: Path) -> None:
+def test_several_threads_can_open_a_new_database_at_the_same_time(url: str, tmp_path: Path) -> None:
     begin = threading.Barrier(4)
     revisions = []
 
@@ -137,7 +137,7 @@ def test_several_threads_open_a_new_database_at_once(url: str, tmp_path: Path) -
     assert revisions == [0, 0, 0, 0]
 
 
-def test_there_are_rows_of_every_schema_but_the_present_one() -> None:
+def test_there_are_example_rows_of_every_older_schema() -> None:
     assert {*revisions()} - {head()} == set(ROWS)
 
 
@@ -159,7 +159,7 @@ def test_a_database_of_every_older_schema_opens_with_its_rows(
     assert ask(url, "SELECT version_num FROM alembic_version") == [(head(),)]
 
 
-def test_the_team_catalog_is_filled_from_what_the_first_schema_knew(url: str, tmp_path: Path) -> None:
+def test_the_team_catalog_is_filled_from_the_first_schema(url: str, tmp_path: Path) -> None:
     at_revision(url, "0001")
     Registry.open(url, tmp_path / "artifacts").close()
 
@@ -179,7 +179,7 @@ def test_the_team_catalog_is_filled_from_what_the_first_schema_knew(url: str, tm
     assert ask(url, "SELECT details FROM bases") == [("{}",)]
 
 
-def test_users_of_the_second_schema_are_there_and_have_no_password(url: str, tmp_path: Path) -> None:
+def test_users_of_the_second_schema_are_kept_without_passwords(url: str, tmp_path: Path) -> None:
     at_revision(url, "0002")
     with Registry.open(url, tmp_path / "artifacts") as registry:
         assert [(user.username, user.role) for user in registry.users.list()] == [
@@ -191,7 +191,7 @@ def test_users_of_the_second_schema_are_there_and_have_no_password(url: str, tmp
         assert registry.catalog.resolve("pets@production").ref == "pets@1"
 
 
-def test_history_is_as_closed_after_an_upgrade_as_in_a_new_database(url: str, tmp_path: Path) -> None:
+def test_history_cannot_be_changed_after_an_upgrade(url: str, tmp_path: Path) -> None:
     at_revision(url, "0001")
     with Registry.open(url, tmp_path / "artifacts") as registry:
         for statement in (
@@ -223,7 +223,7 @@ def test_an_upgraded_database_publishes_with_the_next_free_ids(url: str, tmp_pat
 
 
 @only_sqlite
-def test_an_upgrade_is_told_and_keeps_a_copy_of_the_database_as_it_was(
+def test_an_upgrade_is_logged_and_keeps_a_copy_of_the_old_database(
     url: str, tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     at_revision(url, "0001")
@@ -235,7 +235,7 @@ def test_an_upgrade_is_told_and_keeps_a_copy_of_the_database_as_it_was(
         (copy,) = backups(tmp_path)
         assert (registry.upgrade.before, registry.upgrade.after) == ("0001", head())
         assert registry.upgrade.backup == copy
-    assert f"from schema 0001 to {head()}; a copy of it as it was is {copy}." in caplog.text
+    assert f"from schema 0001 to {head()}; a copy of the old database is {copy}." in caplog.text
     kept = sqlite3.connect(copy)
     assert kept.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
     assert kept.execute("SELECT slug FROM adapters ORDER BY id").fetchall() == [("pets",), ("flowers",)]
@@ -243,7 +243,7 @@ def test_an_upgrade_is_told_and_keeps_a_copy_of_the_database_as_it_was(
 
 
 @only_sqlite
-def test_only_the_newest_copies_are_kept_and_nothing_else_is_touched(
+def test_only_the_newest_copies_are_kept_and_other_files_stay(
     url: str, tmp_path: Path, clock: FakeClock
 ) -> None:
     folder = tmp_path / "data" / "backups"
@@ -258,7 +258,7 @@ def test_only_the_newest_copies_are_kept_and_nothing_else_is_touched(
 
 
 @only_sqlite
-def test_no_upgrade_is_made_when_no_copy_can_be(url: str, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_copied_is_not_upgraded(url: str, tmp_path: Path) -> None:
     at_revision(url, "0001")
     (tmp_path / "data" / "backups").write_text("in the way")
     with pytest.raises(DatabaseUnusable, match="File exists"):
@@ -278,7 +278,7 @@ def test_an_empty_database_is_upgraded_without_a_copy(
 
 
 @only_postgres
-def test_an_upgrade_on_a_server_says_that_a_copy_is_its_keepers_business(
+def test_an_upgrade_on_a_server_logs_that_no_copy_is_made(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     at_revision(url, "0001")
@@ -289,9 +289,7 @@ def test_an_upgrade_on_a_server_says_that_a_copy_is_its_keepers_business(
     assert "tester" not in caplog.text
 
 
-def test_a_failed_upgrade_leaves_the_database_as_it_was(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_upgrade_changes_nothing(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_revision(url, "0001")
     engine = open_engine(url)
 
@@ -320,13 +318,13 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(
 ) -> None:
     with database.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(DatabaseTooNew, match="9999, which this version doesn't know; update the program"):
+    with pytest.raises(DatabaseTooNew, match="9999, which this version does not know. Update the program"):
         Registry.open(url, tmp_path / "artifacts")
     assert ask(url, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
 @only_sqlite
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, dialect: str) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_left_alone(tmp_path: Path, dialect: str) -> None:
     file = tmp_path / "notes.db"
     file.write_text("these are my notes " * 100)
     with pytest.raises(DatabaseUnusable, match="file is not a database"):
@@ -334,7 +332,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, di
     assert file.read_text().startswith("these are my notes")
 
 
-def test_a_failed_migration_leaves_a_foreign_database_as_it_was(url: str, tmp_path: Path) -> None:
+def test_a_failed_migration_does_not_change_a_foreign_database(url: str, tmp_path: Path) -> None:
     if url.startswith("sqlite"):
         (tmp_path / "data").mkdir()
     foreign = Database(open_engine(url), utc_now)
@@ -347,7 +345,7 @@ def test_a_failed_migration_leaves_a_foreign_database_as_it_was(url: str, tmp_pa
 
 
 @only_sqlite
-def test_a_data_folder_that_is_a_file_is_reported_in_one_sentence(url: str, tmp_path: Path) -> None:
+def test_a_data_folder_that_is_a_file_is_reported(url: str, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    with pytest.raises(DatabaseUnusable, match="can't be used as a registry"):
+    with pytest.raises(DatabaseUnusable, match="cannot be used as a registry"):
         Registry.open(url, tmp_path / "artifacts")

@@ -1,4 +1,4 @@
-"""What only PostgreSQL knows."""
+"""Rules that only PostgreSQL has."""
 
 import sys
 import threading
@@ -48,7 +48,7 @@ def test_every_text_column_compares_by_bytes(database: Database) -> None:
     assert {(table, column) for table, column, collation in columns if collation != "C"} == set()
 
 
-def test_a_write_holds_the_lock_from_its_first_moment(
+def test_a_write_holds_the_lock_from_its_start(
     database: Database, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_module, "LOCK_TIMEOUT_MS", 100)
@@ -59,13 +59,13 @@ def test_a_write_holds_the_lock_from_its_first_moment(
         impatient.writing(),
     ):
         pass
-    # the connection that waited in vain is as good as new
+    # the connection whose wait timed out can still be used
     with impatient.writing() as session:
         session.add(base_row())
     impatient.engine.dispose()
 
 
-def test_a_waiting_writer_sees_what_the_one_before_committed(database: Database) -> None:
+def test_a_waiting_writer_sees_the_commit_it_waited_for(database: Database) -> None:
     seen: list[int] = []
 
     def wait_and_count() -> None:
@@ -93,7 +93,7 @@ def test_connections_that_the_server_dropped_are_replaced(database: Database) ->
             assert session.query(BaseRow).count() == 0
 
 
-def test_a_connection_lost_while_reading_is_reported_in_one_sentence(database: Database) -> None:
+def test_a_connection_lost_while_reading_is_reported_on_one_line(database: Database) -> None:
     with (
         pytest.raises(DatabaseNotReadable, match="terminating connection") as caught,
         database.reading() as session,
@@ -125,38 +125,40 @@ def test_a_text_with_a_zero_byte_is_refused_and_changes_nothing(database: Databa
         assert session.query(BaseRow).count() == 0
 
 
-def test_a_server_that_is_not_there_is_one_sentence_without_the_password(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseNotReadable, match=r"postgresql://127\.0\.0\.1:1/name can't be") as caught:
+def test_an_unreachable_server_is_reported_without_the_password(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseNotReadable, match=r"postgresql://127\.0\.0\.1:1/name cannot be") as caught:
         Registry.open("postgresql+psycopg://me:secret@127.0.0.1:1/name?password=secret", tmp_path)
     assert "secret" not in str(caught.value)
     assert "secret" not in str(caught.value.__cause__)
     assert "\n" not in str(caught.value)
 
 
-def test_a_database_that_is_not_there_is_named(url: str, tmp_path: Path) -> None:
+def test_a_missing_database_is_reported_by_name(url: str, tmp_path: Path) -> None:
     with pytest.raises(DatabaseNotReadable, match='database "missing" does not exist'):
         Registry.open(url.rpartition("/")[0] + "/missing", tmp_path)
 
 
-def test_a_database_that_can_not_hold_every_text_is_refused(postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_database_with_another_encoding_than_utf8_is_refused(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
     url = postgres.create("template0 ENCODING 'LATIN1' LOCALE 'C'")
-    with pytest.raises(DatabaseUnusable, match="its encoding is LATIN1, but texts need UTF8"):
+    with pytest.raises(DatabaseUnusable, match="its encoding is LATIN1 instead of UTF8"):
         Registry.open(url, tmp_path)
     postgres.drop(url)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_the_usual_names_of_the_scheme_are_understood(url: str, tmp_path: Path, scheme: str) -> None:
+def test_the_usual_address_schemes_are_accepted(url: str, tmp_path: Path, scheme: str) -> None:
     with Registry.open(f"{scheme}://{url.partition('://')[2]}", tmp_path) as registry:
         assert registry.revision() == 0
 
 
-def test_a_missing_driver_is_one_sentence_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(PostgresDriverMissing, match=r'pip install "psycopg\[binary\]>=3\.2,<4"'):
         open_engine("postgresql+psycopg://me:secret@host/name")
 
 
-def test_the_address_to_show_holds_no_user_password_or_option() -> None:
+def test_the_displayed_address_has_no_user_password_or_options() -> None:
     url = make_url("postgresql+psycopg://me:secret@host:5433/name?sslpassword=secret")
     assert location(url) == "postgresql://host:5433/name"

@@ -1,4 +1,4 @@
-"""What only SQLite knows."""
+"""Rules that only SQLite has."""
 
 import sqlite3
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_every_connection_has_the_pragma(database: Database, pragma: str, value:
         assert other.execute(text(f"PRAGMA {pragma}")).scalar() == value
 
 
-def test_a_write_holds_the_lock_from_its_first_moment(database: Database) -> None:
+def test_a_write_holds_the_lock_from_its_start(database: Database) -> None:
     other = sqlite3.connect(str(database.file), timeout=0, isolation_level=None)
     with database.writing(), pytest.raises(sqlite3.OperationalError, match="locked"):
         other.execute("BEGIN IMMEDIATE")
@@ -35,7 +35,7 @@ def test_a_write_holds_the_lock_from_its_first_moment(database: Database) -> Non
     other.close()
 
 
-def test_a_full_database_is_reported_in_one_sentence_and_keeps_its_rows(database: Database) -> None:
+def test_a_full_disk_is_reported_and_the_rows_are_kept(database: Database) -> None:
     with database.writing() as session:
         session.add(base_row("first"))
     with pytest.raises(DatabaseNotWritable, match="full"), database.writing() as session:
@@ -45,14 +45,14 @@ def test_a_full_database_is_reported_in_one_sentence_and_keeps_its_rows(database
         assert [row.name for row in session.query(BaseRow)] == ["first"]
 
 
-def test_a_file_that_is_gone_is_reported_in_one_sentence(database: Database, tmp_path: Path) -> None:
+def test_a_deleted_database_file_is_reported(database: Database, tmp_path: Path) -> None:
     database.engine.dispose()
     (tmp_path / "data").rename(tmp_path / "elsewhere")
     with pytest.raises(DatabaseNotReadable, match="was deleted or moved away"), database.reading() as session:
         session.query(BaseRow).count()
 
 
-def test_a_copy_is_the_last_committed_state_in_one_file(database: Database, tmp_path: Path) -> None:
+def test_a_copy_is_a_single_file_with_the_last_committed_state(database: Database, tmp_path: Path) -> None:
     with database.writing() as session:
         session.add(base_row("committed"))
     with database.writing() as session:

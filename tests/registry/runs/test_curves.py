@@ -1,4 +1,4 @@
-"""Curves of many points: what stays when they are thinned."""
+"""The points that are kept when a long curve is thinned."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from registry.database.models import RunMetricRow
 
 
 def abs_zero(value: float) -> float:
-    """SQLite knows no -0.0."""
+    """Return the value as SQLite stores it, which has no -0.0."""
     return value + 0.0
 
 
@@ -33,7 +33,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 def stored(registry: Registry, *curves: dict[int, float]) -> Run:
-    """A new run with the curves `0`, `1` and so on."""
+    """Return a new run with the curves `0`, `1` and so on."""
     base = registry.bases.ensure(NewBase("vit_small", "a" * 64, "vit_small", 384, 12))
     classes = (DatasetClass("cat", 6, 2, 1),)
     dataset = registry.datasets.ensure(NewDataset("f" * 64, "pets", "zip", classes))
@@ -55,12 +55,12 @@ def stored(registry: Registry, *curves: dict[int, float]) -> Run:
 
 
 def shown(points: list[MetricPoint]) -> list[tuple[int, str]]:
-    """NaN equals itself as text."""
+    """Return the values as texts, because NaN does not equal itself."""
     return [(point.step, repr(point.value)) for point in points]
 
 
 def expected(curve: dict[int, float], max_points: int) -> list[tuple[int, str]]:
-    """The same rule, written without SQL."""
+    """Return the points to keep by the same rule, computed without SQL."""
     steps = sorted(curve)
     if len(steps) <= max_points:
         return [(step, repr(curve[step])) for step in steps]
@@ -83,7 +83,7 @@ def expected(curve: dict[int, float], max_points: int) -> list[tuple[int, str]]:
 
 @settings(deadline=None)
 @given(curve=SERIES, max_points=st.integers(5, 40))
-def test_a_thinned_curve_keeps_ends_extremes_and_what_is_not_finite(
+def test_a_thinned_curve_keeps_its_ends_extremes_and_non_finite_values(
     opened: Registry, curve: dict[int, float], max_points: int
 ) -> None:
     points = opened.runs.metrics(stored(opened, curve).id, max_points=max_points)["0"]
@@ -97,7 +97,7 @@ def test_a_thinned_curve_keeps_ends_extremes_and_what_is_not_finite(
     assert len(finite) == len(curve) or any(not math.isfinite(point.value) for point in points)
 
 
-def test_a_short_curve_stays_whole_beside_a_long_one(opened: Registry) -> None:
+def test_a_short_curve_keeps_all_points_beside_a_long_one(opened: Registry) -> None:
     run = stored(opened, {step: 1.0 / (step + 1) for step in range(1000)}, {5: 1.0, 6: math.nan})
     series = opened.runs.metrics(run.id, max_points=20)
     assert len(series["0"]) <= 20
@@ -106,20 +106,20 @@ def test_a_short_curve_stays_whole_beside_a_long_one(opened: Registry) -> None:
     assert len(opened.runs.metrics(run.id)["0"]) == 1000
 
 
-def test_a_level_curve_is_not_stored_as_all_its_equal_extremes(opened: Registry) -> None:
+def test_a_constant_curve_is_thinned_too(opened: Registry) -> None:
     run = stored(opened, dict.fromkeys(range(1000), 0.5))
     points = opened.runs.metrics(run.id, max_points=32)["0"]
     assert [point.step for point in points] == [*range(0, 1000, 67), 999]
 
 
-def test_a_curve_of_nothing_but_nan_keeps_some_of_it(opened: Registry) -> None:
+def test_a_curve_of_only_nan_keeps_some_points(opened: Registry) -> None:
     run = stored(opened, dict.fromkeys(range(1000), math.nan))
     points = opened.runs.metrics(run.id, max_points=32)["0"]
     assert len(points) == 11
     assert all(math.isnan(point.value) for point in points)
 
 
-def test_a_curve_of_too_few_points_is_refused(opened: Registry) -> None:
+def test_a_limit_of_too_few_points_is_refused(opened: Registry) -> None:
     with pytest.raises(InvalidQuery, match="at least 5"):
         opened.runs.metrics("any", max_points=4)
 

@@ -11,7 +11,7 @@ import pytest
 from registry import InvalidValue, NewRun, Registry, UnknownRun, UnknownRunFile
 
 
-def test_a_file_is_kept_with_its_run_and_a_later_one_takes_its_place(
+def test_a_file_is_stored_with_its_run_and_can_be_replaced(
     registry: Registry, new_run: Callable[..., NewRun]
 ) -> None:
     run, other = (registry.runs.create(new_run()) for _ in range(2))
@@ -22,15 +22,13 @@ def test_a_file_is_kept_with_its_run_and_a_later_one_takes_its_place(
     assert registry.run_files.names(other.id) == []
 
 
-def test_a_file_that_a_run_did_not_leave_is_one_sentence(
-    registry: Registry, new_run: Callable[..., NewRun]
-) -> None:
+def test_an_unknown_file_of_a_run_is_reported(registry: Registry, new_run: Callable[..., NewRun]) -> None:
     run = registry.runs.create(new_run())
-    with pytest.raises(UnknownRunFile, match=r"left no file predictions\.json"):
+    with pytest.raises(UnknownRunFile, match=r"has no file 'predictions\.json'"):
         registry.run_files.read(run.id, "predictions.json")
 
 
-def test_a_file_of_no_run_and_a_path_that_climbs_are_refused(
+def test_an_unknown_run_and_a_path_outside_its_folder_are_refused(
     registry: Registry, new_run: Callable[..., NewRun]
 ) -> None:
     with pytest.raises(UnknownRun):
@@ -40,10 +38,12 @@ def test_a_file_of_no_run_and_a_path_that_climbs_are_refused(
         registry.run_files.put(run.id, "../a.json", b"")
 
 
-def test_a_file_of_a_run_is_not_swept_away(registry: Registry, new_run: Callable[..., NewRun]) -> None:
+def test_a_file_of_a_run_is_not_removed_as_unreferenced(
+    registry: Registry, new_run: Callable[..., NewRun]
+) -> None:
     run = registry.runs.create(new_run())
     registry.run_files.put(run.id, "a.json", b"kept")
     registry.blobs.put_bytes(b"of nobody")
-    swept = registry.upkeep.unreferenced(timedelta(days=-3650))
-    assert [file.sha256 for file in swept] == [hashlib.sha256(b"of nobody").hexdigest()]
+    unreferenced = registry.maintenance.unreferenced(timedelta(days=-3650))
+    assert [file.sha256 for file in unreferenced] == [hashlib.sha256(b"of nobody").hexdigest()]
     assert registry.run_files.read(run.id, "a.json") == b"kept"

@@ -1,4 +1,4 @@
-"""The series of a run and their summary."""
+"""The metrics of a run and their summaries."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import MetricPoint, MetricSummary, NewRun, Registry, Run, RunLost, UnknownRun
-from registry.runs.metrics import extend, summarise
+from registry.runs.metrics import extend, summarize
 
 POINTS = st.dictionaries(st.integers(0, 20), st.floats(width=32)).map(
     lambda values: [MetricPoint(step, value) for step, value in values.items()]
@@ -20,7 +20,7 @@ def run(registry: Registry, new_run: Callable[..., NewRun]) -> Run:
     return registry.runs.create(new_run(), worker="w")
 
 
-def test_points_come_back_in_order_of_their_steps(registry: Registry, run: Run) -> None:
+def test_points_are_returned_sorted_by_step(registry: Registry, run: Run) -> None:
     for step, loss in ((2, 0.5), (1, 0.9), (3, 0.7)):
         registry.runs.log_metrics(run.id, step, {"loss": loss, "accuracy": 1 - loss})
     expected = [MetricPoint(1, 0.9), MetricPoint(2, 0.5), MetricPoint(3, 0.7)]
@@ -29,9 +29,7 @@ def test_points_come_back_in_order_of_their_steps(registry: Registry, run: Run) 
     assert registry.runs.summary(run.id)["loss"] == MetricSummary(0.7, 3, 0.5, 2, 0.9, 1)
 
 
-def test_nan_and_infinities_come_back_as_such_and_stay_out_of_the_summary(
-    registry: Registry, run: Run
-) -> None:
+def test_nan_and_infinities_are_stored_but_stay_out_of_the_summary(registry: Registry, run: Run) -> None:
     for step, loss in enumerate((0.5, math.nan, math.inf, -math.inf)):
         registry.runs.log_metrics(run.id, step, {"loss": loss})
     values = [point.value for point in registry.runs.metrics(run.id)["loss"]]
@@ -61,9 +59,9 @@ def test_metrics_of_an_unknown_run_are_refused(registry: Registry) -> None:
 
 
 @given(POINTS)
-def test_a_summary_says_what_the_finite_values_of_its_series_say(points: list[MetricPoint]) -> None:
+def test_a_summary_matches_the_finite_values_of_its_series(points: list[MetricPoint]) -> None:
     finite = [point for point in points if math.isfinite(point.value)]
-    found = summarise(points)
+    found = summarize(points)
     if not finite:
         assert found is None
         return
@@ -76,7 +74,7 @@ def test_a_summary_says_what_the_finite_values_of_its_series_say(points: list[Me
     assert found.max_step == min(point.step for point in finite if point.value == found.maximum)
 
 
-def test_a_value_that_is_not_finite_changes_no_summary() -> None:
+def test_a_non_finite_value_changes_no_summary() -> None:
     before = MetricSummary(1.0, 1, 1.0, 1, 1.0, 1)
     assert extend(before, MetricPoint(2, math.nan)) == before
 

@@ -57,7 +57,7 @@ def test_a_new_run_is_queued_with_all_that_was_given(registry: Registry, new_run
     assert registry.runs.get(run.id) == run
 
 
-def test_a_run_knows_who_asked_for_it(registry: Registry, new_run: Callable[..., NewRun]) -> None:
+def test_a_run_records_the_user_who_asked_for_it(registry: Registry, new_run: Callable[..., NewRun]) -> None:
     run = registry.runs.create(new_run(), actor="ann")
     assert registry.runs.get(run.id).created_by == "ann"
     assert registry.runs.create(new_run()).created_by == "unknown"
@@ -68,7 +68,7 @@ def test_a_run_created_for_a_worker_is_running_at_once(running: Run) -> None:
     assert running.started_at == running.heartbeat_at == running.created_at
 
 
-def test_what_create_returns_is_what_is_read_later_even_for_tuples(
+def test_create_returns_the_run_as_it_is_read_later_even_for_tuples(
     registry: Registry, new_run: MakeRun
 ) -> None:
     run = registry.runs.create(new_run(config={"targets": ("q", "v")}))
@@ -96,7 +96,7 @@ def test_every_leaf_of_the_config_is_a_parameter_under_its_dotted_key(
         ({"seed": 2**64}, InvalidValue),
     ],
 )
-def test_a_run_that_can_not_be_stored_truthfully_is_refused(
+def test_a_run_that_cannot_be_stored_faithfully_is_refused(
     registry: Registry, new_run: MakeRun, changes: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -108,7 +108,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(registry: Registry, running: 
     assert registry.runs.get(running.id[:4]) == running
 
 
-def test_a_beginning_that_fits_two_runs_is_ambiguous(
+def test_the_beginning_of_two_ids_is_ambiguous(
     registry: Registry, new_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Uuid:
@@ -128,7 +128,7 @@ def test_a_beginning_that_fits_two_runs_is_ambiguous(
     ("run_id", "error"),
     [("", RunIdTooShort), ("abc", RunIdTooShort), ("zzzz", UnknownRun), ("%%%%", UnknownRun)],
 )
-def test_a_beginning_that_names_no_run_is_refused(
+def test_the_beginning_of_no_id_is_refused(
     registry: Registry, running: Run, run_id: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -148,11 +148,11 @@ def test_runs_are_listed_newest_first_by_status_and_slug_in_pages(
     assert (registry.runs.count("queued"), registry.runs.count("running")) == (2, 1)
 
 
-def test_where_the_newest_and_the_unended_runs_are_is_told_in_short(
+def test_progress_is_returned_for_the_newest_and_the_active_runs(
     registry: Registry, new_run: MakeRun, running: Run
 ) -> None:
     ended = [finished(registry, new_run, "completed") for _ in range(3)]
-    registry.runs.beat(running.id, "w", stage="training", progress=0.5)
+    registry.runs.record_heartbeat(running.id, "w", stage="training", progress=0.5)
     registry.runs.request_stop(running.id, "keep")
     told = registry.runs.progress(2, active=10)
     assert {one.id for one in told[:2]} < {run.id for run in ended}
@@ -176,7 +176,7 @@ def test_nothing_is_claimed_from_an_empty_queue(registry: Registry, running: Run
     assert registry.runs.claim("other") is None
 
 
-def test_several_workers_never_claim_the_same_run(registry: Registry, new_run: MakeRun) -> None:
+def test_two_workers_never_claim_the_same_run(registry: Registry, new_run: MakeRun) -> None:
     created = {registry.runs.create(new_run()).id for _ in range(12)}
     begin = threading.Barrier(6)
 
@@ -193,9 +193,12 @@ def test_several_workers_never_claim_the_same_run(registry: Registry, new_run: M
     assert set(claims) == created
 
 
-def test_a_beat_updates_only_what_is_given(registry: Registry, running: Run) -> None:
-    assert registry.runs.beat(running.id, "w", stage="epoch 1 of 10", progress=0.1, eta_seconds=90) is None
-    assert registry.runs.beat(running.id, "w", progress=0.2) is None
+def test_a_heartbeat_updates_only_the_given_values(registry: Registry, running: Run) -> None:
+    assert (
+        registry.runs.record_heartbeat(running.id, "w", stage="epoch 1 of 10", progress=0.1, eta_seconds=90)
+        is None
+    )
+    assert registry.runs.record_heartbeat(running.id, "w", progress=0.2) is None
     run = registry.runs.get(running.id)
     assert (run.stage, run.progress, run.eta_seconds) == ("epoch 1 of 10", 0.2, 90.0)
     assert run.heartbeat_at is not None
@@ -206,28 +209,30 @@ def test_a_beat_updates_only_what_is_given(registry: Registry, running: Run) -> 
 @pytest.mark.parametrize(
     "wrong", [{"progress": 1.5}, {"progress": float("nan")}, {"eta_seconds": float("inf")}]
 )
-def test_a_beat_with_an_impossible_number_is_refused(
+def test_a_heartbeat_with_a_number_out_of_range_is_refused(
     registry: Registry, running: Run, wrong: dict[str, float]
 ) -> None:
     with pytest.raises(InvalidValue):
-        registry.runs.beat(running.id, "w", **wrong)
+        registry.runs.record_heartbeat(running.id, "w", **wrong)
 
 
-def test_a_worker_that_lost_its_run_is_told_so(registry: Registry, running: Run, clock: Any) -> None:
-    with pytest.raises(RunLost, match="stop working on it"):
-        registry.runs.beat(running.id, "other")
+def test_a_worker_that_lost_its_run_gets_an_error(registry: Registry, running: Run, clock: Any) -> None:
+    with pytest.raises(RunLost, match="Stop working on it"):
+        registry.runs.record_heartbeat(running.id, "other")
     registry.runs.reap(dead_worker="w")
     with pytest.raises(RunLost):
-        registry.runs.beat(running.id, "w")
+        registry.runs.record_heartbeat(running.id, "w")
     with pytest.raises(RunLost):
         registry.runs.finish(running.id, "w", "completed")
     assert registry.runs.get(running.id).status == "interrupted"
 
 
-def test_the_worker_sees_the_newest_stop_request_at_its_next_beat(registry: Registry, running: Run) -> None:
+def test_the_worker_sees_the_latest_stop_request_at_its_next_heartbeat(
+    registry: Registry, running: Run
+) -> None:
     registry.runs.request_stop(running.id, "cancel")
     assert registry.runs.request_stop(running.id, "keep").status == "running"
-    assert registry.runs.beat(running.id, "w") == "keep"
+    assert registry.runs.record_heartbeat(running.id, "w") == "keep"
 
 
 def test_stopping_a_queued_run_cancels_it_at_once(registry: Registry, new_run: MakeRun) -> None:
@@ -238,20 +243,18 @@ def test_stopping_a_queued_run_cancels_it_at_once(registry: Registry, new_run: M
 
 
 @pytest.mark.parametrize("status", ENDS)
-def test_a_finished_run_can_not_be_stopped(registry: Registry, new_run: MakeRun, status: str) -> None:
+def test_a_finished_run_cannot_be_stopped(registry: Registry, new_run: MakeRun, status: str) -> None:
     run = finished(registry, new_run, status)
     with pytest.raises(RunFinished, match=f"already {status}"):
         registry.runs.request_stop(run.id, "cancel")
 
 
 def test_a_stop_request_other_than_cancel_and_keep_is_refused(registry: Registry, running: Run) -> None:
-    with pytest.raises(InvalidValue, match="neither"):
+    with pytest.raises(InvalidValue, match="Use .cancel. or .keep."):
         registry.runs.request_stop(running.id, "pause")  # type: ignore[arg-type]
 
 
-def test_a_run_says_what_kind_of_cause_ended_it_until_it_is_queued_again(
-    registry: Registry, running: Run
-) -> None:
+def test_a_run_keeps_the_kind_of_its_error_until_it_is_queued_again(registry: Registry, running: Run) -> None:
     ended = registry.runs.finish(running.id, "w", "failed", error="The disk is full.", error_kind="disk")
     assert (ended.error, ended.error_kind) == ("The disk is full.", "disk")
     again = registry.runs.requeue(running.id)
@@ -261,15 +264,15 @@ def test_a_run_says_what_kind_of_cause_ended_it_until_it_is_queued_again(
 @pytest.mark.parametrize("status", ENDS)
 def test_only_a_completed_run_has_full_progress(registry: Registry, new_run: MakeRun, status: Any) -> None:
     run = registry.runs.create(new_run(), worker="w")
-    registry.runs.beat(run.id, "w", progress=0.5, eta_seconds=5)
+    registry.runs.record_heartbeat(run.id, "w", progress=0.5, eta_seconds=5)
     run = registry.runs.finish(run.id, "w", status, error="It broke.", note="Kept epoch 3.")
     assert (run.status, run.error, run.note, run.eta_seconds) == (status, "It broke.", "Kept epoch 3.", None)
     assert run.progress == (1.0 if status == "completed" else 0.5)
     assert run.ended_at is not None
 
 
-def test_a_run_can_not_end_as_queued(registry: Registry, running: Run) -> None:
-    with pytest.raises(InvalidValue, match="'queued' is not one of"):
+def test_a_run_cannot_end_as_queued(registry: Registry, running: Run) -> None:
+    with pytest.raises(InvalidValue, match="'queued' is unknown. Use one of"):
         registry.runs.finish(running.id, "w", "queued")  # type: ignore[arg-type]
 
 
@@ -279,7 +282,7 @@ def test_a_run_that_did_not_complete_can_be_queued_again(
 ) -> None:
     run = registry.runs.create(new_run(), worker="w")
     registry.runs.request_stop(run.id, "cancel")
-    registry.runs.beat(run.id, "w", progress=0.4)
+    registry.runs.record_heartbeat(run.id, "w", progress=0.4)
     registry.runs.finish(run.id, "w", status, error="It broke.")
     again = registry.runs.requeue(run.id)
     assert (again.status, again.resumed, again.progress) == ("queued", 1, 0.4)
@@ -289,7 +292,7 @@ def test_a_run_that_did_not_complete_can_be_queued_again(
     assert claimed.id == run.id
 
 
-def test_a_completed_a_queued_and_a_running_run_can_not_be_queued_again(
+def test_a_completed_queued_or_running_run_cannot_be_queued_again(
     registry: Registry, new_run: MakeRun
 ) -> None:
     runs = [
@@ -298,47 +301,51 @@ def test_a_completed_a_queued_and_a_running_run_can_not_be_queued_again(
         registry.runs.create(new_run(), worker="w"),
     ]
     for run in runs:
-        with pytest.raises(RunNotResumable, match=f"is {run.status}; only"):
+        with pytest.raises(RunNotResumable, match=f"is {run.status}, and only"):
             registry.runs.requeue(run.id)
 
 
-def test_the_hearts_of_running_runs_say_when_they_last_beat(
+def test_the_heartbeats_of_running_runs_are_returned_with_their_age(
     registry: Registry, new_run: MakeRun, clock: Any
 ) -> None:
     clock.step = timedelta(0)
     run = registry.runs.create(new_run(), worker="w")
     registry.runs.create(new_run())
     clock.now += timedelta(seconds=60)
-    (heart,) = registry.runs.hearts()
-    assert (heart.run_id, heart.worker, heart.beat) == (run.id, "w", run.heartbeat_at)
-    assert heart.silence == timedelta(seconds=60)
+    (heartbeat,) = registry.runs.heartbeats()
+    assert (heartbeat.run_id, heartbeat.worker, heartbeat.sent_at) == (run.id, "w", run.heartbeat_at)
+    assert heartbeat.age == timedelta(seconds=60)
 
 
-def test_a_doubted_heart_is_read_only_where_it_could_be_written_and_stays_as_it_is(
+def test_the_heartbeat_of_a_suspected_run_is_only_read_while_the_database_is_writable(
     registry: Registry, running: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = registry.runs.get(running.id)
-    assert [heart.run_id for heart in registry.runs.hearts(doubted=[running.id])] == [running.id]
+    assert [heartbeat.run_id for heartbeat in registry.runs.heartbeats(suspected=[running.id])] == [
+        running.id
+    ]
     assert registry.runs.get(running.id) == before
     written: list[str] = []
     listened = registry._database.engine
     event.listen(listened, "before_cursor_execute", lambda *given: written.append(given[2]))
-    registry.runs.hearts()
+    registry.runs.heartbeats()
     assert not [statement for statement in written if statement.startswith("UPDATE")]
-    registry.runs.hearts(doubted=[running.id])
+    registry.runs.heartbeats(suspected=[running.id])
     assert len([statement for statement in written if statement.startswith("UPDATE")]) == 2
 
 
-def test_a_silent_run_is_reaped_unless_it_has_beaten_since(
+def test_a_silent_run_is_reaped_unless_it_sent_a_heartbeat_since(
     registry: Registry, new_run: MakeRun, clock: Any
 ) -> None:
     silent, alive = (registry.runs.create(new_run(), worker=name) for name in ("old", "new"))
     queued = registry.runs.create(new_run())
-    seen = {heart.run_id: heart.beat for heart in registry.runs.hearts()}
-    registry.runs.beat(alive.id, "new")
+    seen = {heartbeat.run_id: heartbeat.sent_at for heartbeat in registry.runs.heartbeats()}
+    registry.runs.record_heartbeat(alive.id, "new")
     (reaped,) = registry.runs.reap(silent=seen)
     assert (reaped.id, reaped.status) == (silent.id, "interrupted")
-    assert reaped.error == "The training process sent no more heartbeats; resume the run or start it again."
+    assert (
+        reaped.error == "The training process stopped sending heartbeats. Resume the run or start it again."
+    )
     assert reaped.error_kind == "lost"
     assert registry.runs.get(queued.id).status == "queued"
     assert registry.runs.get(alive.id).status == "running"
@@ -351,7 +358,7 @@ def test_the_runs_of_a_dead_worker_are_reaped_at_once(registry: Registry, new_ru
     assert [run.id for run in reaped] == [dead.id]
 
 
-def test_the_reason_of_one_worker_is_not_told_of_another(
+def test_the_error_of_a_dead_worker_is_not_recorded_for_another(
     registry: Registry, new_run: MakeRun, clock: Any
 ) -> None:
     silent = registry.runs.create(new_run(), worker="silent")
@@ -374,7 +381,7 @@ def test_only_the_worker_that_holds_a_run_may_publish_for_it(
     assert registry.catalog.publish(new, actor="me", worker="w").version == 1
 
 
-def test_a_run_names_the_newest_version_that_it_published(
+def test_a_run_reports_the_newest_version_that_it_published(
     registry: Registry, running: Run, new_version: Callable[..., NewVersion]
 ) -> None:
     assert running.published is None

@@ -46,7 +46,7 @@ def test_a_query_finds_the_newest_runs_first_that_meet_all_its_conditions(
     assert page.total == len(places)
 
 
-def test_a_run_is_found_by_the_start_of_its_id(registry: Registry, history: list[Run]) -> None:
+def test_a_search_finds_a_run_by_the_beginning_of_its_id(registry: Registry, history: list[Run]) -> None:
     (run,) = registry.search.runs(RunQuery(text=history[0].id[:12])).runs
     assert run.id == history[0].id
 
@@ -60,11 +60,11 @@ def test_pages_hold_every_run_once(registry: Registry, new_run: MakeRun, text: s
 
 
 def test_an_unknown_status_is_refused(registry: Registry) -> None:
-    with pytest.raises(InvalidQuery, match="not one of queued, running"):
+    with pytest.raises(InvalidQuery, match="Use one of queued, running"):
         registry.search.runs(RunQuery(statuses=("done",)))  # type: ignore[arg-type]
 
 
-def test_the_best_of_many_runs_is_read_at_once(registry: Registry, history: list[Run]) -> None:
+def test_the_summaries_of_many_runs_are_read_together(registry: Registry, history: list[Run]) -> None:
     for run, accuracy in zip(history[:2], (0.5, 0.75), strict=True):
         registry.runs.log_metrics(run.id, 1, {"val_accuracy": accuracy, "val_loss": 9.0})
     found = registry.search.run_summaries([run.id for run in history], "val_accuracy")

@@ -19,10 +19,7 @@ from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog.filters import DEFAULTS
 from loravit_web.ui.catalog.tab import build_catalog
-from loravit_web.ui.gate.callers import KEY, Caller
-from loravit_web.ui.gate.presence import Presence
-from loravit_web.ui.kit.waiting import Waiting
-from loravit_web.ui.use.tab import build_use
+from loravit_web.ui.kit.callers import KEY, Caller
 from loravit_web.visibility import Seen
 from registry import NewBase, NewEvaluation, NewVersion, Registry, Version
 from tests.conftest import tiny_base
@@ -51,9 +48,7 @@ class CatalogPage:
         self._engines = EnginePool(engine, no_other)
         self.empty(folder)
         with gr.Blocks() as self.demo:
-            self.view = build_catalog(
-                self.service, gr.Tabs(), build_use(self.service, Waiting(1), Presence())
-            )
+            self.view = build_catalog(self.service)
 
     @property
     def seen(self) -> Seen:

@@ -16,15 +16,15 @@ from tests.ui.conftest import RunningApp
 
 
 def test_the_card_of_a_trained_version_has_its_picture_results_and_curves(running_app: RunningApp) -> None:
-    service = running_app.service
-    facts = read_facts(service.registry, service.predictor, "colours")
-    html = head_html(facts, picture_link(service, facts.version))
+    seen = running_app.seen
+    facts = read_facts(seen.registry, seen.predictor, "colours")
+    html = head_html(facts, picture_link(seen, facts.version))
     found = re.search('<img class="lv-thumbnail" src="([^"]+)" alt="([^"]+)">', html)
     assert found is not None
     assert found[2] == "One training image each of green, red"
     answer = httpx.get(f"{running_app.url}{unescape(found[1])}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
-    assert answer.content == service.thumbnail(facts.version)
+    assert answer.content == seen.thumbnail(facts.version)
 
     results = results_html(facts)
     assert "Class by class, on the test images" in results
@@ -32,5 +32,5 @@ def test_the_card_of_a_trained_version_has_its_picture_results_and_curves(runnin
     assert facts.run is not None
     assert facts.lineage.dataset is not None
 
-    bundle = read_bundle_file(Path(bundle_file(service, facts.version)))
-    assert bundle.files == service.registry.catalog.read_files(facts.version)
+    bundle = read_bundle_file(Path(bundle_file(seen, facts.version)))
+    assert bundle.files == seen.registry.catalog.read_files(facts.version)

@@ -12,13 +12,14 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loravit_web.ui.gate.callers import KEY, Arrivals, Caller
+from loravit_web.ui.gate.arrivals import Arrivals
 from loravit_web.ui.gate.gate import Gate, House
 from loravit_web.ui.gate.headers import security_headers
 from loravit_web.ui.gate.passing import MIB, PassingFiles
-from loravit_web.ui.gate.presence import Presence
 from loravit_web.ui.gate.signing_in import Cookies
 from loravit_web.ui.gate.uploads import Uploads
+from loravit_web.ui.kit.callers import KEY, Caller
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.util.addresses import TrustedProxies
 from tests.aside import run_aside
 

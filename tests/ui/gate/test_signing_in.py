@@ -8,11 +8,13 @@ import gradio_client
 import httpx
 import pytest
 
+from loravit_web.access.actions import UserActions
+from loravit_web.access.rights import SHELL
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.gate.bodies import FORM_BYTES
-from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.routes import API
 from loravit_web.ui.gate.signing_in import Cookies, SigningIn
+from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.launch import App
 from tests.conftest import tiny_service
 
@@ -25,7 +27,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         service = tiny_service(Settings(home=folder / "home", base="tiny", mode="team", bundled=False))
-        service.members.add("ann", SECRET, "editor", actor="shell")
+        UserActions(service.registry, SHELL).add("ann", SECRET, "editor")
         app = App.over(service)
         yield app, app.launch(host="127.0.0.1", block=False).rstrip("/")
         app.close()

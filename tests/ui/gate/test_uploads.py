@@ -12,11 +12,11 @@ import pytest
 from starlette.datastructures import Headers
 
 from loravit_web.ui.gate.bodies import Left
-from loravit_web.ui.gate.callers import Caller
 from loravit_web.ui.gate.passing import MIB, PassingFiles
 from loravit_web.ui.gate.refusals import Refused
 from loravit_web.ui.gate.routes import API
 from loravit_web.ui.gate.uploads import AT_ONCE, Uploads
+from loravit_web.ui.kit.callers import Caller
 from tests.aside import run_aside
 from tests.ui.gate.conftest import Ask
 

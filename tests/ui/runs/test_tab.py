@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,17 +11,23 @@ import pytest
 
 from loravit_web.access.rights import LOCAL
 from loravit_web.actions import Actions
+from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.runs import listing
-from loravit_web.ui.runs.compare import TooManyRuns, compare_updates, ticked
-from loravit_web.ui.runs.detail import detail_updates
-from loravit_web.ui.runs.listing import listed_runs
+from loravit_web.ui.runs.compare import TooManyRuns, ticked
 from loravit_web.ui.runs.markup import compared_table, log_text, queue_list, runs_table
+from loravit_web.ui.runs.tab import RunsTab, build_runs
 from tests.conftest import RECIPE
 from tests.runs.test_next_steps import run
 from tests.ui.conftest import RunningApp
 
 EVIL = "<img src=x onerror=alert(1)>"
-NOBODY = gr.Request(username=None)
+
+
+@pytest.fixture(scope="module")
+def tab(running_app: RunningApp) -> RunsTab:
+    """The tab without a server."""
+    with gr.Blocks():
+        return build_runs(running_app.service)
 
 
 def test_a_row_has_sign_word_link_and_tick_and_escapes_what_people_typed() -> None:
@@ -56,47 +63,69 @@ def test_a_seventh_run_is_not_ticked() -> None:
 
 
 def test_the_list_finds_by_words_and_states_and_turns_its_pages(
-    running_app: RunningApp, monkeypatch: pytest.MonkeyPatch
+    running_app: RunningApp, tab: RunsTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = running_app.service
-    dataset = service.import_dataset(running_app.pictures)
+    dataset = service.datasets.import_source(running_app.pictures)
     waiting = Actions(service, LOCAL).queue_training(dataset, "Shades", RECIPE)
 
-    def table(text: str = "", states: Any = (), page: int = 1) -> list[Any]:
-        return listed_runs(running_app.seen, text, list(states), page, None, [])
+    def shown(text: str = "", states: Sequence[str] = (), page: int = 1) -> Updates:
+        given = {tab.listing.search: text, tab.listing.states: list(states)}
+        return tab.listed(running_app.seen, {**tab.untouched, **given}, page=page)
 
-    assert "number 1 in the queue" in table()[1]
-    assert waiting.id not in table("colours", ["completed"])[1].partition("<table")[2]
-    assert "No run meets this" in table("zebra")[1]
+    table = tab.listing.table
+    assert "number 1 in the queue" in shown()[table]
+    assert waiting.id not in shown("colours", ["completed"])[table].partition("<table")[2]
+    assert "No run meets this" in shown("zebra")[table]
     monkeypatch.setattr(listing, "PAGE", 1)
-    page, html, _found, previous, following = table(page=9)
-    assert page == 2
-    assert "Colours" in html
-    assert (previous.visible, following.visible) == (True, False)
+    last = shown(page=9)
+    assert last[tab.listing.page] == 2
+    assert "Colours" in last[table]
+    assert (last[tab.listing.previous].visible, last[tab.listing.following].visible) == (True, False)
 
 
-def test_a_chosen_run_shows_its_state_and_leads_on_and_a_lost_one_says_so(running_app: RunningApp) -> None:
-    service = running_app.service
-    (done,) = service.registry.runs.list(status=["completed"])
-    head, result, catalog, *_, log = detail_updates(running_app.seen, done.id)
-    assert "completed" in head
-    assert result.visible
-    assert catalog.visible
-    assert "The run is completed." in log
-    assert "epoch 1: train_loss" in log
-    assert "There is no run" in detail_updates(running_app.seen, "f" * 32)[0]
+def test_a_chosen_run_shows_its_state_and_leads_on_and_a_lost_one_says_so(
+    running_app: RunningApp, tab: RunsTab
+) -> None:
+    (done,) = running_app.service.registry.runs.list(status=["completed"])
+    detail = tab.detail
+    shown = detail.updates(running_app.seen, done.id)
+    assert set(shown) == {*detail.outputs}
+    assert "completed" in shown[detail.head]
+    assert shown[detail.result].visible
+    assert shown[detail.catalog].visible
+    assert "The run is completed." in shown[detail.log]
+    assert "epoch 1: train_loss" in shown[detail.log]
+    lost = detail.updates(running_app.seen, "f" * 32)
+    assert "There is no run" in lost[detail.head]
+    assert lost[detail.buttons.cancel]["visible"] is False
 
 
-def test_the_chosen_run_is_drawn_until_others_are_ticked(running_app: RunningApp) -> None:
-    service = running_app.service
-    (done,) = service.registry.runs.list(status=["completed"])
-    title, metric, plot, rows, tables, _clear = compare_updates(
-        running_app.seen, done.id, [], None, 0.0, "epoch"
-    )
-    assert "Curves of the chosen run" in title
-    assert metric.value == "val_accuracy"
-    assert plot.visible
-    assert [row[0] for row in rows] == [1, 2, 3]
-    assert "test accuracy" in tables
-    assert "1 run compared" in compare_updates(running_app.seen, None, [done.id], "lr", 0.5, "minutes")[0]
-    assert compare_updates(running_app.seen, None, ["f" * 32], None, 0.0, "epoch")[3] == []
+def test_a_run_that_is_looked_at_again_leaves_what_does_not_change(
+    running_app: RunningApp, tab: RunsTab
+) -> None:
+    (done,) = running_app.service.registry.runs.list(status=["completed"])
+    again = tab.detail.updates(running_app.seen, done.id, fresh=False)
+    assert not {tab.detail.facts, tab.detail.settings, tab.detail.record} & set(again)
+    assert tab.detail.updates(running_app.seen, None) == {}
+
+
+def test_the_chosen_run_is_drawn_until_others_are_ticked(running_app: RunningApp, tab: RunsTab) -> None:
+    (done,) = running_app.service.registry.runs.list(status=["completed"])
+    panel = tab.compare
+
+    def drawn(**given: Any) -> Updates:
+        parts = {"chosen": tab.chosen, "compared": tab.compared, "metric": panel.metric, "axis": panel.axis}
+        values = {parts[name]: value for name, value in given.items()}
+        updates = tab.drawn(running_app.seen, {**tab.untouched, **values})
+        assert set(updates) == {*panel.outputs}
+        return updates
+
+    shown = drawn(chosen=done.id)
+    assert "Curves of the chosen run" in shown[panel.title]
+    assert shown[panel.metric].value == "val_accuracy"
+    assert shown[panel.plot].visible
+    assert [row[0] for row in shown[panel.rows]] == [1, 2, 3]
+    assert "test accuracy" in shown[panel.tables]
+    assert "1 run compared" in drawn(compared=[done.id], metric="lr", axis="minutes")[panel.title]
+    assert drawn(compared=["f" * 32])[panel.rows] == []

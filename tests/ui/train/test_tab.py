@@ -8,22 +8,24 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.runs.results import result_of
 from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.kit.markup import class_table
-from loravit_web.ui.runs.compare import compare_updates
+from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.runs.tab import build_runs
 from loravit_web.ui.runs.watch import curves
-from loravit_web.ui.train.check import check_updates, doubles_notice, entries_of, near_updates, views_of
+from loravit_web.ui.train.check import doubles_notice, entries_of, views_of
 from loravit_web.ui.train.confusion import CORNER, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.train.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.train.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
-from loravit_web.ui.train.result import cell_updates, result_updates, split_updates
 from loravit_web.ui.train.settings import suggested_name, told_cost
+from loravit_web.ui.train.tab import TrainTab, build_train
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
-from tests.conftest import RECIPE
+from tests.conftest import RECIPE, train_now
 from tests.datasets.makers import CATS_AND_DOGS, zip_of
 from tests.ui.conftest import RunningApp
 
@@ -35,6 +37,13 @@ EVIL_TEXT = escape(EVIL)
 def pets(tmp_path: Path) -> ImageDataset:
     store = DatasetStore(tmp_path / "store", workers=1)
     return store.import_source(zip_of(tmp_path / "pets.zip", CATS_AND_DOGS))
+
+
+@pytest.fixture(scope="module")
+def train(running_app: RunningApp) -> TrainTab:
+    """The tab without a server."""
+    with gr.Blocks():
+        return build_train(running_app.service, Presence())
 
 
 def details() -> EvaluationDetails:
@@ -117,22 +126,23 @@ def test_images_are_shown_all_by_class_or_as_near_duplicates(pets: ImageDataset)
 
 
 def test_what_was_found_in_the_data_starts_with_its_warnings(
-    pets: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pets: ImageDataset, train: TrainTab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    fingerprint, taken, _near, found, *_ = check_updates(pets)
-    assert fingerprint == pets.fingerprint
-    assert "Few training images: “cat” has 3" in found
-    assert check_updates(pets)[1] != taken  # the same again is to be heard as well
+    check = train.check
+    shown = check.filled(pets)
+    assert shown[check.data] == pets.fingerprint
+    assert "Few training images: “cat” has 3" in shown[check.found]
+    assert check.filled(pets)[check.taken] != shown[check.taken]  # the same again is to be heard as well
 
 
-def test_near_duplicates_are_counted_and_listed(running_app: RunningApp) -> None:
-    service = running_app.service
-    dataset = service.import_dataset(running_app.pictures)
-    near, html, _view = near_updates(running_app.seen, dataset.fingerprint)
-    assert near == []
-    assert "No near-duplicates: 32 images were compared." in html
-    assert near_updates(running_app.seen, None)[:2] == [[], ""]
+def test_near_duplicates_are_counted_and_listed(running_app: RunningApp, train: TrainTab) -> None:
+    dataset = running_app.service.datasets.import_source(running_app.pictures)
+    check = train.check
+    shown = check.near_found(running_app.seen, dataset.fingerprint)
+    assert shown[check.near] == []
+    assert "No near-duplicates: 32 images were compared." in shown[check.doubles]
+    assert check.near_found(running_app.seen, None) == {check.near: [], check.doubles: ""}
 
 
 def test_of_images_that_look_the_same_all_but_one_can_be_left_out(pets: ImageDataset) -> None:
@@ -157,10 +167,10 @@ def test_one_pair_is_one_pair() -> None:
 
 def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_app: RunningApp) -> None:
     service = running_app.service
-    fingerprint = service.import_dataset(running_app.pictures).fingerprint
+    fingerprint = service.datasets.import_source(running_app.pictures).fingerprint
     values = preset_values("quick", service.base.patch_size)
     wrong = [0 if value == PRESETS["quick"].recipe.epochs else value for value in values]
-    assert told_cost(running_app.seen, None, "x", "quick", True, values) == ["", ""]
+    assert told_cost(running_app.seen, None, "x", "quick", True, values) == ("", "")
     html, line = told_cost(running_app.seen, fingerprint, "", "quick", True, wrong)
     assert "Epochs 0 is out of range" in html
     assert line == ""
@@ -168,7 +178,7 @@ def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_ap
 
 def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app: RunningApp) -> None:
     service = running_app.service
-    fingerprint = service.import_dataset(running_app.pictures).fingerprint
+    fingerprint = service.datasets.import_source(running_app.pictures).fingerprint
     fields = dict(zip((field.name for field in ALL_FIELDS), preset_values("quick", 8), strict=True))
     values = list({**fields, "blocks": 1, "image_size": 32}.values())
 
@@ -185,45 +195,44 @@ def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app
     assert "“Colours” is archived; it comes back with its next version" in archived
 
 
-def test_a_result_is_shown_with_its_split_named(running_app: RunningApp) -> None:
-    service = running_app.service
-    (run,) = service.registry.runs.list()
-    head, *_ = result_updates(running_app.seen, run.id)
+def test_a_result_is_shown_with_its_split_named(running_app: RunningApp, train: TrainTab) -> None:
+    (run,) = running_app.service.registry.runs.list()
+    shown = train.result.of_run(running_app.seen, run.id)
+    assert set(shown) <= {*train.result.outputs}
+    head = shown[train.result.head]
     assert "of 8 test images are right; the linear probe" in head
     assert "colours@1" in head
 
 
-def test_a_cell_beyond_the_classes_is_refused(running_app: RunningApp) -> None:
-    service = running_app.service
-    (run,) = service.registry.runs.list()
+def test_a_cell_beyond_the_classes_is_refused(running_app: RunningApp, train: TrainTab) -> None:
+    (run,) = running_app.service.registry.runs.list()
     with pytest.raises(NoSuchCell, match="choose one of the matrix"):
-        cell_updates(running_app.seen, run.id, "test", (0, 2), None)
+        train.result.of_cell(running_app.seen, run.id, "test", (0, 2), None)
 
 
-def test_corrections_outlive_the_look_at_another_split_and_a_reload(running_app: RunningApp) -> None:
-    service = running_app.service
+def test_corrections_outlive_the_look_at_another_split_and_a_reload(
+    running_app: RunningApp, train: TrainTab
+) -> None:
+    service, panel = running_app.service, train.result
     (run,) = service.registry.runs.list()
     image = service.datasets.load(run.dataset.fingerprint).items[0]
     changes = {key_of(image): None}
 
-    def sheet(updates: list[Any]) -> Sheet | None:
-        (found,) = [one for one in updates if isinstance(one, Sheet)] or [None]
+    def sheet(kept: Any) -> Sheet | None:
+        found: Sheet | None = panel.of_run(running_app.seen, run.id, kept)[panel.panel.sheet]
         return found
 
-    shown = sheet(split_updates(running_app.seen, result_of(service.registry, run.id), "validation", changes))
-    assert shown is not None
+    result = result_of(service.registry, run.id)
+    shown = panel.of_split(running_app.seen, result, "validation", changes)[panel.panel.sheet]
     assert [key for key, _caption in shown.entries] == [key_of(image)]
-    again = sheet(
-        result_updates(running_app.seen, run.id, {"another": {}, run.id: {**changes, "gone:0": None}})
-    )
-    assert again == shown
+    assert sheet({"another": {}, run.id: {**changes, "gone:0": None}}) == shown
     for others in (None, {"another": changes}, {run.id: 3}, [run.id], {run.id: {"gone:0": None}}):
-        assert sheet(result_updates(running_app.seen, run.id, others)) is None
+        assert sheet(others) is None
 
 
 def test_data_are_named_without_a_remark_in_brackets() -> None:
     assert suggested_name("flowers") == "flowers"
-    assert suggested_name("Drawn scenes (1250 pictures)") == "Drawn scenes"
+    assert suggested_name("Drawn scenes (1250 images)") == "Drawn scenes"
     assert suggested_name("(1)") == "(1)"
     assert suggested_name("x" * 200) == "x" * 80
 
@@ -232,12 +241,12 @@ def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> Non
     service = running_app.service
     (run,) = service.registry.runs.list(status=["completed"])
     assert all(plot.visible for plot in curves(running_app.seen, run))
-    pictures = service.import_dataset(running_app.pictures)
-    short = service.train_now(pictures, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
+    pictures = service.datasets.import_source(running_app.pictures)
+    short = train_now(service, pictures, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
     assert not any(plot.visible for plot in curves(running_app.seen, short))
-    _title, _metric, plot, rows, tables, _clear = compare_updates(
-        running_app.seen, short.id, [], None, 0.0, "epoch"
-    )
-    assert len(rows) == 1
-    assert not plot.visible
-    assert "A curve needs two points" in tables
+    with gr.Blocks():
+        runs = build_runs(service)
+    drawn = runs.drawn(running_app.seen, {**runs.untouched, runs.chosen: short.id})
+    assert len(drawn[runs.compare.rows]) == 1
+    assert not drawn[runs.compare.plot].visible
+    assert "A curve needs two points" in drawn[runs.compare.tables]

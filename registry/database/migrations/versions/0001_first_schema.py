@@ -22,6 +22,7 @@ VERSION_CONTENT = (
 
 
 def upgrade() -> None:
+    """Create the tables and the triggers that protect versions and audit events."""
     _create_tables()
     refuse("adapter_versions", f"UPDATE OF {VERSION_CONTENT}", "a published version can not be changed")
     refuse("adapter_versions", "DELETE", "a published version can not be deleted, only withdrawn")

@@ -1,4 +1,4 @@
-"""Users, aliases, tags, per-class results, usage counters and what lists and searches need of an adapter."""
+"""Users, aliases, tags, results per class, usage counters and summaries of adapters."""
 
 import json
 from typing import Any
@@ -31,6 +31,7 @@ OF_VERSIONS = {
 
 
 def upgrade() -> None:
+    """Add the tables and columns, fill them from existing rows, and protect them by triggers."""
     _create_users()
     _add_columns()
     _create_catalog()
@@ -62,7 +63,7 @@ def _create_users() -> None:
 
 
 def _add_columns() -> None:
-    """Added one by one, as a table that others refer to can't be built anew while they are there."""
+    """Add the columns one by one, because a table that others refer to cannot be rebuilt."""
     sqlite = op.get_bind().dialect.name == "sqlite"
     double, text = ("REAL", "TEXT") if sqlite else ("DOUBLE PRECISION", 'TEXT COLLATE "C"')
     for table, column in (
@@ -204,7 +205,7 @@ def _refuse_changes() -> None:
 
 
 def _fill_created_by() -> None:
-    """Who published is in the audit events already; who published first owns the adapter."""
+    """Fill in the authors from the audit events; the author of the first version owns the adapter."""
     op.execute(
         "UPDATE adapter_versions SET created_by = coalesce((SELECT e.actor FROM audit_events e "
         "JOIN adapters a ON a.id = adapter_versions.adapter_id WHERE e.kind = 'published' "

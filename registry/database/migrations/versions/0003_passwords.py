@@ -1,4 +1,4 @@
-"""Password hashes of users who sign in with the app itself, and a quick way to what happened to one thing."""
+"""Password hashes of users who sign in with the app itself, and an index for the events of a thing."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
+    """Create the table and the index."""
     op.create_table(
         "user_passwords",
         sa.Column("user_id", sa.Integer(), nullable=False),

@@ -1,0 +1,89 @@
+"""Sources of uploaded files: images by class, and a CSV with its images in a zip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from loravit_web.datasets.errors import CardIncomplete
+from loravit_web.datasets.records import Skipped
+from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
+from loravit_web.datasets.sources.csv_rows import read_rows
+from loravit_web.datasets.sources.opening import Source, read_file
+from loravit_web.datasets.sources.scan import Placement, Plan, clean_class_name, skip_reason
+
+
+def files_by_class(
+    cards: Sequence[tuple[str, Sequence[Path]]], limits: ArchiveLimits = DEFAULT_LIMITS
+) -> Source:
+    """Return a source of files by class; entries without a name and files are ignored.
+
+    Args:
+        cards: Pairs of class name and files.
+        limits: Limits of the import.
+
+    Raises:
+        CardIncomplete: If there are images without a class name.
+        ClassNameTooLong: If a class name is too long.
+    """
+    placements: list[Placement] = []
+    skipped: list[Skipped] = []
+    files: list[Path] = []
+    for number, (typed, paths) in enumerate(cards, start=1):
+        name = clean_class_name(typed)
+        if paths and not name:
+            raise CardIncomplete(f"Class {number} has images but no name. Enter a class name.")
+        for path in paths:
+            shown = f"{name}/{path.name}"
+            reason = skip_reason(shown.rpartition("/")[2])
+            if reason:
+                skipped.append(Skipped(shown, reason))
+            else:
+                placements.append(Placement(len(files), shown, "train", name))
+                files.append(path)
+    plan = Plan(tuple(placements), tuple(skipped))
+    return Source("Collected images", "folder", plan, partial(read_file, files, limits.max_file_bytes))
+
+
+@contextmanager
+def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Source]:
+    """Open a source of the images in a zip, with classes and splits from a CSV.
+
+    Paths in the CSV are relative to the zip, with or without its single top folder.
+
+    Args:
+        csv: The CSV file.
+        archive: The zip file.
+        limits: Limits of the import.
+
+    Raises:
+        InvalidCsv: If the CSV is invalid.
+        CsvPathOutside: If a path leads outside.
+        ArchiveError: If the zip is rejected.
+        ClassNameTooLong: If a class name is too long.
+    """
+    with open_archive(archive, limits) as opened:
+        index = _by_path(opened.paths)
+        placements: list[Placement] = []
+        skipped: list[Skipped] = []
+        for row in read_rows(csv, limits.max_entries):
+            found = index.get(row.path)
+            reason = skip_reason(row.path) or (None if found is not None else "it is not in the zip")
+            if reason or found is None:
+                skipped.append(Skipped(row.path, reason or ""))
+            else:
+                placements.append(Placement(found, row.path, row.split, row.class_name))
+        plan, paths = Plan(tuple(placements), tuple(skipped)), opened.paths
+        yield Source(csv.stem, "csv", plan, lambda number: opened.read(paths[number]))
+
+
+def _by_path(paths: Sequence[str]) -> Mapping[str, int]:
+    tops = {path.partition("/")[0] for path in paths if "/" in path and skip_reason(path) is None}
+    index = {path: number for number, path in enumerate(paths)}
+    if len(tops) == 1:
+        top = f"{tops.pop()}/"
+        inner = {path.removeprefix(top): number for path, number in index.items() if path.startswith(top)}
+        index = {**inner, **index}
+    return index

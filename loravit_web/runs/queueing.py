@@ -1,0 +1,81 @@
+"""From images, a name and a recipe to a run in the registry."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+from loravit_web import __version__
+from loravit_web.backbones import Base
+from loravit_web.backbones.timm_import import import_timm
+from loravit_web.catalog.naming import slugified
+from loravit_web.catalog.publishing import record_base
+from loravit_web.datasets import ImageDataset, Split
+from loravit_web.runs.demo import slug_of
+from loravit_web.training.blocks import trainable_blocks
+from loravit_web.training.recipe import Recipe
+from registry import DatasetClass, NewDataset, NewRun, Registry, Run
+
+
+def create_run(
+    registry: Registry,
+    base: Base,
+    dataset: ImageDataset,
+    name: str,
+    recipe: Recipe,
+    *,
+    actor: str,
+    worker: str | None = None,
+) -> Run:
+    """Record a new run: queued, or already running under a worker.
+
+    Args:
+        registry: Where the run is recorded, together with its base and its dataset.
+        base: What it trains on, in float32.
+        dataset: Its images.
+        name: A title for people, or a slug. The slug of the adapter is made from it.
+        recipe: Its settings.
+        actor: Who asked for it.
+        worker: The name of the worker that already trains it.
+
+    Raises:
+        LoraVitError, RegistryError: If the name or a setting cannot be used.
+    """
+    slug, title = slugified(name)
+    base.preprocessing(recipe.image_size)
+    trainable_blocks(base, recipe.adapter, torch.Generator())
+    record = registry.datasets.ensure(
+        NewDataset(dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset))
+    )
+    return registry.runs.create(
+        NewRun(
+            slug=slug_of(actor, slug),
+            title=title,
+            base_id=record_base(registry, base).id,
+            dataset_id=record.id,
+            seed=recipe.seed,
+            config=recipe.as_json(),
+            environment=environment(),
+        ),
+        actor=actor,
+        worker=worker,
+    )
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of what a run is trained with."""
+    return {
+        "loravit_web": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "timm": str(import_timm().__version__),
+        "platform": platform.platform(),
+    }
+
+
+def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:
+    def count(counts: dict[Split, int]) -> tuple[int, int, int]:
+        return counts["train"], counts["val"], counts["test"]
+
+    return tuple(DatasetClass(name, *count(counts)) for name, counts in dataset.counts().items())
