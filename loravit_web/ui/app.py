@@ -20,6 +20,7 @@ from loravit_web.ui.page.saved import add_saved
 from loravit_web.ui.page.strip import build_strip
 from loravit_web.ui.patches.quiet import place_hidden_progress
 from loravit_web.ui.runs.tab import build_runs, follow_runs
+from loravit_web.ui.templates import render
 from loravit_web.ui.train.tab import build_train
 from loravit_web.ui.use.tab import build_use
 
@@ -38,10 +39,7 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
         # step of any event for these.
         with gr.Column(visible="hidden") as unseen:
             nowhere = gr.Textbox(visible=False, container=False)
-        gr.HTML(
-            '<div class="lv-title"><h1>LoRA-ViT Web</h1>'
-            "<p>Many small image classifiers on one frozen Vision Transformer.</p></div>"
-        )
+        gr.HTML(render("page/title"))
         who = gr.HTML(elem_id="who", visible=service.settings.mode != "local")
         if service.settings.mode == "team" and service.settings.hub_roles.enabled:
             gr.LoginButton(size="sm", elem_id="sign-in")

@@ -177,7 +177,7 @@ def _is_sample(props: Any) -> bool:
 
 
 def _not_imported(answer: Imported, shown: str) -> list[str]:
-    missing = [name for name in answer.classes if f"<th scope=row>{name}</th>" not in shown]
+    missing = [name for name in answer.classes if f'<th scope="row">{name}</th>' not in shown]
     skipped = f"{answer.skipped} file" in shown if answer.skipped else " skipped</summary>" not in shown
     wrong = [f"the page lacks the class {name!r}: {shown[:200]}" for name in missing]
     return [*wrong, *([] if skipped else [f"not {answer.skipped} skipped: {shown[:300]}"])]

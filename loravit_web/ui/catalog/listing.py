@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from html import escape
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from loravit_web.catalog.facts import Standing
-from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.kit.markup import found, notice
+from loravit_web.ui.templates import render
 from registry import AdapterEntry, AdapterPage
-
-NOTHING_YET = notice(
-    "A task that you train, or import as a bundle, appears here with its results, and everybody who opens "
-    "this page can use it.",
-    title="The catalog is empty.",
-)
-NOTHING_FOUND = notice(
-    "Use fewer words or clear the filters; archived adapters are under State.", title="No adapter meets this."
-)
 
 Judge = Callable[[AdapterEntry], Standing]
 
 
+@dataclass(frozen=True)
+class Row:
+    """An adapter in the list.
+
+    Attributes:
+        picture: address of its thumbnail.
+        facts: about its newest version.
+        chips: its aliases and tags.
+    """
+
+    entry: AdapterEntry
+    standing: Standing
+    picture: str | None
+    is_chosen: bool
+    facts: tuple[str, ...]
+    chips: tuple[str, ...]
+
+
+def nothing_yet() -> Markup:
+    """Shown in the place of the list while the catalog is empty."""
+    return notice(
+        "A task that you train, or import as a bundle, appears here with its results, and everybody who "
+        "opens this page can use it.",
+        title="The catalog is empty.",
+    )
+
+
+def no_match() -> Markup:
+    """Shown in the place of the list where no adapter matches."""
+    return notice(
+        "Use fewer words or clear the filters; archived adapters are under State.",
+        title="No adapter meets this.",
+    )
+
+
 def list_html(
     page: AdapterPage, judge: Judge, pictures: Mapping[str, str], chosen: str | None, *, anything: bool
-) -> str:
+) -> Markup:
     """The entries of a page.
 
     Args:
@@ -33,18 +62,17 @@ def list_html(
         anything: whether the catalog holds any adapter at all.
     """
     if not page.entries:
-        return NOTHING_FOUND if anything else NOTHING_YET
-    rows = "".join(
-        _row(entry, judge(entry), pictures.get(entry.slug), entry.slug == chosen) for entry in page.entries
-    )
-    return f'<ul class="lv-list" aria-label="Adapters">{rows}</ul>'
+        return no_match() if anything else nothing_yet()
+    rows = [
+        _row(entry, judge(entry), pictures.get(entry.slug), is_chosen=entry.slug == chosen)
+        for entry in page.entries
+    ]
+    return render("catalog/list", rows=rows)
 
 
-def found_html(page: AdapterPage) -> str:
+def found_html(page: AdapterPage) -> Markup:
     """How many there are, and which page this is; announced when it changes."""
-    where = f", page {page.page:,} of {page.pages:,}" if page.pages > 1 else ""
-    count = f"{page.total:,} adapter{'' if page.total == 1 else 's'}{where}."
-    return f'<p class="lv-muted" role="status">{count}</p>'
+    return found("adapter", page.total, page.page, page.pages)
 
 
 def size_text(size: int) -> str:
@@ -52,53 +80,10 @@ def size_text(size: int) -> str:
     return f"{size / 1e3:.0f} kB" if size < 100_000 else f"{size / 1e6:.1f} MB"
 
 
-def _row(entry: AdapterEntry, standing: Standing, picture: str | None, current: bool) -> str:
-    mark = ' aria-current="true"' if current else ""
-    off = "" if standing.usable else " lv-off"
-    reason = _reason(standing)
-    return (
-        f'<li><button type="button" class="lv-row{off}" data-slug="{escape(entry.slug)}"{mark}>'
-        f"{_picture(picture)}"
-        f'<span class="lv-row-name">{escape(entry.title)}</span>'
-        f'<span class="lv-tag">{escape(_ref(entry))}</span>'
-        f"{_results(entry)}{_chips(entry)}{reason}</button></li>"
-    )
-
-
-def _picture(link: str | None) -> str:
-    """Told to nobody who can't see it, as the card says what it shows."""
-    if link is None:
-        return '<span class="lv-row-picture" aria-hidden="true"></span>'
-    return f'<img class="lv-row-picture" src="{escape(link)}" alt="" loading="lazy">'
-
-
-def _reason(standing: Standing) -> str:
-    if standing.reason is None:
-        return ""
-    sign = "" if standing.usable else '<span aria-hidden="true">⚠</span> '
-    return f'<span class="lv-reason">{sign}{escape(standing.reason)}</span>'
-
-
-def _ref(entry: AdapterEntry) -> str:
-    return entry.slug if entry.newest is None else f"{entry.slug}@{entry.newest.version}"
-
-
-def _results(entry: AdapterEntry) -> str:
+def _row(entry: AdapterEntry, standing: Standing, picture: str | None, *, is_chosen: bool) -> Row:
     newest = entry.newest
-    if newest is None:
-        return ""
-    facts = [f"{newest.n_classes} classes", newest.base, size_text(newest.size_bytes), entry.owner]
-    published = f"<time>{newest.published_at:%Y-%m-%d}</time>"
-    accuracy = '<span class="lv-row-score">not measured</span>'
-    if newest.accuracy is not None:
-        split = "validation" if newest.test_accuracy is None else "test"
-        probe = newest.linear_probe_accuracy
-        beside = "" if probe is None else f" · linear probe {probe:.1%}"
-        accuracy = f'<span class="lv-row-score"><b>{newest.accuracy:.1%}</b> on {split} images{beside}</span>'
-    return f'{accuracy}<span class="lv-row-facts">{escape(" · ".join(facts))} · {published}</span>'
-
-
-def _chips(entry: AdapterEntry) -> str:
+    facts = (
+        [] if newest is None else [f"{newest.n_classes} classes", newest.base, size_text(newest.size_bytes)]
+    )
     aliases = [f"{alias} → {version}" for alias, version in entry.aliases.items()]
-    shown = "".join(f'<span class="lv-chip">{escape(one)}</span>' for one in [*aliases, *entry.tags])
-    return f'<span class="lv-row-chips">{shown}</span>' if shown else ""
+    return Row(entry, standing, picture, is_chosen, (*facts, entry.owner), (*aliases, *entry.tags))

@@ -10,10 +10,10 @@ import gradio as gr
 
 from loravit_web.catalog.facts import AdapterFacts, read_facts
 from loravit_web.ui.catalog.card import (
-    CHOOSE_ONE,
     aliases_html,
     changes_html,
     head_html,
+    none_chosen,
     origin_html,
     results_html,
 )
@@ -93,7 +93,7 @@ class CardPanel:
             self.message: gr.HTML(why, visible=True)
         }
 
-    def closed(self, message: str = CHOOSE_ONE) -> dict[Any, Any]:
+    def closed(self, message: str) -> dict[Any, Any]:
         """Updates that show no version."""
         return {
             self.ref: None,
@@ -120,7 +120,7 @@ class CardPanel:
 
 def build_card() -> CardPanel:
     """Build the panel, with no version chosen and nothing connected."""
-    message = gr.HTML(CHOOSE_ONE, elem_id="catalog-message")
+    message = gr.HTML(none_chosen(), elem_id="catalog-message")
     with gr.Column(visible=False, elem_id="catalog-card") as body:
         head = gr.HTML(elem_id="catalog-head")
         versions = gr.Dropdown(label="Version", choices=[], elem_id="catalog-version")

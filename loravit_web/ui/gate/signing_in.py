@@ -7,7 +7,6 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from anyio.to_thread import run_sync
@@ -21,12 +20,13 @@ from loravit_web.access.sessions import Sessions
 from loravit_web.access.sign_in import SignInDesk
 from loravit_web.ui.gate.refusals import Refused
 from loravit_web.ui.kit.callers import Caller
+from loravit_web.ui.scripts import source
+from loravit_web.ui.templates import render
 
 SIGNED_OUT = "You are not signed in. Open the app's page and sign in."
 WRONG = "The name or the password is wrong. Check both and try again."
 _YEAR = 365 * 24 * 3600
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,64}")
-_PAGE = (Path(__file__).parent / "sign_in.html").read_text(encoding="utf-8")
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
 
@@ -123,7 +123,8 @@ class SigningIn:
     @staticmethod
     def page() -> Response:
         """Return the page on which one signs in."""
-        return HTMLResponse(_PAGE, headers=_NOT_KEPT)
+        html = render("gate/sign_in", script=source("gate/sign_in"))
+        return HTMLResponse(html, headers=_NOT_KEPT)
 
     def _known(self, username: str) -> str:
         """Return what only a browser has in which a member signed in before."""

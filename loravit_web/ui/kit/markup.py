@@ -1,17 +1,19 @@
-"""Pieces of HTML, built on the server from escaped text. Nothing else in the app writes HTML."""
+"""Pieces of HTML that several parts of the page show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from html import escape
+
+from markupsafe import Markup
 
 from loravit_web.access.rights import ANYBODY, Visitor
 from loravit_web.datasets import SPLITS, ImageDataset
-from loravit_web.runs.next_steps import advice
+from loravit_web.runs import next_steps
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate, cost_text
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import DRAFT
+from loravit_web.ui.templates import render, render_part
 from loravit_web.util.text import duration
 from registry import Evaluation, EvaluationDetails, Run, Version
 
@@ -24,15 +26,26 @@ STATUS_SIGNS = {
     "interrupted": "‖",
 }
 SKIPPED_SHOWN = 500
-PROBE = "The linear probe is what the base can do as it is, with nothing inside it adapted."
-MACRO_F1 = "Macro F1 counts every class the same, however many images it has; 1 is best."
 
 
-def notice(text: str, *, kind: str = "info", title: str = "") -> str:
+def notice(text: str, *, kind: str = "info", title: str = "") -> Markup:
     """A framed sentence; ``kind`` is info, warning, error or success."""
-    heading = f"<strong>{escape(title)}</strong> " if title else ""
-    role = "alert" if kind == "error" else "status"
-    return f'<div class="lv-notice lv-{escape(kind)}" role="{role}">{heading}{escape(text)}</div>'
+    return render_part("notice", text, kind=kind, title=title)
+
+
+def line(text: str, *, kind: str = "muted", role: str = "status") -> Markup:
+    """A paragraph of its own; ``kind`` is muted, cost or ask, ``role`` how screen readers take it."""
+    return render_part("line", text, kind=kind, role=role)
+
+
+def heading(text: str, *, level: int = 3) -> Markup:
+    """A heading."""
+    return render_part("heading", text, level=level)
+
+
+def found(noun: str, total: int, page: int, pages: int) -> Markup:
+    """How much was found, and which page of it is shown."""
+    return render("kit/found", noun=noun, total=total, page=page, pages=pages)
 
 
 def who_line(settings: Settings, visitor: Visitor) -> str:
@@ -46,98 +59,45 @@ def who_line(settings: Settings, visitor: Visitor) -> str:
             if rules.training
             else "training and changes are off"
         )
-        return f'<p class="lv-muted">A public demo: {training}.</p>'
-    if visitor == ANYBODY:
-        return '<p class="lv-muted">You can look and ask; to change something, sign in.</p>'
-    away = "" if settings.hub_roles.enabled else ' · <a href="logout">Sign out</a>'
-    return f'<p class="lv-muted">Signed in as <b>{escape(visitor.name)}</b>, {visitor.role}{away}</p>'
+        return line(f"A public demo: {training}.", role="")
+    signed_in = None if visitor == ANYBODY else visitor
+    return render("page/who", visitor=signed_in, can_sign_out=not settings.hub_roles.enabled)
 
 
-def bar(fraction: float, label: str) -> str:
-    """A bar with a text alternative."""
-    percent = max(0.0, min(1.0, fraction)) * 100
-    return (
-        f'<div class="lv-bar" role="img" aria-label="{escape(label)}">'
-        f'<div style="width:{percent:.1f}%"></div></div>'
-    )
-
-
-def cost_summary(cost: Estimate) -> str:
+def cost_summary(cost: Estimate) -> Markup:
     """What a training will take, in one sentence."""
-    return f'<p class="lv-cost">{escape(cost_text(cost))}</p>'
+    return line(cost_text(cost), kind="cost", role="")
 
 
-def dataset_summary(dataset: ImageDataset) -> str:
+def dataset_summary(dataset: ImageDataset) -> Markup:
     """What was found in the data: classes, counts, warnings and what was skipped."""
     counts = dataset.counts()
-    most = max(sum(one.values()) for one in counts.values())
-    splits = [split for split in SPLITS if any(one[split] for one in counts.values())]
-    head = "".join(f"<th scope=col>{split}</th>" for split in splits)
-    rows = "".join(
-        f"<tr><th scope=row>{escape(name)}</th>"
-        + "".join(f"<td>{one[split]}</td>" for split in splits)
-        + f"<td class=lv-wide>{bar(sum(one.values()) / most, f'{sum(one.values())} images')}</td></tr>"
-        for name, one in counts.items()
-    )
-    parts = [
-        f"<h3>{escape(dataset.name)}</h3><p>{len(dataset.items)} images in {len(dataset.classes)} classes. "
-        f'<span class="lv-muted">Fingerprint <code>{dataset.fingerprint[:12]}</code>: the same images always '
-        "have the same.</span></p>"
-    ]
-    parts += [notice(warning, kind="warning") for warning in dataset.warnings]
-    if dataset.skipped:
-        parts.append(_skipped(dataset))
-    parts.append(
-        f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>class</th>{head}'
-        f"<th scope=col>share</th></tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-    return "".join(parts)
-
-
-def _skipped(dataset: ImageDataset) -> str:
-    shown = "".join(
-        f"<li><code>{escape(one.path)}</code>: {escape(one.reason)}</li>"
-        for one in dataset.skipped[:SKIPPED_SHOWN]
-    )
-    more = len(dataset.skipped) - SKIPPED_SHOWN
-    rest = f"<li>and {more} more</li>" if more > 0 else ""
-    count = len(dataset.skipped)
-    return (
-        f'<details class="lv-notice lv-warning"><summary>{count} file{"s" if count > 1 else ""} skipped'
-        f'</summary><ul class="lv-long">{shown}{rest}</ul></details>'
+    return render(
+        "train/dataset",
+        dataset=dataset,
+        counts=counts,
+        most=max(sum(numbers.values()) for numbers in counts.values()),
+        splits=[split for split in SPLITS if any(numbers[split] for numbers in counts.values())],
+        skipped_shown=SKIPPED_SHOWN,
     )
 
 
-def run_progress(run: Run, *, position: int | None, ahead: str | None) -> str:
+def run_progress(run: Run, *, position: int | None, ahead: str | None) -> Markup:
     """Where a run is and what can be done next.
 
     Args:
         position: in the queue, 1 for the next.
         ahead: the run that trains now, and whose it is.
     """
-    sign = STATUS_SIGNS[run.status]
-    parts = [
-        f'<header><h3>{escape(run.title)}</h3><span class="lv-tag lv-{run.status}">{sign} {run.status}'
-        f"</span></header>"
-    ]
-    if run.status == "queued":
-        waits = f"waiting for {ahead} to end" if ahead else "the training process is starting"
-        parts.append(notice(f"Number {position or 1} in the queue, {waits}. You may close this page."))
-    elif run.status == "running":
-        stage = "Stopping" if run.stop_request else run.stage or "Starting"
-        parts.append(bar(run.progress, f"{run.progress:.0%} done"))
-        parts.append(f"<p>{escape(stage)} · {run.progress:.0%}{time_left(run)}</p>")
-        parts.append('<p class="lv-muted">You may close this page; training goes on.</p>')
-    elif run.status == "completed":
-        way = "Try it from its result, or pick it in the Use tab."
-        parts.append(notice(f"{run.note or ''} {way}", kind="success"))
-    elif run.error:
-        parts.append(notice(run.error, kind="error", title="Why?"))
-        if what_to_do := advice(run):
-            parts.append(f"<p><strong>What to do:</strong> {escape(what_to_do)}</p>")
-    else:
-        parts.append(notice("Nothing was published.", kind="info"))
-    return f'<section class="lv-run">{"".join(parts)}</section>'
+    waits = f"waiting for {ahead} to end" if ahead else "the training process is starting"
+    return render(
+        "runs/progress",
+        run=run,
+        sign=STATUS_SIGNS[run.status],
+        queued=f"Number {position or 1} in the queue, {waits}. You may close this page.",
+        left=time_left(run),
+        advice=next_steps.advice(run),
+    )
 
 
 def time_left(run: Run) -> str:
@@ -147,20 +107,9 @@ def time_left(run: Run) -> str:
     return f" · about {duration(run.eta_seconds)} left" if paced and run.eta_seconds else ""
 
 
-def evaluation_table(version: Version) -> str:
+def evaluation_table(version: Version) -> Markup:
     """Accuracy beside the linear probe's, per split."""
-    rows = "".join(
-        f"<tr><th scope=row>{one.split}</th><td>{one.n}</td><td>{one.accuracy:.1%}</td>"
-        f"<td>{'–' if one.linear_probe_accuracy is None else f'{one.linear_probe_accuracy:.1%}'}</td>"
-        f"<td>{one.macro_f1:.3f}</td></tr>"
-        for one in version.evaluations
-    )
-    heads = "".join(f"<th scope=col>{h}</th>" for h in ("images", "accuracy", "linear probe", "macro F1"))
-    return (
-        f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>split</th>{heads}</tr>'
-        f"</thead><tbody>{rows}</tbody></table></div>"
-        f'<p class="lv-muted">{PROBE} {MACRO_F1}</p>'
-    )
+    return render("kit/evaluation", evaluations=version.evaluations)
 
 
 def beside_probe(judged: Evaluation) -> str:
@@ -195,28 +144,22 @@ def next_attempt(preset: str, judged: Evaluation) -> str:
     return ""
 
 
-def class_table(details: EvaluationDetails) -> str:
+def class_table(details: EvaluationDetails) -> Markup:
     """Precision, recall and F1 of every class, the worst first."""
     if not details.classes:
         return notice("Nobody measured this version class by class.")
     ranked = sorted(zip(details.class_names, details.classes, strict=True), key=lambda pair: pair[1].f1)
-    rows = "".join(
-        f"<tr><th scope=row>{escape(name)}</th><td>{one.support}</td><td>{one.recall:.1%}</td>"
-        f"<td>{one.precision:.1%}</td><td>{one.f1:.3f}</td></tr>"
+    rows = [
+        [name, one.support, f"{one.recall:.1%}", f"{one.precision:.1%}", f"{one.f1:.3f}"]
         for name, one in ranked
-    )
-    titles = ("images", "found (recall)", "right when named (precision)", "F1")
-    heads = "".join(f"<th scope=col>{title}</th>" for title in titles)
-    return (
-        f'<div class="lv-scroll"><table class="lv-table"><thead><tr><th scope=col>class</th>{heads}'
-        f"</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    ]
+    heads = ["class", "images", "found (recall)", "right when named (precision)", "F1"]
+    return render_part("table", heads, rows)
 
 
-def definitions(facts: Mapping[str, str]) -> str:
+def definitions(facts: Mapping[str, str]) -> Markup:
     """Names and values as a definition list."""
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return f'<dl class="lv-facts">{rows}</dl>'
+    return render_part("definitions", facts)
 
 
 def flattened(config: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:

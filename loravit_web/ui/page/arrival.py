@@ -20,7 +20,7 @@ from loravit_web.ui.runs.listing import active_runs
 from loravit_web.ui.runs.tab import list_arrived, run_arrived
 from loravit_web.ui.scripts import call
 from loravit_web.ui.train.tab import show_result
-from loravit_web.ui.use.answers import NO_TASKS
+from loravit_web.ui.use.answers import no_tasks
 from loravit_web.ui.use.picker import chips_json, with_tasks
 
 PREFIX = "fill_"
@@ -113,7 +113,7 @@ def _steps(page: Page) -> list[Step]:
         return {
             picker.listing: with_tasks(seen, memory, picked),
             picker.chips: chips_json(seen, memory),
-            **({page.use.answers: NO_TASKS} if seen.predictor.empty else {}),
+            **({page.use.answers: no_tasks()} if seen.predictor.empty else {}),
         }
 
     def train_(request: gr.Request, watched: str | None, given: Any) -> Updates:

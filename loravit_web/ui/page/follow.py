@@ -16,7 +16,7 @@ from loravit_web.ui.page.page import Page
 from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.listing import MOST_ACTIVE, active_runs
 from loravit_web.ui.runs.watch import is_known
-from loravit_web.ui.use.answers import NO_IMAGE
+from loravit_web.ui.use.answers import no_image
 from loravit_web.ui.use.choices import choices_for
 from loravit_web.ui.use.picker import chips_json, listing
 from loravit_web.visibility import Seen
@@ -96,7 +96,7 @@ def follow_registry(page: Page) -> None:
             updates[picker.listing] = listing(choices_for(sight, memory))
             updates[picker.chips] = chips_json(sight, memory)
         if before["empty"] and not empty:
-            updates[page.use.answers] = NO_IMAGE
+            updates[page.use.answers] = no_image()
         if ended:
             updates[news] = json.dumps({"ended": ended, "nonce": uuid4().hex})
         if seen is None:

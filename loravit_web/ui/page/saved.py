@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
 
 from loravit_web.saver import saved_sentence
 from loravit_web.service import Service
-from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.kit.markup import line, notice
 from loravit_web.ui.page.pulse import SELDOM
 from registry import utc_now
 
@@ -45,4 +43,4 @@ def saved_line(service: Service) -> str:
     sentence = saved_sentence(saved, utc_now())
     if saved.failing_since is not None:
         return notice(sentence, kind="warning")
-    return f'<p class="lv-muted" role="status">{escape(sentence)}</p>'
+    return line(sentence)

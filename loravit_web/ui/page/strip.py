@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import gradio as gr
 
 from loravit_web.ui.kit.markup import time_left
 from loravit_web.ui.scripts import on_load
+from loravit_web.ui.templates import render
 from registry import Run
 
 
@@ -28,13 +28,4 @@ def job_strip(active: Sequence[Run]) -> str:
         return ""
     running = [run for run in active if run.status == "running"]
     waiting = len(active) - len(running)
-    parts = []
-    for run in running:
-        stage = escape(run.stage or "Starting")
-        parts.append(
-            f'<button type="button" data-key="{run.id}" title="Watch this training">'
-            f"<b>▶ {escape(run.title)}</b> {stage} · {run.progress:.0%}{time_left(run)}</button>"
-        )
-    if waiting:
-        parts.append(f"{waiting} waiting")
-    return f'<div class="lv-strip" role="status">{" &nbsp;|&nbsp; ".join(parts)}</div>'
+    return render("page/strip", running=[(run, time_left(run)) for run in running], waiting=waiting)

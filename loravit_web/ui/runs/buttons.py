@@ -13,12 +13,13 @@ from loravit_web.runs.next_steps import best_step, half_batch, steps_of
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import QUEUED, QUIET, Updates
+from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.visitors import actions_of
 from registry import Run
 
 Handler = Callable[..., Any]
 RunId = gr.State | gr.BrowserState
-QUESTION = '<p role="alert">Cancel this run? What it learned is lost; nothing is published.</p>'
+QUESTION = "Cancel this run? What it learned is lost; nothing is published."
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def build_buttons(prefix: str) -> RunButtons:
             "Retry with half the batch", visible=False, elem_id=f"{prefix}-retry", min_width=200
         )
     with gr.Column(visible=False, elem_id=f"{prefix}-sure") as sure:
-        question = gr.HTML(QUESTION)
+        question = gr.HTML(line(QUESTION, kind="ask", role="alert"))
         with gr.Row():
             yes = gr.Button("Yes, cancel it", variant="stop", elem_id=f"{prefix}-cancel-yes", min_width=140)
             no = gr.Button("No, go on", elem_id=f"{prefix}-cancel-no", min_width=140)

@@ -9,13 +9,14 @@ from typing import Any
 
 import gradio as gr
 import pandas as pd
+from markupsafe import Markup
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.comparison import best_rows, setting_rows
 from loravit_web.runs.curves import LABELS, MOST_RUNS, Overlay, metric_keys, overlay, run_label
 from loravit_web.ui.kit.events import QUIET, Data, Updates
 from loravit_web.ui.kit.markup import notice
-from loravit_web.ui.runs.markup import compared_table, legend
+from loravit_web.ui.runs.markup import compared_table, curves_head
 from loravit_web.ui.runs.watch import WHOLE
 from loravit_web.visibility import Seen
 from registry import Run, UnknownRun
@@ -24,8 +25,8 @@ COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": 
 """Of the runs, by place. Gradio's plots keep the colours of their first values, so all have all six."""
 MOST_SMOOTHING = 0.95
 PlotRow = tuple[float, float, str, str]
-HINT = notice(f"Tick up to {MOST_RUNS} runs in the list to lay them over one another.")
-ONE = notice("Tick another run to compare it with this one.")
+HINT = f"Tick up to {MOST_RUNS} runs in the list to lay them over one another."
+ONE = "Tick another run to compare it with this one."
 
 
 class TooManyRuns(LoraVitError):
@@ -72,7 +73,7 @@ class ComparePanel:
         runs = _found(seen, compared or ([chosen] if chosen else []))
         if not runs:
             return {
-                self.title: f"<h3>Curves</h3>{HINT}",
+                self.title: _empty_title(),
                 **dict.fromkeys([self.metric, self.plot, self.clear], gr.update(visible=False)),
                 self.rows: [],
                 self.tables: "",
@@ -97,7 +98,7 @@ class ComparePanel:
         axis, smoothing = data[self.axis], min(MOST_SMOOTHING, max(0.0, data[self.smoothing] or 0.0))
         shown = overlay(seen.registry, runs, key, axis=axis, smoothing=smoothing)
         left_out = ", ".join(shown.missing)
-        note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else ""
+        note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else Markup()
         rows = _rows(shown, [run_label(run) for run in runs])
         has_line = len(rows) > len({row[2] for row in rows})  # single points are not drawn
         if rows and not has_line:
@@ -115,7 +116,7 @@ class ComparePanel:
 
 def build_compare() -> ComparePanel:
     """Build the panel, empty until a run is chosen or ticked."""
-    title = gr.HTML(f"<h3>Curves</h3>{HINT}", elem_id="runs-compare-title")
+    title = gr.HTML(_empty_title(), elem_id="runs-compare-title")
     with gr.Row():
         metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=220)
         smoothing = gr.Slider(
@@ -183,15 +184,19 @@ def _frame(rows: Sequence[PlotRow]) -> pd.DataFrame:
     return pd.DataFrame([*rows, *unseen], columns=["x", "value", "run", "name"])
 
 
-def _title(runs: list[Run], compared: Sequence[str]) -> str:
+def _empty_title() -> Markup:
+    return curves_head("Curves", HINT, [], {})
+
+
+def _title(runs: list[Run], compared: Sequence[str]) -> Markup:
     """What the curves are of, and the legend."""
     several = f"{len(runs)} run{'' if len(runs) == 1 else 's'} compared"
     heading = several if compared else "Curves of the chosen run"
     hint = "" if len(runs) > 1 else HINT if not compared else ONE
-    return f"<h3>{heading}</h3>{hint}{legend([run_label(run) for run in runs], COLOURS)}"
+    return curves_head(heading, hint, [run_label(run) for run in runs], COLOURS)
 
 
-def _tables(seen: Seen, runs: list[Run]) -> str:
+def _tables(seen: Seen, runs: list[Run]) -> Markup:
     comparison = seen.registry.comparer.compare([run.id for run in runs])
     heads = [f"{place} · {run_label(run)}" for place, run in enumerate(runs, start=1)]
     best = compared_table("What they came to", heads, best_rows(comparison), "Nothing was measured yet.")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from loravit_web.runs.next_steps import place_of, refusal_of, steps_of
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import definitions, flattened, notice, run_progress
 from loravit_web.ui.runs.buttons import RunButtons, build_buttons
-from loravit_web.ui.runs.markup import PICK, log_text, run_link
+from loravit_web.ui.runs.markup import log_text, none_chosen, run_origin
 from loravit_web.visibility import Seen
 from loravit_web.worker.run_log import log_of, tail
 from registry import RegistryError, Run
@@ -60,7 +60,7 @@ class DetailPanel:
         }
         return {
             self.head: _head(seen, run)
-            + (notice(blocked, title="You can look, not change.") if blocked else ""),
+            + (notice(blocked, title="You can look, not change.") if blocked else Markup()),
             self.result: gr.Button(visible="result" in steps),
             self.catalog: gr.Button(visible=run.published is not None),
             **self.buttons.updates(run, fresh=fresh, may=refusal is None),
@@ -71,7 +71,7 @@ class DetailPanel:
 
 def build_detail() -> DetailPanel:
     """Build the panel, empty until a run is chosen."""
-    head = gr.HTML(PICK, elem_id="runs-progress")
+    head = gr.HTML(none_chosen(), elem_id="runs-progress")
     with gr.Row():
         result = gr.Button("See the result", variant="primary", visible=False, elem_id="runs-result")
         catalog = gr.Button("Open in Catalog", visible=False, elem_id="runs-catalog")
@@ -83,18 +83,12 @@ def build_detail() -> DetailPanel:
     return DetailPanel(head, result, catalog, buttons, facts, settings, record, log)
 
 
-def _head(seen: Seen, run: Run) -> str:
+def _head(seen: Seen, run: Run) -> Markup:
     place = place_of(seen.registry, run)
     shown = run_progress(
         run, position=place.position if place else None, ahead=place.ahead if place else None
     )
-    link = f'<a href="{run_link(run.id)}">Link to this run</a>'
-    retried = run.environment.get("retry_of")
-    again = f" · a retry of {escape(str(retried)[:8])}" if retried else ""
-    return (
-        f'{shown}<p class="lv-muted">Run {run.id[:8]} of {escape(run.created_by)}, queued '
-        f"{run.created_at:%Y-%m-%d %H:%M} UTC{again} · {link}</p>"
-    )
+    return shown + run_origin(run)
 
 
 def _facts(run: Run) -> dict[str, str]:

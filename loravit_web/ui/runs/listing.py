@@ -9,8 +9,8 @@ from typing import Any, get_args
 import gradio as gr
 
 from loravit_web.ui.kit.events import Data, Updates
-from loravit_web.ui.kit.markup import STATUS_SIGNS
-from loravit_web.ui.runs.markup import EMPTY, LOADING, NO_MATCH, queue_list, runs_table
+from loravit_web.ui.kit.markup import STATUS_SIGNS, found
+from loravit_web.ui.runs.markup import loading, no_match, nothing_yet, queue_list, runs_table
 from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
 from registry import MAX_TEXT, Run, RunQuery, RunStatus
@@ -72,14 +72,12 @@ class RunList:
         summaries = search.run_summaries([run.id for run in shown.runs], BEST)
         best = {run_id: summary.maximum for run_id, summary in summaries.items()}
         is_narrowed = bool(shown.words or query.statuses)
-        empty = NO_MATCH if is_narrowed else EMPTY
+        empty = no_match() if is_narrowed else nothing_yet()
         table = runs_table(shown.runs, best, chosen, compared) if shown.runs else empty
-        count = f"{shown.total:,} run{'' if shown.total == 1 else 's'}"
-        where = f", page {shown.page} of {shown.pages}" if shown.pages > 1 else ""
         return {
             self.page: shown.page,
             self.table: queue_list(active_runs(seen), seen.registry.runs.queue_positions()) + table,
-            self.found: gr.HTML(f'<p class="lv-muted" role="status">{count}{where}.</p>'),
+            self.found: found("run", shown.total, shown.page, shown.pages),
             self.previous: gr.Button(visible=shown.page > 1),
             self.following: gr.Button(visible=shown.page < shown.pages),
         }
@@ -104,7 +102,7 @@ def build_list() -> RunList:
             scale=3,
             min_width=300,
         )
-    table = gr.HTML(LOADING, js_on_load=on_load("focus.keep", "runs.listen"), elem_id="runs-table")
+    table = gr.HTML(loading(), js_on_load=on_load("focus.keep", "runs.listen"), elem_id="runs-table")
     with gr.Row():
         found = gr.HTML(elem_id="runs-found")
         previous = gr.Button("Previous page", visible=False, size="sm", elem_id="runs-previous")

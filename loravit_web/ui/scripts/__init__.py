@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2.utils import htmlsafe_json_dumps
+from loravit_web.ui.templates import render
 
 FOLDER = Path(__file__).parent
 
@@ -29,9 +29,7 @@ def head(names: Iterable[str], values: Mapping[str, Any]) -> str:
         names: of the scripts, as for `source`.
         values: that the scripts read as ``loravit.values``; anything that JSON can hold.
     """
-    first = f"window.loravit = {{values: {htmlsafe_json_dumps(dict(values))}}};\n"
-    texts = [first, *map(source, names)]
-    return "".join(f"<script>\n{text}</script>\n" for text in texts)
+    return str(render("page/head", values=values, scripts=[source(name) for name in names]))
 
 
 def call(function: str, *given: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import gradio as gr
+from markupsafe import Markup
 
 from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
 from loravit_web.images.loading import ImageError
@@ -16,6 +17,7 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import LAST, Updates
 from loravit_web.ui.kit.markup import dataset_summary, notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.templates import render
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
@@ -29,11 +31,6 @@ from loravit_web.ui.train.relabel import (
 )
 from loravit_web.visibility import Seen
 
-LAYOUT = (
-    "<p>A zip with one folder per class; <code>train/</code> and <code>test/</code> above them "
-    "are honoured.</p>"
-    '<div class="lv-layout">flowers.zip\n├─ daisy/   1.jpg  2.jpg …\n└─ rose/    1.jpg  2.jpg …</div>'
-)
 EVERYTHING, NEAR, SPARE = "every", "near", "spare"
 Near = list[list[str]]
 """Key and caption of near-duplicates, pair by pair."""
@@ -72,7 +69,7 @@ class CheckPanel:
         Args:
             changes: corrections that were made before and are not in the data.
         """
-        thoughts = "".join(notice(sentence, kind="warning") for sentence in advice(dataset))
+        thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
         return {
             self.data: dataset.fingerprint,
             self.taken: f"{dataset.fingerprint} {uuid4().hex}",
@@ -91,7 +88,7 @@ class CheckPanel:
             self.data: None,
             self.taken: f" {uuid4().hex}",
             self.near: [],
-            self.found: notice(problem, kind="error") + LAYOUT if problem else LAYOUT,
+            self.found: (notice(problem, kind="error") if problem else Markup()) + render("train/layout"),
             self.doubles: "",
             self.view: gr.Dropdown(visible=False),
             self.fix: gr.Button(visible=False),
@@ -122,7 +119,7 @@ class CheckPanel:
 def build_check(service: Service, data: gr.State) -> CheckPanel:
     """Build the components and the events among them."""
     near, taken = gr.State([]), gr.Textbox(visible=False, container=False)
-    found = gr.HTML(LAYOUT, elem_id="train-found")
+    found = gr.HTML(render("train/layout"), elem_id="train-found")
     doubles = gr.HTML("", elem_id="train-near")
     with gr.Accordion("Look at the images, and correct them", open=False, elem_id="train-look") as images:
         view = gr.Dropdown(label="Show", visible=False, elem_id="train-view")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from html import escape
+from collections import Counter
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.results import classes_in_view
+from loravit_web.ui.templates import render
 from registry import EvaluationDetails
 
 MOST_CLASSES = 30
@@ -22,39 +26,48 @@ class NoSuchCell(LoraVitError):
         super().__init__("There is no such cell: choose one of the matrix.")
 
 
-def confusion_table(details: EvaluationDetails, caption: str) -> str:
+@dataclass(frozen=True)
+class Cell:
+    """Images of one class that were taken for one class.
+
+    Attributes:
+        name: of the cell, as `cell_of` reads it.
+        predicted: the class that they were taken for.
+        n: of these images.
+        is_first: whether Tab reaches this cell.
+    """
+
+    name: str
+    predicted: str
+    n: int
+    colour: str
+    is_first: bool
+
+
+def confusion_table(details: EvaluationDetails, caption: str) -> Markup:
     """The matrix: a row for what images are, a column for what they were taken for.
 
     Colour follows the share of the row; the number of images is what counts.
     """
     view = classes_in_view(details, MOST_CLASSES)
-    names = [escape(details.class_names[index]) for index in view]
-    cells = {(cell.true_idx, cell.predicted_idx): cell.n for cell in details.confusion}
-    totals: dict[int, int] = {}
-    for (true, _), n in cells.items():
-        totals[true] = totals.get(true, 0) + n
-    first = next(((true, taken) for true in view for taken in view if (true, taken) in cells), None)
-    heads = "".join(f"<th scope=col>{name}</th>" for name in names)
-    rows = []
-    for true, name in zip(view, names, strict=True):
-        texts = []
-        for predicted, answer in zip(view, names, strict=True):
-            n = cells.get((true, predicted), 0)
-            if not n:
-                texts.append("<td>·</td>")
-                continue
-            colour = _colour(n / totals[true], right=true == predicted)
-            reached = 0 if (true, predicted) == first else -1
-            told = f"{n} of {name} taken for {answer}"
-            texts.append(
-                f'<td style="background-color: {colour}"><button type="button" tabindex="{reached}" '
-                f'data-cell="{true}:{predicted}" aria-label="{told}">{n}</button></td>'
-            )
-        rows.append(f"<tr><th scope=row>{name}</th>{''.join(texts)}</tr>")
-    return (
-        f'<p class="lv-muted">{escape(caption)}</p><div class="lv-matrix"><table>'
-        f"<thead><tr><th scope=col>{CORNER}</th>{heads}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    names = details.class_names
+    counts = {(cell.true_idx, cell.predicted_idx): cell.n for cell in details.confusion}
+    totals: Counter[int] = Counter()
+    for (true, _), n in counts.items():
+        totals[true] += n
+    places = [(true, predicted) for true in view for predicted in view]
+    first = next((place for place in places if place in counts), None)
+
+    def cell(true: int, predicted: int) -> Cell | None:
+        n = counts.get((true, predicted), 0)
+        if not n:
+            return None
+        colour = _colour(n / totals[true], right=true == predicted)
+        return Cell(f"{true}:{predicted}", names[predicted], n, colour, (true, predicted) == first)
+
+    rows = [(names[true], [cell(true, predicted) for predicted in view]) for true in view]
+    return render(
+        "train/confusion", caption=caption, corner=CORNER, names=[names[index] for index in view], rows=rows
     )
 
 

@@ -14,6 +14,7 @@ from loravit_web.actions import Actions
 from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, csv_with_zip, files_by_class
 from loravit_web.service import Progress
 from loravit_web.ui.kit.events import QUIET, Updates
+from loravit_web.ui.kit.markup import line
 from loravit_web.ui.scripts import call
 
 CARDS = 12
@@ -75,7 +76,7 @@ def _zip() -> Way:
 
 
 def _samples() -> list[Way]:
-    gr.HTML('<p class="lv-muted">Or begin with a sample:</p>')
+    gr.HTML(line("Or begin with a sample:", role=""))
     ways = []
     with gr.Row():
         for name, sample in SAMPLES.items():
@@ -91,10 +92,8 @@ def _take_sample(name: str, _given: Mapping[Any, Any], actions: Actions, progres
 
 
 def _cards(tab: gr.Tab) -> Way:
-    gr.HTML(
-        '<p class="lv-muted">Give each class a name and pictures of it: choose files, paste, or take them '
-        "with the camera.</p>"
-    )
+    how = "Give each class a name and pictures of it: choose files, paste, or take them with the camera."
+    gr.HTML(line(how, role=""))
     names, galleries = [], []
     for number in range(1, CARDS + 1):
         names.append(

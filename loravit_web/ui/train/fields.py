@@ -13,6 +13,7 @@ from loravit_web.adapters.types import ADAPTER_TYPES
 from loravit_web.backbones.base import POOLINGS
 from loravit_web.errors import LoraVitError
 from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
+from loravit_web.ui.kit.markup import heading
 
 Kind = Literal["whole", "number", "switch", "one", "some"]
 
@@ -102,7 +103,7 @@ def build_fields(preset: str, patch_size: int) -> list[Any]:
     values = dict(zip((field.name for field in ALL_FIELDS), usual, strict=True))
     made = []
     for title, group in FIELDS.items():
-        gr.HTML(f"<h4>{title}</h4>")
+        gr.HTML(heading(title, level=4))
         with gr.Row(equal_height=False, elem_classes="lv-fields"):
             made += [_component(field, values[field.name]) for field in group]
     return made

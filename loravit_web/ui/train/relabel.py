@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -16,8 +15,10 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import IN_TURN, Updates
+from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.thumbnails import thumbnail
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.templates import render_part
 
 PAGE = 24
 IN_ORDER: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "corrections"}
@@ -120,7 +121,7 @@ class RelabelPanel:
             **self.page_shown(dataset, Sheet(dataset.fingerprint, captions, changes=changes)),
             self.images: gr.Column(visible=True),
             self.target: gr.Dropdown(choices=list(dataset.classes), value=None),
-            self.title: f"<strong>{escape(title)}</strong>" if title else "",
+            self.title: render_part("strong", title) if title else "",
         }
 
     def changed(self, dataset: ImageDataset, changes: Kept) -> Updates:
@@ -149,7 +150,7 @@ class RelabelPanel:
         return {
             self.sheet: sheet,
             self.changes: json.dumps(sheet.changes),
-            self.position: f'<p class="lv-muted" role="status">{escape(position)}</p>',
+            self.position: line(position),
             self.gallery: gr.Gallery(pictures, selected_index=None, visible=True),
         }
 

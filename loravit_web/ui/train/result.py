@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from loravit_web.catalog.naming import slugified
 from loravit_web.datasets import ImageDataset
@@ -24,6 +24,7 @@ from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, is_known
 from loravit_web.ui.scripts import call, on_load
+from loravit_web.ui.templates import render
 from loravit_web.ui.train.confusion import MOST_CLASSES, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
@@ -38,7 +39,7 @@ from loravit_web.ui.train.relabel import (
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 
-EMPTY = notice("What a training came to is shown here when it ends.")
+EMPTY = "What a training came to is shown here when it ends."
 PAIRS = 50
 
 MOST_KEPT = 20
@@ -179,7 +180,7 @@ def build_result(
         corrections: those that were not trained on yet, by the run whose images they correct.
     """
     run_id = gr.State(None)
-    head = gr.HTML(EMPTY, elem_id="train-result")
+    head = gr.HTML(notice(EMPTY), elem_id="train-result")
     with gr.Column(visible=False, elem_id="train-result-body") as body:
         with gr.Row():
             try_it = gr.Button("Try it now", variant="primary", elem_id="train-try")
@@ -322,17 +323,18 @@ def _kept_of(seen: Seen, run: Run, kept: Any) -> Kept:
         return {}
 
 
-def _headline(result: Result) -> str:
+def _headline(result: Result) -> Markup:
     first = result.version.evaluation(result.splits[0])
     text = ""
     if first is not None:
         text = f"{first.accuracy:.1%} of {first.n} {first.split} images are right{beside_probe(first)}. "
         text += next_attempt(str(result.run.config.get("preset")), first)
-    origin = f"{result.version.ref}, from {result.run.dataset.name}"
-    return (
-        f'<section class="lv-run"><header><h3>{escape(result.run.title)}</h3>'
-        f'<span class="lv-tag">{escape(origin)}</span></header>'
-        f"<p>{escape(text)}</p>{evaluation_table(result.version)}</section>"
+    return render(
+        "train/result",
+        title=result.run.title,
+        origin=f"{result.version.ref}, from {result.run.dataset.name}",
+        text=text,
+        evaluation=evaluation_table(result.version),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import gradio as gr
+from markupsafe import Markup
 
 from loravit_web.actions import STORED_PREFIX
 from loravit_web.catalog.naming import slugified
@@ -19,7 +20,7 @@ from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import LAST, QUIET, Updates
-from loravit_web.ui.kit.markup import cost_summary, notice
+from loravit_web.ui.kit.markup import cost_summary, line, notice
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_code
 from loravit_web.ui.kit.visitors import actions_of, seen_by
@@ -32,7 +33,7 @@ from loravit_web.util.abandonment import IsGone, never_gone
 from loravit_web.visibility import Seen
 from registry import UnknownAdapter
 
-_MEASURING = '<p class="lv-cost">Measuring what this takes on this machine…</p>'
+_MEASURING = "Measuring what this takes on this machine…"
 UNNAMED, LONGEST_NAME = "my-task", 80
 _SHORT = 12
 
@@ -170,7 +171,7 @@ def connect_settings(
         None,
         [panel.preset, panel.cost],
         [*panel.fields, panel.cost],
-        js=call("settings.fill", presets, _MEASURING),
+        js=call("settings.fill", presets, line(_MEASURING, kind="cost", role="")),
         **QUIET,
     )
     told_again: dict[str, Any] = {
@@ -214,25 +215,25 @@ def told_cost(
         return "", ""
     wrong = [error for error in field_errors(preset, values) if error]
     if wrong:
-        return "".join(notice(error, kind="error") for error in wrong), ""
+        return Markup().join(notice(error, kind="error") for error in wrong), ""
     try:
         recipe = recipe_of(preset, mirror, values)
-        line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
-        return _cost(seen, fingerprint, recipe, is_gone) + _successor(seen, name), line
+        command = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
+        return _cost(seen, fingerprint, recipe, is_gone) + _successor(seen, name), command
     except LoraVitError as error:
         return notice(error.in_public, kind="error"), ""
 
 
-def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> str:
+def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> Markup:
     return cost_summary(seen.estimate(fingerprint, recipe, is_gone=is_gone))
 
 
-def _successor(seen: Seen, name: str) -> str:
+def _successor(seen: Seen, name: str) -> Markup:
     """Told before it happens: a name that is taken gives that adapter its next version."""
     try:
         taken = seen.registry.catalog.adapter(slug_of(seen.visitor.name, _slug(name)))
     except UnknownAdapter:
-        return ""
+        return Markup()
     became = "exists and gets" if taken.archived_at is None else "is archived; it comes back with"
     return notice(f"“{taken.title}” {became} its next version from this; another name makes a new task.")
 

@@ -13,6 +13,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.browser_state import kept_in_browser
 from loravit_web.ui.kit.events import QUIET, Updates, unchanged
+from loravit_web.ui.kit.markup import heading
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
@@ -90,18 +91,18 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
     read_only = gr.HTML(visible=False, elem_id="train-read-only")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
-            gr.HTML("<h3>1 · Data</h3>")
+            gr.HTML(heading("1 · Data"))
             ways = build_data()
-            gr.HTML("<h3>2 · Check</h3>")
+            gr.HTML(heading("2 · Check"))
             check = build_check(service, data)
         with gr.Column(min_width=300):
-            gr.HTML("<h3>3 · Settings</h3>")
+            gr.HTML(heading("3 · Settings"))
             settings = build_settings(service.base.patch_size)
-            gr.HTML("<h3>4 · Watch</h3>")
+            gr.HTML(heading("4 · Watch"))
             watch = build_watch(
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."
             )
-    gr.HTML("<h3>5 · Result</h3>")
+    gr.HTML(heading("5 · Result"))
     result = build_result(service, run_id, corrections, watch)
 
     # what was given before is not to be trained on instead

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 from PIL import Image
 
 from loravit_web.images.loading import encode_webp
@@ -19,7 +19,8 @@ from loravit_web.ui.kit.share import build_share
 from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.scripts import on_load
-from loravit_web.ui.use.answers import NO_IMAGE
+from loravit_web.ui.templates import render
+from loravit_web.ui.use.answers import no_image
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS, connect_answers
 from loravit_web.ui.use.examples import example_pictures
 from loravit_web.ui.use.picker import Picker, build_picker
@@ -70,7 +71,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
                     info="Marks what in the picture spoke for each answer (by gradients: HiResCAM). Key t.",
                     elem_id="use-heat",
                 )
-            answers = gr.HTML(NO_IMAGE, elem_id="use-answers")
+            answers = gr.HTML(no_image(), elem_id="use-answers")
     share = build_share()
     build_many(service, picker.tasks, top_k, presence)
     connect_answers(service, waiting, picker, image, top_k, heat, answers, share)
@@ -83,13 +84,9 @@ def _examples() -> list[tuple[Path, str]]:
     return example_pictures(upload_folder() / "examples")
 
 
-def _examples_html() -> str:
-    pictures = "".join(
-        f'<li><button type="button" data-example="{number}" title="{escape(caption)}">'
-        f'<img src="{_small(path)}" alt="{escape(caption)}"></button></li>'
-        for number, (path, caption) in enumerate(_examples())
-    )
-    return f'<ul class="lv-examples" aria-label="Examples">{pictures}</ul>'
+def _examples_html() -> Markup:
+    examples = [{"caption": caption, "address": _small(path)} for path, caption in _examples()]
+    return render("use/examples", examples=examples)
 
 
 def _small(path: Path) -> str:

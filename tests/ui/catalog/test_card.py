@@ -60,7 +60,7 @@ def test_a_link_to_what_is_not_there_says_so_and_shows_the_list(page: CatalogPag
 def test_only_the_settings_that_differ_from_the_version_before_are_shown(page: CatalogPage) -> None:
     page.open("cats@2")
     origin = page.text(page.view.card.origin)
-    assert "<th scope=row>adapter.r</th><td>4</td><td>8</td>" in origin
+    assert '<th scope="row">adapter.r</th><td>4</td><td>8</td>' in origin
     assert "blocks" not in origin
     page.open("cats@1")
     assert "This is the first version" in page.text(page.view.card.origin)

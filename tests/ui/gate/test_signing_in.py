@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import gradio_client
 import httpx
@@ -14,7 +13,7 @@ from loravit_web.access.rights import SHELL
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.gate.bodies import FORM_BYTES
 from loravit_web.ui.gate.routes import API
-from loravit_web.ui.gate.signing_in import Cookies
+from loravit_web.ui.gate.signing_in import Cookies, SigningIn
 from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.launch import App
 from tests.conftest import tiny_service
@@ -140,5 +139,5 @@ def test_cookies_are_sent_over_tls_alone_where_the_page_came_so_and_in_a_frame_o
 
 
 def test_the_page_to_sign_in_asks_for_nothing_elsewhere() -> None:
-    page = (Path(__file__).parents[3] / "loravit_web/ui/gate/sign_in.html").read_text()
+    page = str(SigningIn.page().body, "utf-8")
     assert "//" not in page.replace("://", "//") or "http" not in page

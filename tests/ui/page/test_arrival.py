@@ -11,7 +11,7 @@ import pytest
 from loravit_web.ui.kit.events import unchanged
 from loravit_web.ui.page.follow import announce, ended_since, remembered, snapshot
 from loravit_web.ui.train.relabel import key_of
-from loravit_web.ui.use.answers import NO_IMAGE
+from loravit_web.ui.use.answers import no_image
 from tests.ui.catalog.catalog_page import request
 from tests.ui.conftest import RunningApp
 
@@ -174,5 +174,5 @@ def test_a_page_that_looks_before_it_is_filled_still_knows_that_nothing_was_ther
 
     seen = seen_after(followed(None, empty=True))
     assert seen["empty"]
-    assert by_id(followed({**seen, "key": [0, []]}, empty=False))["use-answers"] == NO_IMAGE
+    assert by_id(followed({**seen, "key": [0, []]}, empty=False))["use-answers"] == no_image()
     assert "use-answers" not in by_id(followed({**seen, "key": [0, []]}, empty=True))

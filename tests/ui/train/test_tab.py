@@ -56,7 +56,7 @@ def details() -> EvaluationDetails:
 
 def test_the_matrix_has_a_row_for_what_is_and_a_column_for_the_answer() -> None:
     html = confusion_table(details(), "On test images.")
-    heads = re.findall(r"<th scope=(col|row)>(.*?)</th>", html)
+    heads = re.findall(r'<th scope="(col|row)">(.*?)</th>', html)
     assert heads == [("col", CORNER), ("col", EVIL_TEXT), ("col", "dog"), ("row", EVIL_TEXT), ("row", "dog")]
     assert re.findall(r'data-cell="(\d:\d)".*?>(\d)<', html) == [("0:0", "3"), ("0:1", "2"), ("1:1", "2")]
     assert html.count("<td>·</td>") == 1

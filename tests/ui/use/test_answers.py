@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from loravit_web.serving.answers import Answer, Label, TaskAnswer
 from loravit_web.ui.use.answers import answer_columns
 from tests.ui.kit.test_markup import EVIL
@@ -32,6 +34,6 @@ def test_an_answer_without_a_clear_winner_is_called_unsure_in_words() -> None:
 
 def test_a_heat_map_stands_with_its_task() -> None:
     html = answer_columns(
-        Answer((answered(0.9), answered(0.8, task="b@1")), 1.0), {"b@1": "<figure>map of b</figure>"}
+        Answer((answered(0.9), answered(0.8, task="b@1")), 1.0), {"b@1": Markup("<figure>map of b</figure>")}
     )
     assert html.index("map of b") > html.index("b@1")

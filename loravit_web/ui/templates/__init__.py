@@ -1,0 +1,62 @@
+"""The HTML of the page: templates in this folder, each in the folder of the part that it belongs to.
+
+Templates escape every text except what another template rendered. A value that is missing is an error.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+FOLDER = Path(__file__).parent
+
+
+def render(name: str, **values: Any) -> Markup:
+    """Return the HTML of a template, such as ``use/answers``."""
+    return Markup(environment().get_template(f"{name}.html").render(values))
+
+
+def render_part(name: str, *values: Any, **named: Any) -> Markup:
+    """Return the HTML of one macro in ``kit/parts``, the small pieces that several templates share."""
+    html: Markup = getattr(environment().get_template("kit/parts.html").module, name)(*values, **named)
+    return html
+
+
+@cache
+def environment() -> Environment:
+    """Return the one environment. It reads a template when the template is first rendered."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {"count": _count, "percent": _percent, "minute": _minute, "counted": _counted}
+    return made
+
+
+def _count(number: int) -> str:
+    """1234 as ``1,234``."""
+    return f"{number:,}"
+
+
+def _percent(fraction: float, digits: int = 1) -> str:
+    """0.123 as ``12.3%``."""
+    return f"{fraction:.{digits}%}"
+
+
+def _minute(when: datetime) -> str:
+    """A time as ``2026-11-29 18:05``."""
+    return f"{when:%Y-%m-%d %H:%M}"
+
+
+def _counted(number: int, noun: str) -> str:
+    """1 and image as ``1 image``, 2 and image as ``2 images``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
