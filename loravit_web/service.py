@@ -34,16 +34,16 @@ from loravit_web.expiry import Expiry
 from loravit_web.runs.demo import slug_of
 from loravit_web.runs.estimates import Estimates
 from loravit_web.saver import saver_of
-from loravit_web.serving.decoded import RecentPictures
+from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor, stored_adapters
-from loravit_web.serving.prefetch import Ahead
+from loravit_web.serving.prefetch import Prefetcher
 from loravit_web.serving.usage import UsageCounter
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.quota import GIB, Quota
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import Recipe
-from loravit_web.util.abandonment import IsGone, never_gone
+from loravit_web.util.cancellation import IsCancelled, never_cancelled
 from loravit_web.util.cores import on_all_cores
 from loravit_web.util.periodic import Periodic
 from loravit_web.visibility import Seen, shown_to
@@ -108,7 +108,7 @@ class Service:
         limits = settings.limits
         self.quota = Quota(settings.home, limits.disk_gib * GIB)
         self.rates = RateLimit(limits.requests_per_minute)
-        self.pictures = RecentPictures(limits.pixels)
+        self.images = RecentImages(limits.pixels)
         self.datasets = DatasetStore(settings.datasets, limits=limits, quota=self.quota)
         self.allowances = Allowances(self.datasets, settings.demo)
         self.turns = RateLimit(settings.demo.runs, seconds=A_DAY)
@@ -119,7 +119,7 @@ class Service:
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
-        self.ahead = Ahead(lambda image, task: self.predictor.prepare(image, task))
+        self.prefetcher = Prefetcher(lambda image, task: self.predictor.prepare(image, task))
         self._supervisor: Supervisor | None = None
         self._expiry = Periodic("expiry", self.expire, _expiry_seconds(settings.demo.hours))
         self._estimates = Estimates()
@@ -128,7 +128,7 @@ class Service:
         """Fill an empty registry from its newest snapshot, where there is one; call it before `start`.
 
         Raises:
-            NothingRestored: if all that is made now would be lost, see `Saver.restore`.
+            RestoreFailed: if all that is made now would be lost, see `Saver.restore`.
         """
         if self.saver is not None and (restored := self.saver.restore()) is not None:
             self._progress(1.0, f"Restored {restored.contents} from {restored.snapshot}")
@@ -138,7 +138,7 @@ class Service:
         watch the queue of runs, write down what is counted and save all of it from time to time.
         """
         self.datasets.sweep(ABANDONED_SECONDS)
-        self._expiry.once()
+        self._expiry.run_once()
         self.offer_bundled()
         self.predictor.refresh()
         self.usage.start()
@@ -153,7 +153,7 @@ class Service:
         if self._supervisor is not None:
             self._supervisor.stop()
         self._expiry.stop()
-        self.ahead.stop()
+        self.prefetcher.stop()
         self.usage.close()
         if self.saver is not None:
             self.saver.close()
@@ -239,8 +239,8 @@ class Service:
             settings=self.settings,
             registry=self.registry_of(visitor),
             datasets=self.datasets_of(visitor),
-            pictures=self.pictures,
-            ahead=self.ahead,
+            images=self.images,
+            prefetcher=self.prefetcher,
             answering=lambda: self.predictor,
             estimating=self.estimate,
         )
@@ -275,16 +275,19 @@ class Service:
             return self.datasets.find(str(data).removeprefix(STORED_PREFIX))
         return self.datasets.import_source(data, name=name, progress=progress)
 
-    def estimate(self, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone = never_gone) -> Estimate:
+    def estimate(
+        self, dataset: ImageDataset, recipe: Recipe, *, is_cancelled: IsCancelled = never_cancelled
+    ) -> Estimate:
         """What a training will take on this machine; see `Estimates.of`."""
-        return self._estimates.of(self.predictor.engines.configured.base, dataset, recipe, is_gone=is_gone)
+        base = self.predictor.engines.configured.base
+        return self._estimates.of(base, dataset, recipe, is_cancelled=is_cancelled)
 
     def train_now(
         self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker, *, actor: str = UNKNOWN
     ) -> Run:
         """Train in this process and return the ended run."""
         run = self.create_run(dataset, name, recipe, actor=actor, worker=worker.name)
-        worker.use(*self._loaded())
+        worker.add_base(*self._loaded())
         return worker.execute(run)
 
     def new_worker(self) -> Worker:

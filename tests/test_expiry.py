@@ -62,7 +62,7 @@ def train(service: Service, tmp_path: Path) -> Callable[..., Guest]:
         assert claimed is not None
         worker = service.new_worker()
         worker.name = "w"
-        worker.use(service.base, service._loaded()[1])
+        worker.add_base(service.base, service._loaded()[1])
         done = worker.execute(claimed)
         assert done.published == f"{run.slug}@1"
         return Guest(name, actions, service.seen_by(visitor), done)

@@ -17,8 +17,8 @@ from loravit_web.cli.shell import open_runs as _runs_registry
 from loravit_web.cli.shell import output as _output
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
-from loravit_web.util.console import progress_teller
-from loravit_web.util.files import write_whole
+from loravit_web.util.console import progress_printer
+from loravit_web.util.files import write_atomic
 
 SKIPPED_SHOWN = 20
 
@@ -39,7 +39,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
     if options.base:
         settings = replace(settings, base=options.base)
     with _service(settings) as service:
-        tell = progress_teller()
+        tell = progress_printer()
         dataset = service.import_dataset(options.data, progress=tell)
         _tell_findings(dataset)
         base = service.base  # fetched before signals are taken over, so that Ctrl-C ends a download
@@ -113,7 +113,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     if failures:
         raise CommandFailed(failures[0])
     if options.csv:
-        from loravit_web.serving.bulk import Row, as_csv
+        from loravit_web.serving.table import Row, as_csv
 
         table = as_csv([Row(name, answer.results, None) for name, answer in answers])
         _write(options.csv, table.encode())
@@ -313,7 +313,7 @@ def _counts(contents: Any) -> dict[str, int]:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        write_whole(path, data)
+        write_atomic(path, data)
     except OSError as error:
         raise CommandFailed(f"{path} can't be written ({error.strerror or error}).") from error
 
@@ -321,7 +321,7 @@ def _write(path: Path, data: bytes) -> None:
 def _service(settings: Settings) -> Any:
     from loravit_web.service import Service
 
-    return contextlib.closing(Service(settings, progress=progress_teller()))
+    return contextlib.closing(Service(settings, progress=progress_printer()))
 
 
 @contextlib.contextmanager

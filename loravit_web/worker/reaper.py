@@ -1,8 +1,9 @@
-"""Find running runs whose process is gone, and mark them as interrupted.
+"""Detection of running runs whose process is gone; they are marked as interrupted.
 
-An observer declares a run dead only after it has itself watched the heart stand still. Time in which the
-observer could not look (a database outage, a locked database, a machine asleep) proves nothing, because the
-worker could not write a heartbeat either. So every failed look starts the watch anew.
+An observer declares a run dead only after it has observed missing heartbeats itself. Time in which the
+observer could not read the registry (a database outage, a locked database, a suspended machine) proves
+nothing, because the worker could not write a heartbeat either. So every failed check restarts the
+observation.
 """
 
 from __future__ import annotations
@@ -12,45 +13,49 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from loravit_web.worker.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
+from loravit_web.worker.tracking import HEARTBEAT_SECONDS, RETRY_SECONDS, STALE_AFTER
 from registry import Heart, Registry, Run
 
-SURE_SECONDS = 4 * HEARTBEAT_SECONDS
-"""How long a heart must be watched that seems to have stood still since before the watch began."""
-_BLINK_SECONDS = 2 * HEARTBEAT_SECONDS
-"""The longest time between two looks of one watch."""
+CONFIRM_SECONDS = 4 * HEARTBEAT_SECONDS
+"""Seconds of observation for a heartbeat that seems to have stopped before the observation began."""
+_MAX_GAP_SECONDS = 2 * HEARTBEAT_SECONDS
+"""Maximum seconds between two checks of one observation."""
 _PAUSE_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Looks at the hearts of running runs again and again, and marks the dead runs as interrupted.
+    """Observer of the heartbeats of running runs; it marks dead runs as interrupted.
 
-    A run is dead once its heart was seen to stand still for `STALE_AFTER`. For a heartbeat that is older than
-    `STALE_AFTER` by the clocks of both machines, `SURE_SECONDS` are enough: clocks may be wrong, but a live
-    worker writes a heartbeat within that time.
+    A run is dead if no heartbeat was observed for `STALE_AFTER`. If its last heartbeat is older than
+    `STALE_AFTER` by the clocks of both machines, `CONFIRM_SECONDS` are enough: clocks may be wrong, but a
+    live worker writes a heartbeat within that time.
+
+    Args:
+        registry: Registry with the runs.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, registry: Registry, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._runs, self._clock = registry.runs, clock
-        self._looked: float | None = None
+        self._checked_at: float | None = None
         self._began = 0.0
-        self._still_since: dict[tuple[str, datetime | None], float] = {}
+        self._silent_since: dict[tuple[str, datetime | None], float] = {}
         self._hearts: list[Heart] = []
 
-    def look(
+    def reap(
         self, *, dead_worker: str | None = None, living_worker: str | None = None, error: str | None = None
     ) -> list[Run]:
         """Mark the dead runs as interrupted and return them.
 
         Args:
-            dead_worker: a worker known to be gone. Its runs are marked at once.
-            living_worker: a worker whose process is known to live. Its heart may stand still for as long as
-                a worker waits for the registry.
-            error: why `dead_worker` is gone, if the caller knows.
+            dead_worker: Name of a worker that is known to be gone; its runs are marked at once.
+            living_worker: Name of a worker whose process is known to live. Its heartbeat may be missing for
+                as long as a worker waits for the registry.
+            error: Reason why ``dead_worker`` is gone, if known.
 
         Raises:
-            RegistryError: if the registry cannot be read or written. The watch then starts anew.
+            RegistryError: If the registry cannot be read or written. The observation restarts then.
         """
         try:
             self._watch(self._runs.hearts(doubted=self._doubted()))
@@ -67,42 +72,48 @@ class Reaper:
             self._hearts = [heart for heart in self._hearts if heart not in gone]
             return self._runs.reap(silent=silent, dead_worker=dead_worker, error=error)
         except Exception:
-            self._looked, self._hearts = None, []
+            self._checked_at, self._hearts = None, []
             raise
 
     @property
     def suspects(self) -> Sequence[Heart]:
-        """Hearts whose last heartbeat seems too old, and that were not seen to beat in this watch."""
+        """Heartbeats that seem too old and of which no newer one was observed."""
         return [
             heart
             for heart in self._hearts
-            if heart.silence > STALE_AFTER and self._still_since[heart.run_id, heart.beat] <= self._began
+            if heart.silence > STALE_AFTER and self._silent_since[heart.run_id, heart.beat] <= self._began
         ]
 
     def _watch(self, hearts: list[Heart]) -> None:
         now = self._clock()
-        blind = self._looked is None or now - self._looked > _BLINK_SECONDS
-        if blind:
-            self._began, self._still_since = now, {}
-        before = self._still_since
-        self._still_since = {
+        restarted = self._checked_at is None or now - self._checked_at > _MAX_GAP_SECONDS
+        if restarted:
+            self._began, self._silent_since = now, {}
+        before = self._silent_since
+        self._silent_since = {
             (heart.run_id, heart.beat): before.get((heart.run_id, heart.beat), now) for heart in hearts
         }
-        self._looked, self._hearts = now, hearts
+        self._checked_at, self._hearts = now, hearts
 
-    def _still(self, heart: Heart) -> float:
-        """Seconds for which the heart was seen to stand still, at the last look."""
-        return 0.0 if self._looked is None else self._looked - self._still_since[heart.run_id, heart.beat]
+    def _silent_seconds(self, heart: Heart) -> float:
+        """Return the seconds without a new heartbeat, at the last check."""
+        return (
+            0.0
+            if self._checked_at is None
+            else self._checked_at - self._silent_since[heart.run_id, heart.beat]
+        )
 
     def _doubted(self) -> list[str]:
-        """Runs whose heart stands still: from now on every look proves that a heartbeat could be written."""
-        return [heart.run_id for heart in self._hearts if self._still(heart) > _BLINK_SECONDS]
+        """Return runs without a recent heartbeat; every further check proves that one could be written."""
+        return [heart.run_id for heart in self._hearts if self._silent_seconds(heart) > _MAX_GAP_SECONDS]
 
     def _is_dead(self, heart: Heart, living_worker: str | None) -> bool:
-        still = self._still(heart)
+        silent_seconds = self._silent_seconds(heart)
         if living_worker is not None and heart.worker == living_worker:
-            return still >= PATIENCE_SECONDS + STALE_AFTER.total_seconds()
-        return still >= STALE_AFTER.total_seconds() or (heart.silence > STALE_AFTER and still >= SURE_SECONDS)
+            return silent_seconds >= RETRY_SECONDS + STALE_AFTER.total_seconds()
+        return silent_seconds >= STALE_AFTER.total_seconds() or (
+            heart.silence > STALE_AFTER and silent_seconds >= CONFIRM_SECONDS
+        )
 
 
 def reap_once(
@@ -111,20 +122,25 @@ def reap_once(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Run]:
-    """Mark the dead runs as interrupted and return them, for a caller that does not go on looking.
+    """Mark the dead runs as interrupted and return them, without further observation.
 
-    Returns at once unless a heartbeat seems too old. Then it watches for up to `SURE_SECONDS`, because that
-    heart may only have been kept from beating.
+    Returns at once unless a heartbeat seems too old. Then it observes for up to `CONFIRM_SECONDS`, because a
+    live worker may only have been kept from writing.
+
+    Args:
+        registry: Registry with the runs.
+        clock: Returns the time in seconds.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        RegistryError: if the registry cannot be read or written.
+        RegistryError: If the registry cannot be read or written.
     """
     reaper = Reaper(registry, clock=clock)
-    dead = reaper.look()
+    dead = reaper.reap()
     if reaper.suspects:
         names = ", ".join(heart.run_id[:8] for heart in reaper.suspects)
-        _LOG.warning("No recent heartbeat of run %s. Watching for %.0f s.", names, SURE_SECONDS)
+        _LOG.warning("No recent heartbeat of run %s. Watching for %.0f s.", names, CONFIRM_SECONDS)
     while reaper.suspects:
         sleep(_PAUSE_SECONDS)
-        dead += reaper.look()
+        dead += reaper.reap()
     return dead

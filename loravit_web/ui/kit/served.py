@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from loravit_web.access.rights import is_guest
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from loravit_web.expiry import served_folder
-from loravit_web.util.files import write_whole
+from loravit_web.util.files import write_atomic
 from loravit_web.visibility import Seen
 from registry import AdapterEntry, BlobDamaged, BlobMissing, Version
 
@@ -68,5 +68,5 @@ def _served(data: bytes, name: str, owner: str) -> Path:
     path = _place(hashlib.sha256(data).hexdigest(), name, owner)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
+        write_atomic(path, data)
     return path

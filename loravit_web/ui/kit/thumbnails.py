@@ -10,7 +10,7 @@ from gradio.utils import get_upload_folder
 from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.images.loading import load_stored
 from loravit_web.ui.kit.served import served_root
-from loravit_web.util.files import write_whole
+from loravit_web.util.files import write_atomic
 
 SIDE = 160
 
@@ -30,5 +30,5 @@ def thumbnail(dataset: ImageDataset, item: ImageItem) -> str:
         buffer = BytesIO()
         picture.save(buffer, "WEBP", quality=90)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue())
     return str(path)

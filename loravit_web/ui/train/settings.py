@@ -26,7 +26,7 @@ from loravit_web.ui.runs.watch import WatchPanel, watch_updates
 from loravit_web.ui.train.check import CheckPanel
 from loravit_web.ui.train.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.train.relabel import Sheet, changes_in
-from loravit_web.util.abandonment import IsGone, never_gone
+from loravit_web.util.cancellation import IsCancelled, never_cancelled
 from loravit_web.visibility import Seen
 from registry import UnknownAdapter
 
@@ -142,9 +142,9 @@ def connect_settings(
         mirror: bool,
         *values: Any,
     ) -> list[str]:
-        seen, is_gone = seen_by(service, request), presence.watch(request.session_hash)
+        seen, is_cancelled = seen_by(service, request), presence.watch(request.session_hash)
         # the browser knows no name before its field was drawn, as where another tab is open
-        return told_cost(seen, fingerprint, name or "", preset, mirror, values, is_gone=is_gone)
+        return told_cost(seen, fingerprint, name or "", preset, mirror, values, is_cancelled=is_cancelled)
 
     @told
     def begin(
@@ -213,12 +213,12 @@ def told_cost(
     mirror: bool,
     values: Any,
     *,
-    is_gone: IsGone = never_gone,
+    is_cancelled: IsCancelled = never_cancelled,
 ) -> list[str]:
     """What the training will take, or all that is wrong, and its line; nothing before there is data.
 
     Args:
-        is_gone: tells whether nobody waits for it any more.
+        is_cancelled: returns whether the request was cancelled.
     """
     if fingerprint is None:
         return ["", ""]
@@ -228,13 +228,13 @@ def told_cost(
     try:
         recipe = recipe_of(preset, mirror, values)
         line = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
-        return [_cost(seen, fingerprint, recipe, is_gone) + _successor(seen, name), line]
+        return [_cost(seen, fingerprint, recipe, is_cancelled) + _successor(seen, name), line]
     except LoraVitError as error:
         return [notice(error.in_public, kind="error"), ""]
 
 
-def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> str:
-    return cost_summary(seen.estimate(fingerprint, recipe, is_gone=is_gone))
+def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_cancelled: IsCancelled) -> str:
+    return cost_summary(seen.estimate(fingerprint, recipe, is_cancelled=is_cancelled))
 
 
 def _successor(seen: Seen, name: str) -> str:

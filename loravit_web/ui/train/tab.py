@@ -30,7 +30,7 @@ from loravit_web.ui.train.settings import (
     suggestions,
 )
 from loravit_web.ui.use.tab import UseTab
-from loravit_web.util.abandonment import check_waited_for
+from loravit_web.util.cancellation import raise_if_cancelled
 from loravit_web.visibility import Seen
 
 Updates = dict[Any, Any]
@@ -148,10 +148,10 @@ def _take_in(
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
     ) -> list[Any]:
-        is_gone = presence.watch(request.session_hash)
+        is_cancelled = presence.watch(request.session_hash)
 
         def tell(fraction: float, text: str) -> None:
-            check_waited_for(is_gone)
+            raise_if_cancelled(is_cancelled)
             progress(fraction, desc=text)
 
         same = [gr.skip()] * (1 + len(way.empties))

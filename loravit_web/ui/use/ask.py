@@ -21,7 +21,7 @@ from gradio.events import api
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.predictor import MAX_TASKS
-from loravit_web.serving.prefetch import MOST
+from loravit_web.serving.prefetch import MAX_PREFETCHED
 from loravit_web.ui.api import uploaded_picture
 from loravit_web.ui.kit.events import LAST, QUIET
 from loravit_web.ui.kit.markup import notice
@@ -145,7 +145,11 @@ def read_question(text: str | None) -> Question:
         tasks, near = ([str(task) for task in asked[name] or []] for name in ("tasks", "near"))
         # one more than can be asked, so that it is told
         return Question(
-            asked["picture"], tasks[: MAX_TASKS + 1], int(asked["labels"]), bool(asked["looks"]), near[:MOST]
+            asked["picture"],
+            tasks[: MAX_TASKS + 1],
+            int(asked["labels"]),
+            bool(asked["looks"]),
+            near[:MAX_PREFETCHED],
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UnreadableQuestion("The page asked something that can't be read: reload it.") from error
@@ -210,5 +214,5 @@ def _answers(service: Service, request: gr.Request, asked: Question) -> str:
     html = answers_html(seen, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
     if asked.picture is not None and asked.tasks:
         near = [task for task in asked.near if not seen.predictor.hides(task)]
-        seen.ahead.want(partial(uploaded_picture, seen, asked.picture), near)
+        seen.prefetcher.prefetch(partial(uploaded_picture, seen, asked.picture), near)
     return html
