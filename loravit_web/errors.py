@@ -1,16 +1,16 @@
-"""The root of every error that is meant for the person using the app."""
+"""Base class of all errors that are shown to users."""
 
 from __future__ import annotations
 
 
 class LoraVitError(Exception):
-    """A problem told to the user as it stands: one sentence, what is wrong and what to do.
+    """A problem that is shown to users: what is wrong, and what to do.
 
-    Each package derives its own classes, one per cause. Anything else that is raised is a bug and
-    is logged with its traceback, never shown.
+    Each package derives its own classes, one per cause. Any other exception is a bug and is logged with its
+    traceback, never shown.
     """
 
     @property
     def in_public(self) -> str:
-        """The sentence for visitors, who are not told where the data lie; `str(error)` is the operator's."""
+        """The text for visitors, without paths; `str(error)` is the text for operators."""
         return str(self)

@@ -1,7 +1,7 @@
-"""Deleting what visitors of a demo gave, all of it, when its time is over.
+"""Deletion of everything that belongs to visitors of a demo after a time.
 
-Rows go first, in one transaction; what lies in folders is then found by what the rows left, so that the next
-time finishes what a killed process did not, and every machine clears its own folders.
+Rows are deleted first, in one transaction. What lies in folders is found by what the rows left, so the next
+run finishes what a killed process did not, and every machine clears its own folders.
 """
 
 from __future__ import annotations
@@ -23,26 +23,28 @@ from loravit_web.settings.environment import Settings
 from registry import Deletion, Registry, UnknownDataset
 
 SERVED = "visitors"
-"""The folder, in the web server's own, of copies that were made for visitors of a demo."""
+"""Folder, inside the web server's own, for copies of files of demo visitors."""
 _KEPT_COPIES = 3600.0
-"""Seconds that a copy stays which was made for a visitor of whom nothing is stored."""
+"""Seconds for which a copy is kept for a visitor of whom nothing is stored."""
 _IN_PROGRESS = timedelta(hours=1)
 _RUN_ID = re.compile("[0-9a-f]{32}")
 _LOG = logging.getLogger(__name__)
 
 
 def served_folder(owner: str) -> str:
-    """The name, below the web server's folder, of where copies of a visitor's things are."""
+    """Return the folder, relative to the web server's, of copies of a visitor's files."""
     return f"{SERVED}/{hashlib.blake2b(owner.encode(), digest_size=16).hexdigest()}"
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """Deletes everything that belongs to a visitor and is old enough.
+    """Deletes everything that belongs to demo visitors and is old enough.
 
     Attributes:
-        datasets: all that are stored.
-        uploads: the web server's folder of what goes in and out; None where none is known.
+        settings: Settings of the app.
+        registry: Registry of the app.
+        datasets: Store with all datasets.
+        uploads: Folder of the web server's uploads, or None if unknown.
     """
 
     settings: Settings
@@ -54,7 +56,9 @@ class Expiry:
         """Delete what nothing was done with since `LORAVIT_DEMO_HOURS`.
 
         Raises:
-            RegistryError, DatasetError, OSError: if something can't be deleted now; the next call does it.
+            RegistryError: If rows cannot be deleted. The next call tries again.
+            DatasetError: If images cannot be deleted.
+            OSError: If other files cannot be deleted.
         """
         before = now - timedelta(hours=self.settings.demo.hours)
         deletion = self.registry.delete_inactive(GUESTS, before=before, actor=APP)
@@ -68,7 +72,7 @@ class Expiry:
         return deletion
 
     def _remove_datasets(self, before: datetime) -> Iterator[str]:
-        """Remove what was given long enough ago and no run needs any more; the names of the givers."""
+        """Remove old datasets that no run needs, and yield the names of their uploaders."""
         for fingerprint, uploader in self.datasets.uploaders().items():
             if self.datasets.uploaded_at(fingerprint) < before.timestamp() and not self._needed(fingerprint):
                 self._remove_uploads(uploader)
@@ -83,18 +87,18 @@ class Expiry:
         return True
 
     def _remove_uploads(self, uploader: Uploader) -> None:
-        """Remove the files that images came in, as far as they lie where the web server puts uploads."""
+        """Remove the uploaded files of a dataset that are in the web server's folder."""
         if self.uploads is None:
             return
         folder = self.uploads.resolve()
         for path in map(Path, uploader.uploads):
             if path.resolve().is_relative_to(folder) and path.is_file():
                 path.unlink(missing_ok=True)
-                with suppress(OSError):  # another upload is in it
+                with suppress(OSError):  # it contains another upload
                     path.parent.rmdir()
 
     def _remove_folders_of_runs(self) -> None:
-        """Remove checkpoints and logs of runs that were forgotten, here or by another process."""
+        """Remove checkpoints and logs of deleted runs, whichever process deleted them."""
         places = {path: path.name for path in self.settings.work.glob("*")}
         places |= {path: path.stem for path in self.settings.run_logs.glob("*.log")}
         run_ids = {run_id for run_id in places.values() if _RUN_ID.fullmatch(run_id)}
@@ -104,9 +108,9 @@ class Expiry:
                 _remove(path)
 
     def _remove_copies(self, owners: Collection[str]) -> None:
-        """Remove copies of what these owners had, and of what owners had who have nothing any more.
+        """Remove copies of files of these owners, and of owners who have no data any more.
 
-        Copies of what is left are made again when they are looked at.
+        Copies of other data are made again when they are requested.
         """
         if self.uploads is None:
             return
@@ -126,17 +130,17 @@ class Expiry:
             self.registry.maintenance.remove(file, _IN_PROGRESS)
         log = self.settings.worker_log
         if log.exists():
-            with log.open("r+b") as opened:  # a worker that goes on appends to the same file
+            with log.open("r+b") as opened:  # a running worker appends to the same file
                 opened.truncate(0)
 
 
 def _written(folder: Path) -> float:
-    """When the newest file in a folder was written."""
+    """Return the time of the last write in a folder."""
     return max((path.stat().st_mtime for path in folder.rglob("*") if path.is_file()), default=0.0)
 
 
 def _remove(path: Path) -> None:
-    with suppress(FileNotFoundError):  # another process does the same
+    with suppress(FileNotFoundError):  # another process removed it
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -1,6 +1,6 @@
-"""Saves the registry elsewhere while the app runs, and brings it back on an empty disk.
+"""Snapshots of the registry while the app runs, and their restoration on an empty disk.
 
-Nothing that goes wrong here stops the app: it is logged, and kept for whoever looks at the page.
+Errors here do not stop the app: they are logged and shown on the page.
 """
 
 from __future__ import annotations
@@ -37,28 +37,30 @@ from registry import (
 )
 
 LOOK_SECONDS = 5.0
-RETRY = timedelta(minutes=1)
+"""Seconds between two checks for changes."""
+RETRY_AFTER = timedelta(minutes=1)
+"""Time between two attempts after a failure."""
 RESTORE_TRIES, RESTORE_SECONDS = 12, 5.0
-"""How often an empty registry asks a place that doesn't answer, and the pause between."""
+"""Number of attempts to restore from storage that does not respond, and seconds between them."""
 LAST_SECONDS = 20.0
-"""How long an ending app waits for its last snapshot; a place that hangs must not keep it from ending."""
+"""Maximum time in seconds for the last snapshot. Storage that hangs must not keep the app from ending."""
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (BlobStoreFull, "the disk for snapshots is full"),
-    (BlobNotStored, "the place for snapshots can't be written"),
-    (BlobMissing, "the place for snapshots can't be read"),
-    (BlobStoreUnreachable, "the place for snapshots doesn't answer"),
-    (UnusableArtifactAddress, "the address for snapshots can't be used"),
-    (DatabaseTooNew, "the snapshots were made by a newer version of this program"),
+    (BlobNotStored, "the snapshot storage cannot be written"),
+    (BlobMissing, "the snapshot storage cannot be read"),
+    (BlobStoreUnreachable, "the snapshot storage does not respond"),
+    (UnusableArtifactAddress, "the snapshot address is invalid"),
+    (DatabaseTooNew, "the snapshots were made by a newer version of the app"),
     (
         SnapshotsOfAnother,
-        "the snapshots there are of another registry; an empty data folder would restore them",
+        "the snapshots belong to another registry; an empty data folder would restore them",
     ),
 )
 _LOG = logging.getLogger(__name__)
 
 
-class NothingRestored(LoraVitError):
-    """An empty registry could not be filled, and whatever is made in it would be lost."""
+class RestoreFailed(LoraVitError):
+    """An empty registry that could not be restored, and in which all changes would be lost."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,9 @@ class Saved:
     """How well the registry is saved.
 
     Attributes:
-        at: when the newest snapshot was taken; None before the first.
-        failing_since: when saving or restoring began to fail; None while it works.
-        reason: why, without addresses or folders, which are in the log.
+        at: Time of the newest snapshot, or None before the first.
+        failing_since: Time since which saving or restoring fails, or None.
+        reason: Reason of the failure without addresses or folders, which are in the log.
     """
 
     at: datetime | None = None
@@ -77,7 +79,18 @@ class Saved:
 
 
 class Saver:
-    """Writes a snapshot after each change of the catalog, and of runs that changed from time to time."""
+    """Writes a snapshot after each change of the catalog, and periodically if only runs changed.
+
+    Args:
+        registry: Registry to save.
+        address: Folder, or address for fsspec, of the snapshots.
+        scratch: Folder for a temporary copy of the database.
+        interval: Time between snapshots while only runs change.
+        last_copy: Whether only the snapshots survive a restart.
+        clock: Returns the current time.
+        open_at: Opens the storage at an address.
+        sleep: Waits for a number of seconds.
+    """
 
     def __init__(
         self,
@@ -91,14 +104,6 @@ class Saver:
         open_at: Callable[[str], SnapshotStore] = open_snapshot_store,
         rest: Callable[[float], object] = time.sleep,
     ) -> None:
-        """
-        Args:
-            address: a folder, or an address of fsspec.
-            scratch: a folder of its own, for a copy of the database on the way.
-            interval: between snapshots while only runs change.
-            last_copy: whether nothing but the snapshots outlasts a restart.
-            rest: waits for some seconds.
-        """
         self._registry, self._address, self._scratch = registry, address, scratch
         self._interval, self._clock, self._open_at = interval, clock, open_at
         self._last_copy, self._rest = last_copy, rest
@@ -111,29 +116,32 @@ class Saver:
         self._thread = threading.Thread(target=self._watch, name="snapshots", daemon=True)
 
     def restore(self) -> RestoredSnapshot | None:
-        """Fill an empty registry from the newest whole snapshot; None where nothing was restored.
+        """Fill an empty registry from the newest complete snapshot.
 
-        A place that doesn't answer is asked for a minute: what is made in the empty registry meanwhile could
-        never be saved beside the snapshots of the one before.
+        Storage that does not respond is tried for a minute, because changes in the empty registry could not
+        be saved beside the snapshots of the previous one.
+
+        Returns:
+            The restored snapshot, or None.
 
         Raises:
-            NothingRestored: if it still doesn't answer, and nothing else outlasts a restart.
+            RestoreFailed: If the storage does not respond and only snapshots survive a restart.
         """
         try:
             if self._scratch.exists():
-                shutil.rmtree(self._scratch)  # what a killed app left
+                shutil.rmtree(self._scratch)  # remains of a killed app
             done = self._restored()
             self._take_over(done)
-        except Exception as error:  # the app starts without, and says so
+        except Exception as error:  # the app starts without the snapshot and reports it
             self._failed("Nothing was restored", error)
             if (
                 self._last_copy
                 and _is_empty(self._registry.state())
                 and isinstance(error, BlobStoreUnreachable)
             ):
-                raise NothingRestored(
-                    "The place for snapshots doesn't answer, and without it all that is made here would be "
-                    "lost at the next restart: start again when it does, or without LORAVIT_SNAPSHOT_URL."
+                raise RestoreFailed(
+                    "The snapshot storage does not respond, and without it all changes would be lost at the "
+                    "next restart. Start again later, or without LORAVIT_SNAPSHOT_URL."
                 ) from error
             return None
         return done if done is not None and done.snapshot is not None else None
@@ -146,42 +154,42 @@ class Saver:
                 if not left or not _is_empty(self._registry.state()):
                     raise
                 self._failed("Nothing is restored yet", error)
-                self._rest(RESTORE_SECONDS)
+                self._sleep(RESTORE_SECONDS)
             else:
                 self.saved = Saved()
                 return done
         raise AssertionError("the last try returns or raises")
 
     def start(self) -> None:
-        """Save in the background from now on."""
+        """Start to save in the background."""
         self._thread.start()
 
     def close(self) -> None:
-        """Save for a last time what changed, unless that takes too long."""
+        """Save the last changes, unless that takes too long, and stop."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(LAST_SECONDS)
             if self._thread.is_alive():
-                _LOG.warning("The last snapshot took too long and was given up.")
+                _LOG.warning("The last snapshot took too long and was cancelled.")
 
-    def look(self, *, last: bool = False) -> None:
+    def save_if_due(self, *, last: bool = False) -> None:
         """Write a snapshot if one is due.
 
         Args:
-            last: whatever changed is due.
+            last: Whether any change is due.
         """
         now = self._clock()
         try:
             state = self._registry.state()
             if state != self._state and (last or self._is_due(state, now)):
                 self._save(now)
-        except Exception as error:  # noqa: BLE001 - saving outlasts whatever a place answers, and says so
+        except Exception as error:  # noqa: BLE001 - saving continues after any error, which is reported
             self._failed("The registry is not saved", error)
 
     def _is_due(self, state: State, now: datetime) -> bool:
         if _is_empty(state):
             return False  # not worth a snapshot
-        if self.saved.failing_since is not None and now - self._tried_at < RETRY:
+        if self.saved.failing_since is not None and now - self._tried_at < RETRY_AFTER:
             return False
         catalog_changed = self._state is None or state.event != self._state.event
         return catalog_changed or now - self._tried_at >= self._interval
@@ -199,9 +207,9 @@ class Saver:
             _LOG.warning("Old snapshots could not be removed: %s", error)
 
     def _take_over(self, done: RestoredSnapshot | None) -> None:
-        """Go on from the snapshot that the registry came from, or that holds the same."""
+        """Continue from the snapshot that was restored, or that equals the registry."""
         for skipped in done.skipped if done is not None else ():
-            _LOG.warning("A snapshot was passed over: %s", skipped)
+            _LOG.warning("A snapshot was skipped: %s", skipped)
         self._damaged = done.damaged if done is not None else frozenset()
         newest = newest_snapshot(self._opened()) if done is None else done.snapshot
         if newest is not None and (done is not None or newest.state == self._registry.state()):
@@ -210,7 +218,7 @@ class Saver:
             _LOG.warning("%d files of the restored snapshot are lost; see doctor.", len(done.missing))
 
     def _failed(self, what: str, error: Exception) -> None:
-        reason = next((text for kind, text in _REASONS if isinstance(error, kind)), "the log says why")
+        reason = next((text for kind, text in _REASONS if isinstance(error, kind)), "see the log")
         if reason != self.saved.reason:
             known = isinstance(error, tuple(kind for kind, _ in _REASONS))
             _LOG.warning("%s: %s", what, error, exc_info=None if known else error)
@@ -224,8 +232,8 @@ class Saver:
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            self.look()
-        self.look(last=True)
+            self.save_if_due()
+        self.save_if_due(last=True)
 
 
 def _is_empty(state: State) -> bool:
@@ -233,7 +241,7 @@ def _is_empty(state: State) -> bool:
 
 
 def saved_sentence(saved: Saved, now: datetime) -> str:
-    """How well the registry is saved, in a sentence for the page."""
+    """Return a sentence for the page about how well the registry is saved."""
     if saved.failing_since is not None:
         since = "yet" if saved.at is None else f"since {saved.at:%Y-%m-%d %H:%M} UTC"
         return f"Not saved {since}: {saved.reason}."
@@ -251,7 +259,7 @@ def _ago(age: timedelta) -> str:
 
 
 def saver_of(settings: Settings, registry: Registry) -> Saver | None:
-    """What saves the registry where the settings say; None where they say nothing."""
+    """Return the saver for the settings, or None without a snapshot address."""
     if settings.snapshot_url is None:
         return None
     interval = timedelta(minutes=settings.snapshot_minutes)

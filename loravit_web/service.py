@@ -26,9 +26,9 @@ from loravit_web.expiry import Expiry
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
 from loravit_web.saver import saver_of
-from loravit_web.serving.decoded import RecentPictures
+from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor, stored_adapters
-from loravit_web.serving.prefetch import Ahead
+from loravit_web.serving.prefetch import Prefetcher
 from loravit_web.serving.usage import UsageCounter
 from loravit_web.settings.environment import Settings
 from loravit_web.util.cores import on_all_cores
@@ -106,7 +106,7 @@ class Service:
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
-        self.ahead = Ahead(lambda image, task: self.predictor.prepare(image, task))
+        self.prefetcher = Prefetcher(lambda image, task: self.predictor.prepare(image, task))
         self._supervisor: Supervisor | None = None
         self._expiry = Periodic("expiry", self.expire, _expiry_seconds(settings.demo.hours))
 
@@ -141,7 +141,7 @@ class Service:
         if self._supervisor is not None:
             self._supervisor.stop()
         self._expiry.stop()
-        self.ahead.stop()
+        self.prefetcher.stop()
         self.usage.close()
         if self.saver is not None:
             self.saver.close()
@@ -244,8 +244,8 @@ class Service:
             settings=self.settings,
             registry=self.registry_of(visitor),
             datasets=self.datasets_of(visitor),
-            pictures=self.pictures,
-            ahead=self.ahead,
+            images=self.images,
+            prefetcher=self.prefetcher,
             answering=lambda: self.predictor,
             estimating=self.estimates.of,
         )

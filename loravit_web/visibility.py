@@ -1,7 +1,7 @@
-"""What one visitor sees of the app: what is hidden from them can't be reached through it.
+"""The parts of the app that a visitor sees. Hidden things cannot be reached through them.
 
-The page and the HTTP interface read through this alone; a service is of another type, so that mypy finds
-whoever passes on all that there is.
+The page and the HTTP interface only read through this module. A service has another type, so mypy reports
+code that passes on everything.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Protocol
 from loravit_web.access.rights import Visitor
 from loravit_web.catalog.exchange import exported, thumbnail_of
 from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
-from loravit_web.serving.decoded import RecentPictures
+from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor
-from loravit_web.serving.prefetch import Ahead
+from loravit_web.serving.prefetch import Prefetcher
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import Recipe
-from loravit_web.util.abandonment import IsGone, never_gone
+from loravit_web.util.cancellation import IsCancelled, never_cancelled
 from registry import Registry, Version
 
 
 class Estimating(Protocol):
     """Says what a training will take; see `Estimates.of`."""
 
-    def __call__(self, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone) -> Estimate:
+    def __call__(self, dataset: ImageDataset, recipe: Recipe, *, is_cancelled: IsCancelled) -> Estimate:
         """Return the estimate."""
 
 
@@ -35,25 +35,28 @@ class Seen:
     """The parts of the app as a visitor sees them.
 
     Attributes:
-        registry: without what is hidden from them.
-        datasets: the stored images likewise; in a demo a visitor's own alone.
-        pictures, ahead: of uploads, which belong to whoever knows their path.
-        answering: gives the tasks of the catalog, loading the base first if need be.
-        estimating: says what a training will take.
+        visitor: The visitor.
+        settings: Settings of the app.
+        registry: Registry without what is hidden from the visitor.
+        datasets: Stored images without what is hidden; in a demo only the visitor's own.
+        images: Cache of uploaded images, which are accessible to anyone who knows their path.
+        prefetcher: Computes answers in advance.
+        answering: Returns the predictor; loads the base first if needed.
+        estimating: Estimates a training.
     """
 
     visitor: Visitor
     settings: Settings
     registry: Registry
     datasets: DatasetStore
-    pictures: RecentPictures
-    ahead: Ahead
+    images: RecentImages
+    prefetcher: Prefetcher
     answering: Callable[[], Predictor]
     estimating: Estimating
 
     @property
     def predictor(self) -> Predictor:
-        """The tasks that they can ask."""
+        """Predictor of the tasks that the visitor sees."""
         everything = self.answering()
         if self.visitor.visibility.sees_everything:
             return everything
@@ -63,10 +66,10 @@ class Seen:
         """Say what a training on stored images will take; see `Estimates.of`.
 
         Raises:
-            DatasetError: if there are no such images for them.
-            LoraVitError: if the recipe does not fit, or as `Estimates.of`.
+            DatasetError: If the visitor sees no such dataset.
+            LoraVitError: If the recipe does not fit the base, or as in `Estimates.of`.
         """
-        return self.estimating(self.datasets.load(fingerprint), recipe, is_gone=is_gone)
+        return self.estimating(self.datasets.load(fingerprint), recipe, is_cancelled=is_cancelled)
 
     def export(self, ref: str) -> tuple[str, bytes]:
         """Return file name and bytes of a version's bundle; see `exchange.exported`."""
@@ -78,7 +81,7 @@ class Seen:
 
 
 def shown_to(visitor: Visitor) -> Callable[[Uploader | None], bool]:
-    """Return whether images that were given by somebody, or by nobody in particular, exist for a visitor."""
+    """Return a function that tells whether a dataset of an uploader is visible to a visitor."""
 
     def shows(uploader: Uploader | None) -> bool:
         if visitor.is_guest:

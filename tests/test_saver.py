@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.saver import NothingRestored, Saved, Saver, saved_sentence
+from loravit_web.saver import RestoreFailed, Saved, Saver, saved_sentence
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from registry import (
@@ -74,7 +74,7 @@ def saver_of(settings: Settings, clock: Clock, place: Path) -> MakeSaver:
             last_copy=last_copy,
             clock=clock,
             open_at=open_at,
-            rest=lambda _seconds: None,
+            sleep=lambda _seconds: None,
         )
 
     return make
@@ -111,19 +111,19 @@ def test_a_publication_is_saved_at_the_next_look_and_nothing_twice(
     registry: Registry, saver: Saver, place: Path, clock: Clock
 ) -> None:
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     assert snapshots(place) == 1
     assert saver.saved == Saved(at=NOON)
     clock.now += timedelta(days=1)
-    saver.look()
+    saver.save_if_due()
     assert snapshots(place) == 1
     publish(registry, b"other")
-    saver.look()
+    saver.save_if_due()
     assert snapshots(place) == 2
 
 
 def test_an_empty_registry_is_not_saved(saver: Saver, place: Path) -> None:
-    saver.look(last=False)
+    saver.save_if_due(last=False)
     assert not place.exists()
     assert saved_sentence(saver.saved, NOON) == "Nothing to save yet."
 
@@ -132,20 +132,20 @@ def test_runs_that_go_on_are_saved_every_quarter_of_an_hour(
     registry: Registry, saver: Saver, place: Path, clock: Clock
 ) -> None:
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     run = start_run(registry)
     clock.now += timedelta(minutes=14)
     registry.runs.record_heartbeat(run, "here:1")
     saver.look()
     assert snapshots(place) == 1
     clock.now += timedelta(minutes=1)
-    saver.look()
+    saver.save_if_due()
     assert snapshots(place) == 2
 
 
 def test_at_the_end_whatever_changed_is_saved(registry: Registry, saver: Saver, place: Path) -> None:
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     start_run(registry)
     saver.start()
     saver.close()
@@ -164,19 +164,19 @@ def test_a_place_that_does_not_answer_is_said_once_and_tried_again_each_minute(
 
     saver = saver_of(registry, open_at)
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     clock.now += timedelta(seconds=30)
-    saver.look()
+    saver.save_if_due()
     assert len(asked) == 1
     clock.now += timedelta(seconds=30)
-    saver.look()
+    saver.save_if_due()
     assert len(asked) == 2
     assert len(caplog.records) == 1
     assert "no route to host" in caplog.text
-    assert saver.saved == Saved(None, NOON, "the place for snapshots doesn't answer")
+    assert saver.saved == Saved(None, NOON, "the snapshot storage does not respond")
     answers = True
     clock.now += timedelta(minutes=1)
-    saver.look()
+    saver.save_if_due()
     assert saver.saved == Saved(at=clock.now)
     assert snapshots(place) == 1
     assert "saved" in caplog.records[-1].message
@@ -187,16 +187,16 @@ def test_a_place_that_can_not_be_written_is_said_on_the_page_without_its_folder(
 ) -> None:
     place.write_text("a file where a folder should be")
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     sentence = saved_sentence(saver.saved, NOON)
-    assert sentence == "Not saved yet: the place for snapshots can't be written."
+    assert sentence == "Not saved yet: the snapshot storage cannot be written."
 
 
 def test_a_failure_does_not_forget_when_it_was_last_saved(
     registry: Registry, saver: Saver, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(registry)
-    saver.look()
+    saver.save_if_due()
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -204,7 +204,7 @@ def test_a_failure_does_not_forget_when_it_was_last_saved(
     monkeypatch.setattr(Path, "replace", full)
     registry.catalog.tag("pets", add=["new"], actor="ada")
     clock.now += timedelta(minutes=3)
-    saver.look()
+    saver.save_if_due()
     assert saved_sentence(saver.saved, clock.now) == (
         "Not saved since 2026-11-24 12:00 UTC: the disk for snapshots is full."
     )
@@ -233,15 +233,15 @@ def test_after_restoring_it_goes_on_from_the_snapshot(
     registry: Registry, saver: Saver, saver_of: MakeSaver, place: Path, tmp_path: Path, clock: Clock
 ) -> None:
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     with another(tmp_path, clock) as fresh:
         there = saver_of(fresh)
         assert there.restore() is not None
         assert there.saved == Saved(at=NOON)
-        there.look()
+        there.save_if_due()
         assert snapshots(place) == 1
         publish(fresh, b"other")
-        there.look()
+        there.save_if_due()
         assert snapshots(place) == 2
 
 
@@ -249,11 +249,11 @@ def test_a_start_with_the_same_registry_saves_nothing_again(
     registry: Registry, saver: Saver, saver_of: MakeSaver, place: Path, clock: Clock
 ) -> None:
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     again = saver_of(registry)
     assert again.restore() is None
     assert again.saved == Saved(at=NOON)
-    again.look()
+    again.save_if_due()
     assert snapshots(place) == 1
 
 
@@ -261,7 +261,7 @@ def test_what_could_not_be_read_at_the_start_is_not_pushed_out_later(
     registry: Registry, saver: Saver, saver_of: MakeSaver, place: Path, tmp_path: Path, clock: Clock
 ) -> None:
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     answers = False
     with another(tmp_path, clock) as fresh:
         there = saver_of(
@@ -283,7 +283,7 @@ def test_an_empty_registry_is_restored_when_the_place_answers_again_within_a_min
     registry: Registry, saver: Saver, saver_of: MakeSaver, tmp_path: Path, clock: Clock
 ) -> None:
     publish(registry)
-    saver.look()
+    saver.save_if_due()
     asked: list[str] = []
 
     def open_at(address: str) -> SnapshotStore:
@@ -300,7 +300,7 @@ def test_an_empty_registry_is_restored_when_the_place_answers_again_within_a_min
 def test_where_all_would_be_lost_an_empty_registry_does_not_open_without_the_place(
     registry: Registry, saver_of: MakeSaver
 ) -> None:
-    with pytest.raises(NothingRestored, match="lost at the next restart: start again when it does"):
+    with pytest.raises(RestoreFailed, match="lost at the next restart. Start again later"):
         saver_of(registry, unreachable, last_copy=True).restore()
     publish(registry)
     assert saver_of(registry, unreachable, last_copy=True).restore() is None
@@ -325,10 +325,10 @@ def test_a_damaged_newest_is_told_in_the_log(
         there = saver_of(fresh)
         assert there.restore() is not None
         assert [version.ref for version in fresh.catalog.versions("pets")] == ["pets@1"]
-        assert "passed over" in caplog.text
+        assert "A snapshot was skipped" in caplog.text
         assert newest.name in caplog.text
         publish(fresh, b"three")
-        there.look()
+        there.save_if_due()
         assert there.saved.failing_since is None
 
 

@@ -169,7 +169,7 @@ def train(
             settings, registry, DatasetStore(settings.datasets, workers=1), load=lambda *_: _asleep(teller)
         )
         if slow != "load":
-            worker.use(base, torch.float32)
+            worker.add_base(base, torch.float32)
         _instrument(registry, teller)
         if slow == "probe":
             trainer.fit_linear_probe = lambda *_: _asleep(teller)  # type: ignore[assignment]

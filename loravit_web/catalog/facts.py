@@ -133,7 +133,7 @@ ARCHIVED = "Archived: it is off the lists of tasks until somebody restores it."
 
 
 def _known(predictor: Predictor, ref: str, base: str, weights_sha256: str) -> Standing:
-    status, reason = predictor.standing(ref, base, weights_sha256)
+    status, reason = predictor.availability(ref, base, weights_sha256)
     if status == "unavailable":
         return Standing(False, f"It can't answer here: {reason}")
     if status == "on demand":

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-from loravit_web.util.cores import compute_with
+from loravit_web.util.cores import set_thread_cores
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Lanes:
     def __init__(self, threads: int) -> None:
         self.count = min(threads, MAX_LANES)
         started = threading.Barrier(self.count)
-        self._pool = ThreadPoolExecutor(self.count, "lane", compute_with, (threads // self.count,))
+        self._pool = ThreadPoolExecutor(self.count, "lane", set_thread_cores, (threads // self.count,))
         list(self._pool.map(lambda _: started.wait(), range(self.count)))
 
     def run(self, jobs: Sequence[Callable[[], T]]) -> list[T]:

@@ -75,7 +75,7 @@ class MultiLoRAViT:
         self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable)
         self._factors: LRU[Adapter, Factors] = LRU(FACTORS_BUDGET, _nbytes)
         self._tokens: LRU[tuple[str, int], torch.Tensor] = LRU(
-            tokens_budget, lambda t: t.nbytes, once=tokens_budget // ONE_TIME_FRACTION
+            tokens_budget, lambda t: t.nbytes, one_time_budget=tokens_budget // ONE_TIME_FRACTION
         )
         self._residency = Residency(adapters_budget, load, self._evict)
 

@@ -10,8 +10,8 @@ from loravit_web.datasets import ImageDataset
 from loravit_web.training.data import split_data
 from loravit_web.training.estimate import Estimate, Pace, estimate, measure_pace, reading_seconds
 from loravit_web.training.recipe import Recipe
-from loravit_web.util.abandonment import IsGone, check_waited_for, never_gone, until
-from loravit_web.util.cores import beside_the_others
+from loravit_web.util.cancellation import IsCancelled, deadline_check, never_cancelled, raise_if_cancelled
+from loravit_web.util.cores import on_all_cores_apart
 
 LONGEST_SECONDS = 30.0
 """For measuring what one kind of training takes."""
@@ -50,16 +50,16 @@ class Estimates:
         """
         base = self._base()
         data = split_data(dataset, recipe)
-        in_time = until(LONGEST_SECONDS, _TOO_SLOW)
+        in_time = deadline_check(LONGEST_SECONDS, _TOO_SLOW)
 
         def check() -> None:
-            check_waited_for(is_gone)
+            raise_if_cancelled(is_cancelled)
             in_time()
 
         measured_for = (recipe.adapter, recipe.image_size, recipe.batch_size)
         pace = self._paces.get(measured_for)
         if pace is None:
-            pace = beside_the_others(lambda: measure_pace(base, recipe, check=check))
+            pace = on_all_cores_apart(lambda: measure_pace(base, recipe, check=check))
             if len(self._paces) >= MOST:
                 self._paces.clear()
             self._paces[measured_for] = pace

@@ -1,1 +1,1 @@
-"""What the tab Use is about: answers of tasks about images."""
+"""Answers of tasks about images (the tab Use)."""

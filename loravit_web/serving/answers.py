@@ -1,24 +1,29 @@
-"""Tasks and what they say to a picture, as records."""
+"""Records of tasks and their answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-SURE = 0.5
-CLEAR_LEAD = 0.15
-"""An answer is unsure below this score, or with a smaller lead over the next class."""
+MIN_SCORE = 0.5
+"""Score below which the best class is uncertain."""
+MIN_LEAD = 0.15
+"""Lead over the second class below which the best class is uncertain."""
 
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """A task that can be picked.
+    """A task that users can choose.
 
     Attributes:
-        task: the exact version, such as ``cifar10-objects@2``.
-        slug: the adapter; as a task it means the newest version.
-        status: ``ready``; ``on demand`` when its base is loaded once it is asked for, which takes a while;
-            or ``unavailable`` with the ``reason``.
+        task: Exact version, such as ``cifar10-objects@2``.
+        slug: Name of the adapter. As a task it stands for the newest version.
+        title: Title of the task.
+        version: Number of the version.
+        classes: Names of the classes by index.
+        base: Name of the base.
+        status: ``ready``, ``on demand`` if the base has to be loaded first, or ``unavailable``.
+        reason: Why the task is unavailable, or None.
     """
 
     task: str
@@ -33,7 +38,12 @@ class TaskInfo:
 
 @dataclass(frozen=True)
 class Label:
-    """A class and its probability, 0 to 1."""
+    """A class with its probability.
+
+    Attributes:
+        label: Name of the class.
+        score: Calibrated probability, 0 to 1.
+    """
 
     label: str
     score: float
@@ -41,11 +51,14 @@ class Label:
 
 @dataclass(frozen=True)
 class TaskAnswer:
-    """What one task says to one image; either labels, best first, or an error.
+    """Answer of a task for an image: either labels or an error.
 
     Attributes:
-        task: the exact version that answered, or what was asked for when none did.
-        milliseconds: of its own branch when that was computed, the shared trunk apart.
+        task: Exact version that answered, or the requested task after an error.
+        title: Title of the task.
+        labels: Most probable classes, best first.
+        error: Error as text, or None.
+        milliseconds: Compute time of the task's branch, without the shared trunk.
     """
 
     task: str
@@ -56,31 +69,32 @@ class TaskAnswer:
 
     @property
     def unsure(self) -> bool:
-        """Whether the calibrated scores name no clear winner."""
-        scores = sorted((one.score for one in self.labels), reverse=True)
+        """Whether the scores do not clearly favor a class."""
+        scores = sorted((label.score for label in self.labels), reverse=True)
         if not scores:
             return False
-        return scores[0] < SURE or (len(scores) > 1 and scores[0] - scores[1] < CLEAR_LEAD)
+        return scores[0] < MIN_SCORE or (len(scores) > 1 and scores[0] - scores[1] < MIN_LEAD)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the picked tasks say to one image.
+    """Answers of several tasks for an image.
 
     Attributes:
-        milliseconds: from the decoded picture to all labels.
+        results: Answer of each task, in the order of the request.
+        milliseconds: Time from the decoded image to all labels.
     """
 
     results: tuple[TaskAnswer, ...]
     milliseconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """The document that the HTTP interface gives."""
+        """Return the document of the HTTP interface."""
         return {
             "results": [
                 {
                     "task": result.task,
-                    "labels": [{"label": one.label, "score": one.score} for one in result.labels],
+                    "labels": [{"label": label.label, "score": label.score} for label in result.labels],
                     "error": result.error,
                 }
                 for result in self.results

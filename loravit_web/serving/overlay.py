@@ -1,4 +1,4 @@
-"""A heat-map on its picture: what counted stays bright and turns warm, all else goes dark and grey."""
+"""Overlay of a heat-map on its image: contributing parts stay bright and warm, the rest is dark and gray."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 SIDE = 240
+"""Default side of the result in pixels."""
 _DIM = 0.35
 _WARM = np.array([255, 150, 40], dtype=np.float32)
 _TINT = 0.45
@@ -15,16 +16,17 @@ _TINT = 0.45
 Grid = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def overlay(picture: Image.Image, heat: Grid, *, side: int = SIDE) -> Image.Image:
-    """A square picture, since a square is what the task saw.
+def overlay(image: Image.Image, heat: Grid, *, side: int = SIDE) -> Image.Image:
+    """Return a square image of a heat-map; square, because that is what the task saw.
 
-    Brightness carries the answer as well as colour does.
+    Brightness shows the same as color.
 
     Args:
-        picture: RGB, any size.
-        heat: (h, w) from 0 to 1.
+        image: RGB image of any size.
+        heat: Values (h, w) from 0 to 1.
+        side: Side of the result in pixels.
     """
-    shown = picture.resize((side, side), Image.Resampling.BICUBIC)
+    shown = image.resize((side, side), Image.Resampling.BICUBIC)
     smooth = Image.fromarray(np.asarray(heat, dtype=np.float32)).resize(
         (side, side), Image.Resampling.BICUBIC
     )

@@ -1,4 +1,4 @@
-"""Answers from the catalog: published versions on the preloaded base, kept in step with the registry."""
+"""Predictions of the catalog's tasks on the preloaded base, kept up to date with the registry."""
 
 from __future__ import annotations
 
@@ -24,27 +24,31 @@ from loravit_web.engine.reply_cache import ReplyCache
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
-from loravit_web.serving.decoded import PreparedPictures
+from loravit_web.serving.image_cache import PreparedImages
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
+"""Maximum number of tasks per request."""
 OFFERED = 100
-"""So many tasks are shown to choose from; all others are found by searching."""
+"""Number of tasks that are shown to choose from; others are found by searching."""
 PRELOADED = 16
-"""Versions that are brought into memory before anybody asks: reading and checking one takes a forward."""
+"""Number of versions that are loaded before they are requested.
+
+Reading and checking one takes a forward pass.
+"""
 
 
 class TooManyTasks(LoraVitError):
-    """More tasks at once than one answer can hold."""
+    """More tasks in a request than allowed."""
 
 
 class TaskUnavailable(LoraVitError):
-    """A task that exists but can't answer here."""
+    """A task that exists but cannot be used here."""
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A task as it was asked for, and the version that answers."""
+class _Request:
+    """A requested task with the version and adapter that compute it."""
 
     task: str
     version: Version
@@ -52,26 +56,28 @@ class _Asked:
 
 
 @dataclass
-class _Following:
-    """What is known of the catalog, of everything in it, at a revision.
+class _CatalogState:
+    """State of the whole catalog at a revision.
 
     Attributes:
-        current: the newest version by slug.
-        refused: reasons by ref.
-        mendable: refs that are refused for a stored file: looked at again when asked for.
+        revision: Revision of the catalog.
+        current: Newest version by slug.
+        refused: Reason by ref for versions that cannot be used.
+        retryable: Refs of versions that are refused because of a stored file, and are retried on request.
     """
 
     revision: int = -1
     current: dict[str, Version] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    mendable: set[str] = field(default_factory=set)
+    retryable: set[str] = field(default_factory=set)
 
 
 def stored_adapters(registry: Registry, base: Base) -> LoadAdapter:
-    """Reads the versions that were published for a base, by their ref, and checks each.
+    """Return a function that reads and checks the versions of a base by their ref.
 
     Args:
-        base: in float32.
+        registry: Registry with the versions.
+        base: Base in float32.
     """
 
     def load(ref: str) -> Adapter:
@@ -81,11 +87,18 @@ def stored_adapters(registry: Registry, base: Base) -> LoadAdapter:
 
 
 CountAnswer = Callable[[int, float | None], None]
-"""Told the row id of a version that was asked, and the milliseconds of its answer, None without one."""
+"""Called with the row id of a version and the milliseconds of its answer, or None after an error."""
 
 
 class Predictor:
-    """All tasks of a catalog, or those that one visitor sees. Safe to call from any number of threads."""
+    """All tasks of a catalog, or those that a visitor sees. Thread-safe.
+
+    Args:
+        registry: Registry with the catalog.
+        engines: Engines by base.
+        count: Counts requests; see `CountAnswer`.
+        clock: Returns the time in seconds.
+    """
 
     def __init__(
         self,
@@ -98,32 +111,32 @@ class Predictor:
         self.engines = engines
         self._registry, self._count, self._clock = registry, count, clock
         self._whole = registry
-        self._sees: Callable[[str], bool] = _everybody
+        self._sees: Callable[[str], bool] = _sees_all
         self._replies = ReplyCache(Batcher())
-        self._prepared = PreparedPictures()
+        self._prepared = PreparedImages()
         self._lock = threading.Lock()
-        self._known = _Following()
+        self._known = _CatalogState()
 
     def seen_by(self, registry: Registry, sees: Callable[[str], bool]) -> Predictor:
-        """Return the same with those tasks alone that a visitor sees; all the rest is shared.
+        """Return a predictor with only the tasks that a visitor sees; everything else is shared.
 
         Args:
-            registry: as they see it.
-            sees: whether they see what belongs to an owner.
+            registry: Registry as the visitor sees it.
+            sees: Returns whether the visitor sees what belongs to an owner.
         """
         seen = copy.copy(self)
         seen._registry, seen._sees = registry, sees
         return seen
 
     def hides(self, task: str) -> bool:
-        """Whether there is such a task, at its newest version, and not for the visitor."""
+        """Return whether a task exists but is hidden from the visitor."""
         return task in self._known.current and self._newest(task) is None
 
     @property
     def _current(self) -> dict[str, Version]:
         """The newest version of each adapter that the visitor sees."""
         current = self._known.current
-        if self._sees is _everybody:
+        if self._sees is _sees_all:
             return current
         return {slug: version for slug, version in current.items() if self._sees(version.owner)}
 
@@ -132,16 +145,17 @@ class Predictor:
         return version if version is not None and self._sees(version.owner) else None
 
     def tasks(self) -> list[TaskInfo]:
-        """Every adapter at its newest version, by title; those that can't run say why."""
+        """Return every adapter at its newest version, sorted by title; unavailable ones have a reason."""
         self.refresh()
         return [self._info(version) for version in _by_title(self._current.values())]
 
     def offered(self, first: Iterable[str] = (), *, text: str = "", most: int = OFFERED) -> list[TaskInfo]:
-        """Some tasks to choose from, where there may be too many to show all.
+        """Return some tasks to choose from, because there may be too many to show all.
 
         Args:
-            first: tasks that are to be among them, in this order.
-            text: words that all occur in the others; the newest others without any.
+            first: Tasks to include first, in this order.
+            text: Words that all occur in the other tasks; without words, the newest tasks.
+            most: Maximum number of tasks.
         """
         self.refresh()
         current = self._current
@@ -156,13 +170,13 @@ class Predictor:
         return [self._info(current[slug]) for slug in [slug for slug in wanted if slug in current][:most]]
 
     def newest(self, most: int) -> list[str]:
-        """The slugs whose versions were published last, newest first."""
+        """Return the slugs of the most recently published versions, newest first."""
         self.refresh()
         current = self._current
         return heapq.nlargest(most, current, key=lambda slug: current[slug].id)
 
     def named(self, task: str) -> str:
-        """A task as it is picked: its slug, where an exact version is what the slug means now."""
+        """Return the slug of a task if it stands for the same version, otherwise the task itself."""
         self.refresh()
         slug = task.partition("@")[0]
         version = self._newest(slug)
@@ -170,16 +184,16 @@ class Predictor:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no task at all."""
+        """Whether there is no task."""
         self.refresh()
         return not self._current
 
     def refresh(self, *, load: bool = True) -> None:
-        """Follow the catalog: cheap when nothing changed, else load what is new.
+        """Follow the changes of the catalog; cheap if nothing changed.
 
         Args:
-            load: bring the `PRELOADED` newest of the current versions whose base is in memory there too,
-                as far as there is room; all others come when they are first asked for.
+            load: Whether to load the `PRELOADED` newest versions of loaded bases while the budget lasts. The
+                others are loaded on request.
         """
         known, revision = self._known, self._whole.revision()
         if revision == known.revision:
@@ -201,91 +215,99 @@ class Predictor:
             known.current, known.revision = current, changes.revision
 
     def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
-        """Ask tasks about a picture.
+        """Return the answers of tasks for an image.
+
+        An unavailable task does not raise an error: it has an ``error``, and the other tasks answer.
 
         Args:
-            image: RGB, upright, any size.
-            tasks: ``slug`` for the newest version, ``slug@N`` or ``slug@alias``; doubles are asked once.
-            top_k: most labels per task.
+            image: Upright RGB image of any size.
+            tasks: ``slug`` for the newest version, ``slug@N`` or ``slug@alias``. Duplicates are computed
+                once.
+            top_k: Maximum number of labels per task.
 
         Raises:
-            TooManyTasks: if more than `MAX_TASKS` are picked. A task that can't answer does not raise:
-                it has its sentence in ``error`` and the others still answer.
+            TooManyTasks: If there are more than `MAX_TASKS` tasks.
         """
         started = self._clock()
         wanted = list(dict.fromkeys(tasks))
         if len(wanted) > MAX_TASKS:
-            raise TooManyTasks(f"{len(wanted)} tasks are picked: pick at most {MAX_TASKS} at once.")
+            raise TooManyTasks(f"{len(wanted)} tasks are chosen. Choose at most {MAX_TASKS}.")
         self.refresh()
         answers: dict[str, TaskAnswer] = {}
-        together: dict[tuple[MultiLoRAViT, Preprocessing], list[_Asked]] = defaultdict(list)
+        groups: dict[tuple[MultiLoRAViT, Preprocessing], list[_Request]] = defaultdict(list)
         for task in wanted:
             try:
                 version = self._newest(task) or self._registry.catalog.resolve(task)
                 engine, adapter = self._counted(version)
-                together[engine, adapter.preprocessing].append(_Asked(task, version, adapter))
+                groups[engine, adapter.preprocessing].append(_Request(task, version, adapter))
             except (LoraVitError, RegistryError) as error:
                 answers[task] = _no_answer(task, error)
-        for (engine, preprocessing), asked in together.items():
-            prepared = self._prepared.of(image, preprocessing)
-            answers |= self._answers(engine, prepared, asked, max(1, top_k))
+        for (engine, preprocessing), requests in groups.items():
+            prepared = self._prepared.tensor(image, preprocessing)
+            answers |= self._answers(engine, prepared, requests, max(1, top_k))
         return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
 
     def _answers(
-        self, engine: MultiLoRAViT, image: torch.Tensor, asked: Sequence[_Asked], top_k: int
+        self, engine: MultiLoRAViT, image: torch.Tensor, requests: Sequence[_Request], top_k: int
     ) -> dict[str, TaskAnswer]:
-        """Answers by task, computed together; each alone when one of them fails."""
+        """Return answers by task, computed together, or each alone if one of them fails."""
         try:
-            reply = self._replies.infer(engine, image, [one.version.ref for one in asked])
+            reply = self._replies.infer(engine, image, [request.version.ref for request in requests])
         except (LoraVitError, RegistryError) as error:
-            if len(asked) > 1:
-                alone = [self._answers(engine, image, [one], top_k) for one in asked]
+            if len(requests) > 1:
+                alone = [self._answers(engine, image, [request], top_k) for request in requests]
                 return {task: answer for answers in alone for task, answer in answers.items()}
-            self._count(asked[0].version.id, None)
-            return {asked[0].task: _no_answer(asked[0].task, error)}
-        answers = {one.task: _answer(one, reply, top_k) for one in asked}
-        for one in asked:
-            answer = answers[one.task]
-            self._count(one.version.id, None if answer.error else answer.milliseconds)
+            self._count(requests[0].version.id, None)
+            return {requests[0].task: _no_answer(requests[0].task, error)}
+        answers = {request.task: _answer(request, reply, top_k) for request in requests}
+        for request in requests:
+            answer = answers[request.task]
+            self._count(request.version.id, None if answer.error else answer.milliseconds)
         return answers
 
     def prepare(self, image: Image.Image, task: str) -> bool:
-        """Compute an answer before it is asked for, so that `classify` has it; it is not counted as one.
+        """Compute an answer in advance, so that `classify` finds it in the cache. It is not counted.
 
-        Nothing is loaded for it: a version that is not in memory is passed over.
+        Only versions in memory are computed; nothing is loaded.
 
         Args:
-            image: RGB, upright, any size.
-            task: a slug.
+            image: Upright RGB image of any size.
+            task: Slug of the task.
 
         Returns:
-            False, with nothing computed, where somebody waits for an answer.
+            False without computing anything if a request is waiting, otherwise True.
         """
         if not self._replies.idle:
             return False
         version = self._newest(task)
         engine = self.engines.resident(version.base.weights_sha256) if version is not None else None
         if version is not None and engine is not None and version.ref in engine:
-            prepared = self._prepared.of(image, engine.adapter(version.ref).preprocessing)
+            prepared = self._prepared.tensor(image, engine.adapter(version.ref).preprocessing)
             self._replies.infer(engine, prepared, [version.ref])
         return True
 
     def heatmap(self, image: Image.Image, task: str, label: str) -> torch.Tensor:
-        """Where a task looked; see `engine.heatmap.heatmap`.
+        """Return which patches contribute to a class; see `engine.heatmap.heatmap`.
+
+        Args:
+            image: Upright RGB image of any size.
+            task: Task as in `classify`.
+            label: Name of the class.
 
         Raises:
-            LoraVitError, RegistryError: if the task can't answer, or has no such class.
+            LoraVitError: If the task is unavailable or has no such class.
+            RegistryError: If the task does not exist or its files are damaged.
         """
         self.refresh()
         version = self._newest(task) or self._registry.catalog.resolve(task)
         engine, adapter = self._ready(version)
         if label not in version.class_names:
-            raise TaskUnavailable(f"{version.ref} has no class “{label}”.")
-        prepared = self._prepared.of(image, adapter.preprocessing)
+            raise TaskUnavailable(f"{version.ref} has no class “{label}”. Choose one of its classes.")
+        prepared = self._prepared.tensor(image, adapter.preprocessing)
         return engine.heatmap(version.ref, prepared, version.class_names.index(label))
 
     def _counted(self, version: Version) -> tuple[MultiLoRAViT, Adapter]:
-        """See `_ready`; a version that can't answer is counted as asked."""
+        """Return the engine and the adapter as `_ready`; an unavailable version is counted as requested."""
         try:
             return self._ready(version)
         except (LoraVitError, RegistryError):
@@ -293,21 +315,22 @@ class Predictor:
             raise
 
     def _ready(self, version: Version) -> tuple[MultiLoRAViT, Adapter]:
-        """The engine that holds a version, and its adapter.
+        """Return the engine that holds a version, and its adapter.
 
         Raises:
-            LoraVitError, RegistryError: with the reason why it can't answer.
+            LoraVitError: If the version cannot be used.
+            RegistryError: If its files are damaged.
         """
         engine = self.engines.get(version.base.name, version.base.weights_sha256)
         reason = self._known.refused.get(version.ref)
-        if version.ref not in engine and (reason is None or version.ref in self._known.mendable):
+        if version.ref not in engine and (reason is None or version.ref in self._known.retryable):
             reason = self._load(version, engine)
         if reason is not None:
             raise TaskUnavailable(reason)
         return engine, engine.ensure(version.ref)
 
     def _info(self, version: Version) -> TaskInfo:
-        status, reason = self.standing(version.ref, version.base.name, version.base.weights_sha256)
+        status, reason = self.availability(version.ref, version.base.name, version.base.weights_sha256)
         return TaskInfo(
             task=version.ref,
             slug=version.slug,
@@ -319,12 +342,8 @@ class Predictor:
             reason=reason,
         )
 
-    def standing(self, ref: str, base: str, weights_sha256: str) -> tuple[str, str | None]:
-        """Status and reason of a version, as far as they are known without loading anything.
-
-        Args:
-            base: the name of its base, whose weights have this SHA-256.
-        """
+    def availability(self, ref: str, base: str, weights_sha256: str) -> tuple[str, str | None]:
+        """Return status and reason of a version, without loading its base of that name and hash."""
         reason = self._known.refused.get(ref)
         if self.engines.resident(weights_sha256) is None:
             reason = reason or self.engines.known_refusal(base, weights_sha256)
@@ -333,27 +352,27 @@ class Predictor:
 
     def _preload(self, versions: Iterable[Version]) -> None:
         newest = sorted(versions, key=lambda version: version.id, reverse=True)
-        homes = [(version, self.engines.resident(version.base.weights_sha256)) for version in newest]
-        at_home = [(version, engine) for version, engine in homes if engine is not None]
-        for version, engine in at_home[:PRELOADED]:
+        resident = [(version, self.engines.resident(version.base.weights_sha256)) for version in newest]
+        loaded = [(version, engine) for version, engine in resident if engine is not None]
+        for version, engine in loaded[:PRELOADED]:
             if not engine.full and version.ref not in engine and version.ref not in self._known.refused:
                 self._load(version, engine)
 
     def _load(self, version: Version, engine: MultiLoRAViT) -> str | None:
-        """Bring a version into memory; returns the reason when it can't be used."""
+        """Load a version; return the reason if it cannot be used, or None."""
         try:
             engine.ensure(version.ref)
         except (LoraVitError, RegistryError) as error:
             self._known.refused[version.ref] = error.in_public
             if isinstance(error, RegistryError):
-                self._known.mendable.add(version.ref)
+                self._known.retryable.add(version.ref)
             return error.in_public
         self._known.refused.pop(version.ref, None)
         return None
 
 
-def _everybody(_owner: str) -> bool:
-    """Whether somebody who sees everything sees a thing."""
+def _sees_all(_owner: str) -> bool:
+    """Return True: a user who sees everything."""
     return True
 
 
@@ -361,12 +380,12 @@ def _by_title(versions: Iterable[Version]) -> list[Version]:
     return sorted(versions, key=lambda version: (version.title.casefold(), version.slug))
 
 
-def _answer(asked: _Asked, reply: Reply, top_k: int) -> TaskAnswer:
-    version = asked.version
+def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
+    version = request.version
     try:
-        scores = asked.adapter.scores(reply.logits[version.ref])
+        scores = request.adapter.scores(reply.logits[version.ref])
     except NonFiniteLogits as error:
-        return _no_answer(asked.task, error)
+        return _no_answer(request.task, error)
     best = scores.topk(min(top_k, len(scores)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     labels = tuple(Label(version.class_names[index], score) for index, score in pairs)

@@ -1,4 +1,4 @@
-"""Answers that are one click away, computed while nobody waits for another one."""
+"""Prefetching: answers that are one click away are computed while no request waits."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from PIL import Image
 from loravit_web.errors import LoraVitError
 
 PAUSE = 0.2
-"""Seconds of rest before the first: who picks several tasks in a row should not wait for others."""
-MOST = 9
-"""Tasks for one picture."""
+"""Seconds before the first computation, so that several clicks in a row do not wait for it."""
+MAX_PREFETCHED = 9
+"""Maximum number of tasks per image."""
 
 Prepare = Callable[[Image.Image, str], bool]
-"""Computes an answer; False where somebody waits for another one. See `Predictor.prepare`."""
+"""Computes an answer; returns False if a request is waiting. See `Predictor.prepare`."""
 
 
-class Ahead:
-    """Prepares the answers that were wanted last. Safe to call from any number of threads.
+class Prefetcher:
+    """Computes the most recently requested answers in advance. Thread-safe.
 
-    One task is computed at a time, as who asks meanwhile waits for it. What is left is dropped as soon as
-    somebody asks, or wants others.
+    One task is computed at a time, because requests have to wait for it. The rest is dropped as soon as a
+    request waits or other tasks are prefetched.
+
+    Args:
+        prepare: Computes an answer.
+        pause: Seconds before the first computation.
     """
 
     def __init__(self, prepare: Prepare, *, pause: float = PAUSE) -> None:
@@ -30,36 +34,36 @@ class Ahead:
         self._lock, self._computing = threading.Lock(), threading.Lock()
         self._dropped = threading.Event()
 
-    def want(self, picture: Callable[[], Image.Image], tasks: Sequence[str]) -> None:
-        """Prepare some answers if there is time; returns at once.
+    def prefetch(self, open_image: Callable[[], Image.Image], tasks: Sequence[str]) -> None:
+        """Compute some answers in the background if there is time; returns at once.
 
         Args:
-            picture: opens it: RGB, upright, any size.
-            tasks: slugs or exact versions, of which the first `MOST` are computed.
+            open_image: Opens the image as upright RGB.
+            tasks: Slugs or exact versions; the first `MAX_PREFETCHED` are computed.
         """
         with self._lock:
             self._dropped.set()
             self._dropped = threading.Event()
-            work = (self._dropped, picture, tasks[:MOST])
-            threading.Thread(target=self._work, args=work, name="ahead", daemon=True).start()
+            work = (self._dropped, open_image, tasks[:MAX_PREFETCHED])
+            threading.Thread(target=self._work, args=work, name="prefetch", daemon=True).start()
 
     def stop(self) -> None:
-        """Drop what is wanted; returns when nothing is being computed."""
+        """Drop the remaining tasks; returns when nothing is being computed."""
         with self._lock:
             self._dropped.set()
         with self._computing:
             pass
 
     def _work(
-        self, dropped: threading.Event, picture: Callable[[], Image.Image], tasks: Sequence[str]
+        self, dropped: threading.Event, open_image: Callable[[], Image.Image], tasks: Sequence[str]
     ) -> None:
         if dropped.wait(self._pause):
             return
         with self._computing:
             try:
-                image = picture()
+                image = open_image()
                 for task in tasks:
                     if dropped.is_set() or not self._prepare(image, task):
                         return
             except LoraVitError:
-                return  # who asks is told the reason
+                return  # a request for the task reports the reason

@@ -1,4 +1,7 @@
-"""Counts answers in memory and writes the counts down from time to time; numbers only, nothing of images."""
+"""Usage counts: requests are counted in memory and written periodically.
+
+Only numbers, nothing about images.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,16 @@ from loravit_web.util.periodic import Periodic
 from registry import Clock, UsageCount, utc_now
 
 INTERVAL_SECONDS = 60.0
+"""Seconds between two writes."""
 _LOG = logging.getLogger(__name__)
 
 Write = Callable[[Sequence[UsageCount]], None]
+"""Writes usage counts."""
 
 
 @dataclass
 class _Tally:
-    """What one version was asked within one hour and isn't written yet."""
+    """Requests of one version within one hour that are not yet written."""
 
     n: int = 0
     errors: int = 0
@@ -34,9 +39,15 @@ class _Tally:
 
 
 class UsageCounter:
-    """Safe to call from any number of threads; counting never waits for the database.
+    """Counter of requests. Thread-safe; counting never waits for the database.
 
-    Counts that can't be written are kept for the next time; a killed process loses its last interval's.
+    Counts that cannot be written are kept for the next time. A killed process loses the counts of the last
+    interval.
+
+    Args:
+        write: Writes usage counts.
+        clock: Returns the current time.
+        interval_seconds: Seconds between two writes.
     """
 
     def __init__(
@@ -50,7 +61,7 @@ class UsageCounter:
         self._often = Periodic("usage", self.flush, interval_seconds)
 
     def count(self, version_id: int, milliseconds: float | None) -> None:
-        """Count one task asked of a version; None when it could not answer."""
+        """Count one request of a version; ``milliseconds`` is None after an error."""
         hour = self._clock().replace(minute=0, second=0, microsecond=0)
         with self._lock:
             tally = self._tallies.setdefault((version_id, hour), _Tally())
@@ -58,16 +69,16 @@ class UsageCounter:
             tally.add(1, int(milliseconds is None), took, took)
 
     def start(self) -> None:
-        """Write in the background from now on."""
+        """Start to write in the background."""
         self._often.start()
 
     def close(self) -> None:
-        """Write for a last time."""
+        """Stop the background thread and write a last time."""
         self._often.stop()
         self.flush()
 
     def flush(self) -> None:
-        """Write what was counted since the last time."""
+        """Write the counts since the last write."""
         with self._flushing:
             with self._lock:
                 tallies, self._tallies = self._tallies, {}
@@ -76,19 +87,19 @@ class UsageCounter:
             try:
                 self._write(
                     [
-                        UsageCount(version_id, hour, one.n, one.errors, one.sum_ms, one.max_ms)
-                        for (version_id, hour), one in tallies.items()
+                        UsageCount(version_id, hour, tally.n, tally.errors, tally.sum_ms, tally.max_ms)
+                        for (version_id, hour), tally in tallies.items()
                     ]
                 )
-            except Exception:  # noqa: BLE001 - counting outlasts whatever the database says, and tells it once
+            except Exception:  # noqa: BLE001 - counting continues after any database error, which is logged once
                 self._keep(tallies)
                 if not self._failing:
-                    _LOG.exception("The usage counts could not be written; they are kept and tried again.")
+                    _LOG.exception("The usage counts could not be written. They are kept and written later.")
                 self._failing = True
             else:
                 self._failing = False
 
     def _keep(self, tallies: dict[tuple[int, datetime], _Tally]) -> None:
         with self._lock:
-            for key, one in tallies.items():
-                self._tallies.setdefault(key, _Tally()).add(one.n, one.errors, one.sum_ms, one.max_ms)
+            for key, tally in tallies.items():
+                self._tallies.setdefault(key, _Tally()).add(tally.n, tally.errors, tally.sum_ms, tally.max_ms)

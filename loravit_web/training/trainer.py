@@ -32,7 +32,7 @@ from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import LinearProbe, fit_linear_probe
 from loravit_web.training.progress import EPOCH, Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
-from loravit_web.util.attended import attended
+from loravit_web.util.uninterruptible import run_with_progress
 
 EVALUATION_BATCH = 128
 """Number of images per batch of an evaluation."""
@@ -217,7 +217,7 @@ class _Training:
 
     def _probe(self, tokens: Mapping[str, PrefixTokens]) -> tuple[LinearProbe, torch.Tensor | None]:
         features = {name: self._base_features(t) for name, t in tokens.items() if len(t)}
-        probe = attended(
+        probe = run_with_progress(
             lambda _progress: fit_linear_probe(
                 features["train"],
                 self.data.train.labels,

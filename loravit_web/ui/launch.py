@@ -43,7 +43,7 @@ from loravit_web.ui.patches.refusals import handlers
 from loravit_web.ui.patches.server import is_starting, path_prefix
 from loravit_web.ui.patches.sessions import use_light_sessions
 from loravit_web.util.addresses import TrustedProxies
-from loravit_web.util.console import progress_teller
+from loravit_web.util.console import progress_printer
 from loravit_web.util.cores import gather_cores, release_cores
 from loravit_web.util.periodic import Periodic
 
@@ -219,7 +219,7 @@ def open_app(settings: Settings) -> App:
     with ExitStack() as unless_opened:
         gather_cores()
         unless_opened.callback(release_cores)
-        service = Service(settings, progress=progress_teller())
+        service = Service(settings, progress=progress_printer())
         unless_opened.callback(service.close)
         service.recover()  # who may sign in, too
         service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of the app: text, files, cores, caches, threads."""
+"""Helpers that do not know the app: text, files, cores, caches, threads."""

@@ -1,4 +1,4 @@
-"""What an internet address tells of who a request comes from."""
+"""Client addresses: the key under which requests are counted, and trusted proxies."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Network = IPv4Network | IPv6Network
 _HOUSEHOLD = 64
-"""Bits of an IPv6 address that one subscriber cannot change; the other 64 are free to choose."""
+"""Number of leading bits of an IPv6 address that a subscriber cannot change."""
 
 
 class UnusableNetwork(ValueError):
-    """A text that names neither an address nor a network."""
+    """A text that is neither an address nor a network."""
 
 
 def source_of(address: str) -> str:
-    """Return what requests of one subscriber are counted under.
+    """Return the key under which requests of one subscriber are counted.
 
     Args:
-        address: as a server reports it; a text that is no address stands for itself.
+        address: Address as reported by a server; any other text is its own key.
 
     Returns:
-        An IPv4 address as it is, also where IPv6 wraps it; of any other IPv6 address its /64 network.
+        The IPv4 address, also if IPv6 wraps it, or the /64 network of an IPv6 address.
     """
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -35,14 +35,14 @@ def source_of(address: str) -> str:
 
 
 class TrustedProxies:
-    """The peers whose forwarding headers are believed.
+    """Proxies whose forwarding headers are trusted.
 
     Args:
-        text: addresses and networks separated by commas, as uvicorn's ``FORWARDED_ALLOW_IPS``; ``*`` trusts
-            every peer.
+        text: Addresses and networks separated by commas, as in uvicorn's ``FORWARDED_ALLOW_IPS``; ``*``
+            trusts every peer.
 
     Raises:
-        UnusableNetwork: if an entry is neither.
+        UnusableNetwork: If an entry is neither an address nor a network.
     """
 
     def __init__(self, text: str) -> None:
@@ -51,7 +51,7 @@ class TrustedProxies:
         self._networks = tuple(_networks(entry for entry in entries if entry != "*"))
 
     def trusts(self, peer: str) -> bool:
-        """Return whether a peer is one of them."""
+        """Return whether a peer is a trusted proxy."""
         if self._everyone:
             return True
         try:
@@ -63,14 +63,14 @@ class TrustedProxies:
         return any(address in network for network in self._networks)
 
     def client(self, peer: str, forwarded_for: str) -> str:
-        """Return the address that a request really comes from.
+        """Return the address of the client behind the proxies.
 
         Args:
-            peer: the other end of the connection.
-            forwarded_for: the header ``X-Forwarded-For``, to which each proxy appends its own peer.
+            peer: Address of the other end of the connection.
+            forwarded_for: Header ``X-Forwarded-For``, to which each proxy appends its peer.
 
         Returns:
-            The last address that no trusted proxy has; the peer where there is none.
+            The last address that is not a trusted proxy, or the peer if there is none.
         """
         if not self.trusts(peer):
             return peer

@@ -10,28 +10,28 @@ from typing import TextIO
 _STEP = 0.25
 
 
-def progress_teller(stream: TextIO | None = None) -> Callable[[float, str], None]:
-    """A function that shows a fraction of 0 to 1 and what is being done.
+def progress_printer(stream: TextIO | None = None) -> Callable[[float, str], None]:
+    """Return a function that prints a fraction from 0 to 1 and the current stage.
 
-    On a terminal it rewrites one line; elsewhere, such as in a log, it writes a line when the kind of
-    work changes or another quarter of it is done.
+    On a terminal it rewrites a line. Elsewhere, such as in a log, it writes a line when the stage changes or
+    another quarter is done.
 
     Args:
-        stream: stderr when None.
+        stream: Stream to write to, or None for stderr.
     """
-    kind, written = "", -1.0
+    last_stage, written = "", -1.0
 
-    def tell(fraction: float, stage: str) -> None:
-        nonlocal kind, written
+    def show(fraction: float, stage: str) -> None:
+        nonlocal last_stage, written
         out = stream or sys.stderr
         if out.isatty():
             out.write(f"\r\x1b[K{fraction:4.0%} {stage}" + ("\n" if fraction >= 1 else ""))
             out.flush()
             return
-        this_kind = re.sub(r"\d+", "", stage)
-        if this_kind != kind or fraction >= written + _STEP or (fraction >= 1 > written):
-            kind, written = this_kind, fraction
+        stage_kind = re.sub(r"\d+", "", stage)
+        if stage_kind != last_stage or fraction >= written + _STEP or (fraction >= 1 > written):
+            last_stage, written = stage_kind, fraction
             out.write(f"{fraction:4.0%} {stage}\n")
             out.flush()
 
-    return tell
+    return show

@@ -1,14 +1,14 @@
-"""Text of strangers in a CSV: one cell stays one cell, one line stays one line, and nothing is computed."""
+"""Foreign text in a CSV: a cell stays a cell, a line stays a line, and nothing is a formula."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _FORMULA = frozenset("=+-@＝＋－＠﹦﹢﹣﹫")
-"""What a spreadsheet takes for the beginning of a formula, in any width."""
+"""Characters that start a formula in a spreadsheet, in any width."""
 
 _IN_FRONT = " '\"\u00a0\u3000\ufeff"
-"""What a spreadsheet drops or ignores in front of it."""
+"""Characters that a spreadsheet ignores before a formula."""
 
 _QUOTE = "'"
 _LEFT_OUT = frozenset({"Cc", "Cf", "Cs"})
@@ -17,11 +17,11 @@ _BREAKS = frozenset({"Zl", "Zp"})
 
 
 def csv_cell(text: str) -> str:
-    """Text that every reader of a CSV keeps in its cell and shows as it stands.
+    """Return text that every reader of a CSV keeps in its cell and shows literally.
 
-    Line breaks of all kinds and tabs become spaces; control characters, and those that turn the direction of
-    text around, are left out. What would be a formula gets an apostrophe in front, behind a semicolon too,
-    which separates cells in many countries.
+    Line breaks and tabs become spaces. Control characters and bidirectional controls are removed. Text that
+    would be a formula gets a leading apostrophe, also after a semicolon, which separates cells in many
+    countries.
     """
     return ";".join(map(_harmless, "".join(map(_shown, text)).split(";")))
 

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from uuid import uuid4
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` beside ``path`` and move it into place.
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to a temporary file beside ``path`` and move it into place.
 
     Raises:
-        OSError: if it can't be written; then nothing is left of it.
+        OSError: If the file cannot be written; nothing is left of it then.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""Freed memory that the C library keeps for later: given back to the system."""
+"""Freed memory that the C library keeps, returned to the system."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def trim() -> None:
-    """Give freed memory back where the C library keeps it, as glibc does in an arena for each thread.
+    """Return freed memory to the system if the C library keeps it, as glibc does in an arena per thread.
 
-    Ten threads that decoded a large picture each, one after the other, kept 300 to 500 MB.
+    Ten threads that each decoded a large image, one after the other, kept 300 to 500 MB.
     """
     if (function := _malloc_trim()) is not None:
         function(0)
@@ -21,4 +21,4 @@ def _malloc_trim() -> Any:
     try:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):
-        return None  # another C library, which has no such function
+        return None  # another C library without this function

@@ -1,4 +1,4 @@
-"""A bounded mapping that forgets what was used least recently."""
+"""A bounded mapping that evicts the least recently used values."""
 
 from __future__ import annotations
 
@@ -12,87 +12,100 @@ V = TypeVar("V")
 
 
 class LRU(Generic[K, V]):
-    """Values up to a budget of bytes. Thread-safe; a value larger than the budget is not kept."""
+    """Values up to a budget of bytes. Thread-safe; a value that is larger than the budget is not kept.
 
-    def __init__(self, budget: int, size_of: Callable[[V], int], *, once: int | None = None) -> None:
-        """Start empty.
+    Args:
+        budget: Maximum size of all values in bytes.
+        size_of: Returns the size of a value in bytes.
+        one_time_budget: Part of the budget for values that were not requested again, so that thousands of
+            values that are used once, such as the images of a table, do not evict the others; None for
+            the whole budget.
+    """
 
-        Args:
-            budget: bytes of all values.
-            size_of: gives the bytes of a value.
-            once: bytes of the budget for values that were never asked for again, so that thousands that are
-                used once, as the images of a table are, do not displace those in use; all when None.
-        """
+    def __init__(
+        self, budget: int, size_of: Callable[[V], int], *, one_time_budget: int | None = None
+    ) -> None:
         self.budget = budget
-        self._size_of, self._once = size_of, once
+        self._size_of, self._one_time_budget = size_of, one_time_budget
         self._items: OrderedDict[K, tuple[V, int]] = OrderedDict()
-        self._again: OrderedDict[K, tuple[V, int]] = OrderedDict()
-        self._used = self._used_once = 0
+        self._reused: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._used = self._one_time_used = 0
         self._lock = threading.Lock()
 
     @property
     def used(self) -> int:
-        """Bytes of the values kept."""
+        """Size of the values in bytes."""
         return self._used
 
     def __len__(self) -> int:
-        return len(self._items) + len(self._again)
+        return len(self._items) + len(self._reused)
 
     def get(self, key: K) -> V | None:
-        """The value, now the most recently used; None when it is not here."""
+        """Return a value and make it the most recently used, or None."""
         with self._lock:
-            if key in self._again:
-                self._again.move_to_end(key)
-                return self._again[key][0]
+            if key in self._reused:
+                self._reused.move_to_end(key)
+                return self._reused[key][0]
             if key not in self._items:
                 return None
-            if self._once is None:
+            if self._one_time_budget is None:
                 self._items.move_to_end(key)
                 return self._items[key][0]
-            value, size = self._again[key] = self._items.pop(key)
-            self._used_once -= size
+            value, size = self._reused[key] = self._items.pop(key)
+            self._one_time_used -= size
             return value
 
     def put(self, key: K, value: V) -> bool:
-        """Keep a value, dropping others to stay within the budget; False when it alone is too large."""
-        size, most = self._size_of(value), self.budget if self._once is None else self._once
+        """Keep a value and evict others if needed.
+
+        Returns:
+            False if the value alone is too large.
+        """
+        size, limit = (
+            self._size_of(value),
+            self.budget if self._one_time_budget is None else self._one_time_budget,
+        )
         with self._lock:
             self._drop(key)
-            if size > most:
+            if size > limit:
                 return False
             self._items[key] = (value, size)
             self._used += size
-            self._used_once += size
-            while self._used_once > most:
+            self._one_time_used += size
+            while self._one_time_used > limit:
                 self._drop(next(iter(self._items)))
             while self._used > self.budget:
-                self._drop(next(iter(self._again)))
+                self._drop(next(iter(self._reused)))
             return True
 
     def drop(self, key: K) -> None:
-        """Forget a value, if it is here."""
+        """Remove a value if it is present."""
         with self._lock:
             self._drop(key)
 
-    def drop_oldest(self) -> bool:
-        """Forget a value, of those never asked for again if there are any; False when there is none."""
+    def evict_oldest(self) -> bool:
+        """Evict a value, preferably one that was not requested again.
+
+        Returns:
+            False if there is none.
+        """
         with self._lock:
-            if not self._items and not self._again:
+            if not self._items and not self._reused:
                 return False
-            self._drop(next(iter(self._items or self._again)))
+            self._drop(next(iter(self._items or self._reused)))
             return True
 
     def drop_where(self, unwanted: Callable[[V], bool]) -> None:
-        """Forget all values of which that is true."""
+        """Remove all values for which ``unwanted`` is true."""
         with self._lock:
-            for items in (self._items, self._again):
+            for items in (self._items, self._reused):
                 for key in [key for key, (value, _size) in items.items() if unwanted(value)]:
                     self._drop(key)
 
     def _drop(self, key: K) -> None:
         if (entry := self._items.pop(key, None)) is not None:
-            self._used_once -= entry[1]
+            self._one_time_used -= entry[1]
         else:
-            entry = self._again.pop(key, None)
+            entry = self._reused.pop(key, None)
         if entry is not None:
             self._used -= entry[1]

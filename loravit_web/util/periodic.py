@@ -1,4 +1,4 @@
-"""Something small that is done again and again beside the requests."""
+"""Periodic background jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ _LOG = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Calls a job in a thread of its own until it is stopped; what goes wrong is logged and tried again."""
+    """Calls a job periodically in a thread of its own; errors are logged and the job is tried again.
+
+    Args:
+        name: Name of the thread.
+        job: The job.
+        seconds: Seconds between two calls.
+    """
 
     def __init__(self, name: str, job: Callable[[], object], seconds: float) -> None:
         self._name, self._job, self._seconds = name, job, seconds
@@ -18,23 +24,23 @@ class Periodic:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Call it for the first time after one interval."""
+        """Start the thread; the first call is after one interval."""
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
-    def once(self) -> None:
-        """Call it now, in this thread."""
+    def run_once(self) -> None:
+        """Call the job now in this thread."""
         try:
             self._job()
-        except Exception:  # noqa: BLE001 - the next time may go well, and nobody waits for this one
-            _LOG.exception("%s failed and is tried again in %g s.", self._name, self._seconds)
+        except Exception:  # noqa: BLE001 - the job is tried again later
+            _LOG.exception("%s failed. It is tried again in %g s.", self._name, self._seconds)
 
     def stop(self) -> None:
-        """Return when the job is not running and will not run again."""
+        """Stop the thread; returns when the job is not running."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
-            self.once()
+            self.run_once()

@@ -1,4 +1,4 @@
-"""What people type, made fit to be shown and stored."""
+"""Text of users, prepared for display and storage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u20
 
 
 def clean_text(text: str) -> str:
-    """Free text of a user on one line: NFC, single spaces, no control characters; may come out empty."""
+    """Return a user's text as one line: NFC, single spaces, no control characters; may be empty."""
     visible = (
         " " if char.isspace() else char
         for char in unicodedata.normalize("NFC", text)
@@ -18,7 +18,7 @@ def clean_text(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``45 s``, ``3 min``."""
+    """Return seconds as text for people: ``45 s``, ``3 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

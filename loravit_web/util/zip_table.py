@@ -1,4 +1,4 @@
-"""The table of contents of a zip, counted before `zipfile` makes an object of each entry."""
+"""The table of contents of a zip, checked before `zipfile` creates an object per entry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from io import SEEK_CUR, SEEK_END
 from typing import BinaryIO
 
 NAME_BYTES = 512
-"""Of names, extra fields and comments, for each entry on average."""
+"""Maximum number of bytes of name, extra field and comment per entry on average."""
 
 _FREE = 1 << 20
 _END, _END64, _LOCATOR, _ENTRY = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x01\x02"
@@ -16,14 +16,14 @@ _LONGEST_COMMENT = 1 << 16
 
 
 class NoTable(ValueError):
-    """A file without a readable table of contents, or with one that contradicts itself."""
+    """A file without a readable table of contents, or with a contradictory one."""
 
 
 class TableTooLong(ValueError):
-    """A table of more entries, or of longer names, than is allowed.
+    """A table with too many entries or too long names.
 
     Attributes:
-        entries: how many it says or has at least.
+        entries: Number of entries that it declares, or has at least.
     """
 
     def __init__(self, entries: int) -> None:
@@ -31,22 +31,22 @@ class TableTooLong(ValueError):
         self.entries = entries
 
 
-def check_table(stream: BinaryIO, most: int) -> None:
+def check_table(stream: BinaryIO, max_entries: int) -> None:
     """Count the entries of a zip without keeping any.
 
-    What the zip says of their number is looked at first, but only what is there counts.
+    The declared number is checked first, but only the actual entries count.
 
     Args:
-        stream: seekable; is left anywhere.
-        most: entries that are allowed.
+        stream: Seekable file; its position is changed.
+        max_entries: Maximum number of entries.
 
     Raises:
-        NoTable: if there is none, or it is not what the end of the zip says.
-        TableTooLong: as soon as it is known.
+        NoTable: If there is no table, or it differs from the end of the zip.
+        TableTooLong: If there are too many entries or the names are too long.
     """
-    start, size, told = _place(stream)
-    if told > most or size > (_ENTRY_SIZE + NAME_BYTES) * most + _FREE:
-        raise TableTooLong(told)
+    start, size, declared = _place(stream)
+    if declared > max_entries or size > (_ENTRY_SIZE + NAME_BYTES) * max_entries + _FREE:
+        raise TableTooLong(declared)
     stream.seek(start)
     found = done = 0
     while done < size:
@@ -55,17 +55,17 @@ def check_table(stream: BinaryIO, most: int) -> None:
             raise NoTable("an entry is damaged")
         more = sum(struct.unpack_from("<3H", head, 28))
         found, done = found + 1, done + _ENTRY_SIZE + more
-        if found > most:
+        if found > max_entries:
             raise TableTooLong(found)
         stream.seek(more, SEEK_CUR)
-    # without ZIP64 the number is told modulo 65536
-    if done != size or found % 0x10000 != told % 0x10000:
-        raise NoTable("the table is not the one that the end of the zip tells of")
+    # without ZIP64 the number is stored modulo 65536
+    if done != size or found % 0x10000 != declared % 0x10000:
+        raise NoTable("the table does not match the end of the zip")
 
 
 def _place(stream: BinaryIO) -> tuple[int, int, int]:
-    """Start and size of the table in bytes, and how many entries it is said to have."""
-    # all as zipfile does, so that it reads the table that is looked at here
+    """Return start and size of the table in bytes, and its declared number of entries."""
+    # The same steps as in zipfile, so that it reads the table that is checked here.
     length = stream.seek(0, SEEK_END)
     stream.seek(max(0, length - _END_SIZE - _LONGEST_COMMENT))
     tail = stream.read(_END_SIZE + _LONGEST_COMMENT)
@@ -74,26 +74,26 @@ def _place(stream: BinaryIO) -> tuple[int, int, int]:
         found = len(tail) - _END_SIZE
     if not 0 <= found <= len(tail) - _END_SIZE:
         raise NoTable("there is no end of a zip")
-    told, size, offset = struct.unpack_from("<10xHII", tail, found)
+    declared, size, offset = struct.unpack_from("<10xHII", tail, found)
     end = length - len(tail) + found
-    wide = _wide(stream, end)
-    if wide is not None:
-        told, size, offset = wide
+    zip64 = _zip64(stream, end)
+    if zip64 is not None:
+        declared, size, offset = zip64
         end -= _END64_SIZE + _LOCATOR_SIZE
-    # anything may stand in front of a zip, so that its table is found from its end
+    # A zip may follow other data, so its table is found from its end.
     start = end - size
     if start < 0 or offset > start:
         raise NoTable("the table lies outside the file")
-    return start, size, told
+    return start, size, declared
 
 
-def _wide(stream: BinaryIO, end: int) -> tuple[int, int, int] | None:
-    """What a ZIP64 record in front of the end says: number of entries, size and offset of the table."""
+def _zip64(stream: BinaryIO, end: int) -> tuple[int, int, int] | None:
+    """Return number of entries, size and offset of the table from a ZIP64 record before the end."""
     if end < _END64_SIZE + _LOCATOR_SIZE:
         return None
     stream.seek(end - _LOCATOR_SIZE - _END64_SIZE)
     record, locator = stream.read(_END64_SIZE), stream.read(_LOCATOR_SIZE)
     if not locator.startswith(_LOCATOR) or not record.startswith(_END64):
         return None
-    told, size, offset = struct.unpack_from("<32xQQQ", record)
-    return told, size, offset
+    declared, size, offset = struct.unpack_from("<32xQQQ", record)
+    return declared, size, offset

@@ -1,1 +1,1 @@
-"""The process that trains the queued runs, and what watches over it."""
+"""The process that trains queued runs, and its supervision."""

@@ -1,8 +1,9 @@
-"""Find running runs whose process is gone, and mark them as interrupted.
+"""Detection of running runs whose process is gone; they are marked as interrupted.
 
-An observer declares a run dead only after it has itself watched the heart stand still. Time in which the
-observer could not look (a database outage, a locked database, a machine asleep) proves nothing, because the
-worker could not write a heartbeat either. So every failed look starts the watch anew.
+An observer declares a run dead only after it has observed missing heartbeats itself. Time in which the
+observer could not read the registry (a database outage, a locked database, a suspended machine) proves
+nothing, because the worker could not write a heartbeat either. So every failed check restarts the
+observation.
 """
 
 from __future__ import annotations
@@ -15,42 +16,46 @@ from datetime import datetime
 from loravit_web.worker.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
 from registry import Heartbeat, Registry, Run
 
-SURE_SECONDS = 4 * HEARTBEAT_SECONDS
-"""How long a heart must be watched that seems to have stood still since before the watch began."""
-_BLINK_SECONDS = 2 * HEARTBEAT_SECONDS
-"""The longest time between two looks of one watch."""
+CONFIRM_SECONDS = 4 * HEARTBEAT_SECONDS
+"""Seconds of observation for a heartbeat that seems to have stopped before the observation began."""
+_MAX_GAP_SECONDS = 2 * HEARTBEAT_SECONDS
+"""Maximum seconds between two checks of one observation."""
 _PAUSE_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Looks at the hearts of running runs again and again, and marks the dead runs as interrupted.
+    """Observer of the heartbeats of running runs; it marks dead runs as interrupted.
 
-    A run is dead once its heart was seen to stand still for `STALE_AFTER`. For a heartbeat that is older than
-    `STALE_AFTER` by the clocks of both machines, `SURE_SECONDS` are enough: clocks may be wrong, but a live
-    worker writes a heartbeat within that time.
+    A run is dead if no heartbeat was observed for `STALE_AFTER`. If its last heartbeat is older than
+    `STALE_AFTER` by the clocks of both machines, `CONFIRM_SECONDS` are enough: clocks may be wrong, but a
+    live worker writes a heartbeat within that time.
+
+    Args:
+        registry: Registry with the runs.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, registry: Registry, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._runs, self._clock = registry.runs, clock
-        self._looked: float | None = None
+        self._checked_at: float | None = None
         self._began = 0.0
         self._still_since: dict[tuple[str, datetime | None], float] = {}
         self._heartbeats: list[Heartbeat] = []
 
-    def look(
+    def reap(
         self, *, dead_worker: str | None = None, living_worker: str | None = None, error: str | None = None
     ) -> list[Run]:
         """Mark the dead runs as interrupted and return them.
 
         Args:
-            dead_worker: a worker known to be gone. Its runs are marked at once.
-            living_worker: a worker whose process is known to live. Its heart may stand still for as long as
-                a worker waits for the registry.
-            error: why `dead_worker` is gone, if the caller knows.
+            dead_worker: Name of a worker that is known to be gone; its runs are marked at once.
+            living_worker: Name of a worker whose process is known to live. Its heartbeat may be missing for
+                as long as a worker waits for the registry.
+            error: Reason why ``dead_worker`` is gone, if known.
 
         Raises:
-            RegistryError: if the registry cannot be read or written. The watch then starts anew.
+            RegistryError: If the registry cannot be read or written. The observation restarts then.
         """
         try:
             self._watch(self._runs.heartbeats(suspected=self._doubted()))
@@ -119,20 +124,25 @@ def reap_once(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Run]:
-    """Mark the dead runs as interrupted and return them, for a caller that does not go on looking.
+    """Mark the dead runs as interrupted and return them, without further observation.
 
-    Returns at once unless a heartbeat seems too old. Then it watches for up to `SURE_SECONDS`, because that
-    heart may only have been kept from beating.
+    Returns at once unless a heartbeat seems too old. Then it observes for up to `CONFIRM_SECONDS`, because a
+    live worker may only have been kept from writing.
+
+    Args:
+        registry: Registry with the runs.
+        clock: Returns the time in seconds.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        RegistryError: if the registry cannot be read or written.
+        RegistryError: If the registry cannot be read or written.
     """
     reaper = Reaper(registry, clock=clock)
-    dead = reaper.look()
+    dead = reaper.reap()
     if reaper.suspects:
         names = ", ".join(heartbeat.run_id[:8] for heartbeat in reaper.suspects)
         _LOG.warning("No recent heartbeat of run %s. Watching for %.0f s.", names, SURE_SECONDS)
     while reaper.suspects:
         sleep(_PAUSE_SECONDS)
-        dead += reaper.look()
+        dead += reaper.reap()
     return dead

@@ -1,4 +1,4 @@
-"""What happened in a run, line by line, in a file of its own: for whoever asks why it failed."""
+"""Log file of each run, to find out why it failed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-MOST_LINES = 200
+MAX_LINES = 200
+"""Maximum number of lines to show."""
 _LINE_BYTES = 500
-"""More than a line of a log has on average: how far from its end a file is read for so many lines."""
+"""More bytes than a line has on average, to find the last lines from the end of the file."""
 _PATH = re.compile(r"(?:[A-Za-z]:)?[/\\](?:[^/\\\s\"':]+[/\\])+([^/\\\s\"':]+[/\\][^/\\\s\"':]+)")
 _PACKAGE = logging.getLogger("loravit_web")
 _STEPS = logging.getLogger("loravit_web.steps_of_a_run")
@@ -20,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class _RunFile(logging.FileHandler):
-    """A log that can't be written, as on a full disk, is told on stderr and ends no training."""
+    """A log file whose errors, such as a full disk, are reported on stderr and do not end the training."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, delay=True, encoding="utf-8")
@@ -38,17 +39,23 @@ class _RunFile(logging.FileHandler):
 
 
 @contextlib.contextmanager
-def logged(path: Path) -> Iterator[None]:
-    """Keep in a file, after what is there, what `tell` is told meanwhile and the package's warnings."""
+def run_log_file(path: Path) -> Iterator[None]:
+    """Append the steps of a run and the package's warnings to a log file.
+
+    Args:
+        path: Log file of the run.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        _LOG.warning("The log %s can't be kept (%s); the training goes on.", path.name, error)
+        _LOG.warning(
+            "The log %s cannot be written (%s). The training continues without it.", path.name, error
+        )
         yield
         return
     handler = _RunFile(path)
     _STEPS.setLevel(logging.INFO)
-    _STEPS.propagate = False  # other logs need not have every step
+    _STEPS.propagate = False  # other logs do not need every step
     for logger in (_PACKAGE, _STEPS):
         logger.addHandler(handler)
     try:
@@ -56,28 +63,33 @@ def logged(path: Path) -> Iterator[None]:
     finally:
         for logger in (_PACKAGE, _STEPS):
             logger.removeHandler(handler)
-        with contextlib.suppress(OSError):  # a full disk refuses the last lines
+        with contextlib.suppress(OSError):  # a full disk may lose the last lines
             handler.close()
 
 
-def tell(text: str) -> None:
-    """Add a line to the log of the run that is going on here."""
+def log_step(text: str) -> None:
+    """Add a line to the log of the current run."""
     if _STEPS.handlers:
         _STEPS.info("%s", text)
 
 
-def told_metrics(epoch: int, values: Mapping[str, float]) -> str:
-    """What an epoch measured, as a line."""
+def metrics_line(epoch: int, values: Mapping[str, float]) -> str:
+    """Return the metrics of an epoch as a line."""
     return f"epoch {epoch}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items())
 
 
 def log_of(folder: Path, run_id: str) -> Path:
-    """Where the log of a run is kept."""
+    """Return the path of the log of a run."""
     return folder / f"{run_id}.log"
 
 
-def tail(path: Path, lines: int = MOST_LINES) -> str:
-    """The last lines of a log, without the folders of this machine; empty when there is none."""
+def tail(path: Path, lines: int = MAX_LINES) -> str:
+    """Return the last lines of a log without the folders of this machine, or an empty string.
+
+    Args:
+        path: Log file.
+        lines: Maximum number of lines.
+    """
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -89,5 +101,5 @@ def tail(path: Path, lines: int = MOST_LINES) -> str:
 
 
 def without_folders(text: str) -> str:
-    """The text with only the last two parts of every absolute path."""
+    """Return the text with only the last two parts of every absolute path."""
     return _PATH.sub(lambda found: f"…/{found[1]}", text)

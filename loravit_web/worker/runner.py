@@ -1,4 +1,4 @@
-"""One run from the registry, from its claim to its true end."""
+"""Execution of one run from the registry, from its claim to its final state."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
-from loravit_web.util.attended import Tell
-from loravit_web.worker.causes import cause_of
-from loravit_web.worker.tracking import RunReporter, TrainingInterrupted, patiently
+from loravit_web.util.uninterruptible import ReportProgress
+from loravit_web.worker.failures import describe_failure
+from loravit_web.worker.tracking import RunReporter, TrainingInterrupted, retry_writes
 from registry import (
     EndStatus,
     ErrorKind,
@@ -38,8 +38,13 @@ from registry import (
 )
 
 TOO_LONG = (
-    "The time a training may take here was over before its first epoch: use fewer images or a smaller image "
-    "size, or let LORAVIT_MAX_TRAINING_MINUTES (in a demo LORAVIT_DEMO_MINUTES) be raised."
+    "The time limit for a training was reached before its first epoch ended. Use fewer images or a smaller "
+    "image size, or raise LORAVIT_MAX_TRAINING_MINUTES (in a demo LORAVIT_DEMO_MINUTES)."
+)
+LoadForRun = Callable[[ReportProgress], tuple[Base, torch.dtype]]
+STOPPED = "The training process was stopped before the end. Resume the run to continue."
+RUN_MISSING = (
+    "The run no longer exists in the registry, for example after a restored backup. Start the training again."
 )
 LoadForRun = Callable[[Tell], tuple[Base, torch.dtype]]
 STOPPED = "The training process was stopped before the end; resume the run to go on."
@@ -48,18 +53,18 @@ _LOG = logging.getLogger(__name__)
 
 
 class TrainingTooLong(LoraVitError):
-    """The time was over before there was anything to keep."""
+    """A training that reached its time limit before there was anything to keep."""
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """How a run ended; ``hopeless`` when its checkpoint can't be gone on from."""
+    """How a run ended; ``unresumable`` if it cannot continue from its checkpoint."""
 
     status: EndStatus
     error: str | None = None
     kind: ErrorKind | None = None
     note: str | None = None
-    hopeless: bool = False
+    unresumable: bool = False
 
 
 def execute(
@@ -71,46 +76,53 @@ def execute(
     load: LoadForRun,
     work: Path,
     terminate: threading.Event,
-    longest: float | None = None,
+    max_seconds: float | None = None,
 ) -> Run:
     """Train a claimed run, publish its adapter and record how it ended.
 
-    Whatever happens, the run is left in a true final state, unless the process is killed; then its
-    heartbeat stops and a reaper marks it as interrupted. A run that was taken from this worker is let go of:
-    neither its rows nor its folder are touched any more.
+    The run always ends in a correct final state unless the process is killed; then its heartbeats stop and a
+    reaper marks it as interrupted. If the run was taken from this worker, neither its rows nor its folder are
+    changed any more.
 
     Args:
-        load: gives the base that the run asks for, in float32, and the precision to compute in; told
-            where to report progress.
-        work: a folder of this run's own; kept unless the run is completed, cancelled, or failed because of
-            what is in it.
-        terminate: set when the process should end soon.
-        longest: seconds after which the training ends with the best so far.
+        run: The claimed run.
+        worker: Name of this worker.
+        registry: Registry with the run.
+        datasets: Store of the run's dataset.
+        load: Returns the run's base in float32 and the precision to compute in; its argument reports
+            progress.
+        work: Folder of this run; kept unless the run is completed, cancelled, or failed because of its
+            content.
+        terminate: Event that is set if the process should end soon.
+        max_seconds: Seconds after which the training ends with the best epoch so far.
+
+    Returns:
+        The run in its final state.
 
     Raises:
-        DatabaseNotWritable: if the end can't be recorded.
+        DatabaseNotWritable: If the end cannot be recorded.
     """
     try:
-        with RunReporter(registry, run.id, worker, terminate, longest=longest) as reporter:
+        with RunReporter(registry, run.id, worker, terminate, max_seconds=max_seconds) as reporter:
             outcome = _outcome(run, lambda: _carry_out(run, worker, registry, datasets, load, work, reporter))
-            ended = patiently(lambda: _record(registry, run, worker, outcome, reporter), terminate)
+            ended = retry_writes(lambda: _record(registry, run, worker, outcome, reporter), terminate)
     except RunLost:
-        _LOG.warning("Run %s is no longer this worker's; it is left alone.", run.id)
-        return _as_it_is(registry, run)
-    if outcome.status in ("completed", "cancelled") or outcome.hopeless:
-        shutil.rmtree(work, ignore_errors=True)  # what stays is swept when a worker starts
+        _LOG.warning("Run %s no longer belongs to this worker. It is not changed.", run.id)
+        return _current_state(registry, run)
+    if outcome.status in ("completed", "cancelled") or outcome.unresumable:
+        shutil.rmtree(work, ignore_errors=True)  # the next worker removes what remains
     else:
-        for tokens in work.glob("*.tokens"):  # large, and computed anew
+        for tokens in work.glob("*.tokens"):  # large, and computed again on resume
             tokens.unlink()
     return ended
 
 
 def sweep_work(registry: Registry, folder: Path) -> None:
-    """Remove the folders of runs that were killed between their end and the removal."""
+    """Remove the folders of runs whose worker was killed between their end and the removal."""
     for work in folder.glob("[0-9a-f]" * 32):
         try:
             status = registry.runs.get(work.name).status
-        except UnknownRun:  # another registry's, as after a change of the database's address
+        except UnknownRun:  # of another registry, as after a change of the database URL
             continue
         if status == "completed":
             shutil.rmtree(work, ignore_errors=True)
@@ -125,10 +137,10 @@ def _outcome(run: Run, carry_out: Callable[[], str]) -> _Outcome:
         return _Outcome("interrupted", STOPPED, "stopped")
     except RunLost:
         raise
-    except Exception as error:  # noqa: BLE001 - the last line of a worker: every end is recorded
+    except Exception as error:  # noqa: BLE001 - every end of a run is recorded
         _LOG.exception("Run %s failed.", run.id)
-        kind, sentence = cause_of(error)
-        return _Outcome("failed", sentence, kind, hopeless=isinstance(error, CheckpointError))
+        kind, sentence = describe_failure(error)
+        return _Outcome("failed", sentence, kind, unresumable=isinstance(error, CheckpointError))
 
 
 def _record(registry: Registry, run: Run, worker: str, outcome: _Outcome, reporter: RunReporter) -> Run:
@@ -138,7 +150,7 @@ def _record(registry: Registry, run: Run, worker: str, outcome: _Outcome, report
     )
 
 
-def _as_it_is(registry: Registry, run: Run) -> Run:
+def _current_state(registry: Registry, run: Run) -> Run:
     try:
         return registry.runs.get(run.id)
     except UnknownRun:
@@ -154,13 +166,13 @@ def _carry_out(
     work: Path,
     reporter: RunReporter,
 ) -> str:
-    """Train and publish; returns a note for people."""
+    """Train and publish; return a note for users."""
     reporter.report("Starting", 0.0)
     base, dtype = load(lambda _fraction, stage: reporter.report(stage, 0.0))
-    if run.published is not None:  # killed between publishing and recording it
-        reporter.report("Reading back what was published", 0.99)
+    if run.published is not None:  # the worker was killed between publishing and recording it
+        reporter.report("Checking the published version", 0.99)
         published = run.published
-        reporter.patiently(lambda: reopen(registry, published, base))
+        reporter.retry_writes(lambda: reopen(registry, published, base))
         return f"Published as {published} before the training process ended."
     dataset = datasets.load(run.dataset.fingerprint)
     recipe = Recipe.from_json(run.config)
@@ -168,7 +180,7 @@ def _carry_out(
     try:
         trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
     except StoredImageUnusable as error:
-        raise _named(error, dataset) from error
+        raise _with_user_path(error, dataset) from error
     except TrainingStopped as stopped:
         if reporter.overdue:
             raise TrainingTooLong(TOO_LONG) from stopped
@@ -176,7 +188,7 @@ def _carry_out(
     late = trained.kept_early and reporter.overdue
     reporter.report("Publishing", 0.99)
     predictions = write_predictions(trained.predictions)
-    reporter.patiently(lambda: registry.run_files.put(run.id, PREDICTIONS, predictions))
+    reporter.retry_writes(lambda: registry.run_files.put(run.id, PREDICTIONS, predictions))
     origin = Origin(
         name=run.slug,
         title=run.title,
@@ -187,22 +199,22 @@ def _carry_out(
         worker=worker,
     )
     thumbnail = contact_sheet(examples(data))
-    version = reporter.patiently(
+    version = reporter.retry_writes(
         lambda: publish(registry, trained.adapter, base, origin, data=dataset.name, thumbnail=thumbnail)
     )
     return " ".join(filter(None, [_ending(trained, version, late), data.note]))
 
 
-def _named(error: StoredImageUnusable, dataset: ImageDataset) -> DatasetDamaged:
-    """The same by the name under which the user knows the image."""
+def _with_user_path(error: StoredImageUnusable, dataset: ImageDataset) -> DatasetDamaged:
+    """Return the error with the name under which the user knows the image."""
     names = [item.path for item in dataset.items if dataset.image_path(item) == error.path]
     return DatasetDamaged(
-        f"The stored copy of {names[0] if names else error.path.name} is missing or damaged: "
-        f"import the images of {dataset.name} again, then resume the run."
+        f"The stored copy of {names[0] if names else error.path.name} is missing or damaged. "
+        f"Import the images of {dataset.name} again, then resume the run."
     )
 
 
 def _ending(trained: Trained, version: Version, late: bool) -> str:
-    why = "The time a training may take here was over" if late else "Stopped on request"
-    stopped = f"{why}; kept" if trained.kept_early else "Kept"
+    reason = "The time limit for a training was reached" if late else "Stopped on request"
+    stopped = f"{reason}; kept" if trained.kept_early else "Kept"
     return f"{stopped} epoch {trained.best_epoch} of {trained.epochs} as {version.ref}."

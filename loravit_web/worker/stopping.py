@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 GRACE_SECONDS = 7.0
-"""Less than the ten seconds after which containers and the app itself kill."""
+"""Less than the ten seconds after which containers and the app kill the process."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -17,11 +17,16 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def stop_on_signals(
     terminate: threading.Event, last_resort: Callable[[], None], *, grace: float = GRACE_SECONDS
 ) -> Iterator[None]:
-    """In this context the first signal sets ``terminate``.
+    """Set ``terminate`` at the first signal while the context is active.
 
-    Where the context isn't left within ``grace`` seconds from then, or at the second signal, another thread
-    calls ``last_resort``: a handler of Python would wait for a long call of the main thread to end, but the
-    system writes a signal's number into a socket at once.
+    If the context is not left within ``grace`` seconds, or at the second signal, another thread calls
+    ``last_resort``. A Python signal handler would wait for a long call of the main thread, but the system
+    writes the signal's number into a socket at once.
+
+    Args:
+        terminate: Event to set.
+        last_resort: Ends the process.
+        grace: Seconds between the signal and ``last_resort``.
     """
     reading, writing = socket.socketpair()
     writing.setblocking(False)
@@ -45,20 +50,20 @@ def stop_on_signals(
 def _watch(
     reading: socket.socket, terminate: threading.Event, last_resort: Callable[[], None], grace: float
 ) -> None:
-    if not _signalled(reading):
+    if not _received_signal(reading):
         return
     terminate.set()
     reading.settimeout(grace)
     try:
-        again = _signalled(reading)
+        expired = _received_signal(reading)
     except TimeoutError:
-        again = True
-    if again:
+        expired = True
+    if expired:
         last_resort()
 
 
-def _signalled(reading: socket.socket) -> bool:
-    """Wait for one of the signals; False when the context was left instead."""
+def _received_signal(reading: socket.socket) -> bool:
+    """Wait for a signal; return False if the context was left instead."""
     while received := reading.recv(1):
         if received[0] in _SIGNALS:
             return True

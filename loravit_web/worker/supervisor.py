@@ -1,4 +1,4 @@
-"""The app's side of training: a worker process of its own, started when there is something to train."""
+"""Supervision of training by the app: a worker process is started when a run is queued."""
 
 from __future__ import annotations
 
@@ -19,21 +19,28 @@ from loravit_web.worker.worker import worker_name
 from registry import Registry, RegistryError
 
 IDLE_EXIT_SECONDS = 120
+"""Seconds after which an idle worker ends."""
 _SHUTDOWN_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 60.0
 KILLED = (
-    "The system killed the training process, most often because the memory was full: resume the run, or "
-    "retry with half the batch."
+    "The system killed the training process. Resume the run, or retry with half the batch size if the memory "
+    "was full."
 )
 _SIGKILL = 9
 _LOG = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Watches the queue: starts a worker when a run waits, and tells the truth when one dies.
+    """Watches the queue: starts a worker when a run is queued, and marks the run of a worker that died.
 
-    The worker is its own process group, so it outlives the app if the app is killed; it ends by itself
-    when the queue stays empty.
+    The worker is a process group of its own, so it survives if the app is killed. It ends by itself if the
+    queue stays empty.
+
+    Args:
+        settings: Settings of the app.
+        registry: Registry with the queue.
+        interval: Seconds between two checks.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -53,11 +60,11 @@ class Supervisor:
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start to watch the queue."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop watching and end the worker; a run in progress is left interrupted and resumable."""
+        """Stop watching and end the worker; a run in progress becomes interrupted and can be resumed."""
         self._stop.set()
         self._thread.join()
         process = self._process
@@ -72,38 +79,38 @@ class Supervisor:
                 process.wait()
         try:
             self._registry.runs.reap(dead_worker=worker_name(process.pid))
-        except RegistryError as error:  # the next process that looks marks the run
-            _LOG.warning("%s The run of the ended training process still says it runs.", error)
+        except RegistryError as error:  # the next process that checks the run marks it
+            _LOG.warning("%s The run of the ended training process is still marked as running.", error)
 
     @property
     def worker_pid(self) -> int | None:
-        """Process id of the live worker, if there is one."""
+        """Process id of the live worker, or None."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def tick(self) -> None:
-        """Look once: reap runs of dead workers, start a worker if a run waits and none is being trained."""
+        """Check once: mark runs of dead workers, and start a worker if a run is queued and none runs."""
         runs, process = self._registry.runs, self._process
-        dead = living = why = None
+        dead = living = error = None
         if process is not None and process.poll() is None:
             living = worker_name(process.pid)
         elif process is not None:
             dead = worker_name(process.pid)
-            why = KILLED if process.returncode == -_SIGKILL else None
+            error = KILLED if process.returncode == -_SIGKILL else None
         counts = runs.counts("running", "queued")
         running = counts["running"]
         if running:
-            for run in self._reaper.look(dead_worker=dead, living_worker=living, error=why):
+            for run in self._reaper.reap(dead_worker=dead, living_worker=living, error=error):
                 _LOG.warning("Run %s of %s was interrupted.", run.id, run.slug)
                 running -= 1
         if process is not None and dead is not None:
-            self._bury(process)
+            self._forget_worker(process)
         waited = self._clock() - self._started >= self._pause
         if self._process is None and waited and counts["queued"] and not running:
             self._process, self._started = self._spawn(), self._clock()
 
-    def _bury(self, process: subprocess.Popen[bytes]) -> None:
-        """Forget a worker that ended; one that can't even start is started again ever more rarely."""
+    def _forget_worker(self, process: subprocess.Popen[bytes]) -> None:
+        """Forget a worker that ended; one that fails to start is started again at increasing intervals."""
         self._process = None
         if process.returncode != 0:
             _LOG.warning("The training process ended with code %s.", process.returncode)
@@ -116,11 +123,11 @@ class Supervisor:
                 self.tick()
                 self._failing = False
             except RegistryError as error:
-                if not self._failing:  # said once, not twice a second
-                    _LOG.warning("%s The app goes on looking at the queue.", error)
+                if not self._failing:  # logged once, not twice a second
+                    _LOG.warning("%s The app continues to watch the queue.", error)
                 self._failing = True
-            except Exception:  # noqa: BLE001 - the watch outlasts whatever one look meets, and says so
-                _LOG.exception("The queue could not be looked at; trying again.")
+            except Exception:  # noqa: BLE001 - watching continues after any error, which is logged
+                _LOG.exception("The queue could not be checked. Trying again.")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "loravit_web", "worker", "--idle-exit", str(IDLE_EXIT_SECONDS)]
@@ -135,13 +142,15 @@ class Supervisor:
             )
 
     def _worker_log(self) -> BinaryIO:
-        """The worker's log, to be appended to; nothing is kept where the disk does not take it."""
+        """Open the worker's log for appending, or the null device if the disk cannot be written."""
         log = self._settings.worker_log
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             return log.open("ab")
         except OSError as error:
-            _LOG.warning("The log %s can't be kept (%s); the worker is started without.", log.name, error)
+            _LOG.warning(
+                "The log %s cannot be written (%s). The worker is started without it.", log.name, error
+            )
             return Path(os.devnull).open("ab")
 
 

@@ -1,4 +1,4 @@
-"""What a run tells the registry, also while the registry can't be written for a moment."""
+"""Reports of a run to the registry, which also survive short outages of the registry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from loravit_web.worker import run_log
 from registry import DatabaseNotReadable, DatabaseNotWritable, Registry, RunLost, StopRequest
 
 HEARTBEAT_SECONDS = 5.0
+"""Seconds between two heartbeats."""
 STALE_AFTER = timedelta(seconds=30)
-"""A run whose heart has not beaten for so long has lost its process."""
-PATIENCE_SECONDS = 300.0
-"""How long a training goes on, or waits at its end, while the registry can't be written."""
+"""Time without a heartbeat after which the process of a run is considered gone."""
+RETRY_SECONDS = 300.0
+"""Seconds for which a training continues, or waits at its end, while the registry cannot be written."""
 _PAUSE_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -27,26 +28,33 @@ _LOG = logging.getLogger(__name__)
 
 
 class TrainingInterrupted(Exception):
-    """The process is asked to end; the run can be resumed."""
+    """The process has to end; the run can be resumed."""
 
 
-class RegistrySilent(LoraVitError):
-    """What a training reports can't be stored."""
+class RegistryUnwritable(LoraVitError):
+    """A registry that could not be written for `RETRY_SECONDS`."""
 
 
-def patiently(
+def retry_writes(
     write: Callable[[], T],
     terminate: threading.Event,
     *,
-    patience: float = PATIENCE_SECONDS,
+    seconds: float = RETRY_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """Repeat a call that the database refuses, until it is done, patience ends or the process has to.
+    """Repeat a call that the database rejects until it succeeds, time is over, or the process has to end.
+
+    Args:
+        write: The call.
+        terminate: Event that is set if the process has to end.
+        seconds: Seconds for which the call is repeated.
+        clock: Returns the time in seconds.
 
     Raises:
-        DatabaseNotReadable, DatabaseNotWritable: the last refusal.
+        DatabaseNotReadable: If the last call failed to read.
+        DatabaseNotWritable: If the last call failed to write.
     """
-    deadline = clock() + patience
+    deadline = clock() + seconds
     while True:
         try:
             return write()
@@ -58,12 +66,20 @@ def patiently(
 
 
 class RunReporter:
-    """A `Reporter` that writes into the registry and keeps the run's heart beating.
+    """A `Reporter` that writes to the registry and sends heartbeats.
 
-    A write that fails does not end the training: what was to be written is kept, in order, and the heart
-    tries again, until `PATIENCE_SECONDS` have passed.
+    A failed write does not end the training: it is kept in order and repeated with the heartbeats until
+    `RETRY_SECONDS` have passed. Every method may raise `TrainingStopped`, `TrainingInterrupted`, `RunLost` or
+    `RegistryUnwritable`.
 
-    Raises from every method: `TrainingStopped`, `TrainingInterrupted`, `RunLost`, `RegistrySilent`.
+    Args:
+        registry: Registry with the run.
+        run_id: Id of the run.
+        worker: Name of this worker.
+        terminate: Event that is set if the process has to end.
+        clock: Returns the time in seconds.
+        heartbeat_seconds: Seconds between two heartbeats.
+        max_seconds: Seconds after which the training has to end with the best epoch so far.
     """
 
     def __init__(
@@ -75,20 +91,16 @@ class RunReporter:
         *,
         clock: Callable[[], float] = time.monotonic,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
-        longest: float | None = None,
+        max_seconds: float | None = None,
     ) -> None:
-        """
-        Args:
-            longest: seconds after which the training has to end with the best so far.
-        """
         self._runs, self._run_id, self._worker = registry.runs, run_id, worker
         self._terminate, self._clock, self._interval = terminate, clock, heartbeat_seconds
         self._request: StopRequest | None = None
-        self._begun, self._longest = clock(), longest
+        self._begun, self._max_seconds = clock(), max_seconds
         self._started = clock()
         self._first: float | None = None
         self._latest: tuple[str, float, float | None] | None = None
-        self._unwritten: deque[Callable[[], None]] = deque()
+        self._pending: deque[Callable[[], None]] = deque()
         self._failing: tuple[float, DatabaseNotWritable] | None = None
         self._writing = threading.Lock()
         self._ended = threading.Event()
@@ -103,54 +115,55 @@ class RunReporter:
         self._thread.join()
 
     def report(self, stage: str, fraction: float) -> None:
-        """See `Reporter`."""
+        """Write the stage and the completed fraction; see `Reporter.report`."""
         if self._latest is None or self._latest[0] != stage:
-            run_log.tell(stage)
+            run_log.log_step(stage)
         self._latest = (stage, fraction, self._remaining(fraction))
-        self._tell()
+        self._send()
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
-        """See `Reporter`."""
-        run_log.tell(run_log.told_metrics(epoch, values))
-        self._unwritten.append(self._point(epoch, values))
-        self._tell()
+        """Write the metrics of an epoch; see `Reporter.metrics`."""
+        run_log.log_step(run_log.metrics_line(epoch, values))
+        self._pending.append(self._point(epoch, values))
+        self._send()
 
     def begin(self, curve: Curve) -> None:
-        """See `Reporter`."""
+        """Remove metrics of later epochs and write those of the curve; see `Reporter.begin`."""
         last = max(curve, default=0)
-        self._unwritten.append(lambda: self._runs.rewind(self._run_id, self._worker, last))
-        self._unwritten.extend(self._point(epoch, values) for epoch, values in curve.items())
-        self._tell()
+        self._pending.append(lambda: self._runs.rewind(self._run_id, self._worker, last))
+        self._pending.extend(self._point(epoch, values) for epoch, values in curve.items())
+        self._send()
 
     def stop_and_keep(self) -> bool:
-        """See `Reporter`."""
+        """Return whether a user or the time limit ends the training; see `Reporter.stop_and_keep`."""
         return self._request == "keep" or self.overdue
 
     @property
     def overdue(self) -> bool:
-        """Whether the training takes longer than it may, and nobody asked for its end."""
-        late = self._longest is not None and self._clock() - self._begun > self._longest
+        """Whether the training exceeds its time limit and no user requested its end."""
+        late = self._max_seconds is not None and self._clock() - self._begun > self._max_seconds
         return late and self._request is None
 
     def flush(self) -> None:
-        """Write all that is not written yet; what is asked of the run does not matter any more.
+        """Write everything that is not yet written; stop requests are no longer read.
 
         Raises:
-            DatabaseNotWritable, RunLost: if it can't.
+            DatabaseNotWritable: If the registry cannot be written.
+            RunLost: If the run was taken from this worker.
         """
         with self._writing:
-            while self._unwritten:
-                self._unwritten[0]()
-                self._unwritten.popleft()
+            while self._pending:
+                self._pending[0]()
+                self._pending.popleft()
 
-    def patiently(self, write: Callable[[], T]) -> T:
-        """`patiently`, for a write of the run's own.
+    def retry_writes(self, write: Callable[[], T]) -> T:
+        """Repeat a write of the run; see `retry_writes`.
 
         Raises:
-            TrainingInterrupted: if the process has to end before the write is done.
+            TrainingInterrupted: If the process has to end before the write succeeds.
         """
         try:
-            return patiently(write, self._terminate)
+            return retry_writes(write, self._terminate)
         except (DatabaseNotReadable, DatabaseNotWritable) as error:
             if self._terminate.is_set():
                 raise TrainingInterrupted from error
@@ -160,22 +173,22 @@ class RunReporter:
         kept = dict(values)
         return lambda: self._runs.log_metrics(self._run_id, epoch, kept, worker=self._worker)
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         if self._terminate.is_set():
             raise TrainingInterrupted
         failing = self._failing
         if failing is None:
             self._write()
-        elif self._clock() - failing[0] > PATIENCE_SECONDS:
-            raise RegistrySilent(
-                f"The registry could not be written for {PATIENCE_SECONDS / 60:.0f} minutes "
-                f"({failing[1].reason}): mend that and resume the run."
+        elif self._clock() - failing[0] > RETRY_SECONDS:
+            raise RegistryUnwritable(
+                f"The registry could not be written for {RETRY_SECONDS / 60:.0f} minutes "
+                f"({failing[1].reason}). Solve this problem and resume the run."
             ) from failing[1]
         if self._request == "cancel":
             raise TrainingStopped
 
     def _write(self) -> None:
-        """Write what is waiting and beat; a refusal is remembered, not raised."""
+        """Write what is pending and a heartbeat; an error is kept, not raised."""
         try:
             self.flush()
             stage, fraction, eta = self._latest or (None, None, None)
@@ -184,15 +197,15 @@ class RunReporter:
             )
         except DatabaseNotWritable as error:
             if self._failing is None:
-                _LOG.warning("Run %s goes on although %s", self._run_id, error)
+                _LOG.warning("Run %s continues although the registry rejects writes: %s", self._run_id, error)
             self._failing = (self._failing[0] if self._failing else self._clock(), error)
         else:
             if self._failing is not None:
-                _LOG.info("Run %s can be written again; nothing was lost.", self._run_id)
+                _LOG.info("Run %s can be written again. Nothing was lost.", self._run_id)
             self._failing = None
 
     def _remaining(self, fraction: float) -> float | None:
-        """Seconds to go at the pace since the first report; None until that says something."""
+        """Return the remaining seconds at the pace so far, or None until that is meaningful."""
         if self._first is None:
             self._first, self._started = fraction, self._clock()
         done = fraction - self._first
@@ -201,7 +214,7 @@ class RunReporter:
         return (self._clock() - self._started) * (1 - fraction) / done
 
     def _until_next(self) -> float:
-        """Seconds to the next heartbeat: few after an outage, so that no observer waits for it in vain."""
+        """Return the seconds to the next heartbeat; few after an outage, so that observers see it soon."""
         return self._interval if self._failing is None else min(self._interval, _PAUSE_SECONDS)
 
     def _beat(self) -> None:
@@ -209,7 +222,7 @@ class RunReporter:
             try:
                 self._write()
             except RunLost:
-                self._failing = None  # so that the training thread meets the same error at its next report
+                self._failing = None  # the training thread gets the same error at its next report
                 return
-            except Exception:  # noqa: BLE001 - a missed beat is no reason to stop beating
-                _LOG.exception("The heartbeat of run %s could not be written; trying again.", self._run_id)
+            except Exception:  # noqa: BLE001 - a failed heartbeat is repeated
+                _LOG.exception("The heartbeat of run %s could not be written. Trying again.", self._run_id)

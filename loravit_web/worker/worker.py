@@ -1,4 +1,4 @@
-"""A process that trains what the queue holds, one run after the other."""
+"""A worker: a process that trains the queued runs one after the other."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
-from loravit_web.util.attended import Tell, attended
-from loravit_web.worker.causes import DISK_FULL, cause_of
+from loravit_web.util.uninterruptible import ReportProgress, run_with_progress
+from loravit_web.worker.failures import DISK_FULL, describe_failure
 from loravit_web.worker.reaper import Reaper
-from loravit_web.worker.run_log import log_of, logged, tell
+from loravit_web.worker.run_log import log_of, log_step, run_log_file
 from loravit_web.worker.runner import STOPPED, execute, sweep_work
 from loravit_web.worker.stopping import GRACE_SECONDS, stop_on_signals
 from registry import DatabaseNotWritable, Registry, RegistryError, Run, RunLost
 
 POLL_SECONDS = 0.5
+"""Seconds between two checks of the queue."""
 UNRECORDED = (
-    "The registry could not be written when the training ended: resume the run, or start it again if it "
+    "The registry could not be written when the training ended. Resume the run, or start it again if it "
     "cannot be resumed."
 )
-_LAST_WORDS_SECONDS = 2.0
+_RECORD_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
 
 
 def worker_name(pid: int) -> str:
-    """How the process with that id on this machine is called in the registry."""
+    """Return the name in the registry of the process with an id on this machine."""
     return f"{socket.gethostname()}:{pid}"
 
 
@@ -52,7 +53,14 @@ def opened_worker(settings: Settings) -> Iterator[Worker]:
 
 
 class Worker:
-    """Claims runs and executes them; bases stay loaded from one run to the next."""
+    """Claims runs and executes them; the base stays loaded from one run to the next.
+
+    Args:
+        settings: Settings of the app.
+        registry: Registry with the queue.
+        datasets: Store of the datasets.
+        load: Loads a base by its name.
+    """
 
     def __init__(
         self,
@@ -62,10 +70,6 @@ class Worker:
         *,
         load: LoadBase = load_base,
     ) -> None:
-        """
-        Args:
-            load: gives the base of a name.
-        """
         self.settings, self.registry, self.datasets = settings, registry, datasets
         self.name = worker_name(os.getpid())
         self.terminate = threading.Event()
@@ -75,18 +79,22 @@ class Worker:
         self._unrecorded: str | None = None
 
     def stopping_on_signals(self, *, grace: float = GRACE_SECONDS) -> AbstractContextManager[None]:
-        """On SIGTERM or Ctrl-C end within a step, leaving the run interrupted and resumable.
+        """End within a step on SIGTERM or Ctrl-C and leave the run interrupted, so that it can be resumed.
 
-        Where the step takes longer than ``grace`` seconds, or at a second signal, the whole process ends in
-        the middle of it.
+        If the step takes longer than ``grace`` seconds, or at a second signal, the process ends in the middle
+        of it.
+
+        Args:
+            grace: Seconds between the signal and the end of the process.
         """
         return stop_on_signals(self.terminate, self._end_process, grace=grace)
 
     def work(self, *, idle_exit: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Execute runs as they are queued, until asked to stop.
+        """Execute queued runs until the worker is stopped.
 
         Args:
-            idle_exit: return after so many seconds without a run; never when None.
+            idle_exit: Seconds without a run after which to return, or None to wait for ever.
+            clock: Returns the time in seconds.
         """
         sweep_work(self.registry, self.settings.work)
         reaper = Reaper(self.registry)
@@ -100,39 +108,39 @@ class Worker:
                 self.terminate.wait(POLL_SECONDS)
 
     def execute(self, run: Run) -> Run:
-        """Train one claimed run to its end, and keep a log of it."""
-        with logged(log_of(self.settings.run_logs, run.id)):
-            tell(f"Training {run.slug}, taken up by {self.name}")
+        """Train one claimed run to its end and keep a log of it."""
+        with run_log_file(log_of(self.settings.run_logs, run.id)):
+            log_step(f"Training {run.slug}, claimed by {self.name}")
             ended = self._execute(run)
-            tell(f"The run is {ended.status}. {ended.error or ended.note or ''}")
+            log_step(f"The run is {ended.status}. {ended.error or ended.note or ''}")
             return ended
 
     def _execute(self, run: Run) -> Run:
-        _LOG.info("Training run %s.", run.id)  # its own log says more, and goes with it
+        _LOG.info("Training run %s.", run.id)  # the run's own log has the details
         self._run = run
         ended = execute(
             run,
             worker=self.name,
             registry=self.registry,
             datasets=self.datasets,
-            load=lambda tell: self._base(run, tell),
+            load=lambda report_progress: self._base(run, report_progress),
             work=self.settings.work / run.id,
             terminate=self.terminate,
-            longest=self._longest_minutes(run) * 60,
+            max_seconds=self._max_minutes(run) * 60,
         )
         self._run = None
         _LOG.info("Run %s: %s. %s", run.id, ended.status, ended.error or ended.note or "")
         return ended
 
-    def use(self, base: Base, dtype: torch.dtype) -> None:
-        """Take over a base that is already loaded."""
+    def add_base(self, base: Base, dtype: torch.dtype) -> None:
+        """Add a base that is already loaded."""
         self._bases[base.name] = (base, dtype)
 
     def _work_once(self, reaper: Reaper) -> bool:
-        """Claim and execute one run; False where none waits or the registry can't be used just now."""
+        """Claim and execute one run; return False if none is queued or the registry cannot be used."""
         try:
-            # between two runs none of this worker's can be running: it is one whose end was not recorded
-            reaper.look(dead_worker=self.name, error=self._unrecorded)
+            # Between two runs, a running run of this worker is one whose end was not recorded.
+            reaper.reap(dead_worker=self.name, error=self._unrecorded)
             self._unrecorded = None
             run = self.registry.runs.claim(self.name)
             if run is None:
@@ -140,47 +148,49 @@ class Worker:
             try:
                 self.execute(run)
             except RegistryError as error:
-                self._unrecorded = DISK_FULL if cause_of(error)[0] == "disk" else UNRECORDED
+                self._unrecorded = DISK_FULL if describe_failure(error)[0] == "disk" else UNRECORDED
                 raise
         except RegistryError as error:
-            _LOG.warning("%s The worker goes on looking.", error)
+            _LOG.warning("%s The worker continues to watch the queue.", error)
             return False
         return True
 
-    def _longest_minutes(self, run: Run) -> float:
-        usual = self.settings.limits.training_minutes
+    def _max_minutes(self, run: Run) -> float:
+        default = self.settings.limits.training_minutes
         if self.settings.mode == "demo" and is_guest(run.created_by):
-            return min(usual, self.settings.demo.minutes)
-        return usual
+            return min(default, self.settings.demo.minutes)
+        return default
 
-    def _base(self, run: Run, tell: Tell) -> tuple[Base, torch.dtype]:
+    def _base(self, run: Run, report_progress: ReportProgress) -> tuple[Base, torch.dtype]:
         name = run.base.name
         if name not in self._bases:
-            loaded = attended(lambda told: self._loaded(name, told), tell, stage=f"Loading {name}")
+            loaded = run_with_progress(
+                lambda report: self._loaded(name, report), report_progress, stage=f"Loading {name}"
+            )
             self._bases = {name: loaded}
         base, dtype = self._bases[name]
         if base.weights_sha256 != run.base.weights_sha256:
             raise UnsupportedBase(
-                f"The weights of {name} are no longer those the run was queued for: start the training again."
+                f"The weights of {name} changed since the run was queued. Start the training again."
             )
         return base, dtype
 
-    def _loaded(self, name: str, tell: Tell) -> tuple[Base, torch.dtype]:
-        base = self._load(name, self.settings.bases, tell)
+    def _loaded(self, name: str, report_progress: ReportProgress) -> tuple[Base, torch.dtype]:
+        base = self._load(name, self.settings.bases, report_progress)
         return base, fastest_dtype(base)
 
     def _end_process(self) -> None:
-        """Record the run as interrupted and end, whatever the main thread is in the middle of."""
-        words = threading.Thread(target=self._last_words, daemon=True)
-        words.start()
-        words.join(_LAST_WORDS_SECONDS)  # where even this hangs, a reaper tells the truth later
+        """Record the run as interrupted and end the process, whatever the main thread is doing."""
+        thread = threading.Thread(target=self._record_interruption, daemon=True)
+        thread.start()
+        thread.join(_RECORD_SECONDS)  # if even this hangs, a reaper marks the run later
         os._exit(1)
 
-    def _last_words(self) -> None:
+    def _record_interruption(self) -> None:
         run = self._run
         if run is None:
             return
-        _LOG.warning("Run %s did not stop in time; the process ends now.", run.id)
+        _LOG.warning("Run %s did not stop in time. The process ends now.", run.id)
         try:
             self.registry.runs.finish(run.id, self.name, "interrupted", error=STOPPED, error_kind="stopped")
         except (RunLost, DatabaseNotWritable) as error:

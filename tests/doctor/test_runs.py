@@ -16,7 +16,7 @@ from tests.doctor.conftest import about, mended, problems
 def test_a_stuck_run_is_marked_as_interrupted_on_request(
     settings: Settings, registry: Registry, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reaper, "SURE_SECONDS", 0.0)
+    monkeypatch.setattr(reaper, "CONFIRM_SECONDS", 0.0)
     with Registry.open(
         settings.database_url, settings.artifacts, clock=lambda: utc_now() - timedelta(hours=1)
     ) as an_hour_ago:

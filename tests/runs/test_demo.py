@@ -203,7 +203,7 @@ def test_a_visitors_training_ends_when_the_demos_minutes_are_over(
     )
     assert (visitors.status, anybodys.status) == ("failed", "completed")
     assert visitors.error is not None
-    assert visitors.error.startswith("The time a training may take here was over before its first epoch")
+    assert visitors.error.startswith("The time limit for a training was reached before its first epoch")
 
 
 def test_without_leave_to_train_a_visitor_changes_nothing(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""What counted stays bright, all else goes dark."""
+"""Contributing parts stay bright, the rest is dark."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from loravit_web.serving.overlay import overlay
 WHITE = Image.new("RGB", (50, 30), "white")
 
 
-def test_hot_parts_are_brighter_than_cold_ones_for_eyes_that_see_no_colour() -> None:
+def test_contributing_parts_are_brighter_without_color_vision() -> None:
     heat = np.zeros((4, 4), dtype=np.float32)
     heat[:, :2] = 1
     grey = np.asarray(overlay(WHITE, heat, side=64).convert("L"), dtype=float)
     assert grey[:, :20].mean() > 1.5 * grey[:, 44:].mean()
 
 
-def test_a_cold_map_leaves_a_dark_grey_picture_of_the_asked_size() -> None:
+def test_a_zero_map_gives_a_dark_gray_image_of_the_requested_size() -> None:
     shown = overlay(Image.new("RGB", (50, 30), "red"), np.zeros((3, 3), dtype=np.float32), side=40)
     pixels = np.asarray(shown)
     assert shown.size == (40, 40)

@@ -1,4 +1,4 @@
-"""The catalog answers: newest by name, exact by number, and one that can't never silences the others."""
+"""Tasks of the catalog answer by name or by exact version, and a failing task does not affect the others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 @pytest.fixture
 def published(registry: Registry, base: Base) -> Publish:
-    """Publishes a random adapter, its own for every seed."""
+    """Return a function that publishes a random adapter, another one for each seed."""
 
     def make(slug: str, *, seed: int = 0, on: Base = base, adapter: Adapter | None = None) -> Version:
         record = registry.bases.ensure(
@@ -56,7 +56,7 @@ def refuse(name: str) -> MultiLoRAViT:
 
 
 def engines(registry: Registry, base: Base) -> EnginePool:
-    """The base itself, and a hub that knows one other."""
+    """Return a pool with the base, and a hub with one other base."""
 
     def engine(on: Base) -> MultiLoRAViT:
         return MultiLoRAViT(on, torch.float32, load=stored_adapters(registry, on))
@@ -74,7 +74,7 @@ def predictor(registry: Registry, base: Base) -> Predictor:
 
 @pytest.fixture
 def read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The versions whose files are read, in order."""
+    """Return the list of versions whose files are read, in order."""
     refs: list[str] = []
     real = registry.catalog.read_files
     monkeypatch.setattr(registry.catalog, "read_files", lambda one: (refs.append(one.ref), real(one))[1])
@@ -101,7 +101,7 @@ def break_blob(registry: Registry, version: Version, name: str = "adapter_model.
     return path
 
 
-def test_a_name_means_the_newest_version_and_a_number_that_very_one(
+def test_a_name_stands_for_the_newest_version_and_a_number_for_that_version(
     published: Publish, predictor: Predictor, base: Base, image: Image.Image
 ) -> None:
     published("pets", seed=1)
@@ -115,14 +115,14 @@ def test_a_name_means_the_newest_version_and_a_number_that_very_one(
         assert {one.label: one.score for one in result.labels} == pytest.approx(expected, abs=1e-5)
 
 
-def test_of_many_tasks_the_wanted_come_first_and_then_the_newest_or_the_found(
+def test_of_many_tasks_the_requested_come_first_then_the_newest_or_the_found(
     published: Publish, predictor: Predictor
 ) -> None:
     for seed, slug in enumerate(("ants", "bees", "cats", "dogs")):
         published(slug, seed=seed)
 
-    def slugs(*first: str, **asked: Any) -> list[str]:
-        return [info.slug for info in predictor.offered(first, **asked)]
+    def slugs(*first: str, **requested: Any) -> list[str]:
+        return [info.slug for info in predictor.offered(first, **requested)]
 
     assert slugs() == ["ants", "bees", "cats", "dogs"]
     assert slugs(most=2) == ["dogs", "cats"]
@@ -131,15 +131,13 @@ def test_of_many_tasks_the_wanted_come_first_and_then_the_newest_or_the_found(
     assert slugs(text="nothing") == []
 
 
-def test_the_newest_are_those_published_last(published: Publish, predictor: Predictor) -> None:
+def test_the_newest_tasks_are_those_published_last(published: Publish, predictor: Predictor) -> None:
     for seed, slug in enumerate(("ants", "bees", "cats", "ants")):
         published(slug, seed=seed)
     assert predictor.newest(2) == ["ants", "cats"]
 
 
-def test_a_version_is_picked_by_its_name_where_that_means_the_same(
-    published: Publish, predictor: Predictor
-) -> None:
+def test_the_newest_version_is_shortened_to_its_name(published: Publish, predictor: Predictor) -> None:
     for seed in (1, 2):
         published("pets", seed=seed)
     named = {task: predictor.named(task) for task in ("pets", "pets@1", "pets@2", "gone@1", "@")}
@@ -162,7 +160,7 @@ def test_every_adapter_is_listed_once_at_its_newest_version_by_title(
     }
 
 
-def test_scores_are_sorted_probabilities_cut_off_at_top_k(
+def test_scores_are_the_top_k_probabilities_in_order(
     published: Publish, predictor: Predictor, image: Image.Image
 ) -> None:
     published("pets")
@@ -178,7 +176,7 @@ def test_scores_are_sorted_probabilities_cut_off_at_top_k(
 @pytest.mark.parametrize(
     ("task", "sentence"), [("cars", "cars"), ("pets@9", "9"), ("pets@production", "production"), ("", "")]
 )
-def test_a_task_there_is_not_has_its_sentence_and_the_others_answer(
+def test_an_unknown_task_has_an_error_and_the_others_answer(
     task: str, sentence: str, published: Publish, predictor: Predictor, image: Image.Image
 ) -> None:
     published("pets")
@@ -189,7 +187,7 @@ def test_a_task_there_is_not_has_its_sentence_and_the_others_answer(
     assert (known.task, known.error) == ("pets@1", None)
 
 
-def test_a_task_of_another_base_answers_beside_the_others_once_it_is_asked_for(
+def test_a_task_of_another_base_is_loaded_on_request(
     published: Publish, predictor: Predictor, base: Base, image: Image.Image
 ) -> None:
     published("pets", seed=1)
@@ -202,7 +200,7 @@ def test_a_task_of_another_base_answers_beside_the_others_once_it_is_asked_for(
     assert {info.status for info in predictor.tasks()} == {"ready"}
 
 
-def test_a_task_whose_base_can_not_be_had_says_so_and_the_others_still_answer(
+def test_a_task_without_its_base_has_an_error_and_the_others_answer(
     published: Publish, predictor: Predictor, image: Image.Image
 ) -> None:
     published("pets")
@@ -215,7 +213,7 @@ def test_a_task_whose_base_can_not_be_had_says_so_and_the_others_still_answer(
     assert by_slug["pets"].status == "ready"
 
 
-def test_an_adapter_with_a_normalisation_of_its_own_sees_its_own_pixels(
+def test_an_adapter_with_its_own_normalization_gets_its_own_pixels(
     published: Publish, predictor: Predictor, base: Base, image: Image.Image
 ) -> None:
     half = (0.5, 0.5, 0.5)
@@ -232,7 +230,7 @@ def test_an_adapter_with_a_normalisation_of_its_own_sees_its_own_pixels(
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "task.json"])
-def test_a_damaged_file_is_named_and_the_others_still_answer(
+def test_a_damaged_file_is_named_and_the_others_answer(
     name: str, published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
 ) -> None:
     path = break_blob(registry, published("pets", seed=1), name)
@@ -247,7 +245,7 @@ def test_a_damaged_file_is_named_and_the_others_still_answer(
     assert by_slug["birds"].status == "ready"
 
 
-def test_a_mended_file_is_noticed_without_a_restart(
+def test_a_repaired_file_is_used_without_a_restart(
     published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
 ) -> None:
     version = published("pets")
@@ -259,7 +257,7 @@ def test_a_mended_file_is_noticed_without_a_restart(
     assert predictor.tasks()[0].status == "ready"
 
 
-def test_a_damaged_newest_version_leaves_the_older_one_usable_by_its_number(
+def test_a_damaged_newest_version_does_not_affect_the_older_one(
     published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
 ) -> None:
     published("pets", seed=1)
@@ -269,7 +267,7 @@ def test_a_damaged_newest_version_leaves_the_older_one_usable_by_its_number(
     assert (older.task, older.error) == ("pets@1", None)
 
 
-def test_files_damaged_after_loading_do_not_disturb_the_answers(
+def test_files_damaged_after_loading_do_not_affect_answers(
     published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
 ) -> None:
     version = published("pets")
@@ -278,7 +276,7 @@ def test_files_damaged_after_loading_do_not_disturb_the_answers(
     assert predictor.classify(image, ["pets"]).results[0].labels == before
 
 
-def test_what_is_published_by_another_process_appears_without_a_restart(
+def test_a_version_published_by_another_process_appears_without_a_restart(
     published: Publish, predictor: Predictor, image: Image.Image
 ) -> None:
     published("pets", seed=1)
@@ -289,7 +287,7 @@ def test_what_is_published_by_another_process_appears_without_a_restart(
     assert [r.task for r in predictor.classify(image, ["pets", "birds"]).results] == ["pets@2", "birds@1"]
 
 
-def test_a_withdrawn_or_archived_task_leaves_the_list(
+def test_a_withdrawn_or_archived_task_is_not_listed(
     published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
 ) -> None:
     published("pets", seed=1)
@@ -304,13 +302,13 @@ def test_a_withdrawn_or_archived_task_leaves_the_list(
     assert "mislabelled" in (withdrawn.error or "")
 
 
-def test_the_newest_are_in_memory_before_anybody_asks_and_the_others_come_when_asked(
+def test_the_newest_versions_are_preloaded_and_the_others_loaded_on_request(
     published: Publish, predictor: Predictor, read: list[str], image: Image.Image, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("loravit_web.serving.predictor.PRELOADED", 2)
     for seed, slug in enumerate(("birds", "pets", "cars", "pets")):
         published(slug, seed=seed)
-    published("of-others", on=OTHER)  # whose base is not in memory takes no place
+    published("of-others", on=OTHER)  # does not count, because its base is not in memory
     predictor.refresh()
     assert read == ["pets@2", "cars@1"]
     ready = dict.fromkeys(("birds", "cars", "pets"), "ready")
@@ -323,7 +321,7 @@ def test_the_newest_are_in_memory_before_anybody_asks_and_the_others_come_when_a
     assert read == ["pets@2", "cars@1", "birds@1", "trees@1"]
 
 
-def test_nothing_is_read_again_while_the_catalog_stays_as_it_is(
+def test_an_unchanged_catalog_is_not_read_again(
     published: Publish,
     predictor: Predictor,
     registry: Registry,
@@ -340,21 +338,21 @@ def test_nothing_is_read_again_while_the_catalog_stays_as_it_is(
     assert read == ["pets@1", "birds@1"]
 
 
-def test_too_many_tasks_at_once_are_refused(predictor: Predictor, image: Image.Image) -> None:
+def test_too_many_tasks_at_once_are_rejected(predictor: Predictor, image: Image.Image) -> None:
     tasks = [f"task-{i}" for i in range(MAX_TASKS + 1)]
-    with pytest.raises(TooManyTasks, match=f"{MAX_TASKS + 1} tasks are picked: pick at most {MAX_TASKS}"):
+    with pytest.raises(TooManyTasks, match=f"{MAX_TASKS + 1} tasks are chosen. Choose at most {MAX_TASKS}"):
         predictor.classify(image, tasks)
     assert len(predictor.classify(image, tasks[:-1]).results) == MAX_TASKS
 
 
-def test_a_task_picked_twice_is_asked_once(
+def test_a_duplicate_task_is_computed_once(
     published: Publish, predictor: Predictor, image: Image.Image
 ) -> None:
     published("pets")
     assert len(predictor.classify(image, ["pets"] * (MAX_TASKS + 5)).results) == 1
 
 
-def test_tasks_of_other_types_and_sizes_answer_side_by_side_in_the_order_asked(
+def test_tasks_of_different_types_and_sizes_answer_in_the_requested_order(
     published: Publish, predictor: Predictor, base: Base, image: Image.Image
 ) -> None:
     adapters = {
@@ -371,7 +369,7 @@ def test_tasks_of_other_types_and_sizes_answer_side_by_side_in_the_order_asked(
         assert {one.label: one.score for one in result.labels} == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_document_of_an_answer_is_what_the_interface_promises(
+def test_the_document_of_an_answer_has_the_fields_of_the_interface(
     published: Publish, registry: Registry, base: Base, image: Image.Image
 ) -> None:
     published("pets")
@@ -386,7 +384,7 @@ def test_the_document_of_an_answer_is_what_the_interface_promises(
     assert (pets["error"], cars["labels"]) == (None, [])
 
 
-def test_threads_that_ask_while_versions_appear_get_right_answers(
+def test_concurrent_requests_during_publications_get_correct_answers(
     published: Publish, predictor: Predictor, base: Base, image: Image.Image
 ) -> None:
     published("pets", seed=0)
@@ -397,19 +395,19 @@ def test_threads_that_ask_while_versions_appear_get_right_answers(
 
     done = threading.Event()
 
-    def ask_on(_: int) -> int:
-        asked = 0
-        while not done.is_set() or not asked:
+    def classify_repeatedly(_: int) -> int:
+        requested = 0
+        while not done.is_set() or not requested:
             (result,) = predictor.classify(image, ["pets"]).results
             assert result.error is None
             assert {one.label: one.score for one in result.labels} == pytest.approx(
                 expected[result.task], abs=1e-5
             )
-            asked += 1
-        return asked
+            requested += 1
+        return requested
 
     with ThreadPoolExecutor(3) as pool:
-        asking = [pool.submit(ask_on, i) for i in range(3)]
+        asking = [pool.submit(classify_repeatedly, i) for i in range(3)]
         for seed in (1, 2, 3):
             published("pets", seed=seed)
         done.set()
@@ -418,19 +416,19 @@ def test_threads_that_ask_while_versions_appear_get_right_answers(
     assert result.task == "pets@4"
 
 
-def test_an_alias_answers_as_the_version_that_it_names_wherever_it_moves(
+def test_an_alias_answers_as_its_current_version(
     published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
 ) -> None:
     for seed in (1, 2, 3):
         published("pets", seed=seed)
     registry.aliases.promote("pets@1", "production", actor="test")
-    asked = ["pets@production", "pets@latest"]
-    assert [r.task for r in predictor.classify(image, asked).results] == ["pets@1", "pets@3"]
+    requested = ["pets@production", "pets@latest"]
+    assert [r.task for r in predictor.classify(image, requested).results] == ["pets@1", "pets@3"]
     registry.aliases.promote("pets@2", "production", actor="test")
-    assert [r.task for r in predictor.classify(image, asked).results] == ["pets@2", "pets@3"]
+    assert [r.task for r in predictor.classify(image, requested).results] == ["pets@2", "pets@3"]
 
 
-def test_each_answer_is_counted_for_its_version_and_each_refusal_too(
+def test_answers_and_errors_are_counted_by_version(
     published: Publish, registry: Registry, base: Base, image: Image.Image
 ) -> None:
     pets, birds = published("pets", seed=1), published("birds", seed=2)
@@ -444,7 +442,7 @@ def test_each_answer_is_counted_for_its_version_and_each_refusal_too(
 
 
 class Computed(MultiLoRAViT):
-    """Keeps what it computes; ``meanwhile`` is called while it does."""
+    """Engine that records what it computes, and calls ``meanwhile`` during it."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -457,7 +455,7 @@ class Computed(MultiLoRAViT):
         return super().forward(images, assignment, **named)
 
 
-def test_a_prepared_answer_is_given_without_computing_and_counted_when_it_is_asked_for(
+def test_a_prefetched_answer_is_returned_from_the_cache_and_counted_on_request(
     published: Publish, registry: Registry, base: Base, image: Image.Image
 ) -> None:
     published("pets")
@@ -473,7 +471,7 @@ def test_a_prepared_answer_is_given_without_computing_and_counted_when_it_is_ask
     assert (engine.keys_computed, len(counted)) == (["pets@1"], 1)
 
 
-def test_nothing_is_loaded_to_prepare_an_answer(
+def test_prefetching_loads_nothing(
     published: Publish, registry: Registry, base: Base, image: Image.Image, read: list[str]
 ) -> None:
     published("pets")
@@ -484,7 +482,7 @@ def test_nothing_is_loaded_to_prepare_an_answer(
     assert read == []
 
 
-def test_nothing_is_prepared_while_somebody_waits_for_an_answer(
+def test_nothing_is_prefetched_while_a_request_waits(
     published: Publish, registry: Registry, base: Base, image: Image.Image
 ) -> None:
     published("pets")
@@ -502,7 +500,7 @@ def _no_base(name: str) -> MultiLoRAViT:
     raise BaseUnavailable(f"{name} is not to be loaded.")
 
 
-def test_after_a_restoring_a_known_name_answers_as_the_version_that_it_now_means(
+def test_after_a_restore_a_name_stands_for_its_restored_version(
     registry: Registry, base: Base, published: Publish, image: Image.Image, tmp_path: Path
 ) -> None:
     with Registry.open(f"sqlite:///{tmp_path / 'other.db'}", tmp_path / "other") as other:
@@ -524,7 +522,7 @@ def test_after_a_restoring_a_known_name_answers_as_the_version_that_it_now_means
     assert after.labels == fresh.labels
 
 
-def test_tasks_answer_together_where_memory_holds_one_of_them(
+def test_tasks_answer_together_if_only_one_fits_in_memory(
     registry: Registry, base: Base, published: Publish, image: Image.Image
 ) -> None:
     for seed, slug in enumerate(("pets", "birds")):
@@ -535,7 +533,7 @@ def test_tasks_answer_together_where_memory_holds_one_of_them(
     assert all(one.labels for one in answer.results)
 
 
-def test_a_task_that_is_lost_while_it_is_computed_fails_alone(
+def test_a_task_that_fails_during_the_computation_does_not_affect_others(
     registry: Registry, base: Base, published: Publish, image: Image.Image
 ) -> None:
     for seed, slug in enumerate(("pets", "birds")):

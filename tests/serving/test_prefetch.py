@@ -1,4 +1,4 @@
-"""Answers are prepared one by one, for as long as nobody asks or wants others."""
+"""Answers are computed in advance one by one, until a request waits or other tasks are prefetched."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from loravit_web.images.loading import UnreadableImage
-from loravit_web.serving.prefetch import MOST, Ahead
+from loravit_web.serving.prefetch import MAX_PREFETCHED, Prefetcher
 
-PICTURE = Image.new("RGB", (4, 4))
+IMAGE = Image.new("RGB", (4, 4))
 PATIENCE = 20.0
 
 
-class Kitchen:
-    """Prepares what it is asked; ``after`` is called with each task that is done."""
+class Computer:
+    """Records the computed tasks and calls ``after`` with each of them."""
 
     def __init__(self) -> None:
         self.prepared: list[str] = []
@@ -24,7 +24,7 @@ class Kitchen:
         self.after: Callable[[str], bool] = lambda _task: True
 
     def prepare(self, image: Image.Image, task: str) -> bool:
-        assert image is PICTURE
+        assert image is IMAGE
         self.prepared.append(task)
         if task == "last":
             self.done.set()
@@ -35,66 +35,68 @@ class Kitchen:
 
 
 @pytest.fixture
-def kitchen() -> Kitchen:
-    return Kitchen()
+def computer() -> Computer:
+    return Computer()
 
 
-def test_what_is_wanted_is_prepared_in_its_order(kitchen: Kitchen) -> None:
-    Ahead(kitchen.prepare, pause=0).want(lambda: PICTURE, ["a", "b", "last"])
-    kitchen.wait()
-    assert kitchen.prepared == ["a", "b", "last"]
+def test_tasks_are_computed_in_order(computer: Computer) -> None:
+    Prefetcher(computer.prepare, pause=0).prefetch(lambda: IMAGE, ["a", "b", "last"])
+    computer.wait()
+    assert computer.prepared == ["a", "b", "last"]
 
 
-def test_no_more_than_so_many_are_prepared_for_a_picture(kitchen: Kitchen) -> None:
-    ahead = Ahead(kitchen.prepare, pause=0)
-    ahead.want(lambda: PICTURE, [*(str(number) for number in range(MOST - 1)), "last", "too many"])
-    kitchen.wait()
-    ahead.stop()
-    assert len(kitchen.prepared) == MOST
+def test_the_number_of_tasks_per_image_is_limited(computer: Computer) -> None:
+    prefetcher = Prefetcher(computer.prepare, pause=0)
+    prefetcher.prefetch(
+        lambda: IMAGE, [*(str(number) for number in range(MAX_PREFETCHED - 1)), "last", "too many"]
+    )
+    computer.wait()
+    prefetcher.stop()
+    assert len(computer.prepared) == MAX_PREFETCHED
 
 
-def test_what_is_left_is_dropped_when_somebody_waits_for_an_answer(kitchen: Kitchen) -> None:
-    ahead = Ahead(kitchen.prepare, pause=0)
-    kitchen.after = lambda task: task != "last"
-    ahead.want(lambda: PICTURE, ["a", "last", "b"])
-    kitchen.wait()
-    ahead.stop()
-    assert kitchen.prepared == ["a", "last"]
+def test_the_rest_is_dropped_when_a_request_waits(computer: Computer) -> None:
+    prefetcher = Prefetcher(computer.prepare, pause=0)
+    computer.after = lambda task: task != "last"
+    prefetcher.prefetch(lambda: IMAGE, ["a", "last", "b"])
+    computer.wait()
+    prefetcher.stop()
+    assert computer.prepared == ["a", "last"]
 
 
-def test_what_is_wanted_later_takes_the_place_of_what_is_left(kitchen: Kitchen) -> None:
-    ahead = Ahead(kitchen.prepare, pause=0)
+def test_a_later_prefetch_replaces_the_rest(computer: Computer) -> None:
+    prefetcher = Prefetcher(computer.prepare, pause=0)
 
-    def want_others(task: str) -> bool:
+    def prefetch_others(task: str) -> bool:
         if task == "a":
-            ahead.want(lambda: PICTURE, ["c", "last"])
+            prefetcher.prefetch(lambda: IMAGE, ["c", "last"])
         return True
 
-    kitchen.after = want_others
-    ahead.want(lambda: PICTURE, ["a", "b"])
-    kitchen.wait()
-    assert kitchen.prepared == ["a", "c", "last"]
+    computer.after = prefetch_others
+    prefetcher.prefetch(lambda: IMAGE, ["a", "b"])
+    computer.wait()
+    assert computer.prepared == ["a", "c", "last"]
 
 
-def test_nothing_is_prepared_within_the_pause(kitchen: Kitchen) -> None:
-    ahead = Ahead(kitchen.prepare, pause=PATIENCE)
-    ahead.want(lambda: PICTURE, ["a"])
-    ahead.want(lambda: PICTURE, ["b"])
-    ahead.stop()
-    assert kitchen.prepared == []
+def test_nothing_is_computed_during_the_pause(computer: Computer) -> None:
+    prefetcher = Prefetcher(computer.prepare, pause=PATIENCE)
+    prefetcher.prefetch(lambda: IMAGE, ["a"])
+    prefetcher.prefetch(lambda: IMAGE, ["b"])
+    prefetcher.stop()
+    assert computer.prepared == []
 
 
-def test_a_picture_that_can_not_be_opened_is_left_alone(kitchen: Kitchen) -> None:
+def test_an_image_that_cannot_be_opened_is_ignored(computer: Computer) -> None:
     opened = threading.Event()
 
     def broken() -> Image.Image:
         opened.set()
-        raise UnreadableImage("This is no picture.")
+        raise UnreadableImage("This is not an image.")
 
-    ahead = Ahead(kitchen.prepare, pause=0)
-    ahead.want(broken, ["a"])
+    prefetcher = Prefetcher(computer.prepare, pause=0)
+    prefetcher.prefetch(broken, ["a"])
     assert opened.wait(PATIENCE)
-    ahead.stop()
-    ahead.want(lambda: PICTURE, ["last"])
-    kitchen.wait()
-    assert kitchen.prepared == ["last"]
+    prefetcher.stop()
+    prefetcher.prefetch(lambda: IMAGE, ["last"])
+    computer.wait()
+    assert computer.prepared == ["last"]

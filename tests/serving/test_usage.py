@@ -1,4 +1,4 @@
-"""Counting answers never waits, and loses nothing that can still be written."""
+"""Counting never waits, and no count is lost that can still be written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NINE = datetime(2026, 3, 1, 9, tzinfo=timezone.utc)
 
 
 class Ledger:
-    """Writes into a list, unless it is told to fail."""
+    """Records the written counts, or fails."""
 
     def __init__(self) -> None:
         self.written: list[UsageCount] = []
@@ -53,7 +53,7 @@ def test_answers_add_up_by_version_and_hour(ledger: Ledger) -> None:
     ]
 
 
-def test_what_is_written_is_not_written_again(ledger: Ledger) -> None:
+def test_counts_are_written_once(ledger: Ledger) -> None:
     counter = UsageCounter(ledger, clock=lambda: NINE)
     counter.count(1, 4.0)
     counter.flush()
@@ -62,7 +62,7 @@ def test_what_is_written_is_not_written_again(ledger: Ledger) -> None:
     assert [one.n for one in ledger.written] == [1]
 
 
-def test_a_failed_write_keeps_the_counts_and_is_told_once(
+def test_a_failed_write_keeps_the_counts_and_is_logged_once(
     ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     counter = UsageCounter(ledger, clock=lambda: NINE)
@@ -90,7 +90,7 @@ def test_counts_are_written_in_the_background(ledger: Ledger) -> None:
     assert sum(one.n for one in ledger.written) == 1
 
 
-def test_closing_writes_for_a_last_time_and_ends_the_thread(ledger: Ledger) -> None:
+def test_closing_writes_a_last_time_and_ends_the_thread(ledger: Ledger) -> None:
     counter = UsageCounter(ledger, clock=lambda: NINE)
     counter.start()
     counter.count(1, 4.0)

@@ -122,7 +122,9 @@ Execute = Callable[..., Run]
 
 @pytest.fixture
 def carry_out(registry: Registry, store: DatasetStore, base: Base, tmp_path: Path) -> Execute:
-    def carry_out(run: Run, terminate: threading.Event | None = None, longest: float | None = None) -> Run:
+    def carry_out(
+        run: Run, terminate: threading.Event | None = None, max_seconds: float | None = None
+    ) -> Run:
         return execute(
             run,
             worker=WORKER,
@@ -131,7 +133,7 @@ def carry_out(registry: Registry, store: DatasetStore, base: Base, tmp_path: Pat
             load=lambda _progress: (base, torch.float32),
             work=tmp_path / "work" / run.id,
             terminate=terminate or threading.Event(),
-            longest=longest,
+            max_seconds=max_seconds,
         )
 
     return carry_out

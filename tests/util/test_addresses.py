@@ -1,4 +1,4 @@
-"""Requests are counted by subscriber, and a forwarded address is believed from trusted proxies alone."""
+"""Requests are counted by subscriber, and only trusted proxies can forward an address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loravit_web.util.addresses import TrustedProxies, UnusableNetwork, source_o
         ("x" * 1000, "x" * 64),
     ],
 )
-def test_an_address_counts_as_one_subscriber_with_its_network(address: str, source: str) -> None:
+def test_an_address_is_counted_with_its_subscriber(address: str, source: str) -> None:
     assert source_of(address) == source
 
 
@@ -28,7 +28,7 @@ def test_an_address_counts_as_one_subscriber_with_its_network(address: str, sour
     ("peer", "forwarded", "client"),
     [
         ("10.0.0.9", "198.51.100.7", "198.51.100.7"),
-        ("10.0.0.9", "1.1.1.1, 198.51.100.7", "198.51.100.7"),  # the visitor wrote the first one
+        ("10.0.0.9", "1.1.1.1, 198.51.100.7", "198.51.100.7"),  # the client forged the first one
         ("10.0.0.9", "198.51.100.7, 10.1.2.3", "198.51.100.7"),
         ("10.0.0.9", "10.1.2.3", "10.1.2.3"),
         ("10.0.0.9", "", "10.0.0.9"),
@@ -37,7 +37,7 @@ def test_an_address_counts_as_one_subscriber_with_its_network(address: str, sour
         ("", "198.51.100.7", ""),
     ],
 )
-def test_the_last_address_that_no_trusted_proxy_has_is_the_client(
+def test_the_client_is_the_last_address_that_is_not_a_trusted_proxy(
     peer: str, forwarded: str, client: str
 ) -> None:
     assert TrustedProxies("10.0.0.9, 10.1.0.0/16").client(peer, forwarded) == client
@@ -47,6 +47,6 @@ def test_a_star_trusts_every_peer() -> None:
     assert TrustedProxies("*").client("203.0.113.5", "198.51.100.7, 10.0.0.1") == "198.51.100.7"
 
 
-def test_a_text_that_is_no_network_is_named() -> None:
+def test_a_text_that_is_not_a_network_is_named() -> None:
     with pytest.raises(UnusableNetwork, match="proxy"):
         TrustedProxies("10.0.0.1,proxy")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from loravit_web.util.console import progress_teller
+from loravit_web.util.console import progress_printer
 
 
 class Terminal(io.StringIO):
@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
 
 def test_a_log_gets_a_line_per_kind_of_work_and_quarter() -> None:
     log = io.StringIO()
-    tell = progress_teller(log)
+    tell = progress_printer(log)
     for megabytes in range(0, 101, 5):
         tell(megabytes / 100, f"Fetching {megabytes} of 100 MB")
     tell(0.1, "Converting")
@@ -28,7 +28,7 @@ def test_a_log_gets_a_line_per_kind_of_work_and_quarter() -> None:
 
 def test_a_terminal_gets_one_line_that_is_rewritten() -> None:
     terminal = Terminal()
-    tell = progress_teller(terminal)
+    tell = progress_printer(terminal)
     tell(0.5, "Half")
     tell(1.0, "Done")
     assert terminal.getvalue().count("\n") == 1

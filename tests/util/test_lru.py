@@ -1,4 +1,4 @@
-"""A budget of bytes, kept by forgetting what was used least recently."""
+"""The budget is met by evicting the least recently used values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def lru(budget: int) -> LRU[str, bytes]:
     return LRU(budget, len)
 
 
-def test_the_least_recently_used_is_forgotten_first() -> None:
+def test_the_least_recently_used_value_is_evicted_first() -> None:
     cache = lru(3)
     for key in "abc":
         cache.put(key, b"x")
@@ -32,7 +32,7 @@ def test_a_value_replaced_or_dropped_frees_its_bytes() -> None:
     assert (cache.get("a"), cache.used, len(cache)) == (None, 0, 0)
 
 
-def test_unwanted_values_are_forgotten_with_their_bytes() -> None:
+def test_removing_values_by_condition_frees_their_bytes() -> None:
     kept: LRU[str, int] = LRU(10, lambda value: value)
     for key, value in (("a", 1), ("b", 2), ("c", 3)):
         kept.put(key, value)
@@ -49,8 +49,8 @@ def test_a_value_larger_than_the_budget_is_not_kept_and_evicts_nothing_else() ->
     assert (cache.get("a"), cache.used) == (None, 0)
 
 
-def test_values_used_once_displace_one_another_and_none_that_was_used_again() -> None:
-    cache: LRU[str, bytes] = LRU(4, len, once=2)
+def test_values_used_once_do_not_evict_reused_values() -> None:
+    cache: LRU[str, bytes] = LRU(4, len, one_time_budget=2)
     for key in "ab":
         cache.put(key, b"x")
         cache.get(key)
@@ -60,8 +60,8 @@ def test_values_used_once_displace_one_another_and_none_that_was_used_again() ->
     assert (cache.used, len(cache)) == (4, 4)
 
 
-def test_what_is_used_again_takes_the_whole_budget_and_the_least_recent_of_it_goes_first() -> None:
-    cache: LRU[str, bytes] = LRU(4, len, once=2)
+def test_reused_values_share_the_whole_budget() -> None:
+    cache: LRU[str, bytes] = LRU(4, len, one_time_budget=2)
     for key in "abcdef":
         cache.put(key, b"x")
         cache.get(key)
@@ -69,20 +69,20 @@ def test_what_is_used_again_takes_the_whole_budget_and_the_least_recent_of_it_go
     cache.drop_where(lambda value: value == b"")
     assert [cache.get(key) is not None for key in "abcdefg"] == [*3 * [False], *4 * [True]]
     assert cache.put("large", b"xxx") is False
-    assert cache.drop_oldest() and (cache.used, len(cache)) == (3, 3)
+    assert cache.evict_oldest() and (cache.used, len(cache)) == (3, 3)
 
 
-def test_without_a_budget_nothing_but_the_empty_is_kept() -> None:
+def test_without_a_budget_only_empty_values_are_kept() -> None:
     cache = lru(0)
     cache.put("a", b"x")
     cache.put("empty", b"")
     assert (cache.get("a"), cache.get("empty")) == (None, b"")
 
 
-def test_many_threads_never_break_the_books() -> None:
+def test_concurrent_access_keeps_the_size_correct() -> None:
     cache = lru(50)
 
-    def hammer(seed: int) -> None:
+    def access(seed: int) -> None:
         dice = random.Random(seed)
         for _ in range(3000):
             key = str(dice.randrange(12))
@@ -96,7 +96,7 @@ def test_many_threads_never_break_the_books() -> None:
                 cache.put(key, key.encode() * dice.randrange(1, 20))
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(hammer, range(8)))
+        list(pool.map(access, range(8)))
     kept = [value for key in range(12) if (value := cache.get(str(key))) is not None]
     assert cache.used == sum(map(len, kept)) <= 50
     assert len(cache) == len(kept)

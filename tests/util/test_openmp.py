@@ -10,25 +10,25 @@ from loravit_web.util.openmp import SPINS, share_cores
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_threads_spin_only_briefly_unless_the_environment_says_otherwise() -> None:
+def test_threads_spin_briefly_unless_the_environment_sets_it() -> None:
     environ: dict[str, str] = {}
     share_cores(environ)
     assert environ == {"GOMP_SPINCOUNT": SPINS}
 
 
-def test_what_the_environment_says_is_left_alone() -> None:
+def test_an_existing_setting_is_not_changed() -> None:
     for chosen in ({"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}):
         environ = dict(chosen)
         share_cores(environ)
         assert environ == chosen
 
 
-def test_it_is_decided_before_torch_is_loaded() -> None:
+def test_it_is_set_before_torch_is_imported() -> None:
     code = "import sys, loravit_web.__main__, loravit_web.util.openmp; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_a_reader_who_has_enough_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_output_pipe_is_not_an_error(tmp_path: Path) -> None:
     environment = {**os.environ, "LORAVIT_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "loravit_web", "runs", "list"]
     process = subprocess.Popen(

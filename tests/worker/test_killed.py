@@ -1,4 +1,4 @@
-"""Real worker processes, killed and stopped: what was promised is kept, and runs end in the truth."""
+"""Real worker processes are killed and stopped: nothing that was reported is lost, and runs end correctly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loravit_web.worker.worker import worker_name
 from registry import Registry, Run
 
 KILLS = 4
-"""`python -m benchmarks chaos` kills more."""
+"""`python -m benchmarks chaos` kills more workers."""
 STOP_SECONDS = 10.0
 
 
@@ -50,7 +50,7 @@ def start(host: Host, home: Path, told: str, **options: object) -> Job:
     return host.start("train", home=str(home), told=str(home / told), idle_exit=0.0, **options)
 
 
-def test_a_run_killed_at_half_and_resumed_equals_one_that_was_never_killed_bit_for_bit(
+def test_a_run_killed_halfway_and_resumed_equals_an_uninterrupted_one_bit_for_bit(
     host: Host, home: Path, registry: Registry
 ) -> None:
     straight = chaos.train_once(host, registry, home)
@@ -73,7 +73,7 @@ def test_a_run_killed_at_half_and_resumed_equals_one_that_was_never_killed_bit_f
 
 
 @pytest.mark.parametrize(("slow", "grace"), [("load", 60.0), ("probe", 60.0), ("step", 0.2)])
-def test_a_worker_asked_to_end_in_a_stage_that_lasts_for_minutes_is_gone_in_time(
+def test_a_worker_stopped_in_a_long_stage_ends_in_time(
     slow: str, grace: float, host: Host, home: Path, registry: Registry
 ) -> None:
     run = queue_run(registry, home, "slow")
@@ -101,7 +101,7 @@ def test_a_run_is_cancelled_while_its_base_is_being_loaded(
     assert registry.runs.get(run.id).status == "cancelled"
 
 
-def test_after_kills_at_random_moments_everything_that_was_promised_is_there(host: Host, home: Path) -> None:
+def test_nothing_reported_is_lost_after_kills_at_random_moments(host: Host, home: Path) -> None:
     aftermath = chaos.rage(host, home, kills=KILLS)
     assert aftermath.problems == []
     assert aftermath.promises > KILLS

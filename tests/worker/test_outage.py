@@ -1,4 +1,4 @@
-"""A real PostgreSQL server goes away while a run trains, and comes back: the run goes on."""
+"""A real PostgreSQL server becomes unavailable during a run: the run continues."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OUTAGE = 2.0
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server of this file's own, as it is stopped; without one the tests are skipped."""
+    """Return a stopped server of this file's own; without PostgreSQL the tests are skipped."""
     try:
         import psycopg  # noqa: F401
 
@@ -50,15 +50,15 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reaper, "STALE_AFTER", timedelta(seconds=6 * BEAT))
-    monkeypatch.setattr(reaper, "SURE_SECONDS", 4 * BEAT)
-    monkeypatch.setattr(reaper, "_BLINK_SECONDS", 2 * BEAT)
+    monkeypatch.setattr(reaper, "CONFIRM_SECONDS", 4 * BEAT)
+    monkeypatch.setattr(reaper, "_MAX_GAP_SECONDS", 2 * BEAT)
     monkeypatch.setattr(reaper, "_PAUSE_SECONDS", BEAT / 2)
     monkeypatch.setattr(tracking, "_PAUSE_SECONDS", BEAT)
 
 
 @pytest.fixture
 def two(server: Server, tmp_path: Path) -> Iterator[tuple[Registry, Registry]]:
-    """The registry as the worker has it, and as an observer has it."""
+    """Return the registry as the worker and as an observer have it."""
     url = f"{server.address}/postgres"
     with (
         Registry.open(url, tmp_path / "artifacts") as one,
@@ -98,13 +98,13 @@ def slow_to_come_back(registry: Registry) -> Iterator[None]:
 
 @contextmanager
 def watched(registry: Registry) -> Iterator[list[str]]:
-    """Look all the time, as the app does; gives what was marked so far."""
+    """Check continuously, as the app does; provide the runs that were marked so far."""
     marked, observer, ended = list[str](), Reaper(registry), threading.Event()
 
     def watch() -> None:
         while not ended.wait(BEAT / 10):
             try:
-                marked.extend(run.id for run in observer.look())
+                marked.extend(run.id for run in observer.reap())
             except RegistryError:
                 continue
 
@@ -118,7 +118,7 @@ def watched(registry: Registry) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
-def test_a_run_goes_on_after_the_server_was_away_and_a_dead_one_is_still_found(
+def test_a_run_continues_after_an_outage_and_a_dead_one_is_still_detected(
     server: Server, two: tuple[Registry, Registry], tmp_path: Path, how: str
 ) -> None:
     worker, observer = two

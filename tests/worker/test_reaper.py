@@ -1,4 +1,4 @@
-"""Runs whose process is gone are told from runs whose heartbeats could not be written."""
+"""Runs whose process is gone are distinguished from runs whose heartbeats could not be written."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FakeRuns:
     wait: float = 0.0
 
     def live(self, seconds: float) -> None:
-        """Let time pass, in which the living write heartbeats if they can."""
+        """Advance the time; live workers write heartbeats if they can."""
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + 0.5)
@@ -50,12 +50,12 @@ class FakeRuns:
                     self.beats[run] = self.now
 
     def watch(self, reaper: Reaper, seconds: float, **known: Any) -> None:
-        """Let time pass while an observer looks every half second."""
+        """Advance the time while an observer checks every half second."""
         end = self.now + seconds
         while self.now < end:
             self.live(0.5)
             try:
-                reaper.look(**known)
+                reaper.reap(**known)
             except RegistryError as error:
                 assert error is self.away
 
@@ -116,7 +116,7 @@ def test_a_run_without_heartbeats_is_marked_after_thirty_seconds_and_a_live_one_
 
 @pytest.mark.parametrize("reason", [LOCKED, GONE], ids=["writes fail", "reads fail"])
 @pytest.mark.parametrize("seconds", [1, 29, 31, 60, 3600])
-def test_after_an_outage_the_living_have_time_to_beat_again(
+def test_after_an_outage_live_workers_have_time_for_a_heartbeat(
     runs: FakeRuns, reason: RegistryError, seconds: float
 ) -> None:
     watch = observer(runs)
@@ -127,10 +127,10 @@ def test_after_an_outage_the_living_have_time_to_beat_again(
     runs.away, back = None, runs.now
     runs.watch(watch, 120)
     assert list(runs.reaped) == ["dead"]
-    assert runs.reaped["dead"] >= back + SURE_SECONDS
+    assert runs.reaped["dead"] >= back + CONFIRM_SECONDS
 
 
-def test_an_outage_that_comes_again_and_again_kills_nobody(runs: FakeRuns) -> None:
+def test_repeated_outages_mark_no_live_run(runs: FakeRuns) -> None:
     watch = observer(runs)
     for _ in range(20):
         runs.away = GONE
@@ -140,39 +140,39 @@ def test_an_outage_that_comes_again_and_again_kills_nobody(runs: FakeRuns) -> No
     assert "live" not in runs.reaped
 
 
-def test_a_look_that_waited_for_the_lock_proves_nothing_of_the_time_before(runs: FakeRuns) -> None:
+def test_a_check_that_waited_for_the_lock_proves_nothing_about_the_wait(runs: FakeRuns) -> None:
     watch = observer(runs)
     runs.watch(watch, 10)
     runs.cut_off, runs.wait = {"live"}, 18.0
     for _ in range(20):
-        watch.look()
+        watch.reap()
     assert runs.reaped == {}
 
 
-def test_an_observer_that_starts_right_after_an_outage_lets_the_others_beat_first(runs: FakeRuns) -> None:
+def test_an_observer_that_starts_after_an_outage_waits_for_heartbeats(runs: FakeRuns) -> None:
     runs.away = GONE
     runs.live(60)
     runs.away = None
     watch = observer(runs)
-    assert watch.look() == []
-    runs.watch(watch, SURE_SECONDS - 1)
+    assert watch.reap() == []
+    runs.watch(watch, CONFIRM_SECONDS - 1)
     assert runs.reaped == {}
     runs.watch(watch, 2)
     assert list(runs.reaped) == ["dead"]
 
 
-def test_an_observer_that_slept_lets_the_others_beat_first(runs: FakeRuns) -> None:
+def test_an_observer_that_was_suspended_waits_for_heartbeats(runs: FakeRuns) -> None:
     watch = observer(runs)
     runs.watch(watch, 10)
     runs.now += 3600
-    runs.watch(watch, SURE_SECONDS - 1)
+    runs.watch(watch, CONFIRM_SECONDS - 1)
     assert runs.reaped == {}
     runs.watch(watch, 2)
     assert list(runs.reaped) == ["dead"]
 
 
 @pytest.mark.parametrize("skew", [-3600.0, -40.0, 40.0, 3600.0])
-def test_a_clock_that_is_wrong_or_jumps_kills_nobody_and_hides_nobody(runs: FakeRuns, skew: float) -> None:
+def test_a_wrong_clock_neither_marks_live_runs_nor_hides_dead_ones(runs: FakeRuns, skew: float) -> None:
     watch = observer(runs)
     runs.watch(watch, 10)
     runs.skew = skew
@@ -180,50 +180,50 @@ def test_a_clock_that_is_wrong_or_jumps_kills_nobody_and_hides_nobody(runs: Fake
     assert list(runs.reaped) == ["dead"]
 
 
-def test_while_a_heart_stands_still_every_look_proves_that_it_could_beat(runs: FakeRuns) -> None:
+def test_without_a_recent_heartbeat_every_check_proves_that_one_could_be_written(runs: FakeRuns) -> None:
     runs.watch(observer(runs), STALE - 1)
     assert runs.suspected[-1] == ["dead"]
     assert runs.suspected[0] == []
 
 
-def test_a_worker_whose_process_lives_is_waited_for_as_long_as_it_waits_for_the_registry(
+def test_a_live_process_gets_as_much_time_as_it_waits_for_the_registry(
     runs: FakeRuns,
 ) -> None:
     watch = observer(runs)
     runs.cut_off = {"live"}
-    runs.watch(watch, PATIENCE_SECONDS, living_worker="of live")
+    runs.watch(watch, RETRY_SECONDS, living_worker="of live")
     assert list(runs.reaped) == ["dead"]
     runs.watch(watch, STALE + 1, living_worker="of live")
     assert "live" in runs.reaped
 
 
-def test_a_worker_known_to_be_gone_is_told_at_once_also_right_after_an_outage(runs: FakeRuns) -> None:
+def test_the_runs_of_a_worker_known_to_be_gone_are_marked_at_once(runs: FakeRuns) -> None:
     watch = observer(runs)
     runs.away = LOCKED
     runs.watch(watch, 60, dead_worker="of dead")
     runs.away = None
-    watch.look(dead_worker="of dead")
+    watch.reap(dead_worker="of dead")
     assert list(runs.reaped) == ["dead"]
 
 
-def test_a_single_look_does_not_wait_while_every_heart_beats(runs: FakeRuns) -> None:
+def test_a_single_check_does_not_wait_if_all_heartbeats_are_recent(runs: FakeRuns) -> None:
     del runs.beats["dead"]
     assert reap_once(registry_of(runs), clock=lambda: runs.now, sleep=runs.live) == []
     assert runs.now == 0.0
 
 
-def test_a_single_look_does_not_wait_for_a_clock_that_is_behind(runs: FakeRuns) -> None:
+def test_a_single_check_does_not_wait_for_a_slow_clock(runs: FakeRuns) -> None:
     del runs.beats["dead"]
     runs.skew = 3600.0
     assert reap_once(registry_of(runs), clock=lambda: runs.now, sleep=runs.live) == []
     assert runs.now <= HEARTBEAT_SECONDS + 1
 
 
-def test_a_single_look_waits_until_it_knows_the_dead_from_the_living(runs: FakeRuns) -> None:
+def test_a_single_check_waits_until_dead_runs_are_certain(runs: FakeRuns) -> None:
     runs.away = GONE
     runs.live(60)
     runs.away = None
     started = runs.now
     reap_once(registry_of(runs), clock=lambda: runs.now, sleep=runs.live)
     assert list(runs.reaped) == ["dead"]
-    assert runs.now - started <= SURE_SECONDS + 2
+    assert runs.now - started <= CONFIRM_SECONDS + 2

@@ -1,4 +1,4 @@
-"""Every run leaves a log that says what happened, also when nothing else could."""
+"""Every run leaves a log of what happened, even if nothing else could be written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
-from loravit_web.worker.run_log import log_of, logged, tail, tell, told_metrics, without_folders
+from loravit_web.worker.run_log import log_of, log_step, metrics_line, run_log_file, tail, without_folders
 from loravit_web.worker.worker import Worker
 from registry import Registry
 from tests.training.conftest import Queue, quick
@@ -31,7 +31,7 @@ def train(
     queue: Queue,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., str]:
-    """Trains a queued run with a worker whose base is loaded so; gives its log."""
+    """Return a function that trains a queued run with a loader of the base, and returns its log."""
 
     def train(load: Callable[..., Base]) -> str:
         run = queue(recipe=quick(epochs=1))
@@ -41,7 +41,7 @@ def train(
     return train
 
 
-def test_a_run_logs_its_stages_and_what_each_epoch_measured(train: Callable[..., str], base: Base) -> None:
+def test_a_run_logs_its_stages_and_the_metrics_of_each_epoch(train: Callable[..., str], base: Base) -> None:
     text = train(lambda *_: base)
     assert "Training colours" in text
     assert "epoch 1: train_loss " in text
@@ -57,38 +57,40 @@ def test_the_log_of_a_failed_run_has_its_cause(train: Callable[..., str]) -> Non
     assert "BaseUnavailable: tiny can't be downloaded." in text
 
 
-def test_a_log_goes_on_after_what_is_there_and_ends_with_the_run(path: Path) -> None:
+def test_a_log_is_appended_to_and_ends_with_the_run(path: Path) -> None:
     for line in ("first", "second"):
-        with logged(path):
-            tell(line)
-    tell("nobody's")
-    logging.getLogger("loravit_web.x").warning("nobody's")
+        with run_log_file(path):
+            log_step(line)
+    log_step("outside of a run")
+    logging.getLogger("loravit_web.x").warning("outside of a run")
     assert [line[20:] for line in tail(path).splitlines()] == ["first", "second"]
 
 
-def test_a_long_log_gives_its_last_lines(path: Path) -> None:
-    with logged(path):
+def test_only_the_last_lines_of_a_long_log_are_returned(path: Path) -> None:
+    with run_log_file(path):
         for number in range(50):
-            tell(f"line {number}")
+            log_step(f"line {number}")
     assert [line[20:] for line in tail(path, 2).splitlines()] == ["line 48", "line 49"]
     assert tail(path.with_name("another.log")) == ""
 
 
-def test_a_log_that_cannot_be_kept_ends_no_training(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_cannot_be_written_does_not_end_the_training(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path.mkdir(parents=True)
-    with logged(path):
-        tell("unheard")
+    with run_log_file(path):
+        log_step("unheard")
     assert "IsADirectoryError" in capsys.readouterr().err
     (path.parent / "file").write_text("")
-    with logged(path.parent / "file" / "x.log"):
-        tell("unheard")
+    with run_log_file(path.parent / "file" / "x.log"):
+        log_step("unheard")
 
 
-def test_folders_of_the_machine_stay_out_of_what_is_shown() -> None:
+def test_folders_of_the_machine_are_not_shown() -> None:
     line = 'File "/home/ann/venv/lib/loravit_web/training/trainer.py", line 3, in train'
     assert without_folders(line) == 'File "…/training/trainer.py", line 3, in train'
     assert without_folders("3/4 done at 12:00:01") == "3/4 done at 12:00:01"
 
 
-def test_numbers_of_an_epoch_make_one_line() -> None:
-    assert told_metrics(2, {"val_loss": 0.123456, "lr": float("nan")}) == "epoch 2: val_loss 0.1235, lr nan"
+def test_the_metrics_of_an_epoch_are_one_line() -> None:
+    assert metrics_line(2, {"val_loss": 0.123456, "lr": float("nan")}) == "epoch 2: val_loss 0.1235, lr nan"

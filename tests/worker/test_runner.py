@@ -1,4 +1,4 @@
-"""A run always ends in the truth, and only a completed one is in the catalog."""
+"""A run always ends in a correct state, and only a completed one is in the catalog."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.adapters.makers import random_adapter
 from tests.training.conftest import RECIPE, WORKER, Execute, Queue, quick
 
 
-def test_a_completed_run_publishes_a_version_that_loads_and_says_how_good_it_is(
+def test_a_completed_run_publishes_a_loadable_version_with_its_evaluation(
     registry: Registry, queue: Queue, carry_out: Execute, base: Base, tmp_path: Path
 ) -> None:
     run = queue(worker=WORKER)
@@ -79,7 +79,7 @@ def test_a_cancelled_run_ends_within_a_step_and_leaves_nothing(
     assert not (tmp_path / "work" / run.id).exists()
 
 
-def test_a_run_asked_to_keep_publishes_its_best_so_far(
+def test_a_run_stopped_and_kept_publishes_its_best_epoch(
     registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
 ) -> None:
     run = queue(worker=WORKER)
@@ -90,31 +90,31 @@ def test_a_run_asked_to_keep_publishes_its_best_so_far(
     assert len(taken) == 5
 
 
-def test_a_run_that_takes_longer_than_it_may_publishes_its_best_so_far(
+def test_a_run_above_its_time_limit_publishes_its_best_epoch(
     queue: Queue,
     carry_out: Execute,
     after_step: Callable[..., list[int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken = after_step(5, lambda: monkeypatch.setattr(tracking.RunReporter, "overdue", True))
-    ended = carry_out(queue(worker=WORKER), longest=3600.0)
+    ended = carry_out(queue(worker=WORKER), max_seconds=3600.0)
     assert (ended.status, ended.published) == ("completed", "colours@1")
-    assert ended.note == ("The time a training may take here was over; kept epoch 1 of 1 as colours@1.")
+    assert ended.note == ("The time limit for a training was reached; kept epoch 1 of 1 as colours@1.")
     assert len(taken) == 5
 
 
-def test_a_run_whose_time_is_over_before_its_first_epoch_fails_with_what_to_do(
+def test_a_run_above_its_time_limit_in_the_first_epoch_fails_with_a_remedy(
     registry: Registry, queue: Queue, carry_out: Execute
 ) -> None:
-    ended = carry_out(queue(worker=WORKER), longest=-1.0)
+    ended = carry_out(queue(worker=WORKER), max_seconds=-1.0)
     assert (ended.status, ended.error_kind) == ("failed", "other")
     assert ended.error is not None
-    assert "use fewer images" in ended.error
+    assert "Use fewer images" in ended.error
     assert registry.catalog.adapters() == []
 
 
 @pytest.mark.parametrize("damaged", [False, True], ids=["gone", "damaged"])
-def test_a_run_whose_images_are_gone_fails_with_the_image_named(
+def test_a_run_with_a_missing_image_fails_with_its_name(
     damaged: bool, registry: Registry, queue: Queue, carry_out: Execute, dataset: ImageDataset
 ) -> None:
     gone = dataset.items[5]
@@ -125,8 +125,8 @@ def test_a_run_whose_images_are_gone_fails_with_the_image_named(
     ended = carry_out(queue(worker=WORKER))
     assert (ended.status, ended.error_kind) == ("failed", "data")
     assert ended.error == (
-        f"The stored copy of {gone.path} is missing or damaged: "
-        "import the images of colours again, then resume the run."
+        f"The stored copy of {gone.path} is missing or damaged. "
+        "Import the images of colours again, then resume the run."
     )
     assert registry.catalog.adapters() == []
 
@@ -143,7 +143,7 @@ def test_a_run_that_diverges_fails_with_the_step(
     )
 
 
-def test_a_bug_ends_the_run_as_failed_without_showing_its_insides(
+def test_a_bug_fails_the_run_without_showing_internals(
     queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(*_: object) -> float:
@@ -157,7 +157,7 @@ def test_a_bug_ends_the_run_as_failed_without_showing_its_insides(
     assert "secret" not in ended.error
 
 
-def test_an_interrupted_run_keeps_its_standing_and_completes_when_resumed(
+def test_an_interrupted_run_keeps_its_progress_and_completes_when_resumed(
     registry: Registry,
     queue: Queue,
     carry_out: Execute,
@@ -176,10 +176,10 @@ def test_an_interrupted_run_keeps_its_standing_and_completes_when_resumed(
     assert claimed is not None
     again = carry_out(claimed)
     assert (again.status, again.published, again.resumed) == ("completed", "colours@1", 1)
-    assert len(taken) == 5 + 3  # the second epoch alone is trained again
+    assert len(taken) == 5 + 3  # only the second epoch is trained again
 
 
-def test_a_run_that_failed_half_way_goes_on_from_its_checkpoint_when_resumed(
+def test_a_failed_run_continues_from_its_checkpoint_when_resumed(
     registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
 ) -> None:
     def disk_full() -> None:
@@ -190,14 +190,14 @@ def test_a_run_that_failed_half_way_goes_on_from_its_checkpoint_when_resumed(
     failed = carry_out(run)
     assert (failed.status, failed.error, failed.error_kind) == (
         "failed",
-        "The disk is full: free some space and resume the run.",
+        "The disk is full. Free some space and resume the run.",
         "disk",
     )
     registry.runs.requeue(run.id)
     claimed = registry.runs.claim(WORKER)
     assert claimed is not None
     assert carry_out(claimed).status == "completed"
-    assert len(taken) == 5 + 3  # the second epoch alone is trained again
+    assert len(taken) == 5 + 3  # only the second epoch is trained again
 
 
 def test_a_run_that_was_already_published_is_only_completed(
@@ -226,7 +226,7 @@ def test_a_published_run_is_not_completed_while_its_stored_files_are_damaged(
     assert stored.name in (ended.error or "")
 
 
-def test_a_run_killed_between_publishing_and_its_end_is_completed_when_resumed_without_a_second_version(
+def test_a_run_killed_after_publishing_is_completed_without_a_second_version(
     registry: Registry, queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -249,7 +249,7 @@ def test_a_run_killed_between_publishing_and_its_end_is_completed_when_resumed_w
     assert len(registry.catalog.versions("colours")) == 1
 
 
-def test_a_worker_that_woke_up_too_late_publishes_nothing(
+def test_a_worker_that_lost_its_run_publishes_nothing(
     registry: Registry, queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = runner.publish
@@ -268,7 +268,7 @@ def test_a_worker_that_woke_up_too_late_publishes_nothing(
 
 
 @pytest.mark.parametrize("refusals", [1, 3])
-def test_a_database_that_can_not_be_written_for_a_moment_costs_neither_the_training_nor_a_point(
+def test_a_short_database_outage_loses_neither_the_training_nor_metrics(
     refusals: int, registry: Registry, queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
@@ -287,7 +287,7 @@ def test_a_database_that_can_not_be_written_for_a_moment_costs_neither_the_train
 
 
 def refusing(real: Callable[..., Any], refusals: int) -> Callable[..., Any]:
-    """The same, once it has refused so many times."""
+    """Return the function, which first fails a number of times."""
     left = iter(range(refusals))
 
     def write(*args: Any, **values: Any) -> Any:
@@ -298,7 +298,7 @@ def refusing(real: Callable[..., Any], refusals: int) -> Callable[..., Any]:
     return write
 
 
-def test_points_that_were_recorded_after_the_checkpoint_are_forgotten_when_the_run_goes_on(
+def test_metrics_recorded_after_the_checkpoint_are_removed_on_resume(
     registry: Registry,
     queue: Queue,
     carry_out: Execute,
@@ -320,7 +320,7 @@ def test_points_that_were_recorded_after_the_checkpoint_are_forgotten_when_the_r
     assert "val_loss" not in registry.runs.metrics(run.id)
 
 
-def test_a_point_that_a_crash_lost_is_recorded_again_from_the_checkpoint(
+def test_metrics_lost_in_a_crash_are_recorded_again_from_the_checkpoint(
     registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
 ) -> None:
     run, terminate = queue(worker=WORKER, recipe=quick(epochs=4)), threading.Event()
@@ -337,7 +337,7 @@ def test_a_point_that_a_crash_lost_is_recorded_again_from_the_checkpoint(
     assert registry.runs.metrics(run.id)["val_loss"][:2] == before
 
 
-def test_the_folder_of_a_run_that_was_killed_at_its_very_end_is_swept(
+def test_the_folder_of_a_run_killed_at_its_end_is_removed(
     registry: Registry, queue: Queue, tmp_path: Path
 ) -> None:
     ended, going, foreign = queue(worker=WORKER), queue(worker=WORKER), "f" * 32
@@ -348,7 +348,7 @@ def test_the_folder_of_a_run_that_was_killed_at_its_very_end_is_swept(
     assert {path.name for path in (tmp_path / "work").iterdir()} == {going.id, foreign, "notes"}
 
 
-def test_a_run_that_a_restored_backup_no_longer_knows_lets_the_worker_go_on(
+def test_a_run_missing_after_a_restore_does_not_stop_the_worker(
     registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
 ) -> None:
     run = queue(worker=WORKER)
@@ -362,10 +362,10 @@ def test_a_run_that_a_restored_backup_no_longer_knows_lets_the_worker_go_on(
     after_step(2, restored)
     ended = carry_out(run)
     assert (ended.status, ended.error_kind) == ("interrupted", "lost")
-    assert "has no such run any more" in (ended.error or "")
+    assert "no longer exists in the registry" in (ended.error or "")
 
 
-def test_a_run_that_was_taken_away_is_left_alone(
+def test_a_run_taken_from_the_worker_is_not_changed(
     registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
 ) -> None:
     run = queue(worker=WORKER)
@@ -376,7 +376,7 @@ def test_a_run_that_was_taken_away_is_left_alone(
 
 
 @pytest.mark.parametrize("end", [ValueError("a bug"), TrainingStopped(), TrainingInterrupted()], ids=repr)
-def test_a_run_taken_away_just_before_its_end_does_not_take_the_worker_with_it(
+def test_a_run_taken_just_before_its_end_does_not_stop_the_worker(
     end: Exception,
     registry: Registry,
     queue: Queue,
@@ -393,15 +393,17 @@ def test_a_run_taken_away_just_before_its_end_does_not_take_the_worker_with_it(
     after_step(4, taken_away)
     ended = carry_out(run)
     assert (ended.status, ended.error) == ("interrupted", registry.runs.get(run.id).error)
-    assert (tmp_path / "work" / run.id / "checkpoint.safetensors").exists()  # another worker's by now
+    assert (
+        tmp_path / "work" / run.id / "checkpoint.safetensors"
+    ).exists()  # it belongs to another worker now
 
 
-def test_a_finished_run_leaves_no_thread_behind(queue: Queue, carry_out: Execute) -> None:
+def test_a_finished_run_leaves_no_thread(queue: Queue, carry_out: Execute) -> None:
     carry_out(queue(worker=WORKER, recipe=quick(epochs=1)))
     assert not [thread for thread in threading.enumerate() if thread.name == "heartbeat"]
 
 
-def test_nothing_is_published_into_a_registry_that_is_gone_and_the_run_goes_on_when_it_is_back(
+def test_a_run_waits_for_an_unavailable_registry_before_publishing(
     registry: Registry,
     queue: Queue,
     carry_out: Execute,

@@ -1,4 +1,4 @@
-"""A signal is noticed whatever the main thread does, and time runs out for a thread that does not listen."""
+"""Signals end the main thread whatever it does, or the process after a grace period."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
-def test_a_signal_asks_to_end_and_what_was_before_comes_back(number: signal.Signals) -> None:
+def test_a_signal_sets_the_event_and_previous_handlers_are_restored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     terminate, forced = threading.Event(), threading.Event()
     with stop_on_signals(terminate, forced.set):
@@ -28,14 +28,14 @@ def test_a_signal_asks_to_end_and_what_was_before_comes_back(number: signal.Sign
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_a_thread_that_does_not_leave_meets_the_last_resort() -> None:
+def test_a_thread_that_does_not_end_in_time_triggers_the_last_resort() -> None:
     terminate, forced = threading.Event(), threading.Event()
     with stop_on_signals(terminate, forced.set, grace=0.01):
         os.kill(os.getpid(), signal.SIGTERM)
         assert forced.wait(10)
 
 
-def test_a_second_signal_does_not_wait_for_the_end_of_grace() -> None:
+def test_a_second_signal_ends_the_grace_period() -> None:
     terminate, forced = threading.Event(), threading.Event()
     with stop_on_signals(terminate, forced.set, grace=600):
         os.kill(os.getpid(), signal.SIGINT)
@@ -52,14 +52,14 @@ def test_without_a_signal_nothing_happens() -> None:
     assert not forced.is_set()
 
 
-def test_even_a_main_thread_deep_inside_one_call_is_ended() -> None:
+def test_a_main_thread_inside_a_long_call_is_ended() -> None:
     code = (
         "import hashlib, os, threading\n"
         "from loravit_web.worker.stopping import stop_on_signals\n"
         "def forced(): print('forced', flush=True); os._exit(3)\n"
         "with stop_on_signals(threading.Event(), forced, grace=0.05):\n"
         "    print('ready', flush=True)\n"
-        # ages in C with the interpreter let go of, as torch and SQLite do; no handler of Python is run there
+        # a long call in C that releases the GIL, as in torch and SQLite; no Python signal handler runs there
         "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)\n"
     )
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The app starts a worker when a run waits and tells the truth when one dies."""
+"""The app starts a worker when a run is queued, and marks the run of a worker that died."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def watched(
 Watched = tuple[Supervisor, list[FakeProcess]]
 
 
-def test_a_worker_is_started_only_when_a_run_waits_and_only_one(watched: Watched, queue: Queue) -> None:
+def test_a_single_worker_is_started_when_a_run_is_queued(watched: Watched, queue: Queue) -> None:
     watch, started = watched
     watch.tick()
     assert (started, watch.worker_pid) == ([], None)
@@ -61,7 +61,7 @@ def test_a_worker_is_started_only_when_a_run_waits_and_only_one(watched: Watched
     assert watch.worker_pid == 4000
 
 
-def test_no_worker_is_started_beside_one_that_trains_for_another_app(watched: Watched, queue: Queue) -> None:
+def test_no_worker_is_started_while_another_app_trains(watched: Watched, queue: Queue) -> None:
     watch, started = watched
     queue(worker="elsewhere:7")
     queue()
@@ -69,7 +69,7 @@ def test_no_worker_is_started_beside_one_that_trains_for_another_app(watched: Wa
     assert started == []
 
 
-def test_the_run_of_a_worker_that_died_is_interrupted_at_once_and_the_queue_goes_on(
+def test_the_run_of_a_dead_worker_is_interrupted_at_once_and_the_queue_continues(
     watched: Watched, queue: Queue, registry: Registry
 ) -> None:
     watch, started = watched
@@ -86,7 +86,7 @@ def test_the_run_of_a_worker_that_died_is_interrupted_at_once_and_the_queue_goes
     assert [process.pid for process in started] == [4000, 4001]
 
 
-def test_a_worker_that_can_not_even_start_is_started_again_ever_more_rarely(
+def test_a_worker_that_fails_to_start_is_retried_at_increasing_intervals(
     watched: Watched, queue: Queue
 ) -> None:
     watch, started = watched
@@ -115,7 +115,7 @@ def test_a_run_without_a_heartbeat_is_interrupted(
     assert registry.runs.get(run.id).status == "interrupted"
 
 
-def test_a_started_worker_belongs_to_the_same_data_folder(
+def test_a_started_worker_uses_the_same_data_folder(
     settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(settings, artifact_url="s3://team")
@@ -136,7 +136,7 @@ def test_a_started_worker_belongs_to_the_same_data_folder(
     assert (settings.home / "logs" / "worker.log").exists()
 
 
-def test_the_run_of_a_living_worker_that_can_not_write_goes_on(
+def test_the_run_of_a_live_worker_that_cannot_write_continues(
     watched: Watched, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, started = watched
@@ -148,7 +148,7 @@ def test_the_run_of_a_living_worker_that_can_not_write_goes_on(
     assert registry.runs.get(run.id).status == "running"
 
 
-def test_a_worker_that_died_during_an_outage_is_told_when_the_registry_is_back(
+def test_a_worker_that_died_during_an_outage_is_reported_afterwards(
     watched: Watched, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, started = watched
@@ -164,7 +164,7 @@ def test_a_worker_that_died_during_an_outage_is_told_when_the_registry_is_back(
     assert registry.runs.get(run.id).status == "interrupted"
 
 
-def test_stopping_does_not_touch_the_runs_of_others_and_outlasts_an_outage(
+def test_stopping_does_not_affect_other_runs_and_survives_an_outage(
     watched: Watched, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, started = watched
@@ -189,7 +189,7 @@ def refused(**_: Any) -> Any:
     raise DatabaseNotWritable("connection refused")
 
 
-def test_a_worker_is_started_without_a_log_where_the_disk_takes_none(
+def test_a_worker_is_started_without_a_log_if_the_disk_is_full(
     settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a run reports arrives, sooner or later, or the run ends with the reason."""
+"""The reports of a run arrive sooner or later, or the run ends with the reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loravit_web.worker import tracking
-from loravit_web.worker.tracking import RegistrySilent, RunReporter, TrainingInterrupted, patiently
+from loravit_web.worker.tracking import RegistryUnwritable, RunReporter, TrainingInterrupted, retry_writes
 from registry import DatabaseNotReadable, DatabaseNotWritable, Registry, RunLost
 from tests.training.conftest import WORKER, Queue
 
@@ -35,7 +35,7 @@ def refusals(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Refusals:
     return Refusals(registry, monkeypatch)
 
 
-def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
+def test_heartbeats_continue_between_reports_and_stop_when_the_run_is_lost(
     registry: Registry, queue: Queue
 ) -> None:
     run = queue(worker=WORKER)
@@ -59,12 +59,14 @@ def test_the_heart_beats_between_reports_and_stops_when_the_run_is_lost(
             reporter.report("Epoch 1", 0.5)
 
 
-def test_a_run_is_to_end_when_its_time_is_over_unless_somebody_asked_for_its_end(
+def test_a_run_ends_at_its_time_limit_unless_a_user_requested_its_end(
     registry: Registry, queue: Queue
 ) -> None:
     run = queue(worker=WORKER)
     now = [100.0]
-    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0], longest=60.0)
+    reporter = RunReporter(
+        registry, run.id, WORKER, threading.Event(), clock=lambda: now[0], max_seconds=60.0
+    )
     now[0] = 160.0
     assert (reporter.overdue, reporter.stop_and_keep()) == (False, False)
     now[0] = 160.5
@@ -74,7 +76,7 @@ def test_a_run_is_to_end_when_its_time_is_over_unless_somebody_asked_for_its_end
     assert (reporter.overdue, reporter.stop_and_keep()) == (False, True)
 
 
-def test_the_remaining_time_is_the_pace_so_far(registry: Registry, queue: Queue) -> None:
+def test_the_remaining_time_is_estimated_from_the_pace_so_far(registry: Registry, queue: Queue) -> None:
     run = queue(worker=WORKER)
     now = [100.0]
     reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0])
@@ -87,7 +89,7 @@ def test_the_remaining_time_is_the_pace_so_far(registry: Registry, queue: Queue)
     assert etas[2:] == pytest.approx([70.0, 10.0])
 
 
-def test_what_could_not_be_written_is_written_in_order_once_the_heart_gets_through(
+def test_pending_writes_are_written_in_order_after_an_outage(
     registry: Registry, queue: Queue, refusals: Refusals
 ) -> None:
     run = queue(worker=WORKER)
@@ -98,13 +100,13 @@ def test_what_could_not_be_written_is_written_in_order_once_the_heart_gets_throu
     reporter.report("Epoch 2", 0.5)
     assert registry.runs.metrics(run.id) == {}
     refusals.on = False
-    reporter._write()  # as the heart does
+    reporter._write()  # as the heartbeat thread does
     (point,) = registry.runs.metrics(run.id)["val_loss"]
     assert point.value == 0.4
     assert registry.runs.get(run.id).stage == "Epoch 2"
 
 
-def test_the_training_thread_does_not_wait_again_for_a_registry_that_refuses(
+def test_the_training_thread_does_not_wait_repeatedly_for_a_failing_registry(
     registry: Registry, queue: Queue, refusals: Refusals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reporter = RunReporter(registry, queue(worker=WORKER).id, WORKER, threading.Event())
@@ -114,23 +116,23 @@ def test_the_training_thread_does_not_wait_again_for_a_registry_that_refuses(
     reporter.report("Epoch 1", 0.2)
 
 
-def test_a_registry_that_stays_silent_ends_the_training_with_the_reason(
+def test_a_long_outage_ends_the_training_with_the_reason(
     registry: Registry, queue: Queue, refusals: Refusals
 ) -> None:
     now = [0.0]
     run = queue(worker=WORKER)
     reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0])
     refusals.on = True
-    for now[0] in (0.0, tracking.PATIENCE_SECONDS):
+    for now[0] in (0.0, tracking.RETRY_SECONDS):
         reporter.report("Epoch 1", 0.1)
     now[0] += 1
-    with pytest.raises(RegistrySilent, match=r"for 5 minutes \(database is locked\): mend that and resume"):
+    with pytest.raises(
+        RegistryUnwritable, match=r"for 5 minutes \(database is locked\). Solve this problem and resume"
+    ):
         reporter.report("Epoch 1", 0.1)
 
 
-def test_a_lost_run_is_noticed_even_after_the_registry_refused(
-    registry: Registry, queue: Queue, refusals: Refusals
-) -> None:
+def test_a_lost_run_is_detected_after_an_outage(registry: Registry, queue: Queue, refusals: Refusals) -> None:
     run = queue(worker=WORKER)
     with RunReporter(registry, run.id, WORKER, threading.Event(), heartbeat_seconds=0.001) as reporter:
         refusals.on = True
@@ -142,7 +144,7 @@ def test_a_lost_run_is_noticed_even_after_the_registry_refused(
             reporter.report("Epoch 1", 0.2)
 
 
-def test_every_report_ends_a_process_that_is_asked_to(registry: Registry, queue: Queue) -> None:
+def test_every_report_ends_a_process_that_has_to_stop(registry: Registry, queue: Queue) -> None:
     terminate = threading.Event()
     reporter = RunReporter(registry, queue(worker=WORKER).id, WORKER, terminate)
     terminate.set()
@@ -151,7 +153,7 @@ def test_every_report_ends_a_process_that_is_asked_to(registry: Registry, queue:
             tell()
 
 
-def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_are_retried_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
     tries = []
     now = iter(range(100))
@@ -161,11 +163,11 @@ def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         raise DatabaseNotWritable("database is locked")
 
     with pytest.raises(DatabaseNotWritable):
-        patiently(refused, threading.Event(), patience=5, clock=lambda: float(next(now)))
+        retry_writes(refused, threading.Event(), seconds=5, clock=lambda: float(next(now)))
     assert len(tries) == 6
 
 
-def test_a_process_that_has_to_end_is_not_patient() -> None:
+def test_writes_are_not_retried_if_the_process_has_to_end() -> None:
     terminate = threading.Event()
     terminate.set()
 
@@ -173,14 +175,14 @@ def test_a_process_that_has_to_end_is_not_patient() -> None:
         raise DatabaseNotWritable("database is locked")
 
     with pytest.raises(DatabaseNotWritable):
-        patiently(refused, terminate)
+        retry_writes(refused, terminate)
 
 
-def test_several_heartbeats_fit_into_the_time_after_which_a_run_counts_as_dead() -> None:
+def test_several_heartbeats_fit_into_the_stale_time() -> None:
     assert tracking.STALE_AFTER.total_seconds() >= 3 * tracking.HEARTBEAT_SECONDS
 
 
-def test_a_read_that_fails_is_tried_again_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_read_is_retried_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
     outcomes: list[Exception | str] = [DatabaseNotReadable("here", "connection refused"), "read"]
 
@@ -190,12 +192,10 @@ def test_a_read_that_fails_is_tried_again_as_well(monkeypatch: pytest.MonkeyPatc
             raise outcome
         return outcome
 
-    assert patiently(read, threading.Event()) == "read"
+    assert retry_writes(read, threading.Event()) == "read"
 
 
-def test_a_heart_that_could_not_beat_tries_again_soon(
-    registry: Registry, queue: Queue, refusals: Refusals
-) -> None:
+def test_a_failed_heartbeat_is_retried_soon(registry: Registry, queue: Queue, refusals: Refusals) -> None:
     run = queue(worker=WORKER)
     reporter = RunReporter(registry, run.id, WORKER, threading.Event())
     assert reporter._until_next() == tracking.HEARTBEAT_SECONDS

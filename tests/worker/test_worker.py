@@ -1,4 +1,4 @@
-"""A worker takes up what is queued, one run after the other."""
+"""A worker executes queued runs one after the other."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_worker_drains_the_queue_and_loads_the_base_once(
     assert registry.runs.count("queued") == 0
 
 
-def test_a_run_whose_base_can_not_be_had_fails_and_the_next_goes_on(
+def test_a_run_without_its_base_fails_and_the_next_one_runs(
     registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker]
 ) -> None:
     def load(name: str, *_: object) -> Base:
@@ -63,10 +63,10 @@ def test_a_run_whose_base_can_not_be_had_fails_and_the_next_goes_on(
     assert [run.status for run in ended] == ["failed", "failed", "completed"]
     assert ended[0].error == "far-away can't be downloaded."
     assert [run.error_kind for run in ended] == ["base", "base", None]
-    assert "no longer those the run was queued for" in (ended[1].error or "")
+    assert "changed since the run was queued" in (ended[1].error or "")
 
 
-def test_a_worker_tells_the_truth_about_a_run_whose_process_died_before_it(
+def test_a_worker_marks_the_run_of_a_previous_dead_process(
     registry: Registry,
     queue: Queue,
     base: Base,
@@ -79,7 +79,7 @@ def test_a_worker_tells_the_truth_about_a_run_whose_process_died_before_it(
     assert registry.runs.get(dead.id).status == "interrupted"
 
 
-def test_a_worker_asked_to_end_takes_up_nothing_more(
+def test_a_stopped_worker_claims_no_further_run(
     registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker]
 ) -> None:
     queue()
@@ -92,7 +92,7 @@ def test_a_worker_asked_to_end_takes_up_nothing_more(
 @pytest.mark.parametrize(
     ("reason", "told"), [("connection refused", UNRECORDED), ("database or disk is full", DISK_FULL)]
 )
-def test_a_run_whose_end_could_not_be_recorded_is_told_when_the_registry_is_back(
+def test_a_run_whose_end_was_not_recorded_is_marked_after_the_outage(
     registry: Registry, queue: Queue, base: Base, new_worker: Callable[..., Worker], reason: str, told: str
 ) -> None:
     run = queue()

@@ -25,7 +25,7 @@ from loravit_web.adapters.files.format import (
 from loravit_web.adapters.lora import LoRAChange
 from loravit_web.adapters.peft_lora import read_factors
 from loravit_web.backbones.base import Base
-from loravit_web.util.files import write_whole
+from loravit_web.util.files import write_atomic
 
 
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
@@ -36,7 +36,7 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
-        write_whole(folder / name, data)
+        write_atomic(folder / name, data)
 
 
 def is_adapter_folder(folder: Path) -> bool:

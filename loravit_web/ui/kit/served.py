@@ -67,5 +67,5 @@ def _serve(data: bytes, name: str, owner: str) -> Path:
     path = _place(hashlib.sha256(data).hexdigest(), name, owner)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
+        write_atomic(path, data)
     return path

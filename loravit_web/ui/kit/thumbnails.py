@@ -28,5 +28,5 @@ def thumbnail(dataset: ImageDataset, item: ImageItem) -> str:
         buffer = BytesIO()
         picture.save(buffer, "WEBP", quality=90)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue())
     return str(path)

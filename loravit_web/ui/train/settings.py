@@ -29,7 +29,7 @@ from loravit_web.ui.scripts import call
 from loravit_web.ui.train.check import CheckPanel
 from loravit_web.ui.train.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.train.relabel import Sheet, changes_in
-from loravit_web.util.abandonment import IsGone, never_gone
+from loravit_web.util.cancellation import IsCancelled, never_cancelled
 from loravit_web.visibility import Seen
 from registry import UnknownAdapter
 
@@ -209,7 +209,7 @@ def told_cost(
     """What the training will take, or all that is wrong, and its line; nothing before there is data.
 
     Args:
-        is_gone: tells whether nobody waits for it any more.
+        is_cancelled: returns whether the request was cancelled.
     """
     if fingerprint is None:
         return "", ""

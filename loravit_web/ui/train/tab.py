@@ -144,7 +144,7 @@ def _take_in(
         is_gone = presence.watch(request.session_hash)
 
         def tell(fraction: float, text: str) -> None:
-            check_waited_for(is_gone)
+            raise_if_cancelled(is_cancelled)
             progress(fraction, desc=text)
 
         cannot_start = {settings.start: gr.Button(interactive=False)}

@@ -92,7 +92,11 @@ def read_question(text: str | None) -> Question:
         tasks, near = ([str(task) for task in asked[name] or []] for name in ("tasks", "near"))
         # one more than can be asked, so that it is told
         return Question(
-            asked["picture"], tasks[: MAX_TASKS + 1], int(asked["labels"]), bool(asked["looks"]), near[:MOST]
+            asked["picture"],
+            tasks[: MAX_TASKS + 1],
+            int(asked["labels"]),
+            bool(asked["looks"]),
+            near[:MAX_PREFETCHED],
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UnreadableQuestion("The page asked something that can't be read: reload it.") from error
@@ -160,5 +164,5 @@ def _answers(service: Service, request: gr.Request, asked: Question) -> str:
     html = answers_html(seen, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
     if asked.picture is not None and asked.tasks:
         near = [task for task in asked.near if not seen.predictor.hides(task)]
-        seen.ahead.want(partial(uploaded_picture, seen, asked.picture), near)
+        seen.prefetcher.prefetch(partial(uploaded_picture, seen, asked.picture), near)
     return html

@@ -12,7 +12,7 @@ from PIL import Image
 
 from loravit_web.datasets.sources.scenes import draw_scene
 from loravit_web.images.loading import encode_webp
-from loravit_web.util.files import write_whole
+from loravit_web.util.files import write_atomic
 
 _LONGEST = 480
 _PHOTOGRAPHS = {"temple": "china.jpg", "flower": "flower.jpg"}
@@ -28,7 +28,7 @@ def example_pictures(folder: Path) -> list[tuple[Path, str]]:
         data = encode_webp(image)
         path = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.webp"
         if not path.exists():
-            write_whole(path, data)
+            write_atomic(path, data)
         found.append((path, caption))
     return found
 

@@ -18,7 +18,7 @@ from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.served import served_root
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS
-from loravit_web.util.files import write_whole
+from loravit_web.util.files import write_atomic
 
 
 class TableRunning(LoraVitError):
@@ -57,22 +57,22 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
     ) -> Updates:
         seen = seen_by(service, request)
         if not uploads:
-            raise NoPictures("Choose pictures or a zip of them first.")
+            raise NoImages("Choose pictures or a zip of them first.")
         if not picked:
-            raise NoPictures("Pick one or several tasks above first.")
+            raise NoImages("Pick one or several tasks above first.")
         whose = seen.visitor.counted_by
         if whose in running and seen.visitor != LOCAL:
             raise TableRunning("Your other table is not done yet. Wait for it, or close its page to end it.")
         running.add(whose)
         try:
-            rows = classify_many(
+            rows = classify_files(
                 seen.predictor,
                 [Path(one["path"]) for one in uploads],
                 picked,
                 top_k=round(min(MOST_LABELS, max(1, labels or LABELS))),
                 progress=lambda done, total: progress((done, total), unit="pictures"),
                 limits=seen.settings.limits,
-                is_gone=presence.watch(request.session_hash),
+                is_cancelled=presence.watch(request.session_hash),
             )
         finally:
             running.discard(whose)
@@ -98,5 +98,5 @@ def _write_csv(text: str, visitor: Visitor) -> str:
     """Write a file into Gradio's folder, where it lies for a day, by a name that nobody can guess."""
     folder = served_root(visitor.name) / uuid.uuid4().hex
     folder.mkdir(parents=True)
-    write_whole(folder / "answers.csv", text.encode())
+    write_atomic(folder / "answers.csv", text.encode())
     return str(folder / "answers.csv")

@@ -42,7 +42,9 @@ def test_after_an_answer_those_that_are_one_click_away_are_prepared(
     running_app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted: list[Any] = []
-    monkeypatch.setattr(running_app.service.ahead, "want", lambda _picture, tasks: wanted.append(tasks))
+    monkeypatch.setattr(
+        running_app.service.prefetcher, "prefetch", lambda _picture, tasks: wanted.append(tasks)
+    )
     question: dict[str, Any] = {"picture": {"path": "a.png"}, "tasks": ["colours"], "labels": 3}
     question["looks"] = False
 

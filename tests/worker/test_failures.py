@@ -1,4 +1,4 @@
-"""Each cause has its own sentence and its own kind."""
+"""Each failure has its own kind and message."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from loravit_web.datasets.errors import DatasetNotFound
 from loravit_web.training.checkpoints import CheckpointError, CheckpointNotSaved
 from loravit_web.training.recipe import RecipeError
 from loravit_web.training.trainer import TrainingDiverged
-from loravit_web.worker.causes import DISK_FULL, MEMORY_FULL, TEMPORARY_FULL, cause_of
-from loravit_web.worker.tracking import RegistrySilent
+from loravit_web.worker.failures import DISK_FULL, MEMORY_FULL, TEMPORARY_FULL, describe_failure
+from loravit_web.worker.tracking import RegistryUnwritable
 from registry import BlobNotStored, DatabaseNotWritable
 
 
 def wrapped(error: Exception) -> Exception:
-    """An error that was raised because the disk is full."""
+    """Return an error that was raised because the disk is full."""
     error.__cause__ = ValueError("while writing")
     error.__cause__.__context__ = OSError(errno.ENOSPC, "No space left on device")
     return error
@@ -33,8 +33,8 @@ def wrapped(error: Exception) -> Exception:
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk", DISK_FULL),
         (RuntimeError("unable to write: No space left on device"), "disk", DISK_FULL),
         (DatabaseNotWritable("database or disk is full"), "disk", DISK_FULL),
-        (RegistrySilent("Not written for 5 minutes (disk is full)."), "disk", DISK_FULL),
-        (RegistrySilent("Not written for 5 minutes (locked)."), "other", "Not written"),
+        (RegistryUnwritable("Not written for 5 minutes (disk is full)."), "disk", DISK_FULL),
+        (RegistryUnwritable("Not written for 5 minutes (locked)."), "other", "Not written"),
         (
             RuntimeError("inline_container.cc:603] . unexpected pos 64 vs 0"),
             "disk",
@@ -71,13 +71,13 @@ def wrapped(error: Exception) -> Exception:
         (
             RuntimeError("shapes cannot be multiplied"),
             "other",
-            "The training hit an unexpected",
+            "The training failed with an unexpected error",
         ),
-        (OSError(errno.EACCES, "Permission denied"), "other", "The training hit an unexpected"),
+        (OSError(errno.EACCES, "Permission denied"), "other", "The training failed with an unexpected error"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_each_cause_has_its_kind_and_its_sentence(error: Exception, kind: str, sentence: str) -> None:
-    found, told = cause_of(error)
+def test_each_failure_has_its_kind_and_message(error: Exception, kind: str, sentence: str) -> None:
+    found, told = describe_failure(error)
     assert found == kind
     assert told.startswith(sentence)

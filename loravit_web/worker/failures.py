@@ -1,4 +1,4 @@
-"""Why a run failed: one sentence for the person who started it, and the kind that decides the next step."""
+"""Failures of runs: a message for the user, and the kind that determines the next step."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from loravit_web.training.checkpoints import CheckpointNotSaved
 from loravit_web.training.trainer import TrainingDiverged
 from registry import BlobNotStored, ErrorKind, RegistryError
 
-DISK_FULL = "The disk is full: free some space and resume the run."
+DISK_FULL = "The disk is full. Free some space and resume the run."
 TEMPORARY_FULL = (
-    "No temporary file can be written: free some space in the folder for temporary files (TMPDIR) and resume "
+    "No temporary file can be written. Free some space in the folder for temporary files (TMPDIR) and resume "
     "the run."
 )
-MEMORY_FULL = "The memory is full: retry with half the batch, or choose a smaller image size."
+MEMORY_FULL = "The memory is full. Retry with half the batch size, or choose a smaller image size."
 
 _KINDS: tuple[tuple[tuple[type[Exception], ...], ErrorKind], ...] = (
     ((TrainingDiverged,), "diverged"),
@@ -31,8 +31,8 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], ErrorKind], ...] = (
     ((CheckpointNotSaved, BlobNotStored), "disk"),
 )
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_TOLD_WITH_THE_DISK = (CheckpointNotSaved, BlobNotStored)
-# What the system, SQLite, PostgreSQL, safetensors and torch's writer of files say of a full disk.
+_NAMES_THE_DISK = (CheckpointNotSaved, BlobNotStored)
+# Messages of the system, SQLite, PostgreSQL, safetensors and torch for a full disk.
 _DISK_WORDS = (
     "no space left",
     "disk quota exceeded",
@@ -43,7 +43,7 @@ _DISK_WORDS = (
     "unexpected pos",
 )
 _NO_TEMPORARY = "no usable temporary directory"
-# What torch, its allocators and the system say; only CUDA's has a class of its own.
+# Messages of torch, its allocators and the system; only CUDA's error has a class of its own.
 _MEMORY_WORDS = (
     "can't allocate memory",
     "cannot allocate memory",
@@ -54,25 +54,34 @@ _MEMORY_WORDS = (
 )
 
 
-def cause_of(error: Exception) -> tuple[ErrorKind, str]:
-    """Kind and sentence. Of a bug only the class is told: the rest is in the log."""
-    if not isinstance(error, _TOLD_WITH_THE_DISK) and any(map(_says_disk_full, _chain(error))):
+def describe_failure(error: Exception) -> tuple[ErrorKind, str]:
+    """Return the kind and the message of a failure.
+
+    Of a bug the message only names the class; the log has the rest.
+
+    Args:
+        error: Error that ended the run.
+    """
+    if not isinstance(error, _NAMES_THE_DISK) and any(map(_is_disk_full, _chain(error))):
         return "disk", DISK_FULL
-    if any(_NO_TEMPORARY in str(one).lower() for one in _chain(error)):
+    if any(_NO_TEMPORARY in str(cause).lower() for cause in _chain(error)):
         return "disk", TEMPORARY_FULL
     for classes, kind in _KINDS:
         if isinstance(error, classes) and isinstance(error, LoraVitError | RegistryError):
             return kind, error.in_public
     if isinstance(error, LoraVitError | RegistryError):
         return "other", error.in_public
-    if _says_memory_full(error):
+    if _is_memory_full(error):
         return "memory", MEMORY_FULL
     name = type(error).__name__
-    return "other", f"The training hit an unexpected error ({name}): the worker's log has the details."
+    return (
+        "other",
+        f"The training failed with an unexpected error ({name}). See the worker's log for details.",
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what led to it: a wrapper's own words often hide a full disk."""
+    """Yield an error and its causes, because the message of a wrapper often hides a full disk."""
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:
@@ -81,13 +90,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
 
 
-def _says_disk_full(error: BaseException) -> bool:
+def _is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return True
     return any(word in str(error).lower() for word in _DISK_WORDS)
 
 
-def _says_memory_full(error: Exception) -> bool:
+def _is_memory_full(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     if isinstance(error, OSError):

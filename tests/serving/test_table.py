@@ -1,4 +1,4 @@
-"""Many pictures, one table: each with its answers or its reason."""
+"""Many images become one table, each with its answers or its error."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from loravit_web.serving.answers import Answer, Label, TaskAnswer
-from loravit_web.serving.bulk import COLUMNS, NoPictures, Row, as_csv, as_table, classify_many
 from loravit_web.serving.predictor import Predictor
+from loravit_web.serving.table import COLUMNS, NoImages, Row, as_csv, as_table, classify_files
 
 
-class Colours(Predictor):
-    """Names the red of a picture's first pixel."""
+class RedPredictor(Predictor):
+    """Predictor that names the red value of an image's first pixel."""
 
     def __init__(self) -> None: ...
 
@@ -27,12 +27,12 @@ class Colours(Predictor):
         return Answer(tuple(TaskAnswer(f"{task}@1", task, labels, None, 1.0) for task in tasks), 1.0)
 
 
-def picture(path: Path, red: int) -> Path:
+def image_file(path: Path, red: int) -> Path:
     Image.new("RGB", (8, 8), (red, 0, 0)).save(path)
     return path
 
 
-def packed(folder: Path, files: dict[str, bytes]) -> Path:
+def zip_file(folder: Path, files: dict[str, bytes]) -> Path:
     path = folder / "pictures.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
@@ -40,13 +40,13 @@ def packed(folder: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_files_and_zips_become_rows_in_order_whatever_else_lies_in_the_zip(tmp_path: Path) -> None:
-    one, two = picture(tmp_path / "one.png", 1), picture(tmp_path / "two.png", 2)
-    archive = packed(
+def test_files_and_zips_become_rows_in_order_without_other_files(tmp_path: Path) -> None:
+    one, two = image_file(tmp_path / "one.png", 1), image_file(tmp_path / "two.png", 2)
+    archive = zip_file(
         tmp_path,
         {"b/three.png": two.read_bytes(), "a.png": one.read_bytes(), "notes.txt": b"", "__MACOSX/a.png": b""},
     )
-    rows = classify_many(Colours(), [two, archive], ["x"], top_k=1)
+    rows = classify_files(RedPredictor(), [two, archive], ["x"], top_k=1)
     assert [(row.image, row.results[0].labels[0].label) for row in rows] == [
         ("two.png", "red 2"),
         ("a.png", "red 1"),
@@ -54,10 +54,10 @@ def test_files_and_zips_become_rows_in_order_whatever_else_lies_in_the_zip(tmp_p
     ]
 
 
-def test_a_bad_picture_has_its_reason_and_the_others_their_answers(tmp_path: Path) -> None:
+def test_an_invalid_image_has_an_error_and_the_others_have_answers(tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
-    bad.write_bytes(b"no picture")
-    rows = classify_many(Colours(), [bad, picture(tmp_path / "good.png", 7)], ["x"], top_k=2)
+    bad.write_bytes(b"no image")
+    rows = classify_files(RedPredictor(), [bad, image_file(tmp_path / "good.png", 7)], ["x"], top_k=2)
     assert rows[0].error is not None
     assert rows[1].error is None
     lines = list(csv.DictReader(io.StringIO(as_csv(rows))))
@@ -69,36 +69,38 @@ def test_a_bad_picture_has_its_reason_and_the_others_their_answers(tmp_path: Pat
     assert list(as_table(rows).columns) == ["image", "problem", "x@1"]
 
 
-def test_a_file_that_is_gone_costs_no_other(tmp_path: Path) -> None:
-    gone, good = classify_many(
-        Colours(), [tmp_path / "gone.png", picture(tmp_path / "good.png", 7)], ["x"], top_k=1
+def test_a_missing_file_does_not_affect_the_others(tmp_path: Path) -> None:
+    gone, good = classify_files(
+        RedPredictor(), [tmp_path / "gone.png", image_file(tmp_path / "good.png", 7)], ["x"], top_k=1
     )
     assert gone.error is not None
     assert str(tmp_path) not in gone.error
     assert good.error is None
 
 
-def test_a_task_that_is_called_like_a_column_leaves_the_pictures_name() -> None:
+def test_a_task_named_like_a_column_does_not_replace_the_image() -> None:
     row = Row("cat.png", (TaskAnswer("image", "Image", (), "It is gone.", 0.0),), None)
     assert as_table([row]).to_dict("records") == [{"image": "cat.png"}]
 
 
-def test_progress_tells_how_many_are_done(tmp_path: Path) -> None:
+def test_progress_reports_the_number_of_completed_images(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    files = [picture(tmp_path / f"{n}.png", n) for n in range(3)]
-    classify_many(Colours(), files, ["x"], top_k=1, progress=lambda done, total: told.append((done, total)))
+    files = [image_file(tmp_path / f"{n}.png", n) for n in range(3)]
+    classify_files(
+        RedPredictor(), files, ["x"], top_k=1, progress=lambda done, total: told.append((done, total))
+    )
     assert told[-1] == (3, 3)
 
 
-def test_a_zip_without_pictures_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(NoPictures, match="choose pictures, or a zip of them"):
-        classify_many(Colours(), [packed(tmp_path, {"notes.txt": b"x"})], ["x"], top_k=1)
+def test_a_zip_without_images_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NoImages, match="Choose images, or a zip of images"):
+        classify_files(RedPredictor(), [zip_file(tmp_path, {"notes.txt": b"x"})], ["x"], top_k=1)
 
 
-def test_a_file_that_is_no_zip_is_one_row_and_costs_no_other(tmp_path: Path) -> None:
+def test_a_damaged_zip_is_one_row_and_does_not_affect_the_others(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no zip")
-    good = packed(tmp_path, {"red.png": picture(tmp_path / "red.png", 200).read_bytes()})
-    broken, red = classify_many(Colours(), [tmp_path / "a.zip", good], ["x"], top_k=1)
+    good = zip_file(tmp_path, {"red.png": image_file(tmp_path / "red.png", 200).read_bytes()})
+    broken, red = classify_files(RedPredictor(), [tmp_path / "a.zip", good], ["x"], top_k=1)
     assert (broken.image, broken.results) == ("a.zip", ())
     assert "not a zip" in str(broken.error)
     assert red.error is None
@@ -114,7 +116,7 @@ FORMULA = tuple("=+-@\t\r＝＋－＠")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_cell_and_no_line_of_a_csv_begins_a_formula_whatever_a_stranger_wrote(text: str) -> None:
+def test_no_cell_of_a_csv_starts_a_formula(text: str) -> None:
     answered = Row(text, (TaskAnswer(text, "t", (Label(text, 0.5),), None, 1.0),), None)
     failed = Row(text, (TaskAnswer(text, "t", (), text, 1.0),), None)
     written = as_csv([answered, failed, Row(text, (), text)])
@@ -129,13 +131,13 @@ def test_no_cell_and_no_line_of_a_csv_begins_a_formula_whatever_a_stranger_wrote
         assert not cell.startswith(FORMULA)
 
 
-def test_ordinary_text_stands_in_the_csv_as_it_is() -> None:
+def test_ordinary_text_is_unchanged_in_the_csv() -> None:
     row = Row("été 1-2 (=).png", (TaskAnswer("t@1", "t", (Label("👩\u200d👧 a+b", 0.5),), None, 1.0),), None)
     (line,) = csv.DictReader(io.StringIO(as_csv([row])))
     assert (line["image"], line["label"], line["rank"]) == ("été 1-2 (=).png", "👩\u200d👧 a+b", "1")
 
 
-def test_nothing_in_the_csv_is_taken_for_a_formula() -> None:
+def test_formulas_in_the_csv_are_escaped() -> None:
     row = Row("=cmd()", (TaskAnswer("t@1", "t", (Label("+1", 0.5),), None, 1.0),), None)
     (line,) = csv.DictReader(io.StringIO(as_csv([row])))
     assert (line["image"], line["label"]) == ("'=cmd()", "'+1")
