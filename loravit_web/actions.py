@@ -178,7 +178,7 @@ class Actions(CatalogActions, RunActions):
             actor=self.visitor.name,
             worker=worker.name,
         )
-        worker.use(*service.loaded)
+        worker.add_base(*service.loaded)
         return worker.execute(run)
 
     @needs("import")

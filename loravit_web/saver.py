@@ -102,11 +102,11 @@ class Saver:
         last_copy: bool = False,
         clock: Clock = utc_now,
         open_at: Callable[[str], SnapshotStore] = open_snapshot_store,
-        rest: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._registry, self._address, self._scratch = registry, address, scratch
         self._interval, self._clock, self._open_at = interval, clock, open_at
-        self._last_copy, self._rest = last_copy, rest
+        self._last_copy, self._sleep = last_copy, sleep
         self._store: SnapshotStore | None = None
         self._damaged: frozenset[str] = frozenset()
         self._state: State | None = None

@@ -95,7 +95,7 @@ class Service:
         self.uploads = settings.uploads
         self.members = Members(self.registry.users)
         self.rates = RateLimit(settings.limits.requests_per_minute)
-        self.pictures = RecentPictures(settings.limits.pixels)
+        self.images = RecentImages(settings.limits.pixels)
         self.datasets = DatasetStore.of(settings)
         self.allowances = Allowances(self.datasets, settings.demo)
         self.estimates = Estimates(lambda: self.predictor.engines.configured.base)
@@ -114,7 +114,7 @@ class Service:
         """Fill an empty registry from its newest snapshot, if there is one. Call it before `start`.
 
         Raises:
-            NothingRestored: If everything that is made now would be lost; see `Saver.restore`.
+            RestoreFailed: If everything that is made now would be lost; see `Saver.restore`.
         """
         if self.saver is not None and (restored := self.saver.restore()) is not None:
             self._progress(1.0, f"Restored {restored.contents} from {restored.snapshot}")
@@ -126,7 +126,7 @@ class Service:
         saving the registry. Remains of imports that were killed are removed first.
         """
         self.datasets.sweep(ABANDONED_SECONDS)
-        self._expiry.once()
+        self._expiry.run_once()
         offer_bundled(self.registry, self.base_for, self.settings, self._progress)
         self.predictor.refresh()
         self.usage.start()

@@ -62,7 +62,9 @@ class Seen:
             return everything
         return everything.seen_by(self.registry, self.visitor.sees)
 
-    def estimate(self, fingerprint: str, recipe: Recipe, *, is_gone: IsGone = never_gone) -> Estimate:
+    def estimate(
+        self, fingerprint: str, recipe: Recipe, *, is_cancelled: IsCancelled = never_cancelled
+    ) -> Estimate:
         """Say what a training on stored images will take; see `Estimates.of`.
 
         Raises:

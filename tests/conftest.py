@@ -18,7 +18,7 @@ import sqlalchemy
 import torch
 from huggingface_hub import constants
 from PIL import Image
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from xdist.scheduler import LoadFileScheduling
 
 from loravit_web import extractor as extractor_module
@@ -105,8 +105,11 @@ def _statements_are_compiled_once() -> Iterator[None]:
     def create_engine(*given: Any, **named: Any) -> Engine:
         engine = sqlalchemy.create_engine(*given, **named)
         # what was compiled is found by the statement and the dialect itself
-        like = first.setdefault(engine.dialect.name, engine)
-        engine.dialect, engine._compiled_cache = like.dialect, like._compiled_cache
+        like = first.get(engine.dialect.name)
+        if like is not None:
+            engine.dialect, engine._compiled_cache = like.dialect, like._compiled_cache
+        else:  # the first that has connected: a dialect that never has does not know its server
+            event.listen(engine, "engine_connect", lambda _connection: first.setdefault(engine.name, engine))
         return engine
 
     with pytest.MonkeyPatch.context() as patch:

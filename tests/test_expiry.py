@@ -64,7 +64,7 @@ def train(service: Service, tmp_path: Path) -> Callable[..., Guest]:
         assert claimed is not None
         worker = service.new_worker()
         worker.name = "w"
-        worker.use(*service.loaded)
+        worker.add_base(*service.loaded)
         done = worker.execute(claimed)
         assert done.published == f"{run.slug}@1"
         return Guest(name, actions, service.seen_by(visitor), done)

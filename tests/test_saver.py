@@ -136,7 +136,7 @@ def test_runs_that_go_on_are_saved_every_quarter_of_an_hour(
     run = start_run(registry)
     clock.now += timedelta(minutes=14)
     registry.runs.record_heartbeat(run, "here:1")
-    saver.look()
+    saver.save_if_due()
     assert snapshots(place) == 1
     clock.now += timedelta(minutes=1)
     saver.save_if_due()
@@ -272,7 +272,7 @@ def test_what_could_not_be_read_at_the_start_is_not_pushed_out_later(
         for number in range(5):
             publish(fresh, str(number).encode())
             clock.now += timedelta(minutes=2)
-            there.look()
+            there.save_if_due()
         assert there.saved.reason.startswith("the snapshots there are of another registry")
     newest = newest_snapshot(open_snapshot_store(str(place)))
     assert newest is not None
@@ -317,7 +317,7 @@ def test_a_damaged_newest_is_told_in_the_log(
 ) -> None:
     for weights in (b"one", b"two"):
         publish(registry, weights)
-        saver.look()
+        saver.save_if_due()
     store = open_snapshot_store(str(place))
     newest = Path(store.root) / store.names()[0]
     newest.write_bytes(newest.read_bytes()[:100])

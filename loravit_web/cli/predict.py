@@ -43,7 +43,7 @@ def predict(
         documents = [predicted_document(name, answer) for name, answer in answers]
         output(as_json, documents, lambda: predicted_text(documents))
         return
-    from loravit_web.serving.bulk import Row, as_csv
+    from loravit_web.serving.table import Row, as_csv
 
     write_file(csv, as_csv([Row(name, answer.results, None) for name, answer in answers]).encode())
     note(f"{len(answers)} images in {csv}.")

@@ -16,8 +16,8 @@ import typer
 
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings, read_settings
-from loravit_web.util.console import progress_teller
-from loravit_web.util.files import write_whole
+from loravit_web.util.console import progress_printer
+from loravit_web.util.files import write_atomic
 from loravit_web.worker.reaper import reap_once
 from registry import Registry
 
@@ -71,7 +71,7 @@ def open_service(*, base: str | None = None) -> AbstractContextManager[Service]:
     settings = current_settings()
     if base:
         settings = replace(settings, base=base)
-    return closing(Service(settings, progress=progress_teller()))
+    return closing(Service(settings, progress=progress_printer()))
 
 
 def refuse_together(*options: str) -> None:
@@ -102,7 +102,7 @@ def write_file(path: Path, data: bytes) -> None:
         CommandFailed: If the file cannot be written.
     """
     try:
-        write_whole(path, data)
+        write_atomic(path, data)
     except OSError as error:
         raise CommandFailed(f"{path} cannot be written ({error.strerror or error}).") from error
 

@@ -14,7 +14,7 @@ from loravit_web.access.rights import SHELL
 from loravit_web.catalog.naming import slugified
 from loravit_web.cli.choices import AdapterTypeName, PoolingName, PresetName, TargetName
 from loravit_web.cli.shell import AsJson, CommandFailed, Document, note, open_service, output
-from loravit_web.util.console import progress_teller
+from loravit_web.util.console import progress_printer
 from registry import Run, Version
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size
     from loravit_web.actions import Actions
     from loravit_web.training.estimate import cost_text
 
-    tell, actions = progress_teller(), Actions(service, SHELL)
+    tell, actions = progress_printer(), Actions(service, SHELL)
     dataset = actions.import_dataset(data, progress=tell)
     _note_findings(dataset)
     base = service.base  # loaded before the signal handlers are set, so that Ctrl-C ends a download

@@ -35,13 +35,15 @@ class Estimates:
         self._base = base
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
-    def of(self, dataset: ImageDataset, recipe: Recipe, *, is_gone: IsGone = never_gone) -> Estimate:
+    def of(
+        self, dataset: ImageDataset, recipe: Recipe, *, is_cancelled: IsCancelled = never_cancelled
+    ) -> Estimate:
         """Return what a training will take. The first of its kind is measured for some seconds.
 
         Args:
             dataset: Its images.
             recipe: Its settings.
-            is_gone: Tells whether nobody waits for the estimate any more.
+            is_cancelled: Tells whether nobody waits for the estimate any more.
 
         Raises:
             Abandoned: If nobody waits for it any more.

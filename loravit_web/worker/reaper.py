@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from loravit_web.worker.tracking import HEARTBEAT_SECONDS, PATIENCE_SECONDS, STALE_AFTER
+from loravit_web.worker.tracking import HEARTBEAT_SECONDS, RETRY_SECONDS, STALE_AFTER
 from registry import Heartbeat, Registry, Run
 
 CONFIRM_SECONDS = 4 * HEARTBEAT_SECONDS
@@ -40,7 +40,7 @@ class Reaper:
         self._runs, self._clock = registry.runs, clock
         self._checked_at: float | None = None
         self._began = 0.0
-        self._still_since: dict[tuple[str, datetime | None], float] = {}
+        self._silent_since: dict[tuple[str, datetime | None], float] = {}
         self._heartbeats: list[Heartbeat] = []
 
     def reap(
@@ -58,7 +58,7 @@ class Reaper:
             RegistryError: If the registry cannot be read or written. The observation restarts then.
         """
         try:
-            self._watch(self._runs.heartbeats(suspected=self._doubted()))
+            self._watch(self._runs.heartbeats(suspected=self._suspected()))
             silent = {
                 heartbeat.run_id: heartbeat.sent_at
                 for heartbeat in self._heartbeats
@@ -74,48 +74,54 @@ class Reaper:
             self._heartbeats = [heartbeat for heartbeat in self._heartbeats if heartbeat not in gone]
             return self._runs.reap(silent=silent, dead_worker=dead_worker, error=error)
         except Exception:
-            self._looked, self._heartbeats = None, []
+            self._checked_at, self._heartbeats = None, []
             raise
 
     @property
     def suspects(self) -> Sequence[Heartbeat]:
-        """Hearts whose last heartbeat seems too old, and that were not seen to beat in this watch."""
+        """Heartbeats that seem too old and of which no newer one was observed."""
         return [
             heartbeat
             for heartbeat in self._heartbeats
             if heartbeat.age > STALE_AFTER
-            and self._still_since[heartbeat.run_id, heartbeat.sent_at] <= self._began
+            and self._silent_since[heartbeat.run_id, heartbeat.sent_at] <= self._began
         ]
 
     def _watch(self, heartbeats: list[Heartbeat]) -> None:
         now = self._clock()
-        blind = self._looked is None or now - self._looked > _BLINK_SECONDS
-        if blind:
-            self._began, self._still_since = now, {}
-        before = self._still_since
-        self._still_since = {
+        restarted = self._checked_at is None or now - self._checked_at > _MAX_GAP_SECONDS
+        if restarted:
+            self._began, self._silent_since = now, {}
+        before = self._silent_since
+        self._silent_since = {
             (heartbeat.run_id, heartbeat.sent_at): before.get((heartbeat.run_id, heartbeat.sent_at), now)
             for heartbeat in heartbeats
         }
-        self._looked, self._heartbeats = now, heartbeats
+        self._checked_at, self._heartbeats = now, heartbeats
 
-    def _still(self, heartbeat: Heartbeat) -> float:
-        """Seconds for which the heart was seen to stand still, at the last look."""
+    def _silent_seconds(self, heartbeat: Heartbeat) -> float:
+        """Return the seconds without a new heartbeat, at the last check."""
         return (
             0.0
-            if self._looked is None
-            else self._looked - self._still_since[heartbeat.run_id, heartbeat.sent_at]
+            if self._checked_at is None
+            else self._checked_at - self._silent_since[heartbeat.run_id, heartbeat.sent_at]
         )
 
-    def _doubted(self) -> list[str]:
-        """Runs whose heart stands still: from now on every look proves that a heartbeat could be written."""
-        return [heartbeat.run_id for heartbeat in self._heartbeats if self._still(heartbeat) > _BLINK_SECONDS]
+    def _suspected(self) -> list[str]:
+        """Return runs without a recent heartbeat; every further check proves that one could be written."""
+        return [
+            heartbeat.run_id
+            for heartbeat in self._heartbeats
+            if self._silent_seconds(heartbeat) > _MAX_GAP_SECONDS
+        ]
 
     def _is_dead(self, heartbeat: Heartbeat, living_worker: str | None) -> bool:
-        still = self._still(heartbeat)
+        silent_seconds = self._silent_seconds(heartbeat)
         if living_worker is not None and heartbeat.worker == living_worker:
-            return still >= PATIENCE_SECONDS + STALE_AFTER.total_seconds()
-        return still >= STALE_AFTER.total_seconds() or (heartbeat.age > STALE_AFTER and still >= SURE_SECONDS)
+            return silent_seconds >= RETRY_SECONDS + STALE_AFTER.total_seconds()
+        return silent_seconds >= STALE_AFTER.total_seconds() or (
+            heartbeat.age > STALE_AFTER and silent_seconds >= CONFIRM_SECONDS
+        )
 
 
 def reap_once(
@@ -141,7 +147,7 @@ def reap_once(
     dead = reaper.reap()
     if reaper.suspects:
         names = ", ".join(heartbeat.run_id[:8] for heartbeat in reaper.suspects)
-        _LOG.warning("No recent heartbeat of run %s. Watching for %.0f s.", names, SURE_SECONDS)
+        _LOG.warning("No recent heartbeat of run %s. Watching for %.0f s.", names, CONFIRM_SECONDS)
     while reaper.suspects:
         sleep(_PAUSE_SECONDS)
         dead += reaper.reap()

@@ -46,9 +46,6 @@ STOPPED = "The training process was stopped before the end. Resume the run to co
 RUN_MISSING = (
     "The run no longer exists in the registry, for example after a restored backup. Start the training again."
 )
-LoadForRun = Callable[[Tell], tuple[Base, torch.dtype]]
-STOPPED = "The training process was stopped before the end; resume the run to go on."
-DELETED = "The registry has no such run any more, as after a restored backup; start the training again."
 _LOG = logging.getLogger(__name__)
 
 
@@ -154,7 +151,7 @@ def _current_state(registry: Registry, run: Run) -> Run:
     try:
         return registry.runs.get(run.id)
     except UnknownRun:
-        return replace(run, status="interrupted", error=DELETED, error_kind="lost")
+        return replace(run, status="interrupted", error=RUN_MISSING, error_kind="lost")
 
 
 def _carry_out(

@@ -81,7 +81,7 @@ def test_patterns_are_hashable_and_independent_of_their_order() -> None:
 def test_the_pooling_defaults_to_that_of_the_base(base: Base) -> None:
     assert ViTAdapterConfig().resolved(base) == ViTAdapterConfig(pooling="cls")
     assert ViTAdapterConfig(pooling="mean").resolved(base) == ViTAdapterConfig(pooling="mean")
-    with pytest.raises(UnsupportedPooling, match="can't be pooled by map: choose mean or cls or cls"):
+    with pytest.raises(UnsupportedPooling, match="does not support pooling map. Choose mean or cls or cls"):
         ViTAdapterConfig(pooling="map").resolved(base)
 
 

@@ -63,12 +63,12 @@ class Presence:
         with self._lock:
             self._seen(session)
 
-        def is_gone() -> bool:
+        def is_cancelled() -> bool:
             with self._lock:
                 seen = self._sessions.get(session)
                 return seen is None or (not seen.open and self._clock() - seen.quiet_since > self._grace)
 
-        return is_gone
+        return is_cancelled
 
     def _seen(self, session: str) -> _Seen:
         """Return what is known of a session. The caller holds the lock."""

@@ -11,7 +11,7 @@ from loravit_web.access.rights import is_guest
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from loravit_web.expiry import served_folder
 from loravit_web.ui.kit.uploads import upload_folder
-from loravit_web.util.files import write_whole
+from loravit_web.util.files import write_atomic
 from loravit_web.visibility import Seen
 from registry import AdapterEntry, BlobDamaged, BlobMissing, Version
 

@@ -8,7 +8,7 @@ from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.images.loading import load_stored
 from loravit_web.ui.kit.served import served_root
 from loravit_web.ui.kit.uploads import upload_folder
-from loravit_web.util.files import write_whole
+from loravit_web.util.files import write_atomic
 
 SIDE = 160
 

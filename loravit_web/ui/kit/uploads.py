@@ -39,7 +39,7 @@ def uploaded_picture(seen: Seen, image: Any) -> Image.Image:
     Raises:
         LoraVitError: if the file is no readable image, or not an upload.
     """
-    return seen.pictures.open(uploaded_path(image))
+    return seen.images.open(uploaded_path(image))
 
 
 def uploaded_path(image: Any) -> Path:

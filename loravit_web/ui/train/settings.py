@@ -137,9 +137,11 @@ def connect_settings(
         mirror: bool,
         *values: Any,
     ) -> Updates:
-        seen, is_gone = seen_by(service, request), presence.watch(request.session_hash)
+        seen, is_cancelled = seen_by(service, request), presence.watch(request.session_hash)
         # the browser knows no name before its field was drawn, as where another tab is open
-        cost, line = told_cost(seen, fingerprint, name or "", preset, mirror, values, is_gone=is_gone)
+        cost, line = told_cost(
+            seen, fingerprint, name or "", preset, mirror, values, is_cancelled=is_cancelled
+        )
         return {panel.cost: cost, panel.line: line}
 
     @told
@@ -204,7 +206,7 @@ def told_cost(
     mirror: bool,
     values: Any,
     *,
-    is_gone: IsGone = never_gone,
+    is_cancelled: IsCancelled = never_cancelled,
 ) -> tuple[str, str]:
     """What the training will take, or all that is wrong, and its line; nothing before there is data.
 
@@ -219,13 +221,13 @@ def told_cost(
     try:
         recipe = recipe_of(preset, mirror, values)
         command = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
-        return _cost(seen, fingerprint, recipe, is_gone) + _successor(seen, name), command
+        return _cost(seen, fingerprint, recipe, is_cancelled) + _successor(seen, name), command
     except LoraVitError as error:
         return notice(error.in_public, kind="error"), ""
 
 
-def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_gone: IsGone) -> Markup:
-    return cost_summary(seen.estimate(fingerprint, recipe, is_gone=is_gone))
+def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_cancelled: IsCancelled) -> Markup:
+    return cost_summary(seen.estimate(fingerprint, recipe, is_cancelled=is_cancelled))
 
 
 def _successor(seen: Seen, name: str) -> Markup:

@@ -31,7 +31,7 @@ from loravit_web.ui.train.settings import (
     suggested_name,
     suggestions,
 )
-from loravit_web.util.abandonment import check_waited_for
+from loravit_web.util.cancellation import raise_if_cancelled
 from loravit_web.visibility import Seen
 
 
@@ -141,7 +141,7 @@ def _take_in(
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
     ) -> Updates:
-        is_gone = presence.watch(request.session_hash)
+        is_cancelled = presence.watch(request.session_hash)
 
         def tell(fraction: float, text: str) -> None:
             raise_if_cancelled(is_cancelled)

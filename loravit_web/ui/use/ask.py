@@ -21,7 +21,7 @@ from gradio.events import api
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.predictor import MAX_TASKS
-from loravit_web.serving.prefetch import MOST
+from loravit_web.serving.prefetch import MAX_PREFETCHED
 from loravit_web.ui.kit.events import LAST, QUIET, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.share import SharePanel, page_url

@@ -11,7 +11,7 @@ import gradio as gr
 from loravit_web.access.rights import LOCAL, Visitor
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.serving.bulk import NoPictures, as_csv, as_table, classify_many
+from loravit_web.serving.table import NoImages, as_csv, as_table, classify_files
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import UNCHECKED, Updates
 from loravit_web.ui.kit.presence import Presence

@@ -47,8 +47,8 @@ def test_the_cost_of_a_training_is_one_sentence_with_time_memory_and_parameters(
         epochs=6,
     )
     assert (
-        "Up to 3 min and 1.3 GB of memory on this machine: 6 epochs over 3,200 images, beside 800 that judge "
-        "them; 249,610 trained parameters beside the frozen base."
+        "Up to 3 min and 1.3 GB of memory on this machine: 6 epochs on 3,200 training images, 800 validation "
+        "images and 249,610 trained parameters."
     ) in cost_summary(cost)
 
 

@@ -18,16 +18,16 @@ def test_a_page_is_there_while_it_listens_and_gone_a_while_after() -> None:
     clock = Clock()
     presence = Presence(clock=clock, grace=5)
     with presence.listening("a"):
-        is_gone = presence.watch("a")
+        is_cancelled = presence.watch("a")
         clock.now = 1000
-        assert not is_gone()
+        assert not is_cancelled()
     clock.now = 1004
-    assert not is_gone()
+    assert not is_cancelled()
     with presence.listening("a"):  # it came back in time
         clock.now = 1100
-        assert not is_gone()
+        assert not is_cancelled()
     clock.now = 1106
-    assert is_gone()
+    assert is_cancelled()
 
 
 def test_several_streams_of_one_page_are_one_presence() -> None:
@@ -43,14 +43,14 @@ def test_several_streams_of_one_page_are_one_presence() -> None:
 def test_work_of_a_page_that_never_listened_ends_after_a_while() -> None:
     clock = Clock()
     presence = Presence(clock=clock, grace=5)
-    is_gone = presence.watch("a")
-    assert not is_gone()
+    is_cancelled = presence.watch("a")
+    assert not is_cancelled()
     clock.now = 6
-    assert is_gone()
+    assert is_cancelled()
 
 
 def test_work_without_a_page_goes_on() -> None:
     clock = Clock()
-    is_gone = Presence(clock=clock).watch(None)
+    is_cancelled = Presence(clock=clock).watch(None)
     clock.now = 1e6
-    assert not is_gone()
+    assert not is_cancelled()

@@ -56,7 +56,7 @@ def test_each_wrong_field_gets_its_own_sentence_and_the_others_none() -> None:
         )
     )
     assert {name for name, error in errors.items() if error} == {"r", "lr", "epochs", "target_modules"}
-    assert errors["r"] == "Rank 0 is out of range: choose 1 to 256."
+    assert errors["r"] == "Rank 0 is out of range. Choose 1 to 256."
     assert errors["epochs"] == "Epochs is empty: type a number."
 
 
