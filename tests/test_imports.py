@@ -50,12 +50,13 @@ WITHOUT_REGISTRY = {"util", "images", "backbones", "datasets", "adapters", "engi
 # The same inside ui: what each part may import of the others. Of a tab, others may use `runs.watch` alone.
 WITHIN_UI: dict[str, Collection[str]] = {
     "__init__": {"patches"},
-    **dict.fromkeys(("patches", "scripts"), ()),
-    "kit": {"patches", "scripts"},
-    "gate": {"kit", "patches"},
-    **dict.fromkeys(("api", "use", "runs"), ("kit", "scripts")),
-    **dict.fromkeys(("train", "catalog"), ("kit", "runs.watch", "scripts")),
-    "page": {"kit", "use", "runs", "train", "catalog", "scripts"},
+    **dict.fromkeys(("patches", "templates"), ()),
+    "scripts": {"templates"},
+    "kit": {"patches", "scripts", "templates"},
+    "gate": {"kit", "patches", "scripts", "templates"},
+    **dict.fromkeys(("api", "use", "runs"), ("kit", "scripts", "templates")),
+    **dict.fromkeys(("train", "catalog"), ("kit", "runs.watch", "scripts", "templates")),
+    "page": {"kit", "use", "runs", "train", "catalog", "scripts", "templates"},
 }
 WITHIN_UI["app"] = {*WITHIN_UI} - {"gate"}
 WITHIN_UI["launch"] = {*WITHIN_UI}

@@ -38,7 +38,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"count": _count, "percent": _percent, "minute": _minute, "counted": _counted}
+    made.filters.update(count=_count, percent=_percent, minute=_minute, counted=_counted)
     return made
 
 
