@@ -273,7 +273,7 @@ def test_what_could_not_be_read_at_the_start_is_not_pushed_out_later(
             publish(fresh, str(number).encode())
             clock.now += timedelta(minutes=2)
             there.save_if_due()
-        assert there.saved.reason.startswith("the snapshots there are of another registry")
+        assert there.saved.reason.startswith("the snapshots belong to another registry")
     newest = newest_snapshot(open_snapshot_store(str(place)))
     assert newest is not None
     assert newest.state == registry.state()

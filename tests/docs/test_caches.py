@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from loravit_web.engine.multilora import ONE_TIME_FRACTION
-from loravit_web.serving.image_cache import MOST
+from loravit_web.serving.image_cache import MAX_IMAGES
 from loravit_web.settings.limits import Limits
 from tests.docs.markdown import DOCS, ROOT, names_of, rows_of, sections_of
 
@@ -45,7 +45,7 @@ def test_a_budget_is_that_of_the_code(constant: str) -> None:
 
 def test_what_is_said_of_a_part_of_a_budget_is_so() -> None:
     assert ONE_TIME_FRACTION == 4  # "a quarter of it"
-    assert f"at most {MOST} images" in WITH_CONSTANT["loravit_web.serving.image_cache.BUDGET"]
+    assert f"at most {MAX_IMAGES} images" in WITH_CONSTANT["loravit_web.serving.image_cache.BUDGET"]
     (uploads,) = [budget for _what, _by, budget, _constant in CACHES if "LORAVIT_MAX_UPLOADS_MIB" in budget]
     assert uploads.startswith(f"{Limits().uploads_mib} MiB")
 

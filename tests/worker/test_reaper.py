@@ -37,7 +37,7 @@ class FakeRuns:
     away: RegistryError | None = None
     cut_off: set[str] = field(default_factory=set)
     reaped: dict[str, float] = field(default_factory=dict)
-    doubted: list[list[str]] = field(default_factory=list)
+    suspected: list[list[str]] = field(default_factory=list)
     wait: float = 0.0
 
     def live(self, seconds: float) -> None:
@@ -59,8 +59,8 @@ class FakeRuns:
             except RegistryError as error:
                 assert error is self.away
 
-    def heartbeats(self, *, doubted: Collection[str] = ()) -> list[Heartbeat]:
-        self.doubted.append(list(doubted))
+    def heartbeats(self, *, suspected: Collection[str] = ()) -> list[Heartbeat]:
+        self.suspected.append(list(suspected))
         self.now += self.wait
         if self.away is not None:
             raise self.away
@@ -182,8 +182,8 @@ def test_a_wrong_clock_neither_marks_live_runs_nor_hides_dead_ones(runs: FakeRun
 
 def test_without_a_recent_heartbeat_every_check_proves_that_one_could_be_written(runs: FakeRuns) -> None:
     runs.watch(observer(runs), STALE - 1)
-    assert runs.doubted[-1] == ["dead"]
-    assert runs.doubted[0] == []
+    assert runs.suspected[-1] == ["dead"]
+    assert runs.suspected[0] == []
 
 
 def test_a_live_process_gets_as_much_time_as_it_waits_for_the_registry(

@@ -8,13 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from loravit_web.worker.causes import DISK_FULL
 
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
 from loravit_web.worker import reaper
+from loravit_web.worker.failures import DISK_FULL
 from loravit_web.worker.worker import UNRECORDED, Worker, opened_worker
 from registry import DatabaseNotWritable, Registry, Run
 from tests.conftest import tiny_base
