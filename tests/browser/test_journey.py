@@ -44,6 +44,8 @@ def pick(page: Page, *titles: str) -> None:
 
 SMALL = {"image-size": "56", "blocks": "1", "epochs": "3", "min-steps": "0", "batch-size": "8"}
 """Settings of a training of a few seconds."""
+WATCHED = {**SMALL, "epochs": "40", "patience": "40"}
+"""Settings of one that lasts until others have seen it."""
 LONG = {**SMALL, "epochs": "200", "patience": "200"}
 """Settings of one that is still there when something is done to it."""
 
@@ -66,7 +68,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
 ) -> None:
     bystander = visit(app.url)
     open_tab(bystander, "Runs")
-    start_training(page, colour_zip, "Paints")
+    start_training(page, colour_zip, "Paints", WATCHED)
     bystander.locator("#job-strip button", has_text="Paints").click(timeout=TRAINED)
     expect(bystander.locator("#train-progress")).to_contain_text("Paints")
     open_tab(bystander, "Runs")
