@@ -20,9 +20,9 @@ from loravit_web.adapters.files.bundle import Bundle, packed
 from loravit_web.adapters.files.folder import is_adapter_folder, read_folder, write_folder
 from loravit_web.adapters.files.format import AdapterFormatError, to_files
 from loravit_web.backbones import Base, fastest_dtype, load_base
-from loravit_web.backbones.base import wrap_base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.backbones.wrapping import wrap_base
 from loravit_web.datasets import DatasetStore
 from loravit_web.engine import fastest_engine
 from loravit_web.errors import LoraVitError

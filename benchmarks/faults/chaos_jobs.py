@@ -32,7 +32,7 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
-from loravit_web.training import trainer
+from loravit_web.training import loop, trainer
 from loravit_web.training.checkpoints import Checkpoint
 from loravit_web.training.recipe import Recipe
 from loravit_web.worker.stopping import GRACE_SECONDS
@@ -172,9 +172,9 @@ def train(
             worker.add_base(base, torch.float32)
         _instrument(registry, teller)
         if slow == "probe":
-            trainer.fit_linear_probe = lambda *_: _asleep(teller)  # type: ignore[assignment]
+            trainer.fit_probe = lambda *_, **__: _asleep(teller)  # type: ignore[assignment]
         elif slow == "step":
-            trainer._Training._step = lambda *_: _deep(teller)  # type: ignore[method-assign]
+            loop.TrainingLoop._step = lambda *_: _deep(teller)  # type: ignore[method-assign]
         with worker.stopping_on_signals(grace=grace):
             teller.line("ready", worker=worker.name)
             worker.work(idle_exit=idle_exit)
@@ -194,7 +194,7 @@ def _instrument(registry: Registry, teller: Told) -> None:
         (registry.runs, "log_metrics", logged),
         (registry.catalog, "publish", _published),
         (registry.runs, "finish", finished),
-        (trainer, "save_checkpoint", saved),
+        (loop, "save_checkpoint", saved),
     ):
         setattr(place, name, teller.around(name, getattr(place, name), promised))
 

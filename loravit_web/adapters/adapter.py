@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,9 @@ from torch import nn
 
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.interface import Change
+from loravit_web.adapters.readout import last_block, read
 from loravit_web.adapters.types import adapter_type
-from loravit_web.backbones.base import Base
+from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.errors import LoraVitError
 from loravit_web.util.cores import on_all_cores
@@ -34,7 +35,8 @@ class Adapter:
         preprocessing: Preprocessing of its input images.
         class_names: Names of the C classes, in the order of the logits.
         change: Trained tensors of the adapter type.
-        head_weight: Float32 weight (C, F) of the head.
+        head_weight: Float32 weight (C, F) of the head. Its columns belong to the pooled features of the last
+            block, and then to the taps of the readout.
         head_bias: Float32 bias (C,) of the head.
         temperature: Divisor of the logits before the softmax, for temperature scaling (Guo et al. 2017, arXiv
             1706.04599).
@@ -83,9 +85,44 @@ class Adapter:
         return adapter_type(self.config.adapter_type).merged_blocks(self.change, base, master)
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
-        """Return float32 logits (B, C) of pooled features (B, F), on the device of the head."""
+        """Return float32 logits (B, C) of the head's features (B, F), on the device of the head."""
         features = features.float().to(self.head_weight.device)
         return F.linear(features, self.head_weight, self.head_bias)
+
+    def logits(
+        self, base: Base, blocks: Sequence[nn.Module], tokens: torch.Tensor, pooled: torch.Tensor
+    ) -> torch.Tensor:
+        """Return float32 logits (B, C) of images that left the trunk.
+
+        Args:
+            base: Base that runs.
+            blocks: The adapted blocks, in any form.
+            tokens: Tokens (B, N, D) before block `first_block`.
+            pooled: Float32 `Base.parts` (B, L, P, D) of the blocks below.
+        """
+        own: list[torch.Tensor] | None = [] if self.reads_own_blocks else None
+        tokens = base.run_blocks(blocks, tokens, self.first_block, pooled=own)
+        if own:
+            pooled = torch.cat([pooled, torch.stack(own, dim=1)], dim=1)
+        return self.head_of(base, tokens, pooled)
+
+    def head_of(self, base: Base, tokens: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+        """Return float32 logits (B, C) of tokens (B, N, D) after the last block.
+
+        Args:
+            base: Base that ran.
+            tokens: Tokens (B, N, D) after the last block that was run.
+            pooled: Float32 `Base.parts` (B, L, P, D) of all blocks that the readout names.
+        """
+        features = base.features(tokens, self.config.pooling)
+        if self.config.taps:
+            features = torch.cat([features, read(self.config.taps, base, pooled)], dim=-1)
+        return self.head(features)
+
+    @property
+    def reads_own_blocks(self) -> bool:
+        """Whether the readout names blocks that the adapter changes."""
+        return last_block(self.config.taps) > self.first_block
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """Return calibrated probabilities (..., C) of logits (..., C), finite and with a sum of 1.
@@ -122,13 +159,12 @@ def compute_reference_logits(base: Base, adapter: Adapter) -> torch.Tensor:
     @torch.inference_mode()
     def compute() -> torch.Tensor:
         shared = adapter.preprocessing, adapter.first_block
-        tokens = base.cached(shared, lambda: _reference_tokens(base, *shared))
-        tokens = base.run_blocks(adapter.blocks(base), tokens, adapter.first_block)
-        return adapter.head(base.features(tokens, adapter.config.pooling))[0].clone()
+        tokens, pooled = base.cached(shared, lambda: _reference_trunk(base, *shared))
+        return adapter.logits(base, adapter.blocks(base), tokens, pooled)[0].clone()
 
     return on_all_cores(compute)
 
 
-def _reference_tokens(base: Base, preprocessing: Preprocessing, stop: int) -> torch.Tensor:
-    """Return the tokens (1, N, D) of `reference_image` before block ``stop``."""
-    return base.advance(base.embed(reference_image(preprocessing)), 0, stop)
+def _reference_trunk(base: Base, preprocessing: Preprocessing, stop: int) -> TrunkOutput:
+    """Return what the trunk of ``stop`` blocks computes for `reference_image`."""
+    return base.trunk(base.embed(reference_image(preprocessing)), 0, stop)

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from loravit_web.adapters.files.numbers import ANY, InvalidValue, integer, number
+from loravit_web.adapters.readout import Readout, Tap, fitting, last_block, parse_readout
 from loravit_web.backbones.base import POOLINGS, Base, Pooling
 from loravit_web.errors import LoraVitError
 
 TARGETS = ("q", "k", "v", "qkv", "proj", "fc1", "fc2")
 """Names of the linear layers that can be adapted."""
+FROZEN_TYPES = ("LINEAR", "PROBE")
+"""Adapter types that leave the base unchanged."""
 MAX_RANK = 256
 """Maximum rank of the low-rank factors."""
 MAX_PREFIX = 64
@@ -31,20 +34,24 @@ class ViTAdapterConfig:
 
     Attributes:
         adapter_type: Key of `ADAPTER_TYPES`: ``LORA`` for low-rank factors, ``PREFIX`` for learned keys and
-            values, or ``LINEAR`` for a head on the frozen base.
+            values, ``LINEAR`` for a trained head on the frozen base, or ``PROBE`` for a head on the frozen
+            base that is computed in closed form.
         r: Rank of the low-rank factors, 1 to `MAX_RANK`.
         alpha: Numerator of the scale: alpha / r, or alpha / sqrt(r) with ``use_rslora``.
         dropout: Fraction of the factors' inputs dropped during training, at least 0 and below 1.
         target_modules: Linear layers to adapt in each block; ``q``, ``k`` and ``v`` are slices of ``qkv``.
         blocks: Number of blocks to adapt, counted from the last. All tasks share the blocks below.
         use_rslora: Whether to use rank-stabilized scaling, rsLoRA (Kalajdzievski 2023, arXiv 2312.03732).
-        pooling: Features that the head reads: the class token (``cls``), the mean of the patch tokens
-            (``mean``), both, or the base's attention pooling (``map``). None for the base's own pooling.
+        pooling: Features of the last block that the head reads after the final norm: the class token
+            (``cls``), the mean of the patch tokens (``mean``), both, the base's attention pooling (``map``),
+            or nothing (``none``). None for the base's own pooling.
         rank_pattern: Rank of targets that differ from ``r``, as in PEFT. Given as a mapping, kept as sorted
             pairs.
         alpha_pattern: Alpha of targets that differ from ``alpha``, as in PEFT. Given as a mapping, kept as
             sorted pairs.
         prefix_length: Number of learned keys and values per block for ``PREFIX``, 1 to `MAX_PREFIX`.
+        readout: What the head reads beside the pooled features: parts of the tokens after some blocks. None
+            lets the training choose; a trained adapter names its taps.
     """
 
     adapter_type: str = "LORA"
@@ -58,6 +65,7 @@ class ViTAdapterConfig:
     rank_pattern: Pairs[int] = ()
     alpha_pattern: Pairs[float] = ()
     prefix_length: int = 8
+    readout: Readout | None = ()
 
     def __post_init__(self) -> None:
         for name in ("rank_pattern", "alpha_pattern"):
@@ -85,6 +93,8 @@ class ViTAdapterConfig:
             raise AdapterConfigError(
                 f"Pooling {self.pooling} is unknown. Choose one of {', '.join(POOLINGS)}."
             )
+        if self.pooling == "none" and self.readout == ():
+            raise AdapterConfigError("The head reads nothing. Choose a pooling or a readout.")
         self._check_targets()
 
     def _check_targets(self) -> None:
@@ -114,13 +124,48 @@ class ViTAdapterConfig:
         return float(alpha / (r**0.5 if self.use_rslora else r))
 
     def resolved(self, base: Base) -> ViTAdapterConfig:
-        """Return the configuration with its pooling resolved for a base.
+        """Return the configuration with its pooling and its readout resolved for a base.
 
         Raises:
             UnsupportedPooling: If the base does not support the pooling.
+            ReadoutError: If the base does not have the blocks of the readout.
         """
         base.feature_dim(self.pooling)
-        return replace(self, pooling=self.pooling or base.native_pooling)
+        readout = None if self.readout is None else fitting(self.readout, base)
+        return replace(self, pooling=self.pooling or base.native_pooling, readout=readout)
+
+    @property
+    def taps(self) -> Readout:
+        """The readout, which is known.
+
+        Raises:
+            ValueError: If the training has not chosen it yet.
+        """
+        if self.readout is None:
+            raise ValueError("the readout has not been chosen")
+        return self.readout
+
+    def head_width(self, base: Base) -> int:
+        """Return the number of features F that the head reads."""
+        return base.feature_dim(self.pooling) + len(self.taps) * base.embed_dim
+
+    def last_block(self, base: Base) -> int:
+        """Return the number of blocks that have to be run for the head."""
+        frozen = self.adapter_type in FROZEN_TYPES and self.pooling == "none" and self.readout
+        return last_block(self.taps) if frozen else base.depth
+
+    def poolings(self, base: Base) -> set[Pooling]:
+        """Return poolings that together read what the head reads of the last block."""
+        reads: set[Pooling] = {self.pooling or base.native_pooling}
+        return reads | ({"mean"} if Tap(base.depth, "mean") in (self.readout or ()) else set())
+
+    def adapted_blocks(self, depth: int) -> int:
+        """Return the number of adapted blocks in a base of ``depth`` blocks.
+
+        Raises:
+            AdapterConfigError: If the base has fewer blocks than are to be adapted.
+        """
+        return 0 if self.adapter_type in FROZEN_TYPES else depth - self.first_block(depth)
 
     def first_block(self, depth: int) -> int:
         """Return the index of the first adapted block in a base of ``depth`` blocks.
@@ -141,6 +186,7 @@ class ViTAdapterConfig:
             "target_modules": list(self.target_modules),
             "rank_pattern": dict(self.rank_pattern),
             "alpha_pattern": dict(self.alpha_pattern),
+            "readout": None if self.readout is None else [str(tap) for tap in self.readout],
         }
 
     @classmethod
@@ -157,7 +203,14 @@ class ViTAdapterConfig:
                 f"The adapter's configuration has the unknown field {min(unknown)}. Remove the field."
             )
         _check_types(data)
-        return cls(**{**data, "target_modules": tuple(data.get("target_modules", cls.target_modules))})
+        readout = data.get("readout", ())
+        return cls(
+            **{
+                **data,
+                "target_modules": tuple(data.get("target_modules", cls.target_modules)),
+                "readout": None if readout is None else parse_readout(readout),
+            }
+        )
 
 
 def _check_types(data: Mapping[str, Any]) -> None:
@@ -174,5 +227,10 @@ def _check_types(data: Mapping[str, Any]) -> None:
         integer(name, value, -ANY, ANY)
     for name, value in numbers.items():
         number(name, value, -ANY, ANY)
+    readout = data.get("readout")
+    if readout is not None and not (
+        isinstance(readout, list) and all(isinstance(entry, str) for entry in readout)
+    ):
+        raise InvalidValue("readout", readout, "a list of texts")
     if not isinstance(data.get("use_rslora", False), bool):
         raise InvalidValue("use_rslora", data["use_rslora"], "true or false")

@@ -76,12 +76,15 @@ class AdapterType(Protocol):
             Tensors by module path in the base, and the type's fields of ``adapter_config.json``.
         """
 
-    def read(self, tensors: Tensors, fields: Mapping[str, Any], base: Base) -> Change:
+    def read(
+        self, tensors: Tensors, fields: Mapping[str, Any], config: ViTAdapterConfig, base: Base
+    ) -> Change:
         """Return the change that `write` wrote; strict about names and shapes.
 
         Args:
             tensors: Tensors by module path in the base.
             fields: Fields of ``adapter_config.json``.
+            config: Configuration of the adapter.
             base: Frozen base.
 
         Raises:

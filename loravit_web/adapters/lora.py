@@ -89,7 +89,9 @@ class LoRA:
         """Return the factors and the fields of PEFT's ``LoraConfig``; see `AdapterType.write`."""
         return write_factors(cast(LoRAChange, change).factors, config)
 
-    def read(self, tensors: Tensors, fields: Mapping[str, Any], base: Base) -> LoRAChange:
+    def read(
+        self, tensors: Tensors, fields: Mapping[str, Any], config: ViTAdapterConfig, base: Base
+    ) -> LoRAChange:
         """Return the factors from files with the fields of PEFT's ``LoraConfig``; see `AdapterType.read`."""
         return LoRAChange(read_factors(tensors, fields, base))
 

@@ -170,7 +170,9 @@ class Prefix:
             tensors[f"blocks.{row.block}.attn.prefix_values"] = row.values
         return tensors, {"peft_type": "PREFIX", "prefix_length": config.prefix_length}
 
-    def read(self, tensors: Tensors, fields: Mapping[str, Any], base: Base) -> PrefixChange:
+    def read(
+        self, tensors: Tensors, fields: Mapping[str, Any], config: ViTAdapterConfig, base: Base
+    ) -> PrefixChange:
         """Return keys and values from files; see `AdapterType.read`."""
         rows, expected = [], set()
         for index, block in enumerate(base.blocks):

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from loravit_web.adapters.config import AdapterConfigError
+from loravit_web.adapters.frozen import Frozen
 from loravit_web.adapters.interface import AdapterType
-from loravit_web.adapters.linear import Linear
 from loravit_web.adapters.lora import LoRA
 from loravit_web.adapters.prefix import Prefix
 
 ADAPTER_TYPES: Mapping[str, AdapterType] = MappingProxyType(
-    {"LORA": LoRA(), "PREFIX": Prefix(), "LINEAR": Linear()}
+    {"LORA": LoRA(), "PREFIX": Prefix(), "LINEAR": Frozen("LINEAR"), "PROBE": Frozen("PROBE")}
 )
 """Adapter types by name."""
 

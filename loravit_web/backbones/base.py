@@ -5,30 +5,46 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import torch
 from torch import nn
 
-from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.backbones.first_token import FirstTokenBlock
 from loravit_web.backbones.preprocessing import Preprocessing, Triple
 from loravit_web.backbones.structure import shallow_copy
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.errors import LoraVitError
 
-Pooling = Literal["cls", "mean", "cls+mean", "map"]
-POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "cls+mean", "map")
+T = TypeVar("T")
+Pooling = Literal["cls", "mean", "cls+mean", "map", "none"]
+POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "cls+mean", "map", "none")
 """Names of the poolings; see `ViTAdapterConfig.pooling`."""
+Part = Literal["cls", "mean"]
+"""Tokens of a block that a readout may read: the class token, or the mean of the patch tokens."""
 MAX_IMAGE_SIZE = 1022
 """Maximum side of an image in pixels."""
 MAX_CACHED = 8
 """Number of results that `Base.cached` keeps."""
 _TIMM_POOLING: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
-_REQUIRED = ("patch_embed", "_pos_embed", "norm_pre", "blocks", "norm", "fc_norm", "embed_dim")
-_SPLIT_TOLERANCE = 1e-3
-_REMEDY = "Choose a plain ViT such as ViT, DeiT, DINOv2, SigLIP, CLIP or EVA-02."
+
+
+class TrunkOutput(NamedTuple):
+    """What the trunk computes for B images.
+
+    Attributes:
+        tokens: Prefix tokens (B, N, D), in the precision of the base.
+        pooled: Float32 `Base.parts` (B, L, P, D) of the tokens after each of the L blocks that were run.
+    """
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Size of both tensors in bytes."""
+        return self.tokens.nbytes + self.pooled.nbytes
 
 
 class UnsupportedBase(LoraVitError):
@@ -66,7 +82,7 @@ class Base:
     supports_first_token_block: bool = False
     _stems: dict[int, Any] = field(default_factory=dict, repr=False)
     _ropes: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
-    _cache: dict[Hashable, torch.Tensor] = field(default_factory=dict, repr=False)
+    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -126,6 +142,11 @@ class Base:
             poolings += ["map"]
         return tuple(poolings)
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The P parts of a block's tokens that readouts may read."""
+        return ("mean",) if self.model.cls_token is None else ("cls", "mean")
+
     def preprocessing(self, image_size: int) -> Preprocessing:
         """Return the preprocessing for input images of side ``image_size`` pixels.
 
@@ -151,12 +172,12 @@ class Base:
         Raises:
             UnsupportedPooling: If the base does not support the pooling.
         """
-        if pooling is not None and pooling not in self.poolings:
+        if pooling not in (None, "none", *self.poolings):
             raise UnsupportedPooling(
                 f"{self.architecture} does not support pooling {pooling}. Choose "
                 f"{' or '.join(self.poolings)}."
             )
-        return self.embed_dim * (2 if pooling == "cls+mean" else 1)
+        return self.embed_dim * {"none": 0, "cls+mean": 2}.get(pooling or self.native_pooling, 1)
 
     def token_count(self, image_size: int) -> int:
         """Return the number of tokens of an image of side ``image_size`` pixels, including prefix tokens."""
@@ -185,24 +206,49 @@ class Base:
         """Return the tokens (B, N, D) after running blocks ``start`` to ``stop - 1``."""
         return self.run_blocks(self.blocks[start:stop], tokens, start)
 
-    def run_blocks(self, blocks: Sequence[nn.Module], tokens: torch.Tensor, start: int) -> torch.Tensor:
+    def trunk(self, tokens: torch.Tensor, start: int, stop: int) -> TrunkOutput:
+        """Run blocks ``start`` to ``stop - 1`` on tokens (B, N, D), and pool the tokens after each."""
+        pooled: list[torch.Tensor] = []
+        tokens = self.run_blocks(self.blocks[start:stop], tokens, start, pooled=pooled)
+        empty = tokens.new_empty(len(tokens), 0, len(self.parts), self.embed_dim, dtype=torch.float32)
+        return TrunkOutput(tokens, torch.stack(pooled, dim=1) if pooled else empty)
+
+    def run_blocks(
+        self,
+        blocks: Sequence[nn.Module],
+        tokens: torch.Tensor,
+        start: int,
+        *,
+        pooled: list[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """Return the tokens (B, N, D) after running blocks from index ``start`` on.
 
         Args:
             blocks: Blocks of the base, or adapted copies of them.
             tokens: Tokens (B, N, D) before the first of the blocks.
             start: Index of the first block, which selects its rotary positions.
+            pooled: Extended by the result of `pool` after each block.
         """
-        if not blocks or getattr(self.model, "rope", None) is None:
-            for block in blocks:
-                tokens = block(tokens)
-            return tokens
-        rope = self._rope(tokens.shape[1])
+        rope = None if getattr(self.model, "rope", None) is None else self._rope(tokens.shape[1])
         for index, block in enumerate(blocks, start=start):
-            tokens = block(tokens, rope=rope[index] if self._rope_by_block else rope)
+            if rope is None:
+                tokens = block(tokens)
+            else:
+                tokens = block(tokens, rope=rope[index] if self._rope_by_block else rope)
+            if pooled is not None:
+                pooled.append(self.pool(tokens))
         return tokens
 
-    def cached(self, key: Hashable, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+    def pool(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the float32 `parts` (B, P, D) of tokens (B, N, D): class token, and mean of the patches.
+
+        The final norm is not applied.
+        """
+        mean = tokens[:, self.prefix_token_count :].mean(dim=1, dtype=torch.float32)
+        parts = {"cls": tokens[:, 0].float(), "mean": mean}
+        return torch.stack([parts[part] for part in self.parts], dim=1)
+
+    def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the cached result for a key, or compute it. For results that adapters share.
 
         Only the last `MAX_CACHED` results are kept.
@@ -219,7 +265,7 @@ class Base:
                 self._cache[key] = found
                 while len(self._cache) > MAX_CACHED:
                     del self._cache[next(iter(self._cache))]
-        return found
+        return cast(T, found)
 
     def fastest_blocks(
         self, poolings: Iterable[Pooling | None], blocks: Sequence[nn.Module]
@@ -231,6 +277,7 @@ class Base:
             blocks: Blocks that end with the last block of the model.
         """
         reads = {pooling or self.native_pooling for pooling in poolings}
+        reads -= {"none"}
         if not blocks or not self.supports_first_token_block or reads != {"cls"}:
             return blocks
         return [*blocks[:-1], FirstTokenBlock(blocks[-1])]
@@ -243,6 +290,8 @@ class Base:
             pooling: Pooling, or None for `native_pooling`.
         """
         pooling = pooling or self.native_pooling
+        if pooling == "none":
+            return tokens.new_empty(len(tokens), 0, dtype=torch.float32)
         tokens = self.model.norm(tokens)
         parts = []
         if pooling in ("cls", "cls+mean"):
@@ -329,69 +378,3 @@ class Base:
             )
             stem.pos_embed = nn.Parameter(position.detach().clone(), requires_grad=False)
         return stem
-
-
-def wrap_base(model: nn.Module, *, name: str, architecture: str, mean: Triple, std: Triple) -> Base:
-    """Return a frozen `Base` from a copy of a timm ViT, without its head.
-
-    The class of the module does not matter: it is accepted if running its parts one after the other gives the
-    same result as running the module.
-
-    Args:
-        model: The timm module; not changed.
-        name: Name of the base.
-        architecture: Name of the timm architecture.
-        mean: Mean of each channel for the normalization.
-        std: Standard deviation of each channel for the normalization.
-
-    Raises:
-        UnsupportedBase: If the module is not a plain timm ViT.
-    """
-    missing = [part for part in _REQUIRED if not hasattr(model, part)]
-    if missing:
-        raise UnsupportedBase(
-            f"{name} is not a plain timm Vision Transformer (it has no {', '.join(missing)}). {_REMEDY}"
-        )
-    vit: Any = copy.deepcopy(model)
-    vit.reset_classifier(0)
-    vit.requires_grad_(False).eval()
-    base = Base(name, architecture, weights_sha256(vit.state_dict()), vit, mean, std)
-    _check_split(base)
-    return replace(base, supports_first_token_block=_supports_first_token_block(base))
-
-
-@torch.no_grad()
-def _check_split(base: Base) -> None:
-    """Raise an error if running the model's parts one after the other does not give the model's result."""
-    model, side = base.model, base.trial_size
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(1, 3, side, side, generator=generator).to(base.device, base.dtype)
-    try:
-        whole = model.forward_features(images)
-        split = model.norm(base.advance(base.embed(images), 0, base.depth))
-    except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise UnsupportedBase(
-            f"{base.name} cannot be run block by block ({type(error).__name__}). {_REMEDY}"
-        ) from error
-    tolerance = _SPLIT_TOLERANCE * float(whole.abs().max())
-    same = split.shape == whole.shape and torch.allclose(split, whole, rtol=0, atol=tolerance)
-    if not same or whole.shape[1] != base.token_count(side):
-        raise UnsupportedBase(f"{base.name} is more than an embedding and a sequence of blocks. {_REMEDY}")
-
-
-@torch.no_grad()
-def _supports_first_token_block(base: Base) -> bool:
-    """Return whether the last block gives the same first token if its MLP runs on that token only."""
-    last = base.blocks[-1]
-    if not isinstance(getattr(last, "norm2", None), nn.Module):
-        return False
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, base.token_count(base.trial_size), base.embed_dim)
-    tokens = torch.randn(shape, generator=generator).to(base.device, base.dtype)
-    whole = base.run_blocks([last], tokens, base.depth - 1)[:, :1]
-    try:
-        first_token = base.run_blocks([FirstTokenBlock(last)], tokens, base.depth - 1)
-    except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError):
-        return False
-    tolerance = _SPLIT_TOLERANCE * float(whole.abs().max())
-    return first_token.shape == whole.shape and torch.allclose(first_token, whole, rtol=0, atol=tolerance)

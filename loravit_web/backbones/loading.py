@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from loravit_web.backbones.base import Base, UnsupportedBase, wrap_base
+from loravit_web.backbones.base import Base, UnsupportedBase
 from loravit_web.backbones.embedded import ARCHITECTURE, embedded_weights
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.backbones.wrapping import wrap_base
 from loravit_web.errors import LoraVitError
 
 EMBEDDED = "embedded"

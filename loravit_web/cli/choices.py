@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-PresetName = Literal["draft", "quick", "balanced", "best"]
-AdapterTypeName = Literal["LORA", "PREFIX", "LINEAR"]
-PoolingName = Literal["cls", "mean", "cls+mean", "map"]
+PresetName = Literal["instant", "draft", "quick", "balanced", "best"]
+AdapterTypeName = Literal["LORA", "PREFIX", "LINEAR", "PROBE"]
+PoolingName = Literal["cls", "mean", "cls+mean", "map", "none"]
 TargetName = Literal["q", "k", "v", "qkv", "proj", "fc1", "fc2"]

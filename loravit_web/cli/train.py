@@ -66,6 +66,13 @@ def train(
     ] = None,
     rslora: Annotated[bool | None, typer.Option(help="Scale by alpha / sqrt(rank) instead.")] = None,
     pooling: Annotated[PoolingName | None, typer.Option(help="Tokens that the head reads.")] = None,
+    readout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Blocks that the head reads too, such as 3-8,cls@12, or auto, or none.",
+        ),
+    ] = None,
     prefix_length: Annotated[
         int | None, typer.Option(metavar="N", help="Learned keys and values per block, for PREFIX.")
     ] = None,
@@ -99,6 +106,9 @@ def train(
     mirror: Annotated[
         bool | None, typer.Option(help="Train on mirrored images too. Not for text or digits.")
     ] = None,
+    floor: Annotated[
+        bool | None, typer.Option(help="Keep the probe where it is better than the trained adapter.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter in this process and publish it."""
@@ -115,6 +125,7 @@ def train(
         dropout=dropout,
         rslora=rslora,
         pooling=pooling,
+        readout=readout,
         prefix_length=prefix_length,
         epochs=epochs,
         min_steps=min_steps,
@@ -128,6 +139,7 @@ def train(
         clip=clip,
         seed=seed,
         mirror=mirror,
+        floor=floor,
     )
     slugified(name)
     with open_service(base=base) as service:

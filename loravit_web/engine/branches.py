@@ -67,7 +67,7 @@ class Branches:
         Returns:
             Blocks from the adapter's first one on, or None if it has to be computed in a mixed batch.
         """
-        if adapter.first_block == self._base.depth:
+        if not adapter.change.tensors:
             return ()
         size = merged_bytes(adapter, self._base)
         with self._lock:

@@ -128,7 +128,7 @@ def _adapter(base: Base, image_size: int) -> Adapter:
         preprocessing=base.preprocessing(image_size),
         class_names=("one", "other"),
         change=kind.change(blocks, config, base),
-        head_weight=torch.zeros(2, base.feature_dim(config.pooling)),
+        head_weight=torch.zeros(2, config.head_width(base)),
         head_bias=torch.zeros(2),
         temperature=1.0,
         reference_logits=torch.zeros(2),

@@ -7,13 +7,13 @@ from collections.abc import Mapping, MutableMapping, Sequence
 import torch
 
 from loravit_web.adapters.adapter import Adapter
-from loravit_web.backbones.base import Base
+from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.engine.branches import Branches
 from loravit_web.engine.heatmap import heatmap, prefix_depth
 from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.engine.residency import LoadAdapter, Residency
 from loravit_web.engine.routing import Factors, called_layers, multi_lora_blocks, running_factors
-from loravit_web.engine.trunk import Trunk
+from loravit_web.engine.trunk import TokenCache, Trunk
 from loravit_web.engine.units import Branch, Unit, UnitResult, compute_units, work_of
 from loravit_web.errors import LoraVitError
 from loravit_web.util.cores import on_all_cores
@@ -74,7 +74,7 @@ class MultiLoRAViT:
         self._called = called_layers(self.base, self._blocks)
         self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable)
         self._factors: LRU[Adapter, Factors] = LRU(FACTORS_BUDGET, _nbytes)
-        self._tokens: LRU[tuple[str, int], torch.Tensor] = LRU(
+        self._tokens: TokenCache = LRU(
             tokens_budget, lambda t: t.nbytes, one_time_budget=tokens_budget // ONE_TIME_FRACTION
         )
         self._residency = Residency(adapters_budget, load, self._evict)
@@ -220,8 +220,8 @@ class MultiLoRAViT:
     def _heatmap(self, adapter: Adapter, images: torch.Tensor, label: int) -> torch.Tensor:
         with torch.inference_mode():
             trunk = Trunk(self.base, images, self._tokens, self.lanes)
-            (prefix,) = trunk.tokens_at(prefix_depth(self.base, adapter), [0])
-        return heatmap(self.base, adapter, prefix[None], label)
+            (prefix,) = trunk.at(prefix_depth(self.base, adapter), [0])
+        return heatmap(self.base, adapter, TrunkOutput(prefix.tokens[None], prefix.pooled[None]), label)
 
     def _units(
         self,
@@ -239,8 +239,8 @@ class MultiLoRAViT:
             blocks = self._branches.blocks(adapter)
             branch = Branch(key, adapter, blocks, self._running_factors(adapter) if blocks is None else {})
             rows = [row for row, keys in enumerate(assignment) if key in keys]
-            tokens = trunk.tokens_at(adapter.first_block, rows)
-            units += [Unit(branch, row, own) for row, own in zip(rows, tokens, strict=True)]
+            outputs = trunk.at(adapter.first_block, rows)
+            units += [Unit(branch, row, *output) for row, output in zip(rows, outputs, strict=True)]
         return units
 
     def _computed(self, units: Sequence[Unit], lanes: Lanes | None) -> list[UnitResult]:

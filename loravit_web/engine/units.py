@@ -51,16 +51,18 @@ class Unit:
         branch: Branch to compute.
         row: Index of the image.
         tokens: Tokens (N, D) before the branch's first block; shared with other units, never changed.
+        pooled: Float32 `Base.parts` (L, P, D) of the blocks below; shared too.
     """
 
     branch: Branch
     row: int
     tokens: torch.Tensor
+    pooled: torch.Tensor
 
 
 def work_of(unit: Unit, base: Base) -> float:
     """Return the work of a unit, in blocks."""
-    return base.depth - unit.branch.first_block + _HEAD
+    return unit.branch.adapter.config.last_block(base) - unit.branch.first_block + _HEAD
 
 
 def compute_units(base: Base, shared: Sequence[nn.Module], units: Sequence[Unit]) -> list[UnitResult]:
@@ -93,10 +95,10 @@ def _on_own_blocks(
     base: Base, branch: Branch, blocks: Sequence[nn.Module], units: Sequence[Unit]
 ) -> Mapping[Unit, UnitResult]:
     started = time.perf_counter()
+    adapter = branch.adapter
     tokens = torch.stack([unit.tokens for unit in units])
-    blocks = base.fastest_blocks([branch.adapter.config.pooling], blocks)
-    tokens = base.run_blocks(blocks, tokens, branch.first_block)
-    logits = _head(base, branch, tokens)
+    blocks = base.fastest_blocks(adapter.config.poolings(base), blocks)
+    logits = adapter.logits(base, blocks, tokens, _pooled(units))
     spent = (time.perf_counter() - started) / len(units)
     return {unit: (row, spent) for unit, row in zip(units, logits, strict=True)}
 
@@ -108,11 +110,16 @@ def _in_one_batch(
     started = time.perf_counter()
     units = sorted(units, key=lambda unit: unit.branch.first_block)
     waves = [(start, list(wave)) for start, wave in groupby(units, key=lambda unit: unit.branch.first_block)]
-    shared = base.fastest_blocks({unit.branch.adapter.config.pooling for unit in units}, shared)
+    shared = base.fastest_blocks(
+        {pooling for unit in units for pooling in unit.branch.adapter.config.poolings(base)}, shared
+    )
     stops = [*(start for start, _wave in waves[1:]), base.depth]
     tokens = units[0].tokens[None][:0]
     segments: list[Segment] = []
     branches: list[Branch] = []
+    parts: list[torch.Tensor] | None = (
+        [] if any(unit.branch.adapter.reads_own_blocks for unit in units) else None
+    )
     for (start, wave), stop in zip(waves, stops, strict=True):
         for branch, group in groupby(wave, key=lambda unit: unit.branch):
             row = segments[-1].stop if segments else 0
@@ -120,11 +127,11 @@ def _in_one_batch(
             branches.append(branch)
         tokens = torch.cat([tokens, *(unit.tokens[None] for unit in wave)])
         with routed(segments):
-            tokens = base.run_blocks(shared[start:stop], tokens, start)
+            tokens = base.run_blocks(shared[start:stop], tokens, start, pooled=parts)
     logits = [
         row
         for branch, segment in zip(branches, segments, strict=True)
-        for row in _head(base, branch, tokens[segment.start : segment.stop])
+        for row in _head(base, branch, slice(segment.start, segment.stop), units, tokens, parts)
     ]
     seconds_per_block = (time.perf_counter() - started) / sum(work_of(unit, base) for unit in units)
     return {
@@ -132,5 +139,32 @@ def _in_one_batch(
     }
 
 
-def _head(base: Base, branch: Branch, tokens: torch.Tensor) -> torch.Tensor:
-    return branch.adapter.head(base.features(tokens, branch.adapter.config.pooling))
+def _head(
+    base: Base,
+    branch: Branch,
+    rows: slice,
+    units: Sequence[Unit],
+    tokens: torch.Tensor,
+    parts: Sequence[torch.Tensor] | None,
+) -> torch.Tensor:
+    """Return the logits (B, C) of the B rows of one branch in a mixed batch.
+
+    Args:
+        base: Base that ran.
+        branch: The branch.
+        rows: Its rows.
+        units: All units of the batch.
+        tokens: Tokens of all rows after the last block.
+        parts: Pooled values after each block that was run, if a branch reads them. Rows that joined later
+            are missing at the end of earlier ones.
+    """
+    pooled = _pooled(units[rows])
+    if branch.adapter.reads_own_blocks and parts:
+        own = [part[rows] for part in parts[branch.first_block - base.depth :]]
+        pooled = torch.cat([pooled, torch.stack(own, dim=1)], dim=1)
+    return branch.adapter.head_of(base, tokens[rows], pooled)
+
+
+def _pooled(units: Sequence[Unit]) -> torch.Tensor:
+    """Return the pooled values (B, L, P, D) of B units of one branch."""
+    return torch.stack([unit.pooled for unit in units])

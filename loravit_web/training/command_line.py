@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from loravit_web.adapters.readout import NONE, Readout, parse_readout, readout_text
 from loravit_web.training.recipe import Recipe, preset_recipe
+
+AUTO = "auto"
+"""The readout that the training chooses."""
 
 OPTIONS: Mapping[str, str] = {
     "image_size": "image-size",
@@ -19,6 +23,7 @@ OPTIONS: Mapping[str, str] = {
     "dropout": "dropout",
     "use_rslora": "rslora",
     "pooling": "pooling",
+    "readout": "readout",
     "prefix_length": "prefix-length",
     "epochs": "epochs",
     "min_steps": "min-steps",
@@ -32,6 +37,7 @@ OPTIONS: Mapping[str, str] = {
     "clip": "clip",
     "seed": "seed",
     "mirror": "mirror",
+    "floor": "floor",
 }
 """Option of each field of a recipe or of its adapter's configuration."""
 _FIELD_OF = {option.replace("-", "_"): field for field, option in OPTIONS.items()}
@@ -50,6 +56,8 @@ def recipe_from_options(preset: str, **options: str | float | bool | None) -> Re
     fields: dict[str, Any] = {_FIELD_OF[option]: value for option, value in options.items()}
     if fields.get("target_modules") is not None:
         fields["target_modules"] = tuple(fields["target_modules"].split(","))
+    if fields.get("readout") is not None:
+        fields["readout"] = _readout(fields["readout"])
     if fields.get("epochs") is not None and fields.get("min_steps") is None:
         fields["min_steps"] = 0  # an explicit number of epochs is not extended
     unlimited = fields.get("max_images") == 0
@@ -78,9 +86,21 @@ def train_command(data: str, name: str, recipe: Recipe) -> str:
     return shlex.join(command)
 
 
+def _readout(text: str) -> Readout | None:
+    """Return the readout of the option: a list of entries, ``none``, or ``auto`` as in the presets."""
+    if text in (AUTO, NONE):
+        return None if text == AUTO else ()
+    return parse_readout(text.split(","))
+
+
 def _fields(recipe: Recipe) -> dict[str, Any]:
     document = recipe.as_json()
-    return {**document, **document["adapter"]}
+    readout = recipe.adapter.readout
+    return {
+        **document,
+        **document["adapter"],
+        "readout": AUTO if readout is None else readout_text(readout),
+    }
 
 
 def _option(option: str, value: Any) -> list[str]:

@@ -147,22 +147,23 @@ def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[
     )
 
 
-def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """Return the temperature that maximizes the likelihood of the labels (Guo et al.
+def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, *, lowest: float = 0.1) -> float:
+    """Return the temperature that maximizes the likelihood of the labels.
 
-    2017, arXiv 1706.04599).
+    See temperature scaling (Guo et al. 2017, arXiv 1706.04599).
 
     Args:
         logits: Logits (N, C) of images that were not trained on.
         labels: Class indices (N,).
+        lowest: Smallest temperature.
 
     Returns:
-        A temperature from 0.1 to 10. Values below 1 sharpen the probabilities, values above 1 soften them.
+        A temperature up to 10. Values below 1 sharpen the probabilities, values above 1 soften them.
     """
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         return float(F.cross_entropy(logits / float(np.exp(log_temperature)), labels))
 
-    result = minimize_scalar(loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded")
+    result = minimize_scalar(loss, bounds=(np.log(lowest), np.log(10.0)), method="bounded")
     return float(np.exp(result.x))

@@ -46,7 +46,7 @@ def work_of(data: TrainingData, recipe: Recipe) -> Work:
     epochs = recipe.schedule(train)[0]
     return Work(
         read=images,
-        embedded=images + (train if recipe.mirror else 0),
+        embedded=images + (train if recipe.mirror and recipe.is_trained else 0),
         evaluated=images + (epochs + 1) * validation + test,
         trained=epochs * train,
     )

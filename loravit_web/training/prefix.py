@@ -23,6 +23,8 @@ from loravit_web.images.loading import ImageError, load_stored
 
 RAM_LIMIT = 1 << 30
 """Size in bytes above which prefix tokens are mapped from a file."""
+SCRATCH_SUFFIX = ".tokens"
+"""Suffix of the mapped files, which can be computed again."""
 _BATCH = 32
 
 
@@ -40,14 +42,17 @@ class StoredImageUnusable(ImageError):
 
 @dataclass(frozen=True, eq=False)
 class PrefixTokens:
-    """Tokens before the first adapted block.
+    """What the frozen base computes for the images of one split.
 
     Attributes:
-        tokens: Tokens (V, N, T, D) for V views of N images with T tokens each, in the precision of the base,
-            in memory or mapped from a file.
+        tokens: Tokens (V, N, T, D) before the first adapted block, for V views of N images with T tokens
+            each, in the precision of the base, in memory or mapped from a file. T is 0 if they
+            were not kept.
+        pooled: Float32 `Base.parts` (N, L, P, D) after each of the L blocks of the base, for the plain view.
     """
 
     tokens: torch.Tensor
+    pooled: torch.Tensor
 
     @property
     def views(self) -> int:
@@ -67,9 +72,12 @@ def compute_prefix_tokens(
     mirror: bool,
     scratch: Path,
     progress: Callable[[float], None],
+    keep_tokens: bool = True,
     ram_limit: int = RAM_LIMIT,
 ) -> PrefixTokens:
-    """Run the trunk on images and return the prefix tokens.
+    """Run the frozen base on images; return the tokens before the first adapted block, and pooled values.
+
+    Mirrored views only run through the trunk.
 
     Args:
         base: Base in the precision of the training.
@@ -79,24 +87,32 @@ def compute_prefix_tokens(
         mirror: Whether to add a mirrored view.
         scratch: File to map if the tokens need more than ``ram_limit`` bytes.
         progress: Called with the completed fraction after each batch; may raise an error to stop.
+        keep_tokens: Whether to return tokens, and not pooled values only.
         ram_limit: Maximum size of tokens in memory, in bytes.
 
     Raises:
         StoredImageUnusable: If an image can no longer be read.
     """
     views = 2 if mirror else 1
-    shape = (views, len(paths), base.token_count(preprocessing.image_size), base.embed_dim)
-    tokens = _allocate(shape, base.dtype, scratch, ram_limit)
+    kept = base.token_count(preprocessing.image_size) if keep_tokens else 0
+    tokens = _allocate((views, len(paths), kept, base.embed_dim), base.dtype, scratch, ram_limit)
+    parts = (len(paths), base.depth, len(base.parts), base.embed_dim)
+    pooled = _allocate(parts, torch.float32, scratch.with_suffix(f".pooled{SCRATCH_SUFFIX}"), ram_limit)
     done = 0
     with torch.inference_mode():
         for start, images in _loaded(paths, preprocessing):
+            rows = slice(start, start + len(images))
             for view in range(views):
                 batch = images.flip(-1) if view else images
-                batch = batch.to(base.device)
-                tokens[view, start : start + len(batch)] = base.advance(base.embed(batch), 0, first_block)
+                output = base.trunk(base.embed(batch.to(base.device)), 0, first_block)
+                if keep_tokens:
+                    tokens[view, rows] = output.tokens
+                if view == 0:
+                    above = base.trunk(output.tokens, first_block, base.depth)
+                    pooled[rows] = torch.cat([output.pooled, above.pooled], dim=1)
             done += len(images)
             progress(done / max(len(paths), 1))
-    return PrefixTokens(tokens)
+    return PrefixTokens(tokens, pooled)
 
 
 def _loaded(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[tuple[int, torch.Tensor]]:

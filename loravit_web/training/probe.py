@@ -1,77 +1,117 @@
-"""Linear probe: the accuracy of the frozen base without an adapter."""
+"""Probe: a head in closed form on pooled tokens of the frozen base."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from loravit_web.training.evaluation import evaluate
+from loravit_web.adapters.readout import Readout, Tap, read
+from loravit_web.backbones.base import Base
+from loravit_web.datasets import stratified_subset
+from loravit_web.training.closed_form import ClosedForm, fit_closed_form
 
-_STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+MOST_COMPARED = 800
+"""Number of images on which readouts and strengths are compared, since that takes cubic time."""
+MOST_FITTED = 3000
+"""Number of images that a head is fitted on, for the same reason."""
 
 
 @dataclass(frozen=True, eq=False)
-class LinearProbe:
-    """Logistic regression on pooled features, as a linear layer.
+class Probe:
+    """A head in closed form, and what it reads.
 
     Attributes:
-        weight: Float32 weight (C, F).
-        bias: Float32 bias (C,).
-        accuracy: Accuracy on the validation split, 0 to 1.
+        readout: What it reads.
+        head: The head.
     """
 
-    weight: torch.Tensor
-    bias: torch.Tensor
-    accuracy: float
+    readout: Readout
+    head: ClosedForm
 
-    def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Return logits (N, C) of features (N, F)."""
-        return features @ self.weight.T + self.bias
+    def logits(self, base: Base, pooled: torch.Tensor) -> torch.Tensor:
+        """Return calibrated float32 logits (N, C) of pooled values (N, L, P, D)."""
+        return self.head.logits(read(self.readout, base, pooled))
 
 
-def fit_linear_probe(
-    features: torch.Tensor,
-    labels: torch.Tensor,
-    validation_features: torch.Tensor,
-    validation_labels: torch.Tensor,
-    classes: int,
-) -> LinearProbe:
-    """Fit a linear probe; the strength of the regularization is chosen on the validation split.
+def candidate_readouts(base: Base) -> tuple[Readout, ...]:
+    """Return the readouts that are compared for a task: the last half of the blocks, most, or all of them.
 
-    All classes have the same weight, as in the training of adapters.
+    No single one of them is the best for every task; see ``python -m benchmarks tasks``.
+    """
+    firsts = sorted({1, 1 + base.depth // 6, 1 + base.depth // 2})
+    return tuple(blocks_readout(base, first, base.depth) for first in firsts)
+
+
+def trunk_readout(base: Base, first_block: int) -> Readout:
+    """Return what the closed-form part of an adapter's head reads: most blocks of the trunk.
+
+    It costs an answer nothing, because the engine caches the pooled tokens of the trunk.
 
     Args:
-        features: Features (N, F) of the training images.
-        labels: Class indices (N,) of the training images.
-        validation_features: Features (M, F) of the validation images.
-        validation_labels: Class indices (M,) of the validation images.
-        classes: Number of classes C.
+        base: Base of the adapter.
+        first_block: Index of the first adapted block.
+
+    Returns:
+        The readout; empty if the trunk is too short.
     """
-    best: LinearProbe | None = None
-    for strength in _STRENGTHS:
-        probe = _fit(features, labels, classes, strength)
-        accuracy = evaluate(probe.logits(validation_features), validation_labels).accuracy
-        if best is None or accuracy > best.accuracy:
-            best = LinearProbe(probe.weight, probe.bias, accuracy)
-    if best is None:
-        raise AssertionError("no regularization strength was tried")
-    return best
+    return blocks_readout(base, 1 + base.depth // 6, first_block)
 
 
-def _fit(features: torch.Tensor, labels: torch.Tensor, classes: int, strength: float) -> LinearProbe:
-    # Imported here because scikit-learn takes a second to import.
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+def blocks_readout(base: Base, first: int, last: int) -> Readout:
+    """Return the readout of all parts after blocks ``first`` to ``last``, counted from 1."""
+    return tuple(Tap(block, part) for block in range(first, last + 1) for part in sorted(base.parts))
 
-    scaler = StandardScaler()
-    regression = LogisticRegression(C=strength, max_iter=300, class_weight="balanced")
-    make_pipeline(scaler, regression).fit(features.numpy(), labels.numpy())
-    # Fold the scaling into the layer. For two classes scikit-learn has a single row for their difference.
-    weight = regression.coef_ / scaler.scale_
-    bias = regression.intercept_ - weight @ scaler.mean_
-    if classes == 2:
-        weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.array([-bias[0], bias[0]]) / 2
-    return LinearProbe(torch.from_numpy(weight).float(), torch.from_numpy(bias).float(), 0.0)
+
+def fit_probe(
+    base: Base,
+    pooled: torch.Tensor,
+    labels: torch.Tensor,
+    classes: int,
+    readouts: Sequence[Readout],
+    *,
+    seed: int,
+) -> Probe:
+    """Fit a probe; readout and strength are chosen by the leave-one-out loss.
+
+    Args:
+        base: Base that computed the pooled values.
+        pooled: Float32 `Base.parts` (N, L, P, D) of the images.
+        labels: Class indices (N,).
+        classes: Number of classes C.
+        readouts: Readouts to choose from.
+        seed: Seed of the subsets of large datasets.
+    """
+    compared = _subset(labels, MOST_COMPARED, seed)
+    probes = [
+        Probe(
+            readout,
+            fit_closed_form(read(readout, base, pooled[compared]), labels[compared], classes),
+        )
+        for readout in readouts
+    ]
+    best = min(probes, key=lambda probe: probe.head.loss)
+    return best if len(compared) == len(labels) else refit_probe(best, base, pooled, labels, seed=seed)
+
+
+def refit_probe(probe: Probe, base: Base, pooled: torch.Tensor, labels: torch.Tensor, *, seed: int) -> Probe:
+    """Return a probe with the same readout and strength, fitted on other images.
+
+    Args:
+        probe: The probe.
+        base: Base that computed the pooled values.
+        pooled: Float32 `Base.parts` (N, L, P, D) of the images.
+        labels: Class indices (N,).
+        seed: Seed of the subset of a large dataset.
+    """
+    rows = _subset(labels, MOST_FITTED, seed)
+    features, classes = read(probe.readout, base, pooled[rows]), len(probe.head.bias)
+    return Probe(probe.readout, fit_closed_form(features, labels[rows], classes, (probe.head.strength,)))
+
+
+def _subset(labels: torch.Tensor, most: int, seed: int) -> torch.Tensor:
+    """Return the indices of a stratified subset, or of all images if there are few."""
+    if len(labels) <= most:
+        return torch.arange(len(labels))
+    return torch.from_numpy(stratified_subset(labels.tolist(), most, seed))

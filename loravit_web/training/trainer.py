@@ -1,46 +1,44 @@
 """Training of one adapter, from images to an `Adapter` with its evaluation.
 
-It does not know the registry, processes or the page: it reports to a `Reporter` and returns a value.
+A probe in closed form comes first, so there is an answer within seconds, and nothing worse than it is ever
+kept. It does not know the registry, processes or the page: it reports to a `Reporter` and returns a value.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from loravit_web.adapters.adapter import Adapter, compute_reference_logits
+from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.readout import last_block, readout_text
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
-from loravit_web.errors import LoraVitError
-from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
-from loravit_web.training.checkpoints import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
-from loravit_web.training.data import Split, TrainingData, class_weights
+from loravit_web.training.blend import Blend, Difference, compare, fit_blend
+from loravit_web.training.checkpoints import TrainingState, load_checkpoint
+from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
-from loravit_web.training.meter import STEP_COST, WorkMeter, work_of
+from loravit_web.training.loop import Surroundings, TrainingLoop
+from loravit_web.training.meter import WorkMeter, work_of
 from loravit_web.training.predictions import Predictions, predictions_of
-from loravit_web.training.prefix import PrefixTokens, compute_prefix_tokens
-from loravit_web.training.probe import LinearProbe, fit_linear_probe
-from loravit_web.training.progress import EPOCH, Reporter, TrainingStopped
+from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_prefix_tokens
+from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
+from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.uninterruptible import run_with_progress
 
-EVALUATION_BATCH = 128
-"""Number of images per batch of an evaluation."""
-_NOTHING_TO_KEEP = "The training was stopped before its first epoch ended, so there is nothing to keep."
+SPLITS = ("train", "validation", "test")
+_NOTHING_TO_KEEP = "The training was stopped before there was anything to keep."
 
-
-class TrainingDiverged(LoraVitError):
-    """A loss that became NaN or infinite."""
+Kept = Literal["adapter", "probe"]
+"""What a training kept: the trained adapter, or the probe because it was better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +46,23 @@ class Trained:
     """Result of a training.
 
     Attributes:
-        adapter: Adapter with the parameters of the best epoch.
+        adapter: The adapter that was kept, with the parameters of the best epoch, or the probe.
+        kept: Which of the two it is. A probe that was asked for is ``adapter``.
+        lead: How much better the trained adapter predicts the validation labels than the probe; None if only
+            one of them exists.
         validation: Evaluation of the calibrated adapter on the validation split.
         test: Evaluation on the test split, done once; None without test images.
-        probe_validation_accuracy: Accuracy of the linear probe on the validation split.
-        probe_test_accuracy: Accuracy of the linear probe on the test split; None without test images.
+        probe_validation_accuracy: Accuracy of the probe on the validation split.
+        probe_test_accuracy: Accuracy of the probe on the test split; None without test images.
         epochs: Number of completed epochs.
-        best_epoch: Epoch whose parameters were kept, from 1.
-        kept_early: Whether a user stopped the training and kept the best epoch.
+        best_epoch: Epoch whose parameters were kept, from 1; 0 if there was none.
+        kept_early: Whether a user stopped the training and kept the best so far.
         predictions: Predictions for the validation and test images.
     """
 
     adapter: Adapter
+    kept: Kept
+    lead: Difference | None
     validation: Evaluation
     test: Evaluation | None
     probe_validation_accuracy: float
@@ -68,6 +71,33 @@ class Trained:
     best_epoch: int
     kept_early: bool
     predictions: Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """A finished head, and what it gave.
+
+    Attributes:
+        config: Configuration with the readout.
+        change: Change of the adapter type.
+        weight: Weight (C, F), columns as in `Adapter.head_weight`.
+        bias: Bias (C,).
+        temperature: Divisor of its logits.
+        logits: Logits (N, C) by split. Those of the validation split come from heads that were not fitted on
+            it.
+    """
+
+    config: ViTAdapterConfig
+    change: Any
+    weight: torch.Tensor
+    bias: torch.Tensor
+    temperature: float
+    logits: Mapping[str, torch.Tensor]
+
+    @property
+    def calibrated(self) -> torch.Tensor:
+        """Calibrated logits (N, C) of the validation split."""
+        return self.logits["validation"] / self.temperature
 
 
 def train(
@@ -112,231 +142,184 @@ class _Training:
         reporter: Reporter,
         clock: Callable[[], float],
     ) -> None:
-        self.master = base
-        self.data, self.work = data, work
+        self.master, self.data, self.work = base, data, work
         self.recipe = recipe = replace(recipe, adapter=recipe.adapter.resolved(base))
         self.reporter, self.clock, self.started = reporter, clock, clock()
-        self.path = work / "checkpoint.safetensors"
-        self.resumed = load_checkpoint(self.path, identity=self._identity())
-        self.base = base.cast(dtype if self.resumed is None else self.resumed.dtype)
+        path, identity = work / "checkpoint.safetensors", self._identity()
+        resumed = load_checkpoint(path, identity=identity)
+        self.earlier = 0.0 if resumed is None else resumed.state.seconds
+        self.curve = {} if resumed is None else resumed.state.curve
+        self.base = base.cast(dtype if resumed is None else resumed.dtype)
         self.preprocessing = base.preprocessing(recipe.image_size)
-        self.type = adapter_type(recipe.adapter.adapter_type)
-        generator = torch.Generator().manual_seed(recipe.seed)
-        self.blocks = trainable_blocks(self.base, recipe.adapter, generator)
-        self.first_block = base.depth - len(self.blocks)
-        pooling = recipe.adapter.pooling
-        # The same blocks without the computations that the head does not read.
-        self.adapted_path = self.base.fastest_blocks([pooling], self.blocks)
-        self.frozen_path = self.base.fastest_blocks([pooling], self.base.blocks[self.first_block :])
-        self.head = nn.Linear(base.feature_dim(pooling), len(data.class_names))
-        # Zero, because starting from the linear probe's weights gave 7 points less on CIFAR-10.
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
-        self.epochs, self.patience = recipe.schedule(len(data.train))
+        self.first_block = base.depth - recipe.adapter.adapted_blocks(base.depth)
         self.meter = WorkMeter(work_of(data, recipe).passes(self.first_block, base.depth), reporter)
-        self.optimizer = self._optimizer()
+        self.loop: TrainingLoop | None = None
+        if recipe.is_trained:
+            surroundings = Surroundings(reporter, self.meter, lambda: clock() - self.started, path, identity)
+            self.loop = TrainingLoop(self.base, data, recipe, surroundings, resumed)
 
     def run(self) -> Trained:
-        self.reporter.begin({} if self.resumed is None else self.resumed.state.curve)
-        tokens = {name: self._prefix(name) for name in ("train", "validation", "test")}
-        probe, test_features = self._probe(tokens)
-        state, kept_early = self._epochs(tokens["train"], tokens["validation"])
-        self.reporter.report("Evaluating", self.meter.fraction)
-        logits = self._logits(tokens["validation"], "Evaluating")
-        temperature = fit_temperature(logits, self.data.validation.labels)
-        validation = evaluate(logits, self.data.validation.labels, temperature=temperature)
-        predictions = {"validation": predictions_of(self.data.validation, logits, temperature)}
-        test = probe_test = None
-        if test_features is not None:
-            logits = self._logits(tokens["test"], "Testing")
-            test = evaluate(logits, self.data.test.labels, temperature=temperature)
-            predictions["test"] = predictions_of(self.data.test, logits, temperature)
-            probe_test = evaluate(probe.logits(test_features), self.data.test.labels).accuracy
-        measured = {"validation": {**validation.as_json(), "linear_probe_accuracy": probe.accuracy}}
-        if test is not None:
-            measured["test"] = {**test.as_json(), "linear_probe_accuracy": probe_test}
-        summary = {**self._summary(state), "metrics": measured}
-        return Trained(
-            adapter=self._adapter(temperature, summary),
-            validation=validation,
-            test=test,
-            probe_validation_accuracy=probe.accuracy,
-            probe_test_accuracy=probe_test,
-            epochs=state.epoch,
-            best_epoch=state.best_epoch,
-            kept_early=kept_early,
-            predictions=predictions,
-        )
+        self.reporter.begin(self.curve)
+        images = {name: self._images(name) for name in SPLITS}
+        probe = self._probe(images)
+        state, kept_early, trained, lead = TrainingState(), False, None, None
+        if self.loop is not None:
+            state, kept_early = self.loop.run(images["train"], images["validation"])
+            if state.best_epoch:
+                self.reporter.report("Evaluating", self.meter.fraction)
+                trained = self._two_parts(self.loop, images)
+                lead = compare(trained.calibrated, probe.calibrated, self.data.validation.labels)
+        better = lead is not None and (lead.mean > 0 or not self.recipe.floor)
+        kept: Kept = "adapter" if better or self.loop is None else "probe"
+        head = probe if trained is None or kept == "probe" else trained
+        return self._trained(head, probe, state, kept, lead, kept_early)
 
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """All trained parameters, the head's last."""
-        return trained_parameters(self.blocks, self.head)
-
-    def _optimizer(self) -> torch.optim.AdamW:
-        decayed = [p for p in self.parameters if p.ndim > 1]
-        plain = [p for p in self.parameters if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": self.recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.recipe.lr)
-
-    def _lr(self, step: int) -> float:
-        """Return the learning rate of a step: warm-up in the first tenth, then cosine decay to zero."""
-        total = self.epochs * self._steps_per_epoch
-        warm_up = max(1, total // 10)
-        if step < warm_up:
-            return self.recipe.lr * (step + 1) / warm_up
-        return self.recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
-
-    @property
-    def _steps_per_epoch(self) -> int:
-        return math.ceil(len(self.data.train) / self.recipe.batch_size)
-
-    def _prefix(self, name: str) -> PrefixTokens:
-        split: Split = getattr(self.data, name)
-        views = 2 if self.recipe.mirror and name == "train" else 1
-        stage = f"Reading {len(split)} {name} images"
-        start = self.meter.done
-        units = views * len(split) * max(self.first_block, 1)
+    def _images(self, name: str) -> PrefixTokens:
+        split = self._split(name)
+        views = 2 if self.recipe.mirror and name == "train" and self.loop is not None else 1
+        stage, start = f"Reading {len(split)} {name} images", self.meter.done
+        units = len(split) * ((views - 1) * self.first_block + self.base.depth)
         return compute_prefix_tokens(
             self.base,
             split.paths,
             self.preprocessing,
             first_block=self.first_block,
             mirror=views == 2,
-            scratch=self.work / f"{name}.tokens",
+            keep_tokens=self.loop is not None,
+            scratch=self.work / f"{name}{SCRATCH_SUFFIX}",
             progress=lambda fraction: self._reading(start + units * fraction, stage),
         )
 
+    def _split(self, name: str) -> Split:
+        split: Split = getattr(self.data, name)
+        return split
+
     def _reading(self, done: float, stage: str) -> None:
         self.meter.set_done(done, stage)
-        if self.resumed is None and self.reporter.stop_and_keep():
+        if not self.curve and self.reporter.stop_and_keep():
             raise TrainingStopped(_NOTHING_TO_KEEP)
 
-    def _probe(self, tokens: Mapping[str, PrefixTokens]) -> tuple[LinearProbe, torch.Tensor | None]:
-        features = {name: self._base_features(t) for name, t in tokens.items() if len(t)}
-        probe = run_with_progress(
-            lambda _progress: fit_linear_probe(
-                features["train"],
+    def _probe(self, images: Mapping[str, PrefixTokens]) -> _Head:
+        """Fit the probe, report its accuracy, and fit it once more on training and validation images."""
+        chosen = self.recipe.adapter.readout if self.loop is None else None
+        readouts = candidate_readouts(self.base) if chosen is None else (chosen,)
+        probe = self._computed(
+            lambda: fit_probe(
+                self.base,
+                images["train"].pooled,
                 self.data.train.labels,
-                features["validation"],
-                self.data.validation.labels,
                 len(self.data.class_names),
+                readouts,
+                seed=self.recipe.seed,
             ),
-            lambda _fraction, stage: self.reporter.report(stage, self.meter.fraction),
-            stage="Fitting the linear probe",
+            "Fitting the probe",
         )
-        self.reporter.metrics(0, {"linear_probe_accuracy": probe.accuracy})
-        return probe, features.get("test")
+        validation = probe.logits(self.base, images["validation"].pooled)
+        temperature = fit_temperature(validation, self.data.validation.labels)
+        measured = evaluate(validation, self.data.validation.labels)
+        self.reporter.metrics(0, {"linear_probe_accuracy": measured.accuracy})
+        final = self._on_all(probe, images["train"].pooled, images["validation"].pooled)
+        config = replace(self.recipe.adapter, adapter_type="PROBE", pooling="none", readout=probe.readout)
+        return _Head(
+            config=config,
+            change=adapter_type("PROBE").change([], config, self.base),
+            weight=final.head.weight,
+            bias=final.head.bias,
+            temperature=temperature,
+            logits={"validation": validation, "test": final.logits(self.base, images["test"].pooled)},
+        )
 
-    def _base_features(self, tokens: PrefixTokens) -> torch.Tensor:
-        """Return the features (N, F) of the plain view from the base without an adapter."""
-        return self._through(tokens, self.frozen_path, "Fitting the linear probe")
+    def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
+        """Return a probe fitted on training and validation images, whose pooled values are given."""
+        labels = torch.cat([self.data.train.labels, self.data.validation.labels])
+        pooled = torch.cat([train, validation])
+        return self._computed(
+            lambda: refit_probe(probe, self.base, pooled, labels, seed=self.recipe.seed), "Fitting the probe"
+        )
 
-    def _through(self, tokens: PrefixTokens, blocks: Sequence[nn.Module], stage: str) -> torch.Tensor:
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(tokens), EVALUATION_BATCH):
-                batch = tokens.tokens[0, start : start + EVALUATION_BATCH]
-                parts.append(self._features(batch, blocks))
-                self.meter.add(len(batch) * max(len(blocks), 1), stage)
-        return torch.cat(parts).clone()
+    def _computed(self, fit: Callable[[], Probe], stage: str) -> Probe:
+        self.reporter.report(stage, self.meter.fraction)
+        return run_with_progress(
+            lambda _progress: fit(),
+            lambda _fraction, text: self.reporter.report(text, self.meter.fraction),
+            stage=stage,
+        )
 
-    def _features(self, tokens: torch.Tensor, blocks: Sequence[nn.Module]) -> torch.Tensor:
-        tokens = self.base.run_blocks(blocks, tokens, self.first_block)
-        return self.base.features(tokens, self.recipe.adapter.pooling)
-
-    def _logits(self, tokens: PrefixTokens, stage: str) -> torch.Tensor:
-        features = self._through(tokens, self.adapted_path, stage)
-        with torch.no_grad():
-            return self.head(features)  # type: ignore[no-any-return]
-
-    def _epochs(self, train: PrefixTokens, validation: PrefixTokens) -> tuple[TrainingState, bool]:
-        """Train until the last epoch, the end of the patience or a stop, and restore the best parameters."""
-        state, keep = TrainingState(), False
-        best = [p.detach().clone() for p in self.parameters]
-        if self.resumed is not None:
-            best, state = self._restore(self.resumed), self.resumed.state
-            self.started -= state.seconds
-            self.meter.add(self._epoch_units * state.epoch, "Resuming")
-        if self.reporter.stop_and_keep() and not state.best_epoch:
-            raise TrainingStopped(_NOTHING_TO_KEEP)
-        while state.epoch < self.epochs and not keep:
-            if state.epoch - state.best_epoch >= self.patience:
-                break
-            state.epoch += 1
-            train_loss, keep = self._epoch(train, state.epoch)
-            if keep and state.best_epoch:
-                state.epoch -= 1  # this epoch was interrupted, and an earlier one is kept
-                break
-            logits = self._logits(validation, self._stage(state.epoch))
-            measured = evaluate(logits, self.data.validation.labels)
-            last_step = state.epoch * self._steps_per_epoch
-            self._check_finite(measured.loss, last_step)
-            state.curve[state.epoch] = {
-                "train_loss": train_loss,
-                "val_loss": measured.loss,
-                "val_accuracy": measured.accuracy,
-                "lr": self._lr(last_step - 1),
-            }
-            self.reporter.metrics(state.epoch, state.curve[state.epoch])
-            if (measured.accuracy, -measured.loss) > (state.best_accuracy, -state.best_loss):
-                state.best_epoch = state.epoch
-                state.best_accuracy, state.best_loss = measured.accuracy, measured.loss
-                best = [p.detach().clone() for p in self.parameters]
-            state.seconds = self.clock() - self.started
-            save_checkpoint(self.path, self._checkpoint(state, best), identity=self._identity())
-            keep = keep or self.reporter.stop_and_keep()
-        self._assign(best)
-        return state, keep
-
-    def _epoch(self, train: PrefixTokens, epoch: int) -> tuple[float, bool]:
-        """Train for one epoch; return the mean loss and whether to stop and keep the best epoch."""
-        seed = self.recipe.seed * 1_000_003 + epoch
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(train), generator=generator)
-        views = torch.randint(train.views, (len(train),), generator=generator)
-        weights = class_weights(self.data.train.labels, len(self.data.class_names))
-        losses = []
-        with torch.random.fork_rng(devices=[]), adapter_dropout(self.blocks):
-            torch.manual_seed(seed)
-            first = (epoch - 1) * self._steps_per_epoch
-            for step, rows in enumerate(torch.split(order, self.recipe.batch_size), start=first):
-                for group in self.optimizer.param_groups:
-                    group["lr"] = self._lr(step)
-                loss = self._step(train.tokens[views[rows], rows], self.data.train.labels[rows], weights)
-                self._check_finite(loss, step + 1)
-                losses.append(loss * len(rows))
-                self.meter.add(STEP_COST * len(rows) * max(len(self.blocks), 1), self._stage(epoch))
-                if self.reporter.stop_and_keep() and epoch > 1:  # at least the first epoch is completed
-                    return sum(losses) / len(train), True
-        return sum(losses) / len(train), False
-
-    def _step(self, tokens: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
-        logits = self.head(self._features(tokens, self.adapted_path))
-        loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.recipe.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
-        self.optimizer.step()
-        return loss.item()
-
-    def _check_finite(self, loss: float, step: int) -> None:
-        if not math.isfinite(loss):
-            became = "NaN" if math.isnan(loss) else "infinite"
-            raise TrainingDiverged(
-                f"The loss became {became} at step {step}. Lower the learning rate and train again."
+    def _two_parts(self, loop: TrainingLoop, images: Mapping[str, PrefixTokens]) -> _Head:
+        """Return the trained head, blended with a closed-form part on the readout."""
+        stages = {"validation": "Evaluating", "test": "Testing"}
+        logits = {name: loop.logits(images[name], stage) for name, stage in stages.items()}
+        readout = self.recipe.adapter.readout
+        if readout is None:
+            readout = trunk_readout(self.base, self.first_block)
+        config = replace(self.recipe.adapter, readout=readout)
+        closed: dict[str, torch.Tensor] = {}
+        part = None
+        if readout:
+            own = last_block(readout) > self.first_block
+            pooled = {n: loop.pooled(images[n], "Evaluating") if own else images[n].pooled for n in SPLITS}
+            fitted = self._computed(
+                lambda: fit_probe(
+                    self.base,
+                    pooled["train"],
+                    self.data.train.labels,
+                    len(self.data.class_names),
+                    (readout,),
+                    seed=self.recipe.seed,
+                ),
+                "Fitting the second part of the head",
             )
+            part = self._on_all(fitted, pooled["train"], pooled["validation"])
+            closed = {"validation": fitted.logits(self.base, pooled["validation"])}
+            closed["test"] = part.logits(self.base, pooled["test"])
+        labels = self.data.validation.labels
+        blend = fit_blend(logits["validation"], closed.get("validation"), labels)
+        weight, bias = _folded(loop, part, blend)
+        return _Head(
+            config=config,
+            change=adapter_type(config.adapter_type).change(loop.blocks, config, self.base),
+            weight=weight,
+            bias=bias,
+            temperature=blend.temperature,
+            logits={name: blend.logits(logits[name], closed.get(name)) for name in logits},
+        )
 
-    def _stage(self, epoch: int) -> str:
-        return f"{EPOCH} {epoch} of {self.epochs}"
-
-    @property
-    def _epoch_units(self) -> int:
-        blocks = max(len(self.blocks), 1)
-        return (STEP_COST * len(self.data.train) + len(self.data.validation)) * blocks
+    def _trained(
+        self,
+        head: _Head,
+        probe: _Head,
+        state: TrainingState,
+        kept: Kept,
+        lead: Difference | None,
+        kept_early: bool,
+    ) -> Trained:
+        labels = {name: self._split(name).labels for name in SPLITS[1:] if len(self._split(name))}
+        evaluations = {
+            name: evaluate(head.logits[name], truth, temperature=head.temperature)
+            for name, truth in labels.items()
+        }
+        probed = {name: evaluate(probe.logits[name], truth).accuracy for name, truth in labels.items()}
+        metrics = {
+            name: {**evaluation.as_json(), "linear_probe_accuracy": probed[name]}
+            for name, evaluation in evaluations.items()
+        }
+        summary = {**self._summary(state, head, kept, lead), "metrics": metrics}
+        return Trained(
+            adapter=self._adapter(head, summary),
+            kept=kept,
+            lead=lead,
+            validation=evaluations["validation"],
+            test=evaluations.get("test"),
+            probe_validation_accuracy=probed["validation"],
+            probe_test_accuracy=probed.get("test"),
+            epochs=state.epoch,
+            best_epoch=state.best_epoch,
+            kept_early=kept_early,
+            predictions={
+                name: predictions_of(self._split(name), head.logits[name], head.temperature)
+                for name in labels
+            },
+        )
 
     def _identity(self) -> str:
         """Return a hash of everything that determines the parameters."""
@@ -347,39 +330,25 @@ class _Training:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _checkpoint(self, state: TrainingState, best: Sequence[torch.Tensor]) -> Checkpoint:
-        moments = [self.optimizer.state[p] for p in self.parameters]
-        return Checkpoint(self.parameters, best, moments, self.base.dtype, state)
-
-    def _restore(self, checkpoint: Checkpoint) -> list[torch.Tensor]:
-        """Restore the state of the loop from a checkpoint and return the best parameters."""
-        self._assign(checkpoint.parameters)
-        for parameter, moments in zip(self.parameters, checkpoint.moments, strict=True):
-            self.optimizer.state[parameter] = dict(moments)
-        return list(checkpoint.best)
-
-    def _assign(self, values: Sequence[torch.Tensor]) -> None:
-        with torch.no_grad():
-            for parameter, value in zip(self.parameters, values, strict=True):
-                parameter.copy_(value)
-
-    def _adapter(self, temperature: float, summary: Mapping[str, Any]) -> Adapter:
+    def _adapter(self, head: _Head, summary: Mapping[str, Any]) -> Adapter:
         adapter = Adapter(
-            config=self.recipe.adapter,
+            config=head.config,
             base_name=self.master.name,
             base_sha256=self.master.weights_sha256,
             preprocessing=self.preprocessing,
             class_names=self.data.class_names,
-            change=self.type.change(self.blocks, self.recipe.adapter, self.base),
-            head_weight=self.head.weight.detach().clone(),
-            head_bias=self.head.bias.detach().clone(),
-            temperature=temperature,
+            change=head.change,
+            head_weight=head.weight,
+            head_bias=head.bias,
+            temperature=head.temperature,
             reference_logits=torch.empty(0),
             summary=summary,
         )
         return replace(adapter, reference_logits=compute_reference_logits(self.master, adapter))
 
-    def _summary(self, state: TrainingState) -> dict[str, Any]:
+    def _summary(
+        self, state: TrainingState, head: _Head, kept: Kept, lead: Difference | None
+    ) -> dict[str, Any]:
         return {
             "recipe": self.recipe.as_json(),
             "epochs": state.epoch,
@@ -388,6 +357,21 @@ class _Training:
             "validation_images": len(self.data.validation),
             "test_images": len(self.data.test),
             "note": self.data.note,
-            "seconds": round(self.clock() - self.started, 1),
+            "kept": kept,
+            "readout": readout_text(head.config.taps),
+            "lead": None if lead is None else {"log_loss": lead.mean, "standard_error": lead.standard_error},
+            "seconds": round(self.earlier + self.clock() - self.started, 1),
             "precision": str(self.base.dtype).removeprefix("torch."),
         }
+
+
+def _folded(loop: TrainingLoop, part: Probe | None, blend: Blend) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight (C, F) and bias (C,) of the blend as one linear head."""
+    weight, bias = loop.head.weight.detach().clone(), loop.head.bias.detach().clone()
+    if part is None:
+        return weight, bias
+    trained, closed = 1 - blend.weight, blend.weight
+    return (
+        torch.cat([trained * weight, closed * part.head.weight], dim=1),
+        trained * bias + closed * part.head.bias,
+    )

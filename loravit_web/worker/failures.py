@@ -14,7 +14,7 @@ from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import ImageError
 from loravit_web.training.checkpoints import CheckpointNotSaved
-from loravit_web.training.trainer import TrainingDiverged
+from loravit_web.training.loop import TrainingDiverged
 from registry import BlobNotStored, ErrorKind, RegistryError
 
 DISK_FULL = "The disk is full. Free some space and resume the run."

@@ -41,7 +41,7 @@ def random_adapter(
         for attention in prefix_attentions(blocks):
             attention.keys.normal_(0.0, 3.0, generator=generator)
             attention.values.normal_(generator=generator)
-    width = base.feature_dim(config.pooling)
+    width = config.head_width(base)
     adapter = Adapter(
         config=config,
         base_name=base.name,

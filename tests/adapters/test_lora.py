@@ -267,7 +267,7 @@ def test_merging_for_bfloat16_starts_from_the_exact_weights(base: Base) -> None:
 
 def test_a_change_survives_a_round_trip_through_files(base: Base, adapter: Adapter) -> None:
     tensors, fields = LoRA().write(adapter.change, adapter.config)
-    again = LoRA().read(tensors, fields, base)
+    again = LoRA().read(tensors, fields, adapter.config, base)
     assert isinstance(adapter.change, LoRAChange)
     assert again.first_block == adapter.first_block
     assert [t.shape for t in again.tensors] == [t.shape for t in adapter.change.tensors]
@@ -322,19 +322,20 @@ def test_the_largest_configurable_ranks_can_be_read_back(r: int) -> None:
     config = ViTAdapterConfig(r=r, alpha=8, blocks=1, target_modules=("q", "k", "v"))
     blocks = LoRA().trainable_blocks(wide, config, torch.Generator().manual_seed(0))
     tensors, fields = LoRA().write(LoRA().change(blocks, config, wide), config)
-    assert LoRA().read(tensors, fields, wide).factors[0].a.shape == (3 * r, 384)
+    assert LoRA().read(tensors, fields, config, wide).factors[0].a.shape == (3 * r, 384)
 
 
 def test_tensors_with_a_rank_out_of_range_are_rejected(base: Base) -> None:
-    tensors, fields = LoRA().write(random_adapter(base).change, ViTAdapterConfig(r=3, alpha=6, blocks=2))
+    config = ViTAdapterConfig(r=3, alpha=6, blocks=2)
+    tensors, fields = LoRA().write(random_adapter(base).change, config)
     with pytest.raises(AdapterMismatch, match="blocks.1.attn.qkv has rank 3 instead of 100000"):
-        LoRA().read(tensors, {**fields, "r": 100_000}, base)
+        LoRA().read(tensors, {**fields, "r": 100_000}, config, base)
     absurd = {
         "blocks.1.attn.qkv.lora_A.weight": torch.zeros(769, 32),
         "blocks.1.attn.qkv.lora_B.weight": torch.zeros(96, 769),
     }
     with pytest.raises(AdapterMismatch, match="qkv has rank 769. Ranks from 1 to 768 can be loaded."):
-        LoRA().read({**tensors, **absurd}, {**fields, "rank_pattern": {"qkv": 769}}, base)
+        LoRA().read({**tensors, **absurd}, {**fields, "rank_pattern": {"qkv": 769}}, config, base)
 
 
 def test_each_target_gets_its_own_rank_and_alpha(base: Base) -> None:
@@ -406,7 +407,7 @@ def test_a_target_includes_all_layers_with_its_function(targets: tuple[str, ...]
     assert not torch.allclose(expected, logits_of(base, adapter, base.blocks[1:], images))
     for blocks in (adapter.blocks(base), adapter.merged_blocks(base, base)):
         torch.testing.assert_close(logits_of(base, adapter, blocks, images), expected, rtol=1e-5, atol=1e-5)
-    again = LoRA().read(*LoRA().write(adapter.change, adapter.config), base)
+    again = LoRA().read(*LoRA().write(adapter.change, adapter.config), adapter.config, base)
     for one, other in zip(adapter.change.factors, again.factors, strict=True):
         assert (one.path, other.scale) == (other.path, pytest.approx(one.scale, rel=1e-12))
         assert torch.equal(one.b, other.b)

@@ -232,7 +232,7 @@ def test_a_change_survives_a_round_trip_through_files(base: Base) -> None:
     tensors, fields = Prefix().write(adapter.change, adapter.config)
     assert set(tensors) == {f"blocks.{i}.attn.prefix_{part}" for i in (1, 2) for part in ("keys", "values")}
     assert fields == {"peft_type": "PREFIX", "prefix_length": 5}
-    again = Prefix().read(tensors, fields, base)
+    again = Prefix().read(tensors, fields, adapter.config, base)
     assert again.first_block == adapter.first_block == 1
     for one, other in zip(prefix_of(adapter).rows, again.rows, strict=True):
         assert one.block == other.block
@@ -323,7 +323,7 @@ def test_tensors_that_are_not_a_prefix_of_the_last_blocks_are_rejected(
     tensors, written = Prefix().write(random_adapter(base, CONFIG).change, CONFIG)
     changed = {name: t for name, t in {**tensors, **changes}.items() if t is not None}
     with pytest.raises(AdapterMismatch, match=sentence):
-        Prefix().read(changed, {**written, **fields}, base)
+        Prefix().read(changed, {**written, **fields}, CONFIG, base)
 
 
 UNFIT = {

@@ -6,9 +6,17 @@ import pytest
 import torch
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
+from loravit_web.adapters.readout import parse_readout
 from loravit_web.backbones import Base
+from loravit_web.backbones.base import TrunkOutput
 from loravit_web.engine import MultiLoRAViT
-from loravit_web.engine.heatmap import attributed_depth, gradient_and_tokens, heatmap, prefix_depth, tokens_at
+from loravit_web.engine.heatmap import (
+    attributed,
+    attributed_depth,
+    gradient_and_tokens,
+    heatmap,
+    prefix_depth,
+)
 from loravit_web.engine.multilora import MixedInput
 from tests.adapters.makers import random_adapter, random_images
 
@@ -18,6 +26,8 @@ CONFIGS = [
     ViTAdapterConfig(adapter_type="PREFIX", blocks=2),
     ViTAdapterConfig(adapter_type="LINEAR"),
     ViTAdapterConfig(r=3, alpha=6, blocks=2, pooling="mean"),
+    ViTAdapterConfig(adapter_type="PROBE", pooling="none", readout=parse_readout(["2-3"])),
+    ViTAdapterConfig(r=3, alpha=6, blocks=1, readout=parse_readout(["1-2", "mean@3"])),
 ]
 
 
@@ -25,22 +35,23 @@ CONFIGS = [
 def test_the_contributions_add_up_to_the_derivative_of_the_logit(
     base: Base, config: ViTAdapterConfig
 ) -> None:
-    adapter, image, depth = random_adapter(base, config), random_images(1), attributed_depth(base)
-    tokens = tokens_at(base, adapter, _prefix(base, adapter, image), depth)
-    gradient, values = gradient_and_tokens(base, adapter, tokens, depth, 1)
+    adapter = random_adapter(base, config)
+    start = attributed(base, adapter, _prefix(base, adapter, random_images(1)))
+    gradient, values = gradient_and_tokens(base, adapter, start, 1)
     step = 1e-3
-    more, less = (_logits(base, adapter, tokens * factor, depth)[1] for factor in (1 + step, 1 - step))
+    more, less = (
+        _logits(base, adapter, start._replace(tokens=start.tokens * factor))[1]
+        for factor in (1 + step, 1 - step)
+    )
     assert float((gradient * values).sum()) == pytest.approx(float((more - less) / (2 * step)), rel=0.02)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_the_attributed_tokens_lead_to_the_logits_of_the_task(base: Base, config: ViTAdapterConfig) -> None:
-    adapter, image, depth = random_adapter(base, config), random_images(1), attributed_depth(base)
-    whole = base.run_blocks(
-        adapter.blocks(base), base.advance(base.embed(image), 0, adapter.first_block), adapter.first_block
-    )
-    expected = adapter.head(base.features(whole, adapter.config.pooling))[0]
-    found = _logits(base, adapter, tokens_at(base, adapter, _prefix(base, adapter, image), depth), depth)
+    adapter, image = random_adapter(base, config), random_images(1)
+    trunk = base.trunk(base.embed(image), 0, adapter.first_block)
+    expected = adapter.logits(base, adapter.blocks(base), *trunk)[0]
+    found = _logits(base, adapter, attributed(base, adapter, _prefix(base, adapter, image)))
     assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -85,14 +96,18 @@ def _heatmap(base: Base, adapter: Adapter, label: int, image: torch.Tensor | Non
     return heatmap(base, adapter, _prefix(base, adapter, random_images(1) if image is None else image), label)
 
 
-def _prefix(base: Base, adapter: Adapter, image: torch.Tensor) -> torch.Tensor:
+def _prefix(base: Base, adapter: Adapter, image: torch.Tensor) -> TrunkOutput:
     with torch.inference_mode():
-        return base.advance(base.embed(image), 0, prefix_depth(base, adapter))
+        return base.trunk(base.embed(image), 0, prefix_depth(base, adapter))
 
 
-def _logits(base: Base, adapter: Adapter, tokens: torch.Tensor, depth: int) -> torch.Tensor:
-    adapted = adapter.blocks(base)
-    missing = max(0, adapter.first_block - depth)
-    blocks = [*base.blocks[depth : depth + missing], *adapted[max(0, depth - adapter.first_block) :]]
+def _logits(base: Base, adapter: Adapter, start: TrunkOutput) -> torch.Tensor:
+    depth = attributed_depth(base, adapter)
+    frozen = base.blocks[depth : max(depth, min(adapter.first_block, adapter.config.last_block(base)))]
+    blocks = [*frozen, *adapter.blocks(base)[max(0, depth - adapter.first_block) :]]
+    own: list[torch.Tensor] = []
     with torch.no_grad():
-        return adapter.head(base.features(base.run_blocks(blocks, tokens, depth), adapter.config.pooling))[0]
+        tokens = base.run_blocks(blocks, start.tokens, depth, pooled=own)
+        below = [start.pooled[:, : depth - 1], base.pool(start.tokens)[:, None]]
+        pooled = torch.cat([*below, *(part[:, None] for part in own)], dim=1)
+        return adapter.head_of(base, tokens, pooled)[0]

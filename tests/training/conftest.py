@@ -14,7 +14,7 @@ import torch
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.backbones import Base
 from loravit_web.datasets import DatasetStore, ImageDataset
-from loravit_web.training import trainer
+from loravit_web.training import loop
 from loravit_web.training.data import TrainingData, split_data
 from loravit_web.training.progress import Curve, SilentReporter
 from loravit_web.training.recipe import Recipe
@@ -34,6 +34,7 @@ QUICK = Recipe(
     lr=5e-3,
     patience=100,
     validation_fraction=0.25,
+    floor=False,
 )
 
 
@@ -143,7 +144,7 @@ def carry_out(registry: Registry, store: DatasetStore, base: Base, tmp_path: Pat
 def after_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], list[int]]:
     """Return a function that acts right after the n-th training step and gives the list of all steps."""
     taken: list[int] = []
-    real = trainer._Training._step
+    real = loop.TrainingLoop._step
 
     def at(n: int, act: Callable[[], object]) -> list[int]:
         def step(self: Any, *args: Any) -> float:
@@ -153,7 +154,7 @@ def after_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], o
                 act()
             return loss
 
-        monkeypatch.setattr(trainer._Training, "_step", step)
+        monkeypatch.setattr(loop.TrainingLoop, "_step", step)
         return taken
 
     return at

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import typer
 
+from loravit_web.adapters.readout import parse_readout
 from loravit_web.cli import train
 from loravit_web.cli.main import main
 from loravit_web.training.command_line import train_command
@@ -56,6 +57,8 @@ def test_a_preset_needs_no_further_options(parsed: Parsed, preset: str) -> None:
         {"lr": 0.00123456789, "weight_decay": 0.0, "label_smoothing": 0.05, "clip": 0.5},
         {"r": 2, "alpha": 5.5, "dropout": 0.25, "blocks": 1, "target_modules": ("q", "v")},
         {"adapter_type": "PREFIX", "prefix_length": 4, "pooling": "mean"},
+        {"adapter_type": "PROBE", "pooling": "none", "readout": parse_readout(["6-8", "cls@10", "mean@12"])},
+        {"readout": (), "floor": False},
         {"use_rslora": True, "seed": 7, "batch_size": 16, "patience": 2, "validation_fraction": 0.3},
         {"max_images": 100, "image_size": 64, "min_steps": 10},
     ],

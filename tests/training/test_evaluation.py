@@ -17,7 +17,6 @@ from loravit_web.training.evaluation import (
     evaluate,
     fit_temperature,
 )
-from loravit_web.training.probe import fit_linear_probe
 
 
 def test_accuracy_loss_and_f1_of_a_small_example() -> None:
@@ -150,34 +149,3 @@ def test_the_temperature_of_perfect_predictions_stays_in_bounds() -> None:
     logits = torch.eye(4) * 50
     assert 0.1 <= fit_temperature(logits, torch.arange(4)) <= 10
     assert 0.1 <= fit_temperature(-logits, torch.arange(4)) <= 10
-
-
-@pytest.mark.parametrize("classes", [2, 3, 5])
-def test_a_linear_probe_separates_linearly_separable_classes(classes: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(classes, 8, generator=generator) * 10
-    labels = torch.arange(classes).repeat(30)
-    features = centres[labels] + torch.randn(len(labels), 8, generator=generator) + 100
-    half = 15 * classes
-    probe = fit_linear_probe(features[:half], labels[:half], features[half:], labels[half:], classes)
-    assert probe.weight.shape == (classes, 8)
-    assert probe.accuracy == evaluate(probe.logits(features[half:]), labels[half:]).accuracy == 1.0
-    assert probe.logits(features).argmax(1).tolist() == labels.tolist()
-
-
-def test_a_rare_class_has_the_same_weight_as_a_frequent_one() -> None:
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.tensor([0] * 300 + [1] * 6)
-    features = torch.randn(306, 2, generator=generator) + labels[:, None] * 1.5
-    probe = fit_linear_probe(features, labels, features, labels, 2)
-    recall = float((probe.logits(features[300:]).argmax(1) == 1).float().mean())
-    assert recall >= 0.5
-
-
-def test_a_constant_feature_does_not_make_the_probe_nan() -> None:
-    features = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
-    features[:, 1] = 7.0
-    labels = (features[:, 0] > 0).long()
-    probe = fit_linear_probe(features, labels, features, labels, 2)
-    assert bool(torch.isfinite(probe.logits(features)).all())
-    assert probe.accuracy > 0.9

@@ -55,7 +55,7 @@ def test_an_invalid_override_is_rejected() -> None:
     with pytest.raises(AdapterConfigError, match="Rank 0"):
         preset_recipe("quick", r=0)
     with pytest.raises(
-        RecipeError, match="Preset fastest is unknown. Choose one of draft, quick, balanced, best"
+        RecipeError, match="Preset fastest is unknown. Choose one of instant, draft, quick, balanced, best"
     ):
         preset_recipe("fastest")
     with pytest.raises(RecipeError, match="unknown field optimizer"):

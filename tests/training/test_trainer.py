@@ -18,13 +18,14 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.engine import MultiLoRAViT
 from loravit_web.images.loading import load_rgb
-from loravit_web.training import trainer
+from loravit_web.training import loop, trainer
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import evaluate
+from loravit_web.training.loop import TrainingDiverged
 from loravit_web.training.progress import SilentReporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.trainer import Trained, TrainingDiverged
+from loravit_web.training.trainer import Trained
 from tests.conftest import tiny_base
 from tests.training.conftest import Recorder, quick
 
@@ -181,8 +182,8 @@ def test_progress_is_reported_after_every_step(base: Base, data: TrainingData, t
 
 @pytest.mark.parametrize(
     ("reported", "epochs"),
-    [("Epoch 1 of 4", 1), ("Epoch 2 of 4", 1)],
-    ids=["in the first", "in the second"],
+    [("Epoch 2 of 4", 1), ("Epoch 3 of 4", 2)],
+    ids=["in the second", "in the third"],
 )
 def test_stopping_and_keeping_ends_with_the_best_epoch_so_far(
     reported: str, epochs: int, base: Base, data: TrainingData, tmp_path: Path
@@ -195,32 +196,43 @@ def test_stopping_and_keeping_ends_with_the_best_epoch_so_far(
     recorder._meanwhile = request_stop
     trained = train(base, data, quick(), tmp_path, recorder)
     assert trained.kept_early
-    assert (trained.epochs, trained.best_epoch) == (epochs, 1)
+    assert (trained.epochs, trained.kept) == (epochs, "adapter")
     stopped_at = recorder.stages.index(reported)
-    steps_after = [s for s in recorder.stages[stopped_at + 1 :] if s.startswith("Epoch")]
-    # the first epoch is completed, because a few steps are not worth keeping
-    assert set(steps_after) <= {"Epoch 1 of 4"}
+    assert not any(stage.startswith("Epoch") for stage in recorder.stages[stopped_at + 1 :])
     assert from_files(to_files(trained.adapter, base, name="a", title="A"), base).class_names == (
         "green",
         "red",
     )
-    assert recorder.measured[1]["val_accuracy"] == trained.validation.accuracy
+    assert recorder.measured[trained.best_epoch]["val_accuracy"] == trained.validation.accuracy
+
+
+@pytest.mark.parametrize("stage", ["Fitting the probe", "Epoch 1 of 4"])
+def test_stopping_and_keeping_before_the_first_epoch_ends_keeps_the_probe(
+    stage: str, base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+
+    def request_stop(reported: str) -> None:
+        recorder.keep = recorder.keep or reported == stage
+
+    recorder._meanwhile = request_stop
+    trained = train(base, data, quick(), tmp_path, recorder)
+    assert (trained.kept, trained.kept_early, trained.best_epoch) == ("probe", True, 0)
+    assert trained.adapter.config.adapter_type == "PROBE"
+    assert trained.validation.accuracy == trained.probe_validation_accuracy
 
 
 def test_patience_ends_a_training_that_no_longer_improves(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = iter([0.5, 0.9, 0.8, 0.9, 0.7, 1.0])
-    real = trainer.evaluate
+    real = loop.evaluate
 
     def scripted(logits: torch.Tensor, labels: torch.Tensor, **options: Any) -> Any:
         found = real(logits, labels, **options)
         return found if options else replace(found, accuracy=next(accuracies), loss=1.0)
 
-    monkeypatch.setattr(trainer, "evaluate", scripted)
-    monkeypatch.setattr(
-        trainer, "fit_linear_probe", lambda *_: trainer.LinearProbe(torch.zeros(2, 32), torch.zeros(2), 0.5)
-    )
+    monkeypatch.setattr(loop, "evaluate", scripted)
     trained = train(base, data, quick(epochs=10, patience=2), tmp_path)
     assert (trained.best_epoch, trained.epochs, trained.kept_early) == (2, 4, False)
 
@@ -230,13 +242,13 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_the_step(
     value: float, name: str, base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
-    real = trainer._Training._step
+    real = loop.TrainingLoop._step
 
     def step(self: Any, *args: Any) -> float:
         taken.append(1)
         return value if len(taken) == 5 else real(self, *args)
 
-    monkeypatch.setattr(trainer._Training, "_step", step)
+    monkeypatch.setattr(loop.TrainingLoop, "_step", step)
     with pytest.raises(TrainingDiverged, match=f"loss became {name} at step 5. Lower the learning rate"):
         train(base, data, quick(), tmp_path)
     assert len(taken) == 5
@@ -245,7 +257,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_the_step(
 def test_an_overflowing_loss_is_detected(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
+    monkeypatch.setattr(loop, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
     with pytest.raises(TrainingDiverged, match="at step 1"):
         train(base, data, quick(clip=1e6), tmp_path)
 
@@ -253,7 +265,7 @@ def test_an_overflowing_loss_is_detected(
 def test_parameters_that_become_nan_in_the_last_step_are_not_kept(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = trainer._Training._step
+    real = loop.TrainingLoop._step
 
     def step(self: Any, *args: Any) -> float:
         real(self, *args)
@@ -261,7 +273,7 @@ def test_parameters_that_become_nan_in_the_last_step_are_not_kept(
             self.head.bias[0] = math.nan
         return 0.5
 
-    monkeypatch.setattr(trainer._Training, "_step", step)
+    monkeypatch.setattr(loop.TrainingLoop, "_step", step)
     with pytest.raises(TrainingDiverged, match="loss became NaN at step 3"):
         train(base, data, quick(epochs=1), tmp_path)
 
@@ -333,11 +345,11 @@ def test_a_dataset_without_test_images_has_no_test_results(
     assert set(trained.adapter.summary["metrics"]) == {"validation"}
 
 
-def test_stopping_and_keeping_before_the_first_epoch_cancels_the_run(
+def test_stopping_and_keeping_while_images_are_read_cancels_the_run(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     recorder = Recorder()
     recorder.keep = True
-    with pytest.raises(TrainingStopped, match="nothing to keep"):
+    with pytest.raises(TrainingStopped, match="before there was anything to keep"):
         train(base, data, quick(), tmp_path, recorder)
     assert recorder.stages == ["Reading 18 train images"]  # and no later stage

@@ -12,8 +12,8 @@ from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets.errors import DatasetNotFound
 from loravit_web.training.checkpoints import CheckpointError, CheckpointNotSaved
+from loravit_web.training.loop import TrainingDiverged
 from loravit_web.training.recipe import RecipeError
-from loravit_web.training.trainer import TrainingDiverged
 from loravit_web.worker.failures import DISK_FULL, MEMORY_FULL, TEMPORARY_FULL, describe_failure
 from loravit_web.worker.tracking import RegistryUnwritable
 from registry import BlobNotStored, DatabaseNotWritable

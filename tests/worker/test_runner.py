@@ -16,7 +16,7 @@ from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.datasets import ImageDataset
-from loravit_web.training import trainer
+from loravit_web.training import loop
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.worker import runner, tracking
 from loravit_web.worker.runner import STOPPED, sweep_work
@@ -134,7 +134,7 @@ def test_a_run_with_a_missing_image_fails_with_its_name(
 def test_a_run_that_diverges_fails_with_the_step(
     queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer._Training, "_step", lambda *_: float("nan"))
+    monkeypatch.setattr(loop.TrainingLoop, "_step", lambda *_: float("nan"))
     ended = carry_out(queue(worker=WORKER))
     assert (ended.status, ended.error, ended.error_kind) == (
         "failed",
@@ -149,7 +149,7 @@ def test_a_bug_fails_the_run_without_showing_internals(
     def bug(*_: object) -> float:
         raise ZeroDivisionError("secret /path")
 
-    monkeypatch.setattr(trainer._Training, "_step", bug)
+    monkeypatch.setattr(loop.TrainingLoop, "_step", bug)
     ended = carry_out(queue(worker=WORKER))
     assert ended.status == "failed"
     assert ended.error is not None

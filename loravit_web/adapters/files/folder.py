@@ -99,7 +99,7 @@ def _from_peft(files: Mapping[str, bytes], base: Base, image_size: int) -> Adapt
         )
     classes = len(tensors["head.weight"])
     config = ViTAdapterConfig(pooling=base.native_pooling)
-    weight, bias = take_head(tensors, classes, base.feature_dim(config.pooling))
+    weight, bias = take_head(tensors, classes, config, base)
     change = LoRAChange(read_factors(tensors, fields, base))
     adapter = Adapter(
         config=_closest_config(config, change, base, bool(fields.get("use_rslora"))),

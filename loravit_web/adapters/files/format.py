@@ -1,8 +1,10 @@
 """File format of an adapter: PEFT's two files, and ``task.json`` with everything that PEFT does not store.
 
 ``adapter_config.json`` and ``adapter_model.safetensors`` are as PEFT writes them for a timm ViT whose head is
-in ``modules_to_save``, so PEFT can load the folder. ``task.json`` has the class names, the hash of the base,
-the preprocessing, the calibration and the logits of the reference image, which are checked at each load.
+in ``modules_to_save``, so PEFT can load the folder. A head that also reads other blocks has its weights for
+them in a tensor of its own, ``readout.weight``, which PEFT ignores. ``task.json`` has the class names, the
+hash of the base, the preprocessing, the calibration and the logits of the reference image, which are checked
+at each load.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.errors import LoraVitError
 from loravit_web.util.text import clean_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""Format versions that can be read. Version 1 has no readouts."""
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 TASK_FILE = "task.json"
@@ -66,7 +70,7 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         title: Title of the adapter.
     """
     tensors, fields = adapter_type(adapter.config.adapter_type).write(adapter.change, adapter.config)
-    tensors |= {"head.weight": adapter.head_weight, "head.bias": adapter.head_bias}
+    tensors |= head_tensors(adapter, base)
     weights = save({_PREFIX + key: t.float().contiguous() for key, t in tensors.items()}, {"format": "pt"})
     config = {
         "auto_mapping": {
@@ -132,9 +136,9 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
         AdapterMismatch: If its tensors do not match its configuration.
     """
     task, fields = json_document(files, TASK_FILE), json_document(files, CONFIG_FILE)
-    if not is_version(task.get("schema_version"), SCHEMA_VERSION):
+    if not any(is_version(task.get("schema_version"), known) for known in READABLE_VERSIONS):
         raise AdapterFormatError(
-            f"The adapter has format version {task.get('schema_version')}, but this app reads version "
+            f"The adapter has format version {task.get('schema_version')}, but this app reads versions up to "
             f"{SCHEMA_VERSION}. Update the app."
         )
     name, digest = base_of(files)
@@ -162,10 +166,10 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
 def _read(
     task: Mapping[str, Any], fields: Mapping[str, Any], tensors: dict[str, torch.Tensor], base: Base
 ) -> Adapter:
-    config = ViTAdapterConfig.from_json(task["adapter"])
+    config = ViTAdapterConfig.from_json(task["adapter"]).resolved(base)
     kind = adapter_type(config.adapter_type)
     classes = _class_names(task["class_names"])
-    head_weight, head_bias = take_head(tensors, len(classes), base.feature_dim(config.pooling))
+    head_weight, head_bias = take_head(tensors, len(classes), config, base)
     temperature = number("temperature", task["temperature"], *TEMPERATURES)
     preprocessing = _preprocessing(task["preprocessing"])
     base.preprocessing(preprocessing.image_size)
@@ -175,7 +179,7 @@ def _read(
         base_sha256=base.weights_sha256,
         preprocessing=preprocessing,
         class_names=classes,
-        change=kind.read(tensors, fields, base),
+        change=kind.read(tensors, fields, config, base),
         head_weight=head_weight,
         head_bias=head_bias,
         temperature=temperature,
@@ -231,15 +235,28 @@ def problem_of(error: Exception) -> str:
     return "a value is of a wrong kind"
 
 
+def head_tensors(adapter: Adapter, base: Base) -> dict[str, torch.Tensor]:
+    """Return the tensors of an adapter's head by name: those that PEFT knows, and the readout's."""
+    width = base.feature_dim(adapter.config.pooling)
+    pooled, readout = adapter.head_weight[:, :width], adapter.head_weight[:, width:]
+    tensors = {"head.bias": adapter.head_bias}
+    if width:
+        tensors["head.weight"] = pooled
+    if readout.shape[1]:
+        tensors["readout.weight"] = readout
+    return tensors
+
+
 def take_head(
-    tensors: dict[str, torch.Tensor], classes: int, width: int
+    tensors: dict[str, torch.Tensor], classes: int, config: ViTAdapterConfig, base: Base
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Remove the head from an adapter's tensors and return its weight (C, F) and bias (C,).
 
     Args:
         tensors: Tensors by name; the head's are removed.
         classes: Number of classes C.
-        width: Number of features F.
+        config: Configuration of the adapter.
+        base: Base that it runs on.
 
     Raises:
         AdapterFormatError: If the number of classes is out of range.
@@ -249,15 +266,22 @@ def take_head(
         raise AdapterFormatError(
             f"The adapter has {classes} classes. Adapters with 1 to {MAX_CLASSES} classes can be loaded."
         )
-    expected = {"head.weight": (classes, width), "head.bias": (classes,)}
-    for key, shape in expected.items():
-        found = tuple(tensors[key].shape) if key in tensors else "nothing"
-        if found != shape:
-            raise AdapterMismatch(
-                f"{key} should have shape {shape}, but the file contains {found}. Export the adapter again."
-            )
-    weight, bias = (tensors.pop(key).float() for key in expected)
-    return weight, bias
+    if config.readout is None:
+        raise AdapterFormatError(f"{TASK_FILE} does not name the adapter's readout. Export it again.")
+    pooled = base.feature_dim(config.pooling)
+    widths = {"head.weight": pooled, "readout.weight": config.head_width(base) - pooled}
+    weights = [_taken(tensors, key, (classes, width)) for key, width in widths.items() if width]
+    bias = _taken(tensors, "head.bias", (classes,))
+    return torch.cat(weights, dim=1), bias
+
+
+def _taken(tensors: dict[str, torch.Tensor], key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    found = tuple(tensors[key].shape) if key in tensors else "nothing"
+    if found != shape:
+        raise AdapterMismatch(
+            f"{key} should have shape {shape}, but the file contains {found}. Export the adapter again."
+        )
+    return tensors.pop(key).float()
 
 
 def _check_reference(adapter: Adapter, base: Base) -> None:

@@ -1,4 +1,4 @@
-"""Linear probe as an adapter: a classification head on the features of the unchanged base."""
+"""Adapters that leave their base unchanged: a head on frozen features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NoChange:
     """The change of an adapter that leaves its base unchanged.
 
     Attributes:
-        first_block: Depth of the base.
+        first_block: Number of blocks that have to be run for the head, all of them frozen.
         tensors: Empty.
         factors: Empty.
     """
@@ -30,8 +30,15 @@ class NoChange:
     factors: tuple[LoRAFactors, ...] = ()
 
 
-class Linear:
-    """The adapter type ``LINEAR``: a linear probe that is trained and stored like the other types."""
+@dataclass(frozen=True)
+class Frozen:
+    """The adapter types ``LINEAR``, whose head is trained, and ``PROBE``, whose head has a closed form.
+
+    Attributes:
+        name: Name of the type, which PEFT rejects.
+    """
+
+    name: str
 
     def trainable_blocks(
         self, base: Base, config: ViTAdapterConfig, generator: torch.Generator
@@ -41,21 +48,23 @@ class Linear:
 
     def change(self, blocks: Sequence[nn.Module], config: ViTAdapterConfig, base: Base) -> NoChange:
         """Return the empty change; see `AdapterType.change`."""
-        return NoChange(base.depth)
+        return NoChange(config.last_block(base))
 
     def write(
         self, change: Change, config: ViTAdapterConfig
     ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Return no tensors; see `AdapterType.write`. PEFT rejects the folder by its ``peft_type``."""
-        return {}, {"peft_type": "LINEAR"}
+        return {}, {"peft_type": self.name}
 
-    def read(self, tensors: Tensors, fields: Mapping[str, Any], base: Base) -> NoChange:
+    def read(
+        self, tensors: Tensors, fields: Mapping[str, Any], config: ViTAdapterConfig, base: Base
+    ) -> NoChange:
         """Return the empty change; see `AdapterType.read`."""
         if tensors:
             raise AdapterMismatch(
-                f"An adapter of type LINEAR cannot contain {min(tensors)}. Export it again."
+                f"An adapter of type {self.name} cannot contain {min(tensors)}. Export it again."
             )
-        return NoChange(base.depth)
+        return NoChange(config.last_block(base))
 
     def blocks(self, change: Change, base: Base) -> list[nn.Module]:
         """Return no blocks; see `AdapterType.blocks`."""
