@@ -49,10 +49,10 @@ def list_bases(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a base in the store.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a stored base.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show a base of the store with its card."""
+    """Show a stored base with its card."""
     with open_registry() as registry:
         stored = registry.base_files.get(name)
         document = stored_document(stored) | {"card": registry.base_files.card(stored)}

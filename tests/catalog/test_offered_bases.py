@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from loravit_web.backbones import embedded, loading
 from loravit_web.backbones.timm_import import import_timm
@@ -13,6 +14,7 @@ from loravit_web.catalog.offered_bases import (
     EMBEDDED,
     RECOMMENDED,
     BaseNotOffered,
+    OfferedBase,
     check_offered,
     offered_bases,
 )
@@ -87,16 +89,11 @@ def test_what_is_written_down_of_the_embedded_base_is_true() -> None:
 
 
 @pytest.mark.parametrize("base", RECOMMENDED, ids=lambda base: base.name)
-def test_what_is_written_down_of_a_recommended_base_is_what_timm_has(base: object) -> None:
-    from loravit_web.catalog.offered_bases import OfferedBase
-
-    assert isinstance(base, OfferedBase)
+def test_what_is_written_down_of_a_recommended_base_is_what_timm_has(base: OfferedBase) -> None:
     timm = import_timm()
     config = timm.models.get_pretrained_cfg(base.name)
     assert base.license.lower().replace(" ", "-") == config.license
     assert config.hf_hub_id == f"timm/{base.name}"
-    import torch
-
     with torch.device("meta"):
         model = timm.create_model(base.architecture, num_classes=0, dynamic_img_size=True)
     assert model.patch_embed.patch_size == (base.patch_size, base.patch_size)
