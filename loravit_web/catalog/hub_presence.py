@@ -54,7 +54,7 @@ def hub_problem() -> str | None:
     except HTTPError:
         return None  # an answer, if only of a proxy or a mirror
     except (URLError, OSError, ValueError):
-        return f"The Hugging Face Hub at {constants.ENDPOINT} cannot be reached."
+        return "The Hugging Face Hub cannot be reached."
 
 
 def is_cached(name: str) -> bool:

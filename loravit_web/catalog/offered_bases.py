@@ -124,7 +124,7 @@ def _of_stored(base: StoredBase) -> OfferedBase:
         base.license,
         base.patch_size,
         round(base.weights.size / 1e6),
-        f"{base.parameters / 1e6:.1f} million parameters. {base.added_by} added it to this app's store.",
+        f"{base.parameters / 1e6:.1f} million parameters. Added to the store by {base.added_by}.",
     )
 
 

@@ -24,10 +24,10 @@ def test_a_hub_that_answers_is_no_problem(fake_hub: FakeHub, monkeypatch: pytest
     assert hub_problem() is None
 
 
-def test_a_hub_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_does_not_answer_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
-    assert hub_problem() == "The Hugging Face Hub at http://127.0.0.1:1 cannot be reached."
+    assert hub_problem() == "The Hugging Face Hub cannot be reached."
 
 
 def test_a_hub_that_is_switched_off_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

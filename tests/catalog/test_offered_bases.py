@@ -74,7 +74,7 @@ def test_a_recommended_base_that_is_stored_is_offered_once(registry: Registry) -
 def test_a_stored_base_is_described_by_its_size_and_who_added_it(registry: Registry) -> None:
     store(registry, "team-vit")
     _, base, *_ = offered_bases(registry, "embedded", lambda _name: False)
-    assert base.summary == "22.1 million parameters. ann added it to this app's store."
+    assert base.summary == "22.1 million parameters. Added to the store by ann."
     assert (base.license, base.patch_size, base.is_at_hand) == ("MIT", 14, True)
 
 
