@@ -23,13 +23,12 @@ from loravit_web.cli.shell import (
     refuse_together,
     table,
 )
-from registry import StoredBase
+from registry import StoredBase, Triple
 
 if TYPE_CHECKING:
     from loravit_web.backbones import Base
     from loravit_web.service import Service
 
-Triple = tuple[float, float, float]
 WHERE = {"app": "this app", "store": "store", "cache": "hub cache", "hub": "hub"}
 
 app = typer.Typer(help="List the bases, and store one so that no machine needs the Hugging Face Hub.")
@@ -49,13 +48,21 @@ def list_bases(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a stored base.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a base in the list.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show a stored base with its card."""
+    """Show a base, and of a stored one its file and its card."""
     with open_registry() as registry:
-        stored = registry.base_files.get(name)
-        document = stored_document(stored) | {"card": registry.base_files.card(stored)}
+        bases = offered_bases(registry, current_settings().base, is_cached)
+        offered = next((base for base in bases if base.name == name), None)
+        if offered is not None and offered.source != "store":
+            document = offered_document(offered)
+        else:
+            stored = registry.base_files.get(name)
+            document = stored_document(stored) | {
+                "file": registry.blobs.where(stored.weights.sha256),
+                "card": registry.base_files.card(stored),
+            }
     output(as_json, document, lambda: _shown(document))
 
 
@@ -155,7 +162,7 @@ def _add(service: Service, name: str, base: Base, license_name: str | None, card
 
 def _shown(document: Document) -> str:
     facts = {key: value for key, value in document.items() if key != "card"}
-    return "\n\n".join(filter(None, [details(facts), document["card"].strip()]))
+    return "\n\n".join(filter(None, [details(facts), document.get("card", "").strip()]))
 
 
 def _card_text(file: Path | None) -> str:

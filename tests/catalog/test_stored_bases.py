@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -57,6 +58,24 @@ def test_a_stored_base_needs_no_hub_and_is_the_same(
     assert (base.weights_sha256, base.mean, base.std) == (tiny.weights_sha256, tiny.mean, tiny.std)
     assert (stored.patch_size, stored.parameters, stored.license) == (16, 306_240, "MIT")
     assert architecture_of(registry, "team-vit") == TINY
+
+
+def test_another_machine_keeps_a_checked_copy_of_a_base_in_a_bucket(tmp_path: Path, tiny: Base) -> None:
+    address, cache = f"memory://{uuid4().hex}", tmp_path / "cache"
+    with Registry.open(f"sqlite:///{tmp_path / 'registry.db'}", address, cache=cache) as registry:
+        new = new_stored_base(tiny, "team-vit", license="", card="")
+        stored = registry.base_files.add(new, actor="ann")
+        assert not cache.exists()
+        assert found(registry).weights_sha256 == tiny.weights_sha256
+        copy = cache / stored.weights.sha256
+        copy.write_bytes(copy.read_bytes()[:-1] + b"?")
+        assert found(registry).weights_sha256 == tiny.weights_sha256
+        (file,) = registry.blobs.list()
+        registry.blobs.delete(file)
+        assert found(registry).weights_sha256 == tiny.weights_sha256
+        copy.unlink()
+        with pytest.raises(StoredBaseUnusable, match="is missing"):
+            found(registry)
 
 
 def test_a_base_that_is_not_stored_comes_from_elsewhere(registry: Registry, stored: StoredBase) -> None:

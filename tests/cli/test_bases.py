@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import subprocess
 import sys
@@ -65,15 +66,22 @@ def test_a_stored_base_is_listed_and_shown(stored: dict[str, Any], run_json: Jso
     embedded, listed, *_ = run_json("bases", "list")
     assert (embedded["name"], embedded["where"]) == ("embedded", "this app")
     assert (listed["name"], listed["where"], listed["at_hand"]) == ("team-vit", "store", True)
-    assert run_json("bases", "show", "team-vit") == {**stored, "card": "# Team ViT\n"}
+    document = run_json("bases", "show", "team-vit")
+    file = Path(document.pop("file"))
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == stored["file_sha256"]
+    assert document == {**stored, "card": "# Team ViT\n"}
     shown = text("bases", "show", "team-vit")
     assert "license: MIT" in shown
     assert shown.endswith("\n\n# Team ViT\n")
 
 
-def test_that_the_hub_is_out_of_reach_is_said_once(
-    run_json: Json, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_base_that_is_not_stored_is_shown_as_it_is_listed(run_json: Json, text: Text) -> None:
+    for base in run_json("bases", "list"):
+        assert run_json("bases", "show", base["name"]) == base
+    assert "license: Apache-2.0" in text("bases", "show", HUB_NAME)
+
+
+def test_an_unreachable_hub_is_noted_once(run_json: Json, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bases", "list"]) == 0
     printed = capsys.readouterr()
     assert f"note: {UNREACHABLE} Only the bases at hand can be used." in printed.err
