@@ -10,9 +10,12 @@ from pathlib import Path
 from loravit_web.access.guard import needs
 from loravit_web.access.rights import Visitor
 from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
+from loravit_web.backbones import Base
 from loravit_web.catalog.actions import CatalogActions
 from loravit_web.catalog.exchange import bundle_of, take_in
 from loravit_web.catalog.hub import Pushed, pull, push
+from loravit_web.catalog.offered_bases import check_offered
+from loravit_web.catalog.stored_bases import new_stored_base
 from loravit_web.datasets import (
     ArchiveLimits,
     Changes,
@@ -30,7 +33,7 @@ from loravit_web.service import Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
 from loravit_web.worker.worker import Worker
-from registry import Run, Version, validate_slug
+from registry import Run, StoredBase, Version, validate_slug
 
 STORED_PREFIX = "dataset:"
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
@@ -133,25 +136,35 @@ class Actions(CatalogActions, RunActions):
             return relabeled(datasets, datasets.load(fingerprint), changes)
 
     @needs("train")
-    def queue_training(self, dataset: ImageDataset, name: str, recipe: Recipe) -> Run:
+    def queue_training(
+        self, dataset: ImageDataset, name: str, recipe: Recipe, *, base: str | None = None
+    ) -> Run:
         """Queue a run for the worker.
 
         Args:
             dataset: The images to train on.
             name: A title for people, or a slug. The slug of the adapter is made from it.
-            recipe: The settings.
+            recipe: The settings. For another base than the configured one, the image size is rounded to its
+                patches.
+            base: One of the bases that the app offers. By default the configured one.
 
         Raises:
-            LoraVitError, RegistryError: If the name or a setting cannot be used, or the data folder or the
-                queue is full.
+            LoraVitError, RegistryError: If the name or a setting cannot be used, the base cannot be loaded,
+                or the data folder or the queue is full.
+            BaseNotOffered: If the app does not offer the base to this visitor.
             BeyondDemo: If this is more than a guest may train.
         """
         service = self._service
+        other = self._other_base(base)
+        if other is not None:
+            recipe = recipe.fitted(other.patch_size)
         if self._in_demo:
             dataset = self._stored.load(dataset.fingerprint)  # which refuses what is somebody else's
         service.admission.check_size(self.visitor, dataset, recipe)
         with service.admission.queueing(self.visitor, name):
-            return create_run(service.registry, service.base, dataset, name, recipe, actor=self.visitor.name)
+            return create_run(
+                service.registry, other or service.base, dataset, name, recipe, actor=self.visitor.name
+            )
 
     @needs("manage")
     def train_now(self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker) -> Run:
@@ -206,6 +219,25 @@ class Actions(CatalogActions, RunActions):
         self._service.admission.quota.room()
         return self._take_in(pull(repo, revision=revision), name)
 
+    @needs("manage")
+    def add_base(self, name: str, base: Base, *, license: str = "", card: str = "") -> StoredBase:
+        """Put a base into the artifact store, from which every machine over this registry can load it.
+
+        Args:
+            name: Name to store it under.
+            base: The base, in float32.
+            license: Name of the license of its weights; empty if it is not known.
+            card: Markdown for people; empty for none.
+
+        Raises:
+            QuotaReached: If the data folder is full.
+            LoraVitError, RegistryError: If the name cannot be used or stands for another base, or the store
+                refuses the files.
+        """
+        self._service.admission.quota.room()
+        new = new_stored_base(base, name, license=license, card=card)
+        return self._registry.base_files.add(new, actor=self.visitor.name)
+
     @needs("share")
     def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
         """Put a version into a repository of the Hugging Face Hub; see `hub.push`.
@@ -215,6 +247,14 @@ class Actions(CatalogActions, RunActions):
         """
         version, bundle = bundle_of(self._registry, ref)
         return push(bundle, repo, message=version.ref, private=private, revision=revision)
+
+    def _other_base(self, name: str | None) -> Base | None:
+        """Load a base that the visitor chose; None for the configured one."""
+        service = self._service
+        if name is None or name == service.settings.base:
+            return None
+        check_offered(service.seen_by(self.visitor).bases(), name)
+        return service.base_named(name)
 
     def _take_in(self, bundle: Bundle, name: str | None = None) -> Version:
         service = self._service

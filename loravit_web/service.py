@@ -19,6 +19,8 @@ from loravit_web.access.secret import secret_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import check_size
 from loravit_web.catalog.exchange import offer_bundled
+from loravit_web.catalog.hub_presence import HubPresence
+from loravit_web.catalog.stored_bases import architecture_of, find_base
 from loravit_web.datasets import DatasetStore, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
@@ -65,6 +67,7 @@ class Service:
         allowances: Counts what the guests of a demo store.
         estimates: What a training takes on this machine.
         admission: Decides whether one more training may be queued.
+        hub: Tells whether the Hugging Face Hub can be reached.
         usage: Counts questions and answers.
         saver: Saves the registry while the app runs, if the settings say where.
         ahead: Prepares the answer of a task that a visitor picked, before they ask for it.
@@ -82,7 +85,7 @@ class Service:
         Args:
             settings: Where the data lies, and its limits.
             progress: Called with a fraction and a sentence while a base is fetched or loaded.
-            load: Gives the base of a name.
+            load: Gives the base of a name, unless the artifact store has one of this name.
 
         Raises:
             SettingsError, RegistryError: If the data folder or its database cannot be used.
@@ -100,6 +103,7 @@ class Service:
         self.allowances = Allowances(self.datasets, settings.demo)
         self.estimates = Estimates(lambda: self.predictor.engines.configured.base)
         self.admission = Admission(self.registry, settings, cost_of=self.estimates.of)
+        self.hub = HubPresence()
         self.usage = UsageCounter(self.registry.usage.add)
         self.saver = saver_of(self.settings, self.registry)
         self._progress, self._load = progress, load
@@ -191,7 +195,7 @@ class Service:
         """The configured base, and the number type in which it runs fastest here."""
         with self._lock:
             if self._base is None:
-                base = self._load(self.settings.base, self.settings.bases, self._progress)
+                base = self._found_base(self.settings.base)
                 self._base = (base, on_all_cores(lambda: fastest_dtype(base)))
             return self._base
 
@@ -205,6 +209,25 @@ class Service:
                 self._predictor = Predictor(self.registry, engines, count=self.usage.count)
             return self._predictor
 
+    def base_named(self, name: str) -> Base:
+        """Return a base in float32, and load it unless it is the configured one.
+
+        Raises:
+            LoraVitError: If there is no such base, it is too large, or it cannot be loaded.
+        """
+        if name == self.settings.base:
+            return self.base
+        check_size(architecture_of(self.registry, name), self.settings.limits.base_millions)
+        return self._found_base(name)
+
+    def hub_base(self, name: str) -> Base:
+        """Return a timm model from the model hub in float32, even if the artifact store has one of this name.
+
+        Raises:
+            LoraVitError: If there is no such model, it is no plain ViT, or the hub cannot be reached.
+        """
+        return self._load(name, self.settings.bases, self._progress)
+
     def base_for(self, name: str, weights_sha256: str) -> Base:
         """Return the base of a name and these weights in float32, and load it if need be.
 
@@ -214,9 +237,11 @@ class Service:
         return self.predictor.engines.get(name, weights_sha256).master
 
     def _load_engine(self, name: str) -> MultiLoRAViT:
-        check_size(name, self.settings.limits.base_millions)
-        base = self._load(name, self.settings.bases, self._progress)
+        base = self.base_named(name)
         return self._engine(base, on_all_cores(lambda: fastest_dtype(base)))
+
+    def _found_base(self, name: str) -> Base:
+        return find_base(self.registry, self._load, name, self.settings.bases, self._progress)
 
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
         return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
@@ -248,6 +273,7 @@ class Service:
             prefetcher=self.prefetcher,
             answering=lambda: self.predictor,
             estimating=self.estimates.of,
+            hub=self.hub,
         )
 
     def registry_of(self, visitor: Visitor) -> Registry:

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from loravit_web.access.rights import Visitor
 from loravit_web.catalog.exchange import exported, thumbnail_of
+from loravit_web.catalog.hub_presence import HubPresence, is_cached
+from loravit_web.catalog.offered_bases import OfferedBase, offered_bases
 from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor
@@ -43,6 +45,7 @@ class Seen:
         prefetcher: Computes answers in advance.
         answering: Returns the predictor; loads the base first if needed.
         estimating: Estimates a training.
+        hub: Tells whether the Hugging Face Hub can be reached.
     """
 
     visitor: Visitor
@@ -53,6 +56,7 @@ class Seen:
     prefetcher: Prefetcher
     answering: Callable[[], Predictor]
     estimating: Estimating
+    hub: HubPresence
 
     @property
     def predictor(self) -> Predictor:
@@ -61,6 +65,11 @@ class Seen:
         if self.visitor.visibility.sees_everything:
             return everything
         return everything.seen_by(self.registry, self.visitor.sees)
+
+    def bases(self) -> tuple[OfferedBase, ...]:
+        """Return the bases that the visitor can train on, the configured one first; a guest has only that."""
+        offered = offered_bases(self.registry, self.settings.base, is_cached)
+        return offered[:1] if self.visitor.is_guest else offered
 
     def estimate(
         self, fingerprint: str, recipe: Recipe, *, is_cancelled: IsCancelled = never_cancelled

@@ -16,6 +16,7 @@ from registry.backup.restore import Restored
 from registry.backup.snapshot_store import SnapshotStore, open_snapshot_store
 from registry.backup.snapshots import RestoredSnapshot, Snapshot, newest_snapshot
 from registry.backup.state import State
+from registry.base_files import BaseNameTaken, BaseNotStored
 from registry.blobs.errors import (
     BlobDamaged,
     BlobMissing,
@@ -104,9 +105,12 @@ from registry.records import (
     NewBase,
     NewDataset,
     NewEvaluation,
+    NewStoredBase,
     NewVersion,
     Role,
     Split,
+    StoredBase,
+    Triple,
     Version,
     VersionFile,
 )
@@ -149,6 +153,8 @@ __all__ = [
     "BackupNotWritten",
     "BackupUnusable",
     "Base",
+    "BaseNameTaken",
+    "BaseNotStored",
     "BlobDamaged",
     "BlobInfo",
     "BlobMissing",
@@ -192,6 +198,7 @@ __all__ = [
     "NewDataset",
     "NewEvaluation",
     "NewRun",
+    "NewStoredBase",
     "NewVersion",
     "NewestVersion",
     "NotFound",
@@ -222,8 +229,10 @@ __all__ = [
     "SqliteTooOld",
     "State",
     "StopRequest",
+    "StoredBase",
     "StoredFile",
     "Subject",
+    "Triple",
     "UnknownAdapter",
     "UnknownAlias",
     "UnknownBase",

@@ -1,5 +1,7 @@
 """Bases and datasets, from which runs and versions are made."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,20 +25,7 @@ class Bases:
         Safe for concurrent callers.
         """
         with self._database.writing() as session:
-            session.execute(
-                insert_into(BaseRow)
-                .values(
-                    name=new.name,
-                    weights_sha256=new.weights_sha256,
-                    architecture=new.architecture,
-                    embed_dim=new.embed_dim,
-                    depth=new.depth,
-                    created_at=self._database.now(),
-                )
-                .on_conflict_do_nothing()
-            )
-            found = select(BaseRow).filter_by(name=new.name, weights_sha256=new.weights_sha256)
-            return base_record(session.scalars(found).one())
+            return base_record(ensure_base(session, new, self._database.now()))
 
 
 class Datasets:
@@ -98,6 +87,24 @@ class Datasets:
             for idx, dataset_class in enumerate(new.classes)
         )
         return row
+
+
+def ensure_base(session: Session, new: NewBase, now: datetime) -> BaseRow:
+    """Return the row of this name and weights hash, and add it if it is new."""
+    session.execute(
+        insert_into(BaseRow)
+        .values(
+            name=new.name,
+            weights_sha256=new.weights_sha256,
+            architecture=new.architecture,
+            embed_dim=new.embed_dim,
+            depth=new.depth,
+            created_at=now,
+        )
+        .on_conflict_do_nothing()
+    )
+    found = select(BaseRow).filter_by(name=new.name, weights_sha256=new.weights_sha256)
+    return session.scalars(found).one()
 
 
 def require_base(session: Session, base_id: int) -> None:

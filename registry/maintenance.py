@@ -13,7 +13,15 @@ from sqlalchemy.orm import Session
 from registry.blobs.errors import BlobDamaged, BlobMissing
 from registry.blobs.store import BlobStore, StoredFile, blob_name
 from registry.database.db import Database, insert_into, integrity_problems
-from registry.database.models import AdapterRow, BlobRow, Table, VersionFileRow, VersionRow
+from registry.database.models import (
+    AdapterRow,
+    BaseFileRow,
+    BaseRow,
+    BlobRow,
+    Table,
+    VersionFileRow,
+    VersionRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +30,13 @@ class BrokenFile:
 
     Attributes:
         versions: the versions that the file belongs to, as `slug@2`.
+        bases: the names of the bases that it belongs to.
         reason: what is wrong with it.
     """
 
     sha256: str
     versions: tuple[str, ...]
+    bases: tuple[str, ...]
     reason: str
 
 
@@ -108,12 +118,12 @@ class Maintenance:
         """Read every file that a row refers to, and yield those that are missing or damaged."""
         with self._database.reading() as session:
             digests = _referenced(session)
-            versions = _versions(session)
+            versions, bases = _versions(session), _bases(session)
         for sha256 in sorted(digests):
             try:
                 self._blobs.read(sha256, fresh=True)
             except (BlobMissing, BlobDamaged) as error:
-                yield BrokenFile(sha256, tuple(versions[sha256]), str(error))
+                yield BrokenFile(sha256, tuple(versions[sha256]), tuple(bases[sha256]), str(error))
 
     def repair(self, sha256: str) -> bool:
         """Store a broken file again from the copy in this machine's cache.
@@ -184,4 +194,13 @@ def _versions(session: Session) -> defaultdict[str, list[str]]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for sha256, slug, version in rows:
         found[sha256].append(f"{slug}@{version}")
+    return found
+
+
+def _bases(session: Session) -> defaultdict[str, list[str]]:
+    """Return the names of the bases that each file belongs to, sorted."""
+    rows = session.execute(select(BaseFileRow.sha256, BaseRow.name).join(BaseRow).order_by(BaseRow.name))
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for sha256, name in rows:
+        found[sha256].append(name)
     return found

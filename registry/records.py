@@ -12,6 +12,16 @@ UNKNOWN = "unknown"
 Split = Literal["validation", "test"]
 Role = Literal["viewer", "editor", "admin"]
 AliasMoveKind = Literal["promoted", "rolled_back", "removed"]
+Triple = tuple[float, float, float]
+"""One value for each of the three channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """A stored file: its SHA-256 in hex and its size in bytes."""
+
+    sha256: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,52 @@ class Base:
     embed_dim: int
     depth: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewStoredBase:
+    """A base to be put into the artifact store.
+
+    Attributes:
+        base: what identifies it.
+        weights: the bytes of the file of its weights.
+        mean: the mean of each channel for the normalization, 0 to 1.
+        std: the standard deviation of each channel for the normalization, 0 to 1.
+        patch_size: the side of a patch in pixels.
+        parameters: the number of parameters.
+        license: the name of the license of the weights; empty if it is not known.
+        card: Markdown for people; empty for none.
+    """
+
+    base: NewBase
+    weights: bytes
+    mean: Triple
+    std: Triple
+    patch_size: int
+    parameters: int
+    license: str = ""
+    card: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBase:
+    """A base in the artifact store; see `NewStoredBase`.
+
+    Attributes:
+        weights: the stored file of the weights.
+        card: the stored card; None if there is none.
+        added_by: the actor who added it.
+    """
+
+    base: Base
+    weights: BlobInfo
+    card: BlobInfo | None
+    mean: Triple
+    std: Triple
+    patch_size: int
+    parameters: int
+    license: str
+    added_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +146,6 @@ class Dataset:
     source_kind: str
     created_at: datetime
     classes: tuple[DatasetClass, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BlobInfo:
-    """A stored file: its SHA-256 in hex and its size in bytes."""
-
-    sha256: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from registry.backup.snapshots import (
     save_snapshot,
 )
 from registry.backup.state import State, state_of
+from registry.base_files import BaseFiles
 from registry.bases_and_datasets import Bases, Datasets
 from registry.blobs.opening import open_blobs
 from registry.blobs.store import BlobStore
@@ -57,6 +58,7 @@ class Registry:
         self.upgrade = upgrade
         self.blobs = blobs
         self.bases = Bases(database)
+        self.base_files = BaseFiles(database, blobs)
         self.datasets = Datasets(database)
         self.runs = Runs(database)
         self.run_files = RunFiles(database, blobs)

@@ -126,6 +126,7 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_bundle": lambda actions, _run: actions.import_bundle(Path("nowhere.zip")),
     "pull": lambda actions, _run: actions.pull("ann/colours", name="colours"),
     "push": lambda actions, _run: actions.push("colours", "ann/colours"),
+    "add_base": lambda actions, _run: actions.add_base("team-vit", None),
     "describe": lambda actions, _run: actions.describe("colours", title="Hues"),
     "give_texts": lambda actions, _run: actions.give_texts("colours", "Hues", "", "plain"),
     "promote": lambda actions, _run: actions.promote("colours@1", "production"),

@@ -213,6 +213,7 @@ def test_what_writes_is_found_in_the_registry(changes: dict[str, set[str]]) -> N
     assert {"publish", "describe", "tag", "withdraw", "archive", "restore"} <= changes["catalog"]
     assert {"promote", "rollback", "remove", "protect", "unprotect"} == changes["aliases"]
     assert {"ensure", "set_role", "set_password"} == changes["users"]
+    assert {"add"} == changes["base_files"]
     assert {"restore", "restore_snapshot", "delete_inactive"} <= changes["registry"]
     assert {"remove", "remove_released", "repair"} == changes["maintenance"]
     assert not {"get", "list", "resolve", "backup", "seen_by"} & set().union(*changes.values())

@@ -52,8 +52,8 @@ def load_base(name: str, folder: Path, progress: Callable[[float, str], None]) -
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
         raise BaseUnavailable(
-            f"timm has no model named {name}. Set LORAVIT_BASE to 'embedded' or to a timm ViT such as "
-            "vit_small_patch14_dinov2.lvd142m."
+            f"timm has no model named {name}. Choose embedded or a timm ViT such as "
+            "vit_small_patch14_dinov2.lvd142m, or see loravit bases list."
         )
     progress(0.0, f"Loading {name} from the model hub")
     model = _pretrained(name)

@@ -41,7 +41,8 @@ def train(
         PresetName, typer.Option(help="Settings to start from. The other options change them.")
     ] = "quick",
     base: Annotated[
-        str | None, typer.Option(metavar="ID", help="Base model: embedded, or a timm model name.")
+        str | None,
+        typer.Option(metavar="ID", help="Base: embedded, a stored base, or a timm model name."),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(metavar="N", help="Side of the input image in pixels.")

@@ -55,7 +55,7 @@ def disk(settings: Settings) -> Iterator[Finding]:
 def base(settings: Settings) -> Finding:
     """Whether the weights of the base are there and whole."""
     if settings.base != "embedded":
-        return Finding("note", "base", f"{settings.base}, kept in the model hub's own cache")
+        return Finding("note", "base", f"{settings.base}, from the artifact store or the model hub")
     try:
         found = read_embedded(settings.bases)
     except EmbeddedBaseError as error:

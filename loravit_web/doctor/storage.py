@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loravit_web.doctor.machine import NEEDED_BYTES
 from loravit_web.doctor.report import Check, Finding, Patient
+from registry import BrokenFile
 
 IN_PROGRESS = timedelta(hours=1)
 """A file without a version that was written since may belong to a publication in progress."""
@@ -16,11 +17,10 @@ MOST_SHOWN = 50
 
 
 def find_broken(patient: Patient) -> Iterator[Finding]:
-    """Every missing or damaged file with the versions that it belongs to."""
+    """Every missing or damaged file with the versions and bases that it belongs to."""
     broken = list(patient.registry.maintenance.broken())
     for file in broken[:MOST_SHOWN]:
-        subject = ", ".join(file.versions) or "artifacts"
-        yield Finding("problem", subject, f"{file.reason} Or import its bundle again, where there is one.")
+        yield Finding("problem", _owners(file) or "artifacts", f"{file.reason} {_remedy(file)}")
     if len(broken) > MOST_SHOWN:
         text = (
             f"{len(broken)} files are missing or damaged, of which {MOST_SHOWN} are named: is the disk there?"
@@ -31,6 +31,16 @@ def find_broken(patient: Patient) -> Iterator[Finding]:
     folder = patient.registry.blobs.folder
     if folder is not None and folder.stat().st_dev != patient.settings.home.stat().st_dev:
         yield from _disk(folder)
+
+
+def _owners(file: BrokenFile) -> str:
+    return ", ".join([*file.versions, *(f"base {name}" for name in file.bases)])
+
+
+def _remedy(file: BrokenFile) -> str:
+    if file.bases:
+        return f"Or add the base again with loravit bases add {file.bases[0]}."
+    return "Or import its bundle again, where there is one."
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
@@ -57,7 +67,7 @@ def mend_broken(patient: Patient) -> Iterator[str]:
     maintenance = patient.registry.maintenance
     for file in list(maintenance.broken()):
         if maintenance.repair(file.sha256):
-            yield f"stored {file.sha256} of {', '.join(file.versions)} again from this machine's copy"
+            yield f"stored {file.sha256} of {_owners(file)} again from this machine's copy"
 
 
 def find_leftovers(patient: Patient) -> Iterator[Finding]:

@@ -67,15 +67,17 @@ def recipe_from_options(preset: str, **options: str | float | bool | None) -> Re
     return replace(recipe, max_images=None) if unlimited else recipe
 
 
-def train_command(data: str, name: str, recipe: Recipe) -> str:
+def train_command(data: str, name: str, recipe: Recipe, *, base: str | None = None) -> str:
     """Return the shell command for the same training; only settings that differ from the preset are included.
 
     Args:
         data: The command's argument DATA.
         name: Name of the adapter.
         recipe: Recipe of the training.
+        base: Base to train on, or None for the configured one.
     """
     command = ["python", "-m", "loravit_web", "train", data, "--name", name, "--preset", recipe.preset]
+    command += [] if base is None else ["--base", base]
     current, default = _fields(recipe), _fields(preset_recipe(recipe.preset))
     changed = {field for field in OPTIONS if current[field] != default[field]}
     if "epochs" in changed:

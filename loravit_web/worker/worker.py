@@ -15,6 +15,7 @@ import torch
 from loravit_web.access.rights import is_guest
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.base import UnsupportedBase
+from loravit_web.catalog.stored_bases import find_base
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
 from loravit_web.util.uninterruptible import ReportProgress, run_with_progress
@@ -59,7 +60,7 @@ class Worker:
         settings: Settings of the app.
         registry: Registry with the queue.
         datasets: Store of the datasets.
-        load: Loads a base by its name.
+        load: Loads a base that is not in the artifact store by its name.
     """
 
     def __init__(
@@ -176,7 +177,7 @@ class Worker:
         return base, dtype
 
     def _loaded(self, name: str, report_progress: ReportProgress) -> tuple[Base, torch.dtype]:
-        base = self._load(name, self.settings.bases, report_progress)
+        base = find_base(self.registry, self._load, name, self.settings.bases, report_progress)
         return base, fastest_dtype(base)
 
     def _end_process(self) -> None:

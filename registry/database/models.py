@@ -60,6 +60,16 @@ class BaseRow(Table):
     details: Mapped[dict[str, Any]] = mapped_column(JsonText, server_default="{}")
 
 
+class BaseFileRow(Table):
+    """A file of a base in the artifact store: its weights or its card."""
+
+    __tablename__ = "base_files"
+
+    base_id: Mapped[int] = mapped_column(references("bases.id"), primary_key=True, autoincrement=False)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(references("blobs.sha256"))
+
+
 class DatasetRow(Table):
     """A dataset."""
 

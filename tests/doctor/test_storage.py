@@ -11,7 +11,7 @@ import pytest
 
 from loravit_web.doctor import examine, storage
 from loravit_web.settings.environment import Settings
-from registry import NewBase, NewVersion, Registry, Version
+from registry import NewBase, NewStoredBase, NewVersion, Registry, Version
 from tests.doctor.conftest import Publish, about, make_older, mended, problems
 
 
@@ -35,6 +35,17 @@ def test_a_broken_file_is_named_with_its_versions_and_mending_does_not_hide_it(
         assert mended(report) == []
     publish("pets")
     assert examine(settings).healthy
+
+
+def test_a_broken_file_of_a_base_is_named_with_its_base(settings: Settings, registry: Registry) -> None:
+    new = NewBase("team-vit", "a" * 64, "vit_small", 384, 12)
+    channels = (0.5, 0.5, 0.5)
+    stored = registry.base_files.add(NewStoredBase(new, b"weights", channels, channels, 14, 9), actor="ann")
+    Path(registry.blobs.where(stored.weights.sha256)).write_bytes(b"?")
+    report = examine(settings)
+    assert problems(report) == ["base team-vit"]
+    (found,) = about(report, "base team-vit")
+    assert found.text.endswith("add the base again with loravit bases add team-vit.")
 
 
 def test_old_leftovers_are_removed_on_request_and_young_ones_are_not_mentioned(

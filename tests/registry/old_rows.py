@@ -107,4 +107,9 @@ SECOND_SCHEMA: Rows = {
     ],
 }
 
-ROWS: dict[str, Rows] = {"0001": FIRST_SCHEMA, "0002": SECOND_SCHEMA}
+THIRD_SCHEMA: Rows = {
+    **SECOND_SCHEMA,
+    "user_passwords": [{"user_id": 2, "hash": "scrypt$1", "set_at": day(2)}],
+}
+
+ROWS: dict[str, Rows] = {"0001": FIRST_SCHEMA, "0002": SECOND_SCHEMA, "0003": THIRD_SCHEMA}

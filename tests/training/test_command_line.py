@@ -77,5 +77,8 @@ def test_an_unlimited_number_of_images_survives_a_round_trip(parsed: Parsed) -> 
 
 
 def test_names_are_quoted_for_the_shell() -> None:
-    words = shlex.split(train_command("sample:digits", "it's; rm -rf", preset_recipe("quick")))
+    recipe = preset_recipe("quick")
+    assert "--base" not in shlex.split(train_command("sample:digits", "x", recipe))
+    words = shlex.split(train_command("sample:digits", "it's; rm -rf", recipe, base="my vit"))
+    assert words[words.index("--base") + 1] == "my vit"
     assert words[words.index("--name") + 1] == "it's; rm -rf"

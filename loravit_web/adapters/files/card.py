@@ -20,6 +20,7 @@ from loravit_web.adapters.files.thumbnail import MAX_IMAGES
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.embedded import REQUIREMENT
 from loravit_web.backbones.loading import EMBEDDED
+from loravit_web.backbones.timm_import import import_timm
 
 TASK = "image-classification"
 CLASSES_SHOWN = 200
@@ -48,11 +49,13 @@ class BaseFacts:
         model: Value of ``base_model``.
         text: Description in Markdown.
         code: Python code that creates the timm model ``model`` with a head of ``{classes}`` classes.
+        extractor: Python code that creates the ``ViTFeatureExtractor`` ``vit`` of the base.
     """
 
     model: str
     text: str
     code: str
+    extractor: str
 
 
 def model_card(
@@ -105,6 +108,7 @@ def escaped(text: object) -> str:
 
 def base_facts(base: Base) -> BaseFacts:
     """Return what a card says about a base: the source of its weights and its name on the Hub."""
+    named = f'vit = ViTFeatureExtractor(base="{base.name}")'
     if base.name == EMBEDDED:
         package = REQUIREMENT.partition("==")[0]
         return BaseFacts(
@@ -116,7 +120,10 @@ def base_facts(base: Base) -> BaseFacts:
             "from loravit_web.backbones import load_base\n\n"
             f'model = load_base("{EMBEDDED}", Path("bases"), lambda *_: None).model\n'
             "model.reset_classifier({classes})",
+            named,
         )
+    if not import_timm().is_model(base.name.partition(".")[0]):
+        return _facts_of_stored(base)
     identity = _timm_id(base)
     return BaseFacts(
         f"timm/{identity}",
@@ -124,6 +131,25 @@ def base_facts(base: Base) -> BaseFacts:
         "import timm\n\n"
         f'model = timm.create_model("{identity}", pretrained=True, num_classes={{classes}}, '
         "dynamic_img_size=True)",
+        named,
+    )
+
+
+def _facts_of_stored(base: Base) -> BaseFacts:
+    """Return what a card says about a base that a team added to its own store."""
+    model = (
+        "import timm\n"
+        "from safetensors.torch import load_file\n\n"
+        f'model = timm.create_model("{base.architecture}", num_classes=0, dynamic_img_size=True)\n'
+        f'model.load_state_dict(load_file("{base.name}.safetensors"))'
+    )
+    return BaseFacts(
+        base.name,
+        f"The base `{base.name}`, weights for the timm architecture `{base.architecture}`. They are not on "
+        "the Hub but in the artifact store of the app that trained this adapter. The code below calls their "
+        f"file `{base.name}.safetensors`.",
+        f"{model}\nmodel.reset_classifier({{classes}})",
+        f"{model}\n\nvit = ViTFeatureExtractor(backbone=model)",
     )
 
 
@@ -245,7 +271,7 @@ def _use(adapter: Adapter, base: Base, facts: BaseFacts, name: str) -> str:
         f"In Python, with LoRA-ViT Web and these files in a folder `{name}`:\n\n"
         "```python\n"
         "from loravit_web import ViTFeatureExtractor\n\n"
-        f'vit = ViTFeatureExtractor(base="{base.name}")\n'
+        f"{facts.extractor}\n"
         f'vit.load_all_adapters("{name}")\n'
         f'vit.set_active_adapter("{name}")\n'
         'logits = vit.infer(["image.jpg"])\n'

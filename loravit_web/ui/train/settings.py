@@ -19,13 +19,14 @@ from loravit_web.service import Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
 from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import LAST, QUIET, Updates
+from loravit_web.ui.kit.events import LAST, QUEUED, QUIET, Updates
 from loravit_web.ui.kit.markup import cost_summary, line, notice
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_code
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel
 from loravit_web.ui.scripts import call
+from loravit_web.ui.train.bases import build_base, notice_of_other, offers
 from loravit_web.ui.train.check import CheckPanel
 from loravit_web.ui.train.fields import build_fields, field_errors, preset_values, recipe_of
 from loravit_web.ui.train.relabel import Sheet, changes_in
@@ -63,6 +64,8 @@ class SettingsPanel:
     preset: gr.Radio
     mirror: gr.Checkbox
     mirrored: gr.Checkbox
+    advanced: gr.Accordion
+    base: gr.Dropdown
     fields: list[Any]
     cost: gr.HTML
     line: gr.Textbox
@@ -71,11 +74,12 @@ class SettingsPanel:
     @property
     def asked(self) -> list[Any]:
         """What decides a run."""
-        return [self.name, self.preset, self.mirror, *self.fields]
+        return [self.name, self.preset, self.mirror, self.base, *self.fields]
 
 
-def build_settings(patch_size: int) -> SettingsPanel:
-    """Build the components for a base with such patches; `connect_settings` adds the events."""
+def build_settings(service: Service) -> SettingsPanel:
+    """Build the components for the configured base; `connect_settings` adds the events."""
+    patch_size, settings = service.base.patch_size, service.settings
     name = gr.Textbox(
         label="Name", placeholder="My flowers", max_lines=1, max_length=LONGEST_NAME, elem_id="train-name"
     )
@@ -96,13 +100,16 @@ def build_settings(patch_size: int) -> SettingsPanel:
     )
     cost = gr.HTML("", elem_id="train-cost")
     start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
-    with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
+    with gr.Accordion("Advanced", open=False, elem_id="train-advanced") as advanced:
+        base = build_base(settings.base, visible=settings.mode != "demo")
         fields = build_fields(DRAFT, patch_size)
     with gr.Accordion("The same from a shell", open=False, elem_id="train-shell"):
         line = build_code("Command", "train-line")
     brought, suggested = (gr.Textbox("", visible=False, container=False) for _ in range(2))
     mirrored = gr.Checkbox(True, visible=False)
-    panel = SettingsPanel(name, brought, suggested, preset, mirror, mirrored, fields, cost, line, start)
+    panel = SettingsPanel(
+        name, brought, suggested, preset, mirror, mirrored, advanced, base, fields, cost, line, start
+    )
     theirs = [name, suggested, mirror, mirrored]
     brought.change(None, [brought, *theirs], theirs, js=call("settings.takeSuggestions"), **QUIET)
     return panel
@@ -135,14 +142,18 @@ def connect_settings(
         name: str | None,
         preset: str,
         mirror: bool,
+        base: str | None,
         *values: Any,
     ) -> Updates:
         seen, is_cancelled = seen_by(service, request), presence.watch(request.session_hash)
         # the browser knows no name before its field was drawn, as where another tab is open
         cost, line = told_cost(
-            seen, fingerprint, name or "", preset, mirror, values, is_cancelled=is_cancelled
+            seen, fingerprint, name or "", preset, mirror, values, base=base, is_cancelled=is_cancelled
         )
         return {panel.cost: cost, panel.line: line}
+
+    def offer(chosen: str | None, request: gr.Request) -> gr.Dropdown:
+        return offers(seen_by(service, request), chosen)
 
     @told
     def begin(
@@ -152,6 +163,7 @@ def connect_settings(
         name: str | None,
         preset: str,
         mirror: bool,
+        base: str | None,
         *values: Any,
     ) -> Updates:
         if fingerprint is None:
@@ -164,9 +176,10 @@ def connect_settings(
         recipe = recipe_of(preset, mirror, values)
         actions = actions_of(service, request)
         seen = seen_by(service, request)
-        run = actions.queue_training(seen.datasets.load(fingerprint), name or "", recipe)
+        run = actions.queue_training(seen.datasets.load(fingerprint), name or "", recipe, base=base)
         return {run_id: run.id, **watch.updates(seen, run.id, fresh=True), panel.suggested: name or ""}
 
+    panel.advanced.expand(offer, panel.base, panel.base, **QUEUED)
     # in the browser, so that no hand is fast enough to start a preset with another one's values
     presets = {key: preset_values(key, service.base.patch_size) for key in PRESETS}
     filled = panel.preset.input(
@@ -185,7 +198,7 @@ def connect_settings(
         "api_visibility": "private",
     }
     estimated = tell, [data, *panel.asked], [panel.cost, panel.line]
-    changes = [check.taken.change, panel.mirror.change, panel.name.blur]
+    changes = [check.taken.change, panel.mirror.change, panel.base.input, panel.name.blur]
     changes += [field.blur if isinstance(field, gr.Number) else field.input for field in panel.fields]
     gr.on(changes, *estimated, **told_again)
     filled.then(*estimated, **told_again)
@@ -206,11 +219,13 @@ def told_cost(
     mirror: bool,
     values: Any,
     *,
+    base: str | None = None,
     is_cancelled: IsCancelled = never_cancelled,
 ) -> tuple[str, str]:
     """What the training will take, or all that is wrong, and its line; nothing before there is data.
 
     Args:
+        base: the base to train on; the configured one when None.
         is_cancelled: returns whether the request was cancelled.
     """
     if fingerprint is None:
@@ -220,8 +235,13 @@ def told_cost(
         return Markup().join(notice(error, kind="error") for error in wrong), ""
     try:
         recipe = recipe_of(preset, mirror, values)
-        command = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe)
-        return _cost(seen, fingerprint, recipe, is_cancelled) + _successor(seen, name), command
+        other = base if base != seen.settings.base else None
+        command = train_command(f"{STORED_PREFIX}{fingerprint[:_SHORT]}", _slug(name), recipe, base=other)
+        if other is not None:
+            cost = notice_of_other(seen, other, recipe)
+        else:
+            cost = _cost(seen, fingerprint, recipe, is_cancelled)
+        return cost + _successor(seen, name), command
     except LoraVitError as error:
         return notice(error.in_public, kind="error"), ""
 

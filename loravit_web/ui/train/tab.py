@@ -97,7 +97,7 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
             check = build_check(service, data)
         with gr.Column(min_width=300):
             gr.HTML(heading("3 · Settings"))
-            settings = build_settings(service.base.patch_size)
+            settings = build_settings(service)
             gr.HTML(heading("4 · Watch"))
             watch = build_watch(
                 service, run_id, prefix="train", empty="Start a training and watch it learn here."

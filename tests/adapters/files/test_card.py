@@ -22,6 +22,7 @@ from loravit_web.adapters.files.format import to_files
 from loravit_web.adapters.files.thumbnail import contact_sheet
 from loravit_web.backbones import Base
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.backbones.weights_file import base_of_weights, weights_bytes
 from tests.adapters.makers import random_adapter, random_images
 from tests.adapters.theirs import peft
 from tests.conftest import tiny_base
@@ -128,6 +129,15 @@ def test_the_embedded_base_names_no_repository_of_the_hub(tmp_path: Path) -> Non
     assert "huggingface.co/timm" not in text
 
 
+def test_a_base_of_a_team_names_no_repository_of_the_hub(tmp_path: Path) -> None:
+    base = tiny_base(name="team-vit")
+    text = card(measured(base), base)
+    assert loaded(text, tmp_path).data.base_model == "team-vit"
+    assert "not on the Hub but in the artifact store" in text
+    assert "huggingface.co/timm" not in text
+    assert "pretrained=True" not in text
+
+
 @pytest.mark.parametrize("where", ["title", "data", "classes"])
 def test_texts_of_users_are_escaped(where: str, base: Base, tmp_path: Path) -> None:
     classes = (HOSTILE, "dog", "hen") if where == "classes" else ("cat", "dog", "hen")
@@ -222,9 +232,11 @@ def test_the_code_for_peft_gives_the_logits_of_the_adapter(
         torch.testing.assert_close(names["model"](random_images(2)), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224.tag", "embedded"])
 def test_the_code_for_this_project_predicts_the_class(
-    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    base = tiny_base(name=name)
     adapter = random_adapter(base)
     write_folder(to_files(adapter, base, name="pets", title="Pets"), tmp_path / "pets")
     Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "image.jpg")
@@ -233,3 +245,23 @@ def test_the_code_for_this_project_predicts_the_class(
     monkeypatch.chdir(tmp_path)
     exec(code_blocks(card(adapter, base))[0], {})
     assert capsys.readouterr().out.strip() in adapter.class_names
+
+
+def test_both_codes_run_on_the_file_of_a_base_that_a_team_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peft()
+    weights = import_timm().create_model("test_vit", num_classes=0).state_dict()
+    base = base_of_weights(weights, "test_vit", name="team-vit")
+    adapter = random_adapter(base)
+    write_folder(to_files(adapter, base, name="pets", title="Pets"), tmp_path / "pets")
+    (tmp_path / "team-vit.safetensors").write_bytes(weights_bytes(base))
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "image.jpg")
+    monkeypatch.setenv("LORAVIT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    own, with_peft = code_blocks(card(adapter, base))
+    exec(own, {})
+    assert capsys.readouterr().out.strip() in adapter.class_names
+    names: dict[str, Any] = {}
+    exec(with_peft, names)
+    assert names["model"](torch.zeros(1, 3, 32, 32)).shape == (1, len(adapter.class_names))

@@ -176,6 +176,16 @@ def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_ap
     assert line == ""
 
 
+def test_the_equal_line_names_another_base(running_app: RunningApp) -> None:
+    fingerprint = running_app.service.datasets.import_source(running_app.pictures).fingerprint
+    values = preset_values("draft", 8)
+    html, line = told_cost(running_app.seen, fingerprint, "x", "draft", True, values, base="embedded")
+    assert "This training runs on embedded." in html
+    assert "--base embedded" in line
+    _, line = told_cost(running_app.seen, fingerprint, "x", "draft", True, [*values], base="tiny")
+    assert "--base" not in line
+
+
 def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app: RunningApp) -> None:
     service = running_app.service
     fingerprint = service.datasets.import_source(running_app.pictures).fingerprint
