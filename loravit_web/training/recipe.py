@@ -126,7 +126,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         DRAFT: Preset(
             "Draft",
-            "at most 800 images: about a minute on two cores, for a first impression.",
+            "up to 800 images · quick feasibility check",
             Recipe(
                 preset=DRAFT,
                 image_size=70,
@@ -141,12 +141,12 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "quick": Preset(
             "Quick",
-            "at most 4000 images: a few minutes on two cores.",
+            "up to 4000 images · short training",
             Recipe(preset="quick", image_size=112, epochs=6, min_steps=80, max_images=4000, patience=3),
         ),
         "balanced": Preset(
             "Balanced",
-            "at most 5000 images: finer detail, a few times slower.",
+            "up to 5000 images · finer detail, slower",
             Recipe(
                 preset="balanced",
                 image_size=168,
@@ -157,7 +157,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "best": Preset(
             "Best",
-            "all images, one more block: the slowest, for the final version.",
+            "all images · finest detail, slowest",
             Recipe(
                 preset="best", image_size=224, epochs=16, adapter=ViTAdapterConfig(r=16, alpha=32, blocks=6)
             ),

@@ -97,10 +97,10 @@ def test_data_that_was_given_and_not_trained_on_is_there_again(running_app: Runn
     assert "32 images in 2 classes" in text(again["train-found"])
     assert (again["train-name"], again["train-mirror"]) == ("My colours", False)
     assert again["train-start"].interactive
-    assert "Changes: 1 left out." in text(again["train-check-position"])
+    assert "1 excluded" in text(again["train-check-position"])
     assert again["train-look"].open
     bare = filled(running_app, "train", None, {**given, "changes": ["nonsense"]})
-    assert "Nothing changed yet." in text(bare["train-check-position"])
+    assert "No changes" in text(bare["train-check-position"])
     for lost in ({**given, "data": "f" * 64}, {"data": 1}, {}, [], "text"):
         assert "train-found" not in filled(running_app, "train", None, lost)
 
