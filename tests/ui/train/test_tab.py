@@ -250,4 +250,4 @@ def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> Non
     drawn = runs.drawn(running_app.seen, {**runs.untouched, runs.chosen: short.id})
     assert len(drawn[runs.compare.rows]) == 1
     assert not drawn[runs.compare.plot].visible
-    assert "A curve needs two points" in drawn[runs.compare.tables]
+    assert "A curve needs at least two points" in drawn[runs.compare.tables]
