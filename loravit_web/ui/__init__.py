@@ -1,4 +1,4 @@
-"""The web app: one module per tab, and the only package that knows Gradio."""
+"""Web app: one package per tab. This is the only package that imports Gradio."""
 
 import os
 

@@ -85,7 +85,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     expect(page.locator("#train-progress")).to_contain_text("Paints")
     expect(page.locator("#train-start")).to_be_disabled()
     expect(page.locator("#train-progress")).to_contain_text("completed", timeout=TRAINED)
-    expect(bystander.locator(".toast-wrap")).to_contain_text("“Paints” is in the catalog")
+    expect(bystander.locator(".toast-wrap")).to_contain_text("“Paints” version 1 is ready")
     expect(page.locator("#train-accuracy")).to_be_visible()
 
     # a page that was open all along offers the new task, and answers for both at once
