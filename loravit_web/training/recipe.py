@@ -126,7 +126,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         DRAFT: Preset(
             "Draft",
-            "up to 800 images · quick feasibility check",
+            "up to 800 images · feasibility check",
             Recipe(
                 preset=DRAFT,
                 image_size=70,

@@ -1,4 +1,4 @@
-"""Web app: one package per tab. This is the only package that imports Gradio."""
+"""The web app: one module per tab, and the only package that knows Gradio."""
 
 import os
 
