@@ -9,9 +9,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from loravit_web.backbones.base import Base, UnsupportedBase, wrap_base
+from loravit_web.backbones.base import Base, UnsupportedBase
 from loravit_web.backbones.preprocessing import Triple
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.backbones.wrapping import wrap_base
 from loravit_web.errors import LoraVitError
 
 EXAMPLE = "vit_small_patch14_dinov2"

@@ -10,12 +10,12 @@ from registry import ABSENT, Comparison
 
 SHOWN = {
     "test.accuracy": "test accuracy",
-    "validation.accuracy": "validation accuracy of the version",
+    "validation.accuracy": "published validation accuracy",
     "val_accuracy.max": "best validation accuracy",
     "linear_probe_accuracy.last": "linear probe",
     "test.macro_f1": "test macro F1",
-    "val_loss.min": "lowest validation loss",
-    "train_loss.min": "lowest training loss",
+    "val_loss.min": "min. validation loss",
+    "train_loss.min": "min. training loss",
 }
 _LOWER_IS_BETTER = (".min",)
 SHORT_DIGEST = 12

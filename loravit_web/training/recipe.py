@@ -139,7 +139,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         INSTANT: Preset(
             "Instant",
-            "at most 3000 images: seconds, a head in closed form without any training.",
+            "up to 3000 images · an answer in seconds, without training",
             Recipe(
                 preset=INSTANT,
                 image_size=112,
@@ -149,7 +149,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         DRAFT: Preset(
             "Draft",
-            "at most 800 images: about a minute on two cores, for a first impression.",
+            "up to 800 images · feasibility check",
             Recipe(
                 preset=DRAFT,
                 image_size=70,
@@ -164,7 +164,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "quick": Preset(
             "Quick",
-            "at most 4000 images: a few minutes on two cores.",
+            "up to 4000 images · short training",
             Recipe(
                 preset="quick",
                 image_size=112,
@@ -177,7 +177,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "balanced": Preset(
             "Balanced",
-            "at most 5000 images: finer detail, a few times slower.",
+            "up to 5000 images · finer detail, slower",
             Recipe(
                 preset="balanced",
                 image_size=168,
@@ -188,7 +188,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "best": Preset(
             "Best",
-            "all images, one more block: the slowest, for the final version.",
+            "all images · finest detail, slowest",
             Recipe(
                 preset="best",
                 image_size=224,

@@ -1,4 +1,4 @@
-"""The page: title, job strip, four tabs, and one pulse that follows the registry."""
+"""The page: title, status line, four tabs, and the events that follow the registry."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ from loravit_web.ui.use.tab import build_use
 
 
 def build_app(service: Service, presence: Presence) -> gr.Blocks:
-    """Build the page over a service; nothing is started or opened.
+    """Build the page. Nothing is started.
 
     Args:
-        presence: tells work for a page when that page is gone.
+        service: Service that the page uses.
+        presence: Registry of the open pages, which tells work for a page that the page was closed.
     """
     service.uploads = upload_folder()
     waiting = Waiting(service.settings.limits.waiting)
     demo = gr.Blocks(title="LoRA-ViT Web", analytics_enabled=False)
     with demo:
-        # First, because the browser finds a component by walking through all that stand before it, at each
-        # step of any event for these.
+        # First, because at each step of an event the browser finds a component by walking through all
+        # components before it.
         with gr.Column(visible="hidden") as unseen:
             nowhere = gr.Textbox(visible=False, container=False)
         gr.HTML(render("page/title"))

@@ -1,4 +1,4 @@
-"""Starting and stopping the web app."""
+"""Start and stop of the web app."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _SWEEP_SECONDS = 60.0
 
 
 class AddressUnavailable(LoraVitError):
-    """Somebody else listens there."""
+    """An address on which the app cannot listen."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ class App:
     """A service and its page.
 
     Attributes:
-        presence: which open pages are still there.
-        passing: the folder of uploads and of files that the page shows.
+        service: Service.
+        demo: Page, as Gradio's Blocks.
+        presence: Registry of the open pages.
+        passing: Folder of uploads and of files that the page shows.
     """
 
     service: Service
@@ -71,10 +73,9 @@ class App:
 
     @classmethod
     def over(cls, service: Service) -> App:
-        """Build the page over a service; `launch` starts it and `close` ends both.
+        """Build the page of a service; `launch` starts it, and `close` closes both.
 
-        Until then ``GRADIO_TEMP_DIR`` names the app's own folder, which Gradio asks for wherever it keeps a
-        file.
+        Until `close`, ``GRADIO_TEMP_DIR`` is the app's own folder, because Gradio stores all files there.
         """
         passing = open_passing_files(service.settings)
         before = os.environ.get(_FOLDER_VARIABLE)
@@ -91,12 +92,15 @@ class App:
         """Start serving and print the URL.
 
         Args:
-            host: address to listen on; Gradio's own default, or its environment variable, when None.
-            port: port; the first free one from 7860 when None.
-            block: return only when the server is stopped.
+            host: Address to listen on, or None for Gradio's environment variable or default.
+            port: Port, or None for the first free one from 7860.
+            block: Whether to return only after the server stopped.
 
         Returns:
             The URL.
+
+        Raises:
+            AddressUnavailable: If the app cannot listen on the address.
         """
         self.demo.queue(max_size=self.service.settings.limits.waiting)
         if not self.service.settings.plain_gradio:
@@ -107,12 +111,12 @@ class App:
             self.close()
             where = f"port {port}" if port else "a free port from 7860 on"
             raise AddressUnavailable(
-                f"The app can't listen on {where} of {host or '127.0.0.1'}, most likely because another "
-                "program does: choose another port with python -m loravit_web serve --port N."
+                f"The app cannot listen on {where} of {host or '127.0.0.1'}. "
+                "Choose another port: python -m loravit_web serve --port N."
             ) from error
-        print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - the one line a user waits for
+        print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - users wait for this line
         if block:
-            # A polite end (Ctrl-C, a restart of the machine) leaves a run in progress resumable.
+            # An orderly end, as by a restart of the machine, leaves a running training resumable.
             signal.signal(signal.SIGTERM, _end)
             try:
                 self.demo.block_thread()
@@ -146,7 +150,7 @@ class App:
         return str(url)
 
     def _gate(self, app: ASGIApp, host: str | None) -> Gate:
-        """Put the app behind its gate."""
+        """Return the gate in front of the app."""
         service, settings = self.service, self.service.settings
         prefix = path_prefix(self.demo)
         alone = settings.mode == "local"
@@ -183,7 +187,7 @@ class App:
         return Gate(KeptAssets(KeptPage(described), folder=GRADIO_ASSETS), house)
 
     def _owns(self, caller: Caller, file: Path) -> bool:
-        """Whether a visitor of a demo may fetch a file: what others gave, and copies of it, are theirs."""
+        """Return whether a caller may fetch a file. Visitors of a demo cannot fetch files of each other."""
         if caller.guest is None:
             return True
         inside = file.relative_to(self.passing.folder)
@@ -197,23 +201,24 @@ class App:
         return settings.mode == "team" and not settings.hub_roles.enabled
 
     def close(self) -> None:
-        """Stop serving and end the worker."""
+        """Stop the server and the worker."""
         self.demo.close(verbose=False)
         self.service.close()
         release_cores()
 
 
 def _end(*_: object) -> None:
-    """End the app, once: asked again while it ends, it would break off in the middle."""
+    """End the app. Further signals are ignored, because they would interrupt the end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
 
 
 def open_app(settings: Settings) -> App:
-    """Load the base and every adapter, begin to watch the queue, and build the page.
+    """Load the base and every adapter, start to watch the queue, and build the page.
 
     Raises:
-        LoraVitError, RegistryError: if the base or the data folder can't be used.
+        LoraVitError: If the base or the data folder cannot be used.
+        RegistryError: If the registry cannot be used.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     with ExitStack() as unless_opened:
@@ -221,7 +226,7 @@ def open_app(settings: Settings) -> App:
         unless_opened.callback(release_cores)
         service = Service(settings, progress=progress_printer())
         unless_opened.callback(service.close)
-        service.recover()  # who may sign in, too
+        service.recover()  # before the check of the members, who may be restored from a snapshot
         service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)
         service.start()
         app = App.over(service)
@@ -235,7 +240,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 
 def open_passing_files(settings: Settings) -> PassingFiles:
-    """Open the folder of what passes through an app with these settings."""
+    """Open the folder of uploads and shown files, with the limits from the settings."""
     limits, rules = settings.limits, settings.demo
     most, of_one, minutes = limits.uploads_mib * MIB, limits.visitor_mib * MIB, float(limits.upload_minutes)
     if settings.mode == "demo":
@@ -255,16 +260,16 @@ def _restore(folder: str | None) -> None:
 
 
 def _listens_at(host: str | None) -> str:
-    """The address that Gradio will listen on."""
+    """Return the address on which Gradio will listen."""
     return host or os.environ.get("GRADIO_SERVER_NAME", LOOPBACK[0])
 
 
 def _theme() -> gr.themes.Base:
-    """Gradio's default look in the reader's own fonts, so that nothing is fetched for it."""
+    """Return Gradio's default theme with system fonts, so that no fonts are downloaded."""
     theme = gr.themes.Default(
         primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     )
-    return theme.set(  # Gradio's own grey is too pale to be read by everybody
+    return theme.set(  # Gradio's gray has too little contrast
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_400",
         block_info_text_color="*neutral_600",

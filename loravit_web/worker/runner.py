@@ -212,6 +212,6 @@ def _with_user_path(error: StoredImageUnusable, dataset: ImageDataset) -> Datase
 
 
 def _ending(trained: Trained, version: Version, late: bool) -> str:
-    reason = "The time limit for a training was reached" if late else "Stopped on request"
-    stopped = f"{reason}; kept" if trained.kept_early else "Kept"
-    return f"{stopped} epoch {trained.best_epoch} of {trained.epochs} as {version.ref}."
+    reason = "The time limit for a training was reached. " if late else "Stopped on request. "
+    stopped = reason if trained.kept_early else ""
+    return f"{stopped}Published as {version.ref} (best epoch: {trained.best_epoch} of {trained.epochs})."

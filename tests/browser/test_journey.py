@@ -85,7 +85,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     expect(page.locator("#train-progress")).to_contain_text("Paints")
     expect(page.locator("#train-start")).to_be_disabled()
     expect(page.locator("#train-progress")).to_contain_text("completed", timeout=TRAINED)
-    expect(bystander.locator(".toast-wrap")).to_contain_text("“Paints” is in the catalog")
+    expect(bystander.locator(".toast-wrap")).to_contain_text("“Paints” version 1 is ready")
     expect(page.locator("#train-accuracy")).to_be_visible()
 
     # a page that was open all along offers the new task, and answers for both at once
@@ -110,7 +110,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     page.locator("#catalog-list button[data-slug=paints]").click()
     expect(page.locator("#catalog-card")).to_contain_text("paints@1")
     expect(page.locator("#catalog-list [aria-current]")).to_contain_text("Paints")
-    expect(page.locator("#catalog-card")).to_contain_text("linear probe")
+    expect(page.locator("#catalog-card")).to_contain_text("Linear probe")
     thumbnail = page.locator("#catalog-card img")
     expect(thumbnail).to_have_attribute("alt", re.compile("One training image each of "))
     expect(thumbnail).to_have_js_property("naturalWidth", 256)
@@ -229,7 +229,7 @@ def test_data_that_was_given_outlives_a_reload_with_its_name_until_it_is_trained
         expect(name).to_have_value("Paints of mine")
         expect(mirrored).not_to_be_checked()
         expect(page.locator("#train-start")).to_be_enabled()
-    expect(page.locator("#train-near")).to_contain_text("72 images were compared")
+    expect(page.locator("#train-near")).to_contain_text("among 72 images")
     open_tab(page, "Use")
     page.reload()
     open_tab(page, "Train")

@@ -12,7 +12,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from loravit_web.ui.kit.snippets import PICTURE, code_snippets
+from loravit_web.ui.kit.snippets import IMAGE, code_snippets
 from tests.conftest import RECIPE, train_now
 from tests.ui.conftest import RunningApp
 
@@ -113,12 +113,12 @@ def test_one_request_is_answered_or_refused_in_one_sentence(running_app: Running
     assert answer["results"][0]["labels"][0]["label"] == "red"
     refused = run(running_app.url, {"path": "/etc/hostname"})
     assert refused.status_code == 500
-    assert refused.json()["error"].startswith("The image is not a file that was uploaded here")
+    assert refused.json()["error"].startswith("The image is not an uploaded file")
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 def test_the_shell_code_answers(running_app: RunningApp, tmp_path: Path) -> None:
-    shutil.copy(running_app.pictures / "test" / "red" / "0.png", tmp_path / PICTURE)
+    shutil.copy(running_app.pictures / "test" / "red" / "0.png", tmp_path / IMAGE)
     code = code_snippets(running_app.url, ["colours@1"], 1)["shell"]
     said = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     (result,) = json.loads(said.stdout)["data"][0]["results"]

@@ -45,7 +45,7 @@ def test_a_run_logs_its_stages_and_the_metrics_of_each_epoch(train: Callable[...
     text = train(lambda *_: base)
     assert "Training colours" in text
     assert "epoch 1: train_loss " in text
-    assert "The run is completed. Kept epoch 1 of 1 as colours@1." in text
+    assert "The run is completed. Published as colours@1 (best epoch: 1 of 1)." in text
 
 
 def test_the_log_of_a_failed_run_has_its_cause(train: Callable[..., str]) -> None:

@@ -38,8 +38,8 @@ def test_a_completed_run_publishes_a_loadable_version_with_its_evaluation(
         "colours@1",
     )
     assert ended.note is not None
-    assert ended.note.startswith("Kept epoch ")
-    assert ended.note.endswith(" of 2 as colours@1.")
+    assert ended.note.startswith("Published as colours@1 (best epoch: ")
+    assert ended.note.endswith(" of 2).")
     version = registry.catalog.resolve("colours")
     adapter = from_files(registry.catalog.read_files(version), base)
     assert version.class_names == adapter.class_names == ("green", "red")
@@ -86,7 +86,7 @@ def test_a_run_stopped_and_kept_publishes_its_best_epoch(
     taken = after_step(5, lambda: registry.runs.request_stop(run.id, "keep"))
     ended = carry_out(run)
     assert (ended.status, ended.published) == ("completed", "colours@1")
-    assert ended.note == "Stopped on request; kept epoch 1 of 1 as colours@1."
+    assert ended.note == "Stopped on request. Published as colours@1 (best epoch: 1 of 1)."
     assert len(taken) == 5
 
 
@@ -99,7 +99,9 @@ def test_a_run_above_its_time_limit_publishes_its_best_epoch(
     taken = after_step(5, lambda: monkeypatch.setattr(tracking.RunReporter, "overdue", True))
     ended = carry_out(queue(worker=WORKER), max_seconds=3600.0)
     assert (ended.status, ended.published) == ("completed", "colours@1")
-    assert ended.note == ("The time limit for a training was reached; kept epoch 1 of 1 as colours@1.")
+    assert ended.note == (
+        "The time limit for a training was reached. Published as colours@1 (best epoch: 1 of 1)."
+    )
     assert len(taken) == 5
 
 

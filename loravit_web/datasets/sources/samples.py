@@ -72,9 +72,9 @@ def _png(image: Image.Image) -> bytes:
 SAMPLES: Mapping[str, Sample] = MappingProxyType(
     {
         "digits": Sample("Scanned digits (1797 images, 10 classes)", _digits),
-        "shapes": Sample("Shapes in drawn scenes (1250 images)", _scenes(lambda s: s.shape)),
-        "counts": Sample("Counts in drawn scenes (1250 images)", _scenes(lambda s: s.count)),
-        "textures": Sample("Textures of drawn scenes (1250 images)", _scenes(lambda s: s.texture)),
+        "shapes": Sample("Shapes in drawings (1250 images)", _scenes(lambda s: s.shape)),
+        "counts": Sample("Object counts in drawings (1250 images)", _scenes(lambda s: s.count)),
+        "textures": Sample("Background textures of drawings (1250 images)", _scenes(lambda s: s.texture)),
     }
 )
 """Sample datasets by the name after ``sample:``."""

@@ -1,1 +1,1 @@
-"""Parts that every tab uses: markup, events, errors, uploads and served files."""
+"""Parts that several tabs share: HTML, events, errors, uploads and served files."""

@@ -1,4 +1,4 @@
-"""What a page keeps in its reader's browser, so that it is there after a reload."""
+"""Values that the browser keeps, so that they survive a reload."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from typing import Any
 
 import gradio as gr
 
-# It is no secret; a fixed one lets it outlive a restart of the app.
+# Not a secret. It is fixed so that values survive a restart of the app.
 _SECRET = "preferences"
 
 
 def kept_in_browser(name: str, nothing: Any = None) -> gr.BrowserState:
-    """A value that the browser keeps under this name; ``nothing`` until there is one.
+    """Create a value that the browser keeps.
 
-    None never takes the place of what is kept: Gradio writes only what JavaScript takes for true, as ``{}``.
+    None never replaces a kept value, because Gradio writes only values that are truthy in JavaScript, such as
+    ``{}``.
 
-    The caller renders it outside of the tabs: Gradio's browser side reads it when it is drawn, and what is in
-    a tab is drawn when that is opened first.
+    The caller renders the component outside the tabs, because the browser reads the value when the component
+    is drawn, and components of a tab are drawn when the tab is first opened.
+
+    Args:
+        name: Name under which the browser keeps the value.
+        nothing: Value until one is kept.
     """
     return gr.BrowserState(nothing, storage_key=f"loravit-{name}", secret=_SECRET, render=False)

@@ -1,4 +1,4 @@
-"""Who sent a request, as the gate leaves it for everything behind it."""
+"""Sender of a request, as the gate records it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 KEY = "loravit.caller"
-"""Where the gate leaves the `Caller` in the scope of a request."""
+"""Key of the `Caller` in the scope of a request."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request, as far as the gate knows.
+    """Sender of a request, as far as the gate knows.
 
     Attributes:
-        source: what requests of one subscriber are counted under, from the address.
-        username: the member who is signed in with a password.
-        guest: what tells visitors of a demo apart.
-        site: scheme and host under which the sender reached the app, such as ``https://host:443``.
+        source: Part of the address that identifies a subscriber, for counting requests.
+        site: Scheme and host under which the sender reached the app, such as ``https://host:443``.
+        username: Name of the member who signed in with a password.
+        guest: Identifier of a visitor of a demo.
     """
 
     source: str
@@ -28,6 +28,6 @@ class Caller:
 
 
 def caller_of(scope: Scope) -> Caller:
-    """Return who sent a request that came through the gate."""
+    """Return the sender of a request that came through the gate."""
     caller: Caller = scope[KEY]
     return caller

@@ -1,4 +1,4 @@
-"""Errors meant for people become a toast; anything else is logged and stays a generic one."""
+"""Typed errors become a toast or a notice. All other errors are logged, and the page shows a generic one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ R = TypeVar("R")
 
 
 def plain(text: str) -> str:
-    """Text as a toast shows it letter by letter: toasts draw HTML."""
+    """Escape text for a toast, which interprets HTML."""
     return escape(text, quote=False)
 
 
 def told_at(place: gr.HTML) -> Callable[[Callable[P, dict[Any, Any]]], Callable[P, dict[Any, Any]]]:
-    """Make a handler's typed errors visible in that place: without the queue, which toasts need, answers come
-    a tenth of a second earlier.
+    """Return a decorator that shows a handler's typed errors in a component.
+
+    Such a handler needs no queue, unlike toasts, which saves a tenth of a second.
     """
 
     def decorated(handler: Callable[P, dict[Any, Any]]) -> Callable[P, dict[Any, Any]]:
@@ -41,12 +42,12 @@ def told_at(place: gr.HTML) -> Callable[[Callable[P, dict[Any, Any]]], Callable[
 
 
 def toast(error: LoraVitError | RegistryError) -> gr.Error:
-    """A typed error for whoever asked, in a page or over HTTP."""
-    return gr.Error(plain(error.in_public), title="That did not work", print_exception=False)
+    """Return a typed error as Gradio's, which a page shows as a toast and the HTTP interface as JSON."""
+    return gr.Error(plain(error.in_public), title="Error", print_exception=False)
 
 
 def told(handler: Callable[P, R]) -> Callable[P, R]:
-    """Make a handler's typed errors visible where the user is."""
+    """Show a handler's typed errors as toasts."""
 
     @functools.wraps(handler)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,7 +1,7 @@
-"""What events take and give, and how the page's own ones run.
+"""Types of values that events take and return, and options of the page's events.
 
-While one is answered, Gradio's browser side drops the next of the same kind unless told otherwise: right for
-a button that does something, wrong for what fast hands click through.
+While an event runs, Gradio's browser side drops further events of the same kind by default. That suits
+buttons that change something, but not controls that are clicked in quick succession.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from typing import Any
 import gradio as gr
 
 Data = Mapping[Any, Any]
-"""Values by component, as a handler gets them whose inputs are a set."""
+"""Values by component, as a handler receives them if its inputs are a set."""
 Updates = dict[Any, Any]
-"""New values by component; a component that is not among them stays as it is."""
+"""New values by component; other components do not change."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-"""For what takes no time worth showing and has nothing to say: Gradio shows no toast of it, nor an error."""
+"""Options of quick events without messages: without the queue, Gradio shows neither toasts nor errors."""
 QUEUED: dict[str, Any] = {
     "show_progress": "hidden",
     "concurrency_limit": None,
     "api_visibility": "private",
 }
-"""For the same where it may be refused."""
+"""Options of quick events that may be refused."""
 LAST: dict[str, Any] = {"trigger_mode": "always_last"}
-"""For what is chosen or turned: the last one counts. It forgets what `gr.EventData` tells."""
+"""Options of selections, of which only the last counts. `gr.EventData` is lost."""
 EACH: dict[str, Any] = {"trigger_mode": "multiple"}
-"""For clicks that all count."""
+"""Options of clicks that all count."""
 IN_TURN: dict[str, Any] = {**EACH, "show_progress": "hidden", "api_visibility": "private"}
-"""For those that change what the one before left: the queue runs one of a kind at a time, as they come."""
+"""Options of events that build on the one before: the queue runs one of a kind at a time, in order."""
 UNCHECKED: dict[str, Any] = {"preprocess": False}
-"""For what is given values that Gradio's server knows nothing of, as choices of a list that changed since."""
+"""Options of events whose values Gradio's server does not know, such as choices of a list that changed."""
 
 
 def unchanged() -> Updates:
-    """Updates of nothing. Gradio takes an empty mapping for a value."""
+    """Return an update that changes no component. Gradio would take an empty mapping for a value."""
     updates: Updates = gr.skip()
     return updates

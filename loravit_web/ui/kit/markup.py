@@ -1,7 +1,8 @@
-"""Pieces of HTML that several parts of the page show."""
+"""HTML that several parts of the page show."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
@@ -26,51 +27,74 @@ STATUS_SIGNS = {
     "interrupted": "‖",
 }
 SKIPPED_SHOWN = 500
+"""Maximum number of skipped files that are listed."""
+_NORMAL_95 = 1.96
+"""Quantile of the normal distribution for a two-sided interval of 95 %."""
 
 
 def notice(text: str, *, kind: str = "info", title: str = "") -> Markup:
-    """A framed sentence; ``kind`` is info, warning, error or success."""
+    """Return text in a frame.
+
+    Args:
+        text: Text.
+        kind: Kind of the notice: info, warning, error or success.
+        title: Words in bold before the text.
+    """
     return render_part("notice", text, kind=kind, title=title)
 
 
 def line(text: str, *, kind: str = "muted", role: str = "status") -> Markup:
-    """A paragraph of its own; ``kind`` is muted, cost or ask, ``role`` how screen readers take it."""
+    """Return a paragraph.
+
+    Args:
+        text: Text.
+        kind: Kind of the paragraph: muted, cost or ask.
+        role: ARIA role for screen readers, or an empty string.
+    """
     return render_part("line", text, kind=kind, role=role)
 
 
 def heading(text: str, *, level: int = 3) -> Markup:
-    """A heading."""
+    """Return a heading."""
     return render_part("heading", text, level=level)
 
 
 def found(noun: str, total: int, page: int, pages: int) -> Markup:
-    """How much was found, and which page of it is shown."""
+    """Return the number of results and the current page.
+
+    Args:
+        noun: Singular noun for a result.
+        total: Number of results.
+        page: Number of the page, from 1.
+        pages: Number of pages.
+    """
     return render("kit/found", noun=noun, total=total, page=page, pages=pages)
 
 
 def who_line(settings: Settings, visitor: Visitor) -> str:
-    """What the page says of who looks at it; nothing where there is only one person."""
+    """Return the line about the visitor and the mode of the app; empty in the mode local."""
     if settings.mode == "local":
         return ""
     if settings.mode == "demo":
         rules = settings.demo
         training = (
-            f"you may train {rules.runs} times a day, and what you train goes after {rules.hours:g} hours"
+            f"up to {rules.runs} training{'' if rules.runs == 1 else 's'} per day. Your data and adapters "
+            f"are deleted after {rules.hours:g} hours."
             if rules.training
-            else "training and changes are off"
+            else "training and changes are disabled."
         )
-        return line(f"A public demo: {training}.", role="")
+        return line(f"Public demo: {training}", role="")
     signed_in = None if visitor == ANYBODY else visitor
     return render("page/who", visitor=signed_in, can_sign_out=not settings.hub_roles.enabled)
 
 
 def cost_summary(cost: Estimate) -> Markup:
-    """What a training will take, in one sentence."""
+    """Return the estimated cost of a training as a paragraph."""
     return line(cost_text(cost), kind="cost", role="")
 
 
 def dataset_summary(dataset: ImageDataset) -> Markup:
-    """What was found in the data: classes, counts, warnings and what was skipped."""
+    """Return the summary of a dataset: classes, counts, warnings and skipped files."""
     counts = dataset.counts()
     return render(
         "train/dataset",
@@ -83,87 +107,114 @@ def dataset_summary(dataset: ImageDataset) -> Markup:
 
 
 def run_progress(run: Run, *, position: int | None, ahead: str | None) -> Markup:
-    """Where a run is and what can be done next.
+    """Return the progress of a run, or its result or error with the next step.
 
     Args:
-        position: in the queue, 1 for the next.
-        ahead: the run that trains now, and whose it is.
+        run: Run to show.
+        position: Position in the queue, 1 for the next run.
+        ahead: Title and owner of the run that trains now.
     """
-    waits = f"waiting for {ahead} to end" if ahead else "the training process is starting"
+    waits = f"waiting for {ahead} to finish" if ahead else "the training process is starting"
     return render(
         "runs/progress",
         run=run,
         sign=STATUS_SIGNS[run.status],
-        queued=f"Number {position or 1} in the queue, {waits}. You may close this page.",
+        queued=f"Position {position or 1} in the queue; {waits}. You can close this page.",
         left=time_left(run),
         advice=next_steps.advice(run),
     )
 
 
 def time_left(run: Run) -> str:
-    """What a run still takes, once its pace is known: what comes before the first epoch has another."""
+    """Return the remaining time of a run as text; empty until an epoch was timed."""
     stage = run.stage or ""
     paced = stage.startswith(EPOCH) and not stage.startswith(f"{EPOCH} 1 ")
     return f" · about {duration(run.eta_seconds)} left" if paced and run.eta_seconds else ""
 
 
 def evaluation_table(version: Version) -> Markup:
-    """Accuracy beside the linear probe's, per split."""
+    """Return a table with the accuracy of a version and of the linear probe on each split."""
     return render("kit/evaluation", evaluations=version.evaluations)
 
 
-def beside_probe(judged: Evaluation) -> str:
-    """What the linear probe gets right of the same images, and whether that is another result at all.
+def correct_images(judged: Evaluation) -> str:
+    """Return the number of correct images as a sentence, with its confidence interval."""
+    correct = judged.n - _wrong(judged.accuracy, judged.n)
+    low, high = (f"{100 * bound:.{0 if judged.n < 1000 else 1}f}" for bound in _interval(correct, judged.n))
+    return f"{correct:,} of {judged.n:,} {judged.split} images correct (95% CI {low} to {high}%)."
 
-    Twice the standard error of the difference, counted as if both erred independently, is no clear one.
+
+def _interval(correct: int, n: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a fraction, after Wilson (1927); (0, 1) without images."""
+    if not n:
+        return 0.0, 1.0
+    fraction, z2 = correct / n, _NORMAL_95**2
+    center = (fraction + z2 / (2 * n)) / (1 + z2 / n)
+    half = _NORMAL_95 / (1 + z2 / n) * math.sqrt(fraction * (1 - fraction) / n + z2 / (4 * n * n))
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def beside_probe(judged: Evaluation) -> str:
+    """Return a sentence that compares the evaluation with the linear probe's; empty without a probe.
+
+    A difference is significant if it exceeds twice its standard error, as if both erred independently.
     """
     if judged.linear_probe_accuracy is None:
         return ""
-    more, clear = _lead(judged, judged.linear_probe_accuracy)
-    text = f"; the linear probe gets {judged.linear_probe_accuracy:.1%}"
+    more, significant = _lead(judged, judged.linear_probe_accuracy)
+    by_probe = judged.n - _wrong(judged.linear_probe_accuracy, judged.n)
+    text = f"Linear probe: {by_probe:,} of {judged.n:,}"
     if more == 0:
-        return f"{text}, as many"
-    counted = f"{abs(more)} image{'s' if abs(more) > 1 else ''} {'fewer' if more > 0 else 'more'}"
-    return f"{text}, {counted}{'' if clear else ': too few to tell them apart'}"
+        return f"{text}, the same."
+    return f"{text}; the difference is {'' if significant else 'not '}significant."
+
+
+def _wrong(accuracy: float, n: int) -> int:
+    return round((1 - accuracy) * n)
 
 
 def _lead(judged: Evaluation, probe: float) -> tuple[int, bool]:
-    """How many images more than the linear probe it got right, and whether that is a clear difference."""
-    wrong = [round((1 - accuracy) * judged.n) for accuracy in (judged.accuracy, probe)]
+    """Return how many more images than the linear probe are correct, and whether that is significant."""
+    wrong = [_wrong(accuracy, judged.n) for accuracy in (judged.accuracy, probe)]
     more = wrong[1] - wrong[0]
     return more, more**2 > 4 * sum(wrong)
 
 
 def next_attempt(preset: str, judged: Evaluation) -> str:
-    """What to try next where the result leaves much to be tried, else nothing."""
+    """Return what to try next after a training, or an empty string.
+
+    Args:
+        preset: Key of the preset of the training.
+        judged: Evaluation of the result.
+    """
     if preset == DRAFT:
-        return "This was a draft: the preset Quick looks closer, at more images, and usually gets more right."
-    more, clear = _lead(judged, judged.linear_probe_accuracy or 0.0)
-    if clear and more < 0:
-        return "If the linear probe stays ahead with more epochs, choose the type Only a head under Advanced."
+        return "Next: retrain with the preset Quick. It uses larger images, and is usually more accurate."
+    more, significant = _lead(judged, judged.linear_probe_accuracy or 0.0)
+    if significant and more < 0:
+        return "If the linear probe stays ahead with more epochs, choose the type “Head only” under Advanced."
     return ""
 
 
 def class_table(details: EvaluationDetails) -> Markup:
-    """Precision, recall and F1 of every class, the worst first."""
+    """Return a table with recall, precision and F1 of every class, the lowest F1 first."""
     if not details.classes:
-        return notice("Nobody measured this version class by class.")
+        return notice("No per-class metrics for this version.")
     ranked = sorted(zip(details.class_names, details.classes, strict=True), key=lambda pair: pair[1].f1)
     rows = [
         [name, one.support, f"{one.recall:.1%}", f"{one.precision:.1%}", f"{one.f1:.3f}"]
         for name, one in ranked
     ]
-    heads = ["class", "images", "found (recall)", "right when named (precision)", "F1"]
+    heads = ["Class", "Images", "Recall", "Precision", "F1"]
     return render_part("table", heads, rows)
 
 
 def definitions(facts: Mapping[str, str]) -> Markup:
-    """Names and values as a definition list."""
+    """Return names and values as a definition list."""
     return render_part("definitions", facts)
 
 
 def flattened(config: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """The leaves of a nested configuration with dotted names."""
+    """Yield the values of a nested configuration as text, with dotted names."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from flattened(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""Which pages are still there, told by the streams over which they hear their events."""
+"""Detection of closed pages, by the streams over which pages receive their events."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 GRACE_SECONDS = 2.0
-"""Between the end of a page's stream and the moment from which it counts as gone: it may open another one."""
+"""Seconds after the end of a page's stream until the page counts as closed; it may open another stream."""
 _MOST = 10_000
+"""Maximum number of sessions that are remembered."""
 
 
 @dataclass
 class _Seen:
-    """What is known of a session's streams.
+    """Streams of a session.
 
     Attributes:
-        open: how many there are now.
-        quiet_since: when the last one ended, or when somebody first asked for a session without any.
+        open: Number of open streams.
+        quiet_since: Time at which the last stream ended, or of the first request for a session without one.
     """
 
     open: int
@@ -28,10 +29,14 @@ class _Seen:
 
 
 class Presence:
-    """The sessions whose pages listen. Safe to use from any number of threads.
+    """Registry of the open pages. Safe to use from several threads.
 
-    Work for a page is asked `watch` now and then and ends when its page is gone: Gradio itself lets a plain
-    function go on to its end.
+    Work for a page calls the function from `watch` at intervals and ends when its page was closed. Gradio
+    itself does not stop a plain function.
+
+    Args:
+        clock: Returns the current time in seconds.
+        grace: Seconds after the end of a stream until its page counts as closed.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, grace: float = GRACE_SECONDS) -> None:
@@ -41,7 +46,7 @@ class Presence:
 
     @contextmanager
     def listening(self, session: str) -> Iterator[None]:
-        """Hold while a stream of a session is open."""
+        """Return a context that is held while a stream of a session is open."""
         with self._lock:
             self._seen(session).open += 1
         try:
@@ -53,10 +58,10 @@ class Presence:
                 seen.quiet_since = self._clock()
 
     def watch(self, session: str | None) -> Callable[[], bool]:
-        """Return a function that tells whether a session's page is gone.
+        """Return a function that returns whether the page of a session was closed.
 
         Args:
-            session: None for work that nobody waits for at a stream; it is never gone.
+            session: ID of the session, or None for work without a page, which never counts as closed.
         """
         if session is None:
             return lambda: False
@@ -71,7 +76,7 @@ class Presence:
         return is_cancelled
 
     def _seen(self, session: str) -> _Seen:
-        """Return what is known of a session. The caller holds the lock."""
+        """Return the streams of a session. The caller holds the lock."""
         seen = self._sessions.setdefault(session, _Seen(0, self._clock()))
         self._sessions.move_to_end(session)
         if len(self._sessions) > _MOST:

@@ -1,4 +1,4 @@
-"""Files of the catalog that Gradio may serve: copies in its own folder, named after their content."""
+"""Copies of catalog files in the folder from which Gradio may serve files, named by content."""
 
 from __future__ import annotations
 
@@ -17,27 +17,31 @@ from registry import AdapterEntry, BlobDamaged, BlobMissing, Version
 
 
 def served_root(owner: str) -> Path:
-    """Where copies of an owner's things are: a demo's visitor has a place that goes with their things."""
+    """Return the folder for copies of an owner's files.
+
+    Each visitor of a demo has a separate folder, which is deleted with the visitor's data.
+    """
     folder = upload_folder()
     return folder / served_folder(owner) if is_guest(owner) else folder
 
 
 def bundle_file(seen: Seen, version: Version) -> str:
-    """The bundle as a file that Gradio may serve."""
+    """Write the bundle of a version as a file that Gradio may serve, and return its path."""
     name, data = seen.export(version.ref)
     return str(_serve(data, name, version.owner))
 
 
 def picture_link(seen: Seen, version: Version) -> str | None:
-    """Where the page finds a version's thumbnail; relative, so that it holds behind any proxy."""
+    """Return the link to a version's thumbnail, or None; relative, so that it is valid behind any proxy."""
     data = seen.thumbnail(version)
     return _link(_serve(data, THUMBNAIL_FILE, version.owner)) if data is not None else None
 
 
 def picture_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str, str]:
-    """The same of the newest versions of adapters that have one, by slug.
+    """Return the links to the thumbnails of the newest versions, by slug.
 
-    One that can't be read is left out: what is wrong is said where that version is opened.
+    Adapters without a thumbnail are missing, and those whose thumbnail cannot be read; the card of such a
+    version reports the error.
     """
     catalog = seen.registry.catalog
     owners = {one.slug: one.owner for one in entries}
@@ -63,7 +67,7 @@ def _place(sha256: str, name: str, owner: str) -> Path:
 
 
 def _serve(data: bytes, name: str, owner: str) -> Path:
-    """Write a file into Gradio's folder, from which it may serve, once per content; return its path."""
+    """Write a file, once per content, into the folder from which Gradio may serve; return its path."""
     path = _place(hashlib.sha256(data).hexdigest(), name, owner)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The picked tasks as a link and as code."""
+"""Link and code for the picked tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ _LANGUAGES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class SharePanel:
-    """The picked tasks as a link, and as code in each of `_LANGUAGES`."""
+    """Components with the link and the code.
+
+    Attributes:
+        link: Link to the picked versions.
+        code: Code in each of `_LANGUAGES`.
+    """
 
     link: gr.Textbox
     code: tuple[gr.Textbox, ...]
@@ -34,7 +39,14 @@ class SharePanel:
         return [self.link, *self.code]
 
     def updates(self, seen: Seen, url: str, picked: Sequence[str], top_k: int) -> Updates:
-        """Link and code for the picked tasks, each at the version that it means now; empty without any."""
+        """Return updates with the link and the code; both are empty without picked tasks.
+
+        Args:
+            seen: What the visitor sees.
+            url: URL of the app.
+            picked: Picked tasks. The link names the version that each of them has now.
+            top_k: Number of labels per task.
+        """
         if not picked:
             return dict.fromkeys(self.outputs, "")
         code = code_snippets(url, picked, top_k)
@@ -44,7 +56,7 @@ class SharePanel:
 
 
 def build_code(label: str, elem_id: str) -> gr.Textbox:
-    """Text to copy; Gradio's component for code brings an editor of 0.3 MB into every page."""
+    """Build a box with text to copy. Gradio's component for code would load an editor of 0.3 MB."""
     return gr.Textbox(
         label=label,
         lines=1,
@@ -56,12 +68,17 @@ def build_code(label: str, elem_id: str) -> gr.Textbox:
     )
 
 
-def build_share(prefix: str = "use", label: str = "Link to these versions") -> SharePanel:
-    """Build the panel, empty until a task is picked; ``prefix`` begins the ids of its elements."""
-    with gr.Accordion("Share this choice, or ask from code", open=False, elem_id=f"{prefix}-share"):
+def build_share(prefix: str = "use", label: str = "Permalink") -> SharePanel:
+    """Build the panel, which is empty until a task is picked.
+
+    Args:
+        prefix: Prefix of the element IDs.
+        label: Label of the link.
+    """
+    with gr.Accordion("Share or use via API", open=False, elem_id=f"{prefix}-share"):
         link = gr.Textbox(
             label=label,
-            info="It always means the same: a version never changes.",
+            info="Pinned to these exact versions.",
             interactive=False,
             buttons=["copy"],
             elem_id=f"{prefix}-link",
@@ -74,11 +91,11 @@ def _version(seen: Seen, task: str) -> str:
     try:
         return seen.registry.catalog.resolve(task).ref
     except (LoraVitError, RegistryError):
-        return task  # whoever opens the link is told why it can't answer
+        return task  # the page behind the link reports why the task cannot be used
 
 
 def page_url(request: gr.Request) -> str:
-    """Where the reader sees the app, without the query."""
+    """Return the URL under which the visitor reaches the app, without the query."""
     headers = request.headers
     host = headers.get("x-forwarded-host") or headers.get("host") or ""
     scheme = headers.get("x-forwarded-proto") or request.url.scheme

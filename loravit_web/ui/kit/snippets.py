@@ -1,4 +1,4 @@
-"""The same question as a link and as code, ready to be copied."""
+"""Links, and code that classifies an image with the same tasks."""
 
 from __future__ import annotations
 
@@ -6,30 +6,37 @@ import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-PICTURE = "picture.jpg"
+IMAGE = "image.jpg"
 
 
 def share_link(url: str, tasks: Sequence[str]) -> str:
-    """A link to the tab Use with these tasks picked.
+    """Return a link to the tab Use with picked tasks.
 
     Args:
-        url: of the app, without a query.
-        tasks: versions such as ``flowers@2``, which never change their meaning.
+        url: URL of the app, without a query.
+        tasks: Versions, such as ``flowers@2``.
     """
     return f"{url.rstrip('/')}/?tab=use&task={quote(','.join(tasks), safe='@,')}"
 
 
 def card_link(url: str, ref: str) -> str:
-    """A link to the card of a version in the catalog.
+    """Return a link to the card of a version in the catalog.
 
     Args:
-        url: of the app, without a query.
+        url: URL of the app, without a query.
+        ref: Version, such as ``flowers@2``.
     """
     return f"{url.rstrip('/')}/?tab=catalog&adapter={quote(ref, safe='@')}"
 
 
 def code_snippets(url: str, tasks: Sequence[str], top_k: int) -> Mapping[str, str]:
-    """By language: python, shell and javascript."""
+    """Return the code in each language: python, shell and javascript.
+
+    Args:
+        url: URL of the app, without a query.
+        tasks: Tasks or versions.
+        top_k: Number of labels per task.
+    """
     address = url.rstrip("/")
     return {
         "python": _python(address, tasks, top_k),
@@ -43,7 +50,7 @@ def _python(url: str, tasks: Sequence[str], top_k: int) -> str:
 
 client = Client({_text(url)})
 answer = client.predict(
-    image=handle_file({_text(PICTURE)}),
+    image=handle_file({_text(IMAGE)}),
     tasks={json.dumps(list(tasks))},
     top_k={top_k},
     api_name="/classify",
@@ -57,7 +64,7 @@ def _shell(url: str, tasks: Sequence[str], top_k: int) -> str:
     api = f"{url}/gradio_api"
     question = json.dumps({"data": [{"path": "PATH"}, list(tasks), top_k], "session_hash": "curl"})
     body = question.replace("'", "'\\''").replace("PATH", "'\"$path\"'")
-    return f"""path=$(curl -s -F 'files=@{PICTURE}' {api}/upload | cut -d'"' -f2)
+    return f"""path=$(curl -s -F 'files=@{IMAGE}' {api}/upload | cut -d'"' -f2)
 curl -s {api}/run/classify -H 'Content-Type: application/json' -d '{body}'
 """
 
@@ -66,9 +73,9 @@ def _javascript(url: str, tasks: Sequence[str], top_k: int) -> str:
     return f"""import {{ Client }} from "https://cdn.jsdelivr.net/npm/@gradio/client/dist/index.min.js";
 
 const client = await Client.connect({_text(url)});
-const picture = document.querySelector("input[type=file]").files[0];
+const image = document.querySelector("input[type=file]").files[0];
 const {{ data }} = await client.predict("/classify", {{
-  image: picture,
+  image,
   tasks: {json.dumps(list(tasks))},
   top_k: {top_k},
 }});

@@ -1,4 +1,4 @@
-"""Small pictures of stored images, as files that Gradio may serve."""
+"""Thumbnails of stored images, as files that Gradio may serve."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.util.files import write_atomic
 
 SIDE = 160
+"""Maximum side of a thumbnail in pixels."""
 
 
 def thumbnail(dataset: ImageDataset, item: ImageItem) -> str:
-    """The path of a thumbnail, made when it is first needed.
+    """Return the path of a thumbnail; the first call creates it.
 
     Raises:
-        ImageError: if the image can't be read any more.
+        ImageError: If the image cannot be read.
     """
     root = served_root(dataset.owner) if dataset.owner is not None else upload_folder()
     folder = root / "thumbnails" / item.sha256[:32]
-    path = folder / "small.webp"  # the user's file name stays out of the address
+    path = folder / "small.webp"  # the address does not contain the user's file name
     if not path.exists():
-        picture = load_stored(dataset.image_path(item), tracked=True)
-        picture.thumbnail((SIDE, SIDE))
+        image = load_stored(dataset.image_path(item), tracked=True)
+        image.thumbnail((SIDE, SIDE))
         buffer = BytesIO()
-        picture.save(buffer, "WEBP", quality=90)
+        image.save(buffer, "WEBP", quality=90)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, buffer.getvalue())
     return str(path)

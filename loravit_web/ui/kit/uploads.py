@@ -1,4 +1,4 @@
-"""Files that came in through the page or over HTTP, and the folder in which they are."""
+"""Uploaded files, and the folder that contains them."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from loravit_web.visibility import Seen
 
 
 class UnreadableUpload(LoraVitError):
-    """An image argument that is no uploaded file."""
+    """An image argument that is not an uploaded file."""
 
 
 def upload_folder() -> Path:
-    """Return the folder into which Gradio puts uploads, and from which alone it serves files.
+    """Return the folder for uploads, the only one from which Gradio serves files.
 
-    Gradio documents the variable, and uses the same folder where it is not set.
+    Gradio documents the environment variable, and uses the same default.
     """
     return Path(os.environ.get("GRADIO_TEMP_DIR") or (Path(tempfile.gettempdir()) / "gradio").resolve())
 
 
 def uploaded(values: Iterable[Any]) -> tuple[Path, ...]:
-    """Return the uploaded files among the values of components, which may be lists of them with captions."""
+    """Return the uploaded files among the values of components, which may be lists with captions."""
     folder = upload_folder().resolve()
     paths = (Path(text).resolve() for value in values for text in _texts(value) if "\0" not in text)
     return tuple(dict.fromkeys(path for path in paths if path.is_relative_to(folder) and path.is_file()))
 
 
 def uploaded_picture(seen: Seen, image: Any) -> Image.Image:
-    """Return an uploaded file as RGB, upright; nobody may change it.
+    """Return an uploaded image in RGB, upright. Callers must not modify it.
 
     Raises:
-        LoraVitError: if the file is no readable image, or not an upload.
+        LoraVitError: If the file is not a readable image, or not an upload.
     """
     return seen.images.open(uploaded_path(image))
 
 
 def uploaded_path(image: Any) -> Path:
-    """Return the path of an uploaded file; any other path of this machine is refused.
+    """Return the path of an uploaded file.
 
     Raises:
-        UnreadableUpload: if it is not one.
+        UnreadableUpload: If it is missing, or any other file of this machine.
     """
     named = image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
     if not isinstance(named, str):
-        raise UnreadableUpload("The image is missing: upload a file and send it as the image.")
-    not_uploaded = UnreadableUpload("The image is not a file that was uploaded here: upload it first.")
+        raise UnreadableUpload("The image is missing. Upload a file and send it as the image.")
+    not_uploaded = UnreadableUpload("The image is not an uploaded file. Upload it first.")
     try:
         path, folder = Path(named).resolve(), upload_folder().resolve()
         uploaded = path.is_relative_to(folder) and path.is_file()

@@ -1,4 +1,4 @@
-"""Who is at a page or calls over HTTP, and what they may change."""
+"""Visitors of the page and of the HTTP interface, and what they may see and change."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from loravit_web.visibility import Seen
 
 
 def visitor_of(service: Service, request: gr.Request) -> Visitor:
-    """Whoever sent a request, with what they may do.
+    """Return the sender of a request with their rights.
 
     Raises:
-        NotSignedIn: in a team, from who has not.
+        NotSignedIn: If the app serves a team and the sender is not signed in.
     """
     settings = service.settings
     if settings.mode == "local":
@@ -37,45 +37,52 @@ def visitor_of(service: Service, request: gr.Request) -> Visitor:
 
 
 def admit(service: Service, caller: Caller) -> None:
-    """Count a request; one person alone may send as many as they like.
+    """Count a request of a caller, except in the mode local, which has no limit.
 
     Raises:
-        TooManyRequests: if its sender sends more than anybody may.
+        TooManyRequests: If the caller exceeds the rate limit.
     """
     if service.settings.mode != "local":
         service.rates.admit(caller.username or caller.source)
 
 
 def actions_of(service: Service, request: gr.Request, *, uploads: Sequence[Path] = ()) -> Actions:
-    """What whoever sent a request may change.
+    """Return the actions of the sender of a request.
 
     Args:
-        uploads: the files that they give with it.
+        service: Service to act on.
+        request: Request.
+        uploads: Uploaded files that the actions may use.
     """
     return Actions(service, visitor_of(service, request), uploads=uploads)
 
 
 def seen_by(service: Service, request: gr.Request) -> Seen:
-    """What whoever sent a request sees.
+    """Return what the sender of a request sees.
 
     Raises:
-        NotSignedIn: in a team, from who has not.
+        NotSignedIn: If the app serves a team and the sender is not signed in.
     """
     return service.seen_by(visitor_of(service, request))
 
 
 def read_only(refusal: str | None) -> gr.HTML:
-    """The update of a notice that says why a visitor can't change anything there; hidden where they can."""
-    return gr.HTML(notice(refusal or "", title="Read only."), visible=refusal is not None)
+    """Return the update of a notice with the reason why a visitor cannot change anything, if there is one."""
+    return gr.HTML(notice(refusal or "", title="View only."), visible=refusal is not None)
 
 
 def guest_name(secret: bytes, text: str) -> str:
-    """Return one name for all that a demo's visitor does, which does not tell their cookie or address."""
+    """Return the name of a visitor of a demo, which does not reveal their cookie or address.
+
+    Args:
+        secret: Key of the hash.
+        text: Cookie or address of the visitor.
+    """
     return f"{GUEST}-{hashlib.blake2b(text.encode(), key=secret, digest_size=8).hexdigest()}"
 
 
 def _caller(request: gr.Request) -> Caller:
-    assert request.request is not None  # there is one wherever Gradio fills it in
+    assert request.request is not None  # Gradio sets it for every request over HTTP
     return caller_of(request.request.scope)
 
 

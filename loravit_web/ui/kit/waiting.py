@@ -1,4 +1,4 @@
-"""Work of many visitors that waits for its turn, and how much of it may."""
+"""Limit on unfinished requests that bypass Gradio's queue."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ from loravit_web.errors import LoraVitError
 
 T = TypeVar("T")
 
-QUEUE_FULL = "The queue is full: as many questions wait here as may, so try again in a moment."
+QUEUE_FULL = "The server is busy. Please try again in a moment."
 _THREADS = 32
-"""At once: two batches of the engine."""
+"""Number of threads, for two batches of the engine."""
 
 
 class QueueFull(LoraVitError):
-    """As much waits as may."""
+    """A request that would exceed the limit."""
 
 
 class Waiting:
-    """Runs work in threads of its own and refuses what would be too much. For one event loop.
+    """Runs requests in separate threads and refuses those beyond the limit. For use in one event loop.
 
-    Gradio counts only what goes through its queue, which costs an answer a second trip.
+    Gradio limits only requests in its queue, which needs a second round trip per answer.
+
+    Args:
+        most: Maximum number of unfinished requests.
     """
 
     def __init__(self, most: int) -> None:
-        """
-        Args:
-            most: pieces of work that may be unfinished at once.
-        """
         self._free = most
         self._threads = ThreadPoolExecutor(_THREADS, "question")
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What the work returns.
+        """Run a function in a thread and return its result.
 
         Raises:
-            QueueFull: if too much is unfinished already; nothing is done then.
+            QueueFull: If the limit is reached. The function is not called.
         """
         if not self._free:
             raise QueueFull(QUEUE_FULL)

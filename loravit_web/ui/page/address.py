@@ -1,4 +1,4 @@
-"""What the page shows, named in its address: loaded anew it shows the same, and it is a link to that."""
+"""State of the page in its address, so that a reload or a link shows the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HUB = "https://huggingface.co"
 
 
 def name_tabs(tabs: Mapping[str, gr.Tab]) -> None:
-    """Let the address name the open tab, unless it is the first, which opens by itself."""
+    """Keep the open tab in the address, except the first tab, which is the default."""
     first = next(iter(tabs))
     for name, tab in tabs.items():
         shown = "" if name == first else name

@@ -1,4 +1,4 @@
-"""Filling a page that has just been opened, step by step, what its link asks for first."""
+"""Events that fill a page that was just opened, in steps: those that its link needs are first."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ from loravit_web.ui.use.picker import chips_json, with_tasks
 
 PREFIX = "fill_"
 FIRST = {"use": ["use"], "train": ["train"], "catalog": ["card", "catalog"], "runs": ["run", "runs"]}
-"""The steps that a tab waits for."""
+"""Steps that each tab needs."""
 LINKED = {"card": "adapter", "run": "run"}
-"""What a link has to name for a step to be taken at all."""
+"""Parameters without which a step is skipped."""
 
 VALUES = {"tabs": FIRST, "linked": LINKED, "prefix": PREFIX}
-"""For the script that opens and fills a link's tab first."""
+"""Values for the script that opens and fills a link's tab first."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One part of what fills a page.
+    """Step that fills a part of the page.
 
     Attributes:
-        fill: gives the updates, from the request and the values of ``inputs``.
+        name: Name of the step.
+        fill: Returns the updates, from the request and the values of ``inputs``.
+        outputs: Components that the step updates.
+        inputs: Components whose values the step needs.
     """
 
     name: str
@@ -50,9 +53,9 @@ class Step:
 def fill_page(demo: gr.Blocks, page: Page) -> None:
     """Add the events of an opened page.
 
-    What the page shows is read after what it remembers having seen, so that nothing which happens meanwhile
-    is missed: the first step, whichever it is, also fills what stands above the tabs. What there is to filter
-    by is no step, as it takes the longest.
+    The first step also fills what is above the tabs, and records the state of the registry before it reads
+    what it shows. So the page does not miss a change. The values to filter by are not a step, because they
+    take longest.
     """
     service, catalog = page.service, page.catalog
     above = [page.seen, page.who, page.strip]
@@ -78,7 +81,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
         )
         then = events[step.name].then
     events["catalog"].then(offer, None, list(catalog.filters.fields.values()), **QUIET)
-    # whoever searched before the list came has the answer to that behind it
+    # a search from before the list was loaded runs again after it
     words, runs = catalog.filters.words, page.runs
     events["catalog"].then(None, words, words, js=call("arrival.searchAgain"), **QUIET)
     events["runs"].then(
@@ -86,7 +89,7 @@ def fill_page(demo: gr.Blocks, page: Page) -> None:
     )
     events["use"].then(None, None, page.use.asked, js=call("reload.restore"), **QUIET)
     events["card"].then(None, None, None, js=call("card.scrollTo"), **QUIET)
-    # the browser asked for it before, and the run may have ended since, which this page then has seen
+    # again, because the run may have ended since the browser requested its result
     show_result(service, page.train, events["train"].then)
     then_points(page.runs.compare, events["run"])
 
@@ -106,7 +109,7 @@ def _steps(page: Page) -> list[Step]:
     service, picker, train, runs = page.service, page.use.picker, page.train, page.runs
 
     def use(request: gr.Request, memory: dict[str, list[str]] | None) -> Updates:
-        # Only what the link asks for: by the time this runs the reader may have gone on.
+        # only what the link names, because the user may have changed something before this step runs
         seen = seen_by(service, request)
         linked = [task for task in request.query_params.get("task", "").split(",") if task][:MAX_TASKS]
         picked = list(dict.fromkeys(map(seen.predictor.named, linked)))

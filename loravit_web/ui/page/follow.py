@@ -1,4 +1,4 @@
-"""Every open page keeps in step with the registry; it only ever reads."""
+"""Updates of open pages after changes of the registry. Pages only read."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from loravit_web.visibility import Seen
 from registry import Run
 
 RECENT = 20
-"""Runs that a page hears of also after their end."""
+"""Number of recent runs whose end a page reports."""
 _NOTHING_SEEN: dict[str, Any] = {"key": [None, None], "states": {}, "empty": False}
-"""Of a page whose app was started again, or that looks before it was filled."""
+"""State of a page whose app was restarted, or that was not filled yet."""
 
 
 def snapshot(seen: Seen) -> dict[str, Any]:
-    """What a page depends on: the catalog's revision and where every recent or active run is."""
+    """Return what a page depends on: the revision of the catalog and the progress of recent runs."""
     runs = seen.registry.runs.progress(RECENT, active=MOST_ACTIVE)
     places = [[run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in runs]
     return {
@@ -39,20 +39,22 @@ def snapshot(seen: Seen) -> dict[str, Any]:
 
 
 def remembered(now: dict[str, Any], *, empty: bool) -> dict[str, Any]:
-    """What a page keeps of a snapshot until its next look.
+    """Return what a page remembers of a snapshot.
 
     Args:
-        empty: whether there is no task to pick.
+        now: Snapshot.
+        empty: Whether there is no task to pick.
     """
     return {"key": now["key"], "states": now["states"], "empty": empty}
 
 
 def watched_first(seen: Seen, active: Sequence[Run], kept: str | None) -> str | None:
-    """The run that a page watches until another is started or chosen there.
+    """Return the ID of the run that an opened page watches, or None.
 
     Args:
-        active: the runs that have not ended, of which the first is chosen unless one was kept.
-        kept: the run that this browser watched before.
+        seen: What the visitor sees.
+        active: Runs that have not ended; the first is watched by default.
+        kept: ID of the run that the browser watched before; it has priority if it exists.
     """
     if kept is not None and is_known(seen, kept):
         return kept
@@ -60,7 +62,7 @@ def watched_first(seen: Seen, active: Sequence[Run], kept: str | None) -> str | 
 
 
 def follow_registry(page: Page) -> None:
-    """Add the event that follows the pulse."""
+    """Add the event that updates the page when ``page.pulse`` changes."""
     service, train, picker = page.service, page.train, page.use.picker
     offered = [picker.listing, picker.chips]
     above = [page.seen, page.catalog.revision, page.strip]
@@ -112,26 +114,29 @@ def follow_registry(page: Page) -> None:
         outputs,
         **QUIET,
     )
-    # rare, so that not every look has to go through the queue
+    # a separate event, because toasts need the queue, and frequent events should not use it
     news.change(tell, news, None, **QUEUED)
 
 
 def ended_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The runs that waited or ran and do so no more."""
+    """Return the IDs of runs that were active before and are not any more."""
     active = ("running", "queued")
     return [run_id for run_id, status in before.items() if status in active and now.get(run_id) not in active]
 
 
 def announce(seen: Seen, ended: Sequence[str]) -> None:
-    """A toast for each run; of one that was cancelled nobody needs to be told.
+    """Show a toast for each run that ended, unless it was cancelled.
 
     Args:
-        ended: only those of which a page can have heard are told of.
+        seen: What the visitor sees.
+        ended: IDs of the runs. Only recent runs are reported, because the browser sends this list.
     """
     recent = {run.id for run in seen.registry.runs.progress(RECENT, active=MOST_ACTIVE)}
     for run_id in dict.fromkeys(one for one in ended if one in recent):
         run = seen.registry.runs.get(run_id)
         if run.status == "completed":
-            gr.Success(plain(f"“{run.title}” is in the catalog and in the list of tasks: {run.published}."))
+            version = (run.published or "").rpartition("@")[2]
+            gr.Success(plain(f"“{run.title}” version {version} is ready."), title="Training completed")
         elif run.status in ("failed", "interrupted"):
-            gr.Warning(plain(f"“{run.title}”: {run.error or f'the run was {run.status}.'}"))
+            error = run.error or "The run has no error message."
+            gr.Warning(plain(f"“{run.title}”: {error}"), title=f"Training {run.status}")

@@ -1,4 +1,4 @@
-"""The head of the page: every script, and the values that the scripts need."""
+"""Head of the page: all scripts, and the values that they need."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from loravit_web.ui.page import address, arrival, pulse
 from loravit_web.ui.use import ask
 
 REFUSAL_MILLISECONDS = 8000
+"""Time in milliseconds for which a refusal is shown."""
 SCRIPTS = (
     "kit/events",
     "page/refusals",  # before any script that sends a request
@@ -30,14 +31,14 @@ SCRIPTS = (
     "catalog/card",
     "runs/table",
 )
-"""In the order in which they run."""
+"""Names of the scripts, in the order in which they run."""
 
 
 def page_head(*, plain: bool = False) -> str:
     """Return the HTML for the head of the page.
 
     Args:
-        plain: whether to leave out the scripts that only make Gradio faster.
+        plain: Whether to omit the scripts that only make Gradio faster.
     """
     values = {
         "refusals": {"shownMilliseconds": REFUSAL_MILLISECONDS},

@@ -1,4 +1,4 @@
-"""The ways from one tab to another. No tab knows of another one; the page ties them."""
+"""Events that lead from one tab to another. Tabs do not know each other; the page connects them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def connect_tabs(page: Page) -> None:
 
 
 def _try_tasks(page: Page) -> None:
-    """From a card and from a result to Use, where the task is picked."""
+    """Add the events that lead from a card or a result to Use and pick the task."""
     service, picker = page.service, page.use.picker
 
     def picked(seen: Seen, memory: Any, task: str) -> Updates:
@@ -45,7 +45,7 @@ def _try_tasks(page: Page) -> None:
     @told
     def try_result(run: str | None, memory: Any, request: gr.Request) -> Updates:
         if run is None:
-            raise NoResultShown("There is no result to try yet: train an adapter first.")
+            raise NoResultShown("There is no result to try. Train an adapter first.")
         seen = seen_by(service, request)
         return picked(seen, memory, result_of(seen.registry, run).version.slug)
 
@@ -59,12 +59,12 @@ def _try_tasks(page: Page) -> None:
 
 
 def _train_first(page: Page) -> None:
-    """From an empty catalog to Train."""
+    """Add the event that leads from an empty catalog to Train."""
     page.catalog.train.click(lambda: gr.Tabs(selected="train"), None, page.tabs, **QUIET, **UNCHECKED)
 
 
 def _see_result(page: Page) -> None:
-    """From a run to its full result in Train."""
+    """Add the event that leads from a run to its result in Train."""
     train, detail = page.train, page.runs.detail
 
     @told
@@ -87,7 +87,7 @@ def _see_result(page: Page) -> None:
 
 
 def _open_in_catalog(page: Page) -> None:
-    """From a run to its version's card in Catalog."""
+    """Add the event that leads from a run to the card of its version in Catalog."""
     catalog, runs = page.catalog, page.runs
 
     @told
@@ -105,7 +105,7 @@ def _open_in_catalog(page: Page) -> None:
 
 
 def _watch_run(page: Page) -> None:
-    """From the strip above the tabs to the run in Train."""
+    """Add the event that leads from the line above the tabs to the run in Train."""
     train = page.train
 
     @told

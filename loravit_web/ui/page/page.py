@@ -1,4 +1,4 @@
-"""The parts of the page that know of each other."""
+"""Parts of the page, for the events between them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from loravit_web.ui.use.tab import UseTab
 
 @dataclass(frozen=True)
 class Page:
-    """The tabs and what stands above them.
+    """Tabs and what is above them.
 
     Attributes:
-        tabs: hold the four tabs, and open one.
-        who: who is signed in.
-        strip: what is being trained.
-        seen: what the page knows of the registry, as `follow.remembered`.
-        pulse: changes when the registry did.
+        service: Service that the page uses.
+        tabs: The four tabs, one of which is open.
+        who: Line about the visitor and the mode of the app.
+        strip: Line about running trainings.
+        use: Components of Use.
+        train: Components of Train.
+        catalog: Components of Catalog.
+        runs: Components of Runs.
+        seen: State of the registry that the page shows, from `follow.remembered`.
+        pulse: Text that changes with the registry.
     """
 
     service: Service

@@ -1,9 +1,8 @@
-"""How a page follows the registry: it asks for one short text, and only when that changed for more.
+"""Detection of changes of the registry: a page requests a short text, and more only if the text changed.
 
-A look costs one small request, made by the page's own script and only while somebody can see the page and
-there is a network: where one request fails, Gradio loads the whole page anew, and what was typed is gone.
-Gradio's timer would also run in hidden tabs, and an event of the whole page costs its browser a lot even
-where nothing changed.
+A script of the page sends these requests, only while the page is visible and online: if a request of Gradio's
+own timer fails, Gradio reloads the page, and what was typed is lost. That timer also runs in hidden tabs, and
+an event with all components as outputs is slow in the browser even if nothing changed.
 """
 
 from __future__ import annotations
@@ -18,27 +17,28 @@ from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.page.follow import snapshot
 
 LOOK_MILLISECONDS, EVERY_SO_MANY = 2000, 15
-"""A look at the registry, and after how many of them one at what changes seldom."""
+"""Milliseconds between two requests, and number of requests after which rare changes are requested too."""
 SELDOM = "look-seldom"
-"""The id of a button for that; hear it by ``click``."""
+"""Element ID of a button that the script clicks to request rare changes."""
 VALUES = {"milliseconds": LOOK_MILLISECONDS, "seldomEvery": EVERY_SO_MANY, "seldomButton": SELDOM}
-"""For the script that looks."""
+"""Values for the script."""
 
 
 def add_pulse(service: Service, seen: gr.State) -> gr.Textbox:
-    """Add the text that changes when the registry is no longer as ``seen``; hear it by ``change``.
+    """Add a text that changes when the registry changed since ``seen``; listen to its event ``change``.
 
-    To be called outside of the tabs, so that it is there whichever is open.
+    Call this outside the tabs, so that the text exists whichever tab is open.
 
     Args:
-        seen: as `follow.remembered`; whoever fills the page keeps it.
+        service: Service with the registry.
+        seen: State of the registry that the page shows, from `follow.remembered`.
     """
     pulse = gr.Textbox(visible="hidden", elem_id="pulse")
     look = gr.Button(visible="hidden", elem_id="look")
 
     def beat(known: dict[str, Any] | None, request: gr.Request) -> Any:
         same = known is not None and known["key"] == snapshot(seen_by(service, request))["key"]
-        return gr.skip() if same else uuid4().hex  # heard again until the page has followed
+        return gr.skip() if same else uuid4().hex  # changes again until the page is up to date
 
     look.click(beat, seen, pulse, show_progress="hidden", queue=False, api_visibility="private")
     return pulse

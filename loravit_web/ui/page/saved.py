@@ -1,4 +1,4 @@
-"""One quiet line about how well the registry is saved, or a notice that a restart loses it."""
+"""Line about the last snapshot of the registry, or a warning that a restart loses the registry."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from loravit_web.ui.page.pulse import SELDOM
 from registry import utc_now
 
 LOST = (
-    "What is trained or imported here is lost when this Space restarts, so download what you want to keep. "
-    "Its owner can mount a storage bucket at /data or set LORAVIT_SNAPSHOT_URL."
+    "All trainings and imports are lost when this Space restarts. Download what you want to keep. To prevent "
+    "the loss, the owner can mount a storage bucket at /data or set LORAVIT_SNAPSHOT_URL."
 )
 
 
 def add_saved(demo: gr.Blocks, service: Service) -> None:
-    """Add the line to the page, where there is anything to say."""
+    """Add the line to the page if the app writes snapshots or loses data at a restart."""
     if service.saver is None:
         if service.settings.restart_loses:
             gr.HTML(notice(LOST, kind="warning"), elem_id="saved")
@@ -36,7 +36,7 @@ def add_saved(demo: gr.Blocks, service: Service) -> None:
 
 
 def saved_line(service: Service) -> str:
-    """The line as it is now."""
+    """Return the current line."""
     if service.saver is None:
         return ""
     saved = service.saver.saved

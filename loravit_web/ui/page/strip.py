@@ -1,4 +1,4 @@
-"""The line above the tabs: what trains, from wherever the reader is one click away."""
+"""Line above the tabs with the running trainings, each of which is one click away."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from registry import Run
 
 
 def build_strip() -> gr.HTML:
-    """Build the line; `strip_update` shows it where there is something to say."""
+    """Build the line, which is hidden until there is an active run."""
     return gr.HTML(visible=False, js_on_load=on_load("focus.keep", "strip.listen"), elem_id="job-strip")
 
 
 def strip_update(active: Sequence[Run]) -> gr.HTML:
-    """The update for what has not ended yet."""
+    """Return the update of the line for the active runs."""
     return gr.HTML(job_strip(active), visible=bool(active))
 
 
 def job_strip(active: Sequence[Run]) -> str:
-    """What the line says."""
+    """Return the HTML of the line; empty without active runs."""
     if not active:
         return ""
     running = [run for run in active if run.status == "running"]

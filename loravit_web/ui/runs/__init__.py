@@ -1,1 +1,1 @@
-"""The tab Runs."""
+"""Tab Runs."""

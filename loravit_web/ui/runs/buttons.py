@@ -1,4 +1,4 @@
-"""The buttons that change a run: one way for Train and Runs. Cancelling takes two steps."""
+"""Buttons that change a run, shared by Train and Runs. Cancelling needs a confirmation."""
 
 from __future__ import annotations
 
@@ -19,12 +19,23 @@ from registry import Run
 
 Handler = Callable[..., Any]
 RunId = gr.State | gr.BrowserState
-QUESTION = "Cancel this run? What it learned is lost; nothing is published."
+QUESTION = "Cancel this run? Its training progress is lost, and nothing will be published."
 
 
 @dataclass(frozen=True)
 class RunButtons:
-    """The buttons, and what Cancel asks first."""
+    """Buttons and the confirmation of a cancellation.
+
+    Attributes:
+        keep: Stops the training and publishes the best epoch.
+        cancel: Asks for the confirmation.
+        resume: Queues the run again.
+        retry: Queues a new run with half the batch size.
+        sure: Column with the confirmation.
+        question: Question of the confirmation.
+        yes: Cancels the run.
+        no: Closes the confirmation.
+    """
 
     keep: gr.Button
     cancel: gr.Button
@@ -37,15 +48,16 @@ class RunButtons:
 
     @property
     def outputs(self) -> list[Any]:
-        """All that depends on the run."""
+        """Components that depend on the run."""
         return [self.keep, self.cancel, self.resume, self.retry, self.sure]
 
     def updates(self, run: Run, *, fresh: bool, may: bool = True) -> Updates:
-        """Updates for a run.
+        """Return updates for a run.
 
         Args:
-            fresh: whether another run is shown than before, so that an open question is about another one.
-            may: whether the visitor may change the run; else the buttons are there and can't be pressed.
+            run: Run to show.
+            fresh: Whether another run was shown before; then an open confirmation is closed.
+            may: Whether the visitor may change the run. Otherwise the buttons are disabled.
         """
         steps, best = steps_of(run), best_step(run)
 
@@ -56,26 +68,34 @@ class RunButtons:
         return {
             self.keep: button("keep"),
             self.cancel: gr.Button(visible="cancel" in steps, interactive=may),
-            self.resume: button("resume", value="Queue it again" if run.status == "cancelled" else "Resume"),
-            self.retry: button("retry", value=f"Retry with half the batch ({half_batch(run)})"),
+            self.resume: button("resume", value="Run again" if run.status == "cancelled" else "Resume"),
+            self.retry: button("retry", value=f"Retry with batch size {half_batch(run)}"),
             **({self.sure: gr.Column(visible=False)} if fresh or "cancel" not in steps else {}),
         }
 
 
 def build_buttons(prefix: str) -> RunButtons:
-    """Build the buttons, all hidden until there is a run."""
+    """Build the buttons, which are hidden until there is a run.
+
+    Args:
+        prefix: Prefix of the element IDs.
+    """
     with gr.Row():
-        keep = gr.Button("Stop and keep the best", visible=False, elem_id=f"{prefix}-keep", min_width=160)
-        cancel = gr.Button("Cancel", variant="stop", visible=False, elem_id=f"{prefix}-cancel", min_width=120)
+        keep = gr.Button(
+            "Stop and publish best epoch", visible=False, elem_id=f"{prefix}-keep", min_width=160
+        )
+        cancel = gr.Button(
+            "Cancel run", variant="stop", visible=False, elem_id=f"{prefix}-cancel", min_width=120
+        )
         resume = gr.Button("Resume", visible=False, elem_id=f"{prefix}-resume", min_width=120)
         retry = gr.Button(
-            "Retry with half the batch", visible=False, elem_id=f"{prefix}-retry", min_width=200
+            "Retry with a smaller batch", visible=False, elem_id=f"{prefix}-retry", min_width=200
         )
     with gr.Column(visible=False, elem_id=f"{prefix}-sure") as sure:
         question = gr.HTML(line(QUESTION, kind="ask", role="alert"))
         with gr.Row():
-            yes = gr.Button("Yes, cancel it", variant="stop", elem_id=f"{prefix}-cancel-yes", min_width=140)
-            no = gr.Button("No, go on", elem_id=f"{prefix}-cancel-no", min_width=140)
+            yes = gr.Button("Yes, cancel run", variant="stop", elem_id=f"{prefix}-cancel-yes", min_width=140)
+            no = gr.Button("Keep run", elem_id=f"{prefix}-cancel-no", min_width=140)
     return RunButtons(keep, cancel, resume, retry, sure, question, yes, no)
 
 
@@ -86,11 +106,14 @@ def connect_buttons(
     outputs: list[Any],
     updates: Callable[[str, gr.Request], Updates],
 ) -> None:
-    """Let the buttons act on the run named by ``run_id``.
+    """Add the events of the buttons.
 
     Args:
-        outputs: what follows the run.
-        updates: gives the new values of those.
+        service: Service with the runs.
+        buttons: Buttons.
+        run_id: ID of the run that the buttons change.
+        outputs: Components that show the run.
+        updates: Returns the updates of ``outputs`` for a run.
     """
 
     def on(button: gr.Button, act: Callable[[Actions, str], Run]) -> None:

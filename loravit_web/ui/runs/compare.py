@@ -1,9 +1,9 @@
-"""Up to six runs side by side: curves over one another, the settings that differ, the best they came to."""
+"""Comparison of up to six runs: curves in one plot, different settings, and results."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.comparison import best_rows, setting_rows
-from loravit_web.runs.curves import LABELS, MOST_RUNS, Overlay, metric_keys, overlay, run_label
+from loravit_web.runs.curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
 from loravit_web.ui.kit.events import QUIET, Data, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.runs.markup import compared_table, curves_head
@@ -22,24 +22,34 @@ from loravit_web.visibility import Seen
 from registry import Run, UnknownRun
 
 COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": "#0891b2", "6": "#8b5cf6"}
-"""Of the runs, by place. Gradio's plots keep the colours of their first values, so all have all six."""
+"""Colors by position. A plot of Gradio keeps the colors of its first values, so every plot has all six."""
 MOST_SMOOTHING = 0.95
 PlotRow = tuple[float, float, str, str]
-HINT = f"Tick up to {MOST_RUNS} runs in the list to lay them over one another."
-ONE = "Tick another run to compare it with this one."
+"""Position on the x-axis, value, number of the run, and label of the run."""
+HINT = f"To compare runs, select up to {MOST_RUNS} in the column Compare."
+ONE = "Select another run in the column Compare to compare it with this one."
+AXES: Mapping[Axis, str] = {"epoch": "Epoch", "minutes": "Time (min)"}
+"""Titles of the x-axes."""
 
 
 class TooManyRuns(LoraVitError):
-    """More runs than a plot can keep apart."""
+    """A selection of more runs than a plot can distinguish."""
 
 
 @dataclass(frozen=True)
 class ComparePanel:
-    """The components of a comparison.
+    """Components of a comparison.
 
     Attributes:
-        rows: what is plotted. Gradio draws the points from before whenever a title or a limit changes with
-            them, so `then_points` gives them to the plot in an event of their own.
+        title: Title and legend.
+        metric: Metric of the plot.
+        plot: Curves of the runs.
+        rows: Points of the plot. Gradio draws the previous points if a title or limit changes in the same
+            update, so `then_points` passes the points to the plot in a separate event.
+        tables: Results and different settings.
+        clear: Button that deselects all compared runs.
+        smoothing: Weight of the moving average, 0 for none.
+        axis: Quantity on the x-axis.
     """
 
     title: gr.HTML
@@ -53,22 +63,25 @@ class ComparePanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """What depends on the runs."""
+        """Components that depend on the runs."""
         return [self.title, self.metric, self.plot, self.rows, self.tables, self.clear]
 
     @property
     def inputs(self) -> set[Any]:
-        """How curves are to be drawn."""
+        """Components that decide how curves are drawn."""
         return {self.metric, self.smoothing, self.axis}
 
     def updates(
         self, seen: Seen, data: Data, chosen: str | None, compared: Sequence[str], *, same: bool = False
     ) -> Updates:
-        """Updates of the comparison: the ticked runs, or the chosen one when none is ticked.
+        """Return updates for the compared runs, or for the selected run if none is compared.
 
         Args:
-            data: values of ``inputs``; of what is typed beside the slider, anything.
-            same: whether only new points can have come, which may go with all the rest.
+            seen: What the visitor sees.
+            data: Values of ``inputs``. The smoothing may be any number, because it can be typed.
+            chosen: ID of the selected run.
+            compared: IDs of the compared runs.
+            same: Whether only points can have changed; then they are updated together with the rest.
         """
         runs = _found(seen, compared or ([chosen] if chosen else []))
         if not runs:
@@ -90,23 +103,23 @@ class ComparePanel:
         }
 
     def _drawn(self, seen: Seen, data: Data, runs: list[Run], key: str | None, *, same: bool) -> Updates:
-        """The plot and the tables below it."""
+        """Return updates of the plot and of the tables below it."""
         tables = _tables(seen, runs)
         if key is None:
-            nothing = notice("Nothing was measured yet.")
+            nothing = notice("No metrics yet.")
             return {self.plot: gr.LinePlot(visible=False), self.rows: [], self.tables: nothing + tables}
         axis, smoothing = data[self.axis], min(MOST_SMOOTHING, max(0.0, data[self.smoothing] or 0.0))
         shown = overlay(seen.registry, runs, key, axis=axis, smoothing=smoothing)
         left_out = ", ".join(shown.missing)
-        note = notice(f"Without {LABELS.get(key, key)}: {left_out}.") if left_out else Markup()
+        note = notice(f"No {LABELS.get(key, key)} for {left_out}.") if left_out else Markup()
         rows = _rows(shown, [run_label(run) for run in runs])
         has_line = len(rows) > len({row[2] for row in rows})  # single points are not drawn
         if rows and not has_line:
-            note += notice("A curve needs two points; there is one so far. The table has the values.")
+            note += notice("A curve needs at least two points. The table below shows the values so far.")
         plot = gr.LinePlot(
             visible=has_line,
             y_lim=list(shown.limits),
-            x_title=axis,
+            x_title=AXES.get(axis, axis),
             x_axis_format=WHOLE if axis == "epoch" else None,
             y_title=LABELS.get(key, key),
             **({"value": _frame(rows)} if same else {}),
@@ -115,7 +128,7 @@ class ComparePanel:
 
 
 def build_compare() -> ComparePanel:
-    """Build the panel, empty until a run is chosen or ticked."""
+    """Build the panel, which is empty until a run is selected or compared."""
     title = gr.HTML(_empty_title(), elem_id="runs-compare-title")
     with gr.Row():
         metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=220)
@@ -125,15 +138,15 @@ def build_compare() -> ComparePanel:
             value=0,
             step=0.05,
             label="Smoothing",
-            info="0 shows the values as they are.",
+            info="0 = no smoothing.",
             elem_id="runs-smoothing",
             min_width=160,
         )
         axis = gr.Radio(
-            [("epoch", "epoch"), ("minutes", "minutes")],
+            [(title, axis) for axis, title in AXES.items()],
             value="epoch",
-            label="Along",
-            info="Minutes since the first point, pauses too.",
+            label="X-axis",
+            info="Time counts from the first point and includes pauses.",
             elem_id="runs-axis",
             min_width=160,
         )
@@ -146,29 +159,34 @@ def build_compare() -> ComparePanel:
         visible=False,
         tooltip=["x", "value", "name"],
         color_map=COLOURS,
-        colors_in_legend=[],  # the legend is `_title`'s, with the names
+        colors_in_legend=[],  # the legend in `_title` has the names of the runs
         elem_id="runs-plot",
     )
     tables = gr.HTML(elem_id="runs-compare")
-    clear = gr.Button("Compare no runs", size="sm", visible=False, elem_id="runs-clear")
+    clear = gr.Button("Clear selection", size="sm", visible=False, elem_id="runs-clear")
     rows = gr.State([])
     return ComparePanel(title, metric, plot, rows, tables, clear, smoothing, axis)
 
 
 def then_points(panel: ComparePanel, event: Any) -> Any:
-    """Draw the points after an event that filled the panel's outputs."""
+    """Draw the points after an event that updated the outputs of the panel."""
     return event.then(_frame, panel.rows, panel.plot, **QUIET)
 
 
 def ticked(compared: Sequence[str], run_id: str, on: bool) -> list[str]:
-    """The compared runs after one was ticked or let go.
+    """Return the compared runs after one was selected or deselected.
+
+    Args:
+        compared: IDs of the compared runs so far.
+        run_id: ID of the run.
+        on: Whether the run was selected.
 
     Raises:
-        TooManyRuns: if it is one too many.
+        TooManyRuns: If `MOST_RUNS` others are selected.
     """
     others = [one for one in compared if one != run_id]
     if on and len(others) >= MOST_RUNS:
-        raise TooManyRuns(f"{MOST_RUNS} runs are ticked already: let one of them go first.")
+        raise TooManyRuns(f"You can compare up to {MOST_RUNS} runs. Deselect one first.")
     return [*others, run_id] if on else others
 
 
@@ -178,20 +196,20 @@ def _rows(shown: Overlay, names: list[str]) -> list[PlotRow]:
 
 
 def _frame(rows: Sequence[PlotRow]) -> pd.DataFrame:
-    """The points of a plot, and of each other colour one that is not drawn."""
+    """Return the points of a plot, and an invisible point for each unused color."""
     first, used = rows[0][0] if rows else 0.0, {row[2] for row in rows}
     unseen = [(first, math.nan, place, "") for place in COLOURS if place not in used]
     return pd.DataFrame([*rows, *unseen], columns=["x", "value", "run", "name"])
 
 
 def _empty_title() -> Markup:
-    return curves_head("Curves", HINT, [], {})
+    return curves_head("Metrics", HINT, [], {})
 
 
 def _title(runs: list[Run], compared: Sequence[str]) -> Markup:
-    """What the curves are of, and the legend."""
+    """Return the title with a hint and the legend."""
     several = f"{len(runs)} run{'' if len(runs) == 1 else 's'} compared"
-    heading = several if compared else "Curves of the chosen run"
+    heading = several if compared else "Metrics"
     hint = "" if len(runs) > 1 else HINT if not compared else ONE
     return curves_head(heading, hint, [run_label(run) for run in runs], COLOURS)
 
@@ -199,15 +217,15 @@ def _title(runs: list[Run], compared: Sequence[str]) -> Markup:
 def _tables(seen: Seen, runs: list[Run]) -> Markup:
     comparison = seen.registry.comparer.compare([run.id for run in runs])
     heads = [f"{place} · {run_label(run)}" for place, run in enumerate(runs, start=1)]
-    best = compared_table("What they came to", heads, best_rows(comparison), "Nothing was measured yet.")
+    best = compared_table("Results", heads, best_rows(comparison), "No metrics yet.")
     if len(runs) == 1:
         return best
     differing = setting_rows(comparison)
-    return best + compared_table("Settings that differ", heads, differing, "No setting differs.")
+    return best + compared_table("Different settings", heads, differing, "Identical settings.")
 
 
 def _found(seen: Seen, run_ids: Sequence[str]) -> list[Run]:
-    """The runs that are still there: a restored backup may have taken one away."""
+    """Return the runs that still exist; a restored backup may lack one."""
     found = []
     for run_id in run_ids:
         try:

@@ -1,4 +1,4 @@
-"""The chosen run of the tab Runs: its true state, why it ended so, its next step, settings and log."""
+"""Selected run of the tab Runs: status, error, next step, settings and log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,18 @@ from registry import RegistryError, Run
 
 @dataclass(frozen=True)
 class DetailPanel:
-    """The components that show a run."""
+    """Components that show a run.
+
+    Attributes:
+        head: Progress, result or error of the run.
+        result: Button that shows the result in Train.
+        catalog: Button that opens the version in Catalog.
+        buttons: Buttons that change the run.
+        facts: Accordion with the settings.
+        settings: Data, settings and environment of the run.
+        record: Accordion with the log.
+        log: End of the log.
+    """
 
     head: gr.HTML
     result: gr.Button
@@ -33,21 +44,23 @@ class DetailPanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """All components."""
+        """Components that `updates` fills."""
         shown = [self.head, self.result, self.catalog, *self.buttons.outputs]
         return [*shown, self.facts, self.settings, self.record, self.log]
 
     def updates(self, seen: Seen, run_id: str | None, *, fresh: bool = True) -> Updates:
-        """Updates for a run; none without one.
+        """Return updates for a run.
 
         Args:
-            fresh: False when the same run is looked at again: what does not change is left alone.
+            seen: What the visitor sees.
+            run_id: ID of the run; without one, there are no updates.
+            fresh: Whether another run was shown before. Otherwise the settings are not updated.
         """
         if run_id is None:
             return {}
         try:
             run = seen.registry.runs.get(run_id)
-        except RegistryError as error:  # a link to a run that is gone; the page goes on
+        except RegistryError as error:  # the page continues after a link to a deleted run
             parts = [self.result, self.catalog, *self.buttons.outputs, self.facts, self.record]
             hidden = dict.fromkeys(parts, gr.update(visible=False))
             return {**hidden, self.head: notice(error.in_public, kind="error")}
@@ -59,8 +72,7 @@ class DetailPanel:
             self.record: gr.Accordion(visible=True),
         }
         return {
-            self.head: _head(seen, run)
-            + (notice(blocked, title="You can look, not change.") if blocked else Markup()),
+            self.head: _head(seen, run) + (notice(blocked, title="View only.") if blocked else Markup()),
             self.result: gr.Button(visible="result" in steps),
             self.catalog: gr.Button(visible=run.published is not None),
             **self.buttons.updates(run, fresh=fresh, may=refusal is None),
@@ -70,10 +82,10 @@ class DetailPanel:
 
 
 def build_detail() -> DetailPanel:
-    """Build the panel, empty until a run is chosen."""
+    """Build the panel, which is empty until a run is selected."""
     head = gr.HTML(none_chosen(), elem_id="runs-progress")
     with gr.Row():
-        result = gr.Button("See the result", variant="primary", visible=False, elem_id="runs-result")
+        result = gr.Button("Show result", variant="primary", visible=False, elem_id="runs-result")
         catalog = gr.Button("Open in Catalog", visible=False, elem_id="runs-catalog")
     buttons = build_buttons("runs")
     with gr.Accordion("Settings", open=False, visible=False, elem_id="runs-facts") as facts:

@@ -1,4 +1,4 @@
-"""The list of the tab Runs: what trains and waits, and the history by state, words and pages."""
+"""List of the tab Runs: the queue, and the history with search, filter and pages."""
 
 from __future__ import annotations
 
@@ -18,11 +18,22 @@ from registry import MAX_TEXT, Run, RunQuery, RunStatus
 PAGE = 12
 MOST_ACTIVE = 1000
 BEST = "val_accuracy"
+"""Metric in the column with the best accuracy."""
 
 
 @dataclass(frozen=True)
 class RunList:
-    """The components of the list."""
+    """Components of the list.
+
+    Attributes:
+        search: Words to search for.
+        states: Statuses to show; all if empty.
+        page: Number of the page, from 1.
+        table: Queue and runs of the page.
+        found: Number of results.
+        previous: Button for the previous page.
+        following: Button for the next page.
+    """
 
     search: gr.Textbox
     states: gr.CheckboxGroup
@@ -34,12 +45,12 @@ class RunList:
 
     @property
     def inputs(self) -> set[Any]:
-        """What decides which runs are listed."""
+        """Components that decide which runs are listed."""
         return {self.search, self.states, self.page}
 
     @property
     def outputs(self) -> list[Any]:
-        """What `updates` fills."""
+        """Components that `updates` fills."""
         return [self.page, self.table, self.found, self.previous, self.following]
 
     def updates(
@@ -51,13 +62,14 @@ class RunList:
         *,
         page: int | None = None,
     ) -> Updates:
-        """Updates of the list: the page that is shown or another one, or the last one there is.
+        """Return updates that show a page of the list, or the last page if there are fewer.
 
         Args:
-            data: values of ``inputs``.
-            chosen: the run that is marked.
-            compared: those that are ticked.
-            page: another one than that in ``data``.
+            seen: What the visitor sees.
+            data: Values of ``inputs``.
+            chosen: ID of the selected run.
+            compared: IDs of the compared runs.
+            page: Number of the page, if it is not the one in ``data``.
         """
         search, at = seen.registry.search, data[self.page] if page is None else page
         query = RunQuery(
@@ -84,11 +96,11 @@ class RunList:
 
 
 def build_list() -> RunList:
-    """Build the components, empty."""
+    """Build the components, which are empty at first."""
     with gr.Row(equal_height=False):
         search = gr.Textbox(
             label="Search",
-            placeholder="Words in name, data or id",
+            placeholder="Name, dataset or ID",
             max_length=MAX_TEXT,
             elem_id="runs-search",
             scale=2,
@@ -96,8 +108,8 @@ def build_list() -> RunList:
         )
         states = gr.CheckboxGroup(
             [(f"{STATUS_SIGNS[status]} {status}", status) for status in get_args(RunStatus)],
-            label="State",
-            info="None ticked: all.",
+            label="Status",
+            info="All if none selected.",
             elem_id="runs-states",
             scale=3,
             min_width=300,
@@ -111,6 +123,6 @@ def build_list() -> RunList:
 
 
 def active_runs(seen: Seen) -> list[Run]:
-    """What trains, then what waits in the order in which it will be taken up."""
+    """Return the running runs, then the queued ones in order."""
     runs = seen.registry.runs.list(status=["running", "queued"], limit=MOST_ACTIVE)
     return sorted(runs, key=lambda run: (run.status != "running", run.created_at, run.id))

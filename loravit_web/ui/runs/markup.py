@@ -15,12 +15,18 @@ from loravit_web.util.text import duration
 from registry import Run
 
 MOST_QUEUED = 10
-_HEADS = ("Compare", "State", "Run", "By", "Best", "Data", "Started", "Took", "Published")
+_HEADS = ("Compare", "Status", "Run", "Owner", "Best accuracy", "Data", "Started", "Duration", "Published")
 
 
 @dataclass(frozen=True)
 class QueuedRun:
-    """A run that trains or waits, by its name and place."""
+    """Run that trains or waits.
+
+    Attributes:
+        run: Run.
+        name: Title and owner.
+        place: Position in the queue, or progress.
+    """
 
     run: Run
     name: str
@@ -29,10 +35,13 @@ class QueuedRun:
 
 @dataclass(frozen=True)
 class Row:
-    """A run in the table.
+    """Run in the table.
 
     Attributes:
-        cells: texts of the columns after the name.
+        run: Run.
+        is_chosen: Whether the run is selected.
+        is_compared: Whether the run is compared.
+        cells: Texts of the columns after the name.
     """
 
     run: Run
@@ -42,30 +51,32 @@ class Row:
 
 
 def loading() -> Markup:
-    """Shown before the list arrives."""
-    return notice("Reading the run history …")
+    """Return what is shown before the list is loaded."""
+    return notice("Loading runs…")
 
 
 def nothing_yet() -> Markup:
-    """Shown in the place of the list before the first run."""
-    return notice("Start a training in the tab Train: it is listed here from then on.", title="No runs yet.")
+    """Return what is shown instead of the list before the first run."""
+    return notice("Runs appear here after you start a training in the tab Train.", title="No runs yet.")
 
 
 def no_match() -> Markup:
-    """Shown in the place of the list where no run matches."""
-    return notice("Take away a word or a state to see more.", title="No run meets this.")
+    """Return what is shown instead of the list if no run matches."""
+    return notice("Use fewer words or another status.", title="No matching runs.")
 
 
 def none_chosen() -> Markup:
-    """Shown in the place of a run before one is selected."""
-    return notice("Choose a run above to see its state, its next step, its curves and its log.")
+    """Return what is shown instead of a run before one is selected."""
+    return notice("Select a run to see details.")
 
 
 def queue_list(active: Sequence[Run], positions: Mapping[str, int]) -> Markup:
-    """What trains and what waits, in order, with whose it is; nothing when nothing does.
+    """Return the running and queued runs with their owners, in order; empty without any.
 
     Args:
-        positions: in the queue, by id; what the reader does not see waits there as well.
+        active: Running and queued runs.
+        positions: Positions in the queue by ID of the run, counted among all runs, also those that the
+            visitor does not see.
     """
     if not active:
         return Markup()
@@ -75,7 +86,7 @@ def queue_list(active: Sequence[Run], positions: Mapping[str, int]) -> Markup:
 
 def _place(run: Run, position: int | None) -> str:
     if position is not None:
-        return f"number {position} in the queue"
+        return f"position {position} in the queue"
     left = f", about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
     return f"{'Stopping' if run.stop_request else run.stage or 'Starting'}, {run.progress:.0%}{left}"
 
@@ -83,7 +94,14 @@ def _place(run: Run, position: int | None) -> str:
 def runs_table(
     runs: Sequence[Run], best: dict[str, float], chosen: str | None, compared: Collection[str]
 ) -> Markup:
-    """A page of runs; each can be chosen, and ticked to be compared."""
+    """Return a page of runs, each of which can be selected and compared.
+
+    Args:
+        runs: Runs of the page.
+        best: Best accuracy by ID of the run.
+        chosen: ID of the selected run.
+        compared: IDs of the compared runs.
+    """
     rows = [Row(run, run.id == chosen, run.id in compared, _cells(run, best.get(run.id))) for run in runs]
     return render("runs/table", heads=_HEADS, rows=rows, signs=STATUS_SIGNS)
 
@@ -100,30 +118,37 @@ def _cells(run: Run, best: float | None) -> tuple[str, ...]:
 
 
 def run_origin(run: Run) -> Markup:
-    """Whose run it is, since when, and its link."""
+    """Return owner, time and link of a run."""
     return render("runs/origin", run=run, retry_of=str(run.environment.get("retry_of") or ""))
 
 
 def log_text(text: str) -> Markup:
-    """The end of a run's log."""
+    """Return the end of a run's log."""
     if not text:
-        return notice(
-            "This machine has no log of this run: it was trained elsewhere, or before logs were kept."
-        )
+        return notice("No log available for this run.")
     return render("runs/log", text=text)
 
 
 def curves_head(heading: str, hint: str, names: Sequence[str], colours: Mapping[str, str]) -> Markup:
-    """What curves show, what else can be done, and their legend.
+    """Return the heading of curves, a hint, and their legend.
 
     Args:
-        names: of the curves.
-        colours: of the curves in this order, by their number.
+        heading: Heading.
+        hint: Hint, or an empty string.
+        names: Names of the curves.
+        colours: CSS colors of the curves in the same order, by number.
     """
     curves = [(name, *colour) for name, colour in zip(names, colours.items(), strict=False)]
     return render("runs/curves", heading=heading, hint=hint, curves=curves)
 
 
 def compared_table(title: str, heads: Sequence[str], rows: Sequence[ComparedRow], empty: str) -> Markup:
-    """Rows of a comparison; the best is marked by a star and in words."""
+    """Return a table of a comparison. The best value is marked by a star and in words.
+
+    Args:
+        title: Heading of the table.
+        heads: Column heads.
+        rows: Rows.
+        empty: Text if there are no rows.
+    """
     return render("runs/compared", title=title, heads=heads, rows=rows, empty=empty)

@@ -1,4 +1,4 @@
-"""The tab Runs: the queue and the history, the chosen run and its next step, and comparisons."""
+"""Tab Runs: the queue and the history, the selected run, and comparisons."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ from registry import RegistryError
 
 @dataclass(frozen=True)
 class RunsTab:
-    """The parts of the tab, the chosen run and the ticked ones.
+    """Parts of the tab.
 
     Attributes:
-        heard: any change of it has all of the tab read anew.
+        listing: List of the runs.
+        detail: Selected run.
+        compare: Comparison of runs.
+        chosen: ID of the selected run.
+        compared: IDs of the compared runs.
+        heard: Text whose change updates the whole tab.
     """
 
     listing: RunList
@@ -39,20 +44,20 @@ class RunsTab:
 
     @property
     def inputs(self) -> set[Any]:
-        """All that decides what is shown; what every handler's ``data`` holds."""
+        """Components that decide what is shown; the ``data`` of handlers contains their values."""
         return {*self.listing.inputs, *self.compare.inputs, self.chosen, self.compared}
 
     @property
     def untouched(self) -> Data:
-        """The ``data`` of a page in which nobody chose anything yet."""
+        """Values of ``inputs`` on a page that was just opened."""
         return {one: one.value for one in self.inputs}
 
     def listed(self, seen: Seen, data: Data, *, page: int | None = None) -> Updates:
-        """Updates of the list, with the chosen run and the ticked ones marked."""
+        """Return updates of the list, with the selected run and the compared ones marked."""
         return self.listing.updates(seen, data, data[self.chosen], data[self.compared], page=page)
 
     def drawn(self, seen: Seen, data: Data, *, same: bool = False) -> Updates:
-        """Updates of the curves."""
+        """Return updates of the comparison."""
         return self.compare.updates(seen, data, data[self.chosen], data[self.compared], same=same)
 
 
@@ -78,13 +83,13 @@ def build_runs(service: Service) -> RunsTab:
 
 
 def list_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
-    """Updates of the list for a page that has just been opened; its link's run is marked."""
+    """Return updates of the list for a page that was just opened, with the run of its link marked."""
     asked, seen = request.query_params.get("run"), seen_by(service, request)
     return tab.listed(seen, {**tab.untouched, tab.chosen: full_id(seen, asked) if asked else None})
 
 
 def run_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
-    """Updates of the chosen run for a page that has just been opened, by a link that may name one."""
+    """Return updates of the selected run for a page that was just opened, if its link names one."""
     asked = request.query_params.get("run")
     if not asked:
         return {}
@@ -98,10 +103,13 @@ def run_arrived(service: Service, tab: RunsTab, request: gr.Request) -> Updates:
 
 
 def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Tab) -> None:
-    """Keep in step with the registry, whose changes change ``pulse``: at once if open, else once it opens.
+    """Update the tab when the registry changes: at once if the tab is open, otherwise when it opens.
 
     Args:
-        around: what holds the tab's components.
+        service: Service with the runs.
+        tab: Parts of the tab.
+        pulse: Text that changes with the registry.
+        around: Tab with the components.
     """
     heard = tab.heard
 
@@ -120,15 +128,20 @@ def follow_runs(service: Service, tab: RunsTab, pulse: gr.Textbox, around: gr.Ta
 
 
 def full_id(seen: Seen, asked: str) -> str | None:
-    """The id of the run that a link names, which may be the beginning of one; None when there is none."""
+    """Return the ID of a run, or None if there is no such run.
+
+    Args:
+        seen: What the visitor sees.
+        asked: ID, or its beginning.
+    """
     try:
         return seen.registry.runs.get(asked).id
-    except RegistryError:  # the panel says which
+    except RegistryError:  # the panel shows the error
         return None
 
 
 def _look_through(service: Service, tab: RunsTab) -> None:
-    """Search, states and pages."""
+    """Add the events of search, filter and pages."""
     shown = tab.listing
 
     def look_at(page_of: Callable[[int], int]) -> Callable[..., Updates]:
@@ -149,7 +162,7 @@ def _look_through(service: Service, tab: RunsTab) -> None:
 
 
 def _choose(service: Service, tab: RunsTab) -> None:
-    """A click on a run shows it; its curves too, unless others are compared."""
+    """Add the event of a click on a run: it shows the run, and its curves unless runs are compared."""
 
     def choose(data: Data, request: gr.Request, event: gr.EventData) -> Updates:
         run_id, seen = str(event.run), seen_by(service, request)
@@ -168,7 +181,7 @@ def _choose(service: Service, tab: RunsTab) -> None:
 
 
 def _compare(service: Service, tab: RunsTab) -> None:
-    """Ticking runs, and how their curves are drawn."""
+    """Add the events that select runs to compare and that change how curves are drawn."""
 
     def compared_now(seen: Seen, data: Data, compared: list[str]) -> Updates:
         now = {**data, tab.compared: compared}
@@ -196,7 +209,7 @@ def _compare(service: Service, tab: RunsTab) -> None:
     ):
         then_points(tab.compare, event).then(None, None, None, js=call("runs.showTicks"))
     redrawn = gr.on(
-        # not `release`, which a keyboard has none of
+        # not `release`, which a keyboard does not trigger
         [tab.compare.metric.input, tab.compare.smoothing.change, tab.compare.axis.input],
         draw,
         {*tab.compare.inputs, tab.chosen, tab.compared},

@@ -1,4 +1,4 @@
-"""Watching a run: progress, curves and the buttons that end it; the page only reads the registry."""
+"""Progress of a run with curves, buttons and log. The page only reads the registry."""
 
 from __future__ import annotations
 
@@ -20,15 +20,25 @@ from loravit_web.worker.run_log import log_of, tail
 from registry import Run, UnknownRun
 
 MAX_POINTS = 500
-"""Of each curve: more than a plot of this width can show."""
+"""Maximum number of points per curve; more than a plot of this width can show."""
 WHOLE = "d"
-"""How plots write epochs: there is no half of one."""
+"""Number format of epochs on an axis: integers."""
 _LOSS = {"train_loss": "training", "val_loss": "validation"}
 
 
 @dataclass(frozen=True)
 class WatchPanel:
-    """The components that follow a run."""
+    """Components that follow a run.
+
+    Attributes:
+        progress: Progress, result or error of the run.
+        loss: Loss by epoch.
+        accuracy: Accuracy by epoch.
+        buttons: Buttons that change the run.
+        try_it: Button that opens the task in Use; the page connects it.
+        record: Accordion with the log.
+        log: End of the log.
+    """
 
     progress: gr.HTML
     loss: gr.LinePlot
@@ -40,21 +50,23 @@ class WatchPanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """All components."""
+        """Components that `updates` fills."""
         ends = [*self.buttons.outputs, self.try_it]
         return [self.progress, self.loss, self.accuracy, *ends, self.record, self.log]
 
     def updates(self, seen: Seen, run_id: str | None, *, fresh: bool = False) -> Updates:
-        """Updates for a run; none without one.
+        """Return updates for a run.
 
         Args:
-            fresh: whether another run is watched than before.
+            seen: What the visitor sees.
+            run_id: ID of the run; without one, there are no updates.
+            fresh: Whether another run was watched before.
         """
         if run_id is None:
             return {}
         try:
             run = seen.registry.runs.get(run_id)
-        except UnknownRun as error:  # deleted since, as in a demo; the page goes on
+        except UnknownRun as error:  # the page continues after a run was deleted, for example in a demo
             hidden = dict.fromkeys(self.outputs, gr.update(visible=False))
             return {**hidden, self.progress: notice(error.in_public), self.log: ""}
         place = place_of(seen.registry, run)
@@ -70,9 +82,13 @@ class WatchPanel:
 
 
 def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> WatchPanel:
-    """Build a panel that follows the run named by ``run_id``; ``empty`` is said until there is one.
+    """Build a panel that follows a run.
 
-    Whoever can pick tasks connects ``try_it``.
+    Args:
+        service: Service with the runs.
+        run_id: ID of the run.
+        prefix: Prefix of the element IDs.
+        empty: Text until there is a run.
     """
     progress = gr.HTML(notice(empty), elem_id=f"{prefix}-progress")
     with gr.Row():
@@ -93,7 +109,7 @@ def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> 
 
 
 def is_known(seen: Seen, run_id: str) -> bool:
-    """Whether there is such a run; a browser may have kept one of another registry."""
+    """Return whether a run exists. A browser may have kept the ID of a run of another registry."""
     try:
         seen.registry.runs.get(run_id)
     except UnknownRun:
@@ -102,7 +118,7 @@ def is_known(seen: Seen, run_id: str) -> bool:
 
 
 def curves(seen: Seen, run: Run) -> tuple[gr.LinePlot, gr.LinePlot]:
-    """Loss and accuracy by epoch; the linear probe is a level line beside the accuracy."""
+    """Return plots of loss and accuracy by epoch. The linear probe is a horizontal line."""
     keys = [*_LOSS, "val_accuracy", "linear_probe_accuracy"]
     series = seen.registry.runs.metrics(run.id, keys, max_points=MAX_POINTS)
     losses = [
@@ -121,7 +137,12 @@ def _filled(rows: list[tuple[int, float, str]]) -> gr.LinePlot:
 
 
 def build_curves(loss: str, accuracy: str) -> tuple[gr.LinePlot, gr.LinePlot]:
-    """Plots of these ids, empty and hidden until they get what `curves` gives."""
+    """Build plots for `curves`, empty and hidden at first.
+
+    Args:
+        loss: Element ID of the plot of the loss.
+        accuracy: Element ID of the plot of the accuracy.
+    """
     return _plot("Loss", loss), _plot("Accuracy", accuracy, y_lim=[0, 1])
 
 

@@ -1,8 +1,8 @@
-"""The scripts of the page: files in this folder, each in the folder of the part that it belongs to.
+"""Scripts of the page: files in this folder, each in the folder of its part of the page.
 
-The page loads all of them once, in its head. A script that offers functions adds an object with them to
-``loravit``, and events of Gradio call them by name (`call`, `on_load`). Values from Python reach the scripts
-as JSON only: as ``loravit.values`` when the page opens, and as the arguments of `call`.
+The page loads all of them once, in its head. A script that provides functions adds an object with them to
+``loravit``, and events of Gradio call them by name (`call`, `on_load`). Scripts receive values from Python
+only as JSON: as ``loravit.values`` when the page opens, and as the arguments of `call`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def head(names: Iterable[str], values: Mapping[str, Any]) -> str:
     """Return the HTML that loads scripts in this order.
 
     Args:
-        names: of the scripts, as for `source`.
-        values: that the scripts read as ``loravit.values``; anything that JSON can hold.
+        names: Names of the scripts, as for `source`.
+        values: Values that the scripts read as ``loravit.values``; any JSON values.
     """
     return str(render("page/head", values=values, scripts=[source(name) for name in names]))
 
@@ -36,8 +36,8 @@ def call(function: str, *given: Any) -> str:
     """Return the JavaScript for an event that calls a function.
 
     Args:
-        function: its script's object and its name, such as ``address.set``.
-        given: arguments that come before those of the event; anything that JSON can hold.
+        function: Object of the script and name of the function, such as ``address.set``.
+        given: Arguments before those of the event; any JSON values.
     """
     if not given:
         return f"loravit.{function}"
@@ -45,5 +45,5 @@ def call(function: str, *given: Any) -> str:
 
 
 def on_load(*functions: str) -> str:
-    """Return the JavaScript for an HTML component that calls functions with its element and its trigger."""
+    """Return the JavaScript for an HTML component that calls functions with its element and trigger."""
     return "\n".join(f"loravit.{function}(element, trigger);" for function in functions)

@@ -1,1 +1,1 @@
-"""The tab Train."""
+"""Tab Train."""

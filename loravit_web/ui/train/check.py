@@ -1,4 +1,4 @@
-"""Step 2 of Train: what is in the data, what to think of, and its correction in place."""
+"""Step 2 of Train: what was found in the dataset, warnings, and corrections of its labels."""
 
 from __future__ import annotations
 
@@ -33,18 +33,23 @@ from loravit_web.visibility import Seen
 
 EVERYTHING, NEAR, SPARE = "every", "near", "spare"
 Near = list[list[str]]
-"""Key and caption of near-duplicates, pair by pair."""
+"""Key and caption of each near-duplicate. The two images of a pair follow each other."""
 
 
 @dataclass(frozen=True)
 class CheckPanel:
-    """The components of the step.
+    """Components of the step.
 
     Attributes:
-        data: fingerprint of the dataset that is shown and trained on.
-        taken: the same and a number that is new whenever data was taken in, be it the same again.
-        near: what is known of near-duplicates.
-        look: holds the images.
+        data: Fingerprint of the dataset that is shown and trained on, or None.
+        taken: The fingerprint and a random number, which changes with every import, even of the same data.
+        near: `Near` of the dataset.
+        found: Summary of the dataset, or the error of the import.
+        doubles: Result of the search for near-duplicates.
+        look: Accordion with the images.
+        view: Choice of the images to show.
+        panel: Images of the view, and their corrections.
+        fix: Button that applies the corrections.
     """
 
     data: gr.State
@@ -59,15 +64,16 @@ class CheckPanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """All that the methods update."""
+        """Components that the methods update."""
         found = [self.near, self.found, self.doubles]
         return [self.data, self.taken, *found, self.look, self.view, self.fix, *self.panel.outputs]
 
     def filled(self, dataset: ImageDataset, changes: Kept | None = None) -> Updates:
-        """Updates that show what was found in the data.
+        """Return updates that show what was found in a dataset.
 
         Args:
-            changes: corrections that were made before and are not in the data.
+            dataset: Dataset to show.
+            changes: Corrections that were made before and are not in the dataset.
         """
         thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
         return {
@@ -83,7 +89,7 @@ class CheckPanel:
         }
 
     def emptied(self, problem: str = "") -> Updates:
-        """Updates for when there is no data, or something is wrong with it."""
+        """Return updates for a page without a dataset, with the reason if an import failed."""
         return {
             self.data: None,
             self.taken: f" {uuid4().hex}",
@@ -96,7 +102,7 @@ class CheckPanel:
         }
 
     def near_found(self, seen: Seen, fingerprint: str | None) -> Updates:
-        """Updates that say which images look the same, and let them be looked at."""
+        """Find near-duplicates and return updates that report them and offer them as views."""
         if fingerprint is None:
             return {self.near: [], self.doubles: ""}
         dataset = seen.datasets.load(fingerprint)
@@ -117,14 +123,14 @@ class CheckPanel:
 
 
 def build_check(service: Service, data: gr.State) -> CheckPanel:
-    """Build the components and the events among them."""
+    """Build the components and the events between them."""
     near, taken = gr.State([]), gr.Textbox(visible=False, container=False)
     found = gr.HTML(render("train/layout"), elem_id="train-found")
     doubles = gr.HTML("", elem_id="train-near")
-    with gr.Accordion("Look at the images, and correct them", open=False, elem_id="train-look") as images:
+    with gr.Accordion("Review and relabel images", open=False, elem_id="train-look") as images:
         view = gr.Dropdown(label="Show", visible=False, elem_id="train-view")
         panel = build_relabel(service, prefix="train-check")
-        fix = gr.Button("Use the corrected data", variant="primary", visible=False, elem_id="train-fix")
+        fix = gr.Button("Apply changes", variant="primary", visible=False, elem_id="train-fix")
 
     @told
     def look(
@@ -147,7 +153,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
 
 
 def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None:
-    """Add the events that make a corrected dataset, and look for near-duplicates in each."""
+    """Add the events that create a corrected dataset and that find near-duplicates in each new dataset."""
 
     @told
     def correct(fingerprint: str, sheet: Sheet | None, request: gr.Request) -> Updates:
@@ -181,43 +187,53 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
 
 
 def doubles_notice(found: NearDuplicates, images: int) -> str:
-    """How many images look the same."""
-    part = f" of {images}" if found.compared < images else ""
-    seen = f"{found.compared}{part} images were compared."
+    """Return a notice with the number of near-duplicates.
+
+    Args:
+        found: Result of the search.
+        images: Number of images in the dataset.
+    """
+    part = f"the {found.compared} of {images} images that were compared" if found.compared < images else ""
+    among = f"among {part or f'{images} images'}."
     if not found.pairs:
-        return notice(f"No near-duplicates: {seen}", kind="success")
+        return notice(f"No near-duplicates {among}", kind="success")
     pairs = len(found.pairs)
-    text = f"{pairs} pair{'s look' if pairs > 1 else ' looks'} nearly the same"
+    text = f"{pairs} pair{'s' if pairs > 1 else ''} of near-duplicates {among}"
     if found.across:
         text += (
-            f", {found.across} of them with one image in training and the other outside: "
-            "they make the measured accuracy too high"
+            f" In {found.across} of them, one image is a training image and the other is not; "
+            "this inflates the measured accuracy."
         )
-    todo = "“One of each pair”, below, shows what to leave out; or train as it is."
-    return notice(f"{text}. {seen} {todo}", kind="warning")
+    todo = "“One of each pair” below shows which images to exclude."
+    return notice(f"{text} {todo}", kind="warning")
 
 
 def views_of(dataset: ImageDataset, pairs: int) -> list[tuple[str, str]]:
-    """What can be looked at: everything, near-duplicates, one of each pair of them, or one class."""
+    """Return title and value of each view: all images, near-duplicates, one of each pair, and each class.
+
+    Args:
+        dataset: Dataset to show.
+        pairs: Number of pairs of near-duplicates.
+    """
     doubtful = [(f"Near-duplicates ({pairs} pairs)", NEAR), ("One of each pair", SPARE)] if pairs else []
     classes = [(f"Class “{name}”", f"class:{label}") for label, name in enumerate(dataset.classes)]
     return [("All images", EVERYTHING), *doubtful, *classes]
 
 
 def entries_of(dataset: ImageDataset, view: str, doubtful: Near) -> Sequence[tuple[ImageItem, str]]:
-    """The images of a view, each with its caption."""
+    """Return the images of a view, each with its caption; training images are first."""
     if view in (NEAR, SPARE):
         items = {key_of(item): item for item in dataset.items}
         shown = doubtful if view == NEAR else _one_of_each(doubtful, items)
         return [(items[key], caption) for key, caption in shown if key in items]
     kind, _, label = view.partition(":")
     chosen = [item for item in dataset.items if kind != "class" or item.label == int(label)]
-    chosen.sort(key=lambda item: SPLITS.index(item.split))  # it is training images that get corrected
+    chosen.sort(key=lambda item: SPLITS.index(item.split))
     return [(item, place_of(dataset, item)) for item in chosen]
 
 
 def _one_of_each(doubtful: Near, items: Mapping[str, ImageItem]) -> Near:
-    """Those without which nothing looks the same: of two, the one in training where the other is not."""
+    """Return one image of each pair to exclude: the training image if only one of them is in training."""
     spare: dict[str, str] = {}
     for first, second in zip(doubtful[::2], doubtful[1::2], strict=True):
         splits = [items[key].split if key in items else None for key, _caption in (first, second)]

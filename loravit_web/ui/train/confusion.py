@@ -1,4 +1,4 @@
-"""The confusion matrix as a table whose cells can be chosen, by mouse or by keyboard."""
+"""Confusion matrix as a table whose cells are selected by mouse or keyboard."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from loravit_web.ui.templates import render
 from registry import EvaluationDetails
 
 MOST_CLASSES = 30
-CORNER = "is ↓  taken for →"
+CORNER = "Actual ↓ Predicted →"
 _CELL = re.compile(r"([0-9]{1,6}):([0-9]{1,6})")
 _RIGHT, _WRONG = "47, 133, 90", "192, 57, 43"
 
 
 class NoSuchCell(LoraVitError):
-    """What was chosen is no cell of a matrix."""
+    """A selected cell that is not in the matrix."""
 
     def __init__(self) -> None:
-        super().__init__("There is no such cell: choose one of the matrix.")
+        super().__init__("There is no such cell. Select a cell of the matrix.")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Images of one class that were taken for one class.
+    """Cell of the matrix that contains images.
 
     Attributes:
-        name: of the cell, as `cell_of` reads it.
-        predicted: the class that they were taken for.
-        n: of these images.
-        is_first: whether Tab reaches this cell.
+        name: Name of the cell, as `cell_of` reads it.
+        predicted: Name of the predicted class.
+        n: Number of images.
+        colour: Background as a CSS color.
+        is_first: Whether the Tab key reaches this cell.
     """
 
     name: str
@@ -45,9 +46,13 @@ class Cell:
 
 
 def confusion_table(details: EvaluationDetails, caption: str) -> Markup:
-    """The matrix: a row for what images are, a column for what they were taken for.
+    """Return the matrix as HTML, with a row for each actual class and a column for each predicted one.
 
-    Colour follows the share of the row; the number of images is what counts.
+    Cells show numbers of images. The color shows the fraction of the row.
+
+    Args:
+        details: Evaluation with the matrix. At most `MOST_CLASSES` classes are shown.
+        caption: Text above the matrix.
     """
     view = classes_in_view(details, MOST_CLASSES)
     names = details.class_names
@@ -72,10 +77,13 @@ def confusion_table(details: EvaluationDetails, caption: str) -> Markup:
 
 
 def cell_of(chosen: str) -> tuple[int, int]:
-    """True and predicted class of a cell as the page names it.
+    """Return the indices of the actual and of the predicted class of a cell.
+
+    Args:
+        chosen: Name of the cell on the page.
 
     Raises:
-        NoSuchCell: if it names none.
+        NoSuchCell: If the text is not the name of a cell.
     """
     found = _CELL.fullmatch(chosen)
     if found is None:

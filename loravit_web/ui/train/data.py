@@ -1,4 +1,4 @@
-"""Step 1 of Train: the ways in which images come."""
+"""Step 1 of Train: the sources of a dataset."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from loravit_web.ui.scripts import call
 CARDS = 12
 FIRST_CARDS = 2
 UNMIRRORED = {"digits"}
-"""Samples whose mirrored images mean something else."""
+"""Samples for which horizontal flips would be wrong."""
 
 Take = Callable[[Mapping[Any, Any], Actions, Progress], ImageDataset | None]
-"""Imports what the components hold; None where they hold nothing any more."""
+"""Imports a dataset from the values of the components; returns None if they are empty."""
 
 
 class FilesMissing(DatasetError):
-    """An import was asked for before there was anything to import."""
+    """An import was requested without its files."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to give images.
+    """One way to provide a dataset.
 
     Attributes:
-        events: each starts the import.
-        given: the components that are read.
-        mirror: whether mirrored images mean the same.
-        empties: boxes whose files are no longer what is checked and trained on.
+        events: Events that start the import.
+        given: Components that the import reads.
+        take: Function that imports the dataset.
+        mirror: Whether horizontal flips suit the data.
+        empties: File boxes to clear, because their files are no longer used.
     """
 
     events: Sequence[Any]
@@ -49,34 +50,36 @@ class Way:
 
 
 def build_data() -> list[Way]:
-    """Build the components of every way."""
+    """Build the components of every source."""
     ways: list[Way] = []
     with gr.Tabs(elem_id="train-ways"):
         with gr.Tab("Zip", id="zip"):
             ways += [_zip(), *_samples()]
-        with gr.Tab("By class", id="cards") as by_class:
+        with gr.Tab("Class by class", id="cards") as by_class:
             ways.append(_cards(by_class))
         with gr.Tab("CSV", id="csv"):
             ways.append(_csv())
-        with gr.Tab("Hub", id="hub"):
+        with gr.Tab("Hugging Face", id="hub"):
             ways.append(_hub())
     (box,) = ways[0].given
     return [ways[0], *(replace(way, empties=[box]) for way in ways[1:])]
 
 
 def _zip() -> Way:
-    upload = gr.File(label="Zip of class folders", file_types=[".zip"], height=130, elem_id="train-upload")
+    upload = gr.File(
+        label="Zip with one folder per class", file_types=[".zip"], height=130, elem_id="train-upload"
+    )
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset | None:
         path = given[upload]
         return path and actions.import_dataset(path, name=Path(path).stem, progress=progress)
 
-    # not `change`, which also comes when another way empties the box
+    # not `change`, which is also triggered when another source clears the box
     return Way([upload.upload, upload.clear], [upload], take)
 
 
 def _samples() -> list[Way]:
-    gr.HTML(line("Or begin with a sample:", role=""))
+    gr.HTML(line("Or try a sample dataset:", role=""))
     ways = []
     with gr.Row():
         for name, sample in SAMPLES.items():
@@ -92,7 +95,7 @@ def _take_sample(name: str, _given: Mapping[Any, Any], actions: Actions, progres
 
 
 def _cards(tab: gr.Tab) -> Way:
-    how = "Give each class a name and pictures of it: choose files, paste, or take them with the camera."
+    how = "Name each class and add images: upload, paste, or use the camera."
     gr.HTML(line(how, role=""))
     names, galleries = [], []
     for number in range(1, CARDS + 1):
@@ -111,7 +114,7 @@ def _cards(tab: gr.Tab) -> Way:
         )
         galleries.append(
             gr.Gallery(
-                label=f"Pictures of class {number}",
+                label=f"Images of class {number}",
                 show_label=False,
                 sources=["upload", "webcam", "clipboard"],
                 file_types=["image"],
@@ -126,7 +129,7 @@ def _cards(tab: gr.Tab) -> Way:
     shown = gr.State(FIRST_CARDS)
     with gr.Row():
         more = gr.Button("Add a class", size="sm", min_width=120, elem_id="train-add-class")
-        use = gr.Button("Use these pictures", size="sm", variant="primary", elem_id="train-use-cards")
+        use = gr.Button("Continue", size="sm", variant="primary", elem_id="train-use-cards")
 
     def add(count: int) -> Updates:
         count = min(CARDS, count + 1)
@@ -141,7 +144,7 @@ def _cards(tab: gr.Tab) -> Way:
         source = files_by_class(cards, actions.archive_limits)
         return actions.import_opened(source, progress=progress)
 
-    # only then does Gradio load what draws galleries
+    # Gradio loads the script for galleries only when one becomes visible
     tab.select(None, None, galleries[:FIRST_CARDS], js=call("data.show", FIRST_CARDS), **QUIET)
     more.click(
         add, shown, [shown, more, *names, *galleries], show_progress="hidden", api_visibility="private"
@@ -151,19 +154,22 @@ def _cards(tab: gr.Tab) -> Way:
 
 def _csv() -> Way:
     csv = gr.File(
-        label="CSV with the columns path,label (and split)",
+        label="CSV file (columns: path, label, optional split)",
         file_types=[".csv"],
         height=110,
         elem_id="train-csv",
     )
     archive = gr.File(
-        label="Zip of the images that it names", file_types=[".zip"], height=110, elem_id="train-csv-zip"
+        label="Zip with the images listed in the CSV",
+        file_types=[".zip"],
+        height=110,
+        elem_id="train-csv-zip",
     )
-    use = gr.Button("Use these files", size="sm", variant="primary", elem_id="train-use-csv")
+    use = gr.Button("Continue", size="sm", variant="primary", elem_id="train-use-csv")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         if not given[csv] or not given[archive]:
-            raise FilesMissing("Choose both files first: the CSV and the zip of its images.")
+            raise FilesMissing("A file is missing. Add both the CSV and the zip with its images.")
         limits = actions.archive_limits
         with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
             return actions.import_opened(source, progress=progress)
@@ -174,12 +180,12 @@ def _csv() -> Way:
 def _hub() -> Way:
     name = gr.Textbox(
         label="Dataset on the Hugging Face Hub",
-        info="Its id, owner/name: one with a column of images and a column of labels.",
+        info="Dataset ID (owner/name). The dataset needs an image column and a label column.",
         placeholder="owner/name",
         max_lines=1,
         elem_id="train-hub-id",
     )
-    use = gr.Button("Fetch it", size="sm", variant="primary", elem_id="train-use-hub")
+    use = gr.Button("Load dataset", size="sm", variant="primary", elem_id="train-use-hub")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
         return actions.import_from_hub(str(given[name] or ""), progress=progress)

@@ -1,4 +1,4 @@
-"""The advanced settings of a training: each with a label and one plain sentence, checked one by one."""
+"""Advanced settings of a training, each with a label and a help text. They are checked one by one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ class FieldEmpty(LoraVitError):
 
 @dataclass(frozen=True)
 class Field:
-    """A setting: its name in the recipe or in the adapter's configuration, and what people read."""
+    """Setting of a training.
+
+    Attributes:
+        name: Name in the recipe or in the adapter's configuration.
+        kind: Kind of the value, which decides the component.
+        label: Label on the page.
+        info: Help text.
+        choices: Label and value of each choice, for the kinds "one" and "some".
+    """
 
     name: str
     kind: Kind
@@ -33,72 +41,101 @@ class Field:
     choices: tuple[tuple[str, str], ...] = ()
 
 
-_TYPES = {"LORA": "LoRA", "PREFIX": "Prefix", "LINEAR": "Only a head"}
+_TYPES = {"LORA": "LoRA", "PREFIX": "Prefix", "LINEAR": "Head only (linear probe)"}
 _NATIVE = "native"
 
 FIELDS: Mapping[str, tuple[Field, ...]] = {
-    "What is adapted": (
+    "Adapter": (
         Field(
             "adapter_type",
             "one",
             "Type",
-            "LoRA changes layers a little, Prefix adds learned tokens, a head alone changes nothing inside.",
+            "LoRA adapts layers, Prefix adds learned tokens, and a head alone leaves the base as it is.",
             tuple((_TYPES.get(name, name), name) for name in ADAPTER_TYPES),
         ),
         Field(
-            "blocks", "whole", "Blocks", "How many of the last blocks are adapted: more learn more, slower."
+            "blocks",
+            "whole",
+            "Blocks",
+            "Number of adapted blocks, counted from the last. More blocks learn more, but train slower.",
         ),
         Field(
             "target_modules",
             "some",
-            "Layers",
-            "Which layers of a block are adapted; qkv stands for q, k and v together.",
+            "Target modules",
+            "Adapted layers of each block. qkv adapts q, k and v together.",
             tuple((name, name) for name in TARGETS),
         ),
-        Field("r", "whole", "Rank", "How much an adapted layer can change: 4 to 16 suits most tasks."),
-        Field("alpha", "number", "Alpha", "How strongly the change counts; twice the rank is usual."),
-        Field("use_rslora", "switch", "Rank-stable scaling", "Keeps the strength alike at high ranks."),
-        Field("dropout", "number", "Dropout", "Share of inputs dropped while training; helps little data."),
+        Field("r", "whole", "Rank", "Capacity of an adapted layer. 4 to 16 suits most tasks."),
+        Field("alpha", "number", "Alpha", "Strength of the adapter. Twice the rank is usual."),
+        Field("use_rslora", "switch", "rsLoRA scaling", "Scales by alpha/√rank instead of alpha/rank."),
+        Field(
+            "dropout",
+            "number",
+            "Dropout",
+            "Fraction of inputs dropped during training. Useful for small datasets.",
+        ),
         Field(
             "pooling",
             "one",
             "Pooling",
-            "What the head reads: class token, mean of the patches, both, or what the base is made for.",
-            (("as the base is made", _NATIVE), *((name, name) for name in POOLINGS)),
-        ),
-        Field("prefix_length", "whole", "Prefix length", "Learned tokens per block; counts for Prefix only."),
-    ),
-    "How it is trained": (
-        Field(
-            "image_size", "whole", "Image size", "Side in pixels, a multiple of the patch: larger sees finer."
+            "Input of the head: class token (cls), mean of the patches, both, or attention pooling (map).",
+            (("Model default", _NATIVE), *((name, name) for name in POOLINGS)),
         ),
         Field(
-            "epochs",
+            "prefix_length",
             "whole",
-            "Epochs",
-            "Passes over the images at most; little data gets more, see Least steps.",
+            "Prefix length",
+            "Learned tokens per block, for the type Prefix only.",
         ),
-        Field("min_steps", "whole", "Least steps", "Little data gets more epochs, up to so many steps."),
-        Field("batch_size", "whole", "Batch size", "Images per step: halve it when memory is short."),
-        Field("lr", "number", "Learning rate", "How large the steps are: lower it when the loss jumps."),
-        Field("weight_decay", "number", "Weight decay", "Pulls weights towards zero; a little is enough."),
+    ),
+    "Training": (
         Field(
-            "label_smoothing", "number", "Label smoothing", "How unsure it stays of labels; helps noisy ones."
+            "image_size",
+            "whole",
+            "Image size",
+            "Side in pixels, a multiple of the patch size. Larger images show finer detail.",
         ),
-        Field("patience", "whole", "Patience", "Epochs without a better validation before it stops."),
-        Field("clip", "number", "Gradient limit", "Cuts off larger gradients, so that no batch upsets it."),
-        Field("max_images", "whole", "Most images", "Trains on a balanced part of so many; 0 takes all."),
+        Field("epochs", "whole", "Epochs", "Maximum number of passes over the images; see Minimum steps."),
         Field(
-            "validation_fraction", "number", "Held out", "Share that validates, where the data brings none."
+            "min_steps",
+            "whole",
+            "Minimum steps",
+            "Small datasets train for extra epochs until they reach this many steps.",
         ),
-        Field("seed", "whole", "Seed", "Another number gives another split and another start."),
+        Field("batch_size", "whole", "Batch size", "Images per step. Halve it if memory runs out."),
+        Field("lr", "number", "Learning rate", "Size of the steps. Lower it if the loss jumps."),
+        Field("weight_decay", "number", "Weight decay", "Pulls weights toward zero. Small values suffice."),
+        Field(
+            "label_smoothing",
+            "number",
+            "Label smoothing",
+            "How much to distrust the labels. Raise it if some are wrong.",
+        ),
+        Field(
+            "patience",
+            "whole",
+            "Early stopping patience (epochs)",
+            "Stops after this many epochs without improvement. Scaled up if Minimum steps adds epochs.",
+        ),
+        Field(
+            "clip", "number", "Gradient clipping (max norm)", "Larger gradients are scaled down to this norm."
+        ),
+        Field("max_images", "whole", "Max training images", "Stratified subset of this size; 0 = all."),
+        Field(
+            "validation_fraction",
+            "number",
+            "Validation split",
+            "Fraction of the training images. Used if the dataset has no validation split.",
+        ),
+        Field("seed", "whole", "Random seed", "Sets the split, the initial weights and the image order."),
     ),
 }
 ALL_FIELDS: tuple[Field, ...] = tuple(field for group in FIELDS.values() for field in group)
 
 
 def build_fields(preset: str, patch_size: int) -> list[Any]:
-    """The components, in the order of `ALL_FIELDS`, as the preset sets them."""
+    """Build the components, in the order of `ALL_FIELDS`, with the values of a preset."""
     usual = preset_values(preset, patch_size)
     values = dict(zip((field.name for field in ALL_FIELDS), usual, strict=True))
     made = []
@@ -110,7 +147,12 @@ def build_fields(preset: str, patch_size: int) -> list[Any]:
 
 
 def preset_values(preset: str, patch_size: int) -> list[Any]:
-    """What the fields show for a preset on a base with such patches."""
+    """Return the values of the fields for a preset.
+
+    Args:
+        preset: Key of the preset.
+        patch_size: Patch size of the base in pixels.
+    """
     return _shown(PRESETS[preset].recipe.fitted(patch_size))
 
 
@@ -121,10 +163,15 @@ def _shown(recipe: Recipe) -> list[Any]:
 
 
 def recipe_of(preset: str, mirror: bool, values: Sequence[Any]) -> Recipe:
-    """The recipe that preset and fields describe.
+    """Return the recipe that preset and fields describe.
+
+    Args:
+        preset: Key of the preset.
+        mirror: Whether to augment with horizontal flips.
+        values: Values of the fields, in the order of `ALL_FIELDS`.
 
     Raises:
-        LoraVitError: with the first thing that can't work.
+        LoraVitError: If a value is not usable. The first problem is reported.
     """
     given = {field.name: _parsed(field, value) for field, value in zip(ALL_FIELDS, values, strict=True)}
     recipe = preset_recipe(preset)
@@ -134,7 +181,7 @@ def recipe_of(preset: str, mirror: bool, values: Sequence[Any]) -> Recipe:
 
 
 def field_errors(preset: str, values: Sequence[Any]) -> list[str | None]:
-    """What is wrong with each field by itself; None where nothing is."""
+    """Return the error of each field by itself, or None."""
     usual = _shown(PRESETS[preset].recipe)
     found: list[str | None] = []
     for index, value in enumerate(values):
@@ -149,7 +196,7 @@ def field_errors(preset: str, values: Sequence[Any]) -> list[str | None]:
 
 def _parsed(field: Field, value: Any) -> Any:
     if field.kind in ("whole", "number") and value is None:
-        raise FieldEmpty(f"{field.label} is empty: type a number.")
+        raise FieldEmpty(f"{field.label} is empty. Enter a number.")
     if field.kind == "whole":
         whole = int(value)
         return (whole or None) if field.name == "max_images" else whole

@@ -1,4 +1,4 @@
-"""Pages of images in which some are marked, to give them another class or leave them out."""
+"""Pages of images to select, to move to another class or to exclude."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from loravit_web.ui.templates import render_part
 
 PAGE = 24
 IN_ORDER: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "corrections"}
-"""How events run that read or change a `Sheet`: one after the other, in the order in which they come."""
+"""Options of events that read or change a `Sheet`: they run one after the other, in order."""
 Kept = Mapping[str, str | None]
-"""Changes by the key of an image: its new class, or None to leave it out."""
+"""Changes by the key of an image: its new class, or None to exclude it."""
 
 
 class NothingMarked(LoraVitError):
-    """A change was asked for before any image was marked."""
+    """A change was requested without a selected image or without a class."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Images to page through, and what was marked and changed among them.
+    """Images in pages, with the selected ones and the changes.
 
     Attributes:
-        fingerprint: of the dataset.
-        entries: key and caption of each image.
-        page: from 0.
-        marked: keys.
+        fingerprint: Fingerprint of the dataset.
+        entries: Key and caption of each image.
+        page: Index of the page, from 0.
+        marked: Keys of the selected images.
+        changes: Changes so far, also of images that are not among the entries.
     """
 
     fingerprint: str
@@ -50,38 +51,41 @@ class Sheet:
 
     @property
     def here(self) -> tuple[tuple[str, str], ...]:
-        """Those on the page."""
+        """Entries on the page."""
         return self.entries[self.page * PAGE : (self.page + 1) * PAGE]
 
     def turned(self, by: int) -> Sheet:
-        """The same some pages further, or at the last one."""
+        """Return the sheet after turning by a number of pages, but not beyond its ends."""
         return replace(self, page=max(0, min(self.page + by, (len(self.entries) - 1) // PAGE)))
 
     def switched(self, keys: Sequence[str]) -> Sheet:
-        """The same with these marked, or none of them if all are."""
+        """Return the sheet with these images selected, or deselected if all of them are selected."""
         others = [key for key in self.marked if key not in keys]
         return replace(self, marked=tuple(others if set(keys) <= set(self.marked) else [*others, *keys]))
 
     def changed(self, name: str | None) -> Sheet:
-        """The same with the marked ones in another class, or left out.
+        """Return the sheet with the selected images moved to a class, or excluded if it is None.
 
         Raises:
-            NothingMarked: if none is marked.
+            NothingMarked: If no image is selected.
         """
         if not self.marked:
-            raise NothingMarked("Mark some images first: click them.")
+            raise NothingMarked("No image is selected. Click images to select them.")
         return replace(self, marked=(), changes={**self.changes, **dict.fromkeys(self.marked, name)})
 
 
 @dataclass(frozen=True)
 class RelabelPanel:
-    """What owners fill and read.
+    """Components of the panel.
 
     Attributes:
-        sheet: a `Sheet`; None while nothing is shown.
-        changes: those of the sheet as JSON, for the browser.
-        images: holds all that is drawn.
-        target: the class that the marked images get.
+        sheet: `Sheet` that is shown, or None.
+        changes: Changes of the sheet as JSON, for the browser.
+        images: Column with all visible components.
+        title: Title of the images.
+        position: Position in the sheet, number of selected images, and changes so far.
+        gallery: Images of the page.
+        target: Class for the selected images.
     """
 
     sheet: gr.State
@@ -94,12 +98,12 @@ class RelabelPanel:
 
     @property
     def painted(self) -> list[Any]:
-        """What depends on the page and on what is marked."""
+        """Components that depend on the page and on the selection."""
         return [self.sheet, self.changes, self.position, self.gallery]
 
     @property
     def outputs(self) -> list[Any]:
-        """All that the methods update."""
+        """Components that the methods update."""
         return [*self.painted, self.images, self.target, self.title]
 
     def shown(
@@ -110,11 +114,13 @@ class RelabelPanel:
         *,
         title: str = "",
     ) -> Updates:
-        """Updates that show the first page of these images, each with its caption.
+        """Return updates that show the first page of some images.
 
         Args:
-            changes: that were made before.
-            title: what these images are.
+            dataset: Dataset of the images.
+            entries: Images, each with its caption.
+            changes: Changes that were made before.
+            title: Title of the images.
         """
         captions = tuple((key_of(item), caption) for item, caption in entries)
         return {
@@ -125,12 +131,12 @@ class RelabelPanel:
         }
 
     def changed(self, dataset: ImageDataset, changes: Kept) -> Updates:
-        """Updates that show the images that were changed."""
+        """Return updates that show the changed images."""
         entries = [(item, place_of(dataset, item)) for item in dataset.items if key_of(item) in changes]
-        return self.shown(dataset, entries, changes, title="What you changed so far")
+        return self.shown(dataset, entries, changes, title="Your changes")
 
     def hidden(self) -> Updates:
-        """Updates that empty the panel."""
+        """Return updates that clear and hide the panel."""
         return {
             self.sheet: None,
             **dict.fromkeys([self.changes, self.position, self.title], ""),
@@ -139,45 +145,50 @@ class RelabelPanel:
         }
 
     def page_shown(self, dataset: ImageDataset, sheet: Sheet) -> Updates:
-        """Updates of ``painted`` that show a sheet's page."""
+        """Return updates of ``painted`` that show the current page of a sheet."""
         items = {key_of(item): item for item in dataset.items}
         here, first = sheet.here, sheet.page * PAGE + 1
         last = first + len(here) - 1
-        where = f"Images {first} to {last} of {len(sheet.entries)}." if here else "No images here."
-        done = changes_text(sheet.changes)
-        position = f"{where} Click images to mark them: {len(sheet.marked)} marked. {done}"
-        pictures = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
+        where = f"{first}–{last} of {len(sheet.entries)}" if here else "No images"
+        selected = f"{len(sheet.marked)} selected"
+        position = f"{where} · Click images to select them · {selected} · {changes_text(sheet.changes)}"
+        images = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
         return {
             self.sheet: sheet,
             self.changes: json.dumps(sheet.changes),
             self.position: line(position),
-            self.gallery: gr.Gallery(pictures, selected_index=None, visible=True),
+            self.gallery: gr.Gallery(images, selected_index=None, visible=True),
         }
 
 
 def key_of(item: ImageItem) -> str:
-    """Names an image of a class."""
+    """Return the key of an image. The same file in two classes has two keys."""
     return f"{item.sha256}:{item.label}"
 
 
 def place_of(dataset: ImageDataset, item: ImageItem) -> str:
-    """Its class and split, in words."""
+    """Return class and split of an image as text."""
     return f"{dataset.classes[item.label]}, {item.split}"
 
 
 def changes_of(sheet: Sheet | None) -> Kept:
-    """What was changed."""
+    """Return the changes of a sheet."""
     return sheet.changes if sheet is not None else {}
 
 
 def changes_in(sheet: Sheet | None) -> Changes:
-    """The same as the datasets want it."""
+    """Return the changes of a sheet by file and class, as `datasets` takes them."""
     kept = changes_of(sheet)
     return {(key.partition(":")[0], int(key.partition(":")[2])): name for key, name in kept.items()}
 
 
 def changes_kept(dataset: ImageDataset, given: Any) -> Kept:
-    """Of the changes that a browser kept those that can be made to the dataset."""
+    """Return those changes that apply to a dataset.
+
+    Args:
+        dataset: Dataset to change.
+        given: Changes as the browser kept them; any JSON value.
+    """
     if not isinstance(given, dict):
         return {}
     fitting = {key_of(item) for item in dataset.items} & given.keys()
@@ -185,7 +196,12 @@ def changes_kept(dataset: ImageDataset, given: Any) -> Kept:
 
 
 def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
-    """Build the panel; hidden until it shows images."""
+    """Build the panel and its events. It is hidden until it shows images.
+
+    Args:
+        service: Service with the datasets.
+        prefix: Prefix of the element IDs.
+    """
     sheet, changes = gr.State(None), gr.Textbox(visible=False, container=False)
     with gr.Column(visible=False, elem_id=f"{prefix}-images") as images:
         title = gr.HTML(elem_id=f"{prefix}-title")
@@ -199,25 +215,25 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
             allow_preview=False,
             interactive=False,
             buttons=[],
-            visible=False,  # until then Gradio does not load what draws galleries
+            visible=False,  # Gradio loads the script for galleries only when one becomes visible
             elem_id=f"{prefix}-gallery",
             elem_classes="lv-gallery",
         )
         with gr.Row():
             back = gr.Button("‹ Previous 24", size="sm", min_width=100, elem_id=f"{prefix}-back")
             on = gr.Button("Next 24 ›", size="sm", min_width=100, elem_id=f"{prefix}-next")
-            every = gr.Button("Mark all here", size="sm", min_width=100, elem_id=f"{prefix}-all")
+            every = gr.Button("Select page", size="sm", min_width=100, elem_id=f"{prefix}-all")
         with gr.Row(equal_height=False):
             target = gr.Dropdown(
-                label="Class of the marked images",
-                info="Choose one, or type a new one.",
+                label="Move to class",
+                info="Pick or type a class.",
                 allow_custom_value=True,
                 min_width=200,
                 elem_id=f"{prefix}-class",
             )
-            give = gr.Button("Give them this class", size="sm", min_width=130, elem_id=f"{prefix}-give")
-            leave = gr.Button("Leave them out", size="sm", min_width=130, elem_id=f"{prefix}-leave")
-            undo = gr.Button("Undo all changes", size="sm", min_width=130, elem_id=f"{prefix}-undo")
+            give = gr.Button("Move selected", size="sm", min_width=130, elem_id=f"{prefix}-give")
+            leave = gr.Button("Exclude selected", size="sm", min_width=130, elem_id=f"{prefix}-leave")
+            undo = gr.Button("Discard changes", size="sm", min_width=130, elem_id=f"{prefix}-undo")
 
     panel = RelabelPanel(sheet, changes, images, title, position, gallery, target)
 
@@ -243,7 +259,7 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
     @told
     def change(now: Sheet, name: str | None, request: gr.Request) -> Updates:
         if not (name or "").strip():
-            raise NothingMarked("Choose or type the class first.")
+            raise NothingMarked("There is no class to move to. Pick or type a class.")
         return paint(now.changed(name), request)
 
     @told
@@ -266,15 +282,15 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
 
 
 def changes_text(kept: Kept) -> str:
-    """What was changed so far, as one sentence."""
+    """Return the number of changes of each kind as text."""
     if not kept:
-        return "Nothing changed yet."
-    counts = Counter("left out" if name is None else f"now “{name}”" for name in kept.values())
-    return "Changes: " + ", ".join(f"{n} {what}" for what, n in counts.items()) + "."
+        return "No changes"
+    counts = Counter("excluded" if name is None else f"moved to “{name}”" for name in kept.values())
+    return ", ".join(f"{n} {change}" for change, n in counts.items())
 
 
 def _caption(key: str, caption: str, sheet: Sheet) -> str:
     if key in sheet.changes:
         name = sheet.changes[key]
-        caption = "✕ left out" if name is None else f"→ {name}"
+        caption = "✕ excluded" if name is None else f"→ {name}"
     return f"☑ {caption}" if key in sheet.marked else caption

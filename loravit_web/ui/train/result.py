@@ -1,4 +1,4 @@
-"""Step 5 of Train: how good it became, which images went wrong, and what to do with it."""
+"""Step 5 of Train: evaluation, misclassified images, and the next steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, LAST, QUIET, Updates, unchanged
-from loravit_web.ui.kit.markup import beside_probe, class_table, evaluation_table, next_attempt, notice
+from loravit_web.ui.kit.markup import (
+    beside_probe,
+    class_table,
+    correct_images,
+    evaluation_table,
+    next_attempt,
+    notice,
+)
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, is_known
@@ -39,27 +46,34 @@ from loravit_web.ui.train.relabel import (
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 
-EMPTY = "What a training came to is shown here when it ends."
+EMPTY = "Results appear here when training finishes."
 PAIRS = 50
-
+"""Maximum number of pairs of confused classes to choose from."""
 MOST_KEPT = 20
+"""Maximum number of runs for which the browser keeps changes."""
 
 
 class NoResultShown(LoraVitError):
-    """Something was asked of a result before there is one."""
+    """A result was requested that does not exist."""
 
 
 @dataclass(frozen=True)
 class ResultPanel:
-    """The components of a result.
+    """Components of the step.
 
     Attributes:
-        body: everything that only exists with a result.
-        run_id: of the run that is shown.
-        try_it: leads to its task; whoever can pick tasks connects it.
-        panel: the images behind a cell, or those that were corrected.
-        again: trains on the corrected images.
-        texts: title, description, tags.
+        head: Title and evaluation, or a notice.
+        body: Column with everything below the head; hidden without a result.
+        run_id: ID of the run whose result is shown.
+        try_it: Button that opens the task in Use; the page connects it.
+        split: Split to show.
+        matrix: Confusion matrix.
+        pair: Choice of the most frequent confusions.
+        classes: Metrics per class.
+        panel: Images of a cell, or the changed images.
+        again: Button that trains again with the changes.
+        texts: Title, description and tags.
+        download: Button that downloads the version.
     """
 
     head: gr.HTML
@@ -77,24 +91,27 @@ class ResultPanel:
 
     @property
     def judged(self) -> list[Any]:
-        """What depends on the split."""
+        """Components that depend on the split."""
         return [self.matrix, self.pair, self.classes, *self.corrected]
 
     @property
     def corrected(self) -> list[Any]:
-        """The images and what is done with them."""
+        """Components that show and change images."""
         return [*self.panel.outputs, self.again]
 
     @property
     def outputs(self) -> list[Any]:
-        """All that the methods update."""
+        """Components that the methods update."""
         return [self.head, self.body, self.run_id, self.split, *self.texts, self.download, *self.judged]
 
     def of_watched(self, seen: Seen, watched: str | None, shown: str | None, kept: Any) -> Updates:
-        """Updates that show the watched run's result as soon as there is one; none where that is shown.
+        """Return updates that show the result of the watched run, or no updates if it is shown already.
 
         Args:
-            kept: corrections, as the browser keeps them.
+            seen: What the visitor sees.
+            watched: ID of the watched run.
+            shown: ID of the run whose result is shown.
+            kept: Changes as the browser keeps them; any JSON value.
         """
         if watched == shown:
             return {}
@@ -103,7 +120,7 @@ class ResultPanel:
             return {} if shown is None else {self.head: EMPTY, self.body: hidden, self.run_id: None}
         try:
             return self.of_run(seen, watched, kept)
-        except (LoraVitError, RegistryError) as error:  # the clock of the page goes on
+        except (LoraVitError, RegistryError) as error:  # the page continues to follow the registry
             return {
                 self.head: notice(error.in_public, kind="error"),
                 self.body: hidden,
@@ -111,7 +128,13 @@ class ResultPanel:
             }
 
     def of_run(self, seen: Seen, run_id: str, kept: Any = None) -> Updates:
-        """Updates that show a run's result, with the corrections that a browser kept of it."""
+        """Return updates that show the result of a run.
+
+        Args:
+            seen: What the visitor sees.
+            run_id: ID of the run.
+            kept: Changes as the browser keeps them; any JSON value.
+        """
         result = result_of(seen.registry, run_id)
         adapter = seen.registry.catalog.adapter(result.version.slug)
         texts = (adapter.title, adapter.description, ", ".join(adapter.tags))
@@ -127,16 +150,20 @@ class ResultPanel:
         }
 
     def of_split(self, seen: Seen, result: Result, split: Split, changes: Kept) -> Updates:
-        """Updates of ``judged``; corrections belong to the images, whichever split is looked at."""
+        """Return updates of ``judged``.
+
+        Args:
+            seen: What the visitor sees.
+            result: Result to show.
+            split: Split to show.
+            changes: Changes of images, of any split.
+        """
         details = details_of(seen.registry, result, split)
         pairs = _pairs(details)
-        words = (
-            "Or choose from the most frequent mistakes" if pairs else "No image was taken for another class"
-        )
         panel, images = self.panel, _images(seen, result.run)
         return {
             self.matrix: confusion_table(details, _caption(details, split)),
-            self.pair: gr.Dropdown(choices=pairs, value=None, label=words, interactive=bool(pairs)),
+            self.pair: gr.Dropdown(choices=pairs, value=None, visible=bool(pairs)),
             self.classes: class_table(details),
             **(panel.changed(images, changes) if changes else panel.hidden()),
             self.again: gr.Button(visible=bool(changes)),
@@ -145,24 +172,33 @@ class ResultPanel:
     def of_cell(
         self, seen: Seen, run_id: str, split: Split, cell: tuple[int, int], sheet: Sheet | None
     ) -> Updates:
-        """Updates of ``corrected`` that show the images behind a cell.
+        """Return updates of ``corrected`` that show the images behind a cell.
+
+        Args:
+            seen: What the visitor sees.
+            run_id: ID of the run.
+            split: Split of the images.
+            cell: Indices of the actual and of the predicted class.
+            sheet: Sheet with the changes so far.
 
         Raises:
-            NoResultShown: if the run kept no answers by image.
-            NoSuchCell: if there are no such classes.
+            NoResultShown: If the run has no predictions per image.
+            NoSuchCell: If there are no such classes.
         """
         result = result_of(seen.registry, run_id)
         if result.predictions is None:
             raise NoResultShown(
-                "This run kept no answers by image: train again, then its images can be opened."
+                "This run has no predictions per image. Train again to see the images of a cell."
             )
         dataset = _images(seen, result.run)
         names = dataset.classes
         if max(cell) >= len(names):
             raise NoSuchCell
         behind = images_behind(result, dataset, split, *cell)
-        title = f"“{names[cell[0]]}” taken for “{names[cell[1]]}”, the surest first"
-        entries = [(one.item, f"{one.answer.score:.0%} sure") for one in behind]
+        actual, predicted = (f"“{names[index]}”" for index in cell)
+        kind = f"Correct: {actual}" if actual == predicted else f"{actual} predicted as {predicted}"
+        title = f"{kind} · highest confidence first"
+        entries = [(one.item, f"{one.answer.score:.0%}") for one in behind]
         images = self.panel.shown(dataset, entries, changes_of(sheet), title=title)
         return {**images, self.again: gr.Button(visible=True)}
 
@@ -176,8 +212,10 @@ def build_result(
     """Build the step and its events.
 
     Args:
-        watched: the run that step 4 follows; a new training from here is followed there.
-        corrections: those that were not trained on yet, by the run whose images they correct.
+        service: Service with the runs.
+        watched: ID of the run that step 4 follows; a retraining from here becomes that run.
+        corrections: Changes that were not trained on yet, by run, kept in the browser.
+        watch: Components of step 4.
     """
     run_id = gr.State(None)
     head = gr.HTML(notice(EMPTY), elem_id="train-result")
@@ -187,33 +225,29 @@ def build_result(
             download = gr.DownloadButton("Download", elem_id="train-download")
         split = gr.Radio(
             [],
-            label="Judged by",
-            info="Validation images chose the best epoch. Test images, where there are any, were asked once.",
+            label="Evaluated on",
+            info="The validation split selected the best epoch. The test split, if any, was used once.",
             elem_id="train-split",
         )
         matrix = gr.HTML(js_on_load=on_load("confusion.listen"), elem_id="train-confusion")
-        pair = gr.Dropdown(
-            label="Or choose from the most frequent mistakes", value=None, elem_id="train-pair"
-        )
+        pair = gr.Dropdown(label="Most frequent mistakes", value=None, elem_id="train-pair")
         panel = build_relabel(service, prefix="train-behind")
-        again = gr.Button(
-            "Correct the data and train again", variant="primary", visible=False, elem_id="train-again"
-        )
-        with gr.Accordion("Results class by class", open=False, elem_id="train-classes"):
+        again = gr.Button("Retrain with corrections", variant="primary", visible=False, elem_id="train-again")
+        with gr.Accordion("Per-class metrics", open=False, elem_id="train-classes"):
             classes = gr.HTML()
-        with gr.Accordion("Publish: title, description and tags", open=False, elem_id="train-publish"):
+        with gr.Accordion("Edit title, description and tags", open=False, elem_id="train-publish"):
             texts = (
                 gr.Textbox(label="Title", max_lines=1, max_length=120, elem_id="train-title"),
                 gr.Textbox(
                     label="Description",
-                    info="What it tells apart, from which pictures, and what it is not made for.",
+                    info="What it classifies, in which images, and what it is not meant for.",
                     lines=3,
                     max_length=10_000,
                     elem_id="train-description",
                 ),
                 gr.Textbox(label="Tags", placeholder="flowers, garden", max_lines=1, elem_id="train-tags"),
             )
-            publish = gr.Button("Save in the catalog", elem_id="train-save")
+            publish = gr.Button("Save to the catalog", elem_id="train-save")
     shown = ResultPanel(
         head, body, run_id, try_it, split, matrix, pair, classes, panel, again, texts, download
     )
@@ -227,7 +261,7 @@ def build_result(
         actions.give_texts(
             result_of(seen_by(service, request).registry, run).version.slug, title, description, tags
         )
-        gr.Success("The catalog shows the new texts.", title="Saved")
+        gr.Success("The catalog shows the new title, description and tags.", title="Saved")
 
     publish.click(save, [run_id, *texts], None, api_visibility="private")
     return shown
@@ -289,9 +323,7 @@ def _follow_up(
         run = seen.registry.runs.get(run_id)
         dataset = actions.correct(run.dataset.fingerprint, changes_in(sheet))
         new = actions.queue_training(dataset, _name(run), Recipe.from_json(run.config))
-        gr.Success(
-            "The corrected images are a dataset of their own; its training is queued.", title="Corrected"
-        )
+        gr.Success("The training with the corrected dataset is queued.", title="Corrected")
         return {watched: new.id, **watch.updates(seen, new.id, fresh=True)}
 
     trained = shown.again.click(
@@ -304,7 +336,7 @@ def _follow_up(
     )
     kept = [watched, shown.panel.changes, corrections]
     shown.panel.changes.change(None, kept, corrections, js=call("corrections.store", MOST_KEPT), **QUIET)
-    # by then the new run is watched
+    # on click, because the new run is watched once it is queued
     shown.again.click(None, watched, None, js=call("corrections.begin"), **QUIET)
     trained.success(None, corrections, corrections, js=call("corrections.forget"), **QUIET)
 
@@ -314,12 +346,12 @@ def _images(seen: Seen, run: Run) -> ImageDataset:
 
 
 def _kept_of(seen: Seen, run: Run, kept: Any) -> Kept:
-    """Of what a browser kept the corrections that can be made to the images of a run."""
+    """Return those changes that the browser kept for a run and that apply to its dataset."""
     if not isinstance(kept, dict) or run.id not in kept:
         return {}
     try:
         return changes_kept(_images(seen, run), kept[run.id])
-    except DatasetError:  # its images were deleted; the result is shown as ever
+    except DatasetError:  # the images were deleted; the result is shown without changes
         return {}
 
 
@@ -327,12 +359,12 @@ def _headline(result: Result) -> Markup:
     first = result.version.evaluation(result.splits[0])
     text = ""
     if first is not None:
-        text = f"{first.accuracy:.1%} of {first.n} {first.split} images are right{beside_probe(first)}. "
-        text += next_attempt(str(result.run.config.get("preset")), first)
+        attempt = next_attempt(str(result.run.config.get("preset")), first)
+        text = " ".join(filter(None, [correct_images(first), beside_probe(first), attempt]))
     return render(
         "train/result",
         title=result.run.title,
-        origin=f"{result.version.ref}, from {result.run.dataset.name}",
+        origin=f"{result.version.ref}, trained on {result.run.dataset.name}",
         text=text,
         evaluation=evaluation_table(result.version),
     )
@@ -340,20 +372,17 @@ def _headline(result: Result) -> Markup:
 
 def _caption(details: EvaluationDetails, split: Split) -> str:
     classes = len(details.class_names)
-    text = (
-        f"Confusion on {split} images: a row for what an image is, a column for what it was taken for. "
-        "Choose a cell to see its images."
-    )
+    text = f"Confusion matrix ({split}). Select a cell to see its images."
     if classes > MOST_CLASSES:
-        text += f" The {MOST_CLASSES} of {classes} classes that are confused most."
-    return text
+        text += f" Shown are the {MOST_CLASSES} of {classes} classes with the most mistakes."
+    return text if mistakes(details) else f"{text} No misclassified images."
 
 
 def _pairs(details: EvaluationDetails) -> Sequence[tuple[str, str]]:
     names = details.class_names
     return [
         (
-            f"{cell.n} × “{names[cell.true_idx]}” taken for “{names[cell.predicted_idx]}”",
+            f"{cell.n} × “{names[cell.true_idx]}” predicted as “{names[cell.predicted_idx]}”",
             f"{cell.true_idx}:{cell.predicted_idx}",
         )
         for cell in mistakes(details)[:PAIRS]
@@ -361,5 +390,5 @@ def _pairs(details: EvaluationDetails) -> Sequence[tuple[str, str]]:
 
 
 def _name(run: Run) -> str:
-    """The name under which a run's adapter gets its next version."""
+    """Return the name under which a training creates the next version of a run's adapter."""
     return run.title if slug_of(run.created_by, slugified(run.title)[0]) == run.slug else run.slug

@@ -1,4 +1,4 @@
-"""Step 3 of Train: presets, everything behind Advanced, what it will take, and the equal line for a shell."""
+"""Step 3 of Train: presets, advanced settings, the estimated cost, and the equivalent command line."""
 
 from __future__ import annotations
 
@@ -34,28 +34,34 @@ from loravit_web.util.cancellation import IsCancelled, never_cancelled
 from loravit_web.visibility import Seen
 from registry import UnknownAdapter
 
-_MEASURING = "Measuring what this takes on this machine…"
+_MEASURING = "Estimating training time…"
 UNNAMED, LONGEST_NAME = "my-task", 80
 _SHORT = 12
 
 
 class NoData(LoraVitError):
-    """Training was started without data."""
+    """Training was started without a dataset."""
 
 
 class UnusedCorrections(LoraVitError):
-    """Training was started with corrections that no data has yet."""
+    """Training was started with changes that were not applied to the dataset."""
 
 
 @dataclass(frozen=True)
 class SettingsPanel:
-    """The components of the step.
+    """Components of the step.
 
     Attributes:
-        brought: what new data suggest, as `suggestions`; setting it changes what the reader did not.
-        suggested: the name that data brought or that was trained under, which other data may replace.
-        mirrored: what the data made of ``mirror``, likewise.
-        fields: in the order of `ALL_FIELDS`.
+        name: Title of the task.
+        brought: Text of `suggestions` for new data. Setting it changes what the user did not change.
+        suggested: Name that the data suggested or that was last trained; new data may replace it.
+        preset: Key of the preset.
+        mirror: Whether to augment with horizontal flips.
+        mirrored: Value of ``mirror`` that the data suggested.
+        fields: Advanced settings, in the order of `ALL_FIELDS`.
+        cost: Estimated cost, or the errors of the settings.
+        line: Equivalent command line.
+        start: Button that queues the training.
     """
 
     name: gr.Textbox
@@ -73,7 +79,7 @@ class SettingsPanel:
 
     @property
     def asked(self) -> list[Any]:
-        """What decides a run."""
+        """Components that decide a run."""
         return [self.name, self.preset, self.mirror, self.base, *self.fields]
 
 
@@ -85,7 +91,7 @@ def build_settings(service: Service) -> SettingsPanel:
     )
     preset = gr.Radio(
         [
-            (f"{p.title}: {p.recipe.fitted(patch_size).image_size} px, {p.summary}", key)
+            (f"{p.title} · {p.recipe.fitted(patch_size).image_size} px · {p.summary}", key)
             for key, p in PRESETS.items()
         ],
         value=DRAFT,
@@ -94,8 +100,8 @@ def build_settings(service: Service) -> SettingsPanel:
     )
     mirror = gr.Checkbox(
         value=True,
-        label="Mirrored images mean the same",
-        info="Learns from each mirrored too. Switch it off for text, digits, anything with a left and right.",
+        label="Augment with horizontal flips",
+        info="Turn off for text, digits, or anything where left and right matter.",
         elem_id="train-mirror",
     )
     cost = gr.HTML("", elem_id="train-cost")
@@ -103,7 +109,7 @@ def build_settings(service: Service) -> SettingsPanel:
     with gr.Accordion("Advanced", open=False, elem_id="train-advanced") as advanced:
         base = build_base(settings.base, visible=settings.mode != "demo")
         fields = build_fields(DRAFT, patch_size)
-    with gr.Accordion("The same from a shell", open=False, elem_id="train-shell"):
+    with gr.Accordion("Command line", open=False, elem_id="train-shell"):
         line = build_code("Command", "train-line")
     brought, suggested = (gr.Textbox("", visible=False, container=False) for _ in range(2))
     mirrored = gr.Checkbox(True, visible=False)
@@ -116,12 +122,17 @@ def build_settings(service: Service) -> SettingsPanel:
 
 
 def suggestions(data: str, *, mirror: bool) -> str:
-    """What new data bring: their name as a task's, and whether mirrored images mean the same."""
+    """Return the settings that new data suggest, as JSON for the browser.
+
+    Args:
+        data: Name of the dataset.
+        mirror: Whether horizontal flips suit the data.
+    """
     return json.dumps({"name": suggested_name(data), "mirror": mirror, "nonce": uuid4().hex})
 
 
 def suggested_name(data: str) -> str:
-    """The name of new data without a remark in brackets."""
+    """Return the name of a dataset without a remark in parentheses at its end."""
     return re.sub(r"(?<=\S)\s*\([^()]*\)$", "", data)[:LONGEST_NAME]
 
 
@@ -133,7 +144,19 @@ def connect_settings(
     watch: WatchPanel,
     presence: Presence,
 ) -> gr.events.Dependency:
-    """Add the events: what changes is estimated again, and Start queues the run, which is returned."""
+    """Add the events: a change of a setting updates the estimate, and the button queues the run.
+
+    Args:
+        service: Service that trains.
+        panel: Components of the step.
+        check: Components of the step before, with the dataset.
+        run_id: ID of the watched run, which becomes the new run.
+        watch: Components that follow the new run.
+        presence: Registry of the open pages.
+
+    Returns:
+        The event that queues the run.
+    """
     data = check.data
 
     def tell(
@@ -146,7 +169,7 @@ def connect_settings(
         *values: Any,
     ) -> Updates:
         seen, is_cancelled = seen_by(service, request), presence.watch(request.session_hash)
-        # the browser knows no name before its field was drawn, as where another tab is open
+        # the name is None until its field was drawn, for example if another tab is open
         cost, line = told_cost(
             seen, fingerprint, name or "", preset, mirror, values, base=base, is_cancelled=is_cancelled
         )
@@ -167,11 +190,11 @@ def connect_settings(
         *values: Any,
     ) -> Updates:
         if fingerprint is None:
-            raise NoData("Give some images first, or use a sample.")
+            raise NoData("There is no dataset. Add images or choose a sample dataset first.")
         if waiting := len(changes_in(sheet)):
             raise UnusedCorrections(
-                f"The data does not have your {waiting} correction{'s' * (waiting > 1)} yet: press “Use the "
-                "corrected data” in step 2 first, or “Undo all changes” there."
+                f"You have {waiting} unapplied change{'s' * (waiting > 1)}. Apply or discard "
+                f"{'them' if waiting > 1 else 'it'} in step 2 first."
             )
         recipe = recipe_of(preset, mirror, values)
         actions = actions_of(service, request)
@@ -180,7 +203,7 @@ def connect_settings(
         return {run_id: run.id, **watch.updates(seen, run.id, fresh=True), panel.suggested: name or ""}
 
     panel.advanced.expand(offer, panel.base, panel.base, **QUEUED)
-    # in the browser, so that no hand is fast enough to start a preset with another one's values
+    # in the browser, so that a quick click on Start never trains with the values of another preset
     presets = {key: preset_values(key, service.base.patch_size) for key in PRESETS}
     filled = panel.preset.input(
         None,
@@ -222,11 +245,21 @@ def told_cost(
     base: str | None = None,
     is_cancelled: IsCancelled = never_cancelled,
 ) -> tuple[str, str]:
-    """What the training will take, or all that is wrong, and its line; nothing before there is data.
+    """Return the estimated cost of a training, or all errors of its settings, and the command line.
 
-    Args:
-        base: the base to train on; the configured one when None.
-        is_cancelled: returns whether the request was cancelled.
+        Args:
+    <<<<<<< HEAD
+            base: the base to train on; the configured one when None.
+            is_cancelled: returns whether the request was cancelled.
+    =======
+            seen: What the visitor sees.
+            fingerprint: Fingerprint of the dataset; without one, both texts are empty.
+            name: Title of the task.
+            preset: Key of the preset.
+            mirror: Whether to augment with horizontal flips.
+            values: Values of the advanced settings, in the order of `ALL_FIELDS`.
+            is_cancelled: Returns whether the request was cancelled.
+    >>>>>>> h_en2
     """
     if fingerprint is None:
         return "", ""
@@ -251,13 +284,15 @@ def _cost(seen: Seen, fingerprint: str, recipe: Recipe, is_cancelled: IsCancelle
 
 
 def _successor(seen: Seen, name: str) -> Markup:
-    """Told before it happens: a name that is taken gives that adapter its next version."""
+    """Return a notice if the name belongs to an adapter, which the training gives its next version."""
     try:
         taken = seen.registry.catalog.adapter(slug_of(seen.visitor.name, _slug(name)))
     except UnknownAdapter:
         return Markup()
-    became = "exists and gets" if taken.archived_at is None else "is archived; it comes back with"
-    return notice(f"“{taken.title}” {became} its next version from this; another name makes a new task.")
+    archived = "" if taken.archived_at is None else " and restore it from the archive"
+    return notice(
+        f"This will create the next version of “{taken.title}”{archived}. Use another name for a new task."
+    )
 
 
 def _slug(name: str) -> str:

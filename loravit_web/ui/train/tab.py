@@ -1,4 +1,4 @@
-"""The tab Train in five steps: data, check, settings, watch, result."""
+"""Tab Train with its five steps: data, check, settings, watch, result."""
 
 from __future__ import annotations
 
@@ -37,13 +37,18 @@ from loravit_web.visibility import Seen
 
 @dataclass(frozen=True)
 class TrainTab:
-    """What other parts of the page change here.
+    """Components of the tab that other parts of the page change.
 
     Attributes:
-        read_only: why this visitor can't train.
-        run_id: of the run that is watched, kept in the browser; not rendered yet.
-        given: what was given and not trained on yet, kept in the browser; not rendered yet.
-        corrections: of images behind a result, likewise.
+        read_only: Reason why the visitor cannot train.
+        run_id: ID of the watched run, kept in the browser; the caller renders it.
+        given: Dataset that was not trained on yet, with its changes and settings, kept in the browser; the
+            caller renders it.
+        corrections: Changes of images behind a result, kept in the browser; the caller renders them.
+        check: Components of step 2.
+        settings: Components of step 3.
+        watch: Components of step 4.
+        result: Components of step 5.
     """
 
     read_only: gr.HTML
@@ -57,13 +62,18 @@ class TrainTab:
 
     @property
     def of_given(self) -> list[Any]:
-        """What `given_before` fills."""
+        """Components that `given_before` fills."""
         settings = self.settings
         mirror = [settings.mirror, settings.mirrored]
         return [*self.check.outputs, settings.start, *mirror, settings.name, settings.suggested]
 
     def given_before(self, seen: Seen, given: Any) -> Updates:
-        """The data that was on the page before it was loaded anew, if it is still there."""
+        """Return updates that show the dataset that was on the page before a reload, if it still exists.
+
+        Args:
+            seen: What the visitor sees.
+            given: Value that the browser kept; any JSON value.
+        """
         try:
             dataset = seen.datasets.load(str(given["data"]))
             name, mirror = str(given["name"])[:LONGEST_NAME], bool(given["mirror"])
@@ -83,8 +93,8 @@ class TrainTab:
 def build_train(service: Service, presence: Presence) -> TrainTab:
     """Build the tab and its events.
 
-    All steps stay in view, so that none hides what another one says: the data on the left, what is made of it
-    on the right, one below the other on a narrow screen.
+    All steps are visible: the data on the left, the training on the right, or one below the other on a narrow
+    screen.
     """
     data, run_id = gr.State(None), kept_in_browser("watched")
     given, corrections = kept_in_browser("given"), kept_in_browser("corrections")
@@ -99,13 +109,11 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
             gr.HTML(heading("3 · Settings"))
             settings = build_settings(service)
             gr.HTML(heading("4 · Watch"))
-            watch = build_watch(
-                service, run_id, prefix="train", empty="Start a training and watch it learn here."
-            )
+            watch = build_watch(service, run_id, prefix="train", empty="Training progress appears here.")
     gr.HTML(heading("5 · Result"))
     result = build_result(service, run_id, corrections, watch)
 
-    # what was given before is not to be trained on instead
+    # the previous dataset must not be trained on instead
     given_anew = [event for way in ways for event in way.events]
     gr.on(given_anew, None, None, settings.start, js=call("data.disable"), **QUIET)
     for way in ways:
@@ -122,7 +130,13 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
 
 
 def show_result(service: Service, train: TrainTab, when: Callable[..., Any]) -> None:
-    """Let an event show the watched run's result, unless it is shown."""
+    """Show the result of the watched run after an event, unless it is shown already.
+
+    Args:
+        service: Service with the runs.
+        train: Components of the tab.
+        when: Function that adds a listener to the event.
+    """
     result = train.result
 
     def show_result(watched: str | None, shown: str | None, kept: Any, request: gr.Request) -> Updates:
@@ -134,12 +148,12 @@ def show_result(service: Service, train: TrainTab, when: Callable[..., Any]) -> 
 def _take_in(
     service: Service, way: Way, check: CheckPanel, settings: SettingsPanel, presence: Presence
 ) -> None:
-    """Import what one way gives and show what is in it; what is wrong with it is said in its place."""
+    """Add the event that imports a dataset from one source and shows its summary, or the error."""
 
     def take(
         given: Mapping[Any, Any],
         request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio passes one only for this default
     ) -> Updates:
         is_cancelled = presence.watch(request.session_hash)
 

@@ -10,6 +10,7 @@ from loravit_web.datasets import ImageDataset, ImageItem, Skipped
 from loravit_web.training.estimate import Estimate
 from loravit_web.ui.kit.markup import (
     beside_probe,
+    correct_images,
     cost_summary,
     dataset_summary,
     next_attempt,
@@ -58,16 +59,16 @@ def test_a_result_that_leaves_much_to_try_says_what() -> None:
     assert next_attempt("quick", good) == ""
     assert next_attempt("quick", replace(good, linear_probe_accuracy=None)) == ""
     assert next_attempt("quick", replace(good, linear_probe_accuracy=0.91)) == ""
-    assert "Only a head" in next_attempt("quick", replace(good, linear_probe_accuracy=0.99))
+    assert "“Head only”" in next_attempt("quick", replace(good, linear_probe_accuracy=0.99))
 
 
 @pytest.mark.parametrize(
     ("n", "right", "by_probe", "told"),
     [
-        (24, 23, 22, "; the linear probe gets 91.7%, 1 image fewer: too few to tell them apart"),
-        (24, 22, 23, "; the linear probe gets 95.8%, 1 image more: too few to tell them apart"),
-        (24, 23, 23, "; the linear probe gets 95.8%, as many"),
-        (2000, 1926, 1888, "; the linear probe gets 94.4%, 38 images fewer"),
+        (24, 23, 22, "Linear probe: 22 of 24; the difference is not significant."),
+        (24, 22, 23, "Linear probe: 23 of 24; the difference is not significant."),
+        (24, 23, 23, "Linear probe: 23 of 24, the same."),
+        (2000, 1926, 1888, "Linear probe: 1,888 of 2,000; the difference is significant."),
     ],
 )
 def test_a_result_says_when_it_can_not_be_told_from_the_linear_probe(
@@ -76,6 +77,21 @@ def test_a_result_says_when_it_can_not_be_told_from_the_linear_probe(
     judged = Evaluation("test", n, right / n, 0.1, 0.9, by_probe / n, None, None, WHEN)
     assert beside_probe(judged) == told
     assert beside_probe(replace(judged, linear_probe_accuracy=None)) == ""
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "told"),
+    [
+        (14, 14, "14 of 14 test images correct (95% CI 78 to 100%)."),
+        (10, 0, "0 of 10 test images correct (95% CI 0 to 28%)."),
+        (100, 81, "81 of 100 test images correct (95% CI 72 to 87%)."),
+        (4000, 3852, "3,852 of 4,000 test images correct (95% CI 95.7 to 96.8%)."),
+        (0, 0, "0 of 0 test images correct (95% CI 0 to 100%)."),
+    ],
+)
+def test_a_result_says_how_sure_its_accuracy_is(n: int, right: int, told: str) -> None:
+    accuracy = right / n if n else 0.0
+    assert correct_images(Evaluation("test", n, accuracy, 0.1, 0.9, None, None, None, WHEN)) == told
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_only_files_in_the_folder_of_uploads_are_uploads(
     assert uploaded([[(str(inside), "caption")], str(outside), around, None, "a\0b"]) == (inside,)
     assert uploaded_path({"path": str(inside)}) == inside
     for other in (str(outside), around, "a\0b", str(tmp_path / "gradio")):
-        with pytest.raises(UnreadableUpload, match="upload it first"):
+        with pytest.raises(UnreadableUpload, match="Upload it first"):
             uploaded_path({"path": other})
     with pytest.raises(UnreadableUpload, match="The image is missing"):
         uploaded_path(None)

@@ -97,10 +97,10 @@ def test_data_that_was_given_and_not_trained_on_is_there_again(running_app: Runn
     assert "32 images in 2 classes" in text(again["train-found"])
     assert (again["train-name"], again["train-mirror"]) == ("My colours", False)
     assert again["train-start"].interactive
-    assert "Changes: 1 left out." in text(again["train-check-position"])
+    assert "1 excluded" in text(again["train-check-position"])
     assert again["train-look"].open
     bare = filled(running_app, "train", None, {**given, "changes": ["nonsense"]})
-    assert "Nothing changed yet." in text(bare["train-check-position"])
+    assert "No changes" in text(bare["train-check-position"])
     for lost in ({**given, "data": "f" * 64}, {"data": 1}, {}, [], "text"):
         assert "train-found" not in filled(running_app, "train", None, lost)
 
@@ -150,7 +150,7 @@ def test_a_run_that_ended_since_the_last_look_is_told_once(
     assert ended_since(before["states"], states) == [run.id, "of another registry"]
     assert ended_since(states, states) == []
     announce(running_app.seen, [run.id, "of another registry"])
-    assert told == ["“Colours” is in the catalog and in the list of tasks: colours@1."]
+    assert told == ["“Colours” version 1 is ready."]
 
 
 def test_a_page_that_outlived_its_app_catches_up(running_app: RunningApp) -> None:

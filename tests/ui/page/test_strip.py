@@ -14,7 +14,7 @@ def test_each_run_that_trains_is_a_button_with_its_escaped_name_and_what_it_stil
     assert f'<button type="button" data-key="{going.id}"' in text
     assert "&lt;b&gt;Pets&lt;/b&gt;" in text
     assert "20% · about 3 min left" in text
-    assert "2 waiting" in text
+    assert "2 queued" in text
 
 
 def test_where_nothing_trains_or_waits_there_is_no_line() -> None:

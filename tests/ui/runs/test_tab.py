@@ -43,21 +43,21 @@ def test_the_queue_says_who_waits_behind_whom() -> None:
     going, waiting = run("running", progress=0.4, stage="Epoch 2"), run("queued", created_by="bob")
     html = queue_list([going, replace(waiting, id="b" * 32)], {"b" * 32: 3})
     assert "Epoch 2, 40%" in html
-    assert "“Cups” of bob</a> · number 3 in the queue" in html
+    assert "“Cups” of bob</a> · position 3 in the queue" in html
     assert queue_list([], {}) == ""
 
 
 def test_logs_and_comparisons_escape_and_say_when_there_is_nothing() -> None:
     assert "&lt;img" in log_text(EVIL)
-    assert "no log" in log_text("")
-    assert "No setting differs." in compared_table("Settings", [EVIL], [], "No setting differs.")
+    assert "No log available" in log_text("")
+    assert "Identical settings." in compared_table("Settings", [EVIL], [], "Identical settings.")
 
 
 def test_a_seventh_run_is_not_ticked() -> None:
     six: list[str] = []
     for number in range(6):
         six = ticked(six, str(number), on=True)
-    with pytest.raises(TooManyRuns, match="6 runs are ticked already"):
+    with pytest.raises(TooManyRuns, match="up to 6 runs. Deselect one first"):
         ticked(six, "7", on=True)
     assert ticked(six, "3", on=False) == ["0", "1", "2", "4", "5"]
 
@@ -74,9 +74,9 @@ def test_the_list_finds_by_words_and_states_and_turns_its_pages(
         return tab.listed(running_app.seen, {**tab.untouched, **given}, page=page)
 
     table = tab.listing.table
-    assert "number 1 in the queue" in shown()[table]
+    assert "position 1 in the queue" in shown()[table]
     assert waiting.id not in shown("colours", ["completed"])[table].partition("<table")[2]
-    assert "No run meets this" in shown("zebra")[table]
+    assert "No matching runs" in shown("zebra")[table]
     monkeypatch.setattr(listing, "PAGE", 1)
     last = shown(page=9)
     assert last[tab.listing.page] == 2
@@ -122,7 +122,7 @@ def test_the_chosen_run_is_drawn_until_others_are_ticked(running_app: RunningApp
         return updates
 
     shown = drawn(chosen=done.id)
-    assert "Curves of the chosen run" in shown[panel.title]
+    assert "<h3>Metrics</h3>" in shown[panel.title]
     assert shown[panel.metric].value == "val_accuracy"
     assert shown[panel.plot].visible
     assert [row[0] for row in shown[panel.rows]] == [1, 2, 3]

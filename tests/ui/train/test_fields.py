@@ -57,7 +57,7 @@ def test_each_wrong_field_gets_its_own_sentence_and_the_others_none() -> None:
     )
     assert {name for name, error in errors.items() if error} == {"r", "lr", "epochs", "target_modules"}
     assert errors["r"] == "Rank 0 is out of range. Choose 1 to 256."
-    assert errors["epochs"] == "Epochs is empty: type a number."
+    assert errors["epochs"] == "Epochs is empty. Enter a number."
 
 
 def test_an_empty_number_stops_the_recipe() -> None:

@@ -70,7 +70,7 @@ def test_one_cell_of_the_matrix_is_reached_by_tab_and_each_says_what_it_counts()
         ("-1", "0:1"),
         ("-1", "1:1"),
     ]
-    assert f'aria-label="2 of {EVIL_TEXT} taken for dog"' in html
+    assert f'aria-label="2 of {EVIL_TEXT} predicted as dog"' in html
 
 
 @pytest.mark.parametrize("chosen", ["", "1", "a:b", "-1:0", "0:1:2", "²:1", "1" * 5000 + ":1"])
@@ -91,7 +91,7 @@ def test_keys_of_the_page_become_changes_of_the_dataset(pets: ImageDataset) -> N
     sheet = Sheet(pets.fingerprint, (), changes={key_of(item): "dog"})
     assert changes_in(sheet) == {(item.sha256, item.label): "dog"}
     assert changes_in(None) == {}
-    assert changes_text({"a": "dog", "b": "dog", "c": None}) == "Changes: 2 now “dog”, 1 left out."
+    assert changes_text({"a": "dog", "b": "dog", "c": None}) == "2 moved to “dog”, 1 excluded"
 
 
 def test_a_sheet_is_turned_no_further_than_its_ends() -> None:
@@ -109,7 +109,7 @@ def test_what_is_marked_is_changed_together_and_marked_no_more() -> None:
     assert sheet.switched(["b", "a"]).marked == ()
     changed = sheet.changed("dog").switched(["b", "c"]).changed(None)
     assert (changed.marked, changed.changes) == ((), {"a": "dog", "b": None, "c": None})
-    with pytest.raises(NothingMarked, match="click them"):
+    with pytest.raises(NothingMarked, match="Click images to select them"):
         changed.changed("cat")
 
 
@@ -141,7 +141,7 @@ def test_near_duplicates_are_counted_and_listed(running_app: RunningApp, train: 
     check = train.check
     shown = check.near_found(running_app.seen, dataset.fingerprint)
     assert shown[check.near] == []
-    assert "No near-duplicates: 32 images were compared." in shown[check.doubles]
+    assert "No near-duplicates among 32 images." in shown[check.doubles]
     assert check.near_found(running_app.seen, None) == {check.near: [], check.doubles: ""}
 
 
@@ -161,8 +161,8 @@ def test_one_pair_is_one_pair() -> None:
 
     pair = NearPair(ImageItem("a", "train", 0, "1", ""), ImageItem("b", "test", 0, "2", ""))
     text = doubles_notice(NearDuplicates((pair,), 10), 20)
-    assert "1 pair looks nearly the same, 1 of them with one image in training" in text
-    assert "10 of 20 images were compared" in text
+    assert "1 pair of near-duplicates among the 10 of 20 images that were compared." in text
+    assert "In 1 of them, one image is a training image and the other is not" in text
 
 
 def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_app: RunningApp) -> None:
@@ -196,13 +196,13 @@ def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app
         return told_cost(running_app.seen, fingerprint, name, "quick", True, values)[0]
 
     told = {name: cost(name) for name in ("Colours", "New", "")}
-    assert "“Colours” exists and gets its next version" in told["Colours"]
+    assert "This will create the next version of “Colours”." in told["Colours"]
     assert all("trained parameters" in html for html in told.values())
-    assert not any("exists" in told[name] for name in ("New", ""))
+    assert not any("next version" in told[name] for name in ("New", ""))
     service.registry.catalog.archive("colours", actor="ann")
     archived = cost("Colours")
     service.registry.catalog.restore("colours", actor="ann")
-    assert "“Colours” is archived; it comes back with its next version" in archived
+    assert "the next version of “Colours” and restore it from the archive." in archived
 
 
 def test_a_result_is_shown_with_its_split_named(running_app: RunningApp, train: TrainTab) -> None:
@@ -210,13 +210,14 @@ def test_a_result_is_shown_with_its_split_named(running_app: RunningApp, train: 
     shown = train.result.of_run(running_app.seen, run.id)
     assert set(shown) <= {*train.result.outputs}
     head = shown[train.result.head]
-    assert "of 8 test images are right; the linear probe" in head
+    assert "of 8 test images correct (95% CI" in head
+    assert "Linear probe: " in head
     assert "colours@1" in head
 
 
 def test_a_cell_beyond_the_classes_is_refused(running_app: RunningApp, train: TrainTab) -> None:
     (run,) = running_app.service.registry.runs.list()
-    with pytest.raises(NoSuchCell, match="choose one of the matrix"):
+    with pytest.raises(NoSuchCell, match="Select a cell of the matrix"):
         train.result.of_cell(running_app.seen, run.id, "test", (0, 2), None)
 
 
@@ -259,4 +260,4 @@ def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> Non
     drawn = runs.drawn(running_app.seen, {**runs.untouched, runs.chosen: short.id})
     assert len(drawn[runs.compare.rows]) == 1
     assert not drawn[runs.compare.plot].visible
-    assert "A curve needs two points" in drawn[runs.compare.tables]
+    assert "A curve needs at least two points" in drawn[runs.compare.tables]

@@ -51,7 +51,7 @@ def test_after_an_answer_those_that_are_one_click_away_are_prepared(
     def ask(**changed: Any) -> str:
         return answered(running_app, {**question, **changed})
 
-    assert "not a file that was uploaded" in ask(near=["pets", "birds"])
+    assert "not an uploaded file" in ask(near=["pets", "birds"])
     assert wanted == [["pets", "birds"]]
     ask(near=["pets"], picture=None)
     ask(near=["pets"], tasks=[])
@@ -72,7 +72,7 @@ def test_more_questions_than_may_wait_are_refused_and_the_others_answered(
         return await asyncio.gather(*asking)
 
     shown = finished(all_at_once())
-    assert sum("The queue is full" in one for one in shown) == 2
+    assert sum("The server is busy" in one for one in shown) == 2
     assert shown.count("True") == most
     assert answered(running_app, question) == "True"
 
