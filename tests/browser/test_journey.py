@@ -280,7 +280,7 @@ def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
     page = visit(empty_app.url)
     expect(page.locator("#use-answers")).to_contain_text("The catalog is empty")
     publish_copy("colours@1", trained_home, empty_app.service.settings.home, "shades")
-    expect(page.locator("#use-answers")).to_contain_text("Drop, paste or take a picture")
+    expect(page.locator("#use-answers")).to_contain_text("Drop an image")
     open_tab(page, "Catalog")
     expect(page.locator("#catalog-list")).to_contain_text("shades")
     expect(page.locator("#catalog-message")).to_contain_text("Choose an adapter")
