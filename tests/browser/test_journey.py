@@ -283,7 +283,7 @@ def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
     expect(page.locator("#use-answers")).to_contain_text("Drop an image")
     open_tab(page, "Catalog")
     expect(page.locator("#catalog-list")).to_contain_text("shades")
-    expect(page.locator("#catalog-message")).to_contain_text("Choose an adapter")
+    expect(page.locator("#catalog-message")).to_contain_text("Select an adapter")
 
 
 def test_nothing_overflows_a_narrow_screen(visit: Visit, app: AppProcess) -> None:

@@ -262,6 +262,6 @@ def test_a_run_leads_to_its_result_and_to_its_version(app: AppProcess, page: Pag
     open_tab(page, "Runs")
     page.locator("#runs-catalog").click()
     expect(page.locator("#catalog-head")).to_contain_text("shades@1")
-    page.locator("#catalog-parts").get_by_role("tab", name="Origin").click()
-    made = page.get_by_role("link", name="See the run that made it").get_attribute("href")
+    page.locator("#catalog-parts").get_by_role("tab", name="Details").click()
+    made = page.get_by_role("link", name="Training run").get_attribute("href")
     expect(visit(f"{app.url}{made}").locator("#runs-progress")).to_contain_text("Shades")
