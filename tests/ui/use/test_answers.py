@@ -1,4 +1,4 @@
-"""Answers as HTML: escaped, side by side, and open about low confidence."""
+"""Answers as HTML: escaped, side by side, and clear about low confidence."""
 
 from __future__ import annotations
 
