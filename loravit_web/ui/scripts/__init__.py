@@ -1,8 +1,8 @@
-"""The scripts of the page: files in this folder, in a subfolder for each part of the page.
+"""Scripts of the page: files in this folder, each in the folder of its part of the page.
 
-The page loads all scripts once, in its head. A script with functions for others adds an object with them to
-``loravit``, and Gradio's events call them by name (`call`, `on_load`). Values from Python reach the scripts
-only as JSON: as ``loravit.values`` when the page opens, and as arguments of `call`.
+The page loads all of them once, in its head. A script that provides functions adds an object with them to
+``loravit``, and events of Gradio call them by name (`call`, `on_load`). Scripts receive values from Python
+only as JSON: as ``loravit.values`` when the page opens, and as the arguments of `call`.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ FOLDER = Path(__file__).parent
 
 
 def source(name: str) -> str:
-    """Return the source of a script, such as ``page/address``."""
+    """Return the text of a script, such as ``page/address``."""
     return (FOLDER / f"{name}.js").read_text(encoding="utf-8")
 
 
 def head(names: Iterable[str], values: Mapping[str, Any]) -> str:
-    """Return the HTML that loads scripts in order.
+    """Return the HTML that loads scripts in this order.
 
     Args:
         names: Names of the scripts, as for `source`.
-        values: JSON values that the scripts read as ``loravit.values``.
+        values: Values that the scripts read as ``loravit.values``; any JSON values.
     """
     return str(render("page/head", values=values, scripts=[source(name) for name in names]))
 
 
 def call(function: str, *given: Any) -> str:
-    """Return the JavaScript of an event that calls a function.
+    """Return the JavaScript for an event that calls a function.
 
     Args:
-        function: Object and name of the function, such as ``address.set``.
-        given: JSON values to pass before the arguments of the event.
+        function: Object of the script and name of the function, such as ``address.set``.
+        given: Arguments before those of the event; any JSON values.
     """
     if not given:
         return f"loravit.{function}"
@@ -45,5 +45,5 @@ def call(function: str, *given: Any) -> str:
 
 
 def on_load(*functions: str) -> str:
-    """Return the JavaScript of an HTML component that passes its element and its trigger to functions."""
+    """Return the JavaScript for an HTML component that calls functions with its element and trigger."""
     return "\n".join(f"loravit.{function}(element, trigger);" for function in functions)

@@ -1,6 +1,6 @@
-"""The HTML of the page: Jinja2 templates in this folder, in a subfolder for each part of the page.
+"""HTML of the page: templates in this folder, each in the folder of its part of the page.
 
-Templates escape every text except the output of other templates. A missing value is an error.
+Templates escape every text except HTML from other templates. A missing value is an error.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ def render(name: str, **values: Any) -> Markup:
 
     Args:
         name: Name of the template, such as ``use/answers``.
-        values: Values of its variables.
+        values: Values of the template.
     """
     return Markup(environment().get_template(f"{name}.html").render(values))
 
 
 def render_part(name: str, *values: Any, **named: Any) -> Markup:
-    """Return the HTML of a macro in ``kit/parts``, which has pieces that several templates share."""
+    """Return the HTML of a macro in ``kit/parts``, which contains HTML that several templates share."""
     html: Markup = getattr(environment().get_template("kit/parts.html").module, name)(*values, **named)
     return html
 
 
 @cache
 def environment() -> Environment:
-    """Return the environment of all templates. It reads a template when the template is first rendered."""
+    """Return the environment of the templates, which loads a template on first use."""
     made = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -48,20 +48,20 @@ def environment() -> Environment:
 
 
 def _count(number: int) -> str:
-    """Format 1234 as ``1,234``."""
+    """Return a number as text, such as ``1,234``."""
     return f"{number:,}"
 
 
 def _percent(fraction: float, digits: int = 1) -> str:
-    """Format 0.123 as ``12.3%``."""
+    """Return a fraction as a percentage, such as ``12.3%``."""
     return f"{fraction:.{digits}%}"
 
 
 def _minute(when: datetime) -> str:
-    """Format a time as ``2026-11-29 18:05``."""
+    """Return a time as text, such as ``2026-11-29 18:05``."""
     return f"{when:%Y-%m-%d %H:%M}"
 
 
 def _counted(number: int, noun: str) -> str:
-    """Format a number with a noun, as ``1 image`` or ``2 images``."""
+    """Return a number with its noun, such as ``1 image`` or ``2 images``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
