@@ -172,7 +172,7 @@ def train(
             worker.add_base(base, torch.float32)
         _instrument(registry, teller)
         if slow == "probe":
-            trainer.fit_probe = lambda *_, **__: _asleep(teller)  # type: ignore[assignment]
+            trainer.fit_probe = lambda *_, **__: _asleep(teller)  # type: ignore[attr-defined]
         elif slow == "step":
             loop.TrainingLoop._step = lambda *_: _deep(teller)  # type: ignore[method-assign]
         with worker.stopping_on_signals(grace=grace):

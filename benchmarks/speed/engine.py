@@ -179,7 +179,7 @@ def _bound(function: Callable[..., object], *arguments: Any) -> Callable[[], obj
 @torch.inference_mode()
 def _trunk_alone(engine: MultiLoRAViT, images: torch.Tensor, depth: int) -> object:
     """What the branches of new images start from."""
-    return Trunk(engine.base, images, LRU(0, torch.numel), engine.lanes).at(depth, range(len(images)))
+    return Trunk(engine.base, images, LRU(0, torch.numel), engine.lanes).tokens_at(depth, range(len(images)))
 
 
 @torch.inference_mode()

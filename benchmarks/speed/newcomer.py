@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from benchmarks.support.browser import chromium, ended_in_page, running_app
 from benchmarks.support.homes import with_bases
@@ -18,7 +18,7 @@ from benchmarks.support.report import Figure, at_most, show
 TARGET = 300
 LOOK = 10
 """Seconds that a reader looks around before each click."""
-WINDOW = {"width": 1280, "height": 900}
+WINDOW: ViewportSize = {"width": 1280, "height": 900}
 
 Step = tuple[str, Callable[[Page], None]]
 

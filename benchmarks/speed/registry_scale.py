@@ -112,10 +112,7 @@ def _lists(registry: Registry) -> Mapping[str, Action]:
         "runs, failed": RunQuery(statuses=("failed",)),
         "runs, one word": RunQuery(text="an"),
     }
-    return actions | {
-        name: lambda query=query: registry.search.runs(query)  # type: ignore[misc]
-        for name, query in runs.items()
-    }
+    return actions | {name: lambda query=query: registry.search.runs(query) for name, query in runs.items()}
 
 
 def _curves(registry: Registry, long_run: str) -> Mapping[str, Action]:

@@ -54,7 +54,7 @@ def _measure(folder: Path, versions: int) -> list[Figure]:
         wrong |= _wrong(service, picture, answers)
         for seed in range(life, min(life + 2, versions)):
             ref = _publish(service, seed)
-            saving.append(_seconds(_saver(service).look))
+            saving.append(_seconds(_saver(service).save_if_due))
             answers[ref] = _answer(service, picture, ref)
         service.registry.close()  # and not the service: nothing is saved at the end
         shutil.rmtree(service.settings.home)

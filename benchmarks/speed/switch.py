@@ -70,7 +70,9 @@ def _switches(page: Page, pictures: Sequence[Path]) -> tuple[list[float], list[f
 
     One task is always picked, then another one beside it, then that one alone.
     """
-    looked, hurried, known = [], [], []
+    looked: list[float] = []
+    hurried: list[float] = []
+    known: list[float] = []
     page.locator("#use-quick input").first.click()
     for number, picture in enumerate(pictures):
         if number:

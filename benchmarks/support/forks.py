@@ -97,7 +97,7 @@ def _serve(module: Any, log: str) -> None:
             if pid == 0:
                 _become(getattr(module, question["start"]), question["arguments"], log)
             living.add(pid)
-            answer = {"pid": pid}
+            answer: dict[str, int | None] = {"pid": pid}
         else:
             pid = question.get("wait") or question["look"]
             found, status = os.waitpid(pid, 0 if "wait" in question else os.WNOHANG)

@@ -156,7 +156,7 @@ class Filler:
         """Insert rows and give each the id that the database chose, found by a column of unique names."""
         self._insert(model, rows)
         with self._registry._database.reading() as session:
-            ids = dict(session.execute(select(getattr(model, name), model.id)).all())
+            ids: dict[str, Any] = dict(session.execute(select(getattr(model, name), model.id)).all())
         for row in rows:
             row["id"] = ids[row[name]]
 

@@ -65,7 +65,7 @@ def planned(registry: Registry, wish: Wish) -> Plan:
     """
     version = registry.catalog.version(wish.ref)
     if wish.kind in ("promote", "rollback") and not wish.alias:
-        raise AliasMissing("Choose the alias first, or type a new one.")
+        raise AliasMissing("No alias is selected. Pick one, or type a new one.")
     aliases = {one.alias: one for one in registry.aliases.list(version.slug)}
     if wish.kind == "promote":
         return _promotion(wish, version, aliases.get(validate_alias(wish.alias)))
@@ -76,7 +76,7 @@ def planned(registry: Registry, wish: Wish) -> Plan:
         naming = [name for name, one in aliases.items() if one.version == version.version]
         return _withdrawal(registry, wish, version, naming)
     if wish.kind == "restore":
-        return Plan(wish, (f"{version.title} comes back into the catalog.",), "Restore", harmless=True)
+        return Plan(wish, (f"{version.title} returns to the catalog.",), "Restore", harmless=True)
     return _archiving(registry, wish, version)
 
 
@@ -89,30 +89,30 @@ def carried_out(actions: CatalogActions, wish: Wish) -> str:
     number = wish.ref.partition("@")[2]
     if wish.kind == "promote":
         alias = actions.promote(wish.ref, wish.alias)
-        return f"{alias.slug}@{alias.alias} means version {alias.version} now; a rollback leads back."
+        return f"{alias.slug}@{alias.alias} now points to version {alias.version}."
     if wish.kind == "rollback":
         alias = actions.rollback(wish.slug, wish.alias)
-        return f"{alias.slug}@{alias.alias} means version {alias.version} again."
+        return f"{alias.slug}@{alias.alias} points to version {alias.version} again."
     if wish.kind == "withdraw":
         version = actions.withdraw(wish.slug, int(number), wish.reason.strip())
-        return f"{version.ref} is withdrawn; choose another version, or train the next one."
+        return f"{version.ref} is withdrawn."
     if wish.kind == "archive":
         adapter = actions.archive(wish.slug)
-        return f"{adapter.title} is archived: find it under State, Archived; Restore brings it back."
+        return f"{adapter.title} is archived. Set the status to Archived to find and restore it."
     adapter = actions.restore(wish.slug)
-    return f"{adapter.title} is in the catalog again, and in the list of tasks."
+    return f"{adapter.title} is back in the catalog and in the list of tasks."
 
 
 def _promotion(wish: Wish, version: Version, now: Alias | None) -> Plan:
     name = f"{version.slug}@{wish.alias}"
     if now is None or now.version == version.version:
-        return Plan(wish, (f"{name} will mean version {version.version}.",), "Promote", harmless=True)
+        return Plan(wish, (f"{name} will point to version {version.version}.",), "Promote", harmless=True)
     return Plan(
         wish,
         (
-            f"{name} means version {now.version} now; from then on it means version {version.version}.",
-            f"Every program and link that asks for {name} is answered by version {version.version}.",
-            "A rollback leads back.",
+            f"{name} moves from version {now.version} to version {version.version}.",
+            f"All links and clients that use {name} get version {version.version}.",
+            "You can roll back.",
         ),
         f"Move {wish.alias} to version {version.version}",
     )
@@ -123,8 +123,8 @@ def _rollback(wish: Wish, slug: str, now: int, target: int) -> Plan:
     return Plan(
         wish,
         (
-            f"{name} means version {now} now; from then on it means version {target} again.",
-            f"Every program and link that asks for {name} is answered by version {target}.",
+            f"{name} moves from version {now} back to version {target}.",
+            f"All links and clients that use {name} get version {target}.",
         ),
         f"Roll {wish.alias} back to version {target}",
     )
@@ -134,24 +134,24 @@ def _withdrawal(registry: Registry, wish: Wish, version: Version, naming: list[s
     if naming:
         raise VersionInUse(version.ref, naming)
     if not wish.reason.strip():
-        raise ReasonMissing("Say why this version must not be used: whoever asks for it will read that.")
+        raise ReasonMissing("Enter the reason for the withdrawal. Anyone who requests the version sees it.")
     left = [
         one
         for one in registry.catalog.versions(version.slug)
         if one.withdrawn_at is None and one.id != version.id
     ]
     after = (
-        f"{version.slug} without a number then means version {left[0].version}."
+        f"{version.slug} without a version then means version {left[0].version}."
         if left
-        else "No other version is left: the task leaves every list."
+        else "No other version is left, so the task disappears from all lists."
     )
     return Plan(
         wish,
         (
-            f"{version.ref} can never be used again, by nobody; its number and its record stay.",
+            f"No one will be able to use {version.ref} again. Its number and history are kept.",
             after,
-            f"Whoever asks for {version.ref} is told: {wish.reason.strip()}",
-            "This can't be undone.",
+            f"Anyone who requests {version.ref} sees this reason: {wish.reason.strip()}",
+            "This cannot be undone.",
         ),
         f"Withdraw version {version.version} for good",
         note=_asked(registry, version.slug, version.version),
@@ -162,9 +162,9 @@ def _archiving(registry: Registry, wish: Wish, version: Version) -> Plan:
     return Plan(
         wish,
         (
-            f"{version.title} leaves the list of tasks and the catalog, for everybody.",
-            "Links and programs that name it go on being answered.",
-            "Restore brings it back.",
+            f"{version.title} disappears from the list of tasks and the catalog for all users.",
+            "Existing links and API clients keep working.",
+            "You can restore it.",
         ),
         "Archive",
         note=_asked(registry, version.slug, None),
@@ -174,5 +174,5 @@ def _archiving(registry: Registry, wish: Wish, version: Version) -> Plan:
 def _asked(registry: Registry, slug: str, number: int | None) -> str:
     totals = registry.usage.totals(slug)
     n = sum(total.n for version, total in totals.items() if number in (None, version))
-    what = "It" if number is None else f"Version {number}"
-    return f"{what} was asked {n:,} time{'' if n == 1 else 's'} so far."
+    what = "The adapter" if number is None else f"Version {number}"
+    return f"{what} has received {n:,} request{'' if n == 1 else 's'} so far."

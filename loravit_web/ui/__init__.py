@@ -1,4 +1,4 @@
-"""The web app: one module per tab, and the only package that knows Gradio."""
+"""The web app: a package per tab. No other part of the app imports Gradio."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""The HTTP interface: ``/tasks`` and ``/classify``, for gradio_client and plain HTTP alike.
+"""The HTTP interface: ``/tasks`` and ``/classify``, for gradio_client and plain HTTP.
 
-Neither needs Gradio's queue: ``POST /gradio_api/run/classify`` has the answer in one trip. Any text goes with
-it as ``session_hash``: without, Gradio describes the whole page for a session that it forgets again.
+Both skip Gradio's queue, so ``POST /gradio_api/run/classify`` answers in one request. Clients should send any
+text as ``session_hash``: without it, Gradio describes the whole page for a session that it then forgets.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ MAX_LABELS = 1000
 
 
 class BadRequest(LoraVitError):
-    """An argument of another kind than the interface takes."""
+    """An argument of the wrong type or out of range."""
 
 
 def add_api(service: Service, waiting: Waiting) -> None:
-    """Add the endpoints to the app being built.
+    """Add the endpoints to the app that is being built.
 
     Args:
-        waiting: runs the questions, beside those of the page.
+        service: Answers the requests.
+        waiting: Runs the requests, together with those of the page.
     """
 
     @told
     def tasks(
         request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, callers never do
     ) -> list[dict[str, Any]]:
-        """Every task that can be asked, with its classes and whether it can answer."""
+        """List every task with its classes and whether it can answer."""
         seen = seen_by(service, request)
         return [
             {
@@ -60,12 +61,13 @@ def add_api(service: Service, waiting: Waiting) -> None:
         top_k: int = 5,
         request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, callers never do
     ) -> dict[str, Any]:
-        """Ask one or several tasks about an image; a task that can't answer says why, the others answer.
+        """Classify an image with one or more tasks. A task that cannot answer returns an error instead.
 
         Args:
-            image: an uploaded file.
-            tasks: slugs, or slug@version.
-            top_k: most labels per task.
+            image: Uploaded file.
+            tasks: Names of tasks, such as flowers, or exact versions, such as flowers@2.
+            top_k: Maximum number of labels per task.
+            request: Filled in by Gradio.
         """
         try:
             return await waiting.run(partial(classified, image, tasks, top_k, request))
@@ -77,17 +79,24 @@ def add_api(service: Service, waiting: Waiting) -> None:
         return answer_upload(seen, image, tasks, top_k).as_json()
 
     api(tasks, api_name="tasks", queue=False, concurrency_limit=None)
-    api(classify, api_name="classify", queue=False, concurrency_limit=None)  # `waiting` has the limit
+    api(classify, api_name="classify", queue=False, concurrency_limit=None)  # `waiting` limits it
 
 
 def answer_upload(seen: Seen, image: Any, tasks: list[str], top_k: int) -> Answer:
     """Classify a file that was uploaded to this server.
 
+    Args:
+        seen: What the visitor sees of the app.
+        image: Uploaded file as a client sends it.
+        tasks: Slugs or versions.
+        top_k: Maximum number of labels per task, 1 to `MAX_LABELS`.
+
     Raises:
-        LoraVitError: if the file is no readable image, or not an upload.
+        BadRequest: If ``tasks`` or ``top_k`` has the wrong type or is out of range.
+        LoraVitError: If the file is not an upload or not a readable image.
     """
     if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
-        raise BadRequest('The tasks are not a list of names: send for example ["flowers", "objects@2"].')
+        raise BadRequest('tasks is not a list of names. Send, for example, ["flowers", "objects@2"].')
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
-        raise BadRequest(f"The number of labels is not a whole number from 1 to {MAX_LABELS}.")
+        raise BadRequest(f"top_k must be a whole number from 1 to {MAX_LABELS}.")
     return seen.predictor.classify(uploaded_picture(seen, image), tasks, top_k=top_k)

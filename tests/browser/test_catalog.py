@@ -29,7 +29,7 @@ def test_the_list_follows_what_is_pasted_into_the_search_and_deleted_from_it(pag
     listed = page.locator("#catalog-list")
     page.locator("#catalog-search input, #catalog-search textarea").click()
     page.keyboard.insert_text("xyzzy")
-    expect(listed).to_contain_text("No adapter meets this")
+    expect(listed).to_contain_text("No matching adapters")
     page.keyboard.press("Control+A")
     page.keyboard.press("Delete")
     expect(listed.locator("button[data-slug=shades]")).to_be_visible()
@@ -52,11 +52,11 @@ def test_words_that_were_typed_before_the_list_came_are_searched_once_it_is_ther
     page.route(re.compile("/run/predict"), hold)
     page.reload()
     page.locator("#catalog-search input, #catalog-search textarea").fill("xyzzy")
-    expect(listed).to_contain_text("No adapter meets this")
+    expect(listed).to_contain_text("No matching adapters")
     (arrived,) = held
-    with page.expect_response(lambda response: "No adapter meets this" in response.text()):
+    with page.expect_response(lambda response: "No matching adapters" in response.text()):
         arrived.continue_()
-    expect(listed).to_contain_text("No adapter meets this")
+    expect(listed).to_contain_text("No matching adapters")
 
 
 def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Visit, app: AppProcess) -> None:
@@ -77,13 +77,13 @@ def test_a_version_is_downloaded_and_withdrawn_in_two_steps(page: Page, app: App
     page.reload()  # or its news may redraw the card over what is typed at that moment
     open_tab(page, "Catalog")
     page.locator("#catalog-list button[data-slug=blurred]").click()
-    page.locator("#catalog-parts").get_by_role("tab", name="Retire").click()
+    page.locator("#catalog-parts").get_by_role("tab", name="Withdraw or archive").click()
     with page.expect_download() as download:  # by its end the tab is drawn, which empties its fields
         page.locator("#catalog-download").click()
     assert download.value.suggested_filename == "blurred-v1.zip"
     page.locator("#catalog-reason input, #catalog-reason textarea").first.fill("out of focus")
     page.locator("#catalog-withdraw").click()
-    expect(page.locator("#catalog-retire-ask")).to_contain_text("This can't be undone")
+    expect(page.locator("#catalog-retire-ask")).to_contain_text("This cannot be undone")
     page.locator("#catalog-retire-yes").click()
     expect(page.locator("#catalog-head")).to_contain_text("withdrawn: out of focus")
     expect(page.locator("#catalog-download")).to_be_disabled()

@@ -80,7 +80,7 @@ def test_a_picture_that_the_server_deleted_is_not_asked_about_after_a_reload(
     uploaded.unlink()
     page.reload()
     expect(page.locator("#use-tasks .token")).to_contain_text("Shades")
-    expect(page.locator("#use-answers")).to_contain_text("Drop, paste or take a picture")
+    expect(page.locator("#use-answers")).to_contain_text("Drop an image")
     expect(page.locator("#use-image img")).to_have_count(0)
     expect(page.locator(".toast-body")).to_have_count(0)
 
@@ -119,7 +119,7 @@ def test_what_the_keyboard_picks_and_lets_go_is_answered_at_once(page: Page, pic
     answers, tasks = page.locator("#use-answers article"), page.locator("#use-tasks")
     chips = page.locator("#use-quick input:checked")
     drop(page, pictures / "red" / "0.png")
-    expect(page.locator("#use-answers")).to_contain_text("Pick one or several tasks")
+    expect(page.locator("#use-answers")).to_contain_text("Select a task")
     search = tasks.locator("input")
     for typed, found in (("shade", "shades@1"), ("green", "green"), ("shades@1", "shades@1")):
         search.click()
@@ -148,7 +148,7 @@ def test_picks_as_fast_as_a_page_hears_them_are_all_kept_and_answered(page: Page
     chip = page.locator("#use-quick label", has_text="Shades").locator("input")
     tokens, answers = page.locator("#use-tasks .token"), page.locator("#use-answers article")
     drop(page, pictures / "red" / "0.png")
-    expect(page.locator("#use-answers")).to_contain_text("Pick one or several tasks")
+    expect(page.locator("#use-answers")).to_contain_text("Select a task")
     for picked in (1, 0, 1):
         for _ in range(5):
             chip.evaluate("chip => chip.click()")
@@ -164,12 +164,12 @@ def test_a_question_that_is_lost_or_refused_is_told_and_the_next_one_answered(
     chip = page.locator("#use-quick label", has_text="Shades").locator("input")
     answers, asked = page.locator("#use-answers"), re.compile("/run/answers")
     drop(page, pictures / "red" / "0.png")
-    expect(answers).to_contain_text("Pick one or several tasks")
+    expect(answers).to_contain_text("Select a task")
     page.route(asked, lambda route: route.abort())
     chip.check()
-    expect(answers.get_by_role("alert")).to_contain_text("does not answer")
+    expect(answers.get_by_role("alert")).to_contain_text("Cannot reach the server")
     page.unroute(asked)
-    for status, told in ((401, "signed out"), (500, "failed")):
+    for status, told in ((401, "signed out"), (500, "Something went wrong")):
         page.route(asked, lambda route, _request, status=status: route.fulfill(status=status))
         chip.set_checked(status == 500)
         expect(answers.get_by_role("alert")).to_contain_text(told)
@@ -240,7 +240,7 @@ def test_labels_follow_the_keyboard_and_any_number(page: Page, pictures: Path) -
         number.fill(typed)
         number.blur()
         expect(labels).to_have_count(shown)
-        expect(page.locator("#use-answers")).not_to_contain_text("can't be read")
+        expect(page.locator("#use-answers")).not_to_contain_text("cannot be read")
 
 
 def test_words_that_are_pasted_find_tasks(page: Page) -> None:
@@ -262,6 +262,6 @@ def test_a_run_leads_to_its_result_and_to_its_version(app: AppProcess, page: Pag
     open_tab(page, "Runs")
     page.locator("#runs-catalog").click()
     expect(page.locator("#catalog-head")).to_contain_text("shades@1")
-    page.locator("#catalog-parts").get_by_role("tab", name="Origin").click()
-    made = page.get_by_role("link", name="See the run that made it").get_attribute("href")
+    page.locator("#catalog-parts").get_by_role("tab", name="Details").click()
+    made = page.get_by_role("link", name="Training run").get_attribute("href")
     expect(visit(f"{app.url}{made}").locator("#runs-progress")).to_contain_text("Shades")

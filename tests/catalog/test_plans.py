@@ -49,14 +49,17 @@ def test_being_asked_meanwhile_is_told_but_changes_no_plan(cats: Service) -> Non
     asked = cats.registry.catalog.resolve("cats@2")
     cats.registry.usage.add([UsageCount(asked.id, utc_now(), 3, 0, 30.0, 12.0)])
     after = planned(cats.registry, wish)
-    assert (before.note, after.note) == ("It was asked 0 times so far.", "It was asked 3 times so far.")
+    assert (before.note, after.note) == (
+        "The adapter has received 0 requests so far.",
+        "The adapter has received 3 requests so far.",
+    )
     assert before == after
 
 
 def test_the_last_version_leaves_every_list_when_it_is_withdrawn(cats: Service) -> None:
     cats.registry.aliases.remove("cats", "production", actor="ann")
     plan = planned(cats.registry, Wish("withdraw", "cats@2", reason="bad"))
-    assert "cats without a number then means version 1." in plan.consequences
+    assert "cats without a version then means version 1." in plan.consequences
     carried_out(Actions(cats, LOCAL), plan.wish)
     assert "No other version is left" in " ".join(
         planned(cats.registry, Wish("withdraw", "cats@1", reason="bad")).consequences

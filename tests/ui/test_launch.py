@@ -67,7 +67,7 @@ def test_who_is_alone_with_the_app_reaches_it_under_no_foreign_name(
     for path in ("/", "/config", "/gradio_api/info"):
         reply = client.get(path, headers={"Host": name})
         assert reply.status_code == status
-    assert ("names another host. Open it there" in reply.text) == (status == 421)
+    assert ("names another host. Open the app there" in reply.text) == (status == 421)
 
 
 def test_a_file_over_the_limit_is_refused_while_it_comes_and_a_smaller_one_is_taken(
@@ -222,4 +222,4 @@ def test_an_event_that_there_is_not_is_no_failure_of_the_server(started: tuple[A
         client.post("/gradio_api/call/nothing", json={"data": []}),
     ):
         assert reply.status_code == 404
-        assert reply.json()["detail"].startswith("There is no such event here: reload the page")
+        assert reply.json()["detail"].startswith("This event does not exist. Reload the page")

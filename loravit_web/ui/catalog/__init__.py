@@ -1,1 +1,1 @@
-"""The tab Catalog."""
+"""The Catalog tab."""

@@ -1,4 +1,4 @@
-"""What the buttons of a card do: at once where it hurts nobody, else in two steps."""
+"""The buttons of a card. A change that affects others needs a confirmation."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from loravit_web.ui.scripts import call
 from registry import Adapter, Version
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
-# an error is told by its toast; a badge on each of the many parts that would have changed tells nothing
+# An error shows a toast. Without this, every output would show a badge as well.
 _QUIET: dict[str, Any] = {"show_progress": "hidden", **_PRIVATE}
 
 
 def imported_sentence(version: Version, adapter: Adapter) -> str:
-    """What became of a bundle; its files may have been published before."""
+    """Return the message after an import. The same files may have been published before."""
     if version.withdrawn_at is not None:
-        return f"{version.ref} was here already and is withdrawn: {version.withdrawn_reason}"
+        return f"{version.ref} already exists and is withdrawn: {version.withdrawn_reason}"
     if adapter.archived_at is not None:
-        return f"{version.ref} was here already and is archived: Restore puts it on the lists again."
-    return f"{version.ref} is in the catalog: Try it asks it about a picture."
+        return f"{version.ref} already exists and is archived. Restore the adapter to use it."
+    return f"{version.ref} is in the catalog. Press Try it to classify an image."
 
 
 def connect_actions(view: CatalogView) -> None:
-    """Connect every button of the card, and the import."""
+    """Connect the buttons of the card and the import."""
     change = view.card.change
     _two_steps(view, change.promote, "promote", change.move)
     _two_steps(view, change.rollback, "rollback", change.move)
@@ -68,11 +68,11 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
     @told
     def do(data: Data, request: gr.Request) -> Updates:
         plan = data[panel.pending]
-        if plan is None:  # a second click before the first one's answer
+        if plan is None:  # a second click before the reply to the first one
             return panel.closed()
         registry = seen_by(view.service, request).registry
         typed = _wish(view, plan.wish.kind, plan.wish.ref, data)
-        if typed != plan.wish:  # corrected after it was asked
+        if typed != plan.wish:  # edited after the question
             return panel.asking(planned(registry, typed))
         now = planned(registry, plan.wish)
         if now != plan:
@@ -85,7 +85,7 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
 
 
 def _carry_out(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
-    """Do it, show how things are now, and say so: a toast is there at once, the rest when all is read."""
+    """Carry out a change, and return the updates of the page. The toast appears at once."""
     sentence = carried_out(actions_of(view.service, request), wish)
     updates = view.shown_again(data, wish.ref, request)
     gr.Success(plain(sentence), title="Done")
@@ -104,7 +104,7 @@ def _texts(view: CatalogView) -> None:
         edits, actions = edited(data[change.loaded], typed, texts_of(facts)), actions_of(service, request)
         actions.describe(facts.adapter.slug, **edits.texts, add_tags=edits.add, remove_tags=edits.remove)
         updates = view.opened(data, ref, request)
-        gr.Success("Saved: the catalog and the list of tasks show it now.", title="Saved")
+        gr.Success("Changes saved.", title="Saved")
         return updates
 
     change.save.click(save, view.inputs, view.outputs, **_QUIET)

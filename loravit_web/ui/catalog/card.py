@@ -1,4 +1,4 @@
-"""The card of one version as HTML: pure functions of what is known about it."""
+"""HTML of the card of a version, as pure functions of its facts."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ SHORT = 12
 _DONE = {
     "published": "published a version",
     "promoted": "promoted a version",
-    "rolled_back": "rolled an alias back",
+    "rolled_back": "rolled back an alias",
     "removed": "removed an alias",
     "protected": "protected an alias",
-    "unprotected": "took an alias's protection away",
+    "unprotected": "removed the protection of an alias",
     "withdrawn": "withdrew a version",
-    "archived": "archived it",
-    "restored": "restored it",
-    "tagged": "changed its tags",
-    "described": "changed its texts",
+    "archived": "archived the adapter",
+    "restored": "restored the adapter",
+    "tagged": "changed the tags",
+    "described": "changed title or description",
 }
 
 
 def none_chosen() -> Markup:
-    """Shown in the place of the card before an adapter is chosen."""
-    return notice("Choose an adapter to see its results, origin and versions, and what can be done with it.")
+    """Return the notice in place of the card before an adapter is selected."""
+    return notice("Select an adapter to see its results, details and versions.")
 
 
 def head_html(facts: AdapterFacts, picture: str | None) -> Markup:
-    """Name, state, picture, description and classes.
+    """Return name, status, thumbnail, description and classes.
 
     Args:
-        picture: where the browser finds the thumbnail.
+        facts: Facts about the version.
+        picture: URL of the thumbnail, or None.
     """
     version = facts.version
     return render(
@@ -59,9 +60,9 @@ def head_html(facts: AdapterFacts, picture: str | None) -> Markup:
 
 
 def results_html(facts: AdapterFacts) -> Markup:
-    """Accuracy beside the linear probe's, then class by class, each with the name of its split."""
+    """Return accuracy and linear probe for each split, and metrics per class."""
     if not facts.version.evaluations:
-        return notice("Nobody has measured this version.")
+        return notice("No evaluation for this version.")
     results = facts.results
     return render(
         "catalog/results",
@@ -72,7 +73,7 @@ def results_html(facts: AdapterFacts) -> Markup:
 
 
 def changes_html(facts: AdapterFacts) -> Markup:
-    """The settings in which the version differs from the one before it, and nothing else."""
+    """Return the settings that differ from the version before."""
     return render(
         "catalog/changes",
         version=facts.version.version,
@@ -82,54 +83,54 @@ def changes_html(facts: AdapterFacts) -> Markup:
 
 
 def origin_html(facts: AdapterFacts) -> Markup:
-    """Base, data, run, size, and what else came from the same data; then how often each version was asked."""
+    """Return base, dataset, run and size, versions from the same dataset, and requests per version."""
     version = facts.version
     about = {
-        "published": f"{version.created_at:%Y-%m-%d %H:%M} UTC by {version.created_by}",
-        "owner": facts.adapter.owner,
+        "Published": f"{version.created_at:%Y-%m-%d %H:%M} UTC by {version.created_by}",
+        "Owner": facts.adapter.owner,
         **_data(facts.lineage),
-        "base": f"{version.base.name}, weights {version.base.weights_sha256[:SHORT]}",
-        "adapter weights": version.weights_sha256[:SHORT],
-        "adapter": f"{version.adapter_type}, {version.n_params:,} parameters",
-        "size": size_text(version.size_bytes),
-        "input": f"{version.image_size} px",
+        "Base": f"{version.base.name}, weights {version.base.weights_sha256[:SHORT]}",
+        "Adapter weights": version.weights_sha256[:SHORT],
+        "Adapter": f"{version.adapter_type}, {version.n_params:,} parameters",
+        "Size": size_text(version.size_bytes),
+        "Input": f"{version.image_size} px",
         **_related(facts.lineage),
     }
     return render("catalog/origin", facts=about, run_id=facts.lineage.run_id, usage=_usage(facts))
 
 
 def _data(lineage: Lineage) -> dict[str, str]:
-    run = {"run": lineage.run_id[:8] if lineage.run_id is not None else "none: it was imported"}
+    run = {"Run": lineage.run_id[:8] if lineage.run_id is not None else "none (imported)"}
     if lineage.dataset is None:
-        return {"data": "unknown", **run}
+        return {"Dataset": "unknown", **run}
     data = lineage.dataset
     shown = f"{data.name}, {data.n_images:,} images in {data.n_classes} classes"
-    return {"data": shown, "fingerprint": data.fingerprint[:SHORT], **run}
+    return {"Dataset": shown, "Fingerprint": data.fingerprint[:SHORT], **run}
 
 
 def _related(lineage: Lineage) -> dict[str, str]:
-    facts = {"same run": ", ".join(lineage.siblings)} if lineage.siblings else {}
+    facts = {"From the same run": ", ".join(lineage.siblings)} if lineage.siblings else {}
     same = lineage.same_data
     if same is not None and same.n_versions:
         more = same.n_versions - NAMES_SHOWN
         named = ", ".join(same.versions[:NAMES_SHOWN])
-        facts["same data"] = named + (f" and {more:,} more" if more > 0 else "")
+        facts["From the same dataset"] = named + (f" and {more:,} more" if more > 0 else "")
     return facts
 
 
 def _usage(facts: AdapterFacts) -> list[list[str]]:
     return [
-        [f"version {number}", f"{total.n:,}", f"{total.errors:,}", _milliseconds(total.mean_ms)]
+        [str(number), f"{total.n:,}", f"{total.errors:,}", _milliseconds(total.mean_ms)]
         for number, total in sorted(facts.usage.items(), reverse=True)
     ]
 
 
 def aliases_html(facts: AdapterFacts) -> Markup:
-    """What each alias means, and every move."""
+    """Return the version of each alias, and the history of moves."""
     rows = [
         [
             one.alias + (" (protected)" if one.protected else ""),
-            f"version {one.version}",
+            str(one.version),
             one.moved_by,
             f"{one.moved_at:%Y-%m-%d %H:%M}",
         ]
@@ -140,24 +141,25 @@ def aliases_html(facts: AdapterFacts) -> Markup:
 
 
 def plan_html(plan: Plan, *, changed: bool) -> Markup:
-    """What will happen.
+    """Return the consequences of a change.
 
     Args:
-        changed: somebody changed something after the reader was asked, so this is asked anew.
+        plan: Change that needs a confirmation.
+        changed: Whether the consequences have changed since the user was asked.
     """
     sentences = [*plan.consequences, *([plan.note] if plan.note else [])]
     return render("catalog/plan", sentences=sentences, is_changed=changed)
 
 
 def stale_html(events: Sequence[AuditEvent]) -> Markup:
-    """Who changed the adapter since the card was drawn; the newest first."""
+    """Return a notice of who changed the adapter since the card was shown, newest first."""
     told = list(dict.fromkeys(f"{one.actor} {_DONE.get(one.kind, one.kind)}" for one in events))
-    return notice(f"{', '.join(told)}: this card shows how it is now.", title="Refreshed.")
+    return notice(f"{', '.join(told)}.", title="Updated:")
 
 
 def _move(move: AliasMove) -> str:
-    before = "nothing" if move.before is None else f"version {move.before}"
-    after = "nothing" if move.after is None else f"version {move.after}"
+    before = "none" if move.before is None else f"version {move.before}"
+    after = "none" if move.after is None else f"version {move.after}"
     how = {"promoted": "promoted", "rolled_back": "rolled back", "removed": "removed"}[move.kind]
     return f"{move.moved_at:%Y-%m-%d %H:%M} {move.alias}: {before} → {after}, {how} by {move.moved_by}"
 

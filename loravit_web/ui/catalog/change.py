@@ -1,4 +1,4 @@
-"""The parts of a card that change something: texts, aliases, withdrawal and archive."""
+"""The parts of a card that change an adapter: texts, aliases, withdrawal and archive."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ USUAL_ALIASES = ("production", "staging")
 
 
 class ChangedMeanwhile(LoraVitError):
-    """Somebody else changed what is being edited."""
+    """Another user changed the text that is being edited."""
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What people say about an adapter."""
+    """The editable texts of an adapter."""
 
     title: str
     description: str
@@ -33,7 +33,13 @@ class Texts:
 
 @dataclass(frozen=True)
 class Edits:
-    """What is to be changed: title and description by name, and tags."""
+    """Changes of an adapter's texts.
+
+    Attributes:
+        texts: New title and description, by name. An unchanged text is left out.
+        add: Tags to add.
+        remove: Tags to remove.
+    """
 
     texts: Mapping[str, str]
     add: tuple[str, ...]
@@ -42,7 +48,15 @@ class Edits:
 
 @dataclass(frozen=True)
 class ConfirmPanel:
-    """The second step of a change: what will happen, and the buttons that do it or leave it."""
+    """The confirmation of a change: its consequences, and buttons to carry it out or cancel.
+
+    Attributes:
+        pending: Change that waits for confirmation, or None.
+        box: Contains the other components.
+        text: Consequences of the change.
+        yes: Carries out the change.
+        no: Cancels the change.
+    """
 
     pending: gr.State
     box: gr.Column
@@ -52,11 +66,16 @@ class ConfirmPanel:
 
     @property
     def outputs(self) -> set[Any]:
-        """All components that change."""
+        """Components that `asking` and `closed` update."""
         return {self.pending, self.box, self.text, self.yes}
 
     def asking(self, plan: Plan, *, changed: bool = False) -> dict[Any, Any]:
-        """Updates that ask."""
+        """Return updates that ask for confirmation.
+
+        Args:
+            plan: Change to confirm.
+            changed: Whether the consequences have changed since the user was asked.
+        """
         return {
             self.pending: plan,
             self.box: gr.Column(visible=True),
@@ -65,13 +84,21 @@ class ConfirmPanel:
         }
 
     def closed(self) -> dict[Any, Any]:
-        """Updates that ask nothing."""
+        """Return updates that hide the panel."""
         return {self.pending: None, self.box: gr.Column(visible=False)}
 
 
 @dataclass(frozen=True)
 class ChangePanel:
-    """The components that change an adapter, each part with the reason why it is off, where it is."""
+    """The components that change an adapter.
+
+    Each part has a notice, named ``…_off``, with the reason if the visitor cannot use it.
+
+    Attributes:
+        loaded: Texts of the adapter when the user began to edit, as `Texts`.
+        move: Confirms a move of an alias.
+        retire: Confirms a withdrawal or the archiving of the adapter.
+    """
 
     aliases: gr.HTML
     alias: gr.Dropdown
@@ -94,27 +121,32 @@ class ChangePanel:
 
     @property
     def outputs(self) -> set[Any]:
-        """All that `opened`, `asking` and `closed` update."""
+        """Components that the methods update."""
         parts = {getattr(self, one.name) for one in fields(self) if one.name not in ("move", "retire")}
         return parts | self.asked
 
     @property
     def inputs(self) -> set[Any]:
-        """What `followed` reads; ``loaded`` is what the reader began with."""
+        """Components that `followed` reads."""
         return {self.title, self.description, self.tags, self.loaded}
 
     @property
     def typed(self) -> Collection[Any]:
-        """What else a reader may be typing into."""
+        """Other fields that may contain unsaved text."""
         return {self.alias, self.reason}
 
     @property
     def asked(self) -> set[Any]:
-        """The questions before a change."""
+        """Components of the confirmations."""
         return {*self.move.outputs, *self.retire.outputs}
 
     def followed(self, data: Mapping[Any, Any], updates: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Of the updates for the same version shown again those that leave texts that were not saved."""
+        """Return the updates that keep unsaved texts, for a version that is shown again.
+
+        Args:
+            data: Values of ``inputs``.
+            updates: Updates from `opened`.
+        """
         before: Texts | None = data[self.loaded]
         stay: dict[str, Any] = {}
         for name in ("title", "description", "tags") if before is not None else ():
@@ -126,7 +158,7 @@ class ChangePanel:
         return {**others, self.loaded: replace(updates[self.loaded], **stay)}
 
     def opened(self, facts: AdapterFacts, visitor: Visitor) -> dict[Any, Any]:
-        """Updates for a version."""
+        """Return updates that show a version."""
         texts = texts_of(facts)
         aliases = [one.alias for one in facts.adapter.aliases]
         return {
@@ -163,13 +195,13 @@ class ChangePanel:
 
 
 def build_change() -> ChangePanel:
-    """Build the tabs; nothing is connected."""
+    """Build the tabs, without events."""
     parts: dict[str, Any] = {}
     with gr.Tab("Aliases"):
         _aliases(parts)
     with gr.Tab("Edit"):
         _texts(parts)
-    with gr.Tab("Retire"):
+    with gr.Tab("Withdraw or archive"):
         _retire(parts)
     return ChangePanel(loaded=gr.State(None), **parts)
 
@@ -179,15 +211,15 @@ def _aliases(parts: dict[str, Any]) -> None:
     parts["alias_off"] = gr.HTML(visible=False, elem_id="catalog-aliases-off")
     parts["alias"] = gr.Dropdown(
         label="Alias",
-        info="A name such as production that means one version, until somebody moves it.",
+        info="A movable name for a version, e.g. production.",
         choices=list(USUAL_ALIASES),
         value=None,
         allow_custom_value=True,
         elem_id="catalog-alias",
     )
     with gr.Row():
-        parts["promote"] = gr.Button("Let it mean this version", min_width=140, elem_id="catalog-promote")
-        parts["rollback"] = gr.Button("Roll it back", min_width=140, elem_id="catalog-rollback")
+        parts["promote"] = gr.Button("Promote this version", min_width=140, elem_id="catalog-promote")
+        parts["rollback"] = gr.Button("Roll back", min_width=140, elem_id="catalog-rollback")
     parts["move"] = _confirm("catalog-move")
 
 
@@ -199,21 +231,21 @@ def _texts(parts: dict[str, Any]) -> None:
     )
     parts["tags"] = gr.Dropdown(
         label="Tags",
-        info="Lower-case letters, digits and hyphens; Enter adds one.",
+        info="Lowercase letters, digits and hyphens. Press Enter to add a tag.",
         choices=[],
         value=[],
         multiselect=True,
         allow_custom_value=True,
         elem_id="catalog-edit-tags",
     )
-    parts["save"] = gr.Button("Save", elem_id="catalog-save")
+    parts["save"] = gr.Button("Save changes", elem_id="catalog-save")
 
 
 def _retire(parts: dict[str, Any]) -> None:
     parts["retire_off"] = gr.HTML(visible=False, elem_id="catalog-retire-off")
     parts["reason"] = gr.Textbox(
-        label="Why this version must not be used",
-        info="Whoever asks for it reads this.",
+        label="Reason for withdrawal",
+        info="Shown to anyone who requests this version.",
         max_length=500,
         elem_id="catalog-reason",
     )
@@ -229,25 +261,26 @@ def _confirm(prefix: str) -> ConfirmPanel:
         text = gr.HTML()
         with gr.Row():
             yes = gr.Button(variant="stop", min_width=140, elem_id=f"{prefix}-yes")
-            no = gr.Button("Leave it as it is", min_width=140, elem_id=f"{prefix}-no")
+            no = gr.Button("Cancel", min_width=140, elem_id=f"{prefix}-no")
     return ConfirmPanel(gr.State(None), box, text, yes, no)
 
 
 def texts_of(facts: AdapterFacts) -> Texts:
-    """What people say about the adapter now."""
+    """Return the current texts of an adapter."""
     adapter = facts.adapter
     return Texts(adapter.title, adapter.description, adapter.tags)
 
 
 def edited(loaded: Texts, typed: Texts, now: Texts) -> Edits:
-    """What a reader changed.
+    """Return what a user changed.
 
     Args:
-        loaded: what the reader began with.
-        now: what the catalog says now.
+        loaded: Texts when the user began to edit.
+        typed: Texts as the user left them.
+        now: Current texts in the catalog.
 
     Raises:
-        ChangedMeanwhile: if somebody else changed the same text in another way.
+        ChangedMeanwhile: If another user changed the same text to something else.
     """
     texts: dict[str, str] = {}
     for name in ("title", "description"):
@@ -256,8 +289,8 @@ def edited(loaded: Texts, typed: Texts, now: Texts) -> Edits:
             continue
         if current not in (before, after):
             raise ChangedMeanwhile(
-                f"Somebody changed the {name} meanwhile, to “{current[:200]}”: choose the adapter again to "
-                "start from that; your text is still in the field to be copied."
+                f"Another user changed the {name} to “{current[:200]}”. Your text is still in the field; "
+                "copy it, then select the adapter again to edit the new text."
             )
         texts[name] = after
     before_tags, after_tags = set(loaded.tags), set(typed.tags)
@@ -265,7 +298,7 @@ def edited(loaded: Texts, typed: Texts, now: Texts) -> Edits:
 
 
 def why_not_retire(facts: AdapterFacts, visitor: Visitor) -> str | None:
-    """Why a visitor can't withdraw or archive; None where they can."""
+    """Return why a visitor cannot withdraw or archive, or None if they can."""
     refusal = visitor.refusal("retire")
     if refusal is not None:
         return refusal
@@ -277,4 +310,4 @@ def why_not_retire(facts: AdapterFacts, visitor: Visitor) -> str | None:
 
 
 def _reason(refusal: str | None) -> gr.HTML:
-    return gr.HTML(notice(refusal, title="Read only.") if refusal else "", visible=refusal is not None)
+    return gr.HTML(notice(refusal, title="View only.") if refusal else "", visible=refusal is not None)

@@ -1,4 +1,4 @@
-"""Searching the catalog: the fields, and the question that they put to the registry."""
+"""The search fields of the catalog, and the query that they form."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from registry import MAX_TEXT, AdapterFacets, AdapterQuery, Facet
 PAGE = 20
 ANY = ""
 STATUSES = [
-    ("In use", "active"),
+    ("Active", "active"),
     ("Archived", "archived"),
-    ("All withdrawn", "withdrawn"),
-    ("Any state", ANY),
+    ("Withdrawn", "withdrawn"),
+    ("All", ANY),
 ]
 SORTS = [("Name", "name"), ("Newest", "newest"), ("Accuracy", "accuracy"), ("Most versions", "versions")]
 ACCURACIES = [
@@ -40,10 +40,13 @@ _FACETS = {"base": "base", "adapter_type": "type", "owner": "owner", "alias": "a
 
 @dataclass(frozen=True)
 class Filters:
-    """The fields by name, which are those of `DEFAULTS`, and the page that is shown.
+    """The search fields and the number of the page.
 
     Attributes:
-        words: follows the field ``text``, and is never drawn.
+        fields: Components by the names in `DEFAULTS`.
+        words: Copy of the field ``text``, never drawn.
+        page: Number of the page, from 1.
+        clear: Clears the filters.
     """
 
     fields: Mapping[str, Any]
@@ -53,43 +56,48 @@ class Filters:
 
     @property
     def inputs(self) -> set[Any]:
-        """What `values` reads."""
+        """Components that `values` and `query` read."""
         return {*self.fields.values(), self.page}
 
     def values(self, data: Mapping[Any, Any]) -> dict[str, Any]:
-        """What is in the fields, by name."""
+        """Return the values of the fields, by name."""
         return {name: data[field] for name, field in self.fields.items()}
 
     def query(self, data: Mapping[Any, Any], *, page: int | None = None) -> AdapterQuery:
-        """The question that the fields put; at the page that is shown, unless told otherwise."""
+        """Return the query of the fields.
+
+        Args:
+            data: Values of ``inputs``.
+            page: Number of the page, or None for the current one.
+        """
         return query_of(self.values(data), data[self.page] if page is None else page)
 
     def offered(self, seen: Seen, data: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Updates of what there is to filter by, for the words and the state that are asked for."""
+        """Return updates of the choices of each filter, for the current text and status."""
         values = self.values(data)
         asked = query_of({**DEFAULTS, "text": values["text"], "status": values["status"]}, 1)
         facets = seen.registry.search.facets(asked)
         return {self.fields[name]: update for name, update in _choices(facets, values).items()}
 
     def cleared(self) -> dict[Any, Any]:
-        """Updates that empty every field."""
+        """Return updates that reset every field."""
         return {field: DEFAULTS[name] for name, field in self.fields.items()}
 
 
 def build_filters() -> Filters:
-    """Build the fields, not yet connected; the button is still to be rendered."""
+    """Build the fields, without events. The caller renders the button."""
     fields: dict[str, Any] = {}
     with gr.Row(elem_id="catalog-search-row"):
         fields["text"] = gr.Textbox(
-            placeholder="Words in name, description, tags or classes",
+            placeholder="Search names, descriptions, tags and classes",
             label="Search",
             max_length=MAX_TEXT,
             scale=3,
             min_width=220,
             elem_id="catalog-search",
         )
-        fields["status"] = _dropdown("State", STATUSES, "active", "catalog-status")
-        fields["sort"] = _dropdown("Order", SORTS, "name", "catalog-sort")
+        fields["status"] = _dropdown("Status", STATUSES, "active", "catalog-status")
+        fields["sort"] = _dropdown("Sort by", SORTS, "name", "catalog-sort")
     with gr.Accordion("More filters", open=False, elem_id="catalog-filters"), gr.Row():
         for name, what in _FACETS.items():
             fields[name] = _dropdown(what.capitalize(), [(f"Any {what}", ANY)], ANY, f"catalog-{what}")
@@ -111,7 +119,12 @@ def build_filters() -> Filters:
 
 
 def query_of(values: Mapping[str, Any], page: int) -> AdapterQuery:
-    """The question that the values of the fields put."""
+    """Return the query for values of the fields.
+
+    Args:
+        values: Values by the names in `DEFAULTS`.
+        page: Number of the page, from 1.
+    """
     return AdapterQuery(
         text=values["text"] or "",
         base=values["base"] or None,
@@ -128,7 +141,7 @@ def query_of(values: Mapping[str, Any], page: int) -> AdapterQuery:
 
 
 def narrowed(query: AdapterQuery) -> bool:
-    """Whether the question leaves anything out besides what is archived or withdrawn."""
+    """Return whether a query excludes adapters that are neither archived nor withdrawn."""
     everything = AdapterQuery(page=query.page, limit=query.limit, sort=query.sort)
     return replace(query, text=" ".join(query.text.split())) != everything
 
@@ -148,7 +161,7 @@ def _choices(facets: AdapterFacets, values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _named(facets: Iterable[Facet], chosen: Iterable[str]) -> list[tuple[str, str]]:
-    """Choices with their counts; what is chosen stays, even where nothing has it any more."""
+    """Return choices with their counts. Selected values stay, even if no adapter has them."""
     counts = {facet.value: facet.n for facet in facets}
     return [(f"{value} ({n:,})", value) for value, n in (dict.fromkeys(chosen, 0) | counts).items()]
 

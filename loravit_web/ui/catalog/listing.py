@@ -1,4 +1,4 @@
-"""One page of the catalog as a list of buttons: names, results, and why something can't be used."""
+"""HTML of a page of the catalog: a list of buttons with names, results and restrictions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ class Row:
     """An adapter in the list.
 
     Attributes:
-        picture: address of its thumbnail.
-        facts: about its newest version.
-        chips: its aliases and tags.
+        entry: Adapter.
+        standing: Whether the adapter can be used, and if not, why.
+        picture: URL of the thumbnail, or None.
+        is_chosen: Whether the card shows the adapter.
+        facts: Facts about the newest version.
+        chips: Aliases and tags.
     """
 
     entry: AdapterEntry
@@ -34,32 +37,32 @@ class Row:
 
 
 def nothing_yet() -> Markup:
-    """Shown in the place of the list while the catalog is empty."""
+    """Return the notice in place of the list while the catalog is empty."""
     return notice(
-        "A task that you train, or import as a bundle, appears here with its results, and everybody who "
-        "opens this page can use it.",
+        "Adapters that you train or import appear here with their results.",
         title="The catalog is empty.",
     )
 
 
 def no_match() -> Markup:
-    """Shown in the place of the list where no adapter matches."""
+    """Return the notice in place of the list if no adapter matches."""
     return notice(
-        "Use fewer words or clear the filters; archived adapters are under State.",
-        title="No adapter meets this.",
+        "Clear the filters, or set the status to Archived to see archived ones.",
+        title="No matching adapters.",
     )
 
 
 def list_html(
     page: AdapterPage, judge: Judge, pictures: Mapping[str, str], chosen: str | None, *, anything: bool
 ) -> Markup:
-    """The entries of a page.
+    """Return the list of a page.
 
     Args:
-        judge: says where an adapter stands.
-        pictures: where the browser finds thumbnails, by slug.
-        chosen: the slug whose row is marked.
-        anything: whether the catalog holds any adapter at all.
+        page: Page of the catalog.
+        judge: Returns whether an adapter can be used.
+        pictures: URLs of the thumbnails, by slug.
+        chosen: Slug of the selected adapter, or None.
+        anything: Whether the catalog contains any adapter.
     """
     if not page.entries:
         return no_match() if anything else nothing_yet()
@@ -71,12 +74,12 @@ def list_html(
 
 
 def found_html(page: AdapterPage) -> Markup:
-    """How many there are, and which page this is; announced when it changes."""
+    """Return the number of adapters and the current page. Screen readers announce changes."""
     return found("adapter", page.total, page.page, page.pages)
 
 
 def size_text(size: int) -> str:
-    """Bytes as people say them."""
+    """Format a number of bytes, such as ``0.8 MB``."""
     return f"{size / 1e3:.0f} kB" if size < 100_000 else f"{size / 1e6:.1f} MB"
 
 

@@ -1,4 +1,4 @@
-"""The card of the chosen version: its components, and what they show of it."""
+"""The card of the selected version: its components and their updates."""
 
 from __future__ import annotations
 
@@ -33,9 +33,22 @@ class CardPanel:
     """The components of a card.
 
     Attributes:
-        ref: the version that is shown, as ``slug@2``; None while none is chosen.
-        seen: the revision of the catalog that the card shows.
-        file: what Download hands out, once it was asked for.
+        ref: Version that is shown, as ``slug@2``, or None.
+        seen: Revision of the catalog that the card shows.
+        message: Notice above the card, or in its place.
+        body: Contains the other components.
+        head: Name, status and classes.
+        versions: Selects a version of the adapter.
+        try_it: Selects the version in the Use tab.
+        download: Writes the bundle.
+        file: Bundle to download, hidden.
+        results: Evaluation of the version.
+        plots: Loss and accuracy of the run.
+        origin: Provenance of the version, its settings and its requests.
+        aliases: Aliases and their history.
+        link: Link to the card.
+        share: Link and code for the version.
+        change: Components that change the adapter.
     """
 
     ref: gr.State
@@ -57,19 +70,21 @@ class CardPanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """Everything that the methods update."""
+        """Components that the methods update."""
         shown = [self.head, self.versions, self.try_it, self.download, self.results, *self.plots]
         about = [self.origin, self.link, *self.share.outputs, *self.change.outputs]
         return [self.ref, self.seen, self.message, self.body, *shown, *about]
 
     def opened(self, seen: Seen, ref: str, url: str) -> dict[Any, Any]:
-        """Updates that show a version.
+        """Return updates that show a version.
 
         Args:
-            url: where the reader sees the app.
+            seen: What the visitor sees of the app.
+            ref: Slug, version or alias.
+            url: URL of the app.
 
         Raises:
-            RegistryError: if there is no such version.
+            RegistryError: If there is no such version.
         """
         facts = read_facts(seen.registry, seen.predictor, ref)
         return {
@@ -82,19 +97,27 @@ class CardPanel:
         }
 
     def shown_again(self, seen: Seen, ref: str, url: str, data: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Updates after the reader changed the adapter: texts that they did not save stay."""
+        """Return updates after the visitor changed the adapter. Unsaved texts stay."""
         return self.change.followed(data, self.opened(seen, ref, url))
 
     def refreshed(self, seen: Seen, ref: str, url: str, data: Mapping[Any, Any], why: str) -> dict[Any, Any]:
-        """Updates after somebody else changed it: ``why`` stands above, what is typed or asked stays."""
+        """Return updates after another user changed the adapter. Unsaved input and open questions stay.
+
+        Args:
+            seen: What the visitor sees of the app.
+            ref: Version that is shown.
+            url: URL of the app.
+            data: Values of the page's components.
+            why: Notice above the card.
+        """
         updates = self.shown_again(seen, ref, url, data)
-        kept = {*self.change.typed, *self.change.asked}  # an answer to a question that changed asks again
+        kept = {*self.change.typed, *self.change.asked}  # a confirmation of an outdated question asks again
         return {part: one for part, one in updates.items() if part not in kept} | {
             self.message: gr.HTML(why, visible=True)
         }
 
     def closed(self, message: str) -> dict[Any, Any]:
-        """Updates that show no version."""
+        """Return updates that show a message instead of a version."""
         return {
             self.ref: None,
             self.message: gr.HTML(message, visible=True),
@@ -119,7 +142,7 @@ class CardPanel:
 
 
 def build_card() -> CardPanel:
-    """Build the panel, with no version chosen and nothing connected."""
+    """Build the panel, without a version and without events."""
     message = gr.HTML(none_chosen(), elem_id="catalog-message")
     with gr.Column(visible=False, elem_id="catalog-card") as body:
         head = gr.HTML(elem_id="catalog-head")
@@ -132,16 +155,16 @@ def build_card() -> CardPanel:
             with gr.Tab("Results"):
                 results = gr.HTML(elem_id="catalog-results")
                 plots = build_curves("catalog-loss", "catalog-accuracy-curve")
-            with gr.Tab("Origin"):
+            with gr.Tab("Details"):
                 origin = gr.HTML(elem_id="catalog-origin")
             with gr.Tab("Share"):
                 link = gr.Textbox(
-                    label="Link to this card",
+                    label="Link to this page of the catalog",
                     interactive=False,
                     buttons=["copy"],
                     elem_id="catalog-card-link",
                 )
-                share = build_share("catalog", "Link that asks exactly this version")
+                share = build_share("catalog", "Link to try this version")
             change = build_change()
     return CardPanel(
         ref=gr.State(None),
@@ -164,7 +187,7 @@ def build_card() -> CardPanel:
 
 
 def version_choices(facts: AdapterFacts) -> list[tuple[str, str]]:
-    """Every version with what names it, the newest first."""
+    """Return every version with its aliases as choices, newest first."""
     return [(" · ".join([f"Version {one.version}", *_names(facts, one)]), one.ref) for one in facts.versions]
 
 

@@ -1,4 +1,4 @@
-"""The tab Catalog: every adapter, what is known about it, and its way out and in as one file."""
+"""The Catalog tab: all adapters, the card of the selected version, and the import of bundles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _built(service: Service) -> CatalogView:
         found = gr.HTML(elem_id="catalog-found")
         filters.clear.render()
         upload = gr.UploadButton(
-            "Import a bundle",
+            "Import",
             file_types=[".zip"],
             size="sm",
             scale=0,
@@ -57,8 +57,8 @@ def _built(service: Service) -> CatalogView:
             card = build_card()
     return CatalogView(
         service=service,
-        # No State: one that changes out of the queue, as by the clock, tells nobody. And to be rendered
-        # outside of the tabs: it must be there whichever tab is open.
+        # Not gr.State, whose changes outside the queue cause no event. Rendered outside the tabs, so that it
+        # exists whichever tab is open.
         revision=gr.Textbox(render=False, visible="hidden", elem_id="catalog-revision"),
         filters=filters,
         found=found,
@@ -73,7 +73,7 @@ def _built(service: Service) -> CatalogView:
 
 
 def _look(view: CatalogView) -> None:
-    """A changed filter shows the first page; only words and state change what there is to filter by."""
+    """Show the first page after a filter changes. Text and status also change the choices of the filters."""
     filters = view.filters
 
     @told_at(view.found)
@@ -95,8 +95,8 @@ def _look(view: CatalogView) -> None:
             **filters.offered(seen, emptied),
         }
 
-    # not the field's `input`, which Gradio says of keys that write a letter alone; and `change` it says of a
-    # field again whenever its tab is opened
+    # Not the field's `input`, which Gradio sends only for keys that type a letter. Its `change` also occurs
+    # whenever the tab is opened, so it only copies the text.
     text = filters.fields["text"]
     text.change(None, [text, filters.words], filters.words, js=call("events.first"), **QUIET)
     wide = [filters.words.change, filters.fields["status"].input]

@@ -1,4 +1,4 @@
-"""The catalog as a page sees it: the list that the filters give, and the card beside it."""
+"""The view of the catalog on a page: the filtered list, and the card beside it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,20 @@ EVENTS_LOOKED_AT = 20
 
 @dataclass(frozen=True)
 class CatalogView:
-    """Filters, list and card, with what redraws them.
+    """Filters, list and card, with the methods that update them.
 
     Attributes:
-        revision: of the catalog as the page's clock saw it last; a new one redraws what it touches.
-        train: leads to the first training while the catalog is empty.
-        read_only: why this visitor can't import.
+        service: Service behind the page.
+        revision: Revision of the catalog as the page last saw it. A new one updates list and card.
+        filters: Search fields.
+        found: Number of adapters, or an error.
+        rows: List of adapters.
+        previous: Shows the previous page.
+        following: Shows the next page.
+        train: Leads to the Train tab while the catalog is empty.
+        upload: Imports a bundle.
+        read_only: Notice with the reason why the visitor cannot import.
+        card: Card of the selected version.
     """
 
     service: Service
@@ -48,39 +56,46 @@ class CatalogView:
 
     @property
     def inputs(self) -> set[Any]:
-        """What every method's ``data`` holds."""
+        """Components whose values the methods take as ``data``."""
         return {*self.filters.inputs, self.card.ref, self.card.seen, *self.card.change.inputs}
 
     @property
     def untouched(self) -> Data:
-        """The ``data`` of a page in which nobody chose anything yet."""
+        """Initial values of ``inputs``."""
         return {one: one.value for one in self.inputs}
 
     @property
     def list_outputs(self) -> list[Any]:
-        """What `listed` updates."""
+        """Components that `listed` updates."""
         pages = [self.filters.page, self.previous, self.following]
         return [*pages, self.filters.clear, self.found, self.rows, self.train]
 
     @property
     def search_outputs(self) -> list[Any]:
-        """What `listed` updates, and the filters."""
+        """Components that `listed` updates, and the filters."""
         return [*self.list_outputs, *self.filters.fields.values()]
 
     @property
     def arriving(self) -> list[Any]:
-        """What `list_arrived` updates."""
+        """Components that `list_arrived` updates."""
         return [*self.list_outputs, self.upload, self.read_only]
 
     @property
     def outputs(self) -> list[Any]:
-        """Everything that the methods update."""
+        """Components that any method updates, except `list_arrived`."""
         return [*self.search_outputs, *self.card.outputs]
 
     def listed(
         self, seen: Seen, data: Data, *, page: int | None = None, chosen: str | None = None
     ) -> Updates:
-        """Updates of the list: the page that is shown or another one, or the last one there is."""
+        """Return updates of the list.
+
+        Args:
+            seen: What the visitor sees of the app.
+            data: Values of ``inputs``.
+            page: Number of the page, or None for the current one. The last page replaces a missing one.
+            chosen: Version to mark, or None for that of the card.
+        """
         query = self.filters.query(data, page=page)
         shown = _page(seen, query)
         ref = chosen or data[self.card.ref]
@@ -100,20 +115,20 @@ class CatalogView:
         }
 
     def opened(self, data: Data, ref: str, request: gr.Request) -> Updates:
-        """Updates that show a version, marked in the list; or why it can't be shown."""
+        """Return updates that show a version and mark it in the list, or that show an error."""
         seen = seen_by(self.service, request)
         card = self._card(seen, ref, request)
         return {**card, **self.listed(seen, data, chosen=card[self.card.ref])}
 
     def shown_again(self, data: Data, ref: str, request: gr.Request) -> Updates:
-        """Updates after the reader changed the version that is shown."""
+        """Return updates after the visitor changed the adapter that is shown."""
         seen, url = seen_by(self.service, request), page_url(request)
         return {**self.card.shown_again(seen, ref, url, data), **self.listed(seen, data)}
 
     def list_arrived(self, request: gr.Request) -> Updates:
-        """Updates of the list for a page that has just been opened; its link's adapter is marked.
+        """Return updates of the list for a new page. The linked adapter is marked.
 
-        What there is to filter by is not among them: `Filters.offered` takes longer than all the rest.
+        The choices of the filters are not included, because `Filters.offered` takes longer than the rest.
         """
         seen = seen_by(self.service, request)
         refusal = seen.visitor.refusal("import")
@@ -125,12 +140,12 @@ class CatalogView:
         }
 
     def card_arrived(self, request: gr.Request) -> Updates:
-        """Updates of the card for a page that has just been opened, by a link that may name an adapter."""
+        """Return updates of the card for a new page, whose link may name an adapter."""
         asked = request.query_params.get("adapter")
         return self._card(seen_by(self.service, request), asked, request) if asked else {}
 
     def refreshed(self, data: Data, request: gr.Request) -> Updates:
-        """Updates after the catalog changed: the list, and the card where somebody else did it."""
+        """Return updates after a change of the catalog. The card changes only if its adapter did."""
         seen = seen_by(self.service, request)
         return {
             **self.listed(seen, data),
@@ -154,12 +169,12 @@ class CatalogView:
             if not new:
                 return {}
             return self.card.refreshed(seen, ref, page_url(request), data, stale_html(new))
-        except NotFound as error:  # a backup took the place of what there was, or it was deleted
+        except NotFound as error:  # the adapter was deleted, or a backup was restored
             return self.card.closed(notice(error.in_public, kind="error"))
 
 
 def _page(seen: Seen, query: AdapterQuery) -> AdapterPage:
-    """The page that is asked for, or the last one there is."""
+    """Return the page of a query, or the last page if there is no such page."""
     shown = seen.registry.search.adapters(query)
     if shown.page <= shown.pages:
         return shown

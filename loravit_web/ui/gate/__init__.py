@@ -1,1 +1,1 @@
-"""Everything that stands between the network and Gradio."""
+"""Middleware between the network and Gradio."""

@@ -1,4 +1,4 @@
-"""Where a request may come from: through which proxies, to which host, and from which site."""
+"""Checks of the origin of a request: its proxies, the host that it names, and the site that sent it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ LOOPBACK = ("127.0.0.1", "localhost")
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _FORWARDING = re.compile(rb"x-forwarded-.*|forwarded|x-real-ip|x-gradio-server|x-original-.*", re.IGNORECASE)
 _ELSEWHERE = (
-    "This app runs for one person and answers at http://127.0.0.1 and http://localhost only, but this "
-    "request names another host. Open it there, or start it with python -m loravit_web serve --host ADDRESS, "
-    "which lets in everyone who can reach that address, with all rights."
+    "In local mode, the app only answers at http://127.0.0.1 and http://localhost, but this request names "
+    "another host. Open the app there, or start it with python -m loravit_web serve --host ADDRESS, which "
+    "gives everyone who can reach that address all rights."
 )
 _FOREIGN = (
-    "Another web site sent this request, so the app did not carry it out. Use the app's own page, or name "
-    "that site in LORAVIT_ORIGINS."
+    "Another website sent this request, so the app refused it. Use the app's own page, or add that site to "
+    "LORAVIT_ORIGINS."
 )
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Rules for what the head of a request says about where it comes from and goes to.
+    """Rules for the headers that say where a request comes from and goes to.
 
     Attributes:
-        proxies: the peers whose forwarding headers count.
-        own_names: the only names that the app answers to; None for any.
-        origins: other sites whose pages may send requests, as ``https://host``.
+        proxies: Peers whose forwarding headers are trusted.
+        own_names: Host names that the app answers to, or None for any.
+        origins: Other sites whose pages may send requests, such as ``https://host``.
     """
 
     proxies: TrustedProxies
@@ -43,12 +43,12 @@ class Arrivals:
     origins: Collection[str] = ()
 
     def cleaned(self, scope: Scope) -> tuple[Scope, Caller]:
-        """Return the request as if no proxy stood in front, and its caller.
+        """Return the request as if it came without a proxy, and its caller.
 
-        Forwarding headers of peers that are not trusted are taken out, because Gradio believes them all.
+        Forwarding headers of untrusted peers are removed, because Gradio trusts them all.
 
         Raises:
-            Refused: if it names a host that it must not name.
+            Refused: If the request names a host that is not allowed.
         """
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else ""
@@ -67,16 +67,20 @@ class Arrivals:
         raw = [(name, value) for name, value in raw if name != b"host"]
         raw.append((b"host", host.encode("ascii")))
         if scheme == "https":
-            raw.append((b"x-forwarded-proto", b"https"))  # by which Gradio writes its addresses
+            raw.append((b"x-forwarded-proto", b"https"))  # from which Gradio builds its URLs
         port = scope["client"][1] if address == peer and scope.get("client") else 0
         cleaned = {**scope, "headers": raw, "client": (address, port), "scheme": scheme}
         return cleaned, Caller(source_of(address), f"{scheme}://{host}")
 
     def check_origin(self, scope: Scope, caller: Caller) -> None:
-        """Let only the app's own pages, trusted sites and programs send what may store something.
+        """Check that a request comes from the app's own page, a trusted site or a program.
+
+        Args:
+            scope: Request that may change something.
+            caller: Sender of the request.
 
         Raises:
-            Refused: for a request that a browser sent on behalf of another site.
+            Refused: If a browser sent the request on behalf of another site.
         """
         headers = Headers(scope=scope)
         origin = headers.get("origin")
@@ -89,7 +93,7 @@ class Arrivals:
 
 
 def _same_host(origin: str, site: str) -> bool:
-    """Whether only the scheme differs: a proxy that ends TLS may not say so."""
+    """Return whether two sites have the same host. A proxy that ends TLS may hide the scheme."""
     try:
         return (
             urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc == urlsplit(site).netloc

@@ -1,4 +1,4 @@
-"""What a request carries, read within limits of bytes, time and structure before Gradio parses any of it."""
+"""Bodies of requests, read within limits of size, time and structure before Gradio parses them."""
 
 from __future__ import annotations
 
@@ -17,33 +17,37 @@ from loravit_web.ui.gate.routes import SESSION
 
 JSON_BYTES, FORM_BYTES = 2 << 20, 8 << 10
 JSON_VALUES = 100_000
-"""Entries of lists and mappings in one document: a list of 5000 uploaded files has half as many."""
+"""Maximum number of entries in the lists and mappings of a document. 5000 uploaded files need half of it."""
 ALL_BYTES = 64 << 20
-"""Of documents that are held at the same moment."""
+"""Maximum size in bytes of all documents in memory at once."""
 SILENCE_SECONDS, DOCUMENT_SECONDS = 20.0, 60.0
-"""Without a byte of a body, and for all of a document."""
+"""Maximum seconds without a byte of a body, and for a whole document."""
 _LONGEST_TEXT = 128
 _IN_THREAD = 64 << 10
 _SESSION = re.compile(SESSION)
 
 _SLOW = "The request took too long to arrive. Check the connection and send it again."
 _BUSY = "The server is busy. Please try again in a moment."
-_NOT_JSON = "The request is not a JSON document that the app can read. Look at the API page for its form."
+_NOT_JSON = "The request is not a valid JSON document. See the API page for its form."
 
 
 class Left(Exception):
-    """The sender went away before all of the body had come."""
+    """The sender closed the connection before the end of the body."""
 
 
 class Budget:
-    """Bytes that may be held at the same moment. For one event loop."""
+    """Limit on the bytes of all bodies in memory. For use in one event loop.
+
+    Args:
+        most: Maximum number of bytes.
+    """
 
     def __init__(self, most: int = ALL_BYTES) -> None:
         self._left = most
 
     @asynccontextmanager
     async def share(self) -> AsyncIterator[Share]:
-        """Give back on leaving what was taken within."""
+        """Return a share whose bytes are released on exit."""
         share = Share(self)
         try:
             yield share
@@ -51,9 +55,10 @@ class Budget:
             self._left += share.taken
 
     def take(self, count: int) -> None:
-        """
+        """Take a number of bytes.
+
         Raises:
-            Refused: if too much is held already.
+            Refused: If the limit would be exceeded.
         """
         if count > self._left:
             raise Refused(503, _BUSY, wait=5)
@@ -61,15 +66,20 @@ class Budget:
 
 
 class Share:
-    """What one request holds of a `Budget`."""
+    """The bytes of a `Budget` that one request holds.
+
+    Args:
+        budget: Budget to take from.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self._budget, self.taken = budget, 0
 
     def take(self, count: int) -> None:
-        """
+        """Take a number of bytes.
+
         Raises:
-            Refused: if too much is held already.
+            Refused: If the limit would be exceeded.
         """
         self._budget.take(count)
         self.taken += count
@@ -79,12 +89,14 @@ async def read_body(receive: Receive, most: int, share: Share, *, declared: int 
     """Read a whole body.
 
     Args:
-        most: bytes.
-        declared: what ``Content-Length`` says, checked before anything is read.
+        receive: Channel of the request.
+        most: Maximum size in bytes.
+        share: Accounts for the bytes.
+        declared: Value of ``Content-Length``, checked before anything is read, or None.
 
     Raises:
-        Refused: if it is too large or too slow, or too much of others is held.
-        Left: if the sender goes away.
+        Refused: If the body is too large or too slow, or if all bodies together exceed their limit.
+        Left: If the sender closes the connection.
     """
     too_large = Refused(413, f"The request is larger than the {most:,} bytes that this address takes.")
     if declared is not None and declared > most:
@@ -108,7 +120,7 @@ async def read_body(receive: Receive, most: int, share: Share, *, declared: int 
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a channel that gives a body that was read, then whatever comes next."""
+    """Return a channel that yields a body that was already read, then the messages that follow."""
     given = False
 
     async def again() -> Message:
@@ -122,11 +134,12 @@ def replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def counted(receive: Receive, most: int, refusal: Refused) -> Receive:
-    """Return a channel that ends a body that is longer than it may be, or falls silent.
+    """Return a channel that stops a body that is too long or too slow.
 
     Args:
-        most: bytes.
-        refusal: raised by the channel at the first byte too many.
+        receive: Channel of the request.
+        most: Maximum size in bytes.
+        refusal: Error that the channel raises at the first byte beyond the limit.
     """
     size = 0
 
@@ -145,10 +158,10 @@ def counted(receive: Receive, most: int, refusal: Refused) -> Receive:
 
 
 async def check_json(body: bytes) -> None:
-    """Check the form of a document for one of Gradio's events.
+    """Check the form of a document for a Gradio event.
 
     Raises:
-        Refused: if it is not a mapping, has more entries than any page sends, or an unusable session.
+        Refused: If the document is not a mapping, has too many entries, or has an invalid session or number.
     """
     entries = body.count(b",") + body.count(b"[") + body.count(b"{")
     if entries > JSON_VALUES:
@@ -168,14 +181,10 @@ def _check(body: bytes) -> None:
         raise Refused(400, _NOT_JSON)
     session = document.get("session_hash")
     if session is not None and not (isinstance(session, str) and _SESSION.fullmatch(session)):
-        raise Refused(
-            400, "session_hash is not a usable name. Send 1 to 128 letters, digits, hyphens or underscores."
-        )
+        raise Refused(400, "session_hash is not a valid name. Send 1 to 128 letters, digits, - or _.")
     for name in ("event_id", "simple_format", "batched", "fn_index", "trigger_id"):
         if not _is_small(document.get(name)):
-            raise Refused(
-                400, f"{name} is not of the kind that the app takes. Look at the API page for its form."
-            )
+            raise Refused(400, f"{name} does not have a valid value. See the API page for its form.")
 
 
 def _is_small(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The server underneath: bounded connections, silent ones closed, and a log that a flood cannot fill."""
+"""The web server: a limit on connections, timeouts for idle ones, and a log that a flood cannot fill."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from loravit_web.ui.patches.server import ListeningServer, started_by, usual_host, usual_ports
 
 HEAD_SECONDS = 20.0
-"""Until the head of a connection's first or next request has come."""
+"""Seconds until the headers of the first or next request on a connection must have arrived."""
 MOST, LEAST = 1000, 16
-"""Connections at the same moment."""
+"""Upper and lower bound of the limit on concurrent connections."""
 SPARE_FILES, BACKLOG = 96, 64
-"""Files left for databases, models and uploads; and connections that wait in the system to be taken."""
+"""Open files kept free for databases, models and uploads, and connections that wait in the system."""
 _REPEATS, _REPEAT_SECONDS = 5, 60.0
 _FLOODED = ("asyncio", "uvicorn.error", "uvicorn")
 
 
 def most_connections() -> int:
-    """Return how many connections the process can hold beside all other files that it opens."""
+    """Return how many connections the process can hold beside its other open files."""
     if sys.platform == "win32":
         return MOST
     import resource
@@ -42,13 +42,13 @@ def most_connections() -> int:
 
 
 class BoundedConnection(H11Protocol):
-    """A connection that is closed where there are too many, or where its request does not come in time."""
+    """A connection that is closed if there are too many, or if its request does not arrive in time."""
 
     most = MOST
     _silence: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection if there is room."""
+        """Accept a connection, or close it if there are too many."""
         if len(self.connections) >= self.most:
             transport.abort()
             return
@@ -56,7 +56,7 @@ class BoundedConnection(H11Protocol):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; a head that comes byte by byte has no more time than any other."""
+        """Process received bytes. Headers that arrive byte by byte have no more time than others."""
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
@@ -65,7 +65,7 @@ class BoundedConnection(H11Protocol):
             self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget a connection."""
+        """Stop the timer of a closed connection."""
         self._stop_waiting()
         if self.transport is not None:
             super().connection_lost(exc)
@@ -89,7 +89,11 @@ class BoundedConnection(H11Protocol):
 
 
 class Seldom(logging.Filter):
-    """Lets a message through a few times a minute, and then says how often it was left out."""
+    """Passes each message a few times a minute, then reports how many were omitted.
+
+    Args:
+        clock: Returns the time in seconds.
+    """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -98,13 +102,13 @@ class Seldom(logging.Filter):
         self._counts: dict[str, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether to write a record."""
+        """Return whether to write a record to the log."""
         now, key = self._clock(), str(record.msg)[:80]
         with self._lock:
             began, count = self._counts.get(key, (now, 0))
             if now - began >= _REPEAT_SECONDS:
                 if count > _REPEATS:
-                    record.msg = f"{record.msg} ({count - _REPEATS} more like it were left out)"
+                    record.msg = f"{record.msg} ({count - _REPEATS} similar messages omitted)"
                 began, count = now, 0
             if len(self._counts) > 100:
                 self._counts.clear()
@@ -113,10 +117,10 @@ class Seldom(logging.Filter):
 
 
 def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> AbstractContextManager[None]:
-    """Within, `gradio.Blocks.launch` serves through a gate and bounded connections.
+    """Return a context in which `gradio.Blocks.launch` serves through a gate and bounded connections.
 
     Args:
-        gate: wraps Gradio's app.
+        gate: Wraps Gradio's app.
     """
 
     def start(
@@ -151,16 +155,20 @@ def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> AbstractContextManager
 
 
 def _listening(host: str, port: int | None) -> tuple[socket.socket, int]:
-    """Return a socket that listens at a port, or at the first free one from Gradio's usual on.
+    """Return a listening socket and its port.
+
+    Args:
+        host: Address to listen on.
+        port: Port, or None for the first free one of Gradio's usual ports.
 
     Raises:
-        OSError: if there is none.
+        OSError: If no port is free.
     """
     ports = [port] if port is not None else usual_ports()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    refusal = OSError("There is no free port.")
+    refusal = OSError("No port is free. Stop another app, or choose a port.")
     for number in ports:
-        # asyncio sends small answers at once (TCP_NODELAY) only where the protocol is named
+        # asyncio sets TCP_NODELAY, without which small answers are delayed, only if the protocol is named
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The one way in: every request passes here before anything of Gradio sees it."""
+"""The gate: every request passes it before Gradio sees the request."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from loravit_web.ui.patches.receiving import forget_progress
 
 _LOG = logging.getLogger(__name__)
 _A_YEAR = 365 * 24 * 3600
-_CROWDED = "Too many requests of yours are open at once. Close some pages or wait until they are answered."
+_CROWDED = "You have too many open requests. Close some pages, or wait for answers."
 _PAGES = frozenset({"/", "/config"})
 _SESSION = re.compile(SESSION)
 
 
 @dataclass(frozen=True)
 class House:
-    """What stands behind the gate, and its rules.
+    """The rules of the gate, and the parts of the app that it uses.
 
     Attributes:
-        arrivals: where requests may come from.
-        cookies: what tells browsers apart.
-        headers: of every answer.
-        admit: counts a request; raises TooManyRequests.
-        guest_name: a demo visitor's name from what tells them apart; None where there are no such visitors.
-        signing_in: of a team whose members have passwords; None where nobody signs in here.
-        uploads: takes files in.
-        presence: which pages are still there.
-        folder: from which alone files are handed out.
-        prefix: of every path, where the app is mounted under one.
-        most_of_one: requests of one subscriber that may be open at once; None for no limit.
-        is_starting: whether Gradio still has to tell the app to begin.
-        owns: whether a caller may fetch a file of the folder.
+        arrivals: Checks the origin of requests.
+        cookies: Reads and writes the cookies that identify browsers.
+        headers: Headers of every answer.
+        admit: Counts a request; raises `TooManyRequests` beyond the limit.
+        guest_name: Returns the name of a demo visitor from their cookie or address. None outside demos.
+        signing_in: Routes of a team whose members have passwords. None if no one signs in with a password.
+        uploads: Receives files.
+        presence: Tracks which pages are still open.
+        folder: Only folder from which files are served.
+        prefix: Prefix of every path if the app is mounted under one.
+        most_of_one: Maximum number of open requests of one subscriber, or None for no limit.
+        is_starting: Returns whether Gradio has yet to start the app.
+        owns: Returns whether a caller may fetch a file in the folder.
     """
 
     arrivals: Arrivals
@@ -69,10 +69,11 @@ class House:
 
 
 class Gate:
-    """ASGI middleware in front of everything. For one event loop.
+    """ASGI middleware in front of all others. For use in one event loop.
 
     Args:
-        app: answers what is let through.
+        app: Answers the requests that pass.
+        house: Rules and parts of the app.
     """
 
     def __init__(self, app: ASGIApp, house: House) -> None:
@@ -81,7 +82,7 @@ class Gate:
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or let it through."""
+        """Answer a request, or pass it on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -90,7 +91,7 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Turn what is raised on the way into an answer."""
+        """Turn errors into answers."""
         cookies: list[str] = []
         is_file = scope["path"].startswith(f"{self._house.prefix}{API}/file=")
         out = Guarded(scope, send, self._house.headers, is_file=is_file, cookies=cookies)
@@ -100,8 +101,8 @@ class Gate:
             if not out.started:
                 await out.answer(refused.answer(), receive if _has_body(scope) else None)
         except Left:
-            return  # nobody is there to be answered
-        except Exception:  # noqa: BLE001 - the last line of the server: logged, and told in a sentence
+            return  # the connection is closed
+        except Exception:  # noqa: BLE001 - the outermost handler: logs the error and answers with a message
             _LOG.exception("%s %s failed.", scope["method"], scope["path"][:200])
             if not out.started:
                 await out.answer(Refused(500, FAILED).answer())
@@ -133,7 +134,7 @@ class Gate:
                 del self._open[caller.source]
 
     async def _known(self, scope: Scope, caller: Caller, path: str, cookies: list[str]) -> Caller:
-        """Add who the caller is, and give a demo's visitor what to be known by."""
+        """Return the caller with their identity. A new visitor of a demo gets a cookie."""
         house = self._house
         if house.signing_in is not None:
             return replace(caller, username=await house.signing_in.member(scope))
@@ -148,7 +149,7 @@ class Gate:
     async def _answered_here(
         self, scope: Scope, receive: Receive, caller: Caller, route: Route, path: str
     ) -> Response | None:
-        """Answer what is the gate's own, after checking that the caller may ask at all."""
+        """Answer the gate's own routes, after checking that the caller may use the app."""
         signing_in = self._house.signing_in
         if signing_in is not None:
             if route.body == "form":
@@ -185,8 +186,8 @@ class Gate:
         if route.stream:
             session = query.get("session_hash") or path.rpartition("/")[2]
             if not _SESSION.fullmatch(session):
-                raise Refused(400, "session_hash is not a usable name.")
-            if path.startswith(f"{API}/heartbeat/"):  # open as long as the page, whatever is asked there
+                raise Refused(400, "session_hash is not a valid name. Send 1 to 128 letters, digits, - or _.")
+            if path.startswith(f"{API}/heartbeat/"):  # open as long as the page
                 await self._app(scope, receive, out.send)
                 return
             with self._house.presence.listening(session):
@@ -195,7 +196,7 @@ class Gate:
         if path.startswith(f"{API}/upload_progress"):
             upload = query.get("upload_id", "")
             if not is_progress_id(upload):
-                raise Refused(400, "upload_id is not a usable name.")
+                raise Refused(400, "upload_id is not a valid name. Send 1 to 64 letters, digits, - or _.")
             try:
                 await self._app(scope, receive, out.send)
             finally:
@@ -204,14 +205,15 @@ class Gate:
         await self._app(scope, receive, out.send)
 
     def _check_file(self, path: str, caller: Caller) -> None:
-        """
+        """Check that a caller may fetch a file.
+
         Raises:
-            Refused: for a path that is not in the folder from which files are handed out, or another's.
+            Refused: If the path is outside the served folder, or the file belongs to another visitor.
         """
         file, folder = Path(path), self._house.folder
         inside = "\0" not in path and ".." not in file.parts and file.is_relative_to(folder)
         if not inside or not self._house.owns(caller, file):
-            raise Refused(404, "There is no such file here.")
+            raise Refused(404, "This file does not exist. Reload the page.")
 
 
 def _has_body(scope: Scope) -> bool:

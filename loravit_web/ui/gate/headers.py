@@ -1,4 +1,4 @@
-"""What every answer tells the browser not to do, and failures in a sentence instead of a trace."""
+"""Security headers of every answer, and messages in place of empty failures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from loravit_web.ui.gate.refusals import FAILED
 _FAILURE = 500
 _UNPROCESSABLE = 422
 _DROPPED_BYTES, _DROPPED_SECONDS = 256 << 20, 4.0
-"""Of a body that nobody wants any more."""
-_UNREADABLE = "The request has another form than this address takes. Look at the API page for it."
+"""Maximum size and time for reading the rest of a refused body."""
+_UNREADABLE = "The request does not have the expected form. See the API page."
 
 _POLICY = {
     "default-src": "'self'",
-    # Gradio builds its handlers from text and writes scripts into the page
+    # Gradio compiles handlers from text and writes scripts into the page
     "script-src": "'self' 'unsafe-inline' 'unsafe-eval'",
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data: blob:",
@@ -31,14 +31,14 @@ _POLICY = {
     "base-uri": "'self'",
 }
 _FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""Of files that visitors gave: shown, but never run."""
+"""Policy for uploaded files, which are shown but never run."""
 
 
 def security_headers(*, on_spaces: bool) -> dict[str, str]:
     """Return the headers of every answer.
 
     Args:
-        on_spaces: whether the Hub shows the page in a frame of its own.
+        on_spaces: Whether the Hub shows the page in a frame.
     """
     framed_by = "'self' https://huggingface.co https://*.hf.space" if on_spaces else "'self'"
     policy = {**_POLICY, "frame-ancestors": framed_by}
@@ -53,13 +53,14 @@ def security_headers(*, on_spaces: bool) -> dict[str, str]:
 
 
 class Guarded:
-    """Sends an answer with the security headers, and a sentence where it failed without one.
+    """Sends an answer with the security headers. A failure without a message gets one.
 
     Args:
-        send: of the request.
-        headers: as `security_headers`.
-        is_file: whether it hands out what a visitor gave.
-        cookies: ``Set-Cookie`` values to send along.
+        scope: Request.
+        send: Channel of the answer.
+        headers: Headers from `security_headers`.
+        is_file: Whether the answer is a file of the served folder.
+        cookies: ``Set-Cookie`` values to add.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Guarded:
         self.started = False
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer, which is held back as long as it may be a failure without a sentence."""
+        """Send a part of the answer. A failure is held back until it is known to have a message."""
         if message["type"] == "http.response.start":
             self.started = True
             if message["status"] in (_FAILURE, _UNPROCESSABLE):
@@ -95,11 +96,12 @@ class Guarded:
         await self.answer(JSONResponse({"error": sentence, "detail": sentence}, status_code=held["status"]))
 
     async def answer(self, response: JSONResponse, receive: Receive | None = None) -> None:
-        """Send a whole answer of the gate's own.
+        """Send a whole answer of the gate.
 
         Args:
-            receive: of a request whose body may not have been read. A sender that writes on does not read an
-                answer before the connection breaks, so the rest is read and dropped, up to a limit.
+            response: Answer.
+            receive: Channel of a request whose body may be unread, or None. A sender that is still writing
+                does not read the answer before the connection breaks, so the rest is read, up to a limit.
         """
 
         async def guarded(message: Message) -> None:
@@ -123,12 +125,12 @@ class Guarded:
 
 @cache
 def _raw(headers: tuple[tuple[str, str], ...]) -> dict[bytes, bytes]:
-    """Return headers as a server sends them; always the same few."""
+    """Return headers as bytes, by lower-case name. Cached, because there are only a few sets."""
     return {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in headers}
 
 
 def _tells(body: bytes) -> bool:
-    """Whether an answer says in a sentence what went wrong."""
+    """Return whether an answer contains a message."""
     try:
         content = json.loads(body)
     except ValueError:
@@ -138,7 +140,7 @@ def _tells(body: bytes) -> bool:
 
 
 async def _drop_rest(receive: Receive) -> None:
-    """Read what is left of a body until it ends, breaks off or is too much."""
+    """Read the rest of a body until it ends, breaks off or exceeds the limit."""
     left = _DROPPED_BYTES
     with move_on_after(_DROPPED_SECONDS):
         while left > 0:

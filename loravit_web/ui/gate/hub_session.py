@@ -1,4 +1,4 @@
-"""Signing out of a session of the Hugging Face Hub, which lives in a signed cookie and so could be kept."""
+"""Ended sessions of the Hugging Face Hub. A session is a signed cookie, and a copy could outlive it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MOST = 10_000
 
 
 class EndedOnTheHub:
-    """ASGI middleware inside Gradio's sessions that forgets who somebody was once they have signed out.
+    """ASGI middleware behind Gradio's sessions that removes sessions whose user has signed out.
 
     Args:
-        app: answers the requests.
+        app: Answers the requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -23,7 +23,7 @@ class EndedOnTheHub:
         self._ended: OrderedDict[str, float] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take a session that is over out of the request."""
+        """Remove an ended session from a request."""
         told = told_by_hub(scope.get("session", {})) if scope["type"] == "http" else None
         if told is not None:
             person, expires_at = str(told["userinfo"]["sub"]), float(told.get("expires_at", 0))

@@ -1,7 +1,7 @@
-"""The description of the HTTP interface with the address of whoever asks for it.
+"""The description of the HTTP interface, with the URL under which each caller reaches the app.
 
-Gradio writes the first asker's address into the description and keeps it for everybody. Here it always sees
-the same address, which is replaced in each answer.
+Gradio writes the URL of the first caller into the description and caches it for all. Here Gradio always sees
+the same URL, which is replaced in each answer.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _HIDDEN = frozenset({b"host", b"x-forwarded-proto", b"accept-encoding"})
 
 
 class OwnInfo:
-    """ASGI middleware behind the gate.
+    """ASGI middleware behind the gate that puts the caller's URL into the description.
 
     Args:
-        app: answers the requests.
-        prefix: of every path, where the app is mounted under one.
+        app: Answers the requests.
+        prefix: Prefix of every path if the app is mounted under one.
     """
 
     def __init__(self, app: ASGIApp, prefix: str = "") -> None:
         self._app, self._prefix = app, prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a description with the caller's own address in it."""
+        """Answer a request for the description, or pass on any other request."""
         path = scope["path"].removeprefix(self._prefix).rstrip("/") if scope["type"] == "http" else ""
         described = path in _DESCRIPTIONS
         if not described and not path.startswith(f"{API}/call/v2/"):
@@ -37,14 +37,14 @@ class OwnInfo:
             return
         headers = [(name, value) for name, value in scope["headers"] if name not in _HIDDEN]
         neutral = {**scope, "headers": [*headers, (b"host", HOST.encode())], "scheme": "http"}
-        if not described:  # such a call makes the description, too, where there is none yet
+        if not described:  # such a call creates the description if there is none yet
             await self._app(neutral, receive, send)
             return
         await self._app(neutral, receive, _Replaced(send, caller_of(scope).site).send)
 
 
 class _Replaced:
-    """An answer in which the neutral address is the caller's."""
+    """An answer in which the caller's URL replaces the neutral one."""
 
     def __init__(self, send: Send, site: str) -> None:
         self._send, self._site = send, site.encode()
@@ -52,7 +52,7 @@ class _Replaced:
         self._body = b""
 
     async def send(self, message: Message) -> None:
-        """Hold an answer back until all of it is there, then send it."""
+        """Collect an answer, then send it."""
         if message["type"] == "http.response.start":
             self._start = message
             return

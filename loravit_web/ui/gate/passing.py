@@ -1,7 +1,7 @@
-"""The folder of files that only pass through an app: uploads, and copies that a browser may fetch.
+"""The folder of temporary files: uploads, and copies that a browser may fetch.
 
-Each process has a folder of its own, which ends with it. What a killed process left is removed by the next
-start, and what lies there too long by a sweep.
+Each process has its own folder and removes it at the end. The next start removes folders of killed processes,
+and a sweep removes old files.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from loravit_web.errors import LoraVitError
 PREFIX, LOCK, ARRIVING = "loravit-", ".lock", "arriving"
 MIB = 1 << 20
 _YOUNG_SECONDS = 600.0
-"""Files of others are not removed for a new upload before they are as old."""
+"""Age in seconds from which files of other visitors may be removed for a new upload."""
 _NEARLY_FULL = 0.9
-"""From this share of the limit on, files beside uploads are counted again: copies that a page shows."""
+"""Fraction of the limit from which all files are counted again, because pages also write copies."""
 _COUNT_EVERY, _COUNTING_SHARE = 1.0, 0.02
-"""At most once in as many seconds, and with as much of the time: counting looks through the whole folder."""
+"""Minimum seconds between two counts, and maximum fraction of the time. A count walks the whole folder."""
 
 
 class NoRoom(LoraVitError):
-    """As much passes through the app as may."""
+    """The limit on temporary files is reached."""
 
 
 @dataclass
 class _Upload:
-    """A file that a visitor gave.
+    """An uploaded file.
 
     Attributes:
-        source: who gave it, see `addresses.source_of`, or the name of a member.
-        size: bytes.
-        since: when it had arrived, in seconds on the folder's clock.
-        owner: who alone may fetch it; None for everybody who knows where it is.
+        source: Name of a member, or the sender's address as from `addresses.source_of`.
+        size: Size in bytes.
+        since: Time of its arrival in seconds on the folder's clock.
+        owner: Only visitor who may fetch the file, or None for all who know its path.
     """
 
     source: str
@@ -53,13 +53,14 @@ class _Upload:
 
 
 class PassingFiles:
-    """One process's folder, with how much it may hold. Safe to use from any number of threads.
+    """The folder of one process, with limits on its size. Thread-safe.
 
     Args:
-        parent: where the folders of all processes are.
-        most: bytes of all files together.
-        most_of_one: bytes that one visitor may have there; their oldest files make room for new ones.
-        seconds: after which a file is removed.
+        parent: Folder that contains the folders of all processes.
+        most: Maximum size of all files in bytes.
+        most_of_one: Maximum size of one visitor's files in bytes. New files replace their oldest ones.
+        seconds: Age in seconds after which a file is removed.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class PassingFiles:
         self._uploads: dict[Path, _Upload] = {}  # in the order in which they arrived
         self._arriving: dict[str, int] = {}
         self._totals: Counter[str] = Counter()
-        self._all = 0  # as the last count found, and what came and went since
+        self._all = 0  # the last count, plus later changes
         self._count_again = 0.0
 
     def close(self) -> None:
@@ -93,23 +94,27 @@ class PassingFiles:
         Path(f"{self.folder}{LOCK}").unlink(missing_ok=True)
 
     def arrival(self) -> Path:
-        """Return a new folder for files that are on their way; the caller removes it."""
+        """Return a new folder for files that are being received. The caller removes it."""
         folder = self.folder / ARRIVING / secrets.token_hex(16)
         folder.mkdir(parents=True)
         return folder
 
     def reserve(self, source: str, size: int) -> None:
-        """Count bytes that are on their way, after making room for them.
+        """Reserve space for an upload, and remove old files if needed.
+
+        Args:
+            source: Name or address of the visitor.
+            size: Size in bytes.
 
         Raises:
-            NoRoom: if they are more than one visitor may have there, or others' files take the room.
+            NoRoom: If the upload exceeds the visitor's limit, or if the files of others take the space.
         """
         with self._lock:
             coming = self._arriving.get(source, 0) + size
             if coming > self.most_of_one:
                 raise NoRoom(
-                    f"These files take more than the {self.most_of_one // MIB} MiB that one visitor may send "
-                    "at once. Send fewer or smaller ones."
+                    f"These files exceed the {self.most_of_one // MIB} MiB that one visitor may upload at "
+                    "once. Send fewer or smaller files."
                 )
             if self._totals[source] + coming > self.most_of_one:
                 for path in [path for path, one in self._uploads.items() if one.source == source]:
@@ -120,7 +125,7 @@ class PassingFiles:
             self._arriving[source] = coming
 
     def release(self, source: str, size: int) -> None:
-        """Take a reservation back: the files have arrived, or will not."""
+        """Release a reservation after the files have arrived or failed."""
         with self._lock:
             left = self._arriving.get(source, 0) - size
             if left > 0:
@@ -129,11 +134,12 @@ class PassingFiles:
                 self._arriving.pop(source, None)
 
     def arrived(self, source: str, file: Path, *, owner: str | None = None) -> Path:
-        """Move a file from its arrival to where the app reads it.
+        """Move a received file to its final path, and return that path.
 
         Args:
-            owner: who alone may fetch it; None for everybody who knows where it is.
-            file: in a folder of its own, named after the content, in a folder of `arrival`.
+            source: Name or address of the visitor.
+            file: File in a folder that is named after its content, inside a folder from `arrival`.
+            owner: Only visitor who may fetch the file, or None for all who know its path.
         """
         place = self.folder / file.parent.name / file.name
         place.parent.mkdir(exist_ok=True)
@@ -142,20 +148,20 @@ class PassingFiles:
             file.parent.rmdir()
         size = place.stat().st_size
         with self._lock:
-            self._forget(place)  # the same content from the same visitor, or another, once more
+            self._forget(place)  # if the same content was uploaded before
             self._uploads[place] = _Upload(source, size, self._clock(), owner)
             self._totals[source] += size
             self._all += size
         return place
 
     def owner_of(self, path: Path) -> str | None:
-        """Return who alone may fetch a file; None for everybody who knows where it is."""
+        """Return the only visitor who may fetch a file, or None for all who know its path."""
         with self._lock:
             upload = self._uploads.get(path)
         return upload.owner if upload is not None else None
 
     def sweep(self) -> int:
-        """Remove files that lie there too long, and folders that are empty then; return how many files."""
+        """Remove old files and empty folders, and return the number of files."""
         limit, removed = self._clock() - self._seconds, 0
         for parent, folders, names in os.walk(self.folder, topdown=False):
             for name in names:
@@ -166,7 +172,7 @@ class PassingFiles:
                         removed += 1
             for name in folders:
                 folder = Path(parent, name)
-                with suppress(OSError):  # something is in it
+                with suppress(OSError):  # not empty
                     if folder.stat().st_mtime < limit:
                         folder.rmdir()
         gone = [path for path in list(self._uploads) if not path.exists()]
@@ -177,7 +183,7 @@ class PassingFiles:
         return removed
 
     def used(self) -> int:
-        """Return the bytes of all files in the folder, without those that are on their way."""
+        """Return the size of all files in bytes, without those that are being received."""
         total = 0
         for parent, folders, names in os.walk(self.folder):
             if parent == str(self.folder) and ARRIVING in folders:
@@ -188,7 +194,7 @@ class PassingFiles:
         return total
 
     def _make_room(self, source: str, size: int) -> None:
-        """Remove the visitor's own oldest files, then the oldest of all, until there is room.
+        """Remove the visitor's oldest files, then the oldest of all, until there is space.
 
         The caller holds the lock.
         """
@@ -213,16 +219,14 @@ class PassingFiles:
             self._remove(path)
             short -= freed
         if short > 0:
-            raise NoRoom(
-                "The app has no room for more uploads at the moment. Please try again in ten minutes."
-            )
+            raise NoRoom("The server has no space for more uploads. Please try again in ten minutes.")
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         self._forget(path)
 
     def _forget(self, path: Path) -> None:
-        """Count a file no more. The caller holds the lock."""
+        """Stop counting a file. The caller holds the lock."""
         upload = self._uploads.pop(path, None)
         if upload is None:
             return
@@ -233,7 +237,7 @@ class PassingFiles:
 
 
 def remove_arrival(folder: Path) -> None:
-    """Remove the folder of an arrival; an empty one, as a complete upload leaves it, at once."""
+    """Remove the folder of an upload. After a complete upload it is empty, which is fast to remove."""
     try:
         folder.rmdir()
     except OSError:
@@ -241,7 +245,7 @@ def remove_arrival(folder: Path) -> None:
 
 
 def remove_left(parent: Path) -> int:
-    """Remove the folders of processes that are gone, and return how many there were."""
+    """Remove the folders of processes that have ended, and return their number."""
     removed = 0
     for folder in parent.glob(f"{PREFIX}*-*"):
         if folder.name.endswith(LOCK) or not folder.is_dir() or folder.is_symlink():

@@ -1,20 +1,20 @@
-"""Refused requests: a status, one sentence, and nothing that the server has not decided to tell."""
+"""Refused requests: a status and a message, without internal details."""
 
 from __future__ import annotations
 
 from starlette.responses import JSONResponse
 
-FAILED = "The app could not answer this request. Its log says why."
-NO_ROUTE = "There is nothing at this address. Open the app's start page instead."
+FAILED = "Something went wrong with this request. The server log has details."
+NO_ROUTE = "This address does not exist. Open the app's start page instead."
 
 
 class Refused(Exception):
-    """A request that goes no further.
+    """A request that the gate refuses.
 
     Attributes:
-        status: of HTTP.
-        sentence: what is wrong and what to do.
-        wait: seconds after which the same request may be taken.
+        status: HTTP status.
+        sentence: What is wrong and what to do.
+        wait: Seconds after which to try again, or None.
     """
 
     def __init__(self, status: int, sentence: str, *, wait: int | None = None) -> None:
@@ -22,12 +22,12 @@ class Refused(Exception):
         self.status, self.sentence, self.wait = status, sentence, wait
 
     def answer(self) -> JSONResponse:
-        """Return what to send.
+        """Return the answer.
 
-        Gradio's clients look for ``error`` or ``detail``, by the route.
+        The message is in ``error`` and ``detail``, because Gradio's clients read one or the other.
         """
         headers = {} if self.wait is None else {"Retry-After": str(self.wait)}
-        # what was sent is not read to its end, so this connection can carry no other request
+        # the body may be unread, so the connection cannot be used again
         headers["Connection"] = "close"
         content = {"error": self.sentence, "detail": self.sentence}
         return JSONResponse(content, status_code=self.status, headers=headers)

@@ -1,8 +1,7 @@
-"""Which of Gradio's routes this app offers, and what a request must bring to reach each.
+"""The routes of Gradio that the app offers, and the conditions of each.
 
-A route that is not in the list does not exist here. The page and gradio_client need those below; everything
-else that Gradio serves (recordings, streams, deep links, proxies, monitoring, editing by an agent) is refused
-before Gradio sees the request.
+The page and gradio_client need the routes below. Requests for any other route of Gradio (recordings, streams,
+deep links, proxies, monitoring, editing by an agent) are refused before Gradio sees them.
 """
 
 from __future__ import annotations
@@ -13,26 +12,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 Body = Literal["none", "json", "form", "upload"]
-"""What a request may carry: nothing, a JSON document, a small form, or files."""
+"""Allowed body of a request: none, a JSON document, a small form, or files."""
 
 API = "/gradio_api"
 STARTUP = f"{API}/startup-events"
-"""By which Gradio tells a new app of its own to begin; not there for anybody afterwards."""
+"""Route by which Gradio starts the app. It does not exist afterwards."""
 SESSION = r"(?P<session>[A-Za-z0-9_-]{1,128})"
 _NAME = r"[A-Za-z0-9_-]{1,128}"
 
 
 @dataclass(frozen=True)
 class Route:
-    """A kind of request that is let through.
+    """A kind of request that passes the gate.
 
     Attributes:
-        methods: of HTTP.
-        path: pattern of the whole path, without a trailing slash; ``session`` names a visitor's session.
-        public: whether it is answered before anyone has signed in.
-        body: what it may carry.
-        counted: whether it counts as one of the requests that a visitor has in a minute.
-        stream: whether the answer stays open; its end tells that the session's page is gone.
+        methods: HTTP methods.
+        path: Pattern of the whole path, without a trailing slash. Its group ``session`` is a session.
+        public: Whether visitors may use the route before they sign in.
+        body: Allowed body.
+        counted: Whether a request counts toward the rate limit.
+        stream: Whether the answer stays open. Its end means that the page of the session is closed.
     """
 
     methods: frozenset[str]
@@ -56,7 +55,7 @@ def _post(path: str, body: Body = "json", *, public: bool = False, counted: bool
 
 
 ROUTES: Sequence[Route] = (
-    # the page and what it is drawn with
+    # the page, its scripts and styles
     _get("/", counted=True),
     _get("/config", counted=True),
     _get(r"/assets/.{1,16384}", public=True),
@@ -68,17 +67,17 @@ ROUTES: Sequence[Route] = (
     _get("/robots.txt", public=True),
     _get("/manifest.json", public=True),
     _get(r"/pwa_icon(?:/\d{1,5})?", public=True),
-    # who somebody is
+    # signing in and out
     _post("/login", "form", public=True, counted=False),
     _get("/logout", public=True),
     _get("/login/huggingface", public=True, counted=True),
     _get("/login/callback", public=True, counted=True),
-    # what can be asked
+    # the description of the HTTP interface
     _get(f"{API}/info", counted=True),
     _get(f"{API}/openapi.json", counted=True),
     _get(f"{API}/app_id"),
     _get(STARTUP, public=True),
-    # questions and changes
+    # events
     _post(f"{API}/run/{_NAME}"),
     _post(f"{API}/call/(?:v2/)?{_NAME}"),
     _get(f"{API}/call/(?:v2/)?{_NAME}/{SESSION}", stream=True),
@@ -96,10 +95,11 @@ ROUTES: Sequence[Route] = (
 
 
 def route_of(method: str, path: str) -> Route | None:
-    """Return the kind of a request, or None where the app offers nothing.
+    """Return the route of a request, or None if the app does not offer it.
 
     Args:
-        path: decoded, without the prefix that the app is mounted under.
+        method: HTTP method.
+        path: Decoded path, without the prefix under which the app is mounted.
     """
     bare = path.rstrip("/") or "/"
     return next(

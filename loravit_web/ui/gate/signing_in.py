@@ -1,4 +1,4 @@
-"""Signing in with a password, signing out, and the cookies that tell who a browser belongs to."""
+"""Signing in with a password, signing out, and the cookies that identify a browser."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Cookies:
     """Names and attributes of the app's cookies.
 
     Attributes:
-        key: of the data folder; tells the cookies of several apps of one host apart.
-        in_frame: whether the page is shown in a frame of another site, as on a Space.
-        path: under which the app is reached.
+        key: Secret of the data folder. It distinguishes the cookies of several apps on one host.
+        in_frame: Whether the page is shown in a frame of another site, as on a Space.
+        path: Path under which the app is reached.
     """
 
     key: bytes
@@ -49,7 +49,7 @@ class Cookies:
         return f"loravit-{what}-{hashlib.sha256(self.key).hexdigest()[:8]}"
 
     def read(self, scope: Scope, what: str) -> str | None:
-        """Return what a browser sends of a cookie; None for what the app cannot have set."""
+        """Return the value of a cookie, or None if it is missing or not one that the app can have set."""
         values = cookie_parser("; ".join(Headers(scope=scope).getlist("cookie")))
         value = values.get(self.name(what), "")
         return value if _TOKEN.fullmatch(value) else None
@@ -58,7 +58,10 @@ class Cookies:
         """Return a ``Set-Cookie`` value.
 
         Args:
-            seconds: that a browser keeps it; 0 takes it away.
+            what: Kind of cookie, as for `name`.
+            value: Value of the cookie.
+            caller: Sender of the request.
+            seconds: Lifetime in seconds; 0 removes the cookie.
         """
         parts = [f"{self.name(what)}={value}", f"Path={self.path}", f"Max-Age={seconds}", "HttpOnly"]
         if self.in_frame:
@@ -72,9 +75,10 @@ class SigningIn:
     """The routes of a team whose members have passwords.
 
     Args:
-        sessions: who is signed in.
-        desk: checks passwords.
-        hours: that a browser keeps its session.
+        sessions: Sessions of signed-in members.
+        desk: Checks passwords.
+        cookies: Reads and writes cookies.
+        hours: Lifetime of a session in hours.
     """
 
     def __init__(self, sessions: Sessions, desk: SignInDesk, cookies: Cookies, *, hours: float) -> None:
@@ -82,15 +86,20 @@ class SigningIn:
         self._seconds = int(hours * 3600)
 
     async def member(self, scope: Scope) -> str | None:
-        """Return who is signed in where a request comes from."""
+        """Return the member whose session a request belongs to, or None."""
         token = self._cookies.read(scope, "session")
         return await run_sync(self._sessions.member, token) if token is not None else None
 
     async def sign_in(self, scope: Scope, body: bytes, caller: Caller) -> Response:
-        """Answer the form of the sign-in page, or a program that sends the same.
+        """Answer the form of the sign-in page, which programs may send as well.
+
+        Args:
+            scope: Request.
+            body: Body of the request.
+            caller: Sender of the request.
 
         Raises:
-            Refused: with why not.
+            Refused: If the form is incomplete, the password is wrong, or there were too many tries.
         """
         username, password = _form(body)
         known = self._cookies.read(scope, "known") == self._known(username)
@@ -112,7 +121,7 @@ class SigningIn:
         return answer
 
     def sign_out(self, caller: Caller) -> Response:
-        """End every session of whoever asks."""
+        """End every session of the caller."""
         if caller.username is not None:
             self._sessions.close_all(caller.username)
         answer = RedirectResponse("./", status_code=303)
@@ -122,17 +131,17 @@ class SigningIn:
 
     @staticmethod
     def page() -> Response:
-        """Return the page on which one signs in."""
+        """Return the sign-in page."""
         html = render("gate/sign_in", script=source("gate/sign_in"))
         return HTMLResponse(html, headers=_NOT_KEPT)
 
     def _known(self, username: str) -> str:
-        """Return what only a browser has in which a member signed in before."""
+        """Return the value of the cookie that marks browsers in which a member signed in before."""
         return hmac.new(self._cookies.key, f"known\0{username}".encode(), hashlib.sha256).hexdigest()[:43]
 
 
 def new_visitor() -> str:
-    """Return a random name for the cookie of a visitor who has none."""
+    """Return a random cookie value for a new visitor."""
     return secrets.token_urlsafe(24)
 
 
@@ -141,4 +150,4 @@ def _form(body: bytes) -> tuple[str, str]:
         fields = parse_qs(body.decode(), max_num_fields=16, strict_parsing=False)
         return fields["username"][0].strip(), fields["password"][0]
     except (ValueError, KeyError) as error:
-        raise Refused(400, "Send username and password as the fields of a form.") from error
+        raise Refused(400, "The form is incomplete. Send the fields username and password.") from error

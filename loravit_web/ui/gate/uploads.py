@@ -1,4 +1,4 @@
-"""Files on their way in: counted while they come, by visitor, and gone where they broke off."""
+"""Uploads: counted per visitor while they arrive, and removed if they break off."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.patches.receiving import forget_progress, receive
 
 AT_ONCE = 64
-"""Uploads of one visitor at the same moment."""
+"""Maximum number of concurrent uploads of one visitor."""
 _OVERHEAD = 1 << 20
-"""Bytes of a request beside those of its files."""
+"""Maximum size of a request in bytes, without its files."""
 _PROGRESS_SECONDS = 30.0
-"""After an upload, until its progress is forgotten."""
+"""Seconds for which the progress of a finished upload is kept."""
 _UNREADABLE = (
-    "The upload cannot be read. Send the files again as a form (multipart/form-data) with the field files."
+    "The upload cannot be read. Send the files as a form (multipart/form-data) with the field files."
 )
 _PROGRESS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def is_progress_id(text: str) -> bool:
-    """Return whether a text can name an upload whose progress is asked for."""
+    """Return whether a text is a valid ID for the progress of an upload."""
     return _PROGRESS_ID.fullmatch(text) is not None
 
 
 class Uploads:
-    """The route by which files come in.
+    """The route for uploads.
 
     Args:
-        files: where they go.
-        most: bytes of one file.
+        files: Folder for the files.
+        most: Maximum size of a file in bytes.
     """
 
     def __init__(self, files: PassingFiles, most: int) -> None:
@@ -49,14 +49,16 @@ class Uploads:
         self._coming: dict[str, int] = {}
 
     async def take(self, scope: Scope, receive: Receive, caller: Caller) -> JSONResponse:
-        """Receive the files of one request, and return their paths.
+        """Receive the files of a request, and return their paths.
 
         Args:
-            caller: who sends them; a new cookie is no new allowance.
+            scope: Request.
+            receive: Channel of the request.
+            caller: Sender. Their limits depend on name or address, not on the cookie.
 
         Raises:
-            Refused: if they are too large, too many at once, or there is no room.
-            Left: if they break off.
+            Refused: If the files are too large or too many, or if there is no space.
+            Left: If the upload breaks off.
         """
         request, source = Request(scope, receive), caller.username or caller.source
         declared = request.headers.get("content-length", "")
@@ -66,7 +68,9 @@ class Uploads:
             413, f"The file is larger than the {self._most:,} bytes that one upload may have."
         )
         if self._coming.get(source, 0) >= AT_ONCE:
-            raise Refused(429, f"At most {AT_ONCE} uploads at once. Please wait until one is done.", wait=5)
+            raise Refused(
+                429, f"At most {AT_ONCE} uploads can run at once. Wait until one is finished.", wait=5
+            )
         self._coming[source] = self._coming.get(source, 0) + 1
         try:
             self._reserve(source, size)
@@ -90,11 +94,11 @@ class Uploads:
     async def _received(self, request: Request, caller: Caller, too_large: Refused) -> list[Path]:
         progress = request.query_params.get("upload_id")
         if progress is not None and not is_progress_id(progress):
-            raise Refused(400, "upload_id is not a usable name. Send 1 to 64 letters, digits, - or _.")
-        arrival = self._files.arrival()  # no thread: handing over takes longer
+            raise Refused(400, "upload_id is not a valid name. Send 1 to 64 letters, digits, - or _.")
+        arrival = self._files.arrival()  # without a thread, whose overhead would be larger
         try:
             files, unmoved = await receive(request, arrival, self._most, progress)
-            if unmoved:  # its name is that of a folder
+            if unmoved:  # a folder has its name
                 raise Refused(400, _UNREADABLE)
             source, owner = caller.username or caller.source, caller.guest
             return [self._files.arrived(source, Path(file), owner=owner) for file in files]

@@ -1,1 +1,1 @@
-"""Everything that uses what Gradio does not document, or changes what it does: `table` lists it."""
+"""All uses of undocumented parts of Gradio, and all changes of its behavior. `table` lists them."""

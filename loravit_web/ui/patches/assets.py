@@ -1,4 +1,4 @@
-"""Gradio's own scripts and styles: compressed once instead of at every visit, the styles in one piece."""
+"""Gradio's scripts and styles, compressed once instead of at every visit. Styles are combined."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from loravit_web.ui.patches.compressed import CompressedAnswers, encoding_of
 GRADIO_ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 TOGETHER = "/assets/together.css"
 _FILE = re.compile(r"[\w.-]+-[\w-]{8}\.(js|css)")
-"""The name carries a hash of what is in the file."""
+"""Pattern of file names, which contain a hash of the content."""
 _TYPES = {"js": "text/javascript", "css": "text/css"}
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _MOST = 1024
 
 
 class KeptAssets:
-    """ASGI middleware that answers for the scripts and styles of a page.
+    """ASGI middleware that serves the scripts and styles of a page.
 
-    A page consists of more than a hundred of them. Gradio reads and compresses each anew for everybody, in
-    the one thread that also answers every question, and a browser that has them asks whether they changed.
+    A page has more than a hundred of them. Gradio reads and compresses each for every visitor, in the thread
+    that also answers all requests, and browsers ask again whether they have changed.
 
     Args:
-        app: answers everything else, and whoever takes nothing that is compressed.
-        folder: holds the files; kept in memory is what was asked for.
+        app: Answers all other requests, and clients that accept no compression.
+        folder: Folder of the files. Requested files are kept in memory.
     """
 
     def __init__(self, app: ASGIApp, folder: Path) -> None:
@@ -40,6 +40,7 @@ class KeptAssets:
         self._kept = CompressedAnswers(_MOST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for scripts or styles, or pass on any other request."""
         answer = await self._answer(scope) if scope["type"] == "http" else None
         await (answer or self._app)(scope, receive, send)
 
@@ -60,11 +61,11 @@ class KeptAssets:
 
 
 def _names(scope: Scope) -> Sequence[str]:
-    """The files that are asked for: one, or styles together."""
+    """Return the names of the requested files: one file, or several styles."""
     path = scope["path"]
     if path == TOGETHER:
         names = str(scope["query_string"], "latin-1").split("&")
         known = all(_FILE.fullmatch(one) and one.endswith(".css") for one in names)
-        return names if known and len(set(names)) == len(names) else []  # no more than all there are
+        return names if known and len(set(names)) == len(names) else []  # each once, as a limit
     folder, _, name = path.rpartition("/")
     return [name] if folder == "/assets" and _FILE.fullmatch(name) else []

@@ -16,17 +16,17 @@ _REFUSED = {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
 def encoding_of(headers: Headers) -> Encoding | None:
-    """The better of the ways that who asks takes; browsers take brotli from https and their own machine."""
+    """Return the best encoding that a client accepts, or None. Browsers take Brotli over HTTPS or locally."""
     ways = (one.replace(" ", "").partition(";") for one in headers.get("accept-encoding", "").split(","))
     taken = {way for way, _, quality in ways if quality not in _REFUSED}
     return "br" if "br" in taken else "gzip" if "gzip" in taken else None
 
 
 class CompressedAnswers:
-    """Answers by what was asked for, compressed.
+    """Compressed answers by request.
 
     Args:
-        most: when there are as many, by somebody who makes addresses up, all are forgotten.
+        most: Number of answers at which all are dropped, as a client may make up addresses.
     """
 
     def __init__(self, most: int) -> None:
@@ -34,7 +34,7 @@ class CompressedAnswers:
         self._kept: dict[Hashable, Response] = {}
 
     def get(self, asked: Hashable) -> Response | None:
-        """The answer, if there is one."""
+        """Return the stored answer, or None."""
         return self._kept.get(asked)
 
     async def keep(
@@ -45,7 +45,15 @@ class CompressedAnswers:
         media_type: str,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Compress an answer, keep and give it."""
+        """Compress an answer, store it and return it.
+
+        Args:
+            asked: Key of the request.
+            content: Body of the answer.
+            encoding: Encoding to compress with.
+            media_type: Media type of the answer.
+            headers: More headers of the answer.
+        """
         body = await run_sync(_compressed, content, encoding)
         if len(self._kept) >= self._most:
             self._kept.clear()

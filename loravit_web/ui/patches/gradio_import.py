@@ -1,8 +1,8 @@
-"""Importing Gradio without the stubs that it writes for editors.
+"""Import of Gradio without the type stubs that it writes for editors.
 
-Beside each component Gradio keeps a file with the types of its events, and at every import it works all of
-them out anew to compare: more than half of the seconds that an import takes. What is imported is the same
-without. A Gradio that does it in another way is imported as it is.
+Gradio keeps a stub file with the types of events beside each component. At every import it computes all stubs
+to compare them, which takes more than half of the import time. The imported modules are the same without. If
+Gradio changes how it writes stubs, it is imported unchanged.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Finder(MetaPathFinder):
 
 
 def import_gradio() -> None:
-    """Import Gradio, unless it is there; what is imported later finds it."""
+    """Import Gradio, unless it is already imported."""
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
@@ -45,4 +45,4 @@ def import_gradio() -> None:
 
 
 def no_stub(*_component: object) -> None:
-    """In the place of what writes a stub."""
+    """Do nothing, in place of writing a stub."""

@@ -1,4 +1,4 @@
-"""What Gradio keeps of who signed in through the Hugging Face Hub: a part of a signed cookie."""
+"""The user who signed in through the Hugging Face Hub, as Gradio stores them in a signed cookie."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _KEPT_AT = "oauth_info"
 
 
 def told_by_hub(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what the Hub said of who sends a request: ``userinfo`` and ``expires_at``; None for nobody."""
+    """Return ``userinfo`` and ``expires_at`` of the user of a session, or None if no one is signed in."""
     told: Mapping[str, Any] | None = session.get(_KEPT_AT)
     return told
 
 
 def forget_hub(session: MutableMapping[str, Any]) -> None:
-    """Take who signed in out of the session of a request."""
+    """Remove the user from the session of a request."""
     del session[_KEPT_AT]

@@ -1,4 +1,4 @@
-"""The page as it is sent to everybody, written and compressed once instead of at every visit."""
+"""The page that all visitors get, rendered and compressed once instead of at every visit."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from loravit_web.ui.patches.compressed import CompressedAnswers, encoding_of
 
 _ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
-"""The headers by which Gradio finds the address that it writes into the page."""
+"""Headers from which Gradio derives the URL that it writes into the page."""
 _OWN = ("page", "deep_link", "all_endpoints")
-"""What Gradio itself reads in a link to the page; all else is read by the page's own events."""
+"""Query parameters that Gradio reads. The events of the page read all others."""
 _MOST = 32
 
 
 class KeptPage:
-    """ASGI middleware that answers for the page, once the app behind it has written it.
+    """ASGI middleware that serves the page from memory after its first request.
 
-    Gradio copies the description of every component and writes it anew for each visitor: 60 ms in the one
-    thread that also answers every question, and half a megabyte on the way, with this page. It is the same
-    for everybody who opens it by the same address, unless it names who signed in: not for an app with
-    passwords.
+    Gradio renders the description of every component for each visitor, which takes 60 ms in the thread that
+    also answers all requests, and sends 0.5 MB. The page is the same for all visitors who open it at the same
+    address, unless it names the user. So it must not be used for an app with passwords.
+
+    Args:
+        app: Renders the page, and answers all other requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -28,6 +30,7 @@ class KeptPage:
         self._kept = CompressedAnswers(_MOST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for the page, or pass on any other request."""
         encoding = encoding_of(Headers(scope=scope)) if scope["type"] == "http" else None
         if encoding is None or not _is_page(scope):
             await self._app(scope, receive, send)
@@ -46,14 +49,14 @@ class KeptPage:
 
 
 def _is_page(scope: Scope) -> bool:
-    """Whether the page is asked for that is the same for everybody."""
+    """Return whether a request is for the page that is the same for all visitors."""
     if scope["method"] != "GET" or scope["path"] != "/":
         return False
     return not any(name in QueryParams(scope["query_string"]) for name in _OWN)
 
 
 class _Written:
-    """An answer that is held back until all of it is there."""
+    """An answer that is collected before it is sent."""
 
     def __init__(self) -> None:
         self._messages: list[Message] = []

@@ -1,4 +1,4 @@
-"""Gradio's own way to read an upload, without its route."""
+"""Gradio's parser of uploads, used without Gradio's route."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from starlette.requests import Request
 async def receive(
     request: Request, folder: Path, most: int, upload_id: str | None
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Write the files of a form into a folder, each into one of its own, named after the content.
+    """Write the files of a form into a folder, each into a folder that is named after its content.
 
     Args:
-        most: bytes of one file.
-        upload_id: under which a page asks for the progress.
+        request: Request with the form.
+        folder: Folder to write into.
+        most: Maximum size of a file in bytes.
+        upload_id: ID under which a page asks for the progress, or None.
 
     Returns:
-        The paths of the files, and of those that could not be given their name.
+        Paths of the files, and of files that could not get their name.
     """
     files, unmoved, _places = await upload_fn(
         request, str(folder), most, upload_id, upload_progress=file_upload_statuses if upload_id else None
@@ -29,6 +31,6 @@ async def receive(
 
 
 def forget_progress(upload_id: str) -> None:
-    """Let Gradio forget an upload, which it would remember until it ends."""
+    """Remove the progress of an upload, which Gradio would keep until the app ends."""
     file_upload_statuses.stop_tracking(upload_id)
     file_upload_statuses._signals.pop(upload_id, None)

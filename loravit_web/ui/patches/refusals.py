@@ -1,4 +1,4 @@
-"""What Gradio's own routes say when they refuse, in a sentence where theirs is none."""
+"""Messages for refusals of Gradio's routes that have none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-NO_EVENT = "There is no such event here: reload the page, or look at the API page for what can be called."
+NO_EVENT = "This event does not exist. Reload the page, or see the API page for the available calls."
 _GRADIO_SAYS = "Queue is full"
 _LOG = logging.getLogger(__name__)
 
@@ -20,12 +20,12 @@ Handler = Callable[[Request, Any], Awaitable[Response]]
 
 
 def handlers(queue_full: str) -> dict[type[Exception], Handler]:
-    """For the exceptions that reach FastAPI: a refusal, and an event that Gradio does not find.
+    """Return handlers for exceptions that reach FastAPI: refusals, and calls of events that do not exist.
 
-    Gradio leaves the second to the server, which answers 500 and writes a stack trace for each.
+    Without a handler, the server answers the latter with status 500 and logs a stack trace for each.
 
     Args:
-        queue_full: the sentence for a visitor whose call the queue does not take.
+        queue_full: Message for a call that exceeds the limit of the queue.
     """
 
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -37,5 +37,5 @@ def handlers(queue_full: str) -> dict[type[Exception], Handler]:
 
 
 async def _no_event(request: Request, error: Exception) -> Response:
-    _LOG.warning("%s asks for what is not there: %r", request.url.path, error)
+    _LOG.warning("%s requests an event that does not exist: %r", request.url.path, error)
     return JSONResponse({"detail": NO_EVENT}, status_code=404)

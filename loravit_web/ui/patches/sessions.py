@@ -1,4 +1,4 @@
-"""Gradio's sessions, without the copy of the whole page that each would keep."""
+"""Gradio's sessions without the copy of the whole page that each would keep."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
 MOST_IDLE, IDLE_SECONDS = 500, 10.0
-"""So many sessions of 24 kB with nothing to remember stay, and those begun just now."""
+"""Number of sessions (24 kB each) without state that are kept, and their minimum age before removal."""
 LONGEST_EVENT = 3600.0
-"""Seconds after which no session is still waiting for what its first event gives it to remember."""
+"""Seconds after which a session without state is removed, because its first event must have ended."""
 
 
 class LightSession(SessionState):
-    """What is to be remembered of a session, and no description of any component.
+    """The state of a session, without descriptions of components.
 
-    Gradio describes every component of the page for each session, and with every answer those that it may
-    have changed: 44 ms and 0.7 MB at first and half of the time of an answer afterwards, with this page. Only
-    deep links read it, which the app does not offer.
+    Gradio describes every component for each session (44 ms and 0.7 MB), and with every answer the components
+    that may have changed (half of the time of an answer). Only deep links read the descriptions, and the app
+    does not offer them.
+
+    Args:
+        demo: Page of the session.
     """
 
     def __init__(self, demo: gr.Blocks) -> None:
@@ -33,10 +36,13 @@ class LightSession(SessionState):
 
 
 class LightSessions(StateHolder):
-    """Sessions that cost next to nothing, since every call over HTTP without a session of its own begins one.
+    """Sessions that use little memory, because every HTTP call without a session starts one.
 
-    Gradio keeps ten thousand of them. One in which nothing is to be remembered, as of such a call, goes again
-    after a while.
+    Gradio keeps 10,000 of them. Here, sessions without state are removed after a while.
+
+    Args:
+        demo: Page of the sessions.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, demo: gr.Blocks, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,7 +59,7 @@ class LightSessions(StateHolder):
         return super().__getitem__(session_id)
 
     def _let_go(self) -> None:
-        """Forget sessions begun a while ago in which there is nothing to remember."""
+        """Remove old sessions without state."""
         with self.lock:
             while self._begun and self._clock() - self._begun[0][0] > self._longest:
                 _, session_id = self._begun.popleft()
@@ -64,10 +70,10 @@ class LightSessions(StateHolder):
 
     @property
     def _longest(self) -> float:
-        """Seconds that the oldest of the sessions begun may have nothing to remember."""
+        """Seconds after which the oldest sessions without state are removed."""
         return IDLE_SECONDS if len(self._begun) > MOST_IDLE else LONGEST_EVENT
 
 
 def use_light_sessions(demo: gr.Blocks) -> None:
-    """Let a launched page keep `LightSessions`."""
+    """Replace the sessions of a launched page with `LightSessions`."""
     demo.app.state_holder = LightSessions(demo)

@@ -1,7 +1,7 @@
-"""Every place where the app uses what Gradio does not document, or changes what it does.
+"""Every use of an undocumented part of Gradio, and every change of its behavior.
 
-A new version of Gradio may change any of these names without telling. That is why its version is pinned, and
-why tests go through this table: they fail when a name is gone, and when code uses one that is not here.
+A new version of Gradio may change any of these names without notice. So the version is pinned, and tests
+check this table: they fail if a name is gone, or if code uses a name that is not in the table.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["protection", "page", "speed"]
-"""What for: to guard the server and its visitors, to show a page as it is meant, or to be fast.
+"""Purpose: to protect the server and its visitors, to show the page as designed, or to be fast.
 
-Only what is for speed is left out with ``LORAVIT_PLAIN_GRADIO=yes``.
+``LORAVIT_PLAIN_GRADIO=yes`` switches off the patches for speed.
 """
 
 
 @dataclass(frozen=True)
 class Patch:
-    """One use of what Gradio does not document.
+    """A use of undocumented parts of Gradio.
 
     Attributes:
-        place: the file in ``loravit_web/ui`` that has it.
-        kind: what it is for.
-        names: those used, dotted; an attribute of instances stands behind the name of their class.
-        texts: what else it relies on: files of Gradio's package, each with a text in it.
-        gains: what the app gains by it.
-        measured: when, and how much.
-        test: what tries it, as pytest names it.
-        until: when it may go.
+        place: File in ``loravit_web/ui``.
+        kind: Purpose.
+        gains: Benefit for the app.
+        measured: Date and result of the measurement.
+        test: Test of the patch, as pytest names it.
+        until: Condition under which the patch can be removed.
+        names: Dotted names that it uses. Attributes of instances follow the name of their class.
+        texts: Other parts of Gradio that it relies on, as files of the package and texts in them.
     """
 
     place: str
@@ -56,11 +56,11 @@ PATCHES: Sequence[Patch] = (
             "gradio.blocks.Blocks.app",
             "gradio.blocks.Blocks.root_path",
         ),
-        gains="Every request passes the gate, and the server bounds its connections.",
-        measured="2026-11-30: without it, JSON that was sent before signing in ended an app in 4 GB.",
+        gains="Every request passes the gate, and the server limits its connections.",
+        measured="2026-11-30: without it, JSON sent before signing in killed an app with 4 GB of memory.",
         test="tests/ui/gate/test_connections.py::"
         "test_connections_beyond_those_that_there_is_room_for_are_closed_at_once",
-        until="Gradio takes a wrapper for its app and the options of uvicorn.",
+        until="Gradio accepts a wrapper for its app and options for uvicorn.",
     ),
     Patch(
         place="patches/receiving.py",
@@ -70,18 +70,18 @@ PATCHES: Sequence[Patch] = (
             "gradio.routes.file_upload_statuses",
             "gradio.route_utils.FileUploadProgress._signals",
         ),
-        gains="Uploads are counted by visitor while they come, and leave nothing where they break off.",
-        measured="2026-11-30: without it, uploads that broke off stayed on the disk for good.",
+        gains="Uploads are counted per visitor while they arrive, and leave no files if they break off.",
+        measured="2026-11-30: without it, uploads that broke off stayed on disk forever.",
         test="tests/ui/gate/test_real_app.py::test_an_upload_that_breaks_off_over_the_network_leaves_nothing",
-        until="Gradio bounds the uploads of one visitor and removes what broke off.",
+        until="Gradio limits the uploads of a visitor and removes those that broke off.",
     ),
     Patch(
         place="patches/refusals.py",
         kind="protection",
         names=("gradio.route_utils.FnIndexInferError",),
         texts=(("queueing.py", "Queue is full"),),
-        gains="A call of an event that does not exist is answered in a sentence instead of a stack trace.",
-        measured="2026-11-24: without it, each such call answered 500 and wrote a stack trace into the log.",
+        gains="A call of an event that does not exist gets a message, and no stack trace is logged.",
+        measured="2026-11-24: without it, each such call answered 500 and logged a stack trace.",
         test="tests/ui/test_launch.py::test_an_event_that_there_is_not_is_no_failure_of_the_server",
         until="Gradio answers 404 for an event that does not exist.",
     ),
@@ -89,44 +89,44 @@ PATCHES: Sequence[Patch] = (
         place="patches/hub.py",
         kind="protection",
         texts=(("oauth.py", '"oauth_info"'),),
-        gains="The app knows who signed in through the Hub, and a session that was ended stays ended.",
-        measured="2026-11-30: without it, a copy of the cookie went on for as long as the Hub's token.",
+        gains="The app knows who signed in through the Hub, and an ended session stays ended.",
+        measured="2026-11-30: without it, a copy of the cookie worked until the Hub's token expired.",
         test="tests/ui/patches/test_hub.py::test_a_session_that_was_ended_cannot_be_used_again",
-        until="Gradio gives the person who signed in to every handler and forgets them on the server.",
+        until="Gradio passes the user to every handler and ends sessions on the server.",
     ),
     Patch(
         place="scripts/page/arrival.js",
         kind="page",
         texts=(("templates/frontend/index.html", "window.gradio_config"),),
         gains="The tab that a link names is drawn and filled first.",
-        measured="2026-11-27: a page is there after 0.94 to 1.28 s, by whichever link.",
+        measured="2026-11-27: a page is ready after 0.94 to 1.28 s, for every kind of link.",
         test="tests/browser/test_opening.py::test_what_a_link_asks_for_is_filled_first",
-        until="Gradio lets a link choose the tab, and fills hidden tabs last.",
+        until="Gradio lets a link select the tab, and fills hidden tabs last.",
     ),
     Patch(
         place="scripts/kit/events.js",
         kind="page",
         texts=(("helpers.py", '{"__type__": "update"}'),),
-        gains="An event that runs in the browser alone can leave a component as it is.",
-        measured="2026-11-24: such an event takes no trip to the server.",
+        gains="An event that runs only in the browser can leave a component unchanged.",
+        measured="2026-11-24: such an event needs no request to the server.",
         test="tests/browser/test_use.py::test_what_the_keyboard_picks_and_lets_go_is_answered_at_once",
-        until="Gradio documents what a script returns for a component that stays as it is.",
+        until="Gradio documents what a script returns for an unchanged component.",
     ),
     Patch(
         place="scripts/use/ask.js",
         kind="page",
         texts=(("routes.py", '"/run/{api_name}"'),),
-        gains="A question is answered in one trip to the server instead of two.",
-        measured="2026-11-27: 0.89 of the rate of the engine alone for 32 clients; 0.84 through the queue.",
+        gains="An image is classified in one request to the server instead of two.",
+        measured="2026-11-27: 0.89 of the engine's own throughput for 32 clients, 0.84 with the queue.",
         test="tests/ui/test_api.py::test_one_request_is_answered_or_refused_in_one_sentence",
-        until="Gradio documents a call in one trip.",
+        until="Gradio documents calls in one request.",
     ),
     Patch(
         place="patches/gradio_import.py",
         kind="speed",
         names=("gradio.component_meta.create_or_modify_pyi",),
-        gains="Gradio is imported without writing types for editors.",
-        measured="2026-11-26: the app is ready in 0.75 of the time.",
+        gains="Gradio is imported without computing type stubs for editors.",
+        measured="2026-11-26: the app starts in 0.75 of the time.",
         test="tests/ui/patches/test_gradio_import.py::"
         "test_its_components_and_their_events_are_all_there_without_stubs",
         until="Gradio no longer compares its stubs at every import.",
@@ -148,11 +148,11 @@ PATCHES: Sequence[Patch] = (
             "gradio.blocks.Blocks.app",
             "gradio.routes.App.state_holder",
         ),
-        gains="A session keeps no description of the page, and goes where it has nothing to remember.",
-        measured="2026-11-26: 44 ms and 0.7 MB less for each session, half of the time of later answers.",
+        gains="A session keeps no description of the page, and is removed if it has no state.",
+        measured="2026-11-26: saves 44 ms and 0.7 MB per session, and half of the time of later answers.",
         test="tests/ui/patches/test_sessions.py::"
         "test_calls_without_a_session_of_their_own_keep_no_copies_of_the_page",
-        until="Gradio describes components for deep links only where an app offers them.",
+        until="Gradio describes components for deep links only if an app offers them.",
     ),
     Patch(
         place="patches/quiet.py",
@@ -162,8 +162,8 @@ PATCHES: Sequence[Patch] = (
             "gradio.block_function.BlockFunction.show_progress",
             "gradio.block_function.BlockFunction.show_progress_on",
         ),
-        gains="The browser does not look for the places of progress that is not shown.",
-        measured="2026-11-24: half of the time of an event.",
+        gains="The browser does not search for the places of hidden progress.",
+        measured="2026-11-24: saves half of the time of an event.",
         test="tests/ui/test_app.py::test_no_event_shows_its_progress_in_more_than_one_place",
         until="Gradio looks up no place for show_progress='hidden'.",
     ),
@@ -176,28 +176,28 @@ PATCHES: Sequence[Patch] = (
             "gradio.queueing.Queue.ANALYTICS_MAX_EVENTS",
             "gradio.queueing.Queue.ANAYLTICS_CACHE_FREQUENCY",
         ),
-        gains="An idle app computes nothing, and an event no statistics.",
-        measured="2026-11-27: a tenth of a core became a twenty-fifth; an event takes 2.4 to 12 ms less.",
+        gains="An idle app uses little CPU time, and events compute no statistics.",
+        measured="2026-11-27: 4 % of a core instead of 10 %; an event takes 2.4 to 12 ms less.",
         test="tests/ui/test_launch.py::test_an_empty_queue_is_looked_at_a_hundred_times_a_second_at_most",
-        until="Gradio's queue waits to be told instead of looking, and counts only for its own page.",
+        until="Gradio's queue waits for events instead of polling, and its statistics are optional.",
     ),
     Patch(
         place="patches/assets.py",
         kind="speed",
         texts=(("templates/frontend/index.html", "./assets/"),),
-        gains="Gradio's scripts and styles are compressed once, and kept by the browser for good.",
-        measured="2026-11-24: the 130 files of a page take the server 120 ms instead of 460 to 580.",
+        gains="Gradio's scripts and styles are compressed once, and the browser caches them forever.",
+        measured="2026-11-24: the 130 files of a page take the server 120 ms instead of 460 to 580 ms.",
         test="tests/ui/patches/test_assets.py::test_a_script_is_compressed_and_never_asked_for_again",
-        until="Gradio sends its scripts compressed, with a header that lets browsers keep them.",
+        until="Gradio sends its scripts compressed, with a header that lets browsers cache them.",
     ),
     Patch(
         place="scripts/patches/styles.js",
         kind="speed",
         texts=(("templates/frontend/index.html", "./assets/"),),
-        gains="The styles of components that appear together come in one request.",
-        measured="2026-11-26: three dozen requests were a tenth of an opening.",
+        gains="The styles of components that appear together are loaded in one request.",
+        measured="2026-11-26: three dozen requests took a tenth of the time to open the page.",
         test="tests/ui/patches/test_assets.py::test_styles_can_be_asked_for_together",
-        until="Gradio sends its styles in one piece.",
+        until="Gradio sends its styles in one file.",
     ),
     Patch(
         place="patches/kept_page.py",
@@ -208,17 +208,17 @@ PATCHES: Sequence[Patch] = (
             ("routes.py", "deep_link"),
             ("routes.py", "all_endpoints"),
         ),
-        gains="The page is written and compressed once for everybody who opens it by one address.",
-        measured="2026-11-26: 63 ms and 470 kB less for each visitor.",
+        gains="The page is rendered and compressed once for all visitors with the same address.",
+        measured="2026-11-26: saves 63 ms and 470 kB per visitor.",
         test="tests/ui/patches/test_kept_page.py::test_the_apps_page_is_compressed_and_as_gradio_writes_it",
-        until="Gradio keeps the description of a page that does not change.",
+        until="Gradio caches the description of a page that does not change.",
     ),
     Patch(
         place="scripts/patches/unwatched.js",
         kind="speed",
         texts=(("templates/frontend/index.html", "window.gradio_config"),),
         gains="Svelte does not watch the description of the page, which never changes.",
-        measured="2026-11-25: a fifth of what the browser computes at an opening.",
+        measured="2026-11-25: saves a fifth of the browser's CPU time to open the page.",
         test="tests/browser/test_use.py::test_the_description_of_the_page_is_not_watched_for_changes",
         until="Gradio reads the description outside of Svelte's proxies.",
     ),

@@ -84,7 +84,11 @@ class SettingsPanel:
 
 
 def build_settings(service: Service) -> SettingsPanel:
-    """Build the components for the configured base; `connect_settings` adds the events."""
+    """Build the components for the configured base; `connect_settings` adds the events.
+
+    Args:
+        service: Everything that the app has open.
+    """
     patch_size, settings = service.base.patch_size, service.settings
     name = gr.Textbox(
         label="Name", placeholder="My flowers", max_lines=1, max_length=LONGEST_NAME, elem_id="train-name"
@@ -247,19 +251,15 @@ def told_cost(
 ) -> tuple[str, str]:
     """Return the estimated cost of a training, or all errors of its settings, and the command line.
 
-        Args:
-    <<<<<<< HEAD
-            base: the base to train on; the configured one when None.
-            is_cancelled: returns whether the request was cancelled.
-    =======
+    Args:
             seen: What the visitor sees.
-            fingerprint: Fingerprint of the dataset; without one, both texts are empty.
-            name: Title of the task.
-            preset: Key of the preset.
-            mirror: Whether to augment with horizontal flips.
-            values: Values of the advanced settings, in the order of `ALL_FIELDS`.
-            is_cancelled: Returns whether the request was cancelled.
-    >>>>>>> h_en2
+        fingerprint: Fingerprint of the dataset; without one, both texts are empty.
+        name: Title of the task.
+        preset: Key of the preset.
+        mirror: Whether to augment with horizontal flips.
+        values: Values of the advanced settings, in the order of `ALL_FIELDS`.
+        base: Base to train on; None for the configured one.
+    is_cancelled: Returns whether the request was cancelled.
     """
     if fingerprint is None:
         return "", ""

@@ -1,1 +1,1 @@
-"""The tab Use."""
+"""The Use tab."""

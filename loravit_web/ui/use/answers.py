@@ -1,4 +1,4 @@
-"""The answers of the picked tasks about one picture, as HTML."""
+"""HTML of the answers of the selected tasks for an image."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from registry import RegistryError
 
 
 def no_tasks() -> Markup:
-    """Shown in the place of answers while the catalog is empty."""
+    """Return the notice in place of answers while the catalog is empty."""
     return notice(
-        "Train the first adapter in the Train tab: a zip of class folders, or one of the samples.",
+        "Train your first task in the Train tab, with your own images or a sample dataset.",
         title="The catalog is empty.",
     )
 
 
 def no_image() -> Markup:
-    """Shown in the place of answers before there is an image."""
-    return notice(
-        "Drop, paste or take a picture, or click an example; every task you pick answers at once. "
-        "The tab Train makes a task of your own pictures."
-    )
+    """Return the notice in place of answers before there is an image."""
+    return notice("Drop an image, use the camera, or pick an example.")
 
 
 def no_pick() -> Markup:
-    """Shown in the place of answers before a task is picked."""
-    return notice("Pick one or several tasks above.")
+    """Return the notice in place of answers before a task is selected."""
+    return notice("Select a task to see its prediction.")
 
 
 def answers_html(seen: Seen, picture: Any, picked: Sequence[str], top_k: int, *, heat: bool) -> Markup:
-    """The answers, or what to do to get some.
+    """Return the answers, or a notice that says how to get some.
 
     Args:
-        picture: an uploaded file, as the page sends it.
-        heat: also show where each task looked.
+        seen: What the visitor sees of the app.
+        picture: Uploaded file as the page sends it, or None.
+        picked: Selected tasks, as slugs or versions.
+        top_k: Maximum number of labels per task.
+        heat: Whether to show a heat map for each task.
     """
     if picture is None or not picked:
         return no_tasks() if seen.predictor.empty else no_image() if picture is None else no_pick()
@@ -59,10 +59,11 @@ def answers_html(seen: Seen, picture: Any, picked: Sequence[str], top_k: int, *,
 
 
 def answer_columns(answer: Answer, maps: Mapping[str, Markup]) -> Markup:
-    """One column per task, side by side.
+    """Return one column per task, side by side.
 
     Args:
-        maps: HTML of heat-maps by task.
+        answer: Answers of the tasks.
+        maps: HTML of the heat maps, by task.
     """
     return render(
         "use/answers",
@@ -74,7 +75,7 @@ def answer_columns(answer: Answer, maps: Mapping[str, Markup]) -> Markup:
 
 
 def _heat(seen: Seen, image: Any, result: TaskAnswer) -> Markup:
-    """Where a task looked for its best label."""
+    """Return the heat map for the best label of a task."""
     label = result.labels[0].label
     heat = seen.predictor.heatmap(image, result.task, label)
     data = base64.b64encode(encode_webp(overlay(image, heat.cpu().numpy()))).decode()

@@ -1,11 +1,11 @@
-"""From a picture and the picked tasks to the answers that are shown.
+"""Requests of the Use tab: an image and the selected tasks go in, answers come out.
 
-All that a question depends on is made one text in the browser, which asks by itself: with each step of an
-event that the server answers Gradio looks through all that ever ran, and what they may show, which takes as
-long as the answer. One question is asked at a time, and of those that wait the last.
+The browser writes everything that a request depends on into one text and sends it itself. A Gradio event
+would search all earlier events and their outputs at each step, which takes as long as the answer. The browser
+sends one request at a time, and of those that wait only the last.
 
-The address of the page names the picked tasks, and the browser keeps the rest (``reload``), so that they are
-there when it is loaded anew.
+The address of the page names the selected tasks. The browser stores the rest (``reload.js``), so that a
+reload restores the page.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from registry import RegistryError
 LABELS, MOST_LABELS = 3, 10
 _ASKED_AT = "answers"
 _REST = 500
-"""Milliseconds; who picks several tasks in a row does not wait for what is only kept and linked."""
-UNREACHED = "The app does not answer: it was stopped, or there is no network. Pick a task again in a moment."
-SIGNED_OUT = "You are signed out: reload the page to sign in again."
+"""Milliseconds without a new request before the memory and the links are updated."""
+UNREACHED = "Cannot reach the server. Check your connection and try again."
+SIGNED_OUT = "You are signed out. Reload the page to sign in again."
 _PLACE = "MESSAGE"
-"""Where the browser puts what went wrong into a notice."""
-FAILED = "The app failed at this question, and its log says why; others may be answered."
+"""Placeholder for the message in the notice that the browser fills in."""
+FAILED = "Something went wrong while classifying this image. The server log has details."
 
 
 def values() -> dict[str, Any]:
-    """Return what the script that asks needs to know."""
+    """Return the values that the script ``use/ask`` reads."""
     return {
         "route": _ASKED_AT,
         "fewLabels": LABELS,
@@ -59,19 +59,19 @@ def values() -> dict[str, Any]:
 
 
 class UnreadableQuestion(LoraVitError):
-    """A question is not what the page sends."""
+    """A request that the page cannot have sent."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked.
+    """A request of the page.
 
     Attributes:
-        picture: an uploaded file, as the page sends it.
-        tasks: slugs or versions.
-        labels: how many of each task's labels are shown.
-        looks: whether heat-maps are shown.
-        near: tasks that are one click away, and may be asked next.
+        picture: Uploaded file as the page sends it, or None.
+        tasks: Selected tasks, as slugs or versions.
+        labels: Maximum number of labels per task.
+        looks: Whether heat maps are shown.
+        near: Tasks that can be selected with one click and are prepared for the next request.
     """
 
     picture: Any
@@ -82,15 +82,18 @@ class Question:
 
 
 def read_question(text: str | None) -> Question:
-    """The question in the page's text.
+    """Parse a request.
+
+    Args:
+        text: JSON document from the script ``use/ask``.
 
     Raises:
-        UnreadableQuestion: if it is none.
+        UnreadableQuestion: If the text has another form.
     """
     try:
         asked = json.loads(text or "")
         tasks, near = ([str(task) for task in asked[name] or []] for name in ("tasks", "near"))
-        # one more than can be asked, so that it is told
+        # one more than allowed, so that the error names the limit
         return Question(
             asked["picture"],
             tasks[: MAX_TASKS + 1],
@@ -99,7 +102,7 @@ def read_question(text: str | None) -> Question:
             near[:MAX_PREFETCHED],
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise UnreadableQuestion("The page asked something that can't be read: reload it.") from error
+        raise UnreadableQuestion("The request cannot be read. Reload the page.") from error
 
 
 def connect_answers(
@@ -112,10 +115,17 @@ def connect_answers(
     answers: gr.HTML,
     share: SharePanel,
 ) -> None:
-    """Ask whenever something changes; remember what was picked and say how to ask it again.
+    """Add the events that answer every change, remember the selection and update the links.
 
     Args:
-        waiting: runs the questions, beside those over HTTP.
+        service: Answers the requests.
+        waiting: Runs the requests, together with those of the HTTP interface.
+        picker: Components that select tasks.
+        image: Image to classify.
+        top_k: Number of labels per task.
+        heat: Whether heat maps are shown.
+        answers: Component that shows the answers.
+        share: Links and code for the selection.
     """
 
     def answered_now(text: str, request: gr.Request) -> str:
@@ -142,11 +152,11 @@ def connect_answers(
             **share.updates(seen, page_url(request), asked.tasks, asked.labels),
         }
 
-    # not queued: whoever waits is answered together with the others who wait
+    # without the queue, because requests that wait are answered as one batch
     api(answer, api_name=_ASKED_AT, queue=False, api_visibility="private")
     question = gr.Textbox(visible=False, container=False)
     shown = gr.on(
-        # not the slider's `release`, which a keyboard has none of
+        # not the slider's `release`, which the keyboard does not cause
         [image.change, picker.tasks.change, top_k.change, heat.change],
         None,
         [image, picker.tasks, top_k, heat, picker.chips],

@@ -1,4 +1,4 @@
-"""What can be picked: the first nine tasks as chips with keys, all others by searching."""
+"""The tasks on offer: up to nine as chips with keys, all others by search."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from registry import RegistryError
 QUICK = 9
 Memory = Mapping[str, list[str]]
 NOTHING_KEPT: Memory = {"pinned": [], "recent": []}
-_STATUS_WORDS = {"unavailable": "unavailable", "on demand": "loads its base first"}
+_STATUS_WORDS = {"unavailable": "unavailable", "on demand": "needs another base (slower first time)"}
 
 Choices = list[tuple[str, str]]
-"""Shown text and task."""
+"""Pairs of displayed text and task."""
 
 
 def choices_for(seen: Seen, memory: Memory | None, also: Sequence[str] = (), *, text: str = "") -> Choices:
-    """The list of tasks, as far as it is shown.
+    """Return the choices of the task list.
 
     Args:
-        also: tasks that are in it in any case, even if they can't be picked any more.
-        text: words that the others are found by; one that names a version finds that. Without any, the pinned
-            ones, recent ones and then the newest.
+        seen: What the visitor sees of the app.
+        memory: Pinned and recent tasks, or None.
+        also: Tasks that are always included, even if they are withdrawn or archived.
+        text: Search text. A version such as ``flowers@2`` finds that version. If it is empty, pinned tasks
+            come first, then recent ones, then the newest.
     """
     kept = memory or NOTHING_KEPT
     first = [] if text.strip() else [*also, *kept.get("pinned", []), *kept.get("recent", [])]
@@ -34,19 +36,21 @@ def choices_for(seen: Seen, memory: Memory | None, also: Sequence[str] = (), *, 
 
 
 def task_choices(infos: Iterable[TaskInfo], text: str = "") -> Choices:
-    """Tasks to choose from; one that can't answer, or not at once, says so in its text.
+    """Return tasks as choices. The text of a task that is not ready says so.
 
     Args:
-        text: what they were found by. The list in the browser shows only what contains it.
+        infos: Tasks in their order.
+        text: Search text that found the tasks. The browser shows only choices that contain it.
     """
     return [(_shown(info, text), info.slug) for info in infos]
 
 
 def quick_choices(infos: Sequence[TaskInfo], memory: Memory) -> Choices:
-    """The chips: pinned tasks, then recent ones, then others that can answer, numbered as their keys.
+    """Return the chips: pinned tasks, then recent ones, then other ready ones, numbered like their keys.
 
     Args:
-        infos: the others in this order.
+        infos: All tasks in their order.
+        memory: Pinned and recent tasks.
     """
     by_slug = {info.slug: info for info in infos}
     pinned = memory.get("pinned", [])
@@ -60,14 +64,14 @@ def quick_choices(infos: Sequence[TaskInfo], memory: Memory) -> Choices:
 
 
 def remembered(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]:
-    """The memory after tasks were picked: the last ones first."""
+    """Return the memory after tasks were selected, the last one first."""
     before = {**NOTHING_KEPT, **(memory or {})}
     slugs = [task.partition("@")[0] for task in reversed(picked)]
     return {**before, "recent": list(dict.fromkeys([*slugs, *before["recent"]]))[:QUICK]}
 
 
 def pinned(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]:
-    """The memory after the picked tasks were pinned; after they were let go, if all of them were pinned."""
+    """Return the memory after the selected tasks were pinned, or unpinned if all of them were pinned."""
     before = {**NOTHING_KEPT, **(memory or {})}
     slugs = list(dict.fromkeys(task.partition("@")[0] for task in picked))
     if slugs and all(slug in before["pinned"] for slug in slugs):
@@ -76,14 +80,14 @@ def pinned(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]
 
 
 def chips_for(seen: Seen, memory: Memory | None) -> Choices:
-    """The chips, as the catalog and the memory are now."""
+    """Return the chips for the current catalog and memory."""
     kept = memory or NOTHING_KEPT
     first = [*kept.get("pinned", []), *kept.get("recent", []), *seen.predictor.newest(QUICK)]
     return quick_choices(seen.predictor.offered(first), kept)
 
 
 def _version_named(seen: Seen, text: str) -> Choices:
-    """The exact version that was typed, such as ``flowers@2`` or ``flowers@production``."""
+    """Return the version that a search text names, such as ``flowers@2`` or ``flowers@production``."""
     task = text.strip()
     if "@" not in task:
         return []
@@ -95,10 +99,10 @@ def _version_named(seen: Seen, text: str) -> Choices:
 
 
 def _left(seen: Seen, task: str) -> str:
-    """What a link's task is called that is not offered: an exact version, or one that was taken back."""
+    """Return the text of a linked task that is not on offer: an exact version, or a withdrawn task."""
     try:
         adapter = seen.registry.catalog.adapter(task)
-    except RegistryError:  # its card says what is wrong
+    except RegistryError:  # the answer says what is wrong
         return task
     return f"{adapter.title} · {'withdrawn' if adapter.archived_at is None else 'archived'}"
 

@@ -1,4 +1,4 @@
-"""Pictures to try at once: two photographs that scikit-learn ships, scanned digits and drawn scenes."""
+"""Example images: two photographs from scikit-learn, scanned digits and drawn scenes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from loravit_web.images.loading import encode_webp
 from loravit_web.util.files import write_atomic
 
 _LONGEST = 480
-_PHOTOGRAPHS = {"temple": "china.jpg", "flower": "flower.jpg"}
+_PHOTOGRAPHS = {"Temple": "china.jpg", "Flower": "flower.jpg"}
 _DIGITS = (0, 13)
 _SCENES = (("star", "3", "stripes", 5), ("circle", "5", "plain", 2), ("cross", "2", "dots", 9))
+_PLURALS = {"star": "stars", "circle": "circles", "cross": "crosses"}
 
 
 def example_pictures(folder: Path) -> list[tuple[Path, str]]:
-    """The pictures as files in a folder, written where they are missing, with what they show."""
+    """Return the example images as files with captions.
+
+    Args:
+        folder: Folder of the files. Missing files are written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for caption, image in _pictures():
@@ -34,7 +39,7 @@ def example_pictures(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _shipped(folder: str, name: str) -> Path:
-    """A file of scikit-learn's data, found without importing it: that takes a second of every start."""
+    """Return a data file of scikit-learn without importing it, which would take a second at every start."""
     spec = find_spec("sklearn")
     if spec is None or spec.origin is None:
         raise AssertionError("scikit-learn is one of the requirements")
@@ -50,7 +55,8 @@ def _pictures() -> Iterator[tuple[str, Image.Image]]:
     for *pixels, digit in digits[list(_DIGITS)]:
         grey = np.rint(np.reshape(pixels, (8, 8)) * (255 / 16)).astype(np.uint8)
         scan = Image.fromarray(grey).resize((128, 128), Image.Resampling.BICUBIC).convert("RGB")
-        yield f"digit {digit:.0f}", scan
+        yield f"Digit {digit:.0f}", scan
     for shape, count, texture, seed in _SCENES:
         scene = draw_scene(shape, count, texture, np.random.default_rng(seed))
-        yield f"scene: {count} × {shape}", scene.image.resize((224, 224), Image.Resampling.LANCZOS)
+        caption = f"Drawing: {count} {_PLURALS[shape]}"
+        yield caption, scene.image.resize((224, 224), Image.Resampling.LANCZOS)

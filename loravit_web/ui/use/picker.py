@@ -1,7 +1,7 @@
-"""The components that pick tasks, and how they keep in step.
+"""The components that select tasks, and the events that keep them in sync.
 
-What is picked is the value of the list. It is changed in the browser alone: an answer of the server comes
-late, and would take back what was picked meanwhile. The server says what there is to pick, and what to add.
+The selection is the value of the list. Only the browser changes it: a reply of the server arrives late and
+would undo later selections. The server sends the tasks on offer, and tasks to add to the selection.
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ _NOT_TYPED = frozenset(_MOVES | {"Shift", "Control", "Alt", "Meta", "CapsLock"})
 
 @dataclass(frozen=True)
 class Picker:
-    """The components that pick tasks.
+    """The components that select tasks.
 
     Attributes:
-        tasks: the picked slugs or versions. An event that takes them is `UNCHECKED`, and none may set them.
-        quick: chips of some tasks, a part of ``tasks``.
-        listing: what there is in the list, as `listing`; setting it changes the list.
-        chips: what the chips are, as `chips_json`; setting it changes them.
-        memory: in the reader's browser, as `NOTHING_KEPT`; not rendered yet. Only ``kept`` changes it.
-        kept: a part of the memory to take over, as `kept_json`.
+        tasks: Selected slugs or versions. An event that reads them is `UNCHECKED`, and no event sets them.
+        quick: Chips for a part of the tasks.
+        listing: Tasks in the list, as from `listing`. Setting it changes the list.
+        chips: Tasks of the chips, as from `chips_json`. Setting it changes the chips.
+        pin: Pins the selected tasks, or unpins them.
+        memory: Pinned and recent tasks in the browser, as in `NOTHING_KEPT`. Not rendered yet. Only ``kept``
+            changes it.
+        kept: Part of the memory to store, as from `kept_json`.
     """
 
     tasks: gr.Dropdown
@@ -49,24 +51,24 @@ class Picker:
 
 
 def build_picker(service: Service) -> Picker:
-    """Build the components and the events between them. Both lists are empty until the page has its own."""
+    """Build the components and the events between them. Both lists stay empty until the page is filled."""
     quick = gr.CheckboxGroup(
         [],
         label="Tasks",
-        info="A task is a small trained classifier; several answer side by side. Keys 1 to 9 switch them.",
+        info="Select one or more. Results appear side by side. Shortcuts: 1 to 9.",
         visible=False,
         elem_id="use-quick",
     )
     tasks = gr.Dropdown(
-        label="All tasks",
+        label="Find a task",
         choices=[],
         value=[],
         multiselect=True,
-        info="Type to search all names, tags and classes, or an exact version: name@2.",
+        info="Search by name, tag, class, or exact version (name@2).",
         interactive=False,
         elem_id="use-tasks",
     )
-    pin = gr.Button("★ Keep the picked tasks in front", size="sm", elem_id="use-pin")
+    pin = gr.Button("★ Pin selected", size="sm", elem_id="use-pin")
     memory = kept_in_browser("tasks", dict(NOTHING_KEPT))
     offered, chips, kept = (
         gr.Textbox(visible=False, container=False, elem_id="use-listing"),
@@ -81,28 +83,29 @@ def build_picker(service: Service) -> Picker:
 
 
 def listing(choices: Choices, *, text: str = "", add: Sequence[str] = ()) -> str:
-    """A new list of tasks; what is picked stays in it.
+    """Return a new list of tasks as JSON. Selected tasks stay in the list.
 
     Args:
-        text: the words that it was made for; whoever types others by now waits for theirs.
-        add: tasks that are to be picked beside those that are.
+        choices: Tasks to offer.
+        text: Search text of the list. The browser drops the list if the text has changed.
+        add: Tasks to add to the selection.
     """
-    # the same again is to be heard as well
+    # with a nonce, because Gradio does not report a value that stays the same
     return json.dumps({"choices": choices, "text": text, "add": list(add), "nonce": uuid4().hex})
 
 
 def with_tasks(seen: Seen, memory: Memory | None, add: Sequence[str]) -> str:
-    """The listing that picks some tasks more."""
+    """Return a listing that adds tasks to the selection."""
     return listing(choices_for(seen, memory, add), add=add)
 
 
 def kept_json(memory: Memory, part: str) -> str:
-    """One part of the memory, ``pinned`` or ``recent``."""
+    """Return one part of the memory, ``pinned`` or ``recent``, as JSON."""
     return json.dumps({part: memory[part]})
 
 
 def chips_json(seen: Seen, memory: Memory | None) -> str:
-    """The chips, as the catalog and the memory are now."""
+    """Return the chips for the current catalog and memory as JSON."""
     return json.dumps(chips_for(seen, memory))
 
 
@@ -111,7 +114,7 @@ def _keep_in_step(picker: Picker) -> None:
     picker.listing.change(None, [picker.listing, tasks], tasks, js=call("picker.takeListing"), **QUIET)
     chips.change(None, [chips, tasks], quick, js=call("picker.takeChips"), **QUIET)
     quick.input(None, [quick, tasks, chips], tasks, js=call("picker.switchChips"), **QUIET)
-    # of what the keyboard and the list's cross let go Gradio says only this, and no `input`
+    # not `input`, which Gradio does not send if a task is removed by keyboard or with its cross
     tasks.change(None, [tasks, chips], quick, js=call("picker.checkChips"), **QUIET)
 
 
@@ -132,7 +135,7 @@ def _search(service: Service, picker: Picker) -> None:
         chips = chips_json(seen_by(service, request), now)
         return {picker.kept: kept_json(now, "pinned"), picker.chips: chips}
 
-    # "multiple", as Gradio calls again with the first letter where others were typed while it waited
+    # "multiple", because "once" would call with the first letter again after others were typed
     tasks.key_up(search, memory, picker.listing, **EACH, **QUIET)
     tasks.blur(leave, memory, picker.listing, **QUIET)
     picker.pin.click(pin, [tasks, memory], [picker.kept, picker.chips], **QUIET, **UNCHECKED)

@@ -1,4 +1,4 @@
-"""The tab Use: one image, one or several tasks, their answers side by side."""
+"""The Use tab: an image, one or more tasks, and their answers side by side."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ _SMALL = 96
 
 @dataclass(frozen=True)
 class UseTab:
-    """What other parts of the page change here.
+    """The components that other parts of the page change.
 
-    Whoever adds to the picked tasks needs no more: they are asked wherever they were picked.
+    A task that is added to the selection is answered without another event.
 
     Attributes:
-        asked: the picture, the number of labels, and whether heat-maps are shown.
+        picker: Components that select tasks.
+        answers: Component that shows the answers.
+        asked: Image, number of labels, and whether heat maps are shown.
     """
 
     picker: Picker
@@ -56,7 +58,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
                 elem_id="use-image",
                 buttons=["fullscreen"],
             )
-            # no gallery, for which every opening of the page would load half a megabyte of scripts
+            # not gr.Gallery, for which every page would load 0.5 MB of scripts
             examples = gr.HTML(
                 _examples_html(), js_on_load=on_load("examples.listen"), elem_id="use-examples"
             )
@@ -64,11 +66,11 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
             picker = build_picker(service)
             with gr.Row():
                 top_k = gr.Slider(
-                    1, MOST_LABELS, value=LABELS, step=1, label="Labels per task", elem_id="use-top-k"
+                    1, MOST_LABELS, value=LABELS, step=1, label="Top classes shown", elem_id="use-top-k"
                 )
                 heat = gr.Checkbox(
-                    label="Where did it look?",
-                    info="Marks what in the picture spoke for each answer (by gradients: HiResCAM). Key t.",
+                    label="Highlight evidence",
+                    info="Shows which regions support each prediction (HiResCAM). Shortcut: T.",
                     elem_id="use-heat",
                 )
             answers = gr.HTML(no_image(), elem_id="use-answers")
@@ -80,7 +82,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
 
 
 def _examples() -> list[tuple[Path, str]]:
-    """In Gradio's own folder, from which it may serve them."""
+    """Return the example images in Gradio's folder, from which Gradio may serve them."""
     return example_pictures(upload_folder() / "examples")
 
 
@@ -90,7 +92,7 @@ def _examples_html() -> Markup:
 
 
 def _small(path: Path) -> str:
-    """A small picture as an address of its own: Gradio deletes old files of its folder, also this one."""
+    """Return a thumbnail as a data URL, because Gradio deletes old files in its folder."""
     with Image.open(path) as picture:
         picture.thumbnail((_SMALL, _SMALL))
         return f"data:image/webp;base64,{b64encode(encode_webp(picture)).decode()}"

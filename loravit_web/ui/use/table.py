@@ -1,4 +1,4 @@
-"""Many pictures at once: a zip or files in, one table and its CSV out."""
+"""Batch classification: images or a zip file go in, a table and a CSV come out."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from loravit_web.util.files import write_atomic
 
 
 class TableRunning(LoraVitError):
-    """A visitor asked for a table while another of theirs is being made."""
+    """A visitor starts a batch while their previous one is still running."""
 
 
 def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence: Presence) -> None:
-    """Build the panel and its event, which ends when its page is gone."""
+    """Build the panel and its event. A batch stops when its page is closed."""
     running: set[str] = set()
-    with gr.Accordion("Many pictures: a table and a CSV", open=False, elem_id="use-many"):
+    with gr.Accordion("Batch classification", open=False, elem_id="use-many"):
         files = gr.File(
-            label="A zip of pictures, or several pictures",
+            label="Images or a zip file",
             file_count="multiple",
             file_types=["image", ".zip"],
             height=200,
             elem_id="use-many-files",
         )
-        go = gr.Button("Ask the picked tasks about all of them", variant="primary", elem_id="use-many-go")
+        go = gr.Button("Classify all images", variant="primary", elem_id="use-many-go")
         table = gr.Dataframe(
             interactive=False,
             wrap=True,
             show_search="filter",
             visible=False,
-            label="Best label of each task",
+            label="Top prediction per task",
             elem_id="use-many-table",
         )
-        download = gr.DownloadButton("Download all labels as CSV", visible=False, elem_id="use-many-csv")
+        download = gr.DownloadButton("Download CSV", visible=False, elem_id="use-many-csv")
 
     @told
     def ask(
@@ -53,16 +53,16 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
         picked: list[str] | None,
         labels: float | None,
         request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's own way to ask for one
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio fills in this default
     ) -> Updates:
         seen = seen_by(service, request)
         if not uploads:
-            raise NoImages("Choose pictures or a zip of them first.")
+            raise NoImages("Add images or a zip file first.")
         if not picked:
-            raise NoImages("Pick one or several tasks above first.")
+            raise NoImages("Select a task first.")
         whose = seen.visitor.counted_by
         if whose in running and seen.visitor != LOCAL:
-            raise TableRunning("Your other table is not done yet. Wait for it, or close its page to end it.")
+            raise TableRunning("Your last batch is still running. Wait for it, or close its page to stop it.")
         running.add(whose)
         try:
             rows = classify_files(
@@ -70,7 +70,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
                 [Path(one["path"]) for one in uploads],
                 picked,
                 top_k=round(min(MOST_LABELS, max(1, labels or LABELS))),
-                progress=lambda done, total: progress((done, total), unit="pictures"),
+                progress=lambda done, total: progress((done, total), unit="images"),
                 limits=seen.settings.limits,
                 is_cancelled=presence.watch(request.session_hash),
             )
@@ -95,7 +95,7 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
 
 
 def _write_csv(text: str, visitor: Visitor) -> str:
-    """Write a file into Gradio's folder, where it lies for a day, by a name that nobody can guess."""
+    """Write a CSV under a random name into a folder that Gradio serves, and return its path."""
     folder = served_root(visitor.name) / uuid.uuid4().hex
     folder.mkdir(parents=True)
     write_atomic(folder / "answers.csv", text.encode())

@@ -35,7 +35,7 @@ def test_an_empty_catalog_says_what_it_is_and_leads_to_the_first_training(page: 
 def test_a_search_that_finds_nothing_offers_to_clear_the_filters(page: CatalogPage) -> None:
     publish(page.service, "cats")
     page.find(text="xyzzy")
-    assert "No adapter meets this" in page.text(page.view.rows)
+    assert "No matching adapters" in page.text(page.view.rows)
     assert page.shown[page.view.train]["visible"] is False
     assert page.shown[page.view.filters.clear]["visible"] is True
     page.press(page.view.filters.clear)

@@ -27,7 +27,7 @@ def test_the_card_of_a_trained_version_has_its_picture_results_and_curves(runnin
     assert answer.content == seen.thumbnail(facts.version)
 
     results = results_html(facts)
-    assert "Class by class, on the test images" in results
+    assert "Per-class metrics (test images)" in results
     assert "Linear probe" in results
     assert facts.run is not None
     assert facts.lineage.dataset is not None

@@ -106,7 +106,7 @@ def test_a_message_is_written_a_few_times_a_minute_and_then_counted() -> None:
     assert [written("no more files") for _ in range(7)] == ["no more files"] * 5 + [None] * 2
     assert written("something else") == "something else"
     now = 60.0
-    assert written("no more files") == "no more files (2 more like it were left out)"
+    assert written("no more files") == "no more files (2 similar messages omitted)"
     assert written("no more files") == "no more files"
 
 

@@ -109,7 +109,7 @@ def test_a_visitors_oldest_files_make_room_for_their_new_ones(tmp_path: Path, cl
 def test_one_visitor_can_not_send_more_than_their_share_at_once(tmp_path: Path, clock: Clock) -> None:
     files = opened(tmp_path, clock)
     files.reserve("ann", 300)
-    with pytest.raises(NoRoom, match="one visitor may send at once"):
+    with pytest.raises(NoRoom, match="one visitor may upload at once"):
         files.reserve("ann", 101)
     files.reserve("bob", 400)
     files.release("ann", 300)

@@ -71,4 +71,4 @@ def test_what_protects_the_server_stays(plain_app: RunningApp) -> None:
     foreign = httpx.get(plain_app.url, headers={"host": "evil.example"})
     assert foreign.status_code == 421
     unknown = httpx.post(f"{plain_app.url}gradio_api/call/nothing", json={"data": []})
-    assert (unknown.status_code, "no such event" in unknown.text) == (404, True)
+    assert (unknown.status_code, "This event does not exist" in unknown.text) == (404, True)

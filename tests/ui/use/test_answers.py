@@ -1,4 +1,4 @@
-"""Answers as HTML: escaped, side by side, and honest about what is unsure."""
+"""Answers as HTML: escaped, side by side, and clear about low confidence."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def test_a_task_that_fails_shows_its_sentence_beside_the_others() -> None:
     html = answer_columns(Answer((answered(0.9, 0.1), bad), 3.0), {})
     assert "class 0" in html
     assert "There is no b." in html
-    assert "1 task answered" in html
+    assert "1 task · 3 ms" in html
 
 
-def test_an_answer_without_a_clear_winner_is_called_unsure_in_words() -> None:
-    for scores, unsure in (((0.9, 0.1), False), ((0.45, 0.2), True), ((0.55, 0.45), True), ((1.0,), False)):
-        assert ("unsure" in answer_columns(Answer((answered(*scores),), 1.0), {})) == unsure, scores
+def test_an_answer_without_a_clear_winner_says_that_its_confidence_is_low() -> None:
+    for scores, is_low in (((0.9, 0.1), False), ((0.45, 0.2), True), ((0.55, 0.45), True), ((1.0,), False)):
+        assert ("Low confidence" in answer_columns(Answer((answered(*scores),), 1.0), {})) == is_low, scores
 
 
 def test_a_heat_map_stands_with_its_task() -> None:

@@ -34,7 +34,7 @@ WRONG_KINDS = '{"picture":1,"tasks":2,"labels":3,"looks":4,"near":5}'
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", WRONG_KINDS, ENDLESS, NESTED])
 def test_what_is_no_question_is_refused_with_what_to_do(text: str | None) -> None:
-    with pytest.raises(UnreadableQuestion, match="reload"):
+    with pytest.raises(UnreadableQuestion, match="Reload the page"):
         read_question(text)
 
 

@@ -42,7 +42,7 @@ def test_a_task_that_cannot_answer_says_so_and_is_no_chip_unless_pinned() -> Non
     infos = [info("broken", "unavailable"), info("far", "on demand")]
     assert [text for text, _ in task_choices(infos)] == [
         "Broken · v1 · unavailable",
-        "Far · v1 · loads its base first",
+        "Far · v1 · needs another base (slower first time)",
     ]
     assert quick_choices(infos, {"pinned": [], "recent": []}) == []
 

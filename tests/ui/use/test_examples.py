@@ -15,13 +15,13 @@ from loravit_web.ui.use.examples import example_pictures
 def test_they_are_photographs_digits_and_scenes_and_are_written_once(tmp_path: Path) -> None:
     pictures = example_pictures(tmp_path)
     assert [caption for _, caption in pictures] == [
-        "temple",
-        "flower",
-        "digit 0",
-        "digit 3",
-        "scene: 3 × star",
-        "scene: 5 × circle",
-        "scene: 2 × cross",
+        "Temple",
+        "Flower",
+        "Digit 0",
+        "Digit 3",
+        "Drawing: 3 stars",
+        "Drawing: 5 circles",
+        "Drawing: 2 crosses",
     ]
     assert all(min(load_rgb(path).size) >= 100 for path, _ in pictures)
     written = {path: path.stat().st_mtime_ns for path, _ in pictures}

@@ -1,6 +1,6 @@
 // The card of a version.
 loravit.card = (() => {
-  // On a narrow screen the card is below the list, so scroll to it.
+  // On a narrow screen the card is below the list.
   const scrollTo = () => {
     const card = document.getElementById("catalog-card");
     if (card?.offsetParent && window.innerWidth < 800) card.scrollIntoView({block: "start"});

@@ -1,4 +1,4 @@
-// Sign in without leaving the page, so that a refusal is shown beside the form.
+// Sign in without leaving the page, so that errors appear below the form.
 (() => {
   const form = document.querySelector("#sign-in");
   const button = form.querySelector("button"), problem = form.querySelector("#problem");

@@ -1,5 +1,5 @@
-// Request the styles of all components that appear together in one request.
-// Gradio adds a link for each, three dozen on this page, and every link costs the browser 1 to 2 ms.
+// Load the styles of components that appear together in one request.
+// Gradio adds a link for each, about three dozen on this page, and every link costs the browser 1 to 2 ms.
 (() => {
   const folder = new URL("./assets/", document.baseURI).href;
   const append = document.head.appendChild.bind(document.head);

@@ -1,7 +1,7 @@
-// Send questions about an image and show their answers: one request at a time, and only the last that waits.
+// Classify the image and show the answers: one request at a time, and of those that wait only the last.
 loravit.ask = (() => {
   const {route, fewLabels, mostLabels, restMilliseconds, notice, place, messages} = loravit.values.ask;
-  // Without a session Gradio describes the whole page for one that it then forgets.
+  // Without a session, Gradio would describe the whole page for a session that it then forgets.
   const sessionHash = Math.random().toString(36).slice(2);
   let last = 0, previous = Promise.resolve(), answered = null;
 
@@ -44,9 +44,9 @@ loravit.ask = (() => {
     return html;
   };
 
-  // Return the HTML of the answers to what is chosen now.
+  // Return the HTML of the answers for the current image and selection.
   const answer = (picture, tasks, labels, looks, chips) => {
-    labels = Math.round(Math.min(mostLabels, Math.max(1, labels ?? fewLabels)));  // its box takes any number
+    labels = Math.round(Math.min(mostLabels, Math.max(1, labels ?? fewLabels)));  // its number field accepts any number
     loravit.address.set("task", tasks.join(","));
     loravit.reload.store({picture, labels, looks});
     const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
@@ -54,7 +54,7 @@ loravit.ask = (() => {
     return sendInTurn(JSON.stringify(question));
   };
 
-  // Return the last question that was answered, once no other was sent for a while.
+  // Return the last answered request, once no other was sent for a while.
   const lastAnswered = async () => {
     const number = last;
     await new Promise((resolve) => setTimeout(resolve, restMilliseconds));

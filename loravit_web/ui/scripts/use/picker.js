@@ -1,11 +1,11 @@
-// Keep the list of tasks, the chips and what is picked in step, in the browser alone: an answer of the
-// server comes late, and would undo what was picked meanwhile.
+// Keep the task list, the chips and the selection in sync, in the browser alone: a reply of the server
+// arrives late and would undo later selections.
 loravit.picker = (() => {
-  let names = new Map();  // of the tasks in the list, in their order
+  let names = new Map();  // names of the listed tasks, in order
 
-  // Take a list from the server. A list for other words than those in the search box is too late: one for
-  // these words follows. What was picked meanwhile stays, under its name. While the list is open its order
-  // stays, except that matches by name come first and picked tasks last.
+  // Take a list from the server. Drop a list for another text than that in the search box: the list for this
+  // text follows. Selected tasks keep their names. While the list is open, its order stays, except that
+  // matches by name come first and selected tasks last.
   const takeListing = (listing, picked) => {
     const {text, choices, add} = JSON.parse(listing);
     const box = document.querySelector("#use-tasks input");
@@ -23,7 +23,7 @@ loravit.picker = (() => {
       __type__: "update",
       choices: order.map((task) => [found.get(task), task]),
       interactive: true,
-      // Gradio marks the first match, for Enter, only when the number of shown choices changes.
+      // Gradio highlights the first match, which Enter selects, only when this number changes.
       ...(text ? {num_choices_shown: 100 + Math.floor(performance.now()) % 1000} : {}),
       ...(add.length ? {value: tasks} : {}),
     };
@@ -38,14 +38,14 @@ loravit.picker = (() => {
   };
   const checkChips = (picked, chips) => [checkedOf(chips, picked)];
 
-  // Return what is picked after a chip was switched.
+  // Return the selection after a chip was toggled.
   const switchChips = (checked, picked, chips) => {
     const shown = tasksOf(chips);
     const kept = picked.filter((task) => !shown.includes(task) || checked.includes(task));
     return [[...kept, ...checked.filter((task) => !kept.includes(task))]];
   };
 
-  // Store one part of the memory, and leave the parts that other events store.
+  // Store one part of the memory. Other events store the other parts.
   const remember = (part, memory) => [{...memory, ...JSON.parse(part)}];
 
   return {takeListing, takeChips, checkChips, switchChips, remember};
