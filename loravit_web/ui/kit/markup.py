@@ -13,7 +13,7 @@ from loravit_web.runs import next_steps
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate, cost_text
 from loravit_web.training.progress import EPOCH
-from loravit_web.training.recipe import DRAFT
+from loravit_web.training.recipe import DRAFT, INSTANT
 from loravit_web.ui.templates import render, render_part
 from loravit_web.util.text import duration
 from registry import Evaluation, EvaluationDetails, Run, Version
@@ -187,6 +187,8 @@ def next_attempt(preset: str, judged: Evaluation) -> str:
         preset: Key of the preset of the training.
         judged: Evaluation of the result.
     """
+    if preset == INSTANT:
+        return "Next: train with the preset Draft or Quick. Adapted layers are usually more accurate."
     if preset == DRAFT:
         return "Next: retrain with the preset Quick. It uses larger images, and is usually more accurate."
     more, significant = _lead(judged, judged.linear_probe_accuracy or 0.0)

@@ -226,7 +226,9 @@ def connect_settings(
     }
     estimated = tell, [data, *panel.asked], [panel.cost, panel.line]
     changes = [check.taken.change, panel.mirror.change, panel.base.input, panel.name.blur]
-    changes += [field.blur if isinstance(field, gr.Number) else field.input for field in panel.fields]
+    changes += [
+        field.blur if isinstance(field, gr.Number | gr.Textbox) else field.input for field in panel.fields
+    ]
     gr.on(changes, *estimated, **told_again)
     filled.then(*estimated, **told_again)
     return panel.start.click(
