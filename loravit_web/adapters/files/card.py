@@ -15,9 +15,9 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from loravit_web.adapters.adapter import Adapter
-from loravit_web.adapters.readout import readout_text
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from loravit_web.adapters.files.thumbnail import MAX_IMAGES
+from loravit_web.adapters.readout import readout_text
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.embedded import REQUIREMENT
 from loravit_web.backbones.loading import EMBEDDED
