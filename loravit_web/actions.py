@@ -128,7 +128,7 @@ class Actions(CatalogActions, RunActions):
             QuotaReached, AllowanceExceeded: if there is no room for another dataset.
             DatasetError: if nothing is changed, or a class would have too few images left.
         """
-        self._service.admission.quota.room()
+        self._service.admission.quota.free_bytes()
         with self._storing() as datasets:
             return relabeled(datasets, datasets.load(fingerprint), changes)
 
@@ -168,7 +168,7 @@ class Actions(CatalogActions, RunActions):
             LoraVitError, RegistryError: If the name or a setting cannot be used.
         """
         service = self._service
-        service.admission.quota.room()
+        service.admission.quota.free_bytes()
         run = create_run(
             service.registry,
             service.base,
@@ -188,7 +188,7 @@ class Actions(CatalogActions, RunActions):
         Raises:
             LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
         """
-        self._service.admission.quota.room()
+        self._service.admission.quota.free_bytes()
         return self._take_in(read_bundle_file(path))
 
     @needs("import")
@@ -203,7 +203,7 @@ class Actions(CatalogActions, RunActions):
         """
         if name is not None:
             validate_slug(name)
-        self._service.admission.quota.room()
+        self._service.admission.quota.free_bytes()
         return self._take_in(pull(repo, revision=revision), name)
 
     @needs("share")

@@ -82,7 +82,7 @@ class ViTFeatureExtractor:
         self.active: str | None = None
 
     def _loaded(self, name: str) -> Base:
-        return load_base(name, self.settings.made().bases, lambda _fraction, _stage: None)
+        return load_base(name, self.settings.ensure_home().bases, lambda _fraction, _stage: None)
 
     @property
     def adapters(self) -> list[str]:
@@ -114,7 +114,9 @@ class ViTFeatureExtractor:
         Raises:
             LoraVitError: for data or settings that can't be used.
         """
-        dataset = DatasetStore(self.settings.made().datasets, limits=self.settings.limits).import_source(data)
+        dataset = DatasetStore(
+            self.settings.ensure_home().datasets, limits=self.settings.limits
+        ).import_source(data)
         recipe = Recipe(
             preset="custom",
             **{

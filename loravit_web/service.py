@@ -87,7 +87,7 @@ class Service:
         Raises:
             SettingsError, RegistryError: If the data folder or its database cannot be used.
         """
-        self.settings = settings.made()
+        self.settings = settings.ensure_home()
         self.registry = Registry.open(
             settings.database_url, settings.artifacts, cache=settings.artifact_cache
         )

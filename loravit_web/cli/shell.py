@@ -48,7 +48,7 @@ def open_registry() -> Registry:
         SettingsError: If a variable has a value that cannot be used.
         RegistryError: If the database or the store cannot be used.
     """
-    settings = current_settings().made()
+    settings = current_settings().ensure_home()
     return Registry.open(settings.database_url, settings.artifacts, cache=settings.artifact_cache)
 
 

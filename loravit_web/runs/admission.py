@@ -109,7 +109,7 @@ class Admission:
             yield
 
     def _check_room(self) -> None:
-        self.quota.room()
+        self.quota.free_bytes()
         waiting, most = self._registry.runs.count("queued"), self._settings.limits.queued_runs
         if waiting >= most:
             raise QueueFull(

@@ -61,7 +61,7 @@ def test_an_empty_registry_will_get_what_is_saved(
 ) -> None:
     publish()
     save(registry, place, settings)
-    fresh = replace(settings, home=tmp_path / "fresh").made()
+    fresh = replace(settings, home=tmp_path / "fresh").ensure_home()
     Registry.open(fresh.database_url, fresh.artifacts).close()
     state, text = said(look(fresh, place))
     assert state == "note"

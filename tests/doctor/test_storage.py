@@ -59,7 +59,7 @@ def test_old_leftovers_are_removed_on_request_and_young_ones_are_not_mentioned(
 def test_a_file_that_was_read_from_a_bucket_before_is_stored_there_again(settings: Settings) -> None:
     address = f"memory://{uuid4().hex}"
     settings = replace(settings, artifact_url=address)
-    opened = Registry.open(settings.made().database_url, address, cache=settings.artifact_cache)
+    opened = Registry.open(settings.ensure_home().database_url, address, cache=settings.artifact_cache)
     with opened as registry:
         base = registry.bases.ensure(NewBase("vit", "a" * 64, "vit", 384, 12))
         files: dict[str, bytes | Path] = {"adapter_model.safetensors": b"weights"}
