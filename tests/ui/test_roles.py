@@ -303,7 +303,7 @@ def test_only_who_has_the_right_changes_anything(team: Team, change: str) -> Non
     elem_id, prepare, own = CHANGES[change]
     for name, sentence in (
         (None, "You are not signed in"),
-        ("vera", "needs an editor, and vera is a viewer"),
+        ("vera", "needs an editor, but vera is a viewer"),
         *([("eve", "belongs to ed")] if own else []),
     ):
         given = prepare(team, name or "nobody")
