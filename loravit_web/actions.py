@@ -11,7 +11,7 @@ from loravit_web.access.guard import needs
 from loravit_web.access.rights import Visitor
 from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
 from loravit_web.catalog.actions import CatalogActions
-from loravit_web.catalog.exchange import bundle_of, take_in
+from loravit_web.catalog.exchange import bundle_of, publish_bundle
 from loravit_web.catalog.hub import Pushed, pull, push
 from loravit_web.datasets import (
     ArchiveLimits,
@@ -288,7 +288,7 @@ class Actions(CatalogActions, RunActions):
 
     def _take_in(self, bundle: Bundle, name: str | None = None) -> Version:
         service = self._service
-        return take_in(service.registry, service.base_for, bundle, actor=self.visitor.name, name=name)
+        return publish_bundle(service.registry, service.base_for, bundle, actor=self.visitor.name, name=name)
 
     @property
     def _in_demo(self) -> bool:

@@ -18,7 +18,7 @@ from loravit_web.access.rights import GUEST, LOCAL, Visitor, guest
 from loravit_web.access.secret import secret_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import check_size
-from loravit_web.catalog.exchange import offer_bundled
+from loravit_web.catalog.exchange import add_bundled
 from loravit_web.datasets import DatasetStore, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
@@ -130,7 +130,7 @@ class Service:
         """
         self.datasets.sweep(ABANDONED_SECONDS)
         self._expiry.run_once()
-        offer_bundled(self.registry, self.base_for, self.settings, self._progress)
+        add_bundled(self.registry, self.base_for, self.settings, self._progress)
         self.predictor.refresh()
         self.usage.start()
         self._expiry.start()
