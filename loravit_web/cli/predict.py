@@ -54,7 +54,8 @@ def predicted_document(image: str, answer: Answer) -> Document:
     return {
         "image": image,
         "results": [
-            {"task": result["task"], "labels": result["labels"]} for result in answer.as_json()["results"]
+            {key: result[key] for key in ("task", "labels", "unsure", "unlike")}
+            for result in answer.as_json()["results"]
         ],
     }
 
@@ -66,8 +67,14 @@ def predicted_text(documents: list[Document]) -> str:
         lines.append(document["image"])
         for result in document["results"]:
             labels = ", ".join(f"{label['label']} {label['score']:.3f}" for label in result["labels"])
-            lines.append(f"  {result['task']}: {labels}")
+            lines.append(f"  {result['task']}: {labels}{_doubt(result)}")
     return "\n".join(lines)
+
+
+def _doubt(result: Document) -> str:
+    if result["unlike"]:
+        return " (unlike the training images)"
+    return " (low confidence)" if result["unsure"] else ""
 
 
 def _answers(images: list[Path], tasks: list[str], top_k: int) -> list[tuple[str, Answer]]:
