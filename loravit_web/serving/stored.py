@@ -72,7 +72,7 @@ def resolved(registry: Registry, task: str) -> Answering:
 
 def running_task(registry: Registry, task: str) -> RunningTask:
     """Return the running task of a task ``run:ID``; see `resolved`."""
-    run = registry.runs.get(task.removeprefix(PREFIX))
+    run = _run(registry, task)
     if run.status != "running":
         instead = f"Select {run.published} instead." if run.published else "Open the run in the tab Runs."
         raise NoFirstAnswer(
@@ -80,12 +80,29 @@ def running_task(registry: Registry, task: str) -> RunningTask:
         )
     if ADAPTER_FILE not in registry.run_files.names(run.id):
         raise NoFirstAnswer(f"“{run.title}” has no first answer yet. Wait until its images are read.")
-    return RunningTask(task_of_run(run.id), running_title(run), run.base)
+    return RunningTask(task_of_run(run.id), _title(run), run.base)
 
 
-def running_title(run: Run) -> str:
-    """Return the title of a run's first answer."""
+def title_of_run(registry: Registry, task: str) -> str:
+    """Return the title of the task ``run:ID``, with the status of a run that has ended.
+
+    Args:
+        registry: Registry as the visitor sees it.
+        task: The task.
+
+    Raises:
+        UnknownRun: If there is no such run.
+    """
+    run = _run(registry, task)
+    return _title(run) if run.status == "running" else f"{run.title} · {run.status}"
+
+
+def _title(run: Run) -> str:
     return f"{run.title} (first answer, still training)"
+
+
+def _run(registry: Registry, task: str) -> Run:
+    return registry.runs.get(task.removeprefix(PREFIX))
 
 
 def stored_adapters(registry: Registry, base: Base) -> LoadAdapter:
