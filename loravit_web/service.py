@@ -29,8 +29,9 @@ from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
 from loravit_web.saver import saver_of
 from loravit_web.serving.image_cache import RecentImages
-from loravit_web.serving.predictor import Predictor, stored_adapters
+from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
+from loravit_web.serving.stored import stored_adapters
 from loravit_web.serving.usage import UsageCounter
 from loravit_web.settings.environment import Settings
 from loravit_web.util.cores import on_all_cores

@@ -1,7 +1,7 @@
 """Maintenance of a registry: find and remove unreferenced files, find and repair broken ones."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +18,8 @@ from registry.database.models import (
     BaseFileRow,
     BaseRow,
     BlobRow,
+    RunFileRow,
+    RunRow,
     Table,
     VersionFileRow,
     VersionRow,
@@ -108,6 +110,23 @@ class Maintenance:
             self._remove(file)
         self._blobs.keep_copies(referenced)
         return len(released)
+
+    def remove_run_files(self, paths: Collection[str]) -> int:
+        """Remove files of these paths from all runs that are neither queued nor running, and their blobs.
+
+        Args:
+            paths: the paths, as in `RunFiles.put`.
+
+        Returns:
+            The number of files.
+        """
+        ended = select(RunRow.id).where(RunRow.status.not_in(("queued", "running")))
+        removed = delete(RunFileRow).where(RunFileRow.path.in_(paths), RunFileRow.run_id.in_(ended))
+        with self._database.writing() as session:
+            digests = session.scalars(removed.returning(RunFileRow.sha256)).all()
+        for sha256 in set(digests):
+            self._remove(StoredFile(blob_name(sha256), 0))
+        return len(digests)
 
     def _remove(self, file: StoredFile) -> None:
         with suppress(IntegrityError), self._database.writing() as session:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import torch
 
+from loravit_web.adapters import Adapter
 from loravit_web.backbones import Base
 from loravit_web.training.data import Split, TrainingData
+from loravit_web.training.evaluation import Evaluation
 from loravit_web.training.progress import Curve
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
@@ -44,6 +46,9 @@ class StageClock:
         """See `Reporter`."""
         if epoch == 0:
             self.probed = time.perf_counter()
+
+    def first_answer(self, adapter: Adapter, base: Base, evaluation: Evaluation) -> None:
+        """See `Reporter`."""
 
     def stop_and_keep(self) -> bool:
         """See `Reporter`."""

@@ -15,16 +15,14 @@ from PIL import Image
 
 from loravit_web.adapters import Adapter
 from loravit_web.adapters.adapter import NonFiniteLogits
-from loravit_web.adapters.files.format import from_files
-from loravit_web.backbones import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.reply_cache import ReplyCache
-from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.serving.image_cache import PreparedImages
+from loravit_web.serving.stored import Answering, resolved
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
@@ -51,7 +49,7 @@ class _Request:
     """A requested task with the version and adapter that compute it."""
 
     task: str
-    version: Version
+    version: Answering
     adapter: Adapter
 
 
@@ -70,20 +68,6 @@ class _CatalogState:
     current: dict[str, Version] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     retryable: set[str] = field(default_factory=set)
-
-
-def stored_adapters(registry: Registry, base: Base) -> LoadAdapter:
-    """Return a function that reads and checks the versions of a base by their ref.
-
-    Args:
-        registry: Registry with the versions.
-        base: Base in float32.
-    """
-
-    def load(ref: str) -> Adapter:
-        return from_files(registry.catalog.read_files(registry.catalog.resolve(ref)), base)
-
-    return load
 
 
 CountAnswer = Callable[[int, float | None], None]
@@ -221,8 +205,8 @@ class Predictor:
 
         Args:
             image: Upright RGB image of any size.
-            tasks: ``slug`` for the newest version, ``slug@N`` or ``slug@alias``. Duplicates are computed
-                once.
+            tasks: ``slug`` for the newest version, ``slug@N``, ``slug@alias``, or ``run:ID`` for a first
+                answer. Duplicates are computed once.
             top_k: Maximum number of labels per task.
 
         Raises:
@@ -237,7 +221,7 @@ class Predictor:
         groups: dict[tuple[MultiLoRAViT, Preprocessing], list[_Request]] = defaultdict(list)
         for task in wanted:
             try:
-                version = self._newest(task) or self._registry.catalog.resolve(task)
+                version = self._newest(task) or resolved(self._registry, task)
                 engine, adapter = self._counted(version)
                 groups[engine, adapter.preprocessing].append(_Request(task, version, adapter))
             except (LoraVitError, RegistryError) as error:
@@ -257,12 +241,12 @@ class Predictor:
             if len(requests) > 1:
                 alone = [self._answers(engine, image, [request], top_k) for request in requests]
                 return {task: answer for answers in alone for task, answer in answers.items()}
-            self._count(requests[0].version.id, None)
+            self._record(requests[0].version, None)
             return {requests[0].task: _no_answer(requests[0].task, error)}
         answers = {request.task: _answer(request, reply, top_k) for request in requests}
         for request in requests:
             answer = answers[request.task]
-            self._count(request.version.id, None if answer.error else answer.milliseconds)
+            self._record(request.version, None if answer.error else answer.milliseconds)
         return answers
 
     def prepare(self, image: Image.Image, task: str) -> bool:
@@ -299,22 +283,26 @@ class Predictor:
             RegistryError: If the task does not exist or its files are damaged.
         """
         self.refresh()
-        version = self._newest(task) or self._registry.catalog.resolve(task)
+        version = self._newest(task) or resolved(self._registry, task)
         engine, adapter = self._ready(version)
-        if label not in version.class_names:
+        if label not in adapter.class_names:
             raise TaskUnavailable(f"{version.ref} has no class “{label}”. Choose one of its classes.")
         prepared = self._prepared.tensor(image, adapter.preprocessing)
-        return engine.heatmap(version.ref, prepared, version.class_names.index(label))
+        return engine.heatmap(version.ref, prepared, adapter.class_names.index(label))
 
-    def _counted(self, version: Version) -> tuple[MultiLoRAViT, Adapter]:
+    def _record(self, version: Answering, milliseconds: float | None) -> None:
+        if version.id is not None:
+            self._count(version.id, milliseconds)
+
+    def _counted(self, version: Answering) -> tuple[MultiLoRAViT, Adapter]:
         """Return the engine and the adapter as `_ready`; an unavailable version is counted as requested."""
         try:
             return self._ready(version)
         except (LoraVitError, RegistryError):
-            self._count(version.id, None)
+            self._record(version, None)
             raise
 
-    def _ready(self, version: Version) -> tuple[MultiLoRAViT, Adapter]:
+    def _ready(self, version: Answering) -> tuple[MultiLoRAViT, Adapter]:
         """Return the engine that holds a version, and its adapter.
 
         Raises:
@@ -358,7 +346,7 @@ class Predictor:
             if not engine.full and version.ref not in engine and version.ref not in self._known.refused:
                 self._load(version, engine)
 
-    def _load(self, version: Version, engine: MultiLoRAViT) -> str | None:
+    def _load(self, version: Answering, engine: MultiLoRAViT) -> str | None:
         """Load a version; return the reason if it cannot be used, or None."""
         try:
             engine.ensure(version.ref)
@@ -388,7 +376,7 @@ def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
         return _no_answer(request.task, error)
     best = scores.topk(min(top_k, len(scores)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    labels = tuple(Label(version.class_names[index], score) for index, score in pairs)
+    labels = tuple(Label(request.adapter.class_names[index], score) for index, score in pairs)
     milliseconds, novelty = reply.seconds[version.ref] * 1000, reply.novelty.get(version.ref)
     return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from loravit_web.adapters.adapter import Adapter
+from loravit_web.backbones.base import Base
+from loravit_web.training.evaluation import Evaluation
+
 Curve = Mapping[int, Mapping[str, float]]
 """Metrics of each epoch."""
 EPOCH = "Epoch"
@@ -35,6 +39,17 @@ class Reporter(Protocol):
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         """Record the metrics of an epoch."""
 
+    def first_answer(self, adapter: Adapter, base: Base, evaluation: Evaluation) -> None:
+        """Receive the probe, which can answer while the adapter is trained.
+
+        Called once before the first epoch, and again if the training is resumed.
+
+        Args:
+            adapter: Probe as an adapter.
+            base: Base in float32 that it runs on.
+            evaluation: Evaluation of the calibrated probe on the validation split.
+        """
+
     def stop_and_keep(self) -> bool:
         """Return whether to end the training and keep the best epoch so far."""
 
@@ -50,6 +65,9 @@ class SilentReporter:
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         """Ignore the metrics."""
+
+    def first_answer(self, adapter: Adapter, base: Base, evaluation: Evaluation) -> None:
+        """Ignore the probe."""
 
     def stop_and_keep(self) -> bool:
         """Return False."""

@@ -166,6 +166,7 @@ class _Training:
         probe = self._probe(images)
         state, kept_early, trained, lead = TrainingState(), False, None, None
         if self.loop is not None:
+            self._first_answer(probe)
             state, kept_early = self.loop.run(images["train"], images["validation"])
             if state.best_epoch:
                 self.reporter.report("Evaluating", self.meter.fraction)
@@ -231,6 +232,12 @@ class _Training:
             temperature=temperature,
             logits={"validation": validation, "test": final.logits(self.base, images["test"].pooled)},
         )
+
+    def _first_answer(self, probe: _Head) -> None:
+        """Report the probe as an adapter that can answer during the training."""
+        labels = self.data.validation.labels
+        evaluation = evaluate(probe.logits["validation"], labels, temperature=probe.temperature)
+        self.reporter.first_answer(self._adapter(probe, {}), self.master, evaluation)
 
     def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
         """Return a probe fitted on training and validation images, whose pooled values are given."""

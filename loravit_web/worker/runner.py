@@ -19,6 +19,7 @@ from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.errors import LoraVitError
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
+from loravit_web.training.first_answer import FIRST_ANSWER_FILES
 from loravit_web.training.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
@@ -31,6 +32,7 @@ from registry import (
     EndStatus,
     ErrorKind,
     Registry,
+    RegistryError,
     Run,
     RunLost,
     UnknownRun,
@@ -106,6 +108,7 @@ def execute(
     except RunLost:
         _LOG.warning("Run %s no longer belongs to this worker. It is not changed.", run.id)
         return _current_state(registry, run)
+    sweep_first_answers(registry)
     if outcome.status in ("completed", "cancelled") or outcome.unresumable:
         shutil.rmtree(work, ignore_errors=True)  # the next worker removes what remains
     else:
@@ -123,6 +126,14 @@ def sweep_work(registry: Registry, folder: Path) -> None:
             continue
         if status == "completed":
             shutil.rmtree(work, ignore_errors=True)
+
+
+def sweep_first_answers(registry: Registry) -> None:
+    """Remove the first answers of runs that have ended. The next call removes what this one cannot."""
+    try:
+        registry.maintenance.remove_run_files(FIRST_ANSWER_FILES)
+    except RegistryError as error:
+        _LOG.warning("First answers of ended runs remain stored: %s", error)
 
 
 def _outcome(run: Run, carry_out: Callable[[], str]) -> _Outcome:

@@ -10,10 +10,21 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TypeVar
 
+from loravit_web.adapters.adapter import Adapter
+from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
+from loravit_web.training.evaluation import Evaluation
+from loravit_web.training.first_answer import write_first_answer
 from loravit_web.training.progress import Curve, TrainingStopped
 from loravit_web.worker import run_log
-from registry import DatabaseNotReadable, DatabaseNotWritable, Registry, RunLost, StopRequest
+from registry import (
+    BlobNotStored,
+    DatabaseNotReadable,
+    DatabaseNotWritable,
+    Registry,
+    RunLost,
+    StopRequest,
+)
 
 HEARTBEAT_SECONDS = 5.0
 """Seconds between two heartbeats."""
@@ -94,6 +105,7 @@ class RunReporter:
         max_seconds: float | None = None,
     ) -> None:
         self._runs, self._run_id, self._worker = registry.runs, run_id, worker
+        self._files = registry.run_files
         self._terminate, self._clock, self._interval = terminate, clock, heartbeat_seconds
         self._request: StopRequest | None = None
         self._begun, self._max_seconds = clock(), max_seconds
@@ -134,6 +146,17 @@ class RunReporter:
         self._pending.extend(self._point(epoch, values) for epoch, values in curve.items())
         self._send()
 
+    def first_answer(self, adapter: Adapter, base: Base, evaluation: Evaluation) -> None:
+        """Store the probe with its evaluation as files of the run; see `Reporter.first_answer`.
+
+        If the artifact store refuses them, the training continues without a first answer.
+        """
+        seconds = self._clock() - self._begun
+        run_log.log_step(f"First answer after {seconds:.0f} s")
+        files = write_first_answer(adapter, base, evaluation, seconds=seconds)
+        self._pending.append(lambda: self._store(files))
+        self._send()
+
     def stop_and_keep(self) -> bool:
         """Return whether a user or the time limit ends the training; see `Reporter.stop_and_keep`."""
         return self._request == "keep" or self.overdue
@@ -172,6 +195,13 @@ class RunReporter:
     def _point(self, epoch: int, values: Mapping[str, float]) -> Callable[[], None]:
         kept = dict(values)
         return lambda: self._runs.log_metrics(self._run_id, epoch, kept, worker=self._worker)
+
+    def _store(self, files: Mapping[str, bytes]) -> None:
+        try:
+            for name, data in files.items():
+                self._files.put(self._run_id, name, data)
+        except BlobNotStored as error:
+            _LOG.warning("Run %s continues without a first answer: %s", self._run_id, error)
 
     def _send(self) -> None:
         if self._terminate.is_set():

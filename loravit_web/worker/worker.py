@@ -22,7 +22,7 @@ from loravit_web.util.uninterruptible import ReportProgress, run_with_progress
 from loravit_web.worker.failures import DISK_FULL, describe_failure
 from loravit_web.worker.reaper import Reaper
 from loravit_web.worker.run_log import log_of, log_step, run_log_file
-from loravit_web.worker.runner import STOPPED, execute, sweep_work
+from loravit_web.worker.runner import STOPPED, execute, sweep_first_answers, sweep_work
 from loravit_web.worker.stopping import GRACE_SECONDS, stop_on_signals
 from registry import DatabaseNotWritable, Registry, RegistryError, Run, RunLost
 
@@ -98,6 +98,7 @@ class Worker:
             clock: Returns the time in seconds.
         """
         sweep_work(self.registry, self.settings.work)
+        sweep_first_answers(self.registry)
         reaper = Reaper(self.registry)
         idle_since = clock()
         while not self.terminate.is_set():

@@ -184,6 +184,39 @@ def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: P
     )
 
 
+def test_a_run_answers_with_its_probe_until_it_ends(page: Page, colour_zip: Path, tmp_path: Path) -> None:
+    start_training(page, colour_zip, "Early", LONG)
+    first = page.locator("#train-first")
+    expect(first).to_contain_text(
+        re.compile(r"First answer after \d+ s: \d+% of \d+ validation images correct"), timeout=TRAINED
+    )
+    page.locator("#train-first-more button").first.click()
+    expect(page.locator("#train-first-confusion tbody tr")).to_have_count(3)
+    page.locator("#train-try-ended").click()
+    expect(page.get_by_role("tab", name="Use")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#use-tasks")).to_contain_text("Early (first answer, still training)")
+    image = page.locator("#use-image input[type=file]").first
+    image.set_input_files(tmp_path / "colours" / "test" / "red" / "0.png")
+    card = page.locator("#use-answers article")
+    expect(card.locator("h3")).to_have_text("Early (first answer, still training)")
+    expect(card.locator("li").first).to_contain_text("red")
+
+    page.reload()
+    expect(page.locator("#use-tasks")).to_contain_text("Early (first answer, still training)")
+    expect(card.locator("li").first).to_contain_text("red")
+
+    open_tab(page, "Train")
+    expect(first).to_be_visible()
+    page.locator("#train-cancel").click()
+    page.locator("#train-cancel-yes").click()
+    expect(page.locator("#train-progress")).to_contain_text("cancelled")
+    expect(first).to_be_hidden()
+    expect(page.locator("#train-try-ended")).to_be_hidden()
+    open_tab(page, "Use")
+    image.set_input_files(tmp_path / "colours" / "test" / "blue" / "0.png")
+    expect(card).to_contain_text("has no first answer any more, because its run is cancelled")
+
+
 def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path) -> None:
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"this is no zip")

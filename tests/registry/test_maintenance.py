@@ -1,5 +1,6 @@
 """Unreferenced, kept, and broken files."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, text
 
-from registry import NewVersion, Registry, StoredFile
+from registry import NewRun, NewVersion, Registry, StoredFile
 from registry.blobs.cache import BlobCache
 from registry.blobs.remote import RemoteBlobs
 from registry.catalog import publishing
@@ -237,6 +238,24 @@ def test_a_broken_file_without_a_copy_cannot_be_repaired(
     version = registry.catalog.publish(new_version(), actor="ada")
     backend.remove(backend.name(version.weights_sha256))
     assert not registry.maintenance.repair(version.weights_sha256)
+
+
+def test_files_of_ended_runs_are_removed_by_path_with_their_blobs(
+    registry: Registry, new_run: Callable[..., NewRun]
+) -> None:
+    trains, ended = (registry.runs.create(new_run(), worker="w:1") for _ in range(2))
+    waits = registry.runs.create(new_run())
+    for run in (trains, ended, waits):
+        registry.run_files.put(run.id, "first.zip", run.id.encode())
+        registry.run_files.put(run.id, "predictions.json", b"kept")
+    registry.runs.finish(ended.id, "w:1", "interrupted")
+    assert registry.maintenance.remove_run_files(["first.zip", "first.json"]) == 1
+    assert registry.run_files.names(ended.id) == ["predictions.json"]
+    for run in (trains, waits):
+        assert registry.run_files.read(run.id, "first.zip") == run.id.encode()
+    assert registry.run_files.read(ended.id, "predictions.json") == b"kept"
+    assert not registry.blobs.has(hashlib.sha256(ended.id.encode()).hexdigest())
+    assert registry.maintenance.remove_run_files(["first.zip"]) == 0
 
 
 def test_an_intact_database_has_no_problems_and_a_dangling_row_is_reported(

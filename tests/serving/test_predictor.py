@@ -21,7 +21,8 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.engine import EnginePool, MultiLoRAViT
-from loravit_web.serving.predictor import MAX_TASKS, Predictor, TooManyTasks, stored_adapters
+from loravit_web.serving.predictor import MAX_TASKS, Predictor, TooManyTasks
+from loravit_web.serving.stored import stored_adapters
 from registry import NewBase, Registry, Version
 from tests.adapters.makers import random_adapter, reference_logits_of
 from tests.conftest import tiny_base

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from loravit_web.adapters import ViTAdapterConfig
+from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.backbones import Base
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.training import loop
 from loravit_web.training.data import TrainingData, split_data
+from loravit_web.training.evaluation import Evaluation
 from loravit_web.training.progress import Curve, SilentReporter
 from loravit_web.training.recipe import Recipe
 from loravit_web.worker.runner import execute
@@ -50,6 +51,7 @@ class Recorder(SilentReporter):
         self.fractions: list[float] = []
         self.measured: dict[int, dict[str, float]] = {}
         self.begun: list[Curve] = []
+        self.first: list[tuple[Adapter, Evaluation]] = []
         self.keep = False
         self._meanwhile = meanwhile
 
@@ -63,6 +65,9 @@ class Recorder(SilentReporter):
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         self.measured[epoch] = dict(values)
+
+    def first_answer(self, adapter: Adapter, base: Base, evaluation: Evaluation) -> None:
+        self.first.append((adapter, evaluation))
 
     def stop_and_keep(self) -> bool:
         return self.keep

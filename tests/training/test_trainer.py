@@ -94,6 +94,32 @@ def test_the_training_separates_red_from_green_and_does_not_change_the_base(
     assert measured.n == trained.validation.n == 6
 
 
+def test_the_probe_answers_before_the_first_epoch_with_the_accuracy_that_is_reported(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+    stages = recorder.stages
+    epochs: list[bool] = []
+    recorder.first_answer = lambda adapter, base, evaluation: (  # type: ignore[method-assign]
+        epochs.append(any(stage.startswith("Epoch") for stage in stages)),
+        recorder.first.append((adapter, evaluation)),
+    )[1]
+    trained = train(base, data, quick(), tmp_path, recorder)
+    ((adapter, evaluation),) = recorder.first
+    assert epochs == [False]
+    assert adapter.config.adapter_type == "PROBE"
+    assert evaluation.n == len(data.validation)
+    assert evaluation.accuracy == trained.probe_validation_accuracy
+    assert adapter.class_names == data.class_names
+
+
+def test_a_probe_alone_has_no_first_answer(base: Base, data: TrainingData, tmp_path: Path) -> None:
+    recorder = Recorder()
+    probe = ViTAdapterConfig(adapter_type="PROBE", pooling="none", readout=None)
+    train(base, data, quick(adapter=probe), tmp_path, recorder)
+    assert recorder.first == []
+
+
 def test_the_metrics_cover_every_epoch_and_progress_never_decreases(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:

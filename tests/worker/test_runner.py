@@ -17,11 +17,18 @@ from loravit_web.backbones import Base
 from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.datasets import ImageDataset
 from loravit_web.training import loop
+from loravit_web.training.first_answer import (
+    ADAPTER_FILE,
+    EVALUATION_FILE,
+    FIRST_ANSWER_FILES,
+    read_first_adapter,
+    read_first_answer,
+)
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.worker import runner, tracking
-from loravit_web.worker.runner import STOPPED, sweep_work
+from loravit_web.worker.runner import STOPPED, sweep_first_answers, sweep_work
 from loravit_web.worker.tracking import TrainingInterrupted
-from registry import DatabaseNotWritable, Registry
+from registry import BlobNotStored, DatabaseNotWritable, Registry, StopRequest
 from tests.adapters.makers import random_adapter
 from tests.training.conftest import RECIPE, WORKER, Execute, Queue, quick
 
@@ -77,6 +84,68 @@ def test_a_cancelled_run_ends_within_a_step_and_leaves_nothing(
     assert taken == [1, 2, 3, 4]
     assert registry.catalog.adapters() == []
     assert not (tmp_path / "work" / run.id).exists()
+
+
+@pytest.mark.parametrize("stop", ["cancel", "keep"])
+def test_a_run_has_a_first_answer_until_it_ends(
+    stop: StopRequest,
+    registry: Registry,
+    queue: Queue,
+    carry_out: Execute,
+    after_step: Callable[..., list[int]],
+    base: Base,
+) -> None:
+    run, stored = queue(worker=WORKER), {}
+
+    def look() -> None:
+        stored.update({name: registry.run_files.read(run.id, name) for name in FIRST_ANSWER_FILES})
+        registry.runs.request_stop(run.id, stop)
+
+    after_step(4, look)
+    carry_out(run)
+    answer = read_first_answer(stored[EVALUATION_FILE])
+    assert (answer.n, answer.class_names) == (6, ("green", "red"))
+    assert read_first_adapter(stored[ADAPTER_FILE], base).config.adapter_type == "PROBE"
+    assert not {*registry.run_files.names(run.id)} & {*FIRST_ANSWER_FILES}
+
+
+def test_a_run_continues_without_a_first_answer_if_the_store_refuses_it(
+    registry: Registry,
+    queue: Queue,
+    carry_out: Execute,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    real = registry.run_files.put
+
+    def put(run_id: str, path: str, data: bytes) -> None:
+        if path in FIRST_ANSWER_FILES:
+            raise BlobNotStored("the store", "no space left")
+        real(run_id, path, data)
+
+    monkeypatch.setattr(registry.run_files, "put", put)
+    run = queue(worker=WORKER)
+    assert carry_out(run).status == "completed"
+    assert f"Run {run.id} continues without a first answer" in caplog.text
+
+
+def test_a_first_answer_that_cannot_be_removed_does_not_change_the_end_of_the_run(
+    registry: Registry,
+    queue: Queue,
+    carry_out: Execute,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(_paths: object) -> int:
+        raise DatabaseNotWritable("database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry.maintenance, "remove_run_files", refuse)
+        run = queue(worker=WORKER)
+        assert carry_out(run).status == "completed"
+    assert "First answers of ended runs remain stored" in caplog.text
+    sweep_first_answers(registry)
+    assert not {*registry.run_files.names(run.id)} & {*FIRST_ANSWER_FILES}
 
 
 def test_a_run_stopped_and_kept_publishes_its_best_epoch(
@@ -357,7 +426,7 @@ def test_a_run_missing_after_a_restore_does_not_stop_the_worker(
 
     def restored() -> None:
         with registry._database.writing() as session:
-            for table in ("run_params", "run_metrics", "run_summary"):
+            for table in ("run_params", "run_metrics", "run_summary", "run_files"):
                 session.execute(text(f"DELETE FROM {table}"))
             session.execute(text("DELETE FROM runs"))
 

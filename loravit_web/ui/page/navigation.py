@@ -8,6 +8,7 @@ import gradio as gr
 
 from loravit_web.catalog.facts import read_facts
 from loravit_web.runs.results import result_of
+from loravit_web.serving.stored import task_of_run
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, QUEUED, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.visitors import seen_by
@@ -49,11 +50,18 @@ def _try_tasks(page: Page) -> None:
         seen = seen_by(service, request)
         return picked(seen, memory, result_of(seen.registry, run).version.slug)
 
+    @told
+    def try_watched(run_id: str | None, memory: Any, request: gr.Request) -> Updates:
+        seen = seen_by(service, request)
+        if run_id is None or seen.registry.runs.get(run_id).published is not None:
+            return try_result(run_id, memory, request)
+        return picked(seen, memory, task_of_run(run_id))
+
     card, train = page.catalog.card, page.train
     for button, handler, shown in (
         (card.try_it, try_version, card.ref),
         (train.result.try_it, try_result, train.result.run_id),
-        (train.watch.try_it, try_result, train.run_id),
+        (train.watch.try_it, try_watched, train.run_id),
     ):
         button.click(handler, [shown, picker.memory], [page.tabs, picker.listing], **_LEAD)
 

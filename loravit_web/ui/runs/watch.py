@@ -10,10 +10,12 @@ import pandas as pd
 
 from loravit_web.runs.next_steps import place_of
 from loravit_web.service import Service
+from loravit_web.training.first_answer import FirstAnswerDamaged
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice, run_progress
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.runs.buttons import RunButtons, RunId, build_buttons, connect_buttons
+from loravit_web.ui.runs.first import FirstPanel, build_first, first_answer_of
 from loravit_web.ui.runs.markup import log_text
 from loravit_web.visibility import Seen
 from loravit_web.worker.run_log import log_of, tail
@@ -34,8 +36,9 @@ class WatchPanel:
         progress: Progress, result or error of the run.
         loss: Loss by epoch.
         accuracy: Accuracy by epoch.
+        first: First answer, while the run trains.
         buttons: Buttons that change the run.
-        try_it: Button that opens the task in Use; the page connects it.
+        try_it: Button that opens the task, or the first answer, in Use; the page connects it.
         record: Accordion with the log.
         log: End of the log.
     """
@@ -43,6 +46,7 @@ class WatchPanel:
     progress: gr.HTML
     loss: gr.LinePlot
     accuracy: gr.LinePlot
+    first: FirstPanel
     buttons: RunButtons
     try_it: gr.Button
     record: gr.Accordion
@@ -52,7 +56,8 @@ class WatchPanel:
     def outputs(self) -> list[Any]:
         """Components that `updates` fills."""
         ends = [*self.buttons.outputs, self.try_it]
-        return [self.progress, self.loss, self.accuracy, *ends, self.record, self.log]
+        plots = [self.loss, self.accuracy]
+        return [self.progress, *self.first.outputs, *plots, *ends, self.record, self.log]
 
     def updates(self, seen: Seen, run_id: str | None, *, fresh: bool = False) -> Updates:
         """Return updates for a run.
@@ -71,11 +76,17 @@ class WatchPanel:
             return {**hidden, self.progress: notice(error.in_public), self.log: ""}
         place = place_of(seen.registry, run)
         position, ahead = (place.position, place.ahead) if place else (None, None)
+        try:
+            answer = first_answer_of(seen, run)
+            first = self.first.updates(answer)
+        except FirstAnswerDamaged as error:  # the page continues to follow the run
+            answer, first = None, self.first.updates(None, error.in_public)
         return {
             self.progress: run_progress(run, position=position, ahead=ahead),
             **dict(zip((self.loss, self.accuracy), curves(seen, run), strict=True)),
+            **first,
             **self.buttons.updates(run, fresh=fresh),
-            self.try_it: gr.Button(visible=run.published is not None),
+            self.try_it: gr.Button(visible=run.published is not None or answer is not None),
             self.record: gr.Accordion(visible=run.status != "queued"),
             self.log: log_text(tail(log_of(seen.settings.run_logs, run.id))),
         }
@@ -91,13 +102,14 @@ def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> 
         empty: Text until there is a run.
     """
     progress = gr.HTML(notice(empty), elem_id=f"{prefix}-progress")
+    first = build_first(prefix)
     with gr.Row():
         loss, accuracy = build_curves(f"{prefix}-loss", f"{prefix}-accuracy")
     buttons = build_buttons(prefix)
     try_it = gr.Button("Try it now", variant="primary", visible=False, elem_id=f"{prefix}-try-ended")
     with gr.Accordion("Log", open=False, visible=False, elem_id=f"{prefix}-record") as record:
         log = gr.HTML(elem_id=f"{prefix}-log", autoscroll=True)
-    panel = WatchPanel(progress, loss, accuracy, buttons, try_it, record, log)
+    panel = WatchPanel(progress, loss, accuracy, first, buttons, try_it, record, log)
     connect_buttons(
         service,
         buttons,

@@ -17,6 +17,7 @@ from loravit_web.runs.demo import slug_of
 from loravit_web.runs.results import Result, details_of, images_behind, mistakes, result_of
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
+from loravit_web.ui.kit.confusion import MOST_CLASSES, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, LAST, QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import (
@@ -32,7 +33,6 @@ from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, is_known
 from loravit_web.ui.scripts import call, on_load
 from loravit_web.ui.templates import render
-from loravit_web.ui.train.confusion import MOST_CLASSES, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from loravit_web.serving.answers import TaskInfo
+from loravit_web.serving.stored import names_run, title_of_run
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -66,14 +67,14 @@ def quick_choices(infos: Sequence[TaskInfo], memory: Memory) -> Choices:
 def remembered(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]:
     """Return the memory after tasks were selected, the last one first."""
     before = {**NOTHING_KEPT, **(memory or {})}
-    slugs = [task.partition("@")[0] for task in reversed(picked)]
+    slugs = _slugs(reversed(picked))
     return {**before, "recent": list(dict.fromkeys([*slugs, *before["recent"]]))[:QUICK]}
 
 
 def pinned(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]:
     """Return the memory after the selected tasks were pinned, or unpinned if all of them were pinned."""
     before = {**NOTHING_KEPT, **(memory or {})}
-    slugs = list(dict.fromkeys(task.partition("@")[0] for task in picked))
+    slugs = _slugs(picked)
     if slugs and all(slug in before["pinned"] for slug in slugs):
         return {**before, "pinned": [slug for slug in before["pinned"] if slug not in slugs]}
     return {**before, "pinned": list(dict.fromkeys([*before["pinned"], *slugs]))[:QUICK]}
@@ -84,6 +85,11 @@ def chips_for(seen: Seen, memory: Memory | None) -> Choices:
     kept = memory or NOTHING_KEPT
     first = [*kept.get("pinned", []), *kept.get("recent", []), *seen.predictor.newest(QUICK)]
     return quick_choices(seen.predictor.offered(first), kept)
+
+
+def _slugs(picked: Iterable[str]) -> list[str]:
+    """Return the adapters of tasks. First answers are left out, because they are gone after the run."""
+    return list(dict.fromkeys(task.partition("@")[0] for task in picked if not names_run(task)))
 
 
 def _version_named(seen: Seen, text: str) -> Choices:
@@ -99,8 +105,10 @@ def _version_named(seen: Seen, text: str) -> Choices:
 
 
 def _left(seen: Seen, task: str) -> str:
-    """Return the text of a linked task that is not on offer: an exact version, or a withdrawn task."""
+    """Return the text of a task that is not on offer: a first answer, a version, or a withdrawn task."""
     try:
+        if names_run(task):
+            return title_of_run(seen.registry, task)
         adapter = seen.registry.catalog.adapter(task)
     except RegistryError:  # the answer says what is wrong
         return task

@@ -14,12 +14,12 @@ import pytest
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.runs.results import result_of
 from loravit_web.training.recipe import PRESETS
+from loravit_web.ui.kit.confusion import CORNER, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.kit.markup import class_table
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.runs.tab import build_runs
 from loravit_web.ui.runs.watch import curves
 from loravit_web.ui.train.check import doubles_notice, entries_of, views_of
-from loravit_web.ui.train.confusion import CORNER, NoSuchCell, cell_of, confusion_table
 from loravit_web.ui.train.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.train.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.train.settings import suggested_name, told_cost

@@ -45,7 +45,7 @@ class Cell:
     is_first: bool
 
 
-def confusion_table(details: EvaluationDetails, caption: str) -> Markup:
+def confusion_table(details: EvaluationDetails, caption: str, *, opens: bool = True) -> Markup:
     """Return the matrix as HTML, with a row for each actual class and a column for each predicted one.
 
     Cells show numbers of images. The color shows the fraction of the row.
@@ -53,6 +53,7 @@ def confusion_table(details: EvaluationDetails, caption: str) -> Markup:
     Args:
         details: Evaluation with the matrix. At most `MOST_CLASSES` classes are shown.
         caption: Text above the matrix.
+        opens: Whether a cell is a button, because a click on it shows its images.
     """
     view = classes_in_view(details, MOST_CLASSES)
     names = details.class_names
@@ -72,7 +73,12 @@ def confusion_table(details: EvaluationDetails, caption: str) -> Markup:
 
     rows = [(names[true], [cell(true, predicted) for predicted in view]) for true in view]
     return render(
-        "train/confusion", caption=caption, corner=CORNER, names=[names[index] for index in view], rows=rows
+        "kit/confusion",
+        caption=caption,
+        corner=CORNER,
+        names=[names[index] for index in view],
+        rows=rows,
+        opens=opens,
     )
 
 
