@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.learning.peft_models import import_peft, timm_model
+from benchmarks.learning.peft_models import import_peft, lora_model
 from benchmarks.learning.plain_loop import Learner, new_head, plain_training
 from benchmarks.support.homes import embedded_base
 from benchmarks.support.report import Figure, at_least, save, show, spread
@@ -23,7 +23,6 @@ from loravit_web.training.data import TrainingData, split_data
 from loravit_web.training.recipe import Recipe, preset_recipe
 
 BLOCKS = 4
-_LAYERS = r"(attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)"
 
 Method = Callable[[], tuple[float, float, float]]
 """Trains once; gives seconds, validation accuracy and seconds of the linear probe, not counted before."""
@@ -85,7 +84,8 @@ def _methods(
 
     def peft(blocks: int) -> Method:
         def method() -> tuple[float, float, float]:
-            learner = _peft_learner(base, dtype, recipe, blocks, len(data.class_names))
+            model = lora_model(base, dtype, recipe, blocks)
+            learner = Learner(model, new_head(base, len(data.class_names)))
             result = plain_training(learner, dtype, data, recipe, base)
             return result.seconds, result.validation_accuracy, 0.0
 
@@ -93,20 +93,6 @@ def _methods(
 
     methods: dict[str, Method] = {"ours": ours, f"PEFT, {BLOCKS} blocks": peft(BLOCKS)}
     return methods | ({"PEFT, all blocks": peft(base.depth)} if all_blocks else {})
-
-
-def _peft_learner(base: Base, dtype: torch.dtype, recipe: Recipe, blocks: int, classes: int) -> Learner:
-    """PEFT's model as its documentation has it made: the factors stay float32."""
-    torch.manual_seed(recipe.seed)
-    numbers = "|".join(str(index) for index in range(base.depth - blocks, base.depth))
-    config = import_peft().LoraConfig(
-        r=recipe.adapter.r,
-        lora_alpha=recipe.adapter.alpha,
-        lora_dropout=recipe.adapter.dropout,
-        target_modules=rf"blocks\.({numbers})\.{_LAYERS}",
-    )
-    model = import_peft().get_peft_model(timm_model(base, dtype, image_size=recipe.image_size), config)
-    return Learner(model, new_head(base, classes))
 
 
 def _rounds(rounds: Sequence[dict[str, Method]]) -> dict[str, list[tuple[float, float, float]]]:
