@@ -48,8 +48,8 @@ def run(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         images = TaskImages(Path(folder), sources, options.test_images)
         cells = list(images.cells(tasks, sizes, seeds))
-        keys = [key for cell in cells for key in _learn(cell, ways, Setup(base, dtype), file, len(cells))]
-    return _show([file.rows[key] for key in keys], f"{seeds} seeds, {precision}")
+        rows = _learn(cells, ways, Setup(base, dtype), file)
+    return _show(rows, f"seeds: {seeds}, {precision}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,21 +111,21 @@ def _ways(parser: argparse.ArgumentParser, asked: Sequence[str]) -> list[str]:
     return [name for name in WAYS if name in asked]
 
 
-def _learn(cell: Cell, ways: Sequence[str], setup: Setup, file: RowFile, cells: int) -> list[Key]:
-    """Learn a cell in each way that the file does not have yet; return the keys of all ways."""
-    keys = [Key(cell.task, cell.size, cell.seed, way) for way in ways]
-    for key in keys:
+def _learn(cells: Sequence[Cell], ways: Sequence[str], setup: Setup, file: RowFile) -> list[Row]:
+    """Learn each cell in each way that the file does not have yet; return the rows of all."""
+    keys = [(cell, Key(cell.task, cell.size, cell.seed, way)) for cell in cells for way in ways]
+    for number, (cell, key) in enumerate(keys, start=1):
         if key not in file.rows:
             budget = file.rows.get(key._replace(way=BUDGET_OF))
             outcome = WAYS[key.way](setup, cell, budget.seconds if budget else 0.0)
             file.add(row_of(key, file.conditions, outcome))
-            _tell(file.rows[key], len(file.rows), cells * len(ways))
-    return keys
+            _tell(file.rows[key], number, len(keys))
+    return [file.rows[key] for _cell, key in keys]
 
 
-def _tell(row: Row, done: int, of: int) -> None:
+def _tell(row: Row, number: int, of: int) -> None:
     print(
-        f"[{done} of {of}] {row.task}, {row.size} images, seed {row.seed}, {row.way}: "
+        f"[{number} of {of}] {row.task}, {row.size} images, seed {row.seed}, {row.way}: "
         f"{row.accuracy:.3f} in {row.seconds:.1f} s",
         file=sys.stderr,
     )
