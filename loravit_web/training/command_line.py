@@ -57,7 +57,7 @@ def recipe_from_options(preset: str, **options: str | float | bool | None) -> Re
     if fields.get("target_modules") is not None:
         fields["target_modules"] = tuple(fields["target_modules"].split(","))
     if fields.get("readout") is not None:
-        fields["readout"] = _readout(fields["readout"])
+        fields["readout"] = readout_of(fields["readout"])
     if fields.get("epochs") is not None and fields.get("min_steps") is None:
         fields["min_steps"] = 0  # an explicit number of epochs is not extended
     unlimited = fields.get("max_images") == 0
@@ -88,8 +88,18 @@ def train_command(data: str, name: str, recipe: Recipe, *, base: str | None = No
     return shlex.join(command)
 
 
-def _readout(text: str) -> Readout | None:
-    """Return the readout of the option: a list of entries, ``none``, or ``auto`` as in the presets."""
+def readout_option(readout: Readout | None) -> str:
+    """Return the text of a readout; None stands for the training's own choice."""
+    return AUTO if readout is None else readout_text(readout)
+
+
+def readout_of(text: str) -> Readout | None:
+    """Return the readout of a text: entries separated by commas, ``none``, or ``auto`` as in the presets.
+
+    Raises:
+        ReadoutError: If it is anything else.
+    """
+    text = text.strip()
     if text in (AUTO, NONE):
         return None if text == AUTO else ()
     return parse_readout(text.split(","))
@@ -97,12 +107,7 @@ def _readout(text: str) -> Readout | None:
 
 def _fields(recipe: Recipe) -> dict[str, Any]:
     document = recipe.as_json()
-    readout = recipe.adapter.readout
-    return {
-        **document,
-        **document["adapter"],
-        "readout": AUTO if readout is None else readout_text(readout),
-    }
+    return {**document, **document["adapter"], "readout": readout_option(recipe.adapter.readout)}
 
 
 def _option(option: str, value: Any) -> list[str]:

@@ -18,6 +18,7 @@ import torch
 
 from loravit_web.adapters.adapter import Adapter, compute_reference_logits
 from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.novelty import Novelty
 from loravit_web.adapters.readout import last_block, readout_text
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
@@ -27,6 +28,7 @@ from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
+from loravit_web.training.novelty import altered_pooled, fit_novelty, novelty_readout
 from loravit_web.training.predictions import Predictions, predictions_of
 from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
@@ -172,7 +174,8 @@ class _Training:
         better = lead is not None and (lead.mean > 0 or not self.recipe.floor)
         kept: Kept = "adapter" if better or self.loop is None else "probe"
         head = probe if trained is None or kept == "probe" else trained
-        return self._trained(head, probe, state, kept, lead, kept_early)
+        novelty = self._novelty(head, images["train"].pooled)
+        return self._trained(head, probe, novelty, state, kept, lead, kept_early)
 
     def _images(self, name: str) -> PrefixTokens:
         split = self._split(name)
@@ -288,6 +291,7 @@ class _Training:
         self,
         head: _Head,
         probe: _Head,
+        novelty: Novelty | None,
         state: TrainingState,
         kept: Kept,
         lead: Difference | None,
@@ -305,7 +309,7 @@ class _Training:
         }
         summary = {**self._summary(state, head, kept, lead), "metrics": metrics}
         return Trained(
-            adapter=self._adapter(head, summary),
+            adapter=self._adapter(head, novelty, summary),
             kept=kept,
             lead=lead,
             validation=evaluations["validation"],
@@ -330,7 +334,20 @@ class _Training:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _adapter(self, head: _Head, summary: Mapping[str, Any]) -> Adapter:
+    def _novelty(self, head: _Head, pooled: torch.Tensor) -> Novelty | None:
+        """Return a model of the training images, whose pooled values are given."""
+        self.reporter.report("Learning what the training images look like", self.meter.fraction)
+        readout = novelty_readout(self.base, head.change.first_block)
+        altered = altered_pooled(
+            self.base,
+            self.data.validation.paths,
+            self.preprocessing,
+            stop=last_block(readout),
+            seed=self.recipe.seed,
+        )
+        return fit_novelty(self.base, readout, pooled, altered)
+
+    def _adapter(self, head: _Head, novelty: Novelty | None, summary: Mapping[str, Any]) -> Adapter:
         adapter = Adapter(
             config=head.config,
             base_name=self.master.name,
@@ -342,6 +359,7 @@ class _Training:
             head_bias=head.bias,
             temperature=head.temperature,
             reference_logits=torch.empty(0),
+            novelty=novelty,
             summary=summary,
         )
         return replace(adapter, reference_logits=compute_reference_logits(self.master, adapter))

@@ -214,4 +214,16 @@ def _with_user_path(error: StoredImageUnusable, dataset: ImageDataset) -> Datase
 def _ending(trained: Trained, version: Version, late: bool) -> str:
     reason = "The time limit for a training was reached. " if late else "Stopped on request. "
     stopped = reason if trained.kept_early else ""
-    return f"{stopped}Published as {version.ref} (best epoch: {trained.best_epoch} of {trained.epochs})."
+    if trained.kept == "probe":
+        return f"{stopped}Published the probe as {version.ref}{_why_probe(trained)}."
+    epochs = f" (best epoch: {trained.best_epoch} of {trained.epochs})" if trained.epochs else ""
+    return f"{stopped}Published as {version.ref}{epochs}."
+
+
+def _why_probe(trained: Trained) -> str:
+    if trained.lead is None:
+        return ", because no epoch was completed"
+    return (
+        ", because it predicts the validation images better than the trained adapter (log loss lower by "
+        f"{-trained.lead.mean:.3f} ± {trained.lead.standard_error:.3f})"
+    )

@@ -29,7 +29,7 @@ def test_each_image_is_classified_by_each_task(image: str, run_json: Json) -> No
 def test_people_read_the_labels_with_their_scores(image: str, text: Text) -> None:
     name, labels = text("predict", image, "--task", "colours").splitlines()
     assert name == image
-    assert labels.startswith("  colours@1: red 0.")
+    assert labels.startswith("  colours@1: red ")
 
 
 def test_the_labels_are_written_to_a_csv_file(

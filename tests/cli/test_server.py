@@ -18,7 +18,9 @@ def test_doctor_tells_a_healthy_folder_from_a_damaged_one(
     trained: dict[str, Any], home: Path, run_json: Json, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_json("doctor")["healthy"] is True
-    blob = next(path for path in (home / "artifacts").rglob("*") if path.is_file())
+    with open_home(home) as registry:
+        weights = registry.catalog.resolve("colours").weights_sha256
+    blob = next(path for path in (home / "artifacts").rglob("*") if weights in path.name)
     data = bytearray(blob.read_bytes())
     data[len(data) // 2] ^= 1
     blob.chmod(0o644)
@@ -35,7 +37,7 @@ def test_doctor_repairs_on_request_only(
     leftover.write_bytes(b"half")
     os.utime(leftover, (1e9, 1e9))
     assert main(["doctor"]) == 1
-    assert "[problem] leftover files: 1 files" in capsys.readouterr().out
+    assert "[problem] leftover files: 1 file " in capsys.readouterr().out
     report = run_json("doctor", "--mend")
     assert [f["subject"] for f in report["findings"] if f["state"] == "mended"] == ["leftover files"]
     assert not leftover.exists()

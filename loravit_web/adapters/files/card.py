@@ -17,6 +17,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from loravit_web.adapters.files.thumbnail import MAX_IMAGES
+from loravit_web.adapters.readout import readout_text
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.embedded import REQUIREMENT
 from loravit_web.backbones.loading import EMBEDDED
@@ -236,8 +237,8 @@ def _results(adapter: Adapter) -> str:
     rows += [[split, f"{v['n']}", *(_figure(v.get(key)) for key, _ in columns)] for split, v in measured]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return (
-        f"{table}\n\nThe linear probe is the accuracy of a linear head on the frozen base, on the same "
-        "images. "
+        f"{table}\n\nThe linear probe is a head in closed form on the frozen base. Its accuracy is that on "
+        "the same images. "
         "The best epoch and the calibration were chosen on the validation split. The test split was used "
         "once."
     )
@@ -255,6 +256,7 @@ def _training(adapter: Adapter, data: str | None) -> str:
     facts |= {"adapter type": config["adapter_type"]}
     keys = _LORA_FIELDS if config["adapter_type"] in _PEFT_LOADS else ("blocks", "pooling")
     facts |= {key: config[key] for key in keys}
+    facts |= {"readout": readout_text(adapter.config.taps) if adapter.config.taps else None}
     facts |= {"epochs": summary.get("epochs"), "epoch kept": summary.get("best_epoch")}
     facts |= {key: recipe.get(key) for key in _RECIPE}
     facts |= {"precision": summary.get("precision")}
@@ -294,6 +296,11 @@ def _use(adapter: Adapter, base: Base, facts: BaseFacts, name: str) -> str:
         f'model = PeftModel.from_pretrained(model, "{name}").eval()\n'
         "```"
     )
+    if adapter.config.taps:
+        peft += (
+            "\n\nPEFT leaves out the part of the head that reads other blocks (readout "
+            f"{readout_text(adapter.config.taps)}), so its answers differ and its accuracy is usually lower."
+        )
     return f"{own}\n\n{peft}\n\n{pixels}"
 
 

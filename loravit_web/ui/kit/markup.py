@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
 
-from loravit_web.access.rights import ANYBODY, Visitor
+from loravit_web.access.rights import ANONYMOUS, Visitor
 from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.runs import next_steps
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate, cost_text
 from loravit_web.training.progress import EPOCH
-from loravit_web.training.recipe import DRAFT
+from loravit_web.training.recipe import DRAFT, INSTANT
 from loravit_web.ui.templates import render, render_part
 from loravit_web.util.text import duration
 from registry import Evaluation, EvaluationDetails, Run, Version
@@ -84,7 +84,7 @@ def who_line(settings: Settings, visitor: Visitor) -> str:
             else "training and changes are disabled."
         )
         return line(f"Public demo: {training}", role="")
-    signed_in = None if visitor == ANYBODY else visitor
+    signed_in = None if visitor == ANONYMOUS else visitor
     return render("page/who", visitor=signed_in, can_sign_out=not settings.hub_roles.enabled)
 
 
@@ -187,6 +187,8 @@ def next_attempt(preset: str, judged: Evaluation) -> str:
         preset: Key of the preset of the training.
         judged: Evaluation of the result.
     """
+    if preset == INSTANT:
+        return "Next: train with the preset Draft or Quick. Adapted layers are usually more accurate."
     if preset == DRAFT:
         return "Next: retrain with the preset Quick. It uses larger images, and is usually more accurate."
     more, significant = _lead(judged, judged.linear_probe_accuracy or 0.0)

@@ -12,10 +12,13 @@ from loravit_web.adapters.config import TARGETS, ViTAdapterConfig
 from loravit_web.adapters.types import ADAPTER_TYPES
 from loravit_web.backbones.base import POOLINGS
 from loravit_web.errors import LoraVitError
+from loravit_web.training.command_line import AUTO, readout_of, readout_option
 from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
 from loravit_web.ui.kit.markup import heading
 
-Kind = Literal["whole", "number", "switch", "one", "some"]
+LONGEST_TEXT = 200
+"""Length of a text in characters."""
+Kind = Literal["whole", "number", "switch", "one", "some", "text"]
 
 
 class FieldEmpty(LoraVitError):
@@ -41,7 +44,12 @@ class Field:
     choices: tuple[tuple[str, str], ...] = ()
 
 
-_TYPES = {"LORA": "LoRA", "PREFIX": "Prefix", "LINEAR": "Head only (linear probe)"}
+_TYPES = {
+    "LORA": "LoRA",
+    "PREFIX": "Prefix",
+    "LINEAR": "Head only (trained)",
+    "PROBE": "Head only (probe, in seconds)",
+}
 _NATIVE = "native"
 
 FIELDS: Mapping[str, tuple[Field, ...]] = {
@@ -50,7 +58,7 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
             "adapter_type",
             "one",
             "Type",
-            "LoRA adapts layers, Prefix adds learned tokens, and a head alone leaves the base as it is.",
+            "LoRA adapts layers, and Prefix adds learned tokens. A head alone leaves the base unchanged.",
             tuple((_TYPES.get(name, name), name) for name in ADAPTER_TYPES),
         ),
         Field(
@@ -79,8 +87,14 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
             "pooling",
             "one",
             "Pooling",
-            "Input of the head: class token (cls), mean of the patches, both, or attention pooling (map).",
+            "Last-block input of the head: class token, patch mean, both, attention (map), or none.",
             (("Model default", _NATIVE), *((name, name) for name in POOLINGS)),
+        ),
+        Field(
+            "readout",
+            "text",
+            "Readout",
+            "Blocks that the head reads too, such as 3-8 or cls@12; auto or none.",
         ),
         Field(
             "prefix_length",
@@ -128,6 +142,12 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
             "Validation split",
             "Fraction of the training images. Used if the dataset has no validation split.",
         ),
+        Field(
+            "floor",
+            "switch",
+            "Never worse than the probe",
+            "Publishes the probe instead if it predicts the validation labels better.",
+        ),
         Field("seed", "whole", "Random seed", "Sets the split, the initial weights and the image order."),
     ),
 }
@@ -158,7 +178,12 @@ def preset_values(preset: str, patch_size: int) -> list[Any]:
 
 def _shown(recipe: Recipe) -> list[Any]:
     document = {**recipe.as_json(), **recipe.adapter.as_json()}
-    shown = {**document, "max_images": recipe.max_images or 0, "pooling": recipe.adapter.pooling or _NATIVE}
+    shown = {
+        **document,
+        "max_images": recipe.max_images or 0,
+        "pooling": recipe.adapter.pooling or _NATIVE,
+        "readout": readout_option(recipe.adapter.readout),
+    }
     return [shown[field.name] for field in ALL_FIELDS]
 
 
@@ -206,6 +231,8 @@ def _parsed(field: Field, value: Any) -> Any:
         return tuple(value or ())
     if field.name == "pooling":
         return None if value == _NATIVE else value
+    if field.name == "readout":
+        return readout_of(value or AUTO)
     return value
 
 
@@ -222,6 +249,8 @@ def _component(field: Field, value: Any) -> Any:
         return gr.CheckboxGroup(choices=list(field.choices), **shared)
     if field.kind == "switch":
         return gr.Checkbox(**shared)
+    if field.kind == "text":
+        return gr.Textbox(max_lines=1, max_length=LONGEST_TEXT, **shared)
     if field.kind == "whole":
         return gr.Number(precision=0, **shared)
     return gr.Number(**shared)

@@ -226,7 +226,9 @@ def connect_settings(
     }
     estimated = tell, [data, *panel.asked], [panel.cost, panel.line]
     changes = [check.taken.change, panel.mirror.change, panel.base.input, panel.name.blur]
-    changes += [field.blur if isinstance(field, gr.Number) else field.input for field in panel.fields]
+    changes += [
+        field.blur if isinstance(field, gr.Number | gr.Textbox) else field.input for field in panel.fields
+    ]
     gr.on(changes, *estimated, **told_again)
     filled.then(*estimated, **told_again)
     return panel.start.click(
@@ -252,14 +254,14 @@ def told_cost(
     """Return the estimated cost of a training, or all errors of its settings, and the command line.
 
     Args:
-            seen: What the visitor sees.
+        seen: What the visitor sees.
         fingerprint: Fingerprint of the dataset; without one, both texts are empty.
         name: Title of the task.
         preset: Key of the preset.
         mirror: Whether to augment with horizontal flips.
         values: Values of the advanced settings, in the order of `ALL_FIELDS`.
         base: Base to train on; None for the configured one.
-    is_cancelled: Returns whether the request was cancelled.
+        is_cancelled: Returns whether the request was cancelled.
     """
     if fingerprint is None:
         return "", ""

@@ -55,6 +55,7 @@ def test_the_cost_of_a_training_is_one_sentence_with_time_memory_and_parameters(
 
 def test_a_result_that_leaves_much_to_try_says_what() -> None:
     good = Evaluation("test", 100, 0.9, 0.1, 0.9, 0.8, None, None, WHEN)
+    assert "the preset Draft or Quick" in next_attempt("instant", good)
     assert "the preset Quick" in next_attempt("draft", good)
     assert next_attempt("quick", good) == ""
     assert next_attempt("quick", replace(good, linear_probe_accuracy=None)) == ""

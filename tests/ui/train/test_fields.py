@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.readout import parse_readout
 from loravit_web.training.recipe import PRESETS, Recipe
 from loravit_web.ui.train.fields import ALL_FIELDS, FieldEmpty, field_errors, preset_values, recipe_of
 
@@ -36,7 +37,7 @@ def test_untouched_fields_are_the_preset(preset: str) -> None:
 def test_the_image_size_of_a_preset_fits_the_patches_of_the_base() -> None:
     at = [field.name for field in ALL_FIELDS].index("image_size")
     sizes = {patch: [preset_values(name, patch)[at] for name in PRESETS] for patch in (14, 16)}
-    assert sizes == {14: [70, 112, 168, 224], 16: [64, 112, 160, 224]}
+    assert sizes == {14: [112, 70, 112, 168, 224], 16: [112, 64, 112, 160, 224]}
 
 
 def test_fields_reach_the_recipe() -> None:
@@ -45,6 +46,16 @@ def test_fields_reach_the_recipe() -> None:
     )
     assert (recipe.adapter.r, recipe.adapter.target_modules, recipe.adapter.pooling) == (3, ("q",), "mean")
     assert (recipe.max_images, recipe.lr, recipe.preset) == (None, 0.01, "quick")
+
+
+def test_a_readout_is_a_text_on_the_page() -> None:
+    assert recipe_of("quick", True, changed(readout="3-4, cls@6")).adapter.readout == parse_readout(
+        ["3-4", "cls@6"]
+    )
+    assert recipe_of("quick", True, changed(readout=" none ")).adapter.readout == ()
+    assert recipe_of("quick", True, changed(readout="")).adapter.readout is None
+    (error,) = filter(None, field_errors("quick", changed(readout="all")))
+    assert error == "'all' is not a readout. Name blocks such as 3-8, cls@12 or mean@6-8."
 
 
 def test_each_wrong_field_gets_its_own_sentence_and_the_others_none() -> None:
