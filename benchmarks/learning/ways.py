@@ -98,14 +98,14 @@ def _preset(name: str) -> Way:
         timed = timed_training(setup.base, setup.dtype, cell.data, setup.fitted(PRESETS[name].recipe, cell))
         trained = timed.trained
         is_below = trained.kept == "adapter" and trained.lead is not None and trained.lead.mean < 0
-        seconds = timed.seconds + timed.probe_seconds
+        seconds = timed.seconds + timed.extra_seconds
         return _published(setup, timed, seconds, timed.first_answers, is_below=is_below)
 
     return way
 
 
 def _before(recipe: Recipe) -> Way:
-    """Return the way of a preset of version 0.2.0, with the time of the probe that it fitted."""
+    """Return the way of a preset of version 0.2.0: with its own probe, and without what came later."""
 
     def way(setup: Setup, cell: Cell, _budget: float) -> Outcome:
         fitted = setup.fitted(recipe, cell)
@@ -117,7 +117,8 @@ def _before(recipe: Recipe) -> Way:
         probe = _old_probe(features, validation, cell.data)
         seconds = timed.seconds + time.perf_counter() - started
         is_below = timed.trained.validation.accuracy < probe.accuracy
-        return _published(setup, timed, seconds, None, is_below=is_below)
+        without_novelty = replace(timed.trained, adapter=replace(timed.trained.adapter, novelty=None))
+        return _published(setup, replace(timed, trained=without_novelty), seconds, None, is_below=is_below)
 
     return way
 

@@ -16,7 +16,7 @@ from loravit_web.training.progress import Curve
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
 
-_FITTING = "Fitting the probe"
+_PROBE, _NOVELTY = "Fitting the probe", "Learning what the training images look like"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,32 +25,34 @@ class Timed:
 
     Attributes:
         trained: Result of the training.
-        seconds: Duration in seconds without the probe, which no other program fits.
-        probe_seconds: Duration of fitting the probe in seconds.
+        seconds: Duration in seconds without the extras.
+        extra_seconds: Duration of what other programs do not compute, in seconds: the probe, and the model of
+            what the training images look like.
         first_answers: Seconds from the start until there was a probe to ask.
     """
 
     trained: Trained
     seconds: float
-    probe_seconds: float
+    extra_seconds: float
     first_answers: float
 
 
 class StageClock:
-    """A `Reporter` that measures how long the probe takes, and when it is there."""
+    """A `Reporter` that measures how long the extras take, and when the probe is there."""
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
-        self.first_answers = self.probe_seconds = 0.0
-        self._fitting_since: float | None = None
-        self._is_fitted = False
+        self.first_answers = self.extra_seconds = 0.0
+        self._extra_since: float | None = None
+        self._has_epochs = False
 
     def report(self, stage: str, fraction: float) -> None:
         """See `Reporter`."""
-        if stage != _FITTING:
-            self.end_probe()
-        elif self._fitting_since is None:
-            self._fitting_since = time.perf_counter()
+        # after the epochs a probe is fitted that is a part of the trained head
+        if stage != _NOVELTY and (stage != _PROBE or self._has_epochs):
+            self.end_extra()
+        elif self._extra_since is None:
+            self._extra_since = time.perf_counter()
 
     def begin(self, curve: Curve) -> None:
         """See `Reporter`."""
@@ -59,17 +61,19 @@ class StageClock:
         """See `Reporter`."""
         if epoch == 0:
             self.first_answers = time.perf_counter() - self.started
+        else:
+            self._has_epochs = True
 
     def stop_and_keep(self) -> bool:
         """See `Reporter`."""
-        self.end_probe()
+        self.end_extra()
         return False
 
-    def end_probe(self) -> None:
-        """Stop counting. The second part of a head, which is fitted later, is not counted."""
-        if self._fitting_since is not None and not self._is_fitted:
-            self.probe_seconds = time.perf_counter() - self._fitting_since
-            self._is_fitted = True
+    def end_extra(self) -> None:
+        """Count the extra that is being computed as finished."""
+        if self._extra_since is not None:
+            self.extra_seconds += time.perf_counter() - self._extra_since
+            self._extra_since = None
 
 
 def timed_training(base: Base, dtype: torch.dtype, data: TrainingData, recipe: Recipe) -> Timed:
@@ -77,9 +81,9 @@ def timed_training(base: Base, dtype: torch.dtype, data: TrainingData, recipe: R
     with tempfile.TemporaryDirectory() as work:
         clock = StageClock()
         trained = train(base, dtype, data, recipe, work=Path(work), reporter=clock)
-        clock.end_probe()
+        clock.end_extra()
         seconds = time.perf_counter() - clock.started
-    return Timed(trained, seconds - clock.probe_seconds, clock.probe_seconds, clock.first_answers)
+    return Timed(trained, seconds - clock.extra_seconds, clock.extra_seconds, clock.first_answers)
 
 
 def without_test(data: TrainingData) -> TrainingData:
