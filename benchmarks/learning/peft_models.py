@@ -17,6 +17,9 @@ from loravit_web.adapters import Adapter
 from loravit_web.adapters.files.format import to_files
 from loravit_web.backbones import Base
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.training.recipe import Recipe
+
+_LAYERS = r"(attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)"
 
 
 def import_peft() -> ModuleType:
@@ -38,6 +41,26 @@ def timm_model(base: Base, dtype: torch.dtype, *, image_size: int, classes: int 
     model.set_input_size(img_size=(image_size, image_size))
     model.reset_classifier(classes)
     return model.requires_grad_(False).eval().to(dtype)
+
+
+def lora_model(base: Base, dtype: torch.dtype, recipe: Recipe, blocks: int) -> Any:
+    """Return PEFT's LoRA on the last blocks, as its documentation describes it. The factors stay float32.
+
+    Args:
+        base: Base in float32.
+        dtype: Precision of the frozen model.
+        recipe: Recipe with the rank, alpha, dropout, image size and seed.
+        blocks: Number of blocks to adapt, counted from the last.
+    """
+    torch.manual_seed(recipe.seed)
+    numbers = "|".join(str(index) for index in range(base.depth - blocks, base.depth))
+    config = import_peft().LoraConfig(
+        r=recipe.adapter.r,
+        lora_alpha=recipe.adapter.alpha,
+        lora_dropout=recipe.adapter.dropout,
+        target_modules=rf"blocks\.({numbers})\.{_LAYERS}",
+    )
+    return import_peft().get_peft_model(timm_model(base, dtype, image_size=recipe.image_size), config)
 
 
 def peft_model(base: Base, dtype: torch.dtype, adapters: Mapping[str, Adapter], folder: Path) -> Any:

@@ -1,9 +1,11 @@
-"""The tasks of ``python -m benchmarks tasks``, each a few hundred pictures split in three."""
+"""The tasks of ``python -m benchmarks tasks``, and the images of each seed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,49 +14,153 @@ import torch
 from loravit_web.datasets import DatasetStore, ImageDataset, ImageItem, stratified_split, stratified_subset
 from loravit_web.training.data import Split, TrainingData
 
-SEED = 0
-SHOTS = 10
+ZIPS: Mapping[str, str] = MappingProxyType(
+    {
+        "cifar": "cifar10.zip",
+        "tiles": "magnetic-tiles.zip",
+        "groceries": "groceries.zip",
+        "dogs-cats": "dogs-cats.zip",
+    }
+)
+"""File in the data folder by the name of its option."""
+VALIDATION_FRACTION = 0.2
+_TEST_SEED = 0
 _TEST_FRACTION = 0.25
-_VALIDATION_FRACTION = 0.2
+_SHOTS = 10
+_MOST, _FEWEST = 120, 6
+
+Counts = Callable[[int], tuple[int, ...]]
+"""Returns the number of training and validation images of each class for a number of classes."""
 
 
-def tasks_data(
-    folder: Path, *, cifar: Path | None, tiles: Path | None, images: int, test_images: int
-) -> dict[str, TrainingData]:
-    """The data of each task by its name; tasks whose zip is not given are left out.
+def few_shot(classes: int) -> tuple[int, ...]:
+    """Return ten images for each class."""
+    return (_SHOTS,) * classes
+
+
+def imbalanced(classes: int) -> tuple[int, ...]:
+    """Return 120 images for the first class, 6 for the last, and a geometric sequence in between."""
+    return tuple(round(float(count)) for count in np.geomspace(_MOST, _FEWEST, classes))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of the benchmark.
+
+    Attributes:
+        source: Key of `ZIPS`, or ``sample:NAME``.
+        mirror: Whether mirrored images keep their class.
+        counts: Number of images by class, or None for a stratified subset of each size.
+    """
+
+    source: str
+    mirror: bool = True
+    counts: Counts | None = None
+
+
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        "CIFAR-10": Task("cifar"),
+        "tiles": Task("tiles", mirror=False),
+        "groceries": Task("groceries"),
+        "dogs-cats": Task("dogs-cats"),
+        "digits": Task("sample:digits", mirror=False),
+        "shapes": Task("sample:shapes"),
+        "counts": Task("sample:counts", mirror=False),
+        "textures": Task("sample:textures"),
+        "few-shot": Task("cifar", counts=few_shot),
+        "imbalanced": Task("cifar", counts=imbalanced),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One task at one size with one seed.
+
+    Attributes:
+        task: Name of the task.
+        size: Number of training and validation images that was asked for.
+        seed: Seed of the images, of their split and of the training.
+        mirror: Whether mirrored images keep their class.
+        data: Splits of the cell.
+    """
+
+    task: str
+    size: int
+    seed: int
+    mirror: bool
+    data: TrainingData
+
+
+class TaskImages:
+    """Imported datasets, each split once into test images and the images to choose from.
 
     Args:
-        folder: where to import and draw.
-        images: training and validation pictures of a task.
+        folder: Folder to import into.
+        sources: Path or ``sample:NAME`` by `Task.source`.
+        test_images: Maximum number of test images of a task, the same for all seeds and sizes.
     """
-    store = DatasetStore(folder / "datasets")
-    result = {}
-    if cifar is not None:
-        photographs = store.import_source(cifar)
-        result["photographs"] = _split(photographs, images, test_images)
-        shots = round(SHOTS * len(photographs.classes) / (1 - _VALIDATION_FRACTION))
-        result["few-shot"] = _split(photographs, shots, test_images)
-    result["digits"] = _split(store.import_source("sample:digits"), images, test_images)
-    if tiles is not None:
-        result["defects"] = _split(store.import_source(tiles), images, test_images)
-    result["scenes"] = _split(store.import_source("sample:counts"), images, test_images)
-    return result
+
+    def __init__(self, folder: Path, sources: Mapping[str, str], test_images: int) -> None:
+        self.store, self.sources, self.test_images = DatasetStore(folder), sources, test_images
+        self._datasets: dict[str, ImageDataset] = {}
+
+    def cells(self, tasks: Sequence[str], sizes: Sequence[int], seeds: int) -> Iterator[Cell]:
+        """Yield the cells seed by seed, so that an interrupted run has every task.
+
+        Args:
+            tasks: Names of tasks with a source.
+            sizes: Numbers of training and validation images. A task with fewer images uses all of them, and
+                a task with counts by class has one size of its own.
+            seeds: Number of seeds.
+        """
+        for seed in range(seeds):
+            for name in tasks:
+                counts = TASKS[name].counts
+                own = () if counts is None else counts(len(self._dataset(name).classes))
+                for size in sizes if counts is None else (sum(own),):
+                    yield self._cell(name, size, seed, own)
+
+    def _dataset(self, task: str) -> ImageDataset:
+        source = TASKS[task].source
+        if source not in self._datasets:
+            self._datasets[source] = self.store.import_source(self.sources[source])
+        return self._datasets[source]
+
+    def _cell(self, name: str, size: int, seed: int, counts: tuple[int, ...]) -> Cell:
+        dataset = self._dataset(name)
+        available, test = self._available_and_test(dataset)
+        labels = _labels(available)
+        chosen = _by_class(labels, counts, seed) if counts else stratified_subset(labels, size, seed)
+        items = _pick(available, chosen)
+        kept, held_out = stratified_split(_labels(items), VALIDATION_FRACTION, seed)
+        data = TrainingData(
+            class_names=dataset.classes,
+            train=_as_split(dataset, _pick(items, kept)),
+            validation=_as_split(dataset, _pick(items, held_out)),
+            test=_as_split(dataset, test),
+            available=len(available),
+        )
+        return Cell(name, size, seed, TASKS[name].mirror, data)
+
+    def _available_and_test(self, dataset: ImageDataset) -> tuple[Sequence[ImageItem], Sequence[ImageItem]]:
+        """Return the images to choose from, and the test images: the dataset's own, else a held-out part."""
+        available = (*dataset.select("train"), *dataset.select("val"))
+        test: Sequence[ImageItem] = dataset.select("test")
+        if not test:
+            kept, held_out = stratified_split(_labels(available), _TEST_FRACTION, _TEST_SEED)
+            available, test = _pick(available, kept), _pick(available, held_out)
+        return available, _pick(test, stratified_subset(_labels(test), self.test_images, _TEST_SEED))
 
 
-def _split(dataset: ImageDataset, images: int, test_images: int) -> TrainingData:
-    """Stratified subsets; the test pictures are the dataset's own where it has some, else held out."""
-    rest, test = dataset.select("train"), dataset.select("test")
-    available = len(rest)
-    if not test:
-        fraction = min(max(_TEST_FRACTION, test_images / available), 0.5)
-        kept, held_out = stratified_split(_labels(rest), fraction, SEED)
-        rest, test = _pick(rest, kept), _pick(rest, held_out)
-    test = _pick(test, stratified_subset(_labels(test), test_images, SEED))
-    rest = _pick(rest, stratified_subset(_labels(rest), images, SEED))
-    kept, held_out = stratified_split(_labels(rest), _VALIDATION_FRACTION, SEED)
-    parts = (_pick(rest, kept), _pick(rest, held_out), test)
-    train, validation, tested = (_as_split(dataset, part) for part in parts)
-    return TrainingData(dataset.classes, train, validation, tested, available)
+def _by_class(labels: Sequence[int], counts: Sequence[int], seed: int) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return the ascending indices of so many images of each class."""
+    generator, array = np.random.default_rng(seed), np.asarray(labels)
+    chosen = [
+        generator.permutation(np.flatnonzero(array == label))[:count] for label, count in enumerate(counts)
+    ]
+    return np.sort(np.concatenate(chosen))
 
 
 def _labels(items: Sequence[ImageItem]) -> list[int]:

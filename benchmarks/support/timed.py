@@ -18,26 +18,43 @@ from loravit_web.training.progress import Curve
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
 
+_PROBE, _NOVELTY = "Fitting the probe", "Learning what the training images look like"
+
 
 @dataclass(frozen=True, eq=False)
 class Timed:
-    """A training and its seconds; the linear probe, which no other program fits, is counted apart."""
+    """A training and its duration.
+
+    Attributes:
+        trained: Result of the training.
+        seconds: Duration in seconds without the extras.
+        extra_seconds: Duration of what other programs do not compute, in seconds: the probe, and the model of
+            what the training images look like.
+        first_answers: Seconds from the start until there was a probe to ask.
+    """
 
     trained: Trained
     seconds: float
-    probe_seconds: float
+    extra_seconds: float
+    first_answers: float
 
 
 class StageClock:
-    """A `Reporter` that knows when the linear probe began and ended."""
+    """A `Reporter` that measures how long the extras take, and when the probe is there."""
 
     def __init__(self) -> None:
-        self.read = self.probed = time.perf_counter()
+        self.started = time.perf_counter()
+        self.first_answers = self.extra_seconds = 0.0
+        self._extra_since: float | None = None
+        self._has_epochs = False
 
     def report(self, stage: str, fraction: float) -> None:
         """See `Reporter`."""
-        if stage.startswith("Reading"):
-            self.read = time.perf_counter()
+        # after the epochs a probe is fitted that is a part of the trained head
+        if stage != _NOVELTY and (stage != _PROBE or self._has_epochs):
+            self.end_extra()
+        elif self._extra_since is None:
+            self._extra_since = time.perf_counter()
 
     def begin(self, curve: Curve) -> None:
         """See `Reporter`."""
@@ -45,27 +62,35 @@ class StageClock:
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         """See `Reporter`."""
         if epoch == 0:
-            self.probed = time.perf_counter()
+            self.first_answers = time.perf_counter() - self.started
+        else:
+            self._has_epochs = True
 
     def first_answer(self, adapter: Adapter, base: Base, evaluation: Evaluation) -> None:
         """See `Reporter`."""
 
     def stop_and_keep(self) -> bool:
         """See `Reporter`."""
+        self.end_extra()
         return False
+
+    def end_extra(self) -> None:
+        """Count the extra that is being computed as finished."""
+        if self._extra_since is not None:
+            self.extra_seconds += time.perf_counter() - self._extra_since
+            self._extra_since = None
 
 
 def timed_training(base: Base, dtype: torch.dtype, data: TrainingData, recipe: Recipe) -> Timed:
     """Train in a temporary folder."""
-    clock = StageClock()
     with tempfile.TemporaryDirectory() as work:
-        started = time.perf_counter()
+        clock = StageClock()
         trained = train(base, dtype, data, recipe, work=Path(work), reporter=clock)
-        seconds = time.perf_counter() - started
-    probe = clock.probed - clock.read
-    return Timed(trained, seconds - probe, probe)
+        clock.end_extra()
+        seconds = time.perf_counter() - clock.started
+    return Timed(trained, seconds - clock.extra_seconds, clock.extra_seconds, clock.first_answers)
 
 
 def without_test(data: TrainingData) -> TrainingData:
-    """The same without its test images."""
+    """Return the data without its test images."""
     return replace(data, test=Split((), torch.empty(0, dtype=torch.int64)))
