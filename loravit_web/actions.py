@@ -12,7 +12,7 @@ from loravit_web.access.rights import Visitor
 from loravit_web.adapters.files.bundle import Bundle, read_bundle_file
 from loravit_web.backbones import Base
 from loravit_web.catalog.actions import CatalogActions
-from loravit_web.catalog.exchange import bundle_of, take_in
+from loravit_web.catalog.exchange import bundle_of, publish_bundle
 from loravit_web.catalog.hub import Pushed, pull, push
 from loravit_web.catalog.offered_bases import check_offered
 from loravit_web.catalog.stored_bases import new_stored_base
@@ -37,20 +37,20 @@ from registry import Run, StoredBase, Version, validate_slug
 
 STORED_PREFIX = "dataset:"
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
-"""Of a zip of a demo's visitor: folders, and what some systems add for each file."""
+"""Zip entries that a demo accepts: per image, and in addition for folders and files that systems add."""
 
 
 class Actions(CatalogActions, RunActions):
-    """Every change of a service's data by one visitor; their name is recorded with each change."""
+    """All changes of a service's data by one visitor, whose name is recorded with each change.
+
+    Args:
+        service: The opened data folder.
+        visitor: Visitor who makes the changes.
+        uploads: Uploaded files of the visitor. A demo deletes them together with the data that is imported
+            from them.
+    """
 
     def __init__(self, service: Service, visitor: Visitor, *, uploads: Sequence[Path] = ()) -> None:
-        """Act for a visitor.
-
-        Args:
-            service: The opened data folder.
-            visitor: Whose rights count.
-            uploads: The files that the visitor gives. A demo deletes them together with what is made of them.
-        """
         registry = service.registry_of(visitor)
         CatalogActions.__init__(self, registry, visitor)
         self._service, self._stored = service, service.datasets_of(visitor, uploads)
@@ -65,7 +65,7 @@ class Actions(CatalogActions, RunActions):
 
     @property
     def archive_limits(self) -> ArchiveLimits:
-        """How much one import may hold."""
+        """Maximum size of one import; lower for visitors of a demo."""
         usual = self._stored.archive_limits
         if not self._in_demo:
             return usual
@@ -80,17 +80,22 @@ class Actions(CatalogActions, RunActions):
     def import_dataset(
         self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
-        """Import a zip, a folder, a CSV or ``sample:NAME``; the same images give the same dataset.
+        """Import a zip, a folder, a CSV or ``sample:NAME``. The same images give the same dataset.
 
         Args:
-            data: A path or the name of a sample. ``dataset:FINGERPRINT`` names a stored dataset; the
-                beginning of the fingerprint is enough.
-            name: A name for people. By default that of the source.
-            progress: Told a fraction and a sentence from time to time.
+            data: Path of the data, or the name of a sample. ``dataset:FINGERPRINT`` names a stored dataset;
+                the beginning of the fingerprint is enough.
+            name: Name to show, or None for the name of the source.
+            progress: Called with the completed fraction (0 to 1) and a sentence.
+
+        Returns:
+            The stored dataset.
 
         Raises:
-            DatasetError: If something is wrong with the data.
-            BeyondDemo, AllowanceExceeded: If these are more than a visitor of a demo may give.
+            NotAllowed: If the visitor may not train.
+            DatasetError: If the data cannot be used.
+            BeyondDemo: If a visitor of a demo may not train on so many classes or images.
+            AllowanceExceeded: If a visitor of a demo may not store so much.
         """
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
@@ -101,10 +106,21 @@ class Actions(CatalogActions, RunActions):
     def import_opened(
         self, source: Source, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
-        """Take in the images of an opened source; see `DatasetStore.import_opened`.
+        """Import the images of an opened source; see `DatasetStore.import_opened`.
+
+        Args:
+            source: The opened source.
+            name: Name to show, or None for the name of the source.
+            progress: Called with the completed fraction (0 to 1) and a sentence.
+
+        Returns:
+            The stored dataset.
 
         Raises:
-            BeyondDemo, AllowanceExceeded: if these are more than a visitor of a demo may give.
+            NotAllowed: If the visitor may not train.
+            DatasetError: If the data cannot be used.
+            BeyondDemo: If a visitor of a demo may not train on so many classes or images.
+            AllowanceExceeded: If a visitor of a demo may not store so much.
         """
         if self._in_demo:
             check_plan(self._service.settings.demo, source.plan)
@@ -113,25 +129,42 @@ class Actions(CatalogActions, RunActions):
 
     @needs("train")
     def import_from_hub(self, repo: str, *, progress: Progress | None = None) -> ImageDataset:
-        """Take in an image dataset of the Hugging Face Hub.
+        """Import an image dataset from the Hugging Face Hub.
+
+        Args:
+            repo: Name of the dataset's repository, ``owner/name``.
+            progress: Called with the completed fraction (0 to 1) and a sentence.
+
+        Returns:
+            The stored dataset.
 
         Raises:
-            BeyondDemo: in a demo, as all of a dataset is fetched before its size is known.
-            DatasetError: if there is no such dataset, or the package for it is missing.
+            NotAllowed: If the visitor may not train.
+            BeyondDemo: If the visitor uses a demo: a dataset is downloaded before its size is known.
+            DatasetError: If there is no such dataset, or the package for the Hub's datasets is missing.
         """
         if self._in_demo:
-            raise BeyondDemo("This demo fetches no datasets of the Hub: upload a zip of your images.")
+            raise BeyondDemo("This demo cannot import datasets from the Hub. Upload a zip of your images.")
         return self.import_opened(from_hub(repo, limits=self.archive_limits), progress=progress)
 
     @needs("train")
     def correct(self, fingerprint: str, changes: Changes) -> ImageDataset:
-        """Another dataset in which some images have another class or are left out.
+        """Store a corrected copy of a dataset, in which some images have another class or are removed.
+
+        Args:
+            fingerprint: Fingerprint of the stored dataset.
+            changes: New classes of images, and images to remove.
+
+        Returns:
+            The stored copy.
 
         Raises:
-            QuotaReached, AllowanceExceeded: if there is no room for another dataset.
-            DatasetError: if nothing is changed, or a class would have too few images left.
+            NotAllowed: If the visitor may not train.
+            QuotaReached: If the data folder is full.
+            AllowanceExceeded: If a visitor of a demo may not store so much.
+            DatasetError: If there is no change, or if a class would have too few images.
         """
-        self._service.admission.quota.room()
+        self._service.admission.quota.free_bytes()
         with self._storing() as datasets:
             return relabeled(datasets, datasets.load(fingerprint), changes)
 
@@ -142,24 +175,28 @@ class Actions(CatalogActions, RunActions):
         """Queue a run for the worker.
 
         Args:
-            dataset: The images to train on.
-            name: A title for people, or a slug. The slug of the adapter is made from it.
-            recipe: The settings. For another base than the configured one, the image size is rounded to its
-                patches.
-            base: One of the bases that the app offers. By default the configured one.
+            dataset: Training images.
+            name: Title or slug of the adapter. The slug is derived from a title.
+            recipe: Settings of the training. For another base than the configured one, the image size is
+                rounded to its patches.
+            base: Name of a base that the app offers, or None for the configured one.
+
+        Returns:
+            The queued run.
 
         Raises:
-            LoraVitError, RegistryError: If the name or a setting cannot be used, the base cannot be loaded,
-                or the data folder or the queue is full.
+            NotAllowed: If the visitor may not train.
             BaseNotOffered: If the app does not offer the base to this visitor.
-            BeyondDemo: If this is more than a guest may train.
+            BeyondDemo: If the training exceeds the limits of the demo.
+            LoraVitError: If a setting is invalid, or the data folder or the queue is full.
+            RegistryError: If the name is invalid.
         """
         service = self._service
         other = self._other_base(base)
         if other is not None:
             recipe = recipe.fitted(other.patch_size)
         if self._in_demo:
-            dataset = self._stored.load(dataset.fingerprint)  # which refuses what is somebody else's
+            dataset = self._stored.load(dataset.fingerprint)  # rejects datasets of other visitors
         service.admission.check_size(self.visitor, dataset, recipe)
         with service.admission.queueing(self.visitor, name):
             return create_run(
@@ -168,20 +205,25 @@ class Actions(CatalogActions, RunActions):
 
     @needs("manage")
     def train_now(self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker) -> Run:
-        """Train in this process, past the queue, and return the ended run.
+        """Train in this process without the queue.
 
         Args:
-            dataset: The images to train on.
-            name: A title for people, or a slug. The slug of the adapter is made from it.
-            recipe: The settings.
-            worker: Of this process; see `Service.new_worker`.
+            dataset: Training images.
+            name: Title or slug of the adapter. The slug is derived from a title.
+            recipe: Settings of the training.
+            worker: Worker of this process; see `Service.new_worker`.
+
+        Returns:
+            The ended run.
 
         Raises:
+            NotAllowed: If the visitor is not an admin.
             QuotaReached: If the data folder is full.
-            LoraVitError, RegistryError: If the name or a setting cannot be used.
+            LoraVitError: If a setting is invalid.
+            RegistryError: If the name is invalid.
         """
         service = self._service
-        service.admission.quota.room()
+        service.admission.quota.free_bytes()
         run = create_run(
             service.registry,
             service.base,
@@ -196,27 +238,44 @@ class Actions(CatalogActions, RunActions):
 
     @needs("import")
     def import_bundle(self, path: Path) -> Version:
-        """Publish a bundle that was exported here or elsewhere; the same bundle stays one version.
+        """Publish a bundle that was exported by this app or another one.
+
+        Args:
+            path: Path of the bundle.
+
+        Returns:
+            The published version, or the existing one with the same files.
 
         Raises:
-            LoraVitError, RegistryError: if it is damaged or altered, or its base can't be loaded.
+            NotAllowed: If the visitor may not import.
+            QuotaReached: If the data folder is full.
+            LoraVitError: If the bundle is damaged or altered, or its base cannot be loaded.
+            RegistryError: If the version cannot be published.
         """
-        self._service.admission.quota.room()
+        self._service.admission.quota.free_bytes()
         return self._take_in(read_bundle_file(path))
 
     @needs("import")
     def pull(self, repo: str, *, revision: str | None = None, name: str | None = None) -> Version:
-        """Publish the adapter in a repository of the Hugging Face Hub; the same files stay one version.
+        """Publish the adapter of a repository of the Hugging Face Hub.
 
         Args:
-            name: the slug to publish it under; its own when None.
+            repo: Name of the repository, ``owner/name``.
+            revision: Branch, tag or commit, or None for the default branch.
+            name: Slug to publish under, or None for the adapter's own slug.
+
+        Returns:
+            The published version, or the existing one with the same files.
 
         Raises:
-            LoraVitError, RegistryError: if the Hub has no such adapter, or as `import_bundle`.
+            NotAllowed: If the visitor may not import.
+            QuotaReached: If the data folder is full.
+            LoraVitError: If the Hub has no such adapter, or as in `import_bundle`.
+            RegistryError: If the slug is invalid, or the version cannot be published.
         """
         if name is not None:
             validate_slug(name)
-        self._service.admission.quota.room()
+        self._service.admission.quota.free_bytes()
         return self._take_in(pull(repo, revision=revision), name)
 
     @needs("manage")
@@ -234,16 +293,27 @@ class Actions(CatalogActions, RunActions):
             LoraVitError, RegistryError: If the name cannot be used or stands for another base, or the store
                 refuses the files.
         """
-        self._service.admission.quota.room()
+        self._service.admission.quota.free_bytes()
         new = new_stored_base(base, name, license=license, card=card)
         return self._registry.base_files.add(new, actor=self.visitor.name)
 
     @needs("share")
     def push(self, ref: str, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
-        """Put a version into a repository of the Hugging Face Hub; see `hub.push`.
+        """Upload a version to a repository of the Hugging Face Hub; see `hub.push`.
+
+        Args:
+            ref: Reference of the version, such as ``slug@2``.
+            repo: Name of the repository, ``owner/name``.
+            private: Whether a new repository is private.
+            revision: Branch to upload to, or None for the default branch.
+
+        Returns:
+            The uploaded commit.
 
         Raises:
-            LoraVitError, RegistryError: if there is no such version, or the Hub refuses it.
+            NotAllowed: If the visitor is not an admin.
+            LoraVitError: If the Hub rejects the upload.
+            RegistryError: If there is no such version.
         """
         version, bundle = bundle_of(self._registry, ref)
         return push(bundle, repo, message=version.ref, private=private, revision=revision)
@@ -258,7 +328,7 @@ class Actions(CatalogActions, RunActions):
 
     def _take_in(self, bundle: Bundle, name: str | None = None) -> Version:
         service = self._service
-        return take_in(service.registry, service.base_for, bundle, actor=self.visitor.name, name=name)
+        return publish_bundle(service.registry, service.base_for, bundle, actor=self.visitor.name, name=name)
 
     @property
     def _in_demo(self) -> bool:
@@ -266,7 +336,7 @@ class Actions(CatalogActions, RunActions):
 
     @contextmanager
     def _storing(self) -> Iterator[DatasetStore]:
-        """The stored images, to be added to as far as a visitor may."""
+        """Yield the store, which counts imported images towards the allowance of a visitor of a demo."""
         uploader = self._stored.uploader
         if uploader is None:
             yield self._stored

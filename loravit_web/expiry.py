@@ -53,7 +53,13 @@ class Expiry:
     uploads: Path | None = None
 
     def carry_out(self, now: datetime) -> Deletion:
-        """Delete what nothing was done with since `LORAVIT_DEMO_HOURS`.
+        """Delete all data that was not used for `LORAVIT_DEMO_HOURS`.
+
+        Args:
+            now: Current time.
+
+        Returns:
+            The deleted rows.
 
         Raises:
             RegistryError: If rows cannot be deleted. The next call tries again.
@@ -67,7 +73,9 @@ class Expiry:
         self._remove_copies(owners)
         self.datasets.sweep(min(24.0, self.settings.demo.hours) * 3600)
         if deletion:
-            _LOG.info("What visitors of the demo gave %g hours ago is deleted.", self.settings.demo.hours)
+            _LOG.info(
+                "Data of demo visitors that was not used for %g hours was deleted.", self.settings.demo.hours
+            )
             self._remove_leftovers()
         return deletion
 
@@ -125,7 +133,7 @@ class Expiry:
                 _remove(folder)
 
     def _remove_leftovers(self) -> None:
-        """Remove what cut-off publications left in the store, and the worker's own log, which may name it."""
+        """Remove files of unfinished publications, and clear the worker's log, which may name them."""
         for file in self.registry.maintenance.unreferenced(_IN_PROGRESS):
             self.registry.maintenance.remove(file, _IN_PROGRESS)
         log = self.settings.worker_log

@@ -1,4 +1,4 @@
-"""The Python facade: one frozen ViT, and adapters to train, save, load and ask, in a few lines."""
+"""Python facade: one frozen ViT, with adapters to train, save, load and run in a few lines."""
 
 from __future__ import annotations
 
@@ -35,18 +35,29 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
 
 Images = torch.Tensor | Sequence[Image.Image | str | Path]
-"""A normalised float tensor (B, 3, S, S), or pictures or paths of pictures."""
+"""Normalized float tensor (B, 3, S, S), or images or paths of images."""
 
 
 class NoActiveAdapter(LoraVitError):
-    """An answer or a file was asked of an adapter that nobody named."""
+    """A call that names no adapter while no adapter is active."""
 
 
 class ViTFeatureExtractor:
     """A frozen ViT with any number of adapters.
 
-    `set_active_adapter` is for one person at a time; threads name their adapters in each call instead,
-    which is safe from any number of them.
+    The active adapter is shared by all threads. Name the adapters in each call instead if several threads use
+    the extractor; these calls are thread-safe.
+
+    Args:
+        config: Configuration of the adapters that `train` creates, or None for the default.
+        base: ``embedded`` or the name of a timm model, downloaded if needed.
+        backbone: timm ViT to use instead of ``base``. It is copied and not changed.
+        image_size: Side in pixels of the images that `train` uses, and of images for PEFT's own folders.
+        home: Data folder, or None for ``LORAVIT_HOME``.
+        dtype: Data type of the computation, or None for the one that is faster here.
+
+    Raises:
+        LoraVitError: If the base cannot be loaded, is not a plain ViT, or does not fit the configuration.
     """
 
     def __init__(
@@ -59,18 +70,6 @@ class ViTFeatureExtractor:
         home: str | Path | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """
-        Args:
-            config: of the adapters that `train` makes.
-            base: ``embedded`` or a timm model name; fetched if need be.
-            backbone: a timm ViT of your own instead; it is copied and not changed.
-            image_size: side of the pictures that `train` trains on, and that PEFT's folders are asked about.
-            home: the folder of all data; ``LORAVIT_HOME`` when None.
-            dtype: the precision to compute in; the measured faster one when None.
-
-        Raises:
-            LoraVitError: if the base can't be had, is no plain ViT, or does not fit the rest.
-        """
         environ = {**os.environ, **({"LORAVIT_HOME": str(home)} if home is not None else {})}
         self.settings = read_settings(environ)
         self.base = _wrapped(backbone) if backbone is not None else self._loaded(base)
@@ -82,7 +81,7 @@ class ViTFeatureExtractor:
         self.active: str | None = None
 
     def _loaded(self, name: str) -> Base:
-        return load_base(name, self.settings.made().bases, lambda _fraction, _stage: None)
+        return load_base(name, self.settings.ensure_home().bases, lambda _fraction, _stage: None)
 
     @property
     def adapters(self) -> list[str]:
@@ -98,23 +97,26 @@ class ViTFeatureExtractor:
         reporter: Reporter | None = None,
         **settings: Any,
     ) -> dict[str, float]:
-        """Train an adapter, keep it in memory and make it the active one.
+        """Train an adapter, add it and make it active.
 
         Args:
-            data: a zip or folder of class folders, a CSV of path,label, or ``sample:digits``.
-            name: of the adapter; the data's own name when None.
-            epochs: at most.
-            reporter: told of the progress; may stop the training.
-            settings: other fields of `Recipe`, such as ``lr`` or ``batch_size``.
+            data: Zip or folder with a folder per class, CSV with the columns path and label, or
+                ``sample:digits``.
+            name: Name of the adapter, or None for the name of the data.
+            epochs: Maximum number of epochs.
+            reporter: Receives the progress and may stop the training.
+            settings: Other fields of `Recipe`, such as ``lr`` or ``batch_size``.
 
         Returns:
-            ``val_accuracy``, ``val_loss``, ``linear_probe_accuracy``, and ``test_accuracy`` where the data
-            has test images.
+            ``val_accuracy``, ``val_loss``, ``linear_probe_accuracy`` and, if the data has test images,
+            ``test_accuracy``. Accuracies are fractions from 0 to 1.
 
         Raises:
-            LoraVitError: for data or settings that can't be used.
+            LoraVitError: If the data or a setting cannot be used.
         """
-        dataset = DatasetStore(self.settings.made().datasets, limits=self.settings.limits).import_source(data)
+        dataset = DatasetStore(
+            self.settings.ensure_home().datasets, limits=self.settings.limits
+        ).import_source(data)
         recipe = Recipe(
             preset="custom",
             **{
@@ -140,34 +142,43 @@ class ViTFeatureExtractor:
         return _metrics(trained)
 
     def add_adapter(self, name: str, adapter: Adapter) -> None:
-        """Keep an adapter in memory, in place of one of that name."""
+        """Add an adapter, or replace the one of the same name.
+
+        Args:
+            name: Name of the adapter.
+            adapter: Adapter for this base.
+        """
         self.engine.add(name, adapter, pinned=True)
 
     def save_adapters(self, folder: str | Path, *, name: str | None = None) -> None:
-        """Write an adapter as a folder that this library and PEFT can load; its zip is a bundle.
+        """Write an adapter as a folder that this library and PEFT can load. Its zip is a bundle.
 
         Args:
-            name: of the adapter; the active one when None.
+            folder: Folder to write.
+            name: Name of the adapter, or None for the active one.
 
         Raises:
-            NoActiveAdapter: if none is named or active.
-            UnknownTask: if there is none of that name.
-            OSError: if the folder can't be written.
+            NoActiveAdapter: If no adapter is named or active.
+            UnknownTask: If there is no adapter of that name.
+            OSError: If the folder cannot be written.
         """
         name = self._named(name)
         files = to_files(self.engine.adapter(name), self.base, name=Path(folder).name, title=name)
         write_folder(packed(Bundle(Path(folder).name, name, files)), Path(folder))
 
     def load_all_adapters(self, folder: str | Path) -> list[str]:
-        """Load a folder of adapter folders, or one such folder; each is named as its folder is.
+        """Load one adapter folder, or all adapter folders in a folder, under the names of the folders.
 
-        PEFT's own folders for a timm ViT are read too; see `read_folder`.
+        PEFT's own folders for a timm ViT can be read too; see `read_folder`.
+
+        Args:
+            folder: Adapter folder, or folder of adapter folders.
 
         Returns:
-            The names, sorted.
+            The sorted names of the loaded adapters.
 
         Raises:
-            AdapterFormatError: if there is none, or one can't be used; nothing is loaded then.
+            AdapterFormatError: If there is no adapter, or if one cannot be used. No adapter is loaded then.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -176,23 +187,34 @@ class ViTFeatureExtractor:
             [folder] if is_adapter_folder(folder) else sorted(filter(is_adapter_folder, folder.iterdir()))
         )
         if not folders:
-            raise AdapterFormatError(f"{folder} holds no folder with an adapter_config.json.")
-        adapters = {one.name: self._read(one) for one in folders}
+            raise AdapterFormatError(f"{folder} contains no folder with an adapter_config.json.")
+        adapters = {path.name: self._read(path) for path in folders}
         for name, adapter in adapters.items():
             self.add_adapter(name, adapter)
         return list(adapters)
 
     def set_active_adapter(self, name: str) -> None:
-        """Choose whom `infer` asks when no adapter is named.
+        """Choose the adapter that `infer` uses if no adapter is named.
+
+        Args:
+            name: Name of the adapter.
 
         Raises:
-            UnknownTask: if there is none of that name.
+            UnknownTask: If there is no adapter of that name.
         """
         self.engine.adapter(name)
         self.active = name
 
     def class_names(self, name: str | None = None) -> tuple[str, ...]:
-        """The classes of an adapter, in the order of its logits; of the active one when None."""
+        """Return the classes of an adapter in the order of its logits.
+
+        Args:
+            name: Name of the adapter, or None for the active one.
+
+        Raises:
+            NoActiveAdapter: If no adapter is named or active.
+            UnknownTask: If there is no adapter of that name.
+        """
         return self.engine.adapter(self._named(name)).class_names
 
     @overload
@@ -211,28 +233,30 @@ class ViTFeatureExtractor:
         adapters: Sequence[str] | None = None,
         adapters_per_image: Sequence[str] | None = None,
     ) -> torch.Tensor | dict[str, torch.Tensor] | list[torch.Tensor]:
-        """Logits of pictures.
+        """Return the logits of images.
 
         Args:
-            images: B of them; as a tensor they must have the side that the adapters take.
-            adapters: ask all of these about each picture.
-            adapters_per_image: ask one of these about each picture, in order.
+            images: B images. A tensor must have the side that the adapters expect.
+            adapters: Names of adapters that are all applied to each image.
+            adapters_per_image: Names of B adapters, one for each image.
 
         Returns:
-            Without names the active adapter's logits (B, C); with ``adapters`` such logits by name; with
-            ``adapters_per_image`` one vector (C,) for each picture.
+            Logits (B, C) of the active adapter if no adapter is named. With ``adapters``, a dictionary of
+            such logits by name. With ``adapters_per_image``, a list of B vectors (C,).
 
         Raises:
-            NoActiveAdapter, UnknownTask: if nobody is asked, or somebody who is not there.
-            ImageError: for a file that is no picture.
-            LoraVitError: for tensors of another size than an adapter takes.
+            NoActiveAdapter: If no adapter is named or active, or the names do not match the images.
+            UnknownTask: If there is no adapter of a name.
+            ImageError: If a file is not an image.
+            LoraVitError: If a tensor does not have the size that an adapter expects.
         """
         if adapters is not None and adapters_per_image is not None:
-            raise NoActiveAdapter("Name either adapters or adapters_per_image, not both.")
+            raise NoActiveAdapter("Both adapters and adapters_per_image are given. Use only one of them.")
         if adapters_per_image is not None:
             if len(adapters_per_image) != len(images):
                 raise NoActiveAdapter(
-                    f"{len(adapters_per_image)} adapters are named for {len(images)} images: name one each."
+                    f"adapters_per_image has {len(adapters_per_image)} names for {len(images)} images. "
+                    "Name one adapter for each image."
                 )
             answers = self._answers(images, [[name] for name in adapters_per_image])
             return [answer[name] for answer, name in zip(answers, adapters_per_image, strict=True)]
@@ -246,18 +270,18 @@ class ViTFeatureExtractor:
     ) -> list[Mapping[str, torch.Tensor]]:
         if isinstance(images, torch.Tensor):
             return list(self.engine.forward(images, assignment))
-        pictures = [_picture(image) for image in images]
-        answers: list[dict[str, torch.Tensor]] = [{} for _ in pictures]
+        opened = [_opened(image) for image in images]
+        answers: list[dict[str, torch.Tensor]] = [{} for _ in opened]
         for preprocessing, wanted in self._by_preprocessing(assignment).items():
             rows = [row for row, names in enumerate(wanted) if names]
-            pixels = preprocessing([pictures[row] for row in rows])
+            pixels = preprocessing([opened[row] for row in rows])
             found = self.engine.forward(pixels, [wanted[row] for row in rows])
             for row, answer in zip(rows, found, strict=True):
                 answers[row] |= answer
         return list(answers)
 
     def _by_preprocessing(self, assignment: Sequence[Sequence[str]]) -> dict[Preprocessing, list[list[str]]]:
-        """The assignment by what the pictures of each adapter go through."""
+        """Return the assignment (adapter names per image), split by the preprocessing of the adapters."""
         parts: dict[Preprocessing, list[list[str]]] = defaultdict(lambda: [[] for _ in assignment])
         for row, names in enumerate(assignment):
             for name in names:
@@ -271,12 +295,12 @@ class ViTFeatureExtractor:
         try:
             return read_folder(folder, self.base, image_size=self.image_size)
         except LoraVitError as error:
-            raise AdapterFormatError(f"The adapter in {folder} can't be used: {error}") from error
+            raise AdapterFormatError(f"The adapter in {folder} cannot be used. {error}") from error
 
     def _named(self, name: str | None) -> str:
         name = name or self.active
         if name is None:
-            raise NoActiveAdapter("No adapter is active: train one, or choose one with set_active_adapter.")
+            raise NoActiveAdapter("No adapter is active. Train one, or choose one with set_active_adapter.")
         return name
 
 
@@ -298,7 +322,7 @@ def _wrapped(backbone: nn.Module) -> Base:
     )
 
 
-def _picture(image: Image.Image | str | Path) -> Image.Image:
+def _opened(image: Image.Image | str | Path) -> Image.Image:
     if isinstance(image, Image.Image):
         return to_rgb(ImageOps.exif_transpose(image))
     return load_rgb(Path(image))

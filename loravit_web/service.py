@@ -18,7 +18,7 @@ from loravit_web.access.rights import GUEST, LOCAL, Visitor, guest
 from loravit_web.access.secret import secret_of
 from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
 from loravit_web.backbones.loading import check_size
-from loravit_web.catalog.exchange import offer_bundled
+from loravit_web.catalog.exchange import add_bundled
 from loravit_web.catalog.hub_presence import HubPresence
 from loravit_web.catalog.stored_bases import architecture_of, find_base
 from loravit_web.datasets import DatasetStore, Uploader
@@ -45,32 +45,33 @@ from registry import (
 )
 
 Progress = Callable[[float, str], None]
-LEAST_EXPIRY_SECONDS, MOST_EXPIRY_SECONDS = 1.0, 60.0
-"""Between two looks at what guests of a demo left: a hundredth of the time for which it is kept."""
+MIN_EXPIRY_SECONDS, MAX_EXPIRY_SECONDS = 1.0, 60.0
+"""Bounds of the interval between two deletions of expired demo data, which is a hundredth of its lifetime."""
 ABANDONED_SECONDS = 24 * 3600.0
+"""Age in seconds after which an unfinished import is removed."""
 
 
 class Service:
     """One opened data folder: its catalog, datasets, base and runs.
 
     Opening is cheap. The base is loaded when it is first needed, or at once by `start`. The service only
-    holds what is open: `Actions` changes it, and `seen_by` gives what one visitor reads.
+    holds what is open: `Actions` changes it, and `seen_by` returns what one visitor reads.
 
     Attributes:
-        settings: What the environment decides.
-        registry: The catalog and the runs, without anything hidden.
-        uploads: The web server's folder for uploads and downloads, if there is a web server.
-        members: The people of a team.
-        rates: Counts the requests of each visitor.
-        pictures: The uploads that were decoded last.
-        datasets: The stored images, without anything hidden.
-        allowances: Counts what the guests of a demo store.
-        estimates: What a training takes on this machine.
-        admission: Decides whether one more training may be queued.
-        hub: Tells whether the Hugging Face Hub can be reached.
-        usage: Counts questions and answers.
-        saver: Saves the registry while the app runs, if the settings say where.
-        ahead: Prepares the answer of a task that a visitor picked, before they ask for it.
+        settings: Settings of the app.
+        registry: Registry with the data of all owners.
+        uploads: Folder of the web server for uploads and downloads, or None without a web server.
+        members: Members of a team.
+        rates: Rate limit of each visitor's requests.
+        images: Cache of the uploads that were decoded last.
+        datasets: Stored images of all owners.
+        allowances: Storage that visitors of a demo use.
+        estimates: Estimates of the duration of a training on this machine.
+        admission: Checks whether another training may be queued.
+        hub: Whether the Hugging Face Hub can be reached.
+        usage: Counts requests and answers.
+        saver: Saves snapshots of the registry, or None without a snapshot address.
+        prefetcher: Prepares the answer of a picked task before the visitor requests it.
     """
 
     def __init__(
@@ -83,14 +84,16 @@ class Service:
         """Open the database and create what is missing.
 
         Args:
-            settings: Where the data lies, and its limits.
-            progress: Called with a fraction and a sentence while a base is fetched or loaded.
-            load: Gives the base of a name, unless the artifact store has one of this name.
+            settings: Settings of the app.
+            progress: Called with the completed fraction (0 to 1) and a sentence while a base is downloaded or
+                loaded.
+            load: Loads the base of a name that the artifact store does not have.
 
         Raises:
-            SettingsError, RegistryError: If the data folder or its database cannot be used.
+            SettingsError: If the data folder cannot be created.
+            RegistryError: If the database cannot be used.
         """
-        self.settings = settings.made()
+        self.settings = settings.ensure_home()
         self.registry = Registry.open(
             settings.database_url, settings.artifacts, cache=settings.artifact_cache
         )
@@ -118,20 +121,20 @@ class Service:
         """Fill an empty registry from its newest snapshot, if there is one. Call it before `start`.
 
         Raises:
-            RestoreFailed: If everything that is made now would be lost; see `Saver.restore`.
+            RestoreFailed: If all changes would be lost at the next restart; see `Saver.restore`.
         """
         if self.saver is not None and (restored := self.saver.restore()) is not None:
             self._progress(1.0, f"Restored {restored.contents} from {restored.snapshot}")
 
     def start(self) -> None:
-        """Load the base and the newest adapters, and start everything that runs in the background.
+        """Load the base and the newest adapters, and start the background tasks.
 
-        That is: deleting what guests left, watching the queue of runs, writing the counts of questions, and
-        saving the registry. Remains of imports that were killed are removed first.
+        The background tasks delete expired data of a demo, watch the queue of runs, write the counts of
+        requests, and save the registry. Files of unfinished imports are removed first.
         """
         self.datasets.sweep(ABANDONED_SECONDS)
         self._expiry.run_once()
-        offer_bundled(self.registry, self.base_for, self.settings, self._progress)
+        add_bundled(self.registry, self.base_for, self.settings, self._progress)
         self.predictor.refresh()
         self.usage.start()
         self._expiry.start()
@@ -141,7 +144,7 @@ class Service:
             self.saver.start()
 
     def close(self) -> None:
-        """Stop watching, end the worker, write the last counts and snapshot, close the database."""
+        """Stop the background tasks and the worker, save counts and a snapshot, and close the registry."""
         if self._supervisor is not None:
             self._supervisor.stop()
         self._expiry.stop()
@@ -153,21 +156,24 @@ class Service:
         self._at_close.close()
 
     def at_close(self, step: Callable[[], object]) -> None:
-        """Call a function when the service is closed. The last one registered is called first."""
+        """Register a function that is called when the service is closed, the last one first."""
         self._at_close.callback(step)
 
     @cached_property
     def secret(self) -> bytes:
-        """The random key of the data folder."""
+        """Random key of the data folder."""
         return secret_of(self.settings.home)
 
     def expire(self, now: datetime | None = None) -> Deletion:
-        """Delete what guests of a demo left unused for `LORAVIT_DEMO_HOURS`, in every mode.
+        """Delete data of demo visitors that was not used for `LORAVIT_DEMO_HOURS`, in every mode.
 
         Args:
-            now: The present moment. By default the clock's.
+            now: Current time, or None for that of the clock.
+
+        Returns:
+            What was deleted.
         """
-        self.usage.flush()  # counts of what is deleted would else be added to what gets its row id
+        self.usage.flush()  # later, counts of deleted rows could be added to new rows with the same id
         expiry = Expiry(self.settings, self.registry, self.datasets, self.uploads)
         deletion = expiry.carry_out(now or utc_now())
         if deletion and self._predictor is not None:
@@ -176,23 +182,23 @@ class Service:
 
     @property
     def worker_pid(self) -> int | None:
-        """The process id of the app's training worker, or None if none lives."""
+        """Process id of the app's training worker, or None if none runs."""
         return self._supervisor.worker_pid if self._supervisor is not None else None
 
     @property
     def private_folders(self) -> tuple[Path, ...]:
-        """The folders whose files a web server must never serve."""
+        """Folders whose files a web server must never serve."""
         folders = (self.settings.home, self.registry.blobs.folder, self.settings.snapshot_folder)
         return tuple(folder for folder in folders if folder is not None)
 
     @property
     def base(self) -> Base:
-        """The configured base, in float32."""
+        """The configured base in float32."""
         return self.loaded[0]
 
     @property
     def loaded(self) -> tuple[Base, torch.dtype]:
-        """The configured base, and the number type in which it runs fastest here."""
+        """The configured base, and the data type in which it runs fastest on this machine."""
         with self._lock:
             if self._base is None:
                 base = self._found_base(self.settings.base)
@@ -201,7 +207,7 @@ class Service:
 
     @property
     def predictor(self) -> Predictor:
-        """What answers with the adapters of the catalog. Loads the base if need be."""
+        """Predictor with the adapters of the catalog. Loads the base if needed."""
         with self._lock:
             if self._predictor is None:
                 configured = self._engine(*self.loaded)
@@ -229,7 +235,11 @@ class Service:
         return self._load(name, self.settings.bases, self._progress)
 
     def base_for(self, name: str, weights_sha256: str) -> Base:
-        """Return the base of a name and these weights in float32, and load it if need be.
+        """Return a base in float32, and load it if needed.
+
+        Args:
+            name: Name of the base.
+            weights_sha256: SHA-256 of its weights, in hexadecimal.
 
         Raises:
             LoraVitError: If there is no such base, or it has other weights here.
@@ -247,14 +257,14 @@ class Service:
         return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
 
     def visitor(self, username: str | None, source: str | None = None) -> Visitor:
-        """Return the visitor of a name, with what they may do in this mode.
+        """Return the visitor of a name with the rights of this mode.
 
         Args:
-            username: The name that somebody signed in under. In a demo, the name of the guest.
-            source: In a demo, the address or cookie by which its limits count the guest.
+            username: Name of the member who signed in or of the demo's visitor, or None.
+            source: Key by which the limits of a demo are counted, such as an address.
 
         Raises:
-            NotSignedIn: In a team, if nobody signed in under the name.
+            NotSignedIn: If the app runs in team mode and the name may not sign in.
         """
         if self.settings.mode == "local":
             return LOCAL
@@ -263,7 +273,7 @@ class Service:
         return self.members.visitor(username)
 
     def seen_by(self, visitor: Visitor) -> Seen:
-        """Return what a visitor reads. Everything else does not exist for that visitor."""
+        """Return the parts of the app as a visitor sees them, without hidden data."""
         return Seen(
             visitor=visitor,
             settings=self.settings,
@@ -282,11 +292,12 @@ class Service:
         return self.registry if visibility.sees_everything else self.registry.seen_by(visibility)
 
     def datasets_of(self, visitor: Visitor, uploads: Sequence[Path] = ()) -> DatasetStore:
-        """Return the stored images as a visitor sees them. What a guest imports there is theirs alone.
+        """Return the stored images as a visitor sees them. Imports of demo visitors are private.
 
         Args:
-            visitor: Who looks and imports.
-            uploads: The files that a guest gives, deleted together with what is imported from them.
+            visitor: Visitor who reads and imports.
+            uploads: Uploaded files of a demo visitor, which are deleted together with the data imported from
+                them.
         """
         if not visitor.is_guest:
             return replace(self.datasets, shows=shown_to(visitor))
@@ -299,4 +310,4 @@ class Service:
 
 
 def _expiry_seconds(hours: float) -> float:
-    return min(MOST_EXPIRY_SECONDS, max(LEAST_EXPIRY_SECONDS, hours * 3600 / 100))
+    return min(MAX_EXPIRY_SECONDS, max(MIN_EXPIRY_SECONDS, hours * 3600 / 100))

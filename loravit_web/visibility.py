@@ -26,10 +26,10 @@ from registry import Registry, Version
 
 
 class Estimating(Protocol):
-    """Says what a training will take; see `Estimates.of`."""
+    """Estimates the cost of a training; see `Estimates.of`."""
 
     def __call__(self, dataset: ImageDataset, recipe: Recipe, *, is_cancelled: IsCancelled) -> Estimate:
-        """Return the estimate."""
+        """Return the estimate of a training."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,12 @@ class Seen:
     def estimate(
         self, fingerprint: str, recipe: Recipe, *, is_cancelled: IsCancelled = never_cancelled
     ) -> Estimate:
-        """Say what a training on stored images will take; see `Estimates.of`.
+        """Estimate a training on stored images; see `Estimates.of`.
+
+        Args:
+            fingerprint: Fingerprint of the dataset.
+            recipe: Settings of the training.
+            is_cancelled: Returns whether to stop estimating.
 
         Raises:
             DatasetError: If the visitor sees no such dataset.
@@ -83,11 +88,11 @@ class Seen:
         return self.estimating(self.datasets.load(fingerprint), recipe, is_cancelled=is_cancelled)
 
     def export(self, ref: str) -> tuple[str, bytes]:
-        """Return file name and bytes of a version's bundle; see `exchange.exported`."""
+        """Return the file name and the bytes of a version's bundle; see `exchange.exported`."""
         return exported(self.registry, ref)
 
     def thumbnail(self, version: Version) -> bytes | None:
-        """Return a version's picture; see `exchange.thumbnail_of`."""
+        """Return the thumbnail of a version; see `exchange.thumbnail_of`."""
         return thumbnail_of(self.registry, version)
 
 

@@ -61,7 +61,9 @@ def test_no_more_trainings_wait_than_may_however_they_come(
         lambda: actions.resume(cancelled.id),
         lambda: actions.retry(cancelled.id),
     ):
-        with pytest.raises(QueueFull, match="1 trainings? waits? already.*try again when one has begun"):
+        with pytest.raises(
+            QueueFull, match="The queue is full: 1 run is waiting.*Try again when a run has started"
+        ):
             one_more()
     actions.stop(waiting.id, keep=False)
     assert actions.resume(cancelled.id).status == "queued"
@@ -103,10 +105,10 @@ def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
     service: Service, cancelled: Run, colour_folders: ColourFolders
 ) -> None:
     smallest = Actions(service, LOCAL).retry(cancelled.id, batch_size=1)
-    with pytest.raises(RunNotRetryable, match="is queued: cancel it first"):
+    with pytest.raises(RunNotRetryable, match="is queued. Cancel it"):
         Actions(service, LOCAL).retry(smallest.id)
     Actions(service, LOCAL).stop(smallest.id, keep=False)
-    with pytest.raises(RunNotRetryable, match="already takes one image per step"):
+    with pytest.raises(RunNotRetryable, match="The batch size of run .* is 1 already"):
         Actions(service, LOCAL).retry(smallest.id)
     with pytest.raises(RecipeError, match="Batch size 0 is out of range"):
         Actions(service, LOCAL).retry(cancelled.id, batch_size=0)
@@ -148,14 +150,14 @@ def test_every_change_stands_in_the_table() -> None:
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_viewer_changes_nothing(service: Service, colours: Run, change: Callable[..., object]) -> None:
     before = service.registry.catalog.events()
-    with pytest.raises(NotAllowed, match=r"This needs an (editor|admin), and vera is a viewer: ask an admin"):
+    with pytest.raises(NotAllowed, match=r"This needs an (editor|admin), but vera is a viewer. Ask an admin"):
         change(Actions(service, VIEWER), colours)
     assert service.registry.catalog.events() == before
 
 
 @pytest.mark.parametrize("name", ["stop", "resume", "retry"])
 def test_the_run_of_somebody_else_is_theirs(service: Service, colours: Run, name: str) -> None:
-    with pytest.raises(NotAllowed, match="The run of Colours belongs to ann: only they or an admin"):
+    with pytest.raises(NotAllowed, match="The run of Colours belongs to ann. Ask ann or an admin"):
         CHANGES[name](Actions(service, BOB), colours)
 
 

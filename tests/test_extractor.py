@@ -127,14 +127,14 @@ def test_a_backbone_of_ones_own_is_left_as_it_was(tmp_path: Path) -> None:
 
 def test_one_unusable_folder_is_named_and_nothing_is_loaded(vit: ViTFeatureExtractor, folder: Path) -> None:
     (folder / "flowers" / "adapter_model.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(AdapterFormatError, match=r"The adapter in .*flowers can't be used"):
+    with pytest.raises(AdapterFormatError, match=r"The adapter in .*flowers cannot be used"):
         vit.load_all_adapters(folder)
     assert vit.adapters == []
 
 
 def test_what_can_not_be_asked_is_refused_in_one_sentence(vit: ViTFeatureExtractor, tmp_path: Path) -> None:
     images = random_images(2)
-    with pytest.raises(NoActiveAdapter, match="train one, or choose one"):
+    with pytest.raises(NoActiveAdapter, match="Train one, or choose one"):
         vit.infer(images)
     with pytest.raises(NoActiveAdapter):
         vit.save_adapters(tmp_path / "none")
@@ -143,7 +143,7 @@ def test_what_can_not_be_asked_is_refused_in_one_sentence(vit: ViTFeatureExtract
     with pytest.raises(UnknownTask, match="birds"):
         vit.infer(images, adapters=["birds"])
     vit.add_adapter("birds", BIRDS)
-    with pytest.raises(NoActiveAdapter, match="1 adapters are named for 2 images"):
+    with pytest.raises(NoActiveAdapter, match="adapters_per_image has 1 names for 2 images"):
         vit.infer(images, adapters_per_image=["birds"])
     with pytest.raises(MixedInput, match="32 px, but these have 48 px"):
         vit.infer(random_images(1, side=48), adapters=["birds"])

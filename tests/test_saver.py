@@ -46,7 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def registry(settings: Settings, clock: Clock) -> Iterator[Registry]:
-    with Registry.open(settings.made().database_url, settings.artifacts, clock=clock) as opened:
+    with Registry.open(settings.ensure_home().database_url, settings.artifacts, clock=clock) as opened:
         yield opened
 
 

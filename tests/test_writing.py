@@ -39,7 +39,7 @@ WRITERS = (
 ALSO: Mapping[str, set[str]] = {
     "access/members.py": {"record_hub_user"},
     "cli/": {"registry.restore"},
-    "service.py": {"offer_bundled", "usage.add"},
+    "service.py": {"add_bundled", "usage.add"},
 }
 """Others, each with the only changes that it may make: a sign-in through the Hub, a backup that is restored,
 adapters that come with the app, and counts of questions."""
@@ -222,8 +222,8 @@ def test_what_writes_is_found_in_the_registry(changes: dict[str, set[str]]) -> N
 
 def test_what_writes_is_found_in_the_app(writing_functions: set[str]) -> None:
     assert {
-        "loravit_web.catalog.exchange.take_in",
-        "loravit_web.catalog.exchange.offer_bundled",
+        "loravit_web.catalog.exchange.publish_bundle",
+        "loravit_web.catalog.exchange.add_bundled",
         "loravit_web.catalog.publishing.publish",
         "loravit_web.runs.queueing.create_run",
     } <= writing_functions

@@ -103,7 +103,7 @@ def draw_pictures(folder: Path, *, per_class: int = 12) -> Path:
 
 def open_registry(home: Path) -> Registry:
     """The registry of a data folder."""
-    settings = Settings(home=home, base="tiny").made()
+    settings = Settings(home=home, base="tiny").ensure_home()
     return Registry.open(settings.database_url, settings.artifacts)
 
 

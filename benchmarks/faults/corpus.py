@@ -21,7 +21,7 @@ from benchmarks.support.homes import embedded_base, with_bases
 from benchmarks.support.report import Figure, at_most, show
 from loravit_web.adapters.files.bundle import read_bundle
 from loravit_web.adapters.files.format import to_files
-from loravit_web.catalog.exchange import take_in
+from loravit_web.catalog.exchange import publish_bundle
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.settings.limits import as_environment
@@ -154,7 +154,7 @@ def _prepared(home: Path) -> Files:
     base = embedded_base()
     files = to_files(random_adapter(base, image_size=56), base, name="good", title="Good")
     service = Service(Settings(home), load=lambda *_: base)
-    take_in(service.registry, service.base_for, read_bundle(bundled(files)), actor="benchmark")
+    publish_bundle(service.registry, service.base_for, read_bundle(bundled(files)), actor="benchmark")
     service.close()
     return files
 

@@ -1,1 +1,1 @@
-"""Who may do what: members, passwords, sessions, addresses, rights and rates."""
+"""Access control: members, passwords, sessions, rights and rate limits."""

@@ -1,4 +1,4 @@
-"""Actions that need a right."""
+"""Decorator for actions that need a right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loravit_web.access.rights import Right, Visitor
 
 
 class HasVisitor(Protocol):
-    """What acts for a visitor."""
+    """An object that acts for a visitor."""
 
     visitor: Visitor
 
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 def needs(right: Right) -> Callable[[Callable[Concatenate[A, P], R]], Callable[Concatenate[A, P], R]]:
-    """Make a method raise `NotAllowed` for a visitor without the right."""
+    """Return a decorator that makes a method raise `NotAllowed` for a visitor without the right."""
 
     def guarded(action: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[A, P], R]:
         @functools.wraps(action)

@@ -1,4 +1,4 @@
-"""Who belongs to a team: people with a password of this app, and people whom the Hub vouches for."""
+"""Members of a team: people with a password of this app, or an account on the Hub."""
 
 from __future__ import annotations
 
@@ -11,53 +11,63 @@ from registry import UnknownUser, Users
 
 
 class NotSignedIn(NotAllowed):
-    """Somebody unknown asked for what needs a name."""
+    """A request that needs a member who is signed in."""
 
 
-class NobodyYet(LoraVitError):
-    """A team without anybody in it."""
+class NoMembers(LoraVitError):
+    """A team without members."""
 
 
 class Members:
-    """The people of a team, over the registry's table of users."""
+    """The members of a team, stored in the registry's table of users.
+
+    Args:
+        users: Table of users.
+    """
 
     def __init__(self, users: Users) -> None:
         self._users = users
 
     def is_password(self, username: str, password: str) -> bool:
-        """Return whether this is the password of that name; takes about 0.3 s of a core."""
+        """Return whether a password is correct; takes about 0.3 s of a core."""
         return matches(password, self._users.password_hash(username))
 
-    def standing(self, username: str) -> str | None:
-        """Return a text that every change of a member's password or role makes another, for good.
+    def security_stamp(self, username: str) -> str | None:
+        """Return a stamp that every change of a member's password or role replaces for good.
 
-        None for somebody who may not sign in.
+        Returns:
+            The stamp, or None if the name may not sign in.
         """
         return self._users.security_stamp(username)
 
     def may_sign_in(self, username: str) -> bool:
-        """Whether there is somebody of that name with a password."""
+        """Return whether a member with this name has a password."""
         return self._users.password_hash(username) is not None
 
     def visitor(self, username: str | None) -> Visitor:
-        """Somebody who signed in with a password, with what they may do now.
+        """Return a member who signed in with a password, with the current rights.
 
         Raises:
-            NotSignedIn: if nobody may sign in under the name, or not any more.
+            NotSignedIn: If the name may not sign in, or no longer.
         """
         if username is None or not self.may_sign_in(username):
-            raise NotSignedIn("You are not signed in: reload the page and sign in.")
+            raise NotSignedIn("You are not signed in. Reload the page and sign in.")
         return member(username, self._users.get(username).role)
 
     def hub_visitor(self, subject: str, username: str, roles: HubRoles) -> Visitor:
-        """Somebody whom the Hub knows, with what the settings let them do.
+        """Return a user of the Hub with the rights from the settings.
+
+        Args:
+            subject: Id of the user on the Hub.
+            username: Name of the user on the Hub.
+            roles: Roles from the settings.
 
         Raises:
-            NameReserved: if the app itself uses the name.
-            RegistryError: if somebody else has the name here.
+            NameReserved: If the app uses the name itself.
+            RegistryError: If another member has the name here.
         """
         if is_reserved(username):
-            raise NameReserved(f"{username} is a name that the app uses itself: it can't sign in here.")
+            raise NameReserved(f"The name {username} is reserved for the app. Sign in with another account.")
         role = roles.role(username)
         try:
             known = self._users.get(username)
@@ -68,16 +78,21 @@ class Members:
         return member(username, role)
 
     def check(self, *, mode: Mode, hub: bool) -> None:
-        """
+        """Check that a team has a member who can sign in.
+
+        Args:
+            mode: Mode of the app.
+            hub: Whether people can sign in through the Hub.
+
         Raises:
-            NobodyYet: if the app is for a team in which nobody could sign in.
+            NoMembers: If no one can sign in.
         """
         if (
             mode == "team"
             and not hub
             and not any(self.may_sign_in(user.username) for user in self._users.list())
         ):
-            raise NobodyYet(
-                "The app runs for a team and nobody can sign in yet: make the first user with "
+            raise NoMembers(
+                "The app runs in team mode, but it has no members. Add the first one with "
                 "python -m loravit_web users add NAME --role admin."
             )

@@ -1,4 +1,4 @@
-"""Passwords, kept as salted scrypt hashes (RFC 7914) that say themselves how they were made."""
+"""Passwords, stored as salted scrypt hashes (RFC 7914) with their parameters."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from collections.abc import Callable
 from loravit_web.errors import LoraVitError
 
 COST, BLOCK, PARALLEL = 2**15, 8, 3
-"""32 MiB and about 0.3 s of one core for each try."""
-SHORTEST, LONGEST = 10, 256
+"""Parameters of scrypt: 32 MiB and about 0.3 s of one core per check."""
+MIN_LENGTH, MAX_LENGTH = 10, 256
+"""Minimum and maximum number of characters of a password."""
 _SALT_BYTES = 16
 
 
 class UnusablePassword(LoraVitError):
-    """A password that is too short or too long to be kept."""
+    """A password that is too short or too long."""
 
 
 def hashed(password: str, *, random_bytes: Callable[[int], bytes]) -> str:
-    """``scrypt$cost$block$parallel$salt$key`` of a password.
+    """Return the hash of a password as ``scrypt$cost$block$parallel$salt$key``.
+
+    Args:
+        password: The password.
+        random_bytes: Returns random bytes for the salt.
 
     Raises:
-        UnusablePassword: if it is shorter than `SHORTEST` or longer than `LONGEST` characters.
+        UnusablePassword: If the password does not have `MIN_LENGTH` to `MAX_LENGTH` characters.
     """
-    if not SHORTEST <= len(password) <= LONGEST:
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise UnusablePassword(
-            f"The password has {len(password)} characters: choose one of {SHORTEST} to {LONGEST}."
+            f"The password has {len(password)} characters. Choose one with {MIN_LENGTH} to {MAX_LENGTH}."
         )
     salt = random_bytes(_SALT_BYTES)
     key = _key(password, salt, COST, BLOCK, PARALLEL)
@@ -35,8 +40,8 @@ def hashed(password: str, *, random_bytes: Callable[[int], bytes]) -> str:
 
 
 def matches(password: str, stored: str | None) -> bool:
-    """Whether a password is the one that was hashed; without a hash it never is, and it takes as long."""
-    if len(password) > LONGEST:
+    """Return whether a password has a hash. Without a hash it returns False after the same time."""
+    if len(password) > MAX_LENGTH:
         return False
     if stored is None:
         _key(password, b"nobody", COST, BLOCK, PARALLEL)
@@ -47,8 +52,8 @@ def matches(password: str, stored: str | None) -> bool:
 
 
 def _key(password: str, salt: bytes, cost: int, block: int, parallel: int) -> bytes:
-    room = 2 * 128 * cost * block + 128 * block * parallel
-    return hashlib.scrypt(password.encode(), salt=salt, n=cost, r=block, p=parallel, maxmem=room, dklen=32)
+    memory = 2 * 128 * cost * block + 128 * block * parallel
+    return hashlib.scrypt(password.encode(), salt=salt, n=cost, r=block, p=parallel, maxmem=memory, dklen=32)
 
 
 def _text(data: bytes) -> str:

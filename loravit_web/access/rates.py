@@ -1,4 +1,4 @@
-"""How often each visitor may ask: a sliding window in memory."""
+"""Rate limits per visitor: a sliding window in memory."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from time import monotonic
 
 from loravit_web.errors import LoraVitError
 
-MOST_VISITORS = 10_000
-"""Visitors remembered at once; whoever was silent the longest is forgotten first."""
+MAX_VISITORS = 10_000
+"""Maximum number of visitors in memory; the least recently active one is forgotten first."""
 
 
 class TooManyRequests(LoraVitError):
-    """A visitor asks faster than anybody may.
+    """A visitor who exceeded the rate limit.
 
     Attributes:
-        wait: seconds until the next request is taken.
+        wait: Seconds until the next request is accepted.
     """
 
     def __init__(self, sentence: str, wait: int) -> None:
@@ -27,67 +27,69 @@ class TooManyRequests(LoraVitError):
 
 
 class RateLimit:
-    """At most so many requests of one visitor in any window of time. Safe to use from many threads."""
+    """Maximum number of requests of a visitor in a sliding window. Thread-safe.
+
+    Args:
+        max_requests: Maximum number of requests in the window.
+        seconds: Length of the window in seconds.
+        clock: Returns the time in seconds.
+        visitors: Maximum number of visitors in memory.
+    """
 
     def __init__(
         self,
-        most: int,
+        max_requests: int,
         *,
         seconds: float = 60.0,
         clock: Callable[[], float] = monotonic,
-        visitors: int = MOST_VISITORS,
+        visitors: int = MAX_VISITORS,
     ) -> None:
-        """
-        Args:
-            most: requests in a window.
-            seconds: its length.
-            visitors: remembered at once.
-        """
-        self._most, self._seconds, self._clock, self._visitors = most, seconds, clock, visitors
-        self._asked: OrderedDict[str, deque[float]] = OrderedDict()
+        self._max_requests, self._seconds = max_requests, seconds
+        self._clock, self._visitors = clock, visitors
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def admit(self, visitor: str) -> None:
-        """Count one request; a refused one does not count.
+        """Count one request, or reject it without counting.
 
         Args:
-            visitor: any text that tells visitors apart.
+            visitor: Key of the visitor.
 
         Raises:
-            TooManyRequests: with when to come back.
+            TooManyRequests: If the limit is reached.
         """
         now = self._clock()
         with self._lock:
-            asked = self._recent(visitor, now)
-            if len(asked) >= self._most:
-                wait = max(1, math.ceil(self._seconds - (now - asked[0])))
+            times = self._recent(visitor, now)
+            if len(times) >= self._max_requests:
+                wait = max(1, math.ceil(self._seconds - (now - times[0])))
                 raise TooManyRequests(
-                    f"You sent {self._most} requests within {self._seconds:g} seconds, which is the limit. "
-                    f"Wait {wait} second{'s' if wait > 1 else ''} and try again.",
+                    f"You sent {self._max_requests} requests within {self._seconds:g} seconds, which is the "
+                    f"limit. Wait {wait} second{'s' if wait > 1 else ''} and try again.",
                     wait,
                 )
-            asked.append(now)
+            times.append(now)
 
-    def note(self, visitor: str) -> None:
-        """Count one request whatever the limit is."""
+    def record(self, visitor: str) -> None:
+        """Count one request regardless of the limit."""
         now = self._clock()
         with self._lock:
-            asked = self._recent(visitor, now)
-            asked.append(now)
-            if len(asked) > self._most:
-                asked.popleft()
+            times = self._recent(visitor, now)
+            times.append(now)
+            if len(times) > self._max_requests:
+                times.popleft()
 
     def is_reached(self, visitor: str) -> bool:
-        """Return whether the next request of a visitor would be refused."""
+        """Return whether the next request of a visitor would be rejected."""
         with self._lock:
-            return len(self._recent(visitor, self._clock())) >= self._most
+            return len(self._recent(visitor, self._clock())) >= self._max_requests
 
     def _recent(self, visitor: str, now: float) -> deque[float]:
-        """Return when a visitor asked in the present window. The caller holds the lock."""
-        asked = self._asked.setdefault(visitor, deque())
-        self._asked.move_to_end(visitor)
-        while asked and now - asked[0] >= self._seconds:
-            asked.popleft()
-        if len(self._asked) > self._visitors:
-            self._asked.popitem(last=False)
-        return asked
+        """Return the times of a visitor's requests in the current window. The caller holds the lock."""
+        times = self._times.setdefault(visitor, deque())
+        self._times.move_to_end(visitor)
+        while times and now - times[0] >= self._seconds:
+            times.popleft()
+        if len(self._times) > self._visitors:
+            self._times.popitem(last=False)
+        return times

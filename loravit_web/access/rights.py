@@ -1,4 +1,4 @@
-"""Who asks, and what each may do: rights belong to roles, and every change names the one it needs."""
+"""Visitors and their rights. Rights belong to roles, and every change names the right that it needs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from loravit_web.errors import LoraVitError
 from registry import Owners, Role, Visibility
 
 Right = Literal["train", "import", "curate", "retire", "share", "manage"]
-"""``train``: give images and train on them; ``import``: publish finished adapters; ``curate``: titles, tags
-and aliases; ``retire``: withdraw and archive what is one's own; ``share``: send an adapter elsewhere;
-``manage``: the same with what belongs to others, and protected aliases."""
+"""Right to change something.
+
+``train``: upload images and train on them. ``import``: publish finished adapters. ``curate``: change titles,
+tags and aliases. ``retire``: withdraw and archive one's own versions. ``share``: send an adapter elsewhere.
+``manage``: do the same with the property of others, and change protected aliases.
+"""
 
 _EDITOR: frozenset[Right] = frozenset({"train", "import", "curate", "retire"})
 RIGHTS: Mapping[Role, frozenset[Right]] = {
@@ -23,16 +26,19 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 
 
 class NotAllowed(LoraVitError):
-    """A visitor asked for what their role does not allow."""
+    """A request that the visitor's role does not allow."""
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who asks, under the name that the history of changes will show.
+    """The person or program that makes a request, under the name that the history of changes shows.
 
     Attributes:
-        refused: the sentence for what they may not do; by default it tells their role.
-        source: what limits are counted by, where that is more than the name; such as where they come from.
+        name: Name in the history of changes.
+        role: Role of the visitor.
+        rights: Rights of the visitor.
+        refused: Message for missing rights; None for a message about the role.
+        source: Key by which limits are counted, if other than the name, such as an address.
     """
 
     name: str
@@ -43,85 +49,100 @@ class Visitor:
 
     @property
     def counted_by(self) -> str:
-        """What their share of anything limited is counted by."""
+        """Key by which limits are counted."""
         return self.source or self.name
 
     @property
     def is_guest(self) -> bool:
-        """Whether they are a visitor of a public demo, whose things belong to them alone."""
-        return self.name in GUESTS and self != ANYBODY
+        """Whether this is a visitor of a public demo, whose data is private."""
+        return self.name in GUESTS and self != ANONYMOUS
 
     @property
     def visibility(self) -> Visibility:
-        """What they see of the registry: everything but what belongs to other visitors of a demo."""
+        """What the visitor sees of the registry: everything except the data of other visitors of a demo."""
         return Visibility() if self.may("manage") else Visibility(GUESTS, own=self.name)
 
     def sees(self, owner: str) -> bool:
-        """Whether a thing of that owner exists for them."""
+        """Return whether the visitor sees what belongs to an owner."""
         return owner == self.name or owner not in GUESTS or self.may("manage")
 
     def may(self, right: Right) -> bool:
-        """Whether the visitor has a right."""
+        """Return whether the visitor has a right."""
         return right in self.rights
 
     def refusal(self, right: Right) -> str | None:
-        """Why the visitor lacks a right, in one sentence; None where they have it."""
+        """Return why the visitor lacks a right, or None."""
         if self.may(right):
             return None
         if self.refused is not None:
             return self.refused
         least = next(role for role, rights in RIGHTS.items() if right in rights)
-        return f"This needs {_a(least)}, and {self.name} is {_a(self.role)}: ask an admin for it."
+        return (
+            f"This needs {_a(least)}, but {self.name} is {_a(self.role)}. Ask an admin to do it or to change "
+            "your role."
+        )
 
     def must(self, right: Right) -> None:
-        """
+        """Check a right.
+
         Raises:
-            NotAllowed: if the visitor lacks the right.
+            NotAllowed: If the visitor lacks the right.
         """
         if (sentence := self.refusal(right)) is not None:
             raise NotAllowed(sentence)
 
     def must_own(self, owner: str, what: str) -> None:
-        """
+        """Check that the visitor owns something or may manage it.
+
+        Args:
+            owner: Name of the owner.
+            what: Subject of the error's sentence.
+
         Raises:
-            NotAllowed: if ``what`` belongs to somebody else and the visitor may not manage that.
+            NotAllowed: If it belongs to another user and the visitor may not manage it.
         """
         if owner != self.name and not self.may("manage"):
-            raise NotAllowed(f"{what} belongs to {owner}: only they or an admin can do this.")
+            raise NotAllowed(f"{what} belongs to {owner}. Ask {owner} or an admin to do this.")
 
 
 def guest(name: str, *, training: bool, source: str | None = None) -> Visitor:
-    """Somebody in a public demo, who may train where the demo lets its visitors."""
+    """Return a visitor of a public demo.
+
+    Args:
+        name: Name of the visitor.
+        training: Whether the demo lets visitors train.
+        source: Key by which limits are counted, or None for the name.
+    """
     return Visitor(name, "viewer", frozenset({"train"} if training else ()), _IN_DEMO, source)
 
 
 GUEST = "guest"
-"""The beginning of the names of a demo's visitors."""
+"""Prefix of the names of a demo's visitors."""
 GUESTS = Owners(GUEST)
-"""All of them, as owners."""
+"""All visitors of a demo, as owners."""
 
 
 def is_guest(name: str) -> bool:
-    """Whether a name is that of a demo's visitor."""
+    """Return whether a name is that of a demo's visitor."""
     return name in GUESTS
 
 
-ANYBODY = Visitor(GUEST, "viewer", frozenset(), "This needs a name: sign in with the button above first.")
-"""Somebody who reads without having signed in, where that is allowed."""
-_IN_DEMO = "Visitors of this public demo can't do this: run the app yourself, or duplicate its Space."
+ANONYMOUS = Visitor(GUEST, "viewer", frozenset(), "Please sign in first, using the button above.")
+"""Visitor who reads without signing in, where that is allowed."""
+_IN_DEMO = "Visitors of this public demo cannot do this. Run the app yourself, or duplicate its Space."
 
 
 def member(name: str, role: Role) -> Visitor:
-    """Somebody with exactly the rights of a role."""
+    """Return a visitor with exactly the rights of a role."""
     return Visitor(name, role, RIGHTS[role])
 
 
 LOCAL = member("page", "admin")
-"""The one person at the page of an app that runs for one person."""
+"""The only user of an app in local mode."""
 SHELL = member("shell", "admin")
-"""Whoever can run commands on the machine reaches all data anyway."""
+"""User of the shell, who can access all data on the machine anyway."""
 APP = "loravit-web"
-"""Under this name the app does what nobody asked for at that moment."""
+"""Actor recorded for changes that the app makes on its own."""
 
 
 def _a(role: Role) -> str:

@@ -1,4 +1,4 @@
-"""A random key of the data folder, by which the app recognizes what it once gave a browser."""
+"""Random key of the data folder, with which the app signs what it gives to browsers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import secrets
 from pathlib import Path
 
 NAME, LENGTH = "secret.key", 32
+"""File name of the key, and its length in bytes."""
 
 
 def secret_of(home: Path) -> bytes:
-    """Return the key of a data folder; the first caller makes it.
+    """Return the key of a data folder, created by the first caller.
 
     Raises:
-        OSError: if it can be neither read nor written.
+        OSError: If the key can neither be read nor written.
     """
     path = home / NAME
     while True:
@@ -26,11 +27,11 @@ def secret_of(home: Path) -> bytes:
         draft = path.with_name(f".{NAME}-{secrets.token_hex(8)}")
         draft.touch(0o600)
         draft.write_bytes(secrets.token_bytes(LENGTH))
-        if key:  # a file that a full disk or a kill cut short
+        if key:  # a file that was truncated by a full disk or a killed process
             draft.replace(path)
             continue
         try:
-            os.link(draft, path)  # of several processes one wins, and all read its key
+            os.link(draft, path)  # the first of several processes wins, and all read its key
         except FileExistsError:
             pass
         finally:

@@ -1,4 +1,4 @@
-"""Who is signed in with a password: random tokens in memory, each good for one state of its member."""
+"""Sessions of people who signed in with a password: random tokens in memory."""
 
 from __future__ import annotations
 
@@ -10,66 +10,69 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 IDLE_HOURS = 24.0
-"""A session that nobody used for so long ends."""
-MOST_OF_ONE, MOST = 20, 10_000
-"""Sessions of one member and of all; the one that was used least recently ends first."""
+"""Hours without use after which a session ends."""
+MAX_PER_MEMBER, MAX_SESSIONS = 20, 10_000
+"""Maximum number of sessions of one member and of all; the least recently used one ends first."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """One browser or program that a member signed in from.
+    """A browser or program from which a member signed in.
 
     Attributes:
-        username: the member.
-        standing: `Members.standing` at the moment of signing in.
-        ends_at: seconds on the store's clock, whatever happens until then.
+        username: Name of the member.
+        security_stamp: `Members.security_stamp` at the time of signing in.
+        ends_at: Time of the store's clock at which the session ends in any case.
     """
 
     username: str
-    standing: str
+    security_stamp: str
     ends_at: float
 
 
 class Sessions:
-    """Sessions by token. Safe to use from any number of threads."""
+    """Sessions by token. Thread-safe.
+
+    Args:
+        hours: Hours after which a session ends in any case.
+        security_stamp: Returns the current stamp of a member, or None if the name may not sign in.
+        clock: Returns the time in seconds.
+        token: Returns a text that cannot be guessed.
+    """
 
     def __init__(
         self,
         hours: float,
         *,
-        standing: Callable[[str], str | None],
+        security_stamp: Callable[[str], str | None],
         clock: Callable[[], float] = time.monotonic,
         token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
     ) -> None:
-        """
-        Args:
-            hours: after which a session ends, used or not.
-            standing: the present standing of a member; None for somebody who may not sign in.
-            token: makes a text that nobody can guess.
-        """
         self._seconds, self._idle = hours * 3600, min(hours, IDLE_HOURS) * 3600
-        self._standing, self._clock, self._token = standing, clock, token
+        self._security_stamp, self._clock, self._token = security_stamp, clock, token
         self._lock = threading.Lock()
         self._sessions: OrderedDict[str, tuple[Session, float]] = OrderedDict()
 
-    def open(self, username: str, standing: str) -> str:
+    def open(self, username: str, security_stamp: str) -> str:
         """Start a session and return its token.
 
         Args:
-            standing: of the member before the password was checked, so that a change meanwhile ends it.
+            username: Name of the member.
+            security_stamp: Stamp of the member before the password was checked, so that a change meanwhile
+                ends the session.
         """
         now, token = self._clock(), self._token()
         with self._lock:
             own = [key for key, (session, _) in self._sessions.items() if session.username == username]
-            for key in own[: max(0, len(own) - MOST_OF_ONE + 1)]:
+            for key in own[: max(0, len(own) - MAX_PER_MEMBER + 1)]:
                 del self._sessions[key]
-            while len(self._sessions) >= MOST:
+            while len(self._sessions) >= MAX_SESSIONS:
                 self._sessions.popitem(last=False)
-            self._sessions[token] = (Session(username, standing, now + self._seconds), now)
+            self._sessions[token] = (Session(username, security_stamp, now + self._seconds), now)
         return token
 
     def member(self, token: str) -> str | None:
-        """Return who is signed in with a token; a session whose time or member is over ends here."""
+        """Return the name of the member of a session, or None if the session ended."""
         now = self._clock()
         with self._lock:
             found = self._sessions.get(token)
@@ -77,11 +80,11 @@ class Sessions:
             return None
         session, used_at = found
         over = now >= session.ends_at or now - used_at >= self._idle
-        if over or self._standing(session.username) != session.standing:
+        if over or self._security_stamp(session.username) != session.security_stamp:
             self.close(token)
             return None
         with self._lock:
-            if token not in self._sessions:  # signed out meanwhile
+            if token not in self._sessions:  # the member signed out meanwhile
                 return None
             self._sessions[token] = (session, now)
             self._sessions.move_to_end(token)
@@ -93,7 +96,8 @@ class Sessions:
             self._sessions.pop(token, None)
 
     def close_all(self, username: str) -> None:
-        """End every session of a member."""
+        """End all sessions of a member."""
         with self._lock:
-            for token in [key for key, (one, _) in self._sessions.items() if one.username == username]:
+            own = [token for token, (session, _) in self._sessions.items() if session.username == username]
+            for token in own:
                 del self._sessions[token]

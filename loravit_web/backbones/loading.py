@@ -68,7 +68,7 @@ def check_size(name: str, max_millions: int) -> None:
 
     Args:
         name: Name of the base. A name that timm does not know passes; `load_base` reports it.
-        most_millions: Maximum number of parameters, in millions.
+        max_millions: Maximum number of parameters, in millions.
 
     Raises:
         BaseTooLarge: If it has more parameters.

@@ -52,7 +52,7 @@ class _LazyModule(ModuleType):
 
 
 def _no_disable(fn: Any = None, *_how: Any, **_named: Any) -> Any:
-    """Replacement for `torch.compiler.disable`, which would import the compiler."""
+    """Return a function unchanged: replaces `torch.compiler.disable`, which would import the compiler."""
     return fn if fn is not None else _no_disable
 
 

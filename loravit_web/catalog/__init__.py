@@ -1,1 +1,1 @@
-"""What the tab Catalog is about: facts, plans, changes, exchange and publishing of adapters."""
+"""Catalog: facts, changes, import, export and publishing of adapters."""

@@ -1,4 +1,4 @@
-"""What a visitor can change in the catalog. Each action checks the right that it needs."""
+"""Changes of the catalog by a visitor. Each action checks the right that it needs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from registry import Adapter, Alias, Registry, Version
 
 
 class CatalogActions:
-    """Changes of the catalog by one visitor; their name is recorded with each change."""
+    """Changes of the catalog by one visitor, whose name is recorded with each change.
+
+    Args:
+        registry: Registry as the visitor sees it.
+        visitor: Visitor who makes the changes.
+    """
 
     def __init__(self, registry: Registry, visitor: Visitor) -> None:
-        """Act for a visitor.
-
-        Args:
-            registry: as the visitor sees it.
-        """
         self.visitor = visitor
         self._registry = registry
 
@@ -32,7 +32,22 @@ class CatalogActions:
         add_tags: Collection[str] = (),
         remove_tags: Collection[str] = (),
     ) -> Adapter:
-        """Change what people read about an adapter, all that is given or nothing."""
+        """Change texts and tags of an adapter, all of them or none.
+
+        Args:
+            slug: Slug of the adapter.
+            title: New title, or None to keep it.
+            description: New description, or None to keep it.
+            add_tags: Tags to add.
+            remove_tags: Tags to remove.
+
+        Returns:
+            The changed adapter.
+
+        Raises:
+            NotAllowed: If the visitor may not change the catalog.
+            RegistryError: If there is no such adapter, or a text or a tag is invalid.
+        """
         return self._registry.catalog.describe(
             slug,
             title=title,
@@ -44,13 +59,20 @@ class CatalogActions:
 
     @needs("curate")
     def give_texts(self, slug: str, title: str, description: str, tags: str) -> Adapter:
-        """Give an adapter its texts; tags that are not named any more are taken away.
+        """Replace the texts and the tags of an adapter, all of them or none.
 
         Args:
-            tags: separated by commas or spaces.
+            slug: Slug of the adapter.
+            title: New title.
+            description: New description.
+            tags: New tags, separated by commas or spaces.
+
+        Returns:
+            The changed adapter.
 
         Raises:
-            RegistryError: if a text or tag can't be used; nothing is changed then.
+            NotAllowed: If the visitor may not change the catalog.
+            RegistryError: If there is no such adapter, or a text or a tag is invalid.
         """
         wanted = {tag.lower() for tag in re.split(r"[,\s]+", tags) if tag}
         present = set(self._registry.catalog.adapter(slug).tags)
@@ -64,16 +86,20 @@ class CatalogActions:
 
     @needs("curate")
     def promote(self, ref: str, alias: str, *, allow_protected: bool = True) -> Alias:
-        """Make an alias name a version.
+        """Point an alias to a version.
 
         Args:
-            ref: The version, as ``slug@3``.
-            alias: Such as ``production``.
-            allow_protected: Move a protected alias as well, if the visitor may manage.
+            ref: Reference of the version, such as ``slug@3``.
+            alias: Name of the alias, such as ``production``.
+            allow_protected: Whether an admin also moves a protected alias.
+
+        Returns:
+            The moved alias.
 
         Raises:
-            AliasProtected: If the alias is protected and must stay.
-            RegistryError: If there is no such version, or the alias cannot be used.
+            NotAllowed: If the visitor may not change the catalog.
+            AliasProtected: If the alias is protected and `allow_protected` or the right to manage is missing.
+            RegistryError: If there is no such version, or the alias is invalid.
         """
         return self._registry.aliases.promote(
             ref, alias, actor=self.visitor.name, allow_protected=self._may_move(allow_protected)
@@ -81,16 +107,20 @@ class CatalogActions:
 
     @needs("curate")
     def rollback(self, slug: str, alias: str, *, allow_protected: bool = True) -> Alias:
-        """Make an alias name the version that it named before.
+        """Point an alias to its previous version.
 
         Args:
-            slug: The adapter.
-            alias: Such as ``production``.
-            allow_protected: Move a protected alias as well, if the visitor may manage.
+            slug: Slug of the adapter.
+            alias: Name of the alias, such as ``production``.
+            allow_protected: Whether an admin also moves a protected alias.
+
+        Returns:
+            The moved alias.
 
         Raises:
-            AliasProtected: If the alias is protected and must stay.
-            RegistryError: If there is no such alias, or it named nothing before.
+            NotAllowed: If the visitor may not change the catalog.
+            AliasProtected: If the alias is protected and `allow_protected` or the right to manage is missing.
+            RegistryError: If there is no such alias, or it has no previous version.
         """
         return self._registry.aliases.rollback(
             slug, alias, actor=self.visitor.name, allow_protected=self._may_move(allow_protected)
@@ -98,15 +128,16 @@ class CatalogActions:
 
     @needs("curate")
     def remove_alias(self, slug: str, alias: str, *, allow_protected: bool = True) -> None:
-        """Remove an alias; the version that it named stays.
+        """Remove an alias. Its version is kept.
 
         Args:
-            slug: The adapter.
-            alias: Such as ``production``.
-            allow_protected: Remove a protected alias as well, if the visitor may manage.
+            slug: Slug of the adapter.
+            alias: Name of the alias, such as ``production``.
+            allow_protected: Whether an admin also removes a protected alias.
 
         Raises:
-            AliasProtected: If the alias is protected and must stay.
+            NotAllowed: If the visitor may not change the catalog.
+            AliasProtected: If the alias is protected and `allow_protected` or the right to manage is missing.
             RegistryError: If there is no such alias.
         """
         self._registry.aliases.remove(
@@ -115,29 +146,88 @@ class CatalogActions:
 
     @needs("manage")
     def protect_alias(self, slug: str, alias: str) -> Alias:
-        """Keep an alias where it is; only a visitor who may manage can move it then."""
+        """Protect an alias, so that only an admin can move it.
+
+        Args:
+            slug: Slug of the adapter.
+            alias: Name of the alias.
+
+        Returns:
+            The protected alias.
+
+        Raises:
+            NotAllowed: If the visitor is not an admin.
+            RegistryError: If there is no such alias.
+        """
         return self._registry.aliases.protect(slug, alias, actor=self.visitor.name)
 
     @needs("manage")
     def unprotect_alias(self, slug: str, alias: str) -> Alias:
-        """Let an alias be moved again."""
+        """Remove the protection of an alias.
+
+        Args:
+            slug: Slug of the adapter.
+            alias: Name of the alias.
+
+        Returns:
+            The alias without protection.
+
+        Raises:
+            NotAllowed: If the visitor is not an admin.
+            RegistryError: If there is no such alias.
+        """
         return self._registry.aliases.unprotect(slug, alias, actor=self.visitor.name)
 
     @needs("retire")
     def withdraw(self, slug: str, version: int, reason: str) -> Version:
-        """Take a version out of use for good; whoever asks for it is told the reason."""
+        """Withdraw a version for good.
+
+        Args:
+            slug: Slug of the adapter.
+            version: Number of the version.
+            reason: Reason, which is shown to users who request the version.
+
+        Returns:
+            The withdrawn version.
+
+        Raises:
+            NotAllowed: If the visitor may not withdraw, or the adapter belongs to another user.
+            RegistryError: If there is no such version, or an alias points to it.
+        """
         return self._registry.catalog.withdraw(
             self._own_adapter(slug), version, reason, actor=self.visitor.name
         )
 
     @needs("retire")
     def archive(self, slug: str) -> Adapter:
-        """Take an adapter out of the catalog's lists; `restore` brings it back."""
+        """Remove an adapter from the lists of the catalog. `restore` undoes this.
+
+        Args:
+            slug: Slug of the adapter.
+
+        Returns:
+            The archived adapter.
+
+        Raises:
+            NotAllowed: If the visitor may not archive, or the adapter belongs to another user.
+            RegistryError: If there is no such adapter.
+        """
         return self._registry.catalog.archive(self._own_adapter(slug), actor=self.visitor.name)
 
     @needs("retire")
     def restore(self, slug: str) -> Adapter:
-        """Bring an archived adapter back."""
+        """Restore an archived adapter.
+
+        Args:
+            slug: Slug of the adapter.
+
+        Returns:
+            The restored adapter.
+
+        Raises:
+            NotAllowed: If the visitor may not restore, or the adapter belongs to another user.
+            RegistryError: If there is no such adapter.
+        """
         return self._registry.catalog.restore(self._own_adapter(slug), actor=self.visitor.name)
 
     def _may_move(self, allow_protected: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Versions on their way out of the catalog and into it, as bundles."""
+"""Export and import of versions as bundles."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from loravit_web.settings.environment import Settings
 from registry import Registry, UnknownAdapter, Version, validate_slug
 
 BaseFor = Callable[[str, str], Base]
-"""Gives the base of a name and the SHA-256 of its weights, in float32; loads it if need be."""
+"""Returns the base with a name and a SHA-256 of its weights, in float32; loads it if needed."""
 
 
 def bundle_of(registry: Registry, ref: str) -> tuple[Version, Bundle]:
-    """Return a version, and everything that goes with it.
+    """Return a version with its bundle.
 
     Args:
-        registry: As the reader sees it.
-        ref: The version, such as ``slug@3``.
+        registry: Registry as the reader sees it.
+        ref: Reference of the version, such as ``slug@3``.
 
     Raises:
         RegistryError: If there is no such version, or its files are damaged.
@@ -44,8 +44,8 @@ def exported(registry: Registry, ref: str) -> tuple[str, bytes]:
     """Return the file name and the bytes of a version's bundle.
 
     Args:
-        registry: As the reader sees it.
-        ref: The version, such as ``slug@3``.
+        registry: Registry as the reader sees it.
+        ref: Reference of the version, such as ``slug@3``.
 
     Raises:
         RegistryError: If there is no such version, or its files are damaged.
@@ -55,24 +55,28 @@ def exported(registry: Registry, ref: str) -> tuple[str, bytes]:
 
 
 def thumbnail_of(registry: Registry, version: Version) -> bytes | None:
-    """Return the WEBP image of what a version was trained on, or None if it has none."""
+    """Return the thumbnail of a version's training images in WEBP, or None."""
     return registry.catalog.read_file(version, THUMBNAIL_FILE)
 
 
-def take_in(
+def publish_bundle(
     registry: Registry, base_for: BaseFor, bundle: Bundle, *, actor: str, name: str | None = None
 ) -> Version:
-    """Publish a bundle, once it was seen to load and to answer as it did where it was exported.
+    """Publish a bundle after checking that it loads and reproduces its reference logits.
 
     Args:
-        registry: Where it is published.
-        base_for: Gives the base that the adapter was trained on.
-        bundle: The adapter and its texts.
-        actor: Who publishes it.
-        name: The slug to publish it under. By default the bundle's own.
+        registry: Registry to publish to.
+        base_for: Returns the base of the adapter.
+        bundle: Adapter with its texts.
+        actor: Name of the user who publishes it.
+        name: Slug to publish under, or None for that of the bundle.
+
+    Returns:
+        The published version, or the existing one with the same files.
 
     Raises:
-        LoraVitError, RegistryError: If it is damaged or altered, or its base cannot be loaded.
+        LoraVitError: If the bundle is damaged or altered, or its base cannot be loaded.
+        RegistryError: If the slug is invalid, or the version cannot be published.
     """
     name = name or bundle.name
     validate_slug(name)
@@ -88,25 +92,25 @@ def take_in(
     return publish_files(registry, bundle.files, base, origin)
 
 
-def offer_bundled(
-    registry: Registry, base_for: BaseFor, settings: Settings, tell: Callable[[float, str], None]
+def add_bundled(
+    registry: Registry, base_for: BaseFor, settings: Settings, progress: Callable[[float, str], None]
 ) -> None:
-    """Publish the adapters that come with the app, unless the catalog knows them, archived or not.
+    """Publish the adapters that come with the app, unless the catalog contains or archived them.
 
-    They are made for the embedded base. With another one the catalog is left alone.
+    They need the embedded base. With another base the catalog is not changed.
 
     Args:
-        registry: Where they are published.
-        base_for: Gives the base that they were trained on.
-        settings: Whether they are wanted, and for which base.
-        tell: Called with a fraction and a sentence for each adapter that is added.
+        registry: Registry to publish to.
+        base_for: Returns the base of the adapters.
+        settings: Settings with the base, and with whether to add the adapters.
+        progress: Called with the completed fraction (0 to 1) and a sentence for each adapter that is added.
     """
     if not settings.bundled or settings.base != EMBEDDED:
         return
-    # the first last, as the newest stand first on the page
+    # in reverse order, because the page lists the newest adapter first
     for slug, path in reversed(bundles().items()):
         try:
             registry.catalog.adapter(slug)
         except UnknownAdapter:
-            tell(1.0, f"Adding the adapter {slug}")
-            take_in(registry, base_for, read_bundle_file(path), actor=APP)
+            progress(1.0, f"Adding the adapter {slug}")
+            publish_bundle(registry, base_for, read_bundle_file(path), actor=APP)

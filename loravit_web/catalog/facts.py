@@ -1,4 +1,4 @@
-"""Everything that is known about one version of an adapter, read once for whoever shows it."""
+"""Facts about one version of an adapter, read at once for the page or the shell."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ from registry import (
     Version,
 )
 
-MOST_CONFUSED = 5
+MAX_CONFUSED = 5
+"""Maximum number of confused pairs of classes."""
 BY_CLASS: tuple[Split, ...] = ("test", "validation")
+"""Splits with results per class, the preferred one first."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether something can be asked here.
+    """Whether an adapter or a version can be used.
 
     Attributes:
-        reason: why not; or what whoever asks should know first; None when there is nothing to say.
+        usable: Whether it can be used.
+        reason: Why it cannot be used, or what users should know before they use it, or None.
     """
 
     usable: bool
@@ -39,7 +42,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class ClassResults:
-    """How a version did class by class on one split, and what it took for what."""
+    """Results of a version per class on one split.
+
+    Attributes:
+        split: Split of the evaluation.
+        details: Results per class.
+        confused: Pairs of classes that were confused most often.
+    """
 
     split: Split
     details: EvaluationDetails
@@ -48,15 +57,21 @@ class ClassResults:
 
 @dataclass(frozen=True)
 class AdapterFacts:
-    """One version, its adapter, and where both stand.
+    """One version of an adapter.
 
     Attributes:
-        versions: of the adapter, newest first, withdrawn ones too.
-        previous: the version before this one; None for the first.
-        differences: the settings in which this version differs from the previous one.
-        moves: of all aliases, newest first.
-        usage: by the number of the version.
-        revision: of the catalog when this was read, or earlier.
+        adapter: Adapter of the version.
+        version: The version.
+        versions: All versions of the adapter, newest first, including withdrawn ones.
+        standing: Whether the version can be used.
+        results: Results per class, or None.
+        previous: Previous version, or None for the first one.
+        differences: Settings in which this version differs from the previous one.
+        lineage: Runs and datasets from which the version was made.
+        run: Run that published the version, or None for an imported one.
+        moves: Moves of all aliases of the adapter, newest first.
+        usage: Requests by version number.
+        revision: Revision of the catalog before these facts were read.
     """
 
     adapter: Adapter
@@ -74,22 +89,27 @@ class AdapterFacts:
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """The aliases that name this version."""
-        return tuple(one.alias for one in self.adapter.aliases if one.version == self.version.version)
+        """Aliases that point to this version."""
+        return tuple(alias.alias for alias in self.adapter.aliases if alias.version == self.version.version)
 
     @property
     def newest(self) -> bool:
-        """Whether the adapter's name alone means this version."""
+        """Whether the slug without a version refers to this version."""
         return self.adapter.newest is not None and self.adapter.newest.id == self.version.id
 
 
 def read_facts(registry: Registry, predictor: Predictor, ref: str) -> AdapterFacts:
-    """The facts of `slug@2`, an alias, or the newest version of `slug`; withdrawn and archived ones too.
+    """Return the facts about a version, also if it is withdrawn or archived.
+
+    Args:
+        registry: Registry as the reader sees it.
+        predictor: Predictor that tells whether the version can be used.
+        ref: ``slug@2``, ``slug@alias``, or ``slug`` for the newest version.
 
     Raises:
-        RegistryError: if there is no such adapter or version.
+        RegistryError: If there is no such adapter or version.
     """
-    revision = registry.revision()  # first: a change while the rest is read must not be taken for seen
+    revision = registry.revision()  # read first, so that changes during the other reads are noticed later
     version = registry.catalog.version(ref)
     adapter, versions = registry.catalog.adapter(version.slug), registry.catalog.versions(version.slug)
     previous = next((one for one in versions if one.version < version.version), None)
@@ -111,7 +131,7 @@ def read_facts(registry: Registry, predictor: Predictor, ref: str) -> AdapterFac
 
 
 def version_standing(predictor: Predictor, adapter: Adapter, version: Version) -> Standing:
-    """Whether a version can be tried."""
+    """Return whether a version can be used."""
     if version.withdrawn_at is not None:
         return Standing(False, f"Version {version.version} is withdrawn: {version.withdrawn_reason}")
     if adapter.archived_at is not None:
@@ -120,24 +140,24 @@ def version_standing(predictor: Predictor, adapter: Adapter, version: Version) -
 
 
 def entry_standing(predictor: Predictor, entry: AdapterEntry) -> Standing:
-    """Whether an adapter of a list can be tried at its newest version."""
+    """Return whether the newest version of a listed adapter can be used."""
     if entry.archived_at is not None:
         return Standing(False, ARCHIVED)
     if entry.newest is None:
-        return Standing(False, "Every version is withdrawn.")
+        return Standing(False, "All versions are withdrawn.")
     newest = entry.newest
     return _known(predictor, f"{entry.slug}@{newest.version}", newest.base, newest.base_sha256)
 
 
-ARCHIVED = "Archived: it is off the lists of tasks until somebody restores it."
+ARCHIVED = "Archived. Restore it to list it as a task again."
 
 
 def _known(predictor: Predictor, ref: str, base: str, weights_sha256: str) -> Standing:
     status, reason = predictor.availability(ref, base, weights_sha256)
     if status == "unavailable":
-        return Standing(False, f"It can't answer here: {reason}")
+        return Standing(False, f"Unavailable: {reason}")
     if status == "on demand":
-        return Standing(True, f"Its base {base} is loaded when it is first asked, which takes a while.")
+        return Standing(True, f"Its base {base} is loaded at the first request, which takes a while.")
     return Standing(True)
 
 
@@ -145,6 +165,6 @@ def _results(registry: Registry, version: Version) -> ClassResults | None:
     for split in BY_CLASS:
         details = registry.evaluations.details(version, split)
         if details is not None and details.classes:
-            confused = registry.evaluations.most_confused(version, split, limit=MOST_CONFUSED)
+            confused = registry.evaluations.most_confused(version, split, limit=MAX_CONFUSED)
             return ClassResults(split, details, tuple(confused))
     return None

@@ -1,6 +1,7 @@
-"""Adapters to and from the Hugging Face Hub: the one module that talks to it about them.
+"""Upload and download of adapters to and from the Hugging Face Hub.
 
-A repository holds what a bundle holds. Nothing here runs unless somebody asks for it by command.
+A repository contains the files of a bundle. This is the only module that transfers adapters, and it only
+does so when a user requests it.
 """
 
 from __future__ import annotations
@@ -29,41 +30,41 @@ from loravit_web.adapters.files.format import AdapterFormatError
 from loravit_web.backbones.loading import hub_http_error
 from loravit_web.errors import LoraVitError
 
-LOG_IN = "log in with hf auth login, or set HF_TOKEN"
+LOG_IN = "To log in, run hf auth login or set HF_TOKEN."
 
 
 class HubError(LoraVitError):
-    """The Hub can't or won't do what it was asked for."""
+    """A request to the Hub that failed."""
 
 
 class NoHubToken(HubError):
-    """Writing needs a token and there is none."""
+    """An upload without a token."""
 
 
 class HubUnreachable(HubError):
-    """Nothing answers at the Hub's address."""
+    """A Hub that cannot be reached."""
 
 
 class HubRepositoryMissing(HubError):
-    """There is no such repository or revision, or none that this token may see."""
+    """A repository or revision that does not exist, or that the token may not read."""
 
 
 class HubAccessRefused(HubError):
-    """The repository is there and this token may not do that with it."""
+    """A request that the token does not allow."""
 
 
 class HubRepositoryPublic(HubError):
-    """A private repository was asked for and this one is public."""
+    """A private upload to a public repository."""
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """Where an adapter is now.
+    """An uploaded adapter.
 
     Attributes:
-        repo: owner/name.
-        commit: the commit that has exactly these files.
-        url: of that commit.
+        repo: Name of the repository, ``owner/name``.
+        commit: Id of the commit with these files.
+        url: URL of the commit.
     """
 
     repo: str
@@ -80,29 +81,34 @@ def push(
     revision: str | None = None,
     api: HfApi | None = None,
 ) -> Pushed:
-    """Commit a bundle's files to a repository, which is made where there is none.
+    """Commit the files of a bundle to a repository, which is created if it does not exist.
 
-    Files of an earlier adapter that this one lacks are deleted in the same commit; others stay as they are.
+    Files of an earlier adapter that this one does not have are deleted in the same commit. Other files are
+    kept.
 
     Args:
-        repo: owner/name, or a name of one's own.
-        message: of the commit.
-        private: make a new repository private, and refuse one that is public.
-        revision: a branch, made where there is none; the main one when None.
-        api: the client; the default one, with its own token and address, when None.
+        bundle: Adapter with its texts.
+        repo: ``owner/name``, or a name in one's own account.
+        message: Message of the commit.
+        private: Whether a new repository is private, and a public one is rejected.
+        revision: Branch, created if it does not exist, or None for the main branch.
+        api: Client of the Hub, or None for one with the default token and address.
+
+    Returns:
+        The uploaded commit.
 
     Raises:
-        HubError: with what went wrong; a commit is made whole or not at all.
+        HubError: If the upload failed. The repository has all of the files or none.
     """
     api = api or HfApi()
     if not (api.token or get_token()):
-        raise NoHubToken(f"Pushing needs a token of the Hugging Face Hub: {LOG_IN}.")
-    with _told(repo, api):
+        raise NoHubToken(f"Pushing needs a token of the Hugging Face Hub. {LOG_IN}")
+    with _hub_errors(repo, api):
         repo = api.create_repo(repo, private=private or None, exist_ok=True).repo_id
         state = api.model_info(repo)
         if private and not state.private:
             raise HubRepositoryPublic(
-                f"{repo} exists and is public: make it private on its page first, or push without --private."
+                f"{repo} exists and is public. Make it private on its page first, or push without --private."
             )
         if revision is not None:
             api.create_branch(repo, branch=revision, exist_ok=True)
@@ -123,22 +129,25 @@ def push(
 
 
 def pull(repo: str, *, revision: str | None = None, api: HfApi | None = None) -> Bundle:
-    """The adapter in a repository.
+    """Download the adapter in a repository.
 
-    Only files that an adapter has are fetched, all of one commit, and none before its size is known. The card
-    may differ from the manifest: cards are edited on the Hub.
+    Only files of an adapter are downloaded, all from one commit, after a check of their sizes. The model card
+    may differ from the manifest, because cards are edited on the Hub.
 
     Args:
-        repo: owner/name.
-        revision: a branch, tag or commit; the main branch when None.
-        api: the client; the default one, with its own token and address, when None.
+        repo: Name of the repository, ``owner/name``.
+        revision: Branch, tag or commit, or None for the main branch.
+        api: Client of the Hub, or None for one with the default token and address.
+
+    Returns:
+        The adapter as a bundle.
 
     Raises:
-        HubError: if it can't be had.
-        AdapterFormatError: if it is no adapter of this program, or its files are not whole.
+        HubError: If the download failed.
+        AdapterFormatError: If the repository contains no adapter of this app, or its files are damaged.
     """
     api = api or HfApi()
-    with _told(repo, api), tempfile.TemporaryDirectory() as cache:
+    with _hub_errors(repo, api), tempfile.TemporaryDirectory() as cache:
         state = api.model_info(repo, revision=revision, files_metadata=True)
         sizes = {name: size for name, size in _sizes(state).items() if name in BUNDLE_LIMITS}
         check_complete(_sizes(state), repo)
@@ -159,51 +168,53 @@ def _sizes(state: ModelInfo) -> dict[str, int | None]:
 def _check_size(repo: str, name: str, size: int | None) -> None:
     limit = BUNDLE_LIMITS[name]
     if size is None or size > limit:
-        found = "of unknown size" if size is None else f"{size >> 20} MB large"
-        raise AdapterFormatError(f"{name} in {repo} is {found}: an adapter's has at most {limit >> 20} MB.")
+        found = "of unknown size" if size is None else f"{size >> 20} MB"
+        raise AdapterFormatError(f"{name} in {repo} is {found}. The limit is {limit >> 20} MB.")
 
 
 @contextmanager
-def _told(repo: str, api: HfApi) -> Iterator[None]:
-    """Turn whatever the client raises into one sentence."""
+def _hub_errors(repo: str, api: HfApi) -> Iterator[None]:
+    """Turn exceptions of the client into a `HubError`."""
     try:
         yield
     except HFValidationError as error:
         raise HubRepositoryMissing(
-            f"{repo!r} can't be a repository of the Hub: write it as owner/name."
+            f"{repo!r} is not a valid name of a repository. Write it as owner/name."
         ) from error
     except GatedRepoError as error:
         raise HubAccessRefused(
-            f"{repo} is gated: ask for access on {api.endpoint}/{repo} and {LOG_IN}."
+            f"{repo} is gated. Request access on {api.endpoint}/{repo}. {LOG_IN}"
         ) from error
     except RevisionNotFoundError as error:
-        raise HubRepositoryMissing(f"{repo} has no such revision: name a branch, tag or commit.") from error
+        raise HubRepositoryMissing(
+            f"{repo} has no such revision. Use the name of a branch, a tag or a commit."
+        ) from error
     except RepositoryNotFoundError as error:
         raise HubRepositoryMissing(
-            f"The Hub shows no repository {repo}: check its name, and if it is private {LOG_IN}."
+            f"The Hub shows no repository {repo}. Check its name, and log in if it is private. {LOG_IN}"
         ) from error
     except HfHubHTTPError as error:
         raise _refused(repo, error) from error
     except OfflineModeIsEnabled as error:
-        raise HubUnreachable("The Hub is switched off by HF_HUB_OFFLINE: unset it.") from error
+        raise HubUnreachable("HF_HUB_OFFLINE disables the Hub. Unset it.") from error
     except (hub_http_error(), LocalEntryNotFoundError, ConnectionError) as error:
         raise HubUnreachable(
-            f"The Hub at {api.endpoint} can't be reached: check the network and try again."
+            f"The Hub at {api.endpoint} cannot be reached. Check the network and try again."
         ) from error
-    except (OSError, RuntimeError) as error:  # of the disk, or of the client's native transfer
-        raise HubError(f"The transfer of {repo} failed ({_line(error)}): try again.") from error
-    except ValueError as error:  # what the Hub says about a card
-        raise HubError(f"The Hub does not take these files ({_line(error)}).") from error
+    except (OSError, RuntimeError) as error:  # from the disk, or from the client's native transfer
+        raise HubError(f"The transfer of {repo} failed ({_line(error)}). Try again.") from error
+    except ValueError as error:  # the Hub's message about a card
+        raise HubError(f"The Hub rejected these files ({_line(error)}).") from error
 
 
 def _refused(repo: str, error: HfHubHTTPError) -> HubError:
     status = error.response.status_code
     if status in (401, 403):
         return HubAccessRefused(
-            f"The Hub does not let this token do that with {repo}: {LOG_IN}, with one that may."
+            f"The token has no permission for this in {repo}. Use a token that has it. {LOG_IN}"
         )
-    said = _line(error.server_message or f"status {status}")
-    return HubError(f"The Hub refused it for {repo} ({said}).")
+    message = _line(error.server_message or f"status {status}")
+    return HubError(f"The Hub rejected the request for {repo} ({message}).")
 
 
 def _line(text: object) -> str:

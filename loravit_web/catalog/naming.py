@@ -1,4 +1,4 @@
-"""The slug and the title of an adapter, from the name that somebody typed."""
+"""Slug and title of an adapter, derived from a name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ MAX_SLUG = 63
 
 
 class UnusableName(LoraVitError):
-    """A name from which no slug can be made, or that is too long for a list."""
+    """A name without letters and digits, or that is too long."""
 
 
 def slugified(name: str) -> tuple[str, str]:
     """Return the slug and the title of an adapter.
 
-    Letters of other scripts become Latin ones: ``猫と犬`` gives the slug ``mao-toquan`` and stays the title.
+    The slug is in Latin letters: ``猫と犬`` has the slug ``mao-toquan``. The title is not changed.
 
     Args:
-        name: What somebody typed.
+        name: Name as entered.
+
+    Returns:
+        Slug and title.
 
     Raises:
         UnusableName: If the name has no letter and no digit, or more than `MAX_TITLE` characters.
@@ -29,7 +32,7 @@ def slugified(name: str) -> tuple[str, str]:
     title = clean_text(name)
     if len(title) > MAX_TITLE:
         raise UnusableName(
-            f"The name has {len(title)} characters, over the limit of {MAX_TITLE}: shorten it."
+            f"The name has {len(title)} characters, over the limit of {MAX_TITLE}. Shorten it."
         )
     slug = slugify(
         title,
@@ -37,8 +40,8 @@ def slugified(name: str) -> tuple[str, str]:
         entities=False,  # a name is text, never HTML
         decimal=False,
         hexadecimal=False,
-        replacements=[(",", "-")],  # 1,000 stays two words, as in the slugs of earlier versions
+        replacements=[(",", "-")],  # 1,000 becomes two words, as in the slugs of earlier versions
     )
     if not slug:
-        raise UnusableName("Give the adapter a name with at least one letter or digit.")
+        raise UnusableName("The name has no letters or digits. Choose one with at least one letter or digit.")
     return slug, title if title != slug else slug.replace("-", " ").capitalize()

@@ -1,4 +1,4 @@
-"""What a change of the catalog will do, told before it is done."""
+"""Consequences of a change of the catalog, to be confirmed before the change is made."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ WishKind = Literal["promote", "rollback", "withdraw", "archive", "restore"]
 
 
 class AliasMissing(LoraVitError):
-    """An alias is to be moved and none was chosen."""
+    """A promotion or a rollback without an alias."""
 
 
 class ReasonMissing(LoraVitError):
-    """A version is to be withdrawn without a word."""
+    """A withdrawal without a reason."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody wants to be changed.
+    """A requested change of the catalog.
 
     Attributes:
-        ref: the exact version; of its adapter where the whole adapter is meant.
+        kind: Kind of the change.
+        ref: Reference of the exact version, also if the change concerns the whole adapter.
+        alias: Alias to move, or an empty text.
+        reason: Reason of a withdrawal, or an empty text.
     """
 
     kind: WishKind
@@ -35,19 +38,20 @@ class Wish:
 
     @property
     def slug(self) -> str:
-        """The adapter."""
+        """Slug of the adapter."""
         return self.ref.partition("@")[0]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A wish and its consequences as they are now; the same plan later means that nothing came between.
+    """A requested change with its current consequences. An equal plan later means that nothing changed since.
 
     Attributes:
-        consequences: one sentence each.
-        confirm: what the button says that does it.
-        harmless: nobody else notices, or it is undone with a click: no need to ask twice.
-        note: what is good to know besides; it may change at any time.
+        wish: The requested change.
+        consequences: Consequences, one sentence each.
+        confirm: Label of the button that confirms the change.
+        harmless: Whether the change needs no confirmation: no one else notices it, or it is easy to undo.
+        note: Additional information, which may change at any time and is not compared.
     """
 
     wish: Wish
@@ -58,10 +62,16 @@ class Plan:
 
 
 def planned(registry: Registry, wish: Wish) -> Plan:
-    """What the wish would do now.
+    """Return the current consequences of a change.
+
+    Args:
+        registry: Registry as the visitor sees it.
+        wish: The requested change.
 
     Raises:
-        LoraVitError, RegistryError: if it can't be granted, with what to do instead.
+        AliasMissing: If an alias is needed.
+        ReasonMissing: If a reason is needed.
+        RegistryError: If the change is not possible.
     """
     version = registry.catalog.version(wish.ref)
     if wish.kind in ("promote", "rollback") and not wish.alias:
@@ -81,10 +91,15 @@ def planned(registry: Registry, wish: Wish) -> Plan:
 
 
 def carried_out(actions: CatalogActions, wish: Wish) -> str:
-    """Grant a wish; what was done and what comes next, in words.
+    """Make a change, and return a sentence about what was done.
+
+    Args:
+        actions: Actions of the visitor.
+        wish: The requested change.
 
     Raises:
-        LoraVitError, RegistryError: if the visitor may not, or it can't be done any more.
+        NotAllowed: If the visitor may not make the change.
+        RegistryError: If the change is no longer possible.
     """
     number = wish.ref.partition("@")[2]
     if wish.kind == "promote":

@@ -1,4 +1,4 @@
-"""From an adapter in memory to a version in the catalog."""
+"""Publishing of adapters as versions in the catalog."""
 
 from __future__ import annotations
 
@@ -24,21 +24,24 @@ from registry import (
     Version,
 )
 
-_MOST_IMAGES = 10**9
-_MOST_LOSS = 1e6
+_MAX_IMAGES = 10**9
+_MAX_LOSS = 1e6
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Under which name an adapter is published, and where it comes from.
+    """Name and origin of an adapter that is published.
 
     Attributes:
-        name: the slug.
-        title: for people.
-        base_id, run_id, dataset_id: rows of the registry; an imported adapter has no run and no dataset.
-        actor: who publishes it.
-        description, tags: that it brings.
-        worker: who must still hold the run.
+        name: Slug of the adapter.
+        title: Title of the adapter.
+        base_id: Id of its base in the registry.
+        actor: Name of the user who publishes it.
+        run_id: Id of its run in the registry, or None for an imported adapter.
+        dataset_id: Id of its dataset in the registry, or None for an imported adapter.
+        description: Description of the adapter.
+        tags: Tags of the adapter.
+        worker: Name of the worker that must still own the run, or None.
     """
 
     name: str
@@ -61,11 +64,22 @@ def publish(
     data: str | None = None,
     thumbnail: bytes | None = None,
 ) -> Version:
-    """Publish an adapter with its card; see `publish_files`.
+    """Publish an adapter with its model card; see `publish_files`.
 
     Args:
-        data: what the images are called, for the card.
-        thumbnail: a picture of them in WEBP.
+        registry: Registry to publish to.
+        adapter: The adapter.
+        base: Base of the adapter, in float32.
+        origin: Name and origin of the adapter.
+        data: Name of the training images for the model card, or None.
+        thumbnail: Thumbnail of the training images in WEBP, or None.
+
+    Returns:
+        The published version, or the existing one with the same files.
+
+    Raises:
+        LoraVitError: If the files do not load.
+        RegistryError: If the registry or its store rejects the files.
     """
     files = to_files(adapter, base, name=origin.name, title=origin.title)
     if thumbnail is not None:
@@ -77,17 +91,22 @@ def publish(
 
 
 def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, origin: Origin) -> Version:
-    """Publish an adapter's files once they load and answer as stored with them, twice.
+    """Publish the files of an adapter after checking that they reproduce their reference logits.
 
-    First as they are, so that nothing else gets into the store; then as the store gives them back, before
-    any version is listed. The same files stay one version.
+    The check runs twice: before the files are stored, and on the stored files before the version is listed.
 
     Args:
-        base: in float32; the one that the adapter was trained on.
+        registry: Registry to publish to.
+        files: Contents of the files by name.
+        base: Base of the adapter, in float32.
+        origin: Name and origin of the adapter.
+
+    Returns:
+        The published version, or the existing one with the same files.
 
     Raises:
-        LoraVitError: if the files don't load; nothing is published then.
-        RegistryError: if the registry or its store refuses them, or the store doesn't give them back.
+        LoraVitError: If the files do not load. Nothing is published then.
+        RegistryError: If the registry or its store rejects the files, or cannot return them.
     """
     adapter = from_files(files, base)
     return registry.catalog.publish(
@@ -114,36 +133,43 @@ def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, or
 
 
 def record_base(registry: Registry, base: Base) -> BaseRecord:
-    """Record a base, to which runs and versions refer, unless it is on record already."""
+    """Record a base unless it is recorded already, and return its record."""
     return registry.bases.ensure(
         NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
     )
 
 
 def reopen(registry: Registry, ref: str, base: Base) -> Adapter:
-    """Read a version's files back from the store and check that it loads and gives its stored logits.
+    """Load a version from the store and check that it reproduces its reference logits.
+
+    Args:
+        registry: Registry with the version.
+        ref: Reference of the version, such as ``slug@3``.
+        base: Base of the adapter, in float32.
 
     Raises:
-        LoraVitError, RegistryError: if it does not.
+        LoraVitError: If the files do not load.
+        RegistryError: If the files are damaged.
     """
     slug = ref.partition("@")[0]
-    (version,) = (one for one in registry.catalog.versions(slug) if one.ref == ref)  # withdrawn or not
+    versions = registry.catalog.versions(slug)  # including withdrawn ones
+    (version,) = (version for version in versions if version.ref == ref)
     return from_files(registry.catalog.read_files(version), base)
 
 
 def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:
-    """The evaluations that an adapter brings.
+    """Return the evaluations in the metrics of an adapter.
 
     Raises:
-        AdapterFormatError: if they are no such thing, as in a bundle that somebody edited.
+        AdapterFormatError: If the metrics are invalid, as in an edited bundle.
     """
     try:
         return _parsed(metrics)
     except InvalidValue as error:
-        raise AdapterFormatError(f"The adapter's metrics can't be used: {error.problem}.") from error
+        raise AdapterFormatError(f"The metrics of the adapter are invalid: {error.problem}.") from error
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise AdapterFormatError(
-            f"The adapter's metrics can't be used ({problem_of(error)}): export it again."
+            f"The metrics of the adapter are invalid ({problem_of(error)}). Export it again."
         ) from error
 
 
@@ -152,9 +178,9 @@ def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ..
     return tuple(
         NewEvaluation(
             split=split,
-            n=integer(f"{split} n", measured["n"], 1, _MOST_IMAGES),
+            n=integer(f"{split} n", measured["n"], 1, _MAX_IMAGES),
             accuracy=number(f"{split} accuracy", measured["accuracy"], 0, 1),
-            loss=number(f"{split} loss", measured["loss"], 0, _MOST_LOSS),
+            loss=number(f"{split} loss", measured["loss"], 0, _MAX_LOSS),
             macro_f1=number(f"{split} macro_f1", measured["macro_f1"], 0, 1),
             linear_probe_accuracy=_optional(measured, "linear_probe_accuracy"),
             top5_accuracy=_optional(measured, "top5_accuracy"),
@@ -168,7 +194,7 @@ def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ..
 
 
 def _optional(measured: Mapping[str, Any], name: str) -> float | None:
-    """A number that adapters of earlier versions of this program lack."""
+    """Return a fraction, or None for adapters of earlier versions of the app."""
     value = measured.get(name)
     return None if value is None else number(name, value, 0, 1)
 
@@ -182,7 +208,7 @@ def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
             number("precision", precision, 0, 1),
             number("recall", recall, 0, 1),
             number("f1", f1, 0, 1),
-            integer("support", support, 0, _MOST_IMAGES),
+            integer("support", support, 0, _MAX_IMAGES),
         )
         for precision, recall, f1, support in rows
     )
@@ -190,7 +216,7 @@ def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
 
 def _confusion_cells(rows: Mapping[str, Mapping[str, Any]]) -> tuple[ConfusionCell, ...]:
     return tuple(
-        ConfusionCell(int(true), int(predicted), integer("confusion", images, 0, _MOST_IMAGES))
+        ConfusionCell(int(true), int(predicted), integer("confusion", images, 0, _MAX_IMAGES))
         for true, row in rows.items()
         for predicted, images in row.items()
     )

@@ -1,1 +1,1 @@
-"""The command line: one module per which holds its options, its acts and its documents."""
+"""The command line: one module per command or group, with its options and its documents."""

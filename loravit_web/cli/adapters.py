@@ -1,4 +1,4 @@
-"""``adapters``: look at the catalog; the modules beside this one change it and exchange files with it."""
+"""``adapters``: list and show adapters. `adapters_change` and `adapters_exchange` hold the other commands."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from registry import (
 )
 
 CONFUSED_SHOWN = 10
+"""Maximum number of confused pairs of classes that are shown."""
 
 app = typer.Typer(help="List, show, change and exchange the adapters of the catalog.")
 app.add_typer(adapters_exchange.app)
@@ -42,7 +43,7 @@ def list_adapters(
     ] = None,
     status: Annotated[
         Literal[AdapterStatus, "any"],
-        typer.Option(help="Only this status. Every version of a withdrawn adapter is withdrawn."),
+        typer.Option(help="Only this status. All versions of a withdrawn adapter are withdrawn."),
     ] = "active",
     tag: Annotated[
         list[str] | None,
@@ -51,7 +52,7 @@ def list_adapters(
     alias: Annotated[str | None, typer.Option(metavar="ALIAS", help="Only with this alias.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this owner.")] = None,
     min_accuracy: Annotated[
-        float | None, typer.Option(metavar="F", help="Least accuracy of the newest version, 0 to 1.")
+        float | None, typer.Option(metavar="F", help="Minimum accuracy of the newest version, 0 to 1.")
     ] = None,
     sort: Annotated[AdapterSort, typer.Option(help="Order of the list.")] = "name",
     search: Annotated[
@@ -151,7 +152,13 @@ def entry_document(entry: AdapterEntry) -> Document:
 
 
 def adapter_document(registry: Registry, adapter: Adapter, versions: Sequence[Version]) -> Document:
-    """Return an adapter with these versions, and the results by class of the first that is not withdrawn."""
+    """Return an adapter as JSON-ready values.
+
+    Args:
+        registry: Registry with the adapter.
+        adapter: The adapter.
+        versions: Versions to include. The first one that is not withdrawn has its results per class.
+    """
     document = {
         "slug": adapter.slug,
         "title": adapter.title,
@@ -210,7 +217,7 @@ def version_document(version: Version) -> Document:
 
 
 def results_document(registry: Registry, version: Version) -> Document | None:
-    """Return the results by class on the test images, else on the validation images; None without any."""
+    """Return the results per class on the test split, else on the validation split, or None."""
     splits: tuple[Split, ...] = ("test", "validation")
     for split in splits:
         found = registry.evaluations.details(version, split)
@@ -238,9 +245,9 @@ def results_document(registry: Registry, version: Version) -> Document | None:
 
 
 def adapter_text(document: Document) -> str:
-    """Return `adapter_document` for people."""
-    apart = ("results", "usage", "versions", "lineage")
-    facts = {key: value for key, value in document.items() if key not in apart}
+    """Return `adapter_document` as text."""
+    separate = ("results", "usage", "versions", "lineage")
+    facts = {key: value for key, value in document.items() if key not in separate}
     facts["tags"] = ", ".join(document["tags"])
     facts["aliases"] = ", ".join(f"{name} ({ref})" for name, ref in document["aliases"].items())
     facts["archived"] = "yes" if document["archived"] else None
@@ -249,7 +256,7 @@ def adapter_text(document: Document) -> str:
     results = document["results"]
     if results is not None:
         columns = ["class", "precision", "recall", "f1", "support"]
-        title = f"{results['adapter']} by class, on the {results['split']} images"
+        title = f"{results['adapter']} per class, on the {results['split']} split"
         parts.append(f"{title}\n{table(results['classes'], columns, '')}")
         columns = ["true", "predicted", "n", "share"]
         confused = table(results["most_confused"], columns, "No class is confused with another.")
@@ -260,7 +267,7 @@ def adapter_text(document: Document) -> str:
 
 
 def event_document(event: AuditEvent) -> Document:
-    """Return one change and its actor."""
+    """Return one change as JSON-ready values."""
     return {
         "id": event.id,
         "at": event.ts.isoformat(timespec="seconds"),
@@ -273,7 +280,7 @@ def event_document(event: AuditEvent) -> Document:
 
 
 def _usage(registry: Registry, slug: str) -> list[Document]:
-    """Return the requests that each version has answered, newest version first."""
+    """Return the requests that each version answered, newest version first."""
     totals = registry.usage.totals(slug)
     return [_usage_document(f"{slug}@{version}", totals[version]) for version in sorted(totals, reverse=True)]
 

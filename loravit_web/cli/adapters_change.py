@@ -1,4 +1,4 @@
-"""``adapters``: aliases, tags and texts; withdraw a version, archive and restore an adapter."""
+"""``adapters``: change aliases, tags and texts, withdraw versions, archive and restore adapters."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def rollback(
     protected: Protected = False,
     as_json: AsJson = False,
 ) -> None:
-    """Point an alias back to the version before."""
+    """Point an alias back to its previous version."""
     with open_registry() as registry:
         moved = CatalogActions(registry, SHELL).rollback(slug, alias, allow_protected=protected)
     output(as_json, alias_document(moved), lambda: _moved_text(moved))
@@ -121,7 +121,7 @@ def describe(
 
 @app.command()
 def archive(slug: Slug, as_json: AsJson = False) -> None:
-    """Take an adapter out of the catalog."""
+    """Archive an adapter, which removes it from the lists of the catalog."""
     with open_registry() as registry:
         adapter = CatalogActions(registry, SHELL).archive(slug)
     document = {"slug": adapter.slug, "archived": True}
@@ -130,7 +130,7 @@ def archive(slug: Slug, as_json: AsJson = False) -> None:
 
 @app.command()
 def restore(slug: Slug, as_json: AsJson = False) -> None:
-    """Put an archived adapter back into the catalog."""
+    """Restore an archived adapter."""
     with open_registry() as registry:
         adapter = CatalogActions(registry, SHELL).restore(slug)
     document = {"slug": adapter.slug, "archived": False}
@@ -138,7 +138,7 @@ def restore(slug: Slug, as_json: AsJson = False) -> None:
 
 
 def alias_document(alias: Alias) -> Document:
-    """Return an alias and the version that it points to."""
+    """Return an alias as JSON-ready values."""
     return {
         "alias": alias.alias,
         "adapter": alias.ref,
@@ -160,9 +160,9 @@ def aliases_document(registry: Registry, slug: str) -> Document:
 
 
 def aliases_text(document: Document) -> str:
-    """Return `aliases_document` for people."""
+    """Return `aliases_document` as text."""
     columns = ["alias", "adapter", "protected", "moved_at", "moved_by"]
-    latest = f"latest: {document['latest'] or 'every version is withdrawn'}"
+    latest = f"latest: {document['latest'] or 'all versions are withdrawn'}"
     empty = "No aliases yet. Promote a version to create one."
     parts = [latest, table(document["aliases"], columns, empty)]
     if document["history"]:

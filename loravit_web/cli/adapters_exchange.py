@@ -1,4 +1,4 @@
-"""``adapters``: versions as files, and on the Hugging Face Hub."""
+"""``adapters``: export and import files, push to and pull from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export_version(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write a version to one file."""
+    """Export a version to a file."""
     from loravit_web.catalog.exchange import exported
 
     with open_registry() as registry:
@@ -38,7 +38,7 @@ def export_version(
 
 @app.command("import")
 def import_version(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File that export wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported file.")],
     as_json: AsJson = False,
 ) -> None:
     """Publish the version in an exported file."""
@@ -51,14 +51,15 @@ def import_version(
 def push(
     ref: Ref,
     repo: Annotated[
-        str, typer.Argument(metavar="REPO", help="OWNER/NAME of the repository, created if it is missing.")
+        str,
+        typer.Argument(metavar="REPO", help="OWNER/NAME of the repository. Created if it does not exist."),
     ],
     private: Annotated[
-        bool, typer.Option("--private", help="Create it as private, and refuse one that is public.")
+        bool, typer.Option("--private", help="Create a private repository. Reject a public one.")
     ] = False,
     revision: Annotated[
         str | None,
-        typer.Option(metavar="BRANCH", help="Branch, by default main. Created if it is missing."),
+        typer.Option(metavar="BRANCH", help="Branch, by default main. Created if it does not exist."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

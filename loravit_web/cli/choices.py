@@ -1,4 +1,4 @@
-"""Values that options choose from and that the core defines beside torch, written out to parse without it."""
+"""Choices of options. They repeat those of modules that import torch, so that help is fast."""
 
 from __future__ import annotations
 

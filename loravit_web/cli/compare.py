@@ -34,13 +34,13 @@ def compare(
 
 
 def comparison_document(comparison: Comparison, lineages: Sequence[Document | None]) -> Document:
-    """Return what differs.
+    """Return a comparison as JSON-ready values.
 
-    A subject without a setting or metric is missing from the ``values`` of that row.
+    The ``values`` of a row lack the subjects without this setting or metric.
 
     Args:
-        comparison: The subjects and their differences.
-        lineages: The lineage of each subject's version, in the same order.
+        comparison: Subjects and their differences.
+        lineages: Lineage of each subject's version, or None, in the same order.
     """
     names = [subject.name for subject in comparison.subjects]
 
@@ -71,9 +71,9 @@ def comparison_document(comparison: Comparison, lineages: Sequence[Document | No
 
 
 def comparison_text(document: Document) -> str:
-    """Return `comparison_document` for people.
+    """Return `comparison_document` as text.
 
-    A run is named by the start of its id. ``null`` is a value, ``-`` stands for a missing one.
+    Runs are named by the beginning of their ids. ``null`` is a value, and ``-`` is a missing value.
     """
     names = [subject["name"] for subject in document["compared"]]
     heads = {name: name if "@" in name else name[:SHORT_ID] for name in names}

@@ -1,4 +1,4 @@
-"""Documents that several commands print: where a version comes from."""
+"""Lineage of a version, as a document and as text, for several commands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from loravit_web.cli.shell import Document, details
 from registry import Descendants, Lineage
 
 SHORT_ID = 8
-"""Characters of a run's id that people see."""
-MOST_NAMED = 10
+"""Number of characters of a run's id that are shown."""
+MAX_LISTED = 10
+"""Maximum number of names that are listed."""
 
 
 def lineage_document(lineage: Lineage) -> Document:
@@ -32,7 +33,7 @@ def lineage_document(lineage: Lineage) -> Document:
 
 
 def lineage_text(document: Document) -> str:
-    """Return what `lineage_document` adds to the version's own document, for people."""
+    """Return the parts of `lineage_document` that the version's own document lacks, as text."""
     dataset, same = document["dataset"], document["same_data"]
     facts = {"same run": _listed(document["same_run"], len(document["same_run"]))}
     if dataset is not None:
@@ -52,5 +53,5 @@ def _descendants(found: Descendants) -> Document:
 
 
 def _listed(names: Sequence[str], count: int) -> str:
-    more = count - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = count - MAX_LISTED
+    return ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,6 +1,6 @@
 """The app of all commands, and errors as exit codes.
 
-0: done. 1: ``error: …`` on stderr, in one line. 2: the words of the command cannot be understood.
+0: done. 1: failed, with ``error: …`` on stderr in one line. 2: invalid command or options.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ NOISY_LOGGERS = ("httpx", "alembic", "timm")
 
 
 class Commands(TyperGroup):
-    """All commands; an error that is meant for people ends them with exit code 1."""
+    """All commands. Errors for users end them with exit code 1."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that the words name.
+        """Run the command that the arguments name.
+
+        Args:
+            ctx: Context of Click.
 
         Raises:
             typer.Exit: With code 1, after an error was printed.
@@ -70,7 +73,7 @@ def prepare() -> None:
     """Train image classifiers, use them, and manage the registry of a data folder.
 
     With --json a command prints exactly one JSON document to stdout. Progress and notes go to stderr.
-    Exit codes: 0 if done, 1 after an error, 2 if the command cannot be understood.
+    Exit codes: 0 if done, 1 after an error, 2 if the command or an option is invalid.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
     for name in NOISY_LOGGERS:
@@ -81,8 +84,8 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> int:
     """Run one command and return its exit code.
 
     Args:
-        arguments: The words after the program.
-        program: What help and errors call the program.
+        arguments: Arguments after the name of the program.
+        program: Name of the program in help texts and errors.
     """
     try:
         typer.main.get_command(app).main(list(arguments), prog_name=program)

@@ -50,7 +50,7 @@ def predict(
 
 
 def predicted_document(image: str, answer: Answer) -> Document:
-    """Return the labels of one image, by task."""
+    """Return the labels of one image per task as JSON-ready values."""
     return {
         "image": image,
         "results": [
@@ -60,7 +60,7 @@ def predicted_document(image: str, answer: Answer) -> Document:
 
 
 def predicted_text(documents: list[Document]) -> str:
-    """Return `predicted_document` of several images for people."""
+    """Return `predicted_document` of several images as text."""
     lines = []
     for document in documents:
         lines.append(document["image"])
@@ -71,10 +71,10 @@ def predicted_text(documents: list[Document]) -> str:
 
 
 def _answers(images: list[Path], tasks: list[str], top_k: int) -> list[tuple[str, Answer]]:
-    """Return the answer to each image.
+    """Return the path and the answer of each image.
 
     Raises:
-        CommandFailed: If a task has no answer to an image.
+        CommandFailed: If a task fails for an image.
     """
     from loravit_web.images.loading import load_rgb
 

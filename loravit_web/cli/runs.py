@@ -1,4 +1,4 @@
-"""``runs``: the queue and the history of trainings."""
+"""``runs``: the queue and the history of runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RunId = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run, or the first characters of the id.")
 ]
 
-app = typer.Typer(help="List, show, stop and repeat trainings.")
+app = typer.Typer(help="List, show, stop and repeat runs.")
 
 
 @app.command("list")
@@ -64,7 +64,7 @@ def list_runs(
 @app.command()
 def show(
     run_id: RunId,
-    points: Annotated[int, typer.Option(metavar="N", help="Most points per curve, or 0 for all.")] = 1000,
+    points: Annotated[int, typer.Option(metavar="N", help="Maximum points per curve, or 0 for all.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """Show a run and its metrics."""
@@ -83,7 +83,7 @@ def show(
 @app.command()
 def cancel(
     run_id: RunId,
-    keep: Annotated[bool, typer.Option("--keep", help="Publish the best result so far.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Publish the best epoch so far.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Stop a run without publishing it."""
@@ -96,7 +96,7 @@ def cancel(
 
 @app.command()
 def resume(run_id: RunId, as_json: AsJson = False) -> None:
-    """Queue an unfinished run again. It continues after its last epoch."""
+    """Queue an unfinished run again. It continues from its last epoch."""
     with open_runs() as registry:
         run = RunActions(registry, SHELL, current_settings()).resume(run_id)
         document = queued_document(registry, run)
@@ -109,19 +109,19 @@ def retry(
     run_id: RunId,
     batch_size: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Images per step, by default half of those of the ended run."),
+        typer.Option(metavar="N", help="Batch size, by default half that of the ended run."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue an ended run as a new one with a smaller batch size."""
+    """Queue a copy of an ended run with a smaller batch size."""
     with open_runs() as registry:
         run = RunActions(registry, SHELL, current_settings()).retry(run_id, batch_size=batch_size)
-        images_per_step = run.config["batch_size"]
+        used_batch_size = run.config["batch_size"]
         document = queued_document(registry, run) | {
             "retry_of": run.environment["retry_of"],
-            "batch_size": images_per_step,
+            "batch_size": used_batch_size,
         }
-    text = f"Run {run.id} is queued with {images_per_step} images per step. {TRAINERS} starts it."
+    text = f"Run {run.id} is queued with batch size {used_batch_size}. {TRAINERS} starts it."
     output(as_json, document, lambda: text)
 
 
@@ -155,7 +155,7 @@ def run_document(run: Run, queue: Sequence[str] = ()) -> Document:
 
 
 def queued_document(registry: Registry, run: Run) -> Document:
-    """Return a queued run and its place in the queue."""
+    """Return a queued run and its position in the queue."""
     return {"run": run.id, "status": run.status, "queue_position": registry.runs.queue_position(run.id)}
 
 

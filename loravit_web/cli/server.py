@@ -20,9 +20,9 @@ from loravit_web.cli.shell import (
 from registry import Backup, Contents, Restored
 
 WORKER_NICENESS = 5
-"""Added to that of a worker which an app has started, because answers on the page come first."""
+"""Niceness of a worker that the app started, because answers on the page have priority."""
 
-BackupFile = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
+BackupFile = Annotated[Path, typer.Argument(metavar="FILE", help="Backup file.")]
 
 
 def serve(
@@ -42,10 +42,10 @@ def serve(
 
 def worker(
     idle_exit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End after this time without a run.")
+        float | None, typer.Option(metavar="SECONDS", help="Exit after this time without a run.")
     ] = None,
 ) -> None:
-    """Run queued trainings in this process."""
+    """Train queued runs in this process."""
     from loravit_web.worker.worker import opened_worker
 
     with opened_worker(current_settings()) as trainer:
@@ -97,7 +97,7 @@ def restore(
 
 
 def backup_document(file: Path, written: Backup) -> Document:
-    """Return what a backup holds."""
+    """Return a backup and its contents as JSON-ready values."""
     return {
         "file": str(file),
         "bytes": written.size,
@@ -107,7 +107,7 @@ def backup_document(file: Path, written: Backup) -> Document:
 
 
 def restored_document(done: Restored) -> Document:
-    """Return what was restored and replaced."""
+    """Return what was restored and replaced as JSON-ready values."""
     return {
         "taken_at": done.taken_at.isoformat(),
         **_counts(done.contents),
@@ -119,12 +119,12 @@ def restored_document(done: Restored) -> Document:
 
 
 def restored_text(done: Restored) -> str:
-    """Return `restored_document` for people."""
+    """Return `restored_document` as text."""
     lines = [f"Restored {done.contents}, as of {done.taken_at:%Y-%m-%d %H:%M:%S} UTC."]
     if done.replaced is not None:
         lines.append(f"They replaced {done.replaced}, which are kept in {done.kept}.")
     if done.interrupted:
-        lines.append(f"{done.interrupted} runs were in progress then and are now interrupted. Resume them.")
+        lines.append(f"{done.interrupted} runs were in progress and are now interrupted. Resume them.")
     return "\n".join(lines)
 
 

@@ -29,14 +29,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 
 
 class CommandFailed(LoraVitError):
-    """A command ended without the result that it was run for."""
+    """A command that ended without a result."""
 
 
 def current_settings() -> Settings:
-    """Return the settings that the environment of this process gives.
+    """Return the settings of the environment.
 
     Raises:
-        SettingsError: If a variable has a value that cannot be used.
+        SettingsError: If an environment variable is invalid.
     """
     return read_settings(os.environ)
 
@@ -45,26 +45,26 @@ def open_registry() -> Registry:
     """Open the registry of the data folder, which the caller closes.
 
     Raises:
-        SettingsError: If a variable has a value that cannot be used.
+        SettingsError: If an environment variable is invalid.
         RegistryError: If the database or the store cannot be used.
     """
-    settings = current_settings().made()
+    settings = current_settings().ensure_home()
     return Registry.open(settings.database_url, settings.artifacts, cache=settings.artifact_cache)
 
 
 @contextmanager
 def open_runs() -> Iterator[Registry]:
-    """Open the registry after the runs of dead processes are marked as interrupted."""
+    """Open the registry, and mark runs of ended processes as interrupted."""
     with open_registry() as registry:
         reap_once(registry)
         yield registry
 
 
 def open_service(*, base: str | None = None) -> AbstractContextManager[Service]:
-    """Open everything that training and answering need, which takes seconds to import.
+    """Open the service for training and predictions. Its import takes seconds.
 
     Args:
-        base: Another base than the configured one.
+        base: Base to use instead of the configured one.
     """
     from loravit_web.service import Service
 
@@ -75,17 +75,21 @@ def open_service(*, base: str | None = None) -> AbstractContextManager[Service]:
 
 
 def refuse_together(*options: str) -> None:
-    """End the command with exit code 2, because options exclude each other."""
+    """End the command with exit code 2, because options exclude each other.
+
+    Raises:
+        typer.BadParameter: Always.
+    """
     raise typer.BadParameter("use only one of them.", param_hint=list(options))
 
 
 def output(as_json: bool, document: Any, text: Callable[[], str]) -> None:
-    """Print the document if ``--json`` is given, else the text."""
+    """Print the document if ``--json`` is set, else the text."""
     print(json_text(document) if as_json else text(), flush=True)
 
 
 def note(text: str) -> None:
-    """Print a note to stderr, so that stdout holds the result only."""
+    """Print a note to stderr, because stdout only contains the result."""
     print(f"note: {text}", file=sys.stderr)
 
 
@@ -96,7 +100,7 @@ def note_page(page: int, pages: int, total: int, things: str) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file that is never seen half written.
+    """Write a file atomically, so that readers never see a part of it.
 
     Raises:
         CommandFailed: If the file cannot be written.
@@ -104,11 +108,13 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         write_atomic(path, data)
     except OSError as error:
-        raise CommandFailed(f"{path} cannot be written ({error.strerror or error}).") from error
+        raise CommandFailed(
+            f"{path} cannot be written ({error.strerror or error}). Choose another file."
+        ) from error
 
 
 def json_text(document: Any) -> str:
-    """Return one JSON document, in which NaN and infinity are strings because JSON has no such numbers."""
+    """Return a JSON document. NaN and infinity become strings, because JSON has no such numbers."""
     return json.dumps(_plain(document), ensure_ascii=False, indent=2)
 
 
@@ -117,8 +123,8 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str)
 
     Args:
         rows: Values by column.
-        columns: The columns to show, in this order.
-        empty: The text if there are no rows.
+        columns: Columns to show, in this order.
+        empty: Text if there are no rows.
     """
     if not rows:
         return empty

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from loravit_web.training.recipe import Recipe
 
 SKIPPED_SHOWN = 20
-_LOOK_SECONDS = 0.5
-"""Between two looks at the progress of the run."""
+"""Maximum number of skipped files that are listed."""
+_PROGRESS_SECONDS = 0.5
+"""Seconds between two updates of the progress."""
 
 
 def train(
@@ -57,7 +58,7 @@ def train(
     adapter_type: Annotated[AdapterTypeName | None, typer.Option(help="Type of adapter.")] = None,
     rank: Annotated[int | None, typer.Option(metavar="N", help="Rank of the low-rank factors.")] = None,
     alpha: Annotated[
-        float | None, typer.Option(metavar="A", help="Scale of the change, which is alpha / rank.")
+        float | None, typer.Option(metavar="A", help="Scale of the update, which is alpha / rank.")
     ] = None,
     dropout: Annotated[
         float | None,
@@ -77,14 +78,14 @@ def train(
     prefix_length: Annotated[
         int | None, typer.Option(metavar="N", help="Learned keys and values per block, for PREFIX.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Most epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Maximum number of epochs.")] = None,
     min_steps: Annotated[
         int | None,
         typer.Option(
             metavar="N", help="Small datasets train for extra epochs until they reach this many steps."
         ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images per step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Batch size: images per step.")] = None,
     lr: Annotated[float | None, typer.Option(metavar="F", help="Peak learning rate.")] = None,
     weight_decay: Annotated[float | None, typer.Option(metavar="F", help="Weight decay.")] = None,
     label_smoothing: Annotated[
@@ -97,13 +98,14 @@ def train(
         int | None, typer.Option(metavar="N", help="Train on a subset of this size, or 0 for all images.")
     ] = None,
     validation_fraction: Annotated[
-        float | None, typer.Option(metavar="F", help="Fraction of the training images held out to validate.")
+        float | None,
+        typer.Option(metavar="F", help="Fraction of the training images used for validation."),
     ] = None,
     patience: Annotated[
         int | None, typer.Option(metavar="N", help="Epochs without improvement before training stops.")
     ] = None,
-    clip: Annotated[float | None, typer.Option(metavar="F", help="Largest norm of the gradients.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random choice.")] = None,
+    clip: Annotated[float | None, typer.Option(metavar="F", help="Maximum norm of the gradients.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of all random choices.")] = None,
     mirror: Annotated[
         bool | None, typer.Option(help="Train on mirrored images too. Not for text or digits.")
     ] = None,
@@ -155,10 +157,10 @@ def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size
 
     Args:
         service: The opened data folder.
-        data: What the command calls DATA.
+        data: Argument DATA of the command.
         name: Name of the adapter.
-        recipe: The settings.
-        keep_size: Whether the image size stays as it is, even if the base cannot take it.
+        recipe: Settings of the training.
+        keep_size: Whether to keep the image size even if it does not fit the base.
 
     Raises:
         CommandFailed: If the run ends without a version.
@@ -169,7 +171,7 @@ def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size
     tell, actions = progress_printer(), Actions(service, SHELL)
     dataset = actions.import_dataset(data, progress=tell)
     _note_findings(dataset)
-    base = service.base  # loaded before the signal handlers are set, so that Ctrl-C ends a download
+    base = service.base  # loaded before the signal handlers are set, so that Ctrl-C stops a download
     if not keep_size:
         recipe = recipe.fitted(base.patch_size)
     note(cost_text(service.estimates.of(dataset, recipe)))
@@ -183,7 +185,7 @@ def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size
 
 
 def trained_document(run: Run, version: Version) -> Document:
-    """Return the version that a run has published, and how good it is."""
+    """Return the version that a run published, with its metrics, as JSON-ready values."""
     evaluations = {evaluation.split: evaluation for evaluation in version.evaluations}
     validation, test = evaluations["validation"], evaluations.get("test")
     metrics = {
@@ -207,7 +209,7 @@ def trained_document(run: Run, version: Version) -> Document:
 
 
 def trained_text(document: Document) -> str:
-    """Return `trained_document` for people."""
+    """Return `trained_document` as text."""
     published = f"Published {document['adapter']} after {document['seconds']:.0f} s."
     lines = [f"{published} {document['note'] or ''}".rstrip()]
     lines += [f"  {key.replace('_', ' ')}: {value:.4f}" for key, value in document["metrics"].items()]
@@ -215,11 +217,12 @@ def trained_text(document: Document) -> str:
 
 
 def _note_findings(dataset: ImageDataset) -> None:
-    """Tell on stderr what training leaves out and what should be known about the data."""
+    """Print warnings about the dataset and its skipped files to stderr."""
     for warning in dataset.warnings:
         note(warning)
     if dataset.skipped:
-        note(f"{len(dataset.skipped)} files are skipped:")
+        count = len(dataset.skipped)
+        note(f"skipped {count} file{'s' if count > 1 else ''}:")
     for skipped in dataset.skipped[:SKIPPED_SHOWN]:
         print(f"  {skipped.path}: {skipped.reason}", file=sys.stderr)
     if len(dataset.skipped) > SKIPPED_SHOWN:
@@ -232,7 +235,7 @@ def _shown_progress(service: Service, worker: str, tell: Callable[[float, str], 
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(_LOOK_SECONDS):
+        while not ended.wait(_PROGRESS_SECONDS):
             for run in service.registry.runs.list(status=["running"]):
                 if run.worker == worker and run.stage:
                     shows_time = run.eta_seconds and sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""``users``: who may sign in to the app of a team."""
+"""``users``: manage the members who may sign in to the app of a team."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ app = typer.Typer(help="Manage the users who may sign in to the app of a team.")
 
 
 class PasswordsDiffer(LoraVitError):
-    """The two entries of a password are different."""
+    """Two different entries of a new password."""
 
 
 @app.command()
 def add(
     name: Name,
-    role: Annotated[Role, typer.Option(help="What the user may do.")] = "viewer",
+    role: Annotated[Role, typer.Option(help="Role of the user.")] = "viewer",
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
@@ -42,10 +42,10 @@ def add(
 @app.command("role")
 def set_role(
     name: Name,
-    role: Annotated[Role, typer.Argument(metavar="ROLE", help="What the user may do.")],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="Role of the user.")],
     as_json: AsJson = False,
 ) -> None:
-    """Change what a user may do."""
+    """Change the role of a user."""
     with open_registry() as registry:
         user = UserActions(registry, SHELL).set_role(name, role)
         signs_in = registry.users.password_hash(user.username) is not None
@@ -75,7 +75,7 @@ def list_users(as_json: AsJson = False) -> None:
 
 
 def user_document(user: User, has_password: bool) -> Document:
-    """Return a user as one flat row."""
+    """Return a user as JSON-ready values."""
     return {
         "name": user.username,
         "role": user.role,
@@ -91,5 +91,5 @@ def _password(*, from_stdin: bool) -> str:
         return sys.stdin.readline().rstrip("\n")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Password again: ") != password:
-        raise PasswordsDiffer("The two passwords are different. Nothing was changed.")
+        raise PasswordsDiffer("The two passwords are different. Nothing was changed. Try again.")
     return password

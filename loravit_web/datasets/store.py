@@ -133,7 +133,7 @@ class DatasetStore:
     ) -> ImageDataset:
         """Import an open source; see `import_source`."""
         self._check_plan(source)
-        room = self.quota.room() if self.quota else None
+        room = self.quota.free_bytes() if self.quota else None
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
@@ -299,7 +299,7 @@ class DatasetStore:
                 stored += result.size
                 self.on_stored(result.size)
                 if self.quota is not None and room is not None and stored > room:
-                    raise self.quota.reached()
+                    raise self.quota.error()
                 if progress is not None and (
                     len(ingested) % _REPORT_EVERY == 0 or len(ingested) == len(placements)
                 ):

@@ -1,6 +1,6 @@
-"""What is installed, where data lies, what is wrong, and how to mend it."""
+"""Checks of the installation and the data folder, and repairs."""
 
 from loravit_web.doctor.examination import CHECKS, examine
-from loravit_web.doctor.report import Check, Finding, Patient, Report
+from loravit_web.doctor.report import Check, Context, Finding, Report
 
-__all__ = ["CHECKS", "Check", "Finding", "Patient", "Report", "examine"]
+__all__ = ["CHECKS", "Check", "Context", "Finding", "Report", "examine"]

@@ -1,4 +1,4 @@
-"""Every check, one after the other."""
+"""Examination of a data folder with all checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loravit_web.doctor import machine
 from loravit_web.doctor.database import DATABASE, find_lost
-from loravit_web.doctor.report import Check, Finding, Patient, Report
+from loravit_web.doctor.report import Check, Context, Finding, Report
 from loravit_web.doctor.runs import RUNS, WORK
 from loravit_web.doctor.search import SEARCH
 from loravit_web.doctor.snapshots import SNAPSHOTS
@@ -26,12 +26,13 @@ def examine(
     checks: Sequence[Check] = CHECKS,
     clock: Callable[[], datetime] = utc_now,
 ) -> Report:
-    """Look at everything; where there is no catalog yet none is made.
-
-    Only opening the database may bring its schema up to date, as with every command.
+    """Run all checks. A missing registry is not created, but an old schema is upgraded, as by every command.
 
     Args:
-        mend: put right what can safely be put right, and look again.
+        settings: Settings of the app.
+        mend: Whether to repair what can be repaired safely, and to check again.
+        checks: Checks of the registry.
+        clock: Returns the current time.
     """
     findings = [*machine.programs(), *machine.disk(settings), machine.base(settings)]
     findings += find_lost(settings)
@@ -40,29 +41,31 @@ def examine(
             with Registry.open(
                 settings.database_url, settings.artifacts, cache=settings.artifact_cache
             ) as registry:
-                patient = Patient(settings, registry, clock())
+                context = Context(settings, registry, clock())
                 for check in checks:
-                    findings += _carried_out(check, patient, mend)
+                    findings += _findings(check, context, mend)
         else:
-            findings.append(Finding("note", "registry", "none yet: training or importing makes it"))
+            findings.append(
+                Finding("note", "registry", "none yet. It is created by the first training or import.")
+            )
     except (SettingsError, RegistryError) as error:
         findings.append(Finding("problem", "registry", str(error)))
     return Report(tuple(findings))
 
 
 def _has_catalog(settings: Settings) -> bool:
-    """False only where a file that would hold it is not there."""
+    """Return whether there is a registry; always True for a database server."""
     scheme, _, file = settings.database_url.partition(":///")
     return scheme != "sqlite" or Path(file).exists()
 
 
-def _carried_out(check: Check, patient: Patient, mend: bool) -> Iterator[Finding]:
-    """A check that can't be carried out is a finding itself, and the others go on."""
+def _findings(check: Check, context: Context, mend: bool) -> Iterator[Finding]:
+    """Run a check, and yield an error of the check as a problem so that the other checks still run."""
     try:
-        findings = list(check.find(patient))
+        findings = list(check.find(context))
         if mend and check.mend is not None and any(finding.state != "ok" for finding in findings):
-            yield from (Finding("mended", check.subject, done) for done in check.mend(patient))
-            findings = list(check.find(patient))
+            yield from (Finding("mended", check.subject, done) for done in check.mend(context))
+            findings = list(check.find(context))
         yield from findings
     except (RegistryError, OSError) as error:
         yield Finding("problem", check.subject, str(error))

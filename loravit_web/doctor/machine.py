@@ -1,4 +1,4 @@
-"""What is installed, and what the data folder's disk holds."""
+"""Checks of the installed software, the disk and the base."""
 
 from __future__ import annotations
 
@@ -25,35 +25,36 @@ PACKAGES = (
     "fsspec",
 )
 NEEDED_BYTES = 1 << 30
+"""Free space that training needs, in bytes."""
 
 
 def programs() -> Iterator[Finding]:
-    """Versions of what runs here."""
+    """Report the versions of Python and the main packages."""
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.platform()}")
     yield Finding("ok", "sqlite", sqlite3.sqlite_version)
     for name in PACKAGES:
         try:
             yield Finding("ok", name, version(name))
         except PackageNotFoundError:
-            yield Finding("problem", name, "not installed: run pip install -r requirements.txt")
+            yield Finding("problem", name, "not installed. Run pip install -r requirements.txt.")
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
-    """Whether the data folder can be written, and its free space."""
+    """Check that the data folder can be written and has free space."""
     folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
     text = f"{settings.home}, {free / 1e9:.1f} GB free"
     if not os.access(folder, os.W_OK):
-        text = f"{text}: {folder} can't be written, let LORAVIT_HOME name another folder"
+        text = f"{text}. {folder} cannot be written. Set LORAVIT_HOME to another folder."
         yield Finding("problem", "data folder", text)
     elif free < NEEDED_BYTES:
-        yield Finding("problem", "data folder", f"{text}: free some space, training needs about 1 GB")
+        yield Finding("problem", "data folder", f"{text}. Free some space: training needs about 1 GB.")
     else:
         yield Finding("ok", "data folder", text)
 
 
 def base(settings: Settings) -> Finding:
-    """Whether the weights of the base are there and whole."""
+    """Check the weights of the base."""
     if settings.base != "embedded":
         return Finding("note", "base", f"{settings.base}, from the artifact store or the model hub")
     try:
@@ -61,5 +62,5 @@ def base(settings: Settings) -> Finding:
     except EmbeddedBaseError as error:
         return Finding("problem", "base", str(error))
     if found is None:
-        return Finding("note", "base", "embedded, fetched at the first start (90 MB)")
+        return Finding("note", "base", "embedded, downloaded at the first start (90 MB)")
     return Finding("ok", "base", f"embedded, weights {WEIGHTS_SHA256[:12]} verified")

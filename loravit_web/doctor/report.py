@@ -1,4 +1,4 @@
-"""What a check is, and what it says."""
+"""Checks, their findings, and the report."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """Finding of a check.
 
     Attributes:
-        state: a ``problem`` needs somebody, a ``note`` is worth knowing, ``mended`` was put right just now.
+        state: ``problem`` needs an action, ``note`` is information, ``mended`` was just repaired.
+        subject: What was checked.
+        text: What was found, and what to do.
     """
 
     state: Literal["ok", "note", "problem", "mended"]
@@ -25,8 +27,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """One data folder and its registry, at one time."""
+class Context:
+    """What a check reads.
+
+    Attributes:
+        settings: Settings of the app.
+        registry: Opened registry.
+        now: Time of the examination.
+    """
 
     settings: Settings
     registry: Registry
@@ -35,33 +43,43 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at.
+    """A check.
 
     Attributes:
-        find: says what is so, and changes nothing.
-        mend: puts right what can safely be put right of what `find` did not call ok, and says what it did.
+        subject: What is checked.
+        find: Yields findings and changes nothing.
+        mend: Repairs what can be repaired safely and yields a sentence for each repair, or None.
     """
 
     subject: str
-    find: Callable[[Patient], Iterable[Finding]]
-    mend: Callable[[Patient], Iterable[str]] | None = None
+    find: Callable[[Context], Iterable[Finding]]
+    mend: Callable[[Context], Iterable[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings."""
+    """Result of an examination.
+
+    Attributes:
+        findings: All findings.
+    """
 
     findings: tuple[Finding, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing has to be mended."""
+        """Whether there is no problem."""
         return all(finding.state != "problem" for finding in self.findings)
 
     def as_json(self) -> dict[str, Any]:
-        """The report as a document."""
+        """Return the report as a JSON-ready document."""
         return {"healthy": self.healthy, "findings": [asdict(finding) for finding in self.findings]}
 
     def as_text(self) -> str:
-        """The report as lines."""
+        """Return the report as lines of text."""
         return "\n".join(f"[{f.state:7}] {f.subject}: {f.text}" for f in self.findings)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is 1."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,26 +1,26 @@
-"""Whether lists and searches say what the catalog holds."""
+"""Check of the summaries that lists and searches use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loravit_web.doctor.report import Check, Finding, Patient
+from loravit_web.doctor.report import Check, Context, Finding
 
 
-def find(patient: Patient) -> Iterator[Finding]:
-    """Summaries that say something else than their adapter."""
-    stale = patient.registry.search.stale_summaries()
+def find(context: Context) -> Iterator[Finding]:
+    """Find summaries that differ from their adapter."""
+    stale = context.registry.search.stale_summaries()
     for slug in stale:
-        text = f"lists show {slug} as it was once: run doctor --mend"
+        text = f"lists show an old state of {slug}. Run doctor --mend."
         yield Finding("problem", "search", text)
     if not stale:
         yield Finding("ok", "search", "lists are up to date")
 
 
-def mend(patient: Patient) -> Iterator[str]:
-    """Write the summaries anew."""
-    for slug in patient.registry.search.mend_summaries():
-        yield f"lists show {slug} as it is"
+def mend(context: Context) -> Iterator[str]:
+    """Write outdated summaries again."""
+    for slug in context.registry.search.mend_summaries():
+        yield f"updated the summary of {slug}"
 
 
 SEARCH = Check("search", find, mend)

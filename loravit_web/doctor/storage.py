@@ -1,4 +1,4 @@
-"""The stored files: whether each is there and whole, and what belongs to none."""
+"""Checks of the stored files: missing, damaged and unreferenced ones."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from datetime import timedelta
 from pathlib import Path
 
 from loravit_web.doctor.machine import NEEDED_BYTES
-from loravit_web.doctor.report import Check, Finding, Patient
+from loravit_web.doctor.report import Check, Context, Finding, counted
 from registry import BrokenFile
 
 IN_PROGRESS = timedelta(hours=1)
-"""A file without a version that was written since may belong to a publication in progress."""
-MOST_SHOWN = 50
+"""Minimum age of an unreferenced file: a newer one may belong to a publication in progress."""
+MAX_SHOWN = 50
+"""Maximum number of broken files that are reported one by one."""
 
 
-def find_broken(patient: Patient) -> Iterator[Finding]:
-    """Every missing or damaged file with the versions and bases that it belongs to."""
-    broken = list(patient.registry.maintenance.broken())
-    for file in broken[:MOST_SHOWN]:
+def find_broken(context: Context) -> Iterator[Finding]:
+    """Find missing and damaged files, and the versions and bases that they belong to."""
+    broken = list(context.registry.maintenance.broken())
+    for file in broken[:MAX_SHOWN]:
         yield Finding("problem", _owners(file) or "artifacts", f"{file.reason} {_remedy(file)}")
-    if len(broken) > MOST_SHOWN:
+    if len(broken) > MAX_SHOWN:
         text = (
-            f"{len(broken)} files are missing or damaged, of which {MOST_SHOWN} are named: is the disk there?"
+            f"{len(broken)} files are missing or damaged, and the first {MAX_SHOWN} are listed. Check that "
+            "the disk is mounted."
         )
         yield Finding("problem", "artifacts", text)
     if not broken:
-        yield Finding("ok", "artifacts", _summary(patient))
-    folder = patient.registry.blobs.folder
-    if folder is not None and folder.stat().st_dev != patient.settings.home.stat().st_dev:
+        yield Finding("ok", "artifacts", _summary(context))
+    folder = context.registry.blobs.folder
+    if folder is not None and folder.stat().st_dev != context.settings.home.stat().st_dev:
         yield from _disk(folder)
 
 
@@ -40,55 +42,55 @@ def _owners(file: BrokenFile) -> str:
 def _remedy(file: BrokenFile) -> str:
     if file.bases:
         return f"Or add the base again with loravit bases add {file.bases[0]}."
-    return "Or import its bundle again, where there is one."
+    return "Or import its bundle again if you have it."
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
-    """Of a store that has one of its own."""
+    """Check the disk of a store that is not on the disk of the data folder."""
     free = shutil.disk_usage(folder).free
     if free < NEEDED_BYTES:
-        yield Finding("problem", "artifacts", f"{free / 1e9:.1f} GB free in {folder}: free some space")
+        yield Finding("problem", "artifacts", f"{free / 1e9:.1f} GB free in {folder}. Free some space.")
     else:
         yield Finding("ok", "artifacts", f"{free / 1e9:.1f} GB free in {folder}")
 
 
-def _summary(patient: Patient) -> str:
-    blobs = patient.registry.blobs
+def _summary(context: Context) -> str:
+    blobs = context.registry.blobs
     files = [file for file in blobs.list() if file.sha256 is not None]
-    adapters = patient.registry.catalog.adapters(include_archived=True)
+    adapters = context.registry.catalog.adapters(include_archived=True)
     return (
-        f"{len(adapters)} adapters, {len(files)} files ({_size(sum(file.size for file in files))}) in "
-        f"{blobs.root}, every published one verified"
+        f"{counted(len(adapters), 'adapter')}, {counted(len(files), 'file')} "
+        f"({_size(sum(file.size for file in files))}) in {blobs.root}, all published files verified"
     )
 
 
-def mend_broken(patient: Patient) -> Iterator[str]:
-    """Store anew what this machine has read and kept."""
-    maintenance = patient.registry.maintenance
+def mend_broken(context: Context) -> Iterator[str]:
+    """Store broken files again from the local cache."""
+    maintenance = context.registry.maintenance
     for file in list(maintenance.broken()):
         if maintenance.repair(file.sha256):
-            yield f"stored {file.sha256} of {_owners(file)} again from this machine's copy"
+            yield f"stored {file.sha256} of {_owners(file)} again from the local cache"
 
 
-def find_leftovers(patient: Patient) -> Iterator[Finding]:
-    """What publications that were killed have left."""
-    files = patient.registry.maintenance.unreferenced(IN_PROGRESS)
+def find_leftovers(context: Context) -> Iterator[Finding]:
+    """Find files of unfinished publications."""
+    files = context.registry.maintenance.unreferenced(IN_PROGRESS)
     if files:
         size = _size(sum(file.size for file in files))
-        text = f"{len(files)} files ({size}) belong to no version, left by publications that were cut off"
-        yield Finding("problem", "leftover files", f"{text}: remove them with doctor --mend")
+        text = f"{counted(len(files), 'file')} ({size}) of unfinished publications"
+        yield Finding("problem", "leftover files", f"{text}. Remove them with doctor --mend.")
     else:
         yield Finding("ok", "leftover files", "none")
 
 
-def mend_leftovers(patient: Patient) -> Iterator[str]:
-    """Remove them, except what has come into use since."""
-    maintenance = patient.registry.maintenance
+def mend_leftovers(context: Context) -> Iterator[str]:
+    """Remove files of unfinished publications, except those that are used by now."""
+    maintenance = context.registry.maintenance
     removed = [
         file for file in maintenance.unreferenced(IN_PROGRESS) if maintenance.remove(file, IN_PROGRESS)
     ]
     size = _size(sum(file.size for file in removed))
-    yield f"removed {len(removed)} files ({size}) that belong to no version"
+    yield f"removed {counted(len(removed), 'file')} ({size}) of unfinished publications"
 
 
 def _size(count: int) -> str:

@@ -1,1 +1,1 @@
-"""What the tab Runs is about: queueing, results, comparison and what to do next."""
+"""Runs: queueing, results, comparison and next steps."""

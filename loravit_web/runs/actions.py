@@ -1,4 +1,4 @@
-"""What a visitor can change in the runs. Each action checks the right that it needs."""
+"""Changes of runs by a visitor. Each action checks the right that it needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 class RunActions:
-    """Changes of runs by one visitor. Stopping and resuming load no torch."""
+    """Changes of runs by one visitor. Stopping and resuming do not import torch.
+
+    Args:
+        registry: Registry as the visitor sees it.
+        visitor: Visitor whose name is recorded with each change.
+        settings: Settings with the limits of the queue.
+        admission: Admission of this process, or None for a new one over the registry.
+        datasets: Stored images as the visitor sees them, or None for those of the settings.
+    """
 
     def __init__(
         self,
@@ -26,15 +34,6 @@ class RunActions:
         admission: Admission | None = None,
         datasets: DatasetStore | None = None,
     ) -> None:
-        """Act for a visitor.
-
-        Args:
-            registry: As the visitor sees it.
-            visitor: Whose name is recorded with each change.
-            settings: With the limits of the queue.
-            admission: The one of this process. By default a new one over the registry.
-            datasets: The stored images as the visitor sees them. By default those that the settings name.
-        """
         self.visitor = visitor
         self._registry, self._settings = registry, settings
         self._admission = admission or Admission(registry, settings)
@@ -42,27 +41,35 @@ class RunActions:
 
     @needs("train")
     def stop(self, run_id: str, *, keep: bool) -> Run:
-        """Ask a run to end.
+        """Request a run to stop.
 
         Args:
-            run_id: Its id, or the beginning of it.
-            keep: Publish the best state so far. Otherwise nothing is published.
+            run_id: Id of the run, or its beginning.
+            keep: Whether to publish the best epoch so far. Otherwise nothing is published.
+
+        Returns:
+            The run with the request.
 
         Raises:
+            NotAllowed: If the visitor may not train, or the run belongs to another user.
             RegistryError: If there is no such run, or it has ended.
         """
         return self._registry.runs.request_stop(self._own_run(run_id).id, "keep" if keep else "cancel")
 
     @needs("train")
     def resume(self, run_id: str) -> Run:
-        """Queue an ended, unfinished run again; it goes on from its last checkpoint where it has one.
+        """Queue an unfinished run again. It continues from its last checkpoint if there is one.
 
         Args:
-            run_id: Its id, or the beginning of it.
+            run_id: Id of the run, or its beginning.
+
+        Returns:
+            The queued run.
 
         Raises:
+            NotAllowed: If the visitor may not train, or the run belongs to another user.
             LoraVitError: If the data folder or the queue is full.
-            BeyondDemo: In a demo, unless the app itself interrupted the run.
+            BeyondDemo: If the visitor uses a demo and the app did not interrupt the run.
             RegistryError: If there is no such run, or it cannot be resumed.
         """
         run = self._own_run(run_id)
@@ -71,16 +78,21 @@ class RunActions:
 
     @needs("train")
     def retry(self, run_id: str, *, batch_size: int | None = None) -> Run:
-        """Queue a new run like an ended one, with half its batch unless told otherwise.
+        """Queue a copy of an ended run with a smaller batch.
 
         Args:
-            run_id: The id of the ended run, or the beginning of it.
-            batch_size: Images per step.
+            run_id: Id of the ended run, or its beginning.
+            batch_size: Batch size of the new run, or None for half the previous one.
+
+        Returns:
+            The queued run.
 
         Raises:
-            RunNotRetryable: If the run has not ended, or its batch is one image already.
-            LoraVitError: If its images are no longer stored, the batch size cannot be used, or the data
-                folder or the queue is full.
+            NotAllowed: If the visitor may not train, or the run belongs to another user.
+            RunNotRetryable: If the run has not ended, or its batch size is 1 already.
+            LoraVitError: If the images are no longer stored, the batch size is invalid, or the data folder or
+                the queue is full.
+            RegistryError: If there is no such run.
         """
         from loravit_web.datasets import DatasetStore
         from loravit_web.runs.queueing import environment

@@ -1,4 +1,4 @@
-"""Runs side by side, as texts: the settings that differ, and the best that each came to."""
+"""Runs side by side, as texts: settings that differ, and best metrics."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ SHOWN = {
 }
 _LOWER_IS_BETTER = (".min",)
 SHORT_DIGEST = 12
-"""Characters of a SHA-256 that people see."""
+"""Number of characters of a SHA-256 that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """A line of a table: its name, a text for each run, and which of them are the best."""
+    """A row of a table.
+
+    Attributes:
+        name: Name of the setting or metric.
+        cells: Text for each run.
+        best: Indices of the runs with the best value.
+    """
 
     name: str
     cells: tuple[str, ...]
@@ -32,7 +38,7 @@ class ComparedRow:
 
 
 def setting_rows(comparison: Comparison) -> list[ComparedRow]:
-    """The settings that differ."""
+    """Return a row for each setting that differs between the runs."""
     return [
         ComparedRow(row.key, tuple(_setting(row.key, value) for value in row.values))
         for row in comparison.settings
@@ -40,7 +46,7 @@ def setting_rows(comparison: Comparison) -> list[ComparedRow]:
 
 
 def best_rows(comparison: Comparison) -> list[ComparedRow]:
-    """What the runs came to; with several, the best of each line is marked."""
+    """Return a row for each metric that is shown. With several runs, the best values are marked."""
     by_key = {row.key: row.values for row in comparison.metrics}
     return [_best_row(key, name, by_key[key]) for key, name in SHOWN.items() if key in by_key]
 

@@ -1,4 +1,4 @@
-"""Curves of several runs over one another: smoothed, by epoch or by time, on axes that stay put."""
+"""Curves of several runs in one plot: smoothed, by epoch or by time, with stable axis limits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from registry import MetricPoint, Registry, Run
 
 Axis = Literal["epoch", "minutes"]
 MOST_RUNS = 6
-"""So many colours can be told apart."""
+"""Maximum number of runs in a plot: more colors cannot be told apart."""
 MAX_POINTS = 500
-"""Of each curve: more than a plot can show."""
+"""Maximum number of points of a curve: a plot cannot show more."""
 LABELS = {
     "val_accuracy": "validation accuracy",
     "val_loss": "validation loss",
@@ -23,12 +23,18 @@ LABELS = {
     "lr": "learning rate",
 }
 LEVELS = frozenset({"linear_probe_accuracy"})
-"""Metrics of a single point, which no curve can show."""
+"""Metrics with a single point, which are not shown as curves."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A point of a plot."""
+    """A point of a plot.
+
+    Attributes:
+        x: Epoch, or minutes since the first point.
+        value: Value of the metric.
+        run: Label of the run.
+    """
 
     x: float
     value: float
@@ -37,7 +43,13 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Curves of one metric and the limits of their axis; ``missing`` are runs that never logged it."""
+    """Curves of one metric.
+
+    Attributes:
+        points: Points of all curves.
+        limits: Lower and upper limit of the vertical axis.
+        missing: Labels of the runs that did not log the metric.
+    """
 
     points: tuple[CurvePoint, ...]
     limits: tuple[float, float]
@@ -45,12 +57,12 @@ class Overlay:
 
 
 def run_label(run: Run) -> str:
-    """How a plot and a table name a run."""
+    """Return the label of a run in plots and tables."""
     return f"{run.title} · {run.id[:8]}"
 
 
 def metric_keys(registry: Registry, run_ids: Iterable[str]) -> list[str]:
-    """What the runs logged as curves, those with a label first."""
+    """Return the metrics that the runs logged as curves, those in `LABELS` first."""
     found = {key for run_id in run_ids for key in registry.runs.summary(run_id)} - LEVELS
     known = [key for key in LABELS if key in found]
     return [*known, *sorted(found - set(known))]
@@ -59,10 +71,14 @@ def metric_keys(registry: Registry, run_ids: Iterable[str]) -> list[str]:
 def overlay(
     registry: Registry, runs: Sequence[Run], key: str, *, axis: Axis = "epoch", smoothing: float = 0.0
 ) -> Overlay:
-    """The curves of one metric.
+    """Return the curves of one metric.
 
     Args:
-        smoothing: 0 for the values as they are, up to just below 1 for a moving average of ever more.
+        registry: Registry with the metrics.
+        runs: Runs to plot.
+        key: Name of the metric.
+        axis: Unit of the horizontal axis.
+        smoothing: Weight of the previous average, from 0 (no smoothing) to below 1.
     """
     points: list[CurvePoint] = []
     missing = []
@@ -82,7 +98,12 @@ def overlay(
 
 
 def smoothed(points: Sequence[MetricPoint], weight: float) -> list[float]:
-    """An exponential moving average that is not drawn towards its beginning."""
+    """Return the exponential moving average of points, corrected for its bias towards the start (as in Adam).
+
+    Args:
+        points: Points of a curve, in order.
+        weight: Weight of the previous average, from 0 (no smoothing) to below 1.
+    """
     shown: list[float] = []
     average, share = 0.0, 0.0
     for point in points:
@@ -93,7 +114,7 @@ def smoothed(points: Sequence[MetricPoint], weight: float) -> list[float]:
 
 
 def limits(key: str, values: Sequence[float]) -> tuple[float, float]:
-    """Round limits around all values: they move only when a value leaves them."""
+    """Return round axis limits around all values. They only change when a value exceeds them."""
     if key.endswith("accuracy"):
         return 0.0, 1.0
     if not values:
@@ -106,6 +127,6 @@ def limits(key: str, values: Sequence[float]) -> tuple[float, float]:
 
 
 def _minutes(moments: dict[int, datetime], steps: Sequence[int]) -> list[float]:
-    """Since the first point; a pause before a resumption counts as any other time."""
+    """Return the minutes since the first point, including pauses before a run was resumed."""
     first = min(moments.values())
     return [(moments[step] - first).total_seconds() / 60 for step in steps]

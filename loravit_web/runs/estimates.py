@@ -1,4 +1,4 @@
-"""What trainings will take on this machine, measured once for each kind of training."""
+"""Estimates of the duration of a training on this machine, measured once per configuration."""
 
 from __future__ import annotations
 
@@ -13,46 +13,45 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.util.cancellation import IsCancelled, deadline_check, never_cancelled, raise_if_cancelled
 from loravit_web.util.cores import on_all_cores_apart
 
-LONGEST_SECONDS = 30.0
-"""For measuring what one kind of training takes."""
-MOST = 500
-"""Kinds of training that are remembered."""
+MAX_SECONDS = 30.0
+"""Maximum duration of a measurement in seconds."""
+MAX_CONFIGURATIONS = 500
+"""Maximum number of configurations whose measurement is kept."""
 _TOO_SLOW = (
-    "These settings are too slow to be measured here. Choose a smaller image size, fewer blocks or a smaller "
-    "rank."
+    "These settings are too slow to be measured on this machine. Choose a smaller image size, fewer blocks "
+    "or a lower rank."
 )
 
 
 class Estimates:
-    """Estimates that remember what was measured. Safe to use from any number of threads."""
+    """Estimates that reuse earlier measurements. Thread-safe.
+
+    Args:
+        base: Returns the base in the data type in which it runs; loads it if needed.
+    """
 
     def __init__(self, base: Callable[[], Base]) -> None:
-        """Start without any measurement.
-
-        Args:
-            base: Gives the base as it runs, and loads it if need be.
-        """
         self._base = base
         self._paces: dict[tuple[ViTAdapterConfig, int, int], Pace] = {}
 
     def of(
         self, dataset: ImageDataset, recipe: Recipe, *, is_cancelled: IsCancelled = never_cancelled
     ) -> Estimate:
-        """Return what a training will take. The first of its kind is measured for some seconds.
+        """Return the estimate of a training. The first one of a configuration is measured for some seconds.
 
         Args:
-            dataset: Its images.
-            recipe: Its settings.
-            is_cancelled: Tells whether nobody waits for the estimate any more.
+            dataset: Training images.
+            recipe: Settings of the training.
+            is_cancelled: Returns whether to stop, because the estimate is not needed any more.
 
         Raises:
-            Abandoned: If nobody waits for it any more.
+            Abandoned: If `is_cancelled` returned True.
             TookTooLong: If the settings are too slow to be measured.
             LoraVitError: If the recipe does not fit the base or the data cannot be read.
         """
         base = self._base()
         data = split_data(dataset, recipe)
-        in_time = deadline_check(LONGEST_SECONDS, _TOO_SLOW)
+        in_time = deadline_check(MAX_SECONDS, _TOO_SLOW)
 
         def check() -> None:
             raise_if_cancelled(is_cancelled)
@@ -62,7 +61,7 @@ class Estimates:
         pace = self._paces.get(measured_for)
         if pace is None:
             pace = on_all_cores_apart(lambda: measure_pace(base, recipe, check=check))
-            if len(self._paces) >= MOST:
+            if len(self._paces) >= MAX_CONFIGURATIONS:
                 self._paces.clear()
             self._paces[measured_for] = pace
         return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))

@@ -1,4 +1,4 @@
-"""From images, a name and a recipe to a run in the registry."""
+"""Creation of runs from a dataset, a name and a recipe."""
 
 from __future__ import annotations
 
@@ -31,16 +31,20 @@ def create_run(
     """Record a new run: queued, or already running under a worker.
 
     Args:
-        registry: Where the run is recorded, together with its base and its dataset.
-        base: What it trains on, in float32.
-        dataset: Its images.
-        name: A title for people, or a slug. The slug of the adapter is made from it.
-        recipe: Its settings.
-        actor: Who asked for it.
-        worker: The name of the worker that already trains it.
+        registry: Registry for the run, its base and its dataset.
+        base: Base of the adapter, in float32.
+        dataset: Training images.
+        name: Title or slug of the adapter. The slug is derived from a title.
+        recipe: Settings of the training.
+        actor: Name of the user who requested the run.
+        worker: Name of the worker that trains it, or None to queue it.
+
+    Returns:
+        The new run.
 
     Raises:
-        LoraVitError, RegistryError: If the name or a setting cannot be used.
+        LoraVitError: If a setting is invalid.
+        RegistryError: If the name is invalid.
     """
     slug, title = slugified(name)
     base.preprocessing(recipe.image_size)
@@ -64,7 +68,7 @@ def create_run(
 
 
 def environment() -> dict[str, str]:
-    """Return the versions of what a run is trained with."""
+    """Return the versions of the software with which a run is trained."""
     return {
         "loravit_web": __version__,
         "python": platform.python_version(),

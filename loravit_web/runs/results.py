@@ -1,4 +1,4 @@
-"""What a completed run came to: its version, its data, and the images behind every answer."""
+"""Results of a completed run: version, predictions, and the images behind them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from registry import ConfusionCell, EvaluationDetails, Registry, Run, Split, Unk
 
 
 class NoResult(LoraVitError):
-    """A run that published nothing."""
+    """A run without a published version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An image and the answer to it."""
+    """An image and its prediction.
+
+    Attributes:
+        item: The image.
+        answer: The prediction.
+    """
 
     item: ImageItem
     answer: Predicted
@@ -25,10 +30,12 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a completed run came to.
+    """Result of a completed run.
 
     Attributes:
-        predictions: None for runs that did not keep them.
+        run: The run.
+        version: Version that the run published.
+        predictions: Predictions by split, or None for older runs, which did not store them.
     """
 
     run: Run
@@ -37,53 +44,83 @@ class Result:
 
     @property
     def splits(self) -> tuple[Split, ...]:
-        """The splits that it was judged by, the more honest one first."""
-        found = {one.split for one in self.version.evaluations}
+        """Splits with an evaluation, the less biased one first."""
+        found = {evaluation.split for evaluation in self.version.evaluations}
         names: tuple[Split, ...] = ("test", "validation")
         return tuple(name for name in names if name in found)
 
 
 def result_of(registry: Registry, run_id: str) -> Result:
-    """The result of a run.
+    """Return the result of a run.
+
+    Args:
+        registry: Registry with the run.
+        run_id: Id of the run, or its beginning.
 
     Raises:
-        NoResult: if it published nothing.
-        RegistryError: if there is no such run or its files can't be read.
+        NoResult: If the run published nothing.
+        RegistryError: If there is no such run, or its files cannot be read.
     """
     run = registry.runs.get(run_id)
     if run.published is None:
-        raise NoResult("This run has published nothing yet, so there is no result to show.")
+        raise NoResult(
+            "This run has not published a version yet, so it has no result. Choose a completed run."
+        )
     try:
         predictions = read_predictions(registry.run_files.read(run.id, PREDICTIONS))
-    except UnknownRunFile:  # trained before runs kept them
+    except UnknownRunFile:  # the run is older than this file
         predictions = None
     return Result(run, registry.catalog.version(run.published), predictions)
 
 
 def details_of(registry: Registry, result: Result, split: Split) -> EvaluationDetails:
-    """Results class by class."""
+    """Return the results per class.
+
+    Args:
+        registry: Registry with the evaluations.
+        result: Result of a run.
+        split: Split of the evaluation.
+
+    Raises:
+        NoResult: If there is no evaluation on the split.
+    """
     details = registry.evaluations.details(result.version, split)
     if details is None:
-        raise NoResult(f"{result.version.ref} was not judged by {split} images.")
+        raise NoResult(f"{result.version.ref} was not evaluated on the {split} split. Choose another split.")
     return details
 
 
 def images_behind(
     result: Result, dataset: ImageDataset, split: Split, true: int, predicted: int
 ) -> list[Judged]:
-    """The images of one class that were taken for another, the surest answers first."""
+    """Return the images of a cell of the confusion matrix, the most confident predictions first.
+
+    Args:
+        result: Result of a run.
+        dataset: Dataset of the run.
+        split: Split of the evaluation.
+        true: Index of the labeled class.
+        predicted: Index of the predicted class.
+    """
     answers = [
-        one
-        for one in (result.predictions or {}).get(split, ())
-        if (one.true, one.predicted) == (true, predicted)
+        answer
+        for answer in (result.predictions or {}).get(split, ())
+        if (answer.true, answer.predicted) == (true, predicted)
     ]
     items = {(item.sha256, item.label): item for item in dataset.items}
-    found = [Judged(items[key], one) for one in answers if (key := (one.sha256, one.true)) in items]
-    return sorted(found, key=lambda one: -one.answer.score)
+    found = [
+        Judged(items[key], answer) for answer in answers if (key := (answer.sha256, answer.true)) in items
+    ]
+    return sorted(found, key=lambda judged: -judged.answer.score)
 
 
 def classes_in_view(details: EvaluationDetails, most: int) -> list[int]:
-    """The classes to draw: all, or so many that are confused most, in their usual order."""
+    """Return the indices of the classes to draw, in order: all, or those with the most errors.
+
+    Args:
+        details: Results per class.
+        most: Maximum number of classes.
+    """
     if len(details.class_names) <= most:
         return list(range(len(details.class_names)))
     errors = [0] * len(details.class_names)
@@ -95,7 +132,7 @@ def classes_in_view(details: EvaluationDetails, most: int) -> list[int]:
 
 
 def mistakes(details: EvaluationDetails) -> Sequence[ConfusionCell]:
-    """The pairs of classes that were confused, the most frequent first."""
+    """Return the pairs of confused classes, the most frequent first."""
     return sorted(
         (cell for cell in details.confusion if cell.true_idx != cell.predicted_idx),
         key=lambda cell: (-cell.n, cell.true_idx, cell.predicted_idx),

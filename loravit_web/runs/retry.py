@@ -1,4 +1,4 @@
-"""An ended run once more, in another way."""
+"""Retries of ended runs with a smaller batch."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from registry import NewRun, Run
 
 
 class RunNotRetryable(LoraVitError):
-    """A run that can't be tried again in another way."""
+    """A run that cannot be retried with a smaller batch."""
 
 
 def retried(run: Run, batch_size: int | None, environment: Mapping[str, str]) -> NewRun:
-    """A run like an ended one, with half its batch unless told otherwise.
+    """Return a copy of an ended run with a smaller batch.
 
-    It names the old one under ``retry_of`` in its environment.
+    The environment of the copy contains the id of the ended run under ``retry_of``.
+
+    Args:
+        run: The ended run.
+        batch_size: Batch size of the copy, or None for half the previous one.
+        environment: Versions of the software that will train it.
 
     Raises:
-        RunNotRetryable: if the run has not ended, or its batch is one image already.
-        LoraVitError: if the batch size can't be used.
+        RunNotRetryable: If the run has not ended, or its batch size is 1 already.
+        LoraVitError: If the batch size is invalid.
     """
     if run.status in ("queued", "running"):
-        raise RunNotRetryable(f"Run {run.id} is {run.status}: cancel it first, or wait for its end.")
+        raise RunNotRetryable(f"Run {run.id} is {run.status}. Cancel it, or wait until it has ended.")
     recipe = Recipe.from_json(run.config)
     if batch_size is None and recipe.batch_size == 1:
         raise RunNotRetryable(
-            f"Run {run.id} already takes one image per step: choose a smaller image size instead."
+            f"The batch size of run {run.id} is 1 already. Choose a smaller image size instead."
         )
     smaller = replace(recipe, batch_size=recipe.batch_size // 2 if batch_size is None else batch_size)
     return NewRun(

@@ -1,1 +1,1 @@
-"""What the environment says: settings, limits, modes and the quota of the data folder."""
+"""Settings from the environment: paths, limits, modes and the quota of the data folder."""

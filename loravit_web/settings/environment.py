@@ -1,4 +1,4 @@
-"""Where data lies and what is loaded: the environment, read once into one frozen value."""
+"""The environment variables of the app, read once into a frozen dataclass."""
 
 from __future__ import annotations
 
@@ -18,42 +18,45 @@ from loravit_web.settings.quota import GIB, Quota
 from loravit_web.util.addresses import TrustedProxies, UnusableNetwork
 
 BUCKET = Path("/data")
-"""Where a Space's storage bucket is mounted by custom."""
-A_YEAR = 60.0 * 24 * 365
+"""Default mount point of a Space's storage bucket."""
+YEAR_MINUTES = 60.0 * 24 * 365
+"""Minutes of a year."""
 PLAIN_GRADIO = "LORAVIT_PLAIN_GRADIO"
+"""Variable that turns off the app's changes of Gradio."""
 LOCAL_PROXIES = "127.0.0.1,::1"
+"""Proxies that are trusted by default."""
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 
 class SettingsError(LoraVitError):
-    """An environment variable holds a value that can't be used."""
+    """An environment variable with an invalid value."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the environment decides.
+    """All settings of the app.
 
     Attributes:
-        home: the folder of all data. Only uploads pass through another one, Gradio's.
-        base: the base to preload: ``embedded`` or a timm model name.
-        artifact_url: where published files go instead of a folder in ``home``; a folder or an address of
+        home: Folder of all data. Only uploads use another folder, that of Gradio.
+        base: Base to preload: ``embedded`` or the name of a timm model.
+        artifact_url: Store of published files instead of a folder in ``home``: a folder, or an address for
             fsspec.
-        uploads: Gradio's folder of what goes in and out through the page, where that is known.
-        snapshot_url: where the registry is saved while the app runs; a folder or an address of fsspec.
-        snapshot_minutes: between snapshots while only runs change.
-        ephemeral: whether the disk of ``home`` is emptied when the app restarts.
-        bundled: whether the adapters that come with the app are put into the catalog.
-        database: SQLAlchemy URL of another database than the file in ``home``; never shown, as it may hold
-            a password.
-        limits: the most of everything that a visitor can ask for.
+        uploads: Gradio's folder of files that are transferred through the page, or None if unknown.
+        database: SQLAlchemy URL of a database other than the file in ``home``. Never shown, because it may
+            contain a password.
+        bundled: Whether the adapters that come with the app are added to the catalog.
+        snapshot_url: Storage of the registry's snapshots: a folder, or an address for fsspec.
+        snapshot_minutes: Minutes between snapshots while only runs change.
+        ephemeral: Whether the disk of ``home`` is emptied when the app restarts.
+        limits: Limits of everything that a visitor can request.
         mode: ``local`` for one person with all rights, ``team`` for people who sign in, ``demo`` for the
             public.
-        hub_roles: what people may do who sign in through the Hugging Face Hub.
-        demo: what visitors of a demo may train.
-        proxies: addresses and networks whose forwarding headers are believed, as `addresses.TrustedProxies`.
-        origins: other sites whose pages may send requests, as ``https://host``.
-        on_spaces: whether the app runs on a Hugging Face Space.
-        plain_gradio: whether Gradio runs without what makes it faster, to tell its faults from the app's.
+        hub_roles: Roles of people who sign in through the Hugging Face Hub.
+        demo: What visitors of a demo may train.
+        proxies: Addresses and networks whose forwarding headers are trusted; see `addresses.TrustedProxies`.
+        origins: Other sites whose pages may send requests, as ``https://host``.
+        on_spaces: Whether the app runs on a Hugging Face Space.
+        plain_gradio: Whether Gradio runs without the app's optimizations, to tell its faults from the app's.
     """
 
     home: Path
@@ -74,17 +77,17 @@ class Settings:
     on_spaces: bool = False
     plain_gradio: bool = False
 
-    def made(self) -> Settings:
-        """Itself, once the folder of all data exists.
+    def ensure_home(self) -> Settings:
+        """Create the data folder if it does not exist, and return the settings.
 
         Raises:
-            SettingsError: if it can't be created.
+            SettingsError: If the folder cannot be created.
         """
         try:
             self.home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(
-                f"The data folder {self.home} can't be created ({error.strerror}): let LORAVIT_HOME name a "
+                f"The data folder {self.home} cannot be created ({error.strerror}). Set LORAVIT_HOME to a "
                 "folder that can be written."
             ) from error
         return self
@@ -96,32 +99,32 @@ class Settings:
 
     @property
     def bases(self) -> Path:
-        """Converted weights of bases."""
+        """Folder of the converted weights of bases."""
         return self.home / "bases"
 
     @property
     def datasets(self) -> Path:
-        """Imported images, one folder per dataset fingerprint."""
+        """Folder of the imported images, with a folder per dataset fingerprint."""
         return self.home / "datasets"
 
     @property
     def artifacts(self) -> Path | str:
-        """The store of published files by content: a folder or an address."""
+        """Content-addressed store of published files: a folder or an address."""
         return self.artifact_url or self.home / "artifacts"
 
     @property
     def artifact_cache(self) -> Path:
-        """Copies of published files from a store elsewhere; safe to delete."""
+        """Folder of local copies of published files; safe to delete."""
         return self.home / "cache" / "artifacts"
 
     @property
     def backups(self) -> Path:
-        """What a restored backup took the place of."""
+        """Folder of the data that a restored backup replaced."""
         return self.home / "backups"
 
     @property
     def snapshot_folder(self) -> Path | None:
-        """Where snapshots are, if that is on this machine."""
+        """Folder of the snapshots if it is on this machine, or None."""
         address = self.snapshot_url or ""
         parts = urlsplit(address)
         if address and "://" not in address:
@@ -130,66 +133,67 @@ class Settings:
 
     @property
     def snapshot_scratch(self) -> Path:
-        """A snapshot on its way; safe to delete."""
+        """Folder of a snapshot that is being written; safe to delete."""
         return self.home / "cache" / "snapshots"
 
     @property
     def upload_bytes(self) -> int:
-        """Size of one uploaded file."""
+        """Maximum size of an uploaded file in bytes."""
         most = self.limits.upload_bytes
         return min(most, int(self.demo.mib * 1024**2)) if self.mode == "demo" else most
 
     @property
     def restart_loses(self) -> bool:
-        """Whether what is published here is gone after a restart."""
+        """Whether published data is lost at a restart."""
         elsewhere = self.database is not None and self.artifact_url is not None
         return self.ephemeral and self.snapshot_url is None and not elsewhere
 
     @property
     def work(self) -> Path:
-        """Checkpoints and token caches of runs; safe to delete while nothing trains."""
+        """Folder of the runs' checkpoints and prefix tokens; safe to delete while nothing trains."""
         return self.home / "work"
 
     @property
     def run_logs(self) -> Path:
-        """A file per run with what happened in it."""
+        """Folder of the logs of runs."""
         return self.home / "logs" / "runs"
 
     @property
     def worker_log(self) -> Path:
-        """What training workers print."""
+        """Log of the training workers."""
         return self.home / "logs" / "worker.log"
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy URL of the registry; never shown, as it may hold a password."""
+        """SQLAlchemy URL of the registry. Never shown, because it may contain a password."""
         return self.database or f"sqlite:///{self.home / 'registry.db'}"
 
 
 def read_settings(
     environ: Mapping[str, str], *, is_mount: Callable[[Path], bool] = Path.is_mount
 ) -> Settings:
-    """Turn an environment into `Settings`.
+    """Return the settings of an environment.
 
     On Hugging Face Spaces the registry is saved in the bucket that is mounted at `BUCKET`, if there is one.
 
     Args:
-        is_mount: whether a folder has a disk of its own.
+        environ: Environment variables.
+        is_mount: Returns whether a folder is a mount point.
 
     Raises:
-        SettingsError, LimitUnusable: if ``LORAVIT_HOME`` names something that is not a folder, or a value
-            can't be used.
+        SettingsError: If a value is invalid.
+        InvalidLimit: If a limit is invalid.
     """
     on_spaces = environ.get("SYSTEM") == "spaces"
     bucket = str(BUCKET / "loravit-web") if on_spaces and is_mount(BUCKET) else None
     home = Path(environ.get("LORAVIT_HOME") or "~/.loravit-web").expanduser().resolve()
     if home.exists() and not home.is_dir():
-        raise SettingsError(f"LORAVIT_HOME points to {home}, which is a file: name a folder instead.")
+        raise SettingsError(f"LORAVIT_HOME is {home}, which is a file. Set it to a folder.")
     mode = _mode(environ)
     signs_in = bool(environ.get("OAUTH_CLIENT_ID"))
     if signs_in and mode == "team" and not (on_spaces and environ.get("SPACE_ID")):
         raise SettingsError(
-            "OAUTH_CLIENT_ID is set outside of a Hugging Face Space, where everyone is signed in as the "
+            "OAUTH_CLIENT_ID is set outside of a Hugging Face Space, where it would sign everyone in as the "
             "owner of this machine's Hub token. Unset it, and let people sign in with passwords."
         )
     return Settings(
@@ -200,8 +204,8 @@ def read_settings(
         database=environ.get("LORAVIT_DATABASE_URL") or None,
         bundled=_switch(environ, "LORAVIT_BUNDLED", default=True),
         snapshot_url=_address(environ.get("LORAVIT_SNAPSHOT_URL")) or bucket,
-        snapshot_minutes=min(_number(environ, "LORAVIT_SNAPSHOT_MINUTES", 15.0), A_YEAR),
-        # the disk of a Space's own is emptied, one that is mounted into it is not
+        snapshot_minutes=min(_number(environ, "LORAVIT_SNAPSHOT_MINUTES", 15.0), YEAR_MINUTES),
+        # a Space's own disk is emptied at a restart, a mounted disk is not
         ephemeral=on_spaces and not any(is_mount(folder) for folder in (home, *home.parents[:-1])),
         limits=read_limits(environ),
         mode=mode,
@@ -234,27 +238,27 @@ def wants_plain_gradio(environ: Mapping[str, str]) -> bool:
 
 
 def _mode(environ: Mapping[str, str]) -> Mode:
-    """What is asked for; on a Space, which anybody may reach, a demo unless something else is."""
-    given = environ.get("LORAVIT_MODE", "").strip().lower()
-    if not given:
+    """Return the mode; by default a demo on a Space, which is public."""
+    value = environ.get("LORAVIT_MODE", "").strip().lower()
+    if not value:
         return "demo" if environ.get("SYSTEM") == "spaces" else "local"
     for mode in get_args(Mode):
-        if given == mode:
+        if value == mode:
             return cast(Mode, mode)
-    raise SettingsError(f"LORAVIT_MODE is {given}: set it to {', '.join(get_args(Mode))}.")
+    raise SettingsError(f"LORAVIT_MODE is {value}. Set it to {', '.join(get_args(Mode))}.")
 
 
 def _proxies(environ: Mapping[str, str]) -> str:
-    """What uvicorn's own variable names, by which other servers in Python are told the same."""
-    given = environ.get("FORWARDED_ALLOW_IPS", "").strip() or LOCAL_PROXIES
+    """Return the proxies of uvicorn's own variable, which other Python servers use too."""
+    value = environ.get("FORWARDED_ALLOW_IPS", "").strip() or LOCAL_PROXIES
     try:
-        TrustedProxies(given)
+        TrustedProxies(value)
     except UnusableNetwork as error:
         raise SettingsError(
-            f"FORWARDED_ALLOW_IPS names {error}, which is neither an address nor a network. Set it to the "
+            f"FORWARDED_ALLOW_IPS contains {error}, which is not an address or a network. Set it to the "
             "addresses of your proxies, such as 10.0.0.7,10.1.0.0/16."
         ) from error
-    return given
+    return value
 
 
 def _origins(environ: Mapping[str, str]) -> frozenset[str]:
@@ -262,39 +266,39 @@ def _origins(environ: Mapping[str, str]) -> frozenset[str]:
     for origin in found:
         if not _ORIGIN.fullmatch(origin):
             raise SettingsError(
-                f"LORAVIT_ORIGINS names {origin!r}, which is not an origin. Set it to origins such "
-                "as https://example.org, separated by commas."
+                f"LORAVIT_ORIGINS contains {origin!r}, which is not an origin. Set it to origins such as "
+                "https://example.org, separated by commas."
             )
     space = environ.get("SPACE_HOST", "").partition(",")[0].strip()
     return found | ({f"https://{space}"} if space else set())
 
 
 def _names(environ: Mapping[str, str], name: str) -> frozenset[str]:
-    return frozenset(one.strip() for one in environ.get(name, "").split(",") if one.strip())
+    return frozenset(item.strip() for item in environ.get(name, "").split(",") if item.strip())
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:
-    given = environ.get(name, "").strip()
-    if not given:
+    value = environ.get(name, "").strip()
+    if not value:
         return default
     try:
-        number = float(given)
+        number = float(value)
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise SettingsError(f"{name} is {given}: set it to a number above 0.")
+        raise SettingsError(f"{name} is {value}. Set it to a number above 0.")
     return number
 
 
 def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
-    given = environ.get(name, "").strip().lower()
-    if given not in ("", "yes", "no"):
-        raise SettingsError(f"{name} is {given}: set it to yes or no.")
-    return default if not given else given == "yes"
+    value = environ.get(name, "").strip().lower()
+    if value not in ("", "yes", "no"):
+        raise SettingsError(f"{name} is {value}. Set it to yes or no.")
+    return default if not value else value == "yes"
 
 
-def _address(given: str | None) -> str | None:
-    """An address as it is, a folder made absolute: the worker may start elsewhere."""
-    if not given or "://" in given:
-        return given or None
-    return str(Path(given).expanduser().resolve())
+def _address(value: str | None) -> str | None:
+    """Return an address unchanged, or a folder as an absolute path: the worker may start elsewhere."""
+    if not value or "://" in value:
+        return value or None
+    return str(Path(value).expanduser().resolve())

@@ -1,4 +1,4 @@
-"""How much one app takes in and does: every limit has a default and an environment variable."""
+"""Limits of the app, each with a default and an environment variable."""
 
 from __future__ import annotations
 
@@ -8,35 +8,37 @@ from dataclasses import dataclass, fields
 from loravit_web.errors import LoraVitError
 
 PREFIX = "LORAVIT_MAX_"
-MOST = {"megapixels": 150}
-"""Values that can't be raised further: above it Pillow itself refuses a picture."""
-_MOST = 1_000_000_000
+"""Prefix of the environment variables of limits."""
+HARD_LIMITS = {"megapixels": 150}
+"""Limits that cannot be raised further; Pillow rejects larger images."""
+_DEFAULT_HARD_LIMIT = 1_000_000_000
 
 
-class LimitUnusable(LoraVitError):
-    """An environment variable gives a limit that is no usable number."""
+class InvalidLimit(LoraVitError):
+    """An environment variable with an invalid limit."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most of everything that a visitor can ask for; ``LORAVIT_MAX_CLASSES`` sets ``classes``.
+    """Limits of everything that a visitor can request; ``LORAVIT_MAX_CLASSES`` sets ``classes``.
 
     Attributes:
-        upload_mib: size of one uploaded file.
-        unpacked_mib: what a zip may unpack to, counted while it is read.
-        files: entries of a zip, rows of a CSV, files of a folder.
-        images, classes: of one dataset.
-        megapixels: of one picture.
-        queued_runs: trainings that wait.
-        training_minutes: of one training, which then ends with the best so far.
-        disk_gib: size of the data folder, above which nothing is taken in or trained.
-        requests_per_minute: of one visitor.
-        uploads_mib: of all uploads that lie in the app's temporary folder, in MiB.
-        visitor_mib: of those of one visitor, in MiB; their oldest make room for new ones.
-        upload_minutes: after which an upload is removed.
-        session_hours: after which who signed in with a password has to do it again.
-        waiting: questions of all visitors that wait for an answer.
-        base_millions: parameters of a base that is loaded because an adapter was trained on it, in millions.
+        upload_mib: Maximum size of an uploaded file, in MiB.
+        unpacked_mib: Maximum unpacked size of a zip, in MiB, counted while it is read.
+        files: Maximum number of entries of a zip, rows of a CSV or files of a folder.
+        images: Maximum number of images of a dataset.
+        classes: Maximum number of classes of a dataset.
+        megapixels: Maximum size of an image, in million pixels.
+        queued_runs: Maximum number of queued runs.
+        training_minutes: Maximum duration of a training; it then ends with the best epoch so far.
+        disk_gib: Size of the data folder, in GiB, above which nothing is imported or trained.
+        requests_per_minute: Maximum number of requests of a visitor per minute.
+        uploads_mib: Maximum size of all uploads in the app's temporary folder, in MiB.
+        visitor_mib: Maximum size of the uploads of a visitor, in MiB; the oldest are removed for new ones.
+        upload_minutes: Minutes after which an upload is removed.
+        session_hours: Hours after which people have to sign in with their password again.
+        waiting: Maximum number of requests of all visitors that wait for an answer.
+        base_millions: Maximum number of parameters, in millions, of a base that is loaded for an adapter.
     """
 
     upload_mib: int = 2048
@@ -58,44 +60,44 @@ class Limits:
 
     @property
     def pixels(self) -> int:
-        """Width times height of one picture."""
+        """Maximum number of pixels of an image."""
         return self.megapixels * 1_000_000
 
     @property
     def upload_bytes(self) -> int:
-        """Size of one uploaded file."""
+        """Maximum size of an uploaded file in bytes."""
         return self.upload_mib * 1024**2
 
 
 DEFAULTS = Limits()
-"""What holds where the environment says nothing."""
+"""Limits without any environment variable."""
 
 
 def variable_of(name: str) -> str:
-    """The environment variable of a limit."""
+    """Return the environment variable of a limit."""
     return f"{PREFIX}{name.upper()}"
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:
-    """The limits that an environment asks for, defaults for the others.
+    """Return the limits of an environment, with defaults for the others.
 
     Raises:
-        LimitUnusable: if one is no whole number in its range.
+        InvalidLimit: If a limit is not an integer in its range.
     """
-    given = {one.name: environ.get(variable_of(one.name), "").strip() for one in fields(Limits)}
-    return Limits(**{name: _number(name, text) for name, text in given.items() if text})
+    texts = {limit.name: environ.get(variable_of(limit.name), "").strip() for limit in fields(Limits)}
+    return Limits(**{name: _number(name, text) for name, text in texts.items() if text})
 
 
 def as_environment(limits: Limits) -> dict[str, str]:
-    """The environment from which `read_limits` gives these limits."""
-    return {variable_of(one.name): str(getattr(limits, one.name)) for one in fields(limits)}
+    """Return the environment from which `read_limits` returns these limits."""
+    return {variable_of(limit.name): str(getattr(limits, limit.name)) for limit in fields(limits)}
 
 
 def _number(name: str, text: str) -> int:
-    most = MOST.get(name, _MOST)
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(_MOST)) else 0
-    if not 1 <= number <= most:
-        raise LimitUnusable(
-            f"{variable_of(name)} is {text[:40]!r}: set it to a whole number from 1 to {most}."
-        )
+    highest = HARD_LIMITS.get(name, _DEFAULT_HARD_LIMIT)
+    number = (
+        int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(_DEFAULT_HARD_LIMIT)) else 0
+    )
+    if not 1 <= number <= highest:
+        raise InvalidLimit(f"{variable_of(name)} is {text[:40]!r}. Set it to an integer from 1 to {highest}.")
     return number

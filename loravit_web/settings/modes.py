@@ -1,4 +1,4 @@
-"""For whom the app runs, and what that lets them do."""
+"""Modes of the app, and the rights that they give."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ Mode = Literal["local", "team", "demo"]
 
 @dataclass(frozen=True)
 class HubRoles:
-    """What people may do who sign in through the Hugging Face Hub; who is in neither list is a viewer.
+    """Roles of people who sign in through the Hugging Face Hub; all others are viewers.
 
     Attributes:
-        enabled: whether one can sign in that way.
-        admins, editors: names on the Hub.
+        enabled: Whether people can sign in through the Hub.
+        admins: Names of admins on the Hub.
+        editors: Names of editors on the Hub.
     """
 
     enabled: bool = False
@@ -24,7 +25,7 @@ class HubRoles:
     editors: frozenset[str] = frozenset()
 
     def role(self, username: str) -> Role:
-        """The role of somebody by their name there."""
+        """Return the role of a name on the Hub."""
         if username in self.admins:
             return "admin"
         return "editor" if username in self.editors else "viewer"
@@ -35,14 +36,15 @@ class DemoRules:
     """What a visitor of a public demo may train.
 
     Attributes:
-        training: whether they may at all.
-        classes, images: most in one training.
-        minutes: most that one training is expected to take, and after which it ends with its best so far.
-        runs: most trainings of one visitor in a day.
-        hours: after which all that a visitor gave is deleted, since something was last done with it.
-        datasets: most that are kept of one visitor.
-        mib: most bytes of images that are kept of one visitor, in MiB.
-        total_mib: the same of all visitors together.
+        training: Whether visitors may train.
+        classes: Maximum number of classes of a training.
+        images: Maximum number of images of a training.
+        minutes: Maximum expected duration of a training, after which it also ends with its best epoch.
+        runs: Maximum number of trainings of a visitor per day.
+        hours: Hours without use after which everything of a visitor is deleted.
+        datasets: Maximum number of stored datasets of a visitor.
+        mib: Maximum size of the stored images of a visitor, in MiB.
+        total_mib: Maximum size of the stored images of all visitors, in MiB.
     """
 
     training: bool = False

@@ -1,4 +1,4 @@
-"""How much the data folder may hold."""
+"""Quota of the data folder."""
 
 from __future__ import annotations
 
@@ -12,43 +12,48 @@ MIB, GIB = 1024**2, 1024**3
 
 
 class QuotaReached(LoraVitError):
-    """The data folder holds all that it may."""
+    """A data folder that is full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A folder and the most that its files may take together, in bytes."""
+    """A folder and the maximum size of its files.
+
+    Attributes:
+        folder: The folder.
+        max_bytes: Maximum size in bytes.
+    """
 
     folder: Path
-    most: int
+    max_bytes: int
 
-    def room(self) -> int:
-        """Bytes that are left.
+    def free_bytes(self) -> int:
+        """Return the number of free bytes.
 
         Raises:
-            QuotaReached: if there are none.
+            QuotaReached: If there are none.
         """
-        left = self.most - used(self.folder)
+        left = self.max_bytes - used(self.folder)
         if left <= 0:
-            raise self.reached()
+            raise self.error()
         return left
 
-    def reached(self) -> QuotaReached:
-        """The error that says so."""
+    def error(self) -> QuotaReached:
+        """Return the error for a full data folder."""
         return QuotaReached(
-            f"The data folder would hold more than the {self.most / GIB:.3g} GiB it may: ask whoever runs "
-            "this app to free some or to raise LORAVIT_MAX_DISK_GIB."
+            f"The data folder reached its limit of {self.max_bytes / GIB:.3g} GiB. Ask the operator of this "
+            "app to free some space or to raise LORAVIT_MAX_DISK_GIB."
         )
 
 
 def used(*folders: Path) -> int:
-    """Bytes of all files below folders; a file with several names counts once, links are not followed."""
+    """Return the size in bytes of all files in folders; hard links count once, and links are not followed."""
     seen: set[tuple[int, int]] = set()
     total = 0
     for parent, _folders, names in (step for folder in folders for step in os.walk(folder)):
         for name in names:
             try:
-                found = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - a Path for each is twice as slow
+                found = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - pathlib is twice as slow
             except FileNotFoundError:  # just removed
                 continue
             if found.st_nlink > 1:

@@ -158,7 +158,7 @@ class App:
         signing_in = None
         if self._passwords:
             hours = settings.limits.session_hours
-            sessions = Sessions(hours, standing=service.members.standing)
+            sessions = Sessions(hours, security_stamp=service.members.security_stamp)
             desk = SignInDesk(service.members)
             service.at_close(desk.close)
             signing_in = SigningIn(sessions, desk, cookies, hours=hours)

@@ -223,5 +223,7 @@ def _ending(trained: Trained, version: Version, late: bool) -> str:
 def _why_probe(trained: Trained) -> str:
     if trained.lead is None:
         return ", because no epoch was completed"
-    lead = f"{-trained.lead.mean:.3f} ± {trained.lead.standard_error:.3f}"
-    return f", because it predicts the validation images better than the trained adapter (log loss lower by {lead})"
+    return (
+        ", because it predicts the validation images better than the trained adapter (log loss lower by "
+        f"{-trained.lead.mean:.3f} ± {trained.lead.standard_error:.3f})"
+    )

@@ -48,7 +48,7 @@ def opened_worker(settings: Settings) -> Iterator[Worker]:
     Raises:
         SettingsError, RegistryError: If the data folder or its database cannot be used.
     """
-    settings = settings.made()
+    settings = settings.ensure_home()
     with Registry.open(settings.database_url, settings.artifacts, cache=settings.artifact_cache) as registry:
         yield Worker(settings, registry, DatasetStore.of(settings))
 

@@ -1,13 +1,13 @@
-"""A team: passwords, roles, and people from the Hub."""
+"""Members of a team: passwords, roles, and people from the Hub."""
 
 from __future__ import annotations
 
 import pytest
 
 from loravit_web.access.actions import NameReserved, UserActions
-from loravit_web.access.members import Members, NobodyYet, NotSignedIn
+from loravit_web.access.members import Members, NoMembers, NotSignedIn
 from loravit_web.access.passwords import UnusablePassword, hashed, matches
-from loravit_web.access.rights import ANYBODY, SHELL, NotAllowed, member
+from loravit_web.access.rights import ANONYMOUS, SHELL, NotAllowed, member
 from loravit_web.service import Service
 from loravit_web.settings.modes import HubRoles
 from registry import InvalidValue, UsernameTaken
@@ -27,7 +27,7 @@ def people(service: Service) -> UserActions:
     return UserActions(service.registry, SHELL)
 
 
-def test_a_password_is_kept_salted_and_slow() -> None:
+def test_a_password_is_stored_with_a_salt_and_a_slow_hash() -> None:
     one, other = (hashed(SECRET, random_bytes=lambda n, byte=byte: byte * n) for byte in (b"a", b"b"))
     assert one != other
     assert SECRET not in one
@@ -38,12 +38,12 @@ def test_a_password_is_kept_salted_and_slow() -> None:
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 257])
-def test_a_password_of_no_use_is_refused_with_the_length_to_choose(password: str) -> None:
-    with pytest.raises(UnusablePassword, match="choose one of 10 to 256"):
+def test_an_unusable_password_is_rejected_with_the_allowed_length(password: str) -> None:
+    with pytest.raises(UnusablePassword, match="Choose one with 10 to 256"):
         hashed(password, random_bytes=bytes)
 
 
-def test_somebody_signs_in_with_their_password_alone(members: Members, people: UserActions) -> None:
+def test_a_member_only_signs_in_with_the_right_password(members: Members, people: UserActions) -> None:
     people.add("ann", SECRET, "editor")
     assert members.is_password("ann", SECRET)
     assert not members.is_password("ann", "another password")
@@ -52,39 +52,37 @@ def test_somebody_signs_in_with_their_password_alone(members: Members, people: U
     assert not members.visitor("ann").may("manage")
 
 
-def test_a_new_role_counts_at_once(members: Members, people: UserActions) -> None:
+def test_a_new_role_takes_effect_at_once(members: Members, people: UserActions) -> None:
     people.add("ann", SECRET, "editor")
     people.set_role("ann", "viewer")
     assert not members.visitor("ann").may("train")
 
 
-def test_who_was_removed_is_out_at_once_and_stays_in_the_history(
+def test_a_removed_member_cannot_sign_in_and_stays_in_the_history(
     members: Members, people: UserActions, service: Service
 ) -> None:
     people.add("ann", SECRET, "admin")
     people.remove("ann")
     assert not members.is_password("ann", SECRET)
-    with pytest.raises(NotSignedIn, match="reload the page and sign in"):
+    with pytest.raises(NotSignedIn, match="You are not signed in. Reload the page and sign in"):
         members.visitor("ann")
     assert [user.username for user in service.registry.users.list()] == ["ann"]
 
 
 @pytest.mark.parametrize("name", ["page", "Shell", "guest", "guest-1a2b3c4d", "loravit-web"])
-def test_nobody_takes_a_name_of_the_app(people: UserActions, name: str) -> None:
-    with pytest.raises(NameReserved, match="choose another"):
+def test_names_of_the_app_are_reserved(people: UserActions, name: str) -> None:
+    with pytest.raises(NameReserved, match="is reserved for the app. Choose another name"):
         people.add(name, SECRET, "admin")
 
 
-def test_a_name_that_can_not_be_used_is_refused_before_anything_is_kept(
-    people: UserActions, service: Service
-) -> None:
+def test_an_invalid_name_is_rejected_before_anything_is_stored(people: UserActions, service: Service) -> None:
     with pytest.raises(InvalidValue, match="user name"):
         people.add("<b>ann</b>", SECRET, "admin")
     assert service.registry.users.list() == []
 
 
-def test_a_team_needs_somebody_before_it_opens(members: Members, people: UserActions) -> None:
-    with pytest.raises(NobodyYet, match="users add NAME --role admin"):
+def test_a_team_needs_a_member_before_it_starts(members: Members, people: UserActions) -> None:
+    with pytest.raises(NoMembers, match="users add NAME --role admin"):
         members.check(mode="team", hub=False)
     members.check(mode="team", hub=True)
     members.check(mode="local", hub=False)
@@ -93,7 +91,7 @@ def test_a_team_needs_somebody_before_it_opens(members: Members, people: UserAct
 
 
 @pytest.mark.parametrize(("name", "role"), [("ada", "admin"), ("ed", "editor"), ("vera", "viewer")])
-def test_people_from_the_hub_have_the_role_that_the_settings_give(
+def test_people_from_the_hub_have_the_role_in_the_settings(
     members: Members, service: Service, name: str, role: str
 ) -> None:
     assert members.hub_visitor(f"id-{name}", name, ROLES).role == role
@@ -102,7 +100,7 @@ def test_people_from_the_hub_have_the_role_that_the_settings_give(
     assert service.registry.catalog.events() == events, "a second look writes nothing"
 
 
-def test_somebody_from_the_hub_does_not_become_the_member_of_that_name(
+def test_a_hub_user_does_not_become_the_member_of_the_same_name(
     members: Members, people: UserActions
 ) -> None:
     people.add("ann", SECRET, "admin")
@@ -110,17 +108,17 @@ def test_somebody_from_the_hub_does_not_become_the_member_of_that_name(
         members.hub_visitor("id-ann", "ann", ROLES)
 
 
-def test_a_role_given_by_the_settings_is_taken_back_by_them(members: Members, service: Service) -> None:
+def test_a_role_is_removed_with_the_setting(members: Members, service: Service) -> None:
     members.hub_visitor("id-ed", "ed", ROLES)
     assert members.hub_visitor("id-ed", "ed", HubRoles(enabled=True)).role == "viewer"
     assert service.registry.users.get("ed").role == "viewer"
 
 
-def test_a_reader_without_a_name_is_told_to_sign_in() -> None:
-    assert "sign in" in str(ANYBODY.refusal("train"))
+def test_an_anonymous_reader_is_asked_to_sign_in() -> None:
+    assert "sign in" in str(ANONYMOUS.refusal("train"))
 
 
-def test_only_an_admin_changes_who_belongs_to_the_team(service: Service, people: UserActions) -> None:
+def test_only_an_admin_changes_the_members_of_a_team(service: Service, people: UserActions) -> None:
     people.add("ann", SECRET, "editor")
     before = service.registry.catalog.events()
     editor = UserActions(service.registry, member("ann", "editor"))
@@ -129,6 +127,6 @@ def test_only_an_admin_changes_who_belongs_to_the_team(service: Service, people:
         lambda: editor.set_role("ann", "admin"),
         lambda: editor.remove("ann"),
     ):
-        with pytest.raises(NotAllowed, match="This needs an admin, and ann is an editor"):
+        with pytest.raises(NotAllowed, match="This needs an admin, but ann is an editor"):
             change()
     assert service.registry.catalog.events() == before

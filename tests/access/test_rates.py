@@ -1,4 +1,4 @@
-"""A visitor may ask so often in any minute, wherever the minute begins, and costs no other visitor."""
+"""A visitor can make a limited number of requests in any window, independently of other visitors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refused(rates: RateLimit, visitor: str) -> bool:
     return False
 
 
-def test_the_last_request_that_is_allowed_passes_and_the_next_is_told_when_to_come_back(clock: Clock) -> None:
+def test_a_request_above_the_limit_is_rejected_with_the_time_to_wait(clock: Clock) -> None:
     rates = RateLimit(3, clock=clock)
     for clock.now in (0.0, 10.0, 20.0):
         rates.admit("ann")
@@ -43,7 +43,7 @@ def test_the_last_request_that_is_allowed_passes_and_the_next_is_told_when_to_co
         rates.admit("ann")
 
 
-def test_the_window_slides_instead_of_beginning_anew(clock: Clock) -> None:
+def test_the_window_slides(clock: Clock) -> None:
     rates = RateLimit(2, clock=clock)
     for clock.now in (0.0, 59.0):
         rates.admit("ann")
@@ -55,14 +55,14 @@ def test_the_window_slides_instead_of_beginning_anew(clock: Clock) -> None:
     assert not refused(rates, "ann")
 
 
-def test_one_visitor_does_not_use_up_what_another_may(clock: Clock) -> None:
+def test_visitors_do_not_share_a_limit(clock: Clock) -> None:
     rates = RateLimit(1, clock=clock)
     rates.admit("ann")
     rates.admit("ben")
     assert refused(rates, "ann")
 
 
-def test_who_is_refused_is_not_kept_out_by_trying(clock: Clock) -> None:
+def test_rejected_requests_do_not_count(clock: Clock) -> None:
     rates = RateLimit(1, clock=clock)
     rates.admit("ann")
     for clock.now in range(1, 60):
@@ -71,7 +71,7 @@ def test_who_is_refused_is_not_kept_out_by_trying(clock: Clock) -> None:
     rates.admit("ann")
 
 
-def test_memory_is_bounded_by_forgetting_who_was_silent_the_longest(clock: Clock) -> None:
+def test_the_least_recently_active_visitor_is_forgotten_first(clock: Clock) -> None:
     rates = RateLimit(1, clock=clock, visitors=2)
     for visitor in ("ann", "ben", "cem"):
         rates.admit(visitor)
@@ -79,7 +79,7 @@ def test_memory_is_bounded_by_forgetting_who_was_silent_the_longest(clock: Clock
     assert not refused(rates, "ann")
 
 
-def test_many_threads_get_no_more_than_the_limit(clock: Clock) -> None:
+def test_concurrent_requests_keep_to_the_limit(clock: Clock) -> None:
     rates = RateLimit(50, clock=clock)
     with ThreadPoolExecutor(8) as pool:
         assert sum(not no for no in pool.map(lambda _: refused(rates, "ann"), range(400))) == 50

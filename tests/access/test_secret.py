@@ -1,4 +1,4 @@
-"""A data folder has one key, which nobody else can read and which no restart changes."""
+"""A data folder has one key, which is private and survives restarts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from loravit_web.access.secret import LENGTH, NAME, secret_of
 
 
-def test_the_key_is_made_once_and_stays(tmp_path: Path) -> None:
+def test_the_key_is_created_once(tmp_path: Path) -> None:
     key = secret_of(tmp_path)
     assert len(key) == LENGTH
     assert secret_of(tmp_path) == key
@@ -17,11 +17,11 @@ def test_the_key_is_made_once_and_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_several_that_begin_at_once_have_the_same_key(tmp_path: Path) -> None:
+def test_concurrent_processes_get_the_same_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(lambda _: secret_of(tmp_path), range(16)))) == 1
 
 
-def test_a_key_that_was_cut_short_is_made_anew(tmp_path: Path) -> None:
+def test_a_truncated_key_is_replaced(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"short")
     assert len(secret_of(tmp_path)) == LENGTH

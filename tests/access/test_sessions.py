@@ -1,4 +1,4 @@
-"""A session ends with its time, with its member's standing, and when its member signs out."""
+"""A session ends with its time, with a change of its member, and when its member signs out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loravit_web.access import sessions as module
 from loravit_web.access.actions import UserActions
 from loravit_web.access.members import Members
 from loravit_web.access.rights import SHELL
-from loravit_web.access.sessions import IDLE_HOURS, MOST_OF_ONE, Sessions
+from loravit_web.access.sessions import IDLE_HOURS, MAX_PER_MEMBER, Sessions
 from loravit_web.service import Service
 from tests.access.test_members import SECRET
 
@@ -33,14 +33,17 @@ def clock() -> Clock:
 def sessions(service: Service, clock: Clock) -> Sessions:
     numbers = itertools.count()
     return Sessions(
-        100, standing=service.members.standing, clock=clock, token=lambda: f"token-{next(numbers)}"
+        100,
+        security_stamp=service.members.security_stamp,
+        clock=clock,
+        token=lambda: f"token-{next(numbers)}",
     )
 
 
 def signed_in(sessions: Sessions, members: Members, name: str = "ann") -> str:
-    standing = members.standing(name)
-    assert standing is not None
-    return sessions.open(name, standing)
+    stamp = members.security_stamp(name)
+    assert stamp is not None
+    return sessions.open(name, stamp)
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def members(service: Service, people: UserActions) -> Members:
     return service.members
 
 
-def test_a_session_is_its_members_until_its_time_is_over(
+def test_a_session_belongs_to_its_member_until_it_expires(
     sessions: Sessions, members: Members, clock: Clock
 ) -> None:
     token = signed_in(sessions, members)
@@ -66,7 +69,7 @@ def test_a_session_is_its_members_until_its_time_is_over(
     assert sessions.member(token) is None
 
 
-def test_a_session_that_nobody_uses_ends_earlier(sessions: Sessions, members: Members, clock: Clock) -> None:
+def test_an_unused_session_expires_earlier(sessions: Sessions, members: Members, clock: Clock) -> None:
     token = signed_in(sessions, members)
     clock.now = IDLE_HOURS * 3600
     assert sessions.member(token) is None
@@ -97,50 +100,52 @@ def test_every_change_of_a_member_ends_all_older_sessions_for_good(
             people.add("ann", SECRET, "editor")
     assert sessions.member(token) is None
     assert sessions.member(other) == "bob"
-    if members.standing("ann") is not None:
+    if members.security_stamp("ann") is not None:
         assert sessions.member(signed_in(sessions, members)) == "ann"
 
 
-def test_what_changes_nothing_ends_no_session(sessions: Sessions, members: Members, service: Service) -> None:
+def test_a_change_without_effect_ends_no_session(
+    sessions: Sessions, members: Members, service: Service
+) -> None:
     token = signed_in(sessions, members)
     service.registry.users.set_role("ann", "editor", actor="shell")
     service.registry.users.set_role("bob", "viewer", actor="shell")
     assert sessions.member(token) == "ann"
 
 
-def test_who_signs_out_is_signed_out_everywhere(sessions: Sessions, members: Members) -> None:
+def test_signing_out_ends_all_sessions_of_the_member(sessions: Sessions, members: Members) -> None:
     tokens = [signed_in(sessions, members) for _ in range(3)]
     other = signed_in(sessions, members, "bob")
     sessions.close_all("ann")
     assert [sessions.member(token) for token in [*tokens, other]] == [None, None, None, "bob"]
 
 
-def test_a_member_has_so_many_sessions_and_the_oldest_ends_first(
+def test_the_sessions_of_a_member_are_limited_and_the_oldest_ends_first(
     sessions: Sessions, members: Members
 ) -> None:
-    tokens = [signed_in(sessions, members) for _ in range(MOST_OF_ONE + 2)]
+    tokens = [signed_in(sessions, members) for _ in range(MAX_PER_MEMBER + 2)]
     there = [sessions.member(token) is not None for token in tokens]
-    assert there == [False, False] + [True] * MOST_OF_ONE
+    assert there == [False, False] + [True] * MAX_PER_MEMBER
 
 
-def test_all_sessions_together_are_bounded(
+def test_all_sessions_together_are_limited(
     sessions: Sessions, members: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST", 2)
+    monkeypatch.setattr(module, "MAX_SESSIONS", 2)
     first = signed_in(sessions, members)
     signed_in(sessions, members, "bob")
     signed_in(sessions, members, "bob")
     assert sessions.member(first) is None
 
 
-def test_a_made_up_token_is_nobodys(sessions: Sessions) -> None:
+def test_an_invented_token_has_no_session(sessions: Sessions) -> None:
     assert sessions.member("token-0") is None
 
 
-def test_a_password_that_is_changed_while_the_old_one_is_checked_opens_no_session(
+def test_a_password_changed_during_its_check_opens_no_session(
     sessions: Sessions, members: Members, people: UserActions
 ) -> None:
-    standing = members.standing("ann")
-    assert standing is not None
+    stamp = members.security_stamp("ann")
+    assert stamp is not None
     people.add("ann", "another password", "editor")
-    assert sessions.member(sessions.open("ann", standing)) is None
+    assert sessions.member(sessions.open("ann", stamp)) is None

@@ -1,4 +1,4 @@
-"""Guessing costs the guesser, not the member who signs in rightly."""
+"""Guessing passwords slows down the guesser, not members with the right password."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import pytest
 from loravit_web.access import sign_in as module
 from loravit_web.access.members import Members
 from loravit_web.access.rates import TooManyRequests
-from loravit_web.access.sign_in import FAILURES, OF_ONE_SUSPECT, OF_SUSPECTS, OF_TRUSTED, THREADS, SignInDesk
+from loravit_web.access.sign_in import (
+    FAILURES,
+    PER_MINUTE_SUSPECT,
+    PER_MINUTE_SUSPECTS,
+    PER_MINUTE_TRUSTED,
+    THREADS,
+    SignInDesk,
+)
 from tests.aside import run_aside
 
 T = TypeVar("T")
@@ -25,8 +32,8 @@ class Team:
         self.checked: list[tuple[str, str]] = []
         self.before: Callable[[], None] = lambda: None
 
-    def standing(self, username: str) -> str | None:
-        return f"standing of {username}" if username in ("ann", "bob") else None
+    def security_stamp(self, username: str) -> str | None:
+        return f"stamp of {username}" if username in ("ann", "bob") else None
 
     def is_password(self, username: str, password: str) -> bool:
         self.before()
@@ -42,7 +49,7 @@ def team() -> Team:
 def at_the_desk(team: Team, visit: Callable[[SignInDesk], Awaitable[T]]) -> T:
     async def run() -> T:
         desk = SignInDesk(cast(Members, team), clock=lambda: 0.0)
-        desk._usual = 0.0
+        desk._usual_seconds = 0.0
         try:
             return await visit(desk)
         finally:
@@ -53,30 +60,30 @@ def at_the_desk(team: Team, visit: Callable[[SignInDesk], Awaitable[T]]) -> T:
 
 async def tried(desk: SignInDesk, name: str, password: str, source: str, *, known: bool = False) -> Any:
     try:
-        return await desk.standing(name, password, source, known=known)
+        return await desk.security_stamp(name, password, source, known=known)
     except TooManyRequests:
         return "refused"
 
 
-def test_the_right_password_gives_the_standing_and_any_other_none(team: Team) -> None:
+def test_only_the_right_password_gives_the_security_stamp(team: Team) -> None:
     async def visit(desk: SignInDesk) -> list[Any]:
         given = [("ann", RIGHT), ("ann", WRONG), ("eve", RIGHT), ("a" * 65, RIGHT), ("ann", "x" * 257)]
         return [await tried(desk, name, password, "10.0.0.1") for name, password in given]
 
-    assert at_the_desk(team, visit) == ["standing of ann", None, None, None, None]
+    assert at_the_desk(team, visit) == ["stamp of ann", None, None, None, None]
     assert team.checked == [("ann", RIGHT), ("ann", WRONG)]
 
 
-def test_no_number_of_wrong_tries_from_elsewhere_locks_a_member_out(team: Team) -> None:
+def test_failures_from_other_addresses_do_not_lock_a_member_out(team: Team) -> None:
     async def visit(desk: SignInDesk) -> Any:
-        for number in range(OF_SUSPECTS * 2):
+        for number in range(PER_MINUTE_SUSPECTS * 2):
             await tried(desk, "ann", WRONG, f"10.0.0.{number % 20}")
         return await tried(desk, "ann", RIGHT, "192.0.2.1")
 
-    assert at_the_desk(team, visit) == "standing of ann"
+    assert at_the_desk(team, visit) == "stamp of ann"
 
 
-def test_two_hundred_wrong_tries_a_minute_from_the_same_address_do_not_either(team: Team) -> None:
+def test_failures_from_the_same_address_do_not_lock_a_member_out(team: Team) -> None:
     async def visit(desk: SignInDesk) -> list[Any]:
         said = []
         for number in range(200):
@@ -85,45 +92,45 @@ def test_two_hundred_wrong_tries_a_minute_from_the_same_address_do_not_either(te
                 said.append(await tried(desk, "ann", RIGHT, "10.0.0.1"))
         return said
 
-    assert at_the_desk(team, visit) == ["standing of ann"] * 10
+    assert at_the_desk(team, visit) == ["stamp of ann"] * 10
 
 
-def test_an_address_that_guesses_on_is_refused_without_a_check(team: Team) -> None:
+def test_an_address_that_keeps_guessing_is_rejected_without_a_check(team: Team) -> None:
     async def visit(desk: SignInDesk) -> list[Any]:
-        return [await tried(desk, "ann", WRONG, "10.0.0.1") for _ in range(FAILURES + OF_ONE_SUSPECT + 5)]
+        return [await tried(desk, "ann", WRONG, "10.0.0.1") for _ in range(FAILURES + PER_MINUTE_SUSPECT + 5)]
 
     assert at_the_desk(team, visit).count("refused") == 5
-    assert len(team.checked) == FAILURES + OF_ONE_SUSPECT
+    assert len(team.checked) == FAILURES + PER_MINUTE_SUSPECT
 
 
-def test_many_addresses_that_guess_share_a_budget(team: Team) -> None:
+def test_suspect_addresses_share_a_budget(team: Team) -> None:
     async def visit(desk: SignInDesk) -> list[Any]:
         sources = [f"10.0.0.{number}" for number in range(3)]
         for source in sources:
             for _ in range(FAILURES):
                 await tried(desk, "ann", WRONG, source)
-        return [await tried(desk, "ann", WRONG, sources[n % 3]) for n in range(OF_SUSPECTS + 5)]
+        return [await tried(desk, "ann", WRONG, sources[n % 3]) for n in range(PER_MINUTE_SUSPECTS + 5)]
 
     assert at_the_desk(team, visit).count("refused") == 5
 
 
-def test_addresses_that_never_failed_share_a_larger_calm(team: Team) -> None:
+def test_trusted_addresses_share_another_budget(team: Team) -> None:
     async def visit(desk: SignInDesk) -> list[Any]:
-        return [await tried(desk, "ann", RIGHT, f"10.0.{n}.1") for n in range(OF_TRUSTED + 1)]
+        return [await tried(desk, "ann", RIGHT, f"10.0.{n}.1") for n in range(PER_MINUTE_TRUSTED + 1)]
 
     assert at_the_desk(team, visit).count("refused") == 1
 
 
-def test_a_browser_that_signed_in_before_is_never_refused(team: Team) -> None:
+def test_a_known_browser_is_never_rejected(team: Team) -> None:
     async def visit(desk: SignInDesk) -> Any:
         for number in range(2000):
             await tried(desk, "eve", WRONG, f"10.0.{number % 256}.1")
         return await tried(desk, "ann", RIGHT, "10.0.0.1", known=True)
 
-    assert at_the_desk(team, visit) == "standing of ann"
+    assert at_the_desk(team, visit) == "stamp of ann"
 
 
-def test_a_member_goes_before_all_guesses_that_wait(team: Team) -> None:
+def test_trusted_checks_run_before_waiting_guesses(team: Team) -> None:
     async def visit(desk: SignInDesk) -> list[str]:
         for _ in range(FAILURES):
             await tried(desk, "bob", WRONG, "10.0.0.1")
@@ -136,7 +143,7 @@ def test_a_member_goes_before_all_guesses_that_wait(team: Team) -> None:
         member = asyncio.create_task(tried(desk, "ann", RIGHT, "192.0.2.1"))
         await asyncio.sleep(0.05)
         gate.set()
-        assert await member == "standing of ann"
+        assert await member == "stamp of ann"
         await asyncio.gather(*guesses)
         return [name for name, _password in team.checked]
 
@@ -144,10 +151,8 @@ def test_a_member_goes_before_all_guesses_that_wait(team: Team) -> None:
     assert "ann" in at_the_desk(team, visit)[: 2 * THREADS]
 
 
-def test_where_too_many_wait_a_guess_makes_room_for_a_member(
-    team: Team, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 3)
+def test_a_full_queue_drops_a_guess_for_a_trusted_check(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
 
     async def visit(desk: SignInDesk) -> tuple[Any, list[Any]]:
         for _ in range(FAILURES):
@@ -163,11 +168,11 @@ def test_where_too_many_wait_a_guess_makes_room_for_a_member(
         return await member, await asyncio.gather(*guesses)
 
     member, guesses = at_the_desk(team, visit)
-    assert member == "standing of ann"
+    assert member == "stamp of ann"
     assert guesses.count("refused") == 2
 
 
-def test_who_leaves_while_waiting_gives_the_turn_on(team: Team) -> None:
+def test_a_cancelled_check_frees_its_turn(team: Team) -> None:
     async def visit(desk: SignInDesk) -> Any:
         gate = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -183,4 +188,4 @@ def test_who_leaves_while_waiting_gives_the_turn_on(team: Team) -> None:
         await asyncio.gather(*busy)
         return await asyncio.wait_for(staying, 5)
 
-    assert at_the_desk(team, visit) == "standing of ann"
+    assert at_the_desk(team, visit) == "stamp of ann"

@@ -13,7 +13,7 @@ from loravit_web.access.rights import LOCAL, member
 from loravit_web.actions import Actions
 from loravit_web.adapters.files.bundle import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.files.format import AdapterFormatError
-from loravit_web.catalog.exchange import exported, offer_bundled, thumbnail_of
+from loravit_web.catalog.exchange import add_bundled, exported, thumbnail_of
 from loravit_web.engine.pool import BaseRefused
 from loravit_web.images.loading import load_rgb
 from loravit_web.service import Service
@@ -228,7 +228,7 @@ def test_a_bundle_whose_results_by_class_are_none_is_refused(
 
 
 def offer(service: Service) -> None:
-    offer_bundled(service.registry, service.base_for, service.settings, lambda _fraction, _stage: None)
+    add_bundled(service.registry, service.base_for, service.settings, lambda _fraction, _stage: None)
 
 
 @pytest.fixture

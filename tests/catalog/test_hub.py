@@ -125,7 +125,7 @@ def test_only_the_files_of_an_adapter_are_fetched(bundle: Bundle, fake: FakeHub,
 def test_a_file_that_is_too_large_is_not_fetched(bundle: Bundle, fake: FakeHub, api: HfApi) -> None:
     fake.add("me/pets", packed(bundle))
     fake.lies_about_sizes = 2 << 30
-    with pytest.raises(AdapterFormatError, match="in me/pets is 2048 MB large: an adapter's has at most"):
+    with pytest.raises(AdapterFormatError, match="in me/pets is 2048 MB. The limit is"):
         pull("me/pets", api=api)
     assert not any("/resolve/" in request for request in fake.requests)
 
@@ -165,7 +165,7 @@ def test_without_a_token_nothing_is_pushed_and_what_is_public_is_pulled(
     bundle: Bundle, fake: FakeHub
 ) -> None:
     stranger = HfApi(endpoint=fake.url, token=False)
-    with pytest.raises(NoHubToken, match="hf auth login, or set HF_TOKEN"):
+    with pytest.raises(NoHubToken, match="To log in, run hf auth login or set HF_TOKEN"):
         push(bundle, "me/pets", message="pets@1", api=stranger)
     assert fake.requests == []
     fake.add("me/pets", packed(bundle))
@@ -174,7 +174,7 @@ def test_without_a_token_nothing_is_pushed_and_what_is_public_is_pulled(
 
 def test_a_private_repository_is_as_good_as_missing_to_a_stranger(bundle: Bundle, fake: FakeHub) -> None:
     fake.add("me/pets", packed(bundle), private=True)
-    with pytest.raises(HubRepositoryMissing, match="if it is private log in"):
+    with pytest.raises(HubRepositoryMissing, match="shows no repository me/pets.*log in if it is private"):
         pull("me/pets", api=HfApi(endpoint=fake.url, token=False))
     with pytest.raises(HubRepositoryMissing, match="shows no repository me/none"):
         pull("me/none", api=HfApi(endpoint=fake.url, token=TOKEN))
@@ -182,14 +182,14 @@ def test_a_private_repository_is_as_good_as_missing_to_a_stranger(bundle: Bundle
 
 def test_a_gated_repository_says_where_to_ask(bundle: Bundle, fake: FakeHub, api: HfApi) -> None:
     fake.add("me/pets", packed(bundle), gated=True)
-    with pytest.raises(HubAccessRefused, match=f"is gated: ask for access on {fake.url}/me/pets"):
+    with pytest.raises(HubAccessRefused, match=f"is gated. Request access on {fake.url}/me/pets"):
         pull("me/pets", api=api)
 
 
 @pytest.mark.parametrize("token", [TOKEN, "hf_expired"])
 def test_a_token_that_may_not_write_is_told_so(token: str, bundle: Bundle, fake: FakeHub) -> None:
     fake.refuses_writes = True
-    with pytest.raises(HubAccessRefused, match="does not let this token do that with me/pets"):
+    with pytest.raises(HubAccessRefused, match="has no permission for this in me/pets"):
         push(bundle, "me/pets", message="pets@1", api=HfApi(endpoint=fake.url, token=token))
     assert fake.repositories == {}
 
@@ -202,16 +202,16 @@ def test_a_revision_that_is_not_there_is_named(bundle: Bundle, fake: FakeHub, ap
 
 @pytest.mark.parametrize("name", ["a/b/c", "me/pe ts", "../x", "", "me/" + "x" * 100])
 def test_what_can_not_be_a_repository_is_told_how_to_write_one(name: str, bundle: Bundle, api: HfApi) -> None:
-    with pytest.raises(HubRepositoryMissing, match="write it as owner/name"):
+    with pytest.raises(HubRepositoryMissing, match="Write it as owner/name"):
         pull(name, api=api)
-    with pytest.raises(HubRepositoryMissing, match="write it as owner/name"):
+    with pytest.raises(HubRepositoryMissing, match="Write it as owner/name"):
         push(bundle, name, message="pets@1", api=api)
 
 
 def test_an_unreachable_hub_is_one_sentence(bundle: Bundle, fake: FakeHub) -> None:
     nobody = HfApi(endpoint="http://127.0.0.1:9", token=TOKEN)
     for act in (lambda: pull("me/pets", api=nobody), lambda: push(bundle, "me/p", message="x", api=nobody)):
-        with pytest.raises(HubUnreachable, match=r"The Hub at http://127\.0\.0\.1:9 can't be reached"):
+        with pytest.raises(HubUnreachable, match=r"The Hub at http://127\.0\.0\.1:9 cannot be reached"):
             act()
 
 
@@ -219,7 +219,7 @@ def test_a_hub_that_is_switched_off_says_by_what(
     bundle: Bundle, api: HfApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(HubUnreachable, match="HF_HUB_OFFLINE: unset it"):
+    with pytest.raises(HubUnreachable, match="HF_HUB_OFFLINE disables the Hub. Unset it"):
         pull("me/pets", api=api)
 
 
@@ -227,7 +227,7 @@ def test_metadata_that_the_hub_does_not_take_is_told_before_anything_is_sent(
     bundle: Bundle, fake: FakeHub, api: HfApi
 ) -> None:
     fake.bad_yaml = '"base_model" with value "x" is not valid.'
-    with pytest.raises(HubError, match='does not take these files.*"base_model" with value'):
+    with pytest.raises(HubError, match='rejected these files.*"base_model" with value'):
         push(bundle, "me/pets", message="pets@1", api=api)
     assert fake.repositories["me/pets"].files() == {".gitattributes": b""}
 
@@ -243,6 +243,6 @@ def test_somebody_elses_commit_in_between_is_not_overwritten(
         repository.commit({"theirs.txt": b""})
 
     monkeypatch.setattr(HfApi, "preupload_lfs_files", meanwhile)
-    with pytest.raises(HubError, match="refused it for me/pets .*A commit has happened since"):
+    with pytest.raises(HubError, match="rejected the request for me/pets .*A commit has happened since"):
         push(bundle, "me/pets", message="pets@1", api=api)
     assert repository.files() == {"theirs.txt": b""}

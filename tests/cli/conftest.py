@@ -149,7 +149,7 @@ def trained(trained_once: Path, tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture
 def registry(home: Path) -> Iterator[Registry]:
     """The registry that the shell looks at."""
-    settings = Settings(home=home).made()
+    settings = Settings(home=home).ensure_home()
     with Registry.open(settings.database_url, settings.artifacts) as opened:
         yield opened
 

@@ -98,7 +98,7 @@ def test_people_read_an_adapter_as_tables(registry: Registry, pets: None, text: 
     registry.aliases.promote("pets@3", "production", actor="ann")
     shown = text("adapters", "show", "pets")
     assert "aliases: production (pets@3)" in shown
-    assert "pets@3 by class, on the test images" in shown
+    assert "pets@3 per class, on the test split" in shown
     assert "cat    1          0.5     0.6667  2" in shown
     assert "pets@production" in text("adapters", "events", "pets")
 

@@ -120,7 +120,7 @@ def test_a_full_queue_takes_no_more_runs_from_the_shell(
     monkeypatch.setenv("LORAVIT_MAX_QUEUED_RUNS", "1")
     stopped = interrupted(home, trained["run"])
     waiting = unfinished(home, trained["run"])
-    assert "1 training waits already" in refusal("runs", word, stopped)
+    assert "The queue is full: 1 run is waiting" in refusal("runs", word, stopped)
     assert main(["runs", "cancel", waiting]) == 0
     assert main(["runs", word, stopped]) == 0
 

@@ -37,7 +37,7 @@ def test_doctor_repairs_on_request_only(
     leftover.write_bytes(b"half")
     os.utime(leftover, (1e9, 1e9))
     assert main(["doctor"]) == 1
-    assert "[problem] leftover files: 1 files" in capsys.readouterr().out
+    assert "[problem] leftover files: 1 file " in capsys.readouterr().out
     report = run_json("doctor", "--mend")
     assert [f["subject"] for f in report["findings"] if f["state"] == "mended"] == ["leftover files"]
     assert not leftover.exists()

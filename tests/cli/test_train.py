@@ -27,7 +27,7 @@ def test_skipped_files_are_listed_on_stderr(
     (data / "red" / "notes.txt").write_text("hello")
     assert main(["train", str(data), "--name", "colours", *TRAIN]) == 0
     printed = capsys.readouterr()
-    assert "note: 1 files are skipped:\n  red/notes.txt: " in printed.err
+    assert "note: skipped 1 file:\n  red/notes.txt: " in printed.err
     assert printed.out.startswith("Published colours@1 after ")
 
 

@@ -56,7 +56,9 @@ def test_two_different_passwords_at_a_terminal_change_nothing(
     typed: Typed, refusal: Text, run_json: Json
 ) -> None:
     typed(PASSWORD, "another password")
-    assert refusal("users", "add", "bob") == "The two passwords are different. Nothing was changed."
+    assert (
+        refusal("users", "add", "bob") == "The two passwords are different. Nothing was changed. Try again."
+    )
     assert run_json("users", "list") == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from loravit_web.adapters.files.bundle import read_bundle
 from loravit_web.adapters.files.format import to_files
-from loravit_web.catalog.exchange import take_in
+from loravit_web.catalog.exchange import publish_bundle
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.launch import App
@@ -48,7 +48,7 @@ def place(service: Service, watched: Path, good_files: Files) -> Iterator[Place]
     """The app with one published adapter, and somebody who talks to it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(watched / "gradio"))
-        take_in(service.registry, service.base_for, read_bundle(bundled(good_files)), actor="test")
+        publish_bundle(service.registry, service.base_for, read_bundle(bundled(good_files)), actor="test")
         app = App.over(service)
         visitor = Visitor(app.launch(host="127.0.0.1", block=False))
         yield Place(visitor, watched / "home", watched / "gradio", "good")

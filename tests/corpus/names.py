@@ -26,7 +26,7 @@ class NameEntry:
 
 
 NO_LETTER = Refused(UnusableName, "at least one letter or digit")
-TOO_LONG = Refused(UnusableName, "over the limit of 120: shorten it")
+TOO_LONG = Refused(UnusableName, "over the limit of 120. Shorten it")
 
 # fmt: off
 NAMES: tuple[NameEntry, ...] = (

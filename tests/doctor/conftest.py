@@ -24,7 +24,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def registry(settings: Settings) -> Iterator[Registry]:
-    with Registry.open(settings.made().database_url, settings.artifacts) as opened:
+    with Registry.open(settings.ensure_home().database_url, settings.artifacts) as opened:
         yield opened
 
 

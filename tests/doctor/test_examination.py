@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from loravit_web.doctor import Check, Finding, Patient, examine
+from loravit_web.doctor import Check, Context, Finding, examine
 from loravit_web.settings.environment import Settings
 from registry import BlobStoreUnreachable, Registry, Run, utc_now
 from tests.doctor.conftest import Publish, about, everything_in, make_older, mended, problems
@@ -24,9 +24,9 @@ def test_a_healthy_catalog_is_healthy(settings: Settings, publish: Publish) -> N
     report = examine(settings)
     assert report.healthy
     (found,) = about(report, "artifacts")
-    assert "1 adapters, 2 files" in found.text
+    assert "1 adapter, 2 files" in found.text
     assert report.as_json()["healthy"] is True
-    assert "[ok     ] artifacts: 1 adapters" in report.as_text()
+    assert "[ok     ] artifacts: 1 adapter," in report.as_text()
 
 
 def test_without_being_asked_nothing_is_changed(
@@ -47,10 +47,10 @@ def test_without_being_asked_nothing_is_changed(
 def test_after_mending_only_what_is_still_so_is_a_problem(settings: Settings, registry: Registry) -> None:
     wounds = ["deep", "shallow"]
 
-    def find(_patient: Patient) -> Iterator[Finding]:
+    def find(_context: Context) -> Iterator[Finding]:
         yield from (Finding("problem", wound, "it hurts") for wound in wounds)
 
-    def mend(_patient: Patient) -> Iterator[str]:
+    def mend(_context: Context) -> Iterator[str]:
         wounds.remove("shallow")
         yield "bandaged the shallow one"
 
@@ -61,7 +61,7 @@ def test_after_mending_only_what_is_still_so_is_a_problem(settings: Settings, re
 
 
 def test_what_is_healthy_is_not_mended(settings: Settings, registry: Registry) -> None:
-    def mend(_patient: Patient) -> Iterator[str]:
+    def mend(_context: Context) -> Iterator[str]:
         raise AssertionError
         yield
 
@@ -74,7 +74,7 @@ def test_what_is_healthy_is_not_mended(settings: Settings, registry: Registry) -
 def test_a_check_that_can_not_be_carried_out_is_told_and_the_others_go_on(
     settings: Settings, registry: Registry
 ) -> None:
-    def find(_patient: Patient) -> Iterator[Finding]:
+    def find(_context: Context) -> Iterator[Finding]:
         raise BlobStoreUnreachable("s3://team", "no route to host")
 
     after = Check("after", lambda _: [Finding("ok", "after", "fine")])
@@ -84,7 +84,7 @@ def test_a_check_that_can_not_be_carried_out_is_told_and_the_others_go_on(
 
 
 def test_a_registry_that_can_not_be_opened_is_a_problem(settings: Settings) -> None:
-    settings.made()
+    settings.ensure_home()
     Path(settings.database_url.removeprefix("sqlite:///")).write_bytes(b"this is no database" * 1000)
     report = examine(settings)
     assert problems(report) == ["registry"]

@@ -66,6 +66,6 @@ def test_folders_of_no_run_are_mentioned_and_never_removed(settings: Settings, r
         folder.mkdir(parents=True)
     report = examine(settings, mend=True)
     assert report.healthy
-    assert "1 folders" in about(report, "work folders")[0].text
+    assert "1 folder" in about(report, "work folders")[0].text
     assert foreign.is_dir()
     assert named.is_dir()

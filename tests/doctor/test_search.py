@@ -24,6 +24,6 @@ def test_a_list_that_is_out_of_date_is_a_problem_until_it_is_mended(
     assert registry.search.adapters(AdapterQuery(text="pets")).total == 0
     assert problems(examine(settings)) == ["search"]
     report = examine(settings, mend=True)
-    assert mended(report) == ["lists show pets as it is"]
+    assert mended(report) == ["updated the summary of pets"]
     assert report.healthy
     assert registry.search.adapters(AdapterQuery(text="pets")).total == 1

@@ -53,7 +53,7 @@ def test_a_change_that_was_never_saved_is_a_problem(
     assert said(look(settings, place))[0] == "note"
     state, text = said(look(settings, place, later=timedelta(hours=1)))
     assert state == "problem"
-    assert "not what was changed since" in text
+    assert "Later changes are not saved" in text
 
 
 def test_an_empty_registry_will_get_what_is_saved(
@@ -61,7 +61,7 @@ def test_an_empty_registry_will_get_what_is_saved(
 ) -> None:
     publish()
     save(registry, place, settings)
-    fresh = replace(settings, home=tmp_path / "fresh").made()
+    fresh = replace(settings, home=tmp_path / "fresh").ensure_home()
     Registry.open(fresh.database_url, fresh.artifacts).close()
     state, text = said(look(fresh, place))
     assert state == "note"
@@ -74,7 +74,7 @@ def test_a_place_that_is_not_there_is_a_problem(
     publish()
     state, text = said(look(settings, place))
     assert state == "problem"
-    assert "is the disk there?" in text
+    assert "Check that the disk is mounted" in text
     assert not place.exists()
 
 

@@ -61,7 +61,7 @@ def test_old_leftovers_are_removed_on_request_and_young_ones_are_not_mentioned(
     assert problems(examine(settings)) == ["leftover files"]
     make_older(abandoned)
     report = examine(settings, mend=True)
-    assert mended(report) == ["removed 2 files (0.0 MB) that belong to no version"]
+    assert mended(report) == ["removed 2 files (0.0 MB) of unfinished publications"]
     assert report.healthy
     assert (old.exists(), abandoned.exists(), young.exists()) == (False, False, True)
     assert registry.catalog.read_files(version)
@@ -70,7 +70,7 @@ def test_old_leftovers_are_removed_on_request_and_young_ones_are_not_mentioned(
 def test_a_file_that_was_read_from_a_bucket_before_is_stored_there_again(settings: Settings) -> None:
     address = f"memory://{uuid4().hex}"
     settings = replace(settings, artifact_url=address)
-    opened = Registry.open(settings.made().database_url, address, cache=settings.artifact_cache)
+    opened = Registry.open(settings.ensure_home().database_url, address, cache=settings.artifact_cache)
     with opened as registry:
         base = registry.bases.ensure(NewBase("vit", "a" * 64, "vit", 384, 12))
         files: dict[str, bytes | Path] = {"adapter_model.safetensors": b"weights"}
@@ -90,7 +90,7 @@ def test_a_file_that_was_read_from_a_bucket_before_is_stored_there_again(setting
 def test_a_lost_disk_does_not_fill_the_screen(
     settings: Settings, registry: Registry, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "MOST_SHOWN", 2)
+    monkeypatch.setattr(storage, "MAX_SHOWN", 2)
     for n in range(4):
         file_of(registry, publish("pets", b"%d" % n)).unlink()
     report = examine(settings)

@@ -46,8 +46,8 @@ def test_a_visitor_trains_what_is_small_enough(
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"names": ("red", "green", "blue")}, "at most 2 classes, and these are 3"),
-        ({"per_class": 13}, "at most 24 images, and these are 26"),
+        ({"names": ("red", "green", "blue")}, "has 3 classes, but the limit of this demo is 2"),
+        ({"per_class": 13}, "has 26 images, but the limit of this demo is 24"),
     ],
 )
 def test_more_data_than_the_demo_takes_is_refused_with_both_numbers(
@@ -60,7 +60,9 @@ def test_more_data_than_the_demo_takes_is_refused_with_both_numbers(
 
 def test_a_training_that_would_take_too_long_is_refused() -> None:
     cost = replace(COST, seconds=600.0)
-    with pytest.raises(BeyondDemo, match="about 10 minutes, and a demo's at most 3: choose the preset draft"):
+    with pytest.raises(
+        BeyondDemo, match="about 10 minutes, but the limit of this demo is 3. Choose the preset draft"
+    ):
         check_time(RULES, cost)
     check_time(RULES, replace(cost, seconds=179.0))
 
@@ -81,7 +83,7 @@ def test_each_visitor_has_so_many_turns_a_day(
     dataset = visitor.import_dataset(colour_folders())
     for name in ("One", "Two"):
         visitor.queue_training(dataset, name, RECIPE)
-    with pytest.raises(BeyondDemo, match="2 times a day for each visitor: come again tomorrow"):
+    with pytest.raises(BeyondDemo, match="limit of 2 runs per day. Try again tomorrow"):
         visitor.queue_training(dataset, "Three", RECIPE)
     second = Actions(service, service.visitor("guest-2"))
     second.queue_training(second.import_dataset(colour_folders()), "Three", RECIPE)
@@ -94,7 +96,7 @@ def test_a_new_name_is_no_new_turn(service: Service, colour_folders: ColourFolde
 
     train(1)
     train(2)
-    with pytest.raises(BeyondDemo, match="2 times a day for each visitor: come again tomorrow"):
+    with pytest.raises(BeyondDemo, match="limit of 2 runs per day. Try again tomorrow"):
         train(3)
 
 
@@ -110,7 +112,7 @@ def test_a_retry_is_a_turn_and_meets_every_rule_of_a_first_training(
             Actions(service, visitor.visitor).retry(run.id, batch_size=1)
     again = visitor.retry(run.id)
     visitor.stop(again.id, keep=False)
-    with pytest.raises(BeyondDemo, match="2 times a day"):
+    with pytest.raises(BeyondDemo, match="2 runs per day"):
         visitor.retry(run.id)
 
 
@@ -119,7 +121,7 @@ def test_only_what_the_app_interrupted_goes_on(
 ) -> None:
     run = visitor.queue_training(visitor.import_dataset(colour_folders()), "One", RECIPE)
     visitor.stop(run.id, keep=False)
-    with pytest.raises(BeyondDemo, match="goes on only with trainings that it interrupted"):
+    with pytest.raises(BeyondDemo, match="only resumes runs that it interrupted"):
         visitor.resume(run.id)
     other = visitor.queue_training(visitor.import_dataset(colour_folders()), "Two", RECIPE)
     claimed = service.registry.runs.claim("gone")
@@ -169,7 +171,7 @@ def test_nothing_is_fetched_from_the_hub_for_a_visitor(
     visitor: Actions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loravit_web.actions.from_hub", lambda *_given, **_named: pytest.fail("it was"))
-    with pytest.raises(BeyondDemo, match="fetches no datasets of the Hub: upload a zip"):
+    with pytest.raises(BeyondDemo, match="cannot import datasets from the Hub. Upload a zip"):
         visitor.import_from_hub("owner/name")
 
 
@@ -207,7 +209,7 @@ def test_a_visitors_training_ends_when_the_demos_minutes_are_over(
 
 
 def test_without_leave_to_train_a_visitor_changes_nothing(service: Service) -> None:
-    with pytest.raises(NotAllowed, match="Visitors of this public demo can't do this"):
+    with pytest.raises(NotAllowed, match="Visitors of this public demo cannot do this"):
         Actions(service, guest("guest-1", training=False)).import_dataset("sample:digits")
 
 

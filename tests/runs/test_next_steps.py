@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from loravit_web.access.rights import LOCAL, member
-from loravit_web.runs.next_steps import ADVICE, advice, best_step, half_batch, owned, refusal_of, steps_of
+from loravit_web.runs.next_steps import (
+    ADVICE,
+    advice,
+    best_step,
+    half_batch,
+    refusal_of,
+    steps_of,
+    title_and_owner,
+)
 from registry import Base, DatasetSummary, Run
 
 MOMENT = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -73,5 +81,5 @@ def test_a_run_is_changed_by_whoever_started_it_and_by_admins() -> None:
 
 
 def test_a_run_is_said_to_be_somebodys_where_people_have_names() -> None:
-    assert owned(run("running")) == "“Cups” of ann"
-    assert owned(run("running", created_by=LOCAL.name)) == "“Cups”"
+    assert title_and_owner(run("running")) == "“Cups” by ann"
+    assert title_and_owner(run("running", created_by=LOCAL.name)) == "“Cups”"

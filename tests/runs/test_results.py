@@ -62,7 +62,7 @@ def test_a_run_without_a_version_has_no_result(service: Service, colour_folders:
     queued = Actions(service, LOCAL).queue_training(
         service.datasets.import_source(colour_folders()), "Colours", RECIPE
     )
-    with pytest.raises(NoResult, match="has published nothing yet"):
+    with pytest.raises(NoResult, match="has not published a version yet"):
         result_of(service.registry, queued.id)
 
 

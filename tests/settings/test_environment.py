@@ -8,77 +8,77 @@ import pytest
 from loravit_web.settings.environment import SettingsError, read_settings, wants_plain_gradio
 
 
-def test_the_environment_decides_folder_and_base(tmp_path: Path) -> None:
+def test_the_environment_sets_folder_and_base(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_BASE": "vit_tiny_patch16_224"})
     assert settings.home == tmp_path
     assert settings.base == "vit_tiny_patch16_224"
 
 
 @pytest.mark.parametrize(("given", "plain"), [("", False), ("no", False), ("yes", True), (" YES", True)])
-def test_gradio_can_be_left_as_it_is(given: str, plain: bool) -> None:
+def test_gradio_can_run_without_the_apps_optimizations(given: str, plain: bool) -> None:
     environ = {"LORAVIT_PLAIN_GRADIO": given}
     assert read_settings(environ).plain_gradio is wants_plain_gradio(environ) is plain
 
 
-def test_without_an_environment_the_data_lies_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_data_folder_is_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/somewhere")
     settings = read_settings({})
     assert settings.home == Path("/somewhere/.loravit-web")
     assert settings.base == "embedded"
 
 
-def test_a_file_as_home_is_refused(tmp_path: Path) -> None:
+def test_a_file_as_data_folder_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(SettingsError, match="is a file: name a folder"):
+    with pytest.raises(SettingsError, match="which is a file. Set it to a folder"):
         read_settings({"LORAVIT_HOME": str(file)})
 
 
-def test_everything_lies_below_the_home(tmp_path: Path) -> None:
+def test_all_data_is_below_the_data_folder(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path)})
     for folder in (settings.bases, settings.datasets, settings.artifacts, settings.work, settings.backups):
         assert folder.is_relative_to(tmp_path)
     assert str(tmp_path) in settings.database_url
 
 
-def test_a_folder_that_cannot_be_made_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     settings = read_settings({"LORAVIT_HOME": str(file / "below")})
-    with pytest.raises(SettingsError, match="can't be created"):
-        settings.made()
+    with pytest.raises(SettingsError, match="cannot be created"):
+        settings.ensure_home()
 
 
 @pytest.mark.parametrize("address", ["s3://team/adapters", "file:///data/artifacts"])
-def test_an_artifact_address_is_taken_as_it_is(tmp_path: Path, address: str) -> None:
+def test_an_artifact_address_is_not_changed(tmp_path: Path, address: str) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_ARTIFACT_URL": address})
     assert settings.artifacts == address
     assert settings.artifact_cache.is_relative_to(tmp_path)
 
 
-def test_a_folder_for_artifacts_means_the_same_from_wherever_the_worker_starts(
+def test_an_artifact_folder_is_absolute_for_a_worker_that_starts_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert read_settings({"LORAVIT_ARTIFACT_URL": "shared"}).artifacts == str(tmp_path / "shared")
 
 
-def test_an_empty_artifact_address_means_the_default(tmp_path: Path) -> None:
+def test_an_empty_artifact_address_is_the_default(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_ARTIFACT_URL": ""})
     assert settings.artifacts == tmp_path / "artifacts"
 
 
-def test_another_database_is_taken_from_the_environment_and_its_password_is_not_shown(tmp_path: Path) -> None:
+def test_another_database_can_be_set_and_its_password_is_not_shown(tmp_path: Path) -> None:
     url = "postgresql+psycopg://me:secret@host/name"
     settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_DATABASE_URL": url})
     assert settings.database_url == url
     assert "secret" not in repr(settings)
 
 
-def test_the_adapters_that_come_with_the_app_can_be_left_out(tmp_path: Path) -> None:
+def test_the_bundled_adapters_can_be_omitted(tmp_path: Path) -> None:
     assert read_settings({}).bundled
     assert not read_settings({"LORAVIT_BUNDLED": "no"}).bundled
-    with pytest.raises(SettingsError, match="LORAVIT_BUNDLED is maybe: set it to yes or no"):
+    with pytest.raises(SettingsError, match="LORAVIT_BUNDLED is maybe. Set it to yes or no"):
         read_settings({"LORAVIT_BUNDLED": "maybe"})
 
 
@@ -86,19 +86,19 @@ def mounted(*folders: str) -> Callable[[Path], bool]:
     return lambda folder: str(folder) in folders
 
 
-def test_a_space_without_a_bucket_loses_what_is_on_its_disk() -> None:
+def test_a_space_without_a_bucket_loses_its_data_at_a_restart() -> None:
     settings = read_settings({"SYSTEM": "spaces", "LORAVIT_HOME": "/nowhere/home"}, is_mount=mounted("/"))
     assert settings.restart_loses
     assert settings.snapshot_url is None
 
 
-def test_a_space_saves_in_the_bucket_that_is_mounted() -> None:
+def test_a_space_saves_snapshots_in_its_mounted_bucket() -> None:
     settings = read_settings({"SYSTEM": "spaces", "LORAVIT_HOME": "/nowhere/home"}, is_mount=mounted("/data"))
     assert settings.snapshot_url == "/data/loravit-web"
     assert not settings.restart_loses
 
 
-def test_a_space_with_its_data_on_a_disk_of_its_own_loses_nothing() -> None:
+def test_a_space_with_data_on_a_mounted_disk_loses_nothing() -> None:
     environment = {"SYSTEM": "spaces", "LORAVIT_HOME": "/nowhere/home"}
     assert not read_settings(environment, is_mount=mounted("/nowhere")).restart_loses
 
@@ -110,19 +110,19 @@ def test_a_space_with_database_and_files_elsewhere_loses_nothing() -> None:
     assert not read_settings(both, is_mount=mounted()).restart_loses
 
 
-def test_an_own_machine_loses_nothing_and_saves_nowhere_by_itself(tmp_path: Path) -> None:
+def test_a_machine_of_ones_own_loses_nothing_and_saves_no_snapshots_by_default(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path)}, is_mount=mounted("/data"))
     assert settings.snapshot_url is None
     assert not settings.restart_loses
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "soon", "nan", "inf"])
-def test_an_interval_that_is_none_is_refused(minutes: str) -> None:
+def test_an_invalid_interval_is_rejected(minutes: str) -> None:
     with pytest.raises(SettingsError, match="LORAVIT_SNAPSHOT_MINUTES is .*number above 0"):
         read_settings({"LORAVIT_SNAPSHOT_MINUTES": minutes})
 
 
-def test_the_folder_of_snapshots_is_known_where_it_is_on_this_machine() -> None:
+def test_the_snapshot_folder_is_known_if_it_is_on_this_machine() -> None:
     def folder(address: str) -> Path | None:
         return read_settings({"LORAVIT_SNAPSHOT_URL": address}).snapshot_folder
 
@@ -132,7 +132,7 @@ def test_the_folder_of_snapshots_is_known_where_it_is_on_this_machine() -> None:
     assert folder("") is None
 
 
-def test_what_visitors_of_a_demo_may_keep_is_set_by_the_environment() -> None:
+def test_the_limits_of_demo_visitors_are_set_by_the_environment() -> None:
     environ = {"LORAVIT_MODE": "demo", "LORAVIT_DEMO_MIB": "5", "LORAVIT_DEMO_TOTAL_MIB": "50"}
     settings = read_settings({**environ, "LORAVIT_DEMO_DATASETS": "4"})
     assert (settings.demo.mib, settings.demo.total_mib, settings.demo.datasets) == (5.0, 50.0, 4)

@@ -105,7 +105,7 @@ def test_who_may_not_train_reads_so_before_giving_any_data(settings: Settings) -
     (arrival,) = [call for call in visitor.config["dependencies"] if notice in call["outputs"]]
     reply = visitor.call(arrival["id"], [None, None, None])
     assert reply.data["train-read-only"]["visible"] is True
-    assert "Visitors of this public demo can't do this" in reply.shown("train-read-only")
+    assert "Visitors of this public demo cannot do this" in reply.shown("train-read-only")
     visitor.close()
     app.close()
 

@@ -21,7 +21,7 @@ from loravit_web.access.actions import UserActions
 from loravit_web.access.rights import SHELL, member
 from loravit_web.actions import Actions
 from loravit_web.adapters.files.bundle import read_bundle, write_bundle
-from loravit_web.catalog.exchange import exported, take_in
+from loravit_web.catalog.exchange import exported, publish_bundle
 from loravit_web.catalog.facts import read_facts
 from loravit_web.catalog.plans import Wish, planned
 from loravit_web.service import Service
@@ -182,7 +182,7 @@ def rolled_back(team: Team, name: str) -> Given:
 def a_new_adapter(team: Team, name: str) -> str:
     """Another adapter of ed's, for somebody to retire."""
     bundle = replace(read_bundle(exported(team.service.registry, "colours@1")[1]), name=f"old-{name}")
-    return take_in(team.service.registry, team.service.base_for, bundle, actor="ed").ref
+    return publish_bundle(team.service.registry, team.service.base_for, bundle, actor="ed").ref
 
 
 def archived(team: Team, name: str) -> Given:
@@ -303,7 +303,7 @@ def test_only_who_has_the_right_changes_anything(team: Team, change: str) -> Non
     elem_id, prepare, own = CHANGES[change]
     for name, sentence in (
         (None, "You are not signed in"),
-        ("vera", "needs an editor, and vera is a viewer"),
+        ("vera", "needs an editor, but vera is a viewer"),
         *([("eve", "belongs to ed")] if own else []),
     ):
         given = prepare(team, name or "nobody")

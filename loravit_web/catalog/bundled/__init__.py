@@ -1,6 +1,6 @@
-"""Adapters that come with the app, so that it answers before anybody trained anything.
+"""Adapters that come with the app, so that it can be used before the first training.
 
-Each is a bundle named after its slug, made for the embedded base by ``python -m benchmarks bundled``.
+Each is a bundle named after its slug, created for the embedded base by ``python -m benchmarks bundled``.
 """
 
 from __future__ import annotations
@@ -9,5 +9,5 @@ from pathlib import Path
 
 
 def bundles() -> dict[str, Path]:
-    """The bundle files by slug."""
+    """Return the paths of the bundles by slug."""
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.zip"))}

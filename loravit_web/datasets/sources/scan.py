@@ -163,8 +163,8 @@ def check_classes(
 
     Args:
         placed: Split and class name of each image.
-        left_out: Skipped files, one of which is named in errors.
-        most: Maximum number of classes.
+        skipped: Skipped files, one of which is named in errors.
+        max_classes: Maximum number of classes.
 
     Raises:
         TooFewClasses: If there are fewer than two classes.

@@ -104,12 +104,12 @@ class SigningIn:
         username, password = _form(body)
         known = self._cookies.read(scope, "known") == self._known(username)
         try:
-            standing = await self._desk.standing(username, password, caller.source, known=known)
+            stamp = await self._desk.security_stamp(username, password, caller.source, known=known)
         except TooManyRequests as error:
             raise Refused(429, str(error), wait=error.wait) from error
-        if standing is None:
+        if stamp is None:
             raise Refused(401, WRONG)
-        token = self._sessions.open(username, standing)
+        token = self._sessions.open(username, stamp)
         answer: Response = JSONResponse({"success": True}, headers=_NOT_KEPT)
         if Headers(scope=scope).get("sec-fetch-mode") == "navigate":  # a browser without scripts
             answer = RedirectResponse("./", status_code=303)

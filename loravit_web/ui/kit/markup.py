@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
 
-from loravit_web.access.rights import ANYBODY, Visitor
+from loravit_web.access.rights import ANONYMOUS, Visitor
 from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.runs import next_steps
 from loravit_web.settings.environment import Settings
@@ -84,7 +84,7 @@ def who_line(settings: Settings, visitor: Visitor) -> str:
             else "training and changes are disabled."
         )
         return line(f"Public demo: {training}", role="")
-    signed_in = None if visitor == ANYBODY else visitor
+    signed_in = None if visitor == ANONYMOUS else visitor
     return render("page/who", visitor=signed_in, can_sign_out=not settings.hub_roles.enabled)
 
 

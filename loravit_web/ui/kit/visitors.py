@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.access.rights import ANYBODY, GUEST, Visitor
+from loravit_web.access.rights import ANONYMOUS, GUEST, Visitor
 from loravit_web.actions import Actions
 from loravit_web.service import Service
 from loravit_web.ui.kit.callers import Caller, caller_of
@@ -89,7 +89,7 @@ def _caller(request: gr.Request) -> Caller:
 def _from_hub(service: Service, session: Mapping[str, Any]) -> Visitor:
     told = told_by_hub(session)
     if told is None or told.get("expires_at", 0) < time.time():
-        return ANYBODY
+        return ANONYMOUS
     person = told["userinfo"]
     return service.members.hub_visitor(
         str(person["sub"]), str(person["preferred_username"]), service.settings.hub_roles

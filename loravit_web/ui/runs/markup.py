@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from loravit_web.runs.comparison import ComparedRow
-from loravit_web.runs.next_steps import owned
+from loravit_web.runs.next_steps import title_and_owner
 from loravit_web.ui.kit.markup import STATUS_SIGNS, notice
 from loravit_web.ui.templates import render
 from loravit_web.util.text import duration
@@ -80,7 +80,10 @@ def queue_list(active: Sequence[Run], positions: Mapping[str, int]) -> Markup:
     """
     if not active:
         return Markup()
-    items = [QueuedRun(run, owned(run), _place(run, positions.get(run.id))) for run in active[:MOST_QUEUED]]
+    items = [
+        QueuedRun(run, title_and_owner(run), _place(run, positions.get(run.id)))
+        for run in active[:MOST_QUEUED]
+    ]
     return render("runs/queue", items=items, signs=STATUS_SIGNS, more=len(active) - MOST_QUEUED)
 
 

@@ -254,14 +254,14 @@ def told_cost(
     """Return the estimated cost of a training, or all errors of its settings, and the command line.
 
     Args:
-            seen: What the visitor sees.
+        seen: What the visitor sees.
         fingerprint: Fingerprint of the dataset; without one, both texts are empty.
         name: Title of the task.
         preset: Key of the preset.
         mirror: Whether to augment with horizontal flips.
         values: Values of the advanced settings, in the order of `ALL_FIELDS`.
         base: Base to train on; None for the configured one.
-    is_cancelled: Returns whether the request was cancelled.
+        is_cancelled: Returns whether the request was cancelled.
     """
     if fingerprint is None:
         return "", ""

@@ -113,7 +113,7 @@ def withdrawn(registry: Registry) -> None:
 
 @pytest.mark.parametrize(
     ("change", "status", "reason"),
-    [(archived, "archived", "Archived: it is off"), (withdrawn, "withdrawn", "Every version is withdrawn")],
+    [(archived, "archived", "Archived. Restore it"), (withdrawn, "withdrawn", "All versions are withdrawn")],
 )
 def test_a_row_that_can_not_be_used_is_grey_and_says_why(
     page: CatalogPage, change: object, status: str, reason: str
@@ -137,7 +137,7 @@ def test_other_weights_under_the_name_of_the_loaded_base_are_told_before_anybody
     assert "lv-off" in cats
     assert "has other weights here" in cats
     assert "lv-off" not in dogs
-    assert "Its base elsewhere is loaded when it is first asked" in dogs
+    assert "Its base elsewhere is loaded at the first request" in dogs
 
 
 def test_the_chosen_row_stays_marked_on_every_redrawing(page: CatalogPage) -> None:

@@ -43,7 +43,7 @@ def test_the_queue_says_who_waits_behind_whom() -> None:
     going, waiting = run("running", progress=0.4, stage="Epoch 2"), run("queued", created_by="bob")
     html = queue_list([going, replace(waiting, id="b" * 32)], {"b" * 32: 3})
     assert "Epoch 2, 40%" in html
-    assert "“Cups” of bob</a> · position 3 in the queue" in html
+    assert "“Cups” by bob</a> · position 3 in the queue" in html
     assert queue_list([], {}) == ""
 
 
