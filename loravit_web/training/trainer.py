@@ -32,6 +32,7 @@ from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_pr
 from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
+from loravit_web.training.suspects import Suspects, suspects_of
 from loravit_web.util.uninterruptible import run_with_progress
 
 SPLITS = ("train", "validation", "test")
@@ -58,6 +59,7 @@ class Trained:
         best_epoch: Epoch whose parameters were kept, from 1; 0 if there was none.
         kept_early: Whether a user stopped the training and kept the best so far.
         predictions: Predictions for the validation and test images.
+        suspects: Training and validation images whose label looks wrong to the probe.
     """
 
     adapter: Adapter
@@ -71,6 +73,7 @@ class Trained:
     best_epoch: int
     kept_early: bool
     predictions: Predictions
+    suspects: Suspects
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +164,7 @@ class _Training:
     def run(self) -> Trained:
         self.reporter.begin(self.curve)
         images = {name: self._images(name) for name in SPLITS}
-        probe = self._probe(images)
+        probe, suspects = self._probe(images)
         state, kept_early, trained, lead = TrainingState(), False, None, None
         if self.loop is not None:
             state, kept_early = self.loop.run(images["train"], images["validation"])
@@ -172,7 +175,7 @@ class _Training:
         better = lead is not None and (lead.mean > 0 or not self.recipe.floor)
         kept: Kept = "adapter" if better or self.loop is None else "probe"
         head = probe if trained is None or kept == "probe" else trained
-        return self._trained(head, probe, state, kept, lead, kept_early)
+        return self._trained(head, probe, state, kept, lead, kept_early, suspects)
 
     def _images(self, name: str) -> PrefixTokens:
         split = self._split(name)
@@ -199,7 +202,7 @@ class _Training:
         if not self.curve and self.reporter.stop_and_keep():
             raise TrainingStopped(_NOTHING_TO_KEEP)
 
-    def _probe(self, images: Mapping[str, PrefixTokens]) -> _Head:
+    def _probe(self, images: Mapping[str, PrefixTokens]) -> tuple[_Head, Suspects]:
         """Fit the probe, report its accuracy, and fit it once more on training and validation images."""
         chosen = self.recipe.adapter.readout if self.loop is None else None
         readouts = candidate_readouts(self.base) if chosen is None else (chosen,)
@@ -220,7 +223,7 @@ class _Training:
         self.reporter.metrics(0, {"linear_probe_accuracy": measured.accuracy})
         final = self._on_all(probe, images["train"].pooled, images["validation"].pooled)
         config = replace(self.recipe.adapter, adapter_type="PROBE", pooling="none", readout=probe.readout)
-        return _Head(
+        head = _Head(
             config=config,
             change=adapter_type("PROBE").change([], config, self.base),
             weight=final.head.weight,
@@ -228,6 +231,12 @@ class _Training:
             temperature=temperature,
             logits={"validation": validation, "test": final.logits(self.base, images["test"].pooled)},
         )
+        return head, self._suspects(final, images["train"].pooled, images["validation"].pooled)
+
+    def _suspects(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Suspects:
+        paths = (*self.data.train.paths, *self.data.validation.paths)
+        labels = torch.cat([self.data.train.labels, self.data.validation.labels])
+        return suspects_of(paths, probe.left_out(self.base, train, validation), labels)
 
     def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
         """Return a probe fitted on training and validation images, whose pooled values are given."""
@@ -292,6 +301,7 @@ class _Training:
         kept: Kept,
         lead: Difference | None,
         kept_early: bool,
+        suspects: Suspects,
     ) -> Trained:
         labels = {name: self._split(name).labels for name in SPLITS[1:] if len(self._split(name))}
         evaluations = {
@@ -319,6 +329,7 @@ class _Training:
                 name: predictions_of(self._split(name), head.logits[name], head.temperature)
                 for name in labels
             },
+            suspects=suspects,
         )
 
     def _identity(self) -> str:

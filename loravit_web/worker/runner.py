@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from loravit_web.training.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.recipe import Recipe
+from loravit_web.training.suspects import SUSPECTS, write_suspects
 from loravit_web.training.trainer import Trained, train
 from loravit_web.util.uninterruptible import ReportProgress
 from loravit_web.worker.failures import describe_failure
@@ -184,8 +186,12 @@ def _carry_out(
         raise
     late = trained.kept_early and reporter.overdue
     reporter.report("Publishing", 0.99)
-    predictions = write_predictions(trained.predictions)
-    reporter.retry_writes(lambda: registry.run_files.put(run.id, PREDICTIONS, predictions))
+    files = {
+        PREDICTIONS: write_predictions(trained.predictions),
+        SUSPECTS: write_suspects(trained.suspects),
+    }
+    for name, content in files.items():
+        reporter.retry_writes(partial(registry.run_files.put, run.id, name, content))
     origin = Origin(
         name=run.slug,
         title=run.title,
