@@ -49,7 +49,8 @@ class Probe:
         """
         if sum(map(len, pooled)) == len(self.rows):
             return self.head.left_out
-        logits = torch.cat([self.logits(base, some) for part in pooled for some in part.split(_READ_AT_ONCE)])
+        parts = [some for part in pooled for some in torch.split(part, _READ_AT_ONCE)]
+        logits = torch.cat([self.logits(base, part) for part in parts])
         logits[self.rows] = self.head.left_out
         return logits
 
