@@ -12,7 +12,7 @@ share_cores(os.environ)  # as the app does
 from benchmarks import screenshots  # noqa: E402
 from benchmarks.faults import chaos, corpus, hammer, outage, soak  # noqa: E402
 from benchmarks.hostile import cases  # noqa: E402
-from benchmarks.learning import bundled, tasks, training  # noqa: E402
+from benchmarks.learning import bundled, suspects, tasks, training  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
     catalog_page,
@@ -47,6 +47,7 @@ BENCHMARKS = {
     "newcomer": newcomer.run,
     "registry": registry_scale.run,
     "snapshot": snapshot.run,
+    "suspects": suspects.run,
     "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,
