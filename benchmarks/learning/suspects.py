@@ -20,9 +20,10 @@ from benchmarks.support.homes import embedded_base
 from benchmarks.support.report import Figure, at_least, save, show, spread
 from loravit_web.backbones import Base
 from loravit_web.datasets import DatasetStore, stratified_subset
+from loravit_web.training.data import Split
+from loravit_web.training.files.suspects import suspects_of
 from loravit_web.training.prefix import compute_prefix_tokens
 from loravit_web.training.probe import candidate_readouts, fit_probe, refit_probe
-from loravit_web.training.suspects import suspects_of
 
 FLIPPED, FIRST = 0.05, 0.1
 SEEDS = 3
@@ -108,7 +109,7 @@ def _found(task: Task, base: Base) -> Iterator[Found]:
             base, task.pooled[train], labels[train], task.classes, candidate_readouts(base), seed=seed
         )
         probe = refit_probe(chosen, base, task.pooled, labels, seed=seed)
-        suspects = suspects_of(task.paths, probe.left_out(base, task.pooled), labels).found
+        suspects = suspects_of(Split(task.paths, labels), probe.left_out(base, task.pooled)).found
         wrong = {(task.paths[index].stem, int(labels[index])) for index in flipped.tolist()}
         hits = [(suspect.sha256, suspect.label) in wrong for suspect in suspects]
         yield Found(len(hits), sum(hits[: round(FIRST * count)]) / len(wrong), sum(hits) / len(wrong))

@@ -12,6 +12,7 @@ from torch import nn
 
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.interface import Change
+from loravit_web.adapters.novelty import Novelty
 from loravit_web.adapters.readout import last_block, read
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base, TrunkOutput
@@ -41,6 +42,7 @@ class Adapter:
         temperature: Divisor of the logits before the softmax, for temperature scaling (Guo et al. 2017, arXiv
             1706.04599).
         reference_logits: Float32 logits (C,) of `reference_image`, checked at each load.
+        novelty: Model of the training images that tells unlike images, or None.
         summary: Facts about the training as JSON, for display only.
     """
 
@@ -54,6 +56,7 @@ class Adapter:
     head_bias: torch.Tensor
     temperature: float
     reference_logits: torch.Tensor
+    novelty: Novelty | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -68,8 +71,9 @@ class Adapter:
 
     @property
     def nbytes(self) -> int:
-        """Size of the tensors in bytes."""
-        return sum(t.nbytes for t in self.tensors)
+        """Size of the tensors in bytes, including the model of the training images."""
+        known = () if self.novelty is None else self.novelty.tensors
+        return sum(t.nbytes for t in (*self.tensors, *known))
 
     @property
     def parameter_count(self) -> int:

@@ -33,6 +33,7 @@ class Engine(Protocol):
         assignment: Sequence[Sequence[str]],
         *,
         seconds: MutableMapping[str, float] | None = None,
+        novelty: Sequence[MutableMapping[str, float]] | None = None,
         in_one_lane: bool = False,
     ) -> list[dict[str, torch.Tensor]]:
         """Return float32 logits (C,) by task key for each image; see `MultiLoRAViT.forward`."""
@@ -46,10 +47,13 @@ class Reply:
         logits: Float32 logits (C,) by task key.
         seconds: Compute time of each task's branch in seconds, by task key. In a shared batch, this image's
             share of it.
+        novelty: How unlike a task's training images the image is, above 1 for an unlike one, by task key.
+            Tasks that cannot tell are left out.
     """
 
     logits: Mapping[str, torch.Tensor]
     seconds: Mapping[str, float]
+    novelty: Mapping[str, float]
 
 
 @dataclass(eq=False)
@@ -186,6 +190,10 @@ def _replies(engine: Engine, requests: Sequence[_Request], in_one_lane: bool) ->
     seconds: dict[str, float] = {}
     images = torch.cat([request.image for request in requests])
     keys = [request.keys for request in requests]
-    logits = engine.forward(images, keys, seconds=seconds, in_one_lane=in_one_lane)
+    novelty: list[dict[str, float]] = [{} for _ in requests]
+    logits = engine.forward(images, keys, seconds=seconds, novelty=novelty, in_one_lane=in_one_lane)
     users = Counter(key for request in requests for key in set(request.keys))
-    return [Reply(answer, {key: seconds[key] / users[key] for key in answer}) for answer in logits]
+    return [
+        Reply(answer, {key: seconds[key] / users[key] for key in answer}, unlike)
+        for answer, unlike in zip(logits, novelty, strict=True)
+    ]

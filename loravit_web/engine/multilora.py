@@ -148,6 +148,7 @@ class MultiLoRAViT:
         assignment: Sequence[Sequence[str]],
         *,
         seconds: MutableMapping[str, float] | None = None,
+        novelty: Sequence[MutableMapping[str, float]] | None = None,
         in_one_lane: bool = False,
     ) -> list[dict[str, torch.Tensor]]:
         """Return the logits of every image for each of its tasks.
@@ -158,6 +159,8 @@ class MultiLoRAViT:
             seconds: Filled with the compute time of each branch in seconds, without the trunk. The time of a
                 mixed batch is divided by the work of each task. With lanes the sum may exceed the duration of
                 the call, because branches run in parallel.
+            novelty: One mapping for each image, filled with how unlike the training images of a task it is,
+                above 1 for an unlike one. Tasks that cannot tell are left out.
             in_one_lane: Compute in a single lane, so that other calls can be computed in parallel.
 
         Returns:
@@ -172,11 +175,16 @@ class MultiLoRAViT:
         with self._residency.hold(keys) as adapters:
             _check_size(adapters, images.shape[-1])
             if in_one_lane and self.lanes is not None:
-                (answers,) = self.lanes.run(
-                    [lambda: self._answers(images, assignment, adapters, seconds, None)]
-                )
-                return answers
-            return on_all_cores(lambda: self._answers(images, assignment, adapters, seconds, self.lanes))
+                (results,) = self.lanes.run([lambda: self._results(images, assignment, adapters, None)])
+            else:
+                results = on_all_cores(lambda: self._results(images, assignment, adapters, self.lanes))
+        for row, by_key in enumerate(results):
+            for key, result in by_key.items():
+                if seconds is not None:
+                    seconds[key] = seconds.get(key, 0.0) + result.seconds
+                if novelty is not None and result.novelty is not None:
+                    novelty[row][key] = result.novelty
+        return [{key: result.logits for key, result in by_key.items()} for by_key in results]
 
     def heatmap(self, key: str, images: torch.Tensor, label: int) -> torch.Tensor:
         """Return which patches of one image contribute to a class; see `engine.heatmap.heatmap`.
@@ -200,22 +208,20 @@ class MultiLoRAViT:
             _check_size(adapters, images.shape[-1])
             return on_all_cores(lambda: self._heatmap(adapters[key], images, label))
 
-    def _answers(
+    def _results(
         self,
         images: torch.Tensor,
         assignment: Sequence[Sequence[str]],
         adapters: Mapping[str, Adapter],
-        seconds: MutableMapping[str, float] | None,
         lanes: Lanes | None,
-    ) -> list[dict[str, torch.Tensor]]:
-        answers: list[dict[str, torch.Tensor]] = [{} for _ in assignment]
+    ) -> list[dict[str, UnitResult]]:
+        """Return the results of each image by key, in the order of its assignment."""
+        results: list[dict[str, UnitResult]] = [{} for _ in assignment]
         with torch.inference_mode():
             units = self._units(images, assignment, adapters, lanes)
-            for unit, (logits, spent) in zip(units, self._computed(units, lanes), strict=True):
-                answers[unit.row][unit.branch.key] = logits.clone()
-                if seconds is not None:
-                    seconds[unit.branch.key] = seconds.get(unit.branch.key, 0.0) + spent
-        return [{key: answer[key] for key in keys} for answer, keys in zip(answers, assignment, strict=True)]
+            for unit, result in zip(units, self._computed(units, lanes), strict=True):
+                results[unit.row][unit.branch.key] = result._replace(logits=result.logits.clone())
+        return [{key: result[key] for key in keys} for result, keys in zip(results, assignment, strict=True)]
 
     def _heatmap(self, adapter: Adapter, images: torch.Tensor, label: int) -> torch.Tensor:
         with torch.inference_mode():

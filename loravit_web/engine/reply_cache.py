@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -15,7 +16,16 @@ REPLIES_BUDGET = 8 << 20
 _OVERHEAD = 512
 """Approximate size in bytes of a cached answer without its logits."""
 
-_Answers = LRU[tuple[str, str], tuple[torch.Tensor, float]]
+
+class _Cached(NamedTuple):
+    """One task's part of a reply; see `Reply`."""
+
+    logits: torch.Tensor
+    seconds: float
+    novelty: float | None
+
+
+_Answers = LRU[tuple[str, str], _Cached]
 
 
 class ReplyCache:
@@ -46,14 +56,16 @@ class ReplyCache:
         content = content_sha256(image)
         found = {key: answers.get((content, key)) for key in keys}
         missing = [key for key, answer in found.items() if answer is None]
-        new = self._batcher.infer(engine, image, missing) if missing else Reply({}, {})
+        new = self._batcher.infer(engine, image, missing) if missing else Reply({}, {}, {})
         for key in missing:
-            found[key] = new.logits[key], new.seconds[key]
-            answers.put((content, key), (new.logits[key], new.seconds[key]))
+            answer = _Cached(new.logits[key], new.seconds[key], new.novelty.get(key))
+            found[key] = answer
+            answers.put((content, key), answer)
         known = {key: answer for key, answer in found.items() if answer is not None}
         return Reply(
-            {key: logits for key, (logits, _) in known.items()},
-            {key: seconds for key, (_, seconds) in known.items()},
+            {key: answer.logits for key, answer in known.items()},
+            {key: answer.seconds for key, answer in known.items()},
+            {key: answer.novelty for key, answer in known.items() if answer.novelty is not None},
         )
 
     def clear(self) -> None:
@@ -61,4 +73,4 @@ class ReplyCache:
         self._answers = self._empty()
 
     def _empty(self) -> _Answers:
-        return LRU(self._budget, lambda answer: answer[0].nbytes + _OVERHEAD)
+        return LRU(self._budget, lambda answer: answer.logits.nbytes + _OVERHEAD)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -17,8 +18,19 @@ from loravit_web.engine.routing import Factors, Segment, routed
 _HEAD = 0.1
 """Work of final norm, pooling and head, in blocks."""
 
-UnitResult = tuple[torch.Tensor, float]
-"""Logits (C,) of a unit, and its compute time in seconds."""
+
+class UnitResult(NamedTuple):
+    """Result of a unit.
+
+    Attributes:
+        logits: Logits (C,).
+        seconds: Compute time in seconds.
+        novelty: How unlike the training images the image is, above 1 for an unlike one; None if unknown.
+    """
+
+    logits: torch.Tensor
+    seconds: float
+    novelty: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +110,13 @@ def _on_own_blocks(
     adapter = branch.adapter
     tokens = torch.stack([unit.tokens for unit in units])
     blocks = base.fastest_blocks(adapter.config.poolings(base), blocks)
-    logits = adapter.logits(base, blocks, tokens, _pooled(units))
+    pooled = _pooled(units)
+    logits, novelties = adapter.logits(base, blocks, tokens, pooled), _novelties(base, adapter, pooled)
     spent = (time.perf_counter() - started) / len(units)
-    return {unit: (row, spent) for unit, row in zip(units, logits, strict=True)}
+    return {
+        unit: UnitResult(row, spent, novelty)
+        for unit, row, novelty in zip(units, logits, novelties, strict=True)
+    }
 
 
 def _in_one_batch(
@@ -128,14 +144,17 @@ def _in_one_batch(
         tokens = torch.cat([tokens, *(unit.tokens[None] for unit in wave)])
         with routed(segments):
             tokens = base.run_blocks(shared[start:stop], tokens, start, pooled=parts)
-    logits = [
-        row
-        for branch, segment in zip(branches, segments, strict=True)
-        for row in _head(base, branch, slice(segment.start, segment.stop), units, tokens, parts)
-    ]
+    logits: list[torch.Tensor] = []
+    novelties: list[float | None] = []
+    for branch, segment in zip(branches, segments, strict=True):
+        rows = slice(segment.start, segment.stop)
+        pooled = _pooled(units[rows])
+        novelties += _novelties(base, branch.adapter, pooled)
+        logits += _head(base, branch, rows, pooled, tokens, parts)
     seconds_per_block = (time.perf_counter() - started) / sum(work_of(unit, base) for unit in units)
     return {
-        unit: (row, seconds_per_block * work_of(unit, base)) for unit, row in zip(units, logits, strict=True)
+        unit: UnitResult(row, seconds_per_block * work_of(unit, base), novelty)
+        for unit, row, novelty in zip(units, logits, novelties, strict=True)
     }
 
 
@@ -143,7 +162,7 @@ def _head(
     base: Base,
     branch: Branch,
     rows: slice,
-    units: Sequence[Unit],
+    pooled: torch.Tensor,
     tokens: torch.Tensor,
     parts: Sequence[torch.Tensor] | None,
 ) -> torch.Tensor:
@@ -153,16 +172,22 @@ def _head(
         base: Base that ran.
         branch: The branch.
         rows: Its rows.
-        units: All units of the batch.
+        pooled: Pooled values (B, L, P, D) of the trunk for these rows.
         tokens: Tokens of all rows after the last block.
         parts: Pooled values after each block that was run, if a branch reads them. Rows that joined later
             are missing at the end of earlier ones.
     """
-    pooled = _pooled(units[rows])
     if branch.adapter.reads_own_blocks and parts:
         own = [part[rows] for part in parts[branch.first_block - base.depth :]]
         pooled = torch.cat([pooled, torch.stack(own, dim=1)], dim=1)
     return branch.adapter.head_of(base, tokens[rows], pooled)
+
+
+def _novelties(base: Base, adapter: Adapter, pooled: torch.Tensor) -> list[float | None]:
+    """Return the novelty of each of B images with pooled values (B, L, P, D) of the trunk."""
+    if adapter.novelty is None:
+        return [None] * len(pooled)
+    return [float(ratio) for ratio in adapter.novelty.ratio(base, pooled)]
 
 
 def _pooled(units: Sequence[Unit]) -> torch.Tensor:

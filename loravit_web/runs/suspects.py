@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loravit_web.training.suspects import SUSPECTS, Suspects, read_suspects
+from loravit_web.training.files.suspects import SUSPECTS, Suspects, read_suspects
 from registry import Registry, UnknownDataset, UnknownRunFile
 
 if TYPE_CHECKING:  # commands that list suspects start without the libraries for images

@@ -59,6 +59,8 @@ class TaskAnswer:
         labels: Most probable classes, best first.
         error: Error as text, or None.
         milliseconds: Compute time of the task's branch, without the shared trunk.
+        novelty: How unlike the training images the image is; above 1 it is unlike them. None if the version
+            cannot tell.
     """
 
     task: str
@@ -66,6 +68,12 @@ class TaskAnswer:
     labels: tuple[Label, ...]
     error: str | None
     milliseconds: float
+    novelty: float | None = None
+
+    @property
+    def unlike(self) -> bool | None:
+        """Whether the image is unlike anything that the task was trained on; None if that is unknown."""
+        return None if self.novelty is None else self.novelty > 1
 
     @property
     def unsure(self) -> bool:
@@ -96,6 +104,8 @@ class Answer:
                     "task": result.task,
                     "labels": [{"label": label.label, "score": label.score} for label in result.labels],
                     "error": result.error,
+                    "unsure": result.unsure,
+                    "unlike": result.unlike,
                 }
                 for result in self.results
             ],

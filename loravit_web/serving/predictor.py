@@ -389,7 +389,8 @@ def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
     best = scores.topk(min(top_k, len(scores)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     labels = tuple(Label(version.class_names[index], score) for index, score in pairs)
-    return TaskAnswer(version.ref, version.title, labels, None, reply.seconds[version.ref] * 1000)
+    milliseconds, novelty = reply.seconds[version.ref] * 1000, reply.novelty.get(version.ref)
+    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty)
 
 
 def _no_answer(task: str, error: LoraVitError | RegistryError) -> TaskAnswer:

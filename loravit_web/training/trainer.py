@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 
 from loravit_web.adapters.adapter import Adapter, compute_reference_logits
 from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.novelty import Novelty
 from loravit_web.adapters.readout import last_block, readout_text
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
@@ -25,14 +26,15 @@ from loravit_web.training.blend import Blend, Difference, compare, fit_blend
 from loravit_web.training.checkpoints import TrainingState, load_checkpoint
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
+from loravit_web.training.files.predictions import Predictions, predictions_of
+from loravit_web.training.files.suspects import Suspects, suspects_of
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
-from loravit_web.training.predictions import Predictions, predictions_of
+from loravit_web.training.novelty import altered_pooled, fit_novelty, novelty_readout
 from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.suspects import Suspects, suspects_of
 from loravit_web.util.uninterruptible import run_with_progress
 
 SPLITS = ("train", "validation", "test")
@@ -175,7 +177,8 @@ class _Training:
         better = lead is not None and (lead.mean > 0 or not self.recipe.floor)
         kept: Kept = "adapter" if better or self.loop is None else "probe"
         head = probe if trained is None or kept == "probe" else trained
-        return self._trained(head, probe, state, kept, lead, kept_early, suspects)
+        novelty = self._novelty(head, images["train"].pooled)
+        return self._trained(head, probe, novelty, state, kept, lead, kept_early, suspects)
 
     def _images(self, name: str) -> PrefixTokens:
         split = self._split(name)
@@ -194,8 +197,7 @@ class _Training:
         )
 
     def _split(self, name: str) -> Split:
-        split: Split = getattr(self.data, name)
-        return split
+        return cast(Split, getattr(self.data, name))
 
     def _reading(self, done: float, stage: str) -> None:
         self.meter.set_done(done, stage)
@@ -231,17 +233,12 @@ class _Training:
             temperature=temperature,
             logits={"validation": validation, "test": final.logits(self.base, images["test"].pooled)},
         )
-        return head, self._suspects(final, images["train"].pooled, images["validation"].pooled)
-
-    def _suspects(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Suspects:
-        paths = (*self.data.train.paths, *self.data.validation.paths)
-        labels = torch.cat([self.data.train.labels, self.data.validation.labels])
-        return suspects_of(paths, probe.left_out(self.base, train, validation), labels)
+        left_out = final.left_out(self.base, images["train"].pooled, images["validation"].pooled)
+        return head, suspects_of(self.data.fitted, left_out)
 
     def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
         """Return a probe fitted on training and validation images, whose pooled values are given."""
-        labels = torch.cat([self.data.train.labels, self.data.validation.labels])
-        pooled = torch.cat([train, validation])
+        labels, pooled = self.data.fitted.labels, torch.cat([train, validation])
         return self._computed(
             lambda: refit_probe(probe, self.base, pooled, labels, seed=self.recipe.seed), "Fitting the probe"
         )
@@ -297,6 +294,7 @@ class _Training:
         self,
         head: _Head,
         probe: _Head,
+        novelty: Novelty | None,
         state: TrainingState,
         kept: Kept,
         lead: Difference | None,
@@ -315,7 +313,7 @@ class _Training:
         }
         summary = {**self._summary(state, head, kept, lead), "metrics": metrics}
         return Trained(
-            adapter=self._adapter(head, summary),
+            adapter=self._adapter(head, novelty, summary),
             kept=kept,
             lead=lead,
             validation=evaluations["validation"],
@@ -341,7 +339,20 @@ class _Training:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _adapter(self, head: _Head, summary: Mapping[str, Any]) -> Adapter:
+    def _novelty(self, head: _Head, pooled: torch.Tensor) -> Novelty | None:
+        """Return a model of the training images, whose pooled values are given."""
+        self.reporter.report("Learning what the training images look like", self.meter.fraction)
+        readout = novelty_readout(self.base, head.change.first_block)
+        altered = altered_pooled(
+            self.base,
+            self.data.validation.paths,
+            self.preprocessing,
+            stop=last_block(readout),
+            seed=self.recipe.seed,
+        )
+        return fit_novelty(self.base, readout, pooled, altered)
+
+    def _adapter(self, head: _Head, novelty: Novelty | None, summary: Mapping[str, Any]) -> Adapter:
         adapter = Adapter(
             config=head.config,
             base_name=self.master.name,
@@ -353,6 +364,7 @@ class _Training:
             head_bias=head.bias,
             temperature=head.temperature,
             reference_logits=torch.empty(0),
+            novelty=novelty,
             summary=summary,
         )
         return replace(adapter, reference_logits=compute_reference_logits(self.master, adapter))

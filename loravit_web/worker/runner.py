@@ -20,11 +20,11 @@ from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.errors import LoraVitError
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
-from loravit_web.training.predictions import PREDICTIONS, write_predictions
+from loravit_web.training.files.predictions import PREDICTIONS, write_predictions
+from loravit_web.training.files.suspects import SUSPECTS, write_suspects
 from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.recipe import Recipe
-from loravit_web.training.suspects import SUSPECTS, write_suspects
 from loravit_web.training.trainer import Trained, train
 from loravit_web.util.uninterruptible import ReportProgress
 from loravit_web.worker.failures import describe_failure

@@ -73,7 +73,7 @@ def test_a_suspicious_label_is_shown_first_and_corrected(
     with zipfile.ZipFile(colour_zip, "a") as archive:
         archive.write(tmp_path / "wrong.png", "train/blue/wrong.png")
     start_training(page, colour_zip, "Shades")
-    caption = "Label looks wrong: “blue”, probably “red”"
+    caption = "“blue”? Probably “red”"
     expect(page.locator("#train-suspects")).to_contain_text("1 label looks wrong.", timeout=TRAINED)
     images = page.locator("#train-behind-gallery button")
     expect(page.locator("#train-behind-title")).to_contain_text("most suspicious first")

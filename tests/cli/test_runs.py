@@ -11,7 +11,7 @@ import pytest
 
 from loravit_web.cli.main import main
 from loravit_web.datasets import DatasetStore
-from loravit_web.training.suspects import SUSPECTS, Suspect, Suspects, write_suspects
+from loravit_web.training.files.suspects import SUSPECTS, Suspect, Suspects, write_suspects
 from registry import NewRun, Registry, Run
 from tests.cli.conftest import Json, Text, open_home
 

@@ -20,7 +20,7 @@ class Counting(Batcher):
 
     def infer(self, engine: Engine, image: torch.Tensor, keys: Sequence[str]) -> Reply:
         self.requested.append(list(keys))
-        return Reply({key: torch.tensor([self.number]) for key in keys}, dict.fromkeys(keys, 0.5))
+        return Reply({key: torch.tensor([self.number]) for key in keys}, dict.fromkeys(keys, 0.5), {})
 
 
 ENGINE: Engine = None  # type: ignore[assignment] # never called

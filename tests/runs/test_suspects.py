@@ -6,7 +6,7 @@ import pytest
 
 from loravit_web.runs.suspects import doubted_images, last_suspects, suspects_of_run
 from loravit_web.service import Service
-from loravit_web.training.suspects import SUSPECTS, Suspect, Suspects, write_suspects
+from loravit_web.training.files.suspects import SUSPECTS, Suspect, Suspects, write_suspects
 from registry import Run
 
 

@@ -21,6 +21,7 @@ from safetensors.torch import load, save
 
 from loravit_web.adapters.adapter import Adapter, compute_reference_logits
 from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.adapters.files.novelty import novelty_fields, novelty_tensors, take_novelty
 from loravit_web.adapters.files.numbers import InvalidValue, finite_document, integer, number, numbers
 from loravit_web.adapters.interface import AdapterMismatch
 from loravit_web.adapters.types import adapter_type
@@ -70,7 +71,7 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         title: Title of the adapter.
     """
     tensors, fields = adapter_type(adapter.config.adapter_type).write(adapter.change, adapter.config)
-    tensors |= head_tensors(adapter, base)
+    tensors |= head_tensors(adapter, base) | novelty_tensors(adapter)
     weights = save({_PREFIX + key: t.float().contiguous() for key, t in tensors.items()}, {"format": "pt"})
     config = {
         "auto_mapping": {
@@ -103,6 +104,7 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         "temperature": adapter.temperature,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "reference_logits": [float(x) for x in adapter.reference_logits],
+        "novelty": novelty_fields(adapter),
         "training": dict(adapter.summary),
     }
     return {CONFIG_FILE: _json(config), WEIGHTS_FILE: weights, TASK_FILE: _json(task)}
@@ -170,6 +172,7 @@ def _read(
     kind = adapter_type(config.adapter_type)
     classes = _class_names(task["class_names"])
     head_weight, head_bias = take_head(tensors, len(classes), config, base)
+    novelty = take_novelty(tensors, task.get("novelty"), base)
     temperature = number("temperature", task["temperature"], *TEMPERATURES)
     preprocessing = _preprocessing(task["preprocessing"])
     base.preprocessing(preprocessing.image_size)
@@ -186,6 +189,7 @@ def _read(
         reference_logits=torch.tensor(
             numbers("reference_logits", task["reference_logits"], len(classes), -MAX_LOGIT, MAX_LOGIT)
         ),
+        novelty=novelty,
         summary=dict(task.get("training") or {}),
     )
 

@@ -147,7 +147,7 @@ class RelabelPanel:
         """
         if not entries:
             return self.hidden()
-        return self.shown(dataset, entries, changes, title="Suspicious labels · most suspicious first")
+        return self.shown(dataset, entries, changes, title="Labels that look wrong · most suspicious first")
 
     def hidden(self) -> Updates:
         """Return updates that clear and hide the panel."""

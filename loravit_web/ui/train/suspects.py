@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.runs.suspects import Doubted, doubted_images, last_suspects, suspects_of_run
-from loravit_web.training.suspects import Suspects, SuspectsDamaged
+from loravit_web.training.files.suspects import Suspects, SuspectsDamaged
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.visibility import Seen
@@ -91,7 +91,7 @@ def doubts_of_run(seen: Seen, run_id: str, dataset: ImageDataset) -> Doubts:
 
 def caption_of(doubted: Doubted) -> str:
     """Return the caption of a suspicious image, with its label and the suggested class."""
-    return f"Label looks wrong: “{doubted.label}”, probably “{doubted.suggested}” ({doubted.probability:.0%})"
+    return f"“{doubted.label}”? Probably “{doubted.suggested}” ({doubted.probability:.0%})"
 
 
 def doubts_notice(suspicious: int, examined: int, *, found_by: str) -> Markup:

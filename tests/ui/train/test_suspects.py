@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from loravit_web.datasets import ImageDataset, ImageItem
-from loravit_web.training.suspects import SUSPECTS, Suspect, Suspects, write_suspects
+from loravit_web.training.files.suspects import SUSPECTS, Suspect, Suspects, write_suspects
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.train.check import entries_of, views_of
 from loravit_web.ui.train.relabel import Sheet, key_of
@@ -47,7 +47,7 @@ def suspect(running_app: RunningApp, run: Run, dataset: ImageDataset) -> Iterato
     files.put(run.id, SUSPECTS, before)
 
 
-CAPTION = "Label looks wrong: “red”, probably “green” (93%)"
+CAPTION = "“red”? Probably “green” (93%)"
 
 
 def test_the_check_shows_suspicious_labels_first(

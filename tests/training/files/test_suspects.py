@@ -9,9 +9,8 @@ import torch
 
 from loravit_web.backbones import Base
 from loravit_web.datasets import ImageDataset
-from loravit_web.training.data import TrainingData
-from loravit_web.training.progress import SilentReporter
-from loravit_web.training.suspects import (
+from loravit_web.training.data import Split, TrainingData
+from loravit_web.training.files.suspects import (
     SUSPECTS,
     Suspect,
     Suspects,
@@ -21,6 +20,7 @@ from loravit_web.training.suspects import (
     suspects_of,
     write_suspects,
 )
+from loravit_web.training.progress import SilentReporter
 from loravit_web.training.trainer import train
 from registry import Registry
 from tests.training.conftest import WORKER, Execute, Queue, quick
@@ -32,13 +32,14 @@ def logits_of(*probabilities: tuple[float, ...]) -> torch.Tensor:
     return torch.tensor(probabilities).log()
 
 
-def paths(count: int) -> list[Path]:
-    return [Path(f"/store/{number}.png") for number in range(count)]
+def images(*labels: int) -> Split:
+    """Return images whose hashes are their numbers."""
+    return Split(tuple(Path(f"/store/{number}.png") for number in range(len(labels))), torch.tensor(labels))
 
 
 def test_the_image_with_the_least_probable_label_comes_first() -> None:
     logits = logits_of((0.1, 0.8, 0.1), (0.02, 0.08, 0.9), (0.9, 0.05, 0.05))
-    found = suspects_of(paths(3), logits, torch.tensor([0, 0, 0]))
+    found = suspects_of(images(0, 0, 0), logits)
     assert found == Suspects(3, (Suspect("1", 0, 2, 0.9), Suspect("0", 0, 1, 0.8)))
 
 
@@ -48,13 +49,13 @@ def test_the_image_with_the_least_probable_label_comes_first() -> None:
 def test_only_an_image_with_a_clearly_more_probable_class_is_listed(
     probabilities: tuple[float, float], is_listed: bool
 ) -> None:
-    found = suspects_of(paths(1), logits_of(probabilities), torch.tensor([0])).found
+    found = suspects_of(images(0), logits_of(probabilities)).found
     assert bool(found) is is_listed
 
 
 def test_the_same_image_in_two_splits_is_listed_once() -> None:
-    twice = [Path("/store/a.png"), Path("/store/a.png")]
-    found = suspects_of(twice, logits_of((0.1, 0.9), (0.05, 0.95)), torch.tensor([0, 0]))
+    twice = Split((Path("/store/a.png"), Path("/store/a.png")), torch.tensor([0, 0]))
+    found = suspects_of(twice, logits_of((0.1, 0.9), (0.05, 0.95)))
     assert found == Suspects(2, (Suspect("a", 0, 1, 0.95),))
 
 

@@ -9,15 +9,15 @@ first tenth of the images; see ``python -m benchmarks suspects``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loravit_web.errors import LoraVitError
 
 if TYPE_CHECKING:  # commands that list suspects start without torch
     import torch
+
+    from loravit_web.training.data import Split
 
 SUSPECTS = "suspects.json"
 """Name of the file of a run."""
@@ -70,16 +70,16 @@ def self_confidence(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return logits.softmax(dim=1).gather(1, labels[:, None])[:, 0]
 
 
-def suspects_of(paths: Sequence[Path], logits: torch.Tensor, labels: torch.Tensor) -> Suspects:
+def suspects_of(images: Split, logits: torch.Tensor) -> Suspects:
     """Return the images whose label looks wrong.
 
     An image is listed if the most probable class is another one and `CLEARLY` times as probable as its label.
 
     Args:
-        paths: Stored files of the N images, which are named by their hash.
+        images: The N images, whose stored files are named by their hash.
         logits: Calibrated logits (N, C) of heads that were fitted without the image.
-        labels: Class indices (N,).
     """
+    labels = images.labels
     own = self_confidence(logits, labels)
     scores, suggested = logits.softmax(dim=1).max(dim=1)
     listed = (suggested != labels) & (scores >= CLEARLY * own)
@@ -87,10 +87,13 @@ def suspects_of(paths: Sequence[Path], logits: torch.Tensor, labels: torch.Tenso
     found: dict[tuple[str, int], Suspect] = {}
     for index in order:  # the same file may be in two splits
         suspect = Suspect(
-            paths[index].stem, int(labels[index]), int(suggested[index]), round(float(scores[index]), 4)
+            images.paths[index].stem,
+            int(labels[index]),
+            int(suggested[index]),
+            round(float(scores[index]), 4),
         )
         found.setdefault((suspect.sha256, suspect.label), suspect)
-    return Suspects(len(paths), tuple(found.values()))
+    return Suspects(len(images), tuple(found.values()))
 
 
 def write_suspects(suspects: Suspects) -> bytes:
