@@ -12,7 +12,7 @@ share_cores(os.environ)  # as the app does
 from benchmarks import screenshots  # noqa: E402
 from benchmarks.faults import chaos, corpus, hammer, outage, soak  # noqa: E402
 from benchmarks.hostile import cases  # noqa: E402
-from benchmarks.learning import bundled, novelty, tasks, training  # noqa: E402
+from benchmarks.learning import bundled, novelty, suspects, tasks, training  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
     catalog_page,
@@ -48,6 +48,7 @@ BENCHMARKS = {
     "novelty": novelty.run,
     "registry": registry_scale.run,
     "snapshot": snapshot.run,
+    "suspects": suspects.run,
     "tasks": tasks.run,
     "training": training.run,
     "screenshots": screenshots.run,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, get_args
 
 import typer
@@ -13,12 +13,14 @@ from loravit_web.cli.shell import (
     Document,
     current_settings,
     details,
+    note,
     note_page,
     open_runs,
     output,
     table,
 )
 from loravit_web.runs.actions import RunActions
+from loravit_web.runs.suspects import suspects_of_run
 from registry import Registry, Run, RunQuery, RunStatus
 
 TRAINERS = "A running app, or python -m loravit_web worker,"
@@ -67,15 +69,16 @@ def show(
     points: Annotated[int, typer.Option(metavar="N", help="Maximum points per curve, or 0 for all.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Show a run and its metrics."""
+    """Show a run, its metrics and the images whose label looks wrong."""
     with open_runs() as registry:
         run = registry.runs.get(run_id)
         series = registry.runs.metrics(run.id, max_points=points or None)
-        queue = registry.runs.queue()
+        queue, suspects = registry.runs.queue(), suspects_document(registry, run)
     document = run_document(run, queue) | {
         "config": dict(run.config),
         "environment": dict(run.environment),
         "metrics": {key: [[point.step, point.value] for point in curve] for key, curve in series.items()},
+        "suspects": suspects,
     }
     output(as_json, document, lambda: details(document))
 
@@ -154,9 +157,44 @@ def run_document(run: Run, queue: Sequence[str] = ()) -> Document:
     }
 
 
+def suspects_document(registry: Registry, run: Run) -> list[Document] | None:
+    """Return the images of a run whose label looks wrong, the most suspicious first.
+
+    Returns:
+        The images, each with the name of its file at the user's side, which is None if the images of the
+        run are no longer stored; None for a run without such a list.
+    """
+    suspects = suspects_of_run(registry, run.id)
+    if suspects is None or not suspects.found:
+        return None if suspects is None else []
+    names = [one.name for one in registry.datasets.get(run.dataset.fingerprint).classes]
+    files = _files_of(run)
+    return [
+        {
+            "file": files.get((suspect.sha256, suspect.label)),
+            "label": names[suspect.label],
+            "suggested": names[suspect.suggested],
+            "probability": suspect.probability,
+        }
+        for suspect in suspects.found
+    ]
+
+
 def queued_document(registry: Registry, run: Run) -> Document:
     """Return a queued run and its position in the queue."""
     return {"run": run.id, "status": run.status, "queue_position": registry.runs.queue_position(run.id)}
+
+
+def _files_of(run: Run) -> Mapping[tuple[str, int], str]:
+    """Return the names of a run's images by hash and class."""
+    from loravit_web.datasets import DatasetNotFound, DatasetStore
+
+    try:
+        dataset = DatasetStore.of(current_settings()).load(run.dataset.fingerprint)
+    except DatasetNotFound:
+        note("the images of this run are no longer stored, so its suspects have no file names.")
+        return {}
+    return {(item.sha256, item.label): item.path for item in dataset.items}
 
 
 def _status(word: str) -> RunStatus:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.errors import LoraVitError
-from loravit_web.training.predictions import PREDICTIONS, Predicted, Predictions, read_predictions
+from loravit_web.training.files.predictions import PREDICTIONS, Predicted, Predictions, read_predictions
 from registry import ConfusionCell, EvaluationDetails, Registry, Run, Split, UnknownRunFile, Version
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from loravit_web.training.closed_form import ClosedForm
 from loravit_web.training.evaluation import fit_temperature
 
-WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Weights of the closed-form part to choose from."""
 
 
@@ -36,6 +38,21 @@ class Blend:
         if closed is None:
             return trained
         return (1 - self.weight) * trained + self.weight * closed
+
+    def folded(self, trained: nn.Linear, closed: ClosedForm | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weight (C, F) and bias (C,) of the blend as one linear head.
+
+        Args:
+            trained: The trained part, on the first features.
+            closed: The closed-form part, on the features that follow, or None.
+        """
+        weight, bias = trained.weight.detach().clone(), trained.bias.detach().clone()
+        if closed is None:
+            return weight, bias
+        return (
+            torch.cat([(1 - self.weight) * weight, self.weight * closed.weight], dim=1),
+            (1 - self.weight) * bias + self.weight * closed.bias,
+        )
 
 
 @dataclass(frozen=True)

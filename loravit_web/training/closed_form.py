@@ -2,8 +2,10 @@
 
 With Z the standardized features (N, F) less their mean, Y the one-hot labels (N, C) less theirs, and the
 kernel K = Z Z^T, the head is W = Z^T G Y with G = (K + s I)^-1. What a head fitted without image i predicts
-for it follows from the same inverse as Y_i - (G Y)_i / G_ii, so leave-one-out validation costs nothing (Allen
-1974, "The relationship between variable selection and data augmentation and a method for prediction").
+for it follows from the same inverse as Y_i - (G Y)_i / (G_ii - 1 / (s N)), so leave-one-out validation costs
+nothing (Allen 1974, "The relationship between variable selection and data augmentation and a method for
+prediction"). The second term of the divisor takes the image out of the means as well: since all centered
+features add up to zero, those of the others would give away its label otherwise.
 """
 
 from __future__ import annotations
@@ -116,7 +118,8 @@ def _solve(
     for strength, (dual, diagonal) in zip(
         strengths, _inverses(kernel, targets, [strength * unit for strength in strengths]), strict=True
     ):
-        left_out = ((targets - dual / diagonal[:, None]) / root + mean).float()
+        others = diagonal[:, None] - root**2 / (strength * unit * root.square().sum())
+        left_out = ((targets - dual / others) / root + mean).float()
         temperature = fit_temperature(left_out, labels, lowest=_LOWEST_TEMPERATURE)
         loss = float(F.cross_entropy(left_out / temperature, labels))
         solutions.append(_Solution(dual, left_out, strength, temperature, loss))

@@ -51,6 +51,12 @@ class TrainingData:
     available: int
 
     @property
+    def fitted(self) -> Split:
+        """Training and validation images, on which the final probe is fitted."""
+        paths = (*self.train.paths, *self.validation.paths)
+        return Split(paths, torch.cat([self.train.labels, self.validation.labels]))
+
+    @property
     def note(self) -> str:
         """A sentence for a run that uses only a subset of the images, otherwise an empty string."""
         used = len(self.train) + len(self.validation)

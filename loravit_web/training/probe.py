@@ -16,6 +16,7 @@ MOST_COMPARED = 800
 """Number of images on which readouts and strengths are compared, since that takes cubic time."""
 MOST_FITTED = 3000
 """Number of images that a head is fitted on, for the same reason."""
+_READ_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +26,33 @@ class Probe:
     Attributes:
         readout: What it reads.
         head: The head.
+        rows: Indices (M,) of the images that the head was fitted on.
     """
 
     readout: Readout
     head: ClosedForm
+    rows: torch.Tensor
 
     def logits(self, base: Base, pooled: torch.Tensor) -> torch.Tensor:
         """Return calibrated float32 logits (N, C) of pooled values (N, L, P, D)."""
         return self.head.logits(read(self.readout, base, pooled))
+
+    def left_out(self, base: Base, *pooled: torch.Tensor) -> torch.Tensor:
+        """Return calibrated float32 logits (N, C) for each image by a head that was fitted without it.
+
+        Of a large dataset, most images are outside the subset that the head was fitted on, so that its own
+        logits are the ones.
+
+        Args:
+            base: Base that computed the pooled values.
+            pooled: Pooled values (N, L, P, D) of all images that the fit chose from, in one or more parts.
+        """
+        if sum(map(len, pooled)) == len(self.rows):
+            return self.head.left_out
+        parts = [some for part in pooled for some in torch.split(part, _READ_AT_ONCE)]
+        logits = torch.cat([self.logits(base, part) for part in parts])
+        logits[self.rows] = self.head.left_out
+        return logits
 
 
 def candidate_readouts(base: Base) -> tuple[Readout, ...]:
@@ -88,6 +108,7 @@ def fit_probe(
         Probe(
             readout,
             fit_closed_form(read(readout, base, pooled[compared]), labels[compared], classes),
+            compared,
         )
         for readout in readouts
     ]
@@ -107,7 +128,8 @@ def refit_probe(probe: Probe, base: Base, pooled: torch.Tensor, labels: torch.Te
     """
     rows = _subset(labels, MOST_FITTED, seed)
     features, classes = read(probe.readout, base, pooled[rows]), len(probe.head.bias)
-    return Probe(probe.readout, fit_closed_form(features, labels[rows], classes, (probe.head.strength,)))
+    head = fit_closed_form(features, labels[rows], classes, (probe.head.strength,))
+    return Probe(probe.readout, head, rows)
 
 
 def _subset(labels: torch.Tensor, most: int, seed: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 
@@ -22,14 +22,15 @@ from loravit_web.adapters.novelty import Novelty
 from loravit_web.adapters.readout import last_block, readout_text
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
-from loravit_web.training.blend import Blend, Difference, compare, fit_blend
+from loravit_web.training.blend import Difference, compare, fit_blend
 from loravit_web.training.checkpoints import TrainingState, load_checkpoint
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
+from loravit_web.training.files.predictions import Predictions, predictions_of
+from loravit_web.training.files.suspects import Suspects, suspects_of
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
 from loravit_web.training.novelty import altered_pooled, fit_novelty, novelty_readout
-from loravit_web.training.predictions import Predictions, predictions_of
 from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.progress import Reporter, TrainingStopped
@@ -60,6 +61,7 @@ class Trained:
         best_epoch: Epoch whose parameters were kept, from 1; 0 if there was none.
         kept_early: Whether a user stopped the training and kept the best so far.
         predictions: Predictions for the validation and test images.
+        suspects: Training and validation images whose label looks wrong to the probe.
     """
 
     adapter: Adapter
@@ -73,6 +75,7 @@ class Trained:
     best_epoch: int
     kept_early: bool
     predictions: Predictions
+    suspects: Suspects
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +166,7 @@ class _Training:
     def run(self) -> Trained:
         self.reporter.begin(self.curve)
         images = {name: self._images(name) for name in SPLITS}
-        probe = self._probe(images)
+        probe, suspects = self._probe(images)
         state, kept_early, trained, lead = TrainingState(), False, None, None
         if self.loop is not None:
             self._first_answer(probe)
@@ -176,7 +179,7 @@ class _Training:
         kept: Kept = "adapter" if better or self.loop is None else "probe"
         head = probe if trained is None or kept == "probe" else trained
         novelty = self._novelty(head, images["train"].pooled)
-        return self._trained(head, probe, novelty, state, kept, lead, kept_early)
+        return self._trained(head, probe, novelty, state, kept, lead, kept_early, suspects)
 
     def _images(self, name: str) -> PrefixTokens:
         split = self._split(name)
@@ -195,15 +198,14 @@ class _Training:
         )
 
     def _split(self, name: str) -> Split:
-        split: Split = getattr(self.data, name)
-        return split
+        return cast(Split, getattr(self.data, name))
 
     def _reading(self, done: float, stage: str) -> None:
         self.meter.set_done(done, stage)
         if not self.curve and self.reporter.stop_and_keep():
             raise TrainingStopped(_NOTHING_TO_KEEP)
 
-    def _probe(self, images: Mapping[str, PrefixTokens]) -> _Head:
+    def _probe(self, images: Mapping[str, PrefixTokens]) -> tuple[_Head, Suspects]:
         """Fit the probe, report its accuracy, and fit it once more on training and validation images."""
         chosen = self.recipe.adapter.readout if self.loop is None else None
         readouts = candidate_readouts(self.base) if chosen is None else (chosen,)
@@ -224,7 +226,7 @@ class _Training:
         self.reporter.metrics(0, {"linear_probe_accuracy": measured.accuracy})
         final = self._on_all(probe, images["train"].pooled, images["validation"].pooled)
         config = replace(self.recipe.adapter, adapter_type="PROBE", pooling="none", readout=probe.readout)
-        return _Head(
+        head = _Head(
             config=config,
             change=adapter_type("PROBE").change([], config, self.base),
             weight=final.head.weight,
@@ -232,17 +234,18 @@ class _Training:
             temperature=temperature,
             logits={"validation": validation, "test": final.logits(self.base, images["test"].pooled)},
         )
+        left_out = final.left_out(self.base, images["train"].pooled, images["validation"].pooled)
+        return head, suspects_of(self.data.fitted, left_out)
 
     def _first_answer(self, probe: _Head) -> None:
         """Report the probe as an adapter that can answer during the training."""
         labels = self.data.validation.labels
         evaluation = evaluate(probe.logits["validation"], labels, temperature=probe.temperature)
-        self.reporter.first_answer(self._adapter(probe, {}), self.master, evaluation)
+        self.reporter.first_answer(self._adapter(probe, None, {}), self.master, evaluation)
 
     def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
         """Return a probe fitted on training and validation images, whose pooled values are given."""
-        labels = torch.cat([self.data.train.labels, self.data.validation.labels])
-        pooled = torch.cat([train, validation])
+        labels, pooled = self.data.fitted.labels, torch.cat([train, validation])
         return self._computed(
             lambda: refit_probe(probe, self.base, pooled, labels, seed=self.recipe.seed), "Fitting the probe"
         )
@@ -284,7 +287,7 @@ class _Training:
             closed["test"] = part.logits(self.base, pooled["test"])
         labels = self.data.validation.labels
         blend = fit_blend(logits["validation"], closed.get("validation"), labels)
-        weight, bias = _folded(loop, part, blend)
+        weight, bias = blend.folded(loop.head, None if part is None else part.head)
         return _Head(
             config=config,
             change=adapter_type(config.adapter_type).change(loop.blocks, config, self.base),
@@ -303,6 +306,7 @@ class _Training:
         kept: Kept,
         lead: Difference | None,
         kept_early: bool,
+        suspects: Suspects,
     ) -> Trained:
         labels = {name: self._split(name).labels for name in SPLITS[1:] if len(self._split(name))}
         evaluations = {
@@ -330,6 +334,7 @@ class _Training:
                 name: predictions_of(self._split(name), head.logits[name], head.temperature)
                 for name in labels
             },
+            suspects=suspects,
         )
 
     def _identity(self) -> str:
@@ -388,15 +393,3 @@ class _Training:
             "seconds": round(self.earlier + self.clock() - self.started, 1),
             "precision": str(self.base.dtype).removeprefix("torch."),
         }
-
-
-def _folded(loop: TrainingLoop, part: Probe | None, blend: Blend) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return weight (C, F) and bias (C,) of the blend as one linear head."""
-    weight, bias = loop.head.weight.detach().clone(), loop.head.bias.detach().clone()
-    if part is None:
-        return weight, bias
-    trained, closed = 1 - blend.weight, blend.weight
-    return (
-        torch.cat([trained * weight, closed * part.head.weight], dim=1),
-        trained * bias + closed * part.head.bias,
-    )

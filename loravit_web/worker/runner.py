@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,8 +20,9 @@ from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.errors import LoraVitError
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
+from loravit_web.training.files.predictions import PREDICTIONS, write_predictions
+from loravit_web.training.files.suspects import SUSPECTS, write_suspects
 from loravit_web.training.first_answer import FIRST_ANSWER_FILES
-from loravit_web.training.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.recipe import Recipe
@@ -195,8 +197,12 @@ def _carry_out(
         raise
     late = trained.kept_early and reporter.overdue
     reporter.report("Publishing", 0.99)
-    predictions = write_predictions(trained.predictions)
-    reporter.retry_writes(lambda: registry.run_files.put(run.id, PREDICTIONS, predictions))
+    files = {
+        PREDICTIONS: write_predictions(trained.predictions),
+        SUSPECTS: write_suspects(trained.suspects),
+    }
+    for name, content in files.items():
+        reporter.retry_writes(partial(registry.run_files.put, run.id, name, content))
     origin = Origin(
         name=run.slug,
         title=run.title,

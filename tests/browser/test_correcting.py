@@ -6,6 +6,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -61,6 +62,45 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, mislabelle
     page.locator("#train-try-ended").click()
     expect(page.get_by_role("tab", name="Use")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#use-tasks")).to_contain_text("Hues")
+
+
+def test_a_suspicious_label_is_shown_first_and_corrected(
+    page: Page, colour_zip: Path, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 90, (32, 32, 3), dtype=np.uint8)
+    pixels[:, :, 0] += 150  # as in the images of “red”
+    Image.fromarray(pixels).save(tmp_path / "wrong.png")
+    with zipfile.ZipFile(colour_zip, "a") as archive:
+        archive.write(tmp_path / "wrong.png", "train/blue/wrong.png")
+    start_training(page, colour_zip, "Shades")
+    caption = "“blue”? Probably “red”"
+    expect(page.locator("#train-suspects")).to_contain_text("1 label looks wrong.", timeout=TRAINED)
+    images = page.locator("#train-behind-gallery button")
+    expect(page.locator("#train-behind-title")).to_contain_text("most suspicious first")
+    expect(page.locator("#train-behind-gallery")).to_contain_text(caption)
+    expect(page.locator("#train-behind-position")).to_contain_text("No changes")
+    page.locator("#train-confusion button").first.click()
+    expect(page.locator("#train-behind-title")).to_contain_text("Correct: “blue”")
+    page.locator("#train-suspicious").click()
+    expect(page.locator("#train-behind-position")).to_contain_text("1–1 of 1")
+
+    page.reload()  # the same images are given again before the next training
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    expect(page.locator("#train-found")).to_contain_text("1 label looks wrong. The last training")
+    page.locator("#train-look button").first.click()
+    expect(page.locator("#train-view input")).to_have_value("Suspicious labels first (1)")
+    expect(page.locator("#train-check-gallery button").first).to_contain_text(caption)
+    expect(page.locator("#train-check-position")).to_contain_text("1–24 of 73")
+
+    images.first.click()
+    page.locator("#train-behind-class input").click()
+    page.get_by_role("option", name="red").click()
+    page.locator("#train-behind-give").click()
+    expect(page.locator("#train-behind-position")).to_contain_text("1 moved to “red”")
+    page.locator("#train-again").click()
+    expect(page.locator("#train-result")).to_contain_text("shades@2", timeout=TRAINED)
+    expect(page.locator("#train-suspects")).to_contain_text("No label looks wrong.")
 
 
 def test_fast_hands_mark_all_that_they_click(page: Page, colour_zip: Path) -> None:

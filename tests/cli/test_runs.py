@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from loravit_web.cli.main import main
+from loravit_web.datasets import DatasetStore
+from loravit_web.training.files.suspects import SUSPECTS, Suspect, Suspects, write_suspects
 from registry import NewRun, Registry, Run
 from tests.cli.conftest import Json, Text, open_home
 
@@ -80,6 +83,34 @@ def test_runs_are_listed_and_shown_by_the_start_of_their_id(trained: dict[str, A
     shown = run_json("runs", "show", trained["run"][:6])
     assert len(shown["metrics"]["val_accuracy"]) == 3
     assert shown["config"]["adapter"]["r"] == 2
+
+
+def doubt(home: Path, run_id: str) -> str:
+    """Suspect the first image of a run, and return its file at the user's side."""
+    with open_home(home) as registry:
+        run = registry.runs.get(run_id)
+        dataset = DatasetStore(home / "datasets").load(run.dataset.fingerprint)
+        item = dataset.select("train")[0]
+        suspects = Suspects(24, (Suspect(item.sha256, item.label, 1 - item.label, 0.9),))
+        registry.run_files.put(run_id, SUSPECTS, write_suspects(suspects))
+        return item.path
+
+
+def test_suspects_are_shown_with_their_file_and_the_suggested_class(
+    trained: dict[str, Any], home: Path, run_json: Json, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_json("runs", "show", trained["run"])["suspects"] == []
+    file = doubt(home, trained["run"])
+    row = {"file": file, "label": "green", "suggested": "red", "probability": 0.9}
+    assert run_json("runs", "show", trained["run"])["suspects"] == [row]
+    shutil.rmtree(home / "datasets")
+    assert run_json("runs", "show", trained["run"])["suspects"] == [{**row, "file": None}]
+    assert main(["runs", "show", trained["run"]]) == 0
+    assert "the images of this run are no longer stored" in capsys.readouterr().err
+
+
+def test_a_run_without_a_list_of_suspects_says_null(cats: list[Run], run_json: Json) -> None:
+    assert run_json("runs", "show", cats[0].id)["suspects"] is None
 
 
 def test_an_unknown_run_is_one_sentence(refusal: Text) -> None:

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 from loravit_web.training.blend import WEIGHTS, Blend, compare, fit_blend
+from loravit_web.training.closed_form import fit_closed_form
 
 LABELS = torch.arange(4).repeat(25)
 
@@ -33,6 +35,18 @@ def test_a_blend_is_the_weighted_sum_of_log_probabilities_up_to_a_constant_per_i
     one, other = (torch.randn(5, 3, generator=generator) for _ in range(2))
     expected = (0.7 * one.log_softmax(1) + 0.3 * other.log_softmax(1)).softmax(1)
     assert torch.allclose(Blend(0.3, 1.0).logits(one, other).softmax(1), expected, atol=1e-6)
+
+
+def test_a_blend_is_one_linear_head_on_the_features_of_both_parts() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(7, width, generator=generator) for width in (4, 5))
+    labels = torch.arange(7) % 3
+    head, closed = nn.Linear(4, 3), fit_closed_form(second, labels, 3)
+    blend = Blend(0.4, 1.0)
+    weight, bias = blend.folded(head, closed)
+    found = torch.cat([first, second], dim=1) @ weight.T + bias
+    assert torch.allclose(found, blend.logits(head(first), closed.logits(second)), atol=1e-5)
+    assert torch.equal(blend.folded(head, None)[0], head.weight)
 
 
 def test_the_better_of_two_heads_has_a_positive_difference() -> None:

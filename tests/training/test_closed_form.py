@@ -42,15 +42,24 @@ def test_what_is_predicted_for_a_left_out_image_is_what_a_head_without_it_predic
 
 
 def ridge_without(features: torch.Tensor, labels: torch.Tensor, image: int, strength: float) -> torch.Tensor:
-    """Return what ridge regression on all other images predicts (C,), with the means of all images."""
+    """Return what ridge regression on all other images predicts (C,), with the means of those images."""
     z = (features / features.shape[1] ** 0.5).double()
     y = F.one_hot(labels, 3).double()
-    z, center = z - z.mean(0), y.mean(0)
-    penalty = strength * float((z @ z.T).diagonal().mean())
+    penalty = strength * float((z - z.mean(0)).square().sum(1).mean())
     others = [index for index in range(len(labels)) if index != image]
-    left = z[others].T @ z[others] + penalty * torch.eye(z.shape[1], dtype=torch.float64)
-    weight = torch.linalg.solve(left, z[others].T @ (y - center)[others])
-    return z[image] @ weight + center
+    z_center, y_center = z[others].mean(0), y[others].mean(0)
+    centered = z[others] - z_center
+    left = centered.T @ centered + penalty * torch.eye(z.shape[1], dtype=torch.float64)
+    weight = torch.linalg.solve(left, centered.T @ (y[others] - y_center))
+    return (z[image] - z_center) @ weight + y_center
+
+
+def test_a_head_without_an_image_does_not_know_its_label() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features, labels = torch.randn(60, 200, generator=generator), torch.arange(2).repeat(30)
+    for strength in (1e-6, 1e-3):
+        head = fit_closed_form(features, labels, 2, (strength,))
+        assert float((head.left_out.argmax(1) == labels).float().mean()) < 0.7
 
 
 def test_of_several_strengths_the_one_with_the_smallest_leave_one_out_loss_is_chosen() -> None:

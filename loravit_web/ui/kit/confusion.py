@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from loravit_web.errors import LoraVitError
-from loravit_web.runs.results import classes_in_view
+from loravit_web.runs.results import classes_in_view, mistakes
 from loravit_web.ui.templates import render
-from registry import EvaluationDetails
+from registry import EvaluationDetails, Split
 
 MOST_CLASSES = 30
+PAIRS = 50
+"""Maximum number of pairs of confused classes to choose from."""
 CORNER = "Actual ↓ Predicted →"
 _CELL = re.compile(r"([0-9]{1,6}):([0-9]{1,6})")
 _RIGHT, _WRONG = "47, 133, 90", "192, 57, 43"
@@ -95,6 +97,32 @@ def cell_of(chosen: str) -> tuple[int, int]:
     if found is None:
         raise NoSuchCell
     return int(found[1]), int(found[2])
+
+
+def caption_of(details: EvaluationDetails, split: Split) -> str:
+    """Return the caption of the matrix.
+
+    Args:
+        details: Evaluation with the matrix.
+        split: Split that was evaluated.
+    """
+    classes = len(details.class_names)
+    text = f"Confusion matrix ({split}). Select a cell to see its images."
+    if classes > MOST_CLASSES:
+        text += f" Shown are the {MOST_CLASSES} of {classes} classes with the most mistakes."
+    return text if mistakes(details) else f"{text} No misclassified images."
+
+
+def pairs_of(details: EvaluationDetails) -> list[tuple[str, str]]:
+    """Return the most frequent confusions: text and name of the cell, as `cell_of` reads it."""
+    names = details.class_names
+    return [
+        (
+            f"{cell.n} × “{names[cell.true_idx]}” predicted as “{names[cell.predicted_idx]}”",
+            f"{cell.true_idx}:{cell.predicted_idx}",
+        )
+        for cell in mistakes(details)[:PAIRS]
+    ]
 
 
 def _colour(share: float, *, right: bool) -> str:

@@ -29,9 +29,10 @@ from loravit_web.ui.train.relabel import (
     key_of,
     place_of,
 )
+from loravit_web.ui.train.suspects import Doubts, doubts_of_dataset
 from loravit_web.visibility import Seen
 
-EVERYTHING, NEAR, SPARE = "every", "near", "spare"
+EVERYTHING, SUSPICIOUS, NEAR, SPARE = "every", "suspicious", "near", "spare"
 Near = list[list[str]]
 """Key and caption of each near-duplicate. The two images of a pair follow each other."""
 
@@ -68,24 +69,27 @@ class CheckPanel:
         found = [self.near, self.found, self.doubles]
         return [self.data, self.taken, *found, self.look, self.view, self.fix, *self.panel.outputs]
 
-    def filled(self, dataset: ImageDataset, changes: Kept | None = None) -> Updates:
-        """Return updates that show what was found in a dataset.
+    def filled(self, seen: Seen, dataset: ImageDataset, changes: Kept | None = None) -> Updates:
+        """Return updates that show what was found in a dataset, images with a suspicious label first.
 
         Args:
+            seen: What the visitor sees.
             dataset: Dataset to show.
             changes: Corrections that were made before and are not in the dataset.
         """
         thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
+        doubts = doubts_of_dataset(seen, dataset)
+        first = SUSPICIOUS if doubts.entries else EVERYTHING
         return {
             self.data: dataset.fingerprint,
             self.taken: f"{dataset.fingerprint} {uuid4().hex}",
             self.near: [],
-            self.found: dataset_summary(dataset) + thoughts,
+            self.found: dataset_summary(dataset) + thoughts + doubts.notice,
             self.doubles: "",
             **({self.look: gr.Accordion(open=True)} if changes else {}),
-            self.view: gr.Dropdown(choices=views_of(dataset, 0), value=EVERYTHING, visible=True),
+            self.view: gr.Dropdown(choices=views_of(dataset, 0, doubts), value=first, visible=True),
             self.fix: gr.Button(visible=True),
-            **self.panel.shown(dataset, entries_of(dataset, EVERYTHING, []), changes or {}),
+            **self.panel.shown(dataset, entries_of(dataset, first, [], doubts), changes or {}),
         }
 
     def emptied(self, problem: str = "") -> Updates:
@@ -118,7 +122,9 @@ class CheckPanel:
         return {
             self.near: doubtful,
             self.doubles: doubles_notice(found, len(dataset.items)),
-            self.view: gr.Dropdown(choices=views_of(dataset, len(found.pairs))),
+            self.view: gr.Dropdown(
+                choices=views_of(dataset, len(found.pairs), doubts_of_dataset(seen, dataset))
+            ),
         }
 
 
@@ -136,8 +142,10 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
     def look(
         fingerprint: str, chosen: str, doubtful: Near, sheet: Sheet | None, request: gr.Request
     ) -> Updates:
-        dataset = seen_by(service, request).datasets.load(fingerprint)
-        return panel.shown(dataset, entries_of(dataset, chosen, doubtful), changes_of(sheet))
+        seen = seen_by(service, request)
+        dataset = seen.datasets.load(fingerprint)
+        entries = entries_of(dataset, chosen, doubtful, doubts_of_dataset(seen, dataset))
+        return panel.shown(dataset, entries, changes_of(sheet))
 
     view.input(
         look,
@@ -159,7 +167,7 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
     def correct(fingerprint: str, sheet: Sheet | None, request: gr.Request) -> Updates:
         actions = actions_of(service, request)
         corrected = actions.correct(fingerprint, changes_in(sheet))
-        return {**check.filled(corrected), start: gr.Button(interactive=True)}
+        return {**check.filled(seen_by(service, request), corrected), start: gr.Button(interactive=True)}
 
     @told
     def find(fingerprint: str | None, request: gr.Request) -> Updates:
@@ -208,20 +216,36 @@ def doubles_notice(found: NearDuplicates, images: int) -> str:
     return notice(f"{text} {todo}", kind="warning")
 
 
-def views_of(dataset: ImageDataset, pairs: int) -> list[tuple[str, str]]:
-    """Return title and value of each view: all images, near-duplicates, one of each pair, and each class.
+def views_of(dataset: ImageDataset, pairs: int, doubts: Doubts) -> list[tuple[str, str]]:
+    """Return title and value of each view.
+
+    The views are: suspicious labels first, all images, near-duplicates, one of each pair, and each class.
 
     Args:
         dataset: Dataset to show.
         pairs: Number of pairs of near-duplicates.
+        doubts: Images whose label looks wrong.
     """
+    suspicious = len(doubts.entries)
+    first = [(f"Suspicious labels first ({suspicious})", SUSPICIOUS)] if suspicious else []
     doubtful = [(f"Near-duplicates ({pairs} pairs)", NEAR), ("One of each pair", SPARE)] if pairs else []
     classes = [(f"Class “{name}”", f"class:{label}") for label, name in enumerate(dataset.classes)]
-    return [("All images", EVERYTHING), *doubtful, *classes]
+    return [*first, ("All images", EVERYTHING), *doubtful, *classes]
 
 
-def entries_of(dataset: ImageDataset, view: str, doubtful: Near) -> Sequence[tuple[ImageItem, str]]:
-    """Return the images of a view, each with its caption; training images are first."""
+def entries_of(
+    dataset: ImageDataset, view: str, doubtful: Near, doubts: Doubts
+) -> Sequence[tuple[ImageItem, str]]:
+    """Return the images of a view, each with its caption.
+
+    Training images are first; before them, in the view of suspicious labels, the most suspicious images.
+
+    Args:
+        dataset: Dataset to show.
+        view: Value of the view.
+        doubtful: Near-duplicates.
+        doubts: Images whose label looks wrong.
+    """
     if view in (NEAR, SPARE):
         items = {key_of(item): item for item in dataset.items}
         shown = doubtful if view == NEAR else _one_of_each(doubtful, items)
@@ -229,7 +253,9 @@ def entries_of(dataset: ImageDataset, view: str, doubtful: Near) -> Sequence[tup
     kind, _, label = view.partition(":")
     chosen = [item for item in dataset.items if kind != "class" or item.label == int(label)]
     chosen.sort(key=lambda item: SPLITS.index(item.split))
-    return [(item, place_of(dataset, item)) for item in chosen]
+    first = doubts.entries if kind == SUSPICIOUS else ()
+    listed = {key_of(item) for item, _caption in first}
+    return [*first, *((item, place_of(dataset, item)) for item in chosen if key_of(item) not in listed)]
 
 
 def _one_of_each(doubtful: Near, items: Mapping[str, ImageItem]) -> Near:

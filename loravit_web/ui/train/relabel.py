@@ -135,6 +135,20 @@ class RelabelPanel:
         entries = [(item, place_of(dataset, item)) for item in dataset.items if key_of(item) in changes]
         return self.shown(dataset, entries, changes, title="Your changes")
 
+    def suspicious(
+        self, dataset: ImageDataset, entries: Sequence[tuple[ImageItem, str]], changes: Kept
+    ) -> Updates:
+        """Return updates that show images whose label looks wrong, or that hide the panel if there are none.
+
+        Args:
+            dataset: Dataset of the images.
+            entries: Images, each with its caption, the most suspicious first.
+            changes: Changes that were made before.
+        """
+        if not entries:
+            return self.hidden()
+        return self.shown(dataset, entries, changes, title="Labels that look wrong · most suspicious first")
+
     def hidden(self) -> Updates:
         """Return updates that clear and hide the panel."""
         return {

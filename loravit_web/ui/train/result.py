@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,10 @@ from loravit_web.datasets import ImageDataset
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.demo import slug_of
-from loravit_web.runs.results import Result, details_of, images_behind, mistakes, result_of
+from loravit_web.runs.results import Result, details_of, images_behind, result_of
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
-from loravit_web.ui.kit.confusion import MOST_CLASSES, NoSuchCell, cell_of, confusion_table
+from loravit_web.ui.kit.confusion import NoSuchCell, caption_of, cell_of, confusion_table, pairs_of
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, LAST, QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import (
@@ -43,12 +42,11 @@ from loravit_web.ui.train.relabel import (
     changes_kept,
     changes_of,
 )
+from loravit_web.ui.train.suspects import SuspectsPanel, build_suspects, doubts_of_run
 from loravit_web.visibility import Seen
-from registry import EvaluationDetails, RegistryError, Run, Split
+from registry import RegistryError, Run, Split
 
 EMPTY = "Results appear here when training finishes."
-PAIRS = 50
-"""Maximum number of pairs of confused classes to choose from."""
 MOST_KEPT = 20
 """Maximum number of runs for which the browser keeps changes."""
 
@@ -70,7 +68,8 @@ class ResultPanel:
         matrix: Confusion matrix.
         pair: Choice of the most frequent confusions.
         classes: Metrics per class.
-        panel: Images of a cell, or the changed images.
+        suspects: Number of images whose label looks wrong, and a button that shows them.
+        panel: Images of a cell, the suspicious or the changed ones.
         again: Button that trains again with the changes.
         texts: Title, description and tags.
         download: Button that downloads the version.
@@ -84,6 +83,7 @@ class ResultPanel:
     matrix: gr.HTML
     pair: gr.Dropdown
     classes: gr.HTML
+    suspects: SuspectsPanel
     panel: RelabelPanel
     again: gr.Button
     texts: tuple[gr.Textbox, ...]
@@ -92,7 +92,7 @@ class ResultPanel:
     @property
     def judged(self) -> list[Any]:
         """Components that depend on the split."""
-        return [self.matrix, self.pair, self.classes, *self.corrected]
+        return [self.matrix, self.pair, self.classes, *self.suspects.outputs, *self.corrected]
 
     @property
     def corrected(self) -> list[Any]:
@@ -159,15 +159,25 @@ class ResultPanel:
             changes: Changes of images, of any split.
         """
         details = details_of(seen.registry, result, split)
-        pairs = _pairs(details)
-        panel, images = self.panel, _images(seen, result.run)
+        pairs, images = pairs_of(details), _images(seen, result.run)
+        doubts = doubts_of_run(seen, result.run.id, images)
+        panel, doubted = self.panel, doubts.entries
+        shown = panel.changed(images, changes) if changes else panel.suspicious(images, doubted, {})
         return {
-            self.matrix: confusion_table(details, _caption(details, split)),
+            self.matrix: confusion_table(details, caption_of(details, split)),
             self.pair: gr.Dropdown(choices=pairs, value=None, visible=bool(pairs)),
             self.classes: class_table(details),
-            **(panel.changed(images, changes) if changes else panel.hidden()),
-            self.again: gr.Button(visible=bool(changes)),
+            **self.suspects.shown(doubts),
+            **shown,
+            self.again: gr.Button(visible=bool(changes or doubted)),
         }
+
+    def of_suspects(self, seen: Seen, run_id: str, sheet: Sheet | None) -> Updates:
+        """Return updates of ``corrected`` that show the images whose label looks wrong; see `of_cell`."""
+        images = _images(seen, seen.registry.runs.get(run_id))
+        doubted = doubts_of_run(seen, run_id, images).entries
+        shown = self.panel.suspicious(images, doubted, changes_of(sheet))
+        return {**shown, self.again: gr.Button(visible=True)}
 
     def of_cell(
         self, seen: Seen, run_id: str, split: Split, cell: tuple[int, int], sheet: Sheet | None
@@ -231,6 +241,7 @@ def build_result(
         )
         matrix = gr.HTML(js_on_load=on_load("confusion.listen"), elem_id="train-confusion")
         pair = gr.Dropdown(label="Most frequent mistakes", value=None, elem_id="train-pair")
+        suspects = build_suspects()
         panel = build_relabel(service, prefix="train-behind")
         again = gr.Button("Retrain with corrections", variant="primary", visible=False, elem_id="train-again")
         with gr.Accordion("Per-class metrics", open=False, elem_id="train-classes"):
@@ -249,7 +260,7 @@ def build_result(
             )
             publish = gr.Button("Save to the catalog", elem_id="train-save")
     shown = ResultPanel(
-        head, body, run_id, try_it, split, matrix, pair, classes, panel, again, texts, download
+        head, body, run_id, try_it, split, matrix, pair, classes, suspects, panel, again, texts, download
     )
     _judge_by_split(service, shown)
     _open_cells(service, shown)
@@ -299,6 +310,10 @@ def _open_cells(service: Service, shown: ResultPanel) -> None:
             return unchanged()
         return shown.of_cell(seen_by(service, request), run, split, cell_of(chosen), sheet)
 
+    @told
+    def by_suspicion(run: str, sheet: Sheet | None, request: gr.Request) -> Updates:
+        return shown.of_suspects(seen_by(service, request), run, sheet)
+
     given, outputs = [shown.run_id, shown.split, shown.panel.sheet], shown.corrected
     how: dict[str, Any] = {
         "show_progress": "minimal",
@@ -308,6 +323,7 @@ def _open_cells(service: Service, shown: ResultPanel) -> None:
     }
     shown.matrix.select(by_cell, given, outputs, **EACH, **how)
     shown.pair.input(by_pair, [*given, shown.pair], outputs, **LAST, **how)
+    shown.suspects.show.click(by_suspicion, [shown.run_id, shown.panel.sheet], outputs, **how)
 
 
 def _follow_up(
@@ -368,25 +384,6 @@ def _headline(result: Result) -> Markup:
         text=text,
         evaluation=evaluation_table(result.version),
     )
-
-
-def _caption(details: EvaluationDetails, split: Split) -> str:
-    classes = len(details.class_names)
-    text = f"Confusion matrix ({split}). Select a cell to see its images."
-    if classes > MOST_CLASSES:
-        text += f" Shown are the {MOST_CLASSES} of {classes} classes with the most mistakes."
-    return text if mistakes(details) else f"{text} No misclassified images."
-
-
-def _pairs(details: EvaluationDetails) -> Sequence[tuple[str, str]]:
-    names = details.class_names
-    return [
-        (
-            f"{cell.n} × “{names[cell.true_idx]}” predicted as “{names[cell.predicted_idx]}”",
-            f"{cell.true_idx}:{cell.predicted_idx}",
-        )
-        for cell in mistakes(details)[:PAIRS]
-    ]
 
 
 def _name(run: Run) -> str:

@@ -81,7 +81,7 @@ class TrainTab:
         except (TypeError, KeyError, DatasetError):
             return {}
         return {
-            **self.check.filled(dataset, changes),
+            **self.check.filled(seen, dataset, changes),
             self.settings.start: gr.Button(interactive=True),
             self.settings.mirror: mirror,
             self.settings.mirrored: mirror,
@@ -169,7 +169,7 @@ def _take_in(
         if dataset is None:
             return {**check.emptied(), **cannot_start}
         return {
-            **check.filled(dataset),
+            **check.filled(seen_by(service, request), dataset),
             settings.start: gr.Button(interactive=True),
             settings.brought: suggestions(dataset.name, mirror=way.mirror),
             **dict.fromkeys(way.empties),

@@ -23,6 +23,7 @@ from loravit_web.ui.train.check import doubles_notice, entries_of, views_of
 from loravit_web.ui.train.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.train.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.train.settings import suggested_name, told_cost
+from loravit_web.ui.train.suspects import NO_DOUBTS
 from loravit_web.ui.train.tab import TrainTab, build_train
 from registry import ClassMetric, ConfusionCell, EvaluationDetails
 from tests.conftest import RECIPE, train_now
@@ -114,26 +115,38 @@ def test_what_is_marked_is_changed_together_and_marked_no_more() -> None:
 
 
 def test_images_are_shown_all_by_class_or_as_near_duplicates(pets: ImageDataset) -> None:
-    assert len(entries_of(pets, "every", [])) == 5
+    assert len(entries_of(pets, "every", [], NO_DOUBTS)) == 5
     first = replace(pets.items[0], split="test")
     parted = replace(pets, items=(first, *pets.items[1:]))
-    assert [item for item, _ in entries_of(parted, "every", [])] == [*pets.items[1:], first]
-    assert [item.path for item, _ in entries_of(pets, "class:1", [])] == ["dog/1.png", "dog/2.png"]
+    assert [item for item, _ in entries_of(parted, "every", [], NO_DOUBTS)] == [*pets.items[1:], first]
+    assert [item.path for item, _ in entries_of(pets, "class:1", [], NO_DOUBTS)] == ["dog/1.png", "dog/2.png"]
     doubtful = [[key_of(pets.items[4]), "1: train, dog"]]
-    assert [caption for _, caption in entries_of(pets, "near", doubtful)] == ["1: train, dog"]
-    assert [value for _, value in views_of(pets, 1)] == ["every", "near", "spare", "class:0", "class:1"]
-    assert [value for _, value in views_of(pets, 0)] == ["every", "class:0", "class:1"]
+    assert [caption for _, caption in entries_of(pets, "near", doubtful, NO_DOUBTS)] == ["1: train, dog"]
+    assert [value for _, value in views_of(pets, 1, NO_DOUBTS)] == [
+        "every",
+        "near",
+        "spare",
+        "class:0",
+        "class:1",
+    ]
+    assert [value for _, value in views_of(pets, 0, NO_DOUBTS)] == ["every", "class:0", "class:1"]
 
 
 def test_what_was_found_in_the_data_starts_with_its_warnings(
-    pets: ImageDataset, train: TrainTab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running_app: RunningApp,
+    pets: ImageDataset,
+    train: TrainTab,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     check = train.check
-    shown = check.filled(pets)
+    shown = check.filled(running_app.seen, pets)
     assert shown[check.data] == pets.fingerprint
     assert "Few training images: “cat” has 3" in shown[check.found]
-    assert check.filled(pets)[check.taken] != shown[check.taken]  # the same again is to be heard as well
+    assert (
+        check.filled(running_app.seen, pets)[check.taken] != shown[check.taken]
+    )  # the same again is to be heard as well
 
 
 def test_near_duplicates_are_counted_and_listed(running_app: RunningApp, train: TrainTab) -> None:
@@ -152,8 +165,8 @@ def test_of_images_that_look_the_same_all_but_one_can_be_left_out(pets: ImageDat
     pairs = [(first, in_test), (first, third), (in_test, third)]
     doubtful = [[key_of(item), item.path] for pair in pairs for item in pair]
     # in training: the first, for its double is in the test set; and the third, for the same reason
-    assert [item for item, _ in entries_of(dataset, "spare", doubtful)] == [first, third]
-    assert [item for item, _ in entries_of(dataset, "near", doubtful[:2])] == [first, in_test]
+    assert [item for item, _ in entries_of(dataset, "spare", doubtful, NO_DOUBTS)] == [first, third]
+    assert [item for item, _ in entries_of(dataset, "near", doubtful[:2], NO_DOUBTS)] == [first, in_test]
 
 
 def test_one_pair_is_one_pair() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from loravit_web.datasets import ImageDataset
 from loravit_web.training.data import TrainingData
-from loravit_web.training.predictions import (
+from loravit_web.training.files.predictions import (
     PREDICTIONS,
     Predicted,
     PredictionsDamaged,

@@ -1,0 +1,1 @@
+"""Files that a run stores beside its version: predictions and suspects, image by image."""
