@@ -240,6 +240,8 @@ def _ending(trained: Trained, version: Version, late: bool) -> str:
 def _why_probe(trained: Trained) -> str:
     if trained.lead is None:
         return ", because no epoch was completed"
+    if round(trained.lead.mean, 3) == 0:
+        return ", because it predicts the validation images as well as the trained adapter, and is smaller"
     return (
         ", because it predicts the validation images better than the trained adapter (log loss lower by "
         f"{-trained.lead.mean:.3f} ± {trained.lead.standard_error:.3f})"

@@ -40,6 +40,7 @@ class Echo:
         assignment: Sequence[Sequence[str]],
         *,
         seconds: MutableMapping[str, float] | None = None,
+        novelty: Sequence[MutableMapping[str, float]] | None = None,
         in_one_lane: bool = False,
     ) -> list[dict[str, torch.Tensor]]:
         self.batches.append(len(images))
