@@ -21,6 +21,7 @@ from loravit_web.training.data import TrainingData
 from loravit_web.training.loop import EVALUATION_BATCH
 from loravit_web.training.meter import work_of
 from loravit_web.training.prefix import RAM_LIMIT
+from loravit_web.training.probe import candidate_readouts, trunk_readout
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.text import duration
 
@@ -106,11 +107,21 @@ def estimate(data: TrainingData, recipe: Recipe, base: Base, pace: Pace, reading
     return Estimate(
         seconds=START_SECONDS + trunk + work.evaluated * pace.evaluated + work.trained * pace.trained,
         memory=_memory(data, recipe, base, pace),
-        parameters=pace.parameters + classes * (base.feature_dim(recipe.adapter.pooling) + 1),
+        parameters=pace.parameters + classes * (_head_width(base, recipe, first_block) + 1),
         train_images=len(data.train),
         validation_images=len(data.validation),
         epochs=recipe.schedule(len(data.train))[0],
     )
+
+
+def _head_width(base: Base, recipe: Recipe, first_block: int) -> int:
+    """Return the number of features of the head, at most; a probe chooses among its readouts."""
+    readout = recipe.adapter.readout
+    if readout is None and recipe.is_trained:
+        readout = trunk_readout(base, first_block)
+    elif readout is None:
+        readout = max(candidate_readouts(base), key=len)
+    return base.feature_dim(recipe.adapter.pooling) + len(readout) * base.embed_dim
 
 
 def _memory(data: TrainingData, recipe: Recipe, base: Base, pace: Pace) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from loravit_web.adapters.adapter import Adapter
-from loravit_web.backbones.base import Base
-from loravit_web.training.evaluation import Evaluation
+if TYPE_CHECKING:  # the shell reads what this module defines, without torch
+    from loravit_web.adapters.adapter import Adapter
+    from loravit_web.backbones.base import Base
+    from loravit_web.training.evaluation import Evaluation
 
 Curve = Mapping[int, Mapping[str, float]]
 """Metrics of each epoch."""

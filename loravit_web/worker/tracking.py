@@ -8,13 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from loravit_web.adapters.adapter import Adapter
-from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
-from loravit_web.training.evaluation import Evaluation
-from loravit_web.training.first_answer import write_first_answer
 from loravit_web.training.progress import Curve, TrainingStopped
 from loravit_web.worker import run_log
 from registry import (
@@ -25,6 +21,11 @@ from registry import (
     RunLost,
     StopRequest,
 )
+
+if TYPE_CHECKING:  # the shell reads the times below, without torch
+    from loravit_web.adapters.adapter import Adapter
+    from loravit_web.backbones.base import Base
+    from loravit_web.training.evaluation import Evaluation
 
 HEARTBEAT_SECONDS = 5.0
 """Seconds between two heartbeats."""
@@ -153,6 +154,9 @@ class RunReporter:
         """
         seconds = self._clock() - self._begun
         run_log.log_step(f"First answer after {seconds:.0f} s")
+        # Imported here because it loads torch, which the shell does not need to read a run.
+        from loravit_web.training.first_answer import write_first_answer
+
         files = write_first_answer(adapter, base, evaluation, seconds=seconds)
         self._pending.append(lambda: self._store(files))
         self._send()
