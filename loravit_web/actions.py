@@ -94,7 +94,7 @@ class Actions(CatalogActions, RunActions):
         Raises:
             NotAllowed: If the visitor may not train.
             DatasetError: If the data cannot be used.
-            BeyondDemo: If a visitor of a demo may not train on so many classes or images.
+            BeyondDemo: If the classes or images exceed what a visitor of a demo may train on.
             AllowanceExceeded: If a visitor of a demo may not store so much.
         """
         if str(data).startswith(STORED_PREFIX):
@@ -119,7 +119,7 @@ class Actions(CatalogActions, RunActions):
         Raises:
             NotAllowed: If the visitor may not train.
             DatasetError: If the data cannot be used.
-            BeyondDemo: If a visitor of a demo may not train on so many classes or images.
+            BeyondDemo: If the classes or images exceed what a visitor of a demo may train on.
             AllowanceExceeded: If a visitor of a demo may not store so much.
         """
         if self._in_demo:

@@ -52,7 +52,7 @@ class BaseNameTaken(RegistryError):
 
 
 class BaseFiles:
-    """The bases in the artifact store. A name stands for the same weights for ever."""
+    """The bases in the artifact store. A name always stands for the same weights."""
 
     def __init__(self, database: Database, blobs: BlobStore) -> None:
         self._database, self._blobs = database, blobs

@@ -29,7 +29,7 @@ BELOW = {
     "adapters": {"backbones", "images", "util"},
     "engine": {"adapters", "backbones", "util"},
     "training": {"adapters", "backbones", "datasets", "images", "util"},
-    "serving": {"adapters", "backbones", "datasets", "engine", "images", "settings", "training", "util"},
+    "serving": {"adapters", "backbones", "datasets", "engine", "images", "settings", "util"},
     "catalog": {"access", "adapters", "backbones", "serving", "settings", "util"},
     "runs": {"access", "adapters", "backbones", "catalog", "datasets", "settings", "training", "util"},
     "saver": {"access", "settings"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def _task(dataset: ImageDataset, base: Base, options: argparse.Namespace, work: 
     return Task(novelty, _pooled(dataset, test, base, options, work), labels)
 
 
-def _pick(items: Sequence[ImageItem], chosen: Sequence[int]) -> tuple[ImageItem, ...]:
+def _pick(items: Sequence[ImageItem], chosen: Iterable[int]) -> tuple[ImageItem, ...]:
     return tuple(items[index] for index in chosen)
 
 

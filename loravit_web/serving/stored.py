@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loravit_web.adapters import Adapter
+from loravit_web.adapters.files.first_answer import ADAPTER_FILE, read_first_adapter
 from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
-from loravit_web.training.first_answer import ADAPTER_FILE, read_first_adapter
 from registry import Base as BaseRecord
 from registry import Registry, Run, Version
 

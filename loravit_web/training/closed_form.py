@@ -74,14 +74,15 @@ def fit_closed_form(
         strengths: Strengths to choose from. One is solved by a Cholesky factorization, several by one
             eigendecomposition, which takes longer.
     """
-    exact = features.double()
-    center, scale = exact.mean(dim=0), exact.std(dim=0, correction=0)
+    z = features.to(torch.float64, copy=True)
+    center, scale = z.mean(dim=0), z.std(dim=0, correction=0)
     scale = torch.where(scale > _CONSTANT * (1 + center.abs()), scale, 1.0) * math.sqrt(features.shape[1])
     weights = class_weights(labels, classes).double()[labels]
     root = weights.sqrt()[:, None]
-    z, y = (exact - center) / scale, F.one_hot(labels, classes).double()
+    z.sub_(center).div_(scale)  # in place, because thousands of wide features take hundreds of megabytes
+    y = F.one_hot(labels, classes).double()
     z_mean, y_mean = ((weights[:, None] * t).sum(dim=0) / weights.sum() for t in (z, y))
-    inputs = (z - z_mean) * root
+    inputs = z.sub_(z_mean).mul_(root)
     best = _solve(inputs @ inputs.T, (y - y_mean) * root, root, y_mean, labels, strengths)
     standardized = best.dual.T @ inputs
     weight = standardized / scale

@@ -21,7 +21,7 @@ from loravit_web.training.data import TrainingData
 from loravit_web.training.loop import EVALUATION_BATCH
 from loravit_web.training.meter import work_of
 from loravit_web.training.prefix import RAM_LIMIT
-from loravit_web.training.probe import candidate_readouts, trunk_readout
+from loravit_web.training.probe import MOST_FITTED, candidate_readouts, trunk_readout
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.text import duration
 
@@ -129,11 +129,19 @@ def _memory(data: TrainingData, recipe: Recipe, base: Base, pace: Pace) -> int:
     views = 2 if recipe.mirror else 1
     splits = (views * len(data.train), len(data.validation), len(data.test))
     tokens = sum(count * token for count in splits if count * token <= RAM_LIMIT)
+    parts = base.depth * len(base.parts) * base.embed_dim * torch.float32.itemsize
+    tokens += sum(
+        len(split) * parts
+        for split in (data.train, data.validation, data.test)
+        if len(split) * parts <= RAM_LIMIT
+    )
+    images = min(len(data.train) + len(data.validation), MOST_FITTED)
+    closed_form = images * parts * 3  # read in float32, and standardized in float64
     weights = sum(p.numel() for p in base.model.parameters()) * (4 + base.dtype.itemsize)
     step = recipe.batch_size * pace.saved
     # Peak of an evaluation: the MLP's hidden layer before and after its activation, and the tokens.
     evaluation = EVALUATION_BATCH * token * 12
-    return int(LIBRARIES + weights + tokens + max(step, evaluation))
+    return int(LIBRARIES + weights + tokens + max(step, evaluation, closed_form))
 
 
 def measure_pace(

@@ -35,7 +35,8 @@ class Probe:
 
     def logits(self, base: Base, pooled: torch.Tensor) -> torch.Tensor:
         """Return calibrated float32 logits (N, C) of pooled values (N, L, P, D)."""
-        return self.head.logits(read(self.readout, base, pooled))
+        parts = torch.split(pooled, _READ_AT_ONCE)  # of a large dataset they are mapped from a file
+        return torch.cat([self.head.logits(read(self.readout, base, part)) for part in parts])
 
     def left_out(self, base: Base, *pooled: torch.Tensor) -> torch.Tensor:
         """Return calibrated float32 logits (N, C) for each image by a head that was fitted without it.
@@ -49,8 +50,7 @@ class Probe:
         """
         if sum(map(len, pooled)) == len(self.rows):
             return self.head.left_out
-        parts = [some for part in pooled for some in torch.split(part, _READ_AT_ONCE)]
-        logits = torch.cat([self.logits(base, part) for part in parts])
+        logits = torch.cat([self.logits(base, part) for part in pooled])
         logits[self.rows] = self.head.left_out
         return logits
 
@@ -58,7 +58,7 @@ class Probe:
 def candidate_readouts(base: Base) -> tuple[Readout, ...]:
     """Return the readouts that are compared for a task: the last half of the blocks, most, or all of them.
 
-    No single one of them is the best for every task; see ``python -m benchmarks tasks``.
+    None of them is the best for every task; see ``python -m benchmarks tasks``.
     """
     firsts = sorted({1, 1 + base.depth // 6, 1 + base.depth // 2})
     return tuple(blocks_readout(base, first, base.depth) for first in firsts)
@@ -113,23 +113,35 @@ def fit_probe(
         for readout in readouts
     ]
     best = min(probes, key=lambda probe: probe.head.loss)
-    return best if len(compared) == len(labels) else refit_probe(best, base, pooled, labels, seed=seed)
+    return best if len(compared) == len(labels) else refit_probe(best, base, [pooled], labels, seed=seed)
 
 
-def refit_probe(probe: Probe, base: Base, pooled: torch.Tensor, labels: torch.Tensor, *, seed: int) -> Probe:
+def refit_probe(
+    probe: Probe, base: Base, pooled: Sequence[torch.Tensor], labels: torch.Tensor, *, seed: int
+) -> Probe:
     """Return a probe with the same readout and strength, fitted on other images.
 
     Args:
         probe: The probe.
         base: Base that computed the pooled values.
-        pooled: Float32 `Base.parts` (N, L, P, D) of the images.
+        pooled: Float32 `Base.parts` (N, L, P, D) of all images, in one or more parts.
         labels: Class indices (N,).
         seed: Seed of the subset of a large dataset.
     """
     rows = _subset(labels, MOST_FITTED, seed)
-    features, classes = read(probe.readout, base, pooled[rows]), len(probe.head.bias)
+    features = read(probe.readout, base, _rows_of(pooled, rows))
+    classes = len(probe.head.bias)
     head = fit_closed_form(features, labels[rows], classes, (probe.head.strength,))
     return Probe(probe.readout, head, rows)
+
+
+def _rows_of(parts: Sequence[torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
+    """Return some rows, in ascending order, of tensors that follow each other, without joining these."""
+    chosen, start = [], 0
+    for part in parts:
+        chosen.append(part[rows[(rows >= start) & (rows < start + len(part))] - start])
+        start += len(part)
+    return torch.cat(chosen)
 
 
 def _subset(labels: torch.Tensor, most: int, seed: int) -> torch.Tensor:

@@ -245,7 +245,7 @@ class _Training:
 
     def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
         """Return a probe fitted on training and validation images, whose pooled values are given."""
-        labels, pooled = self.data.fitted.labels, torch.cat([train, validation])
+        labels, pooled = self.data.fitted.labels, [train, validation]
         return self._computed(
             lambda: refit_probe(probe, self.base, pooled, labels, seed=self.recipe.seed), "Fitting the probe"
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from loravit_web.adapters.files.first_answer import FIRST_ANSWER_FILES
 from loravit_web.adapters.files.thumbnail import contact_sheet
 from loravit_web.backbones.base import Base
 from loravit_web.catalog.publishing import Origin, publish, reopen
@@ -22,7 +23,6 @@ from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
 from loravit_web.training.files.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.files.suspects import SUSPECTS, write_suspects
-from loravit_web.training.first_answer import FIRST_ANSWER_FILES
 from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.recipe import Recipe

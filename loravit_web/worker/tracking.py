@@ -155,9 +155,12 @@ class RunReporter:
         seconds = self._clock() - self._begun
         run_log.log_step(f"First answer after {seconds:.0f} s")
         # Imported here because it loads torch, which the shell does not need to read a run.
-        from loravit_web.training.first_answer import write_first_answer
+        from loravit_web.adapters.files.first_answer import FirstAnswer, write_first_answer
 
-        files = write_first_answer(adapter, base, evaluation, seconds=seconds)
+        answer = FirstAnswer(
+            seconds, adapter.class_names, evaluation.n, evaluation.accuracy, evaluation.confusion
+        )
+        files = write_first_answer(adapter, base, answer)
         self._pending.append(lambda: self._store(files))
         self._send()
 

@@ -8,12 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from loravit_web.adapters.files.first_answer import FirstAnswer, write_first_answer
 from loravit_web.backbones import Base
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.stored import names_run, stored_adapters, task_of_run
-from loravit_web.training.evaluation import evaluate
-from loravit_web.training.first_answer import write_first_answer
 from registry import (
     DatasetClass,
     NewBase,
@@ -59,8 +58,8 @@ class Training:
 
     def answer_first(self, run: Run) -> None:
         adapter = random_adapter(self.base, classes=CLASSES)
-        evaluation = evaluate(torch.eye(3), torch.arange(3))
-        for name, data in write_first_answer(adapter, self.base, evaluation, seconds=1.0).items():
+        answer = FirstAnswer(1.0, CLASSES, 3, 1.0, ((0, 0, 1), (1, 1, 1), (2, 2, 1)))
+        for name, data in write_first_answer(adapter, self.base, answer).items():
             self.registry.run_files.put(run.id, name, data)
 
 

@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from loravit_web.adapters.files.format import from_files
-from loravit_web.backbones import Base
-from loravit_web.catalog.publishing import Origin, publish
-from loravit_web.datasets import ImageDataset
-from loravit_web.training import loop
-from loravit_web.training.first_answer import (
+from loravit_web.adapters.files.first_answer import (
     ADAPTER_FILE,
     EVALUATION_FILE,
     FIRST_ANSWER_FILES,
     read_first_adapter,
     read_first_answer,
 )
+from loravit_web.adapters.files.format import from_files
+from loravit_web.backbones import Base
+from loravit_web.catalog.publishing import Origin, publish
+from loravit_web.datasets import ImageDataset
+from loravit_web.training import loop
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.worker import runner, tracking
 from loravit_web.worker.runner import STOPPED, sweep_first_answers, sweep_work

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from loravit_web.training.first_answer import EVALUATION_FILE, FirstAnswer, read_first_answer
+from loravit_web.adapters.files.first_answer import EVALUATION_FILE, FirstAnswer, read_first_answer
 from loravit_web.ui.kit.confusion import confusion_table
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice

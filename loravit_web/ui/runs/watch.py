@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
+from loravit_web.adapters.files.first_answer import FirstAnswerDamaged
 from loravit_web.runs.next_steps import place_of
 from loravit_web.service import Service
-from loravit_web.training.first_answer import FirstAnswerDamaged
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice, run_progress
 from loravit_web.ui.kit.visitors import seen_by

@@ -7,11 +7,9 @@ from typing import Any
 
 import gradio as gr
 import pytest
-import torch
 
+from loravit_web.adapters.files.first_answer import EVALUATION_FILE, FirstAnswer, write_first_answer
 from loravit_web.serving.stored import task_of_run
-from loravit_web.training.evaluation import evaluate
-from loravit_web.training.first_answer import EVALUATION_FILE, write_first_answer
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.runs.watch import WatchPanel
 from loravit_web.ui.train.tab import build_train
@@ -49,13 +47,9 @@ def answer_first(running_app: RunningApp, run: Run) -> Callable[[], None]:
 
     def store() -> None:
         base = running_app.service.predictor.engines.configured.base
-        logits = torch.eye(2)[[0, 0, 1, 1]]
-        files = write_first_answer(
-            random_adapter(base, classes=("green", "red")),
-            base,
-            evaluate(logits, torch.tensor([0, 0, 1, 0])),
-            seconds=12.3,
-        )
+        adapter = random_adapter(base, classes=("green", "red"))
+        answer = FirstAnswer(12.3, adapter.class_names, 4, 0.75, ((0, 0, 2), (0, 1, 1), (1, 1, 1)))
+        files = write_first_answer(adapter, base, answer)
         for name, data in files.items():
             running_app.service.registry.run_files.put(run.id, name, data)
 

@@ -12,7 +12,6 @@ from loravit_web.adapters.files.bundle import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.files.format import from_files, to_files
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
-from loravit_web.training.evaluation import Evaluation
 
 ADAPTER_FILE = "first-answer.zip"
 """Name of the file with the probe, as a bundle."""
@@ -46,26 +45,23 @@ class FirstAnswer:
     confusion: tuple[tuple[int, int, int], ...]
 
 
-def write_first_answer(
-    adapter: Adapter, base: Base, evaluation: Evaluation, *, seconds: float
-) -> dict[str, bytes]:
+def write_first_answer(adapter: Adapter, base: Base, answer: FirstAnswer) -> dict[str, bytes]:
     """Return the files of a first answer by name, the evaluation last.
 
     Args:
         adapter: Probe as an adapter.
         base: Base that it runs on.
-        evaluation: Evaluation on the validation split.
-        seconds: Seconds since the start of the run.
+        answer: Evaluation of the probe.
     """
     name = ADAPTER_FILE.partition(".")[0]
     files = to_files(adapter, base, name=name, title="First answer")
     document = {
         "schema": SCHEMA_VERSION,
-        "seconds": round(seconds, 1),
-        "class_names": list(adapter.class_names),
-        "n": evaluation.n,
-        "accuracy": evaluation.accuracy,
-        "confusion": evaluation.confusion,
+        "seconds": round(answer.seconds, 1),
+        "class_names": list(answer.class_names),
+        "n": answer.n,
+        "accuracy": answer.accuracy,
+        "confusion": answer.confusion,
     }
     return {
         ADAPTER_FILE: write_bundle(Bundle(name, "First answer", files)),
