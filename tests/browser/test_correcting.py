@@ -72,7 +72,7 @@ def test_a_suspicious_label_is_shown_first_and_corrected(
     Image.fromarray(pixels).save(tmp_path / "wrong.png")
     with zipfile.ZipFile(colour_zip, "a") as archive:
         archive.write(tmp_path / "wrong.png", "train/blue/wrong.png")
-    start_training(page, colour_zip, "Shades")
+    start_training(page, colour_zip, "Tints")
     caption = "“blue”? Probably “red”"
     expect(page.locator("#train-suspects")).to_contain_text("1 label looks wrong.", timeout=TRAINED)
     images = page.locator("#train-behind-gallery button")
@@ -99,7 +99,7 @@ def test_a_suspicious_label_is_shown_first_and_corrected(
     page.locator("#train-behind-give").click()
     expect(page.locator("#train-behind-position")).to_contain_text("1 moved to “red”")
     page.locator("#train-again").click()
-    expect(page.locator("#train-result")).to_contain_text("shades@2", timeout=TRAINED)
+    expect(page.locator("#train-result")).to_contain_text("tints@2", timeout=TRAINED)
     expect(page.locator("#train-suspects")).to_contain_text("No label looks wrong.")
 
 
