@@ -138,7 +138,10 @@ def test_a_full_queue_is_one_sentence_and_goes_on_when_there_is_room(
         reply = client.post("/gradio_api/call/tasks", json={"data": []})
         assert reply.status_code == 503
         assert reply.json()["detail"] == QUEUE_FULL
-    assert client.post("/gradio_api/call/tasks", json={"data": []}).status_code == 200
+    accepted = client.post("/gradio_api/call/tasks", json={"data": []})
+    assert accepted.status_code == 200
+    # until it has ended: a slow machine would run it within another test
+    assert "event: complete" in client.get(f"/gradio_api/call/tasks/{accepted.json()['event_id']}").text
 
 
 def test_questions_of_the_page_and_over_http_wait_together_and_those_too_many_are_refused(
