@@ -237,10 +237,9 @@ def _results(adapter: Adapter) -> str:
     rows += [[split, f"{v['n']}", *(_figure(v.get(key)) for key, _ in columns)] for split, v in measured]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return (
-        f"{table}\n\nThe probe is a head in closed form on the frozen base. Its accuracy is that on "
-        "the same images. "
-        "The best epoch and the calibration were chosen on the validation split. The test split was used "
-        "once."
+        f"{table}\n\nThe probe is a head in closed form on the frozen base. Its accuracy is that on the same "
+        "images. The best epoch and the calibration were chosen on the validation split. The test split was "
+        "used once."
     )
 
 
