@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> int:
     ):
         page = browser.new_page(viewport=WINDOW)
         seconds = [_timed(step, page) for step in _steps(url)]
-        titles = page.locator("#use-answers article h3").all_inner_texts()
+        titles = page.locator("#use-answers article h2").all_inner_texts()
     both = titles == ["Handwritten digits", "Scanned digits"]
     looked = sum(seconds) + LOOK * len(seconds)
     figures = [
@@ -61,11 +61,8 @@ def _steps(url: str) -> Sequence[Step]:
         page.locator("#use-quick input").first.wait_for()
 
     def example(page: Page) -> None:
-        page.locator("#use-examples button").first.click()
-
-    def bundled_task(page: Page) -> None:
-        page.locator("#use-quick label", has_text="Handwritten digits").click()
-        page.locator(answers).wait_for()
+        page.locator("#use-examples button", has_text="Digit").click()
+        page.locator(answers, has_text="Handwritten digits").wait_for()
 
     def train_tab(page: Page) -> None:
         page.get_by_role("tab", name="Train").click()
@@ -84,8 +81,7 @@ def _steps(url: str) -> Sequence[Step]:
 
     return [
         ("the first page", first_page),
-        ("an example", example),
-        ("a task that came with the app", bundled_task),
+        ("an example with its task", example),
         ("the tab Train", train_tab),
         ("a sample", sample),
         ("Start training, to its end", training),

@@ -90,7 +90,7 @@ def _bare_page() -> Iterator[str]:
 
 def _measured(browser: Browser, url: str, bare: str, rounds: int, title: str, run_id: str) -> list[Figure]:
     opened: dict[str, Open] = {
-        "Use, by a link to a task": lambda page: _shows(page, "#use-tasks", title),
+        "Use, by a link to a task": lambda page: _shows(page, "#use-picker", title),
         "Train": lambda page: _visible(page, "#train-upload"),
         "Catalog": lambda page: _shows(page, "#catalog-found", "adapters"),
         "Runs": lambda page: _visible(page, "#runs-table tr[data-run]"),

@@ -159,6 +159,13 @@ class Predictor:
         current = self._current
         return heapq.nlargest(most, current, key=lambda slug: current[slug].id)
 
+    def loaded(self) -> list[str]:
+        """Return the slugs of the tasks whose newest version is in memory, newest first."""
+        self.refresh()
+        versions = sorted(self._current.values(), key=lambda version: version.id, reverse=True)
+        engines = [(version, self.engines.resident(version.base.weights_sha256)) for version in versions]
+        return [version.slug for version, engine in engines if engine is not None and version.ref in engine]
+
     def named(self, task: str) -> str:
         """Return the slug of a task if it stands for the same version, otherwise the task itself."""
         self.refresh()

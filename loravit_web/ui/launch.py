@@ -136,7 +136,7 @@ class App:
                 quiet=True,
                 show_error=False,
                 theme=_theme(),
-                css_paths=[Path(__file__).with_name("style.css")],
+                css_paths=[Path(__file__).with_name(name) for name in ("style.css", "use.css")],
                 head=page_head(plain=self.service.settings.plain_gradio),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
                 max_file_size=self.service.settings.upload_bytes,
@@ -269,7 +269,14 @@ def _theme() -> gr.themes.Base:
     theme = gr.themes.Default(
         primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     )
-    return theme.set(  # Gradio's gray has too little contrast
+    return theme.set(  # Gradio's colors have too little contrast for WCAG AA
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_cancel_background_fill="*red_600",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_500",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_400",
         block_info_text_color="*neutral_600",

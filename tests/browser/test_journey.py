@@ -97,14 +97,14 @@ def test_from_a_zip_to_two_answers_side_by_side(
     cards = bystander.locator("#use-answers article")
     expect(cards).to_have_count(2)
     for card in (cards.nth(0), cards.nth(1)):
-        expect(card.locator("li").first).to_contain_text("red")
+        expect(card.locator("ol li").first).to_contain_text("red")
         expect(card.locator(".lv-tag")).to_have_attribute("title", re.compile(r"Inference time [\d.]+ ms"))
 
     # the same image answers again when another one is dropped, without any button
     bystander.locator("#use-image input[type=file]").first.set_input_files(
         tmp_path / "colours" / "test" / "blue" / "0.png"
     )
-    expect(cards.nth(0).locator("li").first).to_contain_text("blue")
+    expect(cards.nth(0).locator("ol li").first).to_contain_text("blue")
 
     open_tab(page, "Catalog")
     page.locator("#catalog-list button[data-slug=paints]").click()
@@ -159,7 +159,7 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_and_a_serving_ap
         tmp_path / "colours" / "test" / "green" / "0.png"
     )
     pick(page, "Shades")
-    expect(page.locator("#use-answers li").first).to_contain_text("green")
+    expect(page.locator("#use-answers ol li").first).to_contain_text("green")
 
     open_tab(page, "Train")
     expect(page.locator("#train-progress")).to_contain_text("Epoch", timeout=TRAINED)
@@ -198,12 +198,12 @@ def test_a_run_answers_with_its_probe_until_it_ends(page: Page, colour_zip: Path
     image = page.locator("#use-image input[type=file]").first
     image.set_input_files(tmp_path / "colours" / "test" / "red" / "0.png")
     card = page.locator("#use-answers article")
-    expect(card.locator("h3")).to_have_text("Early (first answer, still training)")
-    expect(card.locator("li").first).to_contain_text("red")
+    expect(card.locator("h2")).to_have_text("Early (first answer, still training)")
+    expect(card.locator("ol li").first).to_contain_text("red")
 
     page.reload()
     expect(page.locator("#use-tasks")).to_contain_text("Early (first answer, still training)")
-    expect(card.locator("li").first).to_contain_text("red")
+    expect(card.locator("ol li").first).to_contain_text("red")
 
     open_tab(page, "Train")
     expect(first).to_be_visible()

@@ -36,7 +36,7 @@ def test_the_plain_page_answers_about_an_image_and_opens_the_tab_of_a_link(
     page = visit(plain_url)
     drop(page, make_colours(tmp_path / "colours", per_class=1) / "red" / "0.png")
     pick(page, "Colours")
-    expect(page.locator("#use-answers article li").first).to_contain_text("red")
+    expect(page.locator("#use-answers article ol li").first).to_contain_text("red")
     linked = visit(f"{plain_url}?tab=catalog&adapter=colours@1")
     expect(linked.locator("#catalog-head")).to_contain_text("Colours")
     expect(linked.locator("#tabs [role=tab][aria-selected=true]").first).to_have_text(re.compile("Catalog"))

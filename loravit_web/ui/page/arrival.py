@@ -21,6 +21,7 @@ from loravit_web.ui.runs.tab import list_arrived, run_arrived
 from loravit_web.ui.scripts import call
 from loravit_web.ui.train.tab import show_result
 from loravit_web.ui.use.answers import no_tasks
+from loravit_web.ui.use.examples import first_opening
 from loravit_web.ui.use.picker import chips_json, with_tasks
 
 PREFIX = "fill_"
@@ -114,7 +115,7 @@ def _steps(page: Page) -> list[Step]:
         linked = [task for task in request.query_params.get("task", "").split(",") if task][:MAX_TASKS]
         picked = list(dict.fromkeys(map(seen.predictor.named, linked)))
         return {
-            picker.listing: with_tasks(seen, memory, picked),
+            picker.listing: with_tasks(seen, memory, picked, first_opening(seen, picked)),
             picker.chips: chips_json(seen, memory),
             **({page.use.answers: no_tasks()} if seen.predictor.empty else {}),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loravit_web.ui import scripts
 from loravit_web.ui.page import address, arrival, pulse
-from loravit_web.ui.use import ask
+from loravit_web.ui.use import ask, camera
 
 REFUSAL_MILLISECONDS = 8000
 """Time in milliseconds for which a refusal is shown."""
@@ -15,7 +15,9 @@ SCRIPTS = (
     "page/arrival",  # before the description is kept from Svelte
     "page/address",
     "page/reload",
+    "use/camera",
     "use/ask",
+    "use/answers",
     "patches/unwatched",
     "kit/keys",
     "page/pulse",
@@ -23,6 +25,7 @@ SCRIPTS = (
     "page/strip",
     "use/picker",
     "use/examples",
+    "use/settings",
     "train/data",
     "train/settings",
     "train/confusion",
@@ -45,6 +48,7 @@ def page_head(*, plain: bool = False) -> str:
         "arrival": arrival.VALUES,
         "address": {"hub": address.HUB},
         "ask": ask.values(),
+        "camera": camera.VALUES,
         "pulse": pulse.VALUES,
     }
     names = [name for name in SCRIPTS if not (plain and name.startswith("patches/"))]

@@ -95,7 +95,7 @@ def _see_result(page: Page) -> None:
 
 
 def _open_in_catalog(page: Page) -> None:
-    """Add the event that leads from a run to the card of its version in Catalog."""
+    """Add the events that lead from a run, or an answer, to the card of its version in Catalog."""
     catalog, runs = page.catalog, page.runs
 
     @told
@@ -103,13 +103,13 @@ def _open_in_catalog(page: Page) -> None:
         ref = result_of(seen_by(page.service, request).registry, data[runs.chosen]).version.ref
         return {page.tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, ref, request)}
 
-    runs.detail.catalog.click(
-        open_in_catalog,
-        {runs.chosen, *catalog.inputs},
-        [page.tabs, *catalog.outputs],
-        **_LEAD,
-        **UNCHECKED,
-    )
+    @told
+    def open_card(data: Data, event: gr.SelectData, request: gr.Request) -> Updates:
+        return {page.tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, str(event.value), request)}
+
+    outputs = [page.tabs, *catalog.outputs]
+    runs.detail.catalog.click(open_in_catalog, {runs.chosen, *catalog.inputs}, outputs, **_LEAD, **UNCHECKED)
+    page.use.answers.select(open_card, set(catalog.inputs), outputs, **_LEAD, **EACH, **UNCHECKED)
 
 
 def _watch_run(page: Page) -> None:

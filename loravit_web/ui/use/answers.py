@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
+from PIL import Image
 
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import encode_webp
@@ -15,6 +16,7 @@ from loravit_web.serving.overlay import overlay
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.templates import render
+from loravit_web.ui.use.camera import frame_image
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -42,7 +44,7 @@ def answers_html(seen: Seen, upload: Any, picked: Sequence[str], top_k: int, *, 
 
     Args:
         seen: What the visitor sees of the app.
-        upload: Uploaded file as the page sends it, or None.
+        upload: Uploaded file or frame of the camera as the page sends it, or None.
         picked: Selected tasks, as slugs or versions.
         top_k: Maximum number of labels per task.
         heat: Whether to show a heat map for each task.
@@ -50,12 +52,26 @@ def answers_html(seen: Seen, upload: Any, picked: Sequence[str], top_k: int, *, 
     if upload is None or not picked:
         return no_tasks() if seen.predictor.empty else no_image() if upload is None else no_pick()
     try:
-        image = uploaded_image(seen, upload)
+        image = given_image(seen, upload)
         answer = seen.predictor.classify(image, picked, top_k=top_k)
         maps = {r.task: _heat(seen, image, r) for r in answer.results if r.labels} if heat else {}
         return answer_columns(answer, maps)
     except (LoraVitError, RegistryError) as error:
         return notice(error.in_public, kind="error")
+
+
+def given_image(seen: Seen, given: Any) -> Image.Image:
+    """Return the image of a request in RGB, which must not be changed.
+
+    Args:
+        seen: What the visitor sees of the app.
+        given: Uploaded file, or ``{"frame": text}`` with a frame of the camera.
+
+    Raises:
+        LoraVitError: If it is neither, or not a readable image.
+    """
+    frame = given.get("frame") if isinstance(given, dict) else None
+    return uploaded_image(seen, given) if frame is None else frame_image(str(frame))
 
 
 def answer_columns(answer: Answer, maps: Mapping[str, Markup]) -> Markup:

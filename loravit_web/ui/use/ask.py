@@ -67,7 +67,7 @@ class Question:
     """A request of the page.
 
     Attributes:
-        image: Uploaded file as the page sends it, or None.
+        image: Uploaded file or frame of the camera as the page sends it, or None.
         tasks: Selected tasks, as slugs or versions.
         labels: Maximum number of labels per task.
         looks: Whether heat maps are shown.
@@ -79,6 +79,23 @@ class Question:
     labels: int
     looks: bool
     near: list[str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The components, besides the selected tasks, on which a request depends.
+
+    Attributes:
+        image: Image to classify.
+        camera: Live camera, whose frame replaces the image.
+        top_k: Number of labels per task.
+        heat: Whether heat maps are shown.
+    """
+
+    image: gr.Image
+    camera: gr.HTML
+    top_k: gr.Slider
+    heat: gr.Checkbox
 
 
 def read_question(text: str | None) -> Question:
@@ -109,9 +126,7 @@ def connect_answers(
     service: Service,
     waiting: Waiting,
     picker: Picker,
-    image: gr.Image,
-    top_k: gr.Slider,
-    heat: gr.Checkbox,
+    inputs: Asked,
     answers: gr.HTML,
     share: SharePanel,
 ) -> None:
@@ -121,9 +136,7 @@ def connect_answers(
         service: Answers the requests.
         waiting: Runs the requests, together with those of the HTTP interface.
         picker: Components that select tasks.
-        image: Image to classify.
-        top_k: Number of labels per task.
-        heat: Whether heat maps are shown.
+        inputs: What else a request depends on.
         answers: Component that shows the answers.
         share: Links and code for the selection.
     """
@@ -157,9 +170,15 @@ def connect_answers(
     question = gr.Textbox(visible=False, container=False)
     shown = gr.on(
         # not the slider's `release`, which the keyboard does not cause
-        [image.change, picker.tasks.change, top_k.change, heat.change],
+        [
+            inputs.image.change,
+            inputs.camera.input,
+            picker.tasks.change,
+            inputs.top_k.change,
+            inputs.heat.change,
+        ],
         None,
-        [image, picker.tasks, top_k, heat, picker.chips],
+        [inputs.image, picker.tasks, inputs.top_k, inputs.heat, picker.chips],
         answers,
         js=call("ask.answer"),
         **QUIET,
@@ -172,7 +191,7 @@ def connect_answers(
 def _answers(service: Service, request: gr.Request, asked: Question) -> str:
     seen = seen_by(service, request)
     html = answers_html(seen, asked.image, asked.tasks, asked.labels, heat=asked.looks)
-    if asked.image is not None and asked.tasks:
+    if asked.image is not None and asked.tasks and asked.near:
         near = [task for task in asked.near if not seen.predictor.hides(task)]
         seen.prefetcher.prefetch(partial(uploaded_image, seen, asked.image), near)
     return html

@@ -11,7 +11,7 @@ from registry import RegistryError
 
 QUICK = 9
 Memory = Mapping[str, list[str]]
-NOTHING_KEPT: Memory = {"pinned": [], "recent": []}
+NOTHING_KEPT: Memory = {"pinned": [], "recent": [], "places": []}
 _STATUS_WORDS = {"unavailable": "unavailable", "on demand": "needs another base (slower first time)"}
 
 Choices = list[tuple[str, str]]
@@ -47,21 +47,38 @@ def task_choices(infos: Iterable[TaskInfo], text: str = "") -> Choices:
 
 
 def quick_choices(infos: Sequence[TaskInfo], memory: Memory) -> Choices:
-    """Return the chips: pinned tasks, then recent ones, then other ready ones, numbered like their keys.
+    """Return the chips. The position of a chip is the number of its key.
+
+    A chip keeps its position while its task is on offer. Free positions go to pinned tasks, then to recent
+    ones, then to other ready ones. If no position is free, a pinned task replaces the last unpinned one.
 
     Args:
         infos: All tasks in their order.
-        memory: Pinned and recent tasks.
+        memory: Pinned and recent tasks, and the tasks of the chips so far.
     """
     by_slug = {info.slug: info for info in infos}
-    pinned = memory.get("pinned", [])
+    pinned = [slug for slug in memory.get("pinned", []) if slug in by_slug]
     able = [info.slug for info in infos if info.status == "ready"]
+    before = memory.get("places", [])[:QUICK]
+    places = [slug if slug in by_slug else None for slug in before] + [None] * (QUICK - len(before))
     wanted = dict.fromkeys([*pinned, *memory.get("recent", []), *able])
-    slugs = [slug for slug in wanted if slug in by_slug][:QUICK]
+    for slug in [slug for slug in wanted if slug in by_slug and slug not in places]:
+        place = _free_place(places, pinned if slug in pinned else None)
+        if place is not None:
+            places[place] = slug
     return [
-        (f"{number} {by_slug[slug].title}{' ★' if slug in pinned else ''}", slug)
-        for number, slug in enumerate(slugs, start=1)
+        (f"{by_slug[slug].title}{' ★' if slug in pinned else ''}", slug)
+        for slug in places
+        if slug is not None
     ]
+
+
+def _free_place(places: Sequence[str | None], pinned: Sequence[str] | None) -> int | None:
+    """Return a free position, or else the last one without a pinned task if ``pinned`` is given."""
+    if None in places:
+        return places.index(None)
+    unpinned = [place for place, slug in enumerate(places) if pinned is not None and slug not in pinned]
+    return unpinned[-1] if unpinned else None
 
 
 def remembered(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]:
@@ -83,7 +100,8 @@ def pinned(memory: Memory | None, picked: Sequence[str]) -> dict[str, list[str]]
 def chips_for(seen: Seen, memory: Memory | None) -> Choices:
     """Return the chips for the current catalog and memory."""
     kept = memory or NOTHING_KEPT
-    first = [*kept.get("pinned", []), *kept.get("recent", []), *seen.predictor.newest(QUICK)]
+    before = [slug for part in ("places", "pinned", "recent") for slug in kept.get(part, [])]
+    first = [*before, *seen.predictor.newest(QUICK)]
     return quick_choices(seen.predictor.offered(first), kept)
 
 

@@ -1,7 +1,8 @@
 """The components that select tasks, and the events that keep them in sync.
 
-The selection is the value of the list. Only the browser changes it: a reply of the server arrives late and
-would undo later selections. The server sends the tasks on offer, and tasks to add to the selection.
+The chips are the picker: those of the first tasks, and one for every other selected task. The list beside
+them finds all others. The selection is the value of the list. Only the browser changes it: a reply of the
+server arrives late and would undo later selections. The server sends the tasks on offer, and tasks to select.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ class Picker:
         quick: Chips for a part of the tasks.
         listing: Tasks in the list, as from `listing`. Setting it changes the list.
         chips: Tasks of the chips, as from `chips_json`. Setting it changes the chips.
-        pin: Pins the selected tasks, or unpins them.
-        memory: Pinned and recent tasks in the browser, as in `NOTHING_KEPT`. Not rendered yet. Only ``kept``
-            changes it.
+        pin: Pins the selected tasks, or unpins them. Not rendered yet.
+        memory: Tasks in the browser, as in `NOTHING_KEPT`. Not rendered yet. Only ``kept`` and ``chips``
+            change it.
         kept: Part of the memory to store, as from `kept_json`.
     """
 
@@ -50,25 +51,42 @@ class Picker:
     kept: gr.Textbox
 
 
-def build_picker(service: Service) -> Picker:
-    """Build the components and the events between them. Both lists stay empty until the page is filled."""
-    quick = gr.CheckboxGroup(
-        [],
-        label="Tasks",
-        info="Select one or more. Results appear side by side. Shortcuts: 1 to 9.",
-        visible=False,
-        elem_id="use-quick",
-    )
-    tasks = gr.Dropdown(
-        label="Find a task",
-        choices=[],
-        value=[],
-        multiselect=True,
-        info="Search by name, tag, class, or exact version (name@2).",
-        interactive=False,
-        elem_id="use-tasks",
-    )
-    pin = gr.Button("★ Pin selected", size="sm", elem_id="use-pin")
+@dataclass(frozen=True)
+class Opening:
+    """An image that opens together with its tasks.
+
+    Attributes:
+        picture: The image as the page sends it, with its link.
+        tasks: Tasks to select instead of the selected ones, or None to keep the selection.
+        is_offer: Whether to open it only where there is no image and no selection.
+    """
+
+    picture: dict[str, Any] | None
+    tasks: Sequence[str] | None
+    is_offer: bool = False
+
+
+NOTHING_OPENS = Opening(None, None)
+
+
+def build_picker(service: Service, image: gr.Image) -> Picker:
+    """Build the components and the events between them. Both lists stay empty until the page is filled.
+
+    Args:
+        service: Service with the tasks.
+        image: Image to classify, which an `Opening` sets.
+    """
+    with gr.Column(elem_id="use-picker"):
+        quick = gr.CheckboxGroup([], label="Tasks", visible=False, elem_id="use-quick")
+        tasks = gr.Dropdown(
+            label="Find a task",
+            choices=[],
+            value=[],
+            multiselect=True,
+            interactive=False,
+            elem_id="use-tasks",
+        )
+    pin = gr.Button("★ Pin selected", size="sm", elem_id="use-pin", render=False)
     memory = kept_in_browser("tasks", dict(NOTHING_KEPT))
     offered, chips, kept = (
         gr.Textbox(visible=False, container=False, elem_id="use-listing"),
@@ -77,26 +95,41 @@ def build_picker(service: Service) -> Picker:
     )
     kept.change(None, [kept, memory], memory, js=call("picker.remember"), **QUIET)
     picker = Picker(tasks, quick, offered, chips, pin, memory, kept)
-    _keep_in_step(picker)
+    _keep_in_step(picker, image)
     _search(service, picker)
     return picker
 
 
-def listing(choices: Choices, *, text: str = "", add: Sequence[str] = ()) -> str:
+def listing(
+    choices: Choices, *, text: str = "", add: Sequence[str] = (), opening: Opening = NOTHING_OPENS
+) -> str:
     """Return a new list of tasks as JSON. Selected tasks stay in the list.
 
     Args:
         choices: Tasks to offer.
         text: Search text of the list. The browser drops the list if the text has changed.
         add: Tasks to add to the selection.
+        opening: Image and tasks to open.
     """
-    # with a nonce, because Gradio does not report a value that stays the same
-    return json.dumps({"choices": choices, "text": text, "add": list(add), "nonce": uuid4().hex})
+    return json.dumps(
+        {
+            "choices": choices,
+            "text": text,
+            "add": list(add),
+            "picture": opening.picture,
+            "pick": None if opening.tasks is None else list(opening.tasks),
+            "isOffer": opening.is_offer,
+            "nonce": uuid4().hex,  # because Gradio does not report a value that stays the same
+        }
+    )
 
 
-def with_tasks(seen: Seen, memory: Memory | None, add: Sequence[str]) -> str:
-    """Return a listing that adds tasks to the selection."""
-    return listing(choices_for(seen, memory, add), add=add)
+def with_tasks(
+    seen: Seen, memory: Memory | None, add: Sequence[str], opening: Opening = NOTHING_OPENS
+) -> str:
+    """Return a listing that adds tasks to the selection, and may open an image with its tasks."""
+    listed = [*add, *(opening.tasks or ())]
+    return listing(choices_for(seen, memory, listed), add=add, opening=opening)
 
 
 def kept_json(memory: Memory, part: str) -> str:
@@ -109,13 +142,16 @@ def chips_json(seen: Seen, memory: Memory | None) -> str:
     return json.dumps(chips_for(seen, memory))
 
 
-def _keep_in_step(picker: Picker) -> None:
-    tasks, quick, chips = picker.tasks, picker.quick, picker.chips
-    picker.listing.change(None, [picker.listing, tasks], tasks, js=call("picker.takeListing"), **QUIET)
-    chips.change(None, [chips, tasks], quick, js=call("picker.takeChips"), **QUIET)
-    quick.input(None, [quick, tasks, chips], tasks, js=call("picker.switchChips"), **QUIET)
+def _keep_in_step(picker: Picker, image: gr.Image) -> None:
+    tasks, quick, chips, memory = picker.tasks, picker.quick, picker.chips, picker.memory
+    picker.listing.change(
+        None, [picker.listing, tasks, image], [tasks, image], js=call("picker.takeListing"), **QUIET
+    )
+    chips.change(None, [chips, tasks], quick, js=call("picker.showChips"), **QUIET)
+    chips.change(None, [chips, memory], memory, js=call("picker.keepPlaces"), **QUIET)
+    quick.input(None, [quick, tasks], tasks, js=call("picker.switchChips"), **QUIET)
     # not `input`, which Gradio does not send if a task is removed by keyboard or with its cross
-    tasks.change(None, [tasks, chips], quick, js=call("picker.checkChips"), **QUIET)
+    tasks.change(None, [chips, tasks], quick, js=call("picker.showChips"), **QUIET)
 
 
 def _search(service: Service, picker: Picker) -> None:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from markupsafe import Markup
-from PIL import Image
 
-from loravit_web.images.loading import encode_webp
 from loravit_web.service import Service
 from loravit_web.ui.kit.events import EACH, QUIET
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_share
-from loravit_web.ui.kit.uploads import upload_folder
+from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.answers import no_image
-from loravit_web.ui.use.ask import LABELS, MOST_LABELS, connect_answers
-from loravit_web.ui.use.examples import example_images
-from loravit_web.ui.use.picker import Picker, build_picker
+from loravit_web.ui.use.ask import LABELS, MOST_LABELS, Asked, connect_answers
+from loravit_web.ui.use.camera import build_camera
+from loravit_web.ui.use.examples import examples, examples_html, opening_of
+from loravit_web.ui.use.fitting import connect_fitting
+from loravit_web.ui.use.picker import Picker, build_picker, with_tasks
 from loravit_web.ui.use.table import build_many
-
-_SMALL = 96
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class UseTab:
 
     Attributes:
         picker: Components that select tasks.
-        answers: Component that shows the answers.
+        answers: Component that shows the answers. Its event ``select`` opens the card of a version.
         asked: Image, number of labels, and whether heat maps are shown.
     """
 
@@ -48,23 +43,28 @@ class UseTab:
 
 def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
     """Build the tab and its events."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=280):
-            image = gr.Image(
-                label="Image",
-                type="filepath",
-                sources=["upload", "clipboard", "webcam"],
-                height=320,
-                elem_id="use-image",
-                buttons=["fullscreen"],
-            )
+    with gr.Row(equal_height=False, elem_id="use-row"):
+        with gr.Column(scale=2, min_width=280, elem_id="use-given"):
+            with gr.Column(elem_id="use-box"):
+                image = gr.Image(
+                    label="Image",
+                    show_label=False,
+                    type="filepath",
+                    sources=["upload", "clipboard"],
+                    elem_id="use-image",
+                    buttons=["fullscreen"],
+                )
+                camera = build_camera(image)
             # not gr.Gallery, for which every page would load 0.5 MB of scripts
-            examples = gr.HTML(
-                _examples_html(), js_on_load=on_load("examples.listen"), elem_id="use-examples"
-            )
-        with gr.Column(scale=3, min_width=300):
-            picker = build_picker(service)
-            with gr.Row():
+            chosen = gr.HTML(examples_html(), js_on_load=on_load("examples.listen"), elem_id="use-examples")
+        with gr.Column(scale=3, min_width=300, elem_id="use-answered"):
+            picker = build_picker(service, image)
+            answers = gr.HTML(no_image(), js_on_load=on_load("answers.listen"), elem_id="use-answers")
+            fit = gr.Button("Which tasks fit this image?", size="sm", elem_id="use-fit")
+            fits = gr.HTML(elem_id="use-fits")
+            # not gr.Accordion, which has no components until it is opened
+            gr.HTML(render("use/settings"), js_on_load=on_load("useSettings.listen"), elem_id="use-settings")
+            with gr.Column(elem_id="use-options"):
                 top_k = gr.Slider(
                     1, MOST_LABELS, value=LABELS, step=1, label="Top classes shown", elem_id="use-top-k"
                 )
@@ -73,31 +73,20 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
                     info="Shows which regions support each prediction (HiResCAM). Shortcut: T.",
                     elem_id="use-heat",
                 )
-            answers = gr.HTML(no_image(), elem_id="use-answers")
+                picker.pin.render()
     share = build_share()
     build_many(service, picker.tasks, top_k, presence)
-    connect_answers(service, waiting, picker, image, top_k, heat, answers, share)
-    examples.select(_chosen_example, None, image, **EACH, **QUIET)
+    connect_answers(service, waiting, picker, Asked(image, camera, top_k, heat), answers, share)
+    connect_fitting(service, picker, image, fit, fits)
+    _open_examples(service, picker, chosen)
     return UseTab(picker, answers, [image, top_k, heat])
 
 
-def _examples() -> list[tuple[Path, str]]:
-    """Return the example images in Gradio's folder, from which Gradio may serve them."""
-    return example_images(upload_folder() / "examples")
+def _open_examples(service: Service, picker: Picker, chosen: gr.HTML) -> None:
+    """Add the event that opens a chosen example with its tasks."""
 
+    def choose(memory: Any, event: gr.SelectData, request: gr.Request) -> str:
+        seen = seen_by(service, request)
+        return with_tasks(seen, memory, [], opening_of(seen, examples()[int(event.index)]))
 
-def _examples_html() -> Markup:
-    examples = [{"caption": caption, "address": _small(path)} for path, caption in _examples()]
-    return render("use/examples", examples=examples)
-
-
-def _small(path: Path) -> str:
-    """Return a thumbnail as a data URL, because Gradio deletes old files in its folder."""
-    with Image.open(path) as image:
-        image.thumbnail((_SMALL, _SMALL))
-        return f"data:image/webp;base64,{b64encode(encode_webp(image)).decode()}"
-
-
-def _chosen_example(event: gr.SelectData) -> str:
-    path, _caption = _examples()[int(event.index)]
-    return str(path)
+    chosen.select(choose, picker.memory, picker.listing, **EACH, **QUIET)

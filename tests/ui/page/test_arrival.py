@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from loravit_web.ui.kit.events import unchanged
 from loravit_web.ui.page.follow import announce, ended_since, remembered, snapshot
 from loravit_web.ui.train.relabel import key_of
 from loravit_web.ui.use.answers import no_image
+from loravit_web.ui.use.examples import examples
 from tests.ui.catalog.catalog_page import request
 from tests.ui.conftest import RunningApp
 
@@ -128,6 +130,21 @@ def test_a_link_to_a_task_picks_it(running_app: RunningApp) -> None:
     listing = json.loads(filled(running_app, "use", None, task="colours@1,gone")["use-listing"])
     assert listing["add"] == ["colours", "gone"]
     assert ["gone", "gone"] in listing["choices"]
+
+
+def test_a_page_is_offered_an_image_with_the_tasks_that_fit_it(
+    running_app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = json.loads(filled(running_app, "use", None)["use-listing"])
+    assert (bare["picture"], bare["pick"]) == (None, None)
+    fitting = replace(examples()[0], tasks=("colours",))
+    monkeypatch.setattr("loravit_web.ui.use.examples.examples", lambda: (fitting,))
+    offered = json.loads(filled(running_app, "use", None)["use-listing"])
+    assert (offered["pick"], offered["isOffer"]) == (["colours"], True)
+    assert offered["picture"]["url"].startswith("gradio_api/file=")
+    linked = json.loads(filled(running_app, "use", None, task="colours")["use-listing"])
+    assert (linked["add"], linked["pick"]) == (["colours"], None)
+    assert linked["picture"] == offered["picture"]
 
 
 def test_a_look_that_finds_nothing_new_changes_nothing(running_app: RunningApp) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from markupsafe import Markup
 
 from loravit_web.serving.answers import Answer, Label, TaskAnswer
@@ -37,3 +39,37 @@ def test_a_heat_map_stands_with_its_task() -> None:
         Answer((answered(0.9), answered(0.8, task="b@1")), 1.0), {"b@1": Markup("<figure>map of b</figure>")}
     )
     assert html.index("map of b") > html.index("b@1")
+
+
+def test_the_best_class_of_a_sure_answer_an_unsure_one_and_no_match_look_different() -> None:
+    known, unsure = answered(0.9, 0.1), answered(0.5, 0.45)
+    unlike = replace(answered(0.99, 0.01), novelty=1.5)
+    shown = [answer_columns(Answer((one,), 1.0), {}) for one in (known, unsure, unlike)]
+    assert ["lv-is-sure" in html for html in shown] == [True, False, False]
+    assert ["lv-is-unsure" in html for html in shown] == [False, True, False]
+    assert ["lv-is-unlike" in html for html in shown] == [False, False, True]
+    assert "class 0 or class 1?" in shown[1]
+    assert "No match" in shown[2]
+    assert "Unlike the training images" in shown[2]
+
+
+def test_each_answer_has_a_sentence_for_screen_readers_and_a_heading() -> None:
+    unlike = replace(answered(0.99, 0.01), novelty=1.5)
+    failed = TaskAnswer("b", "B", (), "There is no b.", 0.0)
+    for one, said in (
+        (answered(0.9, 0.1), "A: class 0, 90%."),
+        (answered(0.5, 0.45), "A: unsure, class 0 or class 1."),
+        (unlike, "A: no match."),
+        (failed, "B: There is no b."),
+    ):
+        html = answer_columns(Answer((one,), 1.0), {})
+        assert f'data-say="{said}"' in html
+        assert "<h2>" in html
+
+
+def test_the_menu_of_an_answer_leads_to_its_version_unless_it_is_not_published() -> None:
+    published = answer_columns(Answer((answered(0.9, task="flowers@2"),), 1.0), {})
+    assert 'href="?tab=catalog&amp;adapter=flowers%402" data-card="flowers@2"' in published
+    first = answer_columns(Answer((answered(0.9, task="run:1234"),), 1.0), {})
+    assert "data-card" not in first
+    assert "data-fit" in first

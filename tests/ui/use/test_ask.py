@@ -27,6 +27,11 @@ def test_a_question_is_read_as_the_page_writes_it() -> None:
     assert read_question(empty) == Question(None, [], 1, looks=False, near=[])
 
 
+def test_a_question_about_a_frame_of_the_camera_holds_the_frame() -> None:
+    text = '{"picture":{"frame":"data:"},"tasks":[],"labels":1,"looks":false,"near":[]}'
+    assert read_question(text).image == {"frame": "data:"}
+
+
 ENDLESS = '{"picture":null,"tasks":[],"labels":Infinity,"looks":false,"near":[]}'
 NESTED = pytest.param("[" * 100_000, id="nested")
 WRONG_KINDS = '{"picture":1,"tasks":2,"labels":3,"looks":4,"near":5}'
@@ -55,6 +60,7 @@ def test_after_an_answer_those_that_are_one_click_away_are_prepared(
     assert wanted == [["pets", "birds"]]
     ask(near=["pets"], picture=None)
     ask(near=["pets"], tasks=[])
+    ask(near=[])
     assert len(wanted) == 1
 
 

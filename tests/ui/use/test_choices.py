@@ -29,13 +29,34 @@ def test_pinned_tasks_come_first_then_recent_ones_then_the_others() -> None:
     assert len(slugs) == len(set(slugs)) == QUICK
 
 
-def test_chips_carry_the_number_of_their_key_and_pinned_ones_a_star() -> None:
+def test_pinned_chips_carry_a_star() -> None:
     texts = [text for text, _ in quick_choices(INFOS, {"pinned": ["task-b"], "recent": []})]
-    assert texts[:2] == ["1 Task-B ★", "2 Task-A"]
+    assert texts[:2] == ["Task-B ★", "Task-A"]
+
+
+def test_tasks_keep_their_places_whatever_is_picked_pinned_or_new() -> None:
+    places = [slug for _, slug in quick_choices(INFOS[:5], {"pinned": [], "recent": []})]
+    memory = {"pinned": ["task-c"], "recent": ["task-e", "task-l"], "places": places}
+    slugs = [slug for _, slug in quick_choices(INFOS, memory)]
+    assert slugs[:6] == [*places, "task-l"]
+    assert len(slugs) == QUICK
+
+
+def test_the_place_of_a_task_that_left_goes_to_another_and_the_others_stay() -> None:
+    memory = {"pinned": [], "recent": [], "places": ["task-a", "gone", "task-b"]}
+    assert [slug for _, slug in quick_choices(INFOS[:3], memory)] == ["task-a", "task-c", "task-b"]
+    assert [slug for _, slug in quick_choices(INFOS[:2], memory)] == ["task-a", "task-b"]
+
+
+def test_where_no_place_is_free_only_a_pinned_task_takes_the_last_one_that_is_not_pinned() -> None:
+    places = [info.slug for info in INFOS[:QUICK]]
+    memory = {"pinned": [places[-1], "task-l"], "recent": ["task-k"], "places": places}
+    slugs = [slug for _, slug in quick_choices(INFOS, memory)]
+    assert slugs == [*places[:-2], "task-l", places[-1]]
 
 
 def test_a_task_that_left_the_catalog_leaves_the_chips() -> None:
-    assert quick_choices(INFOS[:1], {"pinned": ["gone"], "recent": ["gone"]}) == [("1 Task-A", "task-a")]
+    assert quick_choices(INFOS[:1], {"pinned": ["gone"], "recent": ["gone"]}) == [("Task-A", "task-a")]
 
 
 def test_a_task_that_cannot_answer_says_so_and_is_no_chip_unless_pinned() -> None:
@@ -91,5 +112,5 @@ def test_a_links_task_that_was_archived_keeps_its_title(running_app: RunningApp)
 
 
 def test_the_chips_are_of_the_catalog_as_it_is(running_app: RunningApp) -> None:
-    assert chips_for(running_app.seen, None) == [("1 Colours", "colours")]
-    assert chips_for(running_app.seen, {"pinned": ["colours"], "recent": []}) == [("1 Colours ★", "colours")]
+    assert chips_for(running_app.seen, None) == [("Colours", "colours")]
+    assert chips_for(running_app.seen, {"pinned": ["colours"], "recent": []}) == [("Colours ★", "colours")]

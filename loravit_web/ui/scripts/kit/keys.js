@@ -1,8 +1,9 @@
 // Keyboard shortcuts: 1 to 9 switch the first tasks, "/" searches tasks, "t" switches heat maps.
 (() => {
   const isVisible = (element) => element && element.offsetParent !== null;
+  // Settings may be folded, which makes them invisible.
   const press = (element, event) => {
-    if (!isVisible(element)) return;
+    if (!element || !isVisible(document.querySelector("#use-answers"))) return;
     element.click();
     event.preventDefault();
   };

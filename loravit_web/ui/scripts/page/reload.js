@@ -25,5 +25,8 @@ loravit.reload = (() => {
     return [isThere ? image : unchanged, labels, looks];
   };
 
-  return {store, restore};
+  // Return whether an image is kept that is not restored yet.
+  const keeps = () => Boolean(before?.picture);
+
+  return {store, restore, keeps};
 })();

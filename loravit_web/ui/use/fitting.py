@@ -1,0 +1,77 @@
+"""Search for the tasks that fit an image: those that answer it surely, and know images like it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from loravit_web.errors import LoraVitError
+from loravit_web.service import Service
+from loravit_web.serving.answers import TaskAnswer
+from loravit_web.serving.predictor import MAX_TASKS
+from loravit_web.ui.kit.errors import told_at
+from loravit_web.ui.kit.events import QUIET, UNCHECKED, Updates
+from loravit_web.ui.kit.uploads import uploaded_image
+from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.scripts import call
+from loravit_web.ui.templates import render
+from loravit_web.ui.use.picker import Opening, Picker, with_tasks
+from loravit_web.visibility import Seen
+
+
+class NoImageToFit(LoraVitError):
+    """A search for fitting tasks without an image."""
+
+
+def fitting_tasks(seen: Seen, upload: Any) -> tuple[list[TaskAnswer], int]:
+    """Return the answers of the tasks that fit an image, the surest first, and the number of tasks asked.
+
+    Only tasks in memory are asked, because loading one takes longer than many answers.
+
+    Args:
+        seen: What the visitor sees of the app.
+        upload: Uploaded file as the page sends it.
+
+    Raises:
+        LoraVitError: If there is no image, or it cannot be read.
+    """
+    if upload is None:
+        raise NoImageToFit("Choose an image first.")
+    image, tasks = uploaded_image(seen, upload), seen.predictor.loaded()
+    answers: list[TaskAnswer] = []
+    for start in range(0, len(tasks), MAX_TASKS):
+        answers += seen.predictor.classify(image, tasks[start : start + MAX_TASKS], top_k=2).results
+    fitting = [answer for answer in answers if answer.labels and not answer.unlike and not answer.unsure]
+    return sorted(fitting, key=lambda answer: -answer.labels[0].score), len(tasks)
+
+
+def fitting_line(fitting: Sequence[TaskAnswer], asked: int) -> str:
+    """Return the result of the search as a paragraph."""
+    return render("use/fitting", fitting=fitting, asked=asked)
+
+
+def connect_fitting(service: Service, picker: Picker, image: gr.Image, fit: gr.Button, fits: gr.HTML) -> None:
+    """Add the event that selects the tasks that fit the image.
+
+    Args:
+        service: Answers the requests.
+        picker: Components that select tasks.
+        image: Image to classify.
+        fit: Button that starts the search.
+        fits: Component that shows the result in a sentence.
+    """
+
+    @told_at(fits)
+    def search(upload: Any, memory: Any, request: gr.Request) -> Updates:
+        seen = seen_by(service, request)
+        fitting, asked = fitting_tasks(seen, upload)
+        found: Updates = {fits: fitting_line(fitting, asked)}
+        if fitting:
+            picked = [answer.task.partition("@")[0] for answer in fitting[:MAX_TASKS]]
+            found[picker.listing] = with_tasks(seen, memory, [], Opening(None, picked))
+        return found
+
+    fit.click(search, [image, picker.memory], [fits, picker.listing], **QUIET, **UNCHECKED)
+    image.change(None, None, fits, js=call("answers.nothing"), **QUIET)
