@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,10 @@ CONTRASTS = """() => {
     const element = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
     if (!text || ["SCRIPT", "STYLE"].includes(element.tagName) || !isShown(element)) continue;
     const style = getComputedStyle(element), below = background(element);
-    const pair = [luminance(over(channels(style.color), below)), luminance(below)].sort((one, other) => other - one);
-    const size = parseFloat(style.fontSize), isLarge = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
-    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+    const pair = [luminance(over(channels(style.color), below)), luminance(below)];
+    const size = parseFloat(style.fontSize), isBold = style.fontWeight >= 700;
+    const isLarge = size >= 24 || (size >= 18.66 && isBold);
+    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
     if (ratio < (isLarge ? 3 : 4.5)) found.push(`${text.slice(0, 40)}: ${ratio.toFixed(2)}`);
   }
   return found;
@@ -98,5 +100,5 @@ def test_every_control_of_use_has_a_name(visit: Visit, app: RunningApp) -> None:
 def test_the_headings_of_use_are_in_order(visit: Visit, app: RunningApp) -> None:
     levels = shown(visit, app).evaluate(HEADINGS)
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert levels.count(2) == 2

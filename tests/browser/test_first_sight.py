@@ -1,4 +1,4 @@
-"""The first sight of Use: an image with its answers, examples, the live camera, and what an answer leads to."""
+"""The first sight of Use: an image with its answers, examples, the live camera, what an answer leads to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, Request, expect
 
 from tests.browser.conftest import Visit, publish_copy
@@ -72,8 +73,6 @@ def test_a_link_to_a_task_opens_with_an_example_that_fits_it(visit: Visit, app: 
 def test_an_image_that_was_given_is_never_replaced_by_the_first_example(page: Page, app: RunningApp) -> None:
     expect(answers(page)).to_have_count(2)
     given = app.images / "one.png"
-    from PIL import Image
-
     Image.new("RGB", (80, 60), "red").save(given)
     page.locator("#use-image input[type=file]").first.set_input_files(given)
     expect(page.locator("#use-image img")).to_have_attribute("src", re.compile("one.png"))
@@ -121,7 +120,8 @@ def test_the_live_camera_is_answered_one_frame_at_a_time_until_it_is_frozen(page
 def test_a_camera_that_the_browser_blocks_is_told_and_what_is_there_stays(page: Page) -> None:
     expect(answers(page)).to_have_count(2)
     page.evaluate(
-        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))"
+        "() => { navigator.mediaDevices.getUserMedia ="
+        " () => Promise.reject(new DOMException('', 'NotAllowedError')); }"
     )
     page.get_by_role("button", name="Live camera").click()
     expect(page.locator("#use-camera [role=alert]")).to_contain_text("The browser blocks the camera")
@@ -132,8 +132,9 @@ def test_a_camera_that_the_browser_blocks_is_told_and_what_is_there_stays(page: 
 def test_the_camera_asks_for_the_rear_lens(page: Page) -> None:
     expect(answers(page)).to_have_count(2)
     page.evaluate(
-        "window.wanted = []; const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
-        "navigator.mediaDevices.getUserMedia = (one) => { wanted.push(one.video.facingMode); return ask(one); }"
+        "() => { window.wanted = []; const devices = navigator.mediaDevices;"
+        " const ask = devices.getUserMedia.bind(devices);"
+        " devices.getUserMedia = (one) => { wanted.push(one.video.facingMode); return ask(one); }; }"
     )
     page.get_by_role("button", name="Live camera").click()
     page.get_by_role("button", name="Switch camera").click()
@@ -157,7 +158,7 @@ def test_the_menu_of_an_answer_opens_the_card_of_its_version_without_a_reload(pa
 def test_the_tasks_that_fit_an_image_are_found_and_said(page: Page) -> None:
     expect(answers(page)).to_have_count(2)
     page.get_by_role("button", name="Which tasks fit this image?").click()
-    expect(page.locator("#use-fits")).to_contain_text(re.compile("of 3 tasks|None of 3 tasks"))
+    expect(page.locator("#use-fits")).to_contain_text(re.compile("of 3 tasks"))
 
 
 def test_answers_are_announced_in_an_element_that_stays(page: Page) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -25,8 +25,28 @@ class NoImageToFit(LoraVitError):
     """A search for fitting tasks without an image."""
 
 
-def fitting_tasks(seen: Seen, upload: Any) -> tuple[list[TaskAnswer], int]:
-    """Return the answers of the tasks that fit an image, the surest first, and the number of tasks asked.
+@dataclass(frozen=True)
+class Fitting:
+    """Result of a search for the tasks that fit an image.
+
+    Attributes:
+        fits: Sure answers for an image like the training images, the surest first.
+        may_fit: Sure answers of versions that cannot tell whether an image is like their training images.
+        asked: Number of tasks asked.
+    """
+
+    fits: tuple[TaskAnswer, ...]
+    may_fit: tuple[TaskAnswer, ...]
+    asked: int
+
+    @property
+    def found(self) -> tuple[TaskAnswer, ...]:
+        """The answers of the tasks to select."""
+        return (self.fits or self.may_fit)[:MAX_TASKS]
+
+
+def fitting_tasks(seen: Seen, upload: Any) -> Fitting:
+    """Return the tasks that fit an image.
 
     Only tasks in memory are asked, because loading one takes longer than many answers.
 
@@ -43,13 +63,18 @@ def fitting_tasks(seen: Seen, upload: Any) -> tuple[list[TaskAnswer], int]:
     answers: list[TaskAnswer] = []
     for start in range(0, len(tasks), MAX_TASKS):
         answers += seen.predictor.classify(image, tasks[start : start + MAX_TASKS], top_k=2).results
-    fitting = [answer for answer in answers if answer.labels and not answer.unlike and not answer.unsure]
-    return sorted(fitting, key=lambda answer: -answer.labels[0].score), len(tasks)
+    sure = [answer for answer in answers if answer.labels and not answer.unsure]
+    sure.sort(key=lambda answer: -answer.labels[0].score)
+    return Fitting(
+        fits=tuple(answer for answer in sure if answer.unlike is False),
+        may_fit=tuple(answer for answer in sure if answer.unlike is None),
+        asked=len(tasks),
+    )
 
 
-def fitting_line(fitting: Sequence[TaskAnswer], asked: int) -> str:
+def fitting_line(fitting: Fitting) -> str:
     """Return the result of the search as a paragraph."""
-    return render("use/fitting", fitting=fitting, asked=asked)
+    return render("use/fitting", fitting=fitting)
 
 
 def connect_fitting(service: Service, picker: Picker, image: gr.Image, fit: gr.Button, fits: gr.HTML) -> None:
@@ -66,12 +91,12 @@ def connect_fitting(service: Service, picker: Picker, image: gr.Image, fit: gr.B
     @told_at(fits)
     def search(upload: Any, memory: Any, request: gr.Request) -> Updates:
         seen = seen_by(service, request)
-        fitting, asked = fitting_tasks(seen, upload)
-        found: Updates = {fits: fitting_line(fitting, asked)}
-        if fitting:
-            picked = [answer.task.partition("@")[0] for answer in fitting[:MAX_TASKS]]
-            found[picker.listing] = with_tasks(seen, memory, [], Opening(None, picked))
-        return found
+        fitting = fitting_tasks(seen, upload)
+        updates: Updates = {fits: fitting_line(fitting)}
+        if fitting.found:
+            picked = [answer.task.partition("@")[0] for answer in fitting.found]
+            updates[picker.listing] = with_tasks(seen, memory, [], Opening(None, picked))
+        return updates
 
     fit.click(search, [image, picker.memory], [fits, picker.listing], **QUIET, **UNCHECKED)
     image.change(None, None, fits, js=call("answers.nothing"), **QUIET)

@@ -28,7 +28,13 @@ def test_a_frame_is_an_image_of_its_size() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no frame", "data:image/png;base64,AAAA", "data:image/jpeg;base64,not!base64", frame() + "A" * FRAME_BYTES],
+    [
+        "",
+        "no frame",
+        "data:image/png;base64,AAAA",
+        "data:image/jpeg;base64,not!base64",
+        frame() + "A" * FRAME_BYTES,
+    ],
 )
 def test_what_the_page_cannot_have_sent_is_refused(text: str) -> None:
     with pytest.raises(UnreadableFrame, match="Reload the page"):

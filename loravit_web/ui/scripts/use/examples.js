@@ -13,8 +13,9 @@ loravit.examples = (() => {
       const button = event.target.closest("[data-example]");
       if (button) trigger("select", {index: Number(button.dataset.example), value: null});
     });
-    const image = document.querySelector("#use-image");
-    if (image) new MutationObserver(mark).observe(image, {attributeFilter: ["src"], childList: true, subtree: true});
+    // not the image itself, which is drawn later
+    const box = document.querySelector("#use-box");
+    new MutationObserver(mark).observe(box, {attributeFilter: ["src"], childList: true, subtree: true});
   };
 
   return {listen};
