@@ -93,7 +93,7 @@ def test_the_live_camera_is_answered_one_frame_at_a_time_until_it_is_frozen(page
             frames += '\\"frame\\"' in (request.post_data or "")
 
     page.on("request", begin)
-    page.on("requestfinished", underway.discard)
+    page.on("requestfinished", lambda request: underway.discard(request))
     page.get_by_role("button", name="Live camera").click()
     expect(page.locator("#use-camera video")).to_be_visible()
     page.wait_for_function("document.querySelector('#use-camera video').currentTime > 1")
