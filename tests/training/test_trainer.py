@@ -23,6 +23,7 @@ from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import evaluate
 from loravit_web.training.loop import TrainingDiverged
+from loravit_web.training.objective import objective_of
 from loravit_web.training.progress import SilentReporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained
@@ -283,7 +284,8 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_the_step(
 def test_an_overflowing_loss_is_detected(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
+    objective = type(objective_of(data.train.labels))
+    monkeypatch.setattr(objective, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
     with pytest.raises(TrainingDiverged, match="at step 1"):
         train(base, data, quick(clip=1e6), tmp_path)
 
