@@ -141,7 +141,7 @@ class _OneLabel:
 
     def scale(self, outputs: torch.Tensor, targets: torch.Tensor) -> Scale:
         temperature = fit_temperature(outputs, targets, lowest=_LOWEST_TEMPERATURE)
-        return Scale(torch.tensor([temperature], dtype=torch.float64), torch.zeros(1))
+        return Scale(torch.tensor([temperature]), torch.zeros(1))
 
     def thresholds(
         self, _logits: torch.Tensor, _targets: torch.Tensor, _temperature: float

@@ -83,6 +83,7 @@ def test_columns_may_hold_the_split_and_other_separators_of_the_file(tmp_path: P
     [
         ("red,round", ["0,1", "1,2", *["0,1"] * 4], "Line 3 of “tags.csv” has “2” in the column “round”"),
         ("red,red", ["0,1"] * 6, "“tags.csv” has two columns “red”"),
+        ("labels", [";".join(map(str, range(1001))), *["1;2"] * 5], "Line 2 of “tags.csv” has 1001 labels"),
         ("color", ["red"] * 6, "“tags.csv” has no columns path and label"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from loravit_web.datasets.errors import InvalidCsv
 from loravit_web.datasets.sources.scan import clean_class_name
@@ -18,6 +19,8 @@ SEVERAL = ("labels", "tags")
 """Names of a column whose cells hold several labels."""
 SEPARATORS = (";", "|", ",")
 """What can stand between the labels of a cell."""
+MOST_LABELS = 1000
+"""Maximum number of labels of a row."""
 HEADER_HINT = "Name the columns path,label (and optionally split) in the first line."
 _FLAGS: Mapping[str, bool] = {"1": True, "true": True, "0": False, "false": False}
 
@@ -105,8 +108,13 @@ def _several(place: int, rows: Sequence[Cells], column: str) -> LabelReader:
 
 
 def _separated(place: int, separator: str) -> LabelReader:
-    def read(row: Cells, _where: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(filter(None, map(clean_class_name, _parts(row[place], separator)))))
+    shared = cache(clean_class_name)  # one text for all rows, because there can be millions of labels
+
+    def read(row: Cells, where: str) -> tuple[str, ...]:
+        labels = tuple(dict.fromkeys(filter(None, map(shared, _parts(row[place], separator)))))
+        if len(labels) > MOST_LABELS:
+            raise InvalidCsv(f"{where} has {len(labels)} labels, and the limit is {MOST_LABELS}. Use fewer.")
+        return labels
 
     return LabelReader("many", (f"Several labels per image, separated by “{separator}”.",), read)
 
