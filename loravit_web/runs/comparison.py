@@ -13,7 +13,7 @@ SHOWN = {
     "validation.accuracy": "published validation accuracy",
     "val_accuracy.max": "best validation accuracy",
     "val_map.max": "best validation mAP",
-    "linear_probe_accuracy.last": "linear probe",
+    "linear_probe_accuracy.last": "probe",
     "test.macro_f1": "test macro F1",
     "val_loss.min": "min. validation loss",
     "train_loss.min": "min. training loss",

@@ -20,7 +20,7 @@ from loravit_web.datasets import (
 from loravit_web.datasets.errors import ClassTooSmall, InvalidCsv
 from loravit_web.datasets.manifest import MANIFEST
 from loravit_web.datasets.relabel import SeveralLabels
-from tests.datasets.makers import pictures, zip_of
+from tests.datasets.makers import images, zip_of
 
 NAMES = [f"{number}.png" for number in range(6)]
 WRITTEN = ["red", "red;round", "round", "", "red; round;", "round;red"]
@@ -29,7 +29,7 @@ LABELS = [("red",), ("red", "round"), ("round",), (), ("red", "round"), ("red", 
 
 def csv_of(folder: Path, header: str, cells: list[str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in pictures(NAMES).items():
+    for name, content in images(NAMES).items():
         (folder / name).write_bytes(content)
     path = folder / "tags.csv"
     rows = [f"{name},{cell}" for name, cell in zip(NAMES, cells, strict=True)]
@@ -111,7 +111,7 @@ def test_a_column_named_labels_without_a_separator_is_told(tmp_path: Path) -> No
 
 def test_the_images_come_from_a_zip_too(tmp_path: Path) -> None:
     csv = csv_of(tmp_path / "data", "labels", WRITTEN)
-    archive = zip_of(tmp_path / "images.zip", pictures(NAMES))
+    archive = zip_of(tmp_path / "images.zip", images(NAMES))
     with csv_with_zip(csv, archive) as source:
         dataset = DatasetStore(tmp_path / "store", workers=1).import_opened(source)
     assert labels_of(dataset) == LABELS

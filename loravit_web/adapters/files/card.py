@@ -241,7 +241,7 @@ def _results(adapter: Adapter) -> str:
     if not measured:
         return "No results are stored with this adapter."
     columns = [(key, label) for key, _, label in _METRICS if any(key in values for _, values in measured)]
-    columns.insert(1, ("linear_probe_accuracy", "Linear probe"))
+    columns.insert(1, ("linear_probe_accuracy", "Probe"))
     rows = [["Split", "Images", *(label for _, label in columns)], ["---"] + ["---:"] * (len(columns) + 1)]
     rows += [[split, f"{v['n']}", *(_figure(v.get(key)) for key, _ in columns)] for split, v in measured]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -252,10 +252,9 @@ def _results(adapter: Adapter) -> str:
         else ""
     )
     return (
-        f"{table}\n\n{exact}The linear probe is a head in closed form on the frozen base. Its accuracy is "
-        "that on the same images. "
-        f"The best epoch and the calibration{_thresholds_too(adapter)} were chosen on the validation split. "
-        "The test split was used once."
+        f"{table}\n\n{exact}The probe is a head in closed form on the frozen base. Its accuracy is that on the "
+        f"same images. The best epoch and the calibration{_thresholds_too(adapter)} were chosen on the "
+        "validation split. The test split was used once."
     )
 
 
