@@ -252,8 +252,8 @@ def _results(adapter: Adapter) -> str:
         else ""
     )
     return (
-        f"{table}\n\n{exact}The probe is a head in closed form on the frozen base. Its accuracy is that on the "
-        f"same images. The best epoch and the calibration{_thresholds_too(adapter)} were chosen on the "
+        f"{table}\n\n{exact}The probe is a head in closed form on the frozen base. Its accuracy is that on "
+        f"the same images. The best epoch and the calibration{_thresholds_too(adapter)} were chosen on the "
         "validation split. The test split was used once."
     )
 
