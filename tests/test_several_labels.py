@@ -6,6 +6,7 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,12 +17,15 @@ from loravit_web.adapters.files.bundle import Bundle, write_bundle
 from loravit_web.cli.adapters import results_document, version_document
 from loravit_web.cli.predict import predicted_document, predicted_text
 from loravit_web.cli.train import trained_document
-from loravit_web.datasets import ImageDataset, csv_with_zip
+from loravit_web.datasets import SEVERAL_LABELS, ImageDataset, csv_with_zip
 from loravit_web.datasets.relabel import SeveralLabels
 from loravit_web.runs.results import details_of, result_of
 from loravit_web.runs.suspects import suspects_of_run
 from loravit_web.service import Service
 from loravit_web.ui.kit.markup import class_table, correct_images, dataset_summary, evaluation_table
+from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.train.suspects import NOT_SEARCHED
+from loravit_web.ui.train.tab import build_train
 from registry import Run
 from tests.conftest import RECIPE
 
@@ -95,6 +99,25 @@ def test_images_become_a_task_that_answers_with_all_labels_of_an_image_or_none(
     classes = results_document(service.registry, result.version)
     assert classes is not None
     assert "average_precision" in classes["classes"][0]
+
+
+def test_the_page_shows_such_data_and_results_and_says_what_it_cannot_change(
+    service: Service, dataset: ImageDataset, run: Run
+) -> None:
+    with gr.Blocks():
+        train = build_train(service, Presence())
+    seen, check, result = service.seen_by(LOCAL), train.check, train.result
+    shown = check.filled(seen, dataset)
+    assert SEVERAL_LABELS in shown[check.found]
+    assert not shown[check.view].visible
+    assert not shown[check.fix].visible
+    assert check.near_found(seen, dataset.fingerprint) == {check.near: [], check.doubles: ""}
+    shown = result.of_run(seen, run.id)
+    assert "see the metrics per class" in shown[result.matrix]
+    assert "Average precision" in shown[result.classes]
+    assert NOT_SEARCHED in shown[result.suspects.text]
+    assert not shown[result.again].visible
+    assert "mAP" in shown[result.head]
 
 
 def test_a_bundle_of_several_labels_is_imported_with_its_thresholds(
