@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
+from PIL import Image, ImageOps
 
 from loravit_web.datasets.sources.scenes import draw_scene
 from loravit_web.images.loading import encode_webp
@@ -32,7 +32,8 @@ _PHOTOGRAPHS = Path(__file__).with_name("photographs")
 _ANIMAL = ("everyday-objects", "animal-or-vehicle")
 _COLORED = (*_ANIMAL, "dominant-colour")
 _SCENE = ("scene-shape", "scene-count", "scene-texture")
-_THUMBNAIL = 96
+_THUMBNAIL = 80
+"""Side of a thumbnail in pixels. All thumbnails are part of the page, so they are small."""
 
 
 @dataclass(frozen=True)
@@ -144,5 +145,5 @@ def _digit(index: int) -> bytes:
 def _thumbnail(data: bytes) -> str:
     """Return a thumbnail as a data URL, because Gradio deletes old files in its folder."""
     with Image.open(BytesIO(data)) as image:
-        image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-        return f"data:image/webp;base64,{b64encode(encode_webp(image.convert('RGB'), quality=70)).decode()}"
+        small = ImageOps.fit(image.convert("RGB"), (_THUMBNAIL, _THUMBNAIL))
+    return f"data:image/webp;base64,{b64encode(encode_webp(small, quality=50)).decode()}"

@@ -63,8 +63,8 @@ def fitting_tasks(seen: Seen, upload: Any) -> Fitting:
     answers: list[TaskAnswer] = []
     for start in range(0, len(tasks), MAX_TASKS):
         answers += seen.predictor.classify(image, tasks[start : start + MAX_TASKS], top_k=2).results
-    sure = [answer for answer in answers if answer.labels and not answer.unsure]
-    sure.sort(key=lambda answer: -answer.labels[0].score)
+    sure = [answer for answer in answers if answer.answer and not answer.unsure]
+    sure.sort(key=lambda answer: -answer.answer[0].score)
     return Fitting(
         fits=tuple(answer for answer in sure if answer.unlike is False),
         may_fit=tuple(answer for answer in sure if answer.unlike is None),

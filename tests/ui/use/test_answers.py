@@ -69,7 +69,7 @@ def test_each_answer_has_a_sentence_for_screen_readers_and_a_heading() -> None:
     unlike = replace(answered(0.99, 0.01), novelty=1.5)
     failed = TaskAnswer("b", "B", (), "There is no b.", 0.0)
     for one, said in (
-        (answered(0.9, 0.1), "A: class 0, 90%."),
+        (answered(0.9, 0.1), "A: class 0 90%."),
         (answered(0.5, 0.45), "A: unsure, class 0 or class 1."),
         (unlike, "A: no match."),
         (failed, "B: There is no b."),

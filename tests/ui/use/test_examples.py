@@ -43,8 +43,10 @@ def test_the_photographs_are_small_enough_for_a_first_opening() -> None:
     photographs = [path.read_bytes() for path in PHOTOGRAPHS.glob("*.webp")]
     assert len(photographs) >= 4
     assert max(map(len, photographs)) < 50_000
-    assert len(examples_html()) < 45_000
-    assert all(Image.open(BytesIO(data)).size == (512, 384) for data in photographs)
+    assert len(examples()[0].data) < 12_000
+    assert len(examples_html()) < 16_000
+    sizes = [Image.open(BytesIO(data)).size for data in photographs]
+    assert all(width <= 512 and width * 3 == height * 4 for width, height in sizes)
 
 
 def test_a_chosen_example_opens_with_those_of_its_tasks_that_are_ready(
