@@ -21,7 +21,7 @@ def changed(**values: Any) -> list[Any]:
 
 
 def test_the_page_has_every_setting_with_a_sentence() -> None:
-    elsewhere = {"preset", "adapter", "mirror", "rank_pattern", "alpha_pattern"}
+    elsewhere = {"preset", "adapter", "mirror", "rank_pattern", "alpha_pattern", "labels"}
     settings = {field.name for kind in (Recipe, ViTAdapterConfig) for field in fields(kind)}
     assert {field.name for field in ALL_FIELDS} == settings - elsewhere
     assert all(field.info.endswith(".") for field in ALL_FIELDS)
