@@ -268,6 +268,9 @@ class Thresholds:
     unsure: float | None = None
 
 
+AS_TRAINED = Thresholds()
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """An immutable, numbered publication of an adapter.
@@ -303,7 +306,7 @@ class Version:
     created_by: str
     withdrawn_at: datetime | None
     withdrawn_reason: str | None
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = AS_TRAINED
 
     @property
     def ref(self) -> str:

@@ -13,9 +13,10 @@ from registry.catalog.versions import find_versions
 from registry.database.canonical import number
 from registry.database.db import Database
 from registry.database.models import VersionRow, VersionThresholdsRow
-from registry.records import Thresholds, Version
+from registry.records import AS_TRAINED, Thresholds, Version
 
 LOWEST_UNLIKE, HIGHEST_UNLIKE = 0.01, 100.0
+"""Range of the factor of the trained threshold."""
 
 
 class VersionThresholds:
@@ -29,7 +30,7 @@ class VersionThresholds:
 
         Args:
             ref: the version, such as `slug@3`.
-            thresholds: the thresholds; `Thresholds()` leaves all of them as trained.
+            thresholds: the thresholds; `AS_TRAINED` resets all of them.
             actor: the author of the change.
 
         Raises:
@@ -49,7 +50,7 @@ class VersionThresholds:
                 session,
                 self._database.now(),
                 actor=actor,
-                kind="thresholds",
+                kind="adjusted",
                 entity="version",
                 entity_id=version.ref,
                 payload={"from": asdict(version.thresholds), "to": asdict(thresholds)},
@@ -68,11 +69,11 @@ def check_thresholds(thresholds: Thresholds) -> None:
 
 def _write(session: Session, version_id: int, thresholds: Thresholds) -> None:
     row = session.get(VersionThresholdsRow, version_id)
-    if thresholds == Thresholds():
-        session.delete(row)
-        return
     if row is None:
         row = VersionThresholdsRow(version_id=version_id)
         session.add(row)
+    if thresholds == AS_TRAINED:
+        session.delete(row)
+        return
     row.unlike = None if thresholds.unlike is None else float(thresholds.unlike)
     row.unsure = None if thresholds.unsure is None else float(thresholds.unsure)

@@ -63,7 +63,7 @@ def test_each_change_is_recorded_with_its_author_and_no_change_is_not(registry: 
     event = registry.catalog.events("pets")[0]
     assert (event.actor, event.kind, event.entity, event.entity_id) == (
         "bob",
-        "thresholds",
+        "adjusted",
         "version",
         "pets@1",
     )
