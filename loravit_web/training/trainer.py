@@ -27,6 +27,7 @@ from loravit_web.training.checkpoints import TrainingState, load_checkpoint
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
 from loravit_web.training.files.predictions import Predictions, predictions_of
+from loravit_web.training.files.reliability import reliability_of
 from loravit_web.training.files.suspects import Suspects, suspects_of
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
@@ -167,9 +168,10 @@ class _Training:
         self.reporter.begin(self.curve)
         images = {name: self._images(name) for name in SPLITS}
         probe, suspects = self._probe(images)
+        altered = self._altered()
         state, kept_early, trained, lead = TrainingState(), False, None, None
         if self.loop is not None:
-            self._first_answer(probe)
+            self._first_answer(probe, self._novelty(probe, images, altered))
             state, kept_early = self.loop.run(images["train"], images["validation"])
             if state.best_epoch:
                 self.reporter.report("Evaluating", self.meter.fraction)
@@ -178,8 +180,8 @@ class _Training:
         better = lead is not None and (lead.mean > 0 or not self.recipe.floor)
         kept: Kept = "adapter" if better or self.loop is None else "probe"
         head = probe if trained is None or kept == "probe" else trained
-        novelty = self._novelty(head, images["train"].pooled)
-        return self._trained(head, probe, novelty, state, kept, lead, kept_early, suspects)
+        novelty = self._novelty(head, images, altered)
+        return self._trained(head, probe, images, novelty, state, kept, lead, kept_early, suspects)
 
     def _images(self, name: str) -> PrefixTokens:
         split = self._split(name)
@@ -237,11 +239,11 @@ class _Training:
         left_out = final.left_out(self.base, images["train"].pooled, images["validation"].pooled)
         return head, suspects_of(self.data.fitted, left_out)
 
-    def _first_answer(self, probe: _Head) -> None:
+    def _first_answer(self, probe: _Head, novelty: Novelty | None) -> None:
         """Report the probe as an adapter that can answer during the training."""
         labels = self.data.validation.labels
         evaluation = evaluate(probe.logits["validation"], labels, temperature=probe.temperature)
-        self.reporter.first_answer(self._adapter(probe, None, {}), self.master, evaluation)
+        self.reporter.first_answer(self._adapter(probe, novelty, {}), self.master, evaluation)
 
     def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
         """Return a probe fitted on training and validation images, whose pooled values are given."""
@@ -301,6 +303,7 @@ class _Training:
         self,
         head: _Head,
         probe: _Head,
+        images: Mapping[str, PrefixTokens],
         novelty: Novelty | None,
         state: TrainingState,
         kept: Kept,
@@ -314,8 +317,20 @@ class _Training:
             for name, truth in labels.items()
         }
         probed = {name: evaluate(probe.logits[name], truth).accuracy for name, truth in labels.items()}
+        told = {
+            name: reliability_of(
+                head.logits[name] / head.temperature,
+                truth,
+                None if novelty is None else novelty.ratio(self.base, images[name].pooled),
+            )
+            for name, truth in labels.items()
+        }
         metrics = {
-            name: {**evaluation.as_json(), "linear_probe_accuracy": probed[name]}
+            name: {
+                **evaluation.as_json(),
+                "linear_probe_accuracy": probed[name],
+                "reliability": told[name].as_json(),
+            }
             for name, evaluation in evaluations.items()
         }
         summary = {**self._summary(state, head, kept, lead), "metrics": metrics}
@@ -346,18 +361,18 @@ class _Training:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _novelty(self, head: _Head, pooled: torch.Tensor) -> Novelty | None:
-        """Return a model of the training images, whose pooled values are given."""
+    def _altered(self) -> torch.Tensor:
+        """Return the pooled values of altered validation images, for the thresholds of novelty models."""
         self.reporter.report("Learning what the training images look like", self.meter.fraction)
+        paths, stop = self.data.validation.paths, last_block(novelty_readout(self.base, self.base.depth))
+        return altered_pooled(self.base, paths, self.preprocessing, stop=stop, seed=self.recipe.seed)
+
+    def _novelty(
+        self, head: _Head, images: Mapping[str, PrefixTokens], altered: torch.Tensor
+    ) -> Novelty | None:
+        """Return a model of the training images that reads the trunk of a head."""
         readout = novelty_readout(self.base, head.change.first_block)
-        altered = altered_pooled(
-            self.base,
-            self.data.validation.paths,
-            self.preprocessing,
-            stop=last_block(readout),
-            seed=self.recipe.seed,
-        )
-        return fit_novelty(self.base, readout, pooled, altered)
+        return fit_novelty(self.base, readout, images["train"].pooled, altered)
 
     def _adapter(self, head: _Head, novelty: Novelty | None, summary: Mapping[str, Any]) -> Adapter:
         adapter = Adapter(
