@@ -23,6 +23,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.serving.image_cache import PreparedImages
 from loravit_web.serving.stored import Answering, resolved
+from loravit_web.training.files.reliability import confidence
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
@@ -374,11 +375,19 @@ def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
         scores = request.adapter.scores(reply.logits[version.ref])
     except NonFiniteLogits as error:
         return _no_answer(request.task, error)
-    best = scores.topk(min(top_k, len(scores)))
+    best = scores.topk(min(max(top_k, 2), len(scores)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     labels = tuple(Label(request.adapter.class_names[index], score) for index, score in pairs)
-    milliseconds, novelty = reply.seconds[version.ref] * 1000, reply.novelty.get(version.ref)
-    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty)
+    return TaskAnswer(
+        task=version.ref,
+        title=version.title,
+        labels=labels[:top_k],
+        error=None,
+        milliseconds=reply.seconds[version.ref] * 1000,
+        confidence=confidence(labels[0].score, labels[1].score if len(labels) > 1 else 0.0),
+        novelty=reply.novelty.get(version.ref),
+        thresholds=version.thresholds,
+    )
 
 
 def _no_answer(task: str, error: LoraVitError | RegistryError) -> TaskAnswer:
