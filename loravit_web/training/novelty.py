@@ -124,3 +124,17 @@ def fit_novelty(
     residuals = unscaled.residual(base, altered_pooled)
     threshold = max(MARGIN * float(residuals.quantile(ACCEPTED)), _SMALL)
     return Novelty(readout, center, scale, unscaled.directions, threshold)
+
+
+def trunk_novelty(
+    base: Base, first_block: int, pooled: torch.Tensor, altered_pooled: torch.Tensor
+) -> Novelty | None:
+    """Fit a model that reads the trunk of an adapter; see `fit_novelty`.
+
+    Args:
+        base: Base that computed the pooled values.
+        first_block: Index of the first adapted block.
+        pooled: Float32 `Base.parts` (N, L, P, D) of the training images.
+        altered_pooled: The same of altered validation images.
+    """
+    return fit_novelty(base, novelty_readout(base, first_block), pooled, altered_pooled)

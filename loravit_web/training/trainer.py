@@ -31,7 +31,7 @@ from loravit_web.training.files.reliability import reliability_of
 from loravit_web.training.files.suspects import Suspects, suspects_of
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
-from loravit_web.training.novelty import altered_pooled, fit_novelty, novelty_readout
+from loravit_web.training.novelty import altered_pooled, novelty_readout, trunk_novelty
 from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.progress import Reporter, TrainingStopped
@@ -171,7 +171,8 @@ class _Training:
         altered = self._altered()
         state, kept_early, trained, lead = TrainingState(), False, None, None
         if self.loop is not None:
-            self._first_answer(probe, self._novelty(probe, images, altered))
+            first = probe.change.first_block
+            self._first_answer(probe, trunk_novelty(self.base, first, images["train"].pooled, altered))
             state, kept_early = self.loop.run(images["train"], images["validation"])
             if state.best_epoch:
                 self.reporter.report("Evaluating", self.meter.fraction)
@@ -180,7 +181,7 @@ class _Training:
         better = lead is not None and (lead.mean > 0 or not self.recipe.floor)
         kept: Kept = "adapter" if better or self.loop is None else "probe"
         head = probe if trained is None or kept == "probe" else trained
-        novelty = self._novelty(head, images, altered)
+        novelty = trunk_novelty(self.base, head.change.first_block, images["train"].pooled, altered)
         return self._trained(head, probe, images, novelty, state, kept, lead, kept_early, suspects)
 
     def _images(self, name: str) -> PrefixTokens:
@@ -317,19 +318,14 @@ class _Training:
             for name, truth in labels.items()
         }
         probed = {name: evaluate(probe.logits[name], truth).accuracy for name, truth in labels.items()}
-        told = {
-            name: reliability_of(
-                head.logits[name] / head.temperature,
-                truth,
-                None if novelty is None else novelty.ratio(self.base, images[name].pooled),
-            )
-            for name, truth in labels.items()
-        }
+        ratios = {} if novelty is None else {n: novelty.ratio(self.base, images[n].pooled) for n in labels}
         metrics = {
             name: {
                 **evaluation.as_json(),
                 "linear_probe_accuracy": probed[name],
-                "reliability": told[name].as_json(),
+                "reliability": reliability_of(
+                    head.logits[name] / head.temperature, labels[name], ratios.get(name)
+                ).as_json(),
             }
             for name, evaluation in evaluations.items()
         }
@@ -366,13 +362,6 @@ class _Training:
         self.reporter.report("Learning what the training images look like", self.meter.fraction)
         paths, stop = self.data.validation.paths, last_block(novelty_readout(self.base, self.base.depth))
         return altered_pooled(self.base, paths, self.preprocessing, stop=stop, seed=self.recipe.seed)
-
-    def _novelty(
-        self, head: _Head, images: Mapping[str, PrefixTokens], altered: torch.Tensor
-    ) -> Novelty | None:
-        """Return a model of the training images that reads the trunk of a head."""
-        readout = novelty_readout(self.base, head.change.first_block)
-        return fit_novelty(self.base, readout, images["train"].pooled, altered)
 
     def _adapter(self, head: _Head, novelty: Novelty | None, summary: Mapping[str, Any]) -> Adapter:
         adapter = Adapter(
