@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from loravit_web.training.files.reliability import UNLIKE, UNSURE, doubt
+from loravit_web.util.labels import Labels
 from registry import AS_TRAINED, Thresholds
+
+NONE = "none"
+"""Answer of a task with several labels for an image that has none of them."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class TaskInfo:
         base: Name of the base.
         status: ``ready``, ``on demand`` if the base has to be loaded first, or ``unavailable``.
         reason: Why the task is unavailable, or None.
+        labels: How many labels an image can have.
     """
 
     task: str
@@ -32,6 +37,7 @@ class TaskInfo:
     base: str
     status: str
     reason: str | None
+    labels: Labels = "one"
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,12 @@ class TaskAnswer:
         labels: Most probable classes, best first.
         error: Error as text, or None.
         milliseconds: Compute time of the task's branch, without the shared trunk.
-        confidence: Confidence of the answer, 0 to 1; see `training.files.reliability`. None after an error.
         novelty: How unlike the training images the image is, relative to the trained threshold. None if the
             version cannot tell.
+        over: Classes whose probability reaches their threshold, best first, however many labels were asked
+            for; None if an image has exactly one label.
+        confidence: Confidence of the answer, 0 to 1; see `training.files.reliability`. None after an error,
+            and if an image can have several labels.
         thresholds: Thresholds of the version that were changed after its training.
     """
 
@@ -68,9 +77,34 @@ class TaskAnswer:
     labels: tuple[Label, ...]
     error: str | None
     milliseconds: float
-    confidence: float | None = None
     novelty: float | None = None
+    over: tuple[Label, ...] | None = None
+    confidence: float | None = None
     thresholds: Thresholds = AS_TRAINED
+
+    @property
+    def labels_per_image(self) -> Labels | None:
+        """How many labels an image can have; None after an error."""
+        if self.error is not None:
+            return None
+        return "one" if self.over is None else "many"
+
+    @property
+    def answer(self) -> tuple[Label, ...]:
+        """What the task says that the image has, best first: one label, or with several labels also none."""
+        return self.labels[:1] if self.over is None else self.over
+
+    @property
+    def shown(self) -> tuple[Label, ...]:
+        """The answer, followed by the other labels, each best first."""
+        return (*self.answer, *(label for label in self.labels if label not in self.answer))
+
+    @property
+    def text(self) -> str:
+        """The answer as a line, or the error."""
+        if self.error is not None:
+            return self.error
+        return "; ".join(f"{label.label} {label.score:.0%}" for label in self.answer) or NONE
 
     @property
     def unlike(self) -> bool | None:
@@ -79,13 +113,13 @@ class TaskAnswer:
 
     @property
     def unsure(self) -> bool:
-        """Whether the scores do not clearly favor a class."""
+        """Whether the scores do not clearly favor a class; with several labels, none has to be favored."""
         return self.confidence is not None and self.confidence < unsure_below(self.thresholds)
 
     @property
     def doubt(self) -> float | None:
         """One number for both: above 1 the answer is unsure, or the image unlike. None after an error."""
-        if self.confidence is None:
+        if self.confidence is None and self.novelty is None:
             return None
         unlike, unsure = unlike_above(self.thresholds), unsure_below(self.thresholds)
         return doubt(self.confidence, self.novelty, unlike=unlike, unsure=unsure)
@@ -119,6 +153,8 @@ class Answer:
             "results": [
                 {
                     "task": result.task,
+                    "answer": [label.label for label in result.answer],
+                    "labels_per_image": result.labels_per_image,
                     "labels": [{"label": label.label, "score": label.score} for label in result.labels],
                     "error": result.error,
                     "unsure": result.unsure,

@@ -10,7 +10,9 @@ from registry import Thresholds
 
 def answered(confidence: float | None, novelty: float | None, thresholds: Thresholds) -> TaskAnswer:
     labels = (Label("cat", 0.9),)
-    return TaskAnswer("pets@1", "Pets", labels, None, 1.0, confidence, novelty, thresholds)
+    return TaskAnswer(
+        "pets@1", "Pets", labels, None, 1.0, novelty, confidence=confidence, thresholds=thresholds
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,4 +47,8 @@ def test_the_doubt_is_above_1_where_an_answer_is_unsure_or_an_image_unlike(thres
             answer = answered(confidence, novelty, thresholds)
             assert answer.doubt is not None
             assert (answer.doubt > 1) == (answer.unsure or bool(answer.unlike))
-    assert answered(None, 1.0, thresholds).doubt is None
+    assert answered(None, None, thresholds).doubt is None
+    # with several labels per image, the novelty decides
+    several = answered(None, 1.3, thresholds)
+    assert several.doubt is not None
+    assert (several.doubt > 1, several.unsure) == (True, False)

@@ -147,7 +147,7 @@ def test_formulas_in_the_csv_are_escaped() -> None:
 def test_the_table_and_the_csv_say_that_an_answer_is_unsure_or_an_image_unlike() -> None:
     labels = (Label("cat", 0.97), Label("dog", 0.03))
     answers = [
-        TaskAnswer(f"t{number}@1", "t", labels, None, 1.0, confidence, novelty)
+        TaskAnswer(f"t{number}@1", "t", labels, None, 1.0, novelty, confidence=confidence)
         for number, (confidence, novelty) in enumerate([(0.9, 0.5), (0.1, None), (0.1, 1.5)])
     ]
     rows = [Row("cat.png", tuple(answers), None), Row("bad.png", (), "It is damaged.")]

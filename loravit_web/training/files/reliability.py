@@ -23,7 +23,7 @@ MOST_IMAGES = 500
 """Number of images of a split whose values are stored."""
 
 
-def confidence(best: float, second: float) -> float:
+def confidence(best: float, second: float = 0.0) -> float:
     """Return the confidence of an answer, 0 to 1: its best score, or less if the second class is close.
 
     Args:
@@ -33,7 +33,7 @@ def confidence(best: float, second: float) -> float:
     return min(best, (best - second) / CLEAR_LEAD)
 
 
-def doubt(confidence: float, novelty: float | None, *, unlike: float, unsure: float) -> float:
+def doubt(confidence: float | None, novelty: float | None, *, unlike: float, unsure: float) -> float:
     """Return one number for both kinds of doubt: above 1 an answer is unsure, or its image is unlike.
 
     It is the mean of the two, each relative to its threshold, and 1 more beyond one of the thresholds. The
@@ -41,15 +41,18 @@ def doubt(confidence: float, novelty: float | None, *, unlike: float, unsure: fl
     instead of 0.76); see ``python -m benchmarks novelty``.
 
     Args:
-        confidence: Confidence of the answer, 0 to 1.
-        novelty: Novelty of the image, or None if the version cannot tell.
+        confidence: Confidence of the answer, 0 to 1, or None if an image can have several labels.
+        novelty: Novelty of the image, or None if the version cannot tell; at least one of the two is known.
         unlike: Novelty above which an image is unlike the training images.
         unsure: Confidence below which an answer is unsure.
     """
-    shares = [(1 - confidence) / max(1 - unsure, _LEAST)]
+    shares, is_told = [], False
+    if confidence is not None:
+        shares.append((1 - confidence) / max(1 - unsure, _LEAST))
+        is_told = confidence < unsure
     if novelty is not None:
         shares.append(novelty / unlike)
-    is_told = confidence < unsure or (novelty is not None and novelty > unlike)
+        is_told = is_told or novelty > unlike
     return sum(shares) / len(shares) + is_told
 
 
