@@ -25,6 +25,7 @@ from loravit_web.datasets import (
     open_source,
     relabeled,
 )
+from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
 from loravit_web.runs.demo import BeyondDemo, check_plan
@@ -78,7 +79,12 @@ class Actions(CatalogActions, RunActions):
 
     @needs("train")
     def import_dataset(
-        self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
+        self,
+        data: str | Path,
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        classes_at: ClassLevel = None,
     ) -> ImageDataset:
         """Import a zip, a folder, a CSV or ``sample:NAME``. The same images give the same dataset.
 
@@ -87,6 +93,7 @@ class Actions(CatalogActions, RunActions):
                 the beginning of the fingerprint is enough.
             name: Name to show, or None for the name of the source.
             progress: Called with the completed fraction (0 to 1) and a sentence.
+            classes_at: Level of the class folders, or None to find it; see `interpret`.
 
         Returns:
             The stored dataset.
@@ -99,7 +106,7 @@ class Actions(CatalogActions, RunActions):
         """
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
-        with open_source(data, self.archive_limits) as source:
+        with open_source(data, self.archive_limits, classes_at=classes_at) as source:
             return self.import_opened(source, name=name, progress=progress)
 
     @needs("train")

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 PresetName = Literal["instant", "draft", "quick", "balanced", "best"]
 AdapterTypeName = Literal["LORA", "PREFIX", "LINEAR", "PROBE"]
 PoolingName = Literal["cls", "mean", "cls+mean", "map", "none"]
 TargetName = Literal["q", "k", "v", "qkv", "proj", "fc1", "fc2"]
+
+ClassesAt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="Level of the class folders: 1 for the top folders, 2 for the folders inside them, or last for "
+        "the folders that directly contain the images.",
+    ),
+]
+
+
+def classes_level(text: str | None) -> int | Literal["last"] | None:
+    """Return the level that an option names.
+
+    Raises:
+        typer.BadParameter: If it is neither a number from 1 nor ``last``.
+    """
+    if text is None or text == "last":
+        return "last" if text else None
+    if text.isascii() and text.isdecimal() and 1 <= int(text[:4]) == int(text):
+        return int(text)
+    raise typer.BadParameter(f"{text[:20]!r} is not a level. Use 1, 2, … or last.", param_hint="--classes-at")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -53,6 +56,41 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "ZIP"),
 )
 
+READABLE = frozenset({"WEBP", *(label for _, label, _ in _READERS)})
+"""Names of the formats that can be read."""
+
+_RAW = "camera raw"
+FOREIGN_SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+        **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
+        **dict.fromkeys((".avif", ".avifs"), "AVIF"),
+        **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jpf"), "JPEG 2000"),
+        **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef"), _RAW),
+        **dict.fromkeys((".dcm", ".dicom"), "DICOM"),
+        ".jxl": "JPEG XL",
+        ".psd": "Photoshop",
+        ".svg": "SVG",
+        ".ico": "icon",
+        ".pdf": "PDF",
+        ".eps": "PostScript",
+        ".exr": "OpenEXR",
+        ".hdr": "Radiance HDR",
+        ".nii": "NIfTI",
+        **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PNM"),
+        ".tga": "TGA",
+    }
+)
+"""Name of a format that cannot be read, by the lower-case suffix of its files."""
+
+
+def foreign_reason(label: str) -> str:
+    """Return why a file of a format that cannot be read is skipped, as a phrase."""
+    if label == "HEIC":
+        return "it is a HEIC image, which is not supported. Export it as JPEG"
+    return f"it is a {label} file, which is not supported. Save it as JPEG or PNG"
+
+
 _ISO_BRANDS = {
     b"avif": "AVIF",
     b"avis": "AVIF",
@@ -82,6 +120,16 @@ def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
     if foreign is None:
         raise UnreadableImage(f"{name} is not an image. Choose a {SUPPORTED.replace(' and ', ' or ')} file.")
     raise UnsupportedImage(f"{name} is a {foreign} file, which is not supported. Save it as JPEG or PNG.")
+
+
+def sniffed(header: bytes) -> str | None:
+    """Return the name of the format that the first bytes of a file show, supported or not, or None."""
+    for signature, label, _reader in _READERS:
+        if header.startswith(signature):
+            return label
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return "WEBP"
+    return _foreign_format(header)
 
 
 def _foreign_format(header: bytes) -> str | None:

@@ -95,13 +95,26 @@ class SafeArchive:
         self._archive = archive
         self._size = size
         self._limits = limits
-        self._entries = _checked_entries(archive.infolist(), limits)
+        self._entries, self._folders = _checked_entries(archive.infolist(), limits)
         self._total = 0
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Paths of all files, sorted."""
         return tuple(self._entries)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Paths of all folders that are listed as such, sorted."""
+        return tuple(sorted(self._folders))
+
+    def beginning(self, path: str, size: int) -> bytes:
+        """Return the first bytes of a file, at most ``size``; nothing if it cannot be read."""
+        try:
+            with self._archive.open(self._entries[path]) as stream:
+                return stream.read(size)
+        except _READ_FAILURES:
+            return b""
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a file. Call it from one thread at a time.
@@ -175,11 +188,14 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator
         yield SafeArchive(archive, path.stat().st_size, limits)
 
 
-def _checked_entries(infos: list[zipfile.ZipInfo], limits: ArchiveLimits) -> dict[str, zipfile.ZipInfo]:
+def _checked_entries(
+    infos: list[zipfile.ZipInfo], limits: ArchiveLimits
+) -> tuple[dict[str, zipfile.ZipInfo], set[str]]:
     if len(infos) > limits.max_entries:
         raise _too_many(len(infos), limits)
     _check_overlaps(infos)
     entries: dict[str, zipfile.ZipInfo] = {}
+    folders: set[str] = set()
     for info in infos:
         path = _safe_path(_decoded_name(info))
         kind = stat.S_IFMT(info.external_attr >> 16)
@@ -193,11 +209,12 @@ def _checked_entries(infos: list[zipfile.ZipInfo], limits: ArchiveLimits) -> dic
                 "Deflate."
             )
         if info.is_dir() or kind == stat.S_IFDIR or not path:
+            folders.add(path)
             continue
         if path in entries:
             raise DuplicateEntry(f"The archive contains “{_shown(path)}” twice. Zip the folder again.")
         entries[path] = info
-    return dict(sorted(entries.items()))
+    return dict(sorted(entries.items())), folders - {""}
 
 
 def _too_many(entries: int, limits: ArchiveLimits) -> TooManyEntries:

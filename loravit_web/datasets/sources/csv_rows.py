@@ -10,8 +10,9 @@ from pathlib import Path, PureWindowsPath
 from typing import TextIO
 
 from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, TooManyEntries
+from loravit_web.datasets.layout.words import split_of
 from loravit_web.datasets.records import Split
-from loravit_web.datasets.sources.scan import SPLIT_NAMES, clean_class_name
+from loravit_web.datasets.sources.scan import clean_class_name
 
 LONGEST_ROW = 1 << 20
 """Maximum number of characters of a row."""
@@ -121,10 +122,11 @@ def _row(cells: list[str], columns: dict[str, int], folder: Path, where: str) ->
     class_name = clean_class_name(cell("label"))
     if not written or not class_name:
         raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
-    if split and split not in SPLIT_NAMES:
+    meant = split_of(split) if split else "train"
+    if meant is None:
         raise InvalidCsv(f"{where} has the unknown split “{split}”. Use train, val or test.")
     shown, file = _inside(written, folder, where)
-    return CsvRow(shown, file, class_name, SPLIT_NAMES[split] if split else "train")
+    return CsvRow(shown, file, class_name, meant)
 
 
 def _inside(written: str, folder: Path, where: str) -> tuple[str, Path]:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from loravit_web.datasets.errors import DataNotFound, DataNotSupported, TooManyEntries, UnknownSample
+from loravit_web.datasets.layout.files import needs_content, skip_reason
+from loravit_web.datasets.layout.interpretation import interpret
+from loravit_web.datasets.layout.plan import ClassLevel, Placement, Plan
 from loravit_web.datasets.records import Skipped, SourceKind
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, MIB, ArchiveLimits, open_archive
 from loravit_web.datasets.sources.csv_rows import read_rows
 from loravit_web.datasets.sources.samples import SAMPLES
-from loravit_web.datasets.sources.scan import Placement, Plan, plan_layout, skip_reason
+from loravit_web.images.formats import sniffed
 
 SAMPLE_PREFIX = "sample:"
 """Prefix of the name of a sample."""
 
+_SNIFFED_BYTES = 256
 _LINK_OUT = "it is a link to a file outside the folder"
 _LINK_FOLDER = "it is a link to a folder, which is not followed"
 _LINK_BROKEN = "it is a broken link"
@@ -48,12 +52,15 @@ class Source:
 
 
 @contextmanager
-def open_source(data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Source]:
+def open_source(
+    data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS, *, classes_at: ClassLevel = None
+) -> Iterator[Source]:
     """Open DATA for one import.
 
     Args:
         data: A folder, a zip, a CSV, or ``sample:NAME``.
         limits: Limits of the import.
+        classes_at: Level of the class folders of a folder or a zip, or None to find it.
 
     Raises:
         DataNotFound: If it does not exist.
@@ -62,6 +69,8 @@ def open_source(data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Ite
         InvalidCsv: If the CSV is invalid.
         ArchiveError: If the zip is rejected.
         ClassNameTooLong: If a class name is too long.
+        AmbiguousLayout: If folders can be read in several ways.
+        LevelNotFound: If there are no folders at ``classes_at``.
     """
     text = str(data)
     if text.startswith(SAMPLE_PREFIX):
@@ -72,11 +81,17 @@ def open_source(data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Ite
     if kind == "zip":
         with open_archive(path, limits) as archive:
             paths = archive.paths
-            yield Source(path.stem, "zip", plan_layout(paths), lambda index: archive.read(paths[index]))
+            plan = interpret(
+                paths,
+                folders=archive.folders,
+                content=_contents(paths, lambda name: archive.beginning(name, _SNIFFED_BYTES)),
+                classes_at=classes_at,
+            )
+            yield Source(path.stem, "zip", plan, lambda index: archive.read(paths[index]))
     elif kind == "csv":
         yield _csv(path, limits)
     else:
-        yield _folder(path, limits)
+        yield _folder(path, limits, classes_at)
 
 
 def _kind_of(path: Path) -> SourceKind:
@@ -103,18 +118,30 @@ def _sample(name: str) -> Source:
     if sample is None:
         raise UnknownSample(f"There is no sample “{name}”. Choose one of {', '.join(SAMPLES)}.")
     files = tuple(sample.generate())
-    plan = plan_layout([path for path, _ in files])
+    plan = interpret([path for path, _ in files])
     return Source(sample.title, "sample", plan, lambda index: files[index][1])
 
 
-def _folder(root: Path, limits: ArchiveLimits) -> Source:
-    files, skipped = _walk(root, limits)
-    plan = plan_layout([shown for shown, _ in files])
+def _contents(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[str, str]:
+    """Return the formats by path of files whose suffix does not tell."""
+    labels = {path: sniffed(beginning(path)) for path in paths if needs_content(path)}
+    return {path: label for path, label in labels.items() if label is not None}
+
+
+def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source:
+    files, folders, skipped = _walk(root, limits)
+    by_name = dict(files)
+    plan = interpret(
+        [shown for shown, _ in files],
+        folders=folders,
+        content=_contents(list(by_name), lambda name: _beginning(by_name[name])),
+        classes_at=classes_at,
+    )
     paths = [path for _, path in files]
     return Source(
         root.resolve().name,
         "folder",
-        Plan(plan.placements, (*skipped, *plan.skipped)),
+        replace(plan, skipped=(*skipped, *plan.skipped)),
         partial(read_file, paths, limits.max_file_bytes),
     )
 
@@ -138,9 +165,18 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
     )
 
 
-def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], list[Skipped]]:
-    """Return the regular files below ``root`` as (path to show, path to open) in a stable order."""
+def _beginning(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_SNIFFED_BYTES)
+    except OSError:
+        return b""
+
+
+def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], list[str], list[Skipped]]:
+    """Return the regular files below ``root`` as (path to show, path to open), and all folders, in order."""
     files: list[tuple[str, Path]] = []
+    inner: list[str] = []
     skipped: list[Skipped] = []
     inside = root.resolve()
 
@@ -156,6 +192,7 @@ def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], li
         folders.sort()
         links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
         skipped.extend(Skipped(shown(link), _link_reason(link, inside) or _LINK_FOLDER) for link in links)
+        inner += [shown(Path(parent, name)) for name in folders if not Path(parent, name).is_symlink()]
         for name in sorted(names):
             path = Path(parent, name)
             reason = _link_reason(path, inside) if path.is_symlink() else None
@@ -169,7 +206,7 @@ def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], li
             raise TooManyEntries(
                 f"The folder has more than {limits.max_entries} files. Check that it is the right folder."
             )
-    return files, skipped
+    return files, inner, skipped
 
 
 def _link_reason(link: Path, inside: Path) -> str | None:

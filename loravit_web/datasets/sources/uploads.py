@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from loravit_web.datasets.errors import CardIncomplete
+from loravit_web.datasets.layout.files import skip_reason
+from loravit_web.datasets.layout.plan import Placement, Plan
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
 from loravit_web.datasets.sources.csv_rows import read_rows
 from loravit_web.datasets.sources.opening import Source, read_file
-from loravit_web.datasets.sources.scan import Placement, Plan, clean_class_name, skip_reason
+from loravit_web.datasets.sources.scan import clean_class_name
 
 
 def files_by_class(
