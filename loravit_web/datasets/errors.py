@@ -49,6 +49,10 @@ class InvalidCsv(DatasetError):
     """An invalid CSV; the message names the line."""
 
 
+class NoLabelColumns(InvalidCsv):
+    """A table whose columns are not those of paths and labels."""
+
+
 class CsvPathOutside(InvalidCsv):
     """A CSV row with a path outside the folder of the CSV."""
 

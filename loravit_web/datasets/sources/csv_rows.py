@@ -1,23 +1,26 @@
-"""Rows of a CSV with columns ``path,label`` and optionally ``split``; errors name the line."""
+"""Rows of a table with columns of paths, labels and optionally splits; errors name the line."""
 
 from __future__ import annotations
 
 import csv
 import posixpath
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TextIO
 
-from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, TooManyEntries
-from loravit_web.datasets.layout.words import split_of
+from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, NoLabelColumns, TooManyEntries
 from loravit_web.datasets.records import Split
+from loravit_web.datasets.sources.columns import LABEL, PATH, SPLIT, plain, roles, split_in, split_places
 from loravit_web.datasets.sources.scan import clean_class_name
+from loravit_web.util.text import listed
 
 LONGEST_ROW = 1 << 20
 """Maximum number of characters of a row."""
 ROW_CHARACTERS = 1024
 """Maximum number of characters of a row on average."""
+_WHOLE = re.compile(r"\d+\.0+")
 _HEADER_HINT = "Name the columns path,label (and optionally split) in the first line."
 
 
@@ -38,40 +41,93 @@ class CsvRow:
     split: Split
 
 
-def read_rows(path: Path, max_rows: int) -> Iterator[CsvRow]:
-    """Yield the rows of a CSV in UTF-8 in order.
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """All rows of a table.
 
-    Paths are relative to the folder of the CSV and must stay inside. The separator is a comma, a semicolon or
-    a tab, as in the header. Rows without a split are training rows.
+    Attributes:
+        rows: The rows in order.
+        has_splits: Whether a column tells the splits.
+        notes: Sentences about what was taken for what.
+    """
+
+    rows: tuple[CsvRow, ...]
+    has_splits: bool
+    notes: tuple[str, ...]
+
+
+def read_table(path: Path, max_rows: int) -> CsvTable:
+    """Return the rows of a table in UTF-8.
+
+    Paths are relative to the folder of the table and must stay inside. The separator is a comma, a semicolon
+    or a tab, as in the header. Rows without a split are training rows.
 
     Args:
-        path: The CSV file.
+        path: The CSV or TSV file.
         max_rows: Maximum number of rows.
 
     Raises:
-        InvalidCsv: If the CSV or a row is invalid.
+        InvalidCsv: If the table or a row is invalid.
         CsvPathOutside: If a path leads outside the folder.
         ClassNameTooLong: If a class name is too long.
         TooManyEntries: If there are too many rows.
     """
     folder = path.resolve().parent
+    header, cells = _cells(path, max_rows)
+    places = roles(header)
+    split = next(iter(split_places(header, cells.values(), (places[PATH], places[LABEL]))), None)
+    if split is None and SPLIT in places and plain(header[places[SPLIT]]) == SPLIT:
+        split = places[SPLIT]
+    whole = _whole_numbers([row[places[LABEL]] for row in cells.values()])
+    rows = tuple(
+        _row(row, header, places, split, folder, f"Line {number} of “{path.name}”", whole=whole)
+        for number, row in cells.items()
+    )
+    notes = _notes(path.name, header, places, split)
+    if whole:
+        notes.append("Labels such as 1.0 were read as whole numbers, such as 1.")
+    return CsvTable(rows, split is not None, tuple(notes))
+
+
+def _whole_numbers(labels: Sequence[str]) -> bool:
+    """Return whether all labels are whole numbers with a decimal point, as spreadsheets write them."""
+    return bool(labels) and all(_WHOLE.fullmatch(label) for label in labels)
+
+
+def _notes(name: str, header: Sequence[str], places: Mapping[str, int], split: int | None) -> list[str]:
+    taken = {**places, SPLIT: split} if split is not None else {PATH: places[PATH], LABEL: places[LABEL]}
+    unusual = [
+        f"“{header[at]}” for the {role}"
+        for role, at in taken.items()
+        if at is not None and header[at].lower() != role
+    ]
+    return (
+        [f"Columns of “{name}” were taken by their names and values: {listed(unusual)}."] if unusual else []
+    )
+
+
+def _cells(path: Path, max_rows: int) -> tuple[list[str], dict[int, list[str]]]:
+    """Return the header, and the cells of each row with content by its line."""
+    found: dict[int, list[str]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = _Lines(stream, path.name, ROW_CHARACTERS * max_rows + LONGEST_ROW)
-            columns, delimiter = _columns(next(lines, ""), path.name)
+            header, delimiter = _header(next(lines, ""), path.name)
             rows = csv.reader(lines, delimiter=delimiter, strict=True)
             for count, cells in enumerate(rows, start=1):
                 lines.end_row()
                 if count > max_rows:
                     raise TooManyEntries(f"“{path.name}” has more than {max_rows} rows. Use fewer images.")
                 if any(cell.strip() for cell in cells):
-                    yield _row(cells, columns, folder, f"Line {rows.line_num + 1} of “{path.name}”")
+                    padded = [*cells, *[""] * (len(header) - len(cells))][: len(header)]
+                    found[rows.line_num + 1] = [cell.strip() for cell in padded]
     except UnicodeDecodeError as error:
         raise InvalidCsv(f"“{path.name}” is not UTF-8 text. Save it as a UTF-8 CSV.") from error
     except csv.Error as error:
         raise InvalidCsv(f"“{path.name}” is not a valid CSV ({error}). Save it again.") from error
     except OSError as error:
         raise InvalidCsv(f"“{path.name}” cannot be read. Check that the file can be opened.") from error
+    return header, found
 
 
 class _Lines:
@@ -104,29 +160,34 @@ class _Lines:
         self._row = LONGEST_ROW
 
 
-def _columns(header: str, name: str) -> tuple[dict[str, int], str]:
+def _header(line: str, name: str) -> tuple[list[str], str]:
+    """Return the names of the columns and the separator of the cells."""
     for delimiter in ",;\t":
-        cells = next(csv.reader([header], delimiter=delimiter), [])
-        columns = {cell.strip().lower(): position for position, cell in enumerate(cells)}
-        if {"path", "label"} <= columns.keys():
-            return columns, delimiter
-    raise InvalidCsv(f"“{name}” has no columns path and label. {_HEADER_HINT}")
+        header = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+        if {PATH, LABEL} <= roles(header).keys():
+            return header, delimiter
+    raise NoLabelColumns(f"“{name}” has no columns path and label. {_HEADER_HINT}")
 
 
-def _row(cells: list[str], columns: dict[str, int], folder: Path, where: str) -> CsvRow:
-    def cell(column: str) -> str:
-        position = columns.get(column, len(cells))
-        return cells[position].strip() if position < len(cells) else ""
-
-    written, split = cell("path"), cell("split").lower()
-    class_name = clean_class_name(cell("label"))
+def _row(
+    cells: Sequence[str],
+    header: Sequence[str],
+    places: Mapping[str, int],
+    split: int | None,
+    folder: Path,
+    where: str,
+    *,
+    whole: bool,
+) -> CsvRow:
+    written, label = cells[places[PATH]], cells[places[LABEL]]
+    class_name = clean_class_name(label.partition(".")[0] if whole else label)
     if not written or not class_name:
         raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
-    meant = split_of(split) if split else "train"
-    if meant is None:
-        raise InvalidCsv(f"{where} has the unknown split “{split}”. Use train, val or test.")
+    meant = split_in(header, split, cells[split]) if split is not None else "train"
+    if split is not None and meant is None:
+        raise InvalidCsv(f"{where} has the unknown split “{cells[split]}”. Use train, val or test.")
     shown, file = _inside(written, folder, where)
-    return CsvRow(shown, file, class_name, meant)
+    return CsvRow(shown, file, class_name, meant or "train")
 
 
 def _inside(written: str, folder: Path, where: str) -> tuple[str, Path]:

@@ -9,16 +9,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from loravit_web.datasets.errors import DataNotFound, DataNotSupported, TooManyEntries, UnknownSample
-from loravit_web.datasets.layout.files import needs_content, skip_reason
+from loravit_web.datasets.layout.files import needs_content, skip_reason, suffix_of, system_reason
 from loravit_web.datasets.layout.interpretation import interpret
 from loravit_web.datasets.layout.plan import ClassLevel, Placement, Plan
 from loravit_web.datasets.records import Skipped, SourceKind
-from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, MIB, ArchiveLimits, open_archive
-from loravit_web.datasets.sources.csv_rows import read_rows
+from loravit_web.datasets.sources.archives import (
+    DEFAULT_LIMITS,
+    MIB,
+    ArchiveLimits,
+    SafeArchive,
+    open_archive,
+)
+from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.samples import SAMPLES
+from loravit_web.datasets.sources.tables import MAX_TABLES, TABLE_SUFFIXES, labeled_tables, plan_of_tables
 from loravit_web.images.formats import sniffed
+from loravit_web.util.text import plural
 
 SAMPLE_PREFIX = "sample:"
 """Prefix of the name of a sample."""
@@ -87,6 +96,8 @@ def open_source(
                 content=_contents(paths, lambda name: archive.beginning(name, _SNIFFED_BYTES)),
                 classes_at=classes_at,
             )
+            if classes_at is None and _lacks_classes(plan):
+                plan = _plan_of_inner_tables(archive, limits) or plan
             yield Source(path.stem, "zip", plan, lambda index: archive.read(paths[index]))
     elif kind == "csv":
         yield _csv(path, limits)
@@ -106,11 +117,17 @@ def _kind_of(path: Path) -> SourceKind:
             f"There is no folder or file “{path.name}”. Use a folder of class folders, a zip of such a "
             f"folder, a CSV, or {SAMPLE_PREFIX}{next(iter(SAMPLES))}."
         )
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TABLE_SUFFIXES:
         return "csv"
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return "zip"
-    raise DataNotSupported(f"“{path.name}” is not a folder, a zip or a CSV. Zip the class folders.")
+    raise DataNotSupported(f"“{path.name}” is not a folder, a zip or a CSV. {_how_to_use(path)}")
+
+
+def _how_to_use(path: Path) -> str:
+    if sniffed(_beginning(path)) is not None:
+        return "It is a single image; use a folder with several images for each class."
+    return "Zip the class folders."
 
 
 def _sample(name: str) -> Source:
@@ -120,6 +137,29 @@ def _sample(name: str) -> Source:
     files = tuple(sample.generate())
     plan = interpret([path for path, _ in files])
     return Source(sample.title, "sample", plan, lambda index: files[index][1])
+
+
+def _lacks_classes(plan: Plan) -> bool:
+    return len({place.class_name for place in plan.placements}) < 2
+
+
+def _is_table(path: str) -> bool:
+    return suffix_of(path) in TABLE_SUFFIXES and system_reason(path) is None
+
+
+def _plan_of_inner_tables(archive: SafeArchive, limits: ArchiveLimits) -> Plan | None:
+    """Return the plan of the tables inside a zip, or None if it has none with labels."""
+    with TemporaryDirectory() as folder:
+        files = {}
+        for number, path in enumerate([path for path in archive.paths if _is_table(path)][:MAX_TABLES]):
+            # in a folder of its own, because a path inside a zip is not trusted
+            name = path.rpartition("/")[2]
+            file = Path(folder, str(number), name if len(name.encode()) < 200 else f"table{suffix_of(path)}")
+            file.parent.mkdir()
+            file.write_bytes(archive.read(path))
+            files[path] = file
+        found = labeled_tables(files, limits.max_entries)
+    return plan_of_tables(found, archive.paths) if found else None
 
 
 def _contents(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[str, str]:
@@ -138,6 +178,10 @@ def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source
         classes_at=classes_at,
     )
     paths = [path for _, path in files]
+    if classes_at is None and _lacks_classes(plan):
+        tables = {shown: file for shown, file in files if _is_table(shown)}
+        found = labeled_tables(dict(list(tables.items())[:MAX_TABLES]), limits.max_entries)
+        plan = plan_of_tables(found, list(by_name)) if found else plan
     return Source(
         root.resolve().name,
         "folder",
@@ -150,19 +194,24 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
     files: list[Path] = []
     placements: list[Placement] = []
     skipped: list[Skipped] = []
-    for row in read_rows(path, limits.max_entries):
+    table = read_table(path, limits.max_entries)
+    for row in table.rows:
         reason = skip_reason(row.path) or (None if row.file.is_file() else "the file does not exist")
         if reason:
             skipped.append(Skipped(row.path, reason))
         else:
             placements.append(Placement(len(files), row.path, row.split, row.class_name))
             files.append(row.file)
-    return Source(
-        path.stem,
-        "csv",
-        Plan(tuple(placements), tuple(skipped)),
-        partial(read_file, files, limits.max_file_bytes),
+    lost = {row.class_name for row in table.rows} - {place.class_name for place in placements}
+    missing = plural(len(skipped), "row")
+    plan = Plan(
+        tuple(placements),
+        tuple(skipped),
+        (f"{missing} of the table name no usable image and are left out.",) if skipped else (),
+        table.notes,
+        lost=tuple(sorted(lost)),
     )
+    return Source(path.stem, "csv", plan, partial(read_file, files, limits.max_file_bytes))
 
 
 def _beginning(path: Path) -> bytes:
