@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loravit_web.access.guard import needs
@@ -25,7 +25,7 @@ from loravit_web.datasets import (
     open_source,
     relabeled,
 )
-from loravit_web.datasets.layout.plan import ClassLevel
+from loravit_web.datasets.layout.plan import ClassLevel, Level
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
 from loravit_web.runs.demo import BeyondDemo, check_plan
@@ -39,6 +39,21 @@ from registry import Run, StoredBase, Version, validate_slug
 STORED_PREFIX = "dataset:"
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
 """Zip entries that a demo accepts: per image, and in addition for folders and files that systems add."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An imported dataset with the other ways to read its folders.
+
+    Attributes:
+        dataset: The stored dataset.
+        levels: Levels of folders that can be the classes; none if there is no choice.
+        at: Level that was used.
+    """
+
+    dataset: ImageDataset
+    levels: tuple[Level, ...] = ()
+    at: ClassLevel = None
 
 
 class Actions(CatalogActions, RunActions):
@@ -106,8 +121,21 @@ class Actions(CatalogActions, RunActions):
         """
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
+        return self.import_levels(data, name=name, progress=progress, classes_at=classes_at).dataset
+
+    @needs("train")
+    def import_levels(
+        self,
+        data: str | Path,
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        classes_at: ClassLevel = None,
+    ) -> Imported:
+        """Import data as `import_dataset` does, and return the levels that could be the classes too."""
         with open_source(data, self.archive_limits, classes_at=classes_at) as source:
-            return self.import_opened(source, name=name, progress=progress)
+            dataset = self.import_opened(source, name=name, progress=progress)
+            return Imported(dataset, source.plan.levels, source.plan.at)
 
     @needs("train")
     def import_opened(

@@ -15,7 +15,7 @@ from loravit_web.datasets.layout.files import skip_reason
 from loravit_web.datasets.layout.levels import choices, class_column
 from loravit_web.datasets.layout.lost import lost_classes
 from loravit_web.datasets.layout.masks import masks_among
-from loravit_web.datasets.layout.plan import LAST, ClassLevel, Level, Placement, Plan
+from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel, Level, Placement, Plan
 from loravit_web.datasets.layout.reading import File, Reading, collapsed, quoted
 from loravit_web.datasets.layout.sides import without_sides
 from loravit_web.datasets.layout.splits import MOST_HELD_OUT, SHOWN, split_levels, take_splits
@@ -102,7 +102,7 @@ def _plan_at(
     levels = choices(files)
     named_levels = split_levels(files, at)
     for file in files:
-        own = file.folders[-1:] if at == LAST else [entry for entry in file.folders if entry[0] == at]
+        own = file.folders[-1:] if at == INNERMOST else [entry for entry in file.folders if entry[0] == at]
         if isinstance(at, int) and not own:  # a repeated folder that was left out
             own = [(at, name) for name in file.path.split("/")[:-1][at - 1 : at]]
         outside = False

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from loravit_web.datasets.errors import AmbiguousLayout
-from loravit_web.datasets.layout.plan import LAST, Level
+from loravit_web.datasets.layout.plan import INNERMOST, Level
 from loravit_web.datasets.layout.reading import File, Reading, depth_of, names_at, quoted
 from loravit_web.datasets.layout.words import is_part, is_variant
 from loravit_web.datasets.sources.scan import sorted_classes
@@ -101,7 +101,7 @@ def choices(files: Sequence[File]) -> tuple[Level, ...]:
             last.add(file.folders[-1][1])
     levels = [Level(at, sorted_classes(names)) for at, names in sorted(by_level.items()) if len(names) > 1]
     if len(last) > 1 and all(set(level.names) != last for level in levels):
-        levels.append(Level(LAST, sorted_classes(last)))
+        levels.append(Level(INNERMOST, sorted_classes(last)))
     return tuple(levels)
 
 
@@ -117,4 +117,4 @@ def _question(files: Sequence[File], upper: int, lower: int) -> str:
 
 def _level_of(files: Sequence[File], column: int) -> str:
     levels = {file.folders[column][0] for file in files if len(file.folders) > column}
-    return str(levels.pop()) if len(levels) == 1 else LAST
+    return str(levels.pop()) if len(levels) == 1 else INNERMOST

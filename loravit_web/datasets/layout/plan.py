@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from loravit_web.datasets.records import Skipped, Split
 
-LAST = "last"
+INNERMOST = "last"
 """Level of the folder that directly contains an image."""
 ClassLevel: TypeAlias = int | Literal["last"] | None
 """Level of the class folders, 1 for the top folders of the data; None to find it."""
@@ -35,7 +35,7 @@ class Level:
     """Folders that can be the classes.
 
     Attributes:
-        at: Level of the folders, 1 for the top folders, or `LAST`.
+        at: Level of the folders, 1 for the top folders, or `INNERMOST`.
         names: Names of the folders.
     """
 

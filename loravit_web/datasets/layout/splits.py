@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from loravit_web.datasets.errors import AmbiguousLayout
 from loravit_web.datasets.layout.levels import choices
-from loravit_web.datasets.layout.plan import LAST, ClassLevel
+from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel
 from loravit_web.datasets.layout.reading import File, Reading, depth_of, names_at
 from loravit_web.datasets.layout.words import is_image_word, splits_of
 from loravit_web.datasets.records import Split
@@ -97,7 +97,7 @@ def split_levels(files: Sequence[File], at: ClassLevel) -> dict[int, dict[str, S
     by_level: defaultdict[int, set[str]] = defaultdict(set)
     for file in files:
         for position, (level, name) in enumerate(file.folders):
-            if level != at and not (at == LAST and position == len(file.folders) - 1):
+            if level != at and not (at == INNERMOST and position == len(file.folders) - 1):
                 by_level[level].add(name)
     found = {}
     for level, names in by_level.items():

@@ -8,7 +8,7 @@ import pytest
 
 from loravit_web.datasets.errors import AmbiguousLayout, LevelNotFound
 from loravit_web.datasets.layout.interpretation import interpret
-from loravit_web.datasets.layout.plan import LAST, ClassLevel, Plan
+from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel, Plan
 
 
 def tree(*folders: str, images: int = 4, suffix: str = ".jpg") -> list[str]:
@@ -211,7 +211,7 @@ def test_super_classes_stay_classes_and_the_finer_ones_can_be_chosen(split: str)
     plan = interpret(paths)
     assert counts(plan) == {"train": {"fruit", "vegetable"}}
     assert "The 4 folders inside them, such as “apple” and “leek”, are not used as classes" in plan.notes[0]
-    assert counts(interpret(paths, classes_at=LAST)) == {"train": {"apple", "pear", "leek", "onion"}}
+    assert counts(interpret(paths, classes_at=INNERMOST)) == {"train": {"apple", "pear", "leek", "onion"}}
 
 
 def test_a_kind_of_one_class_does_not_make_the_others_a_question() -> None:
@@ -236,8 +236,8 @@ def test_classes_at_unequal_depth_and_at_other_places_in_the_test_split() -> Non
     ]
     plan = interpret(tree(*folders))
     assert counts(plan)["train"] == {"Fruit", "Packages", "Vegetables"}
-    assert plan.notes and plan.levels[-1].at == LAST
-    fine = counts(interpret(tree(*folders), classes_at=LAST))
+    assert plan.notes and plan.levels[-1].at == INNERMOST
+    fine = counts(interpret(tree(*folders), classes_at=INNERMOST))
     assert fine["train"] == {"Golden-Delicious", "Pink-Lady", "Banana", "Arla", "Bravo", "Carrots", "Yellow"}
     assert fine["test"] == {"Golden-Delicious", "Banana", "Bravo"}
     assert fine["val"] == {"Carrots"}
