@@ -100,6 +100,7 @@ class Actions(CatalogActions, RunActions):
         name: str | None = None,
         progress: Progress | None = None,
         classes_at: ClassLevel = None,
+        encoding: str | None = None,
     ) -> ImageDataset:
         """Import a zip, a folder, a CSV or ``sample:NAME``. The same images give the same dataset.
 
@@ -109,6 +110,7 @@ class Actions(CatalogActions, RunActions):
             name: Name to show, or None for the name of the source.
             progress: Called with the completed fraction (0 to 1) and a sentence.
             classes_at: Level of the class folders, or None to find it; see `interpret`.
+            encoding: Encoding of the names in a zip that do not tell it, or None to find it.
 
         Returns:
             The stored dataset.
@@ -121,7 +123,10 @@ class Actions(CatalogActions, RunActions):
         """
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
-        return self.import_levels(data, name=name, progress=progress, classes_at=classes_at).dataset
+        imported = self.import_levels(
+            data, name=name, progress=progress, classes_at=classes_at, encoding=encoding
+        )
+        return imported.dataset
 
     @needs("train")
     def import_levels(
@@ -131,9 +136,10 @@ class Actions(CatalogActions, RunActions):
         name: str | None = None,
         progress: Progress | None = None,
         classes_at: ClassLevel = None,
+        encoding: str | None = None,
     ) -> Imported:
         """Import data as `import_dataset` does, and return the levels that could be the classes too."""
-        with open_source(data, self.archive_limits, classes_at=classes_at) as source:
+        with open_source(data, self.archive_limits, classes_at=classes_at, encoding=encoding) as source:
             dataset = self.import_opened(source, name=name, progress=progress)
             return Imported(dataset, source.plan.levels, source.plan.at)
 

@@ -24,6 +24,7 @@ from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.backbones.wrapping import wrap_base
 from loravit_web.datasets import DatasetStore
+from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.engine import fastest_engine
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import load_rgb, to_rgb
@@ -95,6 +96,7 @@ class ViTFeatureExtractor:
         name: str | None = None,
         epochs: int = 10,
         reporter: Reporter | None = None,
+        classes_at: ClassLevel = None,
         **settings: Any,
     ) -> dict[str, float]:
         """Train an adapter, add it and make it active.
@@ -105,6 +107,8 @@ class ViTFeatureExtractor:
             name: Name of the adapter, or None for the name of the data.
             epochs: Maximum number of epochs.
             reporter: Receives the progress and may stop the training.
+            classes_at: Level of the class folders, 1 for the top folders, or "last" for the folders that
+                directly contain the images; None to find it.
             settings: Other fields of `Recipe`, such as ``lr`` or ``batch_size``.
 
         Returns:
@@ -116,7 +120,7 @@ class ViTFeatureExtractor:
         """
         dataset = DatasetStore(
             self.settings.ensure_home().datasets, limits=self.settings.limits
-        ).import_source(data)
+        ).import_source(data, classes_at=classes_at)
         recipe = Recipe(
             preset="custom",
             **{

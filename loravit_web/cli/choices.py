@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Literal
 
 import typer
@@ -32,3 +33,28 @@ def classes_level(text: str | None) -> int | Literal["last"] | None:
     if text.isascii() and text.isdecimal() and 1 <= int(text[:4]) == int(text):
         return int(text)
     raise typer.BadParameter(f"{text[:20]!r} is not a level. Use 1, 2, … or last.", param_hint="--classes-at")
+
+
+NamesEncoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="Encoding of the names in a zip that do not tell it, such as cp866 or gbk.",
+    ),
+]
+
+
+def known_encoding(name: str | None) -> str | None:
+    """Return the name of a text encoding.
+
+    Raises:
+        typer.BadParameter: If there is no such encoding.
+    """
+    try:
+        return name and codecs.lookup(name).name
+    except LookupError as error:
+        raise typer.BadParameter(
+            f"{name!r} is not an encoding. Use one such as cp866, cp1251, gbk or cp932.",
+            param_hint="--encoding",
+        ) from error

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from loravit_web.cli.choices import ClassesAt, classes_level
+from loravit_web.cli.choices import ClassesAt, NamesEncoding, classes_level, known_encoding
 from loravit_web.cli.shell import AsJson, Document, current_settings, output, table
 from loravit_web.datasets.check import Checked, check
 from loravit_web.datasets.sources.archives import archive_limits
@@ -28,6 +28,7 @@ def group() -> None:
 def check_data(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, zip, CSV or sample:NAME.")],
     classes_at: ClassesAt = None,
+    encoding: NamesEncoding = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an import would give: classes, what is left out, and what is taken for what.
@@ -35,7 +36,9 @@ def check_data(
     Nothing is stored. The exit code is 1 if an import would be refused.
     """
     limits = current_settings().limits
-    opening = open_source(data, archive_limits(limits), classes_at=classes_level(classes_at))
+    opening = open_source(
+        data, archive_limits(limits), classes_at=classes_level(classes_at), encoding=known_encoding(encoding)
+    )
     checked = check(opening, limits)
     output(as_json, checked_document(checked), lambda: checked_text(checked))
     if checked.error is not None:

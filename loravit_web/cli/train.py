@@ -15,10 +15,12 @@ from loravit_web.catalog.naming import slugified
 from loravit_web.cli.choices import (
     AdapterTypeName,
     ClassesAt,
+    NamesEncoding,
     PoolingName,
     PresetName,
     TargetName,
     classes_level,
+    known_encoding,
 )
 from loravit_web.cli.shell import AsJson, CommandFailed, Document, note, open_service, output
 from loravit_web.util.console import progress_printer
@@ -50,6 +52,7 @@ def train(
         PresetName, typer.Option(help="Settings to start from. The other options change them.")
     ] = "quick",
     classes_at: ClassesAt = None,
+    encoding: NamesEncoding = None,
     base: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Base: embedded, a stored base, or a timm model name."),
@@ -154,9 +157,17 @@ def train(
         floor=floor,
     )
     slugified(name)
-    level = classes_level(classes_at)
+    level, names = classes_level(classes_at), known_encoding(encoding)
     with open_service(base=base) as service:
-        run = trained(service, data, name, recipe, keep_size=image_size is not None, classes_at=level)
+        run = trained(
+            service,
+            data,
+            name,
+            recipe,
+            keep_size=image_size is not None,
+            classes_at=level,
+            encoding=names,
+        )
         version = service.registry.catalog.resolve(run.published or run.slug)
         document = trained_document(run, version)
     output(as_json, document, lambda: trained_text(document))
@@ -170,6 +181,7 @@ def trained(
     *,
     keep_size: bool,
     classes_at: ClassLevel = None,
+    encoding: str | None = None,
 ) -> Run:
     """Train an adapter while showing the progress on stderr, and return the completed run.
 
@@ -180,6 +192,7 @@ def trained(
         recipe: Settings of the training.
         keep_size: Whether to keep the image size even if it does not fit the base.
         classes_at: Level of the class folders, or None to find it.
+        encoding: Encoding of the names in a zip that do not tell it, or None to find it.
 
     Raises:
         CommandFailed: If the run ends without a version.
@@ -188,7 +201,7 @@ def trained(
     from loravit_web.training.estimate import cost_text
 
     tell, actions = progress_printer(), Actions(service, SHELL)
-    dataset = actions.import_dataset(data, progress=tell, classes_at=classes_at)
+    dataset = actions.import_dataset(data, progress=tell, classes_at=classes_at, encoding=encoding)
     _note_findings(dataset)
     base = service.base  # loaded before the signal handlers are set, so that Ctrl-C stops a download
     if not keep_size:

@@ -27,7 +27,13 @@ def effects_of(plan: Plan, ingested: Sequence[Ingested], classes: Collection[str
 
 def notes_of(plan: Plan, ingested: Sequence[Ingested], classes: Collection[str]) -> tuple[str, ...]:
     """Return the sentences about what was taken for what."""
-    return (*similar_warnings(classes), *plan.notes, *_otherwise_named(ingested), *_first_pages(ingested))
+    return (
+        *similar_warnings(classes),
+        *plan.notes,
+        *_otherwise_named(ingested),
+        *_first_pages(ingested),
+        *_scaled(ingested),
+    )
 
 
 def _lost(plan: Plan, ingested: Sequence[Ingested], classes: Collection[str]) -> list[str]:
@@ -79,3 +85,13 @@ def _first_pages(ingested: Sequence[Ingested]) -> list[str]:
         f"Only the first page of {plural(len(found), 'file')} with several pages is used, such as of "
         f"{found[0]}."
     ]
+
+
+def _scaled(ingested: Sequence[Ingested]) -> list[str]:
+    """Return how deep images are scaled, unless all of them use all bits."""
+    whites = Counter(result.white for result in ingested if result.white is not None)
+    if not whites or set(whites) == {65535.0}:
+        return []
+    found = listed([f"{plural(count, 'image')} from 0 to {white:g}" for white, count in whites.most_common()])
+    alike = "" if len(whites) == 1 else " Brightness cannot be compared between these groups."
+    return [f"Images of more than 8 bits are scaled from the bits that they use: {found}.{alike}"]

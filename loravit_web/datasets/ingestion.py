@@ -15,8 +15,9 @@ from loravit_web.datasets.layout.plan import Placement
 from loravit_web.datasets.records import relative_image_path
 from loravit_web.datasets.sources.archives import MIB
 from loravit_web.datasets.sources.opening import FileUnusableError
+from loravit_web.images.conversion import WHITE
 from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
-from loravit_web.images.loading import MAX_PIXELS, ImageError, load_rgb
+from loravit_web.images.loading import MAX_PIXELS, ImageError, load_described
 
 # Small images are decoded faster than a job is submitted, so they are processed in batches.
 BATCH_IMAGES = 64
@@ -35,6 +36,7 @@ class Ingested:
         reason: Reason why it was skipped, or an empty string.
         label: Name of its format.
         has_more_pages: Whether it has pages that are not used.
+        white: Value that became white if the image has one channel of more than 8 bits, else None.
         has_few_colors: Whether it has so few colors that it may be a mask; only known of candidates beside
             another one of the same name.
     """
@@ -45,6 +47,7 @@ class Ingested:
     reason: str = ""
     label: str = ""
     has_more_pages: bool = False
+    white: float | None = None
     has_few_colors: bool = False
 
     @property
@@ -127,7 +130,7 @@ def _store(
     if isinstance(content, str):
         return Ingested(placement, reason=content)
     try:
-        image = load_rgb(content, max_pixels=max_pixels)
+        image, header = load_described(content, max_pixels=max_pixels)
     except ImageError as error:
         return Ingested(placement, reason=str(error))
     digest = hashlib.sha256(content).hexdigest()
@@ -138,6 +141,8 @@ def _store(
         digest,
         len(content),
         label=sniffed(content[:256]) or "",
+        has_more_pages=header.has_more_pages,
+        white=image.info.get(WHITE),
         has_few_colors=placement.index in paired and image.getcolors(_FEW_COLORS) is not None,
     )
 

@@ -109,6 +109,7 @@ class DatasetStore:
         progress: Progress | None = None,
         limits: ArchiveLimits | None = None,
         classes_at: ClassLevel = None,
+        encoding: str | None = None,
     ) -> ImageDataset:
         """Import DATA: decode every image once, store the valid ones and list the others.
 
@@ -121,12 +122,15 @@ class DatasetStore:
             progress: Called from this thread; an error that it raises cancels the import.
             limits: Limits of the import, or None for those of the store.
             classes_at: Level of the class folders, or None to find it; see `interpret`.
+            encoding: Encoding of the names in a zip that do not tell it, or None to find it.
 
         Raises:
             DatasetError: If the images cannot be used or stored.
             QuotaReached: If the data folder is full.
         """
-        with open_source(data, limits or self.archive_limits, classes_at=classes_at) as source:
+        with open_source(
+            data, limits or self.archive_limits, classes_at=classes_at, encoding=encoding
+        ) as source:
             return self.import_opened(source, name=name, progress=progress)
 
     def import_opened(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from loravit_web.datasets.errors import LevelNotFound
+from loravit_web.datasets.layout.boxes import boxes_told
 from loravit_web.datasets.layout.files import skip_reason
 from loravit_web.datasets.layout.levels import choices, class_column
 from loravit_web.datasets.layout.lost import lost_classes
@@ -53,11 +54,12 @@ def interpret(
     reading = Reading()
     files = _candidates(paths, content or {}, reading)
     files = _without_masks(files, reading)
+    reading.effects += boxes_told(paths)
     for file in files:
         file.folders = collapsed(file.path)
     if classes_at is not None:
         return _plan_at(classes_at, files, paths, folders, reading)
-    sides = without_sides([tuple(name for _, name in file.folders) for file in files], paths)
+    sides = without_sides([tuple(file.path.split("/")[:-1]) for file in files], paths)
     for number, file in enumerate(files):
         if number in sides.left_out:
             reading.skipped.append(Skipped(file.path, sides.left_out[number]))

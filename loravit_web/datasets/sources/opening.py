@@ -62,7 +62,11 @@ class Source:
 
 @contextmanager
 def open_source(
-    data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS, *, classes_at: ClassLevel = None
+    data: str | Path,
+    limits: ArchiveLimits = DEFAULT_LIMITS,
+    *,
+    classes_at: ClassLevel = None,
+    encoding: str | None = None,
 ) -> Iterator[Source]:
     """Open DATA for one import.
 
@@ -70,6 +74,7 @@ def open_source(
         data: A folder, a zip, a CSV, or ``sample:NAME``.
         limits: Limits of the import.
         classes_at: Level of the class folders of a folder or a zip, or None to find it.
+        encoding: Encoding of the names in a zip that do not tell it, or None to find it.
 
     Raises:
         DataNotFound: If it does not exist.
@@ -88,7 +93,7 @@ def open_source(
     path = Path(data).expanduser()
     kind = _kind_of(path)
     if kind == "zip":
-        with open_archive(path, limits) as archive:
+        with open_archive(path, limits, encoding=encoding) as archive:
             paths = archive.paths
             plan = interpret(
                 paths,
@@ -98,6 +103,7 @@ def open_source(
             )
             if classes_at is None and _lacks_classes(plan):
                 plan = _plan_of_inner_tables(archive, limits) or plan
+            plan = replace(plan, notes=(*archive.notes, *plan.notes))
             yield Source(path.stem, "zip", plan, lambda index: archive.read(paths[index]))
     elif kind == "csv":
         yield _csv(path, limits)
