@@ -11,6 +11,7 @@ from loravit_web.adapters.files.format import base_of
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import EMBEDDED
 from loravit_web.catalog.bundled import bundles
+from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import Origin, publish_files, record_base
 from loravit_web.settings.environment import Settings
 from registry import Registry, UnknownAdapter, Version, validate_slug
@@ -78,7 +79,8 @@ def publish_bundle(
         LoraVitError: If the bundle is damaged or altered, or its base cannot be loaded.
         RegistryError: If the slug is invalid, or the version cannot be published.
     """
-    name = name or bundle.name
+    # a folder that Python saved can have any name
+    name = name or slugified(bundle.name)[0]
     validate_slug(name)
     base = base_for(*base_of(bundle.files))
     origin = Origin(

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from loravit_web.datasets.layout.files import suffix_of
+from loravit_web.datasets.layout.files import SNIFFED_BYTES, suffix_of
 from loravit_web.datasets.layout.plan import Placement
 from loravit_web.datasets.records import relative_image_path
 from loravit_web.datasets.sources.archives import MIB
@@ -140,7 +140,7 @@ def _store(
         placement,
         digest,
         len(content),
-        label=sniffed(content[:256]) or "",
+        label=sniffed(content[:SNIFFED_BYTES]) or "",
         has_more_pages=header.has_more_pages,
         white=image.info.get(WHITE),
         has_few_colors=placement.index in paired and image.getcolors(_FEW_COLORS) is not None,

@@ -28,6 +28,7 @@ from loravit_web.images.headers import read_header
 from loravit_web.images.memory_pool import Lease, MemoryPool, PoolTimeout
 from loravit_web.images.orientation import orientation
 from loravit_web.images.parts import Header, HeaderCut, Overloaded
+from loravit_web.images.png_texts import TEXT_LIMITS, without_texts
 from loravit_web.util import heap
 
 __all__ = [
@@ -277,6 +278,17 @@ def _factor(width: int, height: int) -> int:
 
 
 def _decoded(stream: BinaryIO, name: str, label: str, reader: type[ImageFile], header: Header) -> Image.Image:
+    try:
+        return _decoded_once(stream, name, label, reader, header)
+    except ValueError as error:
+        if label != "PNG" or not str(error).startswith(TEXT_LIMITS):
+            raise
+        return _decoded_once(without_texts(stream), name, label, reader, header)
+
+
+def _decoded_once(
+    stream: BinaryIO, name: str, label: str, reader: type[ImageFile], header: Header
+) -> Image.Image:
     stream.seek(0)
     try:
         image = reader(stream)

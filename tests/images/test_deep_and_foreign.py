@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, features
+from PIL.PngImagePlugin import PngInfo
 
 from loravit_web.images import iso
 from loravit_web.images.conversion import WHITE, value_range
@@ -210,3 +211,11 @@ def _missing(name: str) -> Any:
 def test_a_tiff_header_tells_depth_and_orientation() -> None:
     header = tiff_header(BytesIO(encoded(Image.new("L", (5, 7)), tiffinfo={0x0112: 3})))
     assert (header.width, header.height, header.depth, header.orientation) == (5, 7, 8, 3)
+
+
+@pytest.mark.parametrize("kind", ["text", "profile"])
+def test_a_png_with_more_than_a_mebibyte_of_text_or_profile_is_read(kind: str) -> None:
+    info = PngInfo()
+    info.add_text("Comment", "x" * (3 << 20), zip=True)
+    options: dict[str, Any] = {"pnginfo": info} if kind == "text" else {"icc_profile": bytes(3 << 20)}
+    assert load_rgb(encoded(quarters(), "PNG", **options)).getpixel((0, 0)) == (220, 30, 30)

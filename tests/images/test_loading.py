@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from loravit_web.errors import LoraVitError
-from loravit_web.images import loading
+from loravit_web.images import conversion, loading
 from loravit_web.images.loading import (
     ImageError,
     ImagesInUse,
@@ -339,7 +339,7 @@ def test_an_image_is_the_same_converted_at_once_or_in_strips(
     whole = to_rgb(Image.open(BytesIO(data)))
     expected = pixels(whole if orientation == 1 else whole.transpose(Image.Transpose.ROTATE_270))
     assert np.array_equal(pixels(load_rgb(data)), expected)
-    monkeypatch.setattr(loading, "_STRIP", 150)
+    monkeypatch.setattr(conversion, "_STRIP", 150)
     assert np.array_equal(pixels(load_rgb(data)), expected)
 
 
@@ -352,7 +352,7 @@ def test_a_large_image_is_averaged_down_the_same_for_any_strips(
     data = encoded(image)
     expected = pixels(image.convert("RGB").reduce(2))
     assert np.array_equal(pixels(load_rgb(data)), expected)
-    monkeypatch.setattr(loading, "_STRIP", 150)
+    monkeypatch.setattr(conversion, "_STRIP", 150)
     assert np.array_equal(pixels(load_rgb(data)), expected)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -14,9 +14,12 @@ from loravit_web.images.formats import (
     READABLE,
     SUPPORTED,
     foreign_reason,
+    sniffed,
 )
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"})
+SNIFFED_BYTES = 256
+"""Number of bytes of a file that show its format."""
 _MACOS = "it is a macOS system file"
 _WINDOWS = "it is a Windows system file"
 _NAS = "it is a thumbnail of a network storage"
@@ -176,6 +179,22 @@ def needs_content(path: str) -> bool:
     """Return whether only the first bytes of a file can tell if it is an image that can be read."""
     suffix = suffix_of(path)
     return suffix not in IMAGE_SUFFIXES and suffix not in _NOT_SNIFFED and system_reason(path) is None
+
+
+def is_wanted(path: str, beginning: Callable[[], bytes]) -> bool:
+    """Return whether someone who gives a folder or a zip of images expects an answer for a file.
+
+    An image that cannot be read is wanted too, so that its error is shown. Texts and system files are not.
+
+    Args:
+        path: Relative path of the file.
+        beginning: Returns its first bytes.
+    """
+    if system_reason(path) is not None:
+        return False
+    suffix = suffix_of(path)
+    known = suffix in IMAGE_SUFFIXES or suffix in FOREIGN_SUFFIXES
+    return known or (suffix not in _NOT_SNIFFED and sniffed(beginning()) is not None)
 
 
 def suffix_of(path: str) -> str:

@@ -12,7 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from loravit_web.datasets.errors import DataNotFound, DataNotSupported, TooManyEntries, UnknownSample
-from loravit_web.datasets.layout.files import needs_content, skip_reason, suffix_of, system_reason
+from loravit_web.datasets.layout.files import (
+    SNIFFED_BYTES,
+    needs_content,
+    skip_reason,
+    suffix_of,
+    system_reason,
+)
 from loravit_web.datasets.layout.interpretation import interpret
 from loravit_web.datasets.layout.plan import ClassLevel, Placement, Plan
 from loravit_web.datasets.records import Skipped, SourceKind
@@ -29,10 +35,11 @@ from loravit_web.datasets.sources.tables import MAX_TABLES, TABLE_SUFFIXES, labe
 from loravit_web.images.formats import sniffed
 from loravit_web.util.text import plural
 
+DATA_SUFFIXES = frozenset({".zip", *TABLE_SUFFIXES})
+"""Lower-case suffixes of files that can be opened."""
 SAMPLE_PREFIX = "sample:"
 """Prefix of the name of a sample."""
 
-_SNIFFED_BYTES = 256
 _LINK_OUT = "it is a link to a file outside the folder"
 _LINK_FOLDER = "it is a link to a folder, which is not followed"
 _LINK_BROKEN = "it is a broken link"
@@ -98,7 +105,7 @@ def open_source(
             plan = interpret(
                 paths,
                 folders=archive.folders,
-                content=_contents(paths, lambda name: archive.beginning(name, _SNIFFED_BYTES)),
+                content=_contents(paths, lambda name: archive.beginning(name, SNIFFED_BYTES)),
                 classes_at=classes_at,
             )
             if classes_at is None and _lacks_classes(plan):
@@ -223,7 +230,7 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
 def _beginning(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(_SNIFFED_BYTES)
+            return stream.read(SNIFFED_BYTES)
     except OSError:
         return b""
 
