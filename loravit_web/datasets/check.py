@@ -79,13 +79,13 @@ def _checked(source: Source, limits: Limits, workers: int) -> Checked:
     reading = ingest(source.plan.placements, source.read, None, workers, max_pixels=limits.pixels)
     with closing(reading) as results:
         found = find(source, list(results))
-    error = None
+    problem = None
     try:
         found.check(limits.classes)
     except DatasetError as refused:
-        error = str(refused)
+        problem = str(refused)
     counted = _counted((item.split, found.classes[item.label]) for item in found.items)
-    return Checked(counted, found.warnings, found.skipped, error, plan.levels)
+    return Checked(counted, found.warnings, found.skipped, problem, plan.levels)
 
 
 def _sorted(skipped: Sequence[Skipped]) -> tuple[Skipped, ...]:

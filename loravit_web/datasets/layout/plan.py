@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from loravit_web.datasets.records import Skipped, Split
 
-INNERMOST = "last"
+INNERMOST: Literal["last"] = "last"
 """Level of the folder that directly contains an image."""
 ClassLevel: TypeAlias = int | Literal["last"] | None
 """Level of the class folders, 1 for the top folders of the data; None to find it."""

@@ -61,7 +61,8 @@ def without_sides(folders: Sequence[tuple[str, ...]], paths: Sequence[str]) -> S
     """
     left_out: dict[int, str] = {}
     effects: list[str] = []
-    depth, above = 0, ()
+    depth = 0
+    above: tuple[str, ...] = ()
     while True:
         rest = [at for at, names in enumerate(folders) if at not in left_out and len(names) > depth]
         tops = _tops([folders[at] for at in rest], depth)

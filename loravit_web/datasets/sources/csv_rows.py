@@ -183,7 +183,7 @@ def _row(
     class_name = clean_class_name(label.partition(".")[0] if whole else label)
     if not written or not class_name:
         raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
-    meant = split_in(header, split, cells[split]) if split is not None else "train"
+    meant: Split | None = split_in(header, split, cells[split]) if split is not None else "train"
     if split is not None and meant is None:
         raise InvalidCsv(f"{where} has the unknown split “{cells[split]}”. Use train, val or test.")
     shown, file = _inside(written, folder, where)
