@@ -22,7 +22,7 @@ SNIFFED_BYTES = 256
 """Number of bytes of a file that show its format."""
 _MACOS = "it is a macOS system file"
 _WINDOWS = "it is a Windows system file"
-_NAS = "it is a thumbnail of a network storage"
+_NAS = "it is a thumbnail that a storage or a program made"
 _BIN = "it is in a recycle bin"
 _SYSTEM = "it is in a system folder"
 _SYSTEM_FOLDERS: Mapping[str, str] = MappingProxyType(
@@ -41,6 +41,8 @@ _SYSTEM_FOLDERS: Mapping[str, str] = MappingProxyType(
         "recycler": _BIN,
         "recycled": _BIN,
         "recycle bin": _BIN,
+        "recycle.bin": _BIN,
+        "ipod photo cache": _NAS,
         "trash": _BIN,
         "system volume information": _SYSTEM,
         "lost+found": _SYSTEM,

@@ -46,7 +46,7 @@ def masks_among(paths: Sequence[str]) -> dict[str, str]:
         ]
         partner = _partner(folder, inside, by_folder, children)
         if partner is not None:
-            reason = f"{folder[-1]}/ contains masks or annotations of the images in {partner}"
+            reason = f"{folder[-1]}/ contains masks, annotations or thumbnails of the images in {partner}"
             found.update((path, reason) for path in inside)
     for files in by_folder.values():
         rest = [path for path in files if path not in found]
@@ -76,7 +76,8 @@ def _partner(
     parent = folder[:-1]
     own = {_key(path, len(folder)) for path in inside}
     direct = {_key(path, len(parent)) for path in by_folder.get(parent, ())}
-    if _share(own, direct) >= _PAIRED:
+    inside_a_class = bool(parent) and bool(direct) and is_mask_word(folder[-1])
+    if inside_a_class or _share(own, direct) >= _PAIRED:
         return f"{parent[-1]}/" if parent else "the top folder"
     siblings = sorted(children[parent] - {folder[-1]})
     named = [name for name in siblings if is_image_word(name) and not is_mask_word(name)]
@@ -128,7 +129,7 @@ def _beside(files: Sequence[str]) -> dict[str, str]:
         # a number at the end can count the masks of one image
         image = plain.get(words) or (plain.get(words[:-1]) if words and words[-1].isdigit() else None)
         if words and image is not None:
-            found[path] = f"it is a mask or an annotation of {image.rpartition('/')[2]}"
+            found[path] = f"it is a mask, an annotation or a thumbnail of {image.rpartition('/')[2]}"
     return found
 
 

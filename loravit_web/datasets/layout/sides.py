@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from loravit_web.datasets.errors import AmbiguousLayout
 from loravit_web.datasets.layout.words import (
     is_data,
+    is_image_word,
     is_repository,
     is_side,
     is_unlabeled,
@@ -114,12 +115,15 @@ def _sides(tops: Sequence[_Top], repository: bool) -> list[_Top]:
     if structured and len(structured) == len(others):
         sure = len(others) == 1 or len(splits) == len(others)
         return [*unlabeled, *(top for top in named if sure or not top.is_structured)]
-    containers = [top for top in structured if is_data(top.name) or repository]
-    if len(containers) == 1 and len(structured) == 1 and containers[0] not in splits:
-        extra = next(top for top in others if top not in structured)
-        if is_data(containers[0].name):
+    extras = [top for top in others if top not in structured]
+    if len(structured) == 1 and structured[0] not in splits:
+        container = structured[0]
+        usual = is_data(container.name) or all(is_data(top.name) or is_image_word(top.name) for top in extras)
+        if repository and usual:
+            return [*unlabeled, *named, *extras]
+        if is_data(container.name):
             raise AmbiguousLayout(
-                f"“{extra.name}” is beside {containers[0].name}/, which contains class folders. Move or "
+                f"“{extras[0].name}” is beside {container.name}/, which contains class folders. Move or "
                 "rename one of them.",
             )
     return [*unlabeled, *(named if repository and len(others) > 1 else ())]

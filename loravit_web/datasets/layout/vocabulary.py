@@ -34,7 +34,7 @@ jpg jpeg jpegs png pngs jpegimages jpgimages frame frames slice slices scan scan
 MASK = _words("""
 mask masks masque masked annotation annotations annot annots segmentation segmentations segm seg segs label
 labels gt gts groundtruth groundtruths truth trimap trimaps segmentationclass segmentationobject contour
-contours overlay overlays
+contours overlay overlays thumb thumbs thumbnail thumbnails
 """)
 PART = _words("""
 fold folds cv kfold part parts batch batches shard shards chunk chunks subset subsets session sessions
@@ -54,7 +54,7 @@ doc docs documentation assets asset figure figures fig figs screenshot screensho
 scripts src source demo demos example examples result results output outputs run runs checkpoint checkpoints
 log logs static web website site app templates util utils tool tools code resource resources res media github
 readme logo logos icon icons banner misc report reports plots plot visualization visualizations preview
-previews thumbnails weights models model lib config configs gallery wiki teaser
+previews weights models model lib config configs gallery wiki teaser
 """)
 """Words of folders of a repository that contain no data."""
 DATA = _words("data dataset datasets image images imgs img photos pictures raw train training")

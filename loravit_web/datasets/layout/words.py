@@ -32,7 +32,7 @@ SPLIT_WORDS: Mapping[str, Split] = MappingProxyType(
 """Split by a word in lower case."""
 
 _ENDINGS = ("dataset", "datasets", "images", "image", "data", "imgs", "img", "sets", "set", "split", "folder")
-_ENDINGS_ELSEWHERE = ("集", "セット")
+_ENDINGS_ELSEWHERE = ("集", "セット", "sdaten", "daten", "sbilder", "bilder")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PIECES = re.compile(r"[^\W\d_]+|\d+")
 _YEAR = re.compile(r"(19|20)\d\d")

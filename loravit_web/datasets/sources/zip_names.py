@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _UTF8_NAME = 0x800
 _UNICODE_PATH = 0x7075
-_SINGLE_BYTE = ("cp866", "cp1251", "cp850", "cp1252", "cp1253", "cp1250")
+_SINGLE_BYTE = ("cp866", "cp1251", "cp850", "cp852", "cp857", "cp737", "cp862", "cp1252", "cp1250", "cp1253")
 _MULTI_BYTE = ("cp932", "gbk", "cp949", "big5")
 ENCODINGS = (*_SINGLE_BYTE, *_MULTI_BYTE)
 """Encodings that can be named, most likely ones first."""

@@ -66,6 +66,7 @@ BOTH = set(PETS)
         ("entraînement", "validation", "essai"),
         ("treino", "validação", "teste"),
         ("обучение", "валидация", "тест"),
+        ("Trainingsdaten", "Validierung", "Testdaten"),
         ("训练集", "验证集", "测试集"),
         ("訓練", "検証", "テスト"),
     ],
@@ -267,6 +268,8 @@ def test_a_level_without_folders_is_refused_with_those_that_exist() -> None:
         ("repo-main/data/train/{}", ["repo-main/notebooks/out"]),
         ("train/{}", ["assets", "results/plots"]),
         ("repo-main/{}", ["repo-main/docs/img"]),
+        ("repo-main/dataset/{}", ["repo-main/img"]),
+        ("repo-main/flowers/{}", ["repo-main/images", "repo-main/assets"]),
     ],
 )
 def test_folders_of_a_repository_are_left_out_and_told(data: str, beside: list[str]) -> None:
@@ -311,6 +314,9 @@ def masked(folders: Iterable[str], rename: str) -> list[str]:
         ("{folder}/images/{number}.png", "{folder}/masks/{number}.png"),
         ("{folder}/{number}.jpg", "{folder}/masks/{number}.png"),
         ("{folder}/{number}.jpg", "{folder}/{number}_mask.png"),
+        ("{folder}/{number}.jpg", "{folder}/masks/{number}_part.png"),
+        ("{folder}/{number}.jpg", "{folder}/thumbs/{number}.jpg"),
+        ("{folder}/{number}.jpg", "{folder}/{number}_thumb.jpg"),
         ("{folder}/a ({number}).png", "{folder}/a ({number})_mask.png"),
         ("{folder}/a ({number}).png", "{folder}/a ({number})_mask_1.png"),
         ("{folder}/{number}.jpg", "{folder}/{number}_segmentation.png"),
@@ -328,7 +334,9 @@ def test_masks_beside_their_images_are_left_out(image: str, mask: str) -> None:
     plan = interpret([*images, *masks])
     assert sorted(place.path for place in plan.placements) == sorted(images)
     assert counts(plan) == {"train": BOTH}
-    assert "8 files that look like masks or annotations of other images are left out" in plan.effects[0]
+    assert (
+        "8 files that look like masks, annotations or thumbnails of other images are left" in plan.effects[0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,19 @@ def test_the_unicode_path_of_an_entry_counts(tmp_path: Path, names: list[str], e
     assert classes_and_notes(path) == (set(names), ())
 
 
+@pytest.mark.parametrize(
+    ("names", "encoding"),
+    [(["łąka", "żółw"], "cp852"), (["γάτα", "σκύλος"], "cp737"), (["café", "thé"], "cp1252")],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_other_names_of_one_alphabet_are_read_and_told(
+    tmp_path: Path, names: list[str], encoding: str
+) -> None:
+    found, notes = classes_and_notes(zip_with(tmp_path / "a.zip", names, encoding))
+    assert found == set(names)
+    assert f"were read as {encoding}" in notes[0]
+
+
 @pytest.mark.parametrize("names", WESTERN, ids=lambda names: names[0])
 @pytest.mark.parametrize("encoding", ["utf-8", "cp437"])
 def test_western_names_are_read_as_before(tmp_path: Path, names: list[str], encoding: str) -> None:
