@@ -182,7 +182,7 @@ class NewEvaluation:
         n: the number of images.
         accuracy: 0 to 1.
         macro_f1: 0 to 1.
-        linear_probe_accuracy: accuracy of a linear probe on the same images, 0 to 1.
+        linear_probe_accuracy: accuracy of the probe on the same images, 0 to 1.
         top5_accuracy: 0 to 1.
         calibration_error: the expected calibration error, 0 to 1.
         classes: one entry per class in index order, or empty.

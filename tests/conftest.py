@@ -1,4 +1,4 @@
-"""What every test may ask for: a tiny base, real weights where they can be had, and made-up pictures."""
+"""What every test may ask for: a tiny base, real weights where they can be had, and made-up images."""
 
 from __future__ import annotations
 
@@ -228,14 +228,14 @@ ColourFolders = Callable[..., Path]
 
 @pytest.fixture
 def colour_folders(tmp_path: Path) -> ColourFolders:
-    """Makes class folders of noisy red, green or blue pictures, which any ViT tells apart."""
+    """Makes class folders of noisy red, green or blue images, which any ViT tells apart."""
     return functools.partial(make_colours, tmp_path / "colours")
 
 
 def make_colours(
     root: Path, *, per_class: int = 12, test: int = 0, names: tuple[str, ...] = ("red", "green")
 ) -> Path:
-    """Write class folders of noisy red, green or blue pictures; returns where they are."""
+    """Write class folders of noisy red, green or blue images; returns where they are."""
     generator = np.random.default_rng(0)
     for split, count in (("train", per_class), ("test", test)):
         for channel, name in enumerate(names):

@@ -131,7 +131,7 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "push": lambda actions, _run: actions.push("colours", "ann/colours"),
     "add_base": lambda actions, _run: actions.add_base("team-vit", None),
     "describe": lambda actions, _run: actions.describe("colours", title="Hues"),
-    "give_texts": lambda actions, _run: actions.give_texts("colours", "Hues", "", "plain"),
+    "replace_texts": lambda actions, _run: actions.replace_texts("colours", "Hues", "", "plain"),
     "promote": lambda actions, _run: actions.promote("colours@1", "production"),
     "rollback": lambda actions, _run: actions.rollback("colours", "production"),
     "remove_alias": lambda actions, _run: actions.remove_alias("colours", "production"),
@@ -191,11 +191,11 @@ def test_a_protected_alias_moves_for_who_may_manage(service: Service, colours: R
 
 def test_texts_are_given_and_tags_that_are_not_named_go(service: Service, colours: Run) -> None:
     actions = Actions(service, BOB)
-    actions.give_texts("colours", " Two  colours ", "Red or green.", "Red, green")
-    adapter = actions.give_texts("colours", "Two colours", "", "red blue")
+    actions.replace_texts("colours", " Two  colours ", "Red or green.", "Red, green")
+    adapter = actions.replace_texts("colours", "Two colours", "", "red blue")
     assert (adapter.title, adapter.description, adapter.tags) == ("Two colours", "", ("blue", "red"))
     with pytest.raises(InvalidTag):
-        actions.give_texts("colours", "Other", "", "a_b")
+        actions.replace_texts("colours", "Other", "", "a_b")
     assert service.registry.catalog.adapter("colours").title == "Two colours"
 
 

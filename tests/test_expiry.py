@@ -27,7 +27,7 @@ from tests.conftest import RECIPE, make_colours, tiny_service, train_now
 RULES = DemoRules(training=True, images=100, runs=5)
 LATER = timedelta(hours=25)
 SECRET = ("zebrafinch", "quaggawren")
-PICTURE = Image.new("RGB", (32, 32), (200, 30, 30))
+IMAGE = Image.new("RGB", (32, 32), (200, 30, 30))
 
 
 @pytest.fixture
@@ -102,12 +102,12 @@ def test_neither_sees_or_asks_what_is_the_others(first: Guest, second: Guest) ->
         assert seen.registry.search.adapters(AdapterQuery()).total == 1
         assert seen.registry.search.runs(RunQuery()).total == 1
         for ref in (other.slug, f"{other.slug}@1", f"{other.slug}@latest"):
-            (answer,) = seen.predictor.classify(PICTURE, [ref]).results
-            (nothing,) = seen.predictor.classify(PICTURE, [ref.replace(other.slug, "nothing")]).results
+            (answer,) = seen.predictor.classify(IMAGE, [ref]).results
+            (nothing,) = seen.predictor.classify(IMAGE, [ref.replace(other.slug, "nothing")]).results
             assert answer.labels == ()
             assert str(answer.error).replace(other.slug, "nothing") == nothing.error
             with pytest.raises(UnknownAdapter):
-                seen.predictor.heatmap(PICTURE, ref, "red")
+                seen.predictor.heatmap(IMAGE, ref, "red")
             with pytest.raises(UnknownAdapter):
                 seen.export(ref)
         with pytest.raises(UnknownRun):
@@ -115,7 +115,7 @@ def test_neither_sees_or_asks_what_is_the_others(first: Guest, second: Guest) ->
         with pytest.raises(DatasetNotFound):
             seen.datasets.load(other.run.dataset.fingerprint)
         assert seen.datasets.list() == [one.run.dataset.fingerprint]
-        assert seen.predictor.classify(PICTURE, [one.slug]).results[0].labels
+        assert seen.predictor.classify(IMAGE, [one.slug]).results[0].labels
 
 
 def test_the_same_images_of_two_visitors_are_two_datasets_with_the_names_that_each_gave(
@@ -142,7 +142,7 @@ def test_nothing_is_answered_or_left_on_the_disk_after_its_time(
     (settings.work / first.run.id / "checkpoint").write_bytes(SECRET[0].encode())
     settings.worker_log.parent.mkdir(parents=True, exist_ok=True)
     settings.worker_log.write_text(f"it failed at {SECRET[0]}")
-    (answer,) = first.seen.predictor.classify(PICTURE, [first.slug]).results
+    (answer,) = first.seen.predictor.classify(IMAGE, [first.slug]).results
     assert answer.labels
     assert list(traces(settings.home, uploads))
     old_enough(service, first)
@@ -152,10 +152,10 @@ def test_nothing_is_answered_or_left_on_the_disk_after_its_time(
     assert first.slug in forgotten.adapters
     for seen in (first.seen, service.seen_by(service.visitor("guest-1"))):
         assert seen.predictor.tasks() == []
-        (gone,) = seen.predictor.classify(PICTURE, [f"{first.slug}@1"]).results
+        (gone,) = seen.predictor.classify(IMAGE, [f"{first.slug}@1"]).results
         assert "There is no adapter" in str(gone.error)
         with pytest.raises(UnknownAdapter):
-            seen.predictor.heatmap(PICTURE, first.slug, SECRET[0])
+            seen.predictor.heatmap(IMAGE, first.slug, SECRET[0])
     service.registry.close()
     assert list(traces(settings.home, uploads)) == []
 
@@ -178,17 +178,17 @@ def test_what_belongs_to_the_demo_itself_stays(
     assert service.datasets.list() == [dataset.fingerprint]
     assert service.registry.runs.get(kept.id).published == "kept@1"
     assert (settings.run_logs / f"{kept.id}.log").exists()
-    assert service.predictor.classify(PICTURE, ["kept"]).results[0].labels
+    assert service.predictor.classify(IMAGE, ["kept"]).results[0].labels
 
 
 def test_the_same_name_after_its_time_is_another_adapter(
     first: Guest, service: Service, train: Callable[..., Guest]
 ) -> None:
-    (before,) = first.seen.predictor.classify(PICTURE, [f"{first.slug}@1"]).results
+    (before,) = first.seen.predictor.classify(IMAGE, [f"{first.slug}@1"]).results
     service.expire(utc_now() + LATER)
     again = train("guest-1", "Zebrafinches", ("red", "green"))
     assert again.slug == first.slug
-    (after,) = again.seen.predictor.classify(PICTURE, [f"{first.slug}@1"]).results
+    (after,) = again.seen.predictor.classify(IMAGE, [f"{first.slug}@1"]).results
     assert {label.label for label in before.labels} == set(SECRET)
     assert {label.label for label in after.labels} == {"red", "green"}
 
@@ -198,10 +198,10 @@ def test_another_process_answers_nothing_of_it_either(
 ) -> None:
     other = tiny_service(settings)
     seen = other.seen_by(other.visitor("guest-1"))
-    assert seen.predictor.classify(PICTURE, [first.slug]).results[0].labels
+    assert seen.predictor.classify(IMAGE, [first.slug]).results[0].labels
     service.expire(utc_now() + LATER)
     for ref in (first.slug, f"{first.slug}@1"):
-        assert not seen.predictor.classify(PICTURE, [ref]).results[0].labels
+        assert not seen.predictor.classify(IMAGE, [ref]).results[0].labels
     other.close()
 
 

@@ -98,17 +98,17 @@ def test_the_three_ways_to_ask_agree(vit: ViTFeatureExtractor, folder: Path) -> 
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_pictures_and_paths_go_through_each_adapters_own_preprocessing(
+def test_images_and_paths_go_through_each_adapters_own_preprocessing(
     vit: ViTFeatureExtractor, tmp_path: Path
 ) -> None:
     large = random_adapter(tiny_base(), CONFIG, image_size=48)
     vit.add_adapter("birds", BIRDS)
     vit.add_adapter("large", large)
-    picture = Image.effect_mandelbrot((60, 40), (-2, -1.5, 1, 1.5), 50).convert("RGB")
-    picture.save(tmp_path / "picture.png")
-    found = vit.infer([picture, tmp_path / "picture.png"], adapters=["birds", "large"])
+    image = Image.effect_mandelbrot((60, 40), (-2, -1.5, 1, 1.5), 50).convert("RGB")
+    image.save(tmp_path / "image.png")
+    found = vit.infer([image, tmp_path / "image.png"], adapters=["birds", "large"])
     for name, adapter in (("birds", BIRDS), ("large", large)):
-        expected = vit.infer(adapter.preprocessing([picture]), adapters=[name])[name][0]
+        expected = vit.infer(adapter.preprocessing([image]), adapters=[name])[name][0]
         for row in found[name]:
             torch.testing.assert_close(row, expected, rtol=1e-5, atol=1e-5)
     assert vit.infer([], adapters=["birds"])["birds"].shape == (0, 2)
@@ -166,7 +166,7 @@ def test_what_can_not_be_asked_is_refused_in_one_sentence(vit: ViTFeatureExtract
         vit.infer(images, adapters_per_image=["birds"])
     with pytest.raises(MixedInput, match="32 px, but these have 48 px"):
         vit.infer(random_images(1, side=48), adapters=["birds"])
-    (tmp_path / "no.png").write_text("no picture")
+    (tmp_path / "no.png").write_text("no image")
     with pytest.raises(ImageError):
         vit.infer([tmp_path / "no.png"], adapters=["birds"])
     with pytest.raises(AdapterFormatError, match="no folder"):

@@ -25,13 +25,13 @@ def test_a_training_ends_in_the_catalog_and_answers(service: Service, colour_fol
     run = trained(service, colour_folders(test=4))
     assert (run.status, run.published) == ("completed", "colours@1")
     dataset = service.datasets.load(run.dataset.fingerprint)
-    picture = load_rgb(dataset.image_path(next(iter(dataset.select("train")))))
-    (answer,) = service.predictor.classify(picture, ["colours"]).results
+    image = load_rgb(dataset.image_path(next(iter(dataset.select("train")))))
+    (answer,) = service.predictor.classify(image, ["colours"]).results
     assert answer.error is None
     assert answer.labels[0].label == dataset.classes[next(iter(dataset.select("train"))).label]
 
 
-def test_the_linear_probe_stands_beside_the_adapter(service: Service, colours: Run) -> None:
+def test_the_probe_stands_beside_the_adapter(service: Service, colours: Run) -> None:
     version = service.registry.catalog.resolve("colours")
     for split in ("validation", "test"):
         evaluation = version.evaluation(split)
@@ -48,9 +48,9 @@ def test_another_base_that_is_too_large_is_refused_without_being_loaded(service:
 def test_answers_are_counted_and_written_down_at_the_latest_when_the_app_ends(
     service: Service, settings: Settings, colours: Run
 ) -> None:
-    picture = Image.new("RGB", (32, 32))
+    image = Image.new("RGB", (32, 32))
     for _ in range(3):
-        service.predictor.classify(picture, ["colours", "colours@1"])
+        service.predictor.classify(image, ["colours", "colours@1"])
     service.close()
     with Registry.open(settings.database_url, settings.artifacts) as registry:
         total = registry.usage.total("colours")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.chaos_jobs import draw_pictures, open_registry, queue_run, tiny_base
+from benchmarks.faults.chaos_jobs import draw_images, open_registry, queue_run, tiny_base
 from benchmarks.support.forks import Host, Job
 from benchmarks.support.report import Figure, at_least, at_most, show
 from loravit_web.adapters.files.format import from_files
@@ -160,7 +160,7 @@ def told(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def prepare(home: Path) -> None:
     """A data folder with a dataset, in which nothing was trained yet."""
-    DatasetStore(home / "datasets", workers=1).import_source(draw_pictures(home / "pictures"))
+    DatasetStore(home / "datasets", workers=1).import_source(draw_images(home / "images"))
     open_registry(home).close()
 
 

@@ -89,8 +89,8 @@ def tiny_base() -> Base:
     )
 
 
-def draw_pictures(folder: Path, *, per_class: int = 12) -> Path:
-    """Class folders of noisy red and green pictures."""
+def draw_images(folder: Path, *, per_class: int = 12) -> Path:
+    """Class folders of noisy red and green images."""
     generator = np.random.default_rng(0)
     for channel, name in enumerate(("red", "green")):
         (folder / name).mkdir(parents=True)
@@ -108,7 +108,7 @@ def open_registry(home: Path) -> Registry:
 
 
 def queue_run(registry: Registry, home: Path, slug: str, *, epochs: int = EPOCHS) -> Run:
-    """Queue a run on the pictures that were imported into the data folder."""
+    """Queue a run on the images that were imported into the data folder."""
     store = DatasetStore(home / "datasets")
     dataset = store.load(store.list()[0])
     base = tiny_base()

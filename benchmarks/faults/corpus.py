@@ -122,7 +122,7 @@ def _send_all(place: Place, files: Files, tally: Tally) -> None:
         tally.visit(name, send, place.alive)
 
     for image in IMAGES:
-        visit(f"picture, {image.name}", lambda image=image: place.image(image))
+        visit(f"image, {image.name}", lambda image=image: place.image(image))
     for archive in ARCHIVES:
         visit(f"zip, {archive.name}", lambda archive=archive: place.archive(archive))
     for csv in CSVS:

@@ -100,7 +100,7 @@ def _app(home: Path, port: int) -> Iterator[App]:
         process.wait(timeout=60)
 
 
-def _picture(seed: int) -> bytes:
+def _image(seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((160, 120)).save(buffer, "PNG")
@@ -111,7 +111,7 @@ def _many_answers(app: App, count: int) -> list[Figure]:
     """Memory, files and threads after a fifth of the answers, beside those after all of them."""
     asker, before = Asker(app.url), app.use()
     for number in range(count):
-        answer = asker.classify(asker.upload("p.png", _picture(number)), [f"task-{number % TASKS}"])
+        answer = asker.classify(asker.upload("p.png", _image(number)), [f"task-{number % TASKS}"])
         assert answer["results"][0]["error"] is None, answer
         if number == count // 5:
             before = app.use()
@@ -164,7 +164,7 @@ class Told:
 def _full_queue(app: App, clients: int = 150) -> list[Figure]:
     """More questions at one moment than the queue holds, and one more when it has emptied."""
     told = Told()
-    images = [(asker := Asker(app.url), asker.upload("p.png", _picture(10**6 + n))) for n in range(clients)]
+    images = [(asker := Asker(app.url), asker.upload("p.png", _image(10**6 + n))) for n in range(clients)]
     start = threading.Barrier(clients)
 
     def client(asker: Asker, image: dict[str, object], number: int) -> None:
@@ -186,7 +186,7 @@ def _full_queue(app: App, clients: int = 150) -> list[Figure]:
         thread.join()
     busy = sum("server is busy" in refusal for refusal in told.refusals)
     asker = Asker(app.url)
-    again = asker.classify(asker.upload("p.png", _picture(1)), ["task-0"])
+    again = asker.classify(asker.upload("p.png", _image(1)), ["task-0"])
     asker.close()
     return [
         Figure(f"{clients} questions at one moment: answered", str(told.answers)),
@@ -207,7 +207,7 @@ def _restart(home: Path, port: int) -> list[Figure]:
             asker = Asker(f"http://127.0.0.1:{port}", timeout=30.0)
             try:
                 while not stop.is_set():
-                    asker.classify(asker.upload("p.png", _picture(number)), [f"task-{number % TASKS}"])
+                    asker.classify(asker.upload("p.png", _image(number)), [f"task-{number % TASKS}"])
                     answers[phase] += 1
             except (httpx.HTTPError, Refused, OSError) as error:
                 failures.append(type(error).__name__)

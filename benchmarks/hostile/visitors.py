@@ -157,10 +157,10 @@ class Honest:
         seconds, refusals = self.seconds, self.refusals
         while not self._stop.is_set():
             self._seed += 1
-            picture = noise(self._seed)
+            image = noise(self._seed)
             self._began = time.perf_counter()
             try:
-                answer = self._person.classify(self._person.upload("p.png", picture), [self._task])
+                answer = self._person.classify(self._person.upload("p.png", image), [self._task])
                 if answer["results"][0]["error"] is not None:
                     refusals.append(answer["results"][0]["error"])
                 seconds.append(time.perf_counter() - self._began)

@@ -1,4 +1,4 @@
-"""The adapters that come with the app: trained by its own command, from real and drawn pictures."""
+"""The adapters that come with the app: trained by its own command, from real and drawn images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Task:
     Attributes:
         data: gives what the command trains on, made in a folder where need be.
         options: of the command.
-        accuracy: on its test pictures, at least.
+        accuracy: on its test images, at least.
         description: for people, kept in the catalog and in the bundle.
     """
 
@@ -77,7 +77,7 @@ TASKS: Mapping[str, Task] = {
         "Whether a photograph shows an animal or a vehicle (CIFAR-10 in two classes).",
     ),
     "dominant-colour": Task(
-        _colours, ("--no-mirror",), 0.75, "The colour that covers most of a picture, in eleven names."
+        _colours, ("--no-mirror",), 0.75, "The colour that covers most of an image, in eleven names."
     ),
     "magnetic-tiles": Task(
         lambda options, _folder: str(options.tiles),
@@ -122,7 +122,7 @@ def _trained(name: str, task: Task, options: argparse.Namespace, folder: Path) -
     split = "test" if "test_accuracy" in metrics else "validation"
     return [
         at_least(f"{name}: {split} accuracy", accuracy, task.accuracy),
-        Figure(f"{name}: its linear probe", f"{probe:.3f}"),
+        Figure(f"{name}: its probe", f"{probe:.3f}"),
         at_most(f"{name}: megabytes", bundle.stat().st_size / MEGABYTE, 1.0),
         Figure(f"{name}: seconds", f"{trained['seconds']:.0f}"),
     ]

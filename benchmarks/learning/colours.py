@@ -55,7 +55,7 @@ def write_colours(photographs: Path, folder: Path, *, train: int, test: int, see
 
     Args:
         photographs: a zip with ``train/`` and ``test/`` above its class folders.
-        train, test: pictures of each colour.
+        train, test: images of each colour.
     """
     random = np.random.default_rng(seed)
     with zipfile.ZipFile(photographs) as archive:

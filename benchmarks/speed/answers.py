@@ -47,7 +47,7 @@ def run(_arguments: list[str]) -> int:
 
 
 def _two_tasks(base: Base, dtype: torch.dtype) -> tuple[list[float], list[float]]:
-    """Seconds of a plain forward and of two answers, in turn, each on a picture never seen before."""
+    """Seconds of a plain forward and of two answers, in turn, each on an image never seen before."""
     engine = fastest_engine(base, dtype)
     for name, seed in (("a", 1), ("b", 2)):
         engine.add(name, random_adapter(base, ViTAdapterConfig(), seed))
@@ -80,8 +80,8 @@ def _first_answer() -> float:
             check=True,
             capture_output=True,
         )
-        picture = Path(home) / "picture.png"
-        Image.new("RGB", (320, 240), "white").save(picture)
+        image = Path(home) / "image.png"
+        Image.new("RGB", (320, 240), "white").save(image)
         started = time.perf_counter()
         app = subprocess.Popen(
             [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
@@ -90,7 +90,7 @@ def _first_answer() -> float:
             assert app.stdout is not None
             url = app.stdout.readline().split()[-1]
             client = Client(url, verbose=False)
-            answer = client.predict(image=handle_file(str(picture)), tasks=["digits"], api_name="/classify")
+            answer = client.predict(image=handle_file(str(image)), tasks=["digits"], api_name="/classify")
             seconds = time.perf_counter() - started
             assert answer["results"][0]["error"] is None, answer
         finally:

@@ -124,8 +124,8 @@ def _start(
         apps = {home: stack.enter_context(_app(checkout, home)) for checkout, home in order}
         here, there = (apps[home] for _checkout, home in homes)
         for load, heard in slices.items():
-            pictures = itertools.cycle(_pictures(next(seeds), _SEEN)) if load.seen else None
-            ask = partial(_ask, clients=load.clients, tasks=tasks, seeds=seeds, pictures=pictures)
+            images = itertools.cycle(_images(next(seeds), _SEEN)) if load.seen else None
+            ask = partial(_ask, clients=load.clients, tasks=tasks, seeds=seeds, images=images)
             for app in (here, there):
                 ask(app, seconds=_WARM_SECONDS)
             for number in range(ROUNDS):
@@ -165,7 +165,7 @@ def _app(checkout: Path, made: Path) -> Iterator[App]:
     with tempfile.TemporaryDirectory() as folder:
         home = shutil.copytree(made, Path(folder) / "home", symlinks=True)
         own = {"LORAVIT_HOME": str(home), "LORAVIT_BUNDLED": "no", "LORAVIT_MODE": "local"}
-        (picture,) = _pictures(0, 1)
+        (image,) = _images(0, 1)
         began = time.perf_counter()
         app = subprocess.Popen(
             [sys.executable, "app.py"],
@@ -178,7 +178,7 @@ def _app(checkout: Path, made: Path) -> Iterator[App]:
             assert app.stdout is not None
             url = app.stdout.readline().split()[-1]
             asker = Asker(url)
-            asker.classify(asker.upload("picture.jpg", picture), ["task-0"])
+            asker.classify(asker.upload("image.jpg", image), ["task-0"])
             asker.close()
             yield App(url, app.pid, time.perf_counter() - began)
         finally:
@@ -186,7 +186,7 @@ def _app(checkout: Path, made: Path) -> Iterator[App]:
             app.wait()
 
 
-def _pictures(seed: int, count: int) -> list[bytes]:
+def _images(seed: int, count: int) -> list[bytes]:
     """JPEGs of 640 x 480 that nobody has asked about before: patches of random colours."""
     generator, made = np.random.default_rng(seed), []
     for _ in range(count):
@@ -204,14 +204,14 @@ def _ask(
     seconds: float,
     tasks: int,
     seeds: Iterator[int],
-    pictures: Iterator[bytes] | None = None,
+    images: Iterator[bytes] | None = None,
 ) -> Slice:
-    """What clients hear that ask for a while, about the pictures given or a new one every time.
+    """What clients hear that ask for a while, about the images given or a new one every time.
 
     New ones are made beforehand, so that the cores do the app's work and the clients' waiting alone.
     """
-    if pictures is None:
-        pictures = iter(_pictures(next(seeds), int(120 * seconds) + clients))
+    if images is None:
+        images = iter(_images(next(seeds), int(120 * seconds) + clients))
     waits: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -219,7 +219,7 @@ def _ask(
         asker = Asker(app.url)
         try:
             while (began := time.perf_counter()) < end:
-                asker.classify(asker.upload("picture.jpg", next(pictures)), [f"task-{number % tasks}"])
+                asker.classify(asker.upload("image.jpg", next(images)), [f"task-{number % tasks}"])
                 waits.append(time.perf_counter() - began)
         finally:
             asker.close()

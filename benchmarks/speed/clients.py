@@ -43,7 +43,7 @@ ROUNDS = 3
 _BATCHES = 5
 _START_SECONDS = 5.0
 _FIRST = 1000
-"""Between the first pictures of two rounds."""
+"""Between the first images of two rounds."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Round:
     """The engine's rate and what the clients heard in the seconds after it.
 
     Attributes:
-        rate: pictures a second of the engine itself.
+        rate: images a second of the engine itself.
         seconds: in which all clients asked.
     """
 
@@ -131,7 +131,7 @@ def _engine(registry: Registry, base: Base) -> MultiLoRAViT:
 
 
 def _engine_rate(engine: MultiLoRAViT, *, seed: int) -> float:
-    """Pictures a second of the engine itself, in mixed batches of new pictures over all tasks."""
+    """Images a second of the engine itself, in mixed batches of new images over all tasks."""
     generator = torch.Generator().manual_seed(seed)
     rates = []
     for _ in range(_BATCHES):
@@ -142,7 +142,7 @@ def _engine_rate(engine: MultiLoRAViT, *, seed: int) -> float:
     return statistics.median(rates[1:])
 
 
-def _picture(seed: int) -> bytes:
+def _image(seed: int) -> bytes:
     """A JPEG of 640 x 480 that nobody has asked about before: patches of random colours."""
     pixels = np.random.default_rng(seed).integers(0, 256, (15, 20, 3), dtype=np.uint8)
     buffer = io.BytesIO()
@@ -151,12 +151,12 @@ def _picture(seed: int) -> bytes:
 
 
 def _together(url: str, clients: int, seconds: float, *, first: int) -> list[Heard]:
-    """What each client hears while all ask, each its own task, a new picture every time.
+    """What each client hears while all ask, each its own task, a new image every time.
 
-    What a client does, here making a picture, is not the server's work, but it takes the same cores.
+    What a client does, here making an image, is not the server's work, but it takes the same cores.
 
     Args:
-        first: number of each client's first picture.
+        first: number of each client's first image.
     """
     heard = [Heard() for _ in range(clients)]
     began = time.perf_counter()
@@ -166,9 +166,9 @@ def _together(url: str, clients: int, seconds: float, *, first: int) -> list[Hea
         try:
             while time.perf_counter() < began + seconds:
                 seed += 1
-                picture = _picture(seed)
+                image = _image(seed)
                 started = time.perf_counter()
-                answer = asker.classify(asker.upload("picture.jpg", picture), [_task(number)])
+                answer = asker.classify(asker.upload("image.jpg", image), [_task(number)])
                 ended = time.perf_counter()
                 heard[number].seconds.append(ended - started)
                 heard[number].moments.append(ended - began)
@@ -198,14 +198,14 @@ def _scores(answer: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _strange(home: Path, rounds: Sequence[Round]) -> tuple[int, int]:
-    """How many answers are not what the task says to the picture alone, and how many were checked."""
+    """How many answers are not what the task says to the image alone, and how many were checked."""
     service = Service(Settings(home=home, bundled=False))
     wrong = checked = 0
     try:
         for number, heard in enumerate(zip(*(one.heard for one in rounds), strict=True)):
             answers = [answer for one in heard for answer in one.answers]
             for seed, scores in answers[:: max(1, len(answers) // CHECKED)]:
-                image = load_rgb(io.BytesIO(_picture(seed)))
+                image = load_rgb(io.BytesIO(_image(seed)))
                 (result,) = service.predictor.classify(image, [_task(number)]).results
                 right = {label.label: label.score for label in result.labels}
                 checked += 1

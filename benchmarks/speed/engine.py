@@ -2,7 +2,7 @@
 
 All three compute with the same weights, precision and adapters. In each round every work is done once,
 in random order; a figure is the median over rounds of a ratio inside one round, so that a machine that
-is slower for a while slows both sides. Pictures are new each time: the engine knows again what it saw.
+is slower for a while slows both sides. Images are new each time: the engine knows again what it saw.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ def run(arguments: list[str]) -> int:
         at_most("whole command, base fetched and data imported", seconds, 600, " s"),
         Figure("training alone", f"{document['seconds']:.0f} s"),
         at_least("test accuracy", metrics["test_accuracy"], 0.80),
-        Figure("linear probe on the same test images", f"{metrics['linear_probe_test_accuracy']:.3f}"),
-        at_least("points above the linear probe", gain, 8),
+        Figure("probe on the same test images", f"{metrics['linear_probe_test_accuracy']:.3f}"),
+        at_least("points above the probe", gain, 8),
     ]
     status = show(f"quick preset on {options.data}", figures)
     print(f"\n{document['note']}")

@@ -52,7 +52,7 @@ def choosing_seconds(base: Base, dtype: torch.dtype, residents: int, *, rounds: 
 
 def memory_of_residents(dtype: torch.dtype) -> dict[str, int | None]:
     """Bytes of the adapters' tensors, of all tensors held for them, by which the process grew, and by which
-    it grew once each of them was asked, with the copies and pictures that the engine keeps for speed."""
+    it grew once each of them was asked, with the copies and images that the engine keeps for speed."""
     command = [sys.executable, "-m", "benchmarks.speed.residents", str(dtype).removeprefix("torch.")]
     result = subprocess.run(command, env=dict(os.environ), stdout=subprocess.PIPE, check=True)
     measured: dict[str, int | None] = json.loads(result.stdout)

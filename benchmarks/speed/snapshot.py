@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
 
 def _measure(folder: Path, versions: int) -> list[Figure]:
     place = folder / "place"
-    picture = Image.effect_noise((IMAGE_SIZE, IMAGE_SIZE), 80).convert("RGB")
+    image = Image.effect_noise((IMAGE_SIZE, IMAGE_SIZE), 80).convert("RGB")
     answers: dict[str, dict[str, float]] = {}
     wrong: set[str] = set()
     restoring, saving = [0.0], [0.0]
@@ -51,11 +51,11 @@ def _measure(folder: Path, versions: int) -> list[Figure]:
         service = Service(_settings(folder / f"disk-{life}", place))
         restoring.append(_seconds(service.recover))
         service.predictor.refresh()
-        wrong |= _wrong(service, picture, answers)
+        wrong |= _wrong(service, image, answers)
         for seed in range(life, min(life + 2, versions)):
             ref = _publish(service, seed)
             saving.append(_seconds(_saver(service).save_if_due))
-            answers[ref] = _answer(service, picture, ref)
+            answers[ref] = _answer(service, image, ref)
         service.registry.close()  # and not the service: nothing is saved at the end
         shutil.rmtree(service.settings.home)
     written = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
@@ -88,16 +88,16 @@ def _publish(service: Service, seed: int) -> str:
     return publish(service.registry, adapter, base, origin).ref
 
 
-def _answer(service: Service, picture: Image.Image, ref: str) -> dict[str, float]:
-    (result,) = service.predictor.classify(picture, [ref], top_k=10).results
+def _answer(service: Service, image: Image.Image, ref: str) -> dict[str, float]:
+    (result,) = service.predictor.classify(image, [ref], top_k=10).results
     if result.error is not None:
         return {}
     return {label.label: label.score for label in result.labels}
 
 
-def _wrong(service: Service, picture: Image.Image, answers: Mapping[str, dict[str, float]]) -> set[str]:
+def _wrong(service: Service, image: Image.Image, answers: Mapping[str, dict[str, float]]) -> set[str]:
     """The versions that don't answer, or not as they did."""
-    now = {ref: _answer(service, picture, ref) for ref in answers}
+    now = {ref: _answer(service, image, ref) for ref in answers}
     return {ref for ref, before in answers.items() if not before or not _close(before, now[ref])}
 
 

@@ -1,4 +1,4 @@
-"""Another task on a picture already shown: from the click in Chromium to the new bars.
+"""Another task on an image already shown: from the click in Chromium to the new bars.
 
 What the chips offer is answered ahead while nobody asks, so it matters when the click comes: after somebody
 has looked at the first answer, or at once.
@@ -39,21 +39,21 @@ CLICK = """([number, cards]) => new Promise((done) => {
 def run(_arguments: list[str]) -> int:
     """``python -m benchmarks switch``."""
     with home_of_tasks(embedded_base(), TASKS, ViTAdapterConfig(), image_size=SIDE) as home:
-        pictures = [_picture(home.parent, number) for number in range(ROUNDS)]
+        images = [_image(home.parent, number) for number in range(ROUNDS)]
         with running_app(home) as url, chromium() as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(url)
             page.locator("#use-quick input").first.wait_for()
-            looked, hurried, known = _switches(page, pictures)
+            looked, hurried, known = _switches(page, images)
     figures = [
         _figure(f"to a task not yet asked, {LOOK / 1000:g} s after the first answer", looked),
         _figure("to a task not yet asked, at once and one after the other", hurried),
         _figure("to a task that was asked", known),
     ]
-    return show(f"from the click to the new bars of a picture already shown, {SIDE} px", figures)
+    return show(f"from the click to the new bars of an image already shown, {SIDE} px", figures)
 
 
-def _picture(folder: Path, seed: int) -> Path:
+def _image(folder: Path, seed: int) -> Path:
     path = folder / f"{seed}.png"
     pixels = np.random.default_rng(seed).integers(0, 256, (15, 20, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize((640, 480)).save(path)
@@ -64,8 +64,8 @@ def _figure(name: str, took: Sequence[float]) -> Figure:
     return at_most(f"{name}, median", statistics.median(took), 120, " ms", spread(took))
 
 
-def _switches(page: Page, pictures: Sequence[Path]) -> tuple[list[float], list[float], list[float]]:
-    """Milliseconds from each click to its bars: of tasks not yet asked about the picture, where somebody
+def _switches(page: Page, images: Sequence[Path]) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds from each click to its bars: of tasks not yet asked about the image, where somebody
     looked at the first answer and where nobody did, and of known ones.
 
     One task is always picked, then another one beside it, then that one alone.
@@ -74,11 +74,11 @@ def _switches(page: Page, pictures: Sequence[Path]) -> tuple[list[float], list[f
     hurried: list[float] = []
     known: list[float] = []
     page.locator("#use-quick input").first.click()
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         if number:
             page.locator("#use-image button[aria-label='Remove Image']").click()
             page.locator("#use-answers article").wait_for(state="detached")
-        drop(page, picture)
+        drop(page, image)
         patient = number % 2 == 0
         if patient:
             page.wait_for_timeout(LOOK)

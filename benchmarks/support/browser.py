@@ -91,11 +91,11 @@ def pick(page: Page, *titles: str) -> None:
     page.locator("h1").click()
 
 
-def drop(page: Page, picture: Path) -> list[str]:
-    """Give the page a picture and wait for new answers; returns the text of each column."""
+def drop(page: Page, image: Path) -> list[str]:
+    """Give the page an image and wait for new answers; returns the text of each column."""
     columns = page.locator("#use-answers article")
     before = columns.all_inner_texts()
-    page.locator("#use-image input[type=file]").first.set_input_files(picture)
+    page.locator("#use-image input[type=file]").first.set_input_files(image)
     page.wait_for_function(
         "before => { const texts = [...document.querySelectorAll('#use-answers article')]"
         ".map(e => e.innerText); return texts.length > 0 && texts.join() !== before.join(); }",

@@ -29,7 +29,7 @@ class Asker:
         return {"path": answer.json()[0], "meta": {"_type": "gradio.FileData"}}
 
     def classify(self, image: dict[str, Any], tasks: Sequence[str], *, top_k: int = 5) -> dict[str, Any]:
-        """Ask tasks about an uploaded picture.
+        """Ask tasks about an uploaded image.
 
         Raises:
             Refused: when the app says why not.

@@ -58,7 +58,7 @@ class CatalogActions:
         )
 
     @needs("curate")
-    def give_texts(self, slug: str, title: str, description: str, tags: str) -> Adapter:
+    def replace_texts(self, slug: str, title: str, description: str, tags: str) -> Adapter:
         """Replace the texts and the tags of an adapter, all of them or none.
 
         Args:

@@ -28,7 +28,7 @@ BY_CLASS: tuple[Split, ...] = ("test", "validation")
 
 
 @dataclass(frozen=True)
-class Standing:
+class Availability:
     """Whether an adapter or a version can be used.
 
     Attributes:
@@ -63,7 +63,7 @@ class AdapterFacts:
         adapter: Adapter of the version.
         version: The version.
         versions: All versions of the adapter, newest first, including withdrawn ones.
-        standing: Whether the version can be used.
+        availability: Whether the version can be used.
         results: Results per class, or None.
         previous: Previous version, or None for the first one.
         differences: Settings in which this version differs from the previous one.
@@ -77,7 +77,7 @@ class AdapterFacts:
     adapter: Adapter
     version: Version
     versions: tuple[Version, ...]
-    standing: Standing
+    availability: Availability
     results: ClassResults | None
     previous: Version | None
     differences: tuple[Difference, ...]
@@ -118,7 +118,7 @@ def read_facts(registry: Registry, predictor: Predictor, ref: str) -> AdapterFac
         adapter=adapter,
         version=version,
         versions=tuple(versions),
-        standing=version_standing(predictor, adapter, version),
+        availability=version_availability(predictor, adapter, version),
         results=_results(registry, version),
         previous=previous,
         differences=compared.settings if compared is not None else (),
@@ -130,21 +130,21 @@ def read_facts(registry: Registry, predictor: Predictor, ref: str) -> AdapterFac
     )
 
 
-def version_standing(predictor: Predictor, adapter: Adapter, version: Version) -> Standing:
+def version_availability(predictor: Predictor, adapter: Adapter, version: Version) -> Availability:
     """Return whether a version can be used."""
     if version.withdrawn_at is not None:
-        return Standing(False, f"Version {version.version} is withdrawn: {version.withdrawn_reason}")
+        return Availability(False, f"Version {version.version} is withdrawn: {version.withdrawn_reason}")
     if adapter.archived_at is not None:
-        return Standing(False, ARCHIVED)
+        return Availability(False, ARCHIVED)
     return _known(predictor, version.ref, version.base.name, version.base.weights_sha256)
 
 
-def entry_standing(predictor: Predictor, entry: AdapterEntry) -> Standing:
+def entry_availability(predictor: Predictor, entry: AdapterEntry) -> Availability:
     """Return whether the newest version of a listed adapter can be used."""
     if entry.archived_at is not None:
-        return Standing(False, ARCHIVED)
+        return Availability(False, ARCHIVED)
     if entry.newest is None:
-        return Standing(False, "All versions are withdrawn.")
+        return Availability(False, "All versions are withdrawn.")
     newest = entry.newest
     return _known(predictor, f"{entry.slug}@{newest.version}", newest.base, newest.base_sha256)
 
@@ -152,13 +152,13 @@ def entry_standing(predictor: Predictor, entry: AdapterEntry) -> Standing:
 ARCHIVED = "Archived. Restore it to list it as a task again."
 
 
-def _known(predictor: Predictor, ref: str, base: str, weights_sha256: str) -> Standing:
+def _known(predictor: Predictor, ref: str, base: str, weights_sha256: str) -> Availability:
     status, reason = predictor.availability(ref, base, weights_sha256)
     if status == "unavailable":
-        return Standing(False, f"Unavailable: {reason}")
+        return Availability(False, f"Unavailable: {reason}")
     if status == "on demand":
-        return Standing(True, f"Its base {base} is loaded at the first request, which takes a while.")
-    return Standing(True)
+        return Availability(True, f"Its base {base} is loaded at the first request, which takes a while.")
+    return Availability(True)
 
 
 def _results(registry: Registry, version: Version) -> ClassResults | None:

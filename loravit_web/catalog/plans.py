@@ -9,7 +9,7 @@ from loravit_web.catalog.actions import CatalogActions
 from loravit_web.errors import LoraVitError
 from registry import Alias, Registry, Version, VersionInUse, validate_alias
 
-WishKind = Literal["promote", "rollback", "withdraw", "archive", "restore"]
+ChangeKind = Literal["promote", "rollback", "withdraw", "archive", "restore"]
 
 
 class AliasMissing(LoraVitError):
@@ -21,7 +21,7 @@ class ReasonMissing(LoraVitError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class CatalogChange:
     """A requested change of the catalog.
 
     Attributes:
@@ -31,7 +31,7 @@ class Wish:
         reason: Reason of a withdrawal, or an empty text.
     """
 
-    kind: WishKind
+    kind: ChangeKind
     ref: str
     alias: str = ""
     reason: str = ""
@@ -47,108 +47,108 @@ class Plan:
     """A requested change with its current consequences. An equal plan later means that nothing changed since.
 
     Attributes:
-        wish: The requested change.
+        change: The requested change.
         consequences: Consequences, one sentence each.
         confirm: Label of the button that confirms the change.
         harmless: Whether the change needs no confirmation: no one else notices it, or it is easy to undo.
         note: Additional information, which may change at any time and is not compared.
     """
 
-    wish: Wish
+    change: CatalogChange
     consequences: tuple[str, ...]
     confirm: str
     harmless: bool = False
     note: str = field(default="", compare=False)
 
 
-def planned(registry: Registry, wish: Wish) -> Plan:
+def plan_of(registry: Registry, change: CatalogChange) -> Plan:
     """Return the current consequences of a change.
 
     Args:
         registry: Registry as the visitor sees it.
-        wish: The requested change.
+        change: The requested change.
 
     Raises:
         AliasMissing: If an alias is needed.
         ReasonMissing: If a reason is needed.
         RegistryError: If the change is not possible.
     """
-    version = registry.catalog.version(wish.ref)
-    if wish.kind in ("promote", "rollback") and not wish.alias:
+    version = registry.catalog.version(change.ref)
+    if change.kind in ("promote", "rollback") and not change.alias:
         raise AliasMissing("No alias is selected. Pick one, or type a new one.")
     aliases = {one.alias: one for one in registry.aliases.list(version.slug)}
-    if wish.kind == "promote":
-        return _promotion(wish, version, aliases.get(validate_alias(wish.alias)))
-    if wish.kind == "rollback":
-        target = registry.aliases.rollback_target(version.slug, wish.alias)
-        return _rollback(wish, version.slug, aliases[wish.alias].version, target)
-    if wish.kind == "withdraw":
+    if change.kind == "promote":
+        return _promotion(change, version, aliases.get(validate_alias(change.alias)))
+    if change.kind == "rollback":
+        target = registry.aliases.rollback_target(version.slug, change.alias)
+        return _rollback(change, version.slug, aliases[change.alias].version, target)
+    if change.kind == "withdraw":
         naming = [name for name, one in aliases.items() if one.version == version.version]
-        return _withdrawal(registry, wish, version, naming)
-    if wish.kind == "restore":
-        return Plan(wish, (f"{version.title} returns to the catalog.",), "Restore", harmless=True)
-    return _archiving(registry, wish, version)
+        return _withdrawal(registry, change, version, naming)
+    if change.kind == "restore":
+        return Plan(change, (f"{version.title} returns to the catalog.",), "Restore", harmless=True)
+    return _archiving(registry, change, version)
 
 
-def carried_out(actions: CatalogActions, wish: Wish) -> str:
+def carry_out(actions: CatalogActions, change: CatalogChange) -> str:
     """Make a change, and return a sentence about what was done.
 
     Args:
         actions: Actions of the visitor.
-        wish: The requested change.
+        change: The requested change.
 
     Raises:
         NotAllowed: If the visitor may not make the change.
         RegistryError: If the change is no longer possible.
     """
-    number = wish.ref.partition("@")[2]
-    if wish.kind == "promote":
-        alias = actions.promote(wish.ref, wish.alias)
+    number = change.ref.partition("@")[2]
+    if change.kind == "promote":
+        alias = actions.promote(change.ref, change.alias)
         return f"{alias.slug}@{alias.alias} now points to version {alias.version}."
-    if wish.kind == "rollback":
-        alias = actions.rollback(wish.slug, wish.alias)
+    if change.kind == "rollback":
+        alias = actions.rollback(change.slug, change.alias)
         return f"{alias.slug}@{alias.alias} points to version {alias.version} again."
-    if wish.kind == "withdraw":
-        version = actions.withdraw(wish.slug, int(number), wish.reason.strip())
+    if change.kind == "withdraw":
+        version = actions.withdraw(change.slug, int(number), change.reason.strip())
         return f"{version.ref} is withdrawn."
-    if wish.kind == "archive":
-        adapter = actions.archive(wish.slug)
+    if change.kind == "archive":
+        adapter = actions.archive(change.slug)
         return f"{adapter.title} is archived. Set the status to Archived to find and restore it."
-    adapter = actions.restore(wish.slug)
+    adapter = actions.restore(change.slug)
     return f"{adapter.title} is back in the catalog and in the list of tasks."
 
 
-def _promotion(wish: Wish, version: Version, now: Alias | None) -> Plan:
-    name = f"{version.slug}@{wish.alias}"
+def _promotion(change: CatalogChange, version: Version, now: Alias | None) -> Plan:
+    name = f"{version.slug}@{change.alias}"
     if now is None or now.version == version.version:
-        return Plan(wish, (f"{name} will point to version {version.version}.",), "Promote", harmless=True)
+        return Plan(change, (f"{name} will point to version {version.version}.",), "Promote", harmless=True)
     return Plan(
-        wish,
+        change,
         (
             f"{name} moves from version {now.version} to version {version.version}.",
             f"All links and clients that use {name} get version {version.version}.",
             "You can roll back.",
         ),
-        f"Move {wish.alias} to version {version.version}",
+        f"Move {change.alias} to version {version.version}",
     )
 
 
-def _rollback(wish: Wish, slug: str, now: int, target: int) -> Plan:
-    name = f"{slug}@{wish.alias}"
+def _rollback(change: CatalogChange, slug: str, now: int, target: int) -> Plan:
+    name = f"{slug}@{change.alias}"
     return Plan(
-        wish,
+        change,
         (
             f"{name} moves from version {now} back to version {target}.",
             f"All links and clients that use {name} get version {target}.",
         ),
-        f"Roll {wish.alias} back to version {target}",
+        f"Roll {change.alias} back to version {target}",
     )
 
 
-def _withdrawal(registry: Registry, wish: Wish, version: Version, naming: list[str]) -> Plan:
+def _withdrawal(registry: Registry, change: CatalogChange, version: Version, naming: list[str]) -> Plan:
     if naming:
         raise VersionInUse(version.ref, naming)
-    if not wish.reason.strip():
+    if not change.reason.strip():
         raise ReasonMissing("Enter the reason for the withdrawal. Anyone who requests the version sees it.")
     left = [
         one
@@ -161,11 +161,11 @@ def _withdrawal(registry: Registry, wish: Wish, version: Version, naming: list[s
         else "No other version is left, so the task disappears from all lists."
     )
     return Plan(
-        wish,
+        change,
         (
             f"No one will be able to use {version.ref} again. Its number and history are kept.",
             after,
-            f"Anyone who requests {version.ref} sees this reason: {wish.reason.strip()}",
+            f"Anyone who requests {version.ref} sees this reason: {change.reason.strip()}",
             "This cannot be undone.",
         ),
         f"Withdraw version {version.version} for good",
@@ -173,9 +173,9 @@ def _withdrawal(registry: Registry, wish: Wish, version: Version, naming: list[s
     )
 
 
-def _archiving(registry: Registry, wish: Wish, version: Version) -> Plan:
+def _archiving(registry: Registry, change: CatalogChange, version: Version) -> Plan:
     return Plan(
-        wish,
+        change,
         (
             f"{version.title} disappears from the list of tasks and the catalog for all users.",
             "Existing links and API clients keep working.",

@@ -12,7 +12,7 @@ SHOWN = {
     "test.accuracy": "test accuracy",
     "validation.accuracy": "published validation accuracy",
     "val_accuracy.max": "best validation accuracy",
-    "linear_probe_accuracy.last": "linear probe",
+    "linear_probe_accuracy.last": "probe",
     "test.macro_f1": "test macro F1",
     "val_loss.min": "min. validation loss",
     "train_loss.min": "min. training loss",

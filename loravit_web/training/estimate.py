@@ -29,7 +29,7 @@ LIBRARIES = 700 << 20
 """Resident memory of a worker before it loads a base, in bytes; measured."""
 
 START_SECONDS = 8.0
-"""Time in seconds to load the base, fit the linear probe and write the files; measured."""
+"""Time in seconds to load the base, fit the probe and write the files; measured."""
 
 _MOST_TOKENS, _MOST_OF_ONE = 4096, 1400
 """Maximum number of tokens in the timed batch, and in one image of it.

@@ -76,7 +76,7 @@ class TrainingLoop:
         # The same blocks without the computations that the head does not read.
         self._path = base.fastest_blocks([recipe.adapter.pooling], self.blocks)
         self.head = nn.Linear(base.feature_dim(recipe.adapter.pooling), len(data.class_names))
-        # Zero, because starting from the linear probe's weights gave 7 points less on CIFAR-10.
+        # Zero, because starting from a probe's weights gave 7 points less on CIFAR-10.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.epochs, self.patience = recipe.schedule(len(data.train))

@@ -16,7 +16,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.answers import Answer
 from loravit_web.ui.kit.errors import toast, told
-from loravit_web.ui.kit.uploads import uploaded_picture
+from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.visibility import Seen
@@ -99,4 +99,4 @@ def answer_upload(seen: Seen, image: Any, tasks: list[str], top_k: int) -> Answe
         raise BadRequest('tasks is not a list of names. Send, for example, ["flowers", "objects@2"].')
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
         raise BadRequest(f"top_k must be a whole number from 1 to {MAX_LABELS}.")
-    return seen.predictor.classify(uploaded_picture(seen, image), tasks, top_k=top_k)
+    return seen.predictor.classify(uploaded_image(seen, image), tasks, top_k=top_k)

@@ -18,7 +18,7 @@ __all__ = ["colour_zip"]
 
 @pytest.fixture
 def mislabelled_zip(colour_zip: Path, tmp_path: Path) -> Path:
-    """The zip of three classes, with a red picture among the blue ones that are tested."""
+    """The zip of three classes, with a red image among the blue ones that are tested."""
     Image.new("RGB", (32, 32), (230, 20, 20)).save(tmp_path / "red.png")
     with zipfile.ZipFile(colour_zip, "a") as archive:
         archive.write(tmp_path / "red.png", "test/blue/red.png")
@@ -29,7 +29,7 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, mislabelle
     start_training(page, mislabelled_zip, "Hues")
     result = page.locator("#train-result")
     expect(result).to_contain_text("hues@1", timeout=TRAINED)
-    expect(result).to_contain_text("Linear probe")
+    expect(result).to_contain_text("Probe")
 
     cells, title = page.locator("#train-confusion button"), page.locator("#train-behind-title")
     position = page.locator("#train-behind-position")

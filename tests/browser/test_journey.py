@@ -110,7 +110,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     page.locator("#catalog-list button[data-slug=paints]").click()
     expect(page.locator("#catalog-card")).to_contain_text("paints@1")
     expect(page.locator("#catalog-list [aria-current]")).to_contain_text("Paints")
-    expect(page.locator("#catalog-card")).to_contain_text("Linear probe")
+    expect(page.locator("#catalog-card")).to_contain_text("Probe")
     thumbnail = page.locator("#catalog-card img")
     expect(thumbnail).to_have_attribute("alt", re.compile("One training image each of "))
     expect(thumbnail).to_have_js_property("naturalWidth", 256)
@@ -225,11 +225,11 @@ def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path
     expect(page.locator("#train-found [role=alert]")).to_contain_text("zip")
     expect(page.locator("#train-start")).to_be_disabled()
 
-    picture = tmp_path / "picture.jpg"
-    picture.write_bytes(b"this is no picture")
+    image = tmp_path / "image.jpg"
+    image.write_bytes(b"this is no image")
     open_tab(page, "Use")
     pick(page, "Shades")
-    page.locator("#use-image input[type=file]").first.set_input_files(picture)
+    page.locator("#use-image input[type=file]").first.set_input_files(image)
     expect(page.locator("#use-answers [role=alert]")).to_contain_text("not an image")
 
 

@@ -1,4 +1,4 @@
-"""The Use tab: keys, heat-maps, links, and many pictures at once."""
+"""The Use tab: keys, heat-maps, links, and many images at once."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.conftest import make_colours
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with red and green pictures."""
-    return make_colours(tmp_path_factory.mktemp("pictures") / "colours", per_class=2)
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with red and green images."""
+    return make_colours(tmp_path_factory.mktemp("images") / "colours", per_class=2)
 
 
-def drop(page: Page, picture: Path) -> None:
-    page.locator("#use-image input[type=file]").first.set_input_files(picture)
+def drop(page: Page, image: Path) -> None:
+    page.locator("#use-image input[type=file]").first.set_input_files(image)
 
 
-def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
-    drop(page, pictures / "red" / "0.png")
+def test_keys_toggle_tasks_and_heat_maps(page: Page, images: Path) -> None:
+    drop(page, images / "red" / "0.png")
     page.locator("#use-quick input[type=checkbox]").first.wait_for()
     page.keyboard.press("1")
     expect(page.locator("#use-answers article")).to_have_count(1)
@@ -36,21 +36,19 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, pictures: Path) -> None:
     expect(page.locator("#use-answers img").first).to_have_attribute("alt", re.compile(".+"))
     looks = page.locator("#use-heat input[type=checkbox]")
     looks.focus()
-    for pictures_shown, key in ((False, "Enter"), (True, "Space")):
+    for images_shown, key in ((False, "Enter"), (True, "Space")):
         page.keyboard.press(key)
-        expect(looks).to_be_checked(checked=pictures_shown)
-        expect(page.locator("#use-answers article img")).to_have_count(int(pictures_shown))
+        expect(looks).to_be_checked(checked=images_shown)
+        expect(page.locator("#use-answers article img")).to_have_count(int(images_shown))
     page.keyboard.press("1")
     expect(page.locator("#use-answers article")).to_have_count(0)
     page.keyboard.press("/")
     expect(page.locator("#use-tasks input")).to_be_focused()
 
 
-def test_a_reload_shows_the_same_answers_about_the_same_picture(
-    page: Page, visit: Visit, pictures: Path
-) -> None:
+def test_a_reload_shows_the_same_answers_about_the_same_image(page: Page, visit: Visit, images: Path) -> None:
     answers = page.locator("#use-answers article")
-    drop(page, pictures / "red" / "0.png")
+    drop(page, images / "red" / "0.png")
     pick(page, "Shades")
     page.locator("#use-heat input").check()
     expect(answers.locator("img")).to_have_count(1)
@@ -70,10 +68,10 @@ def test_a_reload_shows_the_same_answers_about_the_same_picture(
     expect(other.locator("#use-heat input")).not_to_be_checked()
 
 
-def test_a_picture_that_the_server_deleted_is_not_asked_about_after_a_reload(
-    page: Page, app: AppProcess, pictures: Path
+def test_an_image_that_the_server_deleted_is_not_asked_about_after_a_reload(
+    page: Page, app: AppProcess, images: Path
 ) -> None:
-    drop(page, pictures / "green" / "1.png")
+    drop(page, images / "green" / "1.png")
     pick(page, "Shades")
     expect(page.locator("#use-answers article")).to_have_count(1)
     (uploaded,) = app.home.with_name("gradio").rglob("1.png")
@@ -85,8 +83,8 @@ def test_a_picture_that_the_server_deleted_is_not_asked_about_after_a_reload(
     expect(page.locator(".toast-body")).to_have_count(0)
 
 
-def test_a_page_that_loses_its_network_for_a_while_keeps_what_is_on_it(page: Page, pictures: Path) -> None:
-    drop(page, pictures / "red" / "0.png")
+def test_a_page_that_loses_its_network_for_a_while_keeps_what_is_on_it(page: Page, images: Path) -> None:
+    drop(page, images / "red" / "0.png")
     pick(page, "Shades")
     expect(page.locator("#use-answers article")).to_have_count(1)
     page.context.set_offline(True)
@@ -115,10 +113,10 @@ def test_the_description_of_the_page_is_not_watched_for_changes(page: Page) -> N
     assert page.evaluate(f"{lists}.every(one => Object.getPrototypeOf(one) !== Array.prototype)")
 
 
-def test_what_the_keyboard_picks_and_lets_go_is_answered_at_once(page: Page, pictures: Path) -> None:
+def test_what_the_keyboard_picks_and_lets_go_is_answered_at_once(page: Page, images: Path) -> None:
     answers, tasks = page.locator("#use-answers article"), page.locator("#use-tasks")
     chips = page.locator("#use-quick input:checked")
-    drop(page, pictures / "red" / "0.png")
+    drop(page, images / "red" / "0.png")
     expect(page.locator("#use-answers")).to_contain_text("Select a task")
     search = tasks.locator("input")
     for typed, found in (("shade", "shades@1"), ("green", "green"), ("shades@1", "shades@1")):
@@ -144,26 +142,26 @@ def test_what_the_keyboard_picks_and_lets_go_is_answered_at_once(page: Page, pic
     expect(answers).to_have_count(0)
 
 
-def test_picks_as_fast_as_a_page_hears_them_are_all_kept_and_answered(page: Page, pictures: Path) -> None:
+def test_picks_as_fast_as_a_page_hears_them_are_all_kept_and_answered(page: Page, images: Path) -> None:
     chip = page.locator("#use-quick label", has_text="Shades").locator("input")
     tokens, answers = page.locator("#use-tasks .token"), page.locator("#use-answers article")
-    drop(page, pictures / "red" / "0.png")
+    drop(page, images / "red" / "0.png")
     expect(page.locator("#use-answers")).to_contain_text("Select a task")
     for picked in (1, 0, 1):
         for _ in range(5):
             chip.evaluate("chip => chip.click()")
         expect(tokens).to_have_count(picked)
         expect(answers).to_have_count(picked)
-        drop(page, pictures / "green" / f"{picked}.png")
+        drop(page, images / "green" / f"{picked}.png")
     expect(answers.first.locator("li").first).to_contain_text("green")
 
 
 def test_a_question_that_is_lost_or_refused_is_told_and_the_next_one_answered(
-    page: Page, pictures: Path
+    page: Page, images: Path
 ) -> None:
     chip = page.locator("#use-quick label", has_text="Shades").locator("input")
     answers, asked = page.locator("#use-answers"), re.compile("/run/answers")
-    drop(page, pictures / "red" / "0.png")
+    drop(page, images / "red" / "0.png")
     expect(answers).to_contain_text("Select a task")
     page.route(asked, lambda route: route.abort())
     chip.check()
@@ -179,19 +177,19 @@ def test_a_question_that_is_lost_or_refused_is_told_and_the_next_one_answered(
     expect(answers).not_to_have_attribute("aria-busy", "true")
 
 
-def test_a_link_to_a_task_that_never_was_says_so(visit: Visit, app: AppProcess, pictures: Path) -> None:
+def test_a_link_to_a_task_that_never_was_says_so(visit: Visit, app: AppProcess, images: Path) -> None:
     page = visit(f"{app.url}?task=shade,shades@1")
     expect(page.locator("#use-tasks .token")).to_have_text(["shade", "Shades · v1"])
-    drop(page, pictures / "red" / "0.png")
+    drop(page, images / "red" / "0.png")
     answers = page.locator("#use-answers article")
     expect(answers.nth(0)).to_contain_text("no adapter")
     expect(answers.nth(1).locator("li").first).to_contain_text("red")
 
 
 def test_a_link_to_an_answer_names_its_version_and_opens_with_it(
-    page: Page, visit: Visit, pictures: Path
+    page: Page, visit: Visit, images: Path
 ) -> None:
-    drop(page, pictures / "green" / "0.png")
+    drop(page, images / "green" / "0.png")
     pick(page, "Shades")
     expect(page.locator("#use-answers li").first).to_contain_text("green")
     page.locator("#use-share button").first.click()
@@ -201,18 +199,18 @@ def test_a_link_to_an_answer_names_its_version_and_opens_with_it(
     expect(other.locator("#use-tasks .token")).to_have_text("Shades · v1")
     chip = other.locator("#use-quick label", has_text="Shades").locator("input")
     expect(chip).to_be_checked()
-    drop(other, pictures / "red" / "0.png")
+    drop(other, images / "red" / "0.png")
     expect(other.locator("#use-answers article")).to_contain_text("shades@1")
     chip.uncheck()
     expect(other.locator("#use-answers article")).to_have_count(0)
 
 
-def test_many_pictures_become_a_table_and_a_csv(page: Page, pictures: Path, tmp_path: Path) -> None:
+def test_many_images_become_a_table_and_a_csv(page: Page, images: Path, tmp_path: Path) -> None:
     archive = tmp_path / "many.zip"
     with zipfile.ZipFile(archive, "w") as packed:
-        for file in sorted(pictures.rglob("*.png")):
+        for file in sorted(images.rglob("*.png")):
             packed.write(file, f"{file.parent.name}-{file.name}")
-        packed.writestr("broken.png", b"no picture")
+        packed.writestr("broken.png", b"no image")
     pick(page, "Shades")
     page.locator("#use-many button").first.click()
     page.locator("#use-many-files input[type=file]").set_input_files(archive)
@@ -226,8 +224,8 @@ def test_many_pictures_become_a_table_and_a_csv(page: Page, pictures: Path, tmp_
     assert any("broken.png" in row["image"] for row in rows)
 
 
-def test_labels_follow_the_keyboard_and_any_number(page: Page, pictures: Path) -> None:
-    drop(page, pictures / "red" / "0.png")
+def test_labels_follow_the_keyboard_and_any_number(page: Page, images: Path) -> None:
+    drop(page, images / "red" / "0.png")
     pick(page, "Shades")
     labels, number = page.locator("#use-answers li"), page.locator("#use-top-k input[type=number]")
     expect(labels).to_have_count(2)

@@ -40,8 +40,8 @@ def test_a_bundle_gives_the_same_answers_elsewhere(
         version = Actions(elsewhere, LOCAL).import_bundle(saved(data, tmp_path))
         assert version.ref == "colours@1"
         assert version.title == "Colours"
-        picture = load_rgb(next((colour_folders(test=1) / "test" / "red").iterdir()))
-        here, there = (s.predictor.classify(picture, ["colours"]).results[0] for s in (service, elsewhere))
+        image = load_rgb(next((colour_folders(test=1) / "test" / "red").iterdir()))
+        here, there = (s.predictor.classify(image, ["colours"]).results[0] for s in (service, elsewhere))
         # each app measures its own precision, so bfloat16 may answer beside float32
         assert [one.label for one in here.labels] == [one.label for one in there.labels]
         assert here.labels[0].score == pytest.approx(there.labels[0].score, abs=0.02)
@@ -136,9 +136,9 @@ def test_card_and_thumbnail_are_files_of_the_version_and_travel(service: Service
     )
     thumbnail = thumbnail_of(service.registry, version)
     assert thumbnail == files["thumbnail.webp"]
-    picture = load_rgb(thumbnail or b"")
-    assert picture.size == (256, 128)
-    green, red = picture.getpixel((64, 64)), picture.getpixel((192, 64))
+    image = load_rgb(thumbnail or b"")
+    assert image.size == (256, 128)
+    green, red = image.getpixel((64, 64)), image.getpixel((192, 64))
     assert isinstance(green, tuple)
     assert isinstance(red, tuple)
     assert (green.index(max(green)), red.index(max(red))) == (1, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from loravit_web.access.rights import LOCAL, NotAllowed, member
 from loravit_web.actions import Actions
-from loravit_web.catalog.plans import ReasonMissing, Wish, carried_out, planned
+from loravit_web.catalog.plans import CatalogChange, ReasonMissing, carry_out, plan_of
 from loravit_web.service import Service
 from registry import InvalidAlias, NothingToRollBack, UsageCount, VersionInUse, VersionWithdrawn, utc_now
 from tests.ui.catalog.catalog_page import publish
@@ -29,26 +29,26 @@ def test_only_what_others_would_notice_is_asked_twice(cats: Service) -> None:
         ("restore", ""): True,
     }
     for (kind, alias), expected in harmless.items():
-        wish = Wish(kind, "cats@2", alias, "")  # type: ignore[arg-type]  # the kinds above
-        assert planned(cats.registry, wish).harmless is expected, kind
+        change = CatalogChange(kind, "cats@2", alias, "")  # type: ignore[arg-type]  # the kinds above
+        assert plan_of(cats.registry, change).harmless is expected, kind
 
 
-def test_the_same_wish_gives_another_plan_once_something_came_between(cats: Service) -> None:
-    wish = Wish("promote", "cats@2", "production")
-    before = planned(cats.registry, wish)
-    assert planned(cats.registry, wish) == before
+def test_the_same_change_gives_another_plan_once_something_came_between(cats: Service) -> None:
+    change = CatalogChange("promote", "cats@2", "production")
+    before = plan_of(cats.registry, change)
+    assert plan_of(cats.registry, change) == before
     publish(cats, "cats", "third")
-    assert planned(cats.registry, wish) == before
+    assert plan_of(cats.registry, change) == before
     cats.registry.aliases.promote("cats@3", "production", actor="bob")
-    assert planned(cats.registry, wish) != before
+    assert plan_of(cats.registry, change) != before
 
 
 def test_being_asked_meanwhile_is_told_but_changes_no_plan(cats: Service) -> None:
-    wish = Wish("archive", "cats@2")
-    before = planned(cats.registry, wish)
+    change = CatalogChange("archive", "cats@2")
+    before = plan_of(cats.registry, change)
     asked = cats.registry.catalog.resolve("cats@2")
     cats.registry.usage.add([UsageCount(asked.id, utc_now(), 3, 0, 30.0, 12.0)])
-    after = planned(cats.registry, wish)
+    after = plan_of(cats.registry, change)
     assert (before.note, after.note) == (
         "The adapter has received 0 requests so far.",
         "The adapter has received 3 requests so far.",
@@ -58,38 +58,38 @@ def test_being_asked_meanwhile_is_told_but_changes_no_plan(cats: Service) -> Non
 
 def test_the_last_version_leaves_every_list_when_it_is_withdrawn(cats: Service) -> None:
     cats.registry.aliases.remove("cats", "production", actor="ann")
-    plan = planned(cats.registry, Wish("withdraw", "cats@2", reason="bad"))
+    plan = plan_of(cats.registry, CatalogChange("withdraw", "cats@2", reason="bad"))
     assert "cats without a version then means version 1." in plan.consequences
-    carried_out(Actions(cats, LOCAL), plan.wish)
+    carry_out(Actions(cats, LOCAL), plan.change)
     assert "No other version is left" in " ".join(
-        planned(cats.registry, Wish("withdraw", "cats@1", reason="bad")).consequences
+        plan_of(cats.registry, CatalogChange("withdraw", "cats@1", reason="bad")).consequences
     )
 
 
 @pytest.mark.parametrize(
-    ("wish", "refusal"),
+    ("change", "refusal"),
     [
-        (Wish("promote", "cats@2", "Not Good"), InvalidAlias),
-        (Wish("rollback", "cats@2", "production"), NothingToRollBack),
-        (Wish("withdraw", "cats@1", reason="bad"), VersionInUse),
-        (Wish("withdraw", "cats@2", reason="  "), ReasonMissing),
+        (CatalogChange("promote", "cats@2", "Not Good"), InvalidAlias),
+        (CatalogChange("rollback", "cats@2", "production"), NothingToRollBack),
+        (CatalogChange("withdraw", "cats@1", reason="bad"), VersionInUse),
+        (CatalogChange("withdraw", "cats@2", reason="  "), ReasonMissing),
     ],
 )
 def test_what_can_not_be_done_is_refused_before_anybody_is_asked(
-    cats: Service, wish: Wish, refusal: type[Exception]
+    cats: Service, change: CatalogChange, refusal: type[Exception]
 ) -> None:
     with pytest.raises(refusal):
-        planned(cats.registry, wish)
+        plan_of(cats.registry, change)
 
 
 def test_a_plan_gives_nobody_a_right(cats: Service) -> None:
-    plan = planned(cats.registry, Wish("archive", "cats@2"))
+    plan = plan_of(cats.registry, CatalogChange("archive", "cats@2"))
     with pytest.raises(NotAllowed, match="belongs to ann"):
-        carried_out(Actions(cats, member("bob", "editor")), plan.wish)
+        carry_out(Actions(cats, member("bob", "editor")), plan.change)
     assert cats.registry.catalog.adapter("cats").archived_at is None
 
 
 def test_a_withdrawn_version_can_not_be_promoted(cats: Service) -> None:
     cats.registry.catalog.withdraw("cats", 2, "bad", actor="ann")
     with pytest.raises(VersionWithdrawn):
-        carried_out(Actions(cats, LOCAL), Wish("promote", "cats@2", "staging"))
+        carry_out(Actions(cats, LOCAL), CatalogChange("promote", "cats@2", "staging"))

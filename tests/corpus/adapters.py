@@ -168,7 +168,7 @@ def adapter_field(**changes: Any) -> Callable[[Files], bytes]:
 
 
 def preprocessing(**changes: Any) -> Callable[[Files], bytes]:
-    """A bundle whose pictures go through something else."""
+    """A bundle whose images go through something else."""
     return lambda files: task(preprocessing={**json.loads(files[TASK_FILE])["preprocessing"], **changes})(
         files
     )
@@ -222,7 +222,7 @@ BUNDLES: tuple[BundleEntry, ...] = (
     # no bundle at all
     BundleEntry("no bytes", lambda _: b"", NO),
     BundleEntry("text", lambda _: b"hello", NO),
-    BundleEntry("a picture", lambda _: ANY, NO),
+    BundleEntry("an image", lambda _: ANY, NO),
     BundleEntry("an empty zip", lambda _: zipped({}), refused(FilesMissing, "is not an adapter. Add the missing")),
     BundleEntry("half a bundle", lambda files: bundled(files)[:2000], NO),
     BundleEntry("a zip of images", lambda _: zipped({"cat/1.png": ANY}), refused(UnsafeBundle, "which is not a file of an adapter")),
@@ -325,8 +325,8 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("classes that are one text", task(class_names="abc"), UNUSABLE),
     *(BundleEntry(f"validation with {key} = {value!r:.20}", metrics(**{key: value}), refused(AdapterFormatError, key))
       for key, value in (("n", 0), ("n", -1), ("n", 8.0), ("n", True), ("n", "8"), ("n", 10**30), ("accuracy", 1.5), ("accuracy", -0.1), ("accuracy", "1"), ("accuracy", True), ("loss", -1.0), ("loss", 1e300), ("macro_f1", 2), ("top5_accuracy", 1.01), ("calibration_error", -1), ("linear_probe_accuracy", "0.5"))),
-    BundleEntry("pictures of a million pixels a side", preprocessing(input_size=[3, 1_000_000, 1_000_000]), refused(LoraVitError, "1000000")),
-    BundleEntry("a picture size of text", preprocessing(input_size=[3, "x", "x"]), refused(LoraVitError, "cannot be used")),
+    BundleEntry("images of a million pixels a side", preprocessing(input_size=[3, 1_000_000, 1_000_000]), refused(LoraVitError, "1000000")),
+    BundleEntry("an image size of text", preprocessing(input_size=[3, "x", "x"]), refused(LoraVitError, "cannot be used")),
     BundleEntry("a type of adapter that there is not", adapter_field(adapter_type="EVIL"), refused(LoraVitError, "EVIL")),
     BundleEntry("a field that there is not", adapter_field(hook="os.system"), refused(AdapterConfigError, "unknown field hook")),
     BundleEntry("a target that there is not", adapter_field(target_modules=["__class__"]), refused(AdapterConfigError, "__class__")),
@@ -335,7 +335,7 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("metrics of wrong kinds", task(training={"metrics": {"validation": {"n": "many"}}}), refused(AdapterFormatError, "metrics")),
     # what people read
     BundleEntry("a card that is no text", lambda files: bundled({**files, CARD_FILE: b"\xff\xfe\xfa"}), refused(AdapterFormatError, "is not UTF-8 text")),
-    BundleEntry("a picture that is HTML", lambda files: bundled({**files, THUMBNAIL_FILE: b"<script>alert(1)</script>"}), refused(AdapterFormatError, "is not a WEBP image")),
-    BundleEntry("a picture that is cut", lambda files: bundled({**files, THUMBNAIL_FILE: b"RIFF\x99\0\0\0WEBPVP8 "}), refused(AdapterFormatError, "cannot be shown")),
+    BundleEntry("an image that is HTML", lambda files: bundled({**files, THUMBNAIL_FILE: b"<script>alert(1)</script>"}), refused(AdapterFormatError, "is not a WEBP image")),
+    BundleEntry("an image that is cut", lambda files: bundled({**files, THUMBNAIL_FILE: b"RIFF\x99\0\0\0WEBPVP8 "}), refused(AdapterFormatError, "cannot be shown")),
     BundleEntry("a card full of scripts", lambda files: bundled({**files, CARD_FILE: b"# Hi <script>alert(1)</script>"}), Published()),
 )

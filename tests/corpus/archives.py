@@ -28,7 +28,7 @@ from loravit_web.datasets.errors import (
 )
 from loravit_web.settings.limits import Limits
 from tests.corpus.answers import Refused
-from tests.datasets.makers import pictures, png
+from tests.datasets.makers import images, png
 
 SMALL = Limits(files=3000, unpacked_mib=40, classes=50)
 """The limits under which the corpus is imported, so that reaching them takes a moment."""
@@ -60,7 +60,7 @@ class CsvEntry:
     answer: Imported | Refused
 
 
-GOOD = pictures(["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"])
+GOOD = images(["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"])
 MORE = {f"x/{number}.png": png(100 + number) for number in range(9)}
 ANY = GOOD["cat/1.png"]
 
@@ -285,7 +285,7 @@ ARCHIVES: tuple[ArchiveEntry, ...] = (
     ArchiveEntry("no bytes", lambda: b"", DAMAGED),
     ArchiveEntry("an empty zip", lambda: zipped({}), NOTHING),
     ArchiveEntry("text named .zip", lambda: b"hello", DAMAGED),
-    ArchiveEntry("a picture named .zip", lambda: ANY, DAMAGED),
+    ArchiveEntry("an image named .zip", lambda: ANY, DAMAGED),
     ArchiveEntry("a tar named .zip", lambda: b"cat/1.png" + bytes(1015), DAMAGED),
     ArchiveEntry("half a zip", lambda: zipped(GOOD)[:300], DAMAGED),
     ArchiveEntry("a zip without its end", lambda: zipped(GOOD)[:-10], DAMAGED),
@@ -299,7 +299,7 @@ ARCHIVES: tuple[ArchiveEntry, ...] = (
     ArchiveEntry("only notes", lambda: zipped({"cat/a.txt": b"x", "dog/b.doc": b"y"}), NOTHING),
     ArchiveEntry("splits beside classes", lambda: zipped([*((f"train/{path}", data) for path, data in GOOD.items()), ("hen/1.png", ANY)]), Refused(AmbiguousLayout, "is beside train/")),
     ArchiveEntry("more classes than allowed", lambda: zipped({f"class {n // 2}/{n}.png": b"" for n in range(102)}), Refused(TooManyClasses, "51 classes, and the limit is 50")),
-    ArchiveEntry("no picture but empty files", lambda: zipped(dict.fromkeys(GOOD, b"")), NOTHING),
+    ArchiveEntry("no image but empty files", lambda: zipped(dict.fromkeys(GOOD, b"")), NOTHING),
 )
 
 IMAGES_OF_CSV = zipped(GOOD)
@@ -324,7 +324,7 @@ CSVS: tuple[CsvEntry, ...] = (
     CsvEntry("a header alone", csv("path,label\n"), NOTHING),
     CsvEntry("UTF-16", csv(f"path,label\n{ROWS}", "utf-16"), Refused(InvalidCsv, "is not UTF-8 text. Save it as a UTF-8 CSV")),
     CsvEntry("Latin-1", csv(f"path,label\n{ROWS}\ncat/1.png,café", "latin-1"), Refused(InvalidCsv, "is not UTF-8 text")),
-    CsvEntry("a picture named .csv", lambda: ANY, Refused(InvalidCsv, "")),
+    CsvEntry("an image named .csv", lambda: ANY, Refused(InvalidCsv, "")),
     CsvEntry("an open quote", csv(f'path,label\n{ROWS}\n"cat/1.png,cat'), Refused(InvalidCsv, "is not a valid CSV")),
     CsvEntry("a cell of 200,000 characters", csv(f"path,label\n{ROWS}\ncat/1.png,{'x' * 200_000}"), Refused(InvalidCsv, "is not a valid CSV")),
     CsvEntry("a NUL", csv(f"path,label\n{ROWS}\ncat/\0.png,cat"), Refused(InvalidCsv, "")),

@@ -1,4 +1,4 @@
-"""Pictures and what only looks like one: each with the picture it should give, or the reason it should not."""
+"""Images and what only looks like one: each with the image it should give, or the reason it should not."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ WIDE, HIGH = 24, 16
 
 @dataclass(frozen=True)
 class Shown:
-    """The picture that should come out: its size, and its colour at the top left."""
+    """The image that should come out: its size, and its colour at the top left."""
 
     size: tuple[int, int] = (WIDE, HIGH)
     corner: Colour = RED
 
-    def fits(self, picture: Image.Image) -> bool:
+    def fits(self, image: Image.Image) -> bool:
         """Whether this is it; lossy formats may be a little off."""
-        colour = picture.getpixel((0, 0))
+        colour = image.getpixel((0, 0))
         assert isinstance(colour, tuple)
         near = all(abs(a - b) <= 24 for a, b in zip(colour, self.corner, strict=True))
-        return picture.size == self.size and picture.mode == "RGB" and near
+        return image.size == self.size and image.mode == "RGB" and near
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ImageEntry:
 
 
 def quarters(mode: str = "RGB") -> Image.Image:
-    """Red, green / blue, white: every rotation and mirror image of it is another picture."""
+    """Red, green / blue, white: every rotation and mirror image of it is another image."""
     image = Image.new("RGB", (WIDE, HIGH), RED)
     image.paste(GREEN, (WIDE // 2, 0, WIDE, HIGH // 2))
     image.paste(BLUE, (0, HIGH // 2, WIDE // 2, HIGH))
@@ -69,7 +69,7 @@ def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
 
 
 def turned(orientation: int, format: str = "JPEG") -> bytes:
-    """A picture with that EXIF orientation, valid or not."""
+    """An image with that EXIF orientation, valid or not."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"quality": 95, "subsampling": 0} if format == "JPEG" else {}
@@ -159,7 +159,7 @@ def topdown_bmp() -> bytes:
 
 
 def comments(count: int) -> bytes:
-    """A GIF with that many comments of 255 bytes before its picture."""
+    """A GIF with that many comments of 255 bytes before its image."""
     data = gif_of(1, 1)
     return data[:19] + (b"!\xfe\xff" + b"c" * 255 + b"\0") * count + data[19:]
 
@@ -176,7 +176,7 @@ def one_bit_bomb() -> bytes:
 
 
 def endless_idat() -> bytes:
-    """A small picture whose data unpacks to 64 MiB."""
+    """A small image whose data unpacks to 64 MiB."""
     return png(8, 8, zlib.compress(bytes(64 << 20), 9))
 
 
@@ -193,13 +193,13 @@ def gif_of(width: int, height: int) -> bytes:
 
 
 def bmp_of(width: int, height: int) -> bytes:
-    """A BMP header for a picture of any size, with no pixels behind it."""
+    """A BMP header for an image of any size, with no pixels behind it."""
     head = struct.pack("<2sIHHI", b"BM", 54, 0, 0, 54)
     return head + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
 
 
 def webp_of(width: int, height: int) -> bytes:
-    """An extended WEBP header for a picture of any size, with no pixels behind it."""
+    """An extended WEBP header for an image of any size, with no pixels behind it."""
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + size
 
@@ -249,7 +249,7 @@ def cut(data: bytes, fraction: float = 0.6) -> bytes:
 
 
 def noisy(format: str) -> bytes:
-    """A larger picture of noise, whose data is long enough to be cut and damaged."""
+    """A larger image of noise, whose data is long enough to be cut and damaged."""
     values = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     options: dict[str, Any] = {"lossless": True} if format == "WEBP" else {}
     return encoded(Image.fromarray(values), format, **options)
@@ -412,7 +412,7 @@ IMAGES: tuple[ImageEntry, ...] = (
     ImageEntry("a file name of 300 characters", "n" * 300 + ".png", lambda: b"x", NONE),
     ImageEntry("a file name of emoji and a line that turns around", "🌷\u202egnp.exe.png", lambda: b"x", NONE),
     ImageEntry("a file name of a device", "CON.png", lambda: b"x", NONE),
-    # something else under the name of a picture
+    # something else under the name of an image
     ImageEntry("text", "notes.png", lambda: b"hello", NONE),
     ImageEntry("SVG", "drawing.png", lambda: SVG, foreign("SVG")),
     ImageEntry("HTML", "page.jpg", lambda: HTML, foreign("HTML")),

@@ -55,7 +55,7 @@ def test_the_corpus_is_as_large_as_it_should_be_and_names_no_entry_twice() -> No
 
 
 @each(IMAGES)
-def test_a_picture_is_the_expected_one_or_refused_in_one_sentence(entry: ImageEntry) -> None:
+def test_an_image_is_the_expected_one_or_refused_in_one_sentence(entry: ImageEntry) -> None:
     if isinstance(entry.answer, Shown):
         assert entry.answer.fits(load_rgb(entry.make()))
         return
@@ -65,13 +65,11 @@ def test_a_picture_is_the_expected_one_or_refused_in_one_sentence(entry: ImageEn
     assert entry.answer.fits(str(caught.value))
 
 
-def test_pictures_over_http(place: Place) -> None:
+def test_images_over_http(place: Place) -> None:
     assert wrong(place, IMAGES, place.image) == {}
 
 
-def test_pictures_in_a_zip_are_taken_in_or_listed_with_their_sentence(
-    service: Service, tmp_path: Path
-) -> None:
+def test_images_in_a_zip_are_taken_in_or_listed_with_their_sentence(service: Service, tmp_path: Path) -> None:
     files = {f"cat/{n}{Path(one.file).suffix.lower()}": (one, one.make()) for n, one in enumerate(IMAGES)}
     # the larger ones would each make the zip a bomb, or reach its limit together
     names = {path: one for path, (one, data) in files.items() if len(data) < 1 << 20}

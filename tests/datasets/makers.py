@@ -19,12 +19,12 @@ def png(number: int) -> bytes:
     return buffer.getvalue()
 
 
-def pictures(paths: Iterable[str]) -> dict[str, bytes]:
+def images(paths: Iterable[str]) -> dict[str, bytes]:
     """Return a distinct image for every path."""
     return {path: png(number) for number, path in enumerate(paths)}
 
 
-CATS_AND_DOGS = pictures(["cat/1.png", "cat/2.png", "cat/3.png", "dog/1.png", "dog/2.png"])
+CATS_AND_DOGS = images(["cat/1.png", "cat/2.png", "cat/3.png", "dog/1.png", "dog/2.png"])
 
 
 def folder_of(root: Path, files: Mapping[str, bytes]) -> Path:

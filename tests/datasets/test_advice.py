@@ -6,11 +6,11 @@ from pathlib import Path
 
 from loravit_web.datasets import DatasetStore, advice
 
-from .makers import pictures, zip_of
+from .makers import images, zip_of
 
 
 def advice_for(tmp_path: Path, **counts: int) -> tuple[str, ...]:
-    files = pictures(f"{name}/{n}.png" for name, count in counts.items() for n in range(count))
+    files = images(f"{name}/{n}.png" for name, count in counts.items() for n in range(count))
     return advice(DatasetStore(tmp_path / "s", workers=1).import_source(zip_of(tmp_path / "a.zip", files)))
 
 

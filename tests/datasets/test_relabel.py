@@ -10,7 +10,7 @@ from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset, di
 from loravit_web.datasets.errors import ClassTooSmall, DatasetDamaged
 from loravit_web.datasets.relabel import NothingChanged
 
-from .makers import CATS_AND_DOGS, pictures, zip_of
+from .makers import CATS_AND_DOGS, images, zip_of
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_second_correction_only_refers_to_the_first(datasets: DatasetStore, pe
 
 
 def test_an_image_is_changed_in_every_split(datasets: DatasetStore, tmp_path: Path) -> None:
-    files = pictures(f"train/{name}/{n}.png" for name in "ab" for n in range(3))
+    files = images(f"train/{name}/{n}.png" for name in "ab" for n in range(3))
     twice = {**files, "test/a/0.png": files["train/a/0.png"]}
     dataset = datasets.import_source(zip_of(tmp_path / "twice.zip", twice))
     derived = relabeled(datasets, dataset, {key(dataset, "test/a/0.png"): "b"})

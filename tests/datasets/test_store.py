@@ -32,7 +32,7 @@ from loravit_web.images.loading import encode_webp
 from loravit_web.settings.limits import Limits
 from loravit_web.settings.quota import Quota, QuotaReached
 
-from .makers import CATS_AND_DOGS, folder_of, pictures, png, zip_of
+from .makers import CATS_AND_DOGS, folder_of, images, png, zip_of
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(
@@ -71,7 +71,7 @@ def test_loading_returns_the_imported_dataset(datasets: DatasetStore, tmp_path: 
 
 
 def test_splits_are_counted_and_selected(datasets: DatasetStore, tmp_path: Path) -> None:
-    files = pictures(
+    files = images(
         f"{split}/{name}/{n}.png" for split in ("train", "test") for name in "ab" for n in range(2)
     )
     dataset = datasets.import_source(zip_of(tmp_path / "a.zip", {**files, "valid/b/9.png": png(99)}))
@@ -153,7 +153,7 @@ def test_images_in_several_splits_or_classes_are_kept_with_a_warning(
 
 def test_progress_never_decreases_and_ends_at_one(datasets: DatasetStore, tmp_path: Path) -> None:
     seen: list[tuple[float, str]] = []
-    files = pictures(f"{name}/{n}.png" for name in "ab" for n in range(120))
+    files = images(f"{name}/{n}.png" for name in "ab" for n in range(120))
     datasets.import_source(zip_of(tmp_path / "a.zip", files), progress=lambda *step: seen.append(step))
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions)
@@ -175,7 +175,7 @@ def test_a_cancelled_import_leaves_nothing(datasets: DatasetStore, tmp_path: Pat
 
 
 def test_the_order_does_not_depend_on_threads(tmp_path: Path) -> None:
-    files = pictures(f"{name}/{n:03}.png" for name in "abc" for n in range(100))
+    files = images(f"{name}/{n:03}.png" for name in "abc" for n in range(100))
     archive = zip_of(tmp_path / "a.zip", files)
     one, many = (DatasetStore(tmp_path / str(n), workers=n).import_source(archive) for n in (1, 8))
     assert one.items == many.items
@@ -183,7 +183,7 @@ def test_the_order_does_not_depend_on_threads(tmp_path: Path) -> None:
 
 
 def test_only_a_few_batches_are_in_memory(tmp_path: Path) -> None:
-    files = list(pictures(f"a/{n}.png" for n in range(2000)).items())
+    files = list(images(f"a/{n}.png" for n in range(2000)).items())
     placements = [ingestion.Placement(n, path, "train", "a") for n, (path, _) in enumerate(files)]
     read: list[int] = []
 

@@ -484,9 +484,9 @@ for path in sys.argv[1:]:
     heap.trim()
     open("/proc/self/clear_refs", "w").write("5")
     before = most("VmHWM")
-    picture = loading.load_rgb(stream)
+    image = loading.load_rgb(stream)
     print(path, most("VmHWM") - before, loading._memory(header), sep="\t")
-    del picture
+    del image
 """
 
 

@@ -24,10 +24,10 @@ def test_a_jpeg_is_opened_without_reading_its_exif_for_the_resolution() -> None:
     assert "dpi" not in reader(BytesIO(stored.getvalue())).info
 
 
-def test_an_rgb_picture_is_not_copied_to_lose_its_metadata() -> None:
+def test_an_rgb_image_is_not_copied_to_lose_its_metadata() -> None:
     """By ``Image._new``, which gives another image over the same pixels."""
     stored = BytesIO()
     Image.new("RGB", (8, 8)).save(stored, "PNG")
-    picture = Image.open(stored)
-    picture.load()
-    assert conversion.reduced_rgb(picture, 1).im is picture.im
+    image = Image.open(stored)
+    image.load()
+    assert conversion.reduced_rgb(image, 1).im is image.im

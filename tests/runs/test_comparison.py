@@ -38,6 +38,6 @@ def test_the_best_is_the_highest_accuracy_and_the_lowest_loss() -> None:
     )
     assert best_rows(comparison) == [
         ComparedRow("best validation accuracy", ("80.0%", "90.0%", "90.0%"), frozenset({1, 2})),
-        ComparedRow("linear probe", ("70.0%", "70.0%", "70.0%")),
+        ComparedRow("probe", ("70.0%", "70.0%", "70.0%")),
         ComparedRow("min. validation loss", ("0.4", "0.2", "–"), frozenset({1})),
     ]

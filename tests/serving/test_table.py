@@ -33,7 +33,7 @@ def image_file(path: Path, red: int) -> Path:
 
 
 def zip_file(folder: Path, files: dict[str, bytes]) -> Path:
-    path = folder / "pictures.zip"
+    path = folder / "images.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)

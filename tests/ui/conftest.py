@@ -21,12 +21,12 @@ from tests.ui.catalog.catalog_page import CatalogPage
 
 @dataclass(frozen=True)
 class RunningApp:
-    """Where the app listens, its page and service, and a folder of pictures for it."""
+    """Where the app listens, its page and service, and a folder of images for it."""
 
     url: str
     demo: gr.Blocks
     service: Service
-    pictures: Path
+    images: Path
 
     @property
     def seen(self) -> Seen:
@@ -43,10 +43,10 @@ def running_app(tmp_path_factory: pytest.TempPathFactory, trained_home: Path) ->
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         settings = Settings(home=folder / "home", base="tiny")
         service = tiny_service(settings)
-        pictures = make_colours(folder / "colours", test=4)
+        images = make_colours(folder / "colours", test=4)
         app = App.over(service)
         url = app.launch(host="127.0.0.1", block=False)
-        yield RunningApp(url, app.demo, service, pictures)
+        yield RunningApp(url, app.demo, service, images)
         app.close()
 
 

@@ -47,7 +47,7 @@ def test_tasks_lists_what_can_be_asked(client: Client) -> None:
 def test_classify_answers_for_the_tasks_that_can_and_says_why_for_the_others(
     client: Client, running_app: RunningApp
 ) -> None:
-    answer = ask(client, running_app.pictures / "test" / "red" / "0.png", ["colours", "nothing"])
+    answer = ask(client, running_app.images / "test" / "red" / "0.png", ["colours", "nothing"])
     colours, nothing = answer["results"]
     assert colours["task"] == "colours@1"
     assert colours["labels"][0]["label"] == "red"
@@ -56,7 +56,7 @@ def test_classify_answers_for_the_tasks_that_can_and_says_why_for_the_others(
     assert answer["milliseconds"] > 0
 
 
-def test_a_file_that_is_no_picture_gets_one_sentence(client: Client, tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_gets_one_sentence(client: Client, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("hello")
     with pytest.raises(AppError, match="not an image"):
@@ -64,7 +64,7 @@ def test_a_file_that_is_no_picture_gets_one_sentence(client: Client, tmp_path: P
 
 
 def test_no_file_of_the_server_can_be_read(running_app: RunningApp) -> None:
-    secret = running_app.pictures / "test" / "red" / "0.png"
+    secret = running_app.images / "test" / "red" / "0.png"
     for image in (
         {"path": str(secret)},
         {"path": str(secret), "meta": {"_type": "gradio.FileData"}},
@@ -102,13 +102,13 @@ def run(url: str, image: Any) -> httpx.Response:
     return httpx.post(f"{url}gradio_api/run/classify", json=question, timeout=30)
 
 
-def upload(url: str, picture: Path) -> dict[str, Any]:
-    reply = httpx.post(f"{url}gradio_api/upload", files={"files": picture.read_bytes()})
+def upload(url: str, image: Path) -> dict[str, Any]:
+    reply = httpx.post(f"{url}gradio_api/upload", files={"files": image.read_bytes()})
     return {"path": reply.json()[0]}
 
 
 def test_one_request_is_answered_or_refused_in_one_sentence(running_app: RunningApp) -> None:
-    red = upload(running_app.url, running_app.pictures / "test" / "red" / "0.png")
+    red = upload(running_app.url, running_app.images / "test" / "red" / "0.png")
     (answer,) = run(running_app.url, red).json()["data"]
     assert answer["results"][0]["labels"][0]["label"] == "red"
     refused = run(running_app.url, {"path": "/etc/hostname"})
@@ -118,7 +118,7 @@ def test_one_request_is_answered_or_refused_in_one_sentence(running_app: Running
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 def test_the_shell_code_answers(running_app: RunningApp, tmp_path: Path) -> None:
-    shutil.copy(running_app.pictures / "test" / "red" / "0.png", tmp_path / IMAGE)
+    shutil.copy(running_app.images / "test" / "red" / "0.png", tmp_path / IMAGE)
     code = code_snippets(running_app.url, ["colours@1"], 1)["shell"]
     said = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     (result,) = json.loads(said.stdout)["data"][0]["results"]
@@ -132,17 +132,17 @@ def test_the_data_folder_is_not_served(running_app: RunningApp) -> None:
 
 def test_a_new_version_answers_without_a_restart(client: Client, running_app: RunningApp) -> None:
     service = running_app.service
-    dataset = service.datasets.import_source(running_app.pictures)
+    dataset = service.datasets.import_source(running_app.images)
     for seed in (0, 1):
         train_now(service, dataset, "Hues", replace(RECIPE, seed=seed), service.new_worker())
-        answer = ask(client, running_app.pictures / "test" / "red" / "0.png", ["hues"])
+        answer = ask(client, running_app.images / "test" / "red" / "0.png", ["hues"])
         assert answer["results"][0]["task"] == f"hues@{seed + 1}"
 
 
 def test_an_alias_answers_over_http(client: Client, running_app: RunningApp) -> None:
-    picture = running_app.pictures / "test" / "red" / "0.png"
+    image = running_app.images / "test" / "red" / "0.png"
     running_app.service.registry.aliases.promote("colours@1", "production", actor="test")
-    answer = ask(client, picture, ["colours@production", "colours@latest", "colours@staging"])
+    answer = ask(client, image, ["colours@production", "colours@latest", "colours@staging"])
     production, latest, staging = answer["results"]
     assert (production["task"], latest["task"]) == ("colours@1", "colours@1")
     assert "no version or alias 'staging'" in staging["error"]

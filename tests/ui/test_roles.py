@@ -23,7 +23,7 @@ from loravit_web.actions import Actions
 from loravit_web.adapters.files.bundle import read_bundle, write_bundle
 from loravit_web.catalog.exchange import exported, publish_bundle
 from loravit_web.catalog.facts import read_facts
-from loravit_web.catalog.plans import Wish, planned
+from loravit_web.catalog.plans import CatalogChange, plan_of
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog.change import Texts, texts_of
@@ -135,10 +135,10 @@ def on_card(team: Team, ref: str = "colours@1", **given: Any) -> Given:
     return {"states": [1, None, ref, None], **given}
 
 
-def confirmed(team: Team, wish: Wish) -> Given:
+def confirmed(team: Team, change: CatalogChange) -> Given:
     """The second step of a change, as the first one left it."""
-    fields = {"catalog-alias": wish.alias, "catalog-reason": wish.reason}
-    return {"states": [1, planned(team.service.registry, wish), None, wish.ref, None], **fields}
+    fields = {"catalog-alias": change.alias, "catalog-reason": change.reason}
+    return {"states": [1, plan_of(team.service.registry, change), None, change.ref, None], **fields}
 
 
 def upload(team: Team, data: bytes) -> dict[str, Any]:
@@ -159,10 +159,10 @@ def zipped(team: Team, name: str) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for label in ("dark", "light"):
             for number in range(6):
-                picture = io.BytesIO()
+                image = io.BytesIO()
                 shade = (200 if label == "light" else 20) + number
-                Image.new("RGB", (32, 32), (shade, shade, len(name))).save(picture, "PNG")
-                archive.writestr(f"{label}/{number}.png", picture.getvalue())
+                Image.new("RGB", (32, 32), (shade, shade, len(name))).save(image, "PNG")
+                archive.writestr(f"{label}/{number}.png", image.getvalue())
     return buffer.getvalue()
 
 
@@ -176,7 +176,7 @@ def rolled_back(team: Team, name: str) -> Given:
     aliases = team.service.registry.aliases
     for ref in ("colours@1", "colours@2"):
         aliases.promote(ref, f"back-{name}", actor="shell")
-    return confirmed(team, Wish("rollback", "colours@2", f"back-{name}"))
+    return confirmed(team, CatalogChange("rollback", "colours@2", f"back-{name}"))
 
 
 def a_new_adapter(team: Team, name: str) -> str:
@@ -242,12 +242,14 @@ CHANGES: dict[str, tuple[str, Callable[[Team, str], Given], bool]] = {
     "catalog-rollback": ("catalog-move-yes", rolled_back, False),
     "catalog-withdraw": (
         "catalog-retire-yes",
-        lambda team, name: confirmed(team, Wish("withdraw", a_new_adapter(team, f"{name}-w"), "", "wrong")),
+        lambda team, name: confirmed(
+            team, CatalogChange("withdraw", a_new_adapter(team, f"{name}-w"), "", "wrong")
+        ),
         True,
     ),
     "catalog-archive": (
         "catalog-retire-yes",
-        lambda team, name: confirmed(team, Wish("archive", a_new_adapter(team, f"{name}-a"))),
+        lambda team, name: confirmed(team, CatalogChange("archive", a_new_adapter(team, f"{name}-a"))),
         True,
     ),
     "catalog-restore": ("catalog-restore", archived, True),
@@ -283,7 +285,7 @@ def pressed(team: Team, client: httpx.Client, elem_id: str, given: Given, sessio
     return team.call(client, function, values, session)
 
 
-def standing(team: Team) -> tuple[Any, ...]:
+def stored_state(team: Team) -> tuple[Any, ...]:
     """Everything that a visitor could change."""
     registry = team.service.registry
     events = [(event.id, event.actor) for event in registry.catalog.events(limit=1)]
@@ -307,14 +309,14 @@ def test_only_who_has_the_right_changes_anything(team: Team, change: str) -> Non
         *([("eve", "belongs to ed")] if own else []),
     ):
         given = prepare(team, name or "nobody")
-        before = standing(team)
+        before = stored_state(team)
         assert sentence in pressed(team, team.client(name), elem_id, given, f"{change}-{name}")
-        assert standing(team) == before, f"{name} changed something"
+        assert stored_state(team) == before, f"{name} changed something"
     for name in ("ed", "ada"):
         given = prepare(team, name)
-        before = standing(team)
+        before = stored_state(team)
         answer = pressed(team, team.client(name), elem_id, given, f"{change}-{name}")
-        assert standing(team) != before, f"{name} could not: {answer[:500]}"
+        assert stored_state(team) != before, f"{name} could not: {answer[:500]}"
 
 
 def test_every_button_that_reaches_for_a_change_is_in_the_matrix(team: Team) -> None:
@@ -357,9 +359,9 @@ def test_who_was_removed_reads_and_changes_nothing_more_and_is_asked_to_sign_in(
     assert "Sign in with the name" not in client.get("/").text
     assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 200
     UserActions(team.service.registry, SHELL).remove("tim")
-    before = standing(team)
+    before = stored_state(team)
     given = CHANGES["catalog-promote"][1](team, "tim")
     assert "You are not signed in" in pressed(team, client, "catalog-promote", given, "removed")
-    assert standing(team) == before
+    assert stored_state(team) == before
     assert client.post(f"{API}/call/v2/tasks", json={}).status_code == 401
     assert "Sign in with the name" in client.get("/").text

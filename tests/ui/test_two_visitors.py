@@ -28,7 +28,7 @@ from gradio.components import State
 from PIL import Image
 
 from loravit_web.actions import Actions
-from loravit_web.catalog.plans import Wish, planned
+from loravit_web.catalog.plans import CatalogChange, plan_of
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.demo import slug_of
 from loravit_web.service import Service
@@ -87,10 +87,10 @@ class Demo:
         return [one for one in found if inspect.unwrap(one.fn).__module__.startswith(OF_THE_PAGE)]
 
     def upload(self, name: str) -> dict[str, Any]:
-        """A picture as it lies on the server after an upload."""
-        picture = io.BytesIO()
-        Image.new("RGB", (32, 32), (200, 30, 30)).save(picture, "PNG")
-        files = {"files": ("one.png", picture.getvalue())}
+        """An image as it lies on the server after an upload."""
+        image = io.BytesIO()
+        Image.new("RGB", (32, 32), (200, 30, 30)).save(image, "PNG")
+        files = {"files": ("one.png", image.getvalue())}
         path = self.client.post(f"{API}/upload", files=files, headers={"x-visitor": name}).json()[0]
         return {"path": path, "orig_name": "one.png", "meta": {"_type": "gradio.FileData"}}
 
@@ -201,12 +201,12 @@ def by_header(service: Service, request: gr.Request) -> Any:
     return service.visitor(request.headers["x-visitor"])
 
 
-def named(demo: Demo, event: BlockFunction, picture: dict[str, Any]) -> dict[str, Any]:
+def named(demo: Demo, event: BlockFunction, image: dict[str, Any]) -> dict[str, Any]:
     """What the first visitor's page would give, by the names of what handlers take."""
     dataset = demo.service.datasets.load(demo.fingerprint)
     keys = [(key_of(item), "one") for item in dataset.items[:3]]
     sheet = Sheet(demo.fingerprint, tuple(keys), marked=(keys[0][0],), changes={keys[1][0]: None})
-    question = {"picture": picture, "tasks": [demo.slug, demo.ref], "labels": 3, "looks": True, "near": []}
+    question = {"picture": image, "tasks": [demo.slug, demo.ref], "labels": 3, "looks": True, "near": []}
     handler = inspect.unwrap(event.fn)
     is_of_follow = handler.__module__ == "loravit_web.ui.page.follow"
     memory = {"pinned": [demo.slug], "recent": [demo.slug]}
@@ -214,10 +214,10 @@ def named(demo: Demo, event: BlockFunction, picture: dict[str, Any]) -> dict[str
     before = {"key": [0, []], "states": {demo.run.id: "running"}, "empty": False}
     return {
         "text": json.dumps({"ended": [demo.run.id]} if is_of_follow else question),
-        "image": picture,
+        "image": image,
         "tasks": [demo.slug, demo.ref],
         "picked": [demo.slug, demo.ref],
-        "uploads": [picture],
+        "uploads": [image],
         "top_k": 3,
         "labels": 3,
         "memory": memory,
@@ -245,7 +245,7 @@ def named(demo: Demo, event: BlockFunction, picture: dict[str, Any]) -> dict[str
 def of_catalog(demo: Demo) -> dict[Any, Any]:
     """The values of components whose handlers take all of them as one mapping."""
     card = demo.page.catalog.card
-    plan = planned(demo.service.registry, Wish("archive", demo.ref))
+    plan = plan_of(demo.service.registry, CatalogChange("archive", demo.ref))
     return {
         card.ref: demo.ref,
         card.seen: 0,
@@ -260,7 +260,7 @@ def of_catalog(demo: Demo) -> dict[Any, Any]:
     }
 
 
-def values_of(demo: Demo, event: BlockFunction, picture: dict[str, Any], *, own: bool) -> list[Any]:
+def values_of(demo: Demo, event: BlockFunction, image: dict[str, Any], *, own: bool) -> list[Any]:
     """What an event is called with.
 
     Args:
@@ -274,7 +274,7 @@ def values_of(demo: Demo, event: BlockFunction, picture: dict[str, Any], *, own:
         and "Progress" not in str(one.annotation)
         and one.kind is not inspect.Parameter.VAR_POSITIONAL
     ]
-    by_name = {} if own else named(demo, event, picture)
+    by_name = {} if own else named(demo, event, image)
     by_component = {} if own else of_catalog(demo)
     values = []
     for number, component in enumerate(event.inputs):
@@ -311,15 +311,15 @@ def secrets(demo: Demo, answer: str, *, given: bool) -> list[str]:
         for one in ids:
             answer = answer.replace(one, "")
         ids = []
-    pictures = [item.sha256[:32] for item in demo.service.datasets.load(demo.fingerprint).items]
+    images = [item.sha256[:32] for item in demo.service.datasets.load(demo.fingerprint).items]
     weights = demo.service.registry.catalog.resolve(demo.ref).weights_sha256
-    words = [TITLE, *CLASSES, *ids, *pictures, weights[:12], "thumbnail.webp", "-v1.zip"]
+    words = [TITLE, *CLASSES, *ids, *images, weights[:12], "thumbnail.webp", "-v1.zip"]
     return [word for word in words if word in answer]
 
 
 def answers(demo: Demo, visitor: str, *, own: bool) -> dict[str, list[str]]:
     """By event, what of the first visitor came back."""
-    picture = demo.upload(visitor)
+    image = demo.upload(visitor)
     linked = {"tab": "catalog", "adapter": demo.ref, "run": demo.run.id, "task": f"{demo.slug},{demo.ref}"}
     link: dict[str, str] = {} if own else linked
     query = f"?{urlencode(link)}"
@@ -328,7 +328,7 @@ def answers(demo: Demo, visitor: str, *, own: bool) -> dict[str, list[str]]:
         handler = inspect.unwrap(event.fn)
         name = f"{handler.__module__.removeprefix('loravit_web.ui.')}.{handler.__qualname__}"
         name = f"{name} {event.api_name if str(event.api_name).startswith('fill_') else event._id}"
-        values = values_of(demo, event, picture, own=own)
+        values = values_of(demo, event, image, own=own)
         told = browser_tells(demo, own=own)
         for chosen in told if "event" in inspect.signature(handler).parameters else told[:1]:
             for answer in (

@@ -232,15 +232,14 @@ def _results(adapter: Adapter) -> str:
     if not measured:
         return "No results are stored with this adapter."
     columns = [(key, label) for key, _, label in _METRICS if any(key in values for _, values in measured)]
-    columns.insert(1, ("linear_probe_accuracy", "Linear probe"))
+    columns.insert(1, ("linear_probe_accuracy", "Probe"))
     rows = [["Split", "Images", *(label for _, label in columns)], ["---"] + ["---:"] * (len(columns) + 1)]
     rows += [[split, f"{v['n']}", *(_figure(v.get(key)) for key, _ in columns)] for split, v in measured]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return (
-        f"{table}\n\nThe linear probe is a head in closed form on the frozen base. Its accuracy is that on "
-        "the same images. "
-        "The best epoch and the calibration were chosen on the validation split. The test split was used "
-        "once."
+        f"{table}\n\nThe probe is a head in closed form on the frozen base. Its accuracy is that on the same "
+        "images. The best epoch and the calibration were chosen on the validation split. The test split was "
+        "used once."
     )
 
 

@@ -87,8 +87,8 @@ def _without_masks(files: list[File], reading: Reading) -> list[File]:
     if masks:
         reading.skipped += [Skipped(path, reason) for path, reason in masks.items()]
         reading.effects.append(
-            f"{plural(len(masks), 'file')} that look like masks, annotations or thumbnails of other images are "
-            f"left out, such as {min(masks)}."
+            f"{plural(len(masks), 'file')} that look like masks, annotations or thumbnails of other images "
+            f"are left out, such as {min(masks)}."
         )
     return [file for file in files if file.path not in masks]
 

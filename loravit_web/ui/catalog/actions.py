@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.catalog.facts import read_facts
-from loravit_web.catalog.plans import Wish, WishKind, carried_out, planned
+from loravit_web.catalog.plans import CatalogChange, ChangeKind, carry_out, plan_of
 from loravit_web.ui.catalog.change import ConfirmPanel, Texts, edited, texts_of
 from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import plain, told
@@ -46,22 +46,24 @@ def connect_actions(view: CatalogView) -> None:
     _files(view)
 
 
-def _two_steps(view: CatalogView, button: gr.Button, kind: WishKind, panel: ConfirmPanel) -> None:
+def _two_steps(view: CatalogView, button: gr.Button, kind: ChangeKind, panel: ConfirmPanel) -> None:
     card = view.card
 
     @told
     def ask(data: Data, request: gr.Request) -> Updates:
-        plan = planned(seen_by(view.service, request).registry, _wish(view, kind, data[card.ref], data))
+        plan = plan_of(
+            seen_by(view.service, request).registry, _requested_change(view, kind, data[card.ref], data)
+        )
         if plan.harmless:
-            return _carry_out(view, plan.wish, data, request)
+            return _carry_out(view, plan.change, data, request)
         return {**card.change.move.closed(), **card.change.retire.closed(), **panel.asking(plan)}
 
     button.click(ask, {*view.inputs, *card.change.typed}, view.outputs, **_QUIET)
 
 
-def _wish(view: CatalogView, kind: WishKind, ref: str, data: Data) -> Wish:
+def _requested_change(view: CatalogView, kind: ChangeKind, ref: str, data: Data) -> CatalogChange:
     change = view.card.change
-    return Wish(kind, ref, (data[change.alias] or "").strip(), data[change.reason] or "")
+    return CatalogChange(kind, ref, (data[change.alias] or "").strip(), data[change.reason] or "")
 
 
 def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
@@ -71,23 +73,23 @@ def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
         if plan is None:  # a second click before the reply to the first one
             return panel.closed()
         registry = seen_by(view.service, request).registry
-        typed = _wish(view, plan.wish.kind, plan.wish.ref, data)
-        if typed != plan.wish:  # edited after the question
-            return panel.asking(planned(registry, typed))
-        now = planned(registry, plan.wish)
+        typed = _requested_change(view, plan.change.kind, plan.change.ref, data)
+        if typed != plan.change:  # edited after the question
+            return panel.asking(plan_of(registry, typed))
+        now = plan_of(registry, plan.change)
         if now != plan:
             return panel.asking(now, changed=True)
-        return _carry_out(view, plan.wish, data, request)
+        return _carry_out(view, plan.change, data, request)
 
     given = {*view.inputs, *view.card.change.typed, panel.pending}
     panel.yes.click(do, given, view.outputs, **_QUIET)
     panel.no.click(panel.closed, None, view.outputs, queue=False, **_QUIET)
 
 
-def _carry_out(view: CatalogView, wish: Wish, data: Data, request: gr.Request) -> Updates:
+def _carry_out(view: CatalogView, change: CatalogChange, data: Data, request: gr.Request) -> Updates:
     """Carry out a change, and return the updates of the page. The toast appears at once."""
-    sentence = carried_out(actions_of(view.service, request), wish)
-    updates = view.shown_again(data, wish.ref, request)
+    sentence = carry_out(actions_of(view.service, request), change)
+    updates = view.shown_again(data, change.ref, request)
     gr.Success(plain(sentence), title="Done")
     return updates
 

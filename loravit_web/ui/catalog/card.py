@@ -39,28 +39,28 @@ def none_chosen() -> Markup:
     return notice("Select an adapter to see its results, details and versions.")
 
 
-def head_html(facts: AdapterFacts, picture: str | None) -> Markup:
+def head_html(facts: AdapterFacts, thumbnail: str | None) -> Markup:
     """Return name, status, thumbnail, description and classes.
 
     Args:
         facts: Facts about the version.
-        picture: URL of the thumbnail, or None.
+        thumbnail: URL of the thumbnail, or None.
     """
     version = facts.version
     return render(
         "catalog/head",
         version=version,
         adapter=facts.adapter,
-        standing=facts.standing,
+        availability=facts.availability,
         names=[*facts.aliases, *(["latest"] if facts.newest else [])],
-        picture=picture,
-        picture_text=thumbnail_text(version.class_names),
+        thumbnail=thumbnail,
+        thumbnail_alt=thumbnail_text(version.class_names),
         classes_shown=CLASSES_SHOWN,
     )
 
 
 def results_html(facts: AdapterFacts) -> Markup:
-    """Return accuracy and linear probe for each split, and metrics per class."""
+    """Return accuracy and probe for each split, and metrics per class."""
     if not facts.version.evaluations:
         return notice("No evaluation for this version.")
     results = facts.results

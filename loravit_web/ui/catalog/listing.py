@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from loravit_web.catalog.facts import Standing
+from loravit_web.catalog.facts import Availability
 from loravit_web.ui.kit.markup import found, notice
 from loravit_web.ui.templates import render
 from registry import AdapterEntry, AdapterPage
 
-Judge = Callable[[AdapterEntry], Standing]
+Judge = Callable[[AdapterEntry], Availability]
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class Row:
 
     Attributes:
         entry: Adapter.
-        standing: Whether the adapter can be used, and if not, why.
-        picture: URL of the thumbnail, or None.
+        availability: Whether the adapter can be used, and if not, why.
+        thumbnail: URL of the thumbnail, or None.
         is_chosen: Whether the card shows the adapter.
         facts: Facts about the newest version.
         chips: Aliases and tags.
     """
 
     entry: AdapterEntry
-    standing: Standing
-    picture: str | None
+    availability: Availability
+    thumbnail: str | None
     is_chosen: bool
     facts: tuple[str, ...]
     chips: tuple[str, ...]
@@ -53,21 +53,21 @@ def no_match() -> Markup:
 
 
 def list_html(
-    page: AdapterPage, judge: Judge, pictures: Mapping[str, str], chosen: str | None, *, anything: bool
+    page: AdapterPage, judge: Judge, thumbnails: Mapping[str, str], chosen: str | None, *, anything: bool
 ) -> Markup:
     """Return the list of a page.
 
     Args:
         page: Page of the catalog.
         judge: Returns whether an adapter can be used.
-        pictures: URLs of the thumbnails, by slug.
+        thumbnails: URLs of the thumbnails, by slug.
         chosen: Slug of the selected adapter, or None.
         anything: Whether the catalog contains any adapter.
     """
     if not page.entries:
         return no_match() if anything else nothing_yet()
     rows = [
-        _row(entry, judge(entry), pictures.get(entry.slug), is_chosen=entry.slug == chosen)
+        _row(entry, judge(entry), thumbnails.get(entry.slug), is_chosen=entry.slug == chosen)
         for entry in page.entries
     ]
     return render("catalog/list", rows=rows)
@@ -83,10 +83,10 @@ def size_text(size: int) -> str:
     return f"{size / 1e3:.0f} kB" if size < 100_000 else f"{size / 1e6:.1f} MB"
 
 
-def _row(entry: AdapterEntry, standing: Standing, picture: str | None, *, is_chosen: bool) -> Row:
+def _row(entry: AdapterEntry, availability: Availability, thumbnail: str | None, *, is_chosen: bool) -> Row:
     newest = entry.newest
     facts = (
         [] if newest is None else [f"{newest.n_classes} classes", newest.base, size_text(newest.size_bytes)]
     )
     aliases = [f"{alias} → {version}" for alias, version in entry.aliases.items()]
-    return Row(entry, standing, picture, is_chosen, (*facts, entry.owner), (*aliases, *entry.tags))
+    return Row(entry, availability, thumbnail, is_chosen, (*facts, entry.owner), (*aliases, *entry.tags))

@@ -18,7 +18,7 @@ from loravit_web.ui.catalog.card import (
     results_html,
 )
 from loravit_web.ui.catalog.change import ChangePanel, build_change
-from loravit_web.ui.kit.served import picture_link
+from loravit_web.ui.kit.served import thumbnail_link
 from loravit_web.ui.kit.share import SharePanel, build_share
 from loravit_web.ui.kit.snippets import card_link
 from loravit_web.ui.runs.watch import build_curves, curves
@@ -128,9 +128,9 @@ class CardPanel:
         version = facts.version
         drawn = curves(seen, facts.run) if facts.run is not None else (gr.LinePlot(visible=False),) * 2
         return {
-            self.head: head_html(facts, picture_link(seen, version)),
+            self.head: head_html(facts, thumbnail_link(seen, version)),
             self.versions: gr.Dropdown(choices=version_choices(facts), value=version.ref),
-            self.try_it: gr.Button(interactive=facts.standing.usable),
+            self.try_it: gr.Button(interactive=facts.availability.usable),
             self.download: gr.Button(interactive=version.withdrawn_at is None),
             self.results: results_html(facts),
             **dict(zip(self.plots, drawn, strict=True)),

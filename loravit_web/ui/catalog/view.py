@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.catalog.facts import entry_standing
+from loravit_web.catalog.facts import entry_availability
 from loravit_web.service import Service
 from loravit_web.ui.catalog.card import stale_html
 from loravit_web.ui.catalog.filters import Filters, narrowed
@@ -15,7 +15,7 @@ from loravit_web.ui.catalog.listing import found_html, list_html
 from loravit_web.ui.catalog.panel import CardPanel
 from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.markup import notice
-from loravit_web.ui.kit.served import picture_links
+from loravit_web.ui.kit.served import thumbnail_links
 from loravit_web.ui.kit.share import page_url
 from loravit_web.ui.kit.visitors import read_only, seen_by
 from loravit_web.visibility import Seen
@@ -102,8 +102,10 @@ class CatalogView:
         anything = bool(shown.total) or _page(seen, AdapterQuery(status=None, limit=1)).total > 0
         predictor = seen.predictor
         slug = ref.partition("@")[0] if ref else None
-        pictures = picture_links(seen, shown.entries)
-        html = list_html(shown, lambda one: entry_standing(predictor, one), pictures, slug, anything=anything)
+        thumbnails = thumbnail_links(seen, shown.entries)
+        html = list_html(
+            shown, lambda one: entry_availability(predictor, one), thumbnails, slug, anything=anything
+        )
         return {
             self.filters.page: shown.page,
             self.filters.clear: gr.Button(visible=narrowed(query)),

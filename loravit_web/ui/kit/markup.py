@@ -133,7 +133,7 @@ def time_left(run: Run) -> str:
 
 
 def evaluation_table(version: Version) -> Markup:
-    """Return a table with the accuracy of a version and of the linear probe on each split."""
+    """Return a table with the accuracy of a version and of the probe on each split."""
     return render("kit/evaluation", evaluations=version.evaluations)
 
 
@@ -155,7 +155,7 @@ def _interval(correct: int, n: int) -> tuple[float, float]:
 
 
 def beside_probe(judged: Evaluation) -> str:
-    """Return a sentence that compares the evaluation with the linear probe's; empty without a probe.
+    """Return a sentence that compares the evaluation with the probe's; empty without a probe.
 
     A difference is significant if it exceeds twice its standard error, as if both erred independently.
     """
@@ -163,7 +163,7 @@ def beside_probe(judged: Evaluation) -> str:
         return ""
     more, significant = _lead(judged, judged.linear_probe_accuracy)
     by_probe = judged.n - _wrong(judged.linear_probe_accuracy, judged.n)
-    text = f"Linear probe: {by_probe:,} of {judged.n:,}"
+    text = f"Probe: {by_probe:,} of {judged.n:,}"
     if more == 0:
         return f"{text}, the same."
     return f"{text}; the difference is {'' if significant else 'not '}significant."
@@ -174,7 +174,7 @@ def _wrong(accuracy: float, n: int) -> int:
 
 
 def _lead(judged: Evaluation, probe: float) -> tuple[int, bool]:
-    """Return how many more images than the linear probe are correct, and whether that is significant."""
+    """Return how many more images than the probe are correct, and whether that is significant."""
     wrong = [_wrong(accuracy, judged.n) for accuracy in (judged.accuracy, probe)]
     more = wrong[1] - wrong[0]
     return more, more**2 > 4 * sum(wrong)
@@ -193,7 +193,7 @@ def next_attempt(preset: str, judged: Evaluation) -> str:
         return "Next: retrain with the preset Quick. It uses larger images, and is usually more accurate."
     more, significant = _lead(judged, judged.linear_probe_accuracy or 0.0)
     if significant and more < 0:
-        return "If the linear probe stays ahead with more epochs, choose the type “Head only” under Advanced."
+        return "If the probe stays ahead with more epochs, choose the type “Head only” under Advanced."
     return ""
 
 

@@ -31,13 +31,13 @@ def bundle_file(seen: Seen, version: Version) -> str:
     return str(_serve(data, name, version.owner))
 
 
-def picture_link(seen: Seen, version: Version) -> str | None:
+def thumbnail_link(seen: Seen, version: Version) -> str | None:
     """Return the link to a version's thumbnail, or None; relative, so that it is valid behind any proxy."""
     data = seen.thumbnail(version)
     return _link(_serve(data, THUMBNAIL_FILE, version.owner)) if data is not None else None
 
 
-def picture_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str, str]:
+def thumbnail_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str, str]:
     """Return the links to the thumbnails of the newest versions, by slug.
 
     Adapters without a thumbnail are missing, and those whose thumbnail cannot be read; the card of such a

@@ -33,7 +33,7 @@ def uploaded(values: Iterable[Any]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(path for path in paths if path.is_relative_to(folder) and path.is_file()))
 
 
-def uploaded_picture(seen: Seen, image: Any) -> Image.Image:
+def uploaded_image(seen: Seen, image: Any) -> Image.Image:
     """Return an uploaded image in RGB, upright. Callers must not modify it.
 
     Raises:

@@ -130,7 +130,7 @@ def is_known(seen: Seen, run_id: str) -> bool:
 
 
 def curves(seen: Seen, run: Run) -> tuple[gr.LinePlot, gr.LinePlot]:
-    """Return plots of loss and accuracy by epoch. The linear probe is a horizontal line."""
+    """Return plots of loss and accuracy by epoch. The probe is a horizontal line."""
     keys = [*_LOSS, "val_accuracy", "linear_probe_accuracy"]
     series = seen.registry.runs.metrics(run.id, keys, max_points=MAX_POINTS)
     losses = [
@@ -139,7 +139,7 @@ def curves(seen: Seen, run: Run) -> tuple[gr.LinePlot, gr.LinePlot]:
     accuracies = [(point.step, point.value, "adapter") for point in series.get("val_accuracy", [])]
     if accuracies and (probe := series.get("linear_probe_accuracy")):
         ends = sorted({accuracies[0][0], accuracies[-1][0]})
-        accuracies += [(step, probe[-1].value, "linear probe") for step in ends]
+        accuracies += [(step, probe[-1].value, "probe") for step in ends]
     return _filled(losses), _filled(accuracies)
 
 

@@ -135,7 +135,7 @@ def _cards(tab: gr.Tab) -> Way:
                 height=170,
                 interactive=True,
                 visible=False,
-                elem_id=f"train-pictures-{number}",
+                elem_id=f"train-images-{number}",
             )
         )
     shown = gr.State(FIRST_CARDS)

@@ -269,7 +269,7 @@ def build_result(
     @told
     def save(run: str, title: str, description: str, tags: str, request: gr.Request) -> None:
         actions = actions_of(service, request)
-        actions.give_texts(
+        actions.replace_texts(
             result_of(seen_by(service, request).registry, run).version.slug, title, description, tags
         )
         gr.Success("The catalog shows the new title, description and tags.", title="Saved")

@@ -13,7 +13,7 @@ from loravit_web.images.loading import encode_webp
 from loravit_web.serving.answers import Answer, TaskAnswer
 from loravit_web.serving.overlay import overlay
 from loravit_web.ui.kit.markup import notice
-from loravit_web.ui.kit.uploads import uploaded_picture
+from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
 from registry import RegistryError
@@ -37,20 +37,20 @@ def no_pick() -> Markup:
     return notice("Select a task to see its prediction.")
 
 
-def answers_html(seen: Seen, picture: Any, picked: Sequence[str], top_k: int, *, heat: bool) -> Markup:
+def answers_html(seen: Seen, upload: Any, picked: Sequence[str], top_k: int, *, heat: bool) -> Markup:
     """Return the answers, or a notice that says how to get some.
 
     Args:
         seen: What the visitor sees of the app.
-        picture: Uploaded file as the page sends it, or None.
+        upload: Uploaded file as the page sends it, or None.
         picked: Selected tasks, as slugs or versions.
         top_k: Maximum number of labels per task.
         heat: Whether to show a heat map for each task.
     """
-    if picture is None or not picked:
-        return no_tasks() if seen.predictor.empty else no_image() if picture is None else no_pick()
+    if upload is None or not picked:
+        return no_tasks() if seen.predictor.empty else no_image() if upload is None else no_pick()
     try:
-        image = uploaded_picture(seen, picture)
+        image = uploaded_image(seen, upload)
         answer = seen.predictor.classify(image, picked, top_k=top_k)
         maps = {r.task: _heat(seen, image, r) for r in answer.results if r.labels} if heat else {}
         return answer_columns(answer, maps)

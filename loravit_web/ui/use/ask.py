@@ -25,7 +25,7 @@ from loravit_web.serving.prefetch import MAX_PREFETCHED
 from loravit_web.ui.kit.events import LAST, QUIET, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.share import SharePanel, page_url
-from loravit_web.ui.kit.uploads import uploaded_picture
+from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import QueueFull, Waiting
 from loravit_web.ui.scripts import call
@@ -67,14 +67,14 @@ class Question:
     """A request of the page.
 
     Attributes:
-        picture: Uploaded file as the page sends it, or None.
+        image: Uploaded file as the page sends it, or None.
         tasks: Selected tasks, as slugs or versions.
         labels: Maximum number of labels per task.
         looks: Whether heat maps are shown.
         near: Tasks that can be selected with one click and are prepared for the next request.
     """
 
-    picture: Any
+    image: Any
     tasks: list[str]
     labels: int
     looks: bool
@@ -171,8 +171,8 @@ def connect_answers(
 
 def _answers(service: Service, request: gr.Request, asked: Question) -> str:
     seen = seen_by(service, request)
-    html = answers_html(seen, asked.picture, asked.tasks, asked.labels, heat=asked.looks)
-    if asked.picture is not None and asked.tasks:
+    html = answers_html(seen, asked.image, asked.tasks, asked.labels, heat=asked.looks)
+    if asked.image is not None and asked.tasks:
         near = [task for task in asked.near if not seen.predictor.hides(task)]
-        seen.prefetcher.prefetch(partial(uploaded_picture, seen, asked.picture), near)
+        seen.prefetcher.prefetch(partial(uploaded_image, seen, asked.image), near)
     return html

@@ -21,7 +21,7 @@ _SCENES = (("star", "3", "stripes", 5), ("circle", "5", "plain", 2), ("cross", "
 _PLURALS = {"star": "stars", "circle": "circles", "cross": "crosses"}
 
 
-def example_pictures(folder: Path) -> list[tuple[Path, str]]:
+def example_images(folder: Path) -> list[tuple[Path, str]]:
     """Return the example images as files with captions.
 
     Args:
@@ -29,7 +29,7 @@ def example_pictures(folder: Path) -> list[tuple[Path, str]]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = []
-    for caption, image in _pictures():
+    for caption, image in _images():
         data = encode_webp(image)
         path = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.webp"
         if not path.exists():
@@ -46,7 +46,7 @@ def _shipped(folder: str, name: str) -> Path:
     return Path(spec.origin).parent / "datasets" / folder / name
 
 
-def _pictures() -> Iterator[tuple[str, Image.Image]]:
+def _images() -> Iterator[tuple[str, Image.Image]]:
     for name, file in _PHOTOGRAPHS.items():
         photograph = Image.open(_shipped("images", file))
         photograph.thumbnail((_LONGEST, _LONGEST))

@@ -22,7 +22,7 @@ from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.answers import no_image
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS, connect_answers
-from loravit_web.ui.use.examples import example_pictures
+from loravit_web.ui.use.examples import example_images
 from loravit_web.ui.use.picker import Picker, build_picker
 from loravit_web.ui.use.table import build_many
 
@@ -83,7 +83,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
 
 def _examples() -> list[tuple[Path, str]]:
     """Return the example images in Gradio's folder, from which Gradio may serve them."""
-    return example_pictures(upload_folder() / "examples")
+    return example_images(upload_folder() / "examples")
 
 
 def _examples_html() -> Markup:
@@ -93,9 +93,9 @@ def _examples_html() -> Markup:
 
 def _small(path: Path) -> str:
     """Return a thumbnail as a data URL, because Gradio deletes old files in its folder."""
-    with Image.open(path) as picture:
-        picture.thumbnail((_SMALL, _SMALL))
-        return f"data:image/webp;base64,{b64encode(encode_webp(picture)).decode()}"
+    with Image.open(path) as image:
+        image.thumbnail((_SMALL, _SMALL))
+        return f"data:image/webp;base64,{b64encode(encode_webp(image)).decode()}"
 
 
 def _chosen_example(event: gr.SelectData) -> str:

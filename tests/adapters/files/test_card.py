@@ -89,9 +89,9 @@ def test_huggingface_hub_reads_the_metadata_and_the_results(base: Base, tmp_path
     assert found.get("license") is None
 
 
-def test_the_results_are_shown_with_the_linear_probe(base: Base) -> None:
+def test_the_results_are_shown_with_the_probe(base: Base) -> None:
     text = card(measured(base), base)
-    assert "| Split | Images | Accuracy | Linear probe | Macro F1 |" in text
+    assert "| Split | Images | Accuracy | Probe | Macro F1 |" in text
     assert "| test | 60 | 0.8500 | 0.7000 | 0.8400 | 0.5000 | 0.9900 |" in text
     assert "| validation | 40 | 0.9250 | 0.7500 | 0.9000 | 0.3125 | – |" in text
 

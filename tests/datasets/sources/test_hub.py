@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image as Pictures
+from PIL import Image as PilImage
 
 from loravit_web.datasets import DatasetStore, from_hub
 from loravit_web.datasets.errors import HubDatasetUnusable, HubPackageMissing
@@ -38,7 +38,7 @@ class Table:
     def __getitem__(self, key: Any) -> Any:
         if key == "label":
             return self.labels
-        return {"picture": Pictures.open(BytesIO(png(self.first + key))), "label": self.labels[key]}
+        return {"picture": PilImage.open(BytesIO(png(self.first + key))), "label": self.labels[key]}
 
 
 def test_splits_and_labels_are_imported(tmp_path: Path) -> None:

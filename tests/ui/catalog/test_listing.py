@@ -90,10 +90,10 @@ def test_only_what_leaves_something_out_counts_as_a_filter() -> None:
         assert narrowed(query_of({**DEFAULTS, name: value}, 1)), name
 
 
-def test_a_row_names_the_split_of_its_accuracy_and_the_linear_probe(page: CatalogPage) -> None:
+def test_a_row_names_the_split_of_its_accuracy_and_the_probe(page: CatalogPage) -> None:
     publish(page.service, "cats")
     page.find()
-    assert "<b>75.0%</b> on test images · linear probe 50.0%" in rows(page)[0]
+    assert "<b>75.0%</b> on test images · probe 50.0%" in rows(page)[0]
     assert "2 classes · tiny · 0 kB · ann" in rows(page)[0]
 
 
@@ -153,12 +153,14 @@ def test_a_row_shows_the_thumbnail_of_the_newest_version_where_there_is_one_that
     page: CatalogPage, tmp_path: Path
 ) -> None:
     first, second = b"red", b"green"
-    for slug, picture in (("cats", first), ("cats", second), ("dogs", second), ("cars", None)):
-        files = {"adapter_model.safetensors": f"{slug} {picture!r}".encode()}
-        publish(page.service, slug, files=files if picture is None else {**files, THUMBNAIL_FILE: picture})
+    for slug, thumbnail in (("cats", first), ("cats", second), ("dogs", second), ("cars", None)):
+        files = {"adapter_model.safetensors": f"{slug} {thumbnail!r}".encode()}
+        publish(
+            page.service, slug, files=files if thumbnail is None else {**files, THUMBNAIL_FILE: thumbnail}
+        )
     page.find()
-    pictures = [row.count('<img class="lv-row-picture"') for row in rows(page)]
-    assert pictures == [0, 1, 1]
+    thumbnails = [row.count('<img class="lv-row-thumbnail"') for row in rows(page)]
+    assert thumbnails == [0, 1, 1]
     found = re.search('src="gradio_api/file=([^"]+)"', rows(page)[1])
     assert found is not None
     assert Path(found[1]).read_bytes() == second

@@ -66,13 +66,13 @@ def test_a_result_that_leaves_much_to_try_says_what() -> None:
 @pytest.mark.parametrize(
     ("n", "right", "by_probe", "told"),
     [
-        (24, 23, 22, "Linear probe: 22 of 24; the difference is not significant."),
-        (24, 22, 23, "Linear probe: 23 of 24; the difference is not significant."),
-        (24, 23, 23, "Linear probe: 23 of 24, the same."),
-        (2000, 1926, 1888, "Linear probe: 1,888 of 2,000; the difference is significant."),
+        (24, 23, 22, "Probe: 22 of 24; the difference is not significant."),
+        (24, 22, 23, "Probe: 23 of 24; the difference is not significant."),
+        (24, 23, 23, "Probe: 23 of 24, the same."),
+        (2000, 1926, 1888, "Probe: 1,888 of 2,000; the difference is significant."),
     ],
 )
-def test_a_result_says_when_it_can_not_be_told_from_the_linear_probe(
+def test_a_result_says_when_it_can_not_be_told_from_the_probe(
     n: int, right: int, by_probe: int, told: str
 ) -> None:
     judged = Evaluation("test", n, right / n, 0.1, 0.9, by_probe / n, None, None, WHEN)

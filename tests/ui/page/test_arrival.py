@@ -89,7 +89,7 @@ def test_the_run_that_a_browser_watched_is_watched_again(running_app: RunningApp
 
 
 def test_data_that_was_given_and_not_trained_on_is_there_again(running_app: RunningApp) -> None:
-    dataset = running_app.service.datasets.import_source(running_app.pictures)
+    dataset = running_app.service.datasets.import_source(running_app.images)
     key = key_of(dataset.items[0])
     changes = {key: None, "of no image": None, key_of(dataset.items[1]): 7}
     given = {"data": dataset.fingerprint, "name": "My colours", "mirror": False, "changes": changes}

@@ -59,9 +59,9 @@ def test_the_page_is_loaded_as_gradio_sends_it(plain_app: RunningApp) -> None:
 
 
 def test_an_image_is_classified(plain_app: RunningApp) -> None:
-    picture = (plain_app.pictures / "test" / "red" / "0.png").read_bytes()
+    image = (plain_app.images / "test" / "red" / "0.png").read_bytes()
     with httpx.Client(base_url=plain_app.url, timeout=30) as client:
-        path = client.post("gradio_api/upload", files={"files": picture}).json()[0]
+        path = client.post("gradio_api/upload", files={"files": image}).json()[0]
         question = {"data": [{"path": path}, ["colours"], 1], "session_hash": "somebody"}
         (answer,) = client.post("gradio_api/run/classify", json=question).json()["data"]
     assert answer["results"][0]["labels"][0]["label"] == "red"

@@ -66,7 +66,7 @@ def test_the_list_finds_by_words_and_states_and_turns_its_pages(
     running_app: RunningApp, tab: RunsTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = running_app.service
-    dataset = service.datasets.import_source(running_app.pictures)
+    dataset = service.datasets.import_source(running_app.images)
     waiting = Actions(service, LOCAL).queue_training(dataset, "Shades", RECIPE)
 
     def shown(text: str = "", states: Sequence[str] = (), page: int = 1) -> Updates:

@@ -151,7 +151,7 @@ def test_what_was_found_in_the_data_starts_with_its_warnings(
 
 
 def test_near_duplicates_are_counted_and_listed(running_app: RunningApp, train: TrainTab) -> None:
-    dataset = running_app.service.datasets.import_source(running_app.pictures)
+    dataset = running_app.service.datasets.import_source(running_app.images)
     check = train.check
     shown = check.near_found(running_app.seen, dataset.fingerprint)
     assert shown[check.near] == []
@@ -181,7 +181,7 @@ def test_one_pair_is_one_pair() -> None:
 
 def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_app: RunningApp) -> None:
     service = running_app.service
-    fingerprint = service.datasets.import_source(running_app.pictures).fingerprint
+    fingerprint = service.datasets.import_source(running_app.images).fingerprint
     values = preset_values("quick", service.base.patch_size)
     wrong = [0 if value == PRESETS["quick"].recipe.epochs else value for value in values]
     assert told_cost(running_app.seen, None, "x", "quick", True, values) == ("", "")
@@ -191,7 +191,7 @@ def test_the_cost_comes_with_the_equal_line_or_with_all_that_is_wrong(running_ap
 
 
 def test_the_equal_line_names_another_base(running_app: RunningApp) -> None:
-    fingerprint = running_app.service.datasets.import_source(running_app.pictures).fingerprint
+    fingerprint = running_app.service.datasets.import_source(running_app.images).fingerprint
     values = preset_values("draft", 8)
     html, line = told_cost(running_app.seen, fingerprint, "x", "draft", True, values, base="embedded")
     assert "This training runs on embedded." in html
@@ -202,7 +202,7 @@ def test_the_equal_line_names_another_base(running_app: RunningApp) -> None:
 
 def test_a_name_that_is_taken_is_told_before_it_gets_another_version(running_app: RunningApp) -> None:
     service = running_app.service
-    fingerprint = service.datasets.import_source(running_app.pictures).fingerprint
+    fingerprint = service.datasets.import_source(running_app.images).fingerprint
     fields = dict(zip((field.name for field in ALL_FIELDS), preset_values("quick", 8), strict=True))
     values = list({**fields, "blocks": 1, "image_size": 32}.values())
 
@@ -225,7 +225,7 @@ def test_a_result_is_shown_with_its_split_named(running_app: RunningApp, train: 
     assert set(shown) <= {*train.result.outputs}
     head = shown[train.result.head]
     assert "of 8 test images correct (95% CI" in head
-    assert "Linear probe: " in head
+    assert "Probe: " in head
     assert "colours@1" in head
 
 
@@ -266,8 +266,8 @@ def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> Non
     service = running_app.service
     (run,) = service.registry.runs.list(status=["completed"])
     assert all(plot.visible for plot in curves(running_app.seen, run))
-    pictures = service.datasets.import_source(running_app.pictures)
-    short = train_now(service, pictures, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
+    images = service.datasets.import_source(running_app.images)
+    short = train_now(service, images, "One epoch", replace(RECIPE, epochs=1), service.new_worker())
     assert not any(plot.visible for plot in curves(running_app.seen, short))
     with gr.Blocks():
         runs = build_runs(service)

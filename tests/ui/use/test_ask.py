@@ -43,7 +43,7 @@ def test_after_an_answer_those_that_are_one_click_away_are_prepared(
 ) -> None:
     wanted: list[Any] = []
     monkeypatch.setattr(
-        running_app.service.prefetcher, "prefetch", lambda _picture, tasks: wanted.append(tasks)
+        running_app.service.prefetcher, "prefetch", lambda _image, tasks: wanted.append(tasks)
     )
     question: dict[str, Any] = {"picture": {"path": "a.png"}, "tasks": ["colours"], "labels": 3}
     question["looks"] = False

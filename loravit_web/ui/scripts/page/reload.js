@@ -17,12 +17,12 @@ loravit.reload = (() => {
 
   // The server deletes images after a while, and when it restarts.
   const restore = async () => {
-    const unchanged = loravit.events.unchanged, picture = before?.picture;
-    const isThere = picture && (await fetch(picture.url, {method: "HEAD"})).ok;
+    const unchanged = loravit.events.unchanged, image = before?.picture;
+    const isThere = image && (await fetch(image.url, {method: "HEAD"})).ok;
     if (!before) return [unchanged, unchanged, unchanged];
     const {labels, looks} = before;
     before = null;
-    return [isThere ? picture : unchanged, labels, looks];
+    return [isThere ? image : unchanged, labels, looks];
   };
 
   return {store, restore};

@@ -45,12 +45,12 @@ loravit.ask = (() => {
   };
 
   // Return the HTML of the answers for the current image and selection.
-  const answer = (picture, tasks, labels, looks, chips) => {
+  const answer = (image, tasks, labels, looks, chips) => {
     labels = Math.round(Math.min(mostLabels, Math.max(1, labels ?? fewLabels)));  // its number field accepts any number
     loravit.address.set("task", tasks.join(","));
-    loravit.reload.store({picture, labels, looks});
+    loravit.reload.store({picture: image, labels, looks});
     const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
-    const question = {picture: picture && {path: picture.path}, tasks, labels, looks, near};
+    const question = {picture: image && {path: image.path}, tasks, labels, looks, near};
     return sendInTurn(JSON.stringify(question));
   };
 
