@@ -10,7 +10,7 @@ from dataclasses import replace
 from loravit_web.datasets.layout.plan import Placement
 from loravit_web.util.text import listed
 
-_NUMBER = re.compile(r"[+-]?0*(\d+)(\.0+)?")
+_NUMBER = re.compile(r"0*(\d+)(\.0+)?")
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
@@ -18,7 +18,7 @@ def key_of(name: str) -> str:
     """Return a text that is equal for names that differ only in case, separators or form of a number."""
     text = _SEPARATORS.sub(" ", name.casefold()).strip()
     number = _NUMBER.fullmatch(text)
-    return number[1] if number and not text.startswith("-") and (number[2] or text == number[1]) else text
+    return number[1] if number else text
 
 
 def similar_names(names: Iterable[str]) -> list[tuple[str, ...]]:

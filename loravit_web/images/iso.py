@@ -26,7 +26,7 @@ class AvifFile(AvifImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
-        self._decoder = AvifImagePlugin._avif.AvifDecoder(self.fp.read(), "auto", 1)
+        self._decoder = importlib.import_module("PIL._avif").AvifDecoder(self.fp.read(), "auto", 1)
         self._size, self.n_frames, self._mode, *_rest = self._decoder.get_info()
         self.is_animated = self.n_frames > 1
         self.turned = int(_rest[2])

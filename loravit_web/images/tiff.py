@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from io import SEEK_END
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
@@ -41,7 +41,7 @@ class TiffFile(TiffImageFile):
     def load_prepare(self) -> None:
         """Allocate the pixels, of which the number was checked before."""
         if self._im is None:
-            self.im = Image.core.new(self.mode, self._tile_size)
+            self.im = Image.new(self.mode, self._tile_size).im
         super().load_prepare()
 
     def load_end(self) -> None:
@@ -130,7 +130,7 @@ def _directory(
     return fields, total, following != 0
 
 
-def _unpacked(stream: BinaryIO, form: str) -> tuple[int, ...]:
+def _unpacked(stream: BinaryIO, form: str) -> tuple[Any, ...]:
     data = stream.read(struct.calcsize(form))
     if len(data) < struct.calcsize(form):
         raise HeaderCut

@@ -18,7 +18,7 @@ from loravit_web.cli.data import checked_document
 from loravit_web.datasets.check import Checked, check
 from loravit_web.datasets.similar import key_of, similar_names
 from loravit_web.datasets.sources.opening import open_source
-from tests.datasets.makers import CATS_AND_DOGS, pictures, png, zip_of
+from tests.datasets.makers import CATS_AND_DOGS, images, png, zip_of
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "data" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not part of the repository")
@@ -66,13 +66,13 @@ def test_unreadable_images_of_a_class_are_counted(tmp_path: Path) -> None:
 
 
 def test_names_that_differ_only_in_case_or_form_are_told(tmp_path: Path) -> None:
-    files = pictures(f"{name}/{n}.png" for name in ("Cat", "cat", "1", "1.0") for n in range(3))
+    files = images(f"{name}/{n}.png" for name in ("Cat", "cat", "1", "1.0") for n in range(3))
     found = document(tmp_path, files)
     assert sum("although their names only differ" in warning for warning in found["warnings"]) == 2
 
 
 def test_a_test_class_of_another_case_is_the_class_of_the_training_images(tmp_path: Path) -> None:
-    files = pictures(
+    files = images(
         f"{name}/{n}.png" for name in ("train/Cat", "train/Dog", "test/cat", "test/dog") for n in range(3)
     )
     found = document(tmp_path, files)
@@ -88,9 +88,9 @@ def test_masks_of_the_same_name_are_found_by_their_colors(tmp_path: Path) -> Non
         Image.fromarray(values).save(buffer, "PNG")
         return buffer.getvalue()
 
-    images = pictures(f"{name}/{n}.jpg" for name in ("a", "b") for n in range(3))
+    photographs = images(f"{name}/{n}.jpg" for name in ("a", "b") for n in range(3))
     masks = {f"{name}/{n}.png": mask(n) for name in ("a", "b") for n in range(3)}
-    found = document(tmp_path, {**images, **masks})
+    found = document(tmp_path, {**photographs, **masks})
     assert counts(found) == {"a": (3, 0, 0), "b": (3, 0, 0)}
     assert "6 files of few colors" in found["warnings"][0]
 

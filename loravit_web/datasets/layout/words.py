@@ -127,7 +127,8 @@ def is_variant(name: str) -> bool:
 def is_side(name: str) -> bool:
     """Return whether a name is usual for a folder of a repository that contains no data."""
     words = [word for word in tokens(name) if not word.isdigit()]
-    return bool(words) and all(word in SIDE or word in FILLERS for word in words) and not is_data(name)
+    named = [word for word in words if word not in FILLERS]
+    return bool(named) and all(word in SIDE for word in named) and not is_data(name)
 
 
 def is_data(name: str) -> bool:

@@ -90,7 +90,7 @@ def split_places(header: Sequence[str], rows: Iterable[Sequence[str]], used: Ite
     values: dict[int, set[str]] = {at: set() for at in open_places}
     for cells in rows:
         for at in [at for at in open_places if at < len(cells)]:
-            values[at].add(cells[at].strip().lower())
+            values[at].add(cells[at].strip())
             if len(values[at]) > MAX_VALUES:
                 open_places.discard(at)
     found = []
@@ -98,7 +98,8 @@ def split_places(header: Sequence[str], rows: Iterable[Sequence[str]], used: Ite
         named = plain(header[at])
         meant = {split_of(value) for value in values[at] if value}
         told = {split for split in meant if split is not None}
-        flag = named in _FLAGS and values[at] <= _TRUE | _FALSE and len(values[at]) > 1
+        lower = {value.lower() for value in values[at]}
+        flag = named in _FLAGS and lower <= _TRUE | _FALSE and len(lower) > 1
         if flag or (len(told) > 1 and (None not in meant or named in _NAMES[SPLIT])):
             found.append(at)
     return sorted(found, key=lambda at: plain(header[at]) not in _NAMES[SPLIT])
@@ -118,4 +119,4 @@ def split_in(header: Sequence[str], at: int, value: str) -> Split | None:
         if flag == "train":
             return "train" if text in _TRUE else "test"
         return flag if text in _TRUE else "train"
-    return split_of(text) if text else "train"
+    return split_of(value.strip()) if text else "train"

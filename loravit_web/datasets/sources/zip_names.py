@@ -143,11 +143,20 @@ def _is_text(text: str) -> bool:
     for word in _WORD.findall(text):
         if word.isascii():
             continue
-        scripts = {unicodedata.name(char, "?").split(" ")[0] for char in word}
+        scripts = {_script(char) for char in word}
         inner = word[1:]
-        if len(scripts - {"COMBINING"}) > 1 or (inner != inner.lower() and word != word.upper()):
+        strange = any(script.startswith("?") for script in scripts)
+        if strange or len(scripts - {"COMBINING"}) > 1 or (inner != inner.lower() and word != word.upper()):
             return False
     return True
+
+
+def _script(char: str) -> str:
+    """Return the script of a letter; those of Japanese are one, and halfwidth letters are none."""
+    script = unicodedata.name(char, "?").split(" ")[0]
+    if script == "HALFWIDTH":
+        return f"? {char}"
+    return "JAPANESE" if script in ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA") else script
 
 
 def _frequency(names: Sequence[bytes], encoding: str) -> float:

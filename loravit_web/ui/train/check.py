@@ -232,6 +232,14 @@ def level_choice(levels: Sequence[Level], at: ClassLevel) -> gr.Dropdown:
     return gr.Dropdown(choices=choices, value=value, visible=len(choices) > 1)
 
 
+def chosen_level(value: Any) -> ClassLevel:
+    """Return the level that a value of the choice means, or None for any other value."""
+    if value == INNERMOST:
+        return INNERMOST
+    text = str(value or "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else None
+
+
 def title_of(level: Level) -> str:
     """Return the title of a level with the names of some folders."""
     where = "Folders around the images" if level.at == INNERMOST else f"Level {level.at}"

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.datasets.errors import AmbiguousLayout, DatasetError
-from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel
+from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.browser_state import kept_in_browser
@@ -20,7 +20,7 @@ from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, build_watch
 from loravit_web.ui.scripts import call
-from loravit_web.ui.train.check import CheckPanel, build_check, connect_check
+from loravit_web.ui.train.check import CheckPanel, build_check, chosen_level, connect_check
 from loravit_web.ui.train.data import Way, build_data
 from loravit_web.ui.train.relabel import changes_kept
 from loravit_web.ui.train.result import ResultPanel, build_result
@@ -163,9 +163,7 @@ def _take_in(
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio passes one only for this default
     ) -> Updates:
-        chosen = str(given[check.level] or "")
-        level: ClassLevel = INNERMOST if chosen == INNERMOST else int(chosen) if chosen.isdecimal() else None
-        return imported(given, level, request, progress)
+        return imported(given, chosen_level(given[check.level]), request, progress)
 
     def imported(
         given: Mapping[Any, Any], level: ClassLevel, request: gr.Request, progress: gr.Progress

@@ -143,7 +143,7 @@ def test_several_tables_that_say_the_same_are_one_and_others_are_asked_about(tmp
     assert classes(planned(tmp_path, tables)) == {"train": {"cat", "dog"}}
     other = table("path,label").replace(b"0.png,cat", b"0.png,dog")
     with pytest.raises(AmbiguousLayout, match="a.csv and c.csv say different things"):
-        planned(tmp_path / "more", {"a.csv": table("path,label"), "c.csv": other})
+        planned(tmp_path, {"a.csv": table("path,label"), "c.csv": other})
 
 
 def test_class_folders_count_more_than_a_table(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from loravit_web.ui.kit.markup import class_table
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.runs.tab import build_runs
 from loravit_web.ui.runs.watch import curves
-from loravit_web.ui.train.check import doubles_notice, entries_of, level_choice, views_of
+from loravit_web.ui.train.check import chosen_level, doubles_notice, entries_of, level_choice, views_of
 from loravit_web.ui.train.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.train.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.train.settings import suggested_name, told_cost
@@ -288,3 +288,5 @@ def test_the_levels_of_folders_can_be_chosen_where_they_can_be_read_in_several_w
     ]
     assert level_choice(levels, "last").value == "last"
     assert level_choice((), None).visible is False
+    values = [("last", "last"), ("2", 2), (None, None), ("two", None), ("999999", None)]
+    assert [chosen_level(value) for value, _level in values] == [level for _value, level in values]
