@@ -72,9 +72,13 @@ def _otherwise_named(ingested: Sequence[Ingested]) -> list[str]:
     first = found[0]
     classes = listed(sorted({f"“{result.placement.class_name}”" for result in found}), most=3)
     return [
-        f"{plural(len(found), 'file')} of {classes} were read by their content, not by their name: "
+        f"{plural(len(found), 'file')} of {classes} {_were(found)} read by content, not by name: "
         f"{first.placement.path} is a {first.label} file."
     ]
+
+
+def _were(found: Sequence[Ingested]) -> str:
+    return "was" if len(found) == 1 else "were"
 
 
 def _first_pages(ingested: Sequence[Ingested]) -> list[str]:

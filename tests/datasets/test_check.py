@@ -95,6 +95,25 @@ def test_masks_of_the_same_name_are_found_by_their_colors(tmp_path: Path) -> Non
     assert "6 files of few colors" in found["warnings"][0]
 
 
+def test_pages_bits_and_misleading_names_are_told(tmp_path: Path) -> None:
+    def stored(image: Image.Image, **options: Any) -> bytes:
+        buffer = BytesIO()
+        image.save(buffer, "TIFF", **options)
+        return buffer.getvalue()
+
+    deep = [Image.fromarray(np.full((4, 4), 100 * (n + 1), dtype=np.uint16)) for n in range(3)]
+    files = {f"a/{n}.tif": stored(image) for n, image in enumerate(deep)}
+    pages = [Image.new("L", (4, 4), n) for n in range(4)]
+    files |= {f"b/{n}.tif": stored(pages[n], save_all=True, append_images=pages[3:]) for n in range(3)}
+    found = document(tmp_path, {**files, "b/photo": png(1), "b/text": b"no image"})
+    assert found["error"] is None
+    assert found["warnings"] == [
+        "1 file of “b” was read by content, not by name: b/photo is a PNG file.",
+        "Only the first page of 3 files with several pages is used, such as of b/0.tif.",
+        "Images of more than 8 bits are scaled from the bits that they use: 3 images from 0 to 1023.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("files", "error"),
     [

@@ -32,7 +32,7 @@ from loravit_web.datasets.sources.archives import (
 from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.samples import SAMPLES
 from loravit_web.datasets.sources.tables import MAX_TABLES, TABLE_SUFFIXES, labeled_tables, plan_of_tables
-from loravit_web.images.formats import sniffed
+from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
 from loravit_web.util.text import plural
 
 DATA_SUFFIXES = frozenset({".zip", *TABLE_SUFFIXES})
@@ -203,24 +203,38 @@ def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source
     )
 
 
+def _existing(file: Path, folder: Path) -> Path:
+    """Return a file, or the one inside the folder with the suffix of an image, as tables of ids omit it."""
+    if not file.is_file():
+        for suffix in sorted(IMAGE_SUFFIXES):
+            other = file.with_name(file.name + suffix)
+            if other.is_file() and other.resolve().is_relative_to(folder):
+                return other
+    return file
+
+
 def _csv(path: Path, limits: ArchiveLimits) -> Source:
     files: list[Path] = []
     placements: list[Placement] = []
     skipped: list[Skipped] = []
     table = read_table(path, limits.max_entries)
+    folder = path.resolve().parent
     for row in table.rows:
-        reason = skip_reason(row.path) or (None if row.file.is_file() else "the file does not exist")
+        file = _existing(row.file, folder)
+        shown = row.path + file.name.removeprefix(row.file.name)
+        label = sniffed(_beginning(file)) if needs_content(shown) else None
+        reason = skip_reason(shown, label) or (None if file.is_file() else "the file does not exist")
         if reason:
             skipped.append(Skipped(row.path, reason))
         else:
-            placements.append(Placement(len(files), row.path, row.split, row.class_name))
-            files.append(row.file)
+            placements.append(Placement(len(files), shown, row.split, row.class_name))
+            files.append(file)
     lost = {row.class_name for row in table.rows} - {place.class_name for place in placements}
     missing = plural(len(skipped), "row")
     plan = Plan(
         tuple(placements),
         tuple(skipped),
-        (f"{missing} of the table name no usable image and are left out.",) if skipped else (),
+        (f"{missing} of the table left out, because there is no usable image.",) if skipped else (),
         table.notes,
         lost=tuple(sorted(lost)),
     )

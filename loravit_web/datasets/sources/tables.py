@@ -134,11 +134,9 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
     effects = []
     missing = sum(entry.reason == _MISSING for entry in skipped)
     if missing:
-        effects.append(
-            f"{plural(missing, 'row')} of the table name images that are not there, and are left out."
-        )
+        effects.append(f"{plural(missing, 'row')} of the table left out, because the images are not there.")
     if unlisted:
-        effects.append(f"{plural(len(unlisted), 'image')} without a row in the table are left out.")
+        effects.append(f"{plural(len(unlisted), 'image')} left out, because no row of the table names them.")
     lost = {row.class_name for found in used for row in found.rows} - {
         place.class_name for place in placements
     }

@@ -160,8 +160,8 @@ def test_missing_and_unlisted_images_and_lost_classes_are_told(tmp_path: Path) -
     text = "\n".join([*rows[:-1], "gone.png,owl"]).encode()
     plan = planned(tmp_path, {"labels.csv": text})
     assert plan.effects == (
-        "1 row of the table name images that are not there, and are left out.",
-        "1 image without a row in the table are left out.",
+        "1 row of the table left out, because the images are not there.",
+        "1 image left out, because no row of the table names them.",
     )
     assert plan.lost == ("owl",)
 
@@ -198,3 +198,17 @@ def test_of_several_columns_the_usual_name_counts() -> None:
     assert split_in(["is_valid"], 0, "True") == "val"
     assert split_in(["is_valid"], 0, "False") == "train"
     assert split_in(["set"], 0, "nonsense") is None
+
+
+def test_a_table_of_ids_finds_images_by_their_suffix_but_never_outside(tmp_path: Path) -> None:
+    csv = (
+        folder_of(tmp_path / "b", {**IMAGES, "labels.csv": table("id,label", path="images/{}")})
+        / "labels.csv"
+    )
+    (tmp_path / "b" / "images" / "0.png").unlink()
+    (tmp_path / "secret.png").write_bytes(png(9))
+    (tmp_path / "b" / "images" / "0.png").symlink_to(tmp_path / "secret.png")
+    with open_source(csv) as source:
+        assert [place.path for place in source.plan.placements] == [
+            f"images/{number}.png" for number in range(1, 6)
+        ]

@@ -63,8 +63,8 @@ def test_a_csv_names_the_images_of_a_zip(datasets: DatasetStore, tmp_path: Path,
         ("gone.png", "it is not among the images"),
     ]
     assert dataset.warnings[:2] == (
-        "1 row of the table name images that are not there, and are left out.",
-        "1 image without a row in the table are left out.",
+        "1 row of the table left out, because the images are not there.",
+        "1 image left out, because no row of the table names them.",
     )
 
 
