@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from loravit_web.access.rights import APP
@@ -15,6 +16,8 @@ from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import Origin, publish_files, record_base
 from loravit_web.settings.environment import Settings
 from registry import Registry, UnknownAdapter, Version, validate_slug
+
+_FOLDER_NAME = re.compile(r"\w[\w .-]*")
 
 BaseFor = Callable[[str, str], Base]
 """Returns the base with a name and a SHA-256 of its weights, in float32; loads it if needed."""
@@ -79,8 +82,7 @@ def publish_bundle(
         LoraVitError: If the bundle is damaged or altered, or its base cannot be loaded.
         RegistryError: If the slug is invalid, or the version cannot be published.
     """
-    # a folder that Python saved can have any name
-    name = name or slugified(bundle.name)[0]
+    name = name or _slug_of(bundle.name)
     validate_slug(name)
     base = base_for(*base_of(bundle.files))
     origin = Origin(
@@ -92,6 +94,11 @@ def publish_bundle(
         tags=bundle.tags,
     )
     return publish_files(registry, bundle.files, base, origin)
+
+
+def _slug_of(name: str) -> str:
+    """Return the slug for a bundle's name, which is that of a folder if Python saved it: my_flowers."""
+    return slugified(name)[0] if _FOLDER_NAME.fullmatch(name) else name
 
 
 def add_bundled(

@@ -120,12 +120,12 @@ def test_pages_bits_and_misleading_names_are_told(tmp_path: Path) -> None:
         ({"1.png": b"x", "2.png": b"x"}, "no class with images was found"),
         (
             {"a/1.psd": b"8BPS", "b/1.psd": b"8BPS"},
-            "No image can be used .*Photoshop.* Save it as JPEG or PNG",
+            "no image can be used .*Photoshop.* Save it as JPEG or PNG",
         ),
         ({f"{x}/{y}/1.png": b"x" for x in "ab" for y in "cd"}, "Choose the level of the class folders"),
         (
             {"a/1.png": b"x", "a/2.png": b"x", "b/1.png": b"x", "b/2.png": b"x"},
-            "No image can be used|no class",
+            "no image can be used|no class",
         ),
     ],
 )

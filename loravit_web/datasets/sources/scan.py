@@ -94,12 +94,17 @@ def _too_few(names: Sequence[str], skipped: Sequence[Skipped]) -> TooFewClasses:
     found = f"only the class “{names[0]}” was found" if names else "no class with images was found"
     unread = reason is not None and not reason.startswith(NOT_IN_A_CLASS)
     if unread and not names:
-        return TooFewClasses(f"No image can be used{_note(skipped)}. {_advice(str(reason))}")
+        return TooFewClasses(
+            f"At least two classes are needed, but no image can be used{_note(skipped)}. "
+            f"{_advice(str(reason))}"
+        )
     return TooFewClasses(f"At least two classes are needed, but {found}{_note(skipped)}. {LAYOUT_HINT}")
 
 
 def _advice(reason: str) -> str:
     """Return what to do about a reason: its second sentence, if it has one."""
+    if any(words in reason for words in ("the table", "among the images", "does not exist")):
+        return "Check the paths in the table."
     _, _, advice = reason.rstrip(".").partition(". ")
     return f"{advice}." if advice else "Use images in a supported format, one folder per class."
 
