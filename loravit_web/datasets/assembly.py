@@ -16,6 +16,7 @@ from loravit_web.datasets.similar import matched_across_splits
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.datasets.sources.scan import check_classes, sorted_classes
 from loravit_web.settings.limits import Limits
+from loravit_web.util.labels import several
 from loravit_web.util.text import clean_text, plural
 
 
@@ -35,7 +36,7 @@ def settled(source: Source, limits: Limits) -> Source:
         raise TooManyImages(
             f"The dataset has {len(placements)} images, and the limit is {limits.images}. Use fewer images."
         )
-    placed = ((place.split, place.class_name) for place in placements)
+    placed = ((place.split, name) for place in placements for name in place.class_names)
     check_classes(placed, skipped=source.plan.skipped, max_classes=limits.classes)
     plan = replace(source.plan, placements=placements, notes=(*notes, *source.plan.notes))
     return replace(source, plan=plan)
@@ -49,17 +50,19 @@ class Findings:
         classes: Names of the classes by label.
         items: Images of all splits.
         skipped: Skipped files, sorted by path.
-        warnings: Sentences about what is left out and what was taken for what.
+        warnings: Sentences about what is left out.
+        notes: Sentences about what was taken for what.
     """
 
     classes: tuple[str, ...]
     items: tuple[ImageItem, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def check(self, max_classes: int) -> None:
         """Check that a classifier can be trained on the images; see `check_classes`."""
-        placed = ((item.split, self.classes[item.label]) for item in self.items)
+        placed = ((item.split, self.classes[label]) for item in self.items for label in item.labels)
         check_classes(placed, skipped=self.skipped, max_classes=max_classes)
 
 
@@ -74,14 +77,15 @@ def find(source: Source, ingested: Sequence[Ingested]) -> Findings:
     masks = _masks_beside(ingested)
     skipped += [Skipped(path, f"it looks like a mask of {image}") for path, image in masks.items()]
     good = [result for result in ingested if not result.reason and result.placement.path not in masks]
-    classes = sorted_classes(result.placement.class_name for result in good)
+    classes = sorted_classes(name for result in good for name in result.placement.class_names)
     label_of = {class_name: label for label, class_name in enumerate(classes)}
-    first: dict[tuple[str, int, str], ImageItem] = {}
+    first: dict[tuple[str, tuple[int, ...], str], ImageItem] = {}
     for result in good:
         place = result.placement
         suffix = suffix_of(place.path)
-        item = ImageItem(place.path, place.split, label_of[place.class_name], result.sha256, suffix)
-        kept = first.setdefault((item.split, item.label, item.sha256), item)
+        labels = tuple(sorted(label_of[name] for name in place.class_names))
+        item = ImageItem(place.path, place.split, labels, result.sha256, suffix)
+        kept = first.setdefault((item.split, item.labels, item.sha256), item)
         if kept is not item:
             skipped.append(Skipped(item.path, f"it is a duplicate of {kept.path}"))
     items = tuple(first.values())
@@ -95,11 +99,10 @@ def find(source: Source, ingested: Sequence[Ingested]) -> Findings:
         classes,
         items,
         tuple(sorted([*source.plan.skipped, *skipped], key=lambda entry: entry.path)),
+        (*effects_of(source.plan, ingested, classes), *masked, *overlap_warnings(items)),
         (
-            *effects_of(source.plan, ingested, classes),
-            *masked,
-            *overlap_warnings(items),
             *notes_of(source.plan, ingested, classes),
+            *([_per_image(items)] if several(source.plan.labels) and items else []),
         ),
     )
 
@@ -143,19 +146,28 @@ def assemble(
         items=found.items,
         skipped=found.skipped,
         warnings=found.warnings,
-        fingerprint=fingerprint_of(found.classes, found.items, owner),
+        fingerprint=fingerprint_of(found.classes, found.items, owner, source.plan.labels),
         root=Path(),
         owner=owner,
+        labels=source.plan.labels,
+        notes=found.notes,
     )
 
 
+def _per_image(items: Sequence[ImageItem]) -> str:
+    """Return how many labels the images have, as a sentence."""
+    mean = sum(len(item.labels) for item in items) / len(items)
+    without = sum(not item.labels for item in items)
+    return f"An image has {mean:.1f} labels on average. {without or 'No'} image(s) have none."
+
+
 def overlap_warnings(items: Sequence[ImageItem]) -> tuple[str, ...]:
-    """Return a warning if images appear in several splits, and one if they appear in several classes."""
+    """Return a warning if images appear in several splits, and one if they have different labels."""
     splits: defaultdict[str, set[str]] = defaultdict(set)
-    labels: defaultdict[str, set[int]] = defaultdict(set)
+    labels: defaultdict[str, set[tuple[int, ...]]] = defaultdict(set)
     for item in items:
         splits[item.sha256].add(item.split)
-        labels[item.sha256].add(item.label)
+        labels[item.sha256].add(item.labels)
     leaked = sum(len(found) > 1 for found in splits.values())
     ambiguous = sum(len(found) > 1 for found in labels.values())
     warnings = []
@@ -166,7 +178,7 @@ def overlap_warnings(items: Sequence[ImageItem]) -> tuple[str, ...]:
         )
     if ambiguous:
         warnings.append(
-            f"{ambiguous} image(s) appear in more than one class, so no model can classify all of them "
-            "correctly."
+            f"{ambiguous} image(s) appear more than once with different labels, so no model can classify all "
+            "of them correctly."
         )
     return tuple(warnings)

@@ -73,7 +73,7 @@ def _checked(source: Source, limits: Limits, workers: int) -> Checked:
     try:
         source = settled(source, limits)
     except DatasetError as error:
-        placed = ((place.split, place.class_name) for place in plan.placements)
+        placed = ((place.split, name) for place in plan.placements for name in place.class_names)
         warnings = (*plan.effects, *plan.notes)
         return Checked(_counted(placed), warnings, _sorted(plan.skipped), str(error), plan.levels)
     reading = ingest(source.plan.placements, source.read, None, workers, max_pixels=limits.pixels)
@@ -84,8 +84,8 @@ def _checked(source: Source, limits: Limits, workers: int) -> Checked:
         found.check(limits.classes)
     except DatasetError as refused:
         problem = str(refused)
-    counted = _counted((item.split, found.classes[item.label]) for item in found.items)
-    return Checked(counted, found.warnings, found.skipped, problem, plan.levels)
+    counted = _counted((item.split, found.classes[label]) for item in found.items for label in item.labels)
+    return Checked(counted, (*found.warnings, *found.notes), found.skipped, problem, plan.levels)
 
 
 def _sorted(skipped: Sequence[Skipped]) -> tuple[Skipped, ...]:

@@ -37,21 +37,23 @@ def notes_of(plan: Plan, ingested: Sequence[Ingested], classes: Collection[str])
 
 
 def _lost(plan: Plan, ingested: Sequence[Ingested], classes: Collection[str]) -> list[str]:
-    planned = dict.fromkeys([*(place.class_name for place in plan.placements), *plan.lost])
+    named = (name for place in plan.placements for name in place.class_names)
+    planned = dict.fromkeys([*named, *plan.lost])
     lost = sorted(name for name in planned if name not in classes)
     if not lost:
         return []
-    reasons = Counter(result.reason for result in ingested if result.placement.class_name in lost)
+    unread = [result for result in ingested if set(result.placement.class_names) & set(lost)]
+    reasons = Counter(result.reason for result in unread if result.reason)
     why = "".join(f" {plural(count, 'file')}: {reason}" for reason, count in reasons.most_common(1))
-    named = listed([f"“{name}”" for name in lost])
+    quoted = listed([f"“{name}”" for name in lost])
     if len(lost) == 1:
-        return [f"The class {named} has no readable image and is left out.{why}"]
-    return [f"The classes {named} have no readable image and are left out.{why}"]
+        return [f"The class {quoted} has no readable image and is left out.{why}"]
+    return [f"The classes {quoted} have no readable image and are left out.{why}"]
 
 
 def _unreadable(ingested: Sequence[Ingested], classes: Collection[str]) -> list[str]:
-    total = Counter(result.placement.class_name for result in ingested)
-    bad = Counter(result.placement.class_name for result in ingested if result.reason)
+    total = Counter(name for result in ingested for name in result.placement.class_names)
+    bad = Counter(name for result in ingested if result.reason for name in result.placement.class_names)
     found = [(name, count) for name, count in bad.most_common() if name in classes]
     sentences = [
         f"{count} of {plural(total[name], 'image')} of “{name}” cannot be read and "
@@ -70,7 +72,7 @@ def _otherwise_named(ingested: Sequence[Ingested]) -> list[str]:
     if not found:
         return []
     first = found[0]
-    classes = listed(sorted({f"“{result.placement.class_name}”" for result in found}), most=3)
+    classes = listed(sorted({f"“{name}”" for one in found for name in one.placement.class_names}), most=3)
     return [
         f"{plural(len(found), 'file')} of {classes} {_were(found)} read by content, not by name: "
         f"{first.placement.path} is a {first.label} file."

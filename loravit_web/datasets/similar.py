@@ -50,11 +50,11 @@ def matched_across_splits(placements: Sequence[Placement]) -> tuple[tuple[Placem
     Returns:
         The candidates, and one sentence for each name that was replaced.
     """
-    trained = {place.class_name for place in placements if place.split == "train"}
+    trained = {name for place in placements if place.split == "train" for name in place.class_names}
     by_key: defaultdict[str, set[str]] = defaultdict(set)
     for name in trained:
         by_key[key_of(name)].add(name)
-    others = sorted({place.class_name for place in placements} - trained)
+    others = sorted({name for place in placements for name in place.class_names} - trained)
     meant = {name: by_key[key_of(name)] for name in others}
     replaced = {name: next(iter(found)) for name, found in meant.items() if len(found) == 1}
     if not replaced:
@@ -64,5 +64,6 @@ def matched_across_splits(placements: Sequence[Placement]) -> tuple[tuple[Placem
         for name, kept in replaced.items()
     )
     return tuple(
-        replace(place, class_name=replaced.get(place.class_name, place.class_name)) for place in placements
+        replace(place, class_names=tuple(replaced.get(name, name) for name in place.class_names))
+        for place in placements
     ), notes

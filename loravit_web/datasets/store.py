@@ -177,7 +177,7 @@ class DatasetStore:
             items=tuple(items),
             skipped=(),
             warnings=overlap_warnings(items),
-            fingerprint=fingerprint_of(classes, items, self._owner),
+            fingerprint=fingerprint_of(classes, items, self._owner, dataset.labels),
             owner=self._owner,
         )
         try:
@@ -320,6 +320,7 @@ class DatasetStore:
                     read_complete(final, dataset.fingerprint),
                     skipped=dataset.skipped,
                     warnings=dataset.warnings,
+                    notes=dataset.notes,
                 )
                 if self.uploader is not None:
                     renew_upload(final, self.uploader)

@@ -23,6 +23,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.serving.image_cache import PreparedImages
 from loravit_web.serving.stored import Answering, resolved
+from loravit_web.util.labels import several
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
@@ -328,6 +329,7 @@ class Predictor:
             base=version.base.name,
             status=status,
             reason=reason,
+            labels=version.config.get("labels", "one"),
         )
 
     def availability(self, ref: str, base: str, weights_sha256: str) -> tuple[str, str | None]:
@@ -369,16 +371,19 @@ def _by_title(versions: Iterable[Version]) -> list[Version]:
 
 
 def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
-    version = request.version
+    version, adapter = request.version, request.adapter
     try:
-        scores = request.adapter.scores(reply.logits[version.ref])
+        scores = adapter.scores(reply.logits[version.ref])
     except NonFiniteLogits as error:
         return _no_answer(request.task, error)
-    best = scores.topk(min(top_k, len(scores)))
-    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    labels = tuple(Label(request.adapter.class_names[index], score) for index, score in pairs)
+    labels = _labels(adapter, scores, scores.topk(min(top_k, len(scores))).indices.tolist())
+    over = _labels(adapter, scores, adapter.answer(scores)) if several(adapter.config.labels) else None
     milliseconds, novelty = reply.seconds[version.ref] * 1000, reply.novelty.get(version.ref)
-    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty)
+    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty, over)
+
+
+def _labels(adapter: Adapter, scores: torch.Tensor, indices: Iterable[int]) -> tuple[Label, ...]:
+    return tuple(Label(adapter.class_names[index], float(scores[index])) for index in indices)
 
 
 def _no_answer(task: str, error: LoraVitError | RegistryError) -> TaskAnswer:

@@ -35,7 +35,8 @@ class FirstAnswer:
         n: Number of validation images.
         accuracy: Fraction of correct images, 0 to 1.
         confusion: Cells (true class, predicted class, number of images) of the confusion matrix that are not
-            zero.
+            zero; empty for several labels per image.
+        mean_average_precision: Mean average precision, 0 to 1; None for one label per image.
     """
 
     seconds: float
@@ -43,6 +44,7 @@ class FirstAnswer:
     n: int
     accuracy: float
     confusion: tuple[tuple[int, int, int], ...]
+    mean_average_precision: float | None = None
 
 
 def write_first_answer(adapter: Adapter, base: Base, answer: FirstAnswer) -> dict[str, bytes]:
@@ -61,6 +63,7 @@ def write_first_answer(adapter: Adapter, base: Base, answer: FirstAnswer) -> dic
         "n": answer.n,
         "accuracy": answer.accuracy,
         "confusion": answer.confusion,
+        "mean_average_precision": answer.mean_average_precision,
     }
     return {
         ADAPTER_FILE: write_bundle(Bundle(name, "First answer", files)),
@@ -100,4 +103,5 @@ def _first_answer(document: Mapping[str, Any]) -> FirstAnswer:
         n=int(document["n"]),
         accuracy=float(document["accuracy"]),
         confusion=tuple((int(true), int(found), int(n)) for true, found, n in document["confusion"]),
+        mean_average_precision=document.get("mean_average_precision"),
     )

@@ -137,7 +137,7 @@ def _placed(
         name = clean_class_name(file.folders[column][1]) if len(file.folders) > column else ""
         if name:
             levels_of[file.index] = file.folders[column][0]
-            placements.append(Placement(file.index, file.path, file.split, name))
+            placements.append(Placement(file.index, file.path, file.split, (name,)))
         else:
             reading.skipped.append(Skipped(file.path, NOT_IN_A_CLASS))
             outside[file.split] += 1

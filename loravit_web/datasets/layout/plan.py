@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from loravit_web.datasets.records import Skipped, Split
+from loravit_web.util.labels import Labels
 
 INNERMOST: Literal["last"] = "last"
 """Level of the folder that directly contains an image."""
@@ -21,13 +22,23 @@ class Placement:
         index: Index into the given paths.
         path: Path of the file.
         split: Split of the image.
-        class_name: Name of its class.
+        class_names: Names of its classes; exactly one if the images of the plan have one label.
     """
 
     index: int
     path: str
     split: Split
-    class_name: str
+    class_names: tuple[str, ...]
+
+    @property
+    def class_name(self) -> str:
+        """Name of its only class.
+
+        Raises:
+            ValueError: If the image has no label or several.
+        """
+        (name,) = self.class_names
+        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,7 @@ class Plan:
         levels: Folders that can be the classes, if there are several possibilities.
         at: Level that was used, if it can be chosen.
         lost: Classes of which no file is a candidate.
+        labels: How many labels an image can have.
     """
 
     placements: tuple[Placement, ...]
@@ -64,3 +76,4 @@ class Plan:
     levels: tuple[Level, ...] = ()
     at: ClassLevel = None
     lost: tuple[str, ...] = ()
+    labels: Labels = "one"

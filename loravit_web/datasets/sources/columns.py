@@ -74,6 +74,22 @@ def roles(header: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def standard(header: Sequence[str]) -> list[str]:
+    """Return the header with ``path``, ``label`` and ``split`` in place of the names that mean them.
+
+    Columns named ``labels`` or ``tags`` keep their names, because they can hold several labels.
+
+    Args:
+        header: Names of the columns.
+    """
+    names = list(header)
+    lower = {name.lower() for name in header}
+    for role, at in roles(header).items():
+        if role == PATH or (role == LABEL and not lower & {"label", "labels", "tags"}):
+            names[at] = role
+    return names
+
+
 def split_places(header: Sequence[str], rows: Iterable[Sequence[str]], used: Iterable[int]) -> list[int]:
     """Return the columns whose values are splits or say whether a row is in one, best first.
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 import csv
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TextIO
 
 from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, NoLabelColumns, TooManyEntries
 from loravit_web.datasets.records import Split
-from loravit_web.datasets.sources.columns import LABEL, PATH, SPLIT, plain, roles, split_in, split_places
-from loravit_web.datasets.sources.scan import clean_class_name
+from loravit_web.datasets.sources.columns import LABEL, PATH, SPLIT, split_in, split_places, standard
+from loravit_web.datasets.sources.csv_labels import (
+    HEADER_HINT,
+    Cells,
+    LabelReader,
+    can_have_labels,
+    label_reader,
+)
+from loravit_web.util.labels import Labels
 from loravit_web.util.text import listed
 
 LONGEST_ROW = 1 << 20
 """Maximum number of characters of a row."""
+_WHOLE = re.compile(r"\d+\.0+")
 ROW_CHARACTERS = 1024
 """Maximum number of characters of a row on average."""
-_WHOLE = re.compile(r"\d+\.0+")
-_HEADER_HINT = "Name the columns path,label (and optionally split) in the first line."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,62 +37,80 @@ class CsvRow:
     Attributes:
         path: Path as written, normalized.
         file: File of the image.
-        class_name: Name of the class.
+        class_names: Names of the classes.
         split: Split of the image.
     """
 
     path: str
     file: Path
-    class_name: str
+    class_names: tuple[str, ...]
     split: Split
 
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """All rows of a table.
+    """All rows of a CSV.
 
     Attributes:
         rows: The rows in order.
+        labels: How many labels a row can have.
+        notes: What was taken for what, as sentences.
         has_splits: Whether a column tells the splits.
-        notes: Sentences about what was taken for what.
     """
 
     rows: tuple[CsvRow, ...]
-    has_splits: bool
+    labels: Labels
     notes: tuple[str, ...]
+    has_splits: bool
 
 
 def read_table(path: Path, max_rows: int) -> CsvTable:
-    """Return the rows of a table in UTF-8.
+    """Return the rows of a CSV in UTF-8.
 
-    Paths are relative to the folder of the table and must stay inside. The separator is a comma, a semicolon
-    or a tab, as in the header. Rows without a split are training rows.
+    Paths are relative to the folder of the CSV and must stay inside. The separator is a comma, a semicolon or
+    a tab, as in the header. Rows without a split are training rows.
 
     Args:
-        path: The CSV or TSV file.
+        path: The CSV file.
         max_rows: Maximum number of rows.
 
     Raises:
-        InvalidCsv: If the table or a row is invalid.
+        InvalidCsv: If the CSV or a row is invalid.
         CsvPathOutside: If a path leads outside the folder.
         ClassNameTooLong: If a class name is too long.
         TooManyEntries: If there are too many rows.
     """
     folder = path.resolve().parent
-    header, cells = _cells(path, max_rows)
-    places = roles(header)
-    split = next(iter(split_places(header, cells.values(), (places[PATH], places[LABEL]))), None)
-    if split is None and SPLIT in places and plain(header[places[SPLIT]]) == SPLIT:
-        split = places[SPLIT]
-    whole = _whole_numbers([row[places[LABEL]] for row in cells.values()])
-    rows = tuple(
-        _row(row, header, places, split, folder, f"Line {number} of “{path.name}”", whole=whole)
-        for number, row in cells.items()
-    )
-    notes = _notes(path.name, header, places, split)
-    if whole:
+    written, cells = _cells(path, max_rows)
+    header = list(standard(written))
+    places = {name.lower(): place for place, name in enumerate(header)}
+    used = [places[name] for name in (PATH, LABEL) if name in places]
+    split = next(iter(split_places(written, cells.values(), used)), places.get(SPLIT))
+    if split is not None and split != places.get(SPLIT):
+        header[split] = SPLIT
+        header = ["" if name == SPLIT and at != split else name for at, name in enumerate(header)]
+    notes = list(_notes(path.name, written, header))
+    if LABEL in places and _whole_numbers([row[places[LABEL]] for row in cells.values()]):
         notes.append("Labels such as 1.0 were read as whole numbers, such as 1.")
-    return CsvTable(rows, split is not None, tuple(notes))
+        for row in cells.values():
+            row[places[LABEL]] = row[places[LABEL]].partition(".")[0]
+    reader = label_reader(header, list(cells.values()), path.name)
+    rows = []
+    for number, row in cells.items():
+        where = f"Line {number} of “{path.name}”"
+        meant = split_in(written, split, row[split]) if split is not None else "train"
+        if split is not None and meant is None:
+            raise InvalidCsv(f"{where} has the unknown split “{row[split]}”. Use train, val or test.")
+        rows.append(_row(row, places[PATH], meant or "train", reader, folder, where))
+    return CsvTable(tuple(rows), reader.labels, (*notes, *reader.notes), split is not None)
+
+
+def _notes(name: str, written: Sequence[str], header: Sequence[str]) -> Iterator[str]:
+    """Yield which columns were taken for which role, if they are named otherwise."""
+    renamed = [(old, new) for old, new in zip(written, header, strict=True) if new and old != new]
+    unusual = [f"“{old}” for the {new}" for old, new in renamed if old.lower() != new]
+    if unusual:
+        yield f"Columns of “{name}” were taken by their names and values: {listed(unusual)}."
 
 
 def _whole_numbers(labels: Sequence[str]) -> bool:
@@ -94,19 +118,7 @@ def _whole_numbers(labels: Sequence[str]) -> bool:
     return bool(labels) and all(_WHOLE.fullmatch(label) for label in labels)
 
 
-def _notes(name: str, header: Sequence[str], places: Mapping[str, int], split: int | None) -> list[str]:
-    taken = {**places, SPLIT: split} if split is not None else {PATH: places[PATH], LABEL: places[LABEL]}
-    unusual = [
-        f"“{header[at]}” for the {role}"
-        for role, at in taken.items()
-        if at is not None and header[at].lower() != role
-    ]
-    return (
-        [f"Columns of “{name}” were taken by their names and values: {listed(unusual)}."] if unusual else []
-    )
-
-
-def _cells(path: Path, max_rows: int) -> tuple[list[str], dict[int, list[str]]]:
+def _cells(path: Path, max_rows: int) -> tuple[Cells, dict[int, list[str]]]:
     """Return the header, and the cells of each row with content by its line."""
     found: dict[int, list[str]] = {}
     try:
@@ -160,34 +172,22 @@ class _Lines:
         self._row = LONGEST_ROW
 
 
-def _header(line: str, name: str) -> tuple[list[str], str]:
+def _header(line: str, name: str) -> tuple[Cells, str]:
     """Return the names of the columns and the separator of the cells."""
     for delimiter in ",;\t":
         header = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
-        if {PATH, LABEL} <= roles(header).keys():
+        if can_have_labels(standard(header)):
             return header, delimiter
-    raise NoLabelColumns(f"“{name}” has no columns path and label. {_HEADER_HINT}")
+    raise NoLabelColumns(f"“{name}” has no columns path and label. {HEADER_HINT}")
 
 
-def _row(
-    cells: Sequence[str],
-    header: Sequence[str],
-    places: Mapping[str, int],
-    split: int | None,
-    folder: Path,
-    where: str,
-    *,
-    whole: bool,
-) -> CsvRow:
-    written, label = cells[places[PATH]], cells[places[LABEL]]
-    class_name = clean_class_name(label.partition(".")[0] if whole else label)
-    if not written or not class_name:
+def _row(cells: Cells, place: int, split: Split, reader: LabelReader, folder: Path, where: str) -> CsvRow:
+    written = cells[place]
+    if not written:
         raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
-    meant: Split | None = split_in(header, split, cells[split]) if split is not None else "train"
-    if split is not None and meant is None:
-        raise InvalidCsv(f"{where} has the unknown split “{cells[split]}”. Use train, val or test.")
+    labels = reader.read(cells, where)
     shown, file = _inside(written, folder, where)
-    return CsvRow(shown, file, class_name, meant or "train")
+    return CsvRow(shown, file, labels, split)
 
 
 def _inside(written: str, folder: Path, where: str) -> tuple[str, Path]:

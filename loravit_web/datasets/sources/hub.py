@@ -74,7 +74,7 @@ def from_hub(name: str, load: LoadHub | None = None, limits: ArchiveLimits = DEF
             if not 0 <= target < len(names):
                 skipped.append(Skipped(path, "it has no label"))
                 continue
-            placements.append(Placement(len(rows), path, meant, clean_class_name(names[target])))
+            placements.append(Placement(len(rows), path, meant, (clean_class_name(names[target]),)))
             rows.append(_Row(table, number, image))
     plan = Plan(tuple(placements), tuple(skipped))
     return Source(name, "folder", plan, lambda index: _read(rows[index], limits.max_file_bytes))

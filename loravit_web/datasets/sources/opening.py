@@ -31,7 +31,13 @@ from loravit_web.datasets.sources.archives import (
 )
 from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.samples import SAMPLES
-from loravit_web.datasets.sources.tables import MAX_TABLES, TABLE_SUFFIXES, labeled_tables, plan_of_tables
+from loravit_web.datasets.sources.tables import (
+    MAX_TABLES,
+    TABLE_SUFFIXES,
+    labeled_tables,
+    names_in,
+    plan_of_tables,
+)
 from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
 from loravit_web.util.text import plural
 
@@ -153,7 +159,7 @@ def _sample(name: str) -> Source:
 
 
 def _lacks_classes(plan: Plan) -> bool:
-    return len({place.class_name for place in plan.placements}) < 2
+    return len(names_in(plan.placements)) < 2
 
 
 def _is_table(path: str) -> bool:
@@ -227,9 +233,9 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         if reason:
             skipped.append(Skipped(row.path, reason))
         else:
-            placements.append(Placement(len(files), shown, row.split, row.class_name))
+            placements.append(Placement(len(files), shown, row.split, row.class_names))
             files.append(file)
-    lost = {row.class_name for row in table.rows} - {place.class_name for place in placements}
+    lost = names_in(table.rows) - names_in(placements)
     missing = plural(len(skipped), "row")
     plan = Plan(
         tuple(placements),
@@ -237,6 +243,7 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         (f"{missing} of the table left out, because there is no usable image.",) if skipped else (),
         table.notes,
         lost=tuple(sorted(lost)),
+        labels=table.labels,
     )
     return Source(path.stem, "csv", plan, partial(read_file, files, limits.max_file_bytes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from loravit_web.datasets.layout.words import split_of
 from loravit_web.datasets.records import Skipped, Split
 from loravit_web.datasets.sources.csv_rows import CsvRow, CsvTable, read_table
 from loravit_web.images.loading import IMAGE_SUFFIXES
+from loravit_web.util.labels import several
 from loravit_web.util.text import listed, plural
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
@@ -122,7 +123,7 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
         elif (reason := skip_reason(paths[number])) is not None:
             skipped.append(Skipped(row.path, reason))
         else:
-            placements.append(Placement(number, paths[number], row.split, row.class_name))
+            placements.append(Placement(number, paths[number], row.split, row.class_names))
     listed_numbers = {place.index for place in placements}
     names = {found.path for found in tables}
     unlisted = [
@@ -137,9 +138,8 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
         effects.append(f"{plural(missing, 'row')} of the table left out, because the images are not there.")
     if unlisted:
         effects.append(f"{plural(len(unlisted), 'image')} left out, because no row of the table names them.")
-    lost = {row.class_name for found in used for row in found.rows} - {
-        place.class_name for place in placements
-    }
+    lost = names_in(row for found in used for row in found.table.rows) - names_in(placements)
+    many = any(several(found.table.labels) for found in used)
     read = f"The labels were read from {listed([found.path for found in used])}."
     return Plan(
         tuple(placements),
@@ -147,7 +147,13 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
         tuple(effects),
         (read, *dict.fromkeys(note for found in used for note in found.table.notes)),
         lost=tuple(sorted(lost)),
+        labels="many" if many else "one",
     )
+
+
+def names_in(labeled: Iterable[CsvRow | Placement]) -> set[str]:
+    """Return the names of all classes of rows or candidates."""
+    return {name for one in labeled for name in one.class_names}
 
 
 def labeled_tables(files: Mapping[str, Path], max_rows: int) -> list[Found]:
@@ -166,5 +172,5 @@ def labeled_tables(files: Mapping[str, Path], max_rows: int) -> list[Found]:
     return tables
 
 
-def _said(rows: Sequence[CsvRow], index: ImageIndex) -> set[tuple[int | None, str, Split]]:
-    return {(index.find(row.path), row.class_name, row.split) for row in rows}
+def _said(rows: Sequence[CsvRow], index: ImageIndex) -> set[tuple[int | None, tuple[str, ...], Split]]:
+    return {(index.find(row.path), row.class_names, row.split) for row in rows}

@@ -44,7 +44,7 @@ def files_by_class(
             if reason:
                 skipped.append(Skipped(shown, reason))
             else:
-                placements.append(Placement(len(files), shown, "train", name))
+                placements.append(Placement(len(files), shown, "train", (name,)))
                 files.append(path)
     plan = Plan(tuple(placements), tuple(skipped))
     return Source("Collected images", "folder", plan, partial(read_file, files, limits.max_file_bytes))
