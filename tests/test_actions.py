@@ -117,6 +117,7 @@ def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
 
 CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_dataset": lambda actions, run: actions.import_dataset(f"dataset:{run.dataset.fingerprint}"),
+    "import_levels": lambda actions, _run: actions.import_levels("sample:digits"),
     "import_opened": lambda actions, _run: actions.import_opened(None),
     "import_from_hub": lambda actions, _run: actions.import_from_hub("ann/colours"),
     "correct": lambda actions, run: actions.correct(run.dataset.fingerprint, {}),

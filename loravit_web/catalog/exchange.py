@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -12,9 +13,12 @@ from loravit_web.adapters.files.format import base_of
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import EMBEDDED
 from loravit_web.catalog.bundled import bundles
+from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import Origin, publish_files, record_base
 from loravit_web.settings.environment import Settings
 from registry import Registry, Thresholds, UnknownAdapter, Version, validate_slug
+
+_FOLDER_NAME = re.compile(r"\w[\w .-]*")
 
 BaseFor = Callable[[str, str], Base]
 """Returns the base with a name and a SHA-256 of its weights, in float32; loads it if needed."""
@@ -82,7 +86,7 @@ def publish_bundle(
         LoraVitError: If the bundle is damaged or altered, or its base cannot be loaded.
         RegistryError: If the slug is invalid, or the version cannot be published.
     """
-    name = name or bundle.name
+    name = name or _slug_of(bundle.name)
     validate_slug(name)
     base = base_for(*base_of(bundle.files))
     origin = Origin(
@@ -106,6 +110,11 @@ def _refs(registry: Registry, slug: str) -> frozenset[str]:
         return frozenset(version.ref for version in registry.catalog.versions(slug))
     except UnknownAdapter:
         return frozenset()
+
+
+def _slug_of(name: str) -> str:
+    """Return the slug for a bundle's name, which is that of a folder if Python saved it: my_flowers."""
+    return slugified(name)[0] if _FOLDER_NAME.fullmatch(name) else name
 
 
 def add_bundled(

@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
+from loravit_web.datasets.layout.files import SNIFFED_BYTES, is_wanted
 from loravit_web.errors import LoraVitError
-from loravit_web.images.loading import IMAGE_SUFFIXES, load_tracked
+from loravit_web.images.loading import load_tracked
 from loravit_web.serving.answers import NONE, TaskAnswer
 from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.limits import DEFAULTS, Limits
@@ -174,12 +175,11 @@ def _in_zip(archive: SafeArchive) -> list[ImageSource]:
 
         return read
 
-    return [ImageSource(path, reader(path)) for path in archive.paths if _is_image(PurePosixPath(path))]
-
-
-def _is_image(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
+    return [
+        ImageSource(path, reader(path))
+        for path in archive.paths
+        if is_wanted(path, partial(archive.beginning, path, SNIFFED_BYTES))
+    ]
 
 
 def _row(predictor: Predictor, image: ImageSource, tasks: Sequence[str], top_k: int, limits: Limits) -> Row:

@@ -54,6 +54,19 @@ def test_files_and_zips_become_rows_in_order_without_other_files(tmp_path: Path)
     ]
 
 
+def test_every_image_of_a_zip_has_a_row_with_its_labels_or_its_error(tmp_path: Path) -> None:
+    good = image_file(tmp_path / "good.png", 1).read_bytes()
+    names = {"IMG_0002": good, "photo.HEIC": good, "scan.psd": b"8BPS\0\x01", "cut.jpg": b"\xff\xd8\xff"}
+    ignored = {"README": b"text", "labels.csv": b"a,b", "@eaDir/good.png/SYNOPHOTO_THUMB_M.jpg": good}
+    rows = classify_files(RedPredictor(), [zip_file(tmp_path, {**names, **ignored})], ["x"], top_k=1)
+    assert {row.image: row.error is None for row in rows} == {
+        "IMG_0002": True,
+        "photo.HEIC": True,
+        "scan.psd": False,
+        "cut.jpg": False,
+    }
+
+
 def test_an_invalid_image_has_an_error_and_the_others_have_answers(tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no image")

@@ -33,6 +33,7 @@ BUNDLE_LIMITS: Mapping[str, int] = {**FILE_LIMITS, MANIFEST_FILE: 1 << 20}
 """Maximum size in bytes of each file that a bundle may contain."""
 _THRESHOLDS = {"unlike": (0.01, 100.0), "unsure": (0.0, 1.0)}
 """Range of each threshold."""
+_SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _OVERHEAD = 1 << 20
 _MAX_ENTRIES = 1000
 _SHOWN = 80
@@ -167,11 +168,13 @@ def write_bundle(bundle: Bundle) -> bytes:
 
 
 def read_bundle_file(path: Path) -> Bundle:
-    """Return the bundle in a file, after checking its size.
+    """Return the bundle in a file, after checking its size, or in a folder with its files.
 
     Raises:
         AdapterFormatError: If the file cannot be read, is too large, or is not a bundle; see `read_bundle`.
     """
+    if path.is_dir():
+        return _read_folder(path)
     try:
         size = path.stat().st_size
         if size > sum(BUNDLE_LIMITS.values()) + _OVERHEAD:
@@ -182,6 +185,23 @@ def read_bundle_file(path: Path) -> Bundle:
             return _read_stream(stream)
     except OSError as error:
         raise NotABundle(f"{path.name} cannot be read ({error.strerror}). Choose another file.") from error
+
+
+def _read_folder(folder: Path) -> Bundle:
+    files = {}
+    try:
+        for name, limit in BUNDLE_LIMITS.items():
+            if (folder / name).is_file():
+                with (folder / name).open("rb") as stream:
+                    files[name] = stream.read(limit + 1)
+                if name != MANIFEST_FILE:
+                    check_size(name, len(files[name]))
+    except OSError as error:
+        raise NotABundle(
+            f"{folder.name} cannot be read ({error.strerror}). Choose another folder."
+        ) from error
+    check_complete(list(files), "The folder")
+    return unpacked(files)
 
 
 def read_bundle(data: bytes) -> Bundle:
@@ -198,8 +218,9 @@ def _read_stream(stream: BinaryIO) -> Bundle:
     try:
         check_table(stream, _MAX_ENTRIES)
         with zipfile.ZipFile(stream) as archive:
-            _check_entries(archive.infolist())
-            files = {info.filename: _read(archive, info) for info in archive.infolist()}
+            entries = _entries_of(archive)
+            _check_entries(list(entries))
+            files = {name: _read(archive, info, name) for name, info in entries}
     except TableTooLong as error:
         raise UnsafeBundle(
             f"The bundle contains more than {_MAX_ENTRIES} files. Choose a zip that was exported from a "
@@ -212,14 +233,27 @@ def _read_stream(stream: BinaryIO) -> Bundle:
     return unpacked(files)
 
 
-def _check_entries(entries: Sequence[zipfile.ZipInfo]) -> None:
-    names = [entry.filename for entry in entries]
+def _entries_of(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Return the entries by name, without the folder that they were zipped with and files of macOS."""
+    entries = [
+        (info.filename, info)
+        for info in archive.infolist()
+        if not info.is_dir()
+        and not info.filename.startswith("__MACOSX/")
+        and info.filename.rpartition("/")[2] not in _SYSTEM_FILES
+    ]
+    tops = {name.partition("/")[0] for name, _ in entries}
+    wrapped = len(tops) == 1 and all(name.count("/") == 1 for name, _ in entries)
+    top = tops.pop() if wrapped else ""
+    if top in ("", ".", ".."):
+        return entries
+    return [(name.partition("/")[2], info) for name, info in entries]
+
+
+def _check_entries(named: Sequence[tuple[str, zipfile.ZipInfo]]) -> None:
+    names = [name for name, _ in named]
+    entries = [entry for _, entry in named]
     unknown = [name for name in names if name not in BUNDLE_LIMITS]
-    if unknown and all(name.rpartition("/")[2] in {"", *BUNDLE_LIMITS} for name in names):
-        raise UnsafeBundle(
-            f"The files of the bundle are inside a folder ({unknown[0][:_SHOWN]}). Zip the files without the "
-            "folder."
-        )
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnsafeBundle(
@@ -238,12 +272,12 @@ def _check_entries(entries: Sequence[zipfile.ZipInfo]) -> None:
     check_complete(names, "The file")
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> bytes:
     # Limited while reading, because the sizes in a zip's table may be wrong.
     with archive.open(entry) as file:
-        data = file.read(BUNDLE_LIMITS[entry.filename] + 1)
-    if entry.filename != MANIFEST_FILE:
-        check_size(entry.filename, len(data))
+        data = file.read(BUNDLE_LIMITS[name] + 1)
+    if name != MANIFEST_FILE:
+        check_size(name, len(data))
     elif len(data) > BUNDLE_LIMITS[MANIFEST_FILE]:
         raise UnsafeBundle(f"{MANIFEST_FILE} is larger than 1 MB. Export the adapter again.")
     return data
