@@ -282,13 +282,28 @@ class Predictor:
             LoraVitError: If the task is unavailable or has no such class.
             RegistryError: If the task does not exist or its files are damaged.
         """
+        engine, request = self._requested(task)
+        ref, classes = request.version.ref, request.adapter.class_names
+        if label not in classes:
+            raise TaskUnavailable(f"{ref} has no class “{label}”. Choose one of its classes.")
+        prepared = self._prepared.tensor(image, request.adapter.preprocessing)
+        return engine.heatmap(ref, prepared, classes.index(label))
+
+    def ranked(self, image: Image.Image, task: str) -> TaskAnswer:
+        """Return the answer of a task with all of its classes. It is not counted as a request.
+
+        Args and errors are those of `heatmap`.
+        """
+        engine, request = self._requested(task)
+        prepared = self._prepared.tensor(image, request.adapter.preprocessing)
+        reply = self._replies.infer(engine, prepared, [request.version.ref])
+        return _answer(request, reply, len(request.adapter.class_names))
+
+    def _requested(self, task: str) -> tuple[MultiLoRAViT, _Request]:
         self.refresh()
         version = self._newest(task) or resolved(self._registry, task)
         engine, adapter = self._ready(version)
-        if label not in adapter.class_names:
-            raise TaskUnavailable(f"{version.ref} has no class “{label}”. Choose one of its classes.")
-        prepared = self._prepared.tensor(image, adapter.preprocessing)
-        return engine.heatmap(version.ref, prepared, adapter.class_names.index(label))
+        return engine, _Request(task, version, adapter)
 
     def _record(self, version: Answering, milliseconds: float | None) -> None:
         if version.id is not None:
