@@ -15,10 +15,12 @@ from loravit_web.backbones.base import TrunkOutput
 from loravit_web.engine.heatmap import (
     Integration,
     Score,
+    Starts,
     attributed_tokens,
+    blurred,
     chosen_integration,
     contributions,
-    log_probability,
+    log_odds,
     prefix_depth,
     score_gradient,
 )
@@ -34,21 +36,21 @@ class Shown:
         base: Base that runs.
         adapter: Adapter of the task.
         image: Normalized image (1, 3, S, S).
-        blurred: The same image blurred.
         label: Index of the class that the task answers.
     """
 
     base: Base
     adapter: Adapter
     image: torch.Tensor
-    blurred: torch.Tensor
     label: int
 
-    def start(self, depth: int, *, blurred: bool = False) -> TrunkOutput:
-        """Return what the trunk computes for the image, for a map with gradients before block ``depth``."""
+    def starts(self, depth: int) -> Starts:
+        """Return what the trunk computes, for a map with gradients before block ``depth``."""
         with torch.inference_mode():
-            tokens = self.base.embed(self.blurred if blurred else self.image)
-            return self.base.trunk(tokens, 0, prefix_depth(self.adapter, depth))
+            return Starts(*(self._start(image, depth) for image in (self.image, blurred(self.image))))
+
+    def _start(self, image: torch.Tensor, depth: int) -> TrunkOutput:
+        return self.base.trunk(self.base.embed(image), 0, prefix_depth(self.adapter, depth))
 
 
 Method = Callable[[Shown], torch.Tensor]
@@ -60,51 +62,50 @@ def logit(logits: torch.Tensor, label: int) -> torch.Tensor:
     return logits[:, label]
 
 
-def margin(logits: torch.Tensor, label: int) -> torch.Tensor:
+def log_probability(logits: torch.Tensor, label: int) -> torch.Tensor:
+    """Return the logarithm (B,) of the probability of a class from logits (B, C)."""
+    return torch.log_softmax(logits, dim=-1)[:, label]
+
+
+def lead(logits: torch.Tensor, label: int) -> torch.Tensor:
     """Return the lead (B,) of a class over the best other one, from logits (B, C)."""
-    others = logits.clone()
-    others[:, label] = -torch.inf
-    return logits[:, label] - others.amax(dim=-1)
+    others = [index for index in range(logits.shape[-1]) if index != label]
+    return logits[:, label] - logits[:, others].amax(dim=-1)
 
 
 def _chosen(shown: Shown) -> torch.Tensor:
     integration = chosen_integration(shown.base, shown.adapter)
-    return contributions(shown.base, shown.adapter, shown.start(integration.depth), shown.label, integration)
+    starts = shown.starts(integration.depth)
+    return contributions(shown.base, shown.adapter, starts, shown.label, integration)
 
 
 def _integrated(
-    shown: Shown, *, before_last: int, steps: int = 3, score: Score = log_probability, blurred: bool = False
+    shown: Shown, *, blocks: int, steps: int = 3, score: Score = log_odds, from_mean: bool = False
 ) -> torch.Tensor:
-    """Integrate gradients over the tokens before so many blocks of the head, from the mean patch token.
+    """Integrate gradients over the tokens before so many blocks of the head.
 
     Args:
         shown: The image.
-        before_last: Number of blocks between the attributed tokens and the head.
+        blocks: Number of blocks between the attributed tokens and the head, at least those that are adapted.
         steps: Number of points on the path.
         score: Score of the class.
-        blurred: Whether the path begins at the tokens of the blurred image instead.
+        from_mean: Whether the path begins at the mean patch token instead of the blurred image.
     """
-    depth = max(0, shown.adapter.config.last_block(shown.base) - before_last)
-    empty = None
-    if blurred:
-        start = shown.start(depth, blurred=True)
-        empty = attributed_tokens(shown.base, shown.adapter, start, depth).tokens
-    return contributions(
-        shown.base,
-        shown.adapter,
-        shown.start(depth),
-        shown.label,
-        Integration(depth, steps),
-        score=score,
-        empty=empty,
-    )
+    depth = max(0, shown.adapter.config.last_block(shown.base) - blocks)
+    starts = shown.starts(depth)
+    if from_mean:
+        tokens = starts.image.tokens
+        mean = tokens[:, shown.base.prefix_token_count :].mean(dim=1, keepdim=True)
+        starts = starts._replace(blurred=starts.image._replace(tokens=mean.expand_as(tokens)))
+    integration = Integration(depth, steps)
+    return contributions(shown.base, shown.adapter, starts, shown.label, integration, score=score)
 
 
 def _gradient_times_activation(shown: Shown) -> torch.Tensor:
     """Weigh the tokens before the last two blocks by the gradient of the logit (Draelos and Carin 2020)."""
     base, adapter = shown.base, shown.adapter
     depth = max(0, adapter.config.last_block(base) - _BEFORE_BLOCKS)
-    tokens, pooled = attributed_tokens(base, adapter, shown.start(depth), depth)
+    tokens, pooled = attributed_tokens(base, adapter, shown.starts(depth).image, depth)
     gradient = score_gradient(base, adapter, depth, tokens, pooled, shown.label, logit)
     return (gradient * tokens).sum(dim=-1)[0, base.prefix_token_count :]
 
@@ -122,20 +123,24 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         BEFORE: _gradient_times_activation,
         CHOSEN: _chosen,
-        "integrated, last 4 blocks, 3 points": partial(_integrated, before_last=4),
-        "the same, logit": partial(_integrated, before_last=4, score=logit),
-        "the same, lead over the next class": partial(_integrated, before_last=4, score=margin),
-        "the same, from the blurred image": partial(_integrated, before_last=4, blurred=True),
-        "integrated, last 4 blocks, 6 points": partial(_integrated, before_last=4, steps=6),
-        "integrated, last 7 blocks, 3 points": partial(_integrated, before_last=7),
-        "integrated, last 9 blocks, 1 point": partial(_integrated, before_last=9, steps=1),
-        "integrated, last 9 blocks, 2 points": partial(_integrated, before_last=9, steps=2),
-        "integrated, last 9 blocks, 3 points": partial(_integrated, before_last=9),
-        "the same, from the blurred image, last 9": partial(_integrated, before_last=9, blurred=True),
-        "integrated, all 12 blocks, from the blurred image": partial(
-            _integrated, before_last=12, blurred=True
+        "4 blocks, mean token, logit": partial(_integrated, blocks=4, score=logit, from_mean=True),
+        "4 blocks, mean token, log probability": partial(
+            _integrated, blocks=4, score=log_probability, from_mean=True
         ),
+        "4 blocks, mean token": partial(_integrated, blocks=4, from_mean=True),
+        "4 blocks, logit": partial(_integrated, blocks=4, score=logit),
+        "4 blocks, log probability": partial(_integrated, blocks=4, score=log_probability),
+        "4 blocks, lead over the next class": partial(_integrated, blocks=4, score=lead),
+        "4 blocks": partial(_integrated, blocks=4),
+        "4 blocks, 6 points": partial(_integrated, blocks=4, steps=6),
+        "7 blocks": partial(_integrated, blocks=7),
+        "9 blocks, mean token": partial(_integrated, blocks=9, from_mean=True),
+        "9 blocks, 1 point": partial(_integrated, blocks=9, steps=1),
+        "9 blocks, 2 points": partial(_integrated, blocks=9, steps=2),
+        "9 blocks": partial(_integrated, blocks=9),
+        "12 blocks": partial(_integrated, blocks=12),
         "chosen, smoothed over 3 x 3 patches": _smoothed,
     }
 )
-"""Ways to compare, by name."""
+"""Ways to compare. Where a name says nothing else, gradients of the log odds are integrated over three points
+from the blurred image."""

@@ -1,6 +1,6 @@
 """How true heat maps are: what is left of a score without the hottest patches, and with these alone.
 
-Deletion blurs the hottest fifth of the patches, insertion blurs all others. Both are compared with random
+Deletion hides the hottest fifth of the patches, insertion hides all others. Both are compared with random
 patches and with those in the center (Petsiuk et al. 2018, arXiv 1806.07421). A task with two classes stands
 aside: a fifth of an image is seldom enough to doubt it.
 """
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
 from benchmarks.learning.map_methods import BEFORE, CHOSEN, METHODS, Shown
 from benchmarks.learning.task_data import TaskImages
@@ -30,6 +29,7 @@ from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.catalog.bundled import bundles
 from loravit_web.datasets import stratified_subset
 from loravit_web.engine import fastest_engine
+from loravit_web.engine.heatmap import blurred
 from loravit_web.images.loading import load_rgb
 from loravit_web.training.data import TrainingData
 from loravit_web.training.progress import SilentReporter
@@ -39,6 +39,8 @@ from loravit_web.training.trainer import train
 HOT = 0.2
 """Fraction of the patches that are deleted or inserted."""
 RANDOM, CENTER = "random patches", "center"
+BLUR, MEAN = "blur", "mean"
+"""What a hidden patch shows: the blurred image, or the mean color of the image."""
 DRAWS = 4
 """Random sets of patches for each image."""
 _ALL = 1_000_000
@@ -97,6 +99,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--task", action="append", choices=TASKS, help="only this; may be repeated")
     parser.add_argument("--method", action="append", choices=METHODS, help="only this; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="of the images, the training, the random patches")
+    parser.add_argument("--fill", choices=(BLUR, MEAN), default=BLUR, help="what hidden patches show")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     options = parser.parse_args(arguments)
     base = embedded_base()
@@ -107,10 +110,10 @@ def run(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in options.task or TASKS:
             adapter, images = _task(TASKS[name], base, options, Path(folder))
-            results[name] = _left(base, adapter, images, methods, options.seed, milliseconds)
+            results[name] = _left(base, adapter, images, methods, options.seed, options.fill, milliseconds)
             print(f"{name}, {len(images)} images: {results[name]}", file=sys.stderr)
             answered = _milliseconds_if_answered(base, adapter, images) if answered != answered else answered
-    title = f"how true maps are: {options.images} images of each task, seed {options.seed}"
+    title = f"true maps: {options.images} images a task, seed {options.seed}, hidden by {options.fill}"
     figures = [*_figures(results, answered), *_table(results, methods, milliseconds)]
     save(options.json, title, figures)
     return show(title, figures)
@@ -145,6 +148,7 @@ def _left(
     images: torch.Tensor,
     methods: Sequence[str],
     seed: int,
+    fill: str,
     milliseconds: Mapping[str, list[float]],
 ) -> Mapping[str, Left]:
     """Return the shares of the scores that are left, by method; times of maps are added."""
@@ -153,11 +157,11 @@ def _left(
     side = images.shape[-1] // base.patch_size
     hot = round(HOT * side**2)
     for image in images.split(1):
-        blurred = _blurred(image)
+        hidden = blurred(image) if fill == BLUR else image.mean(dim=(2, 3), keepdim=True).expand_as(image)
         scores = _scores(base, adapter, image)[0]
         label = int(scores.argmax())
         before += float(scores[label])
-        shown = Shown(base, adapter, image, blurred, label)
+        shown = Shown(base, adapter, image, label)
         values = {f"{RANDOM} {n}": torch.rand(side**2, generator=generator) for n in range(DRAWS)}
         values[CENTER] = -_from_center(side)
         for name in methods:
@@ -167,7 +171,7 @@ def _left(
         masks = torch.stack(
             [_mask(value.topk(hot).indices, side, base.patch_size) for value in values.values()]
         )
-        changed = torch.cat([torch.lerp(image, blurred, masks), torch.lerp(blurred, image, masks)])
+        changed = torch.cat([torch.lerp(image, hidden, masks), torch.lerp(hidden, image, masks)])
         left = torch.cat([_scores(base, adapter, part) for part in changed.split(_BATCH)])[:, label]
         for name, pair in zip(values, left.view(2, -1).T, strict=True):
             draws = DRAWS if name.startswith(RANDOM) else 1
@@ -181,17 +185,6 @@ def _scores(base: Base, adapter: Adapter, images: torch.Tensor) -> torch.Tensor:
     """Return the probabilities (B, C) of images (B, 3, S, S)."""
     tokens, pooled = base.trunk(base.embed(images), 0, adapter.first_block)
     return adapter.scores(adapter.logits(base, adapter.blocks(base), tokens, pooled))
-
-
-def _blurred(image: torch.Tensor) -> torch.Tensor:
-    """Return an image (1, 3, S, S) blurred by a Gaussian whose sigma is an eighth of its side."""
-    sigma = image.shape[-1] / 8
-    reach = int(3 * sigma)
-    kernel = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
-    rows = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), kernel, groups=3)
-    columns = F.pad(rows, (0, 0, reach, reach), mode="replicate")
-    return F.conv2d(columns, kernel.transpose(2, 3), groups=3)
 
 
 def _from_center(side: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,25 +19,39 @@ from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.util.cores import on_all_cores
 
-STEPS = 3
-"""Number of points on the path from the empty image to the image."""
+STEPS, FEWEST_STEPS = 3, 2
+"""Number of points on the path from the blurred image to the image; fewer if there are many blocks to run."""
 EARLIEST = 4
 """Divisor of the base's depth that gives the earliest block whose input tokens are attributed."""
 FEWEST_BLOCKS = 4
 """Number of blocks that are run after the attributed tokens even if the image is large."""
-WORK = 1800
+WORK = 1400
 """Tokens times blocks times points that fit into the time of a heat map.
 
-An image of 112 px has 65 tokens, so three points fit through nine blocks.
+An image of 112 px has 65 tokens, so three points fit through seven blocks.
 """
 MAX_TOKENS = 600
 """Tokens of the points that are computed together.
 
 It bounds the memory, and the time for which answers wait.
 """
+BLUR = 8
+"""Divisor of the image's side that gives the standard deviation of the blur."""
 
 Score = Callable[[torch.Tensor, int], torch.Tensor]
 """Returns the score (B,) of a class from calibrated logits (B, C)."""
+
+
+class Starts(NamedTuple):
+    """What the trunk computes for an image and for the blurred image.
+
+    Attributes:
+        image: Output (1, ...) for the image of S by S pixels.
+        blurred: Output (1, ...) for the image that `blurred` returns.
+    """
+
+    image: TrunkOutput
+    blurred: TrunkOutput
 
 
 @dataclass(frozen=True)
@@ -53,30 +67,40 @@ class Integration:
     steps: int
 
 
-def log_probability(logits: torch.Tensor, label: int) -> torch.Tensor:
-    """Return the logarithm (B,) of the probability of a class from calibrated logits (B, C)."""
-    return torch.log_softmax(logits, dim=-1)[:, label]
+def log_odds(logits: torch.Tensor, label: int) -> torch.Tensor:
+    """Return the logarithm (B,) of p / (1 - p), with p the probability of a class, from logits (B, C)."""
+    others = [index for index in range(logits.shape[-1]) if index != label]
+    return logits[:, label] - logits[:, others].logsumexp(dim=-1)
 
 
-def heatmap(base: Base, adapter: Adapter, start: TrunkOutput, label: int) -> torch.Tensor:
+def blurred(images: torch.Tensor) -> torch.Tensor:
+    """Return images (B, 3, S, S) blurred by a Gaussian whose standard deviation is S / `BLUR`."""
+    places = torch.arange(images.shape[-1], dtype=images.dtype)
+    kernel = torch.exp(-(((places[:, None] - places) * BLUR / len(places)) ** 2) / 2)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    return kernel @ images @ kernel.T
+
+
+def heatmap(base: Base, adapter: Adapter, starts: Starts, label: int) -> torch.Tensor:
     """Return how much each patch of an image raises the score of a class.
 
-    With x the tokens before block `Integration.depth`, e the same tokens with every patch token replaced by
-    their mean, and s the logarithm of the probability of the class, the value of patch p is
+    With x the tokens of the image before block `Integration.depth`, e the same tokens with the patch tokens
+    of the blurred image, and s the log odds of the class, the value of patch p is
     ``relu(sum_c (x - e)[p, c] * mean_a ds/dx[p, c](e + a (x - e)))``, divided by the largest value. The mean
-    is over points a on the path from e, an image without details, to x. No attention weights are needed, so
-    it works for every adapter type and readout.
+    is over points a on the path from e to x. No attention weights are needed, so it works for every adapter
+    type and readout. Log odds do not saturate where the class is certain, as its probability does.
 
     Args:
         base: Base that runs.
         adapter: Adapter of the task.
-        start: Output of the trunk (1, ...) before block `prefix_depth`, of an image of S by S pixels.
+        starts: Outputs of the trunk before block `prefix_depth`.
         label: Index of the class.
 
     Returns:
         Float32 map (S / patch, S / patch) from 0 to 1; all zero if no patch raises the score.
     """
-    patches = contributions(base, adapter, start, label, chosen_integration(base, adapter)).relu()
+    found = contributions(base, adapter, starts, label, chosen_integration(base, adapter))
+    patches = found.nan_to_num(0, 0, 0).relu()
     largest = patches.max()
     side = round(len(patches) ** 0.5)
     return (patches / largest if largest > 0 else patches).reshape(side, side)
@@ -85,15 +109,15 @@ def heatmap(base: Base, adapter: Adapter, start: TrunkOutput, label: int) -> tor
 def chosen_integration(base: Base, adapter: Adapter) -> Integration:
     """Return where the heat maps of an adapter take gradients.
 
-    The earlier the block, the better the map is, and the longer it takes. What a readout reads of earlier
-    blocks would have no share, so it is not later than the first block of the readout.
+    The earlier the block, the longer it takes. What a readout reads of earlier blocks would have no share, so
+    it is not later than the first block of the readout.
     """
-    last = adapter.config.last_block(base)
-    tokens = STEPS * base.token_count(adapter.preprocessing.image_size)
-    blocks = max(FEWEST_BLOCKS, WORK // tokens)
+    last, tokens = adapter.config.last_block(base), base.token_count(adapter.preprocessing.image_size)
+    blocks = max(FEWEST_BLOCKS, WORK // (STEPS * tokens))
     first_read = min((tap.block for tap in adapter.config.taps), default=last)
-    depth = min(max(base.depth // EARLIEST, last - blocks), first_read, last - 1)
-    return Integration(max(0, depth), STEPS)
+    depth = max(0, min(max(base.depth // EARLIEST, last - blocks), first_read, last - 1))
+    steps = WORK // (tokens * (last - depth))
+    return Integration(depth, min(STEPS, max(FEWEST_STEPS, steps)))
 
 
 def prefix_depth(adapter: Adapter, depth: int) -> int:
@@ -104,39 +128,37 @@ def prefix_depth(adapter: Adapter, depth: int) -> int:
 def contributions(
     base: Base,
     adapter: Adapter,
-    start: TrunkOutput,
+    starts: Starts,
     label: int,
     integration: Integration,
     *,
-    score: Score = log_probability,
-    empty: torch.Tensor | None = None,
+    score: Score = log_odds,
 ) -> torch.Tensor:
     """Return what each of P patches contributes to the score of a class: float32 (P,), in nats.
 
-    The contributions add up to about the difference of the scores of the image and of the empty image.
+    The contributions add up to about the difference of the scores at both ends of the path.
 
     Args:
         base: Base that runs.
         adapter: Adapter of the task.
-        start: Output of the trunk (1, ...) before block `prefix_depth`.
+        starts: Outputs of the trunk before block `prefix_depth`.
         label: Index of the class.
         integration: Where gradients are taken.
         score: Score of the class.
-        empty: Tokens (1, N, D) before block ``integration.depth`` at which the path begins, or None for those
-            of `without_details`.
     """
-    depth = integration.depth
-    attributed = on_all_cores(partial(attributed_tokens, base, adapter, start, depth))
-    begin = without_details(base, attributed.tokens) if empty is None else empty
-    difference = attributed.tokens - begin
+    tokens, pooled = on_all_cores(partial(attributed_tokens, base, adapter, starts.image, integration.depth))
+    other = on_all_cores(partial(attributed_tokens, base, adapter, starts.blurred, integration.depth)).tokens
+    count = base.prefix_token_count
+    begin = torch.cat([tokens[:, :count], other[:, count:]], dim=1)
+    difference = tokens - begin
     places = (torch.arange(integration.steps) + 0.5) / integration.steps
     gradient = torch.zeros_like(difference, dtype=torch.float32)
     for some in places.to(difference).split(max(1, MAX_TOKENS // difference.shape[1])):
         points = begin + some[:, None, None] * difference
-        step = partial(score_gradient, base, adapter, depth, points, attributed.pooled, label, score)
+        step = partial(score_gradient, base, adapter, integration.depth, points, pooled, label, score)
         gradient += on_all_cores(step).sum(dim=0)
     total = gradient / integration.steps * difference.float()
-    return total.sum(dim=-1)[0, base.prefix_token_count :].cpu()
+    return total.sum(dim=-1)[0, count:].cpu()
 
 
 @torch.inference_mode()
@@ -155,13 +177,6 @@ def attributed_tokens(base: Base, adapter: Adapter, start: TrunkOutput, depth: i
     return TrunkOutput(tokens, torch.cat([start.pooled, *(part[:, None] for part in pooled)], dim=1))
 
 
-def without_details(base: Base, tokens: torch.Tensor) -> torch.Tensor:
-    """Return tokens (B, N, D) with every patch token replaced by the mean of the patch tokens."""
-    count = base.prefix_token_count
-    mean = tokens[:, count:].mean(dim=1, keepdim=True)
-    return torch.cat([tokens[:, :count], mean.expand_as(tokens[:, count:])], dim=1)
-
-
 def score_gradient(
     base: Base,
     adapter: Adapter,
@@ -169,7 +184,7 @@ def score_gradient(
     points: torch.Tensor,
     pooled: torch.Tensor,
     label: int,
-    score: Score = log_probability,
+    score: Score = log_odds,
 ) -> torch.Tensor:
     """Return the gradient of the score of a class with respect to tokens.
 

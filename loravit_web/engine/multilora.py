@@ -9,7 +9,7 @@ import torch
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.engine.branches import Branches
-from loravit_web.engine.heatmap import chosen_integration, heatmap, prefix_depth
+from loravit_web.engine.heatmap import Starts, blurred, chosen_integration, heatmap, prefix_depth
 from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.engine.residency import LoadAdapter, Residency
 from loravit_web.engine.routing import Factors, called_layers, multi_lora_blocks, running_factors
@@ -225,12 +225,12 @@ class MultiLoRAViT:
 
     def _heatmap(self, adapter: Adapter, images: torch.Tensor, label: int) -> torch.Tensor:
         @torch.inference_mode()
-        def prefix_of() -> TrunkOutput:
-            trunk = Trunk(self.base, images, self._tokens, self.lanes)
-            return trunk.at(prefix_depth(adapter, chosen_integration(self.base, adapter).depth), [0])[0]
+        def starts() -> Starts:
+            trunk = Trunk(self.base, torch.cat([images, blurred(images)]), self._tokens, self.lanes)
+            depth = prefix_depth(adapter, chosen_integration(self.base, adapter).depth)
+            return Starts(*(TrunkOutput(*(part[None] for part in row)) for row in trunk.at(depth, [0, 1])))
 
-        prefix = on_all_cores(prefix_of)
-        return heatmap(self.base, adapter, TrunkOutput(prefix.tokens[None], prefix.pooled[None]), label)
+        return heatmap(self.base, adapter, on_all_cores(starts), label)
 
     def _units(
         self,

@@ -56,7 +56,7 @@ def overlay(image: Image.Image, heat: Grid, *, side: int = SIDE) -> Image.Image:
     result = _mixed(np.asarray(pixels, dtype=np.float32), _colors(strength), _MOST_OPAQUE * strength)
     level = float(np.quantile(values, 1 - ENCLOSED))
     distance = _distance(values, max(level, 0.05 * float(values.max())))
-    width = max(1.0, _LINE * side)
+    width = max(1.4, _LINE * side)
     result = _mixed(result, _DARK, 0.6 * np.clip(2 * width - distance, 0, 1))
     result = _mixed(result, _LIGHT, np.clip(width - distance, 0, 1))
     return Image.fromarray(result.astype(np.uint8))

@@ -13,15 +13,16 @@ from loravit_web.engine import MultiLoRAViT
 from loravit_web.engine import heatmap as heatmap_module
 from loravit_web.engine.heatmap import (
     Integration,
+    Starts,
     attributed_tokens,
+    blurred,
     chosen_integration,
     contributions,
     heatmap,
-    log_probability,
+    log_odds,
     prefix_depth,
     remaining_logits,
     score_gradient,
-    without_details,
 )
 from loravit_web.engine.multilora import MixedInput
 from tests.adapters.makers import random_adapter, random_images
@@ -63,14 +64,16 @@ def test_the_contributions_add_up_to_what_the_details_of_the_image_add_to_the_sc
     adapter, image = random_adapter(base, config), random_images(1)
     depth = chosen_integration(base, adapter).depth
     tokens, pooled = _attributed(base, adapter, image, depth)
+    begin = tokens.clone()
+    begin[:, base.prefix_token_count :] = _attributed(base, adapter, blurred(image), depth).tokens[
+        :, base.prefix_token_count :
+    ]
     for label in range(LABELS):
         found = contributions(
-            base, adapter, _prefix(base, adapter, image, depth), label, Integration(depth, 200)
+            base, adapter, _starts(base, adapter, image, depth), label, Integration(depth, 200)
         )
-        scores = [
-            _score(base, adapter, depth, at, pooled, label) for at in (tokens, without_details(base, tokens))
-        ]
-        assert float(found.sum()) == pytest.approx(float(scores[0] - scores[1]), rel=0.02, abs=2e-3)
+        more, less = (_score(base, adapter, depth, at, pooled, label) for at in (tokens, begin))
+        assert float(found.sum()) == pytest.approx(float(more - less), rel=0.02, abs=2e-3)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
@@ -118,6 +121,13 @@ def test_maps_of_different_classes_differ(base: Base) -> None:
     assert not torch.allclose(first, second, atol=0.05)
 
 
+def test_log_odds_are_those_of_the_probability() -> None:
+    logits = torch.tensor([[1.0, -2.0, 0.5], [30.0, 0.0, 0.0]])
+    probability = logits.softmax(dim=-1)[:, 1]
+    assert torch.allclose(log_odds(logits, 1), (probability / (1 - probability)).log(), atol=1e-4)
+    assert float(log_odds(logits, 0)[1]) == pytest.approx(30 - 0.6931, abs=1e-3)
+
+
 def test_a_class_without_contributing_patches_has_a_zero_map(base: Base) -> None:
     adapter = random_adapter(base)
     constant = replace(adapter, head_weight=torch.zeros_like(adapter.head_weight))
@@ -159,8 +169,12 @@ def test_a_heat_map_of_another_size_is_refused(base: Base) -> None:
 
 def _heatmap(base: Base, adapter: Adapter, label: int, image: torch.Tensor | None = None) -> torch.Tensor:
     depth = chosen_integration(base, adapter).depth
-    start = _prefix(base, adapter, random_images(1) if image is None else image, depth)
-    return heatmap(base, adapter, start, label)
+    starts = _starts(base, adapter, random_images(1) if image is None else image, depth)
+    return heatmap(base, adapter, starts, label)
+
+
+def _starts(base: Base, adapter: Adapter, image: torch.Tensor, depth: int) -> Starts:
+    return Starts(*(_prefix(base, adapter, one, depth) for one in (image, blurred(image))))
 
 
 def _prefix(base: Base, adapter: Adapter, image: torch.Tensor, depth: int) -> TrunkOutput:
@@ -177,4 +191,4 @@ def _score(
 ) -> torch.Tensor:
     with torch.no_grad():
         logits = remaining_logits(base, adapter, depth, tokens, pooled)
-        return log_probability(logits / adapter.temperature, label)[0]
+        return log_odds(logits / adapter.temperature, label)[0]
