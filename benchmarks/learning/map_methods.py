@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -13,6 +14,8 @@ from loravit_web.adapters import Adapter
 from loravit_web.backbones import Base
 from loravit_web.backbones.base import TrunkOutput
 from loravit_web.engine.heatmap import (
+    BEGIN,
+    STEPS,
     Integration,
     Score,
     Starts,
@@ -80,7 +83,13 @@ def _chosen(shown: Shown) -> torch.Tensor:
 
 
 def _integrated(
-    shown: Shown, *, blocks: int, steps: int = 3, score: Score = log_odds, from_mean: bool = False
+    shown: Shown,
+    *,
+    blocks: int,
+    steps: int = STEPS,
+    begin: float = BEGIN,
+    score: Score = log_odds,
+    from_mean: bool = False,
 ) -> torch.Tensor:
     """Integrate gradients over the tokens before so many blocks of the head.
 
@@ -88,8 +97,9 @@ def _integrated(
         shown: The image.
         blocks: Number of blocks between the attributed tokens and the head, at least those that are adapted.
         steps: Number of points on the path.
+        begin: Where the path begins; see `Integration`.
         score: Score of the class.
-        from_mean: Whether the path begins at the mean patch token instead of the blurred image.
+        from_mean: Whether the path comes from the mean patch token instead of the blurred image.
     """
     depth = max(0, shown.adapter.config.last_block(shown.base) - blocks)
     starts = shown.starts(depth)
@@ -97,7 +107,7 @@ def _integrated(
         tokens = starts.image.tokens
         mean = tokens[:, shown.base.prefix_token_count :].mean(dim=1, keepdim=True)
         starts = starts._replace(blurred=starts.image._replace(tokens=mean.expand_as(tokens)))
-    integration = Integration(depth, steps)
+    integration = Integration(depth, steps, begin)
     return contributions(shown.base, shown.adapter, starts, shown.label, integration, score=score)
 
 
@@ -119,28 +129,33 @@ def _smoothed(shown: Shown) -> torch.Tensor:
 
 
 CHOSEN, BEFORE = "chosen", "gradient times activation (before)"
+_WHOLE: Mapping[str, Any] = MappingProxyType({"steps": 3, "begin": 0.0})
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         BEFORE: _gradient_times_activation,
         CHOSEN: _chosen,
-        "4 blocks, mean token, logit": partial(_integrated, blocks=4, score=logit, from_mean=True),
-        "4 blocks, mean token, log probability": partial(
-            _integrated, blocks=4, score=log_probability, from_mean=True
+        "4 blocks, mean token, whole path, logit": partial(
+            _integrated, blocks=4, **_WHOLE, score=logit, from_mean=True
         ),
-        "4 blocks, mean token": partial(_integrated, blocks=4, from_mean=True),
-        "4 blocks, logit": partial(_integrated, blocks=4, score=logit),
-        "4 blocks, log probability": partial(_integrated, blocks=4, score=log_probability),
-        "4 blocks, lead over the next class": partial(_integrated, blocks=4, score=lead),
+        "4 blocks, mean token, whole path": partial(_integrated, blocks=4, **_WHOLE, from_mean=True),
+        "4 blocks, whole path, logit": partial(_integrated, blocks=4, **_WHOLE, score=logit),
+        "4 blocks, whole path, log probability": partial(
+            _integrated, blocks=4, **_WHOLE, score=log_probability
+        ),
+        "4 blocks, whole path, lead over the next class": partial(
+            _integrated, blocks=4, **_WHOLE, score=lead
+        ),
+        "4 blocks, whole path": partial(_integrated, blocks=4, **_WHOLE),
         "4 blocks": partial(_integrated, blocks=4),
-        "4 blocks, 6 points": partial(_integrated, blocks=4, steps=6),
+        "7 blocks, whole path": partial(_integrated, blocks=7, **_WHOLE),
+        "7 blocks, 1 point": partial(_integrated, blocks=7, steps=1, begin=0.0),
         "7 blocks": partial(_integrated, blocks=7),
-        "9 blocks, mean token": partial(_integrated, blocks=9, from_mean=True),
-        "9 blocks, 1 point": partial(_integrated, blocks=9, steps=1),
-        "9 blocks, 2 points": partial(_integrated, blocks=9, steps=2),
+        "7 blocks, 4 points": partial(_integrated, blocks=7, steps=4),
+        "9 blocks, whole path": partial(_integrated, blocks=9, **_WHOLE),
         "9 blocks": partial(_integrated, blocks=9),
-        "12 blocks": partial(_integrated, blocks=12),
+        "12 blocks, whole path": partial(_integrated, blocks=12, **_WHOLE),
         "chosen, smoothed over 3 x 3 patches": _smoothed,
     }
 )
-"""Ways to compare. Where a name says nothing else, gradients of the log odds are integrated over three points
-from the blurred image."""
+"""Ways to compare. Where a name says nothing else, gradients of the log odds are integrated over two points
+of the path from the blurred image, without its first third. A whole path has three points."""

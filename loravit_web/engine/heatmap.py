@@ -19,16 +19,18 @@ from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.util.cores import on_all_cores
 
-STEPS, FEWEST_STEPS = 3, 2
-"""Number of points on the path from the blurred image to the image; fewer if there are many blocks to run."""
+STEPS = 2
+"""Number of points on the path."""
+BEGIN = 1 / 3
+"""Where the path begins between the blurred image and the image; gradients before it only add noise."""
 EARLIEST = 4
 """Divisor of the base's depth that gives the earliest block whose input tokens are attributed."""
 FEWEST_BLOCKS = 4
 """Number of blocks that are run after the attributed tokens even if the image is large."""
-WORK = 1400
+WORK = 1000
 """Tokens times blocks times points that fit into the time of a heat map.
 
-An image of 112 px has 65 tokens, so three points fit through seven blocks.
+An image of 112 px has 65 tokens, so two points fit through seven blocks.
 """
 MAX_TOKENS = 600
 """Tokens of the points that are computed together.
@@ -61,10 +63,12 @@ class Integration:
     Attributes:
         depth: Index of the block whose input tokens are attributed.
         steps: Number of points on the path.
+        begin: Where the path begins, from 0 at the blurred image to below 1 at the image.
     """
 
     depth: int
-    steps: int
+    steps: int = STEPS
+    begin: float = BEGIN
 
 
 def log_odds(logits: torch.Tensor, label: int) -> torch.Tensor:
@@ -84,11 +88,12 @@ def blurred(images: torch.Tensor) -> torch.Tensor:
 def heatmap(base: Base, adapter: Adapter, starts: Starts, label: int) -> torch.Tensor:
     """Return how much each patch of an image raises the score of a class.
 
-    With x the tokens of the image before block `Integration.depth`, e the same tokens with the patch tokens
-    of the blurred image, and s the log odds of the class, the value of patch p is
-    ``relu(sum_c (x - e)[p, c] * mean_a ds/dx[p, c](e + a (x - e)))``, divided by the largest value. The mean
-    is over points a on the path from e to x. No attention weights are needed, so it works for every adapter
-    type and readout. Log odds do not saturate where the class is certain, as its probability does.
+    Let x be the tokens of the image before block `Integration.depth`, e the same tokens with patch tokens
+    that are a third of the way from the blurred image to the image, and s the log odds of the class. Then the
+    value of patch p is ``relu(sum_c (x - e)[p, c] * mean_a ds/dx[p, c](e + a (x - e)))``, divided by the
+    largest value. The mean is over points a on the path from e to x. No attention weights are needed, so it
+    works for every adapter type and readout. Log odds do not saturate where the class is certain, as its
+    probability does.
 
     Args:
         base: Base that runs.
@@ -115,9 +120,7 @@ def chosen_integration(base: Base, adapter: Adapter) -> Integration:
     last, tokens = adapter.config.last_block(base), base.token_count(adapter.preprocessing.image_size)
     blocks = max(FEWEST_BLOCKS, WORK // (STEPS * tokens))
     first_read = min((tap.block for tap in adapter.config.taps), default=last)
-    depth = max(0, min(max(base.depth // EARLIEST, last - blocks), first_read, last - 1))
-    steps = WORK // (tokens * (last - depth))
-    return Integration(depth, min(STEPS, max(FEWEST_STEPS, steps)))
+    return Integration(max(0, min(max(base.depth // EARLIEST, last - blocks), first_read, last - 1)))
 
 
 def prefix_depth(adapter: Adapter, depth: int) -> int:
@@ -149,8 +152,9 @@ def contributions(
     tokens, pooled = on_all_cores(partial(attributed_tokens, base, adapter, starts.image, integration.depth))
     other = on_all_cores(partial(attributed_tokens, base, adapter, starts.blurred, integration.depth)).tokens
     count = base.prefix_token_count
-    begin = torch.cat([tokens[:, :count], other[:, count:]], dim=1)
-    difference = tokens - begin
+    details = torch.cat([torch.zeros_like(tokens[:, :count]), (tokens - other)[:, count:]], dim=1)
+    difference = (1 - integration.begin) * details
+    begin = tokens - difference
     places = (torch.arange(integration.steps) + 0.5) / integration.steps
     gradient = torch.zeros_like(difference, dtype=torch.float32)
     for some in places.to(difference).split(max(1, MAX_TOKENS // difference.shape[1])):

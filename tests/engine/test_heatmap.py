@@ -12,6 +12,7 @@ from loravit_web.backbones.base import TrunkOutput
 from loravit_web.engine import MultiLoRAViT
 from loravit_web.engine import heatmap as heatmap_module
 from loravit_web.engine.heatmap import (
+    BEGIN,
     Integration,
     Starts,
     attributed_tokens,
@@ -64,16 +65,15 @@ def test_the_contributions_add_up_to_what_the_details_of_the_image_add_to_the_sc
     adapter, image = random_adapter(base, config), random_images(1)
     depth = chosen_integration(base, adapter).depth
     tokens, pooled = _attributed(base, adapter, image, depth)
-    begin = tokens.clone()
-    begin[:, base.prefix_token_count :] = _attributed(base, adapter, blurred(image), depth).tokens[
-        :, base.prefix_token_count :
-    ]
-    for label in range(LABELS):
-        found = contributions(
-            base, adapter, _starts(base, adapter, image, depth), label, Integration(depth, 200)
-        )
-        more, less = (_score(base, adapter, depth, at, pooled, label) for at in (tokens, begin))
-        assert float(found.sum()) == pytest.approx(float(more - less), rel=0.02, abs=2e-3)
+    other, count = _attributed(base, adapter, blurred(image), depth).tokens, base.prefix_token_count
+    starts = _starts(base, adapter, image, depth)
+    for place in (0.0, BEGIN):
+        begin = torch.lerp(other, tokens, place)
+        begin[:, :count] = tokens[:, :count]
+        for label in range(LABELS):
+            found = contributions(base, adapter, starts, label, Integration(depth, 200, place))
+            more, less = (_score(base, adapter, depth, at, pooled, label) for at in (tokens, begin))
+            assert float(found.sum()) == pytest.approx(float(more - less), rel=0.02, abs=2e-3)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
