@@ -336,4 +336,6 @@ def _metrics(trained: Trained) -> dict[str, float]:
     }
     if trained.test is not None:
         metrics["test_accuracy"] = trained.test.accuracy
+    if trained.validation.mean_average_precision is not None:
+        metrics["val_map"] = trained.validation.mean_average_precision
     return metrics

@@ -65,10 +65,11 @@ class Datasets:
             return _dataset_record(session, row)
 
     def _insert(self, session: Session, new: NewDataset) -> DatasetRow:
+        counted = sum(c.n_train + c.n_val + c.n_test for c in new.classes)
         row = DatasetRow(
             fingerprint=new.fingerprint,
             name=new.name,
-            n_images=sum(c.n_train + c.n_val + c.n_test for c in new.classes),
+            n_images=counted if new.n_images is None else new.n_images,
             n_classes=len(new.classes),
             source_kind=new.source_kind,
             created_at=self._database.now(),

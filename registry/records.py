@@ -116,12 +116,15 @@ class NewDataset:
     Attributes:
         fingerprint: the identity of the dataset.
         classes: the classes in index order, which is part of what the dataset means.
+        n_images: the number of images; None for the sum of the classes' images, which is more where an image
+            has several labels.
     """
 
     fingerprint: str
     name: str
     source_kind: str
     classes: tuple[DatasetClass, ...]
+    n_images: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +160,14 @@ class ClassMetric:
         recall: 0 to 1.
         f1: 0 to 1.
         support: the number of images of this class.
+        average_precision: 0 to 1; None for one label per image, and for a class without images.
     """
 
     precision: float
     recall: float
     f1: float
     support: int
+    average_precision: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +185,15 @@ class NewEvaluation:
 
     Attributes:
         n: the number of images.
-        accuracy: 0 to 1.
+        accuracy: the fraction of images whose label is right, or whose labels all are, 0 to 1.
         macro_f1: 0 to 1.
         linear_probe_accuracy: accuracy of the probe on the same images, 0 to 1.
         top5_accuracy: 0 to 1.
         calibration_error: the expected calibration error, 0 to 1.
         classes: one entry per class in index order, or empty.
         confusion: every cell of the confusion matrix that counts at least one image, or empty.
+        mean_average_precision: the mean over the classes, 0 to 1; None for one label per image.
+        micro_f1: 0 to 1; None for one label per image.
     """
 
     split: Split
@@ -199,6 +206,13 @@ class NewEvaluation:
     calibration_error: float | None = None
     classes: tuple[ClassMetric, ...] = ()
     confusion: tuple[ConfusionCell, ...] = ()
+    mean_average_precision: float | None = None
+    micro_f1: float | None = None
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether an image can have several labels, so that it counts in several classes."""
+        return self.mean_average_precision is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +228,13 @@ class Evaluation:
     top5_accuracy: float | None
     calibration_error: float | None
     created_at: datetime
+    mean_average_precision: float | None = None
+    micro_f1: float | None = None
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether an image can have several labels."""
+        return self.mean_average_precision is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from loravit_web.engine.heatmap import (
     blurred,
     chosen_integration,
     contributions,
-    log_odds,
     prefix_depth,
     score_gradient,
 )
@@ -88,7 +87,7 @@ def _integrated(
     blocks: int,
     steps: int = STEPS,
     begin: float = BEGIN,
-    score: Score = log_odds,
+    score: Score | None = None,
     from_mean: bool = False,
 ) -> torch.Tensor:
     """Integrate gradients over the tokens before so many blocks of the head.
@@ -98,7 +97,7 @@ def _integrated(
         blocks: Number of blocks between the attributed tokens and the head, at least those that are adapted.
         steps: Number of points on the path.
         begin: Where the path begins; see `Integration`.
-        score: Score of the class.
+        score: Score of the class, or None for its log odds.
         from_mean: Whether the path comes from the mean patch token instead of the blurred image.
     """
     depth = max(0, shown.adapter.config.last_block(shown.base) - blocks)

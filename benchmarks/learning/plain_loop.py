@@ -18,7 +18,8 @@ from torch import nn
 
 from loravit_web.backbones import Base, Preprocessing
 from loravit_web.images.loading import load_rgb
-from loravit_web.training.data import Split, TrainingData, class_weights
+from loravit_web.training.data import Split, TrainingData
+from loravit_web.training.objective import balanced_weights
 from loravit_web.training.recipe import Recipe
 
 _EVALUATION_BATCH = 128
@@ -190,7 +191,7 @@ def _epoch(
     epoch: int,
     schedule: _Schedule,
 ) -> None:
-    weights = class_weights(data.train.labels, len(data.class_names))
+    weights = balanced_weights(data.train.labels, len(data.class_names))
     learner.model.train()
     for rows in _batches(len(images), recipe, epoch):
         if schedule.is_over:

@@ -9,10 +9,16 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import torch
 
-from loravit_web.datasets import DatasetStore, ImageDataset, ImageItem, stratified_split, stratified_subset
-from loravit_web.training.data import Split, TrainingData
+from loravit_web.datasets import (
+    DatasetStore,
+    ImageDataset,
+    ImageItem,
+    strata,
+    stratified_split,
+    stratified_subset,
+)
+from loravit_web.training.data import Split, TrainingData, targets_of
 
 ZIPS: Mapping[str, str] = MappingProxyType(
     {
@@ -23,6 +29,8 @@ ZIPS: Mapping[str, str] = MappingProxyType(
     }
 )
 """File in the data folder by the name of its option."""
+TAG_SCENES = "scenes with several shapes"
+"""Source that the benchmark draws itself; see `tag_scenes.write_tag_scenes`."""
 VALIDATION_FRACTION = 0.2
 _TEST_SEED = 0
 _TEST_FRACTION = 0.25
@@ -48,14 +56,17 @@ class Task:
     """One task of the benchmark.
 
     Attributes:
-        source: Key of `ZIPS`, or ``sample:NAME``.
+        source: Key of `ZIPS`, ``sample:NAME``, or `TAG_SCENES`.
         mirror: Whether mirrored images keep their class.
         counts: Number of images by class, or None for a stratified subset of each size.
+        several: Whether an image has several labels. Such a task is scored by its mean average precision, and
+            only by ways that can learn it.
     """
 
     source: str
     mirror: bool = True
     counts: Counts | None = None
+    several: bool = False
 
 
 TASKS: Mapping[str, Task] = MappingProxyType(
@@ -70,6 +81,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "textures": Task("sample:textures"),
         "few-shot": Task("cifar", counts=few_shot),
         "imbalanced": Task("cifar", counts=imbalanced),
+        "tags": Task(TAG_SCENES, several=True),
     }
 )
 
@@ -164,7 +176,7 @@ def _by_class(labels: Sequence[int], counts: Sequence[int], seed: int) -> np.nda
 
 
 def _labels(items: Sequence[ImageItem]) -> list[int]:
-    return [item.label for item in items]
+    return strata(item.labels for item in items)
 
 
 def _pick(items: Sequence[ImageItem], chosen: np.ndarray[Any, np.dtype[Any]]) -> tuple[ImageItem, ...]:
@@ -172,4 +184,4 @@ def _pick(items: Sequence[ImageItem], chosen: np.ndarray[Any, np.dtype[Any]]) ->
 
 
 def _as_split(dataset: ImageDataset, items: Sequence[ImageItem]) -> Split:
-    return Split(tuple(dataset.image_path(item) for item in items), torch.tensor(_labels(items)))
+    return Split(tuple(dataset.image_path(item) for item in items), targets_of(dataset, items))

@@ -43,6 +43,8 @@ class Outcome:
         bytes: Size of the files to keep.
         first_answers: Seconds until there was a head to ask; None if the way has none before its end.
         is_below_probe: Whether it predicts the validation images worse than its own probe.
+        map: Mean average precision on the test images for several labels per image, which takes the place of
+            the answers; else None.
     """
 
     correct: torch.Tensor
@@ -51,6 +53,7 @@ class Outcome:
     bytes: int
     first_answers: float | None = None
     is_below_probe: bool = False
+    map: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Row:
         bytes: See `Outcome`.
         first_answers: See `Outcome`.
         is_below_probe: See `Outcome`.
+        map: See `Outcome`.
     """
 
     conditions: str
@@ -82,6 +86,7 @@ class Row:
     bytes: int
     first_answers: float | None
     is_below_probe: bool
+    map: float | None = None
 
     @property
     def key(self) -> Key:
@@ -90,7 +95,9 @@ class Row:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy on the test images, 0 to 1."""
+        """Accuracy on the test images, 0 to 1; for several labels the mean average precision."""
+        if self.map is not None:
+            return self.map
         return self.correct.count("1") / len(self.correct)
 
 
@@ -109,6 +116,7 @@ def row_of(key: Key, conditions: str, outcome: Outcome) -> Row:
         bytes=outcome.bytes,
         first_answers=None if outcome.first_answers is None else round(outcome.first_answers, 3),
         is_below_probe=outcome.is_below_probe,
+        map=outcome.map,
     )
 
 

@@ -109,12 +109,13 @@ def mean_difference(by_task: Mapping[str, Difference]) -> Difference:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the results as a Markdown table: a column for each way, a row for each task and each figure."""
-    tasks = list(dict.fromkeys(row.task for row in rows))
+    tasks, with_one_label = list(dict.fromkeys(row.task for row in rows)), _with_one_label(rows)
     ways = list(dict.fromkeys(row.way for row in rows))
     lines = [["", *ways], ["---"] * (len(ways) + 1)]
     for task in tasks:
         lines.append([task, *(_accuracy(list(rows_of(rows, way, task).values())) for way in ways)])
-    lines += [[name, *(text(rows, way) for way in ways)] for name, text in _SUMMARIES.items()]
+    if with_one_label:  # tasks that all ways have
+        lines += [[name, *(text(with_one_label, way) for way in ways)] for name, text in _SUMMARIES.items()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -133,7 +134,8 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
         name = f"{way}: published below its own probe, of {len(own)}"
         result.append(at_most(name, len(below), 0, note=note))
         result += _first_answers(own, way)
-        result.append(_calibration(own, way))
+        if answered := _with_one_label(own):
+            result.append(_calibration(answered, way))
     return result
 
 
@@ -190,6 +192,11 @@ def _calibrated_error(rows: Sequence[Row]) -> float:
         calibration_error(scores[:, None], (torch.rand(len(scores), generator=generator) >= scores).long())
         for _draw in range(_DRAWS)
     )
+
+
+def _with_one_label(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of tasks with one label per image, which have an answer to each test image."""
+    return [row for row in rows if row.map is None]
 
 
 def _by_task(rows: Sequence[Row]) -> list[list[Row]]:

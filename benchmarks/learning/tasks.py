@@ -1,7 +1,8 @@
-"""What the presets are worth on ten tasks, beside those of version 0.2.0 and other programs' ways.
+"""What the presets are worth on eleven tasks, beside those of version 0.2.0 and other programs' ways.
 
-Accuracy is of test images, the same for all sizes and seeds; every way learns from the same images. Each
-result is appended to a file, so that an interrupted run continues where it ended.
+Accuracy is of test images, the same for all sizes and seeds; every way learns from the same images. The task
+whose images have several labels is learned by the presets alone and scored by its mean average precision.
+Each result is appended to a file, so that an interrupted run continues where it ended.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.learning.peft_models import import_peft
-from benchmarks.learning.task_data import TASKS, ZIPS, Cell, TaskImages
+from benchmarks.learning.tag_scenes import write_tag_scenes
+from benchmarks.learning.task_data import TAG_SCENES, TASKS, ZIPS, Cell, TaskImages
 from benchmarks.learning.task_rows import Key, Row, RowFile, RowsUnusable, row_of
 from benchmarks.learning.task_summary import figures, table
-from benchmarks.learning.ways import BUDGET_OF, FULL, MAX_SIZE, PEFT, SHORT_WAYS, WAYS, Setup
+from benchmarks.learning.ways import BUDGET_OF, FULL, MAX_SIZE, PEFT, SEVERAL_LABELS, SHORT_WAYS, WAYS, Setup
 from benchmarks.support.homes import embedded_base
 from benchmarks.support.report import machine, show
 from loravit_web.backbones import fastest_dtype
@@ -46,7 +48,9 @@ def run(arguments: list[str]) -> int:
     except RowsUnusable as error:
         parser.error(str(error))
     with tempfile.TemporaryDirectory() as folder:
-        images = TaskImages(Path(folder), sources, options.test_images)
+        if any(TASKS[name].source == TAG_SCENES for name in tasks):
+            sources[TAG_SCENES] = str(write_tag_scenes(Path(folder) / "tags"))
+        images = TaskImages(Path(folder) / "store", sources, options.test_images)
         cells = list(images.cells(tasks, sizes, seeds))
         rows = _learn(cells, ways, Setup(base, dtype), file)
     return _show(rows, f"seeds: {seeds}, {precision}")
@@ -113,7 +117,12 @@ def _ways(parser: argparse.ArgumentParser, asked: Sequence[str]) -> list[str]:
 
 def _learn(cells: Sequence[Cell], ways: Sequence[str], setup: Setup, file: RowFile) -> list[Row]:
     """Learn each cell in each way that the file does not have yet; return the rows of all."""
-    keys = [(cell, Key(cell.task, cell.size, cell.seed, way)) for cell in cells for way in ways]
+    keys = [
+        (cell, Key(cell.task, cell.size, cell.seed, way))
+        for cell in cells
+        for way in ways
+        if way in SEVERAL_LABELS or not TASKS[cell.task].several
+    ]
     for number, (cell, key) in enumerate(keys, start=1):
         if key not in file.rows:
             budget = file.rows.get(key._replace(way=BUDGET_OF))

@@ -127,7 +127,7 @@ def _published(
     setup: Setup, timed: Timed, seconds: float, first_answers: float | None, *, is_below: bool
 ) -> Outcome:
     """Return the outcome of one of this project's trainings."""
-    answers = timed.trained.predictions["test"]
+    answers, test = timed.trained.predictions.get("test", ()), timed.trained.test
     files = to_files(timed.trained.adapter, setup.base, name="task", title="task")
     return Outcome(
         correct=torch.tensor([answer.true == answer.predicted for answer in answers]),
@@ -136,6 +136,7 @@ def _published(
         bytes=sum(len(content) for content in files.values()),
         first_answers=first_answers,
         is_below_probe=is_below,
+        map=None if test is None else test.mean_average_precision,
     )
 
 
@@ -213,4 +214,6 @@ WAYS: Mapping[str, Way] = MappingProxyType(
     }
 )
 """The ways by name. A way and its predecessor are neighbors, so that both meet the same machine."""
+SEVERAL_LABELS = ("Instant", "Draft", BUDGET_OF)
+"""Ways that can learn a task whose images have several labels."""
 SHORT_WAYS = tuple(name for name in WAYS if name not in (PEFT, FULL))

@@ -12,6 +12,7 @@ from torch import nn
 
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.interface import Change
+from loravit_web.adapters.labels import READINGS
 from loravit_web.adapters.novelty import Novelty
 from loravit_web.adapters.readout import last_block, read
 from loravit_web.adapters.types import adapter_type
@@ -39,9 +40,10 @@ class Adapter:
         head_weight: Float32 weight (C, F) of the head. Its columns belong to the pooled features of the last
             block, and then to the taps of the readout.
         head_bias: Float32 bias (C,) of the head.
-        temperature: Divisor of the logits before the softmax, for temperature scaling (Guo et al. 2017, arXiv
-            1706.04599).
+        temperature: Divisor of the logits before the softmax or sigmoid, for temperature scaling (Guo et al.
+            2017, arXiv 1706.04599).
         reference_logits: Float32 logits (C,) of `reference_image`, checked at each load.
+        thresholds: Probability from which an image has each of the C classes; empty if it has exactly one.
         novelty: Model of the training images that tells unlike images, or None.
         summary: Facts about the training as JSON, for display only.
     """
@@ -56,6 +58,7 @@ class Adapter:
     head_bias: torch.Tensor
     temperature: float
     reference_logits: torch.Tensor
+    thresholds: tuple[float, ...] = ()
     novelty: Novelty | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
@@ -129,7 +132,7 @@ class Adapter:
         return last_block(self.config.taps) > self.first_block
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return calibrated probabilities (..., C) of logits (..., C), finite and with a sum of 1.
+        """Return calibrated probabilities (..., C) of logits (..., C); for one label their sum is 1.
 
         Raises:
             NonFiniteLogits: If a logit is infinite or NaN.
@@ -139,10 +142,18 @@ class Adapter:
                 "The adapter's logits for this image are not finite. Choose another version, or train the "
                 "adapter again."
             )
-        scaled = logits / self.temperature
-        if not bool(torch.isfinite(scaled).all()):  # overflow: the softmax depends on differences only
-            scaled = (logits - logits.amax(dim=-1, keepdim=True)) / self.temperature
-        return torch.softmax(scaled, dim=-1)
+        return READINGS[self.config.labels].probabilities(logits, self.temperature)
+
+    def log_odds(self, logits: torch.Tensor, label: int) -> torch.Tensor:
+        """Return the log odds (...) of a class, calibrated, from logits (..., C).
+
+        They grow with the probability of the class, and do not saturate as it does.
+        """
+        return READINGS[self.config.labels].log_odds(logits / self.temperature, label)
+
+    def answer(self, scores: torch.Tensor) -> list[int]:
+        """Return the indices of the classes that an image has by its probabilities (C,), the best first."""
+        return READINGS[self.config.labels].answer(scores, self.thresholds)
 
 
 def reference_image(preprocessing: Preprocessing) -> torch.Tensor:

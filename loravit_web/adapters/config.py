@@ -10,6 +10,7 @@ from loravit_web.adapters.files.numbers import ANY, InvalidValue, integer, numbe
 from loravit_web.adapters.readout import Readout, Tap, fitting, last_block, parse_readout
 from loravit_web.backbones.base import POOLINGS, Base, Pooling
 from loravit_web.errors import LoraVitError
+from loravit_web.util.labels import LABELS, Labels
 
 TARGETS = ("q", "k", "v", "qkv", "proj", "fc1", "fc2")
 """Names of the linear layers that can be adapted."""
@@ -52,6 +53,7 @@ class ViTAdapterConfig:
         prefix_length: Number of learned keys and values per block for ``PREFIX``, 1 to `MAX_PREFIX`.
         readout: What the head reads beside the pooled features: parts of the tokens after some blocks. None
             lets the training choose; a trained adapter names its taps.
+        labels: How many labels an image can have. The training takes it from the data.
     """
 
     adapter_type: str = "LORA"
@@ -66,6 +68,7 @@ class ViTAdapterConfig:
     alpha_pattern: Pairs[float] = ()
     prefix_length: int = 8
     readout: Readout | None = ()
+    labels: Labels = "one"
 
     def __post_init__(self) -> None:
         for name in ("rank_pattern", "alpha_pattern"):
@@ -95,6 +98,8 @@ class ViTAdapterConfig:
             )
         if self.pooling == "none" and self.readout == ():
             raise AdapterConfigError("The head reads nothing. Choose a pooling or a readout.")
+        if self.labels not in LABELS:
+            raise AdapterConfigError(f"Labels {self.labels} is unknown. Choose one of {', '.join(LABELS)}.")
         self._check_targets()
 
     def _check_targets(self) -> None:
@@ -181,13 +186,16 @@ class ViTAdapterConfig:
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields, with lists and mappings instead of tuples."""
-        return {
+        document = {
             **asdict(self),
             "target_modules": list(self.target_modules),
             "rank_pattern": dict(self.rank_pattern),
             "alpha_pattern": dict(self.alpha_pattern),
             "readout": None if self.readout is None else [str(tap) for tap in self.readout],
         }
+        if self.labels == "one":
+            del document["labels"]  # earlier versions of the app do not know the field
+        return document
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ViTAdapterConfig:

@@ -187,6 +187,8 @@ def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ..
             calibration_error=_optional(measured, "calibration_error"),
             classes=_class_metrics(measured.get("classes") or {}),
             confusion=_confusion_cells(measured.get("confusion") or {}),
+            mean_average_precision=_optional(measured, "mean_average_precision"),
+            micro_f1=_optional(measured, "micro_f1"),
         )
         for split in splits
         if (measured := metrics.get(split)) is not None
@@ -202,15 +204,18 @@ def _optional(measured: Mapping[str, Any], name: str) -> float | None:
 def _class_metrics(columns: Mapping[str, Any]) -> tuple[ClassMetric, ...]:
     if not columns:
         return ()
-    rows = zip(*(columns[name] for name in ("precision", "recall", "f1", "support")), strict=True)
+    names = ["precision", "recall", "f1", "support"]
+    averages = columns.get("average_precision") or [None] * len(columns["support"])
+    rows = zip(*(columns[name] for name in names), averages, strict=True)
     return tuple(
         ClassMetric(
             number("precision", precision, 0, 1),
             number("recall", recall, 0, 1),
             number("f1", f1, 0, 1),
             integer("support", support, 0, _MAX_IMAGES),
+            None if average is None else number("average_precision", average, 0, 1),
         )
-        for precision, recall, f1, support in rows
+        for precision, recall, f1, support, average in rows
     )
 
 

@@ -202,6 +202,14 @@ def version_document(version: Version) -> Document:
                 "linear_probe_accuracy": evaluation.linear_probe_accuracy,
                 "top5_accuracy": evaluation.top5_accuracy,
                 "calibration_error": evaluation.calibration_error,
+                **(
+                    {
+                        "mean_average_precision": evaluation.mean_average_precision,
+                        "micro_f1": evaluation.micro_f1,
+                    }
+                    if evaluation.several_labels
+                    else {}
+                ),
             }
             for evaluation in version.evaluations
         },
@@ -233,6 +241,11 @@ def results_document(registry: Registry, version: Version) -> Document | None:
                         "recall": metric.recall,
                         "f1": metric.f1,
                         "support": metric.support,
+                        **(
+                            {"average_precision": metric.average_precision}
+                            if metric.average_precision is not None
+                            else {}
+                        ),
                     }
                     for name, metric in zip(found.class_names, found.classes, strict=True)
                 ],

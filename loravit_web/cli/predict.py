@@ -54,7 +54,7 @@ def predicted_document(image: str, answer: Answer) -> Document:
     return {
         "image": image,
         "results": [
-            {key: result[key] for key in ("task", "labels", "unsure", "unlike")}
+            {key: result[key] for key in ("task", "answer", "labels_per_image", "labels", "unsure", "unlike")}
             for result in answer.as_json()["results"]
         ],
     }
@@ -67,8 +67,13 @@ def predicted_text(documents: list[Document]) -> str:
         lines.append(document["image"])
         for result in document["results"]:
             labels = ", ".join(f"{label['label']} {label['score']:.3f}" for label in result["labels"])
-            lines.append(f"  {result['task']}: {labels}{_doubt(result)}")
+            answer = f"{', '.join(result['answer']) or 'none'}: " if _has_several(result) else ""
+            lines.append(f"  {result['task']}: {answer}{labels}{_doubt(result)}")
     return "\n".join(lines)
+
+
+def _has_several(result: Document) -> bool:
+    return bool(result["labels_per_image"] == "many")
 
 
 def _doubt(result: Document) -> str:

@@ -193,6 +193,10 @@ def trained_document(run: Run, version: Version) -> Document:
         "val_loss": validation.loss,
         "linear_probe_accuracy": validation.linear_probe_accuracy,
     }
+    if validation.several_labels:
+        metrics |= {"val_map": validation.mean_average_precision, "val_micro_f1": validation.micro_f1}
+    if test is not None and test.several_labels:
+        metrics |= {"test_map": test.mean_average_precision, "test_micro_f1": test.micro_f1}
     if test is not None:
         metrics |= {
             "test_accuracy": test.accuracy,
@@ -218,8 +222,8 @@ def trained_text(document: Document) -> str:
 
 def _note_findings(dataset: ImageDataset) -> None:
     """Print warnings about the dataset and its skipped files to stderr."""
-    for warning in dataset.warnings:
-        note(warning)
+    for sentence in (*dataset.notes, *dataset.warnings):
+        note(sentence)
     if dataset.skipped:
         count = len(dataset.skipped)
         note(f"skipped {count} file{'s' if count > 1 else ''}:")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loravit_web.datasets.errors import DatasetDamaged
-from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of
+from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, stored_labels
 from loravit_web.datasets.uploaders import read_uploader
+from loravit_web.util.labels import LABELS, Labels, several
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMAS: Mapping[Labels, int] = {"one": 1, "many": 2}
+"""Version of the format by the number of labels; earlier versions of the app read the first one alone."""
 
 
 def write_manifest(dataset: ImageDataset, folder: Path) -> None:
@@ -22,14 +25,19 @@ def write_manifest(dataset: ImageDataset, folder: Path) -> None:
         OSError: If the file cannot be written.
     """
     document = {
-        "schema": SCHEMA_VERSION,
+        "schema": SCHEMAS[dataset.labels],
         "name": dataset.name,
         "source_kind": dataset.source_kind,
         "fingerprint": dataset.fingerprint,
         "classes": dataset.classes,
-        "items": [[item.path, item.split, item.label, item.sha256, item.suffix] for item in dataset.items],
+        "items": [
+            [item.path, item.split, stored_labels(item, dataset.labels), item.sha256, item.suffix]
+            for item in dataset.items
+        ],
         "skipped": [[entry.path, entry.reason] for entry in dataset.skipped],
         "warnings": dataset.warnings,
+        "labels": dataset.labels,
+        "notes": dataset.notes,
     }
     with (folder / MANIFEST).open("w", encoding="ascii") as stream:
         stream.write(json.dumps(document, separators=(",", ":")))
@@ -50,24 +58,32 @@ def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:
     damaged = _damaged(fingerprint)
     try:
         document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="ascii"))
+        labels: Labels = document.get("labels", "one")  # earlier versions of the app do not write it
         dataset = ImageDataset(
             name=document["name"],
             source_kind=document["source_kind"],
             classes=tuple(document["classes"]),
-            items=tuple(ImageItem(*fields) for fields in document["items"]),
+            items=tuple(_item(fields, labels) for fields in document["items"]),
             skipped=tuple(Skipped(*fields) for fields in document["skipped"]),
             warnings=tuple(document["warnings"]),
             fingerprint=fingerprint,
             root=folder,
             owner=uploader.name if (uploader := read_uploader(folder)) is not None else None,
+            labels=labels,
+            notes=tuple(document.get("notes", ())),
         )
-        known = document["schema"] == SCHEMA_VERSION
-        actual = fingerprint_of(dataset.classes, dataset.items, dataset.owner)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = labels in LABELS and document["schema"] == SCHEMAS[labels]
+        actual = fingerprint_of(dataset.classes, dataset.items, dataset.owner, labels)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged from error
     if not known or actual != fingerprint:
         raise damaged
     return dataset
+
+
+def _item(fields: list[Any], labels: Labels) -> ImageItem:
+    path, split, stored, sha256, suffix = fields
+    return ImageItem(path, split, tuple(stored) if several(labels) else (stored,), sha256, suffix)
 
 
 def read_complete(folder: Path, fingerprint: str) -> ImageDataset:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from loravit_web.util.labels import Labels, several
+
 Split = Literal["train", "val", "test"]
 SourceKind = Literal["folder", "zip", "csv", "sample"]
 
@@ -25,16 +27,26 @@ class ImageItem:
     Attributes:
         path: Path at the user's side with forward slashes, for display only.
         split: Split of the image.
-        label: Index of its class.
+        labels: Indices of its classes, ascending; exactly one if the images of the dataset have one label.
         sha256: Hash of the file.
         suffix: File suffix in lower case.
     """
 
     path: str
     split: Split
-    label: int
+    labels: tuple[int, ...]
     sha256: str
     suffix: str
+
+    @property
+    def label(self) -> int:
+        """Index of its only class.
+
+        Raises:
+            ValueError: If the image has no label or several.
+        """
+        (label,) = self.labels
+        return label
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,8 @@ class ImageDataset:
         fingerprint: Hash of classes and images; see `fingerprint_of`.
         root: Folder of the dataset.
         owner: Name of the visitor who owns the dataset, or None if it belongs to the app.
+        labels: How many labels an image can have.
+        notes: What the import took for what, as sentences.
     """
 
     name: str
@@ -75,17 +89,27 @@ class ImageDataset:
     fingerprint: str
     root: Path
     owner: str | None = None
+    labels: Labels = "one"
+    notes: tuple[str, ...] = ()
 
     def image_path(self, item: ImageItem) -> Path:
         """Return the file of an image."""
         return self.root / relative_image_path(item.sha256, item.suffix)
 
     def counts(self) -> dict[str, dict[Split, int]]:
-        """Return the number of images by class and split, 0 for splits without images."""
+        """Return the number of images by class and split, 0 for splits without images.
+
+        An image with several labels counts in each of its classes.
+        """
         table = [dict.fromkeys(SPLITS, 0) for _ in self.classes]
         for item in self.items:
-            table[item.label][item.split] += 1
+            for label in item.labels:
+                table[label][item.split] += 1
         return dict(zip(self.classes, table, strict=True))
+
+    def names_of(self, item: ImageItem) -> tuple[str, ...]:
+        """Return the names of an image's classes."""
+        return tuple(self.classes[label] for label in item.labels)
 
     def select(self, split: Split) -> tuple[ImageItem, ...]:
         """Return the images of one split in stored order."""
@@ -97,7 +121,14 @@ def relative_image_path(sha256: str, suffix: str) -> str:
     return f"images/{sha256[:2]}/{sha256}{suffix}"
 
 
-def fingerprint_of(classes: Sequence[str], items: Iterable[ImageItem], owner: str | None = None) -> str:
+def stored_labels(item: ImageItem, labels: Labels) -> int | list[int]:
+    """Return the labels of an image as they are stored: a list if it can have several, else a number."""
+    return list(item.labels) if several(labels) else item.label
+
+
+def fingerprint_of(
+    classes: Sequence[str], items: Iterable[ImageItem], owner: str | None = None, labels: Labels = "one"
+) -> str:
     """Return the SHA-256 (hex) of the classes and of every (split, class, content); file names do not matter.
 
     The owner is included, so the same images of two visitors are two datasets.
@@ -106,9 +137,12 @@ def fingerprint_of(classes: Sequence[str], items: Iterable[ImageItem], owner: st
         classes: Names of the classes by label.
         items: Images of all splits.
         owner: Name of the owner, or None.
+        labels: How many labels an image can have.
     """
-    members = sorted([item.split, item.label, item.sha256] for item in items)
+    members = sorted([item.split, stored_labels(item, labels), item.sha256] for item in items)
     content: dict[str, object] = {"classes": list(classes), "images": members}
+    if several(labels):
+        content["labels"] = labels
     if owner is not None:
         content["owner"] = owner
     document = json.dumps(content, separators=(",", ":"), sort_keys=True)

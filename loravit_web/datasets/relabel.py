@@ -10,6 +10,7 @@ from loravit_web.datasets.errors import DatasetError
 from loravit_web.datasets.records import MAX_NAME, ImageDataset, ImageItem, Split
 from loravit_web.datasets.sources.scan import check_classes, clean_class_name, sorted_classes
 from loravit_web.datasets.store import DatasetStore
+from loravit_web.util.labels import several
 
 ImageKey = tuple[str, int]
 """SHA-256 of an image, and index of its class."""
@@ -17,11 +18,20 @@ ImageKey = tuple[str, int]
 Changes = Mapping[ImageKey, str | None]
 """New class by image; None removes the image."""
 
+SEVERAL_LABELS = (
+    "Labels of data with several labels per image cannot be changed here. Change the CSV and import it again."
+)
+"""Why such data cannot be corrected, as sentences."""
+
 _LINEAGE = re.compile(r" \(\d+ changed from [0-9a-f]{8}\)$")
 
 
 class NothingChanged(DatasetError):
     """A correction without any change."""
+
+
+class SeveralLabels(DatasetError):
+    """A correction of a dataset whose images can have several labels."""
 
 
 def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> ImageDataset:
@@ -36,9 +46,12 @@ def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> I
         changes: Changes by image.
 
     Raises:
+        SeveralLabels: If the images can have several labels.
         NothingChanged: If no image is changed.
         DatasetError: If a class would have too few images, or the result cannot be stored.
     """
+    if several(dataset.labels):
+        raise SeveralLabels(SEVERAL_LABELS)
     kept: dict[tuple[Split, str, str], ImageItem] = {}
     changed: set[ImageKey] = set()
     for item in dataset.items:
@@ -54,7 +67,7 @@ def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> I
     check_classes(((split, name) for split, name, _ in kept), max_classes=store.limits.classes)
     classes = sorted_classes(name for _, name, _ in kept)
     label_of = {name: label for label, name in enumerate(classes)}
-    items = [replace(item, label=label_of[name]) for (_, name, _), item in kept.items()]
+    items = [replace(item, labels=(label_of[name],)) for (_, name, _), item in kept.items()]
     lineage = f" ({len(changed)} changed from {dataset.fingerprint[:8]})"
     original = _LINEAGE.sub("", dataset.name)
     return store.derive(dataset, classes, items, original[: MAX_NAME - len(lineage)] + lineage)

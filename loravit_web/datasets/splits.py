@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -12,13 +13,27 @@ Indices: TypeAlias = NDArray[np.int64]
 """Int64 indices (N,)."""
 
 
+def strata(label_sets: Iterable[Sequence[int]]) -> list[int]:
+    """Return a stratum for each example: its rarest label, or -1 if it has none.
+
+    With one label per example it is that label. With several, rare labels are the ones to spread evenly
+    (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label data").
+
+    Args:
+        label_sets: Class indices of each example.
+    """
+    sets = list(label_sets)
+    counts = Counter(label for labels in sets for label in labels)
+    return [min(labels, key=lambda label: (counts[label], label), default=-1) for labels in sets]
+
+
 def stratified_split(labels: Sequence[int], fraction: float, seed: int) -> tuple[Indices, Indices]:
     """Hold out about a fraction of every class.
 
     A class with two or more examples has at least one on both sides; a single example stays in train.
 
     Args:
-        labels: Class indices (N,).
+        labels: Class indices or strata (N,).
         fraction: Fraction to hold out, above 0 and below 1.
         seed: Seed of the random choice.
 
@@ -47,7 +62,7 @@ def stratified_subset(labels: Sequence[int], n: int, seed: int) -> Indices:
     not smaller than the number of examples, all of them are chosen.
 
     Args:
-        labels: Class indices (N,).
+        labels: Class indices or strata (N,).
         n: Number of examples.
         seed: Seed of the random choice.
 

@@ -172,7 +172,7 @@ class DatasetStore:
             items=tuple(items),
             skipped=(),
             warnings=overlap_warnings(items),
-            fingerprint=fingerprint_of(classes, items, self._owner),
+            fingerprint=fingerprint_of(classes, items, self._owner, dataset.labels),
             owner=self._owner,
         )
         try:
@@ -282,7 +282,7 @@ class DatasetStore:
                 f"The dataset has {len(placements)} images, and the limit is {self.limits.images}. Use fewer "
                 "images."
             )
-        placed = ((one.split, one.class_name) for one in placements)
+        placed = ((one.split, name) for one in placements for name in one.class_names)
         check_classes(placed, skipped=source.plan.skipped, max_classes=self.limits.classes)
 
     def _ingest(
@@ -321,7 +321,9 @@ class DatasetStore:
             if error.errno not in _ALREADY_THERE:
                 raise
             try:
-                known = replace(read_complete(final, dataset.fingerprint), skipped=dataset.skipped)
+                known = replace(
+                    read_complete(final, dataset.fingerprint), skipped=dataset.skipped, notes=dataset.notes
+                )
                 if self.uploader is not None:
                     renew_upload(final, self.uploader)
                 return known

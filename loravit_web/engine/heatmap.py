@@ -41,7 +41,7 @@ BLUR = 8
 """Divisor of the image's side that gives the standard deviation of the blur."""
 
 Score = Callable[[torch.Tensor, int], torch.Tensor]
-"""Returns the score (B,) of a class from calibrated logits (B, C)."""
+"""Returns the score (B,) of a class from logits (B, C)."""
 
 
 class Starts(NamedTuple):
@@ -69,12 +69,6 @@ class Integration:
     depth: int
     steps: int = STEPS
     begin: float = BEGIN
-
-
-def log_odds(logits: torch.Tensor, label: int) -> torch.Tensor:
-    """Return the logarithm (B,) of p / (1 - p), with p the probability of a class, from logits (B, C)."""
-    others = [index for index in range(logits.shape[-1]) if index != label]
-    return logits[:, label] - logits[:, others].logsumexp(dim=-1)
 
 
 def blurred(images: torch.Tensor) -> torch.Tensor:
@@ -135,7 +129,7 @@ def contributions(
     label: int,
     integration: Integration,
     *,
-    score: Score = log_odds,
+    score: Score | None = None,
 ) -> torch.Tensor:
     """Return what each of P patches contributes to the score of a class: float32 (P,), in nats.
 
@@ -147,7 +141,7 @@ def contributions(
         starts: Outputs of the trunk before block `prefix_depth`.
         label: Index of the class.
         integration: Where gradients are taken.
-        score: Score of the class.
+        score: Score of the class, or None for its log odds.
     """
     tokens, pooled = on_all_cores(partial(attributed_tokens, base, adapter, starts.image, integration.depth))
     other = on_all_cores(partial(attributed_tokens, base, adapter, starts.blurred, integration.depth)).tokens
@@ -188,7 +182,7 @@ def score_gradient(
     points: torch.Tensor,
     pooled: torch.Tensor,
     label: int,
-    score: Score = log_odds,
+    score: Score | None = None,
 ) -> torch.Tensor:
     """Return the gradient of the score of a class with respect to tokens.
 
@@ -199,7 +193,7 @@ def score_gradient(
         points: Tokens (B, N, D).
         pooled: Pooled values (1, ``depth``, P, D) of the blocks below.
         label: Index of the class.
-        score: Score of the class.
+        score: Score of the class, or None for its log odds.
 
     Returns:
         Float32 gradient (B, N, D).
@@ -207,7 +201,7 @@ def score_gradient(
     with torch.inference_mode(False), torch.enable_grad():
         tokens = points.clone().requires_grad_()
         logits = remaining_logits(base, adapter, depth, tokens, pooled.clone())
-        scores = score(logits / adapter.temperature, label)
+        scores = (score or adapter.log_odds)(logits, label)
         (gradient,) = torch.autograd.grad(scores.sum(), tokens)
     return gradient.float()
 

@@ -12,6 +12,7 @@ SHOWN = {
     "test.accuracy": "test accuracy",
     "validation.accuracy": "published validation accuracy",
     "val_accuracy.max": "best validation accuracy",
+    "val_map.max": "best validation mAP",
     "linear_probe_accuracy.last": "probe",
     "test.macro_f1": "test macro F1",
     "val_loss.min": "min. validation loss",

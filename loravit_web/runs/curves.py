@@ -17,6 +17,7 @@ MAX_POINTS = 500
 """Maximum number of points of a curve: a plot cannot show more."""
 LABELS = {
     "val_accuracy": "validation accuracy",
+    "val_map": "validation mAP",
     "val_loss": "validation loss",
     "train_loss": "training loss",
     "train_accuracy": "training accuracy",
@@ -115,7 +116,7 @@ def smoothed(points: Sequence[MetricPoint], weight: float) -> list[float]:
 
 def limits(key: str, values: Sequence[float]) -> tuple[float, float]:
     """Return round axis limits around all values. They only change when a value exceeds them."""
-    if key.endswith("accuracy"):
+    if key.endswith(("accuracy", "map")):
         return 0.0, 1.0
     if not values:
         return 0.0, 1.0

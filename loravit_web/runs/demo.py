@@ -67,7 +67,8 @@ def check_plan(rules: DemoRules, plan: Plan) -> None:
     Raises:
         BeyondDemo: If there are too many classes or images.
     """
-    _check_amounts(rules, len({placement.class_name for placement in plan.placements}), len(plan.placements))
+    classes = {name for placement in plan.placements for name in placement.class_names}
+    _check_amounts(rules, len(classes), len(plan.placements))
 
 
 def check_daily_runs(rules: DemoRules, registry: Registry, visitor: str, now: datetime) -> None:

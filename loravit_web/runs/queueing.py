@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 
 import torch
 
@@ -47,10 +48,13 @@ def create_run(
         RegistryError: If the name is invalid.
     """
     slug, title = slugified(name)
+    recipe = replace(recipe, adapter=replace(recipe.adapter, labels=dataset.labels))
     base.preprocessing(recipe.image_size)
     trainable_blocks(base, recipe.adapter, torch.Generator())
     record = registry.datasets.ensure(
-        NewDataset(dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset))
+        NewDataset(
+            dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset), len(dataset.items)
+        )
     )
     return registry.runs.create(
         NewRun(

@@ -107,9 +107,9 @@ def images_behind(
         for answer in (result.predictions or {}).get(split, ())
         if (answer.true, answer.predicted) == (true, predicted)
     ]
-    items = {(item.sha256, item.label): item for item in dataset.items}
+    items = {(item.sha256, item.labels): item for item in dataset.items}
     found = [
-        Judged(items[key], answer) for answer in answers if (key := (answer.sha256, answer.true)) in items
+        Judged(items[key], answer) for answer in answers if (key := (answer.sha256, (answer.true,))) in items
     ]
     return sorted(found, key=lambda judged: -judged.answer.score)
 

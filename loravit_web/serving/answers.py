@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from loravit_web.util.labels import Labels
+
+NONE = "none"
+"""Answer of a task with several labels for an image that has none of them."""
 MIN_SCORE = 0.5
 """Score below which the best class is uncertain."""
 MIN_LEAD = 0.15
@@ -24,6 +28,7 @@ class TaskInfo:
         base: Name of the base.
         status: ``ready``, ``on demand`` if the base has to be loaded first, or ``unavailable``.
         reason: Why the task is unavailable, or None.
+        labels: How many labels an image can have.
     """
 
     task: str
@@ -34,6 +39,7 @@ class TaskInfo:
     base: str
     status: str
     reason: str | None
+    labels: Labels = "one"
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class TaskAnswer:
         milliseconds: Compute time of the task's branch, without the shared trunk.
         novelty: How unlike the training images the image is; above 1 it is unlike them. None if the version
             cannot tell.
+        over: Classes whose probability reaches their threshold, best first, however many labels were asked
+            for; None if an image has exactly one label.
     """
 
     task: str
@@ -69,6 +77,31 @@ class TaskAnswer:
     error: str | None
     milliseconds: float
     novelty: float | None = None
+    over: tuple[Label, ...] | None = None
+
+    @property
+    def labels_per_image(self) -> Labels | None:
+        """How many labels an image can have; None after an error."""
+        if self.error is not None:
+            return None
+        return "one" if self.over is None else "many"
+
+    @property
+    def answer(self) -> tuple[Label, ...]:
+        """What the task says that the image has, best first: one label, or with several labels also none."""
+        return self.labels[:1] if self.over is None else self.over
+
+    @property
+    def shown(self) -> tuple[Label, ...]:
+        """The answer, followed by the other labels, each best first."""
+        return (*self.answer, *(label for label in self.labels if label not in self.answer))
+
+    @property
+    def text(self) -> str:
+        """The answer as a line, or the error."""
+        if self.error is not None:
+            return self.error
+        return "; ".join(f"{label.label} {label.score:.0%}" for label in self.answer) or NONE
 
     @property
     def unlike(self) -> bool | None:
@@ -77,7 +110,9 @@ class TaskAnswer:
 
     @property
     def unsure(self) -> bool:
-        """Whether the scores do not clearly favor a class."""
+        """Whether the scores do not clearly favor a class; with several labels, none has to be favored."""
+        if self.over is not None:
+            return False
         scores = sorted((label.score for label in self.labels), reverse=True)
         if not scores:
             return False
@@ -102,6 +137,8 @@ class Answer:
             "results": [
                 {
                     "task": result.task,
+                    "answer": [label.label for label in result.answer],
+                    "labels_per_image": result.labels_per_image,
                     "labels": [{"label": label.label, "score": label.score} for label in result.labels],
                     "error": result.error,
                     "unsure": result.unsure,

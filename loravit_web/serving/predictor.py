@@ -23,6 +23,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.serving.image_cache import PreparedImages
 from loravit_web.serving.stored import Answering, resolved
+from loravit_web.util.labels import several
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
@@ -282,28 +283,23 @@ class Predictor:
             LoraVitError: If the task is unavailable or has no such class.
             RegistryError: If the task does not exist or its files are damaged.
         """
-        engine, request = self._requested(task)
+        engine, request, prepared = self._requested(image, task)
         ref, classes = request.version.ref, request.adapter.class_names
         if label not in classes:
             raise TaskUnavailable(f"{ref} has no class “{label}”. Choose one of its classes.")
-        prepared = self._prepared.tensor(image, request.adapter.preprocessing)
         return engine.heatmap(ref, prepared, classes.index(label))
 
     def ranked(self, image: Image.Image, task: str) -> TaskAnswer:
-        """Return the answer of a task with all of its classes. It is not counted as a request.
-
-        Args and errors are those of `heatmap`.
-        """
-        engine, request = self._requested(task)
-        prepared = self._prepared.tensor(image, request.adapter.preprocessing)
+        """Return the answer with all classes, not counted as a request; args and errors as of `heatmap`."""
+        engine, request, prepared = self._requested(image, task)
         reply = self._replies.infer(engine, prepared, [request.version.ref])
         return _answer(request, reply, len(request.adapter.class_names))
 
-    def _requested(self, task: str) -> tuple[MultiLoRAViT, _Request]:
+    def _requested(self, image: Image.Image, task: str) -> tuple[MultiLoRAViT, _Request, torch.Tensor]:
         self.refresh()
         version = self._newest(task) or resolved(self._registry, task)
         engine, adapter = self._ready(version)
-        return engine, _Request(task, version, adapter)
+        return engine, _Request(task, version, adapter), self._prepared.tensor(image, adapter.preprocessing)
 
     def _record(self, version: Answering, milliseconds: float | None) -> None:
         if version.id is not None:
@@ -343,6 +339,7 @@ class Predictor:
             base=version.base.name,
             status=status,
             reason=reason,
+            labels=version.config.get("labels", "one"),
         )
 
     def availability(self, ref: str, base: str, weights_sha256: str) -> tuple[str, str | None]:
@@ -384,16 +381,19 @@ def _by_title(versions: Iterable[Version]) -> list[Version]:
 
 
 def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
-    version = request.version
+    version, adapter = request.version, request.adapter
     try:
-        scores = request.adapter.scores(reply.logits[version.ref])
+        scores = adapter.scores(reply.logits[version.ref])
     except NonFiniteLogits as error:
         return _no_answer(request.task, error)
-    best = scores.topk(min(top_k, len(scores)))
-    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    labels = tuple(Label(request.adapter.class_names[index], score) for index, score in pairs)
+    labels = _labels(adapter, scores, scores.topk(min(top_k, len(scores))).indices.tolist())
+    over = _labels(adapter, scores, adapter.answer(scores)) if several(adapter.config.labels) else None
     milliseconds, novelty = reply.seconds[version.ref] * 1000, reply.novelty.get(version.ref)
-    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty)
+    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty, over)
+
+
+def _labels(adapter: Adapter, scores: torch.Tensor, indices: Iterable[int]) -> tuple[Label, ...]:
+    return tuple(Label(adapter.class_names[index], float(scores[index])) for index in indices)
 
 
 def _no_answer(task: str, error: LoraVitError | RegistryError) -> TaskAnswer:

@@ -16,7 +16,7 @@ import pandas as pd
 from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import IMAGE_SUFFIXES, load_tracked
-from loravit_web.serving.answers import TaskAnswer
+from loravit_web.serving.answers import NONE, TaskAnswer
 from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.util.cancellation import IsCancelled, never_cancelled, raise_if_cancelled
@@ -25,7 +25,7 @@ from registry import RegistryError
 
 MAX_IMAGES = 5000
 """Maximum number of images in a table."""
-COLUMNS = ["image", "task", "rank", "label", "score", "error"]
+COLUMNS = ["image", "task", "rank", "label", "score", "error", "answer"]
 """Columns of the CSV."""
 _CONCURRENT = 8
 """Number of concurrent requests, which are computed in batches."""
@@ -123,7 +123,7 @@ def classify_files(
 
 
 def as_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return a table with one row per image and a column per task with its best label."""
+    """Return a table with one row per image and a column per task with its answer."""
     # the image again at the end, because a task may be named image too
     lines = [{"image": "", **_best(row)} | {"image": row.image} for row in rows]
     # users copy the page's table into spreadsheets too
@@ -131,10 +131,13 @@ def as_table(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Return a CSV with one row per image, task and label, best first; no cell is a formula."""
+    """Return a CSV with one row per image, task and label, best first; no cell is a formula.
+
+    The last column is the whole answer, with a semicolon between several labels.
+    """
     lines = [line for row in rows for line in _lines(row)]
     frame = pd.DataFrame(lines, columns=COLUMNS)
-    for column in ("image", "task", "label", "error"):
+    for column in ("image", "task", "label", "error", "answer"):
         frame[column] = frame[column].map(_cell)
     frame["rank"] = frame["rank"].astype("Int64")  # missing values would turn integers into 1.0, 2.0
     return str(frame.to_csv(index=False))
@@ -189,10 +192,7 @@ def _row(predictor: Predictor, image: ImageSource, tasks: Sequence[str], top_k: 
 def _best(row: Row) -> dict[str, str]:
     if row.error is not None:
         return {"problem": row.error}
-    return {
-        result.task: result.error or f"{result.labels[0].label} {result.labels[0].score:.0%}"
-        for result in row.results
-    }
+    return {result.task: result.text for result in row.results}
 
 
 def _lines(row: Row) -> Iterator[dict[str, object]]:
@@ -208,6 +208,7 @@ def _lines(row: Row) -> Iterator[dict[str, object]]:
                 "rank": rank,
                 "label": label.label,
                 "score": round(label.score, 6),
+                "answer": ";".join(label.label for label in result.answer) or NONE,
             }
 
 

@@ -37,7 +37,7 @@ class TrainingState:
     Attributes:
         epoch: Number of completed epochs.
         best_epoch: Epoch with the best validation so far, from 1; 0 if there is none yet.
-        best_accuracy: Accuracy on the validation split at the best epoch.
+        best_accuracy: `Evaluation.quality` on the validation split at the best epoch.
         best_loss: Loss on the validation split at the best epoch.
         seconds: Training time so far in seconds, without pauses.
         curve: Metrics of each epoch.

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from loravit_web.training.data import class_weights
-from loravit_web.training.evaluation import fit_temperature
+from loravit_web.training.objective import Scale, objective_of
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Regularization strengths, relative to the mean of the kernel's diagonal."""
-_LOWEST_TEMPERATURE = 1e-3
 _CONSTANT = 1e-6
 
 
@@ -35,7 +33,7 @@ class ClosedForm:
         bias: Float32 bias (C,).
         strength: Regularization strength, one of `STRENGTHS`.
         left_out: Calibrated float32 logits (N, C) of each image by the head that was fitted without it.
-        loss: Mean cross-entropy of ``left_out``, in nats.
+        loss: Mean loss of ``left_out``, in nats.
     """
 
     weight: torch.Tensor
@@ -51,12 +49,12 @@ class ClosedForm:
 
 @dataclass(frozen=True, eq=False)
 class _Solution:
-    """Dual weights (N, C), leave-one-out predictions (N, C), strength, temperature and loss."""
+    """Dual weights (N, C), calibrated leave-one-out logits (N, C), strength, scale and loss."""
 
     dual: torch.Tensor
     left_out: torch.Tensor
     strength: float
-    temperature: float
+    scale: Scale
     loss: float
 
 
@@ -65,11 +63,11 @@ def fit_closed_form(
 ) -> ClosedForm:
     """Fit a head; the strength with the smallest leave-one-out loss is chosen.
 
-    All classes have the same weight, as in the training of adapters.
+    Classes weigh as in the training of adapters.
 
     Args:
         features: Features (N, F).
-        labels: Class indices (N,).
+        labels: Class indices (N,), or a matrix (N, C) of 0 and 1 for several labels per image.
         classes: Number of classes C.
         strengths: Strengths to choose from. One is solved by a Cholesky factorization, several by one
             eigendecomposition, which takes longer.
@@ -77,10 +75,11 @@ def fit_closed_form(
     z = features.to(torch.float64, copy=True)
     center, scale = z.mean(dim=0), z.std(dim=0, correction=0)
     scale = torch.where(scale > _CONSTANT * (1 + center.abs()), scale, 1.0) * math.sqrt(features.shape[1])
-    weights = class_weights(labels, classes).double()[labels]
+    objective = objective_of(labels)
+    weights = objective.image_weights(labels, classes)
     root = weights.sqrt()[:, None]
     z.sub_(center).div_(scale)  # in place, because thousands of wide features take hundreds of megabytes
-    y = F.one_hot(labels, classes).double()
+    y = objective.indicators(labels, classes)
     z_mean, y_mean = ((weights[:, None] * t).sum(dim=0) / weights.sum() for t in (z, y))
     inputs = z.sub_(z_mean).mul_(root)
     best = _solve(inputs @ inputs.T, (y - y_mean) * root, root, y_mean, labels, strengths)
@@ -88,10 +87,10 @@ def fit_closed_form(
     weight = standardized / scale
     bias = y_mean - standardized @ z_mean - weight @ center
     return ClosedForm(
-        weight=(weight / best.temperature).float(),
-        bias=(bias / best.temperature).float(),
+        weight=(weight / best.scale.divisor[:, None]).float(),
+        bias=best.scale.logits(bias),
         strength=best.strength,
-        left_out=best.left_out / best.temperature,
+        left_out=best.left_out,
         loss=best.loss,
     )
 
@@ -110,10 +109,11 @@ def _solve(
         kernel: Kernel (N, N) of the weighted features.
         targets: Weighted targets (N, C).
         root: Square root (N, 1) of each image's weight.
-        mean: Weighted mean (C,) of the one-hot labels.
-        labels: Class indices (N,).
+        mean: Weighted mean (C,) of the labels as 0 and 1.
+        labels: Class indices (N,), or a matrix (N, C) of 0 and 1.
         strengths: Strengths to choose from.
     """
+    objective = objective_of(labels)
     unit = float(kernel.diagonal().mean()) or 1.0
     solutions = []
     for strength, (dual, diagonal) in zip(
@@ -121,9 +121,10 @@ def _solve(
     ):
         others = diagonal[:, None] - root**2 / (strength * unit * root.square().sum())
         left_out = ((targets - dual / others) / root + mean).float()
-        temperature = fit_temperature(left_out, labels, lowest=_LOWEST_TEMPERATURE)
-        loss = float(F.cross_entropy(left_out / temperature, labels))
-        solutions.append(_Solution(dual, left_out, strength, temperature, loss))
+        scale = objective.scale(left_out, labels)
+        logits = scale.logits(left_out)
+        loss = float(objective.losses(logits, labels).mean())
+        solutions.append(_Solution(dual, logits, strength, scale, loss))
     return min(solutions, key=lambda solution: solution.loss)
 
 

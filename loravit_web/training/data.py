@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,20 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters.files.thumbnail import MAX_IMAGES
-from loravit_web.datasets import ImageDataset, ImageItem, stratified_split, stratified_subset
+from loravit_web.datasets import ImageDataset, ImageItem, strata, stratified_split, stratified_subset
 from loravit_web.images.loading import load_stored
+from loravit_web.training.objective import objective_of
 from loravit_web.training.recipe import Recipe
+from loravit_web.util.labels import Labels, several
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images of one split with their classes.
+    """Images of one split with their labels.
 
     Attributes:
         paths: Files of the N images.
-        labels: Class indices, int64 (N,).
+        labels: Class indices, int64 (N,), or a float32 matrix (N, C) of 0 and 1 for several labels per image.
     """
 
     paths: tuple[Path, ...]
@@ -49,6 +52,11 @@ class TrainingData:
     validation: Split
     test: Split
     available: int
+
+    @property
+    def labels(self) -> Labels:
+        """How many labels an image can have."""
+        return objective_of(self.train.labels).labels
 
     @property
     def fitted(self) -> Split:
@@ -78,9 +86,9 @@ def split_data(dataset: ImageDataset, recipe: Recipe) -> TrainingData:
     train, validation = dataset.select("train"), dataset.select("val")
     available = len(train) + len(validation)
     if recipe.max_images is not None and len(train) > recipe.max_images:
-        train = _pick(train, stratified_subset(_labels(train), recipe.max_images, recipe.seed))
+        train = _pick(train, stratified_subset(_strata(train), recipe.max_images, recipe.seed))
     if not validation:
-        kept, held_out = stratified_split(_labels(train), recipe.validation_fraction, recipe.seed)
+        kept, held_out = stratified_split(_strata(train), recipe.validation_fraction, recipe.seed)
         train, validation = _pick(train, kept), _pick(train, held_out)
     return TrainingData(
         class_names=dataset.classes,
@@ -94,24 +102,25 @@ def split_data(dataset: ImageDataset, recipe: Recipe) -> TrainingData:
 def examples(data: TrainingData) -> list[Image.Image]:
     """Return the first training image of each of the first classes, for a thumbnail."""
     first: dict[int, Path] = {}
-    for path, label in zip(data.train.paths, data.train.labels.tolist(), strict=True):
-        first.setdefault(label, path)
+    label_sets = objective_of(data.train.labels).label_sets(data.train.labels)
+    for path, labels in zip(data.train.paths, label_sets, strict=True):
+        for label in labels:
+            first.setdefault(label, path)
     return [load_stored(first[label]) for label in sorted(first)[:MAX_IMAGES]]
 
 
-def class_weights(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """Return weights (C,) of the loss that balance the classes; their mean over the images is 1.
+def targets_of(dataset: ImageDataset, items: Sequence[ImageItem]) -> torch.Tensor:
+    """Return the labels of images as `Split` holds them."""
+    if not several(dataset.labels):
+        return torch.tensor([item.label for item in items], dtype=torch.int64)
+    targets = torch.zeros(len(items), len(dataset.classes))
+    for row, item in zip(targets, items, strict=True):
+        row[list(item.labels)] = 1.0
+    return targets
 
-    Args:
-        labels: Class indices (N,).
-        classes: Number of classes C.
-    """
-    counts = torch.bincount(labels, minlength=classes).clamp(min=1)
-    return len(labels) / (classes * counts.float())
 
-
-def _labels(items: tuple[ImageItem, ...]) -> list[int]:
-    return [item.label for item in items]
+def _strata(items: tuple[ImageItem, ...]) -> list[int]:
+    return strata(item.labels for item in items)
 
 
 def _pick(items: tuple[ImageItem, ...], chosen: np.ndarray[Any, np.dtype[Any]]) -> tuple[ImageItem, ...]:
@@ -119,4 +128,4 @@ def _pick(items: tuple[ImageItem, ...], chosen: np.ndarray[Any, np.dtype[Any]]) 
 
 
 def _split(dataset: ImageDataset, items: tuple[ImageItem, ...]) -> Split:
-    return Split(tuple(dataset.image_path(i) for i in items), torch.tensor(_labels(items), dtype=torch.int64))
+    return Split(tuple(dataset.image_path(i) for i in items), targets_of(dataset, items))

@@ -6,6 +6,7 @@ every start of the app or for commands that only read the registry.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,14 @@ import torch.nn.functional as F
 
 CALIBRATION_BINS = 15
 """Number of bins of the calibration error."""
+MIDDLE = 0.5
+"""Probability from which a class counts while no threshold has been fitted."""
+THRESHOLDS = tuple(
+    sorted((step / 20 for step in range(1, 20)), key=lambda threshold: abs(threshold - MIDDLE))
+)
+"""Thresholds to choose from. Of equally good ones the first is taken, which is the closest to the middle."""
+FEWEST_POSITIVES = 10
+"""Number of held-out images of a class from which it has a threshold of its own."""
 TOP = 5
 """Number of classes in the top-5 accuracy."""
 
@@ -28,12 +37,14 @@ class ClassResult:
         recall: Recall, 0 to 1.
         f1: F1 score, 0 to 1.
         support: Number of images of the class.
+        average_precision: Average precision, 0 to 1; None for one label per image, and without images.
     """
 
     precision: float
     recall: float
     f1: float
     support: int
+    average_precision: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,15 +53,19 @@ class Evaluation:
 
     Attributes:
         n: Number of images.
-        accuracy: Fraction of images whose most probable class is correct.
-        loss: Mean cross-entropy of the calibrated probabilities, in nats.
+        accuracy: Fraction of images whose most probable class is correct; for several labels, whose labels
+            are all correct.
+        loss: Mean cross-entropy of the calibrated probabilities, in nats; for several labels also the mean
+            over the classes.
         macro_f1: Unweighted mean of the classes' F1 scores.
         top5_accuracy: Fraction of images whose class is among the five most probable ones; None for five
             classes or fewer.
         calibration_error: Expected calibration error; see `calibration_error`.
         classes: Metrics of each class.
         confusion: Cells (true class, predicted class, number of images) of the confusion matrix that are not
-            zero, sorted.
+            zero, sorted; empty for several labels.
+        mean_average_precision: Mean of the classes' average precision; None for one label per image.
+        micro_f1: F1 score of all labels of all images together; None for one label per image.
     """
 
     n: int
@@ -61,12 +76,27 @@ class Evaluation:
     calibration_error: float
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, int, int], ...]
+    mean_average_precision: float | None = None
+    micro_f1: float | None = None
+
+    @property
+    def quality(self) -> float:
+        """The mean average precision if there is one, else the accuracy; epochs are compared by it."""
+        return self.accuracy if self.mean_average_precision is None else self.mean_average_precision
 
     def as_json(self) -> dict[str, Any]:
-        """Return all fields: metrics by class as columns, confusion as ``{true: {predicted: images}}``."""
+        """Return all fields: metrics by class as columns, confusion as ``{true: {predicted: images}}``.
+
+        The fields of several labels are left out for one label per image.
+        """
         confusion: dict[str, dict[str, int]] = {}
         for true, predicted, images in self.confusion:
             confusion.setdefault(str(true), {})[str(predicted)] = images
+        columns = ["precision", "recall", "f1", "support"]
+        several: dict[str, Any] = {}
+        if self.mean_average_precision is not None:
+            columns.append("average_precision")
+            several = {"mean_average_precision": self.mean_average_precision, "micro_f1": self.micro_f1}
         return {
             "n": self.n,
             "accuracy": self.accuracy,
@@ -74,11 +104,9 @@ class Evaluation:
             "macro_f1": self.macro_f1,
             "top5_accuracy": self.top5_accuracy,
             "calibration_error": self.calibration_error,
-            "classes": {
-                name: [getattr(result, name) for result in self.classes]
-                for name in ("precision", "recall", "f1", "support")
-            },
+            "classes": {name: [getattr(result, name) for result in self.classes] for name in columns},
             "confusion": confusion,
+            **several,
         }
 
 
@@ -117,11 +145,93 @@ def calibration_error(scores: torch.Tensor, labels: torch.Tensor) -> float:
         labels: Class indices (N,).
     """
     best, predicted = scores.double().max(dim=1)
-    right = (predicted == labels).double().numpy()
+    return _binned_error(best.numpy(), (predicted == labels).double().numpy())
+
+
+def _binned_error(scores: np.ndarray, right: np.ndarray) -> float:
+    """Return the expected calibration error of scores (M,), given whether each of them was right."""
     inner_edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    bins = np.searchsorted(inner_edges, best.numpy(), side="left")  # an edge belongs to the lower bin
-    gaps = np.bincount(bins, weights=best.numpy() - right, minlength=CALIBRATION_BINS)
+    bins = np.searchsorted(inner_edges, scores, side="left")  # an edge belongs to the lower bin
+    gaps = np.bincount(bins, weights=scores - right, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(right))
+
+
+def evaluate_several(
+    logits: torch.Tensor, labels: torch.Tensor, *, temperature: float = 1.0, thresholds: Sequence[float] = ()
+) -> Evaluation:
+    """Return the evaluation of logits (N, C) for images with several labels.
+
+    The calibration error is that of all labels of all images. A class without images has no average
+    precision, and the means leave it out.
+
+    Args:
+        logits: Logits (N, C).
+        labels: Matrix (N, C) of 0 and 1.
+        temperature: Divisor of the logits before the sigmoid.
+        thresholds: Probability from which each class counts; `MIDDLE` for all if it is empty.
+    """
+    scores = torch.sigmoid(logits / temperature)
+    predicted = scores >= torch.tensor(thresholds or [MIDDLE] * logits.shape[1])
+    truth = labels > 0
+    hits, answers, support = ((mask).sum(dim=0) for mask in (predicted & truth, predicted, truth))
+    average = average_precision(logits, labels)
+    classes = tuple(
+        ClassResult(_ratio(hit, answer), _ratio(hit, n), _ratio(2 * hit, answer + n), n, ap if n else None)
+        for hit, answer, n, ap in zip(*(t.tolist() for t in (hits, answers, support, average)), strict=True)
+    )
+    known = [one.average_precision for one in classes if one.average_precision is not None]
+    return Evaluation(
+        n=len(labels),
+        accuracy=float((predicted == truth).all(dim=1).double().mean()),
+        loss=float(F.binary_cross_entropy_with_logits(logits / temperature, labels)),
+        macro_f1=_ratio(sum(one.f1 for one in classes if one.support), len(known)),
+        top5_accuracy=None,
+        calibration_error=_binned_error(scores.double().flatten().numpy(), labels.double().flatten().numpy()),
+        classes=classes,
+        confusion=(),
+        mean_average_precision=_ratio(sum(known), len(known)),
+        micro_f1=_ratio(2 * int(hits.sum()), int(answers.sum() + support.sum())),
+    )
+
+
+def average_precision(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the average precision (C,) of each class: the mean precision at the ranks of its images.
+
+    Args:
+        logits: Logits (N, C), which may be infinite or NaN.
+        labels: Matrix (N, C) of 0 and 1. A class without images gives 0.
+    """
+    ranked = labels.double().gather(0, logits.argsort(dim=0, descending=True, stable=True))
+    precision = ranked.cumsum(dim=0) / torch.arange(1, len(ranked) + 1)[:, None]
+    return (precision * ranked).sum(dim=0) / ranked.sum(dim=0).clamp(min=1)
+
+
+def fit_thresholds(scores: torch.Tensor, labels: torch.Tensor) -> tuple[float, ...]:
+    """Return the probability from which each class counts, which gives the best F1 score.
+
+    A class with fewer than `FEWEST_POSITIVES` images has the threshold that is best for all labels together.
+
+    Args:
+        scores: Calibrated probabilities (N, C) of images that were not trained on.
+        labels: Matrix (N, C) of 0 and 1.
+    """
+    truth = labels > 0
+    support = truth.sum(dim=0)
+    hits, answers = [], []
+    for threshold in THRESHOLDS:
+        over = scores >= threshold
+        hits.append((over & truth).sum(dim=0))
+        answers.append(over.sum(dim=0))
+    found, given = torch.stack(hits).double(), torch.stack(answers).double()
+    own = (2 * found / (given + support).clamp(min=1)).numpy().argmax(axis=0)
+    together = found.sum(dim=1) / (given.sum(dim=1) + support.sum()).clamp(min=1)
+    shared = int(together.numpy().argmax())
+    enough = (support >= FEWEST_POSITIVES).tolist()
+    return tuple(THRESHOLDS[int(o) if e else shared] for o, e in zip(own, enough, strict=True))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
 
 
 def _top5_accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
@@ -160,10 +270,16 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, *, lowest: float
     Returns:
         A temperature up to 10. Values below 1 sharpen the probabilities, values above 1 soften them.
     """
+    return best_temperature(lambda t: float(F.cross_entropy(logits / t, labels)), lowest=lowest)
+
+
+def best_temperature(loss: Callable[[float], float], *, lowest: float = 0.1) -> float:
+    """Return the temperature from ``lowest`` to 10 with the smallest loss."""
     from scipy.optimize import minimize_scalar
 
-    def loss(log_temperature: float) -> float:
-        return float(F.cross_entropy(logits / float(np.exp(log_temperature)), labels))
-
-    result = minimize_scalar(loss, bounds=(np.log(lowest), np.log(10.0)), method="bounded")
+    result = minimize_scalar(
+        lambda logarithm: loss(float(np.exp(logarithm))),
+        bounds=(np.log(lowest), np.log(10.0)),
+        method="bounded",
+    )
     return float(np.exp(result.x))

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
 from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
 from loravit_web.training.checkpoints import Checkpoint, TrainingState, save_checkpoint
-from loravit_web.training.data import TrainingData, class_weights
-from loravit_web.training.evaluation import evaluate
+from loravit_web.training.data import TrainingData
 from loravit_web.training.meter import STEP_COST, WorkMeter
+from loravit_web.training.objective import objective_of
 from loravit_web.training.prefix import PrefixTokens
 from loravit_web.training.progress import EPOCH, Reporter
 from loravit_web.training.recipe import Recipe
@@ -70,6 +69,7 @@ class TrainingLoop:
     ) -> None:
         self.base, self.data, self.recipe, self.surroundings = base, data, recipe, surroundings
         self.resumed = resumed
+        self.objective = objective_of(data.train.labels)
         generator = torch.Generator().manual_seed(recipe.seed)
         self.blocks = trainable_blocks(base, recipe.adapter, generator)
         self.first_block = base.depth - len(self.blocks)
@@ -113,7 +113,7 @@ class TrainingLoop:
                 state.epoch -= 1  # this epoch was interrupted
                 break
             logits = self.logits(validation, self._stage(state.epoch))
-            measured = evaluate(logits, self.data.validation.labels)
+            measured = self.objective.evaluate(logits, self.data.validation.labels)
             last_step = state.epoch * self._steps_per_epoch
             self._check_finite(measured.loss, last_step)
             state.curve[state.epoch] = {
@@ -122,10 +122,12 @@ class TrainingLoop:
                 "val_accuracy": measured.accuracy,
                 "lr": self._lr(last_step - 1),
             }
+            if measured.mean_average_precision is not None:
+                state.curve[state.epoch]["val_map"] = measured.mean_average_precision
             reporter.metrics(state.epoch, state.curve[state.epoch])
-            if (measured.accuracy, -measured.loss) > (state.best_accuracy, -state.best_loss):
+            if (measured.quality, -measured.loss) > (state.best_accuracy, -state.best_loss):
                 state.best_epoch = state.epoch
-                state.best_accuracy, state.best_loss = measured.accuracy, measured.loss
+                state.best_accuracy, state.best_loss = measured.quality, measured.loss
                 best = [p.detach().clone() for p in self.parameters]
             state.seconds = earlier + self.surroundings.seconds()
             checkpoint = self._checkpoint(state, best)
@@ -192,7 +194,7 @@ class TrainingLoop:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(train), generator=generator)
         views = torch.randint(train.views, (len(train),), generator=generator)
-        weights = class_weights(self.data.train.labels, len(self.data.class_names))
+        weights = self.objective.class_weights(self.data.train.labels, len(self.data.class_names))
         losses = []
         with torch.random.fork_rng(devices=[]), adapter_dropout(self.blocks):
             torch.manual_seed(seed)
@@ -211,7 +213,7 @@ class TrainingLoop:
 
     def _step(self, tokens: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
         logits = self.head(self._features(tokens))
-        loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.recipe.label_smoothing)
+        loss = self.objective.loss(logits, labels, weights, self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)

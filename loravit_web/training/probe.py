@@ -9,8 +9,9 @@ import torch
 
 from loravit_web.adapters.readout import Readout, Tap, read
 from loravit_web.backbones.base import Base
-from loravit_web.datasets import stratified_subset
+from loravit_web.datasets import strata, stratified_subset
 from loravit_web.training.closed_form import ClosedForm, fit_closed_form
+from loravit_web.training.objective import objective_of
 
 MOST_COMPARED = 800
 """Number of images on which readouts and strengths are compared, since that takes cubic time."""
@@ -98,7 +99,7 @@ def fit_probe(
     Args:
         base: Base that computed the pooled values.
         pooled: Float32 `Base.parts` (N, L, P, D) of the images.
-        labels: Class indices (N,).
+        labels: Class indices (N,), or a matrix (N, C) of 0 and 1 for several labels per image.
         classes: Number of classes C.
         readouts: Readouts to choose from.
         seed: Seed of the subsets of large datasets.
@@ -125,7 +126,7 @@ def refit_probe(
         probe: The probe.
         base: Base that computed the pooled values.
         pooled: Float32 `Base.parts` (N, L, P, D) of all images, in one or more parts.
-        labels: Class indices (N,).
+        labels: Class indices (N,), or a matrix (N, C) of 0 and 1 for several labels per image.
         seed: Seed of the subset of a large dataset.
     """
     rows = _subset(labels, MOST_FITTED, seed)
@@ -148,4 +149,4 @@ def _subset(labels: torch.Tensor, most: int, seed: int) -> torch.Tensor:
     """Return the indices of a stratified subset, or of all images if there are few."""
     if len(labels) <= most:
         return torch.arange(len(labels))
-    return torch.from_numpy(stratified_subset(labels.tolist(), most, seed))
+    return torch.from_numpy(stratified_subset(strata(objective_of(labels).label_sets(labels)), most, seed))

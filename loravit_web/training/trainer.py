@@ -17,24 +17,25 @@ from typing import Any, Literal, cast
 import torch
 
 from loravit_web.adapters.adapter import Adapter, compute_reference_logits
-from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.novelty import Novelty
 from loravit_web.adapters.readout import last_block, readout_text
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
-from loravit_web.training.blend import Difference, compare, fit_blend
+from loravit_web.training.blend import Difference, Head, compare, fit_blend
 from loravit_web.training.checkpoints import TrainingState, load_checkpoint
 from loravit_web.training.data import Split, TrainingData
-from loravit_web.training.evaluation import Evaluation, evaluate, fit_temperature
+from loravit_web.training.evaluation import Evaluation
 from loravit_web.training.files.predictions import Predictions, predictions_of
 from loravit_web.training.files.suspects import Suspects, suspects_of
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
 from loravit_web.training.novelty import altered_pooled, fit_novelty, novelty_readout
+from loravit_web.training.objective import objective_of
 from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_prefix_tokens
 from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
+from loravit_web.util.labels import several
 from loravit_web.util.uninterruptible import run_with_progress
 
 SPLITS = ("train", "validation", "test")
@@ -60,8 +61,9 @@ class Trained:
         epochs: Number of completed epochs.
         best_epoch: Epoch whose parameters were kept, from 1; 0 if there was none.
         kept_early: Whether a user stopped the training and kept the best so far.
-        predictions: Predictions for the validation and test images.
-        suspects: Training and validation images whose label looks wrong to the probe.
+        predictions: Predictions for the validation and test images; empty for several labels per image.
+        suspects: Training and validation images whose label looks wrong to the probe; None for several labels
+            per image, where they are not searched for.
     """
 
     adapter: Adapter
@@ -75,34 +77,7 @@ class Trained:
     best_epoch: int
     kept_early: bool
     predictions: Predictions
-    suspects: Suspects
-
-
-@dataclass(frozen=True, eq=False)
-class _Head:
-    """A finished head, and what it gave.
-
-    Attributes:
-        config: Configuration with the readout.
-        change: Change of the adapter type.
-        weight: Weight (C, F), columns as in `Adapter.head_weight`.
-        bias: Bias (C,).
-        temperature: Divisor of its logits.
-        logits: Logits (N, C) by split. Those of the validation split come from heads that were not fitted on
-            it.
-    """
-
-    config: ViTAdapterConfig
-    change: Any
-    weight: torch.Tensor
-    bias: torch.Tensor
-    temperature: float
-    logits: Mapping[str, torch.Tensor]
-
-    @property
-    def calibrated(self) -> torch.Tensor:
-        """Calibrated logits (N, C) of the validation split."""
-        return self.logits["validation"] / self.temperature
+    suspects: Suspects | None
 
 
 def train(
@@ -148,7 +123,9 @@ class _Training:
         clock: Callable[[], float],
     ) -> None:
         self.master, self.data, self.work = base, data, work
-        self.recipe = recipe = replace(recipe, adapter=recipe.adapter.resolved(base))
+        self.objective = objective_of(data.train.labels)
+        adapter = replace(recipe.adapter, labels=data.labels).resolved(base)
+        self.recipe = recipe = replace(recipe, adapter=adapter)
         self.reporter, self.clock, self.started = reporter, clock, clock()
         path, identity = work / "checkpoint.safetensors", self._identity()
         resumed = load_checkpoint(path, identity=identity)
@@ -205,7 +182,7 @@ class _Training:
         if not self.curve and self.reporter.stop_and_keep():
             raise TrainingStopped(_NOTHING_TO_KEEP)
 
-    def _probe(self, images: Mapping[str, PrefixTokens]) -> tuple[_Head, Suspects]:
+    def _probe(self, images: Mapping[str, PrefixTokens]) -> tuple[Head, Suspects | None]:
         """Fit the probe, report its accuracy, and fit it once more on training and validation images."""
         chosen = self.recipe.adapter.readout if self.loop is None else None
         readouts = candidate_readouts(self.base) if chosen is None else (chosen,)
@@ -220,27 +197,31 @@ class _Training:
             ),
             "Fitting the probe",
         )
-        validation = probe.logits(self.base, images["validation"].pooled)
-        temperature = fit_temperature(validation, self.data.validation.labels)
-        measured = evaluate(validation, self.data.validation.labels)
+        validation, truth = probe.logits(self.base, images["validation"].pooled), self.data.validation.labels
+        temperature = self.objective.temperature(validation, truth)
+        thresholds = self.objective.thresholds(validation, truth, temperature)
+        measured = self.objective.evaluate(validation, truth, temperature=temperature, thresholds=thresholds)
         self.reporter.metrics(0, {"linear_probe_accuracy": measured.accuracy})
         final = self._on_all(probe, images["train"].pooled, images["validation"].pooled)
         config = replace(self.recipe.adapter, adapter_type="PROBE", pooling="none", readout=probe.readout)
-        head = _Head(
+        head = Head(
             config=config,
             change=adapter_type("PROBE").change([], config, self.base),
             weight=final.head.weight,
             bias=final.head.bias,
             temperature=temperature,
+            thresholds=thresholds,
             logits={"validation": validation, "test": final.logits(self.base, images["test"].pooled)},
         )
+        if several(self.data.labels):
+            return head, None
         left_out = final.left_out(self.base, images["train"].pooled, images["validation"].pooled)
         return head, suspects_of(self.data.fitted, left_out)
 
-    def _first_answer(self, probe: _Head) -> None:
+    def _first_answer(self, probe: Head) -> None:
         """Report the probe as an adapter that can answer during the training."""
         labels = self.data.validation.labels
-        evaluation = evaluate(probe.logits["validation"], labels, temperature=probe.temperature)
+        evaluation = probe.evaluated("validation", labels)
         self.reporter.first_answer(self._adapter(probe, None, {}), self.master, evaluation)
 
     def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
@@ -258,7 +239,7 @@ class _Training:
             stage=stage,
         )
 
-    def _two_parts(self, loop: TrainingLoop, images: Mapping[str, PrefixTokens]) -> _Head:
+    def _two_parts(self, loop: TrainingLoop, images: Mapping[str, PrefixTokens]) -> Head:
         """Return the trained head, blended with a closed-form part on the readout."""
         stages = {"validation": "Evaluating", "test": "Testing"}
         logits = {name: loop.logits(images[name], stage) for name, stage in stages.items()}
@@ -288,32 +269,31 @@ class _Training:
         labels = self.data.validation.labels
         blend = fit_blend(logits["validation"], closed.get("validation"), labels)
         weight, bias = blend.folded(loop.head, None if part is None else part.head)
-        return _Head(
+        blended = {name: blend.logits(logits[name], closed.get(name)) for name in logits}
+        return Head(
             config=config,
             change=adapter_type(config.adapter_type).change(loop.blocks, config, self.base),
             weight=weight,
             bias=bias,
             temperature=blend.temperature,
-            logits={name: blend.logits(logits[name], closed.get(name)) for name in logits},
+            thresholds=self.objective.thresholds(blended["validation"], labels, blend.temperature),
+            logits=blended,
         )
 
     def _trained(
         self,
-        head: _Head,
-        probe: _Head,
+        head: Head,
+        probe: Head,
         novelty: Novelty | None,
         state: TrainingState,
         kept: Kept,
         lead: Difference | None,
         kept_early: bool,
-        suspects: Suspects,
+        suspects: Suspects | None,
     ) -> Trained:
         labels = {name: self._split(name).labels for name in SPLITS[1:] if len(self._split(name))}
-        evaluations = {
-            name: evaluate(head.logits[name], truth, temperature=head.temperature)
-            for name, truth in labels.items()
-        }
-        probed = {name: evaluate(probe.logits[name], truth).accuracy for name, truth in labels.items()}
+        evaluations = {name: head.evaluated(name, truth) for name, truth in labels.items()}
+        probed = {name: probe.evaluated(name, truth).accuracy for name, truth in labels.items()}
         metrics = {
             name: {**evaluation.as_json(), "linear_probe_accuracy": probed[name]}
             for name, evaluation in evaluations.items()
@@ -332,7 +312,7 @@ class _Training:
             kept_early=kept_early,
             predictions={
                 name: predictions_of(self._split(name), head.logits[name], head.temperature)
-                for name in labels
+                for name in ([] if several(self.data.labels) else labels)
             },
             suspects=suspects,
         )
@@ -346,7 +326,7 @@ class _Training:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _novelty(self, head: _Head, pooled: torch.Tensor) -> Novelty | None:
+    def _novelty(self, head: Head, pooled: torch.Tensor) -> Novelty | None:
         """Return a model of the training images, whose pooled values are given."""
         self.reporter.report("Learning what the training images look like", self.meter.fraction)
         readout = novelty_readout(self.base, head.change.first_block)
@@ -359,7 +339,7 @@ class _Training:
         )
         return fit_novelty(self.base, readout, pooled, altered)
 
-    def _adapter(self, head: _Head, novelty: Novelty | None, summary: Mapping[str, Any]) -> Adapter:
+    def _adapter(self, head: Head, novelty: Novelty | None, summary: Mapping[str, Any]) -> Adapter:
         adapter = Adapter(
             config=head.config,
             base_name=self.master.name,
@@ -371,13 +351,14 @@ class _Training:
             head_bias=head.bias,
             temperature=head.temperature,
             reference_logits=torch.empty(0),
+            thresholds=head.thresholds,
             novelty=novelty,
             summary=summary,
         )
         return replace(adapter, reference_logits=compute_reference_logits(self.master, adapter))
 
     def _summary(
-        self, state: TrainingState, head: _Head, kept: Kept, lead: Difference | None
+        self, state: TrainingState, head: Head, kept: Kept, lead: Difference | None
     ) -> dict[str, Any]:
         return {
             "recipe": self.recipe.as_json(),

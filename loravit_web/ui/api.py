@@ -51,6 +51,7 @@ def add_api(service: Service, waiting: Waiting) -> None:
                 "classes": list(info.classes),
                 "base": info.base,
                 "status": info.status,
+                "labels_per_image": info.labels,
             }
             for info in seen.predictor.tasks()
         ]

@@ -184,7 +184,7 @@ class App:
         described = OwnInfo(app, prefix)
         if settings.plain_gradio:
             return Gate(described, house)
-        return Gate(KeptAssets(KeptPage(described), folder=GRADIO_ASSETS), house)
+        return Gate(KeptAssets(KeptPage(described, prefix), GRADIO_ASSETS, prefix), house)
 
     def _owns(self, caller: Caller, file: Path) -> bool:
         """Return whether a caller may fetch a file. Visitors of a demo cannot fetch files of each other."""

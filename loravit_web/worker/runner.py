@@ -197,10 +197,9 @@ def _carry_out(
         raise
     late = trained.kept_early and reporter.overdue
     reporter.report("Publishing", 0.99)
-    files = {
-        PREDICTIONS: write_predictions(trained.predictions),
-        SUSPECTS: write_suspects(trained.suspects),
-    }
+    files = {PREDICTIONS: write_predictions(trained.predictions)}
+    if trained.suspects is not None:
+        files[SUSPECTS] = write_suspects(trained.suspects)
     for name, content in files.items():
         reporter.retry_writes(partial(registry.run_files.put, run.id, name, content))
     origin = Origin(

@@ -158,7 +158,12 @@ class RunReporter:
         from loravit_web.adapters.files.first_answer import FirstAnswer, write_first_answer
 
         answer = FirstAnswer(
-            seconds, adapter.class_names, evaluation.n, evaluation.accuracy, evaluation.confusion
+            seconds,
+            adapter.class_names,
+            evaluation.n,
+            evaluation.accuracy,
+            evaluation.confusion,
+            evaluation.mean_average_precision,
         )
         files = write_first_answer(adapter, base, answer)
         self._pending.append(lambda: self._store(files))

@@ -14,6 +14,14 @@ from registry.database.models import ClassMetricRow, ConfusionCellRow, Evaluatio
 from registry.errors import InvalidValue
 from registry.records import ClassMetric, ConfusionCell, NewEvaluation, Split, Version
 
+_OPTIONAL = (
+    "linear_probe_accuracy",
+    "top5_accuracy",
+    "calibration_error",
+    "mean_average_precision",
+    "micro_f1",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
@@ -62,7 +70,10 @@ class Evaluations:
             )
             return EvaluationDetails(
                 class_names=version.class_names,
-                classes=tuple(ClassMetric(row.precision, row.recall, row.f1, row.support) for row in classes),
+                classes=tuple(
+                    ClassMetric(row.precision, row.recall, row.f1, row.support, row.average_precision)
+                    for row in classes
+                ),
                 confusion=tuple(ConfusionCell(row.true_idx, row.predicted_idx, row.n) for row in cells),
             )
 
@@ -105,10 +116,8 @@ def check_evaluation(evaluation: NewEvaluation, n_classes: int) -> None:
     number(f"{name}: loss", evaluation.loss)
     for field in ("accuracy", "macro_f1"):
         number(f"{name}: {field}", getattr(evaluation, field), low=0, high=1)
-    for field in ("linear_probe_accuracy", "top5_accuracy", "calibration_error"):
-        value = getattr(evaluation, field)
-        if value is not None:
-            number(f"{name}: {field}", value, low=0, high=1)
+    for field in _OPTIONAL:
+        _check_optional(f"{name}: {field}", getattr(evaluation, field))
     _check_classes(name, evaluation, n_classes)
     _check_confusion(name, evaluation, n_classes)
 
@@ -125,6 +134,8 @@ def add_evaluation(session: Session, version_id: int, evaluation: NewEvaluation,
         linear_probe_accuracy=_float(evaluation.linear_probe_accuracy),
         top5_accuracy=_float(evaluation.top5_accuracy),
         calibration_error=_float(evaluation.calibration_error),
+        mean_average_precision=_float(evaluation.mean_average_precision),
+        micro_f1=_float(evaluation.micro_f1),
         created_at=now,
     )
     session.add(row)
@@ -140,6 +151,7 @@ def add_evaluation(session: Session, version_id: int, evaluation: NewEvaluation,
                     "recall": float(metric.recall),
                     "f1": float(metric.f1),
                     "support": metric.support,
+                    "average_precision": _float(metric.average_precision),
                 }
                 for idx, metric in enumerate(evaluation.classes)
             ],
@@ -169,7 +181,11 @@ def _check_classes(name: str, evaluation: NewEvaluation, n_classes: int) -> None
         for field in ("precision", "recall", "f1"):
             number(f"{name}: {field} of a class", getattr(metric, field), low=0, high=1)
         number(f"{name}: support of a class", metric.support, low=0)
-    if sum(metric.support for metric in evaluation.classes) != evaluation.n:
+        _check_optional(f"{name}: average precision of a class", metric.average_precision)
+    if evaluation.several_labels:
+        if any(metric.support > evaluation.n for metric in evaluation.classes):
+            raise InvalidValue(name, f"the support of a class exceeds its {evaluation.n} images")
+    elif sum(metric.support for metric in evaluation.classes) != evaluation.n:
         problem = f"the support of its classes does not add up to its {evaluation.n} images"
         raise InvalidValue(name, problem)
 
@@ -189,6 +205,11 @@ def _check_confusion(name: str, evaluation: NewEvaluation, n_classes: int) -> No
         raise InvalidValue(name, "one of its confusion cells is listed twice")
     if any(images[idx] != metric.support for idx, metric in enumerate(evaluation.classes)):
         raise InvalidValue(name, "its confusion cells do not add up to the support of its classes")
+
+
+def _check_optional(name: str, value: float | None) -> None:
+    if value is not None:
+        number(name, value, low=0, high=1)
 
 
 def _float(value: float | None) -> float | None:

@@ -94,6 +94,8 @@ def _evaluations(session: Session, ids: Select[int]) -> defaultdict[int, list[Ev
                 top5_accuracy=row.top5_accuracy,
                 calibration_error=row.calibration_error,
                 created_at=row.created_at,
+                mean_average_precision=row.mean_average_precision,
+                micro_f1=row.micro_f1,
             )
         )
     return found

@@ -345,6 +345,8 @@ class EvaluationRow(Table):
     created_at: Mapped[datetime]
     top5_accuracy: Mapped[float | None]
     calibration_error: Mapped[float | None]
+    mean_average_precision: Mapped[float | None]
+    micro_f1: Mapped[float | None]
 
 
 class ClassMetricRow(Table):
@@ -364,6 +366,7 @@ class ClassMetricRow(Table):
     recall: Mapped[float]
     f1: Mapped[float]
     support: Mapped[int]
+    average_precision: Mapped[float | None]
 
 
 class ConfusionCellRow(Table):

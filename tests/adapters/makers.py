@@ -53,6 +53,7 @@ def random_adapter(
         head_bias=torch.randn(len(classes), generator=generator),
         temperature=1.5,
         reference_logits=torch.empty(0),
+        thresholds=(0.5,) * len(classes) if config.labels == "many" else (),
     )
     return replace(adapter, reference_logits=compute_reference_logits(base, adapter))
 

@@ -39,7 +39,7 @@ def test_the_labels_are_written_to_a_csv_file(
     assert main(["predict", image, "--task", "colours", "--csv", str(file)]) == 0
     assert capsys.readouterr().out == ""
     frame = pd.read_csv(file)
-    assert list(frame.columns) == ["image", "task", "rank", "label", "score", "error"]
+    assert list(frame.columns) == ["image", "task", "rank", "label", "score", "error", "answer"]
     assert len(frame) == 2
 
 

@@ -147,7 +147,7 @@ def test_images_in_several_splits_or_classes_are_kept_with_a_warning(
     assert len(dataset.items) == 7
     leak, ambiguous = dataset.warnings
     assert leak.startswith("1 image(s) appear in more than one of train, val and test")
-    assert ambiguous.startswith("1 image(s) appear in more than one class")
+    assert ambiguous.startswith("1 image(s) appear more than once with different labels")
     assert datasets.load(dataset.fingerprint).warnings == dataset.warnings
 
 
@@ -184,7 +184,7 @@ def test_the_order_does_not_depend_on_threads(tmp_path: Path) -> None:
 
 def test_only_a_few_batches_are_in_memory(tmp_path: Path) -> None:
     files = list(images(f"a/{n}.png" for n in range(2000)).items())
-    placements = [ingestion.Placement(n, path, "train", "a") for n, (path, _) in enumerate(files)]
+    placements = [ingestion.Placement(n, path, "train", ("a",)) for n, (path, _) in enumerate(files)]
     read: list[int] = []
 
     def reading(index: int) -> bytes:

@@ -112,4 +112,14 @@ THIRD_SCHEMA: Rows = {
     "user_passwords": [{"user_id": 2, "hash": "scrypt$1", "set_at": day(2)}],
 }
 
-ROWS: dict[str, Rows] = {"0001": FIRST_SCHEMA, "0002": SECOND_SCHEMA, "0003": THIRD_SCHEMA}
+FOURTH_SCHEMA: Rows = {
+    **THIRD_SCHEMA,
+    "base_files": [{"base_id": 1, "path": "model.safetensors", "sha256": BLOB}],
+}
+
+ROWS: dict[str, Rows] = {
+    "0001": FIRST_SCHEMA,
+    "0002": SECOND_SCHEMA,
+    "0003": THIRD_SCHEMA,
+    "0004": FOURTH_SCHEMA,
+}

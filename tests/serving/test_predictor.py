@@ -380,7 +380,19 @@ def test_the_document_of_an_answer_has_the_fields_of_the_interface(
     assert set(document) == {"results", "milliseconds"}
     assert document["milliseconds"] == 250.0
     pets, cars = document["results"]
-    assert set(pets) == set(cars) == {"task", "labels", "error", "unsure", "unlike"}
+    assert (
+        set(pets)
+        == set(cars)
+        == {
+            "task",
+            "answer",
+            "labels_per_image",
+            "labels",
+            "error",
+            "unsure",
+            "unlike",
+        }
+    )
     assert set(pets["labels"][0]) == {"label", "score"}
     assert (pets["error"], cars["labels"]) == (None, [])
 

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from loravit_web.datasets import DatasetStore, ImageDataset
-from loravit_web.training.data import Split, class_weights, examples, split_data
+from loravit_web.training.data import Split, examples, split_data
+from loravit_web.training.objective import balanced_weights
 from tests.conftest import ColourFolders
 from tests.training.conftest import quick
 
@@ -80,11 +81,11 @@ def test_a_subset_is_stratified_and_mentioned_in_the_note(dataset: ImageDataset)
 
 def test_every_class_has_the_same_weight_and_the_mean_is_one() -> None:
     labels = torch.tensor([0] * 6 + [1] * 2 + [2])
-    weights = class_weights(labels, 3)
+    weights = balanced_weights(labels, 3)
     totals = [float(weights[labels[labels == c]].sum()) for c in range(3)]
     assert torch.allclose(torch.tensor(totals), torch.full((3,), 3.0))
     assert float(weights[labels].mean()) == 1.0
 
 
 def test_a_class_without_images_is_not_a_division_by_zero(tmp_path: Path) -> None:
-    assert bool(torch.isfinite(class_weights(torch.tensor([0, 0, 2]), 4)).all())
+    assert bool(torch.isfinite(balanced_weights(torch.tensor([0, 0, 2]), 4)).all())

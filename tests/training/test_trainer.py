@@ -23,6 +23,7 @@ from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import evaluate
 from loravit_web.training.loop import TrainingDiverged
+from loravit_web.training.objective import objective_of
 from loravit_web.training.progress import SilentReporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained
@@ -252,13 +253,14 @@ def test_patience_ends_a_training_that_no_longer_improves(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = iter([0.5, 0.9, 0.8, 0.9, 0.7, 1.0])
-    real = loop.evaluate
+    objective = type(objective_of(data.train.labels))
+    real = objective.evaluate
 
-    def scripted(logits: torch.Tensor, labels: torch.Tensor, **options: Any) -> Any:
-        found = real(logits, labels, **options)
+    def scripted(self: Any, logits: torch.Tensor, labels: torch.Tensor, **options: Any) -> Any:
+        found = real(self, logits, labels, **options)
         return found if options else replace(found, accuracy=next(accuracies), loss=1.0)
 
-    monkeypatch.setattr(loop, "evaluate", scripted)
+    monkeypatch.setattr(objective, "evaluate", scripted)
     trained = train(base, data, quick(epochs=10, patience=2), tmp_path)
     assert (trained.best_epoch, trained.epochs, trained.kept_early) == (2, 4, False)
 
@@ -283,7 +285,8 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_the_step(
 def test_an_overflowing_loss_is_detected(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
+    objective = type(objective_of(data.train.labels))
+    monkeypatch.setattr(objective, "class_weights", lambda *_: torch.tensor([1e38, 1e38]))
     with pytest.raises(TrainingDiverged, match="at step 1"):
         train(base, data, quick(clip=1e6), tmp_path)
 

@@ -41,6 +41,7 @@ def test_tasks_lists_what_can_be_asked(client: Client) -> None:
         "classes": ["green", "red"],
         "base": "tiny",
         "status": "ready",
+        "labels_per_image": "one",
     }
 
 
@@ -51,6 +52,7 @@ def test_classify_answers_for_the_tasks_that_can_and_says_why_for_the_others(
     colours, nothing = answer["results"]
     assert colours["task"] == "colours@1"
     assert colours["labels"][0]["label"] == "red"
+    assert (colours["answer"], colours["labels_per_image"]) == (["red"], "one")
     assert colours["error"] is None
     assert "no adapter" in nothing["error"]
     assert answer["milliseconds"] > 0

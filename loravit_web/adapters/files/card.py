@@ -17,11 +17,13 @@ from huggingface_hub import EvalResult, ModelCardData
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from loravit_web.adapters.files.thumbnail import MAX_IMAGES
+from loravit_web.adapters.labels import READINGS
 from loravit_web.adapters.readout import readout_text
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.embedded import REQUIREMENT
 from loravit_web.backbones.loading import EMBEDDED
 from loravit_web.backbones.timm_import import import_timm
+from loravit_web.util.labels import several
 
 TASK = "image-classification"
 CLASSES_SHOWN = 200
@@ -33,6 +35,8 @@ _METRICS = (
     ("loss", "loss", "Cross-entropy"),
     ("top5_accuracy", "accuracy", "Top-5 accuracy"),
     ("calibration_error", "calibration_error", "Calibration error"),
+    ("mean_average_precision", "mean_average_precision", "mAP"),
+    ("micro_f1", "f1", "Micro F1"),
 )
 _RECIPE = ("preset", "batch_size", "lr", "weight_decay", "label_smoothing", "mirror", "max_images", "seed")
 _LORA_FIELDS = ("r", "alpha", "dropout", "target_modules", "blocks", "use_rslora", "pooling")
@@ -212,9 +216,14 @@ def thumbnail_text(class_names: Sequence[str]) -> str:
 
 
 def _summary(adapter: Adapter, base: Base) -> str:
-    side = adapter.preprocessing.image_size
+    side, classes = adapter.preprocessing.image_size, len(adapter.class_names)
+    what = (
+        f"Finds which of {classes} labels an image has: none, one or several."
+        if several(adapter.config.labels)
+        else f"Classifies images into {classes} classes."
+    )
     return (
-        f"Classifies images into {len(adapter.class_names)} classes. It is a small adapter (type "
+        f"{what} It is a small adapter (type "
         f"{adapter.config.adapter_type}, {adapter.parameter_count:,} trained parameters including the head) "
         f"on a frozen Vision Transformer of {base.depth} blocks, trained with LoRA-ViT Web on images of "
         f"{side} × {side} pixels."
@@ -236,11 +245,21 @@ def _results(adapter: Adapter) -> str:
     rows = [["Split", "Images", *(label for _, label in columns)], ["---"] + ["---:"] * (len(columns) + 1)]
     rows += [[split, f"{v['n']}", *(_figure(v.get(key)) for key, _ in columns)] for split, v in measured]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return (
-        f"{table}\n\nThe probe is a head in closed form on the frozen base. Its accuracy is that on the same "
-        "images. The best epoch and the calibration were chosen on the validation split. The test split was "
-        "used once."
+    exact = (
+        "Accuracy counts an image if all of its labels are right. mAP is the mean of the labels' average "
+        "precision. "
+        if several(adapter.config.labels)
+        else ""
     )
+    return (
+        f"{table}\n\n{exact}The probe is a head in closed form on the frozen base. Its accuracy is that on "
+        f"the same images. The best epoch and the calibration{_thresholds_too(adapter)} were chosen on the "
+        "validation split. The test split was used once."
+    )
+
+
+def _thresholds_too(adapter: Adapter) -> str:
+    return " and the thresholds" if several(adapter.config.labels) else ""
 
 
 def _figure(value: Any) -> str:
@@ -276,16 +295,17 @@ def _use(adapter: Adapter, base: Base, facts: BaseFacts, name: str) -> str:
         f'vit.load_all_adapters("{name}")\n'
         f'vit.set_active_adapter("{name}")\n'
         'logits = vit.infer(["image.jpg"])\n'
-        "print(vit.class_names()[int(logits.argmax())])\n"
+        f"{_answer_code(adapter, name)}"
         "```"
     )
     fits = adapter.config.adapter_type in _PEFT_LOADS and adapter.config.pooling == base.native_pooling
     if not fits:
         return f"{own}\n\nPEFT cannot run it, because it lacks this adapter type, or timm lacks this pooling."
+    function = READINGS[adapter.config.labels].function
     pixels = (
         f"Images are RGB, resized (not cropped) to {side} × {side} pixels with bicubic interpolation, and "
         f"normalized with mean {list(preprocessing.mean)} and standard deviation {list(preprocessing.std)}. "
-        f"Divide the logits by {adapter.temperature:.4f} before the softmax."
+        f"Divide the logits by {adapter.temperature:.4f} before the {function}."
     )
     peft = (
         "With PEFT and timm:\n\n"
@@ -303,7 +323,22 @@ def _use(adapter: Adapter, base: Base, facts: BaseFacts, name: str) -> str:
     return f"{own}\n\n{peft}\n\n{pixels}"
 
 
+def _answer_code(adapter: Adapter, name: str) -> str:
+    if not several(adapter.config.labels):
+        return "print(vit.class_names()[int(logits.argmax())])\n"
+    return (
+        f'adapter = vit.engine.adapter("{name}")\n'
+        "print([vit.class_names()[index] for index in adapter.answer(adapter.scores(logits[0]))])\n"
+    )
+
+
 def _limits(adapter: Adapter) -> str:
+    unknown = (
+        "It only knows these labels: an image of anything else gets some of them, or none."
+        if several(adapter.config.labels)
+        else "It only knows these classes: any other image is assigned to one of them, often with a high "
+        "score."
+    )
     images = sum(values["n"] for _, values in _measured(adapter))
     measured = (
         f"Its results were measured on {images} images from the source of the training images"
@@ -313,8 +348,7 @@ def _limits(adapter: Adapter) -> str:
     return "\n".join(
         f"- {line}"
         for line in (
-            "It only knows these classes: any other image is assigned to one of them, often with a high "
-            "score.",
+            unknown,
             f"{measured}; results may be worse for other cameras, places or times.",
             "It only works on the exact weights named above; with other weights its results are meaningless.",
             "Do not use it for decisions about people, their health or their safety unless it was evaluated "

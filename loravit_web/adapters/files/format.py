@@ -28,10 +28,12 @@ from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.errors import LoraVitError
+from loravit_web.util.labels import Labels
 from loravit_web.util.text import clean_text
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+SCHEMAS: Mapping[Labels, int] = {"one": 2, "many": 3}
+"""Version of the format by the number of labels; a reader of version 2 would take several labels for one."""
+READABLE_VERSIONS = (1, 2, 3)
 """Format versions that can be read. Version 1 has no readouts."""
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -89,7 +91,7 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         **fields,
     }
     task = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCHEMAS[adapter.config.labels],
         "name": name,
         "title": title,
         "adapter": adapter.config.as_json(),
@@ -105,6 +107,7 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "reference_logits": [float(x) for x in adapter.reference_logits],
         "novelty": novelty_fields(adapter),
+        **({"thresholds": list(adapter.thresholds)} if adapter.thresholds else {}),
         "training": dict(adapter.summary),
     }
     return {CONFIG_FILE: _json(config), WEIGHTS_FILE: weights, TASK_FILE: _json(task)}
@@ -141,7 +144,7 @@ def from_files(files: Mapping[str, bytes], base: Base) -> Adapter:
     if not any(is_version(task.get("schema_version"), known) for known in READABLE_VERSIONS):
         raise AdapterFormatError(
             f"The adapter has format version {task.get('schema_version')}, but this app reads versions up to "
-            f"{SCHEMA_VERSION}. Update the app."
+            f"{READABLE_VERSIONS[-1]}. Update the app."
         )
     name, digest = base_of(files)
     if digest != base.weights_sha256:
@@ -189,9 +192,16 @@ def _read(
         reference_logits=torch.tensor(
             numbers("reference_logits", task["reference_logits"], len(classes), -MAX_LOGIT, MAX_LOGIT)
         ),
+        thresholds=_thresholds(task, config, len(classes)),
         novelty=novelty,
         summary=dict(task.get("training") or {}),
     )
+
+
+def _thresholds(task: Mapping[str, Any], config: ViTAdapterConfig, classes: int) -> tuple[float, ...]:
+    if config.labels == "one":
+        return ()
+    return tuple(numbers("thresholds", task["thresholds"], classes, 0, 1))
 
 
 def _preprocessing(fields: dict[str, Any]) -> Preprocessing:

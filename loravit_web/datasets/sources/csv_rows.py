@@ -1,23 +1,32 @@
-"""Rows of a CSV with columns ``path,label`` and optionally ``split``; errors name the line."""
+"""Rows of a CSV with a column ``path``, labels and optionally a column ``split``; errors name the line."""
 
 from __future__ import annotations
 
 import csv
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TextIO
 
 from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, TooManyEntries
 from loravit_web.datasets.records import Split
-from loravit_web.datasets.sources.scan import SPLIT_NAMES, clean_class_name
+from loravit_web.datasets.sources.csv_labels import (
+    HEADER_HINT,
+    PATH,
+    SPLIT,
+    Cells,
+    LabelReader,
+    can_have_labels,
+    label_reader,
+)
+from loravit_web.datasets.sources.scan import SPLIT_NAMES
+from loravit_web.util.labels import Labels
 
 LONGEST_ROW = 1 << 20
 """Maximum number of characters of a row."""
 ROW_CHARACTERS = 1024
 """Maximum number of characters of a row on average."""
-_HEADER_HINT = "Name the columns path,label (and optionally split) in the first line."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +36,33 @@ class CsvRow:
     Attributes:
         path: Path as written, normalized.
         file: File of the image.
-        class_name: Name of the class.
+        class_names: Names of the classes.
         split: Split of the image.
     """
 
     path: str
     file: Path
-    class_name: str
+    class_names: tuple[str, ...]
     split: Split
 
 
-def read_rows(path: Path, max_rows: int) -> Iterator[CsvRow]:
-    """Yield the rows of a CSV in UTF-8 in order.
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """All rows of a CSV.
+
+    Attributes:
+        rows: The rows in order.
+        labels: How many labels a row can have.
+        notes: What was taken for what, as sentences.
+    """
+
+    rows: tuple[CsvRow, ...]
+    labels: Labels
+    notes: tuple[str, ...]
+
+
+def read_table(path: Path, max_rows: int) -> CsvTable:
+    """Return the rows of a CSV in UTF-8.
 
     Paths are relative to the folder of the CSV and must stay inside. The separator is a comma, a semicolon or
     a tab, as in the header. Rows without a split are training rows.
@@ -54,23 +78,37 @@ def read_rows(path: Path, max_rows: int) -> Iterator[CsvRow]:
         TooManyEntries: If there are too many rows.
     """
     folder = path.resolve().parent
+    header, cells = _cells(path, max_rows)
+    reader = label_reader(header, list(cells.values()), path.name)
+    places = {name.lower(): place for place, name in enumerate(header)}
+    rows = (
+        _row(row, places, reader, folder, f"Line {number} of “{path.name}”") for number, row in cells.items()
+    )
+    return CsvTable(tuple(rows), reader.labels, reader.notes)
+
+
+def _cells(path: Path, max_rows: int) -> tuple[Cells, dict[int, Cells]]:
+    """Return the header, and the cells of each row with content by its line."""
+    found: dict[int, Cells] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = _Lines(stream, path.name, ROW_CHARACTERS * max_rows + LONGEST_ROW)
-            columns, delimiter = _columns(next(lines, ""), path.name)
+            header, delimiter = _header(next(lines, ""), path.name)
             rows = csv.reader(lines, delimiter=delimiter, strict=True)
             for count, cells in enumerate(rows, start=1):
                 lines.end_row()
                 if count > max_rows:
                     raise TooManyEntries(f"“{path.name}” has more than {max_rows} rows. Use fewer images.")
                 if any(cell.strip() for cell in cells):
-                    yield _row(cells, columns, folder, f"Line {rows.line_num + 1} of “{path.name}”")
+                    padded = [*cells, *[""] * (len(header) - len(cells))][: len(header)]
+                    found[rows.line_num + 1] = [cell.strip() for cell in padded]
     except UnicodeDecodeError as error:
         raise InvalidCsv(f"“{path.name}” is not UTF-8 text. Save it as a UTF-8 CSV.") from error
     except csv.Error as error:
         raise InvalidCsv(f"“{path.name}” is not a valid CSV ({error}). Save it again.") from error
     except OSError as error:
         raise InvalidCsv(f"“{path.name}” cannot be read. Check that the file can be opened.") from error
+    return header, found
 
 
 class _Lines:
@@ -103,28 +141,24 @@ class _Lines:
         self._row = LONGEST_ROW
 
 
-def _columns(header: str, name: str) -> tuple[dict[str, int], str]:
+def _header(line: str, name: str) -> tuple[Cells, str]:
+    """Return the names of the columns and the separator of the cells."""
     for delimiter in ",;\t":
-        cells = next(csv.reader([header], delimiter=delimiter), [])
-        columns = {cell.strip().lower(): position for position, cell in enumerate(cells)}
-        if {"path", "label"} <= columns.keys():
-            return columns, delimiter
-    raise InvalidCsv(f"“{name}” has no columns path and label. {_HEADER_HINT}")
+        header = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+        if can_have_labels(header):
+            return header, delimiter
+    raise InvalidCsv(f"“{name}” has no columns path and label. {HEADER_HINT}")
 
 
-def _row(cells: list[str], columns: dict[str, int], folder: Path, where: str) -> CsvRow:
-    def cell(column: str) -> str:
-        position = columns.get(column, len(cells))
-        return cells[position].strip() if position < len(cells) else ""
-
-    written, split = cell("path"), cell("split").lower()
-    class_name = clean_class_name(cell("label"))
-    if not written or not class_name:
+def _row(cells: Cells, places: Mapping[str, int], reader: LabelReader, folder: Path, where: str) -> CsvRow:
+    written, split = cells[places[PATH]], cells[places[SPLIT]].lower() if SPLIT in places else ""
+    if not written:
         raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
+    labels = reader.read(cells, where)
     if split and split not in SPLIT_NAMES:
         raise InvalidCsv(f"{where} has the unknown split “{split}”. Use train, val or test.")
     shown, file = _inside(written, folder, where)
-    return CsvRow(shown, file, class_name, SPLIT_NAMES[split] if split else "train")
+    return CsvRow(shown, file, labels, SPLIT_NAMES[split] if split else "train")
 
 
 def _inside(written: str, folder: Path, where: str) -> tuple[str, Path]:

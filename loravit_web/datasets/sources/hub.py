@@ -72,7 +72,7 @@ def from_hub(name: str, load: LoadHub | None = None, limits: ArchiveLimits = DEF
                 skipped.append(Skipped(path, "it has no label"))
                 continue
             placements.append(
-                Placement(len(rows), path, SPLIT_NAMES[split.lower()], clean_class_name(names[target]))
+                Placement(len(rows), path, SPLIT_NAMES[split.lower()], (clean_class_name(names[target]),))
             )
             rows.append(_Row(table, number, image))
     plan = Plan(tuple(placements), tuple(skipped))

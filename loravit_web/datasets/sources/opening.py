@@ -13,7 +13,7 @@ from pathlib import Path
 from loravit_web.datasets.errors import DataNotFound, DataNotSupported, TooManyEntries, UnknownSample
 from loravit_web.datasets.records import Skipped, SourceKind
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, MIB, ArchiveLimits, open_archive
-from loravit_web.datasets.sources.csv_rows import read_rows
+from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.samples import SAMPLES
 from loravit_web.datasets.sources.scan import Placement, Plan, plan_layout, skip_reason
 
@@ -123,17 +123,18 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
     files: list[Path] = []
     placements: list[Placement] = []
     skipped: list[Skipped] = []
-    for row in read_rows(path, limits.max_entries):
+    table = read_table(path, limits.max_entries)
+    for row in table.rows:
         reason = skip_reason(row.path) or (None if row.file.is_file() else "the file does not exist")
         if reason:
             skipped.append(Skipped(row.path, reason))
         else:
-            placements.append(Placement(len(files), row.path, row.split, row.class_name))
+            placements.append(Placement(len(files), row.path, row.split, row.class_names))
             files.append(row.file)
     return Source(
         path.stem,
         "csv",
-        Plan(tuple(placements), tuple(skipped)),
+        Plan(tuple(placements), tuple(skipped), table.labels, table.notes),
         partial(read_file, files, limits.max_file_bytes),
     )
 

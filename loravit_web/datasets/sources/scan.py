@@ -20,6 +20,7 @@ from loravit_web.datasets.errors import (
 from loravit_web.datasets.records import Skipped, Split
 from loravit_web.images.loading import IMAGE_SUFFIXES, SUPPORTED
 from loravit_web.settings.limits import Limits
+from loravit_web.util.labels import Labels
 from loravit_web.util.text import clean_text
 
 MAX_CLASS_NAME = 80
@@ -47,13 +48,23 @@ class Placement:
         index: Index into the given paths.
         path: Path of the file.
         split: Split of the image.
-        class_name: Name of its class.
+        class_names: Names of its classes; exactly one if the images of the plan have one label.
     """
 
     index: int
     path: str
     split: Split
-    class_name: str
+    class_names: tuple[str, ...]
+
+    @property
+    def class_name(self) -> str:
+        """Name of its only class.
+
+        Raises:
+            ValueError: If the image has no label or several.
+        """
+        (name,) = self.class_names
+        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +74,14 @@ class Plan:
     Attributes:
         placements: Candidate images.
         skipped: Skipped files.
+        labels: How many labels an image can have.
+        notes: What was taken for what, as sentences.
     """
 
     placements: tuple[Placement, ...]
     skipped: tuple[Skipped, ...]
+    labels: Labels = "one"
+    notes: tuple[str, ...] = ()
 
 
 def plan_layout(paths: Sequence[str]) -> Plan:
@@ -110,7 +125,7 @@ def plan_layout(paths: Sequence[str]) -> Plan:
             split, folders = SPLIT_NAMES[folders[0].lower()], folders[1:]
         name = clean_class_name(folders[0]) if folders else ""
         if name:
-            placements.append(Placement(index, paths[index], split, name))
+            placements.append(Placement(index, paths[index], split, (name,)))
         else:
             skipped.append(Skipped(paths[index], "it is not inside a class folder"))
     return Plan(tuple(placements), tuple(skipped))

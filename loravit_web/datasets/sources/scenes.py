@@ -68,10 +68,21 @@ def draw_scene(shape: str, count: str, texture: str, random: np.random.Generator
         texture: Texture of the background, one of `TEXTURES`.
         random: Source of randomness.
     """
+    return Scene(draw_shapes([shape] * int(count), texture, random), shape, count, texture)
+
+
+def draw_shapes(shapes: Sequence[str], texture: str, random: np.random.Generator) -> Image.Image:
+    """Return an image of these shapes with random colors, positions and sizes.
+
+    Args:
+        shapes: Name of each shape, at most five.
+        texture: Texture of the background, one of `TEXTURES`.
+        random: Source of randomness.
+    """
     background = _color(random)
     image = _BACKGROUNDS[texture](background, random)
     draw = ImageDraw.Draw(image)
-    for x, y, radius in _places(int(count), random):
+    for shape, (x, y, radius) in zip(shapes, _places(len(shapes), random), strict=True):
         angle = float(random.uniform(0, 2 * math.pi))
         points = [
             (
@@ -81,7 +92,7 @@ def draw_scene(shape: str, count: str, texture: str, random: np.random.Generator
             for u, v in SHAPES[shape]
         ]
         draw.polygon(points, fill=_contrasting(background, random), outline="black")
-    return Scene(image, shape, count, texture)
+    return image
 
 
 def _regular(corners: int) -> Points:

@@ -10,7 +10,7 @@ from pathlib import Path
 from loravit_web.datasets.errors import CardIncomplete
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
-from loravit_web.datasets.sources.csv_rows import read_rows
+from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.opening import Source, read_file
 from loravit_web.datasets.sources.scan import Placement, Plan, clean_class_name, skip_reason
 
@@ -41,7 +41,7 @@ def files_by_class(
             if reason:
                 skipped.append(Skipped(shown, reason))
             else:
-                placements.append(Placement(len(files), shown, "train", name))
+                placements.append(Placement(len(files), shown, "train", (name,)))
                 files.append(path)
     plan = Plan(tuple(placements), tuple(skipped))
     return Source("Collected images", "folder", plan, partial(read_file, files, limits.max_file_bytes))
@@ -68,14 +68,16 @@ def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMIT
         index = _by_path(opened.paths)
         placements: list[Placement] = []
         skipped: list[Skipped] = []
-        for row in read_rows(csv, limits.max_entries):
+        table = read_table(csv, limits.max_entries)
+        for row in table.rows:
             found = index.get(row.path)
             reason = skip_reason(row.path) or (None if found is not None else "it is not in the zip")
             if reason or found is None:
                 skipped.append(Skipped(row.path, reason or ""))
             else:
-                placements.append(Placement(found, row.path, row.split, row.class_name))
-        plan, paths = Plan(tuple(placements), tuple(skipped)), opened.paths
+                placements.append(Placement(found, row.path, row.split, row.class_names))
+        plan = Plan(tuple(placements), tuple(skipped), table.labels, table.notes)
+        paths = opened.paths
         yield Source(csv.stem, "csv", plan, lambda number: opened.read(paths[number]))
 
 

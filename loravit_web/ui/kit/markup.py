@@ -134,14 +134,16 @@ def time_left(run: Run) -> str:
 
 def evaluation_table(version: Version) -> Markup:
     """Return a table with the accuracy of a version and of the probe on each split."""
-    return render("kit/evaluation", evaluations=version.evaluations)
+    judged = version.evaluations
+    return render("kit/evaluation", evaluations=judged, several=any(one.several_labels for one in judged))
 
 
 def correct_images(judged: Evaluation) -> str:
     """Return the number of correct images as a sentence, with its confidence interval."""
     correct = judged.n - _wrong(judged.accuracy, judged.n)
+    labels = " in all their labels" if judged.several_labels else ""
     low, high = (f"{100 * bound:.{0 if judged.n < 1000 else 1}f}" for bound in _interval(correct, judged.n))
-    return f"{correct:,} of {judged.n:,} {judged.split} images correct (95% CI {low} to {high}%)."
+    return f"{correct:,} of {judged.n:,} {judged.split} images correct{labels} (95% CI {low} to {high}%)."
 
 
 def _interval(correct: int, n: int) -> tuple[float, float]:
@@ -207,6 +209,11 @@ def class_table(details: EvaluationDetails) -> Markup:
         for name, one in ranked
     ]
     heads = ["Class", "Images", "Recall", "Precision", "F1"]
+    averages = [one.average_precision for _name, one in ranked]
+    if any(average is not None for average in averages):
+        heads.append("Average precision")
+        for row, average in zip(rows, averages, strict=True):
+            row.append("–" if average is None else f"{average:.3f}")
     return render_part("table", heads, rows)
 
 

@@ -32,11 +32,13 @@ class KeptAssets:
     Args:
         app: Answers all other requests, and clients that accept no compression.
         folder: Folder of the files. Requested files are kept in memory.
+        prefix: Prefix of every path if the app is mounted under one. A proxy may keep it or strip it.
     """
 
-    def __init__(self, app: ASGIApp, folder: Path) -> None:
+    def __init__(self, app: ASGIApp, folder: Path, prefix: str = "") -> None:
         self._app = app
         self._folder = folder
+        self._prefix = prefix
         self._kept = CompressedAnswers(_MOST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +48,7 @@ class KeptAssets:
 
     async def _answer(self, scope: Scope) -> Response | None:
         encoding = encoding_of(Headers(scope=scope))
-        names = _names(scope) if scope["method"] == "GET" else []
+        names = self._names(scope) if scope["method"] == "GET" else []
         if encoding is None or not names:
             return None
         asked = (encoding, *names)
@@ -59,13 +61,12 @@ class KeptAssets:
         content = await run_sync(lambda: b"\n".join(file.read_bytes() for file in files))
         return await self._kept.keep(asked, content, encoding, _TYPES[names[0].rpartition(".")[2]], _FOR_EVER)
 
-
-def _names(scope: Scope) -> Sequence[str]:
-    """Return the names of the requested files: one file, or several styles."""
-    path = scope["path"]
-    if path == TOGETHER:
-        names = str(scope["query_string"], "latin-1").split("&")
-        known = all(_FILE.fullmatch(one) and one.endswith(".css") for one in names)
-        return names if known and len(set(names)) == len(names) else []  # each once, as a limit
-    folder, _, name = path.rpartition("/")
-    return [name] if folder == "/assets" and _FILE.fullmatch(name) else []
+    def _names(self, scope: Scope) -> Sequence[str]:
+        """Return the names of the requested files: one file, or several styles."""
+        path = scope["path"].removeprefix(self._prefix)
+        if path == TOGETHER:
+            names = str(scope["query_string"], "latin-1").split("&")
+            known = all(_FILE.fullmatch(one) and one.endswith(".css") for one in names)
+            return names if known and len(set(names)) == len(names) else []  # each once, as a limit
+        folder, _, name = path.rpartition("/")
+        return [name] if folder == "/assets" and _FILE.fullmatch(name) else []

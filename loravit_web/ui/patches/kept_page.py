@@ -23,16 +23,18 @@ class KeptPage:
 
     Args:
         app: Renders the page, and answers all other requests.
+        prefix: Prefix of every path if the app is mounted under one. A proxy may keep it or strip it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, prefix: str = "") -> None:
         self._app = app
+        self._paths = frozenset({"/", f"{prefix}/"})
         self._kept = CompressedAnswers(_MOST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for the page, or pass on any other request."""
         encoding = encoding_of(Headers(scope=scope)) if scope["type"] == "http" else None
-        if encoding is None or not _is_page(scope):
+        if encoding is None or not self._is_page(scope):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -47,12 +49,11 @@ class KeptPage:
             answer = await self._kept.keep(asked, written.body, encoding, "text/html")
         await answer(scope, receive, send)
 
-
-def _is_page(scope: Scope) -> bool:
-    """Return whether a request is for the page that is the same for all visitors."""
-    if scope["method"] != "GET" or scope["path"] != "/":
-        return False
-    return not any(name in QueryParams(scope["query_string"]) for name in _OWN)
+    def _is_page(self, scope: Scope) -> bool:
+        """Return whether a request is for the page that is the same for all visitors."""
+        if scope["method"] != "GET" or scope["path"] not in self._paths:
+            return False
+        return not any(name in QueryParams(scope["query_string"]) for name in _OWN)
 
 
 class _Written:

@@ -52,8 +52,8 @@ class FirstPanel:
             }
         return {
             self.sentence: gr.HTML(notice(sentence(answer)), visible=True),
-            self.details: gr.Accordion(visible=True),
-            self.matrix: _matrix(answer),
+            self.details: gr.Accordion(visible=bool(answer.confusion)),
+            self.matrix: _matrix(answer) if answer.confusion else "",
         }
 
 
@@ -85,10 +85,10 @@ def first_answer_of(seen: Seen, run: Run) -> FirstAnswer | None:
 
 def sentence(answer: FirstAnswer) -> str:
     """Return when a first answer was ready, and its accuracy."""
-    return (
-        f"First answer after {answer.seconds:.0f} s: {answer.accuracy:.0%} of {answer.n:,} validation images "
-        "correct (a probe without training)."
-    )
+    found = f"{answer.accuracy:.0%} of {answer.n:,} validation images correct"
+    if answer.mean_average_precision is not None:
+        found = f"mAP {answer.mean_average_precision:.3f}, {found} in all their labels"
+    return f"First answer after {answer.seconds:.0f} s: {found} (a probe without training)."
 
 
 def _matrix(answer: FirstAnswer) -> Markup:

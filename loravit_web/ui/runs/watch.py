@@ -130,8 +130,11 @@ def is_known(seen: Seen, run_id: str) -> bool:
 
 
 def curves(seen: Seen, run: Run) -> tuple[gr.LinePlot, gr.LinePlot]:
-    """Return plots of loss and accuracy by epoch. The probe is a horizontal line."""
-    keys = [*_LOSS, "val_accuracy", "linear_probe_accuracy"]
+    """Return plots of loss and accuracy by epoch. The probe is a horizontal line.
+
+    With several labels per image, the mean average precision (mAP) stands beside the accuracy.
+    """
+    keys = [*_LOSS, "val_accuracy", "val_map", "linear_probe_accuracy"]
     series = seen.registry.runs.metrics(run.id, keys, max_points=MAX_POINTS)
     losses = [
         (point.step, point.value, shown) for key, shown in _LOSS.items() for point in series.get(key, [])
@@ -140,6 +143,7 @@ def curves(seen: Seen, run: Run) -> tuple[gr.LinePlot, gr.LinePlot]:
     if accuracies and (probe := series.get("linear_probe_accuracy")):
         ends = sorted({accuracies[0][0], accuracies[-1][0]})
         accuracies += [(step, probe[-1].value, "probe") for step in ends]
+    accuracies += [(point.step, point.value, "mAP") for point in series.get("val_map", [])]
     return _filled(losses), _filled(accuracies)
 
 

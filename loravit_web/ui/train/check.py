@@ -10,12 +10,20 @@ from uuid import uuid4
 import gradio as gr
 from markupsafe import Markup
 
-from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates, advice, near_duplicates
+from loravit_web.datasets import (
+    SEVERAL_LABELS,
+    SPLITS,
+    ImageDataset,
+    ImageItem,
+    NearDuplicates,
+    advice,
+    near_duplicates,
+)
 from loravit_web.images.loading import ImageError
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import LAST, Updates
-from loravit_web.ui.kit.markup import dataset_summary, notice
+from loravit_web.ui.kit.markup import dataset_summary, line, notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.templates import render
 from loravit_web.ui.train.relabel import (
@@ -30,6 +38,7 @@ from loravit_web.ui.train.relabel import (
     place_of,
 )
 from loravit_web.ui.train.suspects import Doubts, doubts_of_dataset
+from loravit_web.util.labels import several
 from loravit_web.visibility import Seen
 
 EVERYTHING, SUSPICIOUS, NEAR, SPARE = "every", "suspicious", "near", "spare"
@@ -77,6 +86,8 @@ class CheckPanel:
             dataset: Dataset to show.
             changes: Corrections that were made before and are not in the dataset.
         """
+        if several(dataset.labels):
+            return self._without_corrections(dataset)
         thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
         doubts = doubts_of_dataset(seen, dataset)
         first = SUSPICIOUS if doubts.entries else EVERYTHING
@@ -90,6 +101,20 @@ class CheckPanel:
             self.view: gr.Dropdown(choices=views_of(dataset, 0, doubts), value=first, visible=True),
             self.fix: gr.Button(visible=True),
             **self.panel.shown(dataset, entries_of(dataset, first, [], doubts), changes or {}),
+        }
+
+    def _without_corrections(self, dataset: ImageDataset) -> Updates:
+        """Return updates that show what was found in a dataset whose labels cannot be changed here."""
+        thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
+        return {
+            self.data: dataset.fingerprint,
+            self.taken: f"{dataset.fingerprint} {uuid4().hex}",
+            self.near: [],
+            self.found: dataset_summary(dataset) + thoughts + line(SEVERAL_LABELS),
+            self.doubles: "",
+            self.view: gr.Dropdown(visible=False),
+            self.fix: gr.Button(visible=False),
+            **self.panel.hidden(),
         }
 
     def emptied(self, problem: str = "") -> Updates:
@@ -110,12 +135,14 @@ class CheckPanel:
         if fingerprint is None:
             return {self.near: [], self.doubles: ""}
         dataset = seen.datasets.load(fingerprint)
+        if several(dataset.labels):  # nothing could be excluded here
+            return {self.near: [], self.doubles: ""}
         try:
             found = near_duplicates(dataset)
         except ImageError as error:
             return {self.near: [], self.doubles: notice(error.in_public, kind="error")}
         doubtful = [
-            [key_of(item), f"{number}: {item.split}, {dataset.classes[item.label]}"]
+            [key_of(item), f"{number}: {item.split}, {', '.join(dataset.names_of(item))}"]
             for number, pair in enumerate(found.pairs, start=1)
             for item in (pair.first, pair.second)
         ]
@@ -251,7 +278,7 @@ def entries_of(
         shown = doubtful if view == NEAR else _one_of_each(doubtful, items)
         return [(items[key], caption) for key, caption in shown if key in items]
     kind, _, label = view.partition(":")
-    chosen = [item for item in dataset.items if kind != "class" or item.label == int(label)]
+    chosen = [item for item in dataset.items if kind != "class" or int(label) in item.labels]
     chosen.sort(key=lambda item: SPLITS.index(item.split))
     first = doubts.entries if kind == SUSPICIOUS else ()
     listed = {key_of(item) for item, _caption in first}

@@ -154,7 +154,7 @@ def _cards(tab: gr.Tab) -> Way:
 
 def _csv() -> Way:
     csv = gr.File(
-        label="CSV file (columns: path, label, optional split)",
+        label="CSV file (columns: path, label or labels, optional split)",
         file_types=[".csv"],
         height=110,
         elem_id="train-csv",

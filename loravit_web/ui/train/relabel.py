@@ -177,12 +177,12 @@ class RelabelPanel:
 
 def key_of(item: ImageItem) -> str:
     """Return the key of an image. The same file in two classes has two keys."""
-    return f"{item.sha256}:{item.label}"
+    return f"{item.sha256}:{','.join(map(str, item.labels))}"
 
 
 def place_of(dataset: ImageDataset, item: ImageItem) -> str:
     """Return class and split of an image as text."""
-    return f"{dataset.classes[item.label]}, {item.split}"
+    return ", ".join([*dataset.names_of(item), item.split])
 
 
 def changes_of(sheet: Sheet | None) -> Kept:

@@ -24,6 +24,7 @@ from loravit_web.ui.kit.markup import (
     class_table,
     correct_images,
     evaluation_table,
+    line,
     next_attempt,
     notice,
 )
@@ -44,7 +45,7 @@ from loravit_web.ui.train.relabel import (
 )
 from loravit_web.ui.train.suspects import SuspectsPanel, build_suspects, doubts_of_run
 from loravit_web.visibility import Seen
-from registry import RegistryError, Run, Split
+from registry import EvaluationDetails, RegistryError, Run, Split
 
 EMPTY = "Results appear here when training finishes."
 MOST_KEPT = 20
@@ -164,7 +165,7 @@ class ResultPanel:
         panel, doubted = self.panel, doubts.entries
         shown = panel.changed(images, changes) if changes else panel.suspicious(images, doubted, {})
         return {
-            self.matrix: confusion_table(details, caption_of(details, split)),
+            self.matrix: _matrix(details, split),
             self.pair: gr.Dropdown(choices=pairs, value=None, visible=bool(pairs)),
             self.classes: class_table(details),
             **self.suspects.shown(doubts),
@@ -355,6 +356,13 @@ def _follow_up(
     # on click, because the new run is watched once it is queued
     shown.again.click(None, watched, None, js=call("corrections.begin"), **QUIET)
     trained.success(None, corrections, corrections, js=call("corrections.forget"), **QUIET)
+
+
+def _matrix(details: EvaluationDetails, split: Split) -> Markup:
+    """Return the confusion matrix, or why there is none."""
+    if any(one.average_precision is not None for one in details.classes):
+        return line("Images can have several labels, so see the metrics per class.")
+    return confusion_table(details, caption_of(details, split))
 
 
 def _images(seen: Seen, run: Run) -> ImageDataset:

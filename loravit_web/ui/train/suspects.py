@@ -13,7 +13,8 @@ from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.runs.suspects import Doubted, doubted_images, last_suspects, suspects_of_run
 from loravit_web.training.files.suspects import Suspects, SuspectsDamaged
 from loravit_web.ui.kit.events import Updates
-from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.kit.markup import line, notice
+from loravit_web.util.labels import several
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -31,6 +32,7 @@ class Doubts:
     notice: Markup
 
 
+NOT_SEARCHED = "Data with several labels per image is not searched for suspicious labels."
 NO_DOUBTS = Doubts((), Markup())
 """Nothing is known of the labels."""
 
@@ -86,6 +88,8 @@ def doubts_of_run(seen: Seen, run_id: str, dataset: ImageDataset) -> Doubts:
         run_id: ID of the run.
         dataset: Dataset of the run.
     """
+    if several(dataset.labels):
+        return Doubts((), line(NOT_SEARCHED))
     return _doubts(lambda: suspects_of_run(seen.registry, run_id), dataset, found_by="This training examined")
 
 

@@ -74,6 +74,48 @@ def test_an_evaluation_may_have_no_results_per_class(registry: Registry, new_ver
     assert registry.evaluations.details(version, "test") is None
 
 
+SEVERAL = NewEvaluation(
+    split="test",
+    n=4,
+    accuracy=0.5,
+    loss=0.3,
+    macro_f1=0.4,
+    classes=(
+        ClassMetric(0.5, 0.75, 0.6, 4, 0.8),
+        ClassMetric(1.0, 1.0, 1.0, 3, 1.0),
+        ClassMetric(0.0, 0.0, 0.0, 0),
+    ),
+    mean_average_precision=0.9,
+    micro_f1=0.7,
+)
+
+
+def test_images_with_several_labels_count_in_each_of_their_classes(
+    registry: Registry, new_version: MakeVersion
+) -> None:
+    version = publish(registry, new_version, SEVERAL)
+    found = version.evaluation("test")
+    assert (found.mean_average_precision, found.micro_f1, found.several_labels) == (0.9, 0.7, True)
+    details = registry.evaluations.details(version, "test")
+    assert details is not None
+    assert details.classes == SEVERAL.classes
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(SEVERAL, n=3),
+        replace(SEVERAL, micro_f1=1.5),
+        replace(SEVERAL, classes=(*SEVERAL.classes[:2], ClassMetric(0.0, 0.0, 0.0, 0, -0.1))),
+    ],
+)
+def test_impossible_results_of_several_labels_are_refused(
+    wrong: NewEvaluation, registry: Registry, new_version: MakeVersion
+) -> None:
+    with pytest.raises(InvalidValue):
+        publish(registry, new_version, wrong)
+
+
 def test_the_most_confused_classes_are_listed_first_with_their_fraction(
     registry: Registry, new_version: MakeVersion
 ) -> None:

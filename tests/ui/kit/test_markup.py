@@ -29,7 +29,7 @@ def test_names_from_users_are_escaped_in_the_dataset_summary() -> None:
         name=EVIL,
         source_kind="zip",
         classes=(EVIL, "plain"),
-        items=tuple(ImageItem(f"{i}.jpg", "train", i, "0" * 64, ".jpg") for i in (0, 1)),
+        items=tuple(ImageItem(f"{i}.jpg", "train", (i,), "0" * 64, ".jpg") for i in (0, 1)),
         skipped=(Skipped(EVIL, EVIL),),
         warnings=(EVIL,),
         fingerprint="0" * 64,

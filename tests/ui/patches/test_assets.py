@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.testclient import TestClient
 
-from loravit_web.ui.patches.assets import GRADIO_ASSETS
+from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 from tests.ui.conftest import RunningApp
 
 
@@ -72,3 +76,15 @@ def test_no_script_comes_together_with_styles(running_app: RunningApp, script: s
 )
 def test_what_is_no_file_of_gradios_is_not_found(running_app: RunningApp, name: str) -> None:
     assert httpx.get(f"{running_app.url}assets/{name}").status_code in (403, 404)
+
+
+@pytest.mark.parametrize("prefix", ["", "/loravit"])
+def test_below_a_path_a_proxy_may_keep_or_strip_the_prefix(tmp_path: Path, prefix: str) -> None:
+    for name in ("one-abcdefgh.css", "two-abcdefgh.css"):
+        (tmp_path / name).write_text(name)
+    middleware = Middleware(KeptAssets, folder=tmp_path, prefix="/loravit")
+    client = TestClient(Starlette(middleware=[middleware]), headers={"accept-encoding": "gzip"})
+    assert client.get(f"{prefix}/assets/one-abcdefgh.css").text == "one-abcdefgh.css"
+    together = client.get(f"{prefix}/assets/together.css?one-abcdefgh.css&two-abcdefgh.css")
+    assert together.text == "one-abcdefgh.css\ntwo-abcdefgh.css"
+    assert client.get(f"/other{prefix}/assets/one-abcdefgh.css").status_code == 404

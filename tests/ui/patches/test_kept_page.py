@@ -22,11 +22,12 @@ BR = {"accept-encoding": "br"}
 class Pages:
     """An app that counts how often it writes its page, and the client that opens it."""
 
-    def __init__(self, **answer: Any) -> None:
+    def __init__(self, prefix: str = "", **answer: Any) -> None:
         self.written = 0
         self._answer = answer
         routes = [Route("/", self._page), Route("/other", self._page)]
-        self.client = TestClient(Starlette(routes=routes, middleware=[Middleware(KeptPage)]))
+        app = Starlette(routes=routes, middleware=[Middleware(KeptPage, prefix)])
+        self.client = TestClient(app, root_path=prefix, follow_redirects=False)
 
     def _page(self, request: Request) -> Response:
         self.written += 1
@@ -39,6 +40,12 @@ class Pages:
 def test_it_is_written_once_whatever_its_link_asks_for() -> None:
     pages = Pages()
     assert pages.open("/?tab=use") == pages.open("/?tab=runs&run=1") == "<p>testserver 1</p>"
+
+
+def test_below_a_path_it_is_the_same_whether_the_proxy_keeps_or_strips_the_prefix() -> None:
+    pages = Pages(prefix="/loravit")
+    assert pages.open("/loravit/?tab=use") == pages.open("/") == "<p>testserver 1</p>"
+    assert pages.client.get("/loravit", headers=BR).is_redirect  # its relative addresses need the slash
 
 
 @pytest.mark.parametrize("name", ["host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server"])

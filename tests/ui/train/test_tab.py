@@ -172,7 +172,7 @@ def test_of_images_that_look_the_same_all_but_one_can_be_left_out(pets: ImageDat
 def test_one_pair_is_one_pair() -> None:
     from loravit_web.datasets import ImageItem, NearDuplicates, NearPair
 
-    pair = NearPair(ImageItem("a", "train", 0, "1", ""), ImageItem("b", "test", 0, "2", ""))
+    pair = NearPair(ImageItem("a", "train", (0,), "1", ""), ImageItem("b", "test", (0,), "2", ""))
     text = doubles_notice(NearDuplicates((pair,), 10), 20)
     assert "1 pair of near-duplicates among the 10 of 20 images that were compared." in text
     assert "In 1 of them, one image is a training image and the other is not" in text

@@ -32,6 +32,18 @@ def test_an_answer_without_a_clear_winner_says_that_its_confidence_is_low() -> N
         assert ("Low confidence" in answer_columns(Answer((answered(*scores),), 1.0), {})) == is_low, scores
 
 
+def test_an_answer_with_several_labels_marks_all_of_them_and_says_if_there_is_none() -> None:
+    cat, dog, hen = Label("cat", 0.9), Label("dog", 0.6), Label("hen", 0.1)
+    both = TaskAnswer("p@1", "P", (cat, hen), None, 1.0, None, (cat, dog))
+    html = answer_columns(Answer((both,), 1.0), {})
+    assert html.count('class="lv-top"') == 2
+    assert html.index("cat") < html.index("dog") < html.index("hen")
+    assert "None of its labels" not in html
+    assert "Low confidence" not in html
+    nothing = TaskAnswer("p@1", "P", (hen,), None, 1.0, None, ())
+    assert "None of its labels" in answer_columns(Answer((nothing,), 1.0), {})
+
+
 def test_a_heat_map_stands_with_its_task() -> None:
     html = answer_columns(
         Answer((answered(0.9), answered(0.8, task="b@1")), 1.0), {"b@1": Markup("<figure>map of b</figure>")}
