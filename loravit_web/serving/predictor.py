@@ -284,13 +284,23 @@ class Predictor:
             LoraVitError: If the task is unavailable or has no such class.
             RegistryError: If the task does not exist or its files are damaged.
         """
+        engine, request, prepared = self._requested(image, task)
+        ref, classes = request.version.ref, request.adapter.class_names
+        if label not in classes:
+            raise TaskUnavailable(f"{ref} has no class “{label}”. Choose one of its classes.")
+        return engine.heatmap(ref, prepared, classes.index(label))
+
+    def ranked(self, image: Image.Image, task: str) -> TaskAnswer:
+        """Return the answer with all classes, not counted as a request; args and errors as of `heatmap`."""
+        engine, request, prepared = self._requested(image, task)
+        reply = self._replies.infer(engine, prepared, [request.version.ref])
+        return _answer(request, reply, len(request.adapter.class_names))
+
+    def _requested(self, image: Image.Image, task: str) -> tuple[MultiLoRAViT, _Request, torch.Tensor]:
         self.refresh()
         version = self._newest(task) or resolved(self._registry, task)
         engine, adapter = self._ready(version)
-        if label not in adapter.class_names:
-            raise TaskUnavailable(f"{version.ref} has no class “{label}”. Choose one of its classes.")
-        prepared = self._prepared.tensor(image, adapter.preprocessing)
-        return engine.heatmap(version.ref, prepared, adapter.class_names.index(label))
+        return engine, _Request(task, version, adapter), self._prepared.tensor(image, adapter.preprocessing)
 
     def _record(self, version: Answering, milliseconds: float | None) -> None:
         if version.id is not None:
