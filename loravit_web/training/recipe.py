@@ -40,6 +40,7 @@ class Recipe:
         seed: Seed of the split, the subset, the initial factors, the order of the images and the dropout.
         floor: Whether to keep the probe instead of the trained adapter where it predicts the validation
             labels better.
+        average: Whether to average the parameters over the second half of the steps; see `ParameterMean`.
     """
 
     preset: str = "balanced"
@@ -58,6 +59,7 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     floor: bool = True
+    average: bool = True
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
