@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import shutil
@@ -23,6 +24,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from loravit_web import extractor as extractor_module
 from loravit_web import service as service_module
+from loravit_web.access import passwords
 from loravit_web.access.rights import member
 from loravit_web.actions import Actions
 from loravit_web.adapters.config import ViTAdapterConfig
@@ -45,6 +47,8 @@ from tests.hub_server import FakeHub
 
 RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTAdapterConfig(r=2, blocks=1))
 """A training of well under a second on the tiny base."""
+SCRYPT = {"COST": passwords.COST, "PARALLEL": passwords.PARALLEL}
+"""The app's parameters of scrypt, with which one hash takes 0.4 s."""
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
@@ -68,7 +72,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def tiny_base(*, seed: int = 0, depth: int = 3, patch_size: int = 8, name: str = "tiny") -> Base:
-    """A random ViT of width 32: milliseconds for a training step."""
+    """A random ViT of width 32: milliseconds for a training step. Each has weights and caches of its own."""
+    made = _made_base(seed, depth, patch_size, name)
+    return made.with_model(copy.deepcopy(made.model))
+
+
+@functools.cache
+def _made_base(seed: int, depth: int, patch_size: int, name: str) -> Base:
+    """Building and checking a base takes longer than copying it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = import_timm().create_model(
@@ -94,6 +105,15 @@ def _nothing_is_measured() -> Iterator[None]:
             patch.setattr(module, "fastest_dtype", lambda _base: torch.float32)
         for module in (service_module, extractor_module):
             patch.setattr(module, "fastest_engine", MultiLoRAViT)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passwords_are_hashed_quickly() -> Iterator[None]:
+    """Not slowly, which is what protects them; see `SCRYPT`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "COST", 2**10)
+        patch.setattr(passwords, "PARALLEL", 1)
         yield
 
 

@@ -24,7 +24,7 @@ BELOW = {
     "settings": {"util"},
     "access": {"settings"},
     "images": {"util"},
-    "backbones": set(),
+    "backbones": {"util"},
     "datasets": {"images", "settings", "util"},
     "adapters": {"backbones", "images", "util"},
     "engine": {"adapters", "backbones", "util"},

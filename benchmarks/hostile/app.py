@@ -9,7 +9,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.support.forks import ROOT
+from benchmarks.support.sampling import highest
 
 LIMIT = 4 * 1024**3
 """Bytes of memory that the app may have."""
@@ -139,20 +139,9 @@ class Running:
 @contextmanager
 def watched(app: Running) -> Iterator[Callable[[], float]]:
     """Sample the resident memory for a while; the callable gives the most of it, in megabytes."""
-    ended, most = threading.Event(), [app.memory()]
     app.forget_peak()
-
-    def sample() -> None:
-        while not ended.wait(_SAMPLE_SECONDS):
-            most[0] = max(most[0], app.memory(), app.peak())
-
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
-        yield lambda: most[0]
-    finally:
-        ended.set()
-        thread.join()
+    with highest(lambda: max(app.memory(), app.peak()), every=_SAMPLE_SECONDS) as most:
+        yield most
 
 
 @contextmanager

@@ -7,9 +7,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from benchmarks.hostile.app import Place, Running, running, sizes
 from benchmarks.hostile.attack import API, LIGHT, TRAINING, Load, address
 from benchmarks.hostile.visitors import NETWORK_ERRORS, Person, head
 from benchmarks.support.report import Figure, at_most
+from benchmarks.support.sampling import highest
 
 QUOTA_VARIABLE, QUOTA_MIB = "LORAVIT_MAX_UPLOADS_MIB", 100
 """The setting of the most that uploads of all visitors may take together, and its value here."""
@@ -44,7 +44,7 @@ def measure(place: Place, ports: Callable[[], int], load: Load, chosen: str = ""
         steps["20 recordings"] = partial(_record, app)
         for name, send in steps.items():
             times = 20 if send == steps["20 recordings"] else count
-            with _most_bytes(place, known) as most:
+            with highest(partial(_given, place, known), every=_SAMPLE_SECONDS) as most:
                 outcomes = _each(send, times)
                 time.sleep(2 * _SAMPLE_SECONDS)
             print(f"{name}: {most() / 1e6:.0f} MB, {outcomes}", file=sys.stderr)
@@ -91,23 +91,6 @@ def _given(place: Place, known: frozenset[Path]) -> int:
     found = sizes(place)
     given = [path for path in found.keys() - known if path.parent.name != "examples"]
     return sum(found[path] for path in given if not path.name.startswith("registry.db"))
-
-
-@contextmanager
-def _most_bytes(place: Place, known: frozenset[Path]) -> Iterator[Callable[[], int]]:
-    ended, most = threading.Event(), [0]
-
-    def sample() -> None:
-        while not ended.wait(_SAMPLE_SECONDS):
-            most[0] = max(most[0], _given(place, known))
-
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
-        yield lambda: most[0]
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _each(send: Callable[[int], str], times: int) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, cast
@@ -16,6 +15,7 @@ from loravit_web.backbones.preprocessing import Preprocessing, Triple
 from loravit_web.backbones.structure import shallow_copy
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.errors import LoraVitError
+from loravit_web.util.lru import LRU
 
 T = TypeVar("T")
 Pooling = Literal["cls", "mean", "cls+mean", "map", "none"]
@@ -27,6 +27,8 @@ MAX_IMAGE_SIZE = 1022
 """Maximum side of an image in pixels."""
 MAX_CACHED = 8
 """Number of results that `Base.cached` keeps."""
+MAX_SIZES = 8
+"""Number of image sizes for which a base keeps position embeddings."""
 _TIMM_POOLING: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
 
 
@@ -80,10 +82,9 @@ class Base:
     mean: Triple
     std: Triple
     supports_first_token_block: bool = False
-    _stems: dict[int, Any] = field(default_factory=dict, repr=False)
-    _ropes: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
-    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _stems: LRU[int, Any] = field(default_factory=lambda: _last(MAX_SIZES), repr=False)
+    _ropes: LRU[int, torch.Tensor] = field(default_factory=lambda: _last(MAX_SIZES), repr=False)
+    _cache: LRU[Hashable, Any] = field(default_factory=lambda: _last(MAX_CACHED), repr=False)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -251,20 +252,16 @@ class Base:
     def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the cached result for a key, or compute it. For results that adapters share.
 
-        Only the last `MAX_CACHED` results are kept.
+        Only the `MAX_CACHED` results that were used last are kept.
 
         Args:
             key: Key of the result.
             compute: Returns the result.
         """
-        with self._lock:
-            found = self._cache.get(key)
+        found = self._cache.get(key)
         if found is None:
             found = compute()
-            with self._lock:
-                self._cache[key] = found
-                while len(self._cache) > MAX_CACHED:
-                    del self._cache[next(iter(self._cache))]
+            self._cache.put(key, found)
         return cast(T, found)
 
     def fastest_blocks(
@@ -344,22 +341,22 @@ class Base:
         return bool(getattr(self.model, "rope_mixed", False))
 
     def _rope(self, tokens: int) -> torch.Tensor:
-        """Return the rotary positions for a number of tokens; computed once."""
+        """Return the rotary positions for a number of tokens."""
         rope = self._ropes.get(tokens)
         if rope is None:
             side = int((tokens - self.prefix_token_count) ** 0.5)
             with torch.inference_mode(False), torch.no_grad():
                 rope = self.model.rope.get_embed(shape=(side, side)).to(self.dtype).clone()
-            self._ropes[tokens] = rope
+            self._ropes.put(tokens, rope)
         return rope
 
     def _stem(self, image_size: int) -> Any:
-        """Return the model with position embeddings resampled for an image size, once per size."""
-        with self._lock:
-            stem = self._stems.get(image_size)
-            if stem is None:
-                stem = self._stems[image_size] = self._resampled(image_size)
-            return stem
+        """Return the model with position embeddings resampled for an image size."""
+        stem = self._stems.get(image_size)
+        if stem is None:
+            stem = self._resampled(image_size)
+            self._stems.put(image_size, stem)
+        return stem
 
     def _resampled(self, image_size: int) -> Any:
         stem = shallow_copy(self.model)
@@ -378,3 +375,8 @@ class Base:
             )
             stem.pos_embed = nn.Parameter(position.detach().clone(), requires_grad=False)
         return stem
+
+
+def _last(count: int) -> LRU[Any, Any]:
+    """Return a cache of the values that were used last."""
+    return LRU(count, lambda _value: 1)

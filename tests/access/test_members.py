@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from loravit_web.access import passwords
 from loravit_web.access.actions import NameReserved, UserActions
 from loravit_web.access.members import Members, NoMembers, NotSignedIn
 from loravit_web.access.passwords import UnusablePassword, hashed, matches
@@ -11,6 +12,7 @@ from loravit_web.access.rights import ANONYMOUS, SHELL, NotAllowed, member
 from loravit_web.service import Service
 from loravit_web.settings.modes import HubRoles
 from registry import InvalidValue, UsernameTaken
+from tests.conftest import SCRYPT
 
 SECRET = "a long password"
 ROLES = HubRoles(enabled=True, admins=frozenset({"ada"}), editors=frozenset({"ed"}))
@@ -27,9 +29,12 @@ def people(service: Service) -> UserActions:
     return UserActions(service.registry, SHELL)
 
 
-def test_a_password_is_stored_with_a_salt_and_a_slow_hash() -> None:
+def test_a_password_is_stored_with_a_salt_and_a_slow_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SCRYPT.items():
+        monkeypatch.setattr(passwords, name, value)
     one, other = (hashed(SECRET, random_bytes=lambda n, byte=byte: byte * n) for byte in (b"a", b"b"))
     assert one != other
+    assert one.startswith("scrypt$32768$8$3$")
     assert SECRET not in one
     assert matches(SECRET, one)
     assert not matches(SECRET.upper(), one)

@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loravit_web.backbones import Base, UnsupportedBase, wrap_base
-from loravit_web.backbones.base import MAX_CACHED, Pooling, UnsupportedImageSize, UnsupportedPooling
+from loravit_web.backbones.base import (
+    MAX_CACHED,
+    MAX_SIZES,
+    Pooling,
+    UnsupportedImageSize,
+    UnsupportedPooling,
+)
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from loravit_web.backbones.timm_import import import_timm
@@ -159,6 +165,19 @@ def test_a_resnet_is_rejected_by_name() -> None:
     model = import_timm().create_model("resnet18")
     with pytest.raises(UnsupportedBase, match="odd-one .* has no patch_embed, .* Choose a plain ViT"):
         wrap_base(model, name="odd-one", architecture="resnet18", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+@pytest.mark.parametrize("architecture", ["vit_tiny_patch16_224", "vit_small_patch16_rope_224"])
+def test_position_embeddings_are_kept_for_a_bounded_number_of_image_sizes(architecture: str) -> None:
+    base = wrapped(architecture)
+    with torch.no_grad():
+        first, *_ = [
+            base.advance(base.embed(torch.ones(1, 3, side, side)), 0, 1)
+            for side in range(16, 16 + 8 * (MAX_SIZES + 2), 8)
+        ]
+        assert len(base._stems) == MAX_SIZES
+        assert len(base._ropes) == (MAX_SIZES if "rope" in architecture else 0)
+        assert torch.equal(base.advance(base.embed(torch.ones(1, 3, 16, 16)), 0, 1), first)
 
 
 def test_the_last_results_are_cached_by_key(base: Base) -> None:

@@ -33,7 +33,7 @@ def test_only_what_others_would_notice_is_asked_twice(cats: Service) -> None:
         assert plan_of(cats.registry, change).harmless is expected, kind
 
 
-def test_the_same_wish_gives_another_plan_once_something_came_between(cats: Service) -> None:
+def test_the_same_change_gives_another_plan_once_something_came_between(cats: Service) -> None:
     change = CatalogChange("promote", "cats@2", "production")
     before = plan_of(cats.registry, change)
     assert plan_of(cats.registry, change) == before

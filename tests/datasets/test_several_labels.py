@@ -94,6 +94,12 @@ def test_columns_that_are_no_labels_are_refused(
         imported(tmp_path / "store", csv_of(tmp_path / "data", header, cells))
 
 
+def test_a_comma_in_a_class_name_is_no_separator_although_one_part_is_a_class_too(tmp_path: Path) -> None:
+    cells = ['"New York, NY"'] * 3 + ["NY"] * 3
+    dataset = imported(tmp_path / "store", csv_of(tmp_path / "data", "label", cells))
+    assert (dataset.labels, dataset.classes) == ("one", ("New York, NY", "NY"))
+
+
 def test_a_class_name_with_a_separator_stays_one_label_and_the_import_says_so(tmp_path: Path) -> None:
     cells = ["salt; pepper"] * 3 + ["sugar"] * 3
     dataset = imported(tmp_path / "store", csv_of(tmp_path / "data", "label", cells))

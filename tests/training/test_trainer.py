@@ -253,13 +253,14 @@ def test_patience_ends_a_training_that_no_longer_improves(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = iter([0.5, 0.9, 0.8, 0.9, 0.7, 1.0])
-    real = loop.evaluate
+    objective = type(objective_of(data.train.labels))
+    real = objective.evaluate
 
-    def scripted(logits: torch.Tensor, labels: torch.Tensor, **options: Any) -> Any:
-        found = real(logits, labels, **options)
+    def scripted(self: Any, logits: torch.Tensor, labels: torch.Tensor, **options: Any) -> Any:
+        found = real(self, logits, labels, **options)
         return found if options else replace(found, accuracy=next(accuracies), loss=1.0)
 
-    monkeypatch.setattr(loop, "evaluate", scripted)
+    monkeypatch.setattr(objective, "evaluate", scripted)
     trained = train(base, data, quick(epochs=10, patience=2), tmp_path)
     assert (trained.best_epoch, trained.epochs, trained.kept_early) == (2, 4, False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from loravit_web.adapters.files.bundle import Bundle, read_bundle, write_bundle
 from loravit_web.adapters.files.format import from_files, to_files
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
+from loravit_web.util.documents import document_bytes, read_document
 
 ADAPTER_FILE = "first-answer.zip"
 """Name of the file with the probe, as a bundle."""
@@ -57,8 +57,7 @@ def write_first_answer(adapter: Adapter, base: Base, answer: FirstAnswer) -> dic
     """
     name = ADAPTER_FILE.partition(".")[0]
     files = to_files(adapter, base, name=name, title="First answer")
-    document = {
-        "schema": SCHEMA_VERSION,
+    content = {
         "seconds": round(answer.seconds, 1),
         "class_names": list(answer.class_names),
         "n": answer.n,
@@ -68,7 +67,7 @@ def write_first_answer(adapter: Adapter, base: Base, answer: FirstAnswer) -> dic
     }
     return {
         ADAPTER_FILE: write_bundle(Bundle(name, "First answer", files)),
-        EVALUATION_FILE: json.dumps(document, separators=(",", ":")).encode(),
+        EVALUATION_FILE: document_bytes(SCHEMA_VERSION, content),
     }
 
 
@@ -89,19 +88,20 @@ def read_first_answer(data: bytes) -> FirstAnswer:
         FirstAnswerDamaged: If the data is not such a file.
     """
     try:
-        document: Mapping[str, Any] = json.loads(data)
-        if document["schema"] != SCHEMA_VERSION:
-            raise ValueError(document["schema"])
-        return FirstAnswer(
-            seconds=float(document["seconds"]),
-            class_names=tuple(map(str, document["class_names"])),
-            n=int(document["n"]),
-            accuracy=float(document["accuracy"]),
-            confusion=tuple((int(true), int(found), int(n)) for true, found, n in document["confusion"]),
-            mean_average_precision=document.get("mean_average_precision"),
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        return read_document(data, SCHEMA_VERSION, _first_answer)
+    except ValueError as error:
         raise FirstAnswerDamaged(
             "The first answer of the run cannot be read by this version of the app. Wait for the training to "
             "finish."
         ) from error
+
+
+def _first_answer(document: Mapping[str, Any]) -> FirstAnswer:
+    return FirstAnswer(
+        seconds=float(document["seconds"]),
+        class_names=tuple(map(str, document["class_names"])),
+        n=int(document["n"]),
+        accuracy=float(document["accuracy"]),
+        confusion=tuple((int(true), int(found), int(n)) for true, found, n in document["confusion"]),
+        mean_average_precision=document.get("mean_average_precision"),
+    )

@@ -77,7 +77,7 @@ def _one_or_several(place: int, rows: Sequence[Cells]) -> LabelReader:
     cells = {row[place] for row in rows}
     for separator in SEPARATORS:
         parts = {part for cell in cells if separator in cell for part in _parts(cell, separator)}
-        if len(parts) > 1 and 2 * len(parts & cells) >= len(parts):
+        if 2 * len(parts & cells) > len(parts) > 1:
             return _separated(place, separator)
     unclear = next((cell for cell in sorted(cells) if ";" in cell or "|" in cell), None)
     note = f"“{unclear}” is taken as one label. If it is several, name the column labels instead of label."

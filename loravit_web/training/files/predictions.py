@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from loravit_web.errors import LoraVitError
 from loravit_web.training.data import Split
+from loravit_web.util.documents import document_bytes, read_document
 
 PREDICTIONS = "predictions.json"
 """Name of the file."""
@@ -71,7 +71,7 @@ def write_predictions(predictions: Predictions) -> bytes:
         }
         for split, answers in predictions.items()
     }
-    return json.dumps({"schema": SCHEMA_VERSION, "splits": splits}, separators=(",", ":")).encode()
+    return document_bytes(SCHEMA_VERSION, {"splits": splits})
 
 
 def read_predictions(data: bytes) -> Predictions:
@@ -81,15 +81,16 @@ def read_predictions(data: bytes) -> Predictions:
         PredictionsDamaged: If the data is not such a file.
     """
     try:
-        document: dict[str, Any] = json.loads(data)
-        if document["schema"] != SCHEMA_VERSION:
-            raise ValueError(document["schema"])
-        return {split: _answers(columns) for split, columns in document["splits"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return read_document(data, SCHEMA_VERSION, _splits)
+    except ValueError as error:
         raise PredictionsDamaged(
             "The predictions of the run cannot be read by this version of the app. Train again to see the "
             "images."
         ) from error
+
+
+def _splits(document: Mapping[str, Any]) -> Predictions:
+    return {split: _answers(columns) for split, columns in document["splits"].items()}
 
 
 def _answers(columns: Mapping[str, Any]) -> tuple[Predicted, ...]:

@@ -8,11 +8,12 @@ first tenth of the images; see ``python -m benchmarks suspects``.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loravit_web.errors import LoraVitError
+from loravit_web.util.documents import document_bytes, read_document
 
 if TYPE_CHECKING:  # commands that list suspects start without torch
     import torch
@@ -98,15 +99,14 @@ def suspects_of(images: Split, logits: torch.Tensor) -> Suspects:
 
 def write_suspects(suspects: Suspects) -> bytes:
     """Return suspects as a JSON file with one list per column."""
-    document = {
-        "schema": SCHEMA_VERSION,
+    content = {
         "examined": suspects.examined,
         "images": [suspect.sha256 for suspect in suspects.found],
         "labels": [suspect.label for suspect in suspects.found],
         "suggested": [suspect.suggested for suspect in suspects.found],
         "probabilities": [suspect.probability for suspect in suspects.found],
     }
-    return json.dumps(document, separators=(",", ":")).encode()
+    return document_bytes(SCHEMA_VERSION, content)
 
 
 def read_suspects(data: bytes) -> Suspects:
@@ -116,19 +116,18 @@ def read_suspects(data: bytes) -> Suspects:
         SuspectsDamaged: If the data is not such a file.
     """
     try:
-        document: dict[str, Any] = json.loads(data)
-        if document["schema"] != SCHEMA_VERSION:
-            raise ValueError(document["schema"])
-        rows = zip(
-            *(document[name] for name in ("images", "labels", "suggested", "probabilities")), strict=True
-        )
-        found = tuple(
-            Suspect(str(sha), int(label), int(suggested), float(probability))
-            for sha, label, suggested, probability in rows
-        )
-        return Suspects(int(document["examined"]), found)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return read_document(data, SCHEMA_VERSION, _suspects)
+    except ValueError as error:
         raise SuspectsDamaged(
             "The suspicious labels of the run cannot be read by this version of the app. Train again to see "
             "them."
         ) from error
+
+
+def _suspects(document: Mapping[str, Any]) -> Suspects:
+    rows = zip(*(document[name] for name in ("images", "labels", "suggested", "probabilities")), strict=True)
+    found = tuple(
+        Suspect(str(sha), int(label), int(suggested), float(probability))
+        for sha, label, suggested, probability in rows
+    )
+    return Suspects(int(document["examined"]), found)

@@ -21,6 +21,8 @@ from loravit_web.ui.patches.server import ListeningServer, started_by, usual_hos
 
 HEAD_SECONDS = 20.0
 """Seconds until the headers of the first or next request on a connection must have arrived."""
+KEEP_ALIVE_SECONDS = 5
+"""Seconds until a connection that finished a request is closed if no byte of another one arrives."""
 MOST, LEAST = 1000, 16
 """Upper and lower bound of the limit on concurrent connections."""
 SPARE_FILES, BACKLOG = 96, 64
@@ -139,6 +141,7 @@ def served_through(gate: Callable[[ASGIApp], ASGIApp]) -> AbstractContextManager
             proxy_headers=False,  # the gate reads them
             server_header=False,
             backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         server = ListeningServer(config, listener)
         seldom = Seldom()
