@@ -154,14 +154,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             "up to 800 images · feasibility check",
             Recipe(
                 preset=DRAFT,
-                image_size=70,
-                epochs=5,
-                min_steps=130,
+                image_size=98,
+                epochs=4,
+                min_steps=72,
                 batch_size=16,
                 lr=2e-3,
                 max_images=800,
                 patience=3,
-                adapter=ViTAdapterConfig(blocks=4, readout=None),
+                adapter=ViTAdapterConfig(blocks=3, readout=None),
             ),
         ),
         "quick": Preset(
@@ -170,11 +170,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             Recipe(
                 preset="quick",
                 image_size=112,
-                epochs=5,
-                min_steps=70,
+                epochs=4,
+                min_steps=48,
                 max_images=4000,
                 patience=3,
-                adapter=ViTAdapterConfig(readout=None),
+                adapter=ViTAdapterConfig(r=16, alpha=32, readout=None),
             ),
         ),
         "balanced": Preset(
