@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 
 from loravit_web.access.rights import APP
 from loravit_web.adapters.files.bundle import Bundle, read_bundle_file, write_bundle
@@ -15,7 +16,7 @@ from loravit_web.catalog.bundled import bundles
 from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import Origin, publish_files, record_base
 from loravit_web.settings.environment import Settings
-from registry import Registry, UnknownAdapter, Version, validate_slug
+from registry import Registry, Thresholds, UnknownAdapter, Version, validate_slug
 
 _FOLDER_NAME = re.compile(r"\w[\w .-]*")
 
@@ -41,6 +42,7 @@ def bundle_of(registry: Registry, ref: str) -> tuple[Version, Bundle]:
         files=catalog.read_files(version),
         description=version.description,
         tags=catalog.adapter(version.slug).tags,
+        thresholds={name: value for name, value in asdict(version.thresholds).items() if value is not None},
     )
 
 
@@ -68,6 +70,8 @@ def publish_bundle(
 ) -> Version:
     """Publish a bundle after checking that it loads and reproduces its reference logits.
 
+    A version that is already there keeps its thresholds.
+
     Args:
         registry: Registry to publish to.
         base_for: Returns the base of the adapter.
@@ -93,7 +97,19 @@ def publish_bundle(
         description=bundle.description,
         tags=bundle.tags,
     )
-    return publish_files(registry, bundle.files, base, origin)
+    known = _refs(registry, name)
+    version = publish_files(registry, bundle.files, base, origin)
+    if version.ref in known or not bundle.thresholds:
+        return version
+    return registry.thresholds.set(version.ref, Thresholds(**bundle.thresholds), actor=actor)
+
+
+def _refs(registry: Registry, slug: str) -> frozenset[str]:
+    """Return the references of all versions of an adapter, or none if there is no such adapter."""
+    try:
+        return frozenset(version.ref for version in registry.catalog.versions(slug))
+    except UnknownAdapter:
+        return frozenset()
 
 
 def _slug_of(name: str) -> str:

@@ -124,6 +124,9 @@ def train(
     floor: Annotated[
         bool | None, typer.Option(help="Keep the probe where it is better than the trained adapter.")
     ] = None,
+    average: Annotated[
+        bool | None, typer.Option(help="Average the parameters over the second half of the steps.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter in this process and publish it."""
@@ -155,6 +158,7 @@ def train(
         seed=seed,
         mirror=mirror,
         floor=floor,
+        average=average,
     )
     slugified(name)
     level, names = classes_level(classes_at), known_encoding(encoding)

@@ -23,6 +23,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.serving.image_cache import PreparedImages
 from loravit_web.serving.stored import Answering, resolved
+from loravit_web.training.files.reliability import confidence
 from loravit_web.util.labels import several
 from registry import AdapterQuery, Registry, RegistryError, Version
 
@@ -283,13 +284,23 @@ class Predictor:
             LoraVitError: If the task is unavailable or has no such class.
             RegistryError: If the task does not exist or its files are damaged.
         """
+        engine, request, prepared = self._requested(image, task)
+        ref, classes = request.version.ref, request.adapter.class_names
+        if label not in classes:
+            raise TaskUnavailable(f"{ref} has no class “{label}”. Choose one of its classes.")
+        return engine.heatmap(ref, prepared, classes.index(label))
+
+    def ranked(self, image: Image.Image, task: str) -> TaskAnswer:
+        """Return the answer with all classes, not counted as a request; args and errors as of `heatmap`."""
+        engine, request, prepared = self._requested(image, task)
+        reply = self._replies.infer(engine, prepared, [request.version.ref])
+        return _answer(request, reply, len(request.adapter.class_names))
+
+    def _requested(self, image: Image.Image, task: str) -> tuple[MultiLoRAViT, _Request, torch.Tensor]:
         self.refresh()
         version = self._newest(task) or resolved(self._registry, task)
         engine, adapter = self._ready(version)
-        if label not in adapter.class_names:
-            raise TaskUnavailable(f"{version.ref} has no class “{label}”. Choose one of its classes.")
-        prepared = self._prepared.tensor(image, adapter.preprocessing)
-        return engine.heatmap(version.ref, prepared, adapter.class_names.index(label))
+        return engine, _Request(task, version, adapter), self._prepared.tensor(image, adapter.preprocessing)
 
     def _record(self, version: Answering, milliseconds: float | None) -> None:
         if version.id is not None:
@@ -376,10 +387,19 @@ def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
         scores = adapter.scores(reply.logits[version.ref])
     except NonFiniteLogits as error:
         return _no_answer(request.task, error)
-    labels = _labels(adapter, scores, scores.topk(min(top_k, len(scores))).indices.tolist())
+    ordered = _labels(adapter, scores, scores.topk(min(max(top_k, 2), len(scores))).indices.tolist())
     over = _labels(adapter, scores, adapter.answer(scores)) if several(adapter.config.labels) else None
-    milliseconds, novelty = reply.seconds[version.ref] * 1000, reply.novelty.get(version.ref)
-    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty, over)
+    return TaskAnswer(
+        task=version.ref,
+        title=version.title,
+        labels=ordered[:top_k],
+        error=None,
+        milliseconds=reply.seconds[version.ref] * 1000,
+        novelty=reply.novelty.get(version.ref),
+        over=over,
+        confidence=confidence(*(label.score for label in ordered[:2])) if over is None else None,
+        thresholds=version.thresholds,
+    )
 
 
 def _labels(adapter: Adapter, scores: torch.Tensor, indices: Iterable[int]) -> tuple[Label, ...]:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from loravit_web.cli.main import main
+from loravit_web.serving.table import COLUMNS
 from tests.cli.conftest import Json, Text
 
 
@@ -40,7 +41,7 @@ def test_the_labels_are_written_to_a_csv_file(
     assert main(["predict", image, "--task", "colours", "--csv", str(file)]) == 0
     assert capsys.readouterr().out == ""
     frame = pd.read_csv(file)
-    assert list(frame.columns) == ["image", "task", "rank", "label", "score", "error", "answer"]
+    assert list(frame.columns) == COLUMNS
     assert len(frame) == 2
 
 

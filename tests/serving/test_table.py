@@ -155,3 +155,27 @@ def test_formulas_in_the_csv_are_escaped() -> None:
     (line,) = csv.DictReader(io.StringIO(as_csv([row])))
     assert (line["image"], line["label"]) == ("'=cmd()", "'+1")
     assert list(line) == COLUMNS
+
+
+def test_the_table_and_the_csv_say_that_an_answer_is_unsure_or_an_image_unlike() -> None:
+    labels = (Label("cat", 0.97), Label("dog", 0.03))
+    answers = [
+        TaskAnswer(f"t{number}@1", "t", labels, None, 1.0, novelty, confidence=confidence)
+        for number, (confidence, novelty) in enumerate([(0.9, 0.5), (0.1, None), (0.1, 1.5)])
+    ]
+    rows = [Row("cat.png", tuple(answers), None), Row("bad.png", (), "It is damaged.")]
+    (cells, _bad) = as_table(rows).to_dict("records")
+    assert [cells[f"t{number}@1"] for number in range(3)] == [
+        "cat 97%",
+        "cat 97% (unsure)",
+        "cat 97% (unlike the training images)",
+    ]
+    lines = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    columns = ("task", "unsure", "unlike", "doubt")
+    told = [tuple(line[name] for name in columns) for line in lines if line["rank"] in ("1", "")]
+    assert told == [
+        ("t0@1", "false", "false", "0.35"),
+        ("t1@1", "true", "", "2.8"),
+        ("t2@1", "true", "true", "2.65"),
+        ("", "", "", ""),
+    ]

@@ -14,12 +14,13 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from loravit_web.adapters.files.fileset import FILE_LIMITS, check_complete, check_optional, check_size
 from loravit_web.adapters.files.format import AdapterFormatError, is_version, json_document, problem_of
+from loravit_web.adapters.files.numbers import InvalidValue, number
 from loravit_web.util.text import clean_text
 from loravit_web.util.zip_table import NoTable, TableTooLong, check_table
 
@@ -30,6 +31,8 @@ MAX_TITLE = 120
 """Maximum length of a title in characters."""
 BUNDLE_LIMITS: Mapping[str, int] = {**FILE_LIMITS, MANIFEST_FILE: 1 << 20}
 """Maximum size in bytes of each file that a bundle may contain."""
+_THRESHOLDS = {"unlike": (0.01, 100.0), "unsure": (0.0, 1.0)}
+"""Range of each threshold."""
 _SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _OVERHEAD = 1 << 20
 _MAX_ENTRIES = 1000
@@ -72,6 +75,7 @@ class Bundle:
         files: Content of the version's files by name, as hashed in its catalog.
         description: Description at the time of the export.
         tags: Tags at the time of the export.
+        thresholds: Those of ``unlike`` and ``unsure`` that were changed after the training.
     """
 
     name: str
@@ -79,11 +83,12 @@ class Bundle:
     files: Mapping[str, bytes]
     description: str = ""
     tags: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 def packed(bundle: Bundle) -> dict[str, bytes]:
     """Return the files of a bundle with the manifest that lists them."""
-    manifest = {
+    manifest: dict[str, Any] = {
         "schema_version": MANIFEST_SCHEMA,
         "name": bundle.name,
         "title": bundle.title,
@@ -94,6 +99,8 @@ def packed(bundle: Bundle) -> dict[str, bytes]:
             for name, data in bundle.files.items()
         },
     }
+    if bundle.thresholds:
+        manifest["thresholds"] = dict(bundle.thresholds)
     text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     return {**bundle.files, MANIFEST_FILE: text.encode()}
 
@@ -128,13 +135,21 @@ def unpacked(files: Mapping[str, bytes], *, editable: Collection[str] = ()) -> B
             files=content,
             description=_storable(manifest["description"]),
             tags=tuple(sorted({str(tag) for tag in manifest["tags"]})),
+            thresholds=_thresholds(manifest.get("thresholds", {})),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise BundleChanged(
             f"{MANIFEST_FILE} cannot be used ({problem_of(error)}). Export the adapter again."
         ) from error
     check_optional(content)
     return bundle
+
+
+def _thresholds(entries: Mapping[str, Any]) -> dict[str, float]:
+    unknown = sorted(set(entries) - set(_THRESHOLDS))
+    if unknown:
+        raise KeyError(unknown[0])
+    return {name: number(name, value, *_THRESHOLDS[name]) for name, value in entries.items()}
 
 
 def write_bundle(bundle: Bundle) -> bytes:

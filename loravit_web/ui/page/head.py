@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loravit_web.ui import scripts
 from loravit_web.ui.page import address, arrival, pulse
-from loravit_web.ui.use import ask
+from loravit_web.ui.use import ask, evidence
 
 REFUSAL_MILLISECONDS = 8000
 """Time in milliseconds for which a refusal is shown."""
@@ -16,6 +16,7 @@ SCRIPTS = (
     "page/address",
     "page/reload",
     "use/ask",
+    "use/evidence",
     "patches/unwatched",
     "kit/keys",
     "page/pulse",
@@ -45,6 +46,7 @@ def page_head(*, plain: bool = False) -> str:
         "arrival": arrival.VALUES,
         "address": {"hub": address.HUB},
         "ask": ask.values(),
+        "evidence": evidence.VALUES,
         "pulse": pulse.VALUES,
     }
     names = [name for name in SCRIPTS if not (plain and name.startswith("patches/"))]

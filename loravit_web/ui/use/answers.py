@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from loravit_web.errors import LoraVitError
-from loravit_web.images.loading import encode_webp
-from loravit_web.serving.answers import Answer, TaskAnswer
-from loravit_web.serving.overlay import overlay
+from loravit_web.serving.answers import Answer
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.templates import render
+from loravit_web.ui.use.evidence import small_map
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -52,7 +50,7 @@ def answers_html(seen: Seen, upload: Any, picked: Sequence[str], top_k: int, *, 
     try:
         image = uploaded_image(seen, upload)
         answer = seen.predictor.classify(image, picked, top_k=top_k)
-        maps = {r.task: _heat(seen, image, r) for r in answer.results if r.labels} if heat else {}
+        maps = {r.task: small_map(seen, upload, image, r) for r in answer.results if r.labels} if heat else {}
         return answer_columns(answer, maps)
     except (LoraVitError, RegistryError) as error:
         return notice(error.in_public, kind="error")
@@ -72,11 +70,3 @@ def answer_columns(answer: Answer, maps: Mapping[str, Markup]) -> Markup:
         answered=sum(1 for result in answer.results if result.error is None),
         milliseconds=answer.milliseconds,
     )
-
-
-def _heat(seen: Seen, image: Any, result: TaskAnswer) -> Markup:
-    """Return the heat map for the best label of a task."""
-    label = result.labels[0].label
-    heat = seen.predictor.heatmap(image, result.task, label)
-    data = base64.b64encode(encode_webp(overlay(image, heat.cpu().numpy()))).decode()
-    return render("use/heat", data=data, title=result.title, label=label)

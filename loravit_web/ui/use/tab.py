@@ -22,6 +22,7 @@ from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.answers import no_image
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS, connect_answers
+from loravit_web.ui.use.evidence import build_evidence
 from loravit_web.ui.use.examples import example_images
 from loravit_web.ui.use.picker import Picker, build_picker
 from loravit_web.ui.use.table import build_many
@@ -70,12 +71,13 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
                 )
                 heat = gr.Checkbox(
                     label="Highlight evidence",
-                    info="Shows which regions support each prediction (HiResCAM). Shortcut: T.",
+                    info="Shows which parts of the image support each prediction. Shortcut: T.",
                     elem_id="use-heat",
                 )
             answers = gr.HTML(no_image(), elem_id="use-answers")
     share = build_share()
     build_many(service, picker.tasks, top_k, presence)
+    build_evidence(service, waiting)
     connect_answers(service, waiting, picker, image, top_k, heat, answers, share)
     examples.select(_chosen_example, None, image, **EACH, **QUIET)
     return UseTab(picker, answers, [image, top_k, heat])

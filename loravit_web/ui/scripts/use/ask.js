@@ -10,26 +10,31 @@ loravit.ask = (() => {
     element.textContent = typeof text === "string" ? text : "";
     return element.innerHTML;
   };
-  const failure = (message) => notice.replace(place, () => message);
-
-  const send = async (question) => {
+  // Return the HTML that a route answers with, or the notice of what went wrong.
+  const run = async (name, text) => {
+    const failed = (message) => ({html: notice.replace(place, () => message), isAnswer: false});
     try {
-      const response = await fetch(`gradio_api/run/${route}${window.location.search}`, {
+      const response = await fetch(`gradio_api/run/${name}${window.location.search}`, {
         method: "POST",
         headers: {"Content-Type": "application/json"},
-        body: JSON.stringify({data: [question], session_hash: sessionHash}),
+        body: JSON.stringify({data: [text], session_hash: sessionHash}),
       });
-      if (response.status === 401) return failure(messages.signedOut);
+      if (response.status === 401) return failed(messages.signedOut);
       if (!response.ok) {
         const body = await response.json().catch(() => ({}));
-        return failure(escaped(body.detail) || messages.failed);
+        return failed(escaped(body.detail) || messages.failed);
       }
       const [html] = (await response.json()).data;
-      answered = question;
-      return html;
+      return {html, isAnswer: true};
     } catch {
-      return failure(messages.unreached);
+      return failed(messages.unreached);
     }
+  };
+
+  const send = async (question) => {
+    const {html, isAnswer} = await run(route, question);
+    if (isAnswer) answered = question;
+    return html;
   };
 
   const sendInTurn = async (question) => {
@@ -61,5 +66,5 @@ loravit.ask = (() => {
     return number === last && answered ? answered : loravit.events.unchanged;
   };
 
-  return {answer, lastAnswered};
+  return {answer, lastAnswered, run};
 })();
