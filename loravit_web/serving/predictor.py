@@ -23,6 +23,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
 from loravit_web.serving.image_cache import PreparedImages
 from loravit_web.serving.stored import Answering, resolved
+from loravit_web.training.files.reliability import confidence
 from loravit_web.util.labels import several
 from registry import AdapterQuery, Registry, RegistryError, Version
 
@@ -386,10 +387,19 @@ def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
         scores = adapter.scores(reply.logits[version.ref])
     except NonFiniteLogits as error:
         return _no_answer(request.task, error)
-    labels = _labels(adapter, scores, scores.topk(min(top_k, len(scores))).indices.tolist())
+    ordered = _labels(adapter, scores, scores.topk(min(max(top_k, 2), len(scores))).indices.tolist())
     over = _labels(adapter, scores, adapter.answer(scores)) if several(adapter.config.labels) else None
-    milliseconds, novelty = reply.seconds[version.ref] * 1000, reply.novelty.get(version.ref)
-    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty, over)
+    return TaskAnswer(
+        task=version.ref,
+        title=version.title,
+        labels=ordered[:top_k],
+        error=None,
+        milliseconds=reply.seconds[version.ref] * 1000,
+        novelty=reply.novelty.get(version.ref),
+        over=over,
+        confidence=confidence(*(label.score for label in ordered[:2])) if over is None else None,
+        thresholds=version.thresholds,
+    )
 
 
 def _labels(adapter: Adapter, scores: torch.Tensor, indices: Iterable[int]) -> tuple[Label, ...]:
