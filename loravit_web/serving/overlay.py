@@ -26,7 +26,7 @@ _DARK, _LIGHT = np.array([0, 0, 0], dtype=np.float32), np.array([255, 255, 255],
 _LINE = 1 / 320
 """Half the width of the light line, as a fraction of the longer side; the dark edge is as wide again."""
 
-Grid = np.ndarray[Any, np.dtype[np.float32]]
+Grid = np.ndarray[Any, np.dtype[Any]]
 
 
 def fitted(image: Image.Image, side: int = SIDE) -> Image.Image:

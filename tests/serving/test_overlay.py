@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loravit_web.serving.overlay import ENCLOSED, fitted, overlay
+from loravit_web.serving.overlay import ENCLOSED, Grid, fitted, overlay
 
 GRAY = Image.new("RGB", (60, 40), (128, 128, 128))
 
 
-def heat_at(row: int, column: int, *, side: int = 8) -> np.ndarray:
+def heat_at(row: int, column: int, *, side: int = 8) -> Grid:
     """Return a map of one hot patch with warm neighbors."""
     rows, columns = np.mgrid[:side, :side]
-    return np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 3).astype(np.float32)
+    heat: Grid = np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 3).astype(np.float32)
+    return heat
 
 
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (3000, 2000), (50, 50)])
