@@ -12,7 +12,7 @@ share_cores(os.environ)  # as the app does
 from benchmarks import screenshots  # noqa: E402
 from benchmarks.faults import chaos, corpus, hammer, outage, soak  # noqa: E402
 from benchmarks.hostile import cases  # noqa: E402
-from benchmarks.learning import bundled, novelty, suspects, tasks, training  # noqa: E402
+from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
     catalog_page,
@@ -44,6 +44,7 @@ BENCHMARKS = {
     "hammer": hammer.run,
     "hostile": cases.run,
     "journey": journey.run,
+    "maps": maps.run,
     "newcomer": newcomer.run,
     "novelty": novelty.run,
     "registry": registry_scale.run,

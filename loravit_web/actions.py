@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loravit_web.access.guard import needs
@@ -25,6 +25,7 @@ from loravit_web.datasets import (
     open_source,
     relabeled,
 )
+from loravit_web.datasets.layout.plan import ClassLevel, Level
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
 from loravit_web.runs.demo import BeyondDemo, check_plan
@@ -38,6 +39,21 @@ from registry import Run, StoredBase, Version, validate_slug
 STORED_PREFIX = "dataset:"
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
 """Zip entries that a demo accepts: per image, and in addition for folders and files that systems add."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An imported dataset with the other ways to read its folders.
+
+    Attributes:
+        dataset: The stored dataset.
+        levels: Levels of folders that can be the classes; none if there is no choice.
+        at: Level that was used.
+    """
+
+    dataset: ImageDataset
+    levels: tuple[Level, ...] = ()
+    at: ClassLevel = None
 
 
 class Actions(CatalogActions, RunActions):
@@ -78,7 +94,13 @@ class Actions(CatalogActions, RunActions):
 
     @needs("train")
     def import_dataset(
-        self, data: str | Path, *, name: str | None = None, progress: Progress | None = None
+        self,
+        data: str | Path,
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        classes_at: ClassLevel = None,
+        encoding: str | None = None,
     ) -> ImageDataset:
         """Import a zip, a folder, a CSV or ``sample:NAME``. The same images give the same dataset.
 
@@ -87,6 +109,8 @@ class Actions(CatalogActions, RunActions):
                 the beginning of the fingerprint is enough.
             name: Name to show, or None for the name of the source.
             progress: Called with the completed fraction (0 to 1) and a sentence.
+            classes_at: Level of the class folders, or None to find it; see `interpret`.
+            encoding: Encoding of the names in a zip that do not tell it, or None to find it.
 
         Returns:
             The stored dataset.
@@ -99,8 +123,25 @@ class Actions(CatalogActions, RunActions):
         """
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
-        with open_source(data, self.archive_limits) as source:
-            return self.import_opened(source, name=name, progress=progress)
+        imported = self.import_levels(
+            data, name=name, progress=progress, classes_at=classes_at, encoding=encoding
+        )
+        return imported.dataset
+
+    @needs("train")
+    def import_levels(
+        self,
+        data: str | Path,
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        classes_at: ClassLevel = None,
+        encoding: str | None = None,
+    ) -> Imported:
+        """Import data as `import_dataset` does, and return the levels that could be the classes too."""
+        with open_source(data, self.archive_limits, classes_at=classes_at, encoding=encoding) as source:
+            dataset = self.import_opened(source, name=name, progress=progress)
+            return Imported(dataset, source.plan.levels, source.plan.at)
 
     @needs("train")
     def import_opened(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.backbones.wrapping import wrap_base
 from loravit_web.datasets import DatasetStore
+from loravit_web.datasets.layout.plan import ClassLevel
+from loravit_web.datasets.sources.opening import DATA_SUFFIXES, SAMPLE_PREFIX
 from loravit_web.engine import fastest_engine
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import load_rgb, to_rgb
@@ -95,6 +98,7 @@ class ViTFeatureExtractor:
         name: str | None = None,
         epochs: int = 10,
         reporter: Reporter | None = None,
+        classes_at: ClassLevel = None,
         **settings: Any,
     ) -> dict[str, float]:
         """Train an adapter, add it and make it active.
@@ -105,6 +109,8 @@ class ViTFeatureExtractor:
             name: Name of the adapter, or None for the name of the data.
             epochs: Maximum number of epochs.
             reporter: Receives the progress and may stop the training.
+            classes_at: Level of the class folders, 1 for the top folders, or "last" for the folders that
+                directly contain the images; None to find it.
             settings: Other fields of `Recipe`, such as ``lr`` or ``batch_size``.
 
         Returns:
@@ -116,7 +122,7 @@ class ViTFeatureExtractor:
         """
         dataset = DatasetStore(
             self.settings.ensure_home().datasets, limits=self.settings.limits
-        ).import_source(data)
+        ).import_source(data, classes_at=classes_at)
         recipe = Recipe(
             preset="custom",
             **{
@@ -136,7 +142,7 @@ class ViTFeatureExtractor:
                 work=Path(work),
                 reporter=reporter or SilentReporter(),
             )
-        name = name or Path(str(data).partition(":")[2] or data).stem
+        name = name or _name_of(data)
         self.add_adapter(name, trained.adapter)
         self.active = name
         return _metrics(trained)
@@ -175,10 +181,11 @@ class ViTFeatureExtractor:
             folder: Adapter folder, or folder of adapter folders.
 
         Returns:
-            The sorted names of the loaded adapters.
+            The sorted names of the loaded adapters. Of several folders, those that cannot be used are left
+            out with a warning.
 
         Raises:
-            AdapterFormatError: If there is no adapter, or if one cannot be used. No adapter is loaded then.
+            AdapterFormatError: If there is no adapter, or none that can be used.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -188,7 +195,16 @@ class ViTFeatureExtractor:
         )
         if not folders:
             raise AdapterFormatError(f"{folder} contains no folder with an adapter_config.json.")
-        adapters = {path.name: self._read(path) for path in folders}
+        adapters, problems = {}, []
+        for path in folders:
+            try:
+                adapters[path.name] = self._read(path)
+            except AdapterFormatError as error:
+                problems.append(error)
+        if not adapters:
+            raise problems[0]
+        for problem in problems:
+            warnings.warn(str(problem), stacklevel=2)
         for name, adapter in adapters.items():
             self.add_adapter(name, adapter)
         return list(adapters)
@@ -326,6 +342,14 @@ def _opened(image: Image.Image | str | Path) -> Image.Image:
     if isinstance(image, Image.Image):
         return to_rgb(ImageOps.exif_transpose(image))
     return load_rgb(Path(image))
+
+
+def _name_of(data: str | Path) -> str:
+    """Return the name of data without the suffix of a zip or a table: ``flowers.v2`` is a whole name."""
+    if str(data).startswith(SAMPLE_PREFIX):
+        return str(data).removeprefix(SAMPLE_PREFIX)
+    path = Path(data)
+    return path.stem if path.suffix.lower() in DATA_SUFFIXES else path.name
 
 
 def _metrics(trained: Trained) -> dict[str, float]:

@@ -37,6 +37,7 @@ from registry.catalog.errors import (
 )
 from registry.catalog.evaluations import ConfusedPair, EvaluationDetails
 from registry.catalog.lineage import Descendants, Lineage
+from registry.catalog.thresholds import HIGHEST_UNLIKE, LOWEST_UNLIKE
 from registry.catalog.usage import UsageCount, UsageHour, UsageTotal
 from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.database.clock import Clock, utc_now
@@ -89,6 +90,7 @@ from registry.queries import (
     RunQuery,
 )
 from registry.records import (
+    AS_TRAINED,
     UNKNOWN,
     Adapter,
     Alias,
@@ -110,6 +112,7 @@ from registry.records import (
     Role,
     Split,
     StoredBase,
+    Thresholds,
     Triple,
     Version,
     VersionFile,
@@ -134,6 +137,9 @@ from registry.visibility import Owners, Visibility
 
 __all__ = [
     "ABSENT",
+    "AS_TRAINED",
+    "HIGHEST_UNLIKE",
+    "LOWEST_UNLIKE",
     "MAX_TEXT",
     "SLUG_RULE",
     "UNKNOWN",
@@ -232,6 +238,7 @@ __all__ = [
     "StoredBase",
     "StoredFile",
     "Subject",
+    "Thresholds",
     "Triple",
     "UnknownAdapter",
     "UnknownAlias",

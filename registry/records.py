@@ -277,6 +277,22 @@ class VersionFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Thresholds of a version's answers that were changed after its training; None is as trained.
+
+    Attributes:
+        unlike: a factor of the trained threshold. An image above it is unlike the training images.
+        unsure: the confidence, 0 to 1, below which an answer is unsure.
+    """
+
+    unlike: float | None = None
+    unsure: float | None = None
+
+
+AS_TRAINED = Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """An immutable, numbered publication of an adapter.
 
@@ -285,6 +301,7 @@ class Version:
         image_size: the side of the input images in pixels.
         manifest_sha256: the identity of the set of files.
         withdrawn_at: when the version was withdrawn; None while it can be used.
+        thresholds: the thresholds of its answers, which may change although the version does not.
     """
 
     id: int
@@ -310,6 +327,7 @@ class Version:
     created_by: str
     withdrawn_at: datetime | None
     withdrawn_reason: str | None
+    thresholds: Thresholds = AS_TRAINED
 
     @property
     def ref(self) -> str:

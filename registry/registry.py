@@ -28,6 +28,7 @@ from registry.catalog.catalog import Catalog
 from registry.catalog.evaluations import Evaluations
 from registry.catalog.lineage import Lineages
 from registry.catalog.search import Search
+from registry.catalog.thresholds import VersionThresholds
 from registry.catalog.usage import Usage
 from registry.compare import Comparer
 from registry.database.clock import Clock, utc_now
@@ -65,6 +66,7 @@ class Registry:
         self.catalog = Catalog(database, blobs)
         self.aliases = Aliases(database)
         self.evaluations = Evaluations(database)
+        self.thresholds = VersionThresholds(database)
         self.usage = Usage(database)
         self.users = Users(database)
         self.maintenance = Maintenance(database, blobs)

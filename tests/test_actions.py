@@ -19,7 +19,7 @@ from loravit_web.service import Service
 from loravit_web.settings.limits import Limits
 from loravit_web.settings.quota import QuotaReached
 from loravit_web.training.recipe import RecipeError
-from registry import AliasProtected, InvalidTag, Run
+from registry import AliasProtected, InvalidTag, Run, Thresholds
 from tests.conftest import RECIPE, ColourFolders, train_now
 
 OTHER_SEED = replace(RECIPE, seed=1)
@@ -117,6 +117,7 @@ def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
 
 CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_dataset": lambda actions, run: actions.import_dataset(f"dataset:{run.dataset.fingerprint}"),
+    "import_levels": lambda actions, _run: actions.import_levels("sample:digits"),
     "import_opened": lambda actions, _run: actions.import_opened(None),
     "import_from_hub": lambda actions, _run: actions.import_from_hub("ann/colours"),
     "correct": lambda actions, run: actions.correct(run.dataset.fingerprint, {}),
@@ -136,6 +137,7 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "remove_alias": lambda actions, _run: actions.remove_alias("colours", "production"),
     "protect_alias": lambda actions, _run: actions.protect_alias("colours", "production"),
     "unprotect_alias": lambda actions, _run: actions.unprotect_alias("colours", "production"),
+    "set_thresholds": lambda actions, _run: actions.set_thresholds("colours@1", Thresholds(unlike=2.0)),
     "withdraw": lambda actions, _run: actions.withdraw("colours", 1, "wrong labels"),
     "archive": lambda actions, _run: actions.archive("colours"),
     "restore": lambda actions, _run: actions.restore("colours"),
@@ -202,6 +204,28 @@ def test_each_change_is_written_down_under_its_visitors_name(service: Service, c
     Actions(service, BOB).describe("colours", add_tags=["plain"])
     newest = service.registry.catalog.events("colours")[0]
     assert (newest.actor, newest.kind) == ("bob", "tagged")
+
+
+def test_thresholds_are_set_by_editors_under_their_name_and_the_files_stay(
+    service: Service, colours: Run
+) -> None:
+    before = service.registry.catalog.version("colours@1")
+    changed = Actions(service, BOB).set_thresholds("colours@1", Thresholds(unlike=2.0))
+    newest = service.registry.catalog.events("colours")[0]
+    assert (newest.actor, newest.kind, newest.entity_id) == ("bob", "adjusted", "colours@1")
+    assert (changed.thresholds.unlike, changed.files) == (2.0, before.files)
+
+
+def test_thresholds_are_set_through_the_actions_and_imports_alone() -> None:
+    package = Path(__file__).resolve().parents[1] / "loravit_web"
+    setting = [
+        path.relative_to(package).as_posix()
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "set"
+        if ast.unparse(node.value).endswith("registry.thresholds")
+    ]
+    assert setting == ["catalog/actions.py", "catalog/exchange.py"]
 
 
 def test_every_right_belongs_to_an_admin_and_to_whoever_is_above_who_has_it() -> None:

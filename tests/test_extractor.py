@@ -21,7 +21,7 @@ from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.engine import UnknownTask
 from loravit_web.engine.multilora import MixedInput
-from loravit_web.extractor import NoActiveAdapter
+from loravit_web.extractor import NoActiveAdapter, _name_of
 from loravit_web.images.loading import ImageError
 from tests.adapters.makers import random_adapter, random_images
 from tests.conftest import ColourFolders, tiny_base
@@ -125,11 +125,30 @@ def test_a_backbone_of_ones_own_is_left_as_it_was(tmp_path: Path) -> None:
     assert all(torch.equal(t, before[name]) for name, t in backbone.state_dict().items())
 
 
-def test_one_unusable_folder_is_named_and_nothing_is_loaded(vit: ViTFeatureExtractor, folder: Path) -> None:
+def test_one_unusable_folder_is_named_and_the_others_are_loaded(
+    vit: ViTFeatureExtractor, folder: Path
+) -> None:
     (folder / "flowers" / "adapter_model.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(AdapterFormatError, match=r"The adapter in .*flowers cannot be used"):
+    with pytest.warns(UserWarning, match=r"The adapter in .*flowers cannot be used"):
+        assert vit.load_all_adapters(folder) == ["birds"]
+    assert vit.adapters == ["birds"]
+    (folder / "birds" / "adapter_model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(AdapterFormatError, match=r"The adapter in .*birds cannot be used"):
         vit.load_all_adapters(folder)
-    assert vit.adapters == []
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("flowers.v1", "flowers.v1"),
+        ("data/flowers.v2", "flowers.v2"),
+        ("flowers.v2.zip", "flowers.v2"),
+        ("labels.CSV", "labels"),
+        ("sample:digits", "digits"),
+    ],
+)
+def test_an_adapter_is_named_after_its_data_without_the_suffix_of_a_file(data: str, name: str) -> None:
+    assert _name_of(data) == name
 
 
 def test_what_can_not_be_asked_is_refused_in_one_sentence(vit: ViTFeatureExtractor, tmp_path: Path) -> None:

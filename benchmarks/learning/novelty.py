@@ -1,7 +1,8 @@
 """What a task doesn't know: images of other tasks, of other cameras, and its own, called unlike or not.
 
 No adapter is trained: the model of the training images reads the frozen trunk alone. Other tasks' images
-should be called unlike; a task's own test images, and right images from another source, should not.
+should be called unlike; a task's own test images, and right images from another source, should not. Images of
+classes that were left out of the training should be called unlike or unsure; see `left_out`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.learning import left_out
 from benchmarks.support.homes import embedded_base
 from benchmarks.support.report import Figure, at_least, at_most, show
 from loravit_web.adapters.novelty import Novelty
@@ -22,7 +24,7 @@ from loravit_web.adapters.readout import last_block
 from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.datasets import DatasetStore, ImageDataset, ImageItem, stratified_split, stratified_subset
 from loravit_web.images.loading import load_rgb
-from loravit_web.training.novelty import altered_pooled, fit_novelty, novelty_readout
+from loravit_web.training.novelty import MOST_ALTERED, altered_pooled, fit_novelty, novelty_readout
 from loravit_web.training.prefix import compute_prefix_tokens
 
 ZIPS = {
@@ -34,6 +36,8 @@ ZIPS = {
 SAMPLES = ("digits", "shapes")
 SAME_CONTENT = {"photographs": ("cat", "dog"), "dogs-cats": None}
 """Tasks that know each other's animals, and the classes of each that the other knows; None for all."""
+LEFT_OUT = ("photographs", "groceries", "digits", "shapes")
+"""Tasks with enough classes to leave some out."""
 IN_CLASS = (
     "airliner",
     "container_ship",
@@ -50,11 +54,12 @@ IN_CLASS = (
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A task's model, and the pooled values and class names of its test images."""
+    """A task's model, the pooled values and class names of its test images, and all its images."""
 
     novelty: Novelty
     test: torch.Tensor
     labels: Sequence[str]
+    images: left_out.Images
 
 
 def run(arguments: list[str]) -> int:
@@ -89,19 +94,35 @@ def _task(dataset: ImageDataset, base: Base, options: argparse.Namespace, work: 
     test = _pick(test, stratified_subset([item.label for item in test], 150, options.seed))
     rest = _pick(rest, stratified_subset([item.label for item in rest], options.images, options.seed))
     kept, held_out = stratified_split([item.label for item in rest], 0.2, options.seed)
-    readout = novelty_readout(base, round(base.depth * 2 / 3))
+    train, validation = _pick(rest, kept), _pick(rest, held_out)
+    # no more than are altered, so that the class of each altered image is known
+    validation = _pick(
+        validation, stratified_subset(_labels(validation).tolist(), MOST_ALTERED // 2, options.seed)
+    )
+    readout = novelty_readout(base, base.depth)
     altered = altered_pooled(
         base,
-        [dataset.image_path(rest[index]) for index in held_out],
+        [dataset.image_path(item) for item in validation],
         base.preprocessing(options.image_size),
         stop=last_block(readout),
         seed=options.seed,
     )
-    train = _pooled(dataset, _pick(rest, kept), base, options, work)
-    novelty = fit_novelty(base, readout, train, altered)
+    images = left_out.Images(
+        train=_pooled(dataset, train, base, options, work),
+        train_labels=_labels(train),
+        altered=altered,
+        altered_labels=_labels(validation).repeat_interleave(2),
+        test=_pooled(dataset, test, base, options, work),
+        test_labels=_labels(test),
+        classes=len(dataset.classes),
+    )
+    novelty = fit_novelty(base, readout, images.train, altered)
     assert novelty is not None
-    labels = [dataset.classes[item.label] for item in test]
-    return Task(novelty, _pooled(dataset, test, base, options, work), labels)
+    return Task(novelty, images.test, [dataset.classes[item.label] for item in test], images)
+
+
+def _labels(items: Sequence[ImageItem]) -> torch.Tensor:
+    return torch.tensor([item.label for item in items])
 
 
 def _pick(items: Sequence[ImageItem], chosen: Iterable[int]) -> tuple[ImageItem, ...]:
@@ -153,6 +174,9 @@ def _figures(
         at_most("right images of another source called unlike", _mean(other), 8, " %", _worst(max(other))),
         at_most(f"photographs in class called unlike, of {len(IN_CLASS)}", known_ones, 0),
         Figure("foreign photographs called unlike", caught),
+        *left_out.figures(
+            {name: tasks[name].images for name in LEFT_OUT}, base, novelty_readout(base, base.depth)
+        ),
     ]
 
 

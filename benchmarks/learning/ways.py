@@ -36,6 +36,7 @@ _BEFORE = Recipe(
     patience=3,
     clip=1.0,
     floor=False,
+    average=False,
 )
 DRAFT_BEFORE = replace(
     _BEFORE,

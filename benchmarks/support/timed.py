@@ -68,6 +68,8 @@ class StageClock:
 
     def first_answer(self, adapter: Adapter, base: Base, evaluation: Evaluation) -> None:
         """See `Reporter`."""
+        self.end_extra()
+        self.first_answers = time.perf_counter() - self.started
 
     def stop_and_keep(self) -> bool:
         """See `Reporter`."""

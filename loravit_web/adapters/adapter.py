@@ -144,6 +144,13 @@ class Adapter:
             )
         return READINGS[self.config.labels].probabilities(logits, self.temperature)
 
+    def log_odds(self, logits: torch.Tensor, label: int) -> torch.Tensor:
+        """Return the log odds (...) of a class, calibrated, from logits (..., C).
+
+        They grow with the probability of the class, and do not saturate as it does.
+        """
+        return READINGS[self.config.labels].log_odds(logits / self.temperature, label)
+
     def answer(self, scores: torch.Tensor) -> list[int]:
         """Return the indices of the classes that an image has by its probabilities (C,), the best first."""
         return READINGS[self.config.labels].answer(scores, self.thresholds)

@@ -23,6 +23,9 @@ class Reading(Protocol):
     def probabilities(self, logits: torch.Tensor, temperature: float) -> torch.Tensor:
         """Return calibrated probabilities (..., C) of finite logits (..., C)."""
 
+    def log_odds(self, logits: torch.Tensor, label: int) -> torch.Tensor:
+        """Return log p / (1 - p) of the probability p (...) of a class, from calibrated logits (..., C)."""
+
     def answer(self, probabilities: torch.Tensor, thresholds: Sequence[float]) -> list[int]:
         """Return the indices of the classes that an image has by its probabilities (C,), the best first.
 
@@ -43,6 +46,10 @@ class _OneLabel:
             scaled = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
         return torch.softmax(scaled, dim=-1)
 
+    def log_odds(self, logits: torch.Tensor, label: int) -> torch.Tensor:
+        others = [index for index in range(logits.shape[-1]) if index != label]
+        return logits[..., label] - logits[..., others].logsumexp(dim=-1)
+
     def answer(self, probabilities: torch.Tensor, _thresholds: Sequence[float]) -> list[int]:
         return [int(probabilities.argmax())]
 
@@ -54,6 +61,9 @@ class _SeveralLabels:
 
     def probabilities(self, logits: torch.Tensor, temperature: float) -> torch.Tensor:
         return torch.sigmoid(logits / temperature)
+
+    def log_odds(self, logits: torch.Tensor, label: int) -> torch.Tensor:
+        return logits[..., label]
 
     def answer(self, probabilities: torch.Tensor, thresholds: Sequence[float]) -> list[int]:
         over = torch.nonzero(probabilities >= torch.tensor(thresholds, device=probabilities.device))[:, 0]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from loravit_web.access.guard import needs
 from loravit_web.access.rights import Visitor
-from registry import Adapter, Alias, Registry, Version
+from registry import Adapter, Alias, Registry, Thresholds, Version
 
 
 class CatalogActions:
@@ -177,6 +177,25 @@ class CatalogActions:
             RegistryError: If there is no such alias.
         """
         return self._registry.aliases.unprotect(slug, alias, actor=self.visitor.name)
+
+    @needs("curate")
+    def set_thresholds(self, ref: str, thresholds: Thresholds) -> Version:
+        """Set the thresholds above or below which answers of a version are called unlike or unsure.
+
+        The files of the version stay as they are.
+
+        Args:
+            ref: Reference of the version, such as ``slug@3``.
+            thresholds: The thresholds; ``AS_TRAINED`` resets all of them.
+
+        Returns:
+            The version with its thresholds.
+
+        Raises:
+            NotAllowed: If the visitor may not change the catalog.
+            RegistryError: If there is no such version, it is withdrawn, or a threshold is out of range.
+        """
+        return self._registry.thresholds.set(ref, thresholds, actor=self.visitor.name)
 
     @needs("retire")
     def withdraw(self, slug: str, version: int, reason: str) -> Version:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import asdict
 
 from loravit_web.access.rights import APP
 from loravit_web.adapters.files.bundle import Bundle, read_bundle_file, write_bundle
@@ -11,9 +13,12 @@ from loravit_web.adapters.files.format import base_of
 from loravit_web.backbones import Base
 from loravit_web.backbones.loading import EMBEDDED
 from loravit_web.catalog.bundled import bundles
+from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import Origin, publish_files, record_base
 from loravit_web.settings.environment import Settings
-from registry import Registry, UnknownAdapter, Version, validate_slug
+from registry import Registry, Thresholds, UnknownAdapter, Version, validate_slug
+
+_FOLDER_NAME = re.compile(r"\w[\w .-]*")
 
 BaseFor = Callable[[str, str], Base]
 """Returns the base with a name and a SHA-256 of its weights, in float32; loads it if needed."""
@@ -37,6 +42,7 @@ def bundle_of(registry: Registry, ref: str) -> tuple[Version, Bundle]:
         files=catalog.read_files(version),
         description=version.description,
         tags=catalog.adapter(version.slug).tags,
+        thresholds={name: value for name, value in asdict(version.thresholds).items() if value is not None},
     )
 
 
@@ -64,6 +70,8 @@ def publish_bundle(
 ) -> Version:
     """Publish a bundle after checking that it loads and reproduces its reference logits.
 
+    A version that is already there keeps its thresholds.
+
     Args:
         registry: Registry to publish to.
         base_for: Returns the base of the adapter.
@@ -78,7 +86,7 @@ def publish_bundle(
         LoraVitError: If the bundle is damaged or altered, or its base cannot be loaded.
         RegistryError: If the slug is invalid, or the version cannot be published.
     """
-    name = name or bundle.name
+    name = name or _slug_of(bundle.name)
     validate_slug(name)
     base = base_for(*base_of(bundle.files))
     origin = Origin(
@@ -89,7 +97,24 @@ def publish_bundle(
         description=bundle.description,
         tags=bundle.tags,
     )
-    return publish_files(registry, bundle.files, base, origin)
+    known = _refs(registry, name)
+    version = publish_files(registry, bundle.files, base, origin)
+    if version.ref in known or not bundle.thresholds:
+        return version
+    return registry.thresholds.set(version.ref, Thresholds(**bundle.thresholds), actor=actor)
+
+
+def _refs(registry: Registry, slug: str) -> frozenset[str]:
+    """Return the references of all versions of an adapter, or none if there is no such adapter."""
+    try:
+        return frozenset(version.ref for version in registry.catalog.versions(slug))
+    except UnknownAdapter:
+        return frozenset()
+
+
+def _slug_of(name: str) -> str:
+    """Return the slug for a bundle's name, which is that of a folder if Python saved it: my_flowers."""
+    return slugified(name)[0] if _FOLDER_NAME.fullmatch(name) else name
 
 
 def add_bundled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from loravit_web.catalog.reliability import SPLITS, SplitReliability, reliability_of_version
 from loravit_web.serving.predictor import Predictor
 from registry import (
     Adapter,
@@ -23,8 +24,6 @@ from registry import (
 
 MAX_CONFUSED = 5
 """Maximum number of confused pairs of classes."""
-BY_CLASS: tuple[Split, ...] = ("test", "validation")
-"""Splits with results per class, the preferred one first."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ class AdapterFacts:
         versions: All versions of the adapter, newest first, including withdrawn ones.
         availability: Whether the version can be used.
         results: Results per class, or None.
+        reliability: How well the version tells what it does not know, or None; see `catalog.reliability`.
         previous: Previous version, or None for the first one.
         differences: Settings in which this version differs from the previous one.
         lineage: Runs and datasets from which the version was made.
@@ -79,6 +79,7 @@ class AdapterFacts:
     versions: tuple[Version, ...]
     availability: Availability
     results: ClassResults | None
+    reliability: SplitReliability | None
     previous: Version | None
     differences: tuple[Difference, ...]
     lineage: Lineage
@@ -120,6 +121,7 @@ def read_facts(registry: Registry, predictor: Predictor, ref: str) -> AdapterFac
         versions=tuple(versions),
         availability=version_availability(predictor, adapter, version),
         results=_results(registry, version),
+        reliability=reliability_of_version(registry, version),
         previous=previous,
         differences=compared.settings if compared is not None else (),
         lineage=registry.lineage.of(version),
@@ -162,7 +164,7 @@ def _known(predictor: Predictor, ref: str, base: str, weights_sha256: str) -> Av
 
 
 def _results(registry: Registry, version: Version) -> ClassResults | None:
-    for split in BY_CLASS:
+    for split in SPLITS:
         details = registry.evaluations.details(version, split)
         if details is not None and details.classes:
             confused = registry.evaluations.most_confused(version, split, limit=MAX_CONFUSED)

@@ -12,6 +12,7 @@ from loravit_web.adapters.files.fileset import CARD_FILE, THUMBNAIL_FILE
 from loravit_web.adapters.files.format import AdapterFormatError, from_files, problem_of, to_files
 from loravit_web.adapters.files.numbers import InvalidValue, integer, number
 from loravit_web.backbones.base import Base
+from loravit_web.training.files.reliability import read_reliability
 from registry import Base as BaseRecord
 from registry import (
     ClassMetric,
@@ -158,7 +159,7 @@ def reopen(registry: Registry, ref: str, base: Base) -> Adapter:
 
 
 def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:
-    """Return the evaluations in the metrics of an adapter.
+    """Return the evaluations in the metrics of an adapter, after checking the rest of the metrics too.
 
     Raises:
         AdapterFormatError: If the metrics are invalid, as in an edited bundle.
@@ -175,6 +176,9 @@ def _evaluations(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluatio
 
 def _parsed(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[NewEvaluation, ...]:
     splits: tuple[Split, ...] = ("validation", "test")
+    for split in splits:
+        if "reliability" in (metrics.get(split) or {}):
+            read_reliability(metrics[split]["reliability"])
     return tuple(
         NewEvaluation(
             split=split,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
 
+from loravit_web.catalog.reliability import reliability_of_version
 from loravit_web.cli import adapters_change, adapters_exchange
 from loravit_web.cli.choices import AdapterTypeName
 from loravit_web.cli.documents import lineage_document, lineage_text
@@ -173,6 +175,7 @@ def adapter_document(registry: Registry, adapter: Adapter, versions: Sequence[Ve
     in_use = next((version for version in versions if version.withdrawn_at is None), versions[0])
     return document | {
         "results": results_document(registry, in_use),
+        "reliability": adapters_change.reliability_document(reliability_of_version(registry, in_use)),
         "versions": [version_document(version) for version in versions],
         "lineage": {version.ref: lineage_document(registry.lineage.of(version)) for version in versions},
     }
@@ -221,6 +224,8 @@ def version_document(version: Version) -> Document:
         "created_at": version.created_at.isoformat(timespec="seconds"),
         "created_by": version.created_by,
         "withdrawn": version.withdrawn_reason,
+        "thresholds": {name: value for name, value in asdict(version.thresholds).items() if value is not None}
+        or None,
     }
 
 
@@ -259,7 +264,7 @@ def results_document(registry: Registry, version: Version) -> Document | None:
 
 def adapter_text(document: Document) -> str:
     """Return `adapter_document` as text."""
-    separate = ("results", "usage", "versions", "lineage")
+    separate = ("results", "reliability", "usage", "versions", "lineage")
     facts = {key: value for key, value in document.items() if key not in separate}
     facts["tags"] = ", ".join(document["tags"])
     facts["aliases"] = ", ".join(f"{name} ({ref})" for name, ref in document["aliases"].items())
@@ -274,6 +279,8 @@ def adapter_text(document: Document) -> str:
         columns = ["true", "predicted", "n", "share"]
         confused = table(results["most_confused"], columns, "No class is confused with another.")
         parts.append(f"Most confused\n{confused}")
+    if document["reliability"] is not None:
+        parts.append("\n".join(document["reliability"]["sentences"]))
     for version in document["versions"]:
         parts.append(f"{details(version)}\n{lineage_text(document['lineage'][version['adapter']])}".rstrip())
     return "\n\n".join(parts)

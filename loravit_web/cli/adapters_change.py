@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from loravit_web.access.rights import SHELL
 from loravit_web.catalog.actions import CatalogActions
+from loravit_web.catalog.reliability import NO_RELIABILITY, SplitReliability, reliability_of_version
 from loravit_web.cli.shell import AsJson, Document, open_registry, output, refuse_together, table
-from registry import Alias, AliasMove, Registry
+from loravit_web.training.files.reliability import UNSURE
+from registry import AS_TRAINED, Alias, AliasMove, Registry, Version
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The adapter.")]
 Protected = Annotated[bool, typer.Option("--protected", help="Allow it for a protected alias.")]
@@ -69,6 +72,43 @@ def aliases(
             actions.unprotect_alias(slug, unprotect)
         document = aliases_document(registry, slug)
     output(as_json, document, lambda: aliases_text(document))
+
+
+@app.command()
+def thresholds(
+    ref: Annotated[
+        str, typer.Argument(metavar="SLUG[@V|@ALIAS]", help="The version, by default the newest.")
+    ],
+    unlike: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F",
+            help="Call an image unlike the training images above this multiple of the trained threshold.",
+        ),
+    ] = None,
+    unsure: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Call an answer unsure below this confidence, 0 to 1."),
+    ] = None,
+    as_trained: Annotated[
+        bool, typer.Option("--as-trained", help="Reset the thresholds to those of the training.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the thresholds of a version and how well it tells what it does not know, or change them."""
+    if as_trained and not (unlike is None and unsure is None):
+        refuse_together("--as-trained", "--unlike", "--unsure")
+    with open_registry() as registry:
+        version = registry.catalog.version(ref)
+        wanted = AS_TRAINED if as_trained else version.thresholds
+        if unlike is not None:
+            wanted = replace(wanted, unlike=unlike)
+        if unsure is not None:
+            wanted = replace(wanted, unsure=unsure)
+        if wanted != version.thresholds:
+            version = CatalogActions(registry, SHELL).set_thresholds(version.ref, wanted)
+        document = thresholds_document(registry, version)
+    output(as_json, document, lambda: thresholds_text(document))
 
 
 @app.command()
@@ -135,6 +175,47 @@ def restore(slug: Slug, as_json: AsJson = False) -> None:
         adapter = CatalogActions(registry, SHELL).restore(slug)
     document = {"slug": adapter.slug, "archived": False}
     output(as_json, document, lambda: f"{adapter.slug} is back in the catalog.")
+
+
+def thresholds_document(registry: Registry, version: Version) -> Document:
+    """Return the thresholds of a version, null where it is as trained, and its reliability with them."""
+    return {
+        "adapter": version.ref,
+        "unlike": version.thresholds.unlike,
+        "unsure": version.thresholds.unsure,
+        "reliability": reliability_document(reliability_of_version(registry, version)),
+    }
+
+
+def reliability_document(found: SplitReliability | None) -> Document | None:
+    """Return the reliability of a version as JSON-ready values."""
+    if found is None:
+        return None
+    told = found.told
+    return {
+        "split": found.split,
+        "images": told.n,
+        "unlike": told.unlike,
+        "unsure": told.unsure,
+        "sure": told.sure,
+        "sure_correct": told.correct,
+        "calibration_error": found.calibration_error,
+        "sentences": list(found.sentences),
+    }
+
+
+def thresholds_text(document: Document) -> str:
+    """Return `thresholds_document` as text."""
+    unlike, unsure = document["unlike"], document["unsure"]
+    factor = "" if unlike is None else f"{unlike:g} x "
+    lines = [
+        document["adapter"],
+        f"unlike: above {factor}the trained threshold",
+        f"unsure: below a confidence of {UNSURE if unsure is None else unsure:g}"
+        + (" (as trained)" if unsure is None else ""),
+    ]
+    found = document["reliability"]
+    return "\n".join([*lines, *(found["sentences"] if found else [NO_RELIABILITY])])
 
 
 def alias_document(alias: Alias) -> Document:

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from loravit_web.cli import adapters, bases, compare, predict, runs, server, train, users
+from loravit_web.cli import adapters, bases, compare, data, predict, runs, server, train, users
 from loravit_web.errors import LoraVitError
 from registry import RegistryError
 
@@ -64,6 +64,7 @@ for command in (
     app.command()(command)
 app.add_typer(adapters.app, name="adapters")
 app.add_typer(bases.app, name="bases")
+app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(users.app, name="users")
 

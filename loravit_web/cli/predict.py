@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,13 +19,17 @@ from loravit_web.cli.shell import (
     refuse_together,
     write_file,
 )
+from loravit_web.errors import LoraVitError
 
 if TYPE_CHECKING:
     from loravit_web.serving.answers import Answer
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Images to classify.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE", help="Images to classify, or folders whose images are classified."),
+    ],
     task: Annotated[
         list[str],
         typer.Option(metavar="SLUG[@V|@ALIAS]", help="Adapter or version. Repeat it to use several."),
@@ -35,18 +41,28 @@ def predict(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify images."""
+    """Classify images. An image that cannot be read has an error, and the others are classified."""
     if csv is not None and as_json:
         refuse_together("--json", "--csv")
-    answers = _answers(images, task, top_k)
+    found = _answers(_files(images), task, top_k)
     if csv is None:
-        documents = [predicted_document(name, answer) for name, answer in answers]
+        documents = [
+            predicted_document(name, result) if not isinstance(result, str) else failed_document(name, result)
+            for name, result in found
+        ]
         output(as_json, documents, lambda: predicted_text(documents))
-        return
-    from loravit_web.serving.table import Row, as_csv
+    else:
+        from loravit_web.serving.table import Row, as_csv
 
-    write_file(csv, as_csv([Row(name, answer.results, None) for name, answer in answers]).encode())
-    note(f"{len(answers)} images in {csv}.")
+        rows = [
+            Row(name, result.results, None) if not isinstance(result, str) else Row(name, (), result)
+            for name, result in found
+        ]
+        write_file(csv, as_csv(rows).encode())
+        note(f"{len(rows)} images in {csv}.")
+    failed = [result for _name, result in found if isinstance(result, str)]
+    if failed:
+        raise CommandFailed(f"{len(failed)} of {len(found)} images could not be classified. {failed[0]}")
 
 
 def predicted_document(image: str, answer: Answer) -> Document:
@@ -60,11 +76,18 @@ def predicted_document(image: str, answer: Answer) -> Document:
     }
 
 
+def failed_document(image: str, error: str) -> Document:
+    """Return the error of one image as JSON-ready values."""
+    return {"image": image, "results": [], "error": error}
+
+
 def predicted_text(documents: list[Document]) -> str:
     """Return `predicted_document` of several images as text."""
     lines = []
     for document in documents:
         lines.append(document["image"])
+        if "error" in document:
+            lines.append(f"  error: {document['error']}")
         for result in document["results"]:
             labels = ", ".join(f"{label['label']} {label['score']:.3f}" for label in result["labels"])
             answer = f"{', '.join(result['answer']) or 'none'}: " if _has_several(result) else ""
@@ -82,23 +105,64 @@ def _doubt(result: Document) -> str:
     return " (low confidence)" if result["unsure"] else ""
 
 
-def _answers(images: list[Path], tasks: list[str], top_k: int) -> list[tuple[str, Answer]]:
-    """Return the path and the answer of each image.
+def _files(images: Sequence[Path]) -> list[Path]:
+    """Return the images, and of each folder the images inside it, sorted by path.
 
     Raises:
-        CommandFailed: If a task fails for an image.
+        CommandFailed: If a folder has no images.
+    """
+    from loravit_web.datasets.layout.files import is_wanted
+
+    files: list[Path] = []
+    for path in images:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        wanted = [
+            file for file in inside if is_wanted(file.relative_to(path).as_posix(), partial(_beginning, file))
+        ]
+        if not wanted:
+            raise CommandFailed(f"{path} contains no images. Choose another folder.")
+        files += wanted
+    return files
+
+
+def _beginning(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(256)
+    except OSError:
+        return b""
+
+
+def _answers(images: Sequence[Path], tasks: list[str], top_k: int) -> list[tuple[str, Answer | str]]:
+    """Return the path of each image with its answer, or with the reason why it has none.
+
+    Raises:
+        LoraVitError: If no image can be classified.
     """
     from loravit_web.images.loading import load_rgb
 
-    answers, failures = [], []
+    found: list[tuple[str, Answer | str]] = []
+    last: LoraVitError | None = None
     with open_service() as service:
         predictor = service.predictor
         predictor.refresh(load=False)
         for path in images:
-            image = load_rgb(path, max_pixels=service.settings.limits.pixels)
-            answer = predictor.classify(image, tasks, top_k=top_k)
-            failures += [result.error for result in answer.results if result.error]
-            answers.append((str(path), answer))
-    if failures:
-        raise CommandFailed(failures[0])
-    return answers
+            try:
+                image = load_rgb(path, max_pixels=service.settings.limits.pixels)
+                answer = predictor.classify(image, tasks, top_k=top_k)
+            except LoraVitError as error:
+                last = error
+                found.append((str(path), str(error)))
+                continue
+            failures = [result.error for result in answer.results if result.error]
+            if len(failures) == len(answer.results):
+                last = CommandFailed(failures[0])
+                found.append((str(path), failures[0]))
+            else:
+                found.append((str(path), answer))
+    if last is not None and not any(not isinstance(result, str) for _path, result in found):
+        raise last
+    return found

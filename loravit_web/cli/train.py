@@ -12,13 +12,23 @@ import typer
 
 from loravit_web.access.rights import SHELL
 from loravit_web.catalog.naming import slugified
-from loravit_web.cli.choices import AdapterTypeName, PoolingName, PresetName, TargetName
+from loravit_web.cli.choices import (
+    AdapterTypeName,
+    ClassesAt,
+    NamesEncoding,
+    PoolingName,
+    PresetName,
+    TargetName,
+    classes_level,
+    known_encoding,
+)
 from loravit_web.cli.shell import AsJson, CommandFailed, Document, note, open_service, output
 from loravit_web.util.console import progress_printer
 from registry import Run, Version
 
 if TYPE_CHECKING:
     from loravit_web.datasets import ImageDataset
+    from loravit_web.datasets.layout.plan import ClassLevel
     from loravit_web.service import Service
     from loravit_web.training.recipe import Recipe
 
@@ -41,6 +51,8 @@ def train(
     preset: Annotated[
         PresetName, typer.Option(help="Settings to start from. The other options change them.")
     ] = "quick",
+    classes_at: ClassesAt = None,
+    encoding: NamesEncoding = None,
     base: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Base: embedded, a stored base, or a timm model name."),
@@ -112,6 +124,9 @@ def train(
     floor: Annotated[
         bool | None, typer.Option(help="Keep the probe where it is better than the trained adapter.")
     ] = None,
+    average: Annotated[
+        bool | None, typer.Option(help="Average the parameters over the second half of the steps.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter in this process and publish it."""
@@ -143,16 +158,35 @@ def train(
         seed=seed,
         mirror=mirror,
         floor=floor,
+        average=average,
     )
     slugified(name)
+    level, names = classes_level(classes_at), known_encoding(encoding)
     with open_service(base=base) as service:
-        run = trained(service, data, name, recipe, keep_size=image_size is not None)
+        run = trained(
+            service,
+            data,
+            name,
+            recipe,
+            keep_size=image_size is not None,
+            classes_at=level,
+            encoding=names,
+        )
         version = service.registry.catalog.resolve(run.published or run.slug)
         document = trained_document(run, version)
     output(as_json, document, lambda: trained_text(document))
 
 
-def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size: bool) -> Run:
+def trained(
+    service: Service,
+    data: str,
+    name: str,
+    recipe: Recipe,
+    *,
+    keep_size: bool,
+    classes_at: ClassLevel = None,
+    encoding: str | None = None,
+) -> Run:
     """Train an adapter while showing the progress on stderr, and return the completed run.
 
     Args:
@@ -161,6 +195,8 @@ def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size
         name: Name of the adapter.
         recipe: Settings of the training.
         keep_size: Whether to keep the image size even if it does not fit the base.
+        classes_at: Level of the class folders, or None to find it.
+        encoding: Encoding of the names in a zip that do not tell it, or None to find it.
 
     Raises:
         CommandFailed: If the run ends without a version.
@@ -169,7 +205,7 @@ def trained(service: Service, data: str, name: str, recipe: Recipe, *, keep_size
     from loravit_web.training.estimate import cost_text
 
     tell, actions = progress_printer(), Actions(service, SHELL)
-    dataset = actions.import_dataset(data, progress=tell)
+    dataset = actions.import_dataset(data, progress=tell, classes_at=classes_at, encoding=encoding)
     _note_findings(dataset)
     base = service.base  # loaded before the signal handlers are set, so that Ctrl-C stops a download
     if not keep_size:
@@ -222,7 +258,7 @@ def trained_text(document: Document) -> str:
 
 def _note_findings(dataset: ImageDataset) -> None:
     """Print warnings about the dataset and its skipped files to stderr."""
-    for sentence in (*dataset.notes, *dataset.warnings):
+    for sentence in (*dataset.warnings, *dataset.notes):
         note(sentence)
     if dataset.skipped:
         count = len(dataset.skipped)

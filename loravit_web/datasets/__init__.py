@@ -12,13 +12,13 @@ from loravit_web.datasets.errors import (
     DiskFull,
     LayoutError,
 )
+from loravit_web.datasets.layout.plan import Plan
 from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
 from loravit_web.datasets.relabel import SEVERAL_LABELS, Changes, ImageKey, relabeled
 from loravit_web.datasets.sources.archives import ArchiveLimits, SafeArchive, archive_limits, open_archive
 from loravit_web.datasets.sources.hub import from_hub
 from loravit_web.datasets.sources.opening import open_source
 from loravit_web.datasets.sources.samples import SAMPLES, Sample
-from loravit_web.datasets.sources.scan import Plan
 from loravit_web.datasets.sources.uploads import csv_with_zip, files_by_class
 from loravit_web.datasets.splits import strata, stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore

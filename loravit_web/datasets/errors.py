@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from loravit_web.errors import LoraVitError
+
+if TYPE_CHECKING:
+    from loravit_web.datasets.layout.plan import Level
 
 LAYOUT_HINT = (
     "Put the images of each class into a folder of its own, such as cats/1.jpg and dogs/2.jpg, "
@@ -41,6 +47,10 @@ class HubDatasetUnusable(DatasetError):
 
 class InvalidCsv(DatasetError):
     """An invalid CSV; the message names the line."""
+
+
+class NoLabelColumns(InvalidCsv):
+    """A table whose columns are not those of paths and labels."""
 
 
 class CsvPathOutside(InvalidCsv):
@@ -84,7 +94,19 @@ class LayoutError(DatasetError):
 
 
 class AmbiguousLayout(LayoutError):
-    """Folders of splits beside folders of classes."""
+    """Folders that can be read in several ways.
+
+    Attributes:
+        levels: Levels to choose from.
+    """
+
+    def __init__(self, sentence: str, levels: Sequence[Level] = ()) -> None:
+        super().__init__(sentence)
+        self.levels = tuple(levels)
+
+
+class LevelNotFound(LayoutError):
+    """A level of class folders at which there is no folder."""
 
 
 class TooFewClasses(LayoutError):

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+import posixpath
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from loravit_web.datasets.layout.files import SNIFFED_BYTES, suffix_of
+from loravit_web.datasets.layout.plan import Placement
 from loravit_web.datasets.records import relative_image_path
 from loravit_web.datasets.sources.archives import MIB
 from loravit_web.datasets.sources.opening import FileUnusableError
-from loravit_web.datasets.sources.scan import Placement, suffix_of
-from loravit_web.images.loading import MAX_PIXELS, ImageError, load_rgb
+from loravit_web.images.conversion import WHITE
+from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
+from loravit_web.images.loading import MAX_PIXELS, ImageError, load_described
 
 # Small images are decoded faster than a job is submitted, so they are processed in batches.
 BATCH_IMAGES = 64
 BATCH_BYTES = 4 * MIB
+_FEW_COLORS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +34,32 @@ class Ingested:
         sha256: Hash of the file, or an empty string.
         size: Size of the file in bytes.
         reason: Reason why it was skipped, or an empty string.
+        label: Name of its format.
+        has_more_pages: Whether it has pages that are not used.
+        white: Value that became white if the image has one channel of more than 8 bits, else None.
+        has_few_colors: Whether it has so few colors that it may be a mask; only known of candidates beside
+            another one of the same name.
     """
 
     placement: Placement
     sha256: str = ""
     size: int = 0
     reason: str = ""
+    label: str = ""
+    has_more_pages: bool = False
+    white: float | None = None
+    has_few_colors: bool = False
+
+    @property
+    def is_otherwise_named(self) -> bool:
+        """Whether the suffix of the file is not one of a supported format."""
+        return bool(self.label) and suffix_of(self.placement.path) not in IMAGE_SUFFIXES
 
 
 def ingest(
     placements: Sequence[Placement],
     read: Callable[[int], bytes],
-    folder: Path,
+    folder: Path | None,
     workers: int,
     *,
     max_pixels: int = MAX_PIXELS,
@@ -54,7 +73,7 @@ def ingest(
         placements: Candidates.
         read: Returns the bytes of the candidate with an index; its errors are raised except
             FileUnusableError.
-        folder: Folder in which to store the images.
+        folder: Folder in which to store the images, or None to store nothing.
         workers: Number of decoding threads.
         max_pixels: Maximum number of pixels of an image.
 
@@ -63,9 +82,10 @@ def ingest(
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ingestion")
     pending: deque[Future[list[Ingested]]] = deque()
+    paired = same_names(placements)
     try:
         for batch in _batches(placements, read):
-            pending.append(pool.submit(_store_batch, batch, folder, max_pixels))
+            pending.append(pool.submit(_store_batch, batch, folder, max_pixels, paired))
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
         while pending:
@@ -94,20 +114,44 @@ def _batches(placements: Sequence[Placement], read: Callable[[int], bytes]) -> I
         yield batch
 
 
-def _store_batch(batch: list[_Loaded], folder: Path, max_pixels: int) -> list[Ingested]:
-    return [_store(placement, content, folder, max_pixels) for placement, content in batch]
+def _store_batch(
+    batch: list[_Loaded], folder: Path | None, max_pixels: int, paired: Mapping[int, str]
+) -> list[Ingested]:
+    return [_store(placement, content, folder, max_pixels, paired) for placement, content in batch]
 
 
-def _store(placement: Placement, content: bytes | str, folder: Path, max_pixels: int) -> Ingested:
+def _store(
+    placement: Placement,
+    content: bytes | str,
+    folder: Path | None,
+    max_pixels: int,
+    paired: Mapping[int, str],
+) -> Ingested:
     if isinstance(content, str):
         return Ingested(placement, reason=content)
     try:
-        load_rgb(content, max_pixels=max_pixels)
+        image, header = load_described(content, max_pixels=max_pixels)
     except ImageError as error:
         return Ingested(placement, reason=str(error))
     digest = hashlib.sha256(content).hexdigest()
-    _write_once(folder / relative_image_path(digest, suffix_of(placement.path)), content)
-    return Ingested(placement, digest, len(content))
+    if folder is not None:
+        _write_once(folder / relative_image_path(digest, suffix_of(placement.path)), content)
+    return Ingested(
+        placement,
+        digest,
+        len(content),
+        label=sniffed(content[:SNIFFED_BYTES]) or "",
+        has_more_pages=header.has_more_pages,
+        white=image.info.get(WHITE),
+        has_few_colors=placement.index in paired and image.getcolors(_FEW_COLORS) is not None,
+    )
+
+
+def same_names(placements: Sequence[Placement]) -> dict[int, str]:
+    """Return the candidates that share folder and stem with another one, by index, with that text."""
+    stems = {place.index: posixpath.splitext(place.path)[0] for place in placements}
+    counts = Counter(stems.values())
+    return {index: stem for index, stem in stems.items() if counts[stem] > 1}
 
 
 def _write_once(path: Path, content: bytes) -> None:

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from loravit_web.datasets.assembly import assemble, overlap_warnings
+from loravit_web.datasets.assembly import assemble, overlap_warnings, settled
 from loravit_web.datasets.disk import last_write, link_or_copy, storing_failed, sync_folder
 from loravit_web.datasets.errors import (
     DatasetDamaged,
     DatasetNotFound,
-    TooManyImages,
 )
 from loravit_web.datasets.ingestion import Ingested, ingest
+from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.datasets.manifest import MANIFEST, check_images, read_complete, read_manifest, write_manifest
 from loravit_web.datasets.records import (
     MAX_NAME,
@@ -34,7 +34,6 @@ from loravit_web.datasets.records import (
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
-from loravit_web.datasets.sources.scan import check_classes
 from loravit_web.datasets.uploaders import (
     UPLOADER_FILE,
     Uploader,
@@ -109,6 +108,8 @@ class DatasetStore:
         name: str | None = None,
         progress: Progress | None = None,
         limits: ArchiveLimits | None = None,
+        classes_at: ClassLevel = None,
+        encoding: str | None = None,
     ) -> ImageDataset:
         """Import DATA: decode every image once, store the valid ones and list the others.
 
@@ -120,19 +121,23 @@ class DatasetStore:
             name: Name of the dataset, or None for the name of the source.
             progress: Called from this thread; an error that it raises cancels the import.
             limits: Limits of the import, or None for those of the store.
+            classes_at: Level of the class folders, or None to find it; see `interpret`.
+            encoding: Encoding of the names in a zip that do not tell it, or None to find it.
 
         Raises:
             DatasetError: If the images cannot be used or stored.
             QuotaReached: If the data folder is full.
         """
-        with open_source(data, limits or self.archive_limits) as source:
+        with open_source(
+            data, limits or self.archive_limits, classes_at=classes_at, encoding=encoding
+        ) as source:
             return self.import_opened(source, name=name, progress=progress)
 
     def import_opened(
         self, source: Source, *, name: str | None = None, progress: Progress | None = None
     ) -> ImageDataset:
         """Import an open source; see `import_source`."""
-        self._check_plan(source)
+        source = settled(source, self.limits)
         room = self.quota.free_bytes() if self.quota else None
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -275,16 +280,6 @@ class DatasetStore:
     def _owner(self) -> str | None:
         return self.uploader.name if self.uploader is not None else None
 
-    def _check_plan(self, source: Source) -> None:
-        placements = source.plan.placements
-        if len(placements) > self.limits.images:
-            raise TooManyImages(
-                f"The dataset has {len(placements)} images, and the limit is {self.limits.images}. Use fewer "
-                "images."
-            )
-        placed = ((one.split, name) for one in placements for name in one.class_names)
-        check_classes(placed, skipped=source.plan.skipped, max_classes=self.limits.classes)
-
     def _ingest(
         self, source: Source, temp: Path, progress: Progress | None, room: int | None
     ) -> builtins.list[Ingested]:
@@ -322,7 +317,10 @@ class DatasetStore:
                 raise
             try:
                 known = replace(
-                    read_complete(final, dataset.fingerprint), skipped=dataset.skipped, notes=dataset.notes
+                    read_complete(final, dataset.fingerprint),
+                    skipped=dataset.skipped,
+                    warnings=dataset.warnings,
+                    notes=dataset.notes,
                 )
                 if self.uploader is not None:
                     renew_upload(final, self.uploader)

@@ -9,7 +9,7 @@ import torch
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.engine.branches import Branches
-from loravit_web.engine.heatmap import heatmap, prefix_depth
+from loravit_web.engine.heatmap import Starts, blurred, chosen_integration, heatmap, prefix_depth
 from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.engine.residency import LoadAdapter, Residency
 from loravit_web.engine.routing import Factors, called_layers, multi_lora_blocks, running_factors
@@ -206,7 +206,7 @@ class MultiLoRAViT:
         """
         with self._residency.hold((key,)) as adapters:
             _check_size(adapters, images.shape[-1])
-            return on_all_cores(lambda: self._heatmap(adapters[key], images, label))
+            return self._heatmap(adapters[key], images, label)
 
     def _results(
         self,
@@ -224,10 +224,13 @@ class MultiLoRAViT:
         return [{key: result[key] for key in keys} for result, keys in zip(results, assignment, strict=True)]
 
     def _heatmap(self, adapter: Adapter, images: torch.Tensor, label: int) -> torch.Tensor:
-        with torch.inference_mode():
-            trunk = Trunk(self.base, images, self._tokens, self.lanes)
-            (prefix,) = trunk.at(prefix_depth(self.base, adapter), [0])
-        return heatmap(self.base, adapter, TrunkOutput(prefix.tokens[None], prefix.pooled[None]), label)
+        @torch.inference_mode()
+        def starts() -> Starts:
+            trunk = Trunk(self.base, torch.cat([images, blurred(images)]), self._tokens, self.lanes)
+            depth = prefix_depth(adapter, chosen_integration(self.base, adapter).depth)
+            return Starts(*(TrunkOutput(*(part[None] for part in row)) for row in trunk.at(depth, [0, 1])))
+
+        return heatmap(self.base, adapter, on_all_cores(starts), label)
 
     def _units(
         self,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -10,13 +13,18 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from loravit_web.images.errors import UnreadableImage, UnsupportedImage
+from loravit_web.images.iso import AvifFile, avif_is_supported, brand_of, heic_reader
+from loravit_web.images.tiff import TiffFile
 
+_USUAL = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif")
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"}
+    [*_USUAL, ".tif", ".tiff"]
+    + ([".avif", ".avifs"] if avif_is_supported() else [])
+    + ([".heic", ".heif", ".hif"] if heic_reader() is not None else [])
 )
 """Lower-case file suffixes of the supported formats."""
 
-SUPPORTED = "JPEG, PNG, WEBP, BMP and GIF"
+SUPPORTED = f"JPEG, PNG, WEBP, BMP, GIF, TIFF{' and AVIF' if avif_is_supported() else ''}"
 """The supported formats in words."""
 
 
@@ -36,13 +44,10 @@ _READERS: tuple[tuple[bytes, str, type[ImageFile]], ...] = (
     (b"GIF87a", "GIF", GifImageFile),
     (b"GIF89a", "GIF", GifImageFile),
     (b"BM", "BMP", BmpImageFile),
+    *((signature, "TIFF", TiffFile) for signature in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")),
 )
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"II+\x00", "TIFF"),
-    (b"MM\x00+", "TIFF"),
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
     (b"8BPS", "Photoshop"),
@@ -53,11 +58,48 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "ZIP"),
 )
 
-_ISO_BRANDS = {
-    b"avif": "AVIF",
-    b"avis": "AVIF",
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
-}
+READABLE = frozenset(
+    {
+        "WEBP",
+        *(label for _, label, _ in _READERS),
+        *(["AVIF"] if avif_is_supported() else []),
+        *(["HEIC"] if heic_reader() is not None else []),
+    }
+)
+"""Names of the formats that can be read."""
+
+_RAW = "camera raw"
+FOREIGN_SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
+        **dict.fromkeys((".avif", ".avifs"), "AVIF"),
+        **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jpf"), "JPEG 2000"),
+        **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef"), _RAW),
+        **dict.fromkeys((".dcm", ".dicom"), "DICOM"),
+        ".jxl": "JPEG XL",
+        ".psd": "Photoshop",
+        ".svg": "SVG",
+        ".ico": "icon",
+        ".pdf": "PDF",
+        ".eps": "PostScript",
+        ".exr": "OpenEXR",
+        ".hdr": "Radiance HDR",
+        ".nii": "NIfTI",
+        **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PNM"),
+        ".tga": "TGA",
+    }
+)
+"""Name of a format that cannot be read, by the lower-case suffix of its files."""
+
+
+def foreign_reason(label: str) -> str:
+    """Return why a file of a format that cannot be read is skipped, as a phrase."""
+    if label == "HEIC":
+        return (
+            "it is a HEIC image, which needs the package pillow-heif. Install it with pip install "
+            "'loravit-web[heic]', or export the image as JPEG"
+        )
+    return f"it is a {label} file, which is not supported. Save it as JPEG or PNG"
 
 
 def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
@@ -78,10 +120,26 @@ def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
             return label, reader
     if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
         return "WEBP", WebPImageFile
+    brand = brand_of(header)
+    if brand == "AVIF" and avif_is_supported():
+        return brand, AvifFile
+    heic = heic_reader() if brand == "HEIC" else None
+    if heic is not None:
+        return "HEIC", heic
     foreign = _foreign_format(header)
     if foreign is None:
         raise UnreadableImage(f"{name} is not an image. Choose a {SUPPORTED.replace(' and ', ' or ')} file.")
-    raise UnsupportedImage(f"{name} is a {foreign} file, which is not supported. Save it as JPEG or PNG.")
+    raise UnsupportedImage(f"{name}: {foreign_reason(foreign)}.".replace(": it is", " is", 1))
+
+
+def sniffed(header: bytes) -> str | None:
+    """Return the name of the format that the first bytes of a file show, supported or not, or None."""
+    for signature, label, _reader in _READERS:
+        if header.startswith(signature):
+            return label
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return "WEBP"
+    return _foreign_format(header)
 
 
 def _foreign_format(header: bytes) -> str | None:
@@ -89,7 +147,7 @@ def _foreign_format(header: bytes) -> str | None:
         if header.startswith(signature):
             return label
     if header[4:8] == b"ftyp":
-        return _ISO_BRANDS.get(header[8:12], "video")
+        return brand_of(header) or "video"
     text = header.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(b"<") and b"<svg" in text:
         return "SVG"

@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from io import SEEK_CUR, SEEK_END
 from typing import BinaryIO
 
 from PIL.JpegImagePlugin import MARKER
 
+from loravit_web.images.iso import iso_header
 from loravit_web.images.orientation import UPRIGHT, orientation
-
-MAX_METADATA = 16 << 20
-"""Maximum size of metadata in bytes: profiles, EXIF, XMP with a depth map, comments."""
+from loravit_web.images.parts import MAX_METADATA, Header, HeaderBroken, HeaderCut, Overloaded
+from loravit_web.images.tiff import tiff_header
 
 MAX_PARTS = 100_000
 """Maximum number of chunks of a PNG or WEBP. Some programs write the pixels in pieces of a few kB."""
@@ -45,51 +44,12 @@ _SCAN, _APP1 = 0xDA, 0xE1
 _SCANS = re.compile(rb"\xff([\xd9\xda])")
 
 
-class HeaderCut(ValueError):
-    """The file ends inside its header."""
-
-
-class HeaderBroken(ValueError):
-    """The header is invalid."""
-
-
-class Overloaded(Exception):
-    """The file has too much data besides its pixels; the text names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Costs of decoding a file.
-
-    Attributes:
-        width: Width in pixels.
-        height: Height in pixels.
-        stored: Bytes per pixel of the decoded image in Pillow's memory.
-        working: Further bytes that the decoder needs while it runs.
-        kept: Further bytes that Pillow holds while the image is open.
-        beside: Bytes of metadata and copies of the file.
-        turned: Whether EXIF or XMP may rotate the image.
-        plain: Whether it is decoded to RGB without transparency.
-        halves: Whether the decoder can reduce the sides to a half or a quarter.
-    """
-
-    width: int
-    height: int
-    stored: int
-    working: int = 0
-    kept: int = 0
-    metadata_bytes: int = 0
-    rotated: bool = False
-    plain: bool = False
-    halves: bool = False
-
-
 def read_header(stream: BinaryIO, label: str) -> Header:
     """Return the header of a file.
 
     Args:
         stream: The file at its start; its position is changed.
-        label: Format of the file: JPEG, PNG, GIF, BMP or WEBP.
+        label: Format of the file, one that `reader_of` returns.
 
     Raises:
         HeaderCut: If the file ends inside its header.
@@ -335,4 +295,7 @@ _HEADERS: dict[str, Callable[[BinaryIO], Header]] = {
     "GIF": _gif,
     "BMP": _bmp,
     "WEBP": _webp,
+    "TIFF": tiff_header,
+    "AVIF": iso_header,
+    "HEIC": iso_header,
 }

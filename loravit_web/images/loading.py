@@ -10,10 +10,10 @@ from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from loravit_web.images.conversion import reduced_rgb, to_rgb
 from loravit_web.images.errors import (
     ImageError,
     ImagesInUse,
@@ -24,9 +24,11 @@ from loravit_web.images.errors import (
     UnsupportedImage,
 )
 from loravit_web.images.formats import IMAGE_SUFFIXES, SUPPORTED, reader_of
-from loravit_web.images.headers import Header, HeaderCut, Overloaded, read_header
+from loravit_web.images.headers import read_header
 from loravit_web.images.memory_pool import Lease, MemoryPool, PoolTimeout
 from loravit_web.images.orientation import orientation
+from loravit_web.images.parts import Header, HeaderCut, Overloaded
+from loravit_web.images.png_texts import TEXT_LIMITS, without_texts
 from loravit_web.util import heap
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "UnsupportedImage",
     "encode_webp",
     "image_bytes",
+    "load_described",
     "load_rgb",
     "load_stored",
     "load_tracked",
@@ -93,8 +96,6 @@ _TRANSPOSE = {
 _HEADER_BYTES = 1024
 _TRIM_ABOVE = 16 << 20
 """Size in bytes from which memory is returned to the system. It takes a few ms, a tenth of the decoding."""
-_STRIP = 1 << 18
-"""Number of pixels that are converted at once."""
 
 # Errors that Pillow's readers raise for malformed input, from their sources.
 _DECODER_FAILURES = (
@@ -113,9 +114,10 @@ _DECODER_FAILURES = (
 def load_rgb(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode an image completely as upright 8-bit RGB without metadata.
 
-    EXIF orientation is applied, transparency is put on white, 16-bit gray is scaled to 8 bits, and of an
-    animation the first frame is used. An image of more than `REDUCED_ABOVE` pixels is reduced to a half or a
-    third of its sides. Thread-safe: waits while other threads use all of `DECODING_POOL`.
+    EXIF orientation is applied, transparency is put on white, gray of more than 8 bits is scaled to 8 bits,
+    and of an animation or of several pages the first one is used. An image of more than `REDUCED_ABOVE`
+    pixels is reduced to a half or a third of its sides. Thread-safe: waits while other threads use all of
+    `DECODING_POOL`.
 
     Args:
         source: Path of the file, its bytes, or a seekable binary stream, which is read from its start and
@@ -128,9 +130,16 @@ def load_rgb(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIX
     Raises:
         ImageError: If the file cannot be read, is damaged, too large or in an unsupported format.
     """
-    image, lease = _load(source, max_pixels, checked=False, timeout=None)
+    return load_described(source, max_pixels=max_pixels)[0]
+
+
+def load_described(
+    source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Image.Image, Header]:
+    """Decode an image, and return its header too; see `load_rgb`."""
+    image, lease, header = _load(source, max_pixels, checked=False, timeout=None)
     lease.release()
-    return image
+    return image, header
 
 
 def load_tracked(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -145,7 +154,7 @@ def load_tracked(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX
     Raises:
         ImageError: As in `load_rgb`; ImagesInUse if no memory became free in `POOL_TIMEOUT` seconds.
     """
-    image, lease = _load(source, max_pixels, checked=False, timeout=POOL_TIMEOUT)
+    image, lease, _header = _load(source, max_pixels, checked=False, timeout=POOL_TIMEOUT)
     _track(lease, image)
     return image
 
@@ -157,7 +166,7 @@ def load_stored(path: Path, *, tracked: bool = False) -> Image.Image:
         path: File of the image.
         tracked: Whether its memory is accounted for as long as the image exists, as in `load_tracked`.
     """
-    image, lease = _load(path, LARGEST_MAX_PIXELS, checked=True, timeout=None)
+    image, lease, _header = _load(path, LARGEST_MAX_PIXELS, checked=True, timeout=None)
     if tracked:
         _track(lease, image)
     else:
@@ -181,8 +190,8 @@ def image_bytes(image: Image.Image) -> int:
 
 def _load(
     source: str | Path | bytes | BinaryIO, max_pixels: int, *, checked: bool, timeout: float | None
-) -> tuple[Image.Image, Lease]:
-    """Return the image and the lease of the memory for its decoding.
+) -> tuple[Image.Image, Lease, Header]:
+    """Return the image, the lease of the memory for its decoding, and its header.
 
     Args:
         source: Path of the file, its bytes, or a stream.
@@ -218,7 +227,7 @@ def _load(
             raise ImagesInUse("The server is busy with large images. Please try again later.") from error
         try:
             with _trimmed(needed):
-                return _decoded(stream, name, label, reader, header), lease
+                return _decoded(stream, name, label, reader, header), lease, header
         except _DECODER_FAILURES as error:
             lease.release()
             raise _undecodable(name, label, error, _is_cut(stream, head)) from error
@@ -269,12 +278,24 @@ def _factor(width: int, height: int) -> int:
 
 
 def _decoded(stream: BinaryIO, name: str, label: str, reader: type[ImageFile], header: Header) -> Image.Image:
+    try:
+        return _decoded_once(stream, name, label, reader, header)
+    except ValueError as error:
+        if label != "PNG" or not str(error).startswith(TEXT_LIMITS):
+            raise
+        return _decoded_once(without_texts(stream), name, label, reader, header)
+
+
+def _decoded_once(
+    stream: BinaryIO, name: str, label: str, reader: type[ImageFile], header: Header
+) -> Image.Image:
     stream.seek(0)
     try:
         image = reader(stream)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name, "too many pixels", LARGEST_MAX_PIXELS) from error
-    if image.size != (header.width, header.height):
+    turned = sorted(image.size) == sorted((header.width, header.height)) and label == "HEIC"
+    if image.size != (header.width, header.height) and not turned:
         raise UnreadableImage(
             f"{name} is damaged: its {label} header has two different sizes. Export it again."
         )
@@ -282,71 +303,11 @@ def _decoded(stream: BinaryIO, name: str, label: str, reader: type[ImageFile], h
     if factor > 1 and header.halves:
         image.draft(None, (header.width // 2, header.height // 2))  # Pillow rounds up
     image.load()
-    turn = _TRANSPOSE.get(orientation(image.info))
-    rgb = _rgb(image, _factor(*image.size))
+    stated = header.orientation or getattr(image, "turned", None)
+    turn = _TRANSPOSE.get(stated if stated is not None else orientation(image.info))
+    rgb = reduced_rgb(image, _factor(*image.size), header.depth)
     del image
     return rgb.transpose(turn) if turn is not None else rgb
-
-
-def _rgb(image: ImageFile, factor: int) -> Image.Image:
-    """Return a decoded image as reduced RGB, converted in strips so that only one copy is made."""
-    if image.mode == "RGB" and not image.has_transparency_data:
-        rgb = image.reduce(factor) if factor > 1 else image._new(image.im)  # shares the pixels
-        rgb.info = {}
-        return rgb
-    width, height = image.size
-    rows = max(1, _STRIP // (width * factor)) * factor
-    if rows >= height:
-        return to_rgb(image).reduce(factor)
-    rgb = Image.new("RGB", (-(-width // factor), -(-height // factor)))
-    for top in range(0, height, rows):
-        strip = to_rgb(image.crop((0, top, width, min(top + rows, height))))
-        rgb.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
-    return rgb
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return any Pillow image as a new RGB image without metadata.
-
-    Transparency is put on white. Modes `I` and `I;16*` have 16-bit values. Mode `F` has values of 0..1,
-    0..255 or 0..65535: the smallest range that contains them is assumed.
-
-    Raises:
-        UnsupportedImage: If Pillow cannot convert the color space to RGB.
-        UnreadableImage: If values are not finite.
-    """
-    if image.mode == "F" or image.mode.startswith("I"):
-        rgb = _gray_16_bit(image).convert("RGB")
-    elif image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        rgb = Image.new("RGB", image.size, (255, 255, 255))
-        rgb.paste(rgba, mask=rgba.getchannel("A"))
-    elif image.mode == "RGB":
-        rgb = image.copy()
-    else:
-        try:
-            rgb = image.convert("RGB")
-        except ValueError as error:
-            raise UnsupportedImage(
-                f"Images in the color mode {image.mode} are not supported. Convert the image to RGB."
-            ) from error
-    rgb.info = {}
-    return rgb
-
-
-def _gray_16_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float32)
-    if not np.isfinite(values).all():
-        raise UnreadableImage("The image has values that are not finite. Export it again.")
-    top = 65535.0
-    if image.mode == "F":
-        peak = float(values.max())
-        top = next((limit for limit in (1.0, 255.0) if peak <= limit), top)
-    gray = np.rint(values.clip(0, top) * (255.0 / top)).astype(np.uint8)
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        gray[values == transparent] = 255
-    return Image.fromarray(gray)
 
 
 @contextmanager

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from loravit_web.training.files.reliability import UNLIKE, UNSURE, doubt
 from loravit_web.util.labels import Labels
+from registry import AS_TRAINED, Thresholds
 
 NONE = "none"
 """Answer of a task with several labels for an image that has none of them."""
-MIN_SCORE = 0.5
-"""Score below which the best class is uncertain."""
-MIN_LEAD = 0.15
-"""Lead over the second class below which the best class is uncertain."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +63,13 @@ class TaskAnswer:
         labels: Most probable classes, best first.
         error: Error as text, or None.
         milliseconds: Compute time of the task's branch, without the shared trunk.
-        novelty: How unlike the training images the image is; above 1 it is unlike them. None if the version
-            cannot tell.
+        novelty: How unlike the training images the image is, relative to the trained threshold. None if the
+            version cannot tell.
         over: Classes whose probability reaches their threshold, best first, however many labels were asked
             for; None if an image has exactly one label.
+        confidence: Confidence of the answer, 0 to 1; see `training.files.reliability`. None after an error,
+            and if an image can have several labels.
+        thresholds: Thresholds of the version that were changed after its training.
     """
 
     task: str
@@ -78,6 +79,8 @@ class TaskAnswer:
     milliseconds: float
     novelty: float | None = None
     over: tuple[Label, ...] | None = None
+    confidence: float | None = None
+    thresholds: Thresholds = AS_TRAINED
 
     @property
     def labels_per_image(self) -> Labels | None:
@@ -106,17 +109,30 @@ class TaskAnswer:
     @property
     def unlike(self) -> bool | None:
         """Whether the image is unlike anything that the task was trained on; None if that is unknown."""
-        return None if self.novelty is None else self.novelty > 1
+        return None if self.novelty is None else self.novelty > unlike_above(self.thresholds)
 
     @property
     def unsure(self) -> bool:
         """Whether the scores do not clearly favor a class; with several labels, none has to be favored."""
-        if self.over is not None:
-            return False
-        scores = sorted((label.score for label in self.labels), reverse=True)
-        if not scores:
-            return False
-        return scores[0] < MIN_SCORE or (len(scores) > 1 and scores[0] - scores[1] < MIN_LEAD)
+        return self.confidence is not None and self.confidence < unsure_below(self.thresholds)
+
+    @property
+    def doubt(self) -> float | None:
+        """One number for both: above 1 the answer is unsure, or the image unlike. None after an error."""
+        if self.confidence is None and self.novelty is None:
+            return None
+        unlike, unsure = unlike_above(self.thresholds), unsure_below(self.thresholds)
+        return doubt(self.confidence, self.novelty, unlike=unlike, unsure=unsure)
+
+
+def unlike_above(thresholds: Thresholds) -> float:
+    """Return the novelty above which an image is unlike the training images."""
+    return UNLIKE if thresholds.unlike is None else thresholds.unlike
+
+
+def unsure_below(thresholds: Thresholds) -> float:
+    """Return the confidence below which an answer is unsure."""
+    return UNSURE if thresholds.unsure is None else thresholds.unsure
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,15 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter
-from loravit_web.adapters.adapter import NonFiniteLogits
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.reply_cache import ReplyCache
 from loravit_web.errors import LoraVitError
-from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
+from loravit_web.serving.answers import Answer, TaskAnswer, TaskInfo
 from loravit_web.serving.image_cache import PreparedImages
+from loravit_web.serving.replies import answer_of, no_answer
 from loravit_web.serving.stored import Answering, resolved
-from loravit_web.util.labels import several
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
@@ -52,6 +51,9 @@ class _Request:
     task: str
     version: Answering
     adapter: Adapter
+
+    def answer(self, reply: Reply, top_k: int) -> TaskAnswer:
+        return answer_of(self.task, self.version, self.adapter, reply, top_k)
 
 
 @dataclass
@@ -233,7 +235,7 @@ class Predictor:
                 engine, adapter = self._counted(version)
                 groups[engine, adapter.preprocessing].append(_Request(task, version, adapter))
             except (LoraVitError, RegistryError) as error:
-                answers[task] = _no_answer(task, error)
+                answers[task] = no_answer(task, error)
         for (engine, preprocessing), requests in groups.items():
             prepared = self._prepared.tensor(image, preprocessing)
             answers |= self._answers(engine, prepared, requests, max(1, top_k))
@@ -250,8 +252,8 @@ class Predictor:
                 alone = [self._answers(engine, image, [request], top_k) for request in requests]
                 return {task: answer for answers in alone for task, answer in answers.items()}
             self._record(requests[0].version, None)
-            return {requests[0].task: _no_answer(requests[0].task, error)}
-        answers = {request.task: _answer(request, reply, top_k) for request in requests}
+            return {requests[0].task: no_answer(requests[0].task, error)}
+        answers = {request.task: request.answer(reply, top_k) for request in requests}
         for request in requests:
             answer = answers[request.task]
             self._record(request.version, None if answer.error else answer.milliseconds)
@@ -290,13 +292,25 @@ class Predictor:
             LoraVitError: If the task is unavailable or has no such class.
             RegistryError: If the task does not exist or its files are damaged.
         """
+        engine, request, prepared = self._requested(image, task)
+        ref, classes = request.version.ref, request.adapter.class_names
+        if label not in classes:
+            raise TaskUnavailable(f"{ref} has no class “{label}”. Choose one of its classes.")
+        return engine.heatmap(ref, prepared, classes.index(label))
+
+    def ranked(self, image: Image.Image, task: str) -> TaskAnswer:
+        """Return the answer with all classes, not counted as a request; args and errors as of `heatmap`."""
+        engine, request, prepared = self._requested(image, task)
+        reply = self._replies.infer(engine, prepared, [request.version.ref])
+        return answer_of(
+            request.task, request.version, request.adapter, reply, len(request.adapter.class_names)
+        )
+
+    def _requested(self, image: Image.Image, task: str) -> tuple[MultiLoRAViT, _Request, torch.Tensor]:
         self.refresh()
         version = self._newest(task) or resolved(self._registry, task)
         engine, adapter = self._ready(version)
-        if label not in adapter.class_names:
-            raise TaskUnavailable(f"{version.ref} has no class “{label}”. Choose one of its classes.")
-        prepared = self._prepared.tensor(image, adapter.preprocessing)
-        return engine.heatmap(version.ref, prepared, adapter.class_names.index(label))
+        return engine, _Request(task, version, adapter), self._prepared.tensor(image, adapter.preprocessing)
 
     def _record(self, version: Answering, milliseconds: float | None) -> None:
         if version.id is not None:
@@ -375,23 +389,3 @@ def _sees_all(_owner: str) -> bool:
 
 def _by_title(versions: Iterable[Version]) -> list[Version]:
     return sorted(versions, key=lambda version: (version.title.casefold(), version.slug))
-
-
-def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
-    version, adapter = request.version, request.adapter
-    try:
-        scores = adapter.scores(reply.logits[version.ref])
-    except NonFiniteLogits as error:
-        return _no_answer(request.task, error)
-    labels = _labels(adapter, scores, scores.topk(min(top_k, len(scores))).indices.tolist())
-    over = _labels(adapter, scores, adapter.answer(scores)) if several(adapter.config.labels) else None
-    milliseconds, novelty = reply.seconds[version.ref] * 1000, reply.novelty.get(version.ref)
-    return TaskAnswer(version.ref, version.title, labels, None, milliseconds, novelty, over)
-
-
-def _labels(adapter: Adapter, scores: torch.Tensor, indices: Iterable[int]) -> tuple[Label, ...]:
-    return tuple(Label(adapter.class_names[index], float(scores[index])) for index in indices)
-
-
-def _no_answer(task: str, error: LoraVitError | RegistryError) -> TaskAnswer:
-    return TaskAnswer(task, task, (), error.in_public, 0.0)

@@ -14,8 +14,8 @@ from loravit_web.adapters.files.format import from_files
 from loravit_web.backbones import Base
 from loravit_web.engine.residency import LoadAdapter
 from loravit_web.errors import LoraVitError
+from registry import AS_TRAINED, Registry, Run, Thresholds, Version
 from registry import Base as BaseRecord
-from registry import Registry, Run, Version
 
 PREFIX = "run:"
 """Prefix of the tasks of first answers. No name of an adapter has a colon."""
@@ -34,12 +34,14 @@ class RunningTask:
         title: Title for people.
         base: Base that the run trains on.
         id: None, because requests are only counted for versions.
+        thresholds: As trained, because only those of versions can be changed.
     """
 
     ref: str
     title: str
     base: BaseRecord
     id: None = None
+    thresholds: Thresholds = AS_TRAINED
 
 
 Answering = Version | RunningTask

@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from loravit_web.datasets import DatasetError, SafeArchive, archive_limits, open_archive
+from loravit_web.datasets.layout.files import SNIFFED_BYTES, is_wanted
 from loravit_web.errors import LoraVitError
-from loravit_web.images.loading import IMAGE_SUFFIXES, load_tracked
+from loravit_web.images.loading import load_tracked
 from loravit_web.serving.answers import NONE, TaskAnswer
 from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.limits import DEFAULTS, Limits
@@ -25,7 +26,7 @@ from registry import RegistryError
 
 MAX_IMAGES = 5000
 """Maximum number of images in a table."""
-COLUMNS = ["image", "task", "rank", "label", "score", "error", "answer"]
+COLUMNS = ["image", "task", "rank", "label", "score", "error", "answer", "unsure", "unlike", "doubt"]
 """Columns of the CSV."""
 _CONCURRENT = 8
 """Number of concurrent requests, which are computed in batches."""
@@ -123,7 +124,10 @@ def classify_files(
 
 
 def as_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return a table with one row per image and a column per task with its answer."""
+    """Return a table with one row per image and a column per task with its answer.
+
+    An answer is followed by a word if it is unsure, or if the image is unlike the training images.
+    """
     # the image again at the end, because a task may be named image too
     lines = [{"image": "", **_best(row)} | {"image": row.image} for row in rows]
     # users copy the page's table into spreadsheets too
@@ -171,12 +175,11 @@ def _in_zip(archive: SafeArchive) -> list[ImageSource]:
 
         return read
 
-    return [ImageSource(path, reader(path)) for path in archive.paths if _is_image(PurePosixPath(path))]
-
-
-def _is_image(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
+    return [
+        ImageSource(path, reader(path))
+        for path in archive.paths
+        if is_wanted(path, partial(archive.beginning, path, SNIFFED_BYTES))
+    ]
 
 
 def _row(predictor: Predictor, image: ImageSource, tasks: Sequence[str], top_k: int, limits: Limits) -> Row:
@@ -192,7 +195,7 @@ def _row(predictor: Predictor, image: ImageSource, tasks: Sequence[str], top_k: 
 def _best(row: Row) -> dict[str, str]:
     if row.error is not None:
         return {"problem": row.error}
-    return {result.task: result.text for result in row.results}
+    return {result.task: f"{result.text}{_doubt(result)}" for result in row.results}
 
 
 def _lines(row: Row) -> Iterator[dict[str, object]]:
@@ -209,7 +212,21 @@ def _lines(row: Row) -> Iterator[dict[str, object]]:
                 "label": label.label,
                 "score": round(label.score, 6),
                 "answer": ";".join(label.label for label in result.answer) or NONE,
+                "unsure": _word(result.unsure),
+                "unlike": _word(result.unlike),
+                "doubt": None if result.doubt is None else round(result.doubt, 3),
             }
+
+
+def _doubt(result: TaskAnswer) -> str:
+    if result.unlike:
+        return " (unlike the training images)"
+    return " (unsure)" if result.unsure else ""
+
+
+def _word(value: bool | None) -> str:
+    """Return a cell that spreadsheets and programs read as a truth value; empty if it is unknown."""
+    return "" if value is None else str(value).lower()
 
 
 def _cell(value: object) -> object:

@@ -40,6 +40,7 @@ class TrainingState:
         best_accuracy: `Evaluation.quality` on the validation split at the best epoch.
         best_loss: Loss on the validation split at the best epoch.
         seconds: Training time so far in seconds, without pauses.
+        averaged: Number of steps in the mean of the parameters.
         curve: Metrics of each epoch.
     """
 
@@ -48,6 +49,7 @@ class TrainingState:
     best_accuracy: float = -1.0
     best_loss: float = math.inf
     seconds: float = 0.0
+    averaged: int = 0
     curve: dict[int, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
@@ -63,6 +65,7 @@ class Checkpoint:
     Attributes:
         parameters: Current values of the trained parameters.
         best: Their values at the best epoch so far.
+        mean: Their mean over the last steps; empty if there is none yet.
         moments: State of AdamW for each parameter.
         dtype: Precision of the computation; another one would not continue the same curve.
         state: Progress of the loop.
@@ -70,6 +73,7 @@ class Checkpoint:
 
     parameters: Sequence[torch.Tensor]
     best: Sequence[torch.Tensor]
+    mean: Sequence[torch.Tensor]
     moments: Sequence[Mapping[str, torch.Tensor]]
     dtype: torch.dtype
     state: TrainingState
@@ -94,6 +98,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> Non
         tensors[f"parameter.{i}"] = current.detach().clone()
         tensors[f"best.{i}"] = best.detach().clone()
         tensors.update({f"{name}.{i}": moments[name].clone() for name in _MOMENTS})
+    tensors.update({f"mean.{i}": mean.clone() for i, mean in enumerate(checkpoint.mean)})
     document = {
         "identity": identity,
         "dtype": str(checkpoint.dtype).removeprefix("torch."),
@@ -152,6 +157,7 @@ def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
         return Checkpoint(
             parameters=[tensors[f"parameter.{i}"] for i in range(count)],
             best=[tensors[f"best.{i}"] for i in range(count)],
+            mean=[tensors[f"mean.{i}"] for i in range(count) if f"mean.{i}" in tensors],
             moments=[{name: tensors[f"{name}.{i}"] for name in _MOMENTS} for i in range(count)],
             dtype=_PRECISIONS[document["dtype"]],
             state=TrainingState.from_json(document["standing"]),

@@ -38,6 +38,7 @@ OPTIONS: Mapping[str, str] = {
     "seed": "seed",
     "mirror": "mirror",
     "floor": "floor",
+    "average": "average",
 }
 """Option of each field of a recipe or of its adapter's configuration."""
 _FIELD_OF = {option.replace("-", "_"): field for field, option in OPTIONS.items()}

@@ -12,6 +12,7 @@ from torch import nn
 
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
+from loravit_web.training.averaging import ParameterMean
 from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
 from loravit_web.training.checkpoints import Checkpoint, TrainingState, save_checkpoint
 from loravit_web.training.data import TrainingData
@@ -81,6 +82,7 @@ class TrainingLoop:
         nn.init.zeros_(self.head.bias)
         self.epochs, self.patience = recipe.schedule(len(data.train))
         self.optimizer = self._optimizer()
+        self._mean = ParameterMean()
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -88,7 +90,9 @@ class TrainingLoop:
         return trained_parameters(self.blocks, self.head)
 
     def run(self, train: PrefixTokens, validation: PrefixTokens) -> tuple[TrainingState, bool]:
-        """Train until the last epoch, the end of the patience or a stop, and restore the best parameters.
+        """Train until the last epoch, the end of the patience or a stop, and assign the best parameters.
+
+        What is validated and kept after an epoch is the mean of the parameters as soon as there is one.
 
         Returns:
             The state at the end, whose ``best_epoch`` is 0 if no epoch was completed, and whether a user
@@ -112,7 +116,11 @@ class TrainingLoop:
             if keep:
                 state.epoch -= 1  # this epoch was interrupted
                 break
+            current = [p.detach().clone() for p in self.parameters]
+            candidate = self._mean.values or current
+            self._assign(candidate)
             logits = self.logits(validation, self._stage(state.epoch))
+            self._assign(current)
             measured = self.objective.evaluate(logits, self.data.validation.labels)
             last_step = state.epoch * self._steps_per_epoch
             self._check_finite(measured.loss, last_step)
@@ -128,7 +136,8 @@ class TrainingLoop:
             if (measured.quality, -measured.loss) > (state.best_accuracy, -state.best_loss):
                 state.best_epoch = state.epoch
                 state.best_accuracy, state.best_loss = measured.quality, measured.loss
-                best = [p.detach().clone() for p in self.parameters]
+                best = [values.clone() for values in candidate]
+            state.averaged = self._mean.count
             state.seconds = earlier + self.surroundings.seconds()
             checkpoint = self._checkpoint(state, best)
             save_checkpoint(self.surroundings.checkpoint, checkpoint, identity=self.surroundings.identity)
@@ -205,6 +214,8 @@ class TrainingLoop:
                 loss = self._step(train.tokens[views[rows], rows], self.data.train.labels[rows], weights)
                 self._check_finite(loss, step + 1)
                 losses.append(loss * len(rows))
+                if self.recipe.average and 2 * step >= self.epochs * self._steps_per_epoch:
+                    self._mean.add(self.parameters)
                 work = STEP_COST * len(rows) * max(len(self.blocks), 1)
                 self.surroundings.meter.add(work, self._stage(epoch))
                 if self.surroundings.reporter.stop_and_keep():
@@ -237,13 +248,14 @@ class TrainingLoop:
 
     def _checkpoint(self, state: TrainingState, best: Sequence[torch.Tensor]) -> Checkpoint:
         moments = [self.optimizer.state[p] for p in self.parameters]
-        return Checkpoint(self.parameters, best, moments, self.base.dtype, state)
+        return Checkpoint(self.parameters, best, self._mean.values, moments, self.base.dtype, state)
 
     def _restore(self, checkpoint: Checkpoint) -> list[torch.Tensor]:
         """Restore the state of the loop from a checkpoint and return the best parameters."""
         self._assign(checkpoint.parameters)
         for parameter, moments in zip(self.parameters, checkpoint.moments, strict=True):
             self.optimizer.state[parameter] = dict(moments)
+        self._mean = ParameterMean(checkpoint.mean, checkpoint.state.averaged)
         return list(checkpoint.best)
 
     def _assign(self, values: Sequence[torch.Tensor]) -> None:

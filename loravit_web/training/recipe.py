@@ -40,6 +40,7 @@ class Recipe:
         seed: Seed of the split, the subset, the initial factors, the order of the images and the dropout.
         floor: Whether to keep the probe instead of the trained adapter where it predicts the validation
             labels better.
+        average: Whether to average the parameters over the second half of the steps; see `ParameterMean`.
     """
 
     preset: str = "balanced"
@@ -58,6 +59,7 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     floor: bool = True
+    average: bool = True
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
@@ -152,14 +154,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             "up to 800 images · feasibility check",
             Recipe(
                 preset=DRAFT,
-                image_size=70,
-                epochs=5,
-                min_steps=130,
+                image_size=98,
+                epochs=4,
+                min_steps=72,
                 batch_size=16,
                 lr=2e-3,
                 max_images=800,
                 patience=3,
-                adapter=ViTAdapterConfig(blocks=4, readout=None),
+                adapter=ViTAdapterConfig(blocks=3, readout=None),
             ),
         ),
         "quick": Preset(
@@ -168,11 +170,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             Recipe(
                 preset="quick",
                 image_size=112,
-                epochs=5,
-                min_steps=70,
+                epochs=4,
+                min_steps=48,
                 max_images=4000,
                 patience=3,
-                adapter=ViTAdapterConfig(readout=None),
+                adapter=ViTAdapterConfig(r=16, alpha=32, readout=None),
             ),
         ),
         "balanced": Preset(

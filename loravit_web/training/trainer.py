@@ -21,18 +21,19 @@ from loravit_web.adapters.novelty import Novelty
 from loravit_web.adapters.readout import last_block, readout_text
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
-from loravit_web.training.blend import Difference, Head, compare, fit_blend
 from loravit_web.training.checkpoints import TrainingState, load_checkpoint
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import Evaluation
 from loravit_web.training.files.predictions import Predictions, predictions_of
+from loravit_web.training.files.reliability import reliability_of
 from loravit_web.training.files.suspects import Suspects, suspects_of
+from loravit_web.training.heads.blend import Difference, Head, compare, fit_blend
+from loravit_web.training.heads.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
-from loravit_web.training.novelty import altered_pooled, fit_novelty, novelty_readout
+from loravit_web.training.novelty import altered_pooled, novelty_readout, trunk_novelty
 from loravit_web.training.objective import objective_of
 from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_prefix_tokens
-from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.labels import several
@@ -144,9 +145,11 @@ class _Training:
         self.reporter.begin(self.curve)
         images = {name: self._images(name) for name in SPLITS}
         probe, suspects = self._probe(images)
+        altered = self._altered()
         state, kept_early, trained, lead = TrainingState(), False, None, None
         if self.loop is not None:
-            self._first_answer(probe)
+            first = probe.change.first_block
+            self._first_answer(probe, trunk_novelty(self.base, first, images["train"].pooled, altered))
             state, kept_early = self.loop.run(images["train"], images["validation"])
             if state.best_epoch:
                 self.reporter.report("Evaluating", self.meter.fraction)
@@ -155,8 +158,8 @@ class _Training:
         better = lead is not None and (lead.mean > 0 or not self.recipe.floor)
         kept: Kept = "adapter" if better or self.loop is None else "probe"
         head = probe if trained is None or kept == "probe" else trained
-        novelty = self._novelty(head, images["train"].pooled)
-        return self._trained(head, probe, novelty, state, kept, lead, kept_early, suspects)
+        novelty = trunk_novelty(self.base, head.change.first_block, images["train"].pooled, altered)
+        return self._trained(head, probe, images, novelty, state, kept, lead, kept_early, suspects)
 
     def _images(self, name: str) -> PrefixTokens:
         split = self._split(name)
@@ -218,11 +221,11 @@ class _Training:
         left_out = final.left_out(self.base, images["train"].pooled, images["validation"].pooled)
         return head, suspects_of(self.data.fitted, left_out)
 
-    def _first_answer(self, probe: Head) -> None:
+    def _first_answer(self, probe: Head, novelty: Novelty | None) -> None:
         """Report the probe as an adapter that can answer during the training."""
         labels = self.data.validation.labels
         evaluation = probe.evaluated("validation", labels)
-        self.reporter.first_answer(self._adapter(probe, None, {}), self.master, evaluation)
+        self.reporter.first_answer(self._adapter(probe, novelty, {}), self.master, evaluation)
 
     def _on_all(self, probe: Probe, train: torch.Tensor, validation: torch.Tensor) -> Probe:
         """Return a probe fitted on training and validation images, whose pooled values are given."""
@@ -284,6 +287,7 @@ class _Training:
         self,
         head: Head,
         probe: Head,
+        images: Mapping[str, PrefixTokens],
         novelty: Novelty | None,
         state: TrainingState,
         kept: Kept,
@@ -294,8 +298,14 @@ class _Training:
         labels = {name: self._split(name).labels for name in SPLITS[1:] if len(self._split(name))}
         evaluations = {name: head.evaluated(name, truth) for name, truth in labels.items()}
         probed = {name: probe.evaluated(name, truth).accuracy for name, truth in labels.items()}
+        ratios = {} if novelty is None else {n: novelty.ratio(self.base, images[n].pooled) for n in labels}
+        told = {
+            n: reliability_of(head.logits[n] / head.temperature, labels[n], ratios.get(n)).as_json()
+            for n in ([] if several(self.data.labels) else labels)
+        }
         metrics = {
             name: {**evaluation.as_json(), "linear_probe_accuracy": probed[name]}
+            | ({"reliability": told[name]} if name in told else {})
             for name, evaluation in evaluations.items()
         }
         summary = {**self._summary(state, head, kept, lead), "metrics": metrics}
@@ -326,18 +336,11 @@ class _Training:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _novelty(self, head: Head, pooled: torch.Tensor) -> Novelty | None:
-        """Return a model of the training images, whose pooled values are given."""
+    def _altered(self) -> torch.Tensor:
+        """Return the pooled values of altered validation images, for the thresholds of novelty models."""
         self.reporter.report("Learning what the training images look like", self.meter.fraction)
-        readout = novelty_readout(self.base, head.change.first_block)
-        altered = altered_pooled(
-            self.base,
-            self.data.validation.paths,
-            self.preprocessing,
-            stop=last_block(readout),
-            seed=self.recipe.seed,
-        )
-        return fit_novelty(self.base, readout, pooled, altered)
+        paths, stop = self.data.validation.paths, last_block(novelty_readout(self.base, self.base.depth))
+        return altered_pooled(self.base, paths, self.preprocessing, stop=stop, seed=self.recipe.seed)
 
     def _adapter(self, head: Head, novelty: Novelty | None, summary: Mapping[str, Any]) -> Adapter:
         adapter = Adapter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -22,3 +23,14 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun: ``1 image``, ``3 images``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(parts: Sequence[str], most: int = 5) -> str:
+    """Return parts as text for people, ``a, b and c``; of more than ``most`` parts, the first ones."""
+    shown = [*parts[:most], f"{len(parts) - most} more"] if len(parts) > most else [*parts]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -13,19 +13,22 @@ from registry.database.models import (
     EvaluationRow,
     VersionFileRow,
     VersionRow,
+    VersionThresholdsRow,
 )
-from registry.records import Evaluation, Version, VersionFile
+from registry.records import Evaluation, Thresholds, Version, VersionFile
 from registry.visibility import visibility_of
 
 
 def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Version]:
     """Return the versions that meet the conditions on VersionRow and AdapterRow, by slug, newest first."""
     conditions = (*conditions, visibility_of(session).shows(AdapterRow.owner))
+    changed = VersionThresholdsRow
     statement = (
-        select(VersionRow, AdapterRow, BaseRow, DatasetRow.fingerprint)
+        select(VersionRow, AdapterRow, BaseRow, DatasetRow.fingerprint, changed.unlike, changed.unsure)
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
         .join(BaseRow, BaseRow.id == VersionRow.base_id)
         .outerjoin(DatasetRow, DatasetRow.id == VersionRow.dataset_id)
+        .outerjoin(changed, changed.version_id == VersionRow.id)
         .where(*conditions)
         .order_by(AdapterRow.slug, VersionRow.version.desc())
     )
@@ -36,9 +39,15 @@ def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Ve
     evaluations = _evaluations(session, ids)
     return [
         _version(
-            version, adapter, base, fingerprint, tuple(files[version.id]), tuple(evaluations[version.id])
+            version,
+            adapter,
+            base,
+            fingerprint,
+            tuple(files[version.id]),
+            tuple(evaluations[version.id]),
+            Thresholds(unlike, unsure),
         )
-        for version, adapter, base, fingerprint in rows
+        for version, adapter, base, fingerprint, unlike, unsure in rows
     ]
 
 
@@ -108,6 +117,7 @@ def _version(
     dataset_fingerprint: str | None,
     files: tuple[VersionFile, ...],
     evaluations: tuple[Evaluation, ...],
+    thresholds: Thresholds,
 ) -> Version:
     return Version(
         id=row.id,
@@ -133,4 +143,5 @@ def _version(
         created_by=row.created_by,
         withdrawn_at=row.withdrawn_at,
         withdrawn_reason=row.withdrawn_reason,
+        thresholds=thresholds,
     )

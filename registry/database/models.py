@@ -267,6 +267,25 @@ class VersionRow(Table):
     created_by: Mapped[str] = mapped_column(server_default=UNKNOWN)
 
 
+class VersionThresholdsRow(Table):
+    """Thresholds of a version's answers, which may change although the version does not.
+
+    A version without a row, or a column without a value, is as trained.
+    """
+
+    __tablename__ = "version_thresholds"
+    __table_args__ = (
+        CheckConstraint("unlike > 0", name="unlike"),
+        CheckConstraint("unsure BETWEEN 0 AND 1", name="unsure"),
+    )
+
+    version_id: Mapped[int] = mapped_column(
+        references("adapter_versions.id"), primary_key=True, autoincrement=False
+    )
+    unlike: Mapped[float | None]
+    unsure: Mapped[float | None]
+
+
 class AliasRow(Table):
     """An alias. Its composite foreign key ensures that it names a version of its own adapter."""
 

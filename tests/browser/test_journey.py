@@ -298,7 +298,7 @@ def test_a_preset_fills_the_settings_and_what_they_cost_is_measured_anew(
     page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
     cost, size = page.locator("#train-cost"), page.locator("#train-image-size input")
     expect(cost).to_contain_text("trained parameters", timeout=30_000)
-    expect(size).to_have_value("70")
+    expect(size).to_have_value("98")
     before = cost.inner_text()
     page.locator("#train-preset label", has_text="Quick").click()
     expect(size).to_have_value("112")

@@ -18,7 +18,7 @@ from loravit_web.engine.pool import BaseRefused
 from loravit_web.images.loading import load_rgb
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from registry import InvalidSlug, Run, Split
+from registry import AS_TRAINED, InvalidSlug, Run, Split, Thresholds
 from tests.conftest import ColourFolders, tiny_base, tiny_service
 
 SPLITS: tuple[Split, ...] = ("validation", "test")
@@ -46,6 +46,25 @@ def test_a_bundle_gives_the_same_answers_elsewhere(
         assert [one.label for one in here.labels] == [one.label for one in there.labels]
         assert here.labels[0].score == pytest.approx(there.labels[0].score, abs=0.02)
         assert version.evaluation("test") is not None
+    finally:
+        elsewhere.close()
+
+
+def test_a_bundle_carries_the_thresholds_that_were_changed(
+    service: Service, colours: Run, tmp_path: Path
+) -> None:
+    plain = exported(service.registry, "colours")[1]
+    assert b'"thresholds"' not in plain
+    wanted = Thresholds(unlike=2.0)
+    service.registry.thresholds.set("colours@1", wanted, actor="ann")
+    data = exported(service.registry, "colours")[1]
+    elsewhere = tiny_service(Settings(home=tmp_path / "elsewhere", base="tiny"))
+    try:
+        actions = Actions(elsewhere, LOCAL)
+        assert actions.import_bundle(saved(data, tmp_path)).thresholds == wanted
+        # a version that is already there keeps its own
+        actions.set_thresholds("colours@1", AS_TRAINED)
+        assert actions.import_bundle(saved(data, tmp_path)).thresholds == AS_TRAINED
     finally:
         elsewhere.close()
 
@@ -215,6 +234,8 @@ def test_a_bundle_from_before_results_by_class_is_still_taken_in(
         ("confusion", {"red": {"0": 1}}),
         ("confusion", {"0": 7}),
         ("calibration_error", "low"),
+        ("reliability", {"confidence": "0.5", "correct": "11"}),
+        ("reliability", [1]),
     ],
 )
 def test_a_bundle_whose_results_by_class_are_none_is_refused(

@@ -46,6 +46,43 @@ def test_two_changes_of_aliases_at_once_are_refused_with_exit_code_2(
     assert len(run_json("adapters", "aliases", "pets")["aliases"]) == 1
 
 
+def test_thresholds_are_changed_one_by_one_and_reset_together(run_json: Json) -> None:
+    assert run_json("adapters", "thresholds", "pets") == {
+        "adapter": "pets@3",
+        "unlike": None,
+        "unsure": None,
+        "reliability": None,
+    }
+    run_json("adapters", "thresholds", "pets@3", "--unlike", "1.5")
+    changed = run_json("adapters", "thresholds", "pets@3", "--unsure", "0.7")
+    assert (changed["unlike"], changed["unsure"]) == (1.5, 0.7)
+    shown = run_json("adapters", "show", "pets")["versions"]
+    assert [version["thresholds"] for version in shown] == [{"unlike": 1.5, "unsure": 0.7}, None, None]
+    reset = run_json("adapters", "thresholds", "pets@3", "--as-trained")
+    assert (reset["unlike"], reset["unsure"]) == (None, None)
+    newest = run_json("adapters", "events", "pets", "--limit", "1")[0]
+    assert (newest["actor"], newest["kind"], newest["what"]) == ("shell", "adjusted", "pets@3")
+
+
+def test_people_read_the_thresholds_in_words(text: Text) -> None:
+    assert text("adapters", "thresholds", "pets").splitlines() == [
+        "pets@3",
+        "unlike: above the trained threshold",
+        "unsure: below a confidence of 0.5 (as trained)",
+        "This version has no figures of how well it tells what it does not know.",
+    ]
+    lines = text("adapters", "thresholds", "pets", "--unlike", "2", "--unsure", "0.7").splitlines()
+    assert lines[1:3] == ["unlike: above 2 x the trained threshold", "unsure: below a confidence of 0.7"]
+
+
+def test_a_threshold_out_of_range_is_one_sentence_and_a_reset_stands_alone(
+    refusal: Text, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "the threshold of unsure" in refusal("adapters", "thresholds", "pets", "--unsure", "2")
+    assert main(["adapters", "thresholds", "pets", "--as-trained", "--unlike", "2"]) == 2
+    assert "use only one of them" in capsys.readouterr().err
+
+
 def test_a_withdrawn_version_is_still_shown_with_its_reason(run_json: Json) -> None:
     assert run_json("adapters", "withdraw", "pets@3", "--reason", "mislabelled") == {
         "adapter": "pets@3",

@@ -37,6 +37,7 @@ OPTIONS = {
     "adapters promote": "--protected --json",
     "adapters rollback": "--protected --json",
     "adapters aliases": "--remove --protect --unprotect --protected --json",
+    "adapters thresholds": "--unlike --unsure --as-trained --json",
     "adapters show": "--json",
     "adapters withdraw": "--reason --json",
     "adapters tag": "--remove --json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from loravit_web.cli.main import main
+from loravit_web.serving.table import COLUMNS
 from tests.cli.conftest import Json, Text
 
 
@@ -39,7 +41,7 @@ def test_the_labels_are_written_to_a_csv_file(
     assert main(["predict", image, "--task", "colours", "--csv", str(file)]) == 0
     assert capsys.readouterr().out == ""
     frame = pd.read_csv(file)
-    assert list(frame.columns) == ["image", "task", "rank", "label", "score", "error", "answer"]
+    assert list(frame.columns) == COLUMNS
     assert len(frame) == 2
 
 
@@ -55,3 +57,41 @@ def test_an_unknown_task_is_one_sentence_with_the_nearest_name(image: str, refus
 
 def test_a_missing_image_is_one_sentence(refusal: Text) -> None:
     assert "missing.jpg" in refusal("predict", "missing.jpg", "--task", "x")
+
+
+def test_a_bad_image_has_an_error_and_the_others_are_classified(
+    image: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut, file = tmp_path / "cut.png", tmp_path / "answers.csv"
+    cut.write_bytes(Path(image).read_bytes()[:40])
+    assert (
+        main(["predict", image, str(cut), image, "--task", "colours", "--top-k", "1", "--csv", str(file)])
+        == 1
+    )
+    assert "1 of 3 images could not be classified" in capsys.readouterr().err
+    frame = pd.read_csv(file)
+    assert list(frame["label"].fillna("")) == ["red", "", "red"]
+    assert "cut.png" in frame["error"][1]
+
+
+def test_a_bad_image_has_an_error_in_json(
+    image: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", image, str(tmp_path / "gone.png"), "--task", "colours", "--json"]) == 1
+    good, bad = json.loads(capsys.readouterr().out)
+    assert good["results"]
+    assert bad["results"] == []
+    assert "gone.png" in bad["error"]
+
+
+def test_the_images_of_a_folder_are_classified(image: str, run_json: Json) -> None:
+    folder = Path(image).parent
+    (folder / "notes.txt").write_text("not an image")
+    (folder / ".hidden.png").write_bytes(b"")
+    document = run_json("predict", str(folder), "--task", "colours", "--top-k", "1")
+    assert [entry["image"] for entry in document] == [str(path) for path in sorted(folder.glob("[0-9]*.png"))]
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path, refusal: Text) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "contains no images" in refusal("predict", str(tmp_path / "empty"), "--task", "x")

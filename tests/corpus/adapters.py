@@ -229,9 +229,11 @@ BUNDLES: tuple[BundleEntry, ...] = (
     BundleEntry("a flipped byte", lambda files: bundled(files).replace(b'"temperature"', b'"temperaturf"'), NO),
     # entries
     BundleEntry("zip slip", lambda files: zipped({**unzipped(bundled(files)), "../../evil.txt": b"x"}), refused(UnsafeBundle, "which is not a file of an adapter")),
-    BundleEntry("zip slip by name", lambda files: zipped({f"../{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "are inside a folder")),
+    BundleEntry("zip slip by name", lambda files: zipped({f"../{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "which is not a file of an adapter")),
     BundleEntry("an absolute path", lambda files: zipped({**unzipped(bundled(files)), "/etc/cron.d/evil": b"x"}), refused(UnsafeBundle, "which is not a file of an adapter")),
-    BundleEntry("the files in a folder", lambda files: zipped({f"good/{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "Zip the files without the folder")),
+    BundleEntry("the files in a folder", lambda files: zipped({f"good/{name}": data for name, data in unzipped(bundled(files)).items()}), Published()),
+    BundleEntry("the files in two folders", lambda files: zipped({f"a/good/{name}": data for name, data in unzipped(bundled(files)).items()}), refused(UnsafeBundle, "which is not a file of an adapter")),
+    BundleEntry("the name of a folder", lambda files: bundled(files, name="my_Flowers v1.2"), Published()),
     BundleEntry("a file twice", lambda files: zipped([*unzipped(bundled(files)).items(), (TASK_FILE, b"{}")]), refused(UnsafeBundle, "twice. Export the adapter again")),
     BundleEntry("2000 files", lambda _: zipped({f"{number}.json": b"" for number in range(2000)}), refused(UnsafeBundle, "contains more than 1000 files")),
     BundleEntry("a table of 2000 entries that says it has 5", lambda _: table_of(2000, 5), refused(UnsafeBundle, "contains more than 1000 files")),

@@ -7,7 +7,7 @@ from io import BytesIO
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from loravit_web.images import loading
+from loravit_web.images import conversion
 from loravit_web.images.formats import reader_of
 
 RESOLUTION_UNIT, X_RESOLUTION = 0x0128, 0x011A
@@ -30,4 +30,4 @@ def test_an_rgb_image_is_not_copied_to_lose_its_metadata() -> None:
     Image.new("RGB", (8, 8)).save(stored, "PNG")
     image = Image.open(stored)
     image.load()
-    assert loading._rgb(image, 1).im is image.im
+    assert conversion.reduced_rgb(image, 1).im is image.im

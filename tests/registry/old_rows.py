@@ -117,9 +117,17 @@ FOURTH_SCHEMA: Rows = {
     "base_files": [{"base_id": 1, "path": "model.safetensors", "sha256": BLOB}],
 }
 
+FIFTH_SCHEMA: Rows = {
+    **FOURTH_SCHEMA,
+    "evaluations": [
+        {**row, "mean_average_precision": None, "micro_f1": None} for row in FOURTH_SCHEMA["evaluations"]
+    ],
+}
+
 ROWS: dict[str, Rows] = {
     "0001": FIRST_SCHEMA,
     "0002": SECOND_SCHEMA,
     "0003": THIRD_SCHEMA,
     "0004": FOURTH_SCHEMA,
+    "0005": FIFTH_SCHEMA,
 }

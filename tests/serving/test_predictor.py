@@ -23,7 +23,7 @@ from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.serving.predictor import MAX_TASKS, Predictor, TooManyTasks
 from loravit_web.serving.stored import stored_adapters
-from registry import NewBase, Registry, Version
+from registry import NewBase, Registry, Thresholds, Version
 from tests.adapters.makers import random_adapter, reference_logits_of
 from tests.conftest import tiny_base
 
@@ -395,6 +395,18 @@ def test_the_document_of_an_answer_has_the_fields_of_the_interface(
     )
     assert set(pets["labels"][0]) == {"label", "score"}
     assert (pets["error"], cars["labels"]) == (None, [])
+
+
+def test_changed_thresholds_reach_the_next_answer_however_many_labels_it_has(
+    published: Publish, predictor: Predictor, registry: Registry, image: Image.Image
+) -> None:
+    published("pets")
+    for threshold, unsure in ((1.0, True), (0.0, False)):
+        registry.thresholds.set("pets@1", Thresholds(unsure=threshold), actor="ann")
+        for task in ("pets", "pets@1"):
+            for top_k in (1, 3):
+                (result,) = predictor.classify(image, [task], top_k=top_k).results
+                assert (result.unsure, len(result.labels)) == (unsure, top_k)
 
 
 def test_concurrent_requests_during_publications_get_correct_answers(

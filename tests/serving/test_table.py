@@ -54,6 +54,19 @@ def test_files_and_zips_become_rows_in_order_without_other_files(tmp_path: Path)
     ]
 
 
+def test_every_image_of_a_zip_has_a_row_with_its_labels_or_its_error(tmp_path: Path) -> None:
+    good = image_file(tmp_path / "good.png", 1).read_bytes()
+    names = {"IMG_0002": good, "photo.HEIC": good, "scan.psd": b"8BPS\0\x01", "cut.jpg": b"\xff\xd8\xff"}
+    ignored = {"README": b"text", "labels.csv": b"a,b", "@eaDir/good.png/SYNOPHOTO_THUMB_M.jpg": good}
+    rows = classify_files(RedPredictor(), [zip_file(tmp_path, {**names, **ignored})], ["x"], top_k=1)
+    assert {row.image: row.error is None for row in rows} == {
+        "IMG_0002": True,
+        "photo.HEIC": True,
+        "scan.psd": False,
+        "cut.jpg": False,
+    }
+
+
 def test_an_invalid_image_has_an_error_and_the_others_have_answers(tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no image")
@@ -142,3 +155,27 @@ def test_formulas_in_the_csv_are_escaped() -> None:
     (line,) = csv.DictReader(io.StringIO(as_csv([row])))
     assert (line["image"], line["label"]) == ("'=cmd()", "'+1")
     assert list(line) == COLUMNS
+
+
+def test_the_table_and_the_csv_say_that_an_answer_is_unsure_or_an_image_unlike() -> None:
+    labels = (Label("cat", 0.97), Label("dog", 0.03))
+    answers = [
+        TaskAnswer(f"t{number}@1", "t", labels, None, 1.0, novelty, confidence=confidence)
+        for number, (confidence, novelty) in enumerate([(0.9, 0.5), (0.1, None), (0.1, 1.5)])
+    ]
+    rows = [Row("cat.png", tuple(answers), None), Row("bad.png", (), "It is damaged.")]
+    (cells, _bad) = as_table(rows).to_dict("records")
+    assert [cells[f"t{number}@1"] for number in range(3)] == [
+        "cat 97%",
+        "cat 97% (unsure)",
+        "cat 97% (unlike the training images)",
+    ]
+    lines = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    columns = ("task", "unsure", "unlike", "doubt")
+    told = [tuple(line[name] for name in columns) for line in lines if line["rank"] in ("1", "")]
+    assert told == [
+        ("t0@1", "false", "false", "0.35"),
+        ("t1@1", "true", "", "2.8"),
+        ("t2@1", "true", "true", "2.65"),
+        ("", "", "", ""),
+    ]

@@ -30,8 +30,8 @@ def a_checkpoint(epoch: int = 3) -> Checkpoint:
         {"exp_avg": a, "exp_avg_sq": b, "step": torch.tensor(float(epoch))}
         for a, b in zip(some(), some(), strict=True)
     ]
-    state = TrainingState(epoch, 2, 0.5, 0.1 + 0.2, 1.5, {1: {"lr": 0.1}, 2: {"lr": 1e-9}})
-    return Checkpoint(some(), some(), moments, torch.bfloat16, state)
+    state = TrainingState(epoch, 2, 0.5, 0.1 + 0.2, 1.5, 7, {1: {"lr": 0.1}, 2: {"lr": 1e-9}})
+    return Checkpoint(some(), some(), some(), moments, torch.bfloat16, state)
 
 
 def test_a_checkpoint_is_read_back_bit_for_bit(tmp_path: Path) -> None:
@@ -41,7 +41,8 @@ def test_a_checkpoint_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     found = load_checkpoint(path, identity="own")
     assert found is not None
     assert (found.dtype, found.state) == (saved.dtype, saved.state)
-    for one, other in ((found.parameters, saved.parameters), (found.best, saved.best)):
+    for name in ("parameters", "best", "mean"):
+        one, other = getattr(found, name), getattr(saved, name)
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     for one, other in zip(found.moments, saved.moments, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in ("exp_avg", "exp_avg_sq", "step"))

@@ -22,7 +22,9 @@ from loravit_web.training import loop, trainer
 from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import evaluate
+from loravit_web.training.files.reliability import read_reliability
 from loravit_web.training.loop import TrainingDiverged
+from loravit_web.training.novelty import novelty_readout
 from loravit_web.training.objective import objective_of
 from loravit_web.training.progress import SilentReporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
@@ -112,6 +114,30 @@ def test_the_probe_answers_before_the_first_epoch_with_the_accuracy_that_is_repo
     assert evaluation.n == len(data.validation)
     assert evaluation.accuracy == trained.probe_validation_accuracy
     assert adapter.class_names == data.class_names
+
+
+def test_the_first_answer_and_the_result_tell_images_that_are_unlike_the_training_images(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+    trained = train(base, data, quick(), tmp_path, recorder)
+    ((first, _evaluation),) = recorder.first
+    assert first.novelty is not None
+    assert trained.adapter.novelty is not None
+    assert trained.adapter.novelty.readout == novelty_readout(base, trained.adapter.first_block)
+
+
+def test_the_result_has_the_values_from_which_its_reliability_is_told(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    trained = train(base, data, quick(), tmp_path)
+    metrics = trained.adapter.summary["metrics"]
+    for name, evaluation in (("validation", trained.validation), ("test", trained.test)):
+        values = read_reliability(metrics[name]["reliability"])
+        assert evaluation is not None
+        assert sum(values.correct) == round(evaluation.accuracy * evaluation.n)
+        assert values.novelty is not None
+        assert len(values.novelty) == len(values.confidence) == evaluation.n
 
 
 def test_a_probe_alone_has_no_first_answer(base: Base, data: TrainingData, tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from loravit_web.adapters.files.fileset import FILE_LIMITS, check_complete, check_optional, check_size
 from loravit_web.adapters.files.format import AdapterFormatError, is_version, json_document, problem_of
+from loravit_web.adapters.files.numbers import InvalidValue, number
 from loravit_web.util.text import clean_text
 from loravit_web.util.zip_table import NoTable, TableTooLong, check_table
 
@@ -30,6 +31,9 @@ MAX_TITLE = 120
 """Maximum length of a title in characters."""
 BUNDLE_LIMITS: Mapping[str, int] = {**FILE_LIMITS, MANIFEST_FILE: 1 << 20}
 """Maximum size in bytes of each file that a bundle may contain."""
+_THRESHOLDS = {"unlike": (0.01, 100.0), "unsure": (0.0, 1.0)}
+"""Range of each threshold."""
+_SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _OVERHEAD = 1 << 20
 _MAX_ENTRIES = 1000
 _SHOWN = 80
@@ -71,6 +75,7 @@ class Bundle:
         files: Content of the version's files by name, as hashed in its catalog.
         description: Description at the time of the export.
         tags: Tags at the time of the export.
+        thresholds: Those of ``unlike`` and ``unsure`` that were changed after the training.
     """
 
     name: str
@@ -78,11 +83,12 @@ class Bundle:
     files: Mapping[str, bytes]
     description: str = ""
     tags: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 def packed(bundle: Bundle) -> dict[str, bytes]:
     """Return the files of a bundle with the manifest that lists them."""
-    manifest = {
+    manifest: dict[str, Any] = {
         "schema_version": MANIFEST_SCHEMA,
         "name": bundle.name,
         "title": bundle.title,
@@ -93,6 +99,8 @@ def packed(bundle: Bundle) -> dict[str, bytes]:
             for name, data in bundle.files.items()
         },
     }
+    if bundle.thresholds:
+        manifest["thresholds"] = dict(bundle.thresholds)
     text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     return {**bundle.files, MANIFEST_FILE: text.encode()}
 
@@ -127,13 +135,21 @@ def unpacked(files: Mapping[str, bytes], *, editable: Collection[str] = ()) -> B
             files=content,
             description=_storable(manifest["description"]),
             tags=tuple(sorted({str(tag) for tag in manifest["tags"]})),
+            thresholds=_thresholds(manifest.get("thresholds", {})),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise BundleChanged(
             f"{MANIFEST_FILE} cannot be used ({problem_of(error)}). Export the adapter again."
         ) from error
     check_optional(content)
     return bundle
+
+
+def _thresholds(entries: Mapping[str, Any]) -> dict[str, float]:
+    unknown = sorted(set(entries) - set(_THRESHOLDS))
+    if unknown:
+        raise KeyError(unknown[0])
+    return {name: number(name, value, *_THRESHOLDS[name]) for name, value in entries.items()}
 
 
 def write_bundle(bundle: Bundle) -> bytes:
@@ -152,11 +168,13 @@ def write_bundle(bundle: Bundle) -> bytes:
 
 
 def read_bundle_file(path: Path) -> Bundle:
-    """Return the bundle in a file, after checking its size.
+    """Return the bundle in a file, after checking its size, or in a folder with its files.
 
     Raises:
         AdapterFormatError: If the file cannot be read, is too large, or is not a bundle; see `read_bundle`.
     """
+    if path.is_dir():
+        return _read_folder(path)
     try:
         size = path.stat().st_size
         if size > sum(BUNDLE_LIMITS.values()) + _OVERHEAD:
@@ -167,6 +185,23 @@ def read_bundle_file(path: Path) -> Bundle:
             return _read_stream(stream)
     except OSError as error:
         raise NotABundle(f"{path.name} cannot be read ({error.strerror}). Choose another file.") from error
+
+
+def _read_folder(folder: Path) -> Bundle:
+    files = {}
+    try:
+        for name, limit in BUNDLE_LIMITS.items():
+            if (folder / name).is_file():
+                with (folder / name).open("rb") as stream:
+                    files[name] = stream.read(limit + 1)
+                if name != MANIFEST_FILE:
+                    check_size(name, len(files[name]))
+    except OSError as error:
+        raise NotABundle(
+            f"{folder.name} cannot be read ({error.strerror}). Choose another folder."
+        ) from error
+    check_complete(list(files), "The folder")
+    return unpacked(files)
 
 
 def read_bundle(data: bytes) -> Bundle:
@@ -183,8 +218,9 @@ def _read_stream(stream: BinaryIO) -> Bundle:
     try:
         check_table(stream, _MAX_ENTRIES)
         with zipfile.ZipFile(stream) as archive:
-            _check_entries(archive.infolist())
-            files = {info.filename: _read(archive, info) for info in archive.infolist()}
+            entries = _entries_of(archive)
+            _check_entries(list(entries))
+            files = {name: _read(archive, info, name) for name, info in entries}
     except TableTooLong as error:
         raise UnsafeBundle(
             f"The bundle contains more than {_MAX_ENTRIES} files. Choose a zip that was exported from a "
@@ -197,14 +233,27 @@ def _read_stream(stream: BinaryIO) -> Bundle:
     return unpacked(files)
 
 
-def _check_entries(entries: Sequence[zipfile.ZipInfo]) -> None:
-    names = [entry.filename for entry in entries]
+def _entries_of(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Return the entries by name, without the folder that they were zipped with and files of macOS."""
+    entries = [
+        (info.filename, info)
+        for info in archive.infolist()
+        if not info.is_dir()
+        and not info.filename.startswith("__MACOSX/")
+        and info.filename.rpartition("/")[2] not in _SYSTEM_FILES
+    ]
+    tops = {name.partition("/")[0] for name, _ in entries}
+    wrapped = len(tops) == 1 and all(name.count("/") == 1 for name, _ in entries)
+    top = tops.pop() if wrapped else ""
+    if top in ("", ".", ".."):
+        return entries
+    return [(name.partition("/")[2], info) for name, info in entries]
+
+
+def _check_entries(named: Sequence[tuple[str, zipfile.ZipInfo]]) -> None:
+    names = [name for name, _ in named]
+    entries = [entry for _, entry in named]
     unknown = [name for name in names if name not in BUNDLE_LIMITS]
-    if unknown and all(name.rpartition("/")[2] in {"", *BUNDLE_LIMITS} for name in names):
-        raise UnsafeBundle(
-            f"The files of the bundle are inside a folder ({unknown[0][:_SHOWN]}). Zip the files without the "
-            "folder."
-        )
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnsafeBundle(
@@ -223,12 +272,12 @@ def _check_entries(entries: Sequence[zipfile.ZipInfo]) -> None:
     check_complete(names, "The file")
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> bytes:
     # Limited while reading, because the sizes in a zip's table may be wrong.
     with archive.open(entry) as file:
-        data = file.read(BUNDLE_LIMITS[entry.filename] + 1)
-    if entry.filename != MANIFEST_FILE:
-        check_size(entry.filename, len(data))
+        data = file.read(BUNDLE_LIMITS[name] + 1)
+    if name != MANIFEST_FILE:
+        check_size(name, len(data))
     elif len(data) > BUNDLE_LIMITS[MANIFEST_FILE]:
         raise UnsafeBundle(f"{MANIFEST_FILE} is larger than 1 MB. Export the adapter again.")
     return data

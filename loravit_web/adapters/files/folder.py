@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +18,7 @@ from loravit_web.adapters.files.format import (
     TASK_FILE,
     WEIGHTS_FILE,
     AdapterFormatError,
+    WrongBase,
     from_files,
     json_document,
     named_tensors,
@@ -92,11 +94,10 @@ def _from_peft(files: Mapping[str, bytes], base: Base, image_size: int) -> Adapt
         raise AdapterFormatError(
             f"The adapter has PEFT type {fields.get('peft_type')}. Only adapters of type LORA can be loaded."
         )
-    tensors = named_tensors(files)
+    _check_base(fields.get("base_model_name_or_path"), base)
+    tensors = _plain_keys(named_tensors(files))
     if "head.weight" not in tensors:
-        raise AdapterFormatError(
-            'The adapter has no head. Train it with modules_to_save=["head"] to load it here.'
-        )
+        raise AdapterFormatError(_headless(tensors))
     classes = len(tensors["head.weight"])
     config = ViTAdapterConfig(pooling=base.native_pooling)
     weight, bias = take_head(tensors, classes, config, base)
@@ -114,6 +115,53 @@ def _from_peft(files: Mapping[str, bytes], base: Base, image_size: int) -> Adapt
         reference_logits=torch.empty(0),
     )
     return replace(adapter, reference_logits=compute_reference_logits(base, adapter))
+
+
+def _check_base(stated: Any, base: Base) -> None:
+    """Check the base that the folder names, as far as a name can tell; paths of files tell nothing.
+
+    Raises:
+        WrongBase: If it names another base.
+    """
+    if (
+        not isinstance(stated, str)
+        or not stated.strip()
+        or stated.startswith(("/", ".", "~"))
+        or "\\" in stated
+    ):
+        return
+    name = stated.strip().removeprefix("hf-hub:").removeprefix("hf_hub:").rpartition("/")[2].lower()
+    own = {base.name.rpartition("/")[2].lower(), base.architecture.lower()}
+    if name not in own and name.partition(".")[0] not in own:
+        raise WrongBase(
+            f"The adapter names the base {stated[:80]}, but this is {base.name}. Load that base instead."
+        )
+
+
+def _plain_keys(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors by the names that PEFT saves, without those that a module has while it is in memory."""
+    return {
+        key.replace(".modules_to_save.default.", ".").replace(".default.", "."): tensor
+        for key, tensor in tensors.items()
+        if ".original_module." not in key
+    }
+
+
+def _headless(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return why an adapter has no usable head, by the names of its tensors."""
+    keys = sorted(tensors)
+    if any("encoder.layer." in key or key.startswith(("vit.", "dinov2.", "deit.")) for key in keys):
+        return (
+            "The adapter was trained on a Vision Transformer of transformers, whose layers have other names. "
+            "Train it on a timm ViT to load it here."
+        )
+    head = next((key for key in keys if key.split(".")[0] in ("head", "classifier", "fc", "score")), None)
+    if head is not None:
+        return (
+            f"The adapter has another kind of head ({head}). Only a single linear layer with the name head "
+            "can be loaded."
+        )
+    return 'The adapter has no head. Train it with modules_to_save=["head"] to load it here.'
 
 
 def _closest_config(

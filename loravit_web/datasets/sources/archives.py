@@ -10,7 +10,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from loravit_web.datasets.errors import (
     TooManyEntries,
     UnsafeArchivePath,
 )
+from loravit_web.datasets.sources.zip_names import read_names
 from loravit_web.settings.limits import Limits
 from loravit_web.util.zip_table import NoTable, TableTooLong, check_table
 
@@ -31,7 +32,6 @@ MIB = 1024 * 1024
 
 _CHUNK = MIB
 _ENCRYPTED = 0x1 | 0x40
-_UTF8_NAME = 0x800
 _LOCAL_HEADER = 30
 """Size in bytes of the header before a file, without its name."""
 _SHOWN = 80
@@ -89,19 +89,43 @@ class SafeArchive:
         archive: The open zip.
         size: Size of the zip in bytes.
         limits: Limits of the import.
+        encoding: Encoding of names that do not tell it, or None to find it.
+
+    Attributes:
+        notes: Sentences about how the names were read.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, size: int, limits: ArchiveLimits) -> None:
+    def __init__(
+        self, archive: zipfile.ZipFile, size: int, limits: ArchiveLimits, encoding: str | None = None
+    ) -> None:
         self._archive = archive
         self._size = size
         self._limits = limits
-        self._entries = _checked_entries(archive.infolist(), limits)
+        infos = archive.infolist()
+        if len(infos) > limits.max_entries:
+            raise _too_many(len(infos), limits)
+        names = read_names(infos, encoding)
+        self.notes = names.notes
+        self._entries, self._folders = _checked_entries(infos, names.decoded)
         self._total = 0
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Paths of all files, sorted."""
         return tuple(self._entries)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Paths of all folders that are listed as such, sorted."""
+        return tuple(sorted(self._folders))
+
+    def beginning(self, path: str, size: int) -> bytes:
+        """Return the first bytes of a file, at most ``size``; nothing if it cannot be read."""
+        try:
+            with self._archive.open(self._entries[path]) as stream:
+                return stream.read(size)
+        except _READ_FAILURES:
+            return b""
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a file. Call it from one thread at a time.
@@ -149,7 +173,9 @@ class SafeArchive:
 
 
 @contextmanager
-def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[SafeArchive]:
+def open_archive(
+    path: Path, limits: ArchiveLimits = DEFAULT_LIMITS, *, encoding: str | None = None
+) -> Iterator[SafeArchive]:
     """Open and check a zip.
 
     Its table is checked before it is read, and all entries before any is unpacked.
@@ -157,6 +183,7 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator
     Args:
         path: File of the zip.
         limits: Limits of the import.
+        encoding: Encoding of names that do not tell it, or None to find it.
 
     Raises:
         ArchiveError: If the zip is damaged, unsafe, encrypted, or has too many entries.
@@ -172,16 +199,17 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator
             f"“{path.name}” is not a zip, or it is damaged. Zip the folder again."
         ) from error
     with archive:
-        yield SafeArchive(archive, path.stat().st_size, limits)
+        yield SafeArchive(archive, path.stat().st_size, limits, encoding)
 
 
-def _checked_entries(infos: list[zipfile.ZipInfo], limits: ArchiveLimits) -> dict[str, zipfile.ZipInfo]:
-    if len(infos) > limits.max_entries:
-        raise _too_many(len(infos), limits)
+def _checked_entries(
+    infos: Sequence[zipfile.ZipInfo], names: Sequence[str]
+) -> tuple[dict[str, zipfile.ZipInfo], set[str]]:
     _check_overlaps(infos)
     entries: dict[str, zipfile.ZipInfo] = {}
-    for info in infos:
-        path = _safe_path(_decoded_name(info))
+    folders: set[str] = set()
+    for info, name in zip(infos, names, strict=True):
+        path = _safe_path(name)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise ArchiveLink(f"“{_shown(path)}” in the archive is a link. Zip the images themselves.")
@@ -193,11 +221,12 @@ def _checked_entries(infos: list[zipfile.ZipInfo], limits: ArchiveLimits) -> dic
                 "Deflate."
             )
         if info.is_dir() or kind == stat.S_IFDIR or not path:
+            folders.add(path)
             continue
         if path in entries:
             raise DuplicateEntry(f"The archive contains “{_shown(path)}” twice. Zip the folder again.")
         entries[path] = info
-    return dict(sorted(entries.items()))
+    return dict(sorted(entries.items())), folders - {""}
 
 
 def _too_many(entries: int, limits: ArchiveLimits) -> TooManyEntries:
@@ -210,7 +239,7 @@ def _too_many(entries: int, limits: ArchiveLimits) -> TooManyEntries:
     )
 
 
-def _check_overlaps(infos: list[zipfile.ZipInfo]) -> None:
+def _check_overlaps(infos: Sequence[zipfile.ZipInfo]) -> None:
     """Check that files do not share bytes; a small zip with shared bytes could unpack to any size.
 
     Raises:
@@ -221,17 +250,6 @@ def _check_overlaps(infos: list[zipfile.ZipInfo]) -> None:
         if info.header_offset < end:
             raise DamagedArchive("Files in the archive overlap. Zip the folder again.")
         end = info.header_offset + _LOCAL_HEADER + info.compress_size
-
-
-def _decoded_name(info: zipfile.ZipInfo) -> str:
-    name = info.orig_filename
-    if info.flag_bits & _UTF8_NAME:
-        return name
-    try:
-        # Many tools write UTF-8 without the flag, and zipfile reads such names as cp437.
-        return name.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return name
 
 
 def _safe_path(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from loravit_web.datasets.errors import InvalidCsv
+from loravit_web.datasets.errors import InvalidCsv, NoLabelColumns
 from loravit_web.datasets.sources.scan import clean_class_name
 from loravit_web.util.labels import Labels
 
@@ -69,7 +69,7 @@ def label_reader(header: Cells, rows: Sequence[Cells], name: str) -> LabelReader
             return _several(places[column], rows, column)
     others = {place: column for place, column in enumerate(header) if column.lower() not in ("", PATH, SPLIT)}
     if not rows or any(rows[0][place].lower() not in _FLAGS for place in others):
-        raise InvalidCsv(f"“{name}” has no columns path and label. {HEADER_HINT}")
+        raise NoLabelColumns(f"“{name}” has no columns path and label. {HEADER_HINT}")
     return _column_each(others, name)
 
 

@@ -1,30 +1,31 @@
-"""Rows of a CSV with a column ``path``, labels and optionally a column ``split``; errors name the line."""
+"""Rows of a table with columns of paths, labels and optionally splits; errors name the line."""
 
 from __future__ import annotations
 
 import csv
 import posixpath
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TextIO
 
-from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, TooManyEntries
+from loravit_web.datasets.errors import CsvPathOutside, InvalidCsv, NoLabelColumns, TooManyEntries
 from loravit_web.datasets.records import Split
+from loravit_web.datasets.sources.columns import LABEL, PATH, SPLIT, split_in, split_places, standard
 from loravit_web.datasets.sources.csv_labels import (
     HEADER_HINT,
-    PATH,
-    SPLIT,
     Cells,
     LabelReader,
     can_have_labels,
     label_reader,
 )
-from loravit_web.datasets.sources.scan import SPLIT_NAMES
 from loravit_web.util.labels import Labels
+from loravit_web.util.text import listed
 
 LONGEST_ROW = 1 << 20
 """Maximum number of characters of a row."""
+_WHOLE = re.compile(r"\d+\.0+")
 ROW_CHARACTERS = 1024
 """Maximum number of characters of a row on average."""
 
@@ -54,11 +55,13 @@ class CsvTable:
         rows: The rows in order.
         labels: How many labels a row can have.
         notes: What was taken for what, as sentences.
+        has_splits: Whether a column tells the splits.
     """
 
     rows: tuple[CsvRow, ...]
     labels: Labels
     notes: tuple[str, ...]
+    has_splits: bool
 
 
 def read_table(path: Path, max_rows: int) -> CsvTable:
@@ -78,18 +81,46 @@ def read_table(path: Path, max_rows: int) -> CsvTable:
         TooManyEntries: If there are too many rows.
     """
     folder = path.resolve().parent
-    header, cells = _cells(path, max_rows)
-    reader = label_reader(header, list(cells.values()), path.name)
+    written, cells = _cells(path, max_rows)
+    header = list(standard(written))
     places = {name.lower(): place for place, name in enumerate(header)}
-    rows = (
-        _row(row, places, reader, folder, f"Line {number} of “{path.name}”") for number, row in cells.items()
-    )
-    return CsvTable(tuple(rows), reader.labels, reader.notes)
+    used = [places[name] for name in (PATH, LABEL) if name in places]
+    split = next(iter(split_places(written, cells.values(), used)), places.get(SPLIT))
+    if split is not None and split != places.get(SPLIT):
+        header[split] = SPLIT
+        header = ["" if name == SPLIT and at != split else name for at, name in enumerate(header)]
+    notes = list(_notes(path.name, written, header))
+    if LABEL in places and _whole_numbers([row[places[LABEL]] for row in cells.values()]):
+        notes.append("Labels such as 1.0 were read as whole numbers, such as 1.")
+        for row in cells.values():
+            row[places[LABEL]] = row[places[LABEL]].partition(".")[0]
+    reader = label_reader(header, list(cells.values()), path.name)
+    rows = []
+    for number, row in cells.items():
+        where = f"Line {number} of “{path.name}”"
+        meant = split_in(written, split, row[split]) if split is not None else "train"
+        if split is not None and meant is None:
+            raise InvalidCsv(f"{where} has the unknown split “{row[split]}”. Use train, val or test.")
+        rows.append(_row(row, places[PATH], meant or "train", reader, folder, where))
+    return CsvTable(tuple(rows), reader.labels, (*notes, *reader.notes), split is not None)
 
 
-def _cells(path: Path, max_rows: int) -> tuple[Cells, dict[int, Cells]]:
+def _notes(name: str, written: Sequence[str], header: Sequence[str]) -> Iterator[str]:
+    """Yield which columns were taken for which role, if they are named otherwise."""
+    renamed = [(old, new) for old, new in zip(written, header, strict=True) if new and old != new]
+    unusual = [f"“{old}” for the {new}" for old, new in renamed if old.lower() != new]
+    if unusual:
+        yield f"Columns of “{name}” were taken by their names and values: {listed(unusual)}."
+
+
+def _whole_numbers(labels: Sequence[str]) -> bool:
+    """Return whether all labels are whole numbers with a decimal point, as spreadsheets write them."""
+    return bool(labels) and all(_WHOLE.fullmatch(label) for label in labels)
+
+
+def _cells(path: Path, max_rows: int) -> tuple[Cells, dict[int, list[str]]]:
     """Return the header, and the cells of each row with content by its line."""
-    found: dict[int, Cells] = {}
+    found: dict[int, list[str]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = _Lines(stream, path.name, ROW_CHARACTERS * max_rows + LONGEST_ROW)
@@ -145,20 +176,18 @@ def _header(line: str, name: str) -> tuple[Cells, str]:
     """Return the names of the columns and the separator of the cells."""
     for delimiter in ",;\t":
         header = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
-        if can_have_labels(header):
+        if can_have_labels(standard(header)):
             return header, delimiter
-    raise InvalidCsv(f"“{name}” has no columns path and label. {HEADER_HINT}")
+    raise NoLabelColumns(f"“{name}” has no columns path and label. {HEADER_HINT}")
 
 
-def _row(cells: Cells, places: Mapping[str, int], reader: LabelReader, folder: Path, where: str) -> CsvRow:
-    written, split = cells[places[PATH]], cells[places[SPLIT]].lower() if SPLIT in places else ""
+def _row(cells: Cells, place: int, split: Split, reader: LabelReader, folder: Path, where: str) -> CsvRow:
+    written = cells[place]
     if not written:
         raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
     labels = reader.read(cells, where)
-    if split and split not in SPLIT_NAMES:
-        raise InvalidCsv(f"{where} has the unknown split “{split}”. Use train, val or test.")
     shown, file = _inside(written, folder, where)
-    return CsvRow(shown, file, labels, SPLIT_NAMES[split] if split else "train")
+    return CsvRow(shown, file, labels, split)
 
 
 def _inside(written: str, folder: Path, where: str) -> tuple[str, Path]:

@@ -10,10 +10,12 @@ from io import BytesIO
 from typing import Any
 
 from loravit_web.datasets.errors import HubDatasetUnusable, HubPackageMissing, TooManyEntries
+from loravit_web.datasets.layout.plan import Placement, Plan
+from loravit_web.datasets.layout.words import split_of
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, MIB, ArchiveLimits
 from loravit_web.datasets.sources.opening import FileUnusableError, Source
-from loravit_web.datasets.sources.scan import SPLIT_NAMES, Placement, Plan, clean_class_name
+from loravit_web.datasets.sources.scan import clean_class_name
 from loravit_web.images.loading import MAX_PIXELS
 
 LoadHub = Callable[[str], Mapping[str, Any]]
@@ -57,7 +59,8 @@ def from_hub(name: str, load: LoadHub | None = None, limits: ArchiveLimits = DEF
     placements: list[Placement] = []
     skipped: list[Skipped] = []
     for split, table in splits.items():
-        if split.lower() not in SPLIT_NAMES:
+        meant = split_of(split)
+        if meant is None:
             skipped.append(Skipped(split, "this split is not train, validation or test"))
             continue
         image, label = _columns(name, table.features)
@@ -71,9 +74,7 @@ def from_hub(name: str, load: LoadHub | None = None, limits: ArchiveLimits = DEF
             if not 0 <= target < len(names):
                 skipped.append(Skipped(path, "it has no label"))
                 continue
-            placements.append(
-                Placement(len(rows), path, SPLIT_NAMES[split.lower()], (clean_class_name(names[target]),))
-            )
+            placements.append(Placement(len(rows), path, meant, (clean_class_name(names[target]),)))
             rows.append(_Row(table, number, image))
     plan = Plan(tuple(placements), tuple(skipped))
     return Source(name, "folder", plan, lambda index: _read(rows[index], limits.max_file_bytes))

@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from loravit_web.datasets.errors import DataNotFound, DataNotSupported, TooManyEntries, UnknownSample
+from loravit_web.datasets.layout.files import (
+    SNIFFED_BYTES,
+    needs_content,
+    skip_reason,
+    suffix_of,
+    system_reason,
+)
+from loravit_web.datasets.layout.interpretation import interpret
+from loravit_web.datasets.layout.plan import ClassLevel, Placement, Plan
 from loravit_web.datasets.records import Skipped, SourceKind
-from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, MIB, ArchiveLimits, open_archive
+from loravit_web.datasets.sources.archives import (
+    DEFAULT_LIMITS,
+    MIB,
+    ArchiveLimits,
+    SafeArchive,
+    open_archive,
+)
 from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.samples import SAMPLES
-from loravit_web.datasets.sources.scan import Placement, Plan, plan_layout, skip_reason
+from loravit_web.datasets.sources.tables import (
+    MAX_TABLES,
+    TABLE_SUFFIXES,
+    labeled_tables,
+    names_in,
+    plan_of_tables,
+)
+from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
+from loravit_web.util.text import plural
 
+DATA_SUFFIXES = frozenset({".zip", *TABLE_SUFFIXES})
+"""Lower-case suffixes of files that can be opened."""
 SAMPLE_PREFIX = "sample:"
 """Prefix of the name of a sample."""
 
@@ -48,12 +74,20 @@ class Source:
 
 
 @contextmanager
-def open_source(data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Source]:
+def open_source(
+    data: str | Path,
+    limits: ArchiveLimits = DEFAULT_LIMITS,
+    *,
+    classes_at: ClassLevel = None,
+    encoding: str | None = None,
+) -> Iterator[Source]:
     """Open DATA for one import.
 
     Args:
         data: A folder, a zip, a CSV, or ``sample:NAME``.
         limits: Limits of the import.
+        classes_at: Level of the class folders of a folder or a zip, or None to find it.
+        encoding: Encoding of the names in a zip that do not tell it, or None to find it.
 
     Raises:
         DataNotFound: If it does not exist.
@@ -62,6 +96,8 @@ def open_source(data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Ite
         InvalidCsv: If the CSV is invalid.
         ArchiveError: If the zip is rejected.
         ClassNameTooLong: If a class name is too long.
+        AmbiguousLayout: If folders can be read in several ways.
+        LevelNotFound: If there are no folders at ``classes_at``.
     """
     text = str(data)
     if text.startswith(SAMPLE_PREFIX):
@@ -70,13 +106,22 @@ def open_source(data: str | Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Ite
     path = Path(data).expanduser()
     kind = _kind_of(path)
     if kind == "zip":
-        with open_archive(path, limits) as archive:
+        with open_archive(path, limits, encoding=encoding) as archive:
             paths = archive.paths
-            yield Source(path.stem, "zip", plan_layout(paths), lambda index: archive.read(paths[index]))
+            plan = interpret(
+                paths,
+                folders=archive.folders,
+                content=_contents(paths, lambda name: archive.beginning(name, SNIFFED_BYTES)),
+                classes_at=classes_at,
+            )
+            if classes_at is None and _lacks_classes(plan):
+                plan = _plan_of_inner_tables(archive, limits) or plan
+            plan = replace(plan, notes=(*archive.notes, *plan.notes))
+            yield Source(path.stem, "zip", plan, lambda index: archive.read(paths[index]))
     elif kind == "csv":
         yield _csv(path, limits)
     else:
-        yield _folder(path, limits)
+        yield _folder(path, limits, classes_at)
 
 
 def _kind_of(path: Path) -> SourceKind:
@@ -91,11 +136,17 @@ def _kind_of(path: Path) -> SourceKind:
             f"There is no folder or file “{path.name}”. Use a folder of class folders, a zip of such a "
             f"folder, a CSV, or {SAMPLE_PREFIX}{next(iter(SAMPLES))}."
         )
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TABLE_SUFFIXES:
         return "csv"
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return "zip"
-    raise DataNotSupported(f"“{path.name}” is not a folder, a zip or a CSV. Zip the class folders.")
+    raise DataNotSupported(f"“{path.name}” is not a folder, a zip or a CSV. {_how_to_use(path)}")
+
+
+def _how_to_use(path: Path) -> str:
+    if sniffed(_beginning(path)) is not None:
+        return "It is a single image; use a folder with several images for each class."
+    return "Zip the class folders."
 
 
 def _sample(name: str) -> Source:
@@ -103,20 +154,69 @@ def _sample(name: str) -> Source:
     if sample is None:
         raise UnknownSample(f"There is no sample “{name}”. Choose one of {', '.join(SAMPLES)}.")
     files = tuple(sample.generate())
-    plan = plan_layout([path for path, _ in files])
+    plan = interpret([path for path, _ in files])
     return Source(sample.title, "sample", plan, lambda index: files[index][1])
 
 
-def _folder(root: Path, limits: ArchiveLimits) -> Source:
-    files, skipped = _walk(root, limits)
-    plan = plan_layout([shown for shown, _ in files])
+def _lacks_classes(plan: Plan) -> bool:
+    return len(names_in(plan.placements)) < 2
+
+
+def _is_table(path: str) -> bool:
+    return suffix_of(path) in TABLE_SUFFIXES and system_reason(path) is None
+
+
+def _plan_of_inner_tables(archive: SafeArchive, limits: ArchiveLimits) -> Plan | None:
+    """Return the plan of the tables inside a zip, or None if it has none with labels."""
+    with TemporaryDirectory() as folder:
+        files = {}
+        for number, path in enumerate([path for path in archive.paths if _is_table(path)][:MAX_TABLES]):
+            # in a folder of its own, because a path inside a zip is not trusted
+            name = path.rpartition("/")[2]
+            file = Path(folder, str(number), name if len(name.encode()) < 200 else f"table{suffix_of(path)}")
+            file.parent.mkdir()
+            file.write_bytes(archive.read(path))
+            files[path] = file
+        found = labeled_tables(files, limits.max_entries)
+    return plan_of_tables(found, archive.paths) if found else None
+
+
+def _contents(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[str, str]:
+    """Return the formats by path of files whose suffix does not tell."""
+    labels = {path: sniffed(beginning(path)) for path in paths if needs_content(path)}
+    return {path: label for path, label in labels.items() if label is not None}
+
+
+def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source:
+    files, folders, skipped = _walk(root, limits)
+    by_name = dict(files)
+    plan = interpret(
+        [shown for shown, _ in files],
+        folders=folders,
+        content=_contents(list(by_name), lambda name: _beginning(by_name[name])),
+        classes_at=classes_at,
+    )
     paths = [path for _, path in files]
+    if classes_at is None and _lacks_classes(plan):
+        tables = {shown: file for shown, file in files if _is_table(shown)}
+        found = labeled_tables(dict(list(tables.items())[:MAX_TABLES]), limits.max_entries)
+        plan = plan_of_tables(found, list(by_name)) if found else plan
     return Source(
         root.resolve().name,
         "folder",
-        Plan(plan.placements, (*skipped, *plan.skipped)),
+        replace(plan, skipped=(*skipped, *plan.skipped)),
         partial(read_file, paths, limits.max_file_bytes),
     )
+
+
+def _existing(file: Path, folder: Path) -> Path:
+    """Return a file, or the one inside the folder with the suffix of an image, as tables of ids omit it."""
+    if not file.is_file():
+        for suffix in sorted(IMAGE_SUFFIXES):
+            other = file.with_name(file.name + suffix)
+            if other.is_file() and other.resolve().is_relative_to(folder):
+                return other
+    return file
 
 
 def _csv(path: Path, limits: ArchiveLimits) -> Source:
@@ -124,24 +224,43 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
     placements: list[Placement] = []
     skipped: list[Skipped] = []
     table = read_table(path, limits.max_entries)
+    folder = path.resolve().parent
     for row in table.rows:
-        reason = skip_reason(row.path) or (None if row.file.is_file() else "the file does not exist")
+        file = _existing(row.file, folder)
+        shown = row.path + file.name.removeprefix(row.file.name)
+        label = sniffed(_beginning(file)) if needs_content(shown) else None
+        reason = skip_reason(shown, label) or (None if file.is_file() else "the file does not exist")
         if reason:
             skipped.append(Skipped(row.path, reason))
         else:
-            placements.append(Placement(len(files), row.path, row.split, row.class_names))
-            files.append(row.file)
-    return Source(
-        path.stem,
-        "csv",
-        Plan(tuple(placements), tuple(skipped), table.labels, table.notes),
-        partial(read_file, files, limits.max_file_bytes),
+            placements.append(Placement(len(files), shown, row.split, row.class_names))
+            files.append(file)
+    lost = names_in(table.rows) - names_in(placements)
+    missing = plural(len(skipped), "row")
+    plan = Plan(
+        tuple(placements),
+        tuple(skipped),
+        (f"{missing} of the table left out, because there is no usable image.",) if skipped else (),
+        table.notes,
+        lost=tuple(sorted(lost)),
+        labels=table.labels,
+        from_table=True,
     )
+    return Source(path.stem, "csv", plan, partial(read_file, files, limits.max_file_bytes))
 
 
-def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], list[Skipped]]:
-    """Return the regular files below ``root`` as (path to show, path to open) in a stable order."""
+def _beginning(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(SNIFFED_BYTES)
+    except OSError:
+        return b""
+
+
+def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], list[str], list[Skipped]]:
+    """Return the regular files below ``root`` as (path to show, path to open), and all folders, in order."""
     files: list[tuple[str, Path]] = []
+    inner: list[str] = []
     skipped: list[Skipped] = []
     inside = root.resolve()
 
@@ -157,6 +276,7 @@ def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], li
         folders.sort()
         links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
         skipped.extend(Skipped(shown(link), _link_reason(link, inside) or _LINK_FOLDER) for link in links)
+        inner += [shown(Path(parent, name)) for name in folders if not Path(parent, name).is_symlink()]
         for name in sorted(names):
             path = Path(parent, name)
             reason = _link_reason(path, inside) if path.is_symlink() else None
@@ -170,7 +290,7 @@ def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], li
             raise TooManyEntries(
                 f"The folder has more than {limits.max_entries} files. Check that it is the right folder."
             )
-    return files, skipped
+    return files, inner, skipped
 
 
 def _link_reason(link: Path, inside: Path) -> str | None:

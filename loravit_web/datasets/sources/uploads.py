@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from loravit_web.datasets.errors import CardIncomplete
+from loravit_web.datasets.layout.files import skip_reason
+from loravit_web.datasets.layout.plan import Placement, Plan
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
 from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.opening import Source, read_file
-from loravit_web.datasets.sources.scan import Placement, Plan, clean_class_name, skip_reason
+from loravit_web.datasets.sources.scan import clean_class_name
+from loravit_web.datasets.sources.tables import Found, plan_of_tables
 
 
 def files_by_class(
@@ -65,27 +68,6 @@ def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMIT
         ClassNameTooLong: If a class name is too long.
     """
     with open_archive(archive, limits) as opened:
-        index = _by_path(opened.paths)
-        placements: list[Placement] = []
-        skipped: list[Skipped] = []
-        table = read_table(csv, limits.max_entries)
-        for row in table.rows:
-            found = index.get(row.path)
-            reason = skip_reason(row.path) or (None if found is not None else "it is not in the zip")
-            if reason or found is None:
-                skipped.append(Skipped(row.path, reason or ""))
-            else:
-                placements.append(Placement(found, row.path, row.split, row.class_names))
-        plan = Plan(tuple(placements), tuple(skipped), table.labels, table.notes)
+        plan = plan_of_tables([Found(csv.name, read_table(csv, limits.max_entries))], opened.paths)
         paths = opened.paths
         yield Source(csv.stem, "csv", plan, lambda number: opened.read(paths[number]))
-
-
-def _by_path(paths: Sequence[str]) -> Mapping[str, int]:
-    tops = {path.partition("/")[0] for path in paths if "/" in path and skip_reason(path) is None}
-    index = {path: number for number, path in enumerate(paths)}
-    if len(tops) == 1:
-        top = f"{tops.pop()}/"
-        inner = {path.removeprefix(top): number for path, number in index.items() if path.startswith(top)}
-        index = {**inner, **index}
-    return index

@@ -9,14 +9,14 @@ import gradio as gr
 
 from loravit_web.catalog.facts import read_facts
 from loravit_web.catalog.plans import CatalogChange, ChangeKind, carry_out, plan_of
-from loravit_web.ui.catalog.change import ConfirmPanel, Texts, edited, texts_of
+from loravit_web.ui.catalog.change import ConfirmPanel, Texts, edited, texts_of, typed_thresholds
 from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import plain, told
 from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.scripts import call
-from registry import Adapter, Version
+from registry import AS_TRAINED, Adapter, Thresholds, Version
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
 # An error shows a toast. Without this, every output would show a badge as well.
@@ -43,6 +43,7 @@ def connect_actions(view: CatalogView) -> None:
     for panel in (change.move, change.retire):
         _second_step(view, panel)
     _texts(view)
+    _thresholds(view)
     _files(view)
 
 
@@ -110,6 +111,28 @@ def _texts(view: CatalogView) -> None:
         return updates
 
     change.save.click(save, view.inputs, view.outputs, **_QUIET)
+
+
+def _thresholds(view: CatalogView) -> None:
+    change = view.card.change
+
+    def changed(data: Data, thresholds: Thresholds, request: gr.Request) -> Updates:
+        version = actions_of(view.service, request).set_thresholds(data[view.card.ref], thresholds)
+        updates = view.shown_again(data, version.ref, request)
+        gr.Success(plain(f"The thresholds of {version.ref} are changed."), title="Saved")
+        return updates
+
+    @told
+    def save(data: Data, request: gr.Request) -> Updates:
+        return changed(data, typed_thresholds(data[change.unlike], data[change.unsure]), request)
+
+    @told
+    def reset(data: Data, request: gr.Request) -> Updates:
+        return changed(data, AS_TRAINED, request)
+
+    given = {*view.inputs, change.unlike, change.unsure}
+    change.set_thresholds.click(save, given, view.outputs, **_QUIET)
+    change.reset_thresholds.click(reset, view.inputs, view.outputs, **_QUIET)
 
 
 def _files(view: CatalogView) -> None:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from loravit_web.adapters.files.card import thumbnail_text
 from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.plans import Plan
+from loravit_web.catalog.reliability import NO_RELIABILITY
 from loravit_web.ui.catalog.listing import size_text
 from loravit_web.ui.kit.markup import class_table, evaluation_table, notice
 from loravit_web.ui.templates import render
@@ -31,6 +32,7 @@ _DONE = {
     "restored": "restored the adapter",
     "tagged": "changed the tags",
     "described": "changed title or description",
+    "adjusted": "changed the thresholds of a version",
 }
 
 
@@ -69,7 +71,15 @@ def results_html(facts: AdapterFacts) -> Markup:
         evaluation=evaluation_table(facts.version),
         results=results,
         classes=class_table(results.details) if results is not None else "",
+        reliability=reliability_html(facts),
     )
+
+
+def reliability_html(facts: AdapterFacts) -> Markup:
+    """Return how well the version tells what it does not know."""
+    if facts.reliability is None:
+        return notice(NO_RELIABILITY)
+    return render("catalog/reliability", sentences=facts.reliability.sentences)
 
 
 def changes_html(facts: AdapterFacts) -> Markup:

@@ -12,14 +12,21 @@ from loravit_web.access.rights import NotAllowed, Visitor
 from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.plans import Plan
 from loravit_web.errors import LoraVitError
-from loravit_web.ui.catalog.card import plan_html
+from loravit_web.serving.answers import unlike_above, unsure_below
+from loravit_web.training.files.reliability import UNLIKE, UNSURE
+from loravit_web.ui.catalog.card import plan_html, reliability_html
 from loravit_web.ui.kit.markup import notice
+from registry import AS_TRAINED, HIGHEST_UNLIKE, LOWEST_UNLIKE, Thresholds
 
 USUAL_ALIASES = ("production", "staging")
 
 
 class ChangedMeanwhile(LoraVitError):
     """Another user changed the text that is being edited."""
+
+
+class NotANumber(LoraVitError):
+    """A threshold that is not a number."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,12 @@ class ChangePanel:
     restore: gr.Button
     retire_off: gr.HTML
     retire: ConfirmPanel
+    told: gr.HTML
+    unlike: gr.Number
+    unsure: gr.Number
+    set_thresholds: gr.Button
+    reset_thresholds: gr.Button
+    thresholds_off: gr.HTML
 
     @property
     def outputs(self) -> set[Any]:
@@ -133,7 +146,7 @@ class ChangePanel:
     @property
     def typed(self) -> Collection[Any]:
         """Other fields that may contain unsaved text."""
-        return {self.alias, self.reason}
+        return {self.alias, self.reason, self.unlike, self.unsure}
 
     @property
     def asked(self) -> set[Any]:
@@ -173,6 +186,9 @@ class ChangePanel:
             ),
             self.loaded: texts,
             self.reason: "",
+            self.told: reliability_html(facts),
+            self.unlike: unlike_above(facts.version.thresholds),
+            self.unsure: unsure_below(facts.version.thresholds),
             **self._allowed(facts, visitor),
             **self.move.closed(),
             **self.retire.closed(),
@@ -185,6 +201,11 @@ class ChangePanel:
             self.alias_off: _reason(curate),
             self.texts_off: _reason(curate),
             self.retire_off: _reason(retire),
+            self.thresholds_off: _reason(curate),
+            self.set_thresholds: gr.Button(interactive=curate is None and not withdrawn),
+            self.reset_thresholds: gr.Button(
+                interactive=curate is None and not withdrawn and facts.version.thresholds != AS_TRAINED
+            ),
             self.promote: gr.Button(interactive=curate is None and not withdrawn),
             self.rollback: gr.Button(interactive=curate is None and bool(facts.adapter.aliases)),
             self.save: gr.Button(interactive=curate is None),
@@ -199,6 +220,8 @@ def build_change() -> ChangePanel:
     parts: dict[str, Any] = {}
     with gr.Tab("Aliases"):
         _aliases(parts)
+    with gr.Tab("Thresholds"):
+        _thresholds(parts)
     with gr.Tab("Edit"):
         _texts(parts)
     with gr.Tab("Withdraw or archive"):
@@ -221,6 +244,34 @@ def _aliases(parts: dict[str, Any]) -> None:
         parts["promote"] = gr.Button("Promote this version", min_width=140, elem_id="catalog-promote")
         parts["rollback"] = gr.Button("Roll back", min_width=140, elem_id="catalog-rollback")
     parts["move"] = _confirm("catalog-move")
+
+
+def _thresholds(parts: dict[str, Any]) -> None:
+    parts["told"] = gr.HTML(elem_id="catalog-told")
+    parts["thresholds_off"] = gr.HTML(visible=False, elem_id="catalog-thresholds-off")
+    parts["unlike"] = gr.Number(
+        label="Unlike above",
+        info="Multiple of the trained threshold. Raise it if known images are called unlike.",
+        value=UNLIKE,
+        minimum=LOWEST_UNLIKE,
+        maximum=HIGHEST_UNLIKE,
+        step=0.05,
+        elem_id="catalog-unlike",
+    )
+    parts["unsure"] = gr.Number(
+        label="Unsure below",
+        info="Confidence, 0 to 1. Raise it to get fewer wrong answers that are not called unsure.",
+        value=UNSURE,
+        minimum=0,
+        maximum=1,
+        step=0.05,
+        elem_id="catalog-unsure",
+    )
+    with gr.Row():
+        parts["set_thresholds"] = gr.Button("Save thresholds", min_width=140, elem_id="catalog-thresholds")
+        parts["reset_thresholds"] = gr.Button(
+            "Reset to as trained", min_width=140, elem_id="catalog-thresholds-reset"
+        )
 
 
 def _texts(parts: dict[str, Any]) -> None:
@@ -311,3 +362,20 @@ def why_not_retire(facts: AdapterFacts, visitor: Visitor) -> str | None:
 
 def _reason(refusal: str | None) -> gr.HTML:
     return gr.HTML(notice(refusal, title="View only.") if refusal else "", visible=refusal is not None)
+
+
+def typed_thresholds(unlike: object, unsure: object) -> Thresholds:
+    """Return the thresholds in the fields. An empty field, or the trained value, is as trained.
+
+    Raises:
+        NotANumber: If a field contains something else than a number.
+    """
+    return Thresholds(_typed("Unlike above", unlike, UNLIKE), _typed("Unsure below", unsure, UNSURE))
+
+
+def _typed(field: str, value: object, trained: float) -> float | None:
+    if value is None or value == trained:
+        return None
+    if not isinstance(value, int | float):
+        raise NotANumber(f"“{field}” is not a number. Enter one, or empty the field to reset it.")
+    return float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loravit_web.ui import scripts
 from loravit_web.ui.page import address, arrival, pulse
-from loravit_web.ui.use import ask, camera
+from loravit_web.ui.use import ask, camera, evidence
 
 REFUSAL_MILLISECONDS = 8000
 """Time in milliseconds for which a refusal is shown."""
@@ -18,6 +18,7 @@ SCRIPTS = (
     "use/camera",
     "use/ask",
     "use/answers",
+    "use/evidence",
     "patches/unwatched",
     "kit/keys",
     "page/pulse",
@@ -49,6 +50,7 @@ def page_head(*, plain: bool = False) -> str:
         "address": {"hub": address.HUB},
         "ask": ask.values(),
         "camera": camera.VALUES,
+        "evidence": evidence.VALUES,
         "pulse": pulse.VALUES,
     }
     names = [name for name in SCRIPTS if not (plain and name.startswith("patches/"))]

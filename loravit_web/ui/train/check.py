@@ -19,6 +19,7 @@ from loravit_web.datasets import (
     advice,
     near_duplicates,
 )
+from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel, Level
 from loravit_web.images.loading import ImageError
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
@@ -39,6 +40,7 @@ from loravit_web.ui.train.relabel import (
 )
 from loravit_web.ui.train.suspects import Doubts, doubts_of_dataset
 from loravit_web.util.labels import several
+from loravit_web.util.text import listed
 from loravit_web.visibility import Seen
 
 EVERYTHING, SUSPICIOUS, NEAR, SPARE = "every", "suspicious", "near", "spare"
@@ -54,6 +56,7 @@ class CheckPanel:
         data: Fingerprint of the dataset that is shown and trained on, or None.
         taken: The fingerprint and a random number, which changes with every import, even of the same data.
         near: `Near` of the dataset.
+        level: Choice of the class folders, if the folders can be read in several ways.
         found: Summary of the dataset, or the error of the import.
         doubles: Result of the search for near-duplicates.
         look: Accordion with the images.
@@ -65,6 +68,7 @@ class CheckPanel:
     data: gr.State
     taken: gr.Textbox
     near: gr.State
+    level: gr.Dropdown
     found: gr.HTML
     doubles: gr.HTML
     look: gr.Accordion
@@ -75,16 +79,25 @@ class CheckPanel:
     @property
     def outputs(self) -> list[Any]:
         """Components that the methods update."""
-        found = [self.near, self.found, self.doubles]
+        found = [self.near, self.level, self.found, self.doubles]
         return [self.data, self.taken, *found, self.look, self.view, self.fix, *self.panel.outputs]
 
-    def filled(self, seen: Seen, dataset: ImageDataset, changes: Kept | None = None) -> Updates:
+    def filled(
+        self,
+        seen: Seen,
+        dataset: ImageDataset,
+        changes: Kept | None = None,
+        levels: Sequence[Level] = (),
+        at: ClassLevel = None,
+    ) -> Updates:
         """Return updates that show what was found in a dataset, images with a suspicious label first.
 
         Args:
             seen: What the visitor sees.
             dataset: Dataset to show.
             changes: Corrections that were made before and are not in the dataset.
+            levels: Levels of folders that can be the classes.
+            at: Level that was used.
         """
         if several(dataset.labels):
             return self._without_corrections(dataset)
@@ -95,6 +108,7 @@ class CheckPanel:
             self.data: dataset.fingerprint,
             self.taken: f"{dataset.fingerprint} {uuid4().hex}",
             self.near: [],
+            self.level: level_choice(levels, at),
             self.found: dataset_summary(dataset) + thoughts + doubts.notice,
             self.doubles: "",
             **({self.look: gr.Accordion(open=True)} if changes else {}),
@@ -110,6 +124,7 @@ class CheckPanel:
             self.data: dataset.fingerprint,
             self.taken: f"{dataset.fingerprint} {uuid4().hex}",
             self.near: [],
+            self.level: level_choice((), None),
             self.found: dataset_summary(dataset) + thoughts + line(SEVERAL_LABELS),
             self.doubles: "",
             self.view: gr.Dropdown(visible=False),
@@ -117,9 +132,15 @@ class CheckPanel:
             **self.panel.hidden(),
         }
 
-    def emptied(self, problem: str = "") -> Updates:
-        """Return updates for a page without a dataset, with the reason if an import failed."""
+    def emptied(self, problem: str = "", levels: Sequence[Level] = ()) -> Updates:
+        """Return updates for a page without a dataset.
+
+        Args:
+            problem: Reason why an import failed, or nothing.
+            levels: Levels of folders to choose from, if the folders can be read in several ways.
+        """
         return {
+            self.level: level_choice(levels, None),
             self.data: None,
             self.taken: f" {uuid4().hex}",
             self.near: [],
@@ -158,6 +179,12 @@ class CheckPanel:
 def build_check(service: Service, data: gr.State) -> CheckPanel:
     """Build the components and the events between them."""
     near, taken = gr.State([]), gr.Textbox(visible=False, container=False)
+    level = gr.Dropdown(
+        label="Class folders",
+        info="The folders can be read in several ways. Choose those that are the classes.",
+        visible=False,
+        elem_id="train-level",
+    )
     found = gr.HTML(render("train/layout"), elem_id="train-found")
     doubles = gr.HTML("", elem_id="train-near")
     with gr.Accordion("Review and relabel images", open=False, elem_id="train-look") as images:
@@ -184,7 +211,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         **LAST,
         **IN_ORDER,
     )
-    return CheckPanel(data, taken, near, found, doubles, images, view, panel, fix)
+    return CheckPanel(data, taken, near, level, found, doubles, images, view, panel, fix)
 
 
 def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None:
@@ -219,6 +246,32 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
         concurrency_id="doubles",
         api_visibility="private",
     )
+
+
+def level_choice(levels: Sequence[Level], at: ClassLevel) -> gr.Dropdown:
+    """Return the choice of the class folders, hidden if there is none.
+
+    Args:
+        levels: Levels of folders that can be the classes.
+        at: Level that was used, or None.
+    """
+    choices = [(title_of(level), str(level.at)) for level in levels]
+    value = str(at) if at is not None and any(level.at == at for level in levels) else None
+    return gr.Dropdown(choices=choices, value=value, visible=len(choices) > 1)
+
+
+def chosen_level(value: Any) -> ClassLevel:
+    """Return the level that a value of the choice means, or None for any other value."""
+    if value == INNERMOST:
+        return INNERMOST
+    text = str(value or "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else None
+
+
+def title_of(level: Level) -> str:
+    """Return the title of a level with the names of some folders."""
+    where = "Folders around the images" if level.at == INNERMOST else f"Level {level.at}"
+    return f"{where}: {listed(level.names, most=4)}"
 
 
 def doubles_notice(found: NearDuplicates, images: int) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.actions import Actions
-from loravit_web.datasets import SAMPLES, DatasetError, ImageDataset, csv_with_zip, files_by_class
+from loravit_web.actions import Actions, Imported
+from loravit_web.datasets import SAMPLES, DatasetError, csv_with_zip, files_by_class
+from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.service import Progress
 from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import line
@@ -22,8 +23,11 @@ FIRST_CARDS = 2
 UNMIRRORED = {"digits"}
 """Samples for which horizontal flips would be wrong."""
 
-Take = Callable[[Mapping[Any, Any], Actions, Progress], ImageDataset | None]
-"""Imports a dataset from the values of the components; returns None if they are empty."""
+Take = Callable[[Mapping[Any, Any], Actions, Progress, ClassLevel], Imported | None]
+"""Imports a dataset from the values of the components and a chosen level of the class folders.
+
+It returns None if the components are empty.
+"""
 
 
 class FilesMissing(DatasetError):
@@ -40,6 +44,7 @@ class Way:
         take: Function that imports the dataset.
         mirror: Whether horizontal flips suit the data.
         empties: File boxes to clear, because their files are no longer used.
+        has_levels: Whether the level of the class folders can be chosen.
     """
 
     events: Sequence[Any]
@@ -47,6 +52,7 @@ class Way:
     take: Take
     mirror: bool = True
     empties: Sequence[Any] = ()
+    has_levels: bool = False
 
 
 def build_data() -> list[Way]:
@@ -70,12 +76,16 @@ def _zip() -> Way:
         label="Zip with one folder per class", file_types=[".zip"], height=130, elem_id="train-upload"
     )
 
-    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset | None:
+    def take(
+        given: Mapping[Any, Any], actions: Actions, progress: Progress, level: ClassLevel
+    ) -> Imported | None:
         path = given[upload]
-        return path and actions.import_dataset(path, name=Path(path).stem, progress=progress)
+        if not path:
+            return None
+        return actions.import_levels(path, name=Path(path).stem, progress=progress, classes_at=level)
 
     # not `change`, which is also triggered when another source clears the box
-    return Way([upload.upload, upload.clear], [upload], take)
+    return Way([upload.upload, upload.clear], [upload], take, has_levels=True)
 
 
 def _samples() -> list[Way]:
@@ -90,8 +100,10 @@ def _samples() -> list[Way]:
     return ways
 
 
-def _take_sample(name: str, _given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
-    return actions.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress)
+def _take_sample(
+    name: str, _given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel
+) -> Imported:
+    return Imported(actions.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress))
 
 
 def _cards(tab: gr.Tab) -> Way:
@@ -136,13 +148,13 @@ def _cards(tab: gr.Tab) -> Way:
         seen = dict.fromkeys([*names[:count], *galleries[:count]], gr.update(visible=True))
         return {shown: count, more: gr.Button(interactive=count < CARDS), **seen}
 
-    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
+    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
         cards = [
             (str(given[name] or ""), [Path(path) for path, _caption in given[gallery] or []])
             for name, gallery in zip(names, galleries, strict=True)
         ]
         source = files_by_class(cards, actions.archive_limits)
-        return actions.import_opened(source, progress=progress)
+        return Imported(actions.import_opened(source, progress=progress))
 
     # Gradio loads the script for galleries only when one becomes visible
     tab.select(None, None, galleries[:FIRST_CARDS], js=call("data.show", FIRST_CARDS), **QUIET)
@@ -155,7 +167,7 @@ def _cards(tab: gr.Tab) -> Way:
 def _csv() -> Way:
     csv = gr.File(
         label="CSV file (columns: path, label or labels, optional split)",
-        file_types=[".csv"],
+        file_types=[".csv", ".tsv"],
         height=110,
         elem_id="train-csv",
     )
@@ -167,12 +179,12 @@ def _csv() -> Way:
     )
     use = gr.Button("Continue", size="sm", variant="primary", elem_id="train-use-csv")
 
-    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
+    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
         if not given[csv] or not given[archive]:
             raise FilesMissing("A file is missing. Add both the CSV and the zip with its images.")
         limits = actions.archive_limits
         with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
-            return actions.import_opened(source, progress=progress)
+            return Imported(actions.import_opened(source, progress=progress))
 
     return Way([use.click], [csv, archive], take)
 
@@ -187,7 +199,7 @@ def _hub() -> Way:
     )
     use = gr.Button("Load dataset", size="sm", variant="primary", elem_id="train-use-hub")
 
-    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress) -> ImageDataset:
-        return actions.import_from_hub(str(given[name] or ""), progress=progress)
+    def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
+        return Imported(actions.import_from_hub(str(given[name] or ""), progress=progress))
 
     return Way([use.click], [name], take)

@@ -148,6 +148,12 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
             "Never worse than the probe",
             "Publishes the probe instead if it predicts the validation labels better.",
         ),
+        Field(
+            "average",
+            "switch",
+            "Average the parameters",
+            "Keeps their mean over the second half of the steps instead of the last ones.",
+        ),
         Field("seed", "whole", "Random seed", "Sets the split, the initial weights and the image order."),
     ),
 }

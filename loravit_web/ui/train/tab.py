@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.datasets.errors import DatasetError
+from loravit_web.datasets.errors import AmbiguousLayout, DatasetError
+from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.browser_state import kept_in_browser
@@ -19,7 +20,7 @@ from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, build_watch
 from loravit_web.ui.scripts import call
-from loravit_web.ui.train.check import CheckPanel, build_check, connect_check
+from loravit_web.ui.train.check import CheckPanel, build_check, chosen_level, connect_check
 from loravit_web.ui.train.data import Way, build_data
 from loravit_web.ui.train.relabel import changes_kept
 from loravit_web.ui.train.result import ResultPanel, build_result
@@ -114,7 +115,7 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
     result = build_result(service, run_id, corrections, watch)
 
     # the previous dataset must not be trained on instead
-    given_anew = [event for way in ways for event in way.events]
+    given_anew = [*(event for way in ways for event in way.events), check.level.input]
     gr.on(given_anew, None, None, settings.start, js=call("data.disable"), **QUIET)
     for way in ways:
         _take_in(service, way, check, settings, presence)
@@ -155,6 +156,18 @@ def _take_in(
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio passes one only for this default
     ) -> Updates:
+        return imported(given, None, request, progress)
+
+    def take_level(
+        given: Mapping[Any, Any],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio passes one only for this default
+    ) -> Updates:
+        return imported(given, chosen_level(given[check.level]), request, progress)
+
+    def imported(
+        given: Mapping[Any, Any], level: ClassLevel, request: gr.Request, progress: gr.Progress
+    ) -> Updates:
         is_cancelled = presence.watch(request.session_hash)
 
         def tell(fraction: float, text: str) -> None:
@@ -162,26 +175,35 @@ def _take_in(
             progress(fraction, desc=text)
 
         cannot_start = {settings.start: gr.Button(interactive=False)}
+        files = [given[component] for component in way.given]
         try:
-            dataset = way.take(given, actions_of(service, request, uploads=uploaded(given.values())), tell)
+            taken = way.take(given, actions_of(service, request, uploads=uploaded(files)), tell, level)
+        except AmbiguousLayout as question:
+            return {**check.emptied(question.in_public, question.levels), **cannot_start}
         except LoraVitError as error:
             return {**check.emptied(error.in_public), **cannot_start}
-        if dataset is None:
+        if taken is None:
             return {**check.emptied(), **cannot_start}
+        dataset = taken.dataset
         return {
-            **check.filled(seen_by(service, request), dataset),
+            **check.filled(seen_by(service, request), dataset, None, taken.levels, taken.at),
             settings.start: gr.Button(interactive=True),
             settings.brought: suggestions(dataset.name, mirror=way.mirror),
             **dict.fromkeys(way.empties),
         }
 
-    gr.on(
-        way.events,
-        take,
-        set(way.given),
-        [*check.outputs, settings.start, settings.brought, *way.empties],
-        show_progress_on=[check.found],
-        concurrency_limit=2,
-        concurrency_id="imports",
-        api_visibility="private",
-    )
+    outputs = [*check.outputs, settings.start, settings.brought, *way.empties]
+    handlers = [(way.events, take, set(way.given))]
+    if way.has_levels:
+        handlers.append(([check.level.input], take_level, {*way.given, check.level}))
+    for events, handler, inputs in handlers:
+        gr.on(
+            events,
+            handler,
+            inputs,
+            outputs,
+            show_progress_on=[check.found],
+            concurrency_limit=2,
+            concurrency_id="imports",
+            api_visibility="private",
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,12 @@ from markupsafe import Markup
 from PIL import Image
 
 from loravit_web.errors import LoraVitError
-from loravit_web.images.loading import encode_webp
-from loravit_web.serving.answers import Answer, TaskAnswer
-from loravit_web.serving.overlay import overlay
+from loravit_web.serving.answers import Answer
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.camera import frame_image
+from loravit_web.ui.use.evidence import small_map
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -47,14 +45,17 @@ def answers_html(seen: Seen, upload: Any, picked: Sequence[str], top_k: int, *, 
         upload: Uploaded file or frame of the camera as the page sends it, or None.
         picked: Selected tasks, as slugs or versions.
         top_k: Maximum number of labels per task.
-        heat: Whether to show a heat map for each task.
+        heat: Whether to show a heat map for each task. Frames of the camera get none.
     """
     if upload is None or not picked:
         return no_tasks() if seen.predictor.empty else no_image() if upload is None else no_pick()
     try:
         image = given_image(seen, upload)
         answer = seen.predictor.classify(image, picked, top_k=top_k)
-        maps = {r.task: _heat(seen, image, r) for r in answer.results if r.labels} if heat else {}
+        looks = heat and _frame_of(upload) is None
+        maps = (
+            {r.task: small_map(seen, upload, image, r) for r in answer.results if r.labels} if looks else {}
+        )
         return answer_columns(answer, maps)
     except (LoraVitError, RegistryError) as error:
         return notice(error.in_public, kind="error")
@@ -70,8 +71,13 @@ def given_image(seen: Seen, given: Any) -> Image.Image:
     Raises:
         LoraVitError: If it is neither, or not a readable image.
     """
+    frame = _frame_of(given)
+    return uploaded_image(seen, given) if frame is None else frame_image(frame)
+
+
+def _frame_of(given: Any) -> str | None:
     frame = given.get("frame") if isinstance(given, dict) else None
-    return uploaded_image(seen, given) if frame is None else frame_image(str(frame))
+    return None if frame is None else str(frame)
 
 
 def answer_columns(answer: Answer, maps: Mapping[str, Markup]) -> Markup:
@@ -88,11 +94,3 @@ def answer_columns(answer: Answer, maps: Mapping[str, Markup]) -> Markup:
         answered=sum(1 for result in answer.results if result.error is None),
         milliseconds=answer.milliseconds,
     )
-
-
-def _heat(seen: Seen, image: Any, result: TaskAnswer) -> Markup:
-    """Return the heat map for the best label of a task."""
-    label = result.labels[0].label
-    heat = seen.predictor.heatmap(image, result.task, label)
-    data = base64.b64encode(encode_webp(overlay(image, heat.cpu().numpy()))).decode()
-    return render("use/heat", data=data, title=result.title, label=label)

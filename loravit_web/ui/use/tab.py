@@ -18,6 +18,7 @@ from loravit_web.ui.templates import render
 from loravit_web.ui.use.answers import no_image
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS, Asked, connect_answers
 from loravit_web.ui.use.camera import build_camera
+from loravit_web.ui.use.evidence import build_evidence
 from loravit_web.ui.use.examples import examples, examples_html, opening_of
 from loravit_web.ui.use.fitting import connect_fitting
 from loravit_web.ui.use.picker import Picker, build_picker, with_tasks
@@ -70,12 +71,13 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
                 )
                 heat = gr.Checkbox(
                     label="Highlight evidence",
-                    info="Shows which regions support each prediction (HiResCAM). Shortcut: T.",
+                    info="Shows which parts of the image support each prediction. Shortcut: T.",
                     elem_id="use-heat",
                 )
                 picker.pin.render()
     share = build_share()
     build_many(service, picker.tasks, top_k, presence)
+    build_evidence(service, waiting)
     connect_answers(service, waiting, picker, Asked(image, camera, top_k, heat), answers, share)
     connect_fitting(service, picker, image, fit, fits)
     _open_examples(service, picker, chosen)

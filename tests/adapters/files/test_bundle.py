@@ -97,12 +97,12 @@ def test_equal_adapters_give_equal_bytes_and_others_do_not() -> None:
         (
             {**without(), "/task.json": b""},
             UnsafeBundle,
-            r"The files of the bundle are inside a folder \(/task.json\)",
+            r"The bundle contains '/task.json', which is not a file of an adapter",
         ),
         (
-            {f"pets/{name}": data for name, data in without().items()},
+            {f"a/pets/{name}": data for name, data in without().items()},
             UnsafeBundle,
-            r"The files of the bundle are inside a folder \(pets/adapter_config.json\)",
+            r"The bundle contains 'a/pets/adapter_config.json' and \d more, which is not a file of an",
         ),
         (without(TASK_FILE, MANIFEST_FILE), PlainPeftAdapter, "plain PEFT adapter.*load_all_adapters"),
         (without(WEIGHTS_FILE), FilesMissing, f"not an adapter. Add the missing {WEIGHTS_FILE}"),
@@ -265,3 +265,24 @@ def test_a_file_that_is_too_large_for_a_bundle_is_not_read(
         read_bundle_file(path)
     with pytest.raises(NotABundle, match=r"none cannot be read \(No such file or directory\)"):
         read_bundle_file(tmp_path / "none")
+
+
+@pytest.mark.parametrize("top", ["pets/", "my flowers/"])
+def test_a_bundle_that_was_zipped_again_by_a_mac_is_read(tmp_path: Path, top: str) -> None:
+    path = tmp_path / "again.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(top, b"")
+        archive.writestr(f"{top}.DS_Store", b"x")
+        for name, data in packed(BUNDLE).items():
+            archive.writestr(f"{top}{name}", data)
+            archive.writestr(f"__MACOSX/{top}._{name}", b"x")
+    assert read_bundle_file(path) == BUNDLE
+
+
+def test_the_folder_of_a_bundle_is_read(tmp_path: Path) -> None:
+    for name, data in packed(BUNDLE).items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    assert read_bundle_file(tmp_path) == BUNDLE
+    with pytest.raises(FilesMissing, match="The folder is not an adapter"):
+        read_bundle_file(tmp_path.parent)

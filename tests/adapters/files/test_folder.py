@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +13,21 @@ import torch
 
 from loravit_web import ViTFeatureExtractor
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.adapters.files.folder import is_adapter_folder, read_folder, write_folder
-from loravit_web.adapters.files.format import CONFIG_FILE, WEIGHTS_FILE, AdapterFormatError, to_files
+from loravit_web.adapters.files.folder import (
+    _check_base,
+    _headless,
+    _plain_keys,
+    is_adapter_folder,
+    read_folder,
+    write_folder,
+)
+from loravit_web.adapters.files.format import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    AdapterFormatError,
+    WrongBase,
+    to_files,
+)
 from loravit_web.backbones.timm_import import import_timm
 from tests.adapters.makers import random_adapter, random_images
 from tests.adapters.theirs import peft
@@ -109,3 +124,61 @@ def test_our_folder_survives_a_round_trip(tmp_path: Path) -> None:
         adapter.preprocessing,
     )
     assert all(torch.equal(a, b) for a, b in zip(again.tensors, adapter.tensors, strict=True))
+
+
+def named_base(name: str, architecture: str) -> Any:
+    return SimpleNamespace(name=name, architecture=architecture)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        None,
+        "",
+        "vit_small_patch14_dinov2.lvd142m",
+        "timm/vit_small_patch14_dinov2.lvd142m",
+        "hf-hub:timm/vit_small_patch14_dinov2.lvd142m",
+        "vit_small_patch14_dinov2",
+        "/home/me/my-vit",
+        "./models/vit",
+        "C:\\models\\vit",
+    ],
+)
+def test_a_folder_that_names_this_base_or_a_path_is_accepted(stated: str | None) -> None:
+    _check_base(stated, named_base("vit_small_patch14_dinov2.lvd142m", "vit_small_patch14_dinov2"))
+
+
+@pytest.mark.parametrize(
+    "stated", ["google/vit-base-patch16-224", "vit_base_patch16_224.augreg_in21k", "embedded"]
+)
+def test_a_folder_that_names_another_base_is_refused_with_both_names(stated: str) -> None:
+    with pytest.raises(WrongBase, match=f"names the base {stated}, but this is vit_small"):
+        _check_base(stated, named_base("vit_small_patch14_dinov2.lvd142m", "vit_small_patch14_dinov2"))
+
+
+def test_the_names_of_tensors_in_memory_are_those_that_peft_saves() -> None:
+    tensor = torch.zeros(1)
+    keys = {
+        "blocks.0.attn.qkv.lora_A.default.weight": tensor,
+        "head.modules_to_save.default.weight": tensor,
+        "head.original_module.weight": tensor,
+        "blocks.0.attn.qkv.lora_B.weight": tensor,
+    }
+    assert set(_plain_keys(keys)) == {
+        "blocks.0.attn.qkv.lora_A.weight",
+        "head.weight",
+        "blocks.0.attn.qkv.lora_B.weight",
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "cause"),
+    [
+        (["vit.encoder.layer.0.attention.query.lora_A.weight", "classifier.weight"], "of transformers"),
+        (["blocks.0.attn.qkv.lora_A.weight", "head.0.weight", "head.2.weight"], "another kind of head"),
+        (["blocks.0.attn.qkv.lora_A.weight", "classifier.weight"], r"head \(classifier.weight\)"),
+        (["blocks.0.attn.qkv.lora_A.weight"], "has no head"),
+    ],
+)
+def test_the_reason_why_a_head_cannot_be_read_is_the_true_one(keys: list[str], cause: str) -> None:
+    assert re.search(cause, _headless(dict.fromkeys(keys, torch.zeros(1))))

@@ -232,7 +232,7 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         AdapterFormatError,
         "The adapter does not compute the reference logits stored with it, so it was not loaded",
     ),
-    "another format": (document(TASK_FILE, schema_version=3), AdapterFormatError, "version 3, .* up to 2"),
+    "another format": (document(TASK_FILE, schema_version=4), AdapterFormatError, "version 4, .* up to 3"),
     "an altered alpha": (
         document(CONFIG_FILE, lora_alpha=12),
         AdapterFormatError,

@@ -154,12 +154,12 @@ def test_a_csv_path_through_a_link_out_of_the_folder_is_rejected(tmp_path: Path)
     ("text", "message"),
     [
         ("", "“labels.csv” has no columns path and label"),
-        ("file,class\na,b", "“labels.csv” has no columns path and label"),
+        ("width,height\n1,2", "“labels.csv” has no columns path and label"),
         ("path,label\ncat/1.png,", "Line 2 .* no path or no label"),
         ("path,label\ncat/1.png", "Line 2 .* no path or no label"),
         (
-            "path,label,split\ncat/1.png,cat,training",
-            "Line 2 of “labels.csv” has the unknown split “training”. Use train, val or test",
+            "path,label,split\ncat/1.png,cat,reserve",
+            "Line 2 of “labels.csv” has the unknown split “reserve”. Use train, val or test",
         ),
         ('path,label\n"cat/1.png,cat', "not a valid CSV"),
     ],

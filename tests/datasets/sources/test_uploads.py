@@ -56,7 +56,16 @@ def test_a_csv_names_the_images_of_a_zip(datasets: DatasetStore, tmp_path: Path,
     assert (dataset.name, dataset.source_kind, dataset.classes) == ("labels", "csv", ("a", "b"))
     assert len(dataset.select("train")) == 6
     assert len(dataset.select("test")) == 2
-    assert [(one.path, one.reason) for one in dataset.skipped] == [("gone.png", "it is not in the zip")]
+    assert [
+        (one.path, one.reason) for one in sorted(dataset.skipped, key=lambda one: one.reason, reverse=True)
+    ] == [
+        (f"{top}8.png", "no row of the table names it"),
+        ("gone.png", "it is not among the images"),
+    ]
+    assert dataset.warnings[:2] == (
+        "1 row of the table left out, because the images are not there.",
+        "1 image left out, because no row of the table names them.",
+    )
 
 
 def test_a_csv_path_outside_its_zip_is_rejected(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
 import pytest
 
 from loravit_web.access.rights import member
+from loravit_web.training.files.reliability import Reliability
 from loravit_web.ui.catalog.actions import imported_sentence
+from registry import Thresholds
 from tests.ui.catalog.catalog_page import CatalogPage, publish, request
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -197,6 +200,55 @@ def test_texts_are_edited_in_place_and_only_what_changed_is_written(
     assert "All cats" in page.text(page.view.rows)
 
 
+def test_thresholds_are_saved_beside_the_version_and_reset(page: CatalogPage, toasts: list[str]) -> None:
+    change, catalog = page.view.card.change, page.service.registry.catalog
+    page.open("cats@1")
+    assert (page.fields[change.unlike], page.fields[change.unsure]) == (1.0, 0.5)
+    assert not page.can(change.reset_thresholds)
+    page.type(change.unlike, 1.5)
+    page.press(change.set_thresholds)
+    # the trained value is no change
+    assert catalog.version("cats@1").thresholds == Thresholds(unlike=1.5, unsure=None)
+    assert page.fields[change.unlike] == 1.5
+    page.press(change.reset_thresholds)
+    assert catalog.version("cats@1").thresholds == Thresholds()
+    assert page.fields[change.unlike] == 1.0
+    assert toasts == ["The thresholds of cats@1 are changed."] * 2
+
+
+def test_a_threshold_that_cannot_be_used_is_refused(page: CatalogPage) -> None:
+    change = page.view.card.change
+    page.open("cats@1")
+    for value, reason in ((500.0, "the threshold of unlike"), ("x", "“Unlike above” is not a number")):
+        page.type(change.unlike, value)
+        with pytest.raises(gr.Error, match=reason):
+            page.press(change.set_thresholds)
+    assert page.service.registry.catalog.version("cats@1").thresholds == Thresholds()
+
+
+def test_a_threshold_that_is_typed_outlives_a_change_by_others(page: CatalogPage) -> None:
+    change, registry = page.view.card.change, page.service.registry
+    page.open("cats@1")
+    page.type(change.unsure, 0.7)
+    registry.thresholds.set("cats@1", Thresholds(unlike=3.0), actor="bob")
+    page.update(page.view.refreshed(page.fields, request()))
+    assert "bob changed the thresholds of a version" in page.text(page.view.card.message)
+    assert page.fields[change.unsure] == 0.7
+
+
+def test_a_version_without_figures_says_so_and_one_with_them_shows_them(page: CatalogPage) -> None:
+    card = page.view.card
+    page.open("cats@1")
+    for part in (card.results, card.change.told):
+        assert "no figures of how well it tells what it does not know" in page.text(part)
+    values = Reliability((0.5, 1.5), (0.9, 0.9), (True, False)).as_json()
+    task = json.dumps({"training": {"metrics": {"test": {"reliability": values}}}}).encode()
+    publish(page.service, "dogs", files={"adapter_model.safetensors": b"dogs", "task.json": task})
+    page.open("dogs@1")
+    for part in (card.results, card.change.told):
+        assert "1 of 2 (50.0 %) called unlike the training images." in page.text(part)
+
+
 def test_a_text_that_somebody_else_changed_meanwhile_is_not_overwritten(page: CatalogPage) -> None:
     change = page.view.card.change
     page.open("cats")
@@ -277,8 +329,15 @@ def test_a_viewer_sees_everything_and_can_press_nothing_that_changes(
     change = page.view.card.change
     for button in (change.promote, change.rollback, change.save, change.withdraw, change.archive):
         assert not page.can(button)
+    assert not page.can(change.set_thresholds)
     assert not page.can(page.view.upload)
-    for reason in (page.view.read_only, change.alias_off, change.texts_off, change.retire_off):
+    for reason in (
+        page.view.read_only,
+        change.alias_off,
+        change.texts_off,
+        change.retire_off,
+        change.thresholds_off,
+    ):
         assert "vera is a viewer" in page.text(reason)
     assert page.can(page.view.card.try_it)
     page.type(change.alias, "staging")

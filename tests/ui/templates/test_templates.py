@@ -60,4 +60,4 @@ def test_texts_are_escaped_and_what_another_template_rendered_is_not() -> None:
 
 def test_a_missing_value_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="label"):
-        render("use/heat", data="", title="")
+        render("use/heat", map="", request="", title="", found=True)

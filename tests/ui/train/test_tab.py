@@ -12,6 +12,7 @@ import gradio as gr
 import pytest
 
 from loravit_web.datasets import DatasetStore, ImageDataset
+from loravit_web.datasets.layout.plan import Level
 from loravit_web.runs.results import result_of
 from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.kit.confusion import CORNER, NoSuchCell, cell_of, confusion_table
@@ -19,7 +20,7 @@ from loravit_web.ui.kit.markup import class_table
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.runs.tab import build_runs
 from loravit_web.ui.runs.watch import curves
-from loravit_web.ui.train.check import doubles_notice, entries_of, views_of
+from loravit_web.ui.train.check import chosen_level, doubles_notice, entries_of, level_choice, views_of
 from loravit_web.ui.train.fields import ALL_FIELDS, preset_values
 from loravit_web.ui.train.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.train.settings import suggested_name, told_cost
@@ -274,3 +275,18 @@ def test_a_curve_is_shown_when_it_has_two_points(running_app: RunningApp) -> Non
     assert len(drawn[runs.compare.rows]) == 1
     assert not drawn[runs.compare.plot].visible
     assert "A curve needs at least two points" in drawn[runs.compare.tables]
+
+
+def test_the_levels_of_folders_can_be_chosen_where_they_can_be_read_in_several_ways() -> None:
+    levels = (Level(1, ("lamp A", "lamp B")), Level("last", ("broken", "ok")))
+    asked = level_choice(levels, None)
+    assert asked.visible is True
+    assert asked.value is None
+    assert [title for title, _value in asked.choices] == [
+        "Level 1: lamp A and lamp B",
+        "Folders around the images: broken and ok",
+    ]
+    assert level_choice(levels, "last").value == "last"
+    assert level_choice((), None).visible is False
+    values = [("last", "last"), ("2", 2), (None, None), ("two", None), ("999999", None)]
+    assert [chosen_level(value) for value, _level in values] == [level for _value, level in values]

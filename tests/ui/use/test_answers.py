@@ -7,12 +7,14 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from loravit_web.serving.answers import Answer, Label, TaskAnswer
+from loravit_web.training.files.reliability import confidence
 from loravit_web.ui.use.answers import answer_columns
 from tests.ui.kit.test_markup import EVIL
 
 
 def answered(*scores: float, task: str = "a@1") -> TaskAnswer:
-    return TaskAnswer(task, "A", tuple(Label(f"class {i}", s) for i, s in enumerate(scores)), None, 1.0)
+    labels = tuple(Label(f"class {i}", score) for i, score in enumerate(scores))
+    return TaskAnswer(task, "A", labels, None, 1.0, confidence=confidence(*[*scores, 0.0][:2]))
 
 
 def test_names_from_users_are_escaped() -> None:

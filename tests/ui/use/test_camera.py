@@ -51,6 +51,7 @@ def test_a_frame_is_answered_like_an_image(running_app: RunningApp) -> None:
     html = answers_html(running_app.seen, {"frame": frame()}, ["colours"], 2, heat=False)
     assert "colours@1" in html
     assert "<ol>" in html
+    assert "<img" not in answers_html(running_app.seen, {"frame": frame()}, ["colours"], 2, heat=True)
     refused = answers_html(running_app.seen, {"frame": "nothing"}, ["colours"], 2, heat=False)
     assert "Reload the page" in refused
 

@@ -9,6 +9,7 @@ import pytest
 
 from loravit_web.serving.answers import Answer, Label, TaskAnswer
 from loravit_web.serving.predictor import MAX_TASKS
+from loravit_web.training.files.reliability import confidence
 from loravit_web.ui.use.examples import examples, opening_of
 from loravit_web.ui.use.fitting import Fitting, NoImageToFit, fitting_line, fitting_tasks
 from tests.ui.conftest import RunningApp
@@ -16,7 +17,8 @@ from tests.ui.conftest import RunningApp
 
 def answer(task: str, score: float, *, novelty: float | None = None) -> TaskAnswer:
     labels = (Label("yes", score), Label("no", 1 - score))
-    return TaskAnswer(task, task.title(), labels, None, 1.0, novelty=novelty)
+    sure = confidence(score, 1 - score)
+    return TaskAnswer(task, task.title(), labels, None, 1.0, confidence=sure, novelty=novelty)
 
 
 @pytest.fixture

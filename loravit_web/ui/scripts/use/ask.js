@@ -76,5 +76,5 @@ loravit.ask = (() => {
     return number === last && answered ? answered : loravit.events.unchanged;
   };
 
-  return {answer, lastAnswered};
+  return {answer, lastAnswered, run};
 })();
