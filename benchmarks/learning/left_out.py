@@ -17,8 +17,8 @@ from benchmarks.support.report import Figure, at_least
 from loravit_web.adapters.readout import Readout
 from loravit_web.backbones import Base
 from loravit_web.training.files.reliability import UNLIKE, UNSURE, doubt, reliability_of
+from loravit_web.training.heads.probe import candidate_readouts, fit_probe
 from loravit_web.training.novelty import fit_novelty
-from loravit_web.training.probe import candidate_readouts, fit_probe
 
 DRAWS = 4
 """Number of draws of the classes that are left out."""

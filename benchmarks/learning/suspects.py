@@ -22,8 +22,8 @@ from loravit_web.backbones import Base
 from loravit_web.datasets import DatasetStore, stratified_subset
 from loravit_web.training.data import Split
 from loravit_web.training.files.suspects import suspects_of
+from loravit_web.training.heads.probe import candidate_readouts, fit_probe, refit_probe
 from loravit_web.training.prefix import compute_prefix_tokens
-from loravit_web.training.probe import candidate_readouts, fit_probe, refit_probe
 
 FLIPPED, FIRST = 0.05, 0.1
 SEEDS = 3

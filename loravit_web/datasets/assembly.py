@@ -37,7 +37,12 @@ def settled(source: Source, limits: Limits) -> Source:
             f"The dataset has {len(placements)} images, and the limit is {limits.images}. Use fewer images."
         )
     placed = ((place.split, name) for place in placements for name in place.class_names)
-    check_classes(placed, skipped=source.plan.skipped, max_classes=limits.classes)
+    check_classes(
+        placed,
+        skipped=source.plan.skipped,
+        max_classes=limits.classes,
+        from_table=source.plan.from_table,
+    )
     plan = replace(source.plan, placements=placements, notes=(*notes, *source.plan.notes))
     return replace(source, plan=plan)
 
@@ -52,6 +57,7 @@ class Findings:
         skipped: Skipped files, sorted by path.
         warnings: Sentences about what is left out.
         notes: Sentences about what was taken for what.
+        from_table: Whether a table names the images and their classes.
     """
 
     classes: tuple[str, ...]
@@ -59,11 +65,12 @@ class Findings:
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    from_table: bool
 
     def check(self, max_classes: int) -> None:
         """Check that a classifier can be trained on the images; see `check_classes`."""
         placed = ((item.split, self.classes[label]) for item in self.items for label in item.labels)
-        check_classes(placed, skipped=self.skipped, max_classes=max_classes)
+        check_classes(placed, skipped=self.skipped, max_classes=max_classes, from_table=self.from_table)
 
 
 def find(source: Source, ingested: Sequence[Ingested]) -> Findings:
@@ -104,6 +111,7 @@ def find(source: Source, ingested: Sequence[Ingested]) -> Findings:
             *notes_of(source.plan, ingested, classes),
             *([_per_image(items)] if several(source.plan.labels) and items else []),
         ),
+        source.plan.from_table,
     )
 
 

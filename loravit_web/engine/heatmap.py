@@ -151,7 +151,7 @@ def contributions(
     begin = tokens - difference
     places = (torch.arange(integration.steps) + 0.5) / integration.steps
     gradient = torch.zeros_like(difference, dtype=torch.float32)
-    for some in places.to(difference).split(max(1, MAX_TOKENS // difference.shape[1])):
+    for some in torch.split(places.to(difference), max(1, MAX_TOKENS // difference.shape[1])):
         points = begin + some[:, None, None] * difference
         step = partial(score_gradient, base, adapter, integration.depth, points, pooled, label, score)
         gradient += on_all_cores(step).sum(dim=0)

@@ -14,17 +14,15 @@ import torch
 from PIL import Image
 
 from loravit_web.adapters import Adapter
-from loravit_web.adapters.adapter import NonFiniteLogits
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.reply_cache import ReplyCache
 from loravit_web.errors import LoraVitError
-from loravit_web.serving.answers import Answer, Label, TaskAnswer, TaskInfo
+from loravit_web.serving.answers import Answer, TaskAnswer, TaskInfo
 from loravit_web.serving.image_cache import PreparedImages
+from loravit_web.serving.replies import answer_of, no_answer
 from loravit_web.serving.stored import Answering, resolved
-from loravit_web.training.files.reliability import confidence
-from loravit_web.util.labels import several
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
@@ -53,6 +51,9 @@ class _Request:
     task: str
     version: Answering
     adapter: Adapter
+
+    def answer(self, reply: Reply, top_k: int) -> TaskAnswer:
+        return answer_of(self.task, self.version, self.adapter, reply, top_k)
 
 
 @dataclass
@@ -227,7 +228,7 @@ class Predictor:
                 engine, adapter = self._counted(version)
                 groups[engine, adapter.preprocessing].append(_Request(task, version, adapter))
             except (LoraVitError, RegistryError) as error:
-                answers[task] = _no_answer(task, error)
+                answers[task] = no_answer(task, error)
         for (engine, preprocessing), requests in groups.items():
             prepared = self._prepared.tensor(image, preprocessing)
             answers |= self._answers(engine, prepared, requests, max(1, top_k))
@@ -244,8 +245,8 @@ class Predictor:
                 alone = [self._answers(engine, image, [request], top_k) for request in requests]
                 return {task: answer for answers in alone for task, answer in answers.items()}
             self._record(requests[0].version, None)
-            return {requests[0].task: _no_answer(requests[0].task, error)}
-        answers = {request.task: _answer(request, reply, top_k) for request in requests}
+            return {requests[0].task: no_answer(requests[0].task, error)}
+        answers = {request.task: request.answer(reply, top_k) for request in requests}
         for request in requests:
             answer = answers[request.task]
             self._record(request.version, None if answer.error else answer.milliseconds)
@@ -294,7 +295,9 @@ class Predictor:
         """Return the answer with all classes, not counted as a request; args and errors as of `heatmap`."""
         engine, request, prepared = self._requested(image, task)
         reply = self._replies.infer(engine, prepared, [request.version.ref])
-        return _answer(request, reply, len(request.adapter.class_names))
+        return answer_of(
+            request.task, request.version, request.adapter, reply, len(request.adapter.class_names)
+        )
 
     def _requested(self, image: Image.Image, task: str) -> tuple[MultiLoRAViT, _Request, torch.Tensor]:
         self.refresh()
@@ -379,32 +382,3 @@ def _sees_all(_owner: str) -> bool:
 
 def _by_title(versions: Iterable[Version]) -> list[Version]:
     return sorted(versions, key=lambda version: (version.title.casefold(), version.slug))
-
-
-def _answer(request: _Request, reply: Reply, top_k: int) -> TaskAnswer:
-    version, adapter = request.version, request.adapter
-    try:
-        scores = adapter.scores(reply.logits[version.ref])
-    except NonFiniteLogits as error:
-        return _no_answer(request.task, error)
-    ordered = _labels(adapter, scores, scores.topk(min(max(top_k, 2), len(scores))).indices.tolist())
-    over = _labels(adapter, scores, adapter.answer(scores)) if several(adapter.config.labels) else None
-    return TaskAnswer(
-        task=version.ref,
-        title=version.title,
-        labels=ordered[:top_k],
-        error=None,
-        milliseconds=reply.seconds[version.ref] * 1000,
-        novelty=reply.novelty.get(version.ref),
-        over=over,
-        confidence=confidence(*(label.score for label in ordered[:2])) if over is None else None,
-        thresholds=version.thresholds,
-    )
-
-
-def _labels(adapter: Adapter, scores: torch.Tensor, indices: Iterable[int]) -> tuple[Label, ...]:
-    return tuple(Label(adapter.class_names[index], float(scores[index])) for index in indices)
-
-
-def _no_answer(task: str, error: LoraVitError | RegistryError) -> TaskAnswer:
-    return TaskAnswer(task, task, (), error.in_public, 0.0)

@@ -18,10 +18,10 @@ from loravit_web.backbones.base import Base
 from loravit_web.images.loading import load_stored
 from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
 from loravit_web.training.data import TrainingData
+from loravit_web.training.heads.probe import MOST_FITTED, candidate_readouts, trunk_readout
 from loravit_web.training.loop import EVALUATION_BATCH
 from loravit_web.training.meter import work_of
 from loravit_web.training.prefix import RAM_LIMIT
-from loravit_web.training.probe import MOST_FITTED, candidate_readouts, trunk_readout
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.text import duration
 

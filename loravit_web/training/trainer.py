@@ -21,19 +21,19 @@ from loravit_web.adapters.novelty import Novelty
 from loravit_web.adapters.readout import last_block, readout_text
 from loravit_web.adapters.types import adapter_type
 from loravit_web.backbones.base import Base
-from loravit_web.training.blend import Difference, Head, compare, fit_blend
 from loravit_web.training.checkpoints import TrainingState, load_checkpoint
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import Evaluation
 from loravit_web.training.files.predictions import Predictions, predictions_of
 from loravit_web.training.files.reliability import reliability_of
 from loravit_web.training.files.suspects import Suspects, suspects_of
+from loravit_web.training.heads.blend import Difference, Head, compare, fit_blend
+from loravit_web.training.heads.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
 from loravit_web.training.novelty import altered_pooled, novelty_readout, trunk_novelty
 from loravit_web.training.objective import objective_of
 from loravit_web.training.prefix import SCRATCH_SUFFIX, PrefixTokens, compute_prefix_tokens
-from loravit_web.training.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
 from loravit_web.training.progress import Reporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.labels import several

@@ -15,7 +15,6 @@ from loravit_web.backbones import Base
 from loravit_web.datasets import DatasetStore
 from loravit_web.engine import MultiLoRAViT
 from loravit_web.images.loading import load_rgb
-from loravit_web.training.closed_form import fit_closed_form
 from loravit_web.training.data import TrainingData, examples, split_data
 from loravit_web.training.evaluation import (
     FEWEST_POSITIVES,
@@ -24,6 +23,7 @@ from loravit_web.training.evaluation import (
     evaluate_several,
     fit_thresholds,
 )
+from loravit_web.training.heads.closed_form import fit_closed_form
 from loravit_web.training.objective import objective_of, platt_scale
 from loravit_web.training.trainer import Trained, train
 from tests.training.conftest import QUICK, Recorder, quick

@@ -67,6 +67,7 @@ class Plan:
         at: Level that was used, if it can be chosen.
         lost: Classes of which no file is a candidate.
         labels: How many labels an image can have.
+        from_table: Whether a table names the images and their classes.
     """
 
     placements: tuple[Placement, ...]
@@ -77,3 +78,4 @@ class Plan:
     at: ClassLevel = None
     lost: tuple[str, ...] = ()
     labels: Labels = "one"
+    from_table: bool = False

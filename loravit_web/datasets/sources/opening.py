@@ -244,6 +244,7 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         table.notes,
         lost=tuple(sorted(lost)),
         labels=table.labels,
+        from_table=True,
     )
     return Source(path.stem, "csv", plan, partial(read_file, files, limits.max_file_bytes))
 

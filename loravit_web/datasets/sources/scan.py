@@ -20,6 +20,7 @@ from loravit_web.util.text import clean_text
 
 MAX_CLASS_NAME = 80
 """Maximum length of a class name in characters."""
+TABLE_HINT = "Check the paths and the labels in the table."
 NOT_IN_A_CLASS = "it is not inside a class folder"
 _SYSTEM_REASONS = ("it is hidden", "it is a macOS", "it is a Windows", "it is in a", "it is a thumbnail")
 MIN_TRAIN_IMAGES = 2
@@ -48,7 +49,11 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_classes(
-    placed: Iterable[tuple[Split, str]], *, skipped: Sequence[Skipped] = (), max_classes: int = Limits.classes
+    placed: Iterable[tuple[Split, str]],
+    *,
+    skipped: Sequence[Skipped] = (),
+    max_classes: int = Limits.classes,
+    from_table: bool = False,
 ) -> None:
     """Check that a classifier can be trained on the images.
 
@@ -56,6 +61,7 @@ def check_classes(
         placed: Split and class name of each image.
         skipped: Skipped files; errors name one with the most frequent reason.
         max_classes: Maximum number of classes.
+        from_table: Whether a table names the classes, so that advice on folders would be wrong.
 
     Raises:
         TooFewClasses: If there are fewer than two classes.
@@ -66,7 +72,7 @@ def check_classes(
     counts: Counter[tuple[Split, str]] = Counter(placed)
     names = sorted_classes(name for _, name in counts)
     if len(names) < 2:
-        raise _too_few(names, skipped)
+        raise _too_few(names, skipped, from_table=from_table)
     if len(names) > max_classes:
         raise TooManyClasses(
             f"There are {len(names)} classes, and the limit is {max_classes}. Check that the top folders "
@@ -88,17 +94,18 @@ def check_classes(
             )
 
 
-def _too_few(names: Sequence[str], skipped: Sequence[Skipped]) -> TooFewClasses:
+def _too_few(names: Sequence[str], skipped: Sequence[Skipped], *, from_table: bool) -> TooFewClasses:
     """Return the error with the most frequent reason, and with advice that fits this reason."""
     reason = _main_reason(skipped)
     found = f"only the class “{names[0]}” was found" if names else "no class with images was found"
+    hint = TABLE_HINT if from_table else LAYOUT_HINT
     unread = reason is not None and not reason.startswith(NOT_IN_A_CLASS)
     if unread and not names:
         return TooFewClasses(
             f"At least two classes are needed, but no image can be used{_note(skipped)}. "
             f"{_advice(str(reason))}"
         )
-    return TooFewClasses(f"At least two classes are needed, but {found}{_note(skipped)}. {LAYOUT_HINT}")
+    return TooFewClasses(f"At least two classes are needed, but {found}{_note(skipped)}. {hint}")
 
 
 def _advice(reason: str) -> str:

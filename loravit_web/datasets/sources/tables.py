@@ -148,6 +148,7 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
         (read, *dict.fromkeys(note for found in used for note in found.table.notes)),
         lost=tuple(sorted(lost)),
         labels="many" if many else "one",
+        from_table=True,
     )
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from loravit_web.backbones import Base
-from loravit_web.training import probe as module
-from loravit_web.training.probe import candidate_readouts, fit_probe
+from loravit_web.training.heads import probe as module
+from loravit_web.training.heads.probe import candidate_readouts, fit_probe
 
 
 def pooled_of(base: Base, images: int) -> torch.Tensor:

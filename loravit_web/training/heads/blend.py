@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from loravit_web.adapters.config import ViTAdapterConfig
-from loravit_web.training.closed_form import ClosedForm
 from loravit_web.training.evaluation import Evaluation
+from loravit_web.training.heads.closed_form import ClosedForm
 from loravit_web.training.objective import objective_of
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -10,7 +10,7 @@ import torch
 from loravit_web.adapters.readout import Readout, Tap, read
 from loravit_web.backbones.base import Base
 from loravit_web.datasets import strata, stratified_subset
-from loravit_web.training.closed_form import ClosedForm, fit_closed_form
+from loravit_web.training.heads.closed_form import ClosedForm, fit_closed_form
 from loravit_web.training.objective import objective_of
 
 MOST_COMPARED = 800

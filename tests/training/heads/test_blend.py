@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from loravit_web.training.blend import WEIGHTS, Blend, compare, fit_blend
-from loravit_web.training.closed_form import fit_closed_form
+from loravit_web.training.heads.blend import WEIGHTS, Blend, compare, fit_blend
+from loravit_web.training.heads.closed_form import fit_closed_form
 
 LABELS = torch.arange(4).repeat(25)
 

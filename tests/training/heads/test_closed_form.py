@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from loravit_web.training.closed_form import STRENGTHS, fit_closed_form
+from loravit_web.training.heads.closed_form import STRENGTHS, fit_closed_form
 
 
 def clusters(
