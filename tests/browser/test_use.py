@@ -51,6 +51,21 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, images: Path) -> None:
     expect(page.locator("#use-tasks input")).to_be_focused()
 
 
+def test_a_map_opens_large_and_shows_the_evidence_for_another_class(page: Page, images: Path) -> None:
+    drop(page, images / "red" / "0.png")
+    pick(page, "Shades")
+    page.locator("#use-heat input").check()
+    page.locator("#use-answers [data-evidence]").click()
+    dialog = page.locator("#use-evidence dialog")
+    classes = dialog.locator("select")
+    expect(classes).to_have_value("red")
+    classes.select_option("green")
+    expect(dialog.locator("img").first).to_have_attribute("alt", re.compile("“green”"))
+    expect(classes).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
 def test_a_reload_shows_the_same_answers_about_the_same_image(page: Page, visit: Visit, images: Path) -> None:
     answers = page.locator("#use-answers article")
     drop(page, images / "red" / "0.png")

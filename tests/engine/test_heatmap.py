@@ -50,7 +50,7 @@ def test_the_gradient_is_the_derivative_of_the_score_of_any_class(
         tokens, pooled = _attributed(base, adapter, random_images(1), depth)
         for label in range(LABELS):
             gradient = score_gradient(base, adapter, depth, tokens, pooled, label)
-            step = 0.02 * gradient / gradient.norm()  # along the gradient, where rounding errors matter least
+            step = 5e-4 * gradient / gradient.norm()  # rounding errors matter least along the gradient
             more, less = (
                 _score(base, adapter, depth, tokens + sign * step, pooled, label) for sign in (1, -1)
             )
