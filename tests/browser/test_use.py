@@ -54,6 +54,7 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, images: Path) -> None:
 def test_a_map_opens_large_and_shows_the_evidence_for_another_class(page: Page, images: Path) -> None:
     drop(page, images / "red" / "0.png")
     pick(page, "Shades")
+    open_settings(page)
     page.locator("#use-heat input").check()
     page.locator("#use-answers [data-evidence]").click()
     dialog = page.locator("#use-evidence dialog")
