@@ -83,4 +83,5 @@ def _distance(values: Grid, level: float) -> Grid:
 
 def _mixed(below: Grid, color: Grid, opacity: Grid) -> Grid:
     """Return pixels (height, width, 3) covered by a color with an opacity (height, width) from 0 to 1."""
-    return below + (color - below) * opacity[..., None]
+    mixed: Grid = below + (color - below) * opacity[..., None]
+    return mixed
