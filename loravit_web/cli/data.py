@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loravit_web.cli.choices import ClassesAt, NamesEncoding, classes_level, known_encoding
 from loravit_web.cli.shell import AsJson, Document, current_settings, output, table
-from loravit_web.datasets.check import Checked, check
-from loravit_web.datasets.sources.archives import archive_limits
-from loravit_web.datasets.sources.opening import open_source
+
+if TYPE_CHECKING:
+    from loravit_web.datasets.check import Checked
 
 SKIPPED_SHOWN = 20
 """Maximum number of skipped files that are listed."""
@@ -35,6 +35,10 @@ def check_data(
 
     Nothing is stored. The exit code is 1 if an import would be refused.
     """
+    from loravit_web.datasets.check import check
+    from loravit_web.datasets.sources.archives import archive_limits
+    from loravit_web.datasets.sources.opening import open_source
+
     limits = current_settings().limits
     opening = open_source(
         data, archive_limits(limits), classes_at=classes_level(classes_at), encoding=known_encoding(encoding)

@@ -60,6 +60,7 @@ def test_a_map_opens_large_and_shows_the_evidence_for_another_class(page: Page, 
     dialog = page.locator("#use-evidence dialog")
     classes = dialog.locator("select")
     expect(classes).to_have_value("red")
+    classes.focus()
     classes.select_option("green")
     expect(dialog.locator("img").first).to_have_attribute("alt", re.compile("“green”"))
     expect(classes).to_be_focused()

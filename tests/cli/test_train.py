@@ -37,7 +37,7 @@ def test_the_image_size_of_a_preset_is_fitted_to_the_base_and_a_given_one_is_not
     words = ["train", str(colour_folders()), "--name", "colours", "--preset", "draft", *TRAIN[2:]]
     document = run_json(*words)
     with open_home(home) as registry:
-        assert registry.runs.get(document["run"]).config["image_size"] == 72
+        assert registry.runs.get(document["run"]).config["image_size"] == 96
     assert "Image size 70 does not fit" in refusal(*words, "--image-size", "70")
 
 

@@ -29,7 +29,7 @@ from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog.change import Texts, texts_of
 from loravit_web.ui.launch import App
 from loravit_web.ui.train.relabel import Sheet, key_of
-from registry import Role, Run
+from registry import Role, Run, Thresholds
 from tests.conftest import RECIPE, make_colours, tiny_service, train_now
 
 SECRET = "a long password"
@@ -192,6 +192,12 @@ def archived(team: Team, name: str) -> Given:
     return on_card(team, ref)
 
 
+def changed_thresholds(team: Team, name: str) -> Given:
+    """A version with changed thresholds, to reset."""
+    team.service.registry.thresholds.set("colours@1", Thresholds(2.0 + len(name), None), actor="shell")
+    return on_card(team, "colours@1")
+
+
 CHANGES: dict[str, tuple[str, Callable[[Team, str], Given], bool]] = {
     # the button; what it is called with; whether only the owner of the thing and an admin may press it
     "train-start": (
@@ -238,6 +244,16 @@ CHANGES: dict[str, tuple[str, Callable[[Team, str], Given], bool]] = {
         },
         False,
     ),
+    "catalog-thresholds": (
+        "catalog-thresholds",
+        lambda team, name: {
+            **on_card(team, "colours@1"),
+            "catalog-unlike": 1 + len(name),
+            "catalog-unsure": 0.6,
+        },
+        False,
+    ),
+    "catalog-thresholds-reset": ("catalog-thresholds-reset", changed_thresholds, False),
     "catalog-promote": ("catalog-promote", promoted, False),
     "catalog-rollback": ("catalog-move-yes", rolled_back, False),
     "catalog-withdraw": (
