@@ -24,6 +24,10 @@ from loravit_web.datasets.records import Skipped, Split
 from loravit_web.datasets.sources.scan import NOT_IN_A_CLASS, clean_class_name
 from loravit_web.util.text import listed, plural
 
+MAX_FOLDERS = 100
+"""Maximum number of folders around a file; more would take quadratic time and mean nothing."""
+_TOO_DEEP = f"it is inside more than {MAX_FOLDERS} folders"
+
 
 def interpret(
     paths: Sequence[str],
@@ -73,7 +77,7 @@ def interpret(
 def _candidates(paths: Sequence[str], content: Mapping[str, str], reading: Reading) -> list[File]:
     files = []
     for index, path in enumerate(paths):
-        reason = skip_reason(path, content.get(path))
+        reason = _TOO_DEEP if path.count("/") > MAX_FOLDERS else skip_reason(path, content.get(path))
         if reason is None:
             files.append(File(index, path, []))
             reading.candidates.append(path)

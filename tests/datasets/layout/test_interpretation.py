@@ -92,3 +92,8 @@ def test_every_path_is_either_placed_or_listed() -> None:
 def test_folders_with_the_same_cleaned_name_are_merged() -> None:
     names = {name for _, name in placed("cafe\u0301/1.jpg", "caf\u00e9/2.jpg", "x/1.jpg").values()}
     assert names == {"caf\u00e9", "x"}
+
+
+def test_a_file_inside_more_folders_than_anybody_makes_is_skipped_at_once() -> None:
+    deep, just = "cat/" + "d/" * 29_990 + "1.png", "cat/" + "d/" * 99 + "2.png"
+    assert reasons(deep, just, "cat/3.png", "dog/4.png") == {deep: "it is inside more than 100 folders"}
