@@ -144,6 +144,7 @@ def test_the_camera_asks_for_the_rear_lens(page: Page) -> None:
 
 def test_the_menu_of_an_answer_opens_the_card_of_its_version_without_a_reload(page: Page) -> None:
     expect(answers(page)).to_have_count(2)
+    expect(page.locator("#use-announced")).to_contain_text("Everyday-Objects:")  # the answers have settled
     page.evaluate("window.isSame = true")
     page.get_by_label("Actions for Everyday-Objects").click()
     page.keyboard.press("Escape")
