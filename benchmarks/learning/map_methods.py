@@ -90,7 +90,7 @@ def _integrated(
     score: Score | None = None,
     from_mean: bool = False,
 ) -> torch.Tensor:
-    """Integrate gradients over the tokens before so many blocks of the head.
+    """Integrate gradients over the tokens before the last blocks of the head.
 
     Args:
         shown: The image.
