@@ -39,6 +39,7 @@ from registry.catalog.evaluations import ConfusedPair, EvaluationDetails
 from registry.catalog.lineage import Descendants, Lineage
 from registry.catalog.thresholds import HIGHEST_UNLIKE, LOWEST_UNLIKE
 from registry.catalog.usage import UsageCount, UsageHour, UsageTotal
+from registry.chosen_deletion import OnlyVersion, RunHasVersions, StillTraining, VersionWasNamed
 from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.database.clock import Clock, utc_now
 from registry.database.errors import (
@@ -209,6 +210,7 @@ __all__ = [
     "NewestVersion",
     "NotFound",
     "NothingToRollBack",
+    "OnlyVersion",
     "Owners",
     "PostgresDriverMissing",
     "ReadOnlySession",
@@ -220,6 +222,7 @@ __all__ = [
     "Role",
     "Run",
     "RunFinished",
+    "RunHasVersions",
     "RunIdTooShort",
     "RunLost",
     "RunNotResumable",
@@ -234,6 +237,7 @@ __all__ = [
     "Split",
     "SqliteTooOld",
     "State",
+    "StillTraining",
     "StopRequest",
     "StoredBase",
     "StoredFile",
@@ -260,6 +264,7 @@ __all__ = [
     "Version",
     "VersionFile",
     "VersionInUse",
+    "VersionWasNamed",
     "VersionWithdrawn",
     "Visibility",
     "newest_snapshot",
