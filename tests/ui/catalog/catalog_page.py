@@ -135,6 +135,7 @@ def publish(
     *,
     base: str = "tiny",
     weights_sha256: str = TINY,
+    actor: str = "ann",
     **changed: Any,
 ) -> Version:
     """Put a made-up version into the catalog."""
@@ -158,4 +159,4 @@ def publish(
         image_size=32,
         **described,
     )
-    return service.registry.catalog.publish(new, actor="ann")
+    return service.registry.catalog.publish(new, actor=actor)
