@@ -272,7 +272,7 @@ def _theme() -> gr.themes.Base:
     return theme.set(  # Gradio's colors have too little contrast for WCAG AA
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-        button_cancel_background_fill="*red_600",
+        button_cancel_background_fill=gr.themes.colors.red.c600,  # a name is looked up in the theme's hues
         checkbox_border_color="*neutral_500",
         checkbox_border_color_dark="*neutral_500",
         input_placeholder_color="*neutral_500",
