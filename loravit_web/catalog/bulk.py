@@ -101,6 +101,7 @@ def carry_out_bulk(actions: CatalogActions, registry: Registry, change: BulkChan
             actions.describe(adapter.slug, add_tags=change.tags)
         tags = listed([f"#{tag}" for tag in change.tags])
         return f"{counted} now {'has' if len(adapters) == 1 else 'have'} {tags}."
+    actions.visitor.must("retire")
     for adapter in adapters:
         actions.visitor.must_own(adapter.owner, adapter.title)
     for adapter in adapters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,8 +71,8 @@ class ComparedVersions:
         settings: Settings that differ.
         n_images: Number of images of the split, per version.
         shared: Number of images on which both were evaluated, or None if it is not known.
-        disagreements: Images among the shared ones with different answers, those that one version gets right
-            first.
+        disagreements: Images among the shared ones with different answers: first those that one version
+            gets right, the versions in turn.
     """
 
     versions: tuple[Version, Version]
@@ -198,4 +199,9 @@ def _disagreements(
                     (one.score, other.score),
                 )
             )
-    return tuple(sorted(found, key=lambda image: (not any(image.right), image.right[1], image.sha256)))
+    places: Counter[tuple[bool, bool]] = Counter()
+    in_turn = []
+    for image in found:
+        places[image.right] += 1
+        in_turn.append((not any(image.right), places[image.right], image.right[1], image))
+    return tuple(image for *_, image in sorted(in_turn, key=lambda entry: entry[:3]))

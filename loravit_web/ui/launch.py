@@ -136,7 +136,9 @@ class App:
                 quiet=True,
                 show_error=False,
                 theme=_theme(),
-                css_paths=[Path(__file__).with_name(name) for name in ("style.css", "use.css")],
+                css_paths=[
+                    Path(__file__).with_name(name) for name in ("style.css", "use.css", "catalog.css")
+                ],
                 head=page_head(plain=self.service.settings.plain_gradio),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
                 max_file_size=self.service.settings.upload_bytes,

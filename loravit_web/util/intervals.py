@@ -32,4 +32,4 @@ def sign_test(first: int, second: int) -> float:
     """
     n, least = first + second, min(first, second)
     tail = sum(math.comb(n, k) for k in range(least + 1))
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, 2 * tail / (1 << n))

@@ -1,4 +1,4 @@
-"""Use can be read and operated by everyone: contrast, headings, and names of all controls, light and dark."""
+"""The page can be read and operated by everyone: contrast, headings, names of controls, light and dark."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from registry import DatasetClass, NewDataset, NewRun
 from tests.browser.conftest import Visit, publish_copy
 from tests.ui.conftest import RunningApp
 
@@ -67,9 +68,15 @@ HEADINGS = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")]
 
 @pytest.fixture
 def app(empty_app: RunningApp, trained_home: Path) -> Iterator[RunningApp]:
-    """An app whose first example is answered."""
-    for slug in ("everyday-objects", "animal-or-vehicle", "paints"):
-        publish_copy("colours@1", trained_home, empty_app.service.settings.home, slug)
+    """An app whose first example is answered, with two versions of ``paints`` and a run that failed."""
+    home, registry = empty_app.service.settings.home, empty_app.service.registry
+    for slug in ("everyday-objects", "animal-or-vehicle", "paints", "paints"):
+        publish_copy("colours@1", trained_home, home, slug, differing=True)
+    classes = (DatasetClass("red", 4, 2, 0), DatasetClass("green", 4, 2, 0))
+    data = registry.datasets.ensure(NewDataset("f" * 64, "paints.zip", "zip", classes))
+    base = registry.catalog.version("paints").base
+    run = registry.runs.create(NewRun("paints", "Paints", base.id, data.id, 0, {}, {}), worker="w")
+    registry.runs.finish(run.id, "w", "failed", error="The disk is full.", error_kind="disk")
     yield empty_app
 
 
@@ -83,17 +90,42 @@ def shown(visit: Visit, app: RunningApp, **options: Any) -> Page:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_text_of_use_has_enough_contrast(
+def test_every_text_of_use_catalog_and_runs_has_enough_contrast(
     visit: Visit, app: RunningApp, scheme: str, width: int
 ) -> None:
     page = shown(visit, app, scheme=scheme, width=width)
     assert page.evaluate(CONTRASTS) == []
+    with_card_and_run(page)
+    assert page.evaluate(CONTRASTS) == []
+    page.get_by_role("tab", name="Catalog").click()
+    page.wait_for_timeout(500)
+    assert page.evaluate(CONTRASTS) == []
 
 
-def test_every_control_of_use_has_a_name(visit: Visit, app: RunningApp) -> None:
+def with_card_and_run(page: Page) -> None:
+    """Open a card with its versions, its results and a question, then a run."""
+    page.get_by_role("tab", name="Catalog").click()
+    page.locator("#catalog-list button[data-slug=paints]").click()
+    page.get_by_label("Compare version 1").check()
+    expect(page.locator("#catalog-versions")).to_contain_text("Select another version")
+    page.get_by_label("Compare version 2").check()
+    page.get_by_label("Promote version 1").click()
+    page.locator("#catalog-ask").wait_for()
+    page.get_by_role("tab", name="Runs").click()
+    page.locator("#runs-table a").first.click()
+    page.locator("#runs-detail").wait_for()
+    page.wait_for_timeout(500)
+
+
+def test_every_control_of_use_catalog_and_runs_has_a_name(visit: Visit, app: RunningApp) -> None:
     page = shown(visit, app)
     page.locator("#use-settings button").first.click()
     page.get_by_label("Actions for Everyday-Objects").click()
+    assert page.evaluate(NAMELESS) == []
+    page.keyboard.press("Escape")
+    with_card_and_run(page)
+    assert page.evaluate(NAMELESS) == []
+    page.get_by_role("tab", name="Catalog").click()
     assert page.evaluate(NAMELESS) == []
 
 

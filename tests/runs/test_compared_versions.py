@@ -79,6 +79,12 @@ def test_images_with_different_answers_are_listed_those_that_one_gets_right_firs
     )
 
 
+def test_images_that_only_one_version_gets_right_are_listed_in_turn(service: Service, colours: Run) -> None:
+    first, second = a_version(service, colours, [0, 0, 0, 0]), a_version(service, colours, [1, 1, 1, 1])
+    found = compare_versions(service.registry, (first, second))
+    assert [one.right for one in found.disagreements] == [(True, False), (False, True)] * 2
+
+
 def test_versions_with_other_images_are_compared_on_those_they_share(service: Service, colours: Run) -> None:
     first = a_version(service, colours, [0, 0, 1, 1])
     second = a_version(service, colours, [1, 1, 0, 0], images="cdef")

@@ -34,7 +34,7 @@ def bundle_file(seen: Seen, version: Version) -> str:
 def thumbnail_link(seen: Seen, version: Version) -> str | None:
     """Return the link to a version's thumbnail, or None; relative, so that it is valid behind any proxy."""
     data = seen.thumbnail(version)
-    return _link(_serve(data, THUMBNAIL_FILE, version.owner)) if data is not None else None
+    return link_to(_serve(data, THUMBNAIL_FILE, version.owner)) if data is not None else None
 
 
 def thumbnail_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str, str]:
@@ -52,13 +52,14 @@ def thumbnail_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str,
         try:
             if not path.exists():
                 path = _serve(catalog.read_blob(sha256), THUMBNAIL_FILE, owners[slug])
-            links[slug] = _link(path)
+            links[slug] = link_to(path)
         except (BlobDamaged, BlobMissing):
             continue
     return links
 
 
-def _link(path: Path) -> str:
+def link_to(path: Path | str) -> str:
+    """Return the link to a file that Gradio may serve; relative, so that it is valid behind any proxy."""
     return f"gradio_api/file={quote(str(path))}"
 
 

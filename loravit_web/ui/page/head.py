@@ -23,6 +23,8 @@ SCRIPTS = (
     "kit/keys",
     "page/pulse",
     "kit/focus",
+    "kit/ticks",
+    "kit/confirm",
     "page/strip",
     "use/picker",
     "use/examples",
@@ -32,6 +34,7 @@ SCRIPTS = (
     "train/confusion",
     "train/corrections",
     "catalog/list",
+    "catalog/versions",
     "catalog/card",
     "runs/table",
 )
@@ -47,7 +50,7 @@ def page_head(*, plain: bool = False) -> str:
     values = {
         "refusals": {"shownMilliseconds": REFUSAL_MILLISECONDS},
         "arrival": arrival.VALUES,
-        "address": {"hub": address.HUB},
+        "address": address.VALUES,
         "ask": ask.values(),
         "camera": camera.VALUES,
         "evidence": evidence.VALUES,
