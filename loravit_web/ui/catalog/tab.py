@@ -131,9 +131,7 @@ def _choose(view: CatalogView) -> None:
 
     @told_at(view.found)
     def choose(data: Data, event: gr.SelectData, request: gr.Request) -> Updates:
-        if not event.value:
-            return view.closed(data, request)
-        return view.opened(data, str(event.value), request)
+        return view.chosen(data, str(event.value), request)
 
     @told_at(view.found)
     def tick(data: Data, event: gr.EventData, request: gr.Request) -> Updates:
@@ -142,7 +140,7 @@ def _choose(view: CatalogView) -> None:
         return card.comparing(seen, facts, ticked_after(data[card.ticked], str(event.ref), on=bool(event.on)))
 
     for source in (view.rows, card.versions):
-        chosen = source.select(choose, view.inputs, view.outputs, **EACH, **_QUIET)
+        chosen = source.select(choose, view.inputs, [view.found, *card.outputs], **EACH, **_QUIET)
         chosen.success(None, card.link, None, js=call("card.show"), **_QUIET)
     ticked = card.versions.input(
         tick, {card.ref, card.ticked}, [view.found, *card.of_versions], **IN_TURN, **UNCHECKED

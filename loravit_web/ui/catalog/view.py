@@ -133,15 +133,19 @@ class CatalogView:
         card = self._card(seen, ref, request, data[self.card.ticked])
         return {**card, **self.listed(seen, data, chosen=card[self.card.ref])}
 
+    def chosen(self, data: Data, ref: str, request: gr.Request) -> Updates:
+        """Return updates that show a version that was selected, or that close the card without one.
+
+        The browser marks the row. The list is not drawn again, because it may follow a newer search.
+        """
+        if not ref:
+            return {**self.card.closed(none_chosen()), **self.card.change.confirm.closed()}
+        return self._card(seen_by(self.service, request), ref, request, data[self.card.ticked])
+
     def closed(self, data: Data, request: gr.Request) -> Updates:
-        """Return updates that close the card, as on a narrow screen, where the list takes its place."""
-        seen = seen_by(self.service, request)
+        """Return updates that close the card of an adapter that was deleted."""
         closed = {**data, self.card.ref: None, self.card.ticked: []}
-        return {
-            **self.card.closed(none_chosen()),
-            **self.card.change.confirm.closed(),
-            **self.listed(seen, closed),
-        }
+        return {**self.chosen(data, "", request), **self.listed(seen_by(self.service, request), closed)}
 
     def shown_again(self, data: Data, ref: str, request: gr.Request) -> Updates:
         """Return updates after the visitor changed the adapter that is shown."""

@@ -14,7 +14,7 @@ loravit.card = (() => {
 
   const listenToHead = (element) => {
     element.addEventListener("click", (event) => {
-      if (event.target.closest("button[data-act=close]")) loravit.list.open("");
+      if (event.target.closest("button[data-act=close]")) loravit.list.close();
     });
   };
 

@@ -1,19 +1,23 @@
 // The list of adapters: a click selects a row, arrow keys move between rows, and check boxes select several.
 loravit.list = (() => {
-  let choose = () => {};
-  // An empty reference closes the card.
-  const open = (ref) => choose(ref);
+  let open = () => {};
 
   const listen = (element, trigger) => {
-    choose = (ref) => trigger("select", {index: 0, value: ref});
     const rows = () => [...element.querySelectorAll("button[data-slug]")];
+
+    // An empty reference closes the card.
+    open = (ref) => {
+      const [slug] = ref.split("@");
+      for (const row of rows()) {
+        if (slug && row.dataset.slug === slug) row.setAttribute("aria-current", "true");
+        else row.removeAttribute("aria-current");
+      }
+      trigger("select", {index: 0, value: ref});
+    };
 
     element.addEventListener("click", (event) => {
       const row = event.target.closest("button[data-slug]");
-      if (!row) return;
-      for (const other of rows()) other.toggleAttribute("aria-current", false);
-      row.setAttribute("aria-current", "true");
-      trigger("select", {index: 0, value: row.dataset.slug});
+      if (row) open(row.dataset.slug);
     });
 
     element.addEventListener("change", (event) => {
@@ -42,7 +46,8 @@ loravit.list = (() => {
     });
   };
 
-  loravit.address.follow("adapter", open);
+  const close = () => open("");
+  loravit.address.follow("adapter", (ref) => open(ref));
 
-  return {listen, open};
+  return {listen, close};
 })();
