@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit, publish_copy
+from tests.browser.conftest import Visit
 from tests.ui.conftest import RunningApp
 
 CONTRASTS = """() => {
@@ -65,17 +63,9 @@ HEADINGS = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")]
   .filter((element) => element.checkVisibility()).map((element) => Number(element.tagName[1]))"""
 
 
-@pytest.fixture
-def app(empty_app: RunningApp, trained_home: Path) -> Iterator[RunningApp]:
-    """An app whose first example is answered."""
-    for slug in ("everyday-objects", "animal-or-vehicle", "paints"):
-        publish_copy("colours@1", trained_home, empty_app.service.settings.home, slug)
-    yield empty_app
-
-
-def shown(visit: Visit, app: RunningApp, **options: Any) -> Page:
+def shown(visit: Visit, fitting_app: RunningApp, **options: Any) -> Page:
     scheme = options.pop("scheme", "light")
-    page = visit(f"{app.url}?__theme={scheme}", **options)
+    page = visit(f"{fitting_app.url}?__theme={scheme}", **options)
     expect(page.locator("#use-answers article")).to_have_count(2)
     page.wait_for_timeout(500)  # colors change gradually
     return page
@@ -84,21 +74,21 @@ def shown(visit: Visit, app: RunningApp, **options: Any) -> Page:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_text_of_use_has_enough_contrast(
-    visit: Visit, app: RunningApp, scheme: str, width: int
+    visit: Visit, fitting_app: RunningApp, scheme: str, width: int
 ) -> None:
-    page = shown(visit, app, scheme=scheme, width=width)
+    page = shown(visit, fitting_app, scheme=scheme, width=width)
     assert page.evaluate(CONTRASTS) == []
 
 
-def test_every_control_of_use_has_a_name(visit: Visit, app: RunningApp) -> None:
-    page = shown(visit, app)
+def test_every_control_of_use_has_a_name(visit: Visit, fitting_app: RunningApp) -> None:
+    page = shown(visit, fitting_app)
     page.locator("#use-settings button").first.click()
     page.get_by_label("Actions for Everyday-Objects").click()
     assert page.evaluate(NAMELESS) == []
 
 
-def test_the_headings_of_use_are_in_order(visit: Visit, app: RunningApp) -> None:
-    levels = shown(visit, app).evaluate(HEADINGS)
+def test_the_headings_of_use_are_in_order(visit: Visit, fitting_app: RunningApp) -> None:
+    levels = shown(visit, fitting_app).evaluate(HEADINGS)
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
     assert levels.count(2) == 2
