@@ -58,6 +58,11 @@ def thumbnail_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str,
     return links
 
 
+def page_image_link(image: Path) -> str:
+    """Return the link to an image of the app itself."""
+    return _link(_serve(image.read_bytes(), image.name, ""))
+
+
 def _link(path: Path) -> str:
     return f"gradio_api/file={quote(str(path))}"
 

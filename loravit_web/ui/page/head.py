@@ -10,6 +10,7 @@ REFUSAL_MILLISECONDS = 8000
 """Time in milliseconds for which a refusal is shown."""
 SCRIPTS = (
     "kit/events",
+    "kit/qr_code",
     "page/refusals",  # before any script that sends a request
     "patches/styles",
     "page/arrival",  # before the description is kept from Svelte
