@@ -210,8 +210,8 @@ PATCHES: Sequence[Patch] = (
             ("route_utils.py", '"x-gradio-server"'),
             ("routes.py", "deep_link"),
             ("routes.py", "all_endpoints"),
-            ("templates/frontend/index.html", '<meta property="og:title" content="Gradio" />'),
-            ("templates/frontend/index.html", '<meta\n\t\t\tname="viewport"'),
+            ("templates/frontend/index.html", 'property="og:title" content="Gradio" />'),
+            ("templates/frontend/index.html", 'meta\n\t\t\tname="viewport"'),
         ),
         gains="The page is rendered and compressed once for all visitors with the same address, and its link "
         "previews are the app's.",
