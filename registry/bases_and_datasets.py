@@ -133,9 +133,9 @@ def base_record(row: BaseRow) -> Base:
     )
 
 
-def dataset_summary(row: DatasetRow) -> DatasetSummary:
-    """Return the row as a record without its classes."""
-    return DatasetSummary(row.fingerprint, row.name, row.n_images, row.n_classes)
+def dataset_summary(row: DatasetRow, name: str | None = None) -> DatasetSummary:
+    """Return the row as a record without its classes, under another name than that of its registration."""
+    return DatasetSummary(row.fingerprint, row.name if name is None else name, row.n_images, row.n_classes)
 
 
 def dataset_row(session: Session, fingerprint: str) -> DatasetRow | None:

@@ -22,6 +22,7 @@ from loravit_web.datasets.errors import (
     DatasetDamaged,
     DatasetNotFound,
 )
+from loravit_web.datasets.imports import APP_IMPORTS, IMPORTS, named, read_import, record_of, write_import
 from loravit_web.datasets.ingestion import Ingested, ingest
 from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.datasets.manifest import MANIFEST, check_images, read_complete, read_manifest, write_manifest
@@ -78,6 +79,8 @@ class DatasetStore:
         limits: Limits of an import; stored datasets stay usable if they change.
         quota: Limit of the data folder, or None.
         uploader: Visitor who owns what is imported, or None for the app.
+        importer: Name of the person who imports, and by whose names stored datasets and their files are
+            called if that person imported them; empty for the app.
         shows: Returns, by its uploader, whether a dataset is visible to the reader.
         on_stored: Called with the bytes that are stored; may raise an error to stop the import.
     """
@@ -88,6 +91,7 @@ class DatasetStore:
     limits: Limits = DEFAULTS
     quota: Quota | None = None
     uploader: Uploader | None = None
+    importer: str = APP_IMPORTS
     shows: Callable[[Uploader | None], bool] = _all_visible
     on_stored: Callable[[int], None] = _unlimited
 
@@ -113,8 +117,8 @@ class DatasetStore:
     ) -> ImageDataset:
         """Import DATA: decode every image once, store the valid ones and list the others.
 
-        Importing the same images again returns the stored dataset with the skipped files of this import.
-        After an error nothing is left behind.
+        The same images are the same dataset, whose images are stored once. Its title, file names and skipped
+        files are those of the person's last import. After an error nothing is left behind.
 
         Args:
             data: A folder, a zip, a CSV, or ``sample:NAME``.
@@ -207,8 +211,12 @@ class DatasetStore:
             )
         return self.load(found[0])
 
+    def imported_by(self, importer: str) -> DatasetStore:
+        """Return the same store with the names of another person; see `importer`."""
+        return replace(self, importer=importer)
+
     def load(self, fingerprint: str) -> ImageDataset:
-        """Return a stored dataset.
+        """Return a stored dataset with the names of the person's own import, else with those of the first.
 
         Raises:
             DatasetNotFound: If it does not exist or is not visible.
@@ -220,7 +228,9 @@ class DatasetStore:
             raise DatasetNotFound(
                 f"There is no stored dataset {fingerprint[:12]!r}. Import its images again."
             )
-        return read_manifest(folder, fingerprint)
+        dataset = read_manifest(folder, fingerprint)
+        record = read_import(folder, self.importer)
+        return dataset if record is None else named(dataset, record)
 
     def sweep(self, older_than: float) -> int:
         """Remove the remains of interrupted imports and removals.
@@ -306,26 +316,29 @@ class DatasetStore:
     def _move_into_place(self, dataset: ImageDataset, temp: Path) -> ImageDataset:
         """Move a complete import to its place, or return the dataset that is already there."""
         final = self.root / dataset.fingerprint
+        record = record_of(dataset, self.importer, self.clock())
         write_manifest(dataset, temp)
+        size = (temp / MANIFEST).stat().st_size + write_import(temp, record)
         if self.uploader is not None:
             write_uploader(temp, self.uploader)
-        self.on_stored((temp / MANIFEST).stat().st_size)
+        self.on_stored(size)
         try:
             temp.rename(final)
         except OSError as error:
             if error.errno not in _ALREADY_THERE:
                 raise
             try:
-                known = replace(
-                    read_complete(final, dataset.fingerprint),
-                    skipped=dataset.skipped,
-                    warnings=dataset.warnings,
-                    notes=dataset.notes,
-                )
+                known = read_complete(final, dataset.fingerprint)
+                if not (final / IMPORTS).exists():  # stored before importers were recorded
+                    write_import(final, record_of(known, APP_IMPORTS, self.clock()))
+                write_import(final, record)
                 if self.uploader is not None:
                     renew_upload(final, self.uploader)
-                return known
+                return named(known, record)
             except DatasetDamaged:
+                for other in (final / IMPORTS).glob("*.json"):
+                    if not (temp / IMPORTS / other.name).exists():
+                        link_or_copy(other, temp / IMPORTS / other.name)
                 damaged = temp.with_name(f"{temp.name}-damaged")
                 final.rename(damaged)
                 temp.rename(final)

@@ -94,12 +94,12 @@ def test_file_names_do_not_change_the_fingerprint_but_classes_do(
     assert fingerprints[0] == fingerprints[1] != fingerprints[2]
 
 
-def test_importing_again_returns_the_stored_dataset_with_the_new_skipped_files(
+def test_importing_again_returns_the_stored_dataset_with_the_new_names_and_skipped_files(
     datasets: DatasetStore, tmp_path: Path
 ) -> None:
     first = datasets.import_source(zip_of(tmp_path / "first.zip", CATS_AND_DOGS))
     second = datasets.import_source(zip_of(tmp_path / "second.zip", {**CATS_AND_DOGS, "cat/x.txt": b"x"}))
-    assert (second.fingerprint, second.name, second.items) == (first.fingerprint, "first", first.items)
+    assert (second.fingerprint, second.name, second.items) == (first.fingerprint, "second", first.items)
     assert [entry.path for entry in second.skipped] == ["cat/x.txt"]
     assert leftovers(datasets) == [first.fingerprint]
 
