@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from loravit_web.datasets.assembly import assemble, overlap_warnings, settled
-from loravit_web.datasets.disk import last_write, link_or_copy, storing_failed, sync_folder
 from loravit_web.datasets.errors import (
     DatasetDamaged,
     DatasetNotFound,
 )
-from loravit_web.datasets.imports import APP_IMPORTS, IMPORTS, named, read_import, record_of, write_import
 from loravit_web.datasets.ingestion import Ingested, ingest
 from loravit_web.datasets.layout.plan import ClassLevel
-from loravit_web.datasets.manifest import MANIFEST, check_images, read_complete, read_manifest, write_manifest
 from loravit_web.datasets.records import (
     MAX_NAME,
     ImageDataset,
@@ -35,7 +32,23 @@ from loravit_web.datasets.records import (
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
-from loravit_web.datasets.uploaders import (
+from loravit_web.datasets.stored.disk import last_write, link_or_copy, storing_failed, sync_folder
+from loravit_web.datasets.stored.imports import (
+    APP_IMPORTS,
+    IMPORTS,
+    named,
+    read_import,
+    record_of,
+    write_import,
+)
+from loravit_web.datasets.stored.manifest import (
+    MANIFEST,
+    check_images,
+    read_complete,
+    read_manifest,
+    write_manifest,
+)
+from loravit_web.datasets.stored.uploaders import (
     UPLOADER_FILE,
     Uploader,
     read_uploader,

@@ -9,9 +9,8 @@ import pytest
 
 from loravit_web.datasets import DatasetStore
 from loravit_web.datasets.errors import DatasetDamaged
-from loravit_web.datasets.imports import IMPORTS, read_imports
-
-from .makers import CATS_AND_DOGS, png, zip_of
+from loravit_web.datasets.stored.imports import IMPORTS, read_imports
+from tests.datasets.makers import CATS_AND_DOGS, png, zip_of
 
 
 @pytest.fixture

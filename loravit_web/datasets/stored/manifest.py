@@ -10,7 +10,7 @@ from typing import Any
 
 from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, stored_labels
-from loravit_web.datasets.uploaders import read_uploader
+from loravit_web.datasets.stored.uploaders import read_uploader
 from loravit_web.util.labels import LABELS, Labels, several
 
 MANIFEST = "manifest.json"
