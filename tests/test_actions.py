@@ -139,6 +139,8 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_levels": lambda actions, _run: actions.import_levels("sample:digits"),
     "import_opened": lambda actions, _run: actions.import_opened(None),
     "import_from_hub": lambda actions, _run: actions.import_from_hub("ann/colours"),
+    "delete_dataset": lambda actions, run: actions.delete_dataset(run.dataset.fingerprint),
+    "dataset_deletion": lambda actions, run: actions.dataset_deletion(run.dataset.fingerprint),
     "correct": lambda actions, run: actions.correct(run.dataset.fingerprint, {}),
     "queue_training": lambda actions, _run: actions.queue_training(None, "Colours", RECIPE),
     "train_now": lambda actions, _run: actions.train_now(None, "Colours", RECIPE, None),

@@ -9,12 +9,11 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from loravit_web.datasets.assembly import assemble, overlap_warnings, settled
 from loravit_web.datasets.errors import (
@@ -32,12 +31,14 @@ from loravit_web.datasets.records import (
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
-from loravit_web.datasets.stored.disk import last_write, link_or_copy, storing_failed, sync_folder
+from loravit_web.datasets.stored.disk import link_or_copy, storing_failed, sync_folder
 from loravit_web.datasets.stored.imports import (
     APP_IMPORTS,
     IMPORTS,
+    ImportRecord,
     named,
     read_import,
+    read_imports,
     record_of,
     write_import,
 )
@@ -48,6 +49,7 @@ from loravit_web.datasets.stored.manifest import (
     read_manifest,
     write_manifest,
 )
+from loravit_web.datasets.stored.removal import TEMP_PREFIX, delete_folder, delete_import, sweep
 from loravit_web.datasets.stored.uploaders import (
     UPLOADER_FILE,
     Uploader,
@@ -58,7 +60,7 @@ from loravit_web.datasets.stored.uploaders import (
 )
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.settings.quota import Quota
-from loravit_web.util.text import clean_text
+from loravit_web.util.text import clean_text, listed
 
 if TYPE_CHECKING:  # they load SQLAlchemy
     from loravit_web.settings.environment import Settings
@@ -66,8 +68,6 @@ if TYPE_CHECKING:  # they load SQLAlchemy
 Progress = Callable[[float, str], None]
 """Called with a fraction from 0 to 1 and a sentence."""
 
-_TEMP_PREFIX = ".import-"
-_REMOVED_PREFIX = f"{_TEMP_PREFIX}removed-"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _ALREADY_THERE = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _REPORT_EVERY = 100
@@ -158,7 +158,7 @@ class DatasetStore:
         room = self.quota.free_bytes() if self.quota else None
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
+            temp = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir=self.root))
         except OSError as error:
             raise storing_failed(error) from error
         try:
@@ -198,7 +198,7 @@ class DatasetStore:
             owner=self._owner,
         )
         try:
-            temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
+            temp = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir=self.root))
             try:
                 for item in {item.sha256: item for item in items}.values():
                     link_or_copy(
@@ -210,19 +210,54 @@ class DatasetStore:
         except OSError as error:
             raise storing_failed(error) from error
 
-    def find(self, prefix: str) -> ImageDataset:
-        """Return the stored dataset whose fingerprint begins with a prefix.
+    def find(self, text: str) -> ImageDataset:
+        """Return the stored dataset whose fingerprint begins with a text, or whose title it is.
+
+        Raises:
+            DatasetNotFound: If no dataset or several datasets match.
+            DatasetDamaged: If its manifest is damaged.
+        """
+        return self.load(self.resolve(text))
+
+    def resolve(self, text: str) -> str:
+        """Return the fingerprint of the stored dataset that `find` returns, which may be damaged.
 
         Raises:
             DatasetNotFound: If no dataset or several datasets match.
         """
-        found = [one for one in self.list() if prefix and one.startswith(prefix)]
+        found = [one for one in self.list() if text and one.startswith(text)]
         if len(found) != 1:
+            titled = [dataset for dataset in self.datasets() if text and dataset.name == text]
+            if len(titled) == 1:
+                return titled[0].fingerprint
+            if titled:
+                which = listed([dataset.fingerprint[:12] for dataset in titled])
+                raise DatasetNotFound(
+                    f"{len(titled)} stored datasets are called “{text[:64]}”. Use the fingerprint: {which}."
+                )
             problem = "Several stored datasets begin" if found else "No stored dataset begins"
             raise DatasetNotFound(
-                f"{problem} with {prefix[:64]!r}. Use more of the fingerprint, or import the images again."
+                f"{problem} with {text[:64]!r}. Use more of the fingerprint, or import the images again."
             )
-        return self.load(found[0])
+        return found[0]
+
+    def datasets(self) -> Iterator[ImageDataset]:
+        """Yield all visible datasets that are not damaged, by fingerprint."""
+        for fingerprint in self.list():
+            with suppress(DatasetDamaged, DatasetNotFound):  # the latter if it was just deleted
+                yield self.load(fingerprint)
+
+    def imports(self, fingerprint: str) -> builtins.list[ImportRecord]:
+        """Return the imports of a dataset by person; none if it was stored before importers were recorded.
+
+        Raises:
+            DatasetDamaged: If the names of an import are damaged.
+        """
+        return read_imports(self.root / fingerprint)
+
+    def count_files(self, fingerprint: str) -> int:
+        """Return the number of image files of a dataset, which may be damaged."""
+        return sum(path.is_file() for path in (self.root / fingerprint).glob("images/*/*"))
 
     def imported_by(self, importer: str) -> DatasetStore:
         """Return the same store with the names of another person; see `importer`."""
@@ -254,15 +289,7 @@ class DatasetStore:
         Returns:
             The number of removed folders.
         """
-        limit = self.clock() - older_than
-        abandoned = [
-            temp
-            for temp in self.root.glob(f"{_TEMP_PREFIX}*")
-            if temp.name.startswith(_REMOVED_PREFIX) or last_write(temp) < limit
-        ]
-        for temp in abandoned:
-            shutil.rmtree(temp, ignore_errors=True)
-        return len(abandoned)
+        return sweep(self.root, self.clock() - older_than)
 
     def list(self) -> builtins.list[str]:
         """Return the fingerprints of all visible datasets, sorted."""
@@ -283,21 +310,32 @@ class DatasetStore:
         return uploaded_at(self.root / fingerprint)
 
     def remove(self, fingerprint: str) -> None:
-        """Delete a visitor's dataset. If the process is killed meanwhile, `sweep` completes the removal.
+        """Delete a dataset if it is a visitor's.
 
         Raises:
             StoreUnwritable: If the images cannot be deleted.
         """
-        folder, temp = self.root / fingerprint, self.root / f"{_REMOVED_PREFIX}{uuid4().hex}"
-        if read_uploader(folder) is None:
-            return
-        try:
-            folder.rename(temp)
-            shutil.rmtree(temp)
-        except FileNotFoundError:
-            return  # another process removes it
-        except OSError as error:
-            raise storing_failed(error) from error
+        if read_uploader(self.root / fingerprint) is not None:
+            self.delete(fingerprint)
+
+    def delete(self, fingerprint: str, *, importer: str | None = None) -> None:
+        """Delete a dataset, or one person's import of it; the images are deleted with the last import.
+
+        If the process is killed meanwhile, `sweep` completes the deletion.
+
+        Args:
+            fingerprint: Fingerprint of the dataset.
+            importer: Name of the person, or None to delete the imports of all.
+
+        Raises:
+            DatasetDamaged: If only an import is deleted, and the dataset is damaged.
+            StoreUnwritable: If it cannot be deleted.
+        """
+        folder = self.root / fingerprint
+        if importer is None:
+            delete_folder(folder)
+        else:
+            delete_import(folder, importer)
 
     @property
     def _owner(self) -> str | None:
