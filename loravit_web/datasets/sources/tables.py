@@ -13,7 +13,8 @@ from loravit_web.datasets.layout.files import skip_reason, system_reason
 from loravit_web.datasets.layout.plan import Placement, Plan
 from loravit_web.datasets.layout.words import split_of
 from loravit_web.datasets.records import Skipped, Split
-from loravit_web.datasets.sources.csv_rows import CsvRow, CsvTable, read_table
+from loravit_web.datasets.sources.csv_rows import read_table
+from loravit_web.datasets.sources.label_table import LabelRow, LabelTable
 from loravit_web.images.loading import IMAGE_SUFFIXES
 from loravit_web.util.labels import several
 from loravit_web.util.text import listed, plural
@@ -35,7 +36,7 @@ class Found:
     """
 
     path: str
-    table: CsvTable
+    table: LabelTable
 
     @property
     def split(self) -> Split | None:
@@ -46,7 +47,7 @@ class Found:
         return split_of(posixpath.splitext(name)[0]) or split_of(folder.rpartition("/")[2])
 
     @property
-    def rows(self) -> list[CsvRow]:
+    def rows(self) -> list[LabelRow]:
         """Rows with paths relative to the data, and with the split of the table."""
         folder = self.path.rpartition("/")[0]
         split = self.split
@@ -152,7 +153,7 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
     )
 
 
-def names_in(labeled: Iterable[CsvRow | Placement]) -> set[str]:
+def names_in(labeled: Iterable[LabelRow | Placement]) -> set[str]:
     """Return the names of all classes of rows or candidates."""
     return {name for one in labeled for name in one.class_names}
 
@@ -173,5 +174,5 @@ def labeled_tables(files: Mapping[str, Path], max_rows: int) -> list[Found]:
     return tables
 
 
-def _said(rows: Sequence[CsvRow], index: ImageIndex) -> set[tuple[int | None, tuple[str, ...], Split]]:
+def _said(rows: Sequence[LabelRow], index: ImageIndex) -> set[tuple[int | None, tuple[str, ...], Split]]:
     return {(index.find(row.path), row.class_names, row.split) for row in rows}
