@@ -37,6 +37,7 @@ from loravit_web.datasets.sources.tables import (
     labeled_tables,
     names_in,
     plan_of_tables,
+    split_by_folders,
 )
 from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
 from loravit_web.util.text import plural
@@ -235,13 +236,16 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         else:
             placements.append(Placement(len(files), shown, row.split, row.class_names))
             files.append(file)
+    told: tuple[str, ...] = ()
+    if not table.has_splits:
+        placements, told = split_by_folders(placements)
     lost = names_in(table.rows) - names_in(placements)
     missing = plural(len(skipped), "row")
     plan = Plan(
         tuple(placements),
         tuple(skipped),
         (f"{missing} of the table left out, because there is no usable image.",) if skipped else (),
-        table.notes,
+        (*told, *table.notes),
         lost=tuple(sorted(lost)),
         labels=table.labels,
         from_table=True,

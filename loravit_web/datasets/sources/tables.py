@@ -11,7 +11,7 @@ from pathlib import Path
 from loravit_web.datasets.errors import AmbiguousLayout, NoLabelColumns
 from loravit_web.datasets.layout.files import skip_reason, system_reason
 from loravit_web.datasets.layout.plan import Placement, Plan
-from loravit_web.datasets.layout.words import split_of
+from loravit_web.datasets.layout.words import split_of, splits_of
 from loravit_web.datasets.records import Skipped, Split
 from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.label_table import LabelRow, LabelTable
@@ -116,7 +116,8 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
                 f"The tables {used[0].path} and {other.path} say different things about the images. Keep the "
                 "one with the labels, and remove the other."
             )
-    placements, skipped = [], []
+    placements: list[Placement] = []
+    skipped: list[Skipped] = []
     for row in (row for found in used for row in found.rows):
         number = index.find(row.path)
         if number is None:
@@ -125,6 +126,9 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
             skipped.append(Skipped(row.path, reason))
         else:
             placements.append(Placement(number, paths[number], row.split, row.class_names))
+    told: tuple[str, ...] = ()
+    if not any(found.table.has_splits or found.split is not None for found in used):
+        placements, told = split_by_folders(placements)
     listed_numbers = {place.index for place in placements}
     names = {found.path for found in tables}
     unlisted = [
@@ -146,11 +150,30 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
         tuple(placements),
         tuple(skipped),
         tuple(effects),
-        (read, *dict.fromkeys(note for found in used for note in found.table.notes)),
+        (read, *told, *dict.fromkeys(note for found in used for note in found.table.notes)),
         lost=tuple(sorted(lost)),
         labels="many" if many else "one",
         from_table=True,
     )
+
+
+def split_by_folders(placements: list[Placement]) -> tuple[list[Placement], tuple[str, ...]]:
+    """Return candidates with the splits that the folders of one level name, and a sentence about it.
+
+    All folders of the level must be named for splits, because the table may also list folders of classes.
+    """
+    folders = [place.path.split("/")[:-1] for place in placements]
+    for level in range(min(map(len, folders), default=0)):
+        names = {parts[level] for parts in folders}
+        splits = splits_of(names)
+        if len(splits) == len(names) and len(set(splits.values())) > 1:
+            placed = [
+                replace(place, split=splits[parts[level]])
+                for place, parts in zip(placements, folders, strict=True)
+            ]
+            quoted = listed([f"“{name}”" for name in sorted(names)])
+            return placed, (f"The splits were read from the folders {quoted}.",)
+    return placements, ()
 
 
 def names_in(labeled: Iterable[LabelRow | Placement]) -> set[str]:
