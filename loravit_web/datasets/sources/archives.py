@@ -115,6 +115,11 @@ class SafeArchive:
         return tuple(self._entries)
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of all files in bytes as the zip tells them, by path. They may be wrong."""
+        return {path: info.file_size for path, info in self._entries.items()}
+
+    @property
     def folders(self) -> tuple[str, ...]:
         """Paths of all folders that are listed as such, sorted."""
         return tuple(sorted(self._folders))

@@ -17,7 +17,6 @@ from loravit_web.datasets.layout.files import (
     needs_content,
     skip_reason,
     suffix_of,
-    system_reason,
 )
 from loravit_web.datasets.layout.interpretation import interpret
 from loravit_web.datasets.layout.plan import ClassLevel, Placement, Plan
@@ -29,15 +28,16 @@ from loravit_web.datasets.sources.archives import (
     SafeArchive,
     open_archive,
 )
-from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.samples import SAMPLES
 from loravit_web.datasets.sources.tables import (
-    MAX_TABLES,
+    MAX_TABLE_BYTES,
     TABLE_SUFFIXES,
     labeled_tables,
     names_in,
     plan_of_tables,
+    read_labels,
     split_by_folders,
+    tables_among,
 )
 from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
 from loravit_web.util.text import plural
@@ -163,20 +163,20 @@ def _lacks_classes(plan: Plan) -> bool:
     return len(names_in(plan.placements)) < 2
 
 
-def _is_table(path: str) -> bool:
-    return suffix_of(path) in TABLE_SUFFIXES and system_reason(path) is None
-
-
 def _plan_of_inner_tables(archive: SafeArchive, limits: ArchiveLimits) -> Plan | None:
     """Return the plan of the tables inside a zip, or None if it has none with labels."""
     with TemporaryDirectory() as folder:
-        files = {}
-        for number, path in enumerate([path for path in archive.paths if _is_table(path)][:MAX_TABLES]):
+        files, left = {}, MAX_TABLE_BYTES
+        for number, path in enumerate(tables_among(archive.sizes)):
             # in a folder of its own, because a path inside a zip is not trusted
             name = path.rpartition("/")[2]
             file = Path(folder, str(number), name if len(name.encode()) < 200 else f"table{suffix_of(path)}")
             file.parent.mkdir()
-            file.write_bytes(archive.read(path))
+            data = archive.read(path)
+            left -= len(data)  # sizes in the table of a zip may be wrong
+            if left < 0:
+                break
+            file.write_bytes(data)
             files[path] = file
         found = labeled_tables(files, limits.max_entries)
     return plan_of_tables(found, archive.paths) if found else None
@@ -199,8 +199,8 @@ def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source
     )
     paths = [path for _, path in files]
     if classes_at is None and _lacks_classes(plan):
-        tables = {shown: file for shown, file in files if _is_table(shown)}
-        found = labeled_tables(dict(list(tables.items())[:MAX_TABLES]), limits.max_entries)
+        tables = tables_among({shown: _size(file) for shown, file in files})
+        found = labeled_tables({shown: by_name[shown] for shown in tables}, limits.max_entries)
         plan = plan_of_tables(found, list(by_name)) if found else plan
     return Source(
         root.resolve().name,
@@ -224,7 +224,7 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
     files: list[Path] = []
     placements: list[Placement] = []
     skipped: list[Skipped] = []
-    table = read_table(path, limits.max_entries)
+    table = read_labels(path, limits.max_entries)
     folder = path.resolve().parent
     for row in table.rows:
         file = _existing(row.file, folder)
@@ -251,6 +251,13 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         from_table=True,
     )
     return Source(path.stem, "csv", plan, partial(read_file, files, limits.max_file_bytes))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _beginning(path: Path) -> bytes:
