@@ -1,20 +1,23 @@
-"""``data``: check data before it is imported, and list, show and delete what is stored."""
+"""``data``: check data before it is imported, and list, show, export and delete what is stored."""
 
 from __future__ import annotations
 
 import sys
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loravit_web.access.rights import SHELL
-from loravit_web.cli.choices import ClassesAt, NamesEncoding, classes_level, known_encoding
+from loravit_web.cli.choices import ClassesAt, FormName, NamesEncoding, classes_level, known_encoding
 from loravit_web.cli.shell import (
     AsJson,
+    CommandFailed,
     Document,
     current_settings,
     details,
+    note,
     open_registry,
     open_runs,
     output,
@@ -36,7 +39,7 @@ Dataset = Annotated[
     typer.Argument(metavar="DATASET", help="Title of a dataset, or the first characters of its fingerprint."),
 ]
 
-app = typer.Typer(help="Check data before it is imported, and list, show and delete stored datasets.")
+app = typer.Typer(help="Check data before it is imported, and list, show, export and delete stored datasets.")
 
 
 @app.command("check")
@@ -126,6 +129,50 @@ def delete_data(
         "deleted": not dry_run,
     }
     output(as_json, document, lambda: _deletion_text(deletion, dry_run=dry_run))
+
+
+@app.command("export")
+def export_data(
+    dataset: Dataset,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Zip to write; an existing one is replaced.")],
+    form: Annotated[
+        FormName | None,
+        typer.Option(
+            "--format",
+            help="Class folders, a CSV, the Hugging Face Hub's ImageFolder, or COCO. By default folders, "
+            "and csv for several labels per image.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Export a stored dataset as a zip: images, labels, splits and corrections."""
+    from loravit_web.datasets.export.writing import export
+    from loravit_web.util.labels import several
+
+    stored = _stored()
+    found = stored.find(dataset)
+    chosen: FormName = form or ("csv" if several(found.labels) else "folders")
+    try:
+        exported = export(stored, found, file, chosen)
+    except OSError as error:
+        raise CommandFailed(
+            f"{file} cannot be written ({error.strerror or error}). Choose another file."
+        ) from error
+    if exported.numbered:
+        note("the images are numbered, because an import would take some for other files by their names.")
+    if exported.corrections is None:
+        note("the dataset before its corrections is no longer stored, so the corrections are not listed.")
+    document = {
+        "dataset": found.fingerprint,
+        "name": found.name,
+        "file": str(file),
+        "format": chosen,
+        "images": exported.images,
+        "classes": len(found.classes),
+        "numbered": exported.numbered,
+        "corrections": None if exported.corrections is None else len(exported.corrections),
+    }
+    output(as_json, document, lambda: f"Exported {exported.images} images of “{found.name}” to {file}.")
 
 
 def checked_document(checked: Checked) -> Document:

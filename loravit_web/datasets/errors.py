@@ -149,6 +149,10 @@ class DatasetDamaged(DatasetError):
     """A stored dataset whose manifest does not match its fingerprint, or whose images are missing."""
 
 
+class NotExportable(DatasetError):
+    """A dataset that a form of an export cannot hold."""
+
+
 class DiskFull(DatasetError):
     """No disk space is left to store the images."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loravit_web.access.rights import SHELL
 from loravit_web.datasets import DatasetStore
 from registry import Registry
@@ -86,3 +88,33 @@ def test_a_deletion_is_told_in_words(home: Path, tmp_path: Path, text: Text) -> 
     pets(home, tmp_path)
     assert text("data", "delete", "pets", "--dry-run") == "5 image files of “pets” would be deleted.\n"
     assert text("data", "delete", "pets") == "5 image files of “pets” were deleted.\n"
+
+
+@pytest.mark.parametrize("form", ["folders", "csv", "imagefolder", "coco"])
+def test_an_exported_dataset_is_imported_again(home: Path, tmp_path: Path, run_json: Json, form: str) -> None:
+    fingerprint = pets(home, tmp_path)
+    file = tmp_path / "out.zip"
+    assert run_json("data", "export", "pets", str(file), "--format", form) == {
+        "dataset": fingerprint,
+        "name": "pets",
+        "file": str(file),
+        "format": form,
+        "images": 5,
+        "classes": 2,
+        "numbered": False,
+        "corrections": 0,
+    }
+    found = run_json("data", "check", str(file))
+    assert (found["error"], [one["train"] for one in found["classes"]]) == (None, [3, 2])
+
+
+def test_an_export_is_told_in_words_and_a_folder_that_is_missing_too(
+    home: Path, tmp_path: Path, text: Text, refusal: Text
+) -> None:
+    pets(home, tmp_path)
+    file = tmp_path / "out.zip"
+    assert text("data", "export", "pets", str(file)) == f"Exported 5 images of “pets” to {file}.\n"
+    missing = str(tmp_path / "missing" / "out.zip")
+    assert "cannot be written (No such file or directory). Choose another file" in refusal(
+        "data", "export", "pets", missing
+    )
