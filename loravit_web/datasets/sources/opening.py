@@ -24,8 +24,8 @@ from loravit_web.datasets.records import Skipped, SourceKind
 from loravit_web.datasets.sources.archives import (
     DEFAULT_LIMITS,
     MIB,
+    Archive,
     ArchiveLimits,
-    SafeArchive,
     open_archive,
 )
 from loravit_web.datasets.sources.samples import SAMPLES
@@ -39,11 +39,12 @@ from loravit_web.datasets.sources.tables import (
     split_by_folders,
     tables_among,
 )
+from loravit_web.datasets.sources.tars import TAR_SUFFIXES, open_tar
 from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
 from loravit_web.util.text import plural
 
-DATA_SUFFIXES = frozenset({".zip", *TABLE_SUFFIXES})
-"""Lower-case suffixes of files that can be opened."""
+DATA_SUFFIXES = frozenset({".zip", *TAR_SUFFIXES, *TABLE_SUFFIXES})
+"""Lower-case ends of the names of files that can be opened."""
 SAMPLE_PREFIX = "sample:"
 """Prefix of the name of a sample."""
 
@@ -108,17 +109,11 @@ def open_source(
     kind = _kind_of(path)
     if kind == "zip":
         with open_archive(path, limits, encoding=encoding) as archive:
-            paths = archive.paths
-            plan = interpret(
-                paths,
-                folders=archive.folders,
-                content=_contents(paths, lambda name: archive.beginning(name, SNIFFED_BYTES)),
-                classes_at=classes_at,
-            )
-            if classes_at is None and _lacks_classes(plan):
-                plan = _plan_of_inner_tables(archive, limits) or plan
-            plan = replace(plan, notes=(*archive.notes, *plan.notes))
-            yield Source(path.stem, "zip", plan, lambda index: archive.read(paths[index]))
+            source = _archive(name_of(path), kind, archive, limits, classes_at)
+            yield replace(source, plan=replace(source.plan, notes=(*archive.notes, *source.plan.notes)))
+    elif kind == "tar":
+        with open_tar(path, limits) as tar:
+            yield _archive(name_of(path), kind, tar, limits, classes_at)
     elif kind == "csv":
         yield _csv(path, limits)
     else:
@@ -141,7 +136,9 @@ def _kind_of(path: Path) -> SourceKind:
         return "csv"
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return "zip"
-    raise DataNotSupported(f"“{path.name}” is not a folder, a zip or a CSV. {_how_to_use(path)}")
+    if path.name.lower().endswith(TAR_SUFFIXES):
+        return "tar"
+    raise DataNotSupported(f"“{path.name}” is not a folder, a zip, a tar or a CSV. {_how_to_use(path)}")
 
 
 def _how_to_use(path: Path) -> str:
@@ -159,11 +156,33 @@ def _sample(name: str) -> Source:
     return Source(sample.title, "sample", plan, lambda index: files[index][1])
 
 
+def name_of(path: Path) -> str:
+    """Return the name of data without the suffix of an archive or a table: ``flowers.v2`` is a whole name."""
+    ends = [end for end in DATA_SUFFIXES if path.name.lower().endswith(end)]
+    longest = max(map(len, ends), default=0)
+    return path.name[: len(path.name) - longest]
+
+
+def _archive(
+    name: str, kind: SourceKind, archive: Archive, limits: ArchiveLimits, classes_at: ClassLevel
+) -> Source:
+    paths = archive.paths
+    plan = interpret(
+        paths,
+        folders=archive.folders,
+        content=_contents(paths, lambda name: archive.beginning(name, SNIFFED_BYTES)),
+        classes_at=classes_at,
+    )
+    if classes_at is None and _lacks_classes(plan):
+        plan = _plan_of_inner_tables(archive, limits) or plan
+    return Source(name, kind, plan, lambda index: archive.read(paths[index]))
+
+
 def _lacks_classes(plan: Plan) -> bool:
     return len(names_in(plan.placements)) < 2
 
 
-def _plan_of_inner_tables(archive: SafeArchive, limits: ArchiveLimits) -> Plan | None:
+def _plan_of_inner_tables(archive: Archive, limits: ArchiveLimits) -> Plan | None:
     """Return the plan of the tables inside a zip, or None if it has none with labels."""
     with TemporaryDirectory() as folder:
         files, left = {}, MAX_TABLE_BYTES
@@ -250,7 +269,7 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         labels=table.labels,
         from_table=True,
     )
-    return Source(path.stem, "csv", plan, partial(read_file, files, limits.max_file_bytes))
+    return Source(name_of(path), "csv", plan, partial(read_file, files, limits.max_file_bytes))
 
 
 def _size(path: Path) -> int:
