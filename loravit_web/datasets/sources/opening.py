@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -167,14 +167,10 @@ def _archive(
     name: str, kind: SourceKind, archive: Archive, limits: ArchiveLimits, classes_at: ClassLevel
 ) -> Source:
     paths = archive.paths
-    plan = interpret(
-        paths,
-        folders=archive.folders,
-        content=_contents(paths, lambda name: archive.beginning(name, SNIFFED_BYTES)),
-        classes_at=classes_at,
-    )
+    content = contents_of(paths, lambda path: archive.beginning(path, SNIFFED_BYTES))
+    plan = interpret(paths, folders=archive.folders, content=content, classes_at=classes_at)
     if classes_at is None and _lacks_classes(plan):
-        plan = _plan_of_inner_tables(archive, limits) or plan
+        plan = _plan_of_inner_tables(archive, limits, content) or plan
     return Source(name, kind, plan, lambda index: archive.read(paths[index]))
 
 
@@ -182,8 +178,8 @@ def _lacks_classes(plan: Plan) -> bool:
     return len(names_in(plan.placements)) < 2
 
 
-def _plan_of_inner_tables(archive: Archive, limits: ArchiveLimits) -> Plan | None:
-    """Return the plan of the tables inside a zip, or None if it has none with labels."""
+def _plan_of_inner_tables(archive: Archive, limits: ArchiveLimits, content: Mapping[str, str]) -> Plan | None:
+    """Return the plan of the tables inside an archive, or None if it has none with labels."""
     with TemporaryDirectory() as folder:
         files, left = {}, MAX_TABLE_BYTES
         for number, path in enumerate(tables_among(archive.sizes)):
@@ -198,11 +194,16 @@ def _plan_of_inner_tables(archive: Archive, limits: ArchiveLimits) -> Plan | Non
             file.write_bytes(data)
             files[path] = file
         found = labeled_tables(files, limits.max_entries)
-    return plan_of_tables(found, archive.paths) if found else None
+    return plan_of_tables(found, archive.paths, content) if found else None
 
 
-def _contents(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[str, str]:
-    """Return the formats by path of files whose suffix does not tell."""
+def contents_of(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[str, str]:
+    """Return the formats by path of files whose suffix does not tell.
+
+    Args:
+        paths: Paths of the files.
+        beginning: Returns the first bytes of a file.
+    """
     labels = {path: sniffed(beginning(path)) for path in paths if needs_content(path)}
     return {path: label for path, label in labels.items() if label is not None}
 
@@ -210,17 +211,13 @@ def _contents(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[s
 def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source:
     files, folders, skipped = _walk(root, limits)
     by_name = dict(files)
-    plan = interpret(
-        [shown for shown, _ in files],
-        folders=folders,
-        content=_contents(list(by_name), lambda name: _beginning(by_name[name])),
-        classes_at=classes_at,
-    )
+    content = contents_of(list(by_name), lambda name: _beginning(by_name[name]))
+    plan = interpret([shown for shown, _ in files], folders=folders, content=content, classes_at=classes_at)
     paths = [path for _, path in files]
     if classes_at is None and _lacks_classes(plan):
         tables = tables_among({shown: _size(file) for shown, file in files})
         found = labeled_tables({shown: by_name[shown] for shown in tables}, limits.max_entries)
-        plan = plan_of_tables(found, list(by_name)) if found else plan
+        plan = plan_of_tables(found, list(by_name), content) if found else plan
     return Source(
         root.resolve().name,
         "folder",

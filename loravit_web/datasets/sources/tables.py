@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from loravit_web.datasets.errors import AmbiguousLayout, InvalidAnnotations, NoAnnotations, NoLabelColumns
 from loravit_web.datasets.layout.files import skip_reason, suffix_of, system_reason
@@ -118,7 +119,9 @@ class ImageIndex:
         return None
 
 
-def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
+def plan_of_tables(
+    tables: Sequence[Found], paths: Sequence[str], content: Mapping[str, str] = MappingProxyType({})
+) -> Plan:
     """Return the candidates that tables name.
 
     Tables named for splits belong together. Otherwise all of them must say the same.
@@ -126,6 +129,7 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
     Args:
         tables: Tables with labels, at least one.
         paths: Relative paths of all files.
+        content: Formats by path of files whose suffix does not tell; see `needs_content`.
 
     Raises:
         AmbiguousLayout: If tables contradict each other.
@@ -148,7 +152,7 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
     for row, number in (located for found in used for located in found.located(index)):
         if number is None:
             skipped.append(Skipped(row.path, _MISSING))
-        elif (reason := skip_reason(paths[number])) is not None:
+        elif (reason := skip_reason(paths[number], content.get(paths[number]))) is not None:
             skipped.append(Skipped(row.path, reason))
         else:
             placements.append(Placement(number, paths[number], row.split, row.class_names))
@@ -160,7 +164,7 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
     unlisted = [
         path
         for number, path in enumerate(paths)
-        if number not in listed_numbers and path not in names and skip_reason(path) is None
+        if number not in listed_numbers and path not in names and skip_reason(path, content.get(path)) is None
     ]
     skipped += [Skipped(path, "no row of the table names it") for path in unlisted]
     effects = []

@@ -258,3 +258,19 @@ def test_folders_that_are_not_all_splits_are_none_for_a_table(
     csv.write_bytes(table_file["labels.csv"])
     with csv_with_zip(csv, archive) as source:
         assert {place.split for place in source.plan.placements} == {"train"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder", "with a zip", "alone"])
+def test_files_without_a_suffix_are_read_by_their_content(tmp_path: Path, kind: str) -> None:
+    files = {f"{number}": png(number) for number in range(4)} | {"4": b"no image"}
+    rows = [f"{path},{'cat' if int(path) % 2 else 'dog'}" for path in files]
+    csv = "\n".join(["path,label", *rows]).encode()
+    folder = folder_of(tmp_path / "a", {**files, "labels.csv": csv})
+    if kind == "with a zip":
+        opening = csv_with_zip(folder / "labels.csv", zip_of(tmp_path / "b.zip", files))
+    else:
+        data = {"alone": folder / "labels.csv", "folder": folder}.get(kind)
+        opening = open_source(data or zip_of(tmp_path / "c.zip", {**files, "labels.csv": csv}))
+    with opening as source:
+        assert [place.path for place in source.plan.placements] == ["0", "1", "2", "3"]
+        assert [entry.path for entry in source.plan.skipped] == ["4"]
