@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import errno
 import os
 import re
 import shutil
@@ -31,32 +30,27 @@ from loravit_web.datasets.records import (
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
-from loravit_web.datasets.stored.disk import link_or_copy, storing_failed, sync_folder
+from loravit_web.datasets.stored.disk import link_or_copy, storing_failed
 from loravit_web.datasets.stored.imports import (
     APP_IMPORTS,
-    IMPORTS,
     ImportRecord,
     named,
     read_import,
     read_imports,
     record_of,
-    write_import,
 )
 from loravit_web.datasets.stored.manifest import (
     MANIFEST,
     check_images,
-    read_complete,
     read_manifest,
-    write_manifest,
 )
+from loravit_web.datasets.stored.placing import move_into_place
 from loravit_web.datasets.stored.removal import TEMP_PREFIX, delete_folder, delete_import, sweep
 from loravit_web.datasets.stored.uploaders import (
     UPLOADER_FILE,
     Uploader,
     read_uploader,
-    renew_upload,
     uploaded_at,
-    write_uploader,
 )
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.settings.quota import Quota
@@ -69,7 +63,6 @@ Progress = Callable[[float, str], None]
 """Called with a fraction from 0 to 1 and a sentence."""
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_ALREADY_THERE = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _REPORT_EVERY = 100
 
 
@@ -366,33 +359,5 @@ class DatasetStore:
 
     def _move_into_place(self, dataset: ImageDataset, temp: Path) -> ImageDataset:
         """Move a complete import to its place, or return the dataset that is already there."""
-        final = self.root / dataset.fingerprint
         record = record_of(dataset, self.importer, self.clock())
-        write_manifest(dataset, temp)
-        size = (temp / MANIFEST).stat().st_size + write_import(temp, record)
-        if self.uploader is not None:
-            write_uploader(temp, self.uploader)
-        self.on_stored(size)
-        try:
-            temp.rename(final)
-        except OSError as error:
-            if error.errno not in _ALREADY_THERE:
-                raise
-            try:
-                known = read_complete(final, dataset.fingerprint)
-                if not (final / IMPORTS).exists():  # stored before importers were recorded
-                    write_import(final, record_of(known, APP_IMPORTS, self.clock()))
-                write_import(final, record)
-                if self.uploader is not None:
-                    renew_upload(final, self.uploader)
-                return named(known, record)
-            except DatasetDamaged:
-                for other in (final / IMPORTS).glob("*.json"):
-                    if not (temp / IMPORTS / other.name).exists():
-                        link_or_copy(other, temp / IMPORTS / other.name)
-                damaged = temp.with_name(f"{temp.name}-damaged")
-                final.rename(damaged)
-                temp.rename(final)
-                shutil.rmtree(damaged, ignore_errors=True)
-        sync_folder(self.root)
-        return replace(dataset, root=final)
+        return move_into_place(dataset, temp, record, self.uploader, self.on_stored)
