@@ -188,7 +188,7 @@ def _carry_out(
         published = run.published
         reporter.retry_writes(lambda: reopen(registry, published, base))
         return f"Published as {published} before the training process ended."
-    dataset = datasets.load(run.dataset.fingerprint)
+    dataset = datasets.imported_by(run.created_by).load(run.dataset.fingerprint)
     recipe = Recipe.from_json(run.config)
     data = split_data(dataset, recipe)
     try:
