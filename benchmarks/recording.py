@@ -7,9 +7,9 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
-SIZE = {"width": 1200, "height": 800}
+SIZE: ViewportSize = {"width": 1200, "height": 800}
 WIDTH = 900
 """Width of the recording in pixels, as wide as a README shows it."""
 _FRAME_MILLISECONDS = 120
