@@ -9,15 +9,16 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from loravit_web.datasets.assembly import assemble, overlap_warnings, settled
-from loravit_web.datasets.disk import last_write, link_or_copy, storing_failed, sync_folder
+from loravit_web.datasets.disk import copy, last_write, link_or_copy, storing_failed, sync_folder
 from loravit_web.datasets.errors import (
     DatasetDamaged,
     DatasetNotFound,
@@ -154,15 +155,22 @@ class DatasetStore:
             shutil.rmtree(temp, ignore_errors=True)
 
     def derive(
-        self, dataset: ImageDataset, classes: Sequence[str], items: Sequence[ImageItem], name: str
+        self,
+        dataset: ImageDataset,
+        classes: Sequence[str],
+        items: Sequence[ImageItem],
+        name: str,
+        *,
+        added: Mapping[str, Path] = MappingProxyType({}),
     ) -> ImageDataset:
-        """Store a dataset made of images of another one. The image files are shared.
+        """Store a dataset made of images of another one. Their files are shared.
 
         Args:
             dataset: Original dataset.
             classes: Names of the new classes.
             items: Images with their new labels.
             name: Name of the new dataset.
+            added: Files of images that the original does not have, by hash. They are copied.
 
         Raises:
             DatasetDamaged: If an image is missing.
@@ -184,9 +192,12 @@ class DatasetStore:
             temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
             try:
                 for item in {item.sha256: item for item in items}.values():
-                    link_or_copy(
-                        dataset.image_path(item), temp / relative_image_path(item.sha256, item.suffix)
-                    )
+                    target = temp / relative_image_path(item.sha256, item.suffix)
+                    if item.sha256 in added:
+                        self.on_stored(added[item.sha256].stat().st_size)
+                        copy(added[item.sha256], target)
+                    else:
+                        link_or_copy(dataset.image_path(item), target)
                 return self._move_into_place(derived, temp)
             finally:
                 shutil.rmtree(temp, ignore_errors=True)
