@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 
 from loravit_web.serving.answers import unlike_above, unsure_below
 from loravit_web.training.files.reliability import Told, read_reliability
+from loravit_web.util.intervals import confidence_interval
 from registry import BlobDamaged, BlobMissing, BlobStoreUnreachable, Registry, Split, Version
 
 SPLITS: tuple[Split, ...] = ("test", "validation")
 """Splits with results, the preferred one first."""
 NO_RELIABILITY = "This version has no figures of how well it tells what it does not know."
 """Sentence for versions of earlier apps."""
-_NORMAL_95 = 1.96
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
 _TASK_FILE = "task.json"
 """Same as in `adapters.files.format`, which loads torch."""
 
@@ -44,7 +42,7 @@ class SplitReliability:
             shown.append(f"{_of(told.unlike, told.n)} called unlike the training images.")
         shown.append(f"{_of(told.unsure, told.n)} called unsure.")
         if told.sure:
-            low, high = _wilson(told.correct, told.sure)
+            low, high = confidence_interval(told.correct, told.sure)
             interval = f"95 % CI {100 * low:.0f} to {100 * high:.0f} %"
             shown.append(f"{_of(told.correct, told.sure, more=interval)} of the other answers correct.")
         if self.calibration_error is not None:
@@ -93,11 +91,3 @@ def _of(count: int, total: int, *, more: str = "") -> str:
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
-
-
-def _wilson(count: int, total: int) -> tuple[float, float]:
-    """Return Wilson's interval of 95 % for a fraction."""
-    square = _NORMAL_95**2
-    middle = (count + square / 2) / (total + square)
-    half = _NORMAL_95 / (total + square) * math.sqrt(count * (total - count) / total + square / 4)
-    return middle - half, middle + half
