@@ -225,13 +225,17 @@ class DatasetStore:
             DatasetNotFound: If it does not exist or is not visible.
             DatasetDamaged: If its manifest is damaged.
         """
-        folder = self.root / fingerprint
-        known = _FINGERPRINT.fullmatch(fingerprint) is not None and (folder / MANIFEST).is_file()
-        if not known or not self.shows(read_uploader(folder)):
+        if not self.has(fingerprint):
             raise DatasetNotFound(
                 f"There is no stored dataset {fingerprint[:12]!r}. Import its images again."
             )
-        return read_manifest(folder, fingerprint)
+        return read_manifest(self.root / fingerprint, fingerprint)
+
+    def has(self, fingerprint: str) -> bool:
+        """Return whether a dataset exists and is visible, without reading it."""
+        folder = self.root / fingerprint
+        known = _FINGERPRINT.fullmatch(fingerprint) is not None and (folder / MANIFEST).is_file()
+        return known and self.shows(read_uploader(folder))
 
     def sweep(self, older_than: float) -> int:
         """Remove the remains of interrupted imports and removals.

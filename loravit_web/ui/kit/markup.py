@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
 
 from loravit_web.access.rights import ANONYMOUS, Visitor
-from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.runs import next_steps
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate, cost_text
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import DRAFT, INSTANT
 from loravit_web.ui.templates import render, render_part
+from loravit_web.util.intervals import confidence_interval
 from loravit_web.util.text import duration
 from registry import Evaluation, EvaluationDetails, Run, Version
 
@@ -26,10 +25,6 @@ STATUS_SIGNS = {
     "cancelled": "–",
     "interrupted": "‖",
 }
-SKIPPED_SHOWN = 500
-"""Maximum number of skipped files that are listed."""
-_NORMAL_95 = 1.96
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
 
 
 def notice(text: str, *, kind: str = "info", title: str = "") -> Markup:
@@ -93,19 +88,6 @@ def cost_summary(cost: Estimate) -> Markup:
     return line(cost_text(cost), kind="cost", role="")
 
 
-def dataset_summary(dataset: ImageDataset) -> Markup:
-    """Return the summary of a dataset: classes, counts, warnings and skipped files."""
-    counts = dataset.counts()
-    return render(
-        "train/dataset",
-        dataset=dataset,
-        counts=counts,
-        most=max(sum(numbers.values()) for numbers in counts.values()),
-        splits=[split for split in SPLITS if any(numbers[split] for numbers in counts.values())],
-        skipped_shown=SKIPPED_SHOWN,
-    )
-
-
 def run_progress(run: Run, *, position: int | None, ahead: str | None) -> Markup:
     """Return the progress of a run, or its result or error with the next step.
 
@@ -142,18 +124,10 @@ def correct_images(judged: Evaluation) -> str:
     """Return the number of correct images as a sentence, with its confidence interval."""
     correct = judged.n - _wrong(judged.accuracy, judged.n)
     labels = " in all their labels" if judged.several_labels else ""
-    low, high = (f"{100 * bound:.{0 if judged.n < 1000 else 1}f}" for bound in _interval(correct, judged.n))
+    low, high = (
+        f"{100 * bound:.{0 if judged.n < 1000 else 1}f}" for bound in confidence_interval(correct, judged.n)
+    )
     return f"{correct:,} of {judged.n:,} {judged.split} images correct{labels} (95% CI {low} to {high}%)."
-
-
-def _interval(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a fraction, after Wilson (1927); (0, 1) without images."""
-    if not n:
-        return 0.0, 1.0
-    fraction, z2 = correct / n, _NORMAL_95**2
-    center = (fraction + z2 / (2 * n)) / (1 + z2 / n)
-    half = _NORMAL_95 / (1 + z2 / n) * math.sqrt(fraction * (1 - fraction) / n + z2 / (4 * n * n))
-    return max(0.0, center - half), min(1.0, center + half)
 
 
 def beside_probe(judged: Evaluation) -> str:
