@@ -29,6 +29,7 @@ from loravit_web.datasets import (
 from loravit_web.datasets.layout.plan import ClassLevel, Level
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
+from loravit_web.runs.data_actions import DataActions
 from loravit_web.runs.demo import BeyondDemo, check_plan
 from loravit_web.runs.queueing import create_run
 from loravit_web.service import Progress, Service
@@ -57,7 +58,7 @@ class Imported:
     at: ClassLevel = None
 
 
-class Actions(CatalogActions, RunActions):
+class Actions(CatalogActions, RunActions, DataActions):
     """All changes of a service's data by one visitor, whose name is recorded with each change.
 
     Args:
@@ -70,7 +71,8 @@ class Actions(CatalogActions, RunActions):
     def __init__(self, service: Service, visitor: Visitor, *, uploads: Sequence[Path] = ()) -> None:
         registry = service.registry_of(visitor)
         CatalogActions.__init__(self, registry, visitor)
-        self._service, self._stored = service, service.datasets_of(visitor, uploads)
+        self._service = service
+        DataActions.__init__(self, registry, visitor, service.datasets_of(visitor, uploads))
         RunActions.__init__(
             self,
             registry,

@@ -42,6 +42,7 @@ from registry.catalog.usage import UsageCount, UsageHour, UsageTotal
 from registry.catalog.versions import DEFAULT_ALIAS
 from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.database.clock import Clock, utc_now
+from registry.database.db import database_file
 from registry.database.errors import (
     DatabaseNotReadable,
     DatabaseNotWritable,
@@ -264,6 +265,7 @@ __all__ = [
     "VersionInUse",
     "VersionWithdrawn",
     "Visibility",
+    "database_file",
     "newest_snapshot",
     "open_snapshot_store",
     "utc_now",

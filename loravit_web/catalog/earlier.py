@@ -13,7 +13,7 @@ from loravit_web.training.files.predictions import (
     PredictionsDamaged,
     read_predictions,
 )
-from loravit_web.util.intervals import confidence_interval
+from loravit_web.util.intervals import interval_95
 from registry import DEFAULT_ALIAS, BlobMissing, Registry, RegistryError, Split, UnknownRunFile, Version
 
 _SPLITS: tuple[Split, ...] = ("test", "validation")
@@ -65,7 +65,7 @@ class Compared:
     def interval(self) -> tuple[float, float]:
         """95 % confidence interval of `points` for different images, after Newcombe (1998)."""
         (new_low, new_high), (old_low, old_high) = (
-            confidence_interval(round(one.accuracy * one.n), one.n) for one in (self.new, self.old)
+            interval_95(round(one.accuracy * one.n), one.n) for one in (self.new, self.old)
         )
         new, old = self.new.accuracy, self.old.accuracy
         low = (new - old) - math.hypot(new - new_low, old_high - old)
@@ -103,7 +103,7 @@ def compare(registry: Registry, version: Version, earlier: Version) -> Compared 
         version: The later version.
         earlier: The earlier version.
     """
-    measured = {one.split: (one.n, one.accuracy) for one in version.evaluations}
+    measured: dict[str, tuple[int, float]] = {one.split: (one.n, one.accuracy) for one in version.evaluations}
     return _compared(registry, measured, _predictions(registry, version), earlier)
 
 

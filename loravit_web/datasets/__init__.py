@@ -22,7 +22,7 @@ from loravit_web.datasets.sources.samples import SAMPLES, Sample
 from loravit_web.datasets.sources.uploads import csv_with_zip, files_by_class
 from loravit_web.datasets.splits import strata, stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore
-from loravit_web.datasets.uploaders import Uploader
+from loravit_web.datasets.stored.uploaders import Uploader
 
 __all__ = [
     "SAMPLES",

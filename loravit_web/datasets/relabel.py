@@ -46,6 +46,12 @@ class AlreadyThere(DatasetError):
     """An addition of an image that the dataset has."""
 
 
+def original_of(dataset: ImageDataset) -> str | None:
+    """Return the beginning of the fingerprint of the dataset that a correction was made from, or None."""
+    found = _LINEAGE.search(dataset.name)
+    return found[0][-9:-1] if found else None
+
+
 def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> ImageDataset:
     """Store a corrected dataset; its name refers to the original.
 

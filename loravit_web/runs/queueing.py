@@ -65,6 +65,7 @@ def create_run(
             title=title,
             base_id=record_base(registry, base).id,
             dataset_id=record.id,
+            dataset_name=dataset.name,
             seed=recipe.seed,
             config=recipe.as_json(),
             environment=environment(),

@@ -140,6 +140,7 @@ class RunRow(Table):
     resumed: Mapped[int]
     created_by: Mapped[str] = mapped_column(server_default=UNKNOWN)
     error_kind: Mapped[ErrorKind | None] = mapped_column(ByteText)
+    dataset_name: Mapped[str | None]
 
 
 class RunParamRow(Table):

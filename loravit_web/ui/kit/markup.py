@@ -13,7 +13,7 @@ from loravit_web.training.estimate import Estimate, cost_text
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import DRAFT, INSTANT
 from loravit_web.ui.templates import render, render_part
-from loravit_web.util.intervals import confidence_interval
+from loravit_web.util.intervals import interval_95
 from loravit_web.util.text import duration
 from registry import Evaluation, EvaluationDetails, Run, Version
 
@@ -124,9 +124,7 @@ def correct_images(judged: Evaluation) -> str:
     """Return the number of correct images as a sentence, with its confidence interval."""
     correct = judged.n - _wrong(judged.accuracy, judged.n)
     labels = " in all their labels" if judged.several_labels else ""
-    low, high = (
-        f"{100 * bound:.{0 if judged.n < 1000 else 1}f}" for bound in confidence_interval(correct, judged.n)
-    )
+    low, high = (f"{100 * bound:.{0 if judged.n < 1000 else 1}f}" for bound in interval_95(correct, judged.n))
     return f"{correct:,} of {judged.n:,} {judged.split} images correct{labels} (95% CI {low} to {high}%)."
 
 

@@ -65,6 +65,11 @@ def thumbnail_links(seen: Seen, entries: Sequence[AdapterEntry]) -> Mapping[str,
     return links
 
 
+def page_image_link(image: Path) -> str:
+    """Return the link to an image of the app itself."""
+    return file_link(_serve(image.read_bytes(), image.name, ""))
+
+
 def file_link(path: Path | str) -> str:
     """Return the link to a file that Gradio may serve; relative, so that it is valid behind any proxy."""
     return f"gradio_api/file={quote(str(path))}"

@@ -40,6 +40,15 @@ def storing_failed(error: OSError) -> DiskFull | StoreUnwritable:
     )
 
 
+def deleting_failed(error: OSError) -> StoreUnwritable:
+    """Return the error for a failed deletion."""
+    reason = os.strerror(error.errno).lower() if error.errno else "unknown reason"
+    return StoreUnwritable(
+        f"The data folder cannot be changed ({reason}), so the images were not deleted. Check its "
+        "permissions."
+    )
+
+
 def last_write(temp: Path) -> float:
     """Return the time of the last write to an import; the folders' times are enough."""
     try:
