@@ -24,6 +24,7 @@ def headline(seen: Seen, result: Result) -> Markup:
         probe="" if first is None else beside_probe(first).removeprefix("Probe: "),
         before="" if compared is None else before_text(compared),
         number=None if compared is None else compared.before.version,
+        precision=None if first is None else first.mean_average_precision,
         attempt=attempt,
     )
 
