@@ -24,6 +24,7 @@ from loravit_web.datasets import (
     from_hub,
     open_source,
     relabeled,
+    with_image,
 )
 from loravit_web.datasets.layout.plan import ClassLevel, Level
 from loravit_web.datasets.sources.opening import Source
@@ -210,6 +211,17 @@ class Actions(CatalogActions, RunActions, DataActions):
         self._service.admission.quota.free_bytes()
         with self._storing() as datasets:
             return relabeled(datasets, datasets.load(fingerprint), changes)
+
+    @needs("train")
+    def add_image(self, fingerprint: str, image: Path, class_name: str) -> ImageDataset:
+        """Store a copy of a dataset with one more training image; errors as of `correct`.
+
+        Raises:
+            ImageError: If the image cannot be read.
+        """
+        self._service.admission.quota.free_bytes()
+        with self._storing() as datasets:
+            return with_image(datasets, datasets.load(fingerprint), image, class_name)
 
     @needs("train")
     def queue_training(

@@ -284,6 +284,7 @@ class Service:
             prefetcher=self.prefetcher,
             answering=lambda: self.predictor,
             estimating=self.estimates.of,
+            known_estimate=self.estimates.known,
             hub=self.hub,
         )
 

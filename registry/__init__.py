@@ -39,6 +39,7 @@ from registry.catalog.evaluations import ConfusedPair, EvaluationDetails
 from registry.catalog.lineage import Descendants, Lineage
 from registry.catalog.thresholds import HIGHEST_UNLIKE, LOWEST_UNLIKE
 from registry.catalog.usage import UsageCount, UsageHour, UsageTotal
+from registry.catalog.versions import DEFAULT_ALIAS
 from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.database.clock import Clock, utc_now
 from registry.database.db import database_file
@@ -139,6 +140,7 @@ from registry.visibility import Owners, Visibility
 __all__ = [
     "ABSENT",
     "AS_TRAINED",
+    "DEFAULT_ALIAS",
     "HIGHEST_UNLIKE",
     "LOWEST_UNLIKE",
     "MAX_TEXT",

@@ -14,7 +14,6 @@ SPLITS: tuple[Split, ...] = ("test", "validation")
 """Splits with results, the preferred one first."""
 NO_RELIABILITY = "This version has no figures of how well it tells what it does not know."
 """Sentence for versions of earlier apps."""
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
 _TASK_FILE = "task.json"
 """Same as in `adapters.files.format`, which loads torch."""
 

@@ -8,10 +8,11 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from loravit_web.datasets.assembly import assemble, overlap_warnings, settled
@@ -30,7 +31,7 @@ from loravit_web.datasets.records import (
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
-from loravit_web.datasets.stored.disk import link_or_copy, storing_failed
+from loravit_web.datasets.stored.disk import copy, link_or_copy, storing_failed
 from loravit_web.datasets.stored.imports import (
     APP_IMPORTS,
     ImportRecord,
@@ -164,15 +165,22 @@ class DatasetStore:
             shutil.rmtree(temp, ignore_errors=True)
 
     def derive(
-        self, dataset: ImageDataset, classes: Sequence[str], items: Sequence[ImageItem], name: str
+        self,
+        dataset: ImageDataset,
+        classes: Sequence[str],
+        items: Sequence[ImageItem],
+        name: str,
+        *,
+        added: Mapping[str, Path] = MappingProxyType({}),
     ) -> ImageDataset:
-        """Store a dataset made of images of another one. The image files are shared.
+        """Store a dataset made of images of another one. Their files are shared.
 
         Args:
             dataset: Original dataset.
             classes: Names of the new classes.
             items: Images with their new labels.
             name: Name of the new dataset.
+            added: Files of images that the original does not have, by hash. They are copied.
 
         Raises:
             DatasetDamaged: If an image is missing.
@@ -194,9 +202,12 @@ class DatasetStore:
             temp = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir=self.root))
             try:
                 for item in {item.sha256: item for item in items}.values():
-                    link_or_copy(
-                        dataset.image_path(item), temp / relative_image_path(item.sha256, item.suffix)
-                    )
+                    target = temp / relative_image_path(item.sha256, item.suffix)
+                    if item.sha256 in added:
+                        self.on_stored(added[item.sha256].stat().st_size)
+                        copy(added[item.sha256], target)
+                    else:
+                        link_or_copy(dataset.image_path(item), target)
                 return self._move_into_place(derived, temp)
             finally:
                 shutil.rmtree(temp, ignore_errors=True)
@@ -263,15 +274,20 @@ class DatasetStore:
             DatasetNotFound: If it does not exist or is not visible.
             DatasetDamaged: If its manifest is damaged.
         """
-        folder = self.root / fingerprint
-        known = _FINGERPRINT.fullmatch(fingerprint) is not None and (folder / MANIFEST).is_file()
-        if not known or not self.shows(read_uploader(folder)):
+        if not self.has(fingerprint):
             raise DatasetNotFound(
                 f"There is no stored dataset {fingerprint[:12]!r}. Import its images again."
             )
+        folder = self.root / fingerprint
         dataset = read_manifest(folder, fingerprint)
         record = read_import(folder, self.importer)
         return dataset if record is None else named(dataset, record)
+
+    def has(self, fingerprint: str) -> bool:
+        """Return whether a dataset exists and is visible, without reading it."""
+        folder = self.root / fingerprint
+        known = _FINGERPRINT.fullmatch(fingerprint) is not None and (folder / MANIFEST).is_file()
+        return known and self.shows(read_uploader(folder))
 
     def sweep(self, older_than: float) -> int:
         """Remove the remains of interrupted imports and removals.

@@ -50,6 +50,8 @@ from loravit_web.util.periodic import Periodic
 
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
+STYLES = ("style.css", "use.css", "train.css")
+"""Style sheets of the page, in the order in which they apply."""
 
 
 class AddressUnavailable(LoraVitError):
@@ -137,7 +139,7 @@ class App:
                 quiet=True,
                 show_error=False,
                 theme=_theme(),
-                css_paths=[Path(__file__).with_name(name) for name in ("style.css", "use.css")],
+                css_paths=[Path(__file__).with_name(name) for name in STYLES],
                 head=page_head(plain=self.service.settings.plain_gradio),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
                 max_file_size=self.service.settings.upload_bytes,
@@ -276,7 +278,7 @@ def _theme() -> gr.themes.Base:
     return theme.set(  # Gradio's colors have too little contrast for WCAG AA
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-        button_cancel_background_fill="*red_600",
+        button_cancel_background_fill="#dc2626",  # there is no palette of this name
         checkbox_border_color="*neutral_500",
         checkbox_border_color_dark="*neutral_500",
         input_placeholder_color="*neutral_500",

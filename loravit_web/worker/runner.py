@@ -15,6 +15,7 @@ import torch
 from loravit_web.adapters.files.first_answer import FIRST_ANSWER_FILES
 from loravit_web.adapters.files.thumbnail import contact_sheet
 from loravit_web.backbones.base import Base
+from loravit_web.catalog.earlier import compare_unpublished, lower_text, meant_by_name
 from loravit_web.catalog.publishing import Origin, publish, reopen
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.datasets.errors import DatasetDamaged
@@ -33,6 +34,7 @@ from loravit_web.util.uninterruptible import ReportProgress
 from loravit_web.worker.failures import describe_failure
 from loravit_web.worker.tracking import RunReporter, TrainingInterrupted, retry_writes
 from registry import (
+    DEFAULT_ALIAS,
     EndStatus,
     ErrorKind,
     Registry,
@@ -216,11 +218,35 @@ def _carry_out(
         worker=worker,
     )
     thumbnail = contact_sheet(examples(data))
+    # before the new version is there, so that it never replaces a better one
+    kept = reporter.retry_writes(lambda: _keep_better(registry, run, trained))
     version = reporter.retry_writes(
         lambda: publish(registry, trained.adapter, base, origin, data=dataset.name, thumbnail=thumbnail)
     )
-    told = [_ending(trained, version, late), _left_out(trained.left_out), data.note]
+    if not kept:
+        reporter.retry_writes(lambda: _follow_newest(registry, run, version))
+    told = [_ending(trained, version, late), kept, _left_out(trained.left_out), data.note]
     return " ".join(filter(None, told))
+
+
+def _keep_better(registry: Registry, run: Run, trained: Trained) -> str:
+    """Keep the version that the name of the adapter means if the new one is worse; return why, or nothing."""
+    earlier = meant_by_name(registry, run.slug)
+    if earlier is None:
+        return ""
+    metrics = trained.adapter.summary.get("metrics") or {}
+    compared = compare_unpublished(registry, metrics, trained.predictions, earlier)
+    if compared is None or not compared.is_worse:
+        return ""
+    registry.aliases.promote(earlier.ref, DEFAULT_ALIAS, actor=run.created_by, allow_protected=True)
+    return f"Version {earlier.version} stays the default: the new version is {lower_text(compared)}."
+
+
+def _follow_newest(registry: Registry, run: Run, version: Version) -> None:
+    """Make the name of the adapter mean its newest version again, unless the default is protected."""
+    for alias in registry.aliases.list(version.slug):
+        if alias.alias == DEFAULT_ALIAS and not alias.protected:
+            registry.aliases.remove(version.slug, DEFAULT_ALIAS, actor=run.created_by)
 
 
 def _with_user_path(error: StoredImageUnusable, dataset: ImageDataset) -> DatasetDamaged:

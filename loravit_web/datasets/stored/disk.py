@@ -24,6 +24,12 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a file to a new place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
 def storing_failed(error: OSError) -> DiskFull | StoreUnwritable:
     """Return the error for a failed write."""
     if error.errno in _NO_SPACE:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from markupsafe import Markup
 
 from loravit_web.access.rights import ANONYMOUS, Visitor
-from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.runs import next_steps
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate, cost_text
@@ -26,9 +25,6 @@ STATUS_SIGNS = {
     "cancelled": "–",
     "interrupted": "‖",
 }
-SKIPPED_SHOWN = 500
-"""Maximum number of skipped files that are listed."""
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
 
 
 def notice(text: str, *, kind: str = "info", title: str = "") -> Markup:
@@ -90,19 +86,6 @@ def who_line(settings: Settings, visitor: Visitor) -> str:
 def cost_summary(cost: Estimate) -> Markup:
     """Return the estimated cost of a training as a paragraph."""
     return line(cost_text(cost), kind="cost", role="")
-
-
-def dataset_summary(dataset: ImageDataset) -> Markup:
-    """Return the summary of a dataset: classes, counts, warnings and skipped files."""
-    counts = dataset.counts()
-    return render(
-        "train/dataset",
-        dataset=dataset,
-        counts=counts,
-        most=max(sum(numbers.values()) for numbers in counts.values()),
-        splits=[split for split in SPLITS if any(numbers[split] for numbers in counts.values())],
-        skipped_shown=SKIPPED_SHOWN,
-    )
 
 
 def run_progress(run: Run, *, position: int | None, ahead: str | None) -> Markup:

@@ -36,11 +36,7 @@ loravit.runs = (() => {
   };
 
   const showDetail = () => document.querySelector("#runs-progress")?.scrollIntoView({block: "nearest"});
-  // The tab is drawn first.
-  const showResult = () => {
-    setTimeout(() => document.querySelector("#train-result")?.scrollIntoView(), 300);
-  };
   const hearIfOpen = (now, heard) => document.querySelector("#runs-search")?.offsetParent ? now : heard;
 
-  return {listen, showTicks, nameRun, showDetail, showResult, hearIfOpen};
+  return {listen, showTicks, nameRun, showDetail, hearIfOpen};
 })();
