@@ -10,6 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
+from benchmarks.recording import record
 from benchmarks.support.browser import chromium, running_app
 from benchmarks.support.homes import with_bases
 from loravit_web.ui.page.preview import IMAGE
@@ -42,6 +43,7 @@ def run(_arguments: list[str]) -> int:
                     page.screenshot(path=FOLDER / f"{name.lower()}-{scheme}.png", full_page=True)
                 page.close()
             _preview(browser, url)
+            record(browser, url, FOLDER / "use.webp")
     print(f"in {FOLDER.name}/: {', '.join(sorted(p.name for p in FOLDER.iterdir()))}")
     return 0
 

@@ -11,6 +11,7 @@ REFUSAL_MILLISECONDS = 8000
 SCRIPTS = (
     "kit/events",
     "kit/qr_code",
+    "kit/keys",
     "page/refusals",  # before any script that sends a request
     "patches/styles",
     "page/arrival",  # before the description is kept from Svelte
@@ -21,7 +22,6 @@ SCRIPTS = (
     "use/answers",
     "use/evidence",
     "patches/unwatched",
-    "kit/keys",
     "page/pulse",
     "kit/focus",
     "page/strip",
@@ -43,7 +43,7 @@ def page_head(*, plain: bool = False) -> str:
     """Return the HTML for the head of the page.
 
     Args:
-        plain: Whether to omit the scripts that only make Gradio faster.
+        plain: Whether to omit the scripts that change Gradio itself.
     """
     values = {
         "refusals": {"shownMilliseconds": REFUSAL_MILLISECONDS},

@@ -14,6 +14,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.served import page_image_link, thumbnail_link
 from loravit_web.ui.kit.share import page_url
+from loravit_web.ui.scripts import source
 from loravit_web.ui.templates import render
 from loravit_web.util.text import listed
 from loravit_web.visibility import Seen
@@ -25,6 +26,8 @@ DESCRIPTION = (
     "images of your own."
 )
 IMAGE, ICON = (Path(__file__).with_name(name) for name in ("preview.jpg", "icon.png"))
+FIRST_SCRIPT = "patches/english"
+"""Script that runs before those of Gradio, which adds all others of the app when it has started."""
 _MOST_TASKS = 3
 
 
@@ -71,7 +74,7 @@ def own_preview() -> Preview:
 
 
 def tags_of(service: Service, scope: Scope) -> str:
-    """Return the tags of the preview of a link to the page.
+    """Return what the head of the page begins with: the preview of its link, and a script.
 
     Args:
         service: Service that the page uses.
@@ -86,9 +89,8 @@ def tags_of(service: Service, scope: Scope) -> str:
         preview = own_preview()
     root = page_url(request)
     query = "" if preview.title == TITLE else f"?{urlencode({'task': named})}"
-    return str(
-        render("page/preview", preview=preview, url=f"{root}/{query}", image=f"{root}/{preview.image}")
-    )
+    first, url, image = source(FIRST_SCRIPT), f"{root}/{query}", f"{root}/{preview.image}"
+    return str(render("page/preview", preview=preview, url=url, image=image, first_script=first))
 
 
 def _about(version: Version) -> str:

@@ -107,6 +107,15 @@ PATCHES: Sequence[Patch] = (
         until="Gradio lets a link select the tab, and fills hidden tabs last.",
     ),
     Patch(
+        place="scripts/patches/english.js",
+        kind="page",
+        texts=(("templates/frontend/index.html", "__gradio_mode__"),),
+        gains="Gradio's own words are English like those of the app, whatever the language of the browser.",
+        measured="2026-11-29: in a German browser, the page was half German.",
+        test="tests/browser/test_journey.py::test_a_sample_empties_the_box_of_the_zip_before_it",
+        until="Gradio lets an app choose the language, or the app has the languages of Gradio.",
+    ),
+    Patch(
         place="scripts/kit/events.js",
         kind="page",
         texts=(("helpers.py", '{"__type__": "update"}'),),

@@ -75,6 +75,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
                     elem_id="use-heat",
                 )
                 picker.pin.render()
+            gr.HTML(render("use/keys"), js_on_load=on_load("keys.listen"), elem_id="use-keys")
     share = build_share()
     build_many(service, picker.tasks, top_k, presence)
     build_evidence(service, waiting)
