@@ -44,7 +44,7 @@ app = typer.Typer(help="Check data before it is imported, and list, show, export
 
 @app.command("check")
 def check_data(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, zip, CSV or sample:NAME.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, zip, tar, table or sample:NAME.")],
     classes_at: ClassesAt = None,
     encoding: NamesEncoding = None,
     as_json: AsJson = False,

@@ -57,6 +57,14 @@ class CsvPathOutside(InvalidCsv):
     """A path in a table that leads outside the folder of the table."""
 
 
+class ParquetPackageMissing(DatasetError):
+    """The package that reads Parquet files is not installed."""
+
+
+class InvalidParquet(DatasetError):
+    """A Parquet file that is damaged, or has no columns of images and labels."""
+
+
 class InvalidAnnotations(DatasetError):
     """A JSON file of labels that cannot be read."""
 

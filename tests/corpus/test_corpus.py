@@ -18,6 +18,7 @@ from loravit_web.images.loading import load_rgb
 from loravit_web.service import Service
 from registry import RegistryError
 from tests.corpus.adapters import BUNDLES, BundleEntry, Files, Published
+from tests.corpus.annotations import ANNOTATED
 from tests.corpus.answers import Refused, leak_in
 from tests.corpus.archives import ARCHIVES, CSVS, IMAGES_OF_CSV, ArchiveEntry, CsvEntry, Imported, zipped
 from tests.corpus.images import IMAGES, ImageEntry, Shown
@@ -50,7 +51,7 @@ def wrong(place: Place, entries: tuple[Any, ...], visit: Callable[[Any], list[st
 def test_the_corpus_is_as_large_as_it_should_be_and_names_no_entry_twice() -> None:
     assert len(IMAGES) >= 60
     assert len(ARCHIVES) + len(CSVS) + len(BUNDLES) >= 40
-    for entries in (IMAGES, ARCHIVES, TARS, CSVS, BUNDLES, NAMES, REQUESTS):
+    for entries in (IMAGES, (*ARCHIVES, *ANNOTATED), TARS, CSVS, BUNDLES, NAMES, REQUESTS):
         names = [one.name for one in entries]
         assert len(set(names)) == len(names)
 
@@ -122,7 +123,7 @@ def test_a_tar_is_imported_as_expected_or_refused_in_one_sentence(
     assert leak_in(str(caught.value), tmp_path) is None
 
 
-@each((*ARCHIVES, *CSVS))
+@each((*ARCHIVES, *ANNOTATED, *CSVS))
 def test_data_is_imported_as_expected_or_refused_in_one_sentence(
     service: Service, tmp_path: Path, entry: ArchiveEntry | CsvEntry
 ) -> None:
@@ -143,7 +144,7 @@ def test_data_is_imported_as_expected_or_refused_in_one_sentence(
 
 
 def test_zips_over_http(place: Place) -> None:
-    assert wrong(place, ARCHIVES, place.archive) == {}
+    assert wrong(place, (*ARCHIVES, *ANNOTATED), place.archive) == {}
 
 
 def test_csvs_over_http(place: Place) -> None:

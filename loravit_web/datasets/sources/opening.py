@@ -28,6 +28,8 @@ from loravit_web.datasets.sources.archives import (
     ArchiveLimits,
     open_archive,
 )
+from loravit_web.datasets.sources.parquet import PARQUET_SUFFIX
+from loravit_web.datasets.sources.parquet_process import unpack_parquet
 from loravit_web.datasets.sources.samples import SAMPLES
 from loravit_web.datasets.sources.tables import (
     MAX_TABLE_BYTES,
@@ -43,7 +45,7 @@ from loravit_web.datasets.sources.tars import TAR_SUFFIXES, open_tar
 from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
 from loravit_web.util.text import plural
 
-DATA_SUFFIXES = frozenset({".zip", *TAR_SUFFIXES, *TABLE_SUFFIXES})
+DATA_SUFFIXES = frozenset({".zip", PARQUET_SUFFIX, *TAR_SUFFIXES, *TABLE_SUFFIXES})
 """Lower-case ends of the names of files that can be opened."""
 SAMPLE_PREFIX = "sample:"
 """Prefix of the name of a sample."""
@@ -51,6 +53,7 @@ SAMPLE_PREFIX = "sample:"
 _LINK_OUT = "it is a link to a file outside the folder"
 _LINK_FOLDER = "it is a link to a folder, which is not followed"
 _LINK_BROKEN = "it is a broken link"
+_NO_IMAGE = "its row has no image, or one that is too large"
 
 
 class FileUnusableError(Exception):
@@ -116,8 +119,12 @@ def open_source(
             yield _archive(name_of(path), kind, tar, limits, classes_at)
     elif kind == "csv":
         yield _csv(path, limits)
+    elif kind == "parquet":
+        with _parquet(name_of(path), {path.name: path}, limits) as source:
+            yield source
     else:
-        yield _folder(path, limits, classes_at)
+        with _folder(path, limits, classes_at) as source:
+            yield source
 
 
 def _kind_of(path: Path) -> SourceKind:
@@ -138,6 +145,8 @@ def _kind_of(path: Path) -> SourceKind:
         return "zip"
     if path.name.lower().endswith(TAR_SUFFIXES):
         return "tar"
+    if path.suffix.lower() == PARQUET_SUFFIX:
+        return "parquet"
     raise DataNotSupported(f"“{path.name}” is not a folder, a zip, a tar or a CSV. {_how_to_use(path)}")
 
 
@@ -208,7 +217,8 @@ def contents_of(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict
     return {path: label for path, label in labels.items() if label is not None}
 
 
-def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source:
+@contextmanager
+def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Iterator[Source]:
     files, folders, skipped = _walk(root, limits)
     by_name = dict(files)
     content = contents_of(list(by_name), lambda name: _beginning(by_name[name]))
@@ -218,12 +228,31 @@ def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source
         tables = tables_among({shown: _size(file) for shown, file in files})
         found = labeled_tables({shown: by_name[shown] for shown in tables}, limits.max_entries)
         plan = plan_of_tables(found, list(by_name), content) if found else plan
-    return Source(
+        shards = {shown: file for shown, file in files if suffix_of(shown) == PARQUET_SUFFIX}
+        if shards and not found and not plan.placements:
+            with _parquet(root.resolve().name, shards, limits) as source:
+                yield source
+            return
+    yield Source(
         root.resolve().name,
         "folder",
         replace(plan, skipped=(*skipped, *plan.skipped)),
         partial(read_file, paths, limits.max_file_bytes),
     )
+
+
+@contextmanager
+def _parquet(name: str, files: Mapping[str, Path], limits: ArchiveLimits) -> Iterator[Source]:
+    with TemporaryDirectory() as folder:
+        plan = unpack_parquet(files, Path(folder), limits)
+
+        def read(index: int) -> bytes:
+            file = Path(folder, str(index))
+            if not file.exists():
+                raise FileUnusableError(_NO_IMAGE)
+            return file.read_bytes()
+
+        yield Source(name, "parquet", plan, read)
 
 
 def _existing(file: Path, folder: Path) -> Path:
