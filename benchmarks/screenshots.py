@@ -1,4 +1,4 @@
-"""The README's screenshots: every tab of the real app, with the adapters that come with it."""
+"""Images of the real app, with the adapters that come with it: for the README and for link previews."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
+from benchmarks.recording import record
 from benchmarks.support.browser import chromium, running_app
 from benchmarks.support.homes import with_bases
+from loravit_web.ui.page.preview import IMAGE
 
 FOLDER = Path(__file__).with_name("screenshots")
 SLUG = "how-many-shapes"
@@ -40,8 +42,20 @@ def run(_arguments: list[str]) -> int:
                     page.wait_for_timeout(1500)
                     page.screenshot(path=FOLDER / f"{name.lower()}-{scheme}.png", full_page=True)
                 page.close()
+            _preview(browser, url)
+            record(browser, url, FOLDER / "use.webp")
     print(f"in {FOLDER.name}/: {', '.join(sorted(p.name for p in FOLDER.iterdir()))}")
     return 0
+
+
+def _preview(browser: Browser, url: str) -> None:
+    """Take the image of link previews: the page as it opens, in their usual size."""
+    page = browser.new_page(viewport={"width": 1200, "height": 630})
+    page.goto(f"{url}?__theme=light")
+    page.locator("#use-answers article").nth(2).wait_for()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=IMAGE, type="jpeg", quality=85)
+    page.close()
 
 
 def _train(home: Path, *options: str) -> None:
@@ -59,15 +73,10 @@ def _use(page: Page) -> None:
 
 
 def _train_tab(page: Page) -> None:
-    """Data that were just given, beside the result of a training before."""
+    """The result of a training, beside the version before it."""
     _choose_run(page)
     page.locator("#runs-result").click()
-    page.locator("#train-confusion table").first.wait_for()
-    page.locator("#train-sample-digits").click()
-    page.locator("#train-found .lv-table").wait_for(timeout=120_000)
-    page.locator("#train-name textarea, #train-name input").fill("Digits")
-    page.locator("#train-name textarea, #train-name input").blur()
-    page.locator("#train-cost", has_text="trained parameters").wait_for(timeout=60_000)
+    page.locator("#train-judged img").first.wait_for()
 
 
 def _catalog(page: Page) -> None:

@@ -24,10 +24,12 @@ from loravit_web.datasets import (
     from_hub,
     open_source,
     relabeled,
+    with_image,
 )
 from loravit_web.datasets.layout.plan import ClassLevel, Level
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
+from loravit_web.runs.data_actions import DataActions
 from loravit_web.runs.demo import BeyondDemo, check_plan
 from loravit_web.runs.queueing import create_run
 from loravit_web.service import Progress, Service
@@ -56,7 +58,7 @@ class Imported:
     at: ClassLevel = None
 
 
-class Actions(CatalogActions, RunActions):
+class Actions(CatalogActions, RunActions, DataActions):
     """All changes of a service's data by one visitor, whose name is recorded with each change.
 
     Args:
@@ -69,7 +71,8 @@ class Actions(CatalogActions, RunActions):
     def __init__(self, service: Service, visitor: Visitor, *, uploads: Sequence[Path] = ()) -> None:
         registry = service.registry_of(visitor)
         CatalogActions.__init__(self, registry, visitor)
-        self._service, self._stored = service, service.datasets_of(visitor, uploads)
+        self._service = service
+        DataActions.__init__(self, registry, visitor, service.datasets_of(visitor, uploads))
         RunActions.__init__(
             self,
             registry,
@@ -208,6 +211,17 @@ class Actions(CatalogActions, RunActions):
         self._service.admission.quota.free_bytes()
         with self._storing() as datasets:
             return relabeled(datasets, datasets.load(fingerprint), changes)
+
+    @needs("train")
+    def add_image(self, fingerprint: str, image: Path, class_name: str) -> ImageDataset:
+        """Store a copy of a dataset with one more training image; errors as of `correct`.
+
+        Raises:
+            ImageError: If the image cannot be read.
+        """
+        self._service.admission.quota.free_bytes()
+        with self._storing() as datasets:
+            return with_image(datasets, datasets.load(fingerprint), image, class_name)
 
     @needs("train")
     def queue_training(

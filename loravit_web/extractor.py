@@ -26,7 +26,7 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.backbones.wrapping import wrap_base
 from loravit_web.datasets import DatasetStore
 from loravit_web.datasets.layout.plan import ClassLevel
-from loravit_web.datasets.sources.opening import DATA_SUFFIXES, SAMPLE_PREFIX
+from loravit_web.datasets.sources.opening import SAMPLE_PREFIX, name_of
 from loravit_web.engine import fastest_engine
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import load_rgb, to_rgb
@@ -345,11 +345,10 @@ def _opened(image: Image.Image | str | Path) -> Image.Image:
 
 
 def _name_of(data: str | Path) -> str:
-    """Return the name of data without the suffix of a zip or a table: ``flowers.v2`` is a whole name."""
+    """Return the name of data without the suffix of an archive or a table."""
     if str(data).startswith(SAMPLE_PREFIX):
         return str(data).removeprefix(SAMPLE_PREFIX)
-    path = Path(data)
-    return path.stem if path.suffix.lower() in DATA_SUFFIXES else path.name
+    return name_of(Path(data))
 
 
 def _metrics(trained: Trained) -> dict[str, float]:

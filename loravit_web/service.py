@@ -284,6 +284,7 @@ class Service:
             prefetcher=self.prefetcher,
             answering=lambda: self.predictor,
             estimating=self.estimates.of,
+            known_estimate=self.estimates.known,
             hub=self.hub,
         )
 
@@ -293,17 +294,18 @@ class Service:
         return self.registry if visibility.sees_everything else self.registry.seen_by(visibility)
 
     def datasets_of(self, visitor: Visitor, uploads: Sequence[Path] = ()) -> DatasetStore:
-        """Return the stored images as a visitor sees them. Imports of demo visitors are private.
+        """Return the stored images as a visitor sees and names them. Imports of demo visitors are private.
 
         Args:
             visitor: Visitor who reads and imports.
             uploads: Uploaded files of a demo visitor, which are deleted together with the data imported from
                 them.
         """
+        datasets = replace(self.datasets, shows=shown_to(visitor), importer=visitor.name)
         if not visitor.is_guest:
-            return replace(self.datasets, shows=shown_to(visitor))
+            return datasets
         uploader = Uploader(visitor.name, visitor.counted_by, tuple(str(path) for path in uploads))
-        return replace(self.datasets, shows=shown_to(visitor), uploader=uploader)
+        return replace(datasets, uploader=uploader)
 
     def new_worker(self) -> Worker:
         """Return a worker for this process."""

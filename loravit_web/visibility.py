@@ -45,6 +45,7 @@ class Seen:
         prefetcher: Computes answers in advance.
         answering: Returns the predictor; loads the base first if needed.
         estimating: Estimates a training.
+        known_estimate: Returns the estimate of a training, or None if its settings were not measured before.
         hub: Tells whether the Hugging Face Hub can be reached.
     """
 
@@ -56,6 +57,7 @@ class Seen:
     prefetcher: Prefetcher
     answering: Callable[[], Predictor]
     estimating: Estimating
+    known_estimate: Callable[[ImageDataset, Recipe], Estimate | None]
     hub: HubPresence
 
     @property

@@ -39,9 +39,11 @@ from registry.catalog.evaluations import ConfusedPair, EvaluationDetails
 from registry.catalog.lineage import Descendants, Lineage
 from registry.catalog.thresholds import HIGHEST_UNLIKE, LOWEST_UNLIKE
 from registry.catalog.usage import UsageCount, UsageHour, UsageTotal
+from registry.catalog.versions import DEFAULT_ALIAS
 from registry.chosen_deletion import OnlyVersion, RunHasVersions, StillTraining, VersionWasNamed
 from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.database.clock import Clock, utc_now
+from registry.database.db import database_file
 from registry.database.errors import (
     DatabaseNotReadable,
     DatabaseNotWritable,
@@ -139,6 +141,7 @@ from registry.visibility import Owners, Visibility
 __all__ = [
     "ABSENT",
     "AS_TRAINED",
+    "DEFAULT_ALIAS",
     "HIGHEST_UNLIKE",
     "LOWEST_UNLIKE",
     "MAX_TEXT",
@@ -267,6 +270,7 @@ __all__ = [
     "VersionWasNamed",
     "VersionWithdrawn",
     "Visibility",
+    "database_file",
     "newest_snapshot",
     "open_snapshot_store",
     "utc_now",

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from registry.audit import record_event
 from registry.database.canonical import plain_json
 from registry.database.db import Database, insert_into
 from registry.database.models import AdapterRow, BaseRow, DatasetClassRow, DatasetRow, RunRow, VersionRow
@@ -63,6 +64,25 @@ class Datasets:
             if row is None:
                 raise UnknownDataset(fingerprint)
             return _dataset_record(session, row)
+
+    def record_deletion(self, fingerprint: str, *, images: int, actor: str) -> None:
+        """Record that a user deleted the stored images of a dataset, whose row and results stay.
+
+        Args:
+            fingerprint: the dataset, which need not be registered.
+            images: the number of images.
+            actor: the user.
+        """
+        with self._database.writing() as session:
+            record_event(
+                session,
+                self._database.now(),
+                actor=actor,
+                kind="deleted",
+                entity="dataset",
+                entity_id=fingerprint,
+                payload={"images": images},
+            )
 
     def _insert(self, session: Session, new: NewDataset) -> DatasetRow:
         counted = sum(c.n_train + c.n_val + c.n_test for c in new.classes)
@@ -133,9 +153,9 @@ def base_record(row: BaseRow) -> Base:
     )
 
 
-def dataset_summary(row: DatasetRow) -> DatasetSummary:
-    """Return the row as a record without its classes."""
-    return DatasetSummary(row.fingerprint, row.name, row.n_images, row.n_classes)
+def dataset_summary(row: DatasetRow, name: str | None = None) -> DatasetSummary:
+    """Return the row as a record without its classes, under another name than that of its registration."""
+    return DatasetSummary(row.fingerprint, row.name if name is None else name, row.n_images, row.n_classes)
 
 
 def dataset_row(session: Session, fingerprint: str) -> DatasetRow | None:

@@ -64,7 +64,7 @@ class AdapterQuery:
 
 @dataclass(frozen=True, slots=True)
 class NewestVersion:
-    """Summary of the newest version of an adapter that is not withdrawn.
+    """Summary of the version that the name of an adapter means; see `DEFAULT_ALIAS`.
 
     Attributes:
         size_bytes: the total size of its files in bytes.

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from sqlalchemy import select
+from sqlalchemy import URL, select
 
 from registry.audit import has_deletions, newest_event_id, renamed_after
 from registry.backup.backup import Backup, write_backup
@@ -78,12 +78,17 @@ class Registry:
 
     @classmethod
     def open(
-        cls, database_url: str, artifacts: Path | str, *, cache: Path | None = None, clock: Clock = utc_now
+        cls,
+        database_url: str | URL,
+        artifacts: Path | str,
+        *,
+        cache: Path | None = None,
+        clock: Clock = utc_now,
     ) -> "Registry":
         """Open a registry. Creates folders and database, and upgrades the schema, where needed.
 
         Args:
-            database_url: the address of a SQLite file or a PostgreSQL database.
+            database_url: the address of a SQLite file or a PostgreSQL database; see `open_engine`.
             artifacts: a folder, or an fsspec address.
             cache: a folder that keeps copies of files read from an fsspec address; None for no copies.
             clock: the source of the times in the rows.

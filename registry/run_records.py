@@ -24,6 +24,7 @@ class NewRun:
         title: the title of that adapter.
         config: the settings of the training, as plain JSON.
         environment: versions of programs and hardware, as plain JSON.
+        dataset_name: what the user who trains calls the dataset; None for the name of its registration.
     """
 
     slug: str
@@ -33,6 +34,7 @@ class NewRun:
     seed: int
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
+    dataset_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Run:
         progress: the fraction that is done, 0 to 1.
         eta_seconds: the estimated remaining time in seconds.
         resumed: how often it was queued again.
+        dataset: the dataset, under the name that the user who trains has for it.
         published: the newest version that it published, as `slug@2`.
     """
 

@@ -115,11 +115,32 @@ def test_only_a_run_that_ended_and_can_be_made_smaller_is_retried(
     assert service.registry.runs.count("queued") == 0
 
 
+def test_two_people_who_import_the_same_images_train_on_them_under_their_own_names(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    data = colour_folders()
+    runs = {}
+    for visitor in (ANN, BOB):
+        actions = Actions(service, visitor)
+        dataset = actions.import_dataset(data, name=f"Hues of {visitor.name}")
+        runs[visitor.name] = actions.queue_training(dataset, f"Of {visitor.name}", RECIPE)
+    assert [run.dataset.name for run in runs.values()] == ["Hues of ann", "Hues of bob"]
+    assert len({run.dataset.fingerprint for run in runs.values()}) == 1
+    retried = Actions(service, BOB).retry(Actions(service, BOB).stop(runs["bob"].id, keep=False).id)
+    assert retried.dataset.name == "Hues of bob"
+    service.new_worker().work(idle_exit=0.0)
+    lineage = service.registry.lineage.of(service.registry.catalog.resolve("of-bob"))
+    assert lineage.dataset is not None
+    assert lineage.dataset.name == "Hues of bob"
+
+
 CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_dataset": lambda actions, run: actions.import_dataset(f"dataset:{run.dataset.fingerprint}"),
     "import_levels": lambda actions, _run: actions.import_levels("sample:digits"),
     "import_opened": lambda actions, _run: actions.import_opened(None),
     "import_from_hub": lambda actions, _run: actions.import_from_hub("ann/colours"),
+    "delete_dataset": lambda actions, run: actions.delete_dataset(run.dataset.fingerprint),
+    "dataset_deletion": lambda actions, run: actions.dataset_deletion(run.dataset.fingerprint),
     "correct": lambda actions, run: actions.correct(run.dataset.fingerprint, {}),
     "queue_training": lambda actions, _run: actions.queue_training(None, "Colours", RECIPE),
     "train_now": lambda actions, _run: actions.train_now(None, "Colours", RECIPE, None),

@@ -22,8 +22,9 @@ from loravit_web.datasets.relabel import SeveralLabels
 from loravit_web.runs.results import details_of, result_of
 from loravit_web.runs.suspects import suspects_of_run
 from loravit_web.service import Service
-from loravit_web.ui.kit.markup import class_table, correct_images, dataset_summary, evaluation_table
+from loravit_web.ui.kit.markup import class_table, correct_images, evaluation_table
 from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.train.found import found_html
 from loravit_web.ui.train.suspects import NOT_SEARCHED
 from loravit_web.ui.train.tab import build_train
 from registry import Run
@@ -68,7 +69,7 @@ def test_images_become_a_task_that_answers_with_all_labels_of_an_image_or_none(
     assert run.status == "completed", run.error
     assert run.config["adapter"]["labels"] == "many"
     assert (run.dataset.n_images, run.dataset.n_classes) == (40, 2)
-    summary = dataset_summary(dataset)
+    summary = found_html(dataset)
     assert "Several labels per image, separated by “|”." in summary
     assert "10 image(s) have none" in summary
 

@@ -24,6 +24,7 @@ WRITERS = (
     "access/actions.py",
     "catalog/actions.py",
     "runs/actions.py",
+    "runs/data_actions.py",
     # for the actions
     "catalog/exchange.py",
     "catalog/publishing.py",
@@ -214,6 +215,7 @@ def test_what_writes_is_found_in_the_registry(changes: dict[str, set[str]]) -> N
     assert {"promote", "rollback", "remove", "protect", "unprotect"} == changes["aliases"]
     assert {"ensure", "set_role", "set_password"} == changes["users"]
     assert {"add"} == changes["base_files"]
+    assert {"ensure", "record_deletion"} == changes["datasets"]
     assert {"restore", "restore_snapshot", "delete_inactive"} <= changes["registry"]
     assert {"delete_version", "delete_adapter", "delete_run"} == changes["deletions"]
     assert {"remove", "remove_released", "remove_run_files", "repair"} == changes["maintenance"]

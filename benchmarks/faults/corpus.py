@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -122,19 +123,19 @@ def _send_all(place: Place, files: Files, tally: Tally) -> None:
         tally.visit(name, send, place.alive)
 
     for image in IMAGES:
-        visit(f"image, {image.name}", lambda image=image: place.image(image))
+        visit(f"image, {image.name}", partial(place.image, image))
     for archive in ARCHIVES:
-        visit(f"zip, {archive.name}", lambda archive=archive: place.archive(archive))
+        visit(f"zip, {archive.name}", partial(place.archive, archive))
     for csv in CSVS:
-        visit(f"CSV, {csv.name}", lambda csv=csv: place.csv(csv))
+        visit(f"CSV, {csv.name}", partial(place.csv, csv))
     for bundle in BUNDLES:
-        visit(f"bundle, {bundle.name}", lambda bundle=bundle: place.bundle(bundle, files))
+        visit(f"bundle, {bundle.name}", partial(place.bundle, bundle, files))
     for number, name in enumerate(NAMES):
-        visit(f"title, {name.name}", lambda name=name, slug=f"name-{number}": place.title(name, files, slug))
-        visit(f"task, {name.name}", lambda name=name: place.ask([name]))
-        visit(f"search, {name.name}", lambda name=name: place.search(name))
+        visit(f"title, {name.name}", partial(place.title, name, files, f"name-{number}"))
+        visit(f"task, {name.name}", partial(place.ask, [name]))
+        visit(f"search, {name.name}", partial(place.search, name))
     for request in REQUESTS:
-        visit(f"request, {request.name}", lambda request=request: place.request(request))
+        visit(f"request, {request.name}", partial(place.request, request))
 
 
 def _send_garbage(place: Place, tally: Tally) -> None:
@@ -143,7 +144,7 @@ def _send_garbage(place: Place, tally: Tally) -> None:
         for value in place.garbage_for(call["id"]):
             tally.visit(
                 f"event {call['id']} with {str(value)[:30]!r}",
-                lambda number=call["id"], value=value: place.garbage(number, value),
+                partial(place.garbage, call["id"], value),
             )
         tally.visit(f"event {call['id']}, afterwards", place.alive)
 

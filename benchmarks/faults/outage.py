@@ -159,7 +159,7 @@ def _app(settings: Settings) -> Iterator[None]:
     environment = {
         **os.environ,
         "LORAVIT_HOME": str(settings.home),
-        "LORAVIT_DATABASE_URL": settings.database_url,
+        "LORAVIT_DATABASE_URL": settings.database or "",
         "LORAVIT_BUNDLED": "no",
         "LORAVIT_MODE": "local",
     }

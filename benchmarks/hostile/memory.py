@@ -140,11 +140,12 @@ def _bundle(app: Running, load: Load) -> Send:
 
 
 def _long_sessions(app: Running, load: Load) -> Send:
+    # made before the honest visitor is timed, because writing JSON keeps that thread from running
+    rest = b"x" * load.text + b'"}'
     numbers = count()
 
     def send(number: int, until: float) -> str:
-        session = f"{next(numbers)}" + "x" * load.text
-        data = json.dumps({"data": [None, ["task-0"], 3], "session_hash": session}).encode()
+        data = b'{"data": [null, ["task-0"], 3], "session_hash": "%d' % next(numbers) + rest
         return _posted(app, f"{API}/run/classify", lambda _: data)(number, until)
 
     return send

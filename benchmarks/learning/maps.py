@@ -164,7 +164,7 @@ def _left(
     before, after = 0.0, dict.fromkeys([RANDOM, CENTER, *methods], torch.zeros(2))
     side = images.shape[-1] // base.patch_size
     hot = round(HOT * side**2)
-    for image in images.split(1):
+    for image in torch.split(images, 1):
         hidden = blurred(image) if fill == BLUR else image.mean(dim=(2, 3), keepdim=True).expand_as(image)
         scores = _scores(base, adapter, image)[0]
         label = int(scores.argmax())
@@ -180,7 +180,7 @@ def _left(
             [_mask(value.topk(hot).indices, side, base.patch_size) for value in values.values()]
         )
         changed = torch.cat([torch.lerp(image, hidden, masks), torch.lerp(hidden, image, masks)])
-        left = torch.cat([_scores(base, adapter, part) for part in changed.split(_BATCH)])[:, label]
+        left = torch.cat([_scores(base, adapter, part) for part in torch.split(changed, _BATCH)])[:, label]
         for name, pair in zip(values, left.view(2, -1).T, strict=True):
             draws = DRAWS if name.startswith(RANDOM) else 1
             method = RANDOM if name.startswith(RANDOM) else name
@@ -213,7 +213,7 @@ def _milliseconds_if_answered(base: Base, adapter: Adapter, images: torch.Tensor
     engine = fastest_engine(base, fastest_dtype(base))
     engine.add("task", adapter)
     times = []
-    for image in images[: _TIMED + 1].split(1):
+    for image in torch.split(images[: _TIMED + 1], 1):
         (logits,) = engine.forward(image, [["task"]])
         started = time.perf_counter()
         engine.heatmap("task", image, int(logits["task"].argmax()))

@@ -108,7 +108,7 @@ def _found(task: Task, base: Base) -> Iterator[Found]:
         chosen = fit_probe(
             base, task.pooled[train], labels[train], task.classes, candidate_readouts(base), seed=seed
         )
-        probe = refit_probe(chosen, base, task.pooled, labels, seed=seed)
+        probe = refit_probe(chosen, base, [task.pooled], labels, seed=seed)
         suspects = suspects_of(Split(task.paths, labels), probe.left_out(base, task.pooled)).found
         wrong = {(task.paths[index].stem, int(labels[index])) for index in flipped.tolist()}
         hits = [(suspect.sha256, suspect.label) in wrong for suspect in suspects]

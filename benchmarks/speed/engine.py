@@ -27,7 +27,7 @@ from benchmarks.support.report import Figure, at_least, at_most, save, show, spr
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.backbones import Base, fastest_dtype
 from loravit_web.engine import ComputeMode, MultiLoRAViT, fastest_mode
-from loravit_web.engine.trunk import Trunk
+from loravit_web.engine.trunk import TokenCache, Trunk
 from loravit_web.util.lru import LRU
 
 IMAGE_SIZE = 224
@@ -179,7 +179,8 @@ def _bound(function: Callable[..., object], *arguments: Any) -> Callable[[], obj
 @torch.inference_mode()
 def _trunk_alone(engine: MultiLoRAViT, images: torch.Tensor, depth: int) -> object:
     """What the branches of new images start from."""
-    return Trunk(engine.base, images, LRU(0, torch.numel), engine.lanes).tokens_at(depth, range(len(images)))
+    cache: TokenCache = LRU(0, lambda output: output.nbytes)
+    return Trunk(engine.base, images, cache, engine.lanes).at(depth, range(len(images)))
 
 
 @torch.inference_mode()

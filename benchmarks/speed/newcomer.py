@@ -72,6 +72,7 @@ def _steps(url: str) -> Sequence[Step]:
         page.locator("#train-found .lv-table").wait_for(timeout=120_000)
 
     def training(page: Page) -> None:
+        page.locator("#train-continue").click()
         page.locator("#train-start:enabled").click()
         print(ended_in_page(page, seconds=1200), file=sys.stderr)
 

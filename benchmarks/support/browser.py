@@ -68,6 +68,7 @@ def train_in_page(page: Page, data: Path, name: str, *, seconds: float) -> str:
     page.get_by_role("tab", name="Train").click()
     page.locator("#train-upload input[type=file]").set_input_files(data)
     page.locator("#train-found .lv-table").wait_for(timeout=120_000)
+    page.locator("#train-continue").click()
     page.locator("#train-name textarea, #train-name input").fill(name)
     page.locator("#train-preset label", has_text="Quick").click()
     page.locator("#train-start").click()
@@ -77,8 +78,8 @@ def train_in_page(page: Page, data: Path, name: str, *, seconds: float) -> str:
 def ended_in_page(page: Page, *, seconds: float) -> str:
     """Wait for the end of the training that was started; returns what the page says then."""
     ended = page.locator("#train-progress .lv-tag", has_text=re.compile("completed|failed|interrupted"))
-    ended.wait_for(timeout=seconds * 1000)
-    return page.locator("#train-progress").inner_text()
+    ended.wait_for(timeout=seconds * 1000, state="attached")  # the result has taken its place
+    return str(page.locator("#train-progress").text_content())
 
 
 def pick(page: Page, *titles: str) -> None:

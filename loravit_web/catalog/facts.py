@@ -99,7 +99,7 @@ class AdapterFacts:
 
     @property
     def newest(self) -> bool:
-        """Whether the slug without a version refers to this version."""
+        """Whether it is the newest version that is not withdrawn."""
         return self.adapter.newest is not None and self.adapter.newest.id == self.version.id
 
 
@@ -109,7 +109,7 @@ def read_facts(registry: Registry, predictor: Predictor, ref: str) -> AdapterFac
     Args:
         registry: Registry as the reader sees it.
         predictor: Predictor that tells whether the version can be used.
-        ref: ``slug@2``, ``slug@alias``, or ``slug`` for the newest version.
+        ref: ``slug@2``, ``slug@alias``, or ``slug`` for the version that people get by this name.
 
     Raises:
         RegistryError: If there is no such adapter or version.

@@ -11,7 +11,7 @@ from loravit_web.catalog.actions import CatalogActions
 from loravit_web.catalog.reliability import SPLITS
 from loravit_web.errors import LoraVitError
 from loravit_web.util.text import listed, plural
-from registry import Alias, Registry, Version, VersionInUse, validate_alias
+from registry import DEFAULT_ALIAS, Alias, Registry, Version, VersionInUse, validate_alias
 
 ChangeKind = Literal["promote", "rollback", "withdraw", "archive", "restore", "delete", "delete_adapter"]
 """``delete`` concerns a version."""
@@ -200,7 +200,9 @@ def _withdrawal(registry: Registry, change: CatalogChange, version: Version, nam
 def _deletion(registry: Registry, change: CatalogChange, version: Version) -> Plan:
     consequences = [f"{version.ref} and its files are deleted. Its number is not used again."]
     left = _left(registry, version)
-    if version.withdrawn_at is None and all(one.version < version.version for one in left):
+    has_default = DEFAULT_ALIAS in {one.alias for one in registry.aliases.list(version.slug)}
+    is_newest = version.withdrawn_at is None and all(one.version < version.version for one in left)
+    if is_newest and not has_default:
         after = (
             f"{version.slug} without a version then means version {left[0].version}."
             if left

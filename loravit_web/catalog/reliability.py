@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from loravit_web.serving.answers import unlike_above, unsure_below
 from loravit_web.training.files.reliability import Told, read_reliability
-from loravit_web.util.intervals import wilson
+from loravit_web.util.intervals import interval_95
 from registry import BlobDamaged, BlobMissing, BlobStoreUnreachable, Registry, Split, Version
 
 SPLITS: tuple[Split, ...] = ("test", "validation")
@@ -42,7 +42,7 @@ class SplitReliability:
             shown.append(f"{_of(told.unlike, told.n)} called unlike the training images.")
         shown.append(f"{_of(told.unsure, told.n)} called unsure.")
         if told.sure:
-            low, high = wilson(told.correct, told.sure)
+            low, high = interval_95(told.correct, told.sure)
             interval = f"95 % CI {100 * low:.0f} to {100 * high:.0f} %"
             shown.append(f"{_of(told.correct, told.sure, more=interval)} of the other answers correct.")
         if self.calibration_error is not None:

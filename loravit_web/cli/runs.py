@@ -211,7 +211,8 @@ def _files_of(run: Run) -> Mapping[tuple[str, int], str]:
     from loravit_web.datasets import DatasetNotFound, DatasetStore
 
     try:
-        dataset = DatasetStore.of(current_settings()).load(run.dataset.fingerprint)
+        datasets = DatasetStore.of(current_settings()).imported_by(run.created_by)
+        dataset = datasets.load(run.dataset.fingerprint)
     except DatasetNotFound:
         note("the images of this run are no longer stored, so its suspects have no file names.")
         return {}

@@ -43,8 +43,8 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="Folder or zip with a folder per class, a CSV file, sample:NAME, or dataset:FINGERPRINT "
-            "for a stored dataset.",
+            help="Folder, zip or tar with a folder per class, a table of labels, sample:NAME, or "
+            "dataset:FINGERPRINT for a stored dataset.",
         ),
     ],
     name: Annotated[str, typer.Option(metavar="SLUG", help="Adapter to publish.")],

@@ -14,7 +14,7 @@ from loravit_web.datasets.errors import (
 )
 from loravit_web.datasets.layout.plan import Plan
 from loravit_web.datasets.records import SPLITS, ImageDataset, ImageItem, Skipped, SourceKind, Split
-from loravit_web.datasets.relabel import SEVERAL_LABELS, Changes, ImageKey, relabeled
+from loravit_web.datasets.relabel import SEVERAL_LABELS, Changes, ImageKey, relabeled, with_image
 from loravit_web.datasets.sources.archives import ArchiveLimits, SafeArchive, archive_limits, open_archive
 from loravit_web.datasets.sources.hub import from_hub
 from loravit_web.datasets.sources.opening import open_source
@@ -22,7 +22,7 @@ from loravit_web.datasets.sources.samples import SAMPLES, Sample
 from loravit_web.datasets.sources.uploads import csv_with_zip, files_by_class
 from loravit_web.datasets.splits import strata, stratified_split, stratified_subset
 from loravit_web.datasets.store import DatasetStore
-from loravit_web.datasets.uploaders import Uploader
+from loravit_web.datasets.stored.uploaders import Uploader
 
 __all__ = [
     "SAMPLES",
@@ -61,4 +61,5 @@ __all__ = [
     "strata",
     "stratified_split",
     "stratified_subset",
+    "with_image",
 ]

@@ -54,7 +54,23 @@ class NoLabelColumns(InvalidCsv):
 
 
 class CsvPathOutside(InvalidCsv):
-    """A CSV row with a path outside the folder of the CSV."""
+    """A path in a table that leads outside the folder of the table."""
+
+
+class ParquetPackageMissing(DatasetError):
+    """The package that reads Parquet files is not installed."""
+
+
+class InvalidParquet(DatasetError):
+    """A Parquet file that is damaged, or has no columns of images and labels."""
+
+
+class InvalidAnnotations(DatasetError):
+    """A JSON file of labels that cannot be read."""
+
+
+class NoAnnotations(InvalidAnnotations):
+    """A JSON file without labels of images."""
 
 
 class ArchiveError(DatasetError):
@@ -139,6 +155,10 @@ class DatasetNotFound(DatasetError):
 
 class DatasetDamaged(DatasetError):
     """A stored dataset whose manifest does not match its fingerprint, or whose images are missing."""
+
+
+class NotExportable(DatasetError):
+    """A dataset that a form of an export cannot hold."""
 
 
 class DiskFull(DatasetError):

@@ -12,7 +12,7 @@ from typing import Literal
 from loravit_web.util.labels import Labels, several
 
 Split = Literal["train", "val", "test"]
-SourceKind = Literal["folder", "zip", "csv", "sample"]
+SourceKind = Literal["folder", "zip", "tar", "csv", "parquet", "sample"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

@@ -1,15 +1,19 @@
-"""Corrections of a dataset: images get another class or are removed, which makes a new dataset."""
+"""Corrections of a dataset: images get another class, are removed or added, which makes a new dataset."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from loravit_web.datasets.errors import DatasetError
+from loravit_web.datasets.layout.files import suffix_of
 from loravit_web.datasets.records import MAX_NAME, ImageDataset, ImageItem, Split
 from loravit_web.datasets.sources.scan import check_classes, clean_class_name, sorted_classes
 from loravit_web.datasets.store import DatasetStore
+from loravit_web.images.loading import load_described
 from loravit_web.util.labels import several
 
 ImageKey = tuple[str, int]
@@ -23,7 +27,7 @@ SEVERAL_LABELS = (
 )
 """Why such data cannot be corrected, as sentences."""
 
-_LINEAGE = re.compile(r" \(\d+ changed from [0-9a-f]{8}\)$")
+_LINEAGE = re.compile(r" \(\d+ (?:changed from|added to) [0-9a-f]{8}\)$")
 
 
 class NothingChanged(DatasetError):
@@ -32,6 +36,20 @@ class NothingChanged(DatasetError):
 
 class SeveralLabels(DatasetError):
     """A correction of a dataset whose images can have several labels."""
+
+
+class UnknownClass(DatasetError):
+    """An addition to a class that the dataset does not have."""
+
+
+class AlreadyThere(DatasetError):
+    """An addition of an image that the dataset has."""
+
+
+def original_of(dataset: ImageDataset) -> str | None:
+    """Return the beginning of the fingerprint of the dataset that a correction was made from, or None."""
+    found = _LINEAGE.search(dataset.name)
+    return found[0][-9:-1] if found else None
 
 
 def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> ImageDataset:
@@ -68,6 +86,48 @@ def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> I
     classes = sorted_classes(name for _, name, _ in kept)
     label_of = {name: label for label, name in enumerate(classes)}
     items = [replace(item, labels=(label_of[name],)) for (_, name, _), item in kept.items()]
-    lineage = f" ({len(changed)} changed from {dataset.fingerprint[:8]})"
-    original = _LINEAGE.sub("", dataset.name)
-    return store.derive(dataset, classes, items, original[: MAX_NAME - len(lineage)] + lineage)
+    name = _named_after(dataset, f"{len(changed)} changed from {dataset.fingerprint[:8]}")
+    return store.derive(dataset, classes, items, name)
+
+
+def with_image(store: DatasetStore, dataset: ImageDataset, image: Path, class_name: str) -> ImageDataset:
+    """Store a dataset with one more training image; its name refers to the original.
+
+    Args:
+        store: Store of the datasets.
+        dataset: Original dataset.
+        image: File of the image, which is copied.
+        class_name: Class of the image, one of those of the dataset.
+
+    Raises:
+        SeveralLabels: If the images can have several labels.
+        UnknownClass: If there is no such class.
+        AlreadyThere: If the dataset has the image.
+        ImageError: If the image cannot be read.
+        DatasetError: If the result cannot be stored.
+    """
+    if several(dataset.labels):
+        raise SeveralLabels(SEVERAL_LABELS)
+    if class_name not in dataset.classes:
+        raise UnknownClass(f"The training data has no class “{class_name}”. Choose one of its classes.")
+    content = image.read_bytes()
+    load_described(content, max_pixels=store.limits.pixels)
+    digest = hashlib.sha256(content).hexdigest()
+    there = next((item for item in dataset.items if item.sha256 == digest), None)
+    if there is not None:
+        name = dataset.classes[there.label]
+        raise AlreadyThere(
+            f"This image is in the training data already, as “{name}”. To change its class, add the data "
+            "again and relabel it in Check."
+        )
+    added = ImageItem(
+        image.name, "train", (dataset.classes.index(class_name),), digest, suffix_of(image.name)
+    )
+    name = _named_after(dataset, f"1 added to {dataset.fingerprint[:8]}")
+    return store.derive(dataset, dataset.classes, [*dataset.items, added], name, added={digest: image})
+
+
+def _named_after(dataset: ImageDataset, change: str) -> str:
+    """Return the name of a changed dataset: that of the original, with the last change in parentheses."""
+    lineage = f" ({change})"
+    return _LINEAGE.sub("", dataset.name)[: MAX_NAME - len(lineage)] + lineage

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import builtins
-import errno
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from loravit_web.datasets.assembly import assemble, overlap_warnings, settled
-from loravit_web.datasets.disk import last_write, link_or_copy, storing_failed, sync_folder
 from loravit_web.datasets.errors import (
     DatasetDamaged,
     DatasetNotFound,
 )
 from loravit_web.datasets.ingestion import Ingested, ingest
 from loravit_web.datasets.layout.plan import ClassLevel
-from loravit_web.datasets.manifest import MANIFEST, check_images, read_complete, read_manifest, write_manifest
 from loravit_web.datasets.records import (
     MAX_NAME,
     ImageDataset,
@@ -34,17 +31,31 @@ from loravit_web.datasets.records import (
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
-from loravit_web.datasets.uploaders import (
+from loravit_web.datasets.stored.disk import copy, link_or_copy, storing_failed
+from loravit_web.datasets.stored.imports import (
+    APP_IMPORTS,
+    ImportRecord,
+    named,
+    read_import,
+    read_imports,
+    record_of,
+)
+from loravit_web.datasets.stored.manifest import (
+    MANIFEST,
+    check_images,
+    read_manifest,
+)
+from loravit_web.datasets.stored.placing import move_into_place
+from loravit_web.datasets.stored.removal import TEMP_PREFIX, delete_folder, delete_import, sweep
+from loravit_web.datasets.stored.uploaders import (
     UPLOADER_FILE,
     Uploader,
     read_uploader,
-    renew_upload,
     uploaded_at,
-    write_uploader,
 )
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.settings.quota import Quota
-from loravit_web.util.text import clean_text
+from loravit_web.util.text import clean_text, listed
 
 if TYPE_CHECKING:  # they load SQLAlchemy
     from loravit_web.settings.environment import Settings
@@ -52,10 +63,7 @@ if TYPE_CHECKING:  # they load SQLAlchemy
 Progress = Callable[[float, str], None]
 """Called with a fraction from 0 to 1 and a sentence."""
 
-_TEMP_PREFIX = ".import-"
-_REMOVED_PREFIX = f"{_TEMP_PREFIX}removed-"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_ALREADY_THERE = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _REPORT_EVERY = 100
 
 
@@ -78,6 +86,8 @@ class DatasetStore:
         limits: Limits of an import; stored datasets stay usable if they change.
         quota: Limit of the data folder, or None.
         uploader: Visitor who owns what is imported, or None for the app.
+        importer: Name of the person who imports, and by whose names stored datasets and their files are
+            called if that person imported them; empty for the app.
         shows: Returns, by its uploader, whether a dataset is visible to the reader.
         on_stored: Called with the bytes that are stored; may raise an error to stop the import.
     """
@@ -88,6 +98,7 @@ class DatasetStore:
     limits: Limits = DEFAULTS
     quota: Quota | None = None
     uploader: Uploader | None = None
+    importer: str = APP_IMPORTS
     shows: Callable[[Uploader | None], bool] = _all_visible
     on_stored: Callable[[int], None] = _unlimited
 
@@ -113,8 +124,8 @@ class DatasetStore:
     ) -> ImageDataset:
         """Import DATA: decode every image once, store the valid ones and list the others.
 
-        Importing the same images again returns the stored dataset with the skipped files of this import.
-        After an error nothing is left behind.
+        The same images are the same dataset, whose images are stored once. Its title, file names and skipped
+        files are those of the person's last import. After an error nothing is left behind.
 
         Args:
             data: A folder, a zip, a CSV, or ``sample:NAME``.
@@ -141,7 +152,7 @@ class DatasetStore:
         room = self.quota.free_bytes() if self.quota else None
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
+            temp = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir=self.root))
         except OSError as error:
             raise storing_failed(error) from error
         try:
@@ -154,15 +165,22 @@ class DatasetStore:
             shutil.rmtree(temp, ignore_errors=True)
 
     def derive(
-        self, dataset: ImageDataset, classes: Sequence[str], items: Sequence[ImageItem], name: str
+        self,
+        dataset: ImageDataset,
+        classes: Sequence[str],
+        items: Sequence[ImageItem],
+        name: str,
+        *,
+        added: Mapping[str, Path] = MappingProxyType({}),
     ) -> ImageDataset:
-        """Store a dataset made of images of another one. The image files are shared.
+        """Store a dataset made of images of another one. Their files are shared.
 
         Args:
             dataset: Original dataset.
             classes: Names of the new classes.
             items: Images with their new labels.
             name: Name of the new dataset.
+            added: Files of images that the original does not have, by hash. They are copied.
 
         Raises:
             DatasetDamaged: If an image is missing.
@@ -181,46 +199,95 @@ class DatasetStore:
             owner=self._owner,
         )
         try:
-            temp = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=self.root))
+            temp = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir=self.root))
             try:
                 for item in {item.sha256: item for item in items}.values():
-                    link_or_copy(
-                        dataset.image_path(item), temp / relative_image_path(item.sha256, item.suffix)
-                    )
+                    target = temp / relative_image_path(item.sha256, item.suffix)
+                    if item.sha256 in added:
+                        self.on_stored(added[item.sha256].stat().st_size)
+                        copy(added[item.sha256], target)
+                    else:
+                        link_or_copy(dataset.image_path(item), target)
                 return self._move_into_place(derived, temp)
             finally:
                 shutil.rmtree(temp, ignore_errors=True)
         except OSError as error:
             raise storing_failed(error) from error
 
-    def find(self, prefix: str) -> ImageDataset:
-        """Return the stored dataset whose fingerprint begins with a prefix.
+    def find(self, text: str) -> ImageDataset:
+        """Return the stored dataset whose fingerprint begins with a text, or whose title it is.
+
+        Raises:
+            DatasetNotFound: If no dataset or several datasets match.
+            DatasetDamaged: If its manifest is damaged.
+        """
+        return self.load(self.resolve(text))
+
+    def resolve(self, text: str) -> str:
+        """Return the fingerprint of the stored dataset that `find` returns, which may be damaged.
 
         Raises:
             DatasetNotFound: If no dataset or several datasets match.
         """
-        found = [one for one in self.list() if prefix and one.startswith(prefix)]
+        found = [one for one in self.list() if text and one.startswith(text)]
         if len(found) != 1:
+            titled = [dataset for dataset in self.datasets() if text and dataset.name == text]
+            if len(titled) == 1:
+                return titled[0].fingerprint
+            if titled:
+                which = listed([dataset.fingerprint[:12] for dataset in titled])
+                raise DatasetNotFound(
+                    f"{len(titled)} stored datasets are called “{text[:64]}”. Use the fingerprint: {which}."
+                )
             problem = "Several stored datasets begin" if found else "No stored dataset begins"
             raise DatasetNotFound(
-                f"{problem} with {prefix[:64]!r}. Use more of the fingerprint, or import the images again."
+                f"{problem} with {text[:64]!r}. Use more of the fingerprint, or import the images again."
             )
-        return self.load(found[0])
+        return found[0]
+
+    def datasets(self) -> Iterator[ImageDataset]:
+        """Yield all visible datasets that are not damaged, by fingerprint."""
+        for fingerprint in self.list():
+            with suppress(DatasetDamaged, DatasetNotFound):  # the latter if it was just deleted
+                yield self.load(fingerprint)
+
+    def imports(self, fingerprint: str) -> builtins.list[ImportRecord]:
+        """Return the imports of a dataset by person; none if it was stored before importers were recorded.
+
+        Raises:
+            DatasetDamaged: If the names of an import are damaged.
+        """
+        return read_imports(self.root / fingerprint)
+
+    def count_files(self, fingerprint: str) -> int:
+        """Return the number of image files of a dataset, which may be damaged."""
+        return sum(path.is_file() for path in (self.root / fingerprint).glob("images/*/*"))
+
+    def imported_by(self, importer: str) -> DatasetStore:
+        """Return the same store with the names of another person; see `importer`."""
+        return replace(self, importer=importer)
 
     def load(self, fingerprint: str) -> ImageDataset:
-        """Return a stored dataset.
+        """Return a stored dataset with the names of the person's own import, else with those of the first.
 
         Raises:
             DatasetNotFound: If it does not exist or is not visible.
             DatasetDamaged: If its manifest is damaged.
         """
-        folder = self.root / fingerprint
-        known = _FINGERPRINT.fullmatch(fingerprint) is not None and (folder / MANIFEST).is_file()
-        if not known or not self.shows(read_uploader(folder)):
+        if not self.has(fingerprint):
             raise DatasetNotFound(
                 f"There is no stored dataset {fingerprint[:12]!r}. Import its images again."
             )
-        return read_manifest(folder, fingerprint)
+        folder = self.root / fingerprint
+        dataset = read_manifest(folder, fingerprint)
+        record = read_import(folder, self.importer)
+        return dataset if record is None else named(dataset, record)
+
+    def has(self, fingerprint: str) -> bool:
+        """Return whether a dataset exists and is visible, without reading it."""
+        folder = self.root / fingerprint
+        known = _FINGERPRINT.fullmatch(fingerprint) is not None and (folder / MANIFEST).is_file()
+        return known and self.shows(read_uploader(folder))
 
     def sweep(self, older_than: float) -> int:
         """Remove the remains of interrupted imports and removals.
@@ -231,15 +298,7 @@ class DatasetStore:
         Returns:
             The number of removed folders.
         """
-        limit = self.clock() - older_than
-        abandoned = [
-            temp
-            for temp in self.root.glob(f"{_TEMP_PREFIX}*")
-            if temp.name.startswith(_REMOVED_PREFIX) or last_write(temp) < limit
-        ]
-        for temp in abandoned:
-            shutil.rmtree(temp, ignore_errors=True)
-        return len(abandoned)
+        return sweep(self.root, self.clock() - older_than)
 
     def list(self) -> builtins.list[str]:
         """Return the fingerprints of all visible datasets, sorted."""
@@ -260,21 +319,32 @@ class DatasetStore:
         return uploaded_at(self.root / fingerprint)
 
     def remove(self, fingerprint: str) -> None:
-        """Delete a visitor's dataset. If the process is killed meanwhile, `sweep` completes the removal.
+        """Delete a dataset if it is a visitor's.
 
         Raises:
             StoreUnwritable: If the images cannot be deleted.
         """
-        folder, temp = self.root / fingerprint, self.root / f"{_REMOVED_PREFIX}{uuid4().hex}"
-        if read_uploader(folder) is None:
-            return
-        try:
-            folder.rename(temp)
-            shutil.rmtree(temp)
-        except FileNotFoundError:
-            return  # another process removes it
-        except OSError as error:
-            raise storing_failed(error) from error
+        if read_uploader(self.root / fingerprint) is not None:
+            self.delete(fingerprint)
+
+    def delete(self, fingerprint: str, *, importer: str | None = None) -> None:
+        """Delete a dataset, or one person's import of it; the images are deleted with the last import.
+
+        If the process is killed meanwhile, `sweep` completes the deletion.
+
+        Args:
+            fingerprint: Fingerprint of the dataset.
+            importer: Name of the person, or None to delete the imports of all.
+
+        Raises:
+            DatasetDamaged: If only an import is deleted, and the dataset is damaged.
+            StoreUnwritable: If it cannot be deleted.
+        """
+        folder = self.root / fingerprint
+        if importer is None:
+            delete_folder(folder)
+        else:
+            delete_import(folder, importer)
 
     @property
     def _owner(self) -> str | None:
@@ -305,30 +375,5 @@ class DatasetStore:
 
     def _move_into_place(self, dataset: ImageDataset, temp: Path) -> ImageDataset:
         """Move a complete import to its place, or return the dataset that is already there."""
-        final = self.root / dataset.fingerprint
-        write_manifest(dataset, temp)
-        if self.uploader is not None:
-            write_uploader(temp, self.uploader)
-        self.on_stored((temp / MANIFEST).stat().st_size)
-        try:
-            temp.rename(final)
-        except OSError as error:
-            if error.errno not in _ALREADY_THERE:
-                raise
-            try:
-                known = replace(
-                    read_complete(final, dataset.fingerprint),
-                    skipped=dataset.skipped,
-                    warnings=dataset.warnings,
-                    notes=dataset.notes,
-                )
-                if self.uploader is not None:
-                    renew_upload(final, self.uploader)
-                return known
-            except DatasetDamaged:
-                damaged = temp.with_name(f"{temp.name}-damaged")
-                final.rename(damaged)
-                temp.rename(final)
-                shutil.rmtree(damaged, ignore_errors=True)
-        sync_folder(self.root)
-        return replace(dataset, root=final)
+        record = record_of(dataset, self.importer, self.clock())
+        return move_into_place(dataset, temp, record, self.uploader, self.on_stored)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loravit_web.doctor.report import Check, Context, Finding
 from loravit_web.settings.environment import Settings
+from registry import database_file
 
 MOUNTS = Path("/proc/self/mountinfo")
 PROCESSES = Path("/proc")
@@ -25,14 +26,14 @@ def find(context: Context) -> Iterator[Finding]:
     for problem in problems:
         text = f"damaged ({problem}). Restore the newest backup."
         yield Finding("problem", "database", text)
-    scheme, _, file = context.settings.database_url.partition(":///")
+    file = database_file(context.settings.database_url)
     if not problems:
-        state = "sound" if scheme == "sqlite" else "reached"
+        state = "reached" if file is None else "sound"
         yield Finding("ok", "database", f"{context.registry.location}, {state}")
     if context.registry.upgrade is not None:
         yield Finding("note", "database", str(context.registry.upgrade))
-    if scheme == "sqlite":
-        yield from _sqlite(Path(file))
+    if file is not None:
+        yield from _sqlite(file)
 
 
 def find_lost(settings: Settings, processes: Path = PROCESSES) -> Iterator[Finding]:
@@ -46,11 +47,13 @@ def find_lost(settings: Settings, processes: Path = PROCESSES) -> Iterator[Findi
 
     Yields:
         A problem for each process, and a note for each rescued copy.
+
+    Raises:
+        UnsupportedDatabase: If the address of the database is of another kind.
     """
-    scheme, _, name = settings.database_url.partition(":///")
-    if scheme != "sqlite":
+    file = database_file(settings.database_url)
+    if file is None:
         return
-    file = Path(name).absolute()
     for process in holders_of_deleted(file, processes):
         text = (
             f"{file} was deleted or replaced while process {process} had it open, so changes are no longer "

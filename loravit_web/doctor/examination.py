@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from loravit_web.doctor import machine
 from loravit_web.doctor.database import DATABASE, find_lost
@@ -14,7 +13,7 @@ from loravit_web.doctor.search import SEARCH
 from loravit_web.doctor.snapshots import SNAPSHOTS
 from loravit_web.doctor.storage import LEFTOVERS, STORED
 from loravit_web.settings.environment import Settings, SettingsError
-from registry import Registry, RegistryError, utc_now
+from registry import Registry, RegistryError, database_file, utc_now
 
 CHECKS = (DATABASE, SEARCH, STORED, LEFTOVERS, SNAPSHOTS, RUNS, WORK)
 
@@ -35,8 +34,8 @@ def examine(
         clock: Returns the current time.
     """
     findings = [*machine.programs(), *machine.disk(settings), machine.base(settings)]
-    findings += find_lost(settings)
     try:
+        findings += find_lost(settings)
         if _has_catalog(settings):
             with Registry.open(
                 settings.database_url, settings.artifacts, cache=settings.artifact_cache
@@ -55,8 +54,8 @@ def examine(
 
 def _has_catalog(settings: Settings) -> bool:
     """Return whether there is a registry; always True for a database server."""
-    scheme, _, file = settings.database_url.partition(":///")
-    return scheme != "sqlite" or Path(file).exists()
+    file = database_file(settings.database_url)
+    return file is None or file.exists()
 
 
 def _findings(check: Check, context: Context, mend: bool) -> Iterator[Finding]:

@@ -57,11 +57,30 @@ class Estimates:
             raise_if_cancelled(is_cancelled)
             in_time()
 
-        measured_for = (recipe.adapter, recipe.image_size, recipe.batch_size)
-        pace = self._paces.get(measured_for)
+        pace = self._paces.get(_measured_for(recipe))
         if pace is None:
             pace = on_all_cores_apart(lambda: measure_pace(base, recipe, check=check))
             if len(self._paces) >= MAX_CONFIGURATIONS:
                 self._paces.clear()
-            self._paces[measured_for] = pace
+            self._paces[_measured_for(recipe)] = pace
         return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))
+
+    def known(self, dataset: ImageDataset, recipe: Recipe) -> Estimate | None:
+        """Return the estimate of a training whose configuration was measured before, or None.
+
+        Args:
+            dataset: Training images.
+            recipe: Settings of the training.
+
+        Raises:
+            LoraVitError: If the recipe does not fit the base or the data cannot be read.
+        """
+        pace = self._paces.get(_measured_for(recipe))
+        if pace is None:
+            return None
+        base, data = self._base(), split_data(dataset, recipe)
+        return estimate(data, recipe, base, pace, reading_seconds(data, recipe, base))
+
+
+def _measured_for(recipe: Recipe) -> tuple[ViTAdapterConfig, int, int]:
+    return recipe.adapter, recipe.image_size, recipe.batch_size

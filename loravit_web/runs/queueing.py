@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import platform
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -62,6 +65,7 @@ def create_run(
             title=title,
             base_id=record_base(registry, base).id,
             dataset_id=record.id,
+            dataset_name=dataset.name,
             seed=recipe.seed,
             config=recipe.as_json(),
             environment=environment(),
@@ -69,6 +73,27 @@ def create_run(
         actor=actor,
         worker=worker,
     )
+
+
+def unfinished_twin(
+    registry: Registry, base: str, fingerprint: str, name: str, recipe: Recipe, *, actor: str
+) -> Run | None:
+    """Return the run with the same data, name and settings that waits or trains, or None.
+
+    Args:
+        registry: Registry with the runs.
+        base: Name of the base.
+        fingerprint: Fingerprint of the training images.
+        name: Title or slug of the adapter.
+        recipe: Settings of the training.
+        actor: Name of the user who requests the run.
+    """
+    wanted = (slug_of(actor, slugified(name)[0]), fingerprint, base)
+    for run in registry.runs.list(status=["queued", "running"]):
+        same = (run.slug, run.dataset.fingerprint, run.base.name) == wanted
+        if same and _settings(run.config) == _settings(recipe.as_json()):
+            return run
+    return None
 
 
 def environment() -> dict[str, str]:
@@ -80,6 +105,12 @@ def environment() -> dict[str, str]:
         "timm": str(import_timm().__version__),
         "platform": platform.platform(),
     }
+
+
+def _settings(config: Mapping[str, Any]) -> Any:
+    """Return a configuration as it is read from the database, without the labels, which are of the data."""
+    adapter = {name: value for name, value in config["adapter"].items() if name != "labels"}
+    return json.loads(json.dumps({**config, "adapter": adapter}))
 
 
 def _classes(dataset: ImageDataset) -> tuple[DatasetClass, ...]:

@@ -41,6 +41,7 @@ def retried(run: Run, batch_size: int | None, environment: Mapping[str, str]) ->
         title=run.title,
         base_id=run.base_id,
         dataset_id=run.dataset_id,
+        dataset_name=run.dataset.name,
         seed=run.seed,
         config=smaller.as_json(),
         environment={**environment, "retry_of": run.id},

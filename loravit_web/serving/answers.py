@@ -19,7 +19,7 @@ class TaskInfo:
 
     Attributes:
         task: Exact version, such as ``cifar10-objects@2``.
-        slug: Name of the adapter. As a task it stands for the newest version.
+        slug: Name of the adapter. As a task it stands for the version of the alias `default`, or the newest.
         title: Title of the task.
         version: Number of the version.
         classes: Names of the classes by index.

@@ -62,7 +62,7 @@ class _CatalogState:
 
     Attributes:
         revision: Revision of the catalog.
-        current: Newest version by slug.
+        current: Version that each slug means, by slug.
         refused: Reason by ref for versions that cannot be used.
         retryable: Refs of versions that are refused because of a stored file, and are retried on request.
     """
@@ -117,22 +117,22 @@ class Predictor:
 
     def hides(self, task: str) -> bool:
         """Return whether a task exists but is hidden from the visitor."""
-        return task in self._known.current and self._newest(task) is None
+        return task in self._known.current and self._meant(task) is None
 
     @property
     def _current(self) -> dict[str, Version]:
-        """The newest version of each adapter that the visitor sees."""
+        """The version that the name of each adapter means, of those that the visitor sees."""
         current = self._known.current
         if self._sees is _sees_all:
             return current
         return {slug: version for slug, version in current.items() if self._sees(version.owner)}
 
-    def _newest(self, task: str) -> Version | None:
+    def _meant(self, task: str) -> Version | None:
         version = self._known.current.get(task)
         return version if version is not None and self._sees(version.owner) else None
 
     def tasks(self) -> list[TaskInfo]:
-        """Return every adapter at its newest version, sorted by title; unavailable ones have a reason."""
+        """Return every adapter at its current version, sorted by title; unavailable ones have a reason."""
         self.refresh()
         return [self._info(version) for version in _by_title(self._current.values())]
 
@@ -163,7 +163,7 @@ class Predictor:
         return heapq.nlargest(most, current, key=lambda slug: current[slug].id)
 
     def loaded(self) -> list[str]:
-        """Return the slugs of the tasks whose newest version is in memory, newest first."""
+        """Return the slugs of the tasks whose version is in memory, newest first."""
         self.refresh()
         versions = sorted(self._current.values(), key=lambda version: version.id, reverse=True)
         engines = [(version, self.engines.resident(version.base.weights_sha256)) for version in versions]
@@ -173,8 +173,17 @@ class Predictor:
         """Return the slug of a task if it stands for the same version, otherwise the task itself."""
         self.refresh()
         slug = task.partition("@")[0]
-        version = self._newest(slug)
+        version = self._meant(slug)
         return slug if version is not None and version.ref == task else task
+
+    def trained_on(self, ref: str) -> str | None:
+        """Return the fingerprint of the data that a version was trained on here, or None."""
+        version = self._meant(ref.partition("@")[0])
+        try:
+            version = version if version and version.ref == ref else self._registry.catalog.resolve(ref)
+        except RegistryError:  # a first answer, or withdrawn meanwhile
+            return None
+        return version.dataset_fingerprint if version.run_id is not None else None
 
     @property
     def empty(self) -> bool:
@@ -215,7 +224,7 @@ class Predictor:
 
         Args:
             image: Upright RGB image of any size.
-            tasks: ``slug`` for the newest version, ``slug@N``, ``slug@alias``, or ``run:ID`` for a first
+            tasks: ``slug`` for its current version, ``slug@N``, ``slug@alias``, or ``run:ID`` for a first
                 answer. Duplicates are computed once.
             top_k: Maximum number of labels per task.
 
@@ -231,7 +240,7 @@ class Predictor:
         groups: dict[tuple[MultiLoRAViT, Preprocessing], list[_Request]] = defaultdict(list)
         for task in wanted:
             try:
-                version = self._newest(task) or resolved(self._registry, task)
+                version = self._meant(task) or resolved(self._registry, task)
                 engine, adapter = self._counted(version)
                 groups[engine, adapter.preprocessing].append(_Request(task, version, adapter))
             except (LoraVitError, RegistryError) as error:
@@ -273,7 +282,7 @@ class Predictor:
         """
         if not self._replies.idle:
             return False
-        version = self._newest(task)
+        version = self._meant(task)
         engine = self.engines.resident(version.base.weights_sha256) if version is not None else None
         if version is not None and engine is not None and version.ref in engine:
             prepared = self._prepared.tensor(image, engine.adapter(version.ref).preprocessing)
@@ -308,7 +317,7 @@ class Predictor:
 
     def _requested(self, image: Image.Image, task: str) -> tuple[MultiLoRAViT, _Request, torch.Tensor]:
         self.refresh()
-        version = self._newest(task) or resolved(self._registry, task)
+        version = self._meant(task) or resolved(self._registry, task)
         engine, adapter = self._ready(version)
         return engine, _Request(task, version, adapter), self._prepared.tensor(image, adapter.preprocessing)
 

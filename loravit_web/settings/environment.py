@@ -11,6 +11,8 @@ from typing import cast, get_args
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from sqlalchemy import URL
+
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
 from loravit_web.settings.modes import DemoRules, HubRoles, Mode
@@ -164,9 +166,10 @@ class Settings:
         return self.home / "logs" / "worker.log"
 
     @property
-    def database_url(self) -> str:
+    def database_url(self) -> str | URL:
         """SQLAlchemy URL of the registry. Never shown, because it may contain a password."""
-        return self.database or f"sqlite:///{self.home / 'registry.db'}"
+        # not as text, in which %, ? and # of the folder would have a meaning
+        return self.database or URL.create("sqlite", database=str(self.home / "registry.db"))
 
 
 def read_settings(

@@ -28,7 +28,14 @@ from loravit_web.training.files.predictions import Predictions, predictions_of
 from loravit_web.training.files.reliability import reliability_of
 from loravit_web.training.files.suspects import Suspects, suspects_of
 from loravit_web.training.heads.blend import Difference, Head, compare, fit_blend
-from loravit_web.training.heads.probe import Probe, candidate_readouts, fit_probe, refit_probe, trunk_readout
+from loravit_web.training.heads.probe import (
+    LeaveOneOut,
+    Probe,
+    candidate_readouts,
+    fit_probe,
+    refit_probe,
+    trunk_readout,
+)
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
 from loravit_web.training.novelty import altered_pooled, novelty_readout, trunk_novelty
@@ -65,6 +72,8 @@ class Trained:
         predictions: Predictions for the validation and test images; empty for several labels per image.
         suspects: Training and validation images whose label looks wrong to the probe; None for several labels
             per image, where they are not searched for.
+        left_out: Leave-one-out validation of the probe on the training and validation images; None for
+            several labels per image.
     """
 
     adapter: Adapter
@@ -79,6 +88,7 @@ class Trained:
     kept_early: bool
     predictions: Predictions
     suspects: Suspects | None
+    left_out: LeaveOneOut | None
 
 
 def train(
@@ -110,6 +120,14 @@ def train(
         LoraVitError: If settings, images or the checkpoint are invalid.
     """
     return _Training(base, dtype, data, recipe, work, reporter, clock).run()
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """What leave-one-out predictions of the probe tell: `Trained.suspects` and `Trained.left_out`."""
+
+    suspects: Suspects | None
+    left_out: LeaveOneOut | None
 
 
 class _Training:
@@ -144,7 +162,7 @@ class _Training:
     def run(self) -> Trained:
         self.reporter.begin(self.curve)
         images = {name: self._images(name) for name in SPLITS}
-        probe, suspects = self._probe(images)
+        probe, examined = self._probe(images)
         altered = self._altered()
         state, kept_early, trained, lead = TrainingState(), False, None, None
         if self.loop is not None:
@@ -159,7 +177,7 @@ class _Training:
         kept: Kept = "adapter" if better or self.loop is None else "probe"
         head = probe if trained is None or kept == "probe" else trained
         novelty = trunk_novelty(self.base, head.change.first_block, images["train"].pooled, altered)
-        return self._trained(head, probe, images, novelty, state, kept, lead, kept_early, suspects)
+        return self._trained(head, probe, images, novelty, state, kept, lead, kept_early, examined)
 
     def _images(self, name: str) -> PrefixTokens:
         split = self._split(name)
@@ -185,7 +203,7 @@ class _Training:
         if not self.curve and self.reporter.stop_and_keep():
             raise TrainingStopped(_NOTHING_TO_KEEP)
 
-    def _probe(self, images: Mapping[str, PrefixTokens]) -> tuple[Head, Suspects | None]:
+    def _probe(self, images: Mapping[str, PrefixTokens]) -> tuple[Head, _Examined]:
         """Fit the probe, report its accuracy, and fit it once more on training and validation images."""
         chosen = self.recipe.adapter.readout if self.loop is None else None
         readouts = candidate_readouts(self.base) if chosen is None else (chosen,)
@@ -217,9 +235,10 @@ class _Training:
             logits={"validation": validation, "test": final.logits(self.base, images["test"].pooled)},
         )
         if several(self.data.labels):
-            return head, None
-        left_out = final.left_out(self.base, images["train"].pooled, images["validation"].pooled)
-        return head, suspects_of(self.data.fitted, left_out)
+            return head, _Examined(None, None)
+        logits = final.left_out(self.base, images["train"].pooled, images["validation"].pooled)
+        correct = int((logits.argmax(dim=1) == self.data.fitted.labels).sum())
+        return head, _Examined(suspects_of(self.data.fitted, logits), LeaveOneOut(correct, len(logits)))
 
     def _first_answer(self, probe: Head, novelty: Novelty | None) -> None:
         """Report the probe as an adapter that can answer during the training."""
@@ -293,7 +312,7 @@ class _Training:
         kept: Kept,
         lead: Difference | None,
         kept_early: bool,
-        suspects: Suspects | None,
+        examined: _Examined,
     ) -> Trained:
         labels = {name: self._split(name).labels for name in SPLITS[1:] if len(self._split(name))}
         evaluations = {name: head.evaluated(name, truth) for name, truth in labels.items()}
@@ -324,7 +343,8 @@ class _Training:
                 name: predictions_of(self._split(name), head.logits[name], head.temperature)
                 for name in ([] if several(self.data.labels) else labels)
             },
-            suspects=suspects,
+            suspects=examined.suspects,
+            left_out=examined.left_out,
         )
 
     def _identity(self) -> str:

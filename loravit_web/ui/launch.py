@@ -36,11 +36,12 @@ from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.visitors import admit, guest_name
 from loravit_web.ui.kit.waiting import QUEUE_FULL
 from loravit_web.ui.page.head import page_head
+from loravit_web.ui.page.preview import ICON, tags_of
 from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.patches.kept_page import KeptPage
 from loravit_web.ui.patches.quiet import calm_queue
 from loravit_web.ui.patches.refusals import handlers
-from loravit_web.ui.patches.server import is_starting, path_prefix
+from loravit_web.ui.patches.server import UNCHECKED_PAGE, is_starting, path_prefix
 from loravit_web.ui.patches.sessions import use_light_sessions
 from loravit_web.util.addresses import TrustedProxies
 from loravit_web.util.console import progress_printer
@@ -49,6 +50,8 @@ from loravit_web.util.periodic import Periodic
 
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
+STYLES = ("style.css", "use.css", "train.css", "catalog.css")
+"""Style sheets of the page, in the order in which they apply."""
 
 
 class AddressUnavailable(LoraVitError):
@@ -136,16 +139,16 @@ class App:
                 quiet=True,
                 show_error=False,
                 theme=_theme(),
-                css_paths=[
-                    Path(__file__).with_name(name) for name in ("style.css", "use.css", "catalog.css")
-                ],
+                css_paths=[Path(__file__).with_name(name) for name in STYLES],
                 head=page_head(plain=self.service.settings.plain_gradio),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
                 max_file_size=self.service.settings.upload_bytes,
+                favicon_path=ICON,
                 footer_links=["api"],
                 run_history=False,
                 enable_monitoring=False,
                 app_kwargs={"exception_handlers": handlers(QUEUE_FULL), "middleware": inner},
+                **UNCHECKED_PAGE,
             )
         if not self.service.settings.plain_gradio:
             use_light_sessions(self.demo)
@@ -186,7 +189,8 @@ class App:
         described = OwnInfo(app, prefix)
         if settings.plain_gradio:
             return Gate(described, house)
-        return Gate(KeptAssets(KeptPage(described, prefix), GRADIO_ASSETS, prefix), house)
+        kept = KeptPage(described, partial(tags_of, service), prefix)
+        return Gate(KeptAssets(kept, GRADIO_ASSETS, prefix), house)
 
     def _owns(self, caller: Caller, file: Path) -> bool:
         """Return whether a caller may fetch a file. Visitors of a demo cannot fetch files of each other."""
@@ -274,7 +278,7 @@ def _theme() -> gr.themes.Base:
     return theme.set(  # Gradio's colors have too little contrast for WCAG AA
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-        button_cancel_background_fill=gr.themes.colors.red.c600,  # a name is looked up in the theme's hues
+        button_cancel_background_fill="#dc2626",  # there is no palette of this name
         checkbox_border_color="*neutral_500",
         checkbox_border_color_dark="*neutral_500",
         input_placeholder_color="*neutral_500",

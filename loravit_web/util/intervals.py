@@ -1,26 +1,28 @@
-"""Uncertainty of counted fractions."""
+"""Confidence intervals of measured fractions, and a test of their difference."""
 
 from __future__ import annotations
 
 import math
 
 _NORMAL_95 = 1.96
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
 
 
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a fraction, after Wilson (1927); (0, 1) without trials.
+def interval_95(count: int, total: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a fraction, after Wilson (1927).
 
     Args:
-        correct: Number of successes.
-        n: Number of trials.
+        count: Number of hits.
+        total: Number of trials.
+
+    Returns:
+        Lowest and highest fraction; (0, 1) without trials.
     """
-    if not n:
+    if not total:
         return 0.0, 1.0
-    fraction, z2 = correct / n, _NORMAL_95**2
-    center = (fraction + z2 / (2 * n)) / (1 + z2 / n)
-    half = _NORMAL_95 / (1 + z2 / n) * math.sqrt(fraction * (1 - fraction) / n + z2 / (4 * n * n))
-    return max(0.0, center - half), min(1.0, center + half)
+    square = _NORMAL_95**2
+    middle = (count + square / 2) / (total + square)
+    half = _NORMAL_95 / (total + square) * math.sqrt(count * (total - count) / total + square / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def sign_test(first: int, second: int) -> float:

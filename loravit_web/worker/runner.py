@@ -15,6 +15,7 @@ import torch
 from loravit_web.adapters.files.first_answer import FIRST_ANSWER_FILES
 from loravit_web.adapters.files.thumbnail import contact_sheet
 from loravit_web.backbones.base import Base
+from loravit_web.catalog.earlier import compare_unpublished, lower_text, meant_by_name
 from loravit_web.catalog.publishing import Origin, publish, reopen
 from loravit_web.datasets import DatasetStore, ImageDataset
 from loravit_web.datasets.errors import DatasetDamaged
@@ -23,14 +24,17 @@ from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import examples, split_data
 from loravit_web.training.files.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.files.suspects import SUSPECTS, write_suspects
+from loravit_web.training.heads.probe import LeaveOneOut
 from loravit_web.training.prefix import StoredImageUnusable
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
+from loravit_web.util.intervals import interval_95
 from loravit_web.util.uninterruptible import ReportProgress
 from loravit_web.worker.failures import describe_failure
 from loravit_web.worker.tracking import RunReporter, TrainingInterrupted, retry_writes
 from registry import (
+    DEFAULT_ALIAS,
     EndStatus,
     ErrorKind,
     Registry,
@@ -45,6 +49,8 @@ TOO_LONG = (
     "The time limit for a training was reached before its first epoch ended. Use fewer images or a smaller "
     "image size, or raise LORAVIT_MAX_TRAINING_MINUTES (in a demo LORAVIT_DEMO_MINUTES)."
 )
+FEW_IMAGES = 500
+"""Number of training and validation images from which the validation images alone are enough."""
 LoadForRun = Callable[[ReportProgress], tuple[Base, torch.dtype]]
 STOPPED = "The training process was stopped before the end. Resume the run to continue."
 RUN_MISSING = (
@@ -184,7 +190,7 @@ def _carry_out(
         published = run.published
         reporter.retry_writes(lambda: reopen(registry, published, base))
         return f"Published as {published} before the training process ended."
-    dataset = datasets.load(run.dataset.fingerprint)
+    dataset = datasets.imported_by(run.created_by).load(run.dataset.fingerprint)
     recipe = Recipe.from_json(run.config)
     data = split_data(dataset, recipe)
     try:
@@ -212,10 +218,35 @@ def _carry_out(
         worker=worker,
     )
     thumbnail = contact_sheet(examples(data))
+    # before the new version is there, so that it never replaces a better one
+    kept = reporter.retry_writes(lambda: _keep_better(registry, run, trained))
     version = reporter.retry_writes(
         lambda: publish(registry, trained.adapter, base, origin, data=dataset.name, thumbnail=thumbnail)
     )
-    return " ".join(filter(None, [_ending(trained, version, late), data.note]))
+    if not kept:
+        reporter.retry_writes(lambda: _follow_newest(registry, run, version))
+    told = [_ending(trained, version, late), kept, _left_out(trained.left_out), data.note]
+    return " ".join(filter(None, told))
+
+
+def _keep_better(registry: Registry, run: Run, trained: Trained) -> str:
+    """Keep the version that the name of the adapter means if the new one is worse; return why, or nothing."""
+    earlier = meant_by_name(registry, run.slug)
+    if earlier is None:
+        return ""
+    metrics = trained.adapter.summary.get("metrics") or {}
+    compared = compare_unpublished(registry, metrics, trained.predictions, earlier)
+    if compared is None or not compared.is_worse:
+        return ""
+    registry.aliases.promote(earlier.ref, DEFAULT_ALIAS, actor=run.created_by, allow_protected=True)
+    return f"Version {earlier.version} stays the default: the new version is {lower_text(compared)}."
+
+
+def _follow_newest(registry: Registry, run: Run, version: Version) -> None:
+    """Make the name of the adapter mean its newest version again, unless the default is protected."""
+    for alias in registry.aliases.list(version.slug):
+        if alias.alias == DEFAULT_ALIAS and not alias.protected:
+            registry.aliases.remove(version.slug, DEFAULT_ALIAS, actor=run.created_by)
 
 
 def _with_user_path(error: StoredImageUnusable, dataset: ImageDataset) -> DatasetDamaged:
@@ -234,6 +265,17 @@ def _ending(trained: Trained, version: Version, late: bool) -> str:
         return f"{stopped}Published the probe as {version.ref}{_why_probe(trained)}."
     epochs = f" (best epoch: {trained.best_epoch} of {trained.epochs})" if trained.epochs else ""
     return f"{stopped}Published as {version.ref}{epochs}."
+
+
+def _left_out(validated: LeaveOneOut | None) -> str:
+    """Return a more certain accuracy than that of few validation images; empty with many images."""
+    if validated is None or validated.images >= FEW_IMAGES:
+        return ""
+    low, high = interval_95(validated.correct, validated.images)
+    return (
+        f"Leave-one-out validation: the probe predicts {validated.correct} of {validated.images} training "
+        f"and validation images correctly (95% CI {low:.0%} to {high:.0%})."
+    )
 
 
 def _why_probe(trained: Trained) -> str:

@@ -162,7 +162,7 @@ def _worker_environment(environ: Mapping[str, str], settings: Settings) -> dict[
         "LORAVIT_HOME": str(settings.home),
         "LORAVIT_BASE": settings.base,
         "LORAVIT_ARTIFACT_URL": settings.artifact_url or "",
-        "LORAVIT_DATABASE_URL": settings.database_url,
+        "LORAVIT_DATABASE_URL": settings.database or "",
         **as_environment(settings.limits),
         "PYTHONPATH": path,
     }

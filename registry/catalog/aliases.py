@@ -1,5 +1,6 @@
 """Aliases: movable names for versions. Moving an alias promotes a version.
 
+The alias `default` also decides which version the name of an adapter means without a version.
 Earlier targets of an alias are known only from the audit events, which cannot be changed.
 """
 
@@ -14,6 +15,8 @@ from sqlalchemy.orm import Session
 from registry.audit import events_of, record_event
 from registry.catalog.errors import AliasProtected, InvalidAlias, NothingToRollBack, UnknownAlias
 from registry.catalog.lookup import LATEST, adapter_row, find_ref, refuse_withdrawn
+from registry.catalog.summaries import refresh_summary
+from registry.catalog.versions import DEFAULT_ALIAS
 from registry.database.db import Database
 from registry.database.models import AdapterRow, AliasRow, VersionRow
 from registry.records import Alias, AliasMove, AliasMoveKind, AuditEvent
@@ -127,6 +130,7 @@ class Aliases:
             payload = {"from": _number(session, row.version_id), "to": None}
             session.delete(row)
             self._record_event(session, slug, alias, "removed", payload, actor)
+            _update_summary(session, adapter, alias)
 
     def protect(self, slug: str, alias: str, *, actor: str) -> Alias:
         """Protect an alias, so that only users with a special right can move it."""
@@ -180,6 +184,7 @@ class Aliases:
         row.version_id, row.moved_by = version_id, actor
         row.moved_at = self._record_event(session, adapter.slug, row.alias, kind, payload, actor)
         session.add(row)
+        _update_summary(session, adapter, row.alias)
         return _record(session, adapter, row)
 
     def _record_event(
@@ -290,6 +295,11 @@ def _alias_row(session: Session, adapter: AdapterRow, alias: str) -> AliasRow:
         known = aliases_of(session, AdapterRow.id == adapter.id)
         raise UnknownAlias(adapter.slug, alias, [existing.alias for existing in known])
     return row
+
+
+def _update_summary(session: Session, adapter: AdapterRow, alias: str) -> None:
+    if alias == DEFAULT_ALIAS:
+        refresh_summary(session, adapter)
 
 
 def _check_permission(adapter: AdapterRow, row: AliasRow, allow_protected: bool) -> None:

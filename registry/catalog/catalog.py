@@ -15,7 +15,7 @@ from registry.catalog.curation import change_tags, change_texts, tags_of
 from registry.catalog.errors import VersionInUse
 from registry.catalog.lookup import adapter_row, find_ref, refuse_withdrawn
 from registry.catalog.summaries import refresh_summary
-from registry.catalog.versions import find_versions, newest_in_use, newest_not_withdrawn
+from registry.catalog.versions import find_versions, named_by_slug, newest_in_use, newest_not_withdrawn
 from registry.database.db import Database
 from registry.database.models import AdapterRow, VersionFileRow, VersionRow
 from registry.errors import InvalidValue
@@ -79,8 +79,8 @@ class Catalog:
         An archived adapter still resolves, so that links to it keep working.
 
         Args:
-            ref: `slug@3` or `slug@production`; `slug` and `slug@latest` mean the newest version that is not
-                withdrawn.
+            ref: `slug@3` or `slug@production`; `slug@latest` means the newest version that is not withdrawn,
+                and so does `slug` if there is no alias `default`.
 
         Raises:
             UnknownAdapter: if there is no such adapter.
@@ -130,9 +130,9 @@ class Catalog:
             return find_versions(session, VersionRow.adapter_id == adapter_row(session, slug).id)
 
     def current(self) -> list[Version]:
-        """Return the newest usable version of each adapter that is not archived, sorted by slug."""
+        """Return the version that the name of each adapter means, without archived adapters, by slug."""
         with self._database.reading() as session:
-            return find_versions(session, newest_not_withdrawn(), AdapterRow.archived_at.is_(None))
+            return find_versions(session, named_by_slug(), AdapterRow.archived_at.is_(None))
 
     def changes_since(self, revision: int) -> CatalogChanges:
         """Return how `current` changed since a revision; everything for 0. Reads only changed adapters."""

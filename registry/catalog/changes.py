@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.audit import newest_event_id, renamed_after
-from registry.catalog.versions import find_versions, newest_not_withdrawn
+from registry.catalog.versions import find_versions, named_by_slug
 from registry.database.models import AdapterRow, AuditEventRow
 from registry.records import Version
 
@@ -18,6 +18,8 @@ MAX_CHANGED = 1000
 @dataclass(frozen=True, slots=True)
 class CatalogChanges:
     """The difference between the current versions at an earlier revision and at `revision`.
+
+    The current version of an adapter is the one that its name means.
 
     Attributes:
         current: the current version of each adapter that changed.
@@ -44,7 +46,7 @@ def changes_since(session: Session, revision: int) -> CatalogChanges:
     # a revision from the future was seen in another database, before a backup was restored into this one
     known = 0 < revision <= present and not renamed_after(session, revision)
     slugs = _changed(session, revision) if known else None
-    usable = (newest_not_withdrawn(), AdapterRow.archived_at.is_(None))
+    usable = (named_by_slug(), AdapterRow.archived_at.is_(None))
     if slugs is None:
         return CatalogChanges(present, tuple(find_versions(session, *usable)), frozenset(), is_complete=True)
     current = find_versions(session, *usable, AdapterRow.slug.in_(slugs))

@@ -40,7 +40,8 @@ class Lineage:
     Attributes:
         run_id: None for an imported version.
         siblings: the other versions of the same run.
-        dataset: None for an imported version without a dataset.
+        dataset: the dataset, as the user who trained the version calls it; None for an imported version
+            without a dataset.
         same_data: what else was made from the same dataset.
     """
 
@@ -66,13 +67,15 @@ class Lineages:
                 dataset = _dataset(session, version.dataset_fingerprint)
             other = VersionRow.id != version.id
             siblings: tuple[str, ...] = ()
+            dataset_name = None
             if version.run_id is not None:
                 siblings = _versions(session, VersionRow.run_id == version.run_id, other)[1]
+                dataset_name = session.scalar(select(RunRow.dataset_name).where(RunRow.id == version.run_id))
             return Lineage(
                 version=version.ref,
                 run_id=version.run_id,
                 siblings=siblings,
-                dataset=dataset_summary(dataset) if dataset is not None else None,
+                dataset=dataset_summary(dataset, dataset_name) if dataset is not None else None,
                 base=version.base,
                 same_data=None if dataset is None else _of_dataset(session, dataset.id, version),
             )

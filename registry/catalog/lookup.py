@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from registry.catalog.versions import find_versions, newest_in_use
+from registry.catalog.versions import DEFAULT_ALIAS, find_versions, newest_in_use
 from registry.database.models import AdapterRow, AliasRow, VersionRow
 from registry.errors import UnknownAdapter, UnknownVersion, VersionWithdrawn
 from registry.records import Version
@@ -72,10 +72,15 @@ def find_version(session: Session, adapter: AdapterRow, name: str) -> Version:
 
 
 def find_ref(session: Session, ref: str, *, lock: bool = False) -> tuple[AdapterRow, Version]:
-    """Return the adapter and the version that a reference such as `slug@3` names, even if withdrawn."""
+    """Return the adapter and the version that a reference such as `slug@3` names, even if withdrawn.
+
+    A name without a version means the version of the alias `default`, or without this alias the newest.
+    """
     slug, at, name = ref.partition("@")
     adapter = adapter_row(session, slug, lock=lock)
-    return adapter, find_version(session, adapter, name if at else LATEST)
+    if not at:
+        name = LATEST if session.get(AliasRow, (adapter.id, DEFAULT_ALIAS)) is None else DEFAULT_ALIAS
+    return adapter, find_version(session, adapter, name)
 
 
 def refuse_withdrawn(version: Version) -> Version:

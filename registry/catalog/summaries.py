@@ -8,11 +8,19 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from registry.catalog.versions import DEFAULT_ALIAS
 from registry.database.db import insert_into
-from registry.database.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, EvaluationRow, VersionRow
+from registry.database.models import (
+    AdapterRow,
+    AdapterSummaryRow,
+    AdapterTagRow,
+    AliasRow,
+    EvaluationRow,
+    VersionRow,
+)
 
 BATCH = 500
 
@@ -40,12 +48,12 @@ def summarized_all(session: Session, adapters: Collection[AdapterRow]) -> dict[i
     session.flush()
     ids = [adapter.id for adapter in adapters]
     versions = _version_counts(session, ids)
-    newest = _newest(session, ids)
+    named = _named_by_slug(session, ids)
     tags = _tags(session, ids)
-    accuracies = _accuracies(session, [version.id for version in newest.values()])
+    accuracies = _accuracies(session, [version.id for version in named.values()])
 
     def summary(adapter: AdapterRow) -> Summary:
-        version = newest.get(adapter.id)
+        version = named.get(adapter.id)
         classes = version.class_names if version is not None else []
         texts = [adapter.slug, adapter.title, adapter.description, *tags[adapter.id], *classes]
         document, n = "\n".join(texts).casefold(), versions.get(adapter.id, 0)
@@ -100,8 +108,16 @@ def _version_counts(session: Session, ids: Collection[int]) -> dict[int, int]:
     return dict(session.execute(counted.group_by(VersionRow.adapter_id)).all())
 
 
-def _newest(session: Session, ids: Collection[int]) -> dict[int, Any]:
-    """Return the row of the newest version of each adapter that is not withdrawn, by adapter id."""
+def _named_by_slug(session: Session, ids: Collection[int]) -> dict[int, Any]:
+    """Return the row of the version that the name of each adapter means, by adapter id.
+
+    It is the version of the alias `default`, or else the newest that is not withdrawn.
+    """
+    chosen = and_(
+        AliasRow.adapter_id == VersionRow.adapter_id,
+        AliasRow.version_id == VersionRow.id,
+        AliasRow.alias == DEFAULT_ALIAS,
+    )
     found = (
         select(
             VersionRow.id,
@@ -111,8 +127,9 @@ def _newest(session: Session, ids: Collection[int]) -> dict[int, Any]:
             VersionRow.class_names,
             VersionRow.created_at,
         )
+        .outerjoin(AliasRow, chosen)
         .where(VersionRow.adapter_id.in_(ids), VersionRow.withdrawn_at.is_(None))
-        .order_by(VersionRow.version)
+        .order_by(AliasRow.alias.is_not(None), VersionRow.version)
     )
     return {row.adapter_id: row for row in session.execute(found)}
 

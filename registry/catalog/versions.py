@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, aliased
 from registry.bases_and_datasets import base_record
 from registry.database.models import (
     AdapterRow,
+    AliasRow,
     BaseRow,
     DatasetRow,
     EvaluationRow,
@@ -17,6 +18,9 @@ from registry.database.models import (
 )
 from registry.records import Evaluation, Thresholds, Version, VersionFile
 from registry.visibility import visibility_of
+
+DEFAULT_ALIAS = "default"
+"""The alias that decides which version a name without a version means; without it, the newest."""
 
 
 def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Version]:
@@ -61,6 +65,22 @@ def newest_not_withdrawn() -> ColumnElement[bool]:
         .correlate(VersionRow)
     )
     return VersionRow.id == newest.scalar_subquery()
+
+
+def named_by_slug() -> ColumnElement[bool]:
+    """Return the condition that a version is the one that the name of its adapter means."""
+    other = aliased(VersionRow)
+    newest = (
+        select(func.max(other.id))
+        .where(other.adapter_id == VersionRow.adapter_id, other.withdrawn_at.is_(None))
+        .correlate(VersionRow)
+    )
+    chosen = (
+        select(AliasRow.version_id)
+        .where(AliasRow.adapter_id == VersionRow.adapter_id, AliasRow.alias == DEFAULT_ALIAS)
+        .correlate(VersionRow)
+    )
+    return VersionRow.id == func.coalesce(chosen.scalar_subquery(), newest.scalar_subquery())
 
 
 def newest_in_use(adapter_id: int) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Dialect, Double, Engine, Integer, Text, event, text
+from sqlalchemy import URL, BigInteger, Dialect, Double, Engine, Integer, Text, event, text
 from sqlalchemy.dialects.sqlite import REAL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, InternalError, OperationalError
@@ -75,8 +75,20 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-def open_engine(database_url: str) -> Engine:
+def database_file(database_url: str | URL) -> Path | None:
+    """Return the SQLite file at this address, or None for a PostgreSQL database.
+
+    Raises:
+        UnsupportedDatabase: if the address is of another kind.
+    """
+    url = _parsed(database_url)
+    return None if url.drivername in postgres.DRIVERS else sqlite.sqlite_file(url)
+
+
+def open_engine(database_url: str | URL) -> Engine:
     """Return an engine for the SQLite file or PostgreSQL database at this address.
+
+    A text is parsed, so a file whose path has ``%``, ``?`` or ``#`` needs a `URL`.
 
     Raises:
         UnsupportedDatabase: if the address is of another kind.
@@ -85,14 +97,18 @@ def open_engine(database_url: str) -> Engine:
         DatabaseNotReadable: if the PostgreSQL server cannot be reached.
         DatabaseUnusable: if the PostgreSQL database has another encoding than UTF-8.
     """
-    try:
-        url = make_url(database_url)
-    except (ArgumentError, ValueError):
-        # an address that cannot be parsed may contain a password anywhere, as may the text of its error
-        raise UnsupportedDatabase("The address of the database") from None
+    url = _parsed(database_url)
     if url.drivername in postgres.DRIVERS:
         return postgres.open_postgres(url)
     return sqlite.open_sqlite(sqlite.sqlite_file(url))
+
+
+def _parsed(database_url: str | URL) -> URL:
+    try:
+        return make_url(database_url)
+    except (ArgumentError, ValueError):
+        # an address that cannot be parsed may contain a password anywhere, as may the text of its error
+        raise UnsupportedDatabase("The address of the database") from None
 
 
 def insert_into(model: type[DeclarativeBase]) -> "Insert":

@@ -140,6 +140,7 @@ class RunRow(Table):
     resumed: Mapped[int]
     created_by: Mapped[str] = mapped_column(server_default=UNKNOWN)
     error_kind: Mapped[ErrorKind | None] = mapped_column(ByteText)
+    dataset_name: Mapped[str | None]
 
 
 class RunParamRow(Table):
@@ -311,7 +312,10 @@ class AliasRow(Table):
 
 
 class AdapterSummaryRow(Table):
-    """The case-folded texts and the newest usable version of an adapter, for lists, filters and searches."""
+    """The case-folded texts of an adapter, for lists, filters and searches, and the version of its name.
+
+    That is the version of the alias `default`, or else the newest that is not withdrawn.
+    """
 
     __tablename__ = "adapter_summaries"
     __table_args__ = (

@@ -72,6 +72,6 @@ def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None)
         resumed=row.resumed,
         created_by=row.created_by,
         base=base_record(base),
-        dataset=dataset_summary(dataset),
+        dataset=dataset_summary(dataset, row.dataset_name),
         published=published,
     )

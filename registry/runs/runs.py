@@ -73,6 +73,7 @@ class Runs(RunHistory):
                 progress=0.0,
                 resumed=0,
                 created_by=actor,
+                dataset_name=new.dataset_name,
             )
             if worker is not None:
                 _take(row, worker, now)

@@ -81,8 +81,9 @@ def _with_words(
     Unlike adapters, runs have no stored case-folded document, and the databases differ in how they fold case.
     Therefore four short columns of each run are compared here.
     """
+    dataset_name = func.coalesce(RunRow.dataset_name, DatasetRow.name)
     statement = (
-        select(RunRow.id, RunRow.slug, RunRow.title, DatasetRow.name)
+        select(RunRow.id, RunRow.slug, RunRow.title, dataset_name)
         .join(DatasetRow, DatasetRow.id == RunRow.dataset_id)
         .where(*conditions)
         .order_by(RunRow.created_at.desc(), RunRow.id)

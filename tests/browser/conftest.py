@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -80,15 +80,32 @@ def app(embedded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def empty_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningApp]:
+def empty_app(tmp_path: Path) -> Iterator[RunningApp]:
     """An app in this process with nothing in its catalog."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    service = tiny_service(Settings(home=tmp_path / "home", base="tiny", bundled=False))
-    app = App.over(service)
-    with ThreadPoolExecutor(1) as elsewhere:  # Playwright runs the loop of this thread
-        url = elsewhere.submit(app.launch, host="127.0.0.1", block=False).result()
-    yield RunningApp(url, app.demo, service, tmp_path)
-    app.close()
+    with app_in(tmp_path) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def fitting_app(tmp_path_factory: pytest.TempPathFactory, trained_home: Path) -> Iterator[RunningApp]:
+    """An app in this process with three tasks, two of which fit the first example."""
+    with app_in(tmp_path_factory.mktemp("fitting")) as app:
+        for slug in ("handwritten-digits", "everyday-objects", "animal-or-vehicle"):
+            publish_copy("colours@1", trained_home, app.service.settings.home, slug)
+        yield app
+
+
+@contextmanager
+def app_in(folder: Path) -> Iterator[RunningApp]:
+    """Run an app over the tiny base in this process, with an empty data folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
+        service = tiny_service(Settings(home=folder / "home", base="tiny", bundled=False))
+        app = App.over(service)
+        with ThreadPoolExecutor(1) as elsewhere:  # Playwright runs the loop of this thread
+            url = elsewhere.submit(app.launch, host="127.0.0.1", block=False).result()
+        yield RunningApp(url, app.demo, service, folder)
+        app.close()
 
 
 def new_home(folder: Path, bases: Path) -> Path:
@@ -129,7 +146,8 @@ def visit(browser: Browser) -> Iterator[Visit]:
     with ExitStack() as contexts:
 
         def open_page(url: str, *, width: int = 1280) -> Page:
-            context = browser.new_context(viewport={"width": width, "height": 900})
+            # a language that Gradio knows and the app does not
+            context = browser.new_context(viewport={"width": width, "height": 900}, locale="de-DE")
             contexts.callback(context.close)
             page = context.new_page()
             page.set_default_timeout(30_000)

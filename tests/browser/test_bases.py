@@ -13,6 +13,7 @@ from loravit_web.actions import Actions
 from loravit_web.catalog import hub_presence
 from tests.backbones.test_weights_file import base_of, random_model
 from tests.browser.conftest import Visit
+from tests.browser.test_journey import give
 from tests.conftest import ColourFolders
 from tests.ui.conftest import RunningApp
 
@@ -35,8 +36,8 @@ def test_a_stored_base_is_chosen_and_trained_on_while_the_hub_is_out_of_reach(
         for file in root.rglob("*.png"):
             archive.write(file, file.relative_to(root))
     page = visit(empty_app.url)
-    page.get_by_role("tab", name="Train").click()
-    page.locator("#train-upload input[type=file]").set_input_files(data)
+    give(page, data)
+    page.locator("#train-continue").click()
     page.locator("#train-advanced button").first.click()
     expect(page.locator("#train-base")).to_contain_text("The Hub is out of reach. Only bases at hand")
     page.locator("#train-base input").click()

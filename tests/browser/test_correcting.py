@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_journey import TRAINED, colour_zip, start_training
+from tests.browser.conftest import AppProcess, registry_of
+from tests.browser.test_journey import TRAINED, colour_zip, give, go_to, in_step, start_training
 
 __all__ = ["colour_zip"]
 
@@ -25,11 +26,20 @@ def mislabelled_zip(colour_zip: Path, tmp_path: Path) -> Path:
     return colour_zip
 
 
-def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, mislabelled_zip: Path) -> None:
+def test_from_a_cell_to_its_images_to_a_corrected_version(
+    page: Page, app: AppProcess, mislabelled_zip: Path
+) -> None:
     start_training(page, mislabelled_zip, "Hues")
     result = page.locator("#train-result")
     expect(result).to_contain_text("hues@1", timeout=TRAINED)
     expect(result).to_contain_text("Probe")
+    in_step(page, "Result")
+
+    # the mistake is first, and can be shown alone
+    judged = page.locator("#train-judged")
+    expect(judged.locator("li").first).to_have_text(re.compile("blue → red"))
+    judged.get_by_label("Only mistakes").check()
+    expect(judged.locator("li:visible")).to_have_count(1)
 
     cells, title = page.locator("#train-confusion button"), page.locator("#train-behind-title")
     position = page.locator("#train-behind-position")
@@ -54,14 +64,37 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(page: Page, mislabelle
     page.get_by_role("tab", name="Train").click()
     expect(page.locator("#train-behind-title")).to_contain_text("Your changes")
     expect(page.locator("#train-behind-position")).to_contain_text("1–1 of 1")
+    with registry_of(app.home) as registry:  # somebody decided that version 1 stays
+        registry.aliases.promote("hues@1", "default", actor="ann")
+        registry.aliases.protect("hues", "default", actor="ann")
     page.locator("#train-again").click()
+    in_step(page, "Watch")
     expect(page.locator("#train-progress")).to_contain_text(re.compile("queued|running"))
     expect(result).to_contain_text("hues@2", timeout=TRAINED)
     expect(result).to_contain_text("1 changed from")
+    expect(result).to_contain_text("Version 1")
+    expect(result).to_contain_text("other images")
 
-    page.locator("#train-try-ended").click()
+    question = page.locator("#train-default")
+    expect(question).to_contain_text("People do not get version 2 yet.")
+    expect(page.locator("#train-default-keep")).to_have_text("Keep version 1 as what people get")
+    page.locator("#train-default-use").click()
+    expect(question).to_contain_text("People get version 2.")
+
+    page.locator("#train-try").click()
     expect(page.get_by_role("tab", name="Use")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#use-tasks")).to_contain_text("Hues")
+
+    # the image that is answered there joins the training data of the next version
+    page.get_by_label("Actions for Hues").click()
+    page.get_by_role("button", name="Add this image to the training data as …").click()
+    page.locator("#use-teach-class input").click()
+    page.get_by_role("option", name="red").click()
+    page.locator("#use-teach-add").click()
+    in_step(page, "Check")
+    expect(page.locator("#train-found")).to_contain_text("73 images in 3 classes")
+    expect(page.locator("#train-found")).to_contain_text("1 added to")
+    expect(page.locator("#train-name input")).to_have_value("Hues")
 
 
 def test_a_suspicious_label_is_shown_first_and_corrected(
@@ -86,13 +119,15 @@ def test_a_suspicious_label_is_shown_first_and_corrected(
 
     page.reload()  # the same images are given again before the next training
     page.get_by_role("tab", name="Train").click()
-    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    go_to(page, "Data")
+    give(page, colour_zip)
     expect(page.locator("#train-found")).to_contain_text("1 label looks wrong. The last training")
     page.locator("#train-look button").first.click()
     expect(page.locator("#train-view input")).to_have_value("Suspicious labels first (1)")
     expect(page.locator("#train-check-gallery button").first).to_contain_text(caption)
     expect(page.locator("#train-check-position")).to_contain_text("1–24 of 73")
 
+    go_to(page, "Result")
     images.first.click()
     page.locator("#train-behind-class input").click()
     page.get_by_role("option", name="red").click()
@@ -104,8 +139,7 @@ def test_a_suspicious_label_is_shown_first_and_corrected(
 
 
 def test_fast_hands_mark_all_that_they_click(page: Page, colour_zip: Path) -> None:
-    page.get_by_role("tab", name="Train").click()
-    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    give(page, colour_zip)
     expect(page.locator("#train-found")).to_contain_text("72 images in 3 classes")
     page.locator("#train-look button").first.click()
     images, position = page.locator("#train-check-gallery button"), page.locator("#train-check-position")
@@ -117,8 +151,7 @@ def test_fast_hands_mark_all_that_they_click(page: Page, colour_zip: Path) -> No
 
 
 def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> None:
-    page.get_by_role("tab", name="Train").click()
-    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    give(page, colour_zip)
     expect(page.locator("#train-found")).to_contain_text("72 images in 3 classes")
     expect(page.locator("#train-near")).to_contain_text("among 72 images")
     page.locator("#train-look button").first.click()
@@ -128,11 +161,14 @@ def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> N
     expect(page.locator("#train-check-position")).to_contain_text("1 excluded")
     page.reload()
     page.get_by_role("tab", name="Train").click()
+    page.locator("#train-continue").click()
     page.locator("#train-start").click()
-    refused = page.locator(".toast-wrap")
-    expect(refused).to_contain_text("You have 1 unapplied change.")
+    # the refusal stands at its button
+    expect(page.locator("#train-start-problem")).to_contain_text("You have 1 unapplied change.")
+    in_step(page, "Settings")
     page.reload()  # what was refused is not lost
     page.get_by_role("tab", name="Train").click()
+    page.locator("#train-back-to-check").click()
     expect(page.locator("#train-check-position")).to_contain_text("1 excluded")
     page.locator("#train-fix").click()
     expect(page.locator("#train-found")).to_contain_text("71 images in 3 classes")

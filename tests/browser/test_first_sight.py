@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, Request, expect
 
-from tests.browser.conftest import Visit, publish_copy
+from tests.browser.conftest import Visit
 from tests.ui.conftest import RunningApp
 
 PHONE = 390
 
 
 @pytest.fixture
-def app(empty_app: RunningApp, trained_home: Path) -> Iterator[RunningApp]:
-    """An app with three tasks, two of which fit the first example."""
-    for slug in ("handwritten-digits", "everyday-objects", "animal-or-vehicle"):
-        publish_copy("colours@1", trained_home, empty_app.service.settings.home, slug)
-    yield empty_app
-
-
-@pytest.fixture
-def page(visit: Visit, app: RunningApp) -> Page:
-    return visit(app.url)
+def page(visit: Visit, fitting_app: RunningApp) -> Page:
+    return visit(fitting_app.url)
 
 
 def answers(page: Page) -> Locator:
@@ -35,9 +25,9 @@ def answers(page: Page) -> Locator:
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (PHONE, 844)])
 def test_the_page_opens_with_an_image_and_answers_in_view(
-    visit: Visit, app: RunningApp, width: int, height: int
+    visit: Visit, fitting_app: RunningApp, width: int, height: int
 ) -> None:
-    page = visit(app.url, width=width)
+    page = visit(fitting_app.url, width=width)
     page.set_viewport_size({"width": width, "height": height})
     expect(answers(page)).to_have_count(2)
     expect(page.locator("#use-image img")).to_be_visible()
@@ -64,15 +54,17 @@ def test_an_example_brings_its_tasks_and_a_reload_keeps_both(page: Page) -> None
     expect(page.locator("#use-image img")).to_have_attribute("src", shown or "")
 
 
-def test_a_link_to_a_task_opens_with_an_example_that_fits_it(visit: Visit, app: RunningApp) -> None:
-    page = visit(f"{app.url}?task=handwritten-digits@1")
+def test_a_link_to_a_task_opens_with_an_example_that_fits_it(visit: Visit, fitting_app: RunningApp) -> None:
+    page = visit(f"{fitting_app.url}?task=handwritten-digits@1")
     expect(answers(page).locator("h2")).to_have_text("Handwritten-Digits")
     expect(page.locator("#use-image img")).to_be_visible()
 
 
-def test_an_image_that_was_given_is_never_replaced_by_the_first_example(page: Page, app: RunningApp) -> None:
+def test_an_image_that_was_given_is_never_replaced_by_the_first_example(
+    page: Page, fitting_app: RunningApp
+) -> None:
     expect(answers(page)).to_have_count(2)
-    given = app.images / "one.png"
+    given = fitting_app.images / "one.png"
     Image.new("RGB", (80, 60), "red").save(given)
     page.locator("#use-image input[type=file]").first.set_input_files(given)
     expect(page.locator("#use-image img")).to_have_attribute("src", re.compile("one.png"))
@@ -174,9 +166,9 @@ def test_answers_are_announced_in_an_element_that_stays(page: Page) -> None:
 
 
 def test_on_a_phone_an_answer_is_one_line_until_it_is_tapped_and_the_tabs_are_below(
-    visit: Visit, app: RunningApp
+    visit: Visit, fitting_app: RunningApp
 ) -> None:
-    page = visit(app.url, width=PHONE)
+    page = visit(fitting_app.url, width=PHONE)
     card = answers(page).first
     card.wait_for()
     box = card.bounding_box()

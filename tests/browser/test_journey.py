@@ -50,17 +50,39 @@ LONG = {**SMALL, "epochs": "200", "patience": "200"}
 """Settings of one that is still there when something is done to it."""
 
 
-def start_training(page: Page, data: Path, name: str, settings: Mapping[str, str] = SMALL) -> None:
+def give(page: Page, data: Path) -> None:
+    """Add data in Train, which leads to the step Check."""
     open_tab(page, "Train")
+    page.locator("#train-upload input[type=file]").set_input_files(data)
+    in_step(page, "Check")
+
+
+def in_step(page: Page, title: str) -> None:
+    expect(page.locator("#train-bar [aria-current]")).to_contain_text(title)
+
+
+def go_to(page: Page, title: str) -> None:
+    page.locator("#train-bar .lv-steps button", has_text=title).click()
+    in_step(page, title)
+
+
+def start_training(page: Page, data: Path, name: str, settings: Mapping[str, str] = SMALL) -> None:
+    give(page, data)
+    expect(page.locator("#train-found")).to_contain_text("images in 3 classes")
+    train_given(page, data.stem, name, settings)
+
+
+def train_given(page: Page, suggested: str, name: str, settings: Mapping[str, str] = SMALL) -> None:
+    """Start a training on the data in Check, whose name is suggested for the task."""
+    page.locator("#train-continue").click()
     page.locator("#train-advanced button").first.click()
     for setting, value in settings.items():
         page.locator(f"#train-{setting} input").fill(value)
-    page.locator("#train-upload input[type=file]").set_input_files(data)
-    expect(page.locator("#train-found")).to_contain_text("images in 3 classes")
     named = page.locator("#train-name textarea, #train-name input")
-    expect(named).to_have_value(data.stem)
+    expect(named).to_have_value(suggested)
     named.fill(name)
     page.locator("#train-start").click()
+    in_step(page, "Watch")
 
 
 def test_from_a_zip_to_two_answers_side_by_side(
@@ -68,25 +90,50 @@ def test_from_a_zip_to_two_answers_side_by_side(
 ) -> None:
     bystander = visit(app.url)
     open_tab(bystander, "Runs")
-    start_training(page, colour_zip, "Paints", WATCHED)
+    give(page, colour_zip)
+    found = page.locator("#train-found")
+    expect(found).to_contain_text("72 images in 3 classes")
+    expect(found.locator("tbody tr", has_text="red").locator("img")).to_have_count(8)
+    expect(found).to_contain_text("2 files skipped")
+    expect(page.locator("#train-continue")).to_have_text("Continue with 72 images")
+    expect(page.locator("#train-step-check h2")).to_be_focused()
+    expect(page.locator("#train-announced")).to_have_text("Step 2 of 5: Check")
+    train_given(page, "paints", "Paints", WATCHED)
+    expect(page.locator("#train-bar .lv-done")).to_contain_text("paints · 72 images · 3 classes")
+    expect(page.locator("#train-bar .lv-done")).to_contain_text("Draft · Paints")
+    expect(page.locator("#train-progress")).to_be_in_viewport()
+    # what trains already is not started again
+    page.get_by_label("Change settings").click()
+    lock = page.locator("#train-lock")
+    expect(lock).to_contain_text("already, with the same data, name and settings", timeout=30_000)
+    expect(page.locator("#train-start")).to_be_disabled()
+    page.locator("#train-name input").fill("Paints of others")
+    expect(page.locator("#train-start")).to_be_enabled(timeout=30_000)
+    expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
+    go_to(page, "Watch")
     bystander.locator("#job-strip button", has_text="Paints").click(timeout=TRAINED)
     expect(bystander.locator("#train-progress")).to_contain_text("Paints")
     open_tab(bystander, "Runs")
     expect(bystander.locator("#runs-table")).to_contain_text("Paints")
     open_tab(bystander, "Train")
     expect(bystander.locator("#train-progress")).to_contain_text("Paints")
-    expect(page.locator("#train-found")).to_contain_text("2 files skipped")
-    expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
 
     # training goes on and is shown again after a reload, and its data are no longer asked about
     open_tab(page, "Use")
     open_tab(page, "Train")
     page.reload()
     expect(page.locator("#train-progress")).to_contain_text("Paints")
-    expect(page.locator("#train-start")).to_be_disabled()
-    expect(page.locator("#train-progress")).to_contain_text("completed", timeout=TRAINED)
+    expect(page.locator("#train-accuracy")).to_be_visible(timeout=TRAINED)
+    open_tab(bystander, "Runs")
+
+    # the result takes its place where the training was watched, and is a link elsewhere
+    expect(page.locator("#train-bar [aria-current]")).to_contain_text("Result", timeout=TRAINED)
+    expect(page.locator("#train-result")).to_contain_text("12 of 12 test images correct (95% CI")
+    expect(page.locator("#train-result")).to_be_in_viewport()
+    expect(page.locator("#train-judged .lv-right")).to_have_count(12)
     expect(bystander.locator(".toast-wrap")).to_contain_text("“Paints” version 1 is ready")
-    expect(page.locator("#train-accuracy")).to_be_visible()
+    bystander.get_by_role("link", name="See the result").click()
+    expect(bystander.locator("#train-result")).to_be_in_viewport()
 
     # a page that was open all along offers the new task, and answers for both at once
     open_tab(bystander, "Use")
@@ -124,6 +171,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     open_tab(page, "Train")
     page.locator("#train-try").click()
     expect(page.locator("#use-quick label", has_text="Paints").locator("input")).to_be_checked()
+    expect(page.locator("#use-answers article", has_text="Paints")).to_be_visible()  # of one of its images
     page.locator("#use-quick label", has_text="Shades").click()
     expect(page.locator("#use-tasks")).to_contain_text("Shades")
     expect(page.locator("#use-tasks")).to_contain_text("Paints")
@@ -134,8 +182,9 @@ def test_from_a_zip_to_two_answers_side_by_side(
     # whoever trained it finds it where they left it
     page.reload()
     open_tab(page, "Train")
-    expect(page.locator("#train-progress")).to_contain_text("Paints")
     expect(page.locator("#train-result")).to_contain_text("paints@1")
+    go_to(page, "Watch")
+    expect(page.locator("#train-progress")).to_contain_text("Paints")
     expect(page.locator("#train-accuracy")).to_be_visible()
 
 
@@ -164,8 +213,8 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_and_a_serving_ap
     open_tab(page, "Train")
     expect(page.locator("#train-progress")).to_contain_text("Epoch", timeout=TRAINED)
     page.locator("#train-keep").click()
-    expect(page.locator("#train-progress")).to_contain_text("completed", timeout=TRAINED)
-    expect(page.locator("#train-result")).to_contain_text("toppled@1")
+    expect(page.locator("#train-result")).to_contain_text("toppled@1", timeout=TRAINED)
+    in_step(page, "Result")
 
 
 def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: Path) -> None:
@@ -222,8 +271,9 @@ def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path
     broken.write_bytes(b"this is no zip")
     open_tab(page, "Train")
     page.locator("#train-upload input[type=file]").set_input_files(broken)
-    expect(page.locator("#train-found [role=alert]")).to_contain_text("zip")
-    expect(page.locator("#train-start")).to_be_disabled()
+    expect(page.locator("#train-problem [role=alert]")).to_contain_text("zip")
+    in_step(page, "Data")
+    expect(page.locator("#train-bar button", has_text="Settings")).to_be_disabled()
 
     image = tmp_path / "image.jpg"
     image.write_bytes(b"this is no image")
@@ -234,12 +284,14 @@ def test_bad_files_are_answered_where_they_were_given(page: Page, tmp_path: Path
 
 
 def test_a_sample_empties_the_box_of_the_zip_before_it(page: Page, colour_zip: Path) -> None:
-    open_tab(page, "Train")
     box, found = page.locator("#train-upload"), page.locator("#train-found")
-    box.locator("input[type=file]").set_input_files(colour_zip)
+    give(page, colour_zip)
     expect(found).to_contain_text("72 images in 3 classes")
+    page.locator("#train-back-to-data").click()
     page.locator("#train-sample-digits").click()
     expect(found).to_contain_text("1797 images in 10 classes")
+    in_step(page, "Check")
+    page.get_by_label("Change data").or_(page.locator("#train-back-to-data")).first.click()
     expect(box).to_contain_text("Drop File Here")
     expect(found).to_contain_text("1797 images in 10 classes")  # emptying it is no import of nothing
 
@@ -247,9 +299,9 @@ def test_a_sample_empties_the_box_of_the_zip_before_it(page: Page, colour_zip: P
 def test_data_that_was_given_outlives_a_reload_with_its_name_until_it_is_trained_on(
     page: Page, colour_zip: Path
 ) -> None:
-    open_tab(page, "Train")
     name, mirrored = page.locator("#train-name input"), page.locator("#train-mirror input")
-    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    give(page, colour_zip)
+    page.locator("#train-continue").click()
     expect(name).to_have_value("paints")
     mirrored.uncheck()
     name.fill("Paints of mine")
@@ -261,6 +313,7 @@ def test_data_that_was_given_outlives_a_reload_with_its_name_until_it_is_trained
         expect(page.locator("#train-found")).to_contain_text("72 images in 3 classes")
         expect(name).to_have_value("Paints of mine")
         expect(mirrored).not_to_be_checked()
+        in_step(page, "Settings")
         expect(page.locator("#train-start")).to_be_enabled()
     expect(page.locator("#train-near")).to_contain_text("among 72 images")
     open_tab(page, "Use")
@@ -272,13 +325,14 @@ def test_data_that_was_given_outlives_a_reload_with_its_name_until_it_is_trained
 
 
 def test_start_waits_for_new_data_and_what_is_typed_meanwhile_stays(page: Page, colour_zip: Path) -> None:
-    open_tab(page, "Train")
     name, mirrored = page.locator("#train-name input"), page.locator("#train-mirror input")
-    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
+    give(page, colour_zip)
     expect(name).to_have_value("paints")
     expect(page.locator("#train-start")).to_be_enabled()
+    page.locator("#train-back-to-data").click()
     page.locator("#train-sample-digits").click()
     expect(page.locator("#train-start")).to_be_disabled()
+    go_to(page, "Settings")
     name.fill("Typed meanwhile")
     expect(page.locator("#train-found")).to_contain_text("1797 images", timeout=60_000)
     expect(mirrored).not_to_be_checked()
@@ -293,9 +347,9 @@ def test_start_waits_for_new_data_and_what_is_typed_meanwhile_stays(page: Page, 
 def test_a_preset_fills_the_settings_and_what_they_cost_is_measured_anew(
     page: Page, colour_zip: Path
 ) -> None:
-    open_tab(page, "Train")
+    give(page, colour_zip)
+    page.locator("#train-continue").click()
     page.locator("#train-advanced button").first.click()
-    page.locator("#train-upload input[type=file]").set_input_files(colour_zip)
     cost, size = page.locator("#train-cost"), page.locator("#train-image-size input")
     expect(cost).to_contain_text("trained parameters", timeout=30_000)
     expect(size).to_have_value("98")

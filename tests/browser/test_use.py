@@ -49,6 +49,27 @@ def test_keys_toggle_tasks_and_heat_maps(page: Page, images: Path) -> None:
     expect(page.locator("#use-answers article")).to_have_count(0)
     page.keyboard.press("/")
     expect(page.locator("#use-tasks input")).to_be_focused()
+    page.keyboard.press("Escape")
+
+
+def test_shortcuts_are_listed_and_can_be_switched_off(page: Page, images: Path) -> None:
+    drop(page, images / "red" / "0.png")
+    page.locator("#use-quick input[type=checkbox]").first.wait_for()
+    page.keyboard.press("?")
+    shown = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(shown).to_contain_text("Find a task")
+    shown.get_by_role("checkbox").uncheck()
+    page.keyboard.press("Escape")
+    expect(shown).to_be_hidden()
+    page.keyboard.press("1")
+    page.keyboard.press("?")
+    expect(shown).to_be_hidden()
+    expect(page.locator("#use-answers article")).to_have_count(0)
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    shown.get_by_role("checkbox").check()
+    shown.get_by_role("button", name="Close").click()
+    page.keyboard.press("1")
+    expect(page.locator("#use-answers article")).to_have_count(1)
 
 
 def test_a_map_opens_large_and_shows_the_evidence_for_another_class(page: Page, images: Path) -> None:

@@ -18,11 +18,13 @@ from loravit_web.images.loading import load_rgb
 from loravit_web.service import Service
 from registry import RegistryError
 from tests.corpus.adapters import BUNDLES, BundleEntry, Files, Published
+from tests.corpus.annotations import ANNOTATED
 from tests.corpus.answers import Refused, leak_in
 from tests.corpus.archives import ARCHIVES, CSVS, IMAGES_OF_CSV, ArchiveEntry, CsvEntry, Imported, zipped
 from tests.corpus.images import IMAGES, ImageEntry, Shown
 from tests.corpus.names import NAMES, Named, NameEntry
 from tests.corpus.requests import REQUESTS
+from tests.corpus.tars import TARS
 from tests.corpus.visits import Place
 from tests.datasets.makers import CATS_AND_DOGS
 
@@ -49,7 +51,7 @@ def wrong(place: Place, entries: tuple[Any, ...], visit: Callable[[Any], list[st
 def test_the_corpus_is_as_large_as_it_should_be_and_names_no_entry_twice() -> None:
     assert len(IMAGES) >= 60
     assert len(ARCHIVES) + len(CSVS) + len(BUNDLES) >= 40
-    for entries in (IMAGES, ARCHIVES, CSVS, BUNDLES, NAMES, REQUESTS):
+    for entries in (IMAGES, (*ARCHIVES, *ANNOTATED), TARS, CSVS, BUNDLES, NAMES, REQUESTS):
         names = [one.name for one in entries]
         assert len(set(names)) == len(names)
 
@@ -100,7 +102,28 @@ def import_zip(service: Service, folder: Path, entry: ArchiveEntry) -> ImageData
     return service.datasets.import_source(archive)
 
 
-@each((*ARCHIVES, *CSVS))
+def import_tar(service: Service, folder: Path, entry: ArchiveEntry) -> ImageDataset:
+    archive = folder / "corpus.tar.gz"
+    archive.write_bytes(entry.make())
+    return service.datasets.import_source(archive)
+
+
+@each(TARS)
+def test_a_tar_is_imported_as_expected_or_refused_in_one_sentence(
+    service: Service, tmp_path: Path, entry: ArchiveEntry
+) -> None:
+    if isinstance(entry.answer, Imported):
+        dataset = import_tar(service, tmp_path, entry)
+        assert (dataset.classes, len(dataset.skipped)) == (entry.answer.classes, entry.answer.skipped)
+        return
+    with pytest.raises(LoraVitError) as caught:
+        import_tar(service, tmp_path, entry)
+    assert type(caught.value) is entry.answer.error
+    assert entry.answer.fits(str(caught.value))
+    assert leak_in(str(caught.value), tmp_path) is None
+
+
+@each((*ARCHIVES, *ANNOTATED, *CSVS))
 def test_data_is_imported_as_expected_or_refused_in_one_sentence(
     service: Service, tmp_path: Path, entry: ArchiveEntry | CsvEntry
 ) -> None:
@@ -121,7 +144,7 @@ def test_data_is_imported_as_expected_or_refused_in_one_sentence(
 
 
 def test_zips_over_http(place: Place) -> None:
-    assert wrong(place, ARCHIVES, place.archive) == {}
+    assert wrong(place, (*ARCHIVES, *ANNOTATED), place.archive) == {}
 
 
 def test_csvs_over_http(place: Place) -> None:

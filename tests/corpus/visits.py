@@ -161,9 +161,10 @@ class Place:
     def _imported(self, reply: Reply, entry: ArchiveEntry | CsvEntry) -> list[str]:
         if reply.error is not None:
             return [f"no sentence in its place: {reply.text[:300]}"]
-        shown = reply.shown("train-found")
         if isinstance(entry.answer, Refused):
-            return [*self._refused(reply, shown, entry.answer), *self.leaks(reply.text)]
+            problem = reply.shown("train-problem")
+            return [*self._refused(reply, problem, entry.answer), *self.leaks(reply.text)]
+        shown = reply.shown("train-found")
         return [*_not_imported(entry.answer, shown), *_scripts(reply), *self.leaks(reply.text)]
 
     def _refused(self, reply: Reply, sentence: str | None, answer: Any) -> list[str]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset, disk, relabeled
+from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset, relabeled
 from loravit_web.datasets.errors import ClassTooSmall, DatasetDamaged
 from loravit_web.datasets.relabel import NothingChanged
+from loravit_web.datasets.stored import disk
 
 from .makers import CATS_AND_DOGS, images, zip_of
 

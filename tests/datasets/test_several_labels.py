@@ -18,8 +18,8 @@ from loravit_web.datasets import (
     stratified_split,
 )
 from loravit_web.datasets.errors import ClassTooSmall, InvalidCsv
-from loravit_web.datasets.manifest import MANIFEST
 from loravit_web.datasets.relabel import SeveralLabels
+from loravit_web.datasets.stored.manifest import MANIFEST
 from tests.datasets.makers import images, zip_of
 
 NAMES = [f"{number}.png" for number in range(6)]

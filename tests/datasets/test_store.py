@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loravit_web.datasets import DatasetStore, ingestion, store
+from loravit_web.datasets import DatasetStore, ingestion
 from loravit_web.datasets.errors import (
     ArchiveTooLarge,
     ClassTooSmall,
@@ -28,6 +28,7 @@ from loravit_web.datasets.errors import (
     TooManyImages,
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits
+from loravit_web.datasets.stored import placing
 from loravit_web.images.loading import encode_webp
 from loravit_web.settings.limits import Limits
 from loravit_web.settings.quota import Quota, QuotaReached
@@ -94,12 +95,12 @@ def test_file_names_do_not_change_the_fingerprint_but_classes_do(
     assert fingerprints[0] == fingerprints[1] != fingerprints[2]
 
 
-def test_importing_again_returns_the_stored_dataset_with_the_new_skipped_files(
+def test_importing_again_returns_the_stored_dataset_with_the_new_names_and_skipped_files(
     datasets: DatasetStore, tmp_path: Path
 ) -> None:
     first = datasets.import_source(zip_of(tmp_path / "first.zip", CATS_AND_DOGS))
     second = datasets.import_source(zip_of(tmp_path / "second.zip", {**CATS_AND_DOGS, "cat/x.txt": b"x"}))
-    assert (second.fingerprint, second.name, second.items) == (first.fingerprint, "first", first.items)
+    assert (second.fingerprint, second.name, second.items) == (first.fingerprint, "second", first.items)
     assert [entry.path for entry in second.skipped] == ["cat/x.txt"]
     assert leftovers(datasets) == [first.fingerprint]
 
@@ -231,7 +232,7 @@ def test_a_store_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_at_the_manifest_leaves_nothing(
     datasets: DatasetStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "write_manifest", failing_with(errno.ENOSPC))
+    monkeypatch.setattr(placing, "write_manifest", failing_with(errno.ENOSPC))
     with pytest.raises(DiskFull):
         datasets.import_source(zip_of(tmp_path / "a.zip", CATS_AND_DOGS))
     assert leftovers(datasets) == []

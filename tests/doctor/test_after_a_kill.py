@@ -28,7 +28,9 @@ def kill_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kill]:
     with Host("tests.doctor.killed_process", log) as host:
 
         def kill(step: str, settings: Settings) -> None:
-            job = host.start("die_at", step=step, url=settings.database_url, root=str(settings.artifacts))
+            job = host.start(
+                "die_at", step=step, url=str(settings.database_url), root=str(settings.artifacts)
+            )
             assert job.wait() == -signal.SIGKILL, log.read_text()
 
         yield kill

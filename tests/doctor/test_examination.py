@@ -85,7 +85,7 @@ def test_a_check_that_can_not_be_carried_out_is_told_and_the_others_go_on(
 
 def test_a_registry_that_can_not_be_opened_is_a_problem(settings: Settings) -> None:
     settings.ensure_home()
-    Path(settings.database_url.removeprefix("sqlite:///")).write_bytes(b"this is no database" * 1000)
+    (settings.home / "registry.db").write_bytes(b"this is no database" * 1000)
     report = examine(settings)
     assert problems(report) == ["registry"]
 

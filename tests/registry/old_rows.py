@@ -124,10 +124,16 @@ FIFTH_SCHEMA: Rows = {
     ],
 }
 
+SIXTH_SCHEMA: Rows = {
+    **FIFTH_SCHEMA,
+    "version_thresholds": [{"version_id": 1, "unlike": 2.5, "unsure": None}],
+}
+
 ROWS: dict[str, Rows] = {
     "0001": FIRST_SCHEMA,
     "0002": SECOND_SCHEMA,
     "0003": THIRD_SCHEMA,
     "0004": FOURTH_SCHEMA,
     "0005": FIFTH_SCHEMA,
+    "0006": SIXTH_SCHEMA,
 }

@@ -50,6 +50,15 @@ def test_an_unknown_fingerprint_is_not_found(registry: Registry) -> None:
         registry.datasets.get("fp")
 
 
+def test_a_deletion_of_images_is_recorded_and_the_dataset_stays(registry: Registry) -> None:
+    stored = registry.datasets.ensure(NewDataset("fp", "pets", "zip", (DatasetClass("cat", 1, 1, 1),)))
+    registry.datasets.record_deletion("fp", images=3, actor="ann")
+    (event,) = registry.catalog.events()
+    assert (event.actor, event.kind, event.entity, event.entity_id) == ("ann", "deleted", "dataset", "fp")
+    assert event.payload == {"images": 3}
+    assert registry.datasets.get("fp") == stored
+
+
 @pytest.mark.parametrize("names", [("cat", "cat"), ("cat", "undecodable \udce4")])
 def test_class_names_that_cannot_be_stored_are_refused(registry: Registry, names: tuple[str, str]) -> None:
     classes = tuple(DatasetClass(name, 1, 1, 1) for name in names)

@@ -179,3 +179,12 @@ def test_the_lineage_of_an_unknown_dataset_is_refused(registry: Registry) -> Non
     with pytest.raises(UnknownDataset):
         registry.lineage.of_dataset("unknown")
     assert registry.lineage.of_base("unknown").versions == ()
+
+
+def test_the_lineage_of_a_version_names_the_dataset_as_its_trainer_does(
+    registry: Registry, new_run: MakeRun, new_version: MakeVersion, dataset: Dataset
+) -> None:
+    run = registry.runs.create(new_run(dataset_name="Hunde"), actor="bob")
+    lineage = registry.lineage.of(registry.catalog.publish(new_version(run_id=run.id), actor="bob"))
+    assert lineage.dataset is not None
+    assert (lineage.dataset.name, lineage.dataset.fingerprint) == ("Hunde", dataset.fingerprint)

@@ -9,7 +9,10 @@ import pytest
 from loravit_web.access.rights import LOCAL, member
 from loravit_web.actions import Actions
 from loravit_web.adapters.config import ViTAdapterConfig
+from loravit_web.runs.queueing import unfinished_twin
 from loravit_web.service import Service
+from loravit_web.training.recipe import Recipe
+from registry import Run
 from tests.conftest import RECIPE, ColourFolders, train_now
 
 
@@ -46,3 +49,20 @@ def test_who_asked_for_a_training_is_on_the_run_and_made_the_version(
         Actions(service, member("bob", "editor")).queue_training(dataset, "Colours", RECIPE).created_by
         == "bob"
     )
+
+
+def test_the_same_training_is_found_while_it_waits(service: Service, colour_folders: ColourFolders) -> None:
+    dataset = service.datasets.import_source(colour_folders())
+    actions = Actions(service, LOCAL)
+    run = actions.queue_training(dataset, "Colours", RECIPE)
+
+    def twin(name: str = "Colours", recipe: Recipe = RECIPE, base: str = "tiny") -> Run | None:
+        data = dataset.fingerprint
+        return unfinished_twin(service.registry, base, data, name, recipe, actor=LOCAL.name)
+
+    assert twin() == twin("colours") == run
+    assert twin("Other") is None
+    assert twin(recipe=replace(RECIPE, seed=1)) is None
+    assert twin(base="another") is None
+    actions.stop(run.id, keep=False)
+    assert twin() is None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from loravit_web.settings.environment import SettingsError, read_settings, wants_plain_gradio
+from registry import database_file
 
 
 def test_the_environment_sets_folder_and_base(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_all_data_is_below_the_data_folder(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path)})
     for folder in (settings.bases, settings.datasets, settings.artifacts, settings.work, settings.backups):
         assert folder.is_relative_to(tmp_path)
-    assert str(tmp_path) in settings.database_url
+    assert database_file(settings.database_url) == tmp_path / "registry.db"
 
 
 def test_a_folder_that_cannot_be_created_is_rejected(tmp_path: Path) -> None:

@@ -140,6 +140,15 @@ def test_the_result_has_the_values_from_which_its_reliability_is_told(
         assert len(values.novelty) == len(values.confidence) == evaluation.n
 
 
+def test_leave_one_out_validation_counts_every_training_and_validation_image(
+    base: Base, data: TrainingData, tmp_path: Path
+) -> None:
+    left_out = train(base, data, quick(), tmp_path, Recorder()).left_out
+    assert left_out is not None
+    assert left_out.images == len(data.train) + len(data.validation)
+    assert left_out.correct > left_out.images / 2
+
+
 def test_a_probe_alone_has_no_first_answer(base: Base, data: TrainingData, tmp_path: Path) -> None:
     recorder = Recorder()
     probe = ViTAdapterConfig(adapter_type="PROBE", pooling="none", readout=None)

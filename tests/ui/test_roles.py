@@ -34,7 +34,7 @@ from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.launch import App
 from loravit_web.ui.runs.tab import RunsTab, build_runs
 from loravit_web.ui.train.relabel import Sheet, key_of
-from registry import Role, Run, Thresholds
+from registry import DEFAULT_ALIAS, Role, Run, Thresholds
 from tests.conftest import RECIPE, make_colours, tiny_service, train_now
 
 SECRET = "a long password"
@@ -166,10 +166,10 @@ def bulk(team: Team, kind: BulkKind, name: str) -> Given:
     return given
 
 
-def upload(team: Team, data: bytes) -> dict[str, Any]:
+def upload(team: Team, data: bytes, file: str = "given.zip") -> dict[str, Any]:
     """A file as it lies on the server after an upload."""
-    path = team.client("vera").post(f"{API}/upload", files={"files": ("given.zip", data)}).json()[0]
-    return {"path": path, "orig_name": "given.zip", "meta": {"_type": "gradio.FileData"}}
+    path = team.client("vera").post(f"{API}/upload", files={"files": (file, data)}).json()[0]
+    return {"path": path, "orig_name": file, "meta": {"_type": "gradio.FileData"}}
 
 
 def renamed(team: Team, name: str) -> bytes:
@@ -197,6 +197,25 @@ def rolled_back(team: Team, name: str) -> Given:
     for ref in ("colours@1", "colours@2"):
         aliases.promote(ref, f"back-{name}", actor="shell")
     return confirmed(team, CatalogChange("rollback", "colours@2", f"back-{name}"))
+
+
+def with_default(team: Team, ref: str | None) -> Given:
+    """The result of ``colours@1``, where people get another version, or the newest."""
+    aliases = team.service.registry.aliases
+    for alias in aliases.list("colours"):
+        if alias.alias == DEFAULT_ALIAS:
+            aliases.remove("colours", DEFAULT_ALIAS, actor="shell")
+    if ref is not None:
+        aliases.promote(ref, DEFAULT_ALIAS, actor="shell")
+    return {"states": [team.run.id]}
+
+
+def one_image_more(team: Team, name: str) -> Given:
+    """Another image for each person, and a class for it."""
+    image = io.BytesIO()
+    Image.new("RGB", (32, 32), (200, len(name), 0)).save(image, "PNG")
+    given = upload(team, image.getvalue(), "given.png")
+    return {"states": ["colours@1"], "use-image": given, "use-teach-class": "red"}
 
 
 def a_new_adapter(team: Team, name: str) -> str:
@@ -263,6 +282,9 @@ CHANGES: dict[str, tuple[str, Callable[[Team, str], Given], bool]] = {
         lambda team, name: {"states": [team.run.id, one_image_less(team, f"{name}-again")]},
         False,
     ),
+    "train-default-keep": ("train-default-keep", lambda team, _name: with_default(team, None), False),
+    "train-default-use": ("train-default-use", lambda team, _name: with_default(team, "colours@2"), False),
+    "use-teach-add": ("use-teach-add", one_image_more, False),
     "train-save": (
         "train-save",
         lambda team, name: {"states": [team.run.id], "train-title": f"Hues {name}", "train-tags": name},

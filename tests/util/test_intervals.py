@@ -1,16 +1,21 @@
-"""Uncertainty of counted fractions."""
+"""How sure a measured fraction is."""
 
 from __future__ import annotations
 
 import pytest
 
-from loravit_web.util.intervals import sign_test, wilson
+from loravit_web.util.intervals import interval_95, sign_test
 
 
-def test_the_interval_of_a_fraction_stays_within_0_and_1() -> None:
-    assert wilson(14, 14) == (pytest.approx(0.785, abs=1e-3), 1.0)
-    assert wilson(0, 14) == (0.0, pytest.approx(0.215, abs=1e-3))
-    assert wilson(0, 0) == (0.0, 1.0)
+@pytest.mark.parametrize(
+    ("count", "total", "low", "high"), [(14, 14, 0.785, 1.0), (0, 14, 0.0, 0.215), (50, 100, 0.404, 0.596)]
+)
+def test_the_interval_of_a_fraction_is_wilsons(count: int, total: int, low: float, high: float) -> None:
+    assert interval_95(count, total) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_nothing_is_known_without_trials() -> None:
+    assert interval_95(0, 0) == (0.0, 1.0)
 
 
 def test_a_sign_test_of_a_few_images_decides_nothing_and_of_many_it_does() -> None:

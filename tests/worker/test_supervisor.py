@@ -129,7 +129,7 @@ def test_a_started_worker_uses_the_same_data_folder(
     Supervisor(settings, registry)._spawn()
     assert called["command"][:4] == [sys.executable, "-m", "loravit_web", "worker"]
     assert called["env"]["LORAVIT_HOME"] == str(settings.home)
-    assert called["env"]["LORAVIT_DATABASE_URL"] == settings.database_url
+    assert called["env"]["LORAVIT_DATABASE_URL"] == ""
     assert called["env"]["LORAVIT_BASE"] == "tiny"
     assert called["env"]["LORAVIT_ARTIFACT_URL"] == "s3://team"
     assert called["start_new_session"] is True

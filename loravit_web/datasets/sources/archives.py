@@ -10,10 +10,11 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from loravit_web.datasets.errors import (
     ArchiveLink,
@@ -77,6 +78,28 @@ class ArchiveLimits:
 DEFAULT_LIMITS = ArchiveLimits()
 
 
+class Archive(Protocol):
+    """The regular files of an open archive, by relative path with forward slashes, sorted."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of all files, sorted."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Sizes of all files in bytes as the archive tells them, by path."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Paths of all folders that are listed as such, sorted."""
+
+    def beginning(self, path: str, size: int) -> bytes:
+        """Return the first bytes of a file, at most ``size``; nothing if it cannot be read."""
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a file. Call it from one thread at a time."""
+
+
 def archive_limits(limits: Limits) -> ArchiveLimits:
     """Return the limits of one import for the app's limits."""
     return ArchiveLimits(max_entries=limits.files, max_total_bytes=limits.unpacked_mib * MIB)
@@ -103,7 +126,7 @@ class SafeArchive:
         self._limits = limits
         infos = archive.infolist()
         if len(infos) > limits.max_entries:
-            raise _too_many(len(infos), limits)
+            raise too_many(len(infos), limits)
         names = read_names(infos, encoding)
         self.notes = names.notes
         self._entries, self._folders = _checked_entries(infos, names.decoded)
@@ -113,6 +136,11 @@ class SafeArchive:
     def paths(self) -> tuple[str, ...]:
         """Paths of all files, sorted."""
         return tuple(self._entries)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of all files in bytes as the zip tells them, by path. They may be wrong."""
+        return {path: info.file_size for path, info in self._entries.items()}
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -149,27 +177,18 @@ class SafeArchive:
                     parts.append(chunk)
         except _READ_FAILURES as error:
             raise DamagedArchive(
-                f"The archive is damaged at “{_shown(path)}”. Zip or download it again."
+                f"The archive is damaged at “{shown_path(path)}”. Zip or download it again."
             ) from error
         return b"".join(parts)
 
     def _check_amount(self, path: str, count: int, compressed: int) -> None:
         limits = self._limits
         if count > limits.max_file_bytes:
-            raise ArchiveTooLarge(
-                f"“{_shown(path)}” in the archive is larger than {limits.max_file_bytes / MIB:g} MiB. "
-                "Make it smaller."
-            )
+            raise file_too_large(path, limits)
         if self._total > limits.max_total_bytes:
-            raise ArchiveTooLarge(
-                f"The archive contains more than {limits.max_total_bytes / MIB:g} MiB. Use fewer or smaller "
-                "images."
-            )
-        if _inflated(count, compressed, limits) or _inflated(self._total, self._size, limits):
-            raise ArchiveTooLarge(
-                f"The compression ratio at “{_shown(path)}” is above {limits.max_ratio:g}, which is not "
-                "plausible for images. Zip the images again."
-            )
+            raise too_many_bytes(limits)
+        if is_inflated(count, compressed, limits) or is_inflated(self._total, self._size, limits):
+            raise inflated(path, limits)
 
 
 @contextmanager
@@ -193,7 +212,7 @@ def open_archive(
             check_table(stream, limits.max_entries)
         archive = zipfile.ZipFile(path)
     except TableTooLong as error:
-        raise _too_many(error.entries, limits) from error
+        raise too_many(error.entries, limits) from error
     except (*_READ_FAILURES, NoTable) as error:
         raise DamagedArchive(
             f"“{path.name}” is not a zip, or it is damaged. Zip the folder again."
@@ -209,27 +228,61 @@ def _checked_entries(
     entries: dict[str, zipfile.ZipInfo] = {}
     folders: set[str] = set()
     for info, name in zip(infos, names, strict=True):
-        path = _safe_path(name)
+        path = safe_path(name)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise ArchiveLink(f"“{_shown(path)}” in the archive is a link. Zip the images themselves.")
+            raise link_in(path)
         if info.flag_bits & _ENCRYPTED:
             raise EncryptedArchive("The archive is protected by a password. Zip it again without a password.")
         if info.compress_type not in _COMPRESSIONS:
             raise DamagedArchive(
-                f"“{_shown(path)}” in the archive uses an unsupported compression. Zip the folder again with "
-                "Deflate."
+                f"“{shown_path(path)}” in the archive uses an unsupported compression. Zip the folder again "
+                "with Deflate."
             )
         if info.is_dir() or kind == stat.S_IFDIR or not path:
             folders.add(path)
             continue
         if path in entries:
-            raise DuplicateEntry(f"The archive contains “{_shown(path)}” twice. Zip the folder again.")
+            raise duplicate_entry(path)
         entries[path] = info
     return dict(sorted(entries.items())), folders - {""}
 
 
-def _too_many(entries: int, limits: ArchiveLimits) -> TooManyEntries:
+def file_too_large(path: str, limits: ArchiveLimits) -> ArchiveTooLarge:
+    """Return the error for a file above the limit."""
+    return ArchiveTooLarge(
+        f"“{shown_path(path)}” in the archive is larger than {limits.max_file_bytes / MIB:g} MiB. "
+        "Make it smaller."
+    )
+
+
+def too_many_bytes(limits: ArchiveLimits) -> ArchiveTooLarge:
+    """Return the error for files that together are above the limit."""
+    return ArchiveTooLarge(
+        f"The archive contains more than {limits.max_total_bytes / MIB:g} MiB. Use fewer or smaller images."
+    )
+
+
+def inflated(path: str, limits: ArchiveLimits) -> ArchiveTooLarge:
+    """Return the error for a compression ratio above the limit."""
+    return ArchiveTooLarge(
+        f"The compression ratio at “{shown_path(path)}” is above {limits.max_ratio:g}, which is not "
+        "plausible for images. Zip the images again."
+    )
+
+
+def duplicate_entry(path: str) -> DuplicateEntry:
+    """Return the error for a path that is there twice."""
+    return DuplicateEntry(f"The archive contains “{shown_path(path)}” twice. Zip the folder again.")
+
+
+def link_in(path: str) -> ArchiveLink:
+    """Return the error for a link or a device."""
+    return ArchiveLink(f"“{shown_path(path)}” in the archive is a link. Zip the images themselves.")
+
+
+def too_many(entries: int, limits: ArchiveLimits) -> TooManyEntries:
+    """Return the error for an archive with too many entries, or with too long names."""
     if entries <= limits.max_entries:
         return TooManyEntries(
             "The names in the archive are too long. Use shorter names for folders and images."
@@ -252,7 +305,7 @@ def _check_overlaps(infos: Sequence[zipfile.ZipInfo]) -> None:
         end = info.header_offset + _LOCAL_HEADER + info.compress_size
 
 
-def _safe_path(name: str) -> str:
+def safe_path(name: str) -> str:
     """Return the path with forward slashes and without empty or ``.`` parts.
 
     Raises:
@@ -262,15 +315,17 @@ def _safe_path(name: str) -> str:
     parts = path.split("/")
     if path.startswith("/") or _DRIVE.match(path) or ".." in parts or "\0" in path:
         raise UnsafeArchivePath(
-            f"The archive contains the path {_shown(name)!r}, which leads outside of it. Zip the folder "
+            f"The archive contains the path {shown_path(name)!r}, which leads outside of it. Zip the folder "
             "again."
         )
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def _shown(path: str) -> str:
+def shown_path(path: str) -> str:
+    """Return a path for an error, cut if it is long."""
     return path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
 
 
-def _inflated(count: int, compressed: int, limits: ArchiveLimits) -> bool:
+def is_inflated(count: int, compressed: int, limits: ArchiveLimits) -> bool:
+    """Return whether bytes come from fewer compressed ones than images do."""
     return count > limits.ratio_free_bytes and count > limits.max_ratio * max(compressed, 1)

@@ -25,7 +25,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     LABEL: _ordered("""
         label labels labelname classname class classes categoryname category categories target targets
         targetname species speciesname breed diagnosis disease dx tag type kind variety groundtruth gt truth
-        annotation classlabel labelid classid categoryid y answer grade condition
+        annotation classlabel labelid classid categoryid y answer grade condition choice choices
     """),
     SPLIT: _ordered("""
         split splits dataset datasettype set subset partition phase usage datasplit splitname setname

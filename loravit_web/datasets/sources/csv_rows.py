@@ -6,7 +6,6 @@ import csv
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TextIO
 
@@ -20,7 +19,7 @@ from loravit_web.datasets.sources.csv_labels import (
     can_have_labels,
     label_reader,
 )
-from loravit_web.util.labels import Labels
+from loravit_web.datasets.sources.label_table import LabelRow, LabelTable
 from loravit_web.util.text import listed
 
 LONGEST_ROW = 1 << 20
@@ -30,41 +29,7 @@ ROW_CHARACTERS = 1024
 """Maximum number of characters of a row on average."""
 
 
-@dataclass(frozen=True, slots=True)
-class CsvRow:
-    """One row of the CSV.
-
-    Attributes:
-        path: Path as written, normalized.
-        file: File of the image.
-        class_names: Names of the classes.
-        split: Split of the image.
-    """
-
-    path: str
-    file: Path
-    class_names: tuple[str, ...]
-    split: Split
-
-
-@dataclass(frozen=True, slots=True)
-class CsvTable:
-    """All rows of a CSV.
-
-    Attributes:
-        rows: The rows in order.
-        labels: How many labels a row can have.
-        notes: What was taken for what, as sentences.
-        has_splits: Whether a column tells the splits.
-    """
-
-    rows: tuple[CsvRow, ...]
-    labels: Labels
-    notes: tuple[str, ...]
-    has_splits: bool
-
-
-def read_table(path: Path, max_rows: int) -> CsvTable:
+def read_table(path: Path, max_rows: int) -> LabelTable:
     """Return the rows of a CSV in UTF-8.
 
     Paths are relative to the folder of the CSV and must stay inside. The separator is a comma, a semicolon or
@@ -102,7 +67,7 @@ def read_table(path: Path, max_rows: int) -> CsvTable:
         if split is not None and meant is None:
             raise InvalidCsv(f"{where} has the unknown split “{row[split]}”. Use train, val or test.")
         rows.append(_row(row, places[PATH], meant or "train", reader, folder, where))
-    return CsvTable(tuple(rows), reader.labels, (*notes, *reader.notes), split is not None)
+    return LabelTable(tuple(rows), reader.labels, (*notes, *reader.notes), split is not None)
 
 
 def _notes(name: str, written: Sequence[str], header: Sequence[str]) -> Iterator[str]:
@@ -181,13 +146,13 @@ def _header(line: str, name: str) -> tuple[Cells, str]:
     raise NoLabelColumns(f"“{name}” has no columns path and label. {HEADER_HINT}")
 
 
-def _row(cells: Cells, place: int, split: Split, reader: LabelReader, folder: Path, where: str) -> CsvRow:
+def _row(cells: Cells, place: int, split: Split, reader: LabelReader, folder: Path, where: str) -> LabelRow:
     written = cells[place]
     if not written:
         raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
     labels = reader.read(cells, where)
     shown, file = _inside(written, folder, where)
-    return CsvRow(shown, file, labels, split)
+    return LabelRow(shown, file, labels, split)
 
 
 def _inside(written: str, folder: Path, where: str) -> tuple[str, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,6 @@ from loravit_web.datasets.layout.files import (
     needs_content,
     skip_reason,
     suffix_of,
-    system_reason,
 )
 from loravit_web.datasets.layout.interpretation import interpret
 from loravit_web.datasets.layout.plan import ClassLevel, Placement, Plan
@@ -25,30 +24,36 @@ from loravit_web.datasets.records import Skipped, SourceKind
 from loravit_web.datasets.sources.archives import (
     DEFAULT_LIMITS,
     MIB,
+    Archive,
     ArchiveLimits,
-    SafeArchive,
     open_archive,
 )
-from loravit_web.datasets.sources.csv_rows import read_table
+from loravit_web.datasets.sources.parquet import PARQUET_SUFFIX
+from loravit_web.datasets.sources.parquet_process import unpack_parquet
 from loravit_web.datasets.sources.samples import SAMPLES
 from loravit_web.datasets.sources.tables import (
-    MAX_TABLES,
+    MAX_TABLE_BYTES,
     TABLE_SUFFIXES,
     labeled_tables,
     names_in,
     plan_of_tables,
+    read_labels,
+    split_by_folders,
+    tables_among,
 )
+from loravit_web.datasets.sources.tars import TAR_SUFFIXES, open_tar
 from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
 from loravit_web.util.text import plural
 
-DATA_SUFFIXES = frozenset({".zip", *TABLE_SUFFIXES})
-"""Lower-case suffixes of files that can be opened."""
+DATA_SUFFIXES = frozenset({".zip", PARQUET_SUFFIX, *TAR_SUFFIXES, *TABLE_SUFFIXES})
+"""Lower-case ends of the names of files that can be opened."""
 SAMPLE_PREFIX = "sample:"
 """Prefix of the name of a sample."""
 
 _LINK_OUT = "it is a link to a file outside the folder"
 _LINK_FOLDER = "it is a link to a folder, which is not followed"
 _LINK_BROKEN = "it is a broken link"
+_NO_IMAGE = "its row has no image, or one that is too large"
 
 
 class FileUnusableError(Exception):
@@ -107,21 +112,19 @@ def open_source(
     kind = _kind_of(path)
     if kind == "zip":
         with open_archive(path, limits, encoding=encoding) as archive:
-            paths = archive.paths
-            plan = interpret(
-                paths,
-                folders=archive.folders,
-                content=_contents(paths, lambda name: archive.beginning(name, SNIFFED_BYTES)),
-                classes_at=classes_at,
-            )
-            if classes_at is None and _lacks_classes(plan):
-                plan = _plan_of_inner_tables(archive, limits) or plan
-            plan = replace(plan, notes=(*archive.notes, *plan.notes))
-            yield Source(path.stem, "zip", plan, lambda index: archive.read(paths[index]))
+            source = _archive(name_of(path), kind, archive, limits, classes_at)
+            yield replace(source, plan=replace(source.plan, notes=(*archive.notes, *source.plan.notes)))
+    elif kind == "tar":
+        with open_tar(path, limits) as tar:
+            yield _archive(name_of(path), kind, tar, limits, classes_at)
     elif kind == "csv":
         yield _csv(path, limits)
+    elif kind == "parquet":
+        with _parquet(name_of(path), {path.name: path}, limits) as source:
+            yield source
     else:
-        yield _folder(path, limits, classes_at)
+        with _folder(path, limits, classes_at) as source:
+            yield source
 
 
 def _kind_of(path: Path) -> SourceKind:
@@ -140,7 +143,11 @@ def _kind_of(path: Path) -> SourceKind:
         return "csv"
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return "zip"
-    raise DataNotSupported(f"“{path.name}” is not a folder, a zip or a CSV. {_how_to_use(path)}")
+    if path.name.lower().endswith(TAR_SUFFIXES):
+        return "tar"
+    if path.suffix.lower() == PARQUET_SUFFIX:
+        return "parquet"
+    raise DataNotSupported(f"“{path.name}” is not a folder, a zip, a tar or a CSV. {_how_to_use(path)}")
 
 
 def _how_to_use(path: Path) -> str:
@@ -158,55 +165,94 @@ def _sample(name: str) -> Source:
     return Source(sample.title, "sample", plan, lambda index: files[index][1])
 
 
+def name_of(path: Path) -> str:
+    """Return the name of data without the suffix of an archive or a table: ``flowers.v2`` is a whole name."""
+    ends = [end for end in DATA_SUFFIXES if path.name.lower().endswith(end)]
+    longest = max(map(len, ends), default=0)
+    return path.name[: len(path.name) - longest]
+
+
+def _archive(
+    name: str, kind: SourceKind, archive: Archive, limits: ArchiveLimits, classes_at: ClassLevel
+) -> Source:
+    paths = archive.paths
+    content = contents_of(paths, lambda path: archive.beginning(path, SNIFFED_BYTES))
+    plan = interpret(paths, folders=archive.folders, content=content, classes_at=classes_at)
+    if classes_at is None and _lacks_classes(plan):
+        plan = _plan_of_inner_tables(archive, limits, content) or plan
+    return Source(name, kind, plan, lambda index: archive.read(paths[index]))
+
+
 def _lacks_classes(plan: Plan) -> bool:
     return len(names_in(plan.placements)) < 2
 
 
-def _is_table(path: str) -> bool:
-    return suffix_of(path) in TABLE_SUFFIXES and system_reason(path) is None
-
-
-def _plan_of_inner_tables(archive: SafeArchive, limits: ArchiveLimits) -> Plan | None:
-    """Return the plan of the tables inside a zip, or None if it has none with labels."""
+def _plan_of_inner_tables(archive: Archive, limits: ArchiveLimits, content: Mapping[str, str]) -> Plan | None:
+    """Return the plan of the tables inside an archive, or None if it has none with labels."""
     with TemporaryDirectory() as folder:
-        files = {}
-        for number, path in enumerate([path for path in archive.paths if _is_table(path)][:MAX_TABLES]):
+        files, left = {}, MAX_TABLE_BYTES
+        for number, path in enumerate(tables_among(archive.sizes)):
             # in a folder of its own, because a path inside a zip is not trusted
             name = path.rpartition("/")[2]
             file = Path(folder, str(number), name if len(name.encode()) < 200 else f"table{suffix_of(path)}")
             file.parent.mkdir()
-            file.write_bytes(archive.read(path))
+            data = archive.read(path)
+            left -= len(data)  # sizes in the table of a zip may be wrong
+            if left < 0:
+                break
+            file.write_bytes(data)
             files[path] = file
         found = labeled_tables(files, limits.max_entries)
-    return plan_of_tables(found, archive.paths) if found else None
+    return plan_of_tables(found, archive.paths, content) if found else None
 
 
-def _contents(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[str, str]:
-    """Return the formats by path of files whose suffix does not tell."""
+def contents_of(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[str, str]:
+    """Return the formats by path of files whose suffix does not tell.
+
+    Args:
+        paths: Paths of the files.
+        beginning: Returns the first bytes of a file.
+    """
     labels = {path: sniffed(beginning(path)) for path in paths if needs_content(path)}
     return {path: label for path, label in labels.items() if label is not None}
 
 
-def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Source:
+@contextmanager
+def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Iterator[Source]:
     files, folders, skipped = _walk(root, limits)
     by_name = dict(files)
-    plan = interpret(
-        [shown for shown, _ in files],
-        folders=folders,
-        content=_contents(list(by_name), lambda name: _beginning(by_name[name])),
-        classes_at=classes_at,
-    )
+    content = contents_of(list(by_name), lambda name: _beginning(by_name[name]))
+    plan = interpret([shown for shown, _ in files], folders=folders, content=content, classes_at=classes_at)
     paths = [path for _, path in files]
     if classes_at is None and _lacks_classes(plan):
-        tables = {shown: file for shown, file in files if _is_table(shown)}
-        found = labeled_tables(dict(list(tables.items())[:MAX_TABLES]), limits.max_entries)
-        plan = plan_of_tables(found, list(by_name)) if found else plan
-    return Source(
+        tables = tables_among({shown: _size(file) for shown, file in files})
+        found = labeled_tables({shown: by_name[shown] for shown in tables}, limits.max_entries)
+        plan = plan_of_tables(found, list(by_name), content) if found else plan
+        shards = {shown: file for shown, file in files if suffix_of(shown) == PARQUET_SUFFIX}
+        if shards and not found and not plan.placements:
+            with _parquet(root.resolve().name, shards, limits) as source:
+                yield source
+            return
+    yield Source(
         root.resolve().name,
         "folder",
         replace(plan, skipped=(*skipped, *plan.skipped)),
         partial(read_file, paths, limits.max_file_bytes),
     )
+
+
+@contextmanager
+def _parquet(name: str, files: Mapping[str, Path], limits: ArchiveLimits) -> Iterator[Source]:
+    with TemporaryDirectory() as folder:
+        plan = unpack_parquet(files, Path(folder), limits)
+
+        def read(index: int) -> bytes:
+            file = Path(folder, str(index))
+            if not file.exists():
+                raise FileUnusableError(_NO_IMAGE)
+            return file.read_bytes()
+
+        yield Source(name, "parquet", plan, read)
 
 
 def _existing(file: Path, folder: Path) -> Path:
@@ -223,7 +269,7 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
     files: list[Path] = []
     placements: list[Placement] = []
     skipped: list[Skipped] = []
-    table = read_table(path, limits.max_entries)
+    table = read_labels(path, limits.max_entries)
     folder = path.resolve().parent
     for row in table.rows:
         file = _existing(row.file, folder)
@@ -235,18 +281,28 @@ def _csv(path: Path, limits: ArchiveLimits) -> Source:
         else:
             placements.append(Placement(len(files), shown, row.split, row.class_names))
             files.append(file)
+    told: tuple[str, ...] = ()
+    if not table.has_splits:
+        placements, told = split_by_folders(placements)
     lost = names_in(table.rows) - names_in(placements)
     missing = plural(len(skipped), "row")
     plan = Plan(
         tuple(placements),
         tuple(skipped),
         (f"{missing} of the table left out, because there is no usable image.",) if skipped else (),
-        table.notes,
+        (*told, *table.notes),
         lost=tuple(sorted(lost)),
         labels=table.labels,
         from_table=True,
     )
-    return Source(path.stem, "csv", plan, partial(read_file, files, limits.max_file_bytes))
+    return Source(name_of(path), "csv", plan, partial(read_file, files, limits.max_file_bytes))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _beginning(path: Path) -> bytes:

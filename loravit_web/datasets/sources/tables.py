@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from loravit_web.datasets.errors import AmbiguousLayout, NoLabelColumns
-from loravit_web.datasets.layout.files import skip_reason, system_reason
+from loravit_web.datasets.errors import AmbiguousLayout, InvalidAnnotations, NoAnnotations, NoLabelColumns
+from loravit_web.datasets.layout.files import skip_reason, suffix_of, system_reason
 from loravit_web.datasets.layout.plan import Placement, Plan
-from loravit_web.datasets.layout.words import split_of
+from loravit_web.datasets.layout.words import split_of, splits_of
 from loravit_web.datasets.records import Skipped, Split
-from loravit_web.datasets.sources.csv_rows import CsvRow, CsvTable, read_table
+from loravit_web.datasets.sources.annotations.reading import ANNOTATION_SUFFIXES, read_annotations
+from loravit_web.datasets.sources.csv_rows import read_table
+from loravit_web.datasets.sources.label_table import LabelRow, LabelTable
 from loravit_web.images.loading import IMAGE_SUFFIXES
 from loravit_web.util.labels import several
 from loravit_web.util.text import listed, plural
 
-TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", *ANNOTATION_SUFFIXES})
 MAX_TABLES = 50
 """Maximum number of tables that are read to find the one with the labels."""
-MAX_TABLE_BYTES = 64 << 20
+MAX_TABLE_BYTES = 128 << 20
+"""Maximum size of these tables together."""
 _MISSING = "it is not among the images"
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+"""What Label Studio puts before the name of an uploaded file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +39,44 @@ class Found:
     Attributes:
         path: Relative path of the table.
         table: Its rows.
+        split: Split that the table is named for, or None.
     """
 
     path: str
-    table: CsvTable
+    table: LabelTable
+    split: Split | None = None
 
-    @property
-    def split(self) -> Split | None:
-        """Split that its name or the folder around it means, if no column tells the splits."""
-        if self.table.has_splits:
-            return None
-        folder, _, name = self.path.rpartition("/")
-        return split_of(posixpath.splitext(name)[0]) or split_of(folder.rpartition("/")[2])
+    def located(self, index: ImageIndex) -> Iterator[tuple[LabelRow, int | None]]:
+        """Yield each row with its path relative to the data and the split of the table, and its image.
 
-    @property
-    def rows(self) -> list[CsvRow]:
-        """Rows with paths relative to the data, and with the split of the table."""
+        A path is looked up beside the table, then below the data as it is written.
+
+        Args:
+            index: The images.
+        """
         folder = self.path.rpartition("/")[0]
-        split = self.split
-        return [
-            replace(
-                row,
-                path=posixpath.normpath(posixpath.join(folder, row.path)),
-                split=split if split is not None else row.split,
-            )
-            for row in self.table.rows
-        ]
+        for row in self.table.rows:
+            path = posixpath.normpath(posixpath.join(folder, row.path))
+            split = self.split if self.split is not None else row.split
+            yield replace(row, path=path, split=split), index.find(path, row.path)
+
+
+def named_for_splits(tables: Sequence[Found]) -> list[Found]:
+    """Return tables with the splits that their names or the folders around them mean.
+
+    Words that all names share, as in ``instances_train`` and ``instances_val``, do not count. A table with a
+    column of splits is named for none.
+    """
+    stems = {found.path: posixpath.splitext(found.path.rpartition("/")[2])[0] for found in tables}
+    named = splits_of(set(stems.values()))
+
+    def split(found: Found) -> Split | None:
+        if found.table.has_splits:
+            return None
+        around = found.path.rpartition("/")[0].rpartition("/")[2]
+        return named.get(stems[found.path]) or split_of(around)
+
+    return [replace(found, split=split(found)) for found in tables]
 
 
 class ImageIndex:
@@ -82,19 +101,27 @@ class ImageIndex:
                 stems[stem.rpartition("/")[2]].add(number)
         self._names, self._stems = names, stems
 
-    def find(self, path: str) -> int | None:
-        """Return the index of the image that a table names, or None if there is none or several."""
-        for known in (path, self._top + path):
-            if known in self._exact:
-                return self._exact[known]
-        name = path.rpartition("/")[2]
-        for found in (self._names.get(name), self._stems.get(path), self._stems.get(name)):
+    def find(self, *paths: str) -> int | None:
+        """Return the index of the image that a table names, or None if there is none or several.
+
+        Args:
+            paths: Paths at which the image may be, the most likely one first.
+        """
+        for path in paths:
+            for known in (path, self._top + path):
+                if known in self._exact:
+                    return self._exact[known]
+        name = paths[0].rpartition("/")[2]
+        plain = self._names.get(_UPLOADED.sub("", name))
+        for found in (self._names.get(name), *map(self._stems.get, paths), self._stems.get(name), plain):
             if found is not None and len(found) == 1:
                 return next(iter(found))
         return None
 
 
-def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
+def plan_of_tables(
+    tables: Sequence[Found], paths: Sequence[str], content: Mapping[str, str] = MappingProxyType({})
+) -> Plan:
     """Return the candidates that tables name.
 
     Tables named for splits belong together. Otherwise all of them must say the same.
@@ -102,34 +129,42 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
     Args:
         tables: Tables with labels, at least one.
         paths: Relative paths of all files.
+        content: Formats by path of files whose suffix does not tell; see `needs_content`.
 
     Raises:
         AmbiguousLayout: If tables contradict each other.
     """
     index = ImageIndex(paths)
-    used = list(tables) if len({found.split for found in tables} - {None}) > 1 else [tables[0]]
-    first = _said(used[0].rows, index)
-    for other in tables if len(used) == 1 else ():
-        if _said(other.rows, index) != first:
+    tables = named_for_splits(tables)
+    has_several_splits = len({found.split for found in tables} - {None}) > 1
+    used: list[Found] = []
+    for found in tables:
+        alike = next((one for one in used if not has_several_splits or one.split == found.split), None)
+        if alike is None:
+            used.append(found)
+        elif _said(found, index) != _said(alike, index):
             raise AmbiguousLayout(
-                f"The tables {used[0].path} and {other.path} say different things about the images. Keep the "
+                f"The tables {alike.path} and {found.path} say different things about the images. Keep the "
                 "one with the labels, and remove the other."
             )
-    placements, skipped = [], []
-    for row in (row for found in used for row in found.rows):
-        number = index.find(row.path)
+    placements: list[Placement] = []
+    skipped: list[Skipped] = []
+    for row, number in (located for found in used for located in found.located(index)):
         if number is None:
             skipped.append(Skipped(row.path, _MISSING))
-        elif (reason := skip_reason(paths[number])) is not None:
+        elif (reason := skip_reason(paths[number], content.get(paths[number]))) is not None:
             skipped.append(Skipped(row.path, reason))
         else:
             placements.append(Placement(number, paths[number], row.split, row.class_names))
+    told: tuple[str, ...] = ()
+    if not any(found.table.has_splits or found.split is not None for found in used):
+        placements, told = split_by_folders(placements)
     listed_numbers = {place.index for place in placements}
     names = {found.path for found in tables}
     unlisted = [
         path
         for number, path in enumerate(paths)
-        if number not in listed_numbers and path not in names and skip_reason(path) is None
+        if number not in listed_numbers and path not in names and skip_reason(path, content.get(path)) is None
     ]
     skipped += [Skipped(path, "no row of the table names it") for path in unlisted]
     effects = []
@@ -145,14 +180,33 @@ def plan_of_tables(tables: Sequence[Found], paths: Sequence[str]) -> Plan:
         tuple(placements),
         tuple(skipped),
         tuple(effects),
-        (read, *dict.fromkeys(note for found in used for note in found.table.notes)),
+        (read, *told, *dict.fromkeys(note for found in used for note in found.table.notes)),
         lost=tuple(sorted(lost)),
         labels="many" if many else "one",
         from_table=True,
     )
 
 
-def names_in(labeled: Iterable[CsvRow | Placement]) -> set[str]:
+def split_by_folders(placements: list[Placement]) -> tuple[list[Placement], tuple[str, ...]]:
+    """Return candidates with the splits that the folders of one level name, and a sentence about it.
+
+    All folders of the level must be named for splits, because the table may also list folders of classes.
+    """
+    folders = [place.path.split("/")[:-1] for place in placements]
+    for level in range(min(map(len, folders), default=0)):
+        names = {parts[level] for parts in folders}
+        splits = splits_of(names)
+        if len(splits) == len(names) and len(set(splits.values())) > 1:
+            placed = [
+                replace(place, split=splits[parts[level]])
+                for place, parts in zip(placements, folders, strict=True)
+            ]
+            quoted = listed([f"“{name}”" for name in sorted(names)])
+            return placed, (f"The splits were read from the folders {quoted}.",)
+    return placements, ()
+
+
+def names_in(labeled: Iterable[LabelRow | Placement]) -> set[str]:
     """Return the names of all classes of rows or candidates."""
     return {name for one in labeled for name in one.class_names}
 
@@ -163,15 +217,52 @@ def labeled_tables(files: Mapping[str, Path], max_rows: int) -> list[Found]:
     Args:
         files: File by the relative path of each table.
         max_rows: Maximum number of rows of a table.
+
+    Raises:
+        DatasetError: If a table cannot be read. Of a JSON file this is only told if no other file has labels.
     """
     tables = []
+    problem: InvalidAnnotations | None = None
     for path, file in sorted(files.items()):
         try:
-            tables.append(Found(path, read_table(file, max_rows)))
-        except NoLabelColumns:
+            tables.append(Found(path, read_labels(file, max_rows)))
+        except (NoLabelColumns, NoAnnotations):
             continue  # another kind of table
+        except InvalidAnnotations as error:
+            problem = problem or error
+    if problem is not None and not tables:
+        raise problem
     return tables
 
 
-def _said(rows: Sequence[CsvRow], index: ImageIndex) -> set[tuple[int | None, tuple[str, ...], Split]]:
-    return {(index.find(row.path), row.class_names, row.split) for row in rows}
+def read_labels(path: Path, max_rows: int) -> LabelTable:
+    """Return the rows of a table or a JSON file; see `read_table` and `read_annotations`."""
+    read = read_annotations if path.suffix.lower() in ANNOTATION_SUFFIXES else read_table
+    return read(path, max_rows)
+
+
+def tables_among(sizes: Mapping[str, int]) -> list[str]:
+    """Return the files that may be tables of labels, at most `MAX_TABLES` of `MAX_TABLE_BYTES` together.
+
+    Tables come before JSON files, of which some programs write one for each image, and upper folders first.
+
+    Args:
+        sizes: Size in bytes of each file, by its relative path.
+    """
+    found = sorted(
+        (suffix_of(path) in ANNOTATION_SUFFIXES, path.count("/"), path)
+        for path in sizes
+        if suffix_of(path) in TABLE_SUFFIXES and system_reason(path) is None
+    )
+    chosen: list[str] = []
+    total = 0
+    for _, _, path in found:
+        total += sizes[path]
+        if len(chosen) == MAX_TABLES or total > MAX_TABLE_BYTES:
+            break
+        chosen.append(path)
+    return chosen
+
+
+def _said(found: Found, index: ImageIndex) -> set[tuple[int | None, tuple[str, ...], Split]]:
+    return {(number, row.class_names, row.split) for row, number in found.located(index)}

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from loravit_web.datasets.errors import CardIncomplete
-from loravit_web.datasets.layout.files import skip_reason
+from loravit_web.datasets.layout.files import SNIFFED_BYTES, skip_reason
 from loravit_web.datasets.layout.plan import Placement, Plan
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
 from loravit_web.datasets.sources.csv_rows import read_table
-from loravit_web.datasets.sources.opening import Source, read_file
+from loravit_web.datasets.sources.opening import Source, contents_of, read_file
 from loravit_web.datasets.sources.scan import clean_class_name
 from loravit_web.datasets.sources.tables import Found, plan_of_tables
 
@@ -68,6 +68,7 @@ def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMIT
         ClassNameTooLong: If a class name is too long.
     """
     with open_archive(archive, limits) as opened:
-        plan = plan_of_tables([Found(csv.name, read_table(csv, limits.max_entries))], opened.paths)
         paths = opened.paths
+        content = contents_of(paths, lambda path: opened.beginning(path, SNIFFED_BYTES))
+        plan = plan_of_tables([Found(csv.name, read_table(csv, limits.max_entries))], paths, content)
         yield Source(csv.stem, "csv", plan, lambda number: opened.read(paths[number]))

@@ -56,6 +56,19 @@ class Probe:
         return logits
 
 
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Leave-one-out validation of a probe: each image is predicted by a probe that was fitted without it.
+
+    Attributes:
+        correct: Number of images that were predicted correctly.
+        images: Number of images.
+    """
+
+    correct: int
+    images: int
+
+
 def candidate_readouts(base: Base) -> tuple[Readout, ...]:
     """Return the readouts that are compared for a task: the last half of the blocks, most, or all of them.
 

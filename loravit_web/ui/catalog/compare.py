@@ -12,7 +12,7 @@ from loravit_web.datasets import DatasetError
 from loravit_web.images.loading import ImageError
 from loravit_web.runs.compared_versions import ComparedVersions, Disagreement, compare_versions
 from loravit_web.ui.kit.markup import with_interval
-from loravit_web.ui.kit.served import link_to
+from loravit_web.ui.kit.served import file_link
 from loravit_web.ui.kit.thumbnails import thumbnail
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
@@ -112,7 +112,7 @@ def _links(
         for item in dataset.items:
             if item.sha256 in missing and item.sha256 not in links:
                 try:
-                    links[item.sha256] = link_to(thumbnail(dataset, item))
+                    links[item.sha256] = file_link(thumbnail(dataset, item))
                 except ImageError:
                     continue
     return links

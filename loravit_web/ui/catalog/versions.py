@@ -13,11 +13,11 @@ from loravit_web.catalog.reliability import SPLITS
 from loravit_web.ui.kit.markup import with_interval
 from loravit_web.ui.templates import render
 from loravit_web.util.text import age
-from registry import Evaluation, Version
+from registry import DEFAULT_ALIAS, Evaluation, Version
 
 COMPARED = 2
 """Number of versions that are compared."""
-USUAL_ALIASES = ("production", "staging")
+USUAL_ALIASES = ("production", "staging", DEFAULT_ALIAS)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from anyio import fail_after
+from anyio import Semaphore, fail_after, move_on_after, sleep
 from anyio.to_thread import run_sync
 from starlette.types import Message, Receive
 
@@ -22,6 +22,8 @@ ALL_BYTES = 64 << 20
 """Maximum size in bytes of all documents in memory at once."""
 SILENCE_SECONDS, DOCUMENT_SECONDS = 20.0, 60.0
 """Maximum seconds without a byte of a body, and for a whole document."""
+DROPPED_AT_ONCE, DROPPED_SECONDS, DROPPED_PAUSE = 2, 4.0, 2e-3
+"""Refused bodies that are read at once, maximum seconds for one, and seconds between two parts of one."""
 _LONGEST_TEXT = 128
 _IN_THREAD = 64 << 10
 _SESSION = re.compile(SESSION)
@@ -33,6 +35,47 @@ _NOT_JSON = "The request is not a valid JSON document. See the API page for its 
 
 class Left(Exception):
     """The sender closed the connection before the end of the body."""
+
+
+class Incoming:
+    """Channel of a request, which tells whether the body was read to its end.
+
+    Args:
+        receive: Channel of the request.
+        has_body: Whether the request has a body.
+
+    Attributes:
+        is_read: Whether nothing of the body is left to read.
+    """
+
+    def __init__(self, receive: Receive, *, has_body: bool) -> None:
+        self._receive = receive
+        self.is_read = not has_body
+
+    async def __call__(self) -> Message:
+        """Return the next message."""
+        message = await self._receive()
+        self.is_read = not message.get("more_body", False)
+        return message
+
+
+class Drain:
+    """Reads and drops the rest of refused bodies, a few at a time and slowly, so that others can be answered.
+
+    Without it, 20 bodies of 20 MB made other answers take six times as long. For use in one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._turn = Semaphore(DROPPED_AT_ONCE)
+
+    async def drop(self, receive: Receive) -> None:
+        """Read a body until it ends, breaks off or takes too long."""
+        with move_on_after(DROPPED_SECONDS):
+            async with self._turn:
+                while (message := await receive())["type"] != "http.disconnect":
+                    if not message.get("more_body", False):
+                        return
+                    await sleep(DROPPED_PAUSE)
 
 
 class Budget:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from starlette.datastructures import Headers, QueryParams
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from loravit_web.access.rates import TooManyRequests
 from loravit_web.ui.gate import bodies
 from loravit_web.ui.gate.arrivals import Arrivals
-from loravit_web.ui.gate.bodies import Budget, Left, check_json, read_body, replayed
+from loravit_web.ui.gate.bodies import Budget, Drain, Incoming, Left, check_json, read_body, replayed
 from loravit_web.ui.gate.headers import Guarded
 from loravit_web.ui.gate.refusals import FAILED, NO_ROUTE, Refused
 from loravit_web.ui.gate.routes import API, SESSION, STARTUP, Route, route_of
@@ -78,7 +79,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, house: House) -> None:
         self._app, self._house = app, house
-        self._documents = Budget()
+        self._documents, self._drain = Budget(), Drain()
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,11 +96,13 @@ class Gate:
         cookies: list[str] = []
         is_file = scope["path"].startswith(f"{self._house.prefix}{API}/file=")
         out = Guarded(scope, send, self._house.headers, is_file=is_file, cookies=cookies)
+        incoming = Incoming(receive, has_body=_has_body(scope))
         try:
-            await self._let_in(scope, receive, out, cookies)
+            await self._let_in(scope, incoming, out, cookies)
         except Refused as refused:
             if not out.started:
-                await out.answer(refused.answer(), receive if _has_body(scope) else None)
+                rest = None if incoming.is_read else partial(self._drain.drop, incoming)
+                await out.answer(refused.answer(), rest)
         except Left:
             return  # the connection is closed
         except Exception:  # noqa: BLE001 - the outermost handler: logs the error and answers with a message

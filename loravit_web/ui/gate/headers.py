@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from functools import cache
 
-from anyio import move_on_after
 from starlette.responses import JSONResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Scope, Send
 
 from loravit_web.ui.gate.refusals import FAILED
 
+DropRest = Callable[[], Awaitable[None]]
 _FAILURE = 500
 _UNPROCESSABLE = 422
-_DROPPED_BYTES, _DROPPED_SECONDS = 256 << 20, 4.0
-"""Maximum size and time for reading the rest of a refused body."""
 _UNREADABLE = "The request does not have the expected form. See the API page."
 
 _POLICY = {
@@ -95,22 +94,22 @@ class Guarded:
         sentence = FAILED if held["status"] == _FAILURE else _UNREADABLE
         await self.answer(JSONResponse({"error": sentence, "detail": sentence}, status_code=held["status"]))
 
-    async def answer(self, response: JSONResponse, receive: Receive | None = None) -> None:
+    async def answer(self, response: JSONResponse, drop_rest: DropRest | None = None) -> None:
         """Send a whole answer of the gate.
 
         Args:
             response: Answer.
-            receive: Channel of a request whose body may be unread, or None. A sender that is still writing
-                does not read the answer before the connection breaks, so the rest is read, up to a limit.
+            drop_rest: Reads the rest of a body that was not read to its end, or None. A sender that is still
+                writing does not read the answer before the connection breaks.
         """
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await self._to(self._with_headers(message))
                 return
-            await self._to({**message, "more_body": receive is not None})
-            if receive is not None:
-                await _drop_rest(receive)
+            await self._to({**message, "more_body": drop_rest is not None})
+            if drop_rest is not None:
+                await drop_rest()
                 await self._to({"type": "http.response.body", "body": b""})
 
         await response(self._scope, _nothing_more, guarded)
@@ -137,17 +136,6 @@ def _tells(body: bytes) -> bool:
         return False
     told = [content.get(name) for name in ("error", "detail")] if isinstance(content, dict) else []
     return any(isinstance(one, str) and one for one in told)
-
-
-async def _drop_rest(receive: Receive) -> None:
-    """Read the rest of a body until it ends, breaks off or exceeds the limit."""
-    left = _DROPPED_BYTES
-    with move_on_after(_DROPPED_SECONDS):
-        while left > 0:
-            message = await receive()
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
-            left -= len(message.get("body", b""))
 
 
 async def _nothing_more() -> Message:

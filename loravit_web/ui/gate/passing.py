@@ -35,6 +35,10 @@ class NoRoom(LoraVitError):
     """The limit on temporary files is reached."""
 
 
+class TemporaryFolderUnusable(LoraVitError):
+    """A folder of temporary files that the app cannot use."""
+
+
 @dataclass
 class _Upload:
     """An uploaded file.
@@ -61,6 +65,9 @@ class PassingFiles:
         most_of_one: Maximum size of one visitor's files in bytes. New files replace their oldest ones.
         seconds: Age in seconds after which a file is removed.
         clock: Returns the time in seconds.
+
+    Raises:
+        TemporaryFolderUnusable: If the folder cannot be created in ``parent``.
     """
 
     def __init__(
@@ -74,12 +81,16 @@ class PassingFiles:
     ) -> None:
         self._most, self._seconds, self._clock = most, seconds, clock
         self.most_of_one = most_of_one
-        parent.mkdir(parents=True, exist_ok=True)
-        remove_left(parent)
         self.folder = parent.resolve() / f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
         self._alive = FileLock(f"{self.folder}{LOCK}")
-        self._alive.acquire()
-        self.folder.mkdir(mode=0o700)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            remove_left(parent)
+            self._alive.acquire()
+            self.folder.mkdir(mode=0o700)
+        except OSError as error:
+            self._alive.release()
+            raise _unusable(parent, error) from error
         self._lock = threading.Lock()
         self._uploads: dict[Path, _Upload] = {}  # in the order in which they arrived
         self._arriving: dict[str, int] = {}
@@ -244,8 +255,19 @@ def remove_arrival(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _unusable(parent: Path, error: OSError) -> TemporaryFolderUnusable:
+    reason = (error.strerror or "unknown reason").lower()
+    return TemporaryFolderUnusable(
+        f"The folder for temporary files, {parent}, cannot be written ({reason}). Set GRADIO_TEMP_DIR to a "
+        "folder of your own."
+    )
+
+
 def remove_left(parent: Path) -> int:
-    """Remove the folders of processes that have ended, and return their number."""
+    """Remove the folders of processes that have ended, and return their number.
+
+    Folders of other users, who may share the parent, are left to them.
+    """
     removed = 0
     for folder in parent.glob(f"{PREFIX}*-*"):
         if folder.name.endswith(LOCK) or not folder.is_dir() or folder.is_symlink():
@@ -253,16 +275,17 @@ def remove_left(parent: Path) -> int:
         lock = FileLock(f"{folder}{LOCK}")
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except (Timeout, PermissionError):
             continue
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
-        Path(f"{folder}{LOCK}").unlink(missing_ok=True)
+        with suppress(PermissionError):
+            Path(f"{folder}{LOCK}").unlink(missing_ok=True)
         removed += 1
     for lock_file in parent.glob(f"{PREFIX}*{LOCK}"):
         if not Path(str(lock_file).removesuffix(LOCK)).exists():
             lock = FileLock(lock_file)
-            with suppress(Timeout):
+            with suppress(Timeout, PermissionError):
                 lock.acquire(timeout=0)
                 lock.release()
                 lock_file.unlink(missing_ok=True)

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from markupsafe import Markup
 
 from loravit_web.access.rights import ANONYMOUS, Visitor
-from loravit_web.datasets import SPLITS, ImageDataset
 from loravit_web.runs import next_steps
 from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate, cost_text
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import DRAFT, INSTANT
 from loravit_web.ui.templates import render, render_part
-from loravit_web.util.intervals import wilson
+from loravit_web.util.intervals import interval_95
 from loravit_web.util.text import duration
 from registry import Evaluation, EvaluationDetails, Run, Version
 
@@ -26,8 +25,6 @@ STATUS_SIGNS = {
     "cancelled": "–",
     "interrupted": "‖",
 }
-SKIPPED_SHOWN = 500
-"""Maximum number of skipped files that are listed."""
 
 
 def notice(text: str, *, kind: str = "info", title: str = "") -> Markup:
@@ -91,19 +88,6 @@ def cost_summary(cost: Estimate) -> Markup:
     return line(cost_text(cost), kind="cost", role="")
 
 
-def dataset_summary(dataset: ImageDataset) -> Markup:
-    """Return the summary of a dataset: classes, counts, warnings and skipped files."""
-    counts = dataset.counts()
-    return render(
-        "train/dataset",
-        dataset=dataset,
-        counts=counts,
-        most=max(sum(numbers.values()) for numbers in counts.values()),
-        splits=[split for split in SPLITS if any(numbers[split] for numbers in counts.values())],
-        skipped_shown=SKIPPED_SHOWN,
-    )
-
-
 def run_progress(run: Run, *, position: int | None, ahead: str | None) -> Markup:
     """Return the progress of a run, or its result or error with the next step.
 
@@ -152,7 +136,7 @@ def with_interval(judged: Evaluation) -> str:
 
 def _bounds(judged: Evaluation) -> tuple[str, str]:
     """Return the bounds of the 95 % confidence interval of an accuracy in percent."""
-    low, high = wilson(judged.n - _wrong(judged.accuracy, judged.n), judged.n)
+    low, high = interval_95(judged.n - _wrong(judged.accuracy, judged.n), judged.n)
     digits = 0 if judged.n < 1000 else 1
     return f"{100 * low:.{digits}f}", f"{100 * high:.{digits}f}"
 

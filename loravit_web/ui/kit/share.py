@@ -1,16 +1,23 @@
-"""Link and code for the picked tasks."""
+"""Link, QR code and API code for the picked tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
+import segno
+from markupsafe import Markup
+from starlette.requests import Request
 
 from loravit_web.errors import LoraVitError
-from loravit_web.ui.kit.events import Updates
+from loravit_web.ui.kit.events import QUIET, UNCHECKED, Updates
+from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.snippets import code_snippets, share_link
+from loravit_web.ui.scripts import call
+from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -19,6 +26,7 @@ _LANGUAGES: Mapping[str, str] = {
     "shell": "curl",
     "javascript": "JavaScript",
 }
+_ONLY_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,25 @@ def build_share(prefix: str = "use", label: str = "Permalink") -> SharePanel:
             buttons=["copy"],
             elem_id=f"{prefix}-link",
         )
+        draw = gr.Button("Show QR code", size="sm", elem_id=f"{prefix}-draw-code")
+        drawn = gr.HTML(elem_id=f"{prefix}-drawn-code")
+        draw.click(qr_code, link, drawn, **QUIET, **UNCHECKED)
+        link.change(None, [link, drawn], drawn, js=call("qrCode.keep"), **QUIET)
         code = [build_code(name, f"{prefix}-code-{language}") for language, name in _LANGUAGES.items()]
     return SharePanel(link, tuple(code))
+
+
+def qr_code(link: str) -> Markup:
+    """Return the QR code of a link, for the camera of a phone, or why there is none."""
+    if not link:
+        return notice("There is no link yet. Pick a task first.")
+    if urlsplit(link).hostname in _ONLY_HERE:
+        return notice(
+            "This address works only on this machine. Open the page by the machine's name or address in the "
+            "network, and show the QR code again."
+        )
+    code = segno.make(link, micro=False)
+    return render("kit/qr_code", link=link, code=code.svg_inline(scale=4, border=4, light="#fff", title=link))
 
 
 def _version(seen: Seen, task: str) -> str:
@@ -94,7 +119,7 @@ def _version(seen: Seen, task: str) -> str:
         return task  # the page behind the link reports why the task cannot be used
 
 
-def page_url(request: gr.Request) -> str:
+def page_url(request: gr.Request | Request) -> str:
     """Return the URL under which the visitor reaches the app, without the query."""
     headers = request.headers
     host = headers.get("x-forwarded-host") or headers.get("host") or ""

@@ -6,8 +6,7 @@ from io import BytesIO
 
 from loravit_web.datasets import ImageDataset, ImageItem
 from loravit_web.images.loading import load_stored
-from loravit_web.ui.kit.served import served_root
-from loravit_web.ui.kit.uploads import upload_folder
+from loravit_web.ui.kit.served import folder_of
 from loravit_web.util.files import write_atomic
 
 SIDE = 160
@@ -20,8 +19,7 @@ def thumbnail(dataset: ImageDataset, item: ImageItem) -> str:
     Raises:
         ImageError: If the image cannot be read.
     """
-    root = served_root(dataset.owner) if dataset.owner is not None else upload_folder()
-    folder = root / "thumbnails" / item.sha256[:32]
+    folder = folder_of(dataset) / "thumbnails" / item.sha256[:32]
     path = folder / "small.webp"  # the address does not contain the user's file name
     if not path.exists():
         image = load_stored(dataset.image_path(item), tracked=True)

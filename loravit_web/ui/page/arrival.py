@@ -121,8 +121,9 @@ def _steps(page: Page) -> list[Step]:
         }
 
     def train_(request: gr.Request, watched: str | None, given: Any) -> Updates:
-        seen = seen_by(service, request)
-        run_id = watched_first(seen, active_runs(seen), watched)
+        seen, query = seen_by(service, request), request.query_params
+        linked = query.get("run") if query.get("tab") == "train" else None
+        run_id = watched_first(seen, active_runs(seen), linked or watched)
         return {
             train.read_only: read_only(seen.visitor.refusal("train")),
             **({} if run_id == watched else {train.run_id: run_id}),

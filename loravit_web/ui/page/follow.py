@@ -16,6 +16,8 @@ from loravit_web.ui.page.page import Page
 from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.listing import MOST_ACTIVE, active_runs
 from loravit_web.ui.runs.watch import is_known
+from loravit_web.ui.scripts import call
+from loravit_web.ui.templates import render
 from loravit_web.ui.use.answers import no_image
 from loravit_web.ui.use.choices import choices_for
 from loravit_web.ui.use.picker import chips_json, listing
@@ -115,7 +117,7 @@ def follow_registry(page: Page) -> None:
         **QUIET,
     )
     # a separate event, because toasts need the queue, and frequent events should not use it
-    news.change(tell, news, None, **QUEUED)
+    news.change(tell, news, None, js=call("steps.unseen"), **QUEUED)
 
 
 def ended_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -136,7 +138,8 @@ def announce(seen: Seen, ended: Sequence[str]) -> None:
         run = seen.registry.runs.get(run_id)
         if run.status == "completed":
             version = (run.published or "").rpartition("@")[2]
-            gr.Success(plain(f"“{run.title}” version {version} is ready."), title="Training completed")
+            text = f"“{run.title}” version {version} is ready."
+            gr.Success(render("page/ready", text=text, run=run), title="Training completed")
         elif run.status in ("failed", "interrupted"):
             error = run.error or "The run has no error message."
             gr.Warning(plain(f"“{run.title}”: {error}"), title=f"Training {run.status}")

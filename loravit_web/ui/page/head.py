@@ -10,6 +10,8 @@ REFUSAL_MILLISECONDS = 8000
 """Time in milliseconds for which a refusal is shown."""
 SCRIPTS = (
     "kit/events",
+    "kit/qr_code",
+    "kit/keys",
     "page/refusals",  # before any script that sends a request
     "patches/styles",
     "page/arrival",  # before the description is kept from Svelte
@@ -20,7 +22,6 @@ SCRIPTS = (
     "use/answers",
     "use/evidence",
     "patches/unwatched",
-    "kit/keys",
     "page/pulse",
     "kit/focus",
     "kit/ticks",
@@ -30,8 +31,10 @@ SCRIPTS = (
     "use/examples",
     "use/settings",
     "train/data",
+    "train/steps",
     "train/settings",
     "train/confusion",
+    "train/judged",
     "train/corrections",
     "catalog/list",
     "catalog/versions",
@@ -45,7 +48,7 @@ def page_head(*, plain: bool = False) -> str:
     """Return the HTML for the head of the page.
 
     Args:
-        plain: Whether to omit the scripts that only make Gradio faster.
+        plain: Whether to omit the scripts that change Gradio itself.
     """
     values = {
         "refusals": {"shownMilliseconds": REFUSAL_MILLISECONDS},

@@ -9,13 +9,16 @@ import gradio as gr
 from loravit_web.catalog.facts import read_facts
 from loravit_web.runs.results import result_of
 from loravit_web.serving.stored import task_of_run
-from loravit_web.ui.kit.errors import told
+from loravit_web.ui.kit.errors import told, told_at
 from loravit_web.ui.kit.events import EACH, QUEUED, QUIET, UNCHECKED, Data, Updates
-from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.kit.uploads import uploaded_path
+from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.page.page import Page
 from loravit_web.ui.scripts import call
+from loravit_web.ui.train.judged import picture_to_try
 from loravit_web.ui.train.result import NoResultShown
-from loravit_web.ui.use.picker import with_tasks
+from loravit_web.ui.use.picker import NOTHING_OPENS, Opening, with_tasks
+from loravit_web.ui.use.teach import taught_dataset
 from loravit_web.visibility import Seen
 
 _LEAD: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -28,27 +31,35 @@ def connect_tabs(page: Page) -> None:
     _see_result(page)
     _open_in_catalog(page)
     _watch_run(page)
+    _add_image(page)
 
 
 def _try_tasks(page: Page) -> None:
     """Add the events that lead from a card or a result to Use and pick the task."""
     service, picker = page.service, page.use.picker
 
-    def picked(seen: Seen, memory: Any, task: str) -> Updates:
-        return {page.tabs: gr.Tabs(selected="use"), picker.listing: with_tasks(seen, memory, [task])}
+    def picked(seen: Seen, memory: Any, task: str, opening: Opening = NOTHING_OPENS) -> Updates:
+        listing = with_tasks(seen, memory, [seen.predictor.named(task)], opening)
+        return {page.tabs: gr.Tabs(selected="use"), picker.listing: listing}
+
+    def tried(seen: Seen, memory: Any, run: str, image: str | None = None) -> Updates:
+        opening = Opening(picture_to_try(seen, run, image), None)
+        return picked(seen, memory, result_of(seen.registry, run).version.ref, opening)
 
     @told
     def try_version(ref: str, memory: Any, request: gr.Request) -> Updates:
         seen = seen_by(service, request)
-        facts = read_facts(seen.registry, seen.predictor, ref)
-        return picked(seen, memory, facts.adapter.slug if facts.newest else ref)
+        return picked(seen, memory, read_facts(seen.registry, seen.predictor, ref).version.ref)
 
     @told
     def try_result(run: str | None, memory: Any, request: gr.Request) -> Updates:
         if run is None:
             raise NoResultShown("There is no result to try. Train an adapter first.")
-        seen = seen_by(service, request)
-        return picked(seen, memory, result_of(seen.registry, run).version.slug)
+        return tried(seen_by(service, request), memory, run)
+
+    @told
+    def try_image(run: str, memory: Any, event: gr.SelectData, request: gr.Request) -> Updates:
+        return tried(seen_by(service, request), memory, run, str(event.value))
 
     @told
     def try_watched(run_id: str | None, memory: Any, request: gr.Request) -> Updates:
@@ -64,6 +75,10 @@ def _try_tasks(page: Page) -> None:
         (train.watch.try_it, try_watched, train.run_id),
     ):
         button.click(handler, [shown, picker.memory], [page.tabs, picker.listing], **_LEAD)
+    result = train.result
+    result.judged.images.select(
+        try_image, [result.run_id, picker.memory], [page.tabs, picker.listing], **_LEAD, **EACH
+    )
 
 
 def _train_first(page: Page) -> None:
@@ -72,8 +87,13 @@ def _train_first(page: Page) -> None:
 
 
 def _see_result(page: Page) -> None:
-    """Add the event that leads from a run to its result in Train."""
+    """Add the events that lead from a run, or a link to it, to its result in Train."""
     train, detail = page.train, page.runs.detail
+    # the script of the steps clicks this button
+    linked, see = (
+        gr.Textbox(visible=False, container=False),
+        gr.Button(visible="hidden", elem_id="see-result"),
+    )
 
     @told
     def see_result(run_id: str, corrections: Any, request: gr.Request) -> Updates:
@@ -85,13 +105,18 @@ def _see_result(page: Page) -> None:
             **train.result.of_run(seen, run_id, corrections),
         }
 
-    detail.result.click(
-        see_result,
-        [page.runs.chosen, train.corrections],
-        [page.tabs, train.run_id, *train.watch.outputs, *train.result.outputs],
-        show_progress_on=[train.result.head],
-        api_visibility="private",
-    ).then(None, None, None, js=call("runs.showResult"))
+    how: dict[str, Any] = {
+        "outputs": [page.tabs, train.run_id, *train.watch.outputs, *train.result.outputs],
+        "show_progress_on": [train.result.head],
+        "api_visibility": "private",
+    }
+    open_step = call("steps.openRun")
+    detail.result.click(see_result, [page.runs.chosen, train.corrections], **how).success(
+        None, None, None, js=open_step, **QUIET
+    )
+    see.click(None, None, linked, js=call("steps.linkedRun"), **QUIET).then(
+        see_result, [linked, train.corrections], **how
+    ).success(None, None, None, js=open_step, **QUIET)
 
 
 def _open_in_catalog(page: Page) -> None:
@@ -129,4 +154,29 @@ def _watch_run(page: Page) -> None:
     outputs = [page.tabs, train.run_id, *train.watch.outputs]
     for source in (page.strip, page.runs.listing.banner):
         watched = source.click(watch, None, outputs, **EACH, **QUEUED)
-        watched.success(None, None, None, js=call("strip.showProgress"))
+        watched.success(None, None, None, js=call("steps.openRun"), **QUIET)
+
+
+def _add_image(page: Page) -> None:
+    """Add the event that adds the image in Use to the data of a task, and leads to its check in Train."""
+    service, teach, train = page.service, page.use.teach, page.train
+
+    @told_at(teach.problem)
+    def add(ref: str, image: Any, label: str | None, request: gr.Request) -> Updates:
+        path = uploaded_path(image)
+        seen, actions = seen_by(service, request), actions_of(service, request, uploads=[path])
+        dataset, version = taught_dataset(seen, ref)
+        more = actions.add_image(dataset.fingerprint, path, label or "")
+        return {
+            page.tabs: gr.Tabs(selected="train"),
+            **teach.closed(),
+            **train.given_data(seen, more, version),
+        }
+
+    teach.add.click(
+        add,
+        [teach.ref, page.use.asked[0], teach.label],
+        [page.tabs, *teach.outputs, *train.given_outputs],
+        **_LEAD,
+        **UNCHECKED,
+    ).then(None, teach.problem, None, js=call("steps.openData"), **QUIET)

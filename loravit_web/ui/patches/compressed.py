@@ -41,7 +41,7 @@ class CompressedAnswers:
         self,
         asked: Hashable,
         content: bytes,
-        encoding: Encoding,
+        encoding: Encoding | None,
         media_type: str,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
@@ -50,14 +50,16 @@ class CompressedAnswers:
         Args:
             asked: Key of the request.
             content: Body of the answer.
-            encoding: Encoding to compress with.
+            encoding: Encoding to compress with, or None.
             media_type: Media type of the answer.
             headers: More headers of the answer.
         """
-        body = await run_sync(_compressed, content, encoding)
+        body = content if encoding is None else await run_sync(_compressed, content, encoding)
         if len(self._kept) >= self._most:
             self._kept.clear()
-        told = {**(headers or {}), "Content-Encoding": encoding, "Vary": "Accept-Encoding"}
+        told = {**(headers or {}), "Vary": "Accept-Encoding"}
+        if encoding is not None:
+            told["Content-Encoding"] = encoding
         self._kept[asked] = Response(body, headers=told, media_type=media_type)
         return self._kept[asked]
 

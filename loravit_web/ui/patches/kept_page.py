@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
+from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,7 +15,11 @@ _ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 """Headers from which Gradio derives the URL that it writes into the page."""
 _OWN = ("page", "deep_link", "all_endpoints")
 """Query parameters that Gradio reads. The events of the page read all others."""
-_MOST = 32
+_MOST = 64
+_PREVIEW = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*/>\s*')
+_VIEWPORT = b'<meta\n\t\t\tname="viewport"'
+Tags = Callable[[Scope], str]
+"""Returns the tags of a link's preview, for the head of the page."""
 
 
 class KeptPage:
@@ -21,24 +29,28 @@ class KeptPage:
     also answers all requests, and sends 0.5 MB. The page is the same for all visitors who open it at the same
     address, unless it names the user. So it must not be used for an app with passwords.
 
+    Gradio's tags for link previews, which show Gradio's name and image, are replaced.
+
     Args:
         app: Renders the page, and answers all other requests.
+        tags: Returns the tags of the preview of a link. Called on another thread.
         prefix: Prefix of every path if the app is mounted under one. A proxy may keep it or strip it.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str = "") -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, tags: Tags, prefix: str = "") -> None:
+        self._app, self._tags = app, tags
         self._paths = frozenset({"/", f"{prefix}/"})
         self._kept = CompressedAnswers(_MOST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for the page, or pass on any other request."""
-        encoding = encoding_of(Headers(scope=scope)) if scope["type"] == "http" else None
-        if encoding is None or not self._is_page(scope):
+        if scope["type"] != "http" or not self._is_page(scope):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        asked = (encoding, scope["scheme"], *(headers.get(name) for name in _ADDRESS))
+        tags = await run_sync(self._tags, scope)
+        encoding = encoding_of(headers)
+        asked = (tags, encoding, scope["scheme"], *(headers.get(name) for name in _ADDRESS))
         answer = self._kept.get(asked)
         if answer is None:
             written = _Written()
@@ -46,7 +58,8 @@ class KeptPage:
             if not written.is_page:
                 await written.pass_on(send)
                 return
-            answer = await self._kept.keep(asked, written.body, encoding, "text/html")
+            page = with_preview(written.body, tags.encode())
+            answer = await self._kept.keep(asked, page, encoding, "text/html")
         await answer(scope, receive, send)
 
     def _is_page(self, scope: Scope) -> bool:
@@ -54,6 +67,12 @@ class KeptPage:
         if scope["method"] != "GET" or scope["path"] not in self._paths:
             return False
         return not any(name in QueryParams(scope["query_string"]) for name in _OWN)
+
+
+def with_preview(page: bytes, tags: bytes) -> bytes:
+    """Return a page whose tags for link previews are replaced by others."""
+    head, end, rest = page.partition(b"</head>")
+    return _PREVIEW.sub(b"", head).replace(_VIEWPORT, tags + _VIEWPORT, 1) + end + rest
 
 
 class _Written:

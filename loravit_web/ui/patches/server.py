@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gradio as gr
 import uvicorn
@@ -16,6 +17,11 @@ Start = Callable[..., tuple[str, int, str, uvicorn.Server]]
 """Starts a server for Gradio's app, a host and a port, and returns host, port, URL and server."""
 STARTING_SECONDS = 10.0
 """Maximum seconds until the server has started."""
+UNCHECKED_PAGE: dict[str, Any] = {"_frontend": False}
+"""Argument of `gradio.Blocks.launch` that skips its request for the page.
+
+On a busy machine, the answer takes longer than Gradio's 3 s, and Gradio then refuses to start.
+"""
 
 
 class ListeningServer(http_server.Server):

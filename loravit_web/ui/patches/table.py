@@ -56,8 +56,11 @@ PATCHES: Sequence[Patch] = (
             "gradio.blocks.Blocks.app",
             "gradio.blocks.Blocks.root_path",
         ),
-        gains="Every request passes the gate, and the server limits its connections.",
-        measured="2026-11-30: without it, JSON sent before signing in killed an app with 4 GB of memory.",
+        texts=(("blocks.py", "if _frontend and not networking.url_ok(self.local_url)"),),
+        gains="Every request passes the gate, the server limits its connections, and the app also starts on "
+        "a busy machine.",
+        measured="2026-11-30: without it, JSON sent before signing in killed an app with 4 GB of memory, and "
+        "on two busy cores some starts failed, because the page took more than 3 s.",
         test="tests/ui/gate/test_connections.py::"
         "test_connections_beyond_those_that_there_is_room_for_are_closed_at_once",
         until="Gradio accepts a wrapper for its app and options for uvicorn.",
@@ -102,6 +105,15 @@ PATCHES: Sequence[Patch] = (
         measured="2026-11-27: a page is ready after 0.94 to 1.28 s, for every kind of link.",
         test="tests/browser/test_opening.py::test_what_a_link_asks_for_is_filled_first",
         until="Gradio lets a link select the tab, and fills hidden tabs last.",
+    ),
+    Patch(
+        place="scripts/patches/english.js",
+        kind="page",
+        texts=(("templates/frontend/index.html", "__gradio_mode__"),),
+        gains="Gradio's own words are English like those of the app, whatever the language of the browser.",
+        measured="2026-11-29: in a German browser, the page was half German.",
+        test="tests/browser/test_journey.py::test_a_sample_empties_the_box_of_the_zip_before_it",
+        until="Gradio lets an app choose the language, or the app has the languages of Gradio.",
     ),
     Patch(
         place="scripts/kit/events.js",
@@ -207,11 +219,14 @@ PATCHES: Sequence[Patch] = (
             ("route_utils.py", '"x-gradio-server"'),
             ("routes.py", "deep_link"),
             ("routes.py", "all_endpoints"),
+            ("templates/frontend/index.html", 'property="og:title" content="Gradio" />'),
+            ("templates/frontend/index.html", 'meta\n\t\t\tname="viewport"'),
         ),
-        gains="The page is rendered and compressed once for all visitors with the same address.",
+        gains="The page is rendered and compressed once for all visitors with the same address, and its link "
+        "previews are the app's.",
         measured="2026-11-26: saves 63 ms and 470 kB per visitor.",
-        test="tests/ui/patches/test_kept_page.py::test_the_apps_page_is_compressed_and_as_gradio_writes_it",
-        until="Gradio caches the description of a page that does not change.",
+        test="tests/ui/patches/test_kept_page.py::test_the_apps_page_is_compressed",
+        until="Gradio caches the description of a page that does not change, and lets an app set previews.",
     ),
     Patch(
         place="scripts/patches/unwatched.js",

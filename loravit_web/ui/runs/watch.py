@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from loravit_web.adapters.files.first_answer import FirstAnswerDamaged
 from loravit_web.runs.next_steps import place_of
 from loravit_web.service import Service
+from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice, run_progress
 from loravit_web.ui.kit.visitors import seen_by
@@ -33,6 +35,7 @@ class WatchPanel:
     """Components that follow a run.
 
     Attributes:
+        state: What the browser has to know of the run, as from `state_of`; empty without a run.
         progress: Progress, result or error of the run.
         loss: Loss by epoch.
         accuracy: Accuracy by epoch.
@@ -41,8 +44,10 @@ class WatchPanel:
         try_it: Button that opens the task, or the first answer, in Use; the page connects it.
         record: Accordion with the log.
         log: End of the log.
+        empty: Text until there is a run.
     """
 
+    state: gr.Textbox
     progress: gr.HTML
     loss: gr.LinePlot
     accuracy: gr.LinePlot
@@ -51,13 +56,14 @@ class WatchPanel:
     try_it: gr.Button
     record: gr.Accordion
     log: gr.HTML
+    empty: str
 
     @property
     def outputs(self) -> list[Any]:
         """Components that `updates` fills."""
         ends = [*self.buttons.outputs, self.try_it]
         plots = [self.loss, self.accuracy]
-        return [self.progress, *self.first.outputs, *plots, *ends, self.record, self.log]
+        return [self.state, self.progress, *self.first.outputs, *plots, *ends, self.record, self.log]
 
     def updates(self, seen: Seen, run_id: str | None, *, fresh: bool = False) -> Updates:
         """Return updates for a run.
@@ -73,7 +79,7 @@ class WatchPanel:
             run = seen.registry.runs.get(run_id)
         except UnknownRun as error:  # the page continues after a run was deleted, for example in a demo
             hidden = dict.fromkeys(self.outputs, gr.update(visible=False))
-            return {**hidden, self.progress: notice(error.in_public), self.log: ""}
+            return {**hidden, self.state: "", self.progress: notice(error.in_public), self.log: ""}
         place = place_of(seen.registry, run)
         position, ahead = (place.position, place.ahead) if place else (None, None)
         try:
@@ -82,6 +88,7 @@ class WatchPanel:
         except FirstAnswerDamaged as error:  # the page continues to follow the run
             answer, first = None, self.first.updates(None, error.in_public)
         return {
+            self.state: state_of(run),
             self.progress: run_progress(run, position=position, ahead=ahead),
             **dict(zip((self.loss, self.accuracy), curves(seen, run), strict=True)),
             **first,
@@ -101,15 +108,17 @@ def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> 
         prefix: Prefix of the element IDs.
         empty: Text until there is a run.
     """
+    state = gr.Textbox(visible=False, container=False)
     progress = gr.HTML(notice(empty), elem_id=f"{prefix}-progress")
     first = build_first(prefix)
     with gr.Row():
         loss, accuracy = build_curves(f"{prefix}-loss", f"{prefix}-accuracy")
-    buttons = build_buttons(prefix)
-    try_it = gr.Button("Try it now", variant="primary", visible=False, elem_id=f"{prefix}-try-ended")
     with gr.Accordion("Log", open=False, visible=False, elem_id=f"{prefix}-record") as record:
         log = gr.HTML(elem_id=f"{prefix}-log", autoscroll=True)
-    panel = WatchPanel(progress, loss, accuracy, first, buttons, try_it, record, log)
+    with gr.Column(elem_classes="lv-actions"):
+        buttons = build_buttons(prefix)
+        try_it = gr.Button("Try it now", visible=False, elem_id=f"{prefix}-try-ended", min_width=120)
+    panel = WatchPanel(state, progress, loss, accuracy, first, buttons, try_it, record, log, empty)
     connect_buttons(
         service,
         buttons,
@@ -118,6 +127,20 @@ def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> 
         lambda run, request: panel.updates(seen_by(service, request), run, fresh=True),
     )
     return panel
+
+
+def state_of(run: Run) -> str:
+    """Return as JSON what the browser has to know of a run; it changes only if the status changes."""
+    preset = PRESETS.get(str(run.config.get("preset")))
+    data = run.dataset
+    state = {
+        "run": run.id,
+        "status": run.status,
+        "published": run.published,
+        "data": f"{data.name} · {data.n_images:,} images · {data.n_classes:,} classes",
+        "settings": " · ".join([*([preset.title] if preset else []), run.title]),
+    }
+    return json.dumps(state, ensure_ascii=False)
 
 
 def is_known(seen: Seen, run_id: str) -> bool:

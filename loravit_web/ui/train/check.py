@@ -16,17 +16,17 @@ from loravit_web.datasets import (
     ImageDataset,
     ImageItem,
     NearDuplicates,
-    advice,
     near_duplicates,
 )
 from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel, Level
 from loravit_web.images.loading import ImageError
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import LAST, Updates
-from loravit_web.ui.kit.markup import dataset_summary, line, notice
+from loravit_web.ui.kit.events import LAST, QUIET, Updates
+from loravit_web.ui.kit.markup import line, notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.templates import render
+from loravit_web.ui.scripts import call
+from loravit_web.ui.train.found import class_images, continue_text, found_html
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
@@ -38,6 +38,7 @@ from loravit_web.ui.train.relabel import (
     key_of,
     place_of,
 )
+from loravit_web.ui.train.steps import actions, go_back
 from loravit_web.ui.train.suspects import Doubts, doubts_of_dataset
 from loravit_web.util.labels import several
 from loravit_web.util.text import listed
@@ -56,31 +57,36 @@ class CheckPanel:
         data: Fingerprint of the dataset that is shown and trained on, or None.
         taken: The fingerprint and a random number, which changes with every import, even of the same data.
         near: `Near` of the dataset.
-        level: Choice of the class folders, if the folders can be read in several ways.
-        found: Summary of the dataset, or the error of the import.
+        level: Choice of the class folders, if the folders can be read in several ways; part of step 1.
+        problem: Error of the import; part of step 1.
+        found: What was found in the dataset.
         doubles: Result of the search for near-duplicates.
         look: Accordion with the images.
         view: Choice of the images to show.
         panel: Images of the view, and their corrections.
         fix: Button that applies the corrections.
+        go_on: Button that leads to the settings.
     """
 
     data: gr.State
     taken: gr.Textbox
     near: gr.State
     level: gr.Dropdown
+    problem: gr.HTML
     found: gr.HTML
     doubles: gr.HTML
     look: gr.Accordion
     view: gr.Dropdown
     panel: RelabelPanel
     fix: gr.Button
+    go_on: gr.Button
 
     @property
     def outputs(self) -> list[Any]:
         """Components that the methods update."""
-        found = [self.near, self.level, self.found, self.doubles]
-        return [self.data, self.taken, *found, self.look, self.view, self.fix, *self.panel.outputs]
+        found = [self.near, self.level, self.problem, self.found, self.doubles]
+        corrections = [self.look, self.view, self.fix, *self.panel.outputs]
+        return [self.data, self.taken, *found, self.go_on, *corrections]
 
     def filled(
         self,
@@ -99,34 +105,32 @@ class CheckPanel:
             levels: Levels of folders that can be the classes.
             at: Level that was used.
         """
-        if several(dataset.labels):
-            return self._without_corrections(dataset)
-        thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
-        doubts = doubts_of_dataset(seen, dataset)
-        first = SUSPICIOUS if doubts.entries else EVERYTHING
-        return {
+        new: Updates = {
             self.data: dataset.fingerprint,
             self.taken: f"{dataset.fingerprint} {uuid4().hex}",
             self.near: [],
             self.level: level_choice(levels, at),
-            self.found: dataset_summary(dataset) + thoughts + doubts.notice,
+            self.problem: "",
+            self.found: _found(seen, dataset),
             self.doubles: "",
-            **({self.look: gr.Accordion(open=True)} if changes else {}),
+            self.go_on: gr.Button(continue_text(dataset), interactive=True),
+        }
+        if several(dataset.labels):
+            return {**new, **self._without_corrections()}
+        doubts = doubts_of_dataset(seen, dataset)
+        first = SUSPICIOUS if doubts.entries else EVERYTHING
+        return {
+            **new,
+            self.look: gr.Accordion(visible=True, open=bool(changes)),
             self.view: gr.Dropdown(choices=views_of(dataset, 0, doubts), value=first, visible=True),
             self.fix: gr.Button(visible=True),
             **self.panel.shown(dataset, entries_of(dataset, first, [], doubts), changes or {}),
         }
 
-    def _without_corrections(self, dataset: ImageDataset) -> Updates:
-        """Return updates that show what was found in a dataset whose labels cannot be changed here."""
-        thoughts = Markup().join(notice(sentence, kind="warning") for sentence in advice(dataset))
+    def _without_corrections(self) -> Updates:
+        """Return updates for a dataset whose labels cannot be changed here."""
         return {
-            self.data: dataset.fingerprint,
-            self.taken: f"{dataset.fingerprint} {uuid4().hex}",
-            self.near: [],
-            self.level: level_choice((), None),
-            self.found: dataset_summary(dataset) + thoughts + line(SEVERAL_LABELS),
-            self.doubles: "",
+            self.look: gr.Accordion(visible=False),
             self.view: gr.Dropdown(visible=False),
             self.fix: gr.Button(visible=False),
             **self.panel.hidden(),
@@ -144,11 +148,11 @@ class CheckPanel:
             self.data: None,
             self.taken: f" {uuid4().hex}",
             self.near: [],
-            self.found: (notice(problem, kind="error") if problem else Markup()) + render("train/layout"),
+            self.problem: notice(problem, kind="error") if problem else "",
+            self.found: "",
             self.doubles: "",
-            self.view: gr.Dropdown(visible=False),
-            self.fix: gr.Button(visible=False),
-            **self.panel.hidden(),
+            self.go_on: gr.Button(interactive=False),
+            **self._without_corrections(),
         }
 
     def near_found(self, seen: Seen, fingerprint: str | None) -> Updates:
@@ -176,21 +180,27 @@ class CheckPanel:
         }
 
 
-def build_check(service: Service, data: gr.State) -> CheckPanel:
-    """Build the components and the events between them."""
+def build_check(service: Service, data: gr.State, problem: gr.HTML, level: gr.Dropdown) -> CheckPanel:
+    """Build the components and the events between them.
+
+    Args:
+        service: Service with the datasets.
+        data: Fingerprint of the dataset.
+        problem: Component for the error of an import.
+        level: Choice of the class folders.
+    """
     near, taken = gr.State([]), gr.Textbox(visible=False, container=False)
-    level = gr.Dropdown(
-        label="Class folders",
-        info="The folders can be read in several ways. Choose those that are the classes.",
-        visible=False,
-        elem_id="train-level",
-    )
-    found = gr.HTML(render("train/layout"), elem_id="train-found")
+    found = gr.HTML(elem_id="train-found")
     doubles = gr.HTML("", elem_id="train-near")
     with gr.Accordion("Review and relabel images", open=False, elem_id="train-look") as images:
         view = gr.Dropdown(label="Show", visible=False, elem_id="train-view")
         panel = build_relabel(service, prefix="train-check")
-        fix = gr.Button("Apply changes", variant="primary", visible=False, elem_id="train-fix")
+        fix = gr.Button("Apply changes", visible=False, elem_id="train-fix")
+    with actions():
+        back = go_back("data")
+        go_on = gr.Button("Continue", variant="primary", interactive=False, elem_id="train-continue")
+    back.click(None, None, None, js=call("steps.show", "data"), **QUIET)
+    go_on.click(None, None, None, js=call("steps.show", "settings"), **QUIET)
 
     @told
     def look(
@@ -211,7 +221,7 @@ def build_check(service: Service, data: gr.State) -> CheckPanel:
         **LAST,
         **IN_ORDER,
     )
-    return CheckPanel(data, taken, near, level, found, doubles, images, view, panel, fix)
+    return CheckPanel(data, taken, near, level, problem, found, doubles, images, view, panel, fix, go_on)
 
 
 def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None:
@@ -222,6 +232,13 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
         actions = actions_of(service, request)
         corrected = actions.correct(fingerprint, changes_in(sheet))
         return {**check.filled(seen_by(service, request), corrected), start: gr.Button(interactive=True)}
+
+    def show_images(fingerprint: str | None, request: gr.Request) -> Any:
+        if fingerprint is None:
+            return gr.skip()
+        seen = seen_by(service, request)
+        dataset = seen.datasets.load(fingerprint)
+        return _found(seen, dataset, class_images(dataset))
 
     @told
     def find(fingerprint: str | None, request: gr.Request) -> Updates:
@@ -236,6 +253,18 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
         **IN_ORDER,
     )
     check.taken.change(
+        told(show_images),
+        check.data,
+        check.found,
+        **LAST,
+        show_progress="hidden",
+        concurrency_limit=2,
+        concurrency_id="thumbnails",
+        api_visibility="private",
+    )
+    # in the browser, so that the next step is in view at once
+    check.taken.change(None, [check.taken, check.found], None, js=call("steps.takeData"), **QUIET)
+    check.taken.change(
         find,
         check.data,
         [check.near, check.doubles, check.view],
@@ -246,6 +275,13 @@ def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None
         concurrency_id="doubles",
         api_visibility="private",
     )
+
+
+def _found(seen: Seen, dataset: ImageDataset, images: Mapping[str, Sequence[str]] | None = None) -> Markup:
+    """Return what was found in a dataset and is known about its labels."""
+    if several(dataset.labels):
+        return found_html(dataset, images) + line(SEVERAL_LABELS)
+    return found_html(dataset, images) + doubts_of_dataset(seen, dataset).notice
 
 
 def level_choice(levels: Sequence[Level], at: ClassLevel) -> gr.Dropdown:

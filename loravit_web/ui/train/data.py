@@ -17,6 +17,7 @@ from loravit_web.service import Progress
 from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.scripts import call
+from loravit_web.ui.templates import render
 
 CARDS = 12
 FIRST_CARDS = 2
@@ -61,6 +62,7 @@ def build_data() -> list[Way]:
     with gr.Tabs(elem_id="train-ways"):
         with gr.Tab("Zip", id="zip"):
             ways += [_zip(), *_samples()]
+            gr.HTML(render("train/layout"))
         with gr.Tab("Class by class", id="cards") as by_class:
             ways.append(_cards(by_class))
         with gr.Tab("CSV", id="csv"):
@@ -69,6 +71,18 @@ def build_data() -> list[Way]:
             ways.append(_hub())
     (box,) = ways[0].given
     return [ways[0], *(replace(way, empties=[box]) for way in ways[1:])]
+
+
+def build_answer() -> tuple[gr.HTML, gr.Dropdown]:
+    """Build the component for the error of an import, and the choice of the class folders."""
+    problem = gr.HTML(elem_id="train-problem")
+    level = gr.Dropdown(
+        label="Class folders",
+        info="The folders can be read in several ways. Choose those that are the classes.",
+        visible=False,
+        elem_id="train-level",
+    )
+    return problem, level
 
 
 def _zip() -> Way:
@@ -94,7 +108,7 @@ def _samples() -> list[Way]:
     with gr.Row():
         for name, sample in SAMPLES.items():
             button = gr.Button(
-                sample.title.partition(" (")[0], size="sm", min_width=200, elem_id=f"train-sample-{name}"
+                sample.title.partition(" (")[0], size="sm", min_width=150, elem_id=f"train-sample-{name}"
             )
             ways.append(Way([button.click], [], partial(_take_sample, name), mirror=name not in UNMIRRORED))
     return ways

@@ -19,20 +19,13 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.ui.kit.confusion import NoSuchCell, caption_of, cell_of, confusion_table, pairs_of
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, LAST, QUIET, Updates, unchanged
-from loravit_web.ui.kit.markup import (
-    beside_probe,
-    class_table,
-    correct_images,
-    evaluation_table,
-    line,
-    next_attempt,
-    notice,
-)
+from loravit_web.ui.kit.markup import class_table, evaluation_table, line, notice
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, is_known
 from loravit_web.ui.scripts import call, on_load
-from loravit_web.ui.templates import render
+from loravit_web.ui.train.default import DefaultPanel, build_default
+from loravit_web.ui.train.judged import JudgedPanel, build_judged
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
@@ -43,7 +36,10 @@ from loravit_web.ui.train.relabel import (
     changes_kept,
     changes_of,
 )
+from loravit_web.ui.train.stage import headline
+from loravit_web.ui.train.steps import actions
 from loravit_web.ui.train.suspects import SuspectsPanel, build_suspects, doubts_of_run
+from loravit_web.ui.train.texts import build_texts
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 
@@ -61,11 +57,13 @@ class ResultPanel:
     """Components of the step.
 
     Attributes:
-        head: Title and evaluation, or a notice.
+        head: Accuracy beside the probe and the version before, or a notice.
+        default: Question which version people get.
         body: Column with everything below the head; hidden without a result.
         run_id: ID of the run whose result is shown.
         try_it: Button that opens the task in Use; the page connects it.
         split: Split to show.
+        judged: Images of the split with their answers.
         matrix: Confusion matrix.
         pair: Choice of the most frequent confusions.
         classes: Metrics per class.
@@ -80,7 +78,9 @@ class ResultPanel:
     body: gr.Column
     run_id: gr.State
     try_it: gr.Button
+    default: DefaultPanel
     split: gr.Radio
+    judged: JudgedPanel
     matrix: gr.HTML
     pair: gr.Dropdown
     classes: gr.HTML
@@ -91,9 +91,10 @@ class ResultPanel:
     download: gr.DownloadButton
 
     @property
-    def judged(self) -> list[Any]:
+    def of_one_split(self) -> list[Any]:
         """Components that depend on the split."""
-        return [self.matrix, self.pair, self.classes, *self.suspects.outputs, *self.corrected]
+        shown = [self.judged.key, self.matrix, self.pair, self.classes]
+        return [*shown, *self.suspects.outputs, *self.corrected]
 
     @property
     def corrected(self) -> list[Any]:
@@ -103,7 +104,8 @@ class ResultPanel:
     @property
     def outputs(self) -> list[Any]:
         """Components that the methods update."""
-        return [self.head, self.body, self.run_id, self.split, *self.texts, self.download, *self.judged]
+        first = [self.head, *self.default.outputs, self.body, self.run_id, self.split]
+        return [*first, *self.texts, self.download, *self.of_one_split]
 
     def of_watched(self, seen: Seen, watched: str | None, shown: str | None, kept: Any) -> Updates:
         """Return updates that show the result of the watched run, or no updates if it is shown already.
@@ -141,17 +143,22 @@ class ResultPanel:
         texts = (adapter.title, adapter.description, ", ".join(adapter.tags))
         split = result.splits[0]
         return {
-            self.head: _headline(result),
+            self.head: headline(seen, result),
+            **self.default.asked(seen, result.version),
             self.body: gr.Column(visible=True),
             self.run_id: run_id,
-            self.split: gr.Radio([(f"{name} images", name) for name in result.splits], value=split),
+            self.split: gr.Radio(
+                [(f"{name} images", name) for name in result.splits],
+                value=split,
+                visible=len(result.splits) > 1,
+            ),
             **dict(zip(self.texts, texts, strict=True)),
             self.download: gr.DownloadButton(value=bundle_file(seen, result.version)),
             **self.of_split(seen, result, split, _kept_of(seen, result.run, kept)),
         }
 
     def of_split(self, seen: Seen, result: Result, split: Split, changes: Kept) -> Updates:
-        """Return updates of ``judged``.
+        """Return updates of ``of_one_split``.
 
         Args:
             seen: What the visitor sees.
@@ -165,9 +172,10 @@ class ResultPanel:
         panel, doubted = self.panel, doubts.entries
         shown = panel.changed(images, changes) if changes else panel.suspicious(images, doubted, {})
         return {
+            **self.judged.shown(result.run, split),
             self.matrix: _matrix(details, split),
             self.pair: gr.Dropdown(choices=pairs, value=None, visible=bool(pairs)),
-            self.classes: class_table(details),
+            self.classes: evaluation_table(result.version) + class_table(details),
             **self.suspects.shown(doubts),
             **shown,
             self.again: gr.Button(visible=bool(changes or doubted)),
@@ -231,51 +239,46 @@ def build_result(
     run_id = gr.State(None)
     head = gr.HTML(notice(EMPTY), elem_id="train-result")
     with gr.Column(visible=False, elem_id="train-result-body") as body:
-        with gr.Row():
-            try_it = gr.Button("Try it now", variant="primary", elem_id="train-try")
-            download = gr.DownloadButton("Download", elem_id="train-download")
+        default = build_default(service, run_id)
         split = gr.Radio(
             [],
             label="Evaluated on",
             info="The validation split selected the best epoch. The test split, if any, was used once.",
             elem_id="train-split",
         )
+        judged = build_judged(service)
         matrix = gr.HTML(js_on_load=on_load("confusion.listen"), elem_id="train-confusion")
         pair = gr.Dropdown(label="Most frequent mistakes", value=None, elem_id="train-pair")
         suspects = build_suspects()
         panel = build_relabel(service, prefix="train-behind")
-        again = gr.Button("Retrain with corrections", variant="primary", visible=False, elem_id="train-again")
+        again = gr.Button("Retrain with corrections", visible=False, elem_id="train-again")
         with gr.Accordion("Per-class metrics", open=False, elem_id="train-classes"):
             classes = gr.HTML()
-        with gr.Accordion("Edit title, description and tags", open=False, elem_id="train-publish"):
-            texts = (
-                gr.Textbox(label="Title", max_lines=1, max_length=120, elem_id="train-title"),
-                gr.Textbox(
-                    label="Description",
-                    info="What it classifies, in which images, and what it is not meant for.",
-                    lines=3,
-                    max_length=10_000,
-                    elem_id="train-description",
-                ),
-                gr.Textbox(label="Tags", placeholder="flowers, garden", max_lines=1, elem_id="train-tags"),
-            )
-            publish = gr.Button("Save to the catalog", elem_id="train-save")
+        texts = build_texts(service, run_id)
+        with actions():
+            download = gr.DownloadButton("Download", elem_id="train-download", min_width=120)
+            try_it = gr.Button("Try it", variant="primary", elem_id="train-try")
     shown = ResultPanel(
-        head, body, run_id, try_it, split, matrix, pair, classes, suspects, panel, again, texts, download
+        head,
+        body,
+        run_id,
+        try_it,
+        default,
+        split,
+        judged,
+        matrix,
+        pair,
+        classes,
+        suspects,
+        panel,
+        again,
+        texts,
+        download,
     )
     _judge_by_split(service, shown)
     _open_cells(service, shown)
     _follow_up(service, shown, watched, corrections, watch)
 
-    @told
-    def save(run: str, title: str, description: str, tags: str, request: gr.Request) -> None:
-        actions = actions_of(service, request)
-        actions.replace_texts(
-            result_of(seen_by(service, request).registry, run).version.slug, title, description, tags
-        )
-        gr.Success("The catalog shows the new title, description and tags.", title="Saved")
-
-    publish.click(save, [run_id, *texts], None, api_visibility="private")
     return shown
 
 
@@ -288,7 +291,7 @@ def _judge_by_split(service: Service, shown: ResultPanel) -> None:
     shown.split.input(
         judge,
         [shown.run_id, shown.split, shown.panel.sheet],
-        shown.judged,
+        shown.of_one_split,
         show_progress="hidden",
         api_visibility="private",
         **LAST,
@@ -356,6 +359,7 @@ def _follow_up(
     # on click, because the new run is watched once it is queued
     shown.again.click(None, watched, None, js=call("corrections.begin"), **QUIET)
     trained.success(None, corrections, corrections, js=call("corrections.forget"), **QUIET)
+    trained.success(None, watched, None, js=call("steps.follow"), **QUIET)
 
 
 def _matrix(details: EvaluationDetails, split: Split) -> Markup:
@@ -377,21 +381,6 @@ def _kept_of(seen: Seen, run: Run, kept: Any) -> Kept:
         return changes_kept(_images(seen, run), kept[run.id])
     except DatasetError:  # the images were deleted; the result is shown without changes
         return {}
-
-
-def _headline(result: Result) -> Markup:
-    first = result.version.evaluation(result.splits[0])
-    text = ""
-    if first is not None:
-        attempt = next_attempt(str(result.run.config.get("preset")), first)
-        text = " ".join(filter(None, [correct_images(first), beside_probe(first), attempt]))
-    return render(
-        "train/result",
-        title=result.run.title,
-        origin=f"{result.version.ref}, trained on {result.run.dataset.name}",
-        text=text,
-        evaluation=evaluation_table(result.version),
-    )
 
 
 def _name(run: Run) -> str:

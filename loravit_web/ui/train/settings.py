@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -18,18 +20,22 @@ from loravit_web.runs.demo import slug_of
 from loravit_web.service import Service
 from loravit_web.training.command_line import train_command
 from loravit_web.training.recipe import DRAFT, PRESETS, Recipe
-from loravit_web.ui.kit.errors import told
-from loravit_web.ui.kit.events import LAST, QUEUED, QUIET, Updates
+from loravit_web.ui.kit.errors import told_at
+from loravit_web.ui.kit.events import LAST, QUEUED, QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import cost_summary, line, notice
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_code
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel
 from loravit_web.ui.scripts import call
+from loravit_web.ui.templates import render
 from loravit_web.ui.train.bases import build_base, notice_of_other, offers
 from loravit_web.ui.train.check import CheckPanel
 from loravit_web.ui.train.fields import build_fields, field_errors, preset_values, recipe_of
+from loravit_web.ui.train.lock import AlreadyTraining, already_text, unfinished_run
+from loravit_web.ui.train.presets import preset_choices, preset_times
 from loravit_web.ui.train.relabel import Sheet, changes_in
+from loravit_web.ui.train.steps import actions, go_back
 from loravit_web.util.cancellation import IsCancelled, never_cancelled
 from loravit_web.visibility import Seen
 from registry import UnknownAdapter
@@ -61,6 +67,8 @@ class SettingsPanel:
         fields: Advanced settings, in the order of `ALL_FIELDS`.
         cost: Estimated cost, or the errors of the settings.
         line: Equivalent command line.
+        problem: Why the training was not started.
+        lock: Why it cannot be started now.
         start: Button that queues the training.
     """
 
@@ -75,6 +83,8 @@ class SettingsPanel:
     fields: list[Any]
     cost: gr.HTML
     line: gr.Textbox
+    problem: gr.HTML
+    lock: gr.HTML
     start: gr.Button
 
     @property
@@ -94,10 +104,7 @@ def build_settings(service: Service) -> SettingsPanel:
         label="Name", placeholder="My flowers", max_lines=1, max_length=LONGEST_NAME, elem_id="train-name"
     )
     preset = gr.Radio(
-        [
-            (f"{p.title} · {p.recipe.fitted(patch_size).image_size} px · {p.summary}", key)
-            for key, p in PRESETS.items()
-        ],
+        preset_choices(patch_size, {}),
         value=DRAFT,
         label="Preset",
         elem_id="train-preset",
@@ -108,17 +115,34 @@ def build_settings(service: Service) -> SettingsPanel:
         info="Turn off for text, digits, or anything where left and right matter.",
         elem_id="train-mirror",
     )
-    cost = gr.HTML("", elem_id="train-cost")
-    start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
     with gr.Accordion("Advanced", open=False, elem_id="train-advanced") as advanced:
         base = build_base(settings.base, visible=settings.mode != "demo")
         fields = build_fields(DRAFT, patch_size)
     with gr.Accordion("Command line", open=False, elem_id="train-shell"):
         line = build_code("Command", "train-line")
+    cost = gr.HTML("", elem_id="train-cost")
+    problem, lock = gr.HTML(elem_id="train-start-problem"), gr.HTML(elem_id="train-lock")
+    with actions():
+        back = go_back("check")
+        start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
+    back.click(None, None, None, js=call("steps.show", "check"), **QUIET)
     brought, suggested = (gr.Textbox("", visible=False, container=False) for _ in range(2))
     mirrored = gr.Checkbox(True, visible=False)
     panel = SettingsPanel(
-        name, brought, suggested, preset, mirror, mirrored, advanced, base, fields, cost, line, start
+        name,
+        brought,
+        suggested,
+        preset,
+        mirror,
+        mirrored,
+        advanced,
+        base,
+        fields,
+        cost,
+        line,
+        problem,
+        lock,
+        start,
     )
     theirs = [name, suggested, mirror, mirrored]
     brought.change(None, [brought, *theirs], theirs, js=call("settings.takeSuggestions"), **QUIET)
@@ -161,7 +185,7 @@ def connect_settings(
     Returns:
         The event that queues the run.
     """
-    data = check.data
+    data, patch_size = check.data, service.base.patch_size
 
     def tell(
         request: gr.Request,
@@ -177,12 +201,27 @@ def connect_settings(
         cost, line = told_cost(
             seen, fingerprint, name or "", preset, mirror, values, base=base, is_cancelled=is_cancelled
         )
-        return {panel.cost: cost, panel.line: line}
+        times = preset_times(seen, fingerprint, mirror, patch_size)
+        choices = gr.Radio(choices=preset_choices(patch_size, times))
+        return {panel.cost: cost, panel.line: line, **({panel.preset: choices} if times else {})}
 
     def offer(chosen: str | None, request: gr.Request) -> gr.Dropdown:
         return offers(seen_by(service, request), chosen)
 
-    @told
+    def lock(
+        request: gr.Request,
+        fingerprint: str | None,
+        name: str | None,
+        preset: str,
+        mirror: bool,
+        base: str | None,
+        *values: Any,
+    ) -> str:
+        seen = seen_by(service, request)
+        twin = unfinished_run(seen, fingerprint, name or "", preset, mirror, values, base)
+        return "" if twin is None else notice(already_text(twin))
+
+    @told_at(panel.problem)
     def begin(
         request: gr.Request,
         fingerprint: str | None,
@@ -198,17 +237,27 @@ def connect_settings(
         if waiting := len(changes_in(sheet)):
             raise UnusedCorrections(
                 f"You have {waiting} unapplied change{'s' * (waiting > 1)}. Apply or discard "
-                f"{'them' if waiting > 1 else 'it'} in step 2 first."
+                f"{'them' if waiting > 1 else 'it'} in Check first."
             )
-        recipe = recipe_of(preset, mirror, values)
-        actions = actions_of(service, request)
-        seen = seen_by(service, request)
-        run = actions.queue_training(seen.datasets.load(fingerprint), name or "", recipe, base=base)
-        return {run_id: run.id, **watch.updates(seen, run.id, fresh=True), panel.suggested: name or ""}
+        recipe, seen = recipe_of(preset, mirror, values), seen_by(service, request)
+        if twin := unfinished_run(seen, fingerprint, name or "", preset, mirror, values, base):
+            raise AlreadyTraining(already_text(twin))
+        run = actions_of(service, request).queue_training(
+            seen.datasets.load(fingerprint), name or "", recipe, base=base
+        )
+        shown = watch.updates(seen, run.id, fresh=True)
+        return {run_id: run.id, **shown, panel.suggested: name or "", panel.problem: ""}
+
+    def reshow(watched: str | None, problem: str, request: gr.Request) -> Updates:
+        """Show the run again that was watched before a training that was not started."""
+        if not problem:
+            return unchanged()
+        shown = watch.updates(seen_by(service, request), watched, fresh=True)
+        return shown or {watch.progress: notice(watch.empty)}
 
     panel.advanced.expand(offer, panel.base, panel.base, **QUEUED)
     # in the browser, so that a quick click on Start never trains with the values of another preset
-    presets = {key: preset_values(key, service.base.patch_size) for key in PRESETS}
+    presets = {key: preset_values(key, patch_size) for key in PRESETS}
     filled = panel.preset.input(
         None,
         [panel.preset, panel.cost],
@@ -224,20 +273,43 @@ def connect_settings(
         "concurrency_id": "estimates",
         "api_visibility": "private",
     }
-    estimated = tell, [data, *panel.asked], [panel.cost, panel.line]
+    estimated = tell, [data, *panel.asked], [panel.cost, panel.line, panel.preset]
     changes = [check.taken.change, panel.mirror.change, panel.base.input, panel.name.blur]
     changes += [
         field.blur if isinstance(field, gr.Number | gr.Textbox) else field.input for field in panel.fields
     ]
     gr.on(changes, *estimated, **told_again)
     filled.then(*estimated, **told_again)
-    return panel.start.click(
+
+    def lock_after(when: Callable[..., gr.events.Dependency]) -> None:
+        locked = when(lock, [data, *panel.asked], panel.lock, **LAST, **QUIET)
+        locked.then(None, [panel.lock, check.taken], panel.start, js=call("data.allow"), **QUIET)
+
+    lock_after(partial(gr.on, [*changes, panel.name.input, watch.state.change]))
+    lock_after(filled.then)
+    # before the server is asked, so that the next step is in view at once
+    panel.start.click(
+        None,
+        [panel.name],
+        [watch.progress, panel.start],
+        js=call("steps.begin", run_begins()),
+        **QUIET,
+    )
+    started = panel.start.click(
         begin,
         [data, check.panel.sheet, *panel.asked],
-        [run_id, *watch.outputs, panel.suggested],
-        show_progress_on=[watch.progress],
+        [run_id, *watch.outputs, panel.suggested, panel.problem],
+        show_progress="hidden",
         api_visibility="private",
     )
+    refused = started.then(None, panel.problem, None, js=call("steps.refuse"), **QUIET)
+    lock_after(refused.then(reshow, [run_id, panel.problem], watch.outputs, **QUIET).then)
+    return started
+
+
+def run_begins() -> str:
+    """Return what the step Watch shows until the server has queued the run."""
+    return render("train/begins")
 
 
 def told_cost(

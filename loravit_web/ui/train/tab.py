@@ -8,20 +8,21 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.datasets import ImageDataset
 from loravit_web.datasets.errors import AmbiguousLayout, DatasetError
 from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
+from loravit_web.training.recipe import Recipe
 from loravit_web.ui.kit.browser_state import kept_in_browser
 from loravit_web.ui.kit.events import QUIET, Updates, unchanged
-from loravit_web.ui.kit.markup import heading
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.watch import WatchPanel, build_watch
 from loravit_web.ui.scripts import call
 from loravit_web.ui.train.check import CheckPanel, build_check, chosen_level, connect_check
-from loravit_web.ui.train.data import Way, build_data
+from loravit_web.ui.train.data import Way, build_answer, build_data
 from loravit_web.ui.train.relabel import changes_kept
 from loravit_web.ui.train.result import ResultPanel, build_result
 from loravit_web.ui.train.settings import (
@@ -32,8 +33,10 @@ from loravit_web.ui.train.settings import (
     suggested_name,
     suggestions,
 )
+from loravit_web.ui.train.steps import build_bar, step
 from loravit_web.util.cancellation import raise_if_cancelled
 from loravit_web.visibility import Seen
+from registry import Version
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,27 @@ class TrainTab:
         mirror = [settings.mirror, settings.mirrored]
         return [*self.check.outputs, settings.start, *mirror, settings.name, settings.suggested]
 
+    @property
+    def given_outputs(self) -> list[Any]:
+        """Components that `given_data` fills."""
+        return [*self.check.outputs, self.settings.start, self.settings.brought]
+
+    def given_data(self, seen: Seen, dataset: ImageDataset, version: Version) -> Updates:
+        """Return updates that show the data for the next version of an adapter.
+
+        Args:
+            seen: What the visitor sees.
+            dataset: The data.
+            version: Version whose title and horizontal flips the settings take over.
+        """
+        run = seen.registry.runs.get(version.run_id) if version.run_id is not None else None
+        mirror = run is None or Recipe.from_json(run.config).mirror
+        return {
+            **self.check.filled(seen, dataset),
+            self.settings.start: gr.Button(interactive=True),
+            self.settings.brought: suggestions(version.title, mirror=mirror),
+        }
+
     def given_before(self, seen: Seen, given: Any) -> Updates:
         """Return updates that show the dataset that was on the page before a reload, if it still exists.
 
@@ -92,27 +116,24 @@ class TrainTab:
 
 
 def build_train(service: Service, presence: Presence) -> TrainTab:
-    """Build the tab and its events.
-
-    All steps are visible: the data on the left, the training on the right, or one below the other on a narrow
-    screen.
-    """
+    """Build the tab and its events. One step is in view; see `train.steps`."""
     data, run_id = gr.State(None), kept_in_browser("watched")
     given, corrections = kept_in_browser("given"), kept_in_browser("corrections")
     read_only = gr.HTML(visible=False, elem_id="train-read-only")
-    with gr.Row(equal_height=False):
-        with gr.Column(min_width=300):
-            gr.HTML(heading("1 · Data"))
+    with gr.Column(elem_id="train-steps"):
+        build_bar()
+        with step("data"):
             ways = build_data()
-            gr.HTML(heading("2 · Check"))
-            check = build_check(service, data)
-        with gr.Column(min_width=300):
-            gr.HTML(heading("3 · Settings"))
+            problem, level = build_answer()
+        with step("check"):
+            check = build_check(service, data, problem, level)
+        with step("settings"):
             settings = build_settings(service)
-            gr.HTML(heading("4 · Watch"))
+        with step("watch"):
             watch = build_watch(service, run_id, prefix="train", empty="Training progress appears here.")
-    gr.HTML(heading("5 · Result"))
-    result = build_result(service, run_id, corrections, watch)
+        with step("result"):
+            result = build_result(service, run_id, corrections, watch)
+    watch.state.change(None, watch.state, None, js=call("steps.takeRun"), **QUIET)
 
     # the previous dataset must not be trained on instead
     given_anew = [*(event for way in ways for event in way.events), check.level.input]
@@ -123,7 +144,7 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
     started = connect_settings(service, settings, check, run_id, watch, presence)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
     gr.on([one.change for one in kept], None, kept, given, js=call("data.store"), **QUIET)
-    started.success(None, check.taken, given, js=call("data.forget"), **QUIET)
+    started.success(None, [check.taken, settings.problem], given, js=call("data.forget"), **QUIET)
 
     tab = TrainTab(read_only, run_id, given, corrections, check, settings, watch, result)
     show_result(service, tab, run_id.change)
@@ -202,7 +223,7 @@ def _take_in(
             handler,
             inputs,
             outputs,
-            show_progress_on=[check.found],
+            show_progress_on=[check.problem],
             concurrency_limit=2,
             concurrency_id="imports",
             api_visibility="private",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -15,6 +15,7 @@ from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.camera import frame_image
 from loravit_web.ui.use.evidence import small_map
+from loravit_web.ui.use.teach import teachable
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -56,7 +57,8 @@ def answers_html(seen: Seen, upload: Any, picked: Sequence[str], top_k: int, *, 
         maps = (
             {r.task: small_map(seen, upload, image, r) for r in answer.results if r.labels} if looks else {}
         )
-        return answer_columns(answer, maps)
+        is_stored = _frame_of(upload) is None
+        return answer_columns(answer, maps, teachable(seen, answer.results) if is_stored else ())
     except (LoraVitError, RegistryError) as error:
         return notice(error.in_public, kind="error")
 
@@ -80,17 +82,19 @@ def _frame_of(given: Any) -> str | None:
     return None if frame is None else str(frame)
 
 
-def answer_columns(answer: Answer, maps: Mapping[str, Markup]) -> Markup:
+def answer_columns(answer: Answer, maps: Mapping[str, Markup], taught: Collection[str] = ()) -> Markup:
     """Return one column per task, side by side.
 
     Args:
         answer: Answers of the tasks.
         maps: HTML of the heat maps, by task.
+        taught: Versions to whose training data the image can be added.
     """
     return render(
         "use/answers",
         results=answer.results,
         maps=maps,
+        taught=taught,
         answered=sum(1 for result in answer.results if result.error is None),
         milliseconds=answer.milliseconds,
     )

@@ -16,23 +16,22 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-from gradio.events import api
 
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.serving.predictor import MAX_TASKS
 from loravit_web.serving.prefetch import MAX_PREFETCHED
+from loravit_web.ui.kit.asking import add_question
 from loravit_web.ui.kit.events import LAST, QUIET, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.share import SharePanel, page_url
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.kit.waiting import QueueFull, Waiting
+from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.scripts import call
 from loravit_web.ui.use.answers import answers_html
 from loravit_web.ui.use.choices import choices_for, remembered
 from loravit_web.ui.use.picker import Picker, kept_json, listing
-from registry import RegistryError
 
 LABELS, MOST_LABELS = 3, 10
 _ASKED_AT = "answers"
@@ -141,21 +140,6 @@ def connect_answers(
         share: Links and code for the selection.
     """
 
-    def answered_now(text: str, request: gr.Request) -> str:
-        try:
-            return _answers(service, request, read_question(text))
-        except (LoraVitError, RegistryError) as error:
-            return notice(error.in_public, kind="error")
-
-    async def answer(
-        text: str,
-        request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, the page never does
-    ) -> str:
-        try:
-            return await waiting.run(partial(answered_now, text, request))
-        except QueueFull as error:
-            return notice(error.in_public, kind="error")
-
     def keep(memory: Any, text: str, request: gr.Request) -> Updates:
         seen, asked = seen_by(service, request), read_question(text)
         kept = remembered(memory, asked.tasks)
@@ -165,8 +149,7 @@ def connect_answers(
             **share.updates(seen, page_url(request), asked.tasks, asked.labels),
         }
 
-    # without the queue, because requests that wait are answered as one batch
-    api(answer, api_name=_ASKED_AT, queue=False, api_visibility="private")
+    add_question(waiting, _ASKED_AT, lambda request, text: _answers(service, request, read_question(text)))
     question = gr.Textbox(visible=False, container=False)
     shown = gr.on(
         # not the slider's `release`, which the keyboard does not cause

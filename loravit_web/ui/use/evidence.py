@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
-from gradio.events import api
 from markupsafe import Markup
 from PIL import Image
 
@@ -22,14 +20,13 @@ from loravit_web.images.loading import encode_webp
 from loravit_web.service import Service
 from loravit_web.serving.answers import TaskAnswer
 from loravit_web.serving.overlay import LARGE_SIDE, fitted, overlay
-from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.kit.asking import add_question
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.kit.waiting import QueueFull, Waiting
+from loravit_web.ui.kit.waiting import Waiting
 from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
-from registry import RegistryError
 
 ROUTE = "evidence"
 VALUES = {"route": ROUTE}
@@ -123,23 +120,9 @@ def build_evidence(service: Service, waiting: Waiting) -> None:
         service: Answers the requests.
         waiting: Runs the requests, together with those for answers.
     """
-
-    def evidence_now(text: str, request: gr.Request) -> str:
-        try:
-            return large_map(seen_by(service, request), read_request(text))
-        except (LoraVitError, RegistryError) as error:
-            return notice(error.in_public, kind="error")
-
-    async def evidence(
-        text: str,
-        request: gr.Request = None,  # type: ignore[assignment] # Gradio fills it in, the page never does
-    ) -> str:
-        try:
-            return await waiting.run(partial(evidence_now, text, request))
-        except QueueFull as error:
-            return notice(error.in_public, kind="error")
-
-    api(evidence, api_name=ROUTE, queue=False, api_visibility="private")
+    add_question(
+        waiting, ROUTE, lambda request, text: large_map(seen_by(service, request), read_request(text))
+    )
     gr.HTML(render("use/dialog"), js_on_load=on_load("evidence.listen"), elem_id="use-evidence")
 
 

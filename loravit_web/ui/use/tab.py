@@ -23,6 +23,7 @@ from loravit_web.ui.use.examples import examples, examples_html, opening_of
 from loravit_web.ui.use.fitting import connect_fitting
 from loravit_web.ui.use.picker import Picker, build_picker, with_tasks
 from loravit_web.ui.use.table import build_many
+from loravit_web.ui.use.teach import TeachPanel, build_teach
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class UseTab:
         picker: Components that select tasks.
         answers: Component that shows the answers. Its event ``select`` opens the card of a version.
         asked: Image, number of labels, and whether heat maps are shown.
+        teach: Choice of a class for the image, which the page adds to the data of a task.
     """
 
     picker: Picker
     answers: gr.HTML
     asked: list[Any]
+    teach: TeachPanel
 
 
 def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
@@ -61,6 +64,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
         with gr.Column(scale=3, min_width=300, elem_id="use-answered"):
             picker = build_picker(service, image)
             answers = gr.HTML(no_image(), js_on_load=on_load("answers.listen"), elem_id="use-answers")
+            teach = build_teach(service, answers)
             fit = gr.Button("Which tasks fit this image?", size="sm", elem_id="use-fit")
             fits = gr.HTML(elem_id="use-fits")
             # not gr.Accordion, which has no components until it is opened
@@ -75,13 +79,14 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
                     elem_id="use-heat",
                 )
                 picker.pin.render()
+            gr.HTML(render("use/keys"), js_on_load=on_load("keys.listen"), elem_id="use-keys")
     share = build_share()
     build_many(service, picker.tasks, top_k, presence)
     build_evidence(service, waiting)
     connect_answers(service, waiting, picker, Asked(image, camera, top_k, heat), answers, share)
     connect_fitting(service, picker, image, fit, fits)
     _open_examples(service, picker, chosen)
-    return UseTab(picker, answers, [image, top_k, heat])
+    return UseTab(picker, answers, [image, top_k, heat], teach)
 
 
 def _open_examples(service: Service, picker: Picker, chosen: gr.HTML) -> None:

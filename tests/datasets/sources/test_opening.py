@@ -50,7 +50,7 @@ def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
 def test_another_kind_of_file_is_rejected_by_name(tmp_path: Path) -> None:
     (tmp_path / "photos.rar").write_bytes(b"Rar!")
     with pytest.raises(
-        DataNotSupported, match="“photos.rar” is not a folder, a zip or a CSV. Zip the class folders"
+        DataNotSupported, match="“photos.rar” is not a folder, a zip, a tar or a CSV. Zip the class folders"
     ):
         placed(tmp_path / "photos.rar")
 

@@ -212,3 +212,65 @@ def test_a_table_of_ids_finds_images_by_their_suffix_but_never_outside(tmp_path:
         assert [place.path for place in source.plan.placements] == [
             f"images/{number}.png" for number in range(1, 6)
         ]
+
+
+IN_SPLITS = {
+    f"{split}/{number}.png": png(number)
+    for split, numbers in (("train", range(4)), ("Testing", range(4, 6)))
+    for number in numbers
+}
+
+
+@pytest.mark.parametrize("above", ["", "pets/", "data/images/"])
+def test_a_table_without_splits_takes_them_from_the_folders_of_the_images(tmp_path: Path, above: str) -> None:
+    rows = [f"{path},{'cat' if number % 2 else 'dog'}" for number, path in enumerate(IN_SPLITS)]
+    files = {**IN_SPLITS, "labels.csv": "\n".join(["file_name,label", *rows]).encode()}
+    with open_source(
+        zip_of(tmp_path / "a.zip", {f"{above}{path}": data for path, data in files.items()})
+    ) as source:
+        plan = source.plan
+    assert [
+        (place.path.rpartition("/")[0].removeprefix(above), place.split) for place in plan.placements
+    ] == [
+        *[("train", "train")] * 4,
+        *[("Testing", "test")] * 2,
+    ]
+    assert "The splits were read from the folders “Testing” and “train”." in plan.notes
+
+
+def test_a_table_that_is_opened_itself_takes_splits_from_folders_too(tmp_path: Path) -> None:
+    rows = [f"{path},{'cat' if number % 2 else 'dog'}" for number, path in enumerate(IN_SPLITS)]
+    folder = folder_of(tmp_path / "a", {**IN_SPLITS, "labels.csv": "\n".join(["path,label", *rows]).encode()})
+    with open_source(folder / "labels.csv") as source:
+        assert [place.split for place in source.plan.placements] == ["train"] * 4 + ["test"] * 2
+
+
+@pytest.mark.parametrize(
+    "folders", [("train", "car"), ("train", "training"), ("a", "b")], ids=["one other", "one split", "none"]
+)
+def test_folders_that_are_not_all_splits_are_none_for_a_table(
+    tmp_path: Path, folders: tuple[str, str]
+) -> None:
+    files = {f"{folder}/{number}.png": png(number) for number, folder in enumerate(folders * 3)}
+    rows = [f"{path},{'cat' if number % 3 else 'dog'}" for number, path in enumerate(files)]
+    table_file = {"labels.csv": "\n".join(["path,label", *rows]).encode()}
+    csv, archive = tmp_path / "labels.csv", zip_of(tmp_path / "a.zip", files)
+    csv.write_bytes(table_file["labels.csv"])
+    with csv_with_zip(csv, archive) as source:
+        assert {place.split for place in source.plan.placements} == {"train"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder", "with a zip", "alone"])
+def test_files_without_a_suffix_are_read_by_their_content(tmp_path: Path, kind: str) -> None:
+    files = {f"{number}": png(number) for number in range(4)} | {"4": b"no image"}
+    rows = [f"{path},{'cat' if int(path) % 2 else 'dog'}" for path in files]
+    csv = "\n".join(["path,label", *rows]).encode()
+    folder = folder_of(tmp_path / "a", {**files, "labels.csv": csv})
+    if kind == "with a zip":
+        opening = csv_with_zip(folder / "labels.csv", zip_of(tmp_path / "b.zip", files))
+    else:
+        data = {"alone": folder / "labels.csv", "folder": folder}.get(kind)
+        opening = open_source(data or zip_of(tmp_path / "c.zip", {**files, "labels.csv": csv}))
+    with opening as source:
+        assert [place.path for place in source.plan.placements] == ["0", "1", "2", "3"]
+        assert [entry.path for entry in source.plan.skipped] == ["4"]

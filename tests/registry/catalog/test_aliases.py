@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from registry import (
+    AdapterQuery,
     AliasProtected,
     InvalidAlias,
     NewVersion,
@@ -55,6 +56,34 @@ def test_latest_is_always_the_newest_version_that_is_not_withdrawn(
     registry.catalog.publish(new_version(b"4"), actor="ann")
     assert registry.catalog.resolve("pets@latest").ref == "pets@4"
     assert registry.aliases.list("pets") == []
+
+
+def test_a_name_without_a_version_means_the_alias_default_or_the_newest(registry: Registry) -> None:
+    promote(registry, 1, alias="default")
+    assert registry.catalog.resolve("pets").ref == "pets@1"
+    assert registry.catalog.resolve("pets@latest").ref == "pets@3"
+    assert [version.ref for version in registry.catalog.current()] == ["pets@1"]
+    promote(registry, 2, alias="default")
+    assert registry.catalog.resolve("pets").ref == "pets@2"
+    registry.aliases.remove("pets", "default", actor="ann")
+    assert registry.catalog.resolve("pets").ref == "pets@3"
+    with pytest.raises(UnknownVersion):
+        registry.catalog.resolve("pets@default")
+
+
+def test_pages_and_lists_follow_the_alias_default(registry: Registry) -> None:
+    revision = registry.catalog.changes_since(0).revision
+
+    def listed() -> list[str]:
+        (entry,) = registry.search.adapters(AdapterQuery()).entries
+        assert entry.newest is not None
+        changed = registry.catalog.changes_since(revision).current
+        return [f"pets@{entry.newest.version}", *(version.ref for version in changed)]
+
+    promote(registry, 1, alias="default")
+    assert listed() == ["pets@1", "pets@1"]
+    registry.aliases.remove("pets", "default", actor="ann")
+    assert listed() == ["pets@3", "pets@3"]
 
 
 def test_an_alias_or_a_slug_alone_can_be_promoted(registry: Registry) -> None:

@@ -4,9 +4,17 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import URL, text
 
-from registry import DatabaseNotReadable, DatabaseNotWritable, SqliteTooOld
+from registry import (
+    DatabaseNotReadable,
+    DatabaseNotWritable,
+    DatasetClass,
+    NewDataset,
+    Registry,
+    SqliteTooOld,
+    database_file,
+)
 from registry.database import sqlite as sqlite_module
 from registry.database.db import Database, open_engine
 from registry.database.models import BaseRow
@@ -62,6 +70,19 @@ def test_a_copy_is_a_single_file_with_the_last_committed_state(database: Databas
     assert [file.name for file in tmp_path.glob("copy.db*")] == ["copy.db"]
     copied = sqlite3.connect(tmp_path / "copy.db").execute("SELECT name FROM bases").fetchall()
     assert copied == [("committed",)]
+
+
+@pytest.mark.parametrize("name", ["100 %", "100%25", "what?mode=ro", "no #1", "a&b=c;d", "ä ß", "x@y:z"])
+def test_a_folder_of_any_name_holds_its_own_registry(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name / "registry.db"
+    url = URL.create("sqlite", database=str(file))
+    with Registry.open(url, tmp_path / "artifacts") as registry:
+        registry.datasets.ensure(NewDataset("f" * 64, "cats", "zip", (DatasetClass("cat", 2, 0, 0),)))
+        assert registry.location == str(file)
+    assert database_file(url) == file
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "artifacts"])
+    with Registry.open(url, tmp_path / "artifacts") as registry:
+        assert registry.datasets.get("f" * 64).name == "cats"
 
 
 def test_an_old_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -20,6 +20,17 @@ def history(registry: Registry, new_run: MakeRun) -> list[Run]:
     return [queued, running, cancelled]
 
 
+def test_a_run_has_and_is_found_by_the_name_that_its_user_has_for_the_dataset(
+    registry: Registry, new_run: MakeRun
+) -> None:
+    first = registry.runs.create(new_run(slug="one", title="One"), actor="ann")
+    second = registry.runs.create(new_run(slug="two", title="Two", dataset_name="Hunde"), actor="bob")
+    assert (first.dataset.name, second.dataset.name) == ("pets", "Hunde")
+    assert registry.runs.get(second.id).dataset.name == "Hunde"
+    assert [run.id for run in registry.search.runs(RunQuery(text="hunde")).runs] == [second.id]
+    assert [run.id for run in registry.search.runs(RunQuery(text="pets")).runs] == [first.id]
+
+
 @pytest.mark.parametrize(
     ("asked", "places"),
     [

@@ -140,7 +140,7 @@ def test_the_alias_offered_is_the_one_that_names_another_version_or_else_a_new_o
     page.service.registry.aliases.promote("cats@1", "beta", actor="ann")
     page.press(card.versions, ref="cats@2")
     assert page.fields[change.alias] == "production"
-    assert page.shown[change.alias]["choices"] == ["beta", "production", "staging"]
+    assert page.shown[change.alias]["choices"] == ["beta", "production", "staging", "default"]
 
 
 def test_a_row_of_the_table_has_accuracy_with_interval_age_and_requests(page: CatalogPage) -> None:

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from loravit_web.ui.gate import bodies
 from loravit_web.ui.gate.bodies import Budget, check_json, read_body
+from loravit_web.ui.gate.gate import Gate, House
 from loravit_web.ui.gate.refusals import Refused
 from loravit_web.ui.gate.routes import API
 from tests.aside import run_aside
-from tests.ui.gate.conftest import Ask
+from tests.ui.gate.conftest import Ask, echo
 
 RUN = f"{API}/run/classify"
 
@@ -64,6 +66,37 @@ def test_a_document_of_another_form_is_refused_in_a_sentence(ask: Ask, text: str
     reply = ask("POST", RUN, content=text.encode("latin-1"))
     assert reply.status_code in (400, 413)
     assert reply.json()["detail"].endswith(".")
+
+
+def test_an_answer_waits_only_for_a_body_that_is_still_coming(house: House) -> None:
+    async def answered(more: bool) -> int:
+        """The number of messages that are read of a document that is refused at its first part."""
+        read = 0
+
+        async def receive() -> dict[str, Any]:
+            nonlocal read
+            read += 1
+            return {"type": "http.request", "body": b"[]", "more_body": more and read < 3}
+
+        async def send(_message: Message) -> None:
+            pass
+
+        length = str(bodies.JSON_BYTES + 1) if more else "2"
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": RUN,
+            "query_string": b"",
+            "scheme": "http",
+            "client": ("203.0.113.5", 4711),
+            "server": ("app.example", 80),
+            "headers": [(b"host", b"app.example"), (b"content-length", length.encode())],
+        }
+        await Gate(echo, house)(scope, receive, send)
+        return read
+
+    assert run_aside(answered(more=False)) == 1
+    assert run_aside(answered(more=True)) == 3
 
 
 def test_more_values_than_any_page_sends_are_refused_before_they_are_parsed(

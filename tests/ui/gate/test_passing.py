@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from loravit_web.ui.gate.passing import LOCK, NoRoom, PassingFiles, remove_left
+from loravit_web.ui.gate.passing import (
+    LOCK,
+    NoRoom,
+    PassingFiles,
+    TemporaryFolderUnusable,
+    remove_left,
+)
 
 
 class Clock:
@@ -52,6 +61,42 @@ def test_the_folder_is_the_processs_own_and_goes_with_it(tmp_path: Path, clock: 
     assert place.exists()
     one.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "gradio").touch()
+    for parent in (tmp_path / "gradio", tmp_path / "gradio" / "inner"):
+        with pytest.raises(TemporaryFolderUnusable, match=r"gradio.*, cannot be written \(.+\)\. Set "):
+            opened(parent, clock)
+
+
+def test_a_folder_of_another_user_is_one_sentence(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: FileLock, *_args: object, **_options: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    with pytest.raises(TemporaryFolderUnusable, match=r"cannot be written \(permission denied\)"):
+        opened(tmp_path, clock)
+
+
+def test_what_other_users_left_in_a_shared_folder_is_left_to_them(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "loravit-1-theirs"
+    theirs.mkdir()
+    (tmp_path / f"loravit-2-alsotheirs{LOCK}").touch()
+    acquire = FileLock.acquire
+
+    def unless_theirs(self: FileLock, *args: Any, **options: Any) -> object:
+        if "theirs" in self.lock_file:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.lock_file)
+        return acquire(self, *args, **options)
+
+    monkeypatch.setattr(FileLock, "acquire", unless_theirs)
+    opened(tmp_path, clock).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [theirs.name, f"loravit-2-alsotheirs{LOCK}"]
 
 
 def test_what_a_killed_process_left_goes_at_the_next_start_and_what_lives_stays(

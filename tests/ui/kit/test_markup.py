@@ -12,11 +12,11 @@ from loravit_web.ui.kit.markup import (
     beside_probe,
     correct_images,
     cost_summary,
-    dataset_summary,
     next_attempt,
     notice,
     run_progress,
 )
+from loravit_web.ui.train.found import found_html
 from registry import Evaluation
 from tests.runs.test_next_steps import run
 
@@ -35,7 +35,7 @@ def test_names_from_users_are_escaped_in_the_dataset_summary() -> None:
         fingerprint="0" * 64,
         root=Path(),
     )
-    assert "<img" not in dataset_summary(dataset)
+    assert "<img" not in found_html(dataset)
 
 
 def test_the_cost_of_a_training_is_one_sentence_with_time_memory_and_parameters() -> None:

@@ -167,7 +167,9 @@ def test_a_run_that_ended_since_the_last_look_is_told_once(
     assert ended_since(before["states"], states) == [run.id, "of another registry"]
     assert ended_since(states, states) == []
     announce(running_app.seen, [run.id, "of another registry"])
-    assert told == ["“Colours” version 1 is ready."]
+    (text,) = told
+    assert text.startswith("“Colours” version 1 is ready. <a ")
+    assert f'href="?tab=train&amp;run={run.id}"' in text
 
 
 def test_a_page_that_outlived_its_app_catches_up(running_app: RunningApp) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -12,11 +13,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Scope
 
 from loravit_web.ui.patches.kept_page import KeptPage
 from tests.ui.conftest import RunningApp
 
 BR = {"accept-encoding": "br"}
+
+
+def tags_for(scope: Scope) -> str:
+    """The preview of a link is the task that the link names."""
+    return f'<meta name="task" content="{Request(scope).query_params.get("task", "")}" />'
 
 
 class Pages:
@@ -26,7 +33,7 @@ class Pages:
         self.written = 0
         self._answer = answer
         routes = [Route("/", self._page), Route("/other", self._page)]
-        app = Starlette(routes=routes, middleware=[Middleware(KeptPage, prefix)])
+        app = Starlette(routes=routes, middleware=[Middleware(KeptPage, tags_for, prefix)])
         self.client = TestClient(app, root_path=prefix, follow_redirects=False)
 
     def _page(self, request: Request) -> Response:
@@ -58,12 +65,12 @@ def test_another_address_has_a_page_of_its_own(name: str) -> None:
 
 def test_addresses_that_are_made_up_do_not_fill_the_memory() -> None:
     pages = Pages()
-    for number in range(40):
+    for number in range(70):
         pages.open(host=f"made-up-{number}")
-    pages.open(host="made-up-39")
-    assert pages.written == 40
+    pages.open(host="made-up-69")
+    assert pages.written == 70
     pages.open(host="made-up-0")
-    assert pages.written == 41
+    assert pages.written == 71
 
 
 @pytest.mark.parametrize("path", ["/other", "/?deep_link=1", "/?page=1", "/?all_endpoints=1"])
@@ -93,17 +100,35 @@ def test_each_browser_gets_it_compressed_as_it_can_read_it() -> None:
     assert pages.written == 2
 
 
-def test_a_client_that_reads_nothing_compressed_gets_the_page_as_the_app_writes_it() -> None:
+def test_a_client_that_reads_nothing_compressed_gets_the_same_page() -> None:
     pages = Pages()
     answers = [pages.client.get("/", headers={"accept-encoding": "identity"}) for _ in range(2)]
-    assert [one.text for one in answers] == ["<p>testserver 1</p>", "<p>testserver 2</p>"]
+    assert [one.text for one in answers] == ["<p>testserver 1</p>"] * 2
     assert not any("content-encoding" in one.headers for one in answers)
 
 
-def test_the_apps_page_is_compressed_and_as_gradio_writes_it(running_app: RunningApp) -> None:
+def test_the_preview_of_a_link_is_about_its_task(running_app: RunningApp) -> None:
+    own, linked, unknown = (
+        httpx.get(running_app.url, params=query, headers=BR).text
+        for query in ({}, {"task": "colours"}, {"task": "nothing"})
+    )
+    assert own == unknown
+    for page in (own, linked):
+        assert page.count('"og:title"') == page.count('"og:image"') == 1
+        assert "@Gradio" not in page
+    assert 'property="og:title" content="LoRA-ViT Web"' in own
+    assert 'property="og:title" content="Colours · LoRA-ViT Web"' in linked
+    assert "2 classes: green and red. 100% of 8 test images correct." in linked
+    (image,) = re.findall('"og:image" content="([^"]+)"', linked)
+    assert image.startswith(running_app.url)
+    assert httpx.get(image).headers["content-type"] == "image/webp"
+
+
+def test_the_apps_page_is_compressed(running_app: RunningApp) -> None:
     plain = httpx.get(running_app.url, headers={"accept-encoding": "identity"})
     first, second = (httpx.get(running_app.url, headers=BR) for _ in range(2))
     for one in (first, second):
         assert one.text == plain.text
+        assert "window.gradio_config" in one.text
         assert one.headers["content-encoding"] == "br"
         assert int(one.headers["content-length"]) < len(plain.content) / 5

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from loravit_web.ui import scripts
 from loravit_web.ui.gate.signing_in import SigningIn
 from loravit_web.ui.page.head import SCRIPTS, page_head
+from loravit_web.ui.page.preview import FIRST_SCRIPT
 from tests.ui.conftest import RunningApp
 
 FILES = sorted(str(path.relative_to(scripts.FOLDER).with_suffix("")) for path in scripts.FOLDER.rglob("*.js"))
@@ -45,9 +47,10 @@ def test_each_script_is_javascript(name: str) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_each_script_is_loaded_once_by_the_page_or_by_the_sign_in_page() -> None:
-    assert sorted([*SCRIPTS, "gate/sign_in"]) == FILES
+def test_each_script_is_loaded_once_by_the_page_or_by_the_sign_in_page(running_app: RunningApp) -> None:
+    assert sorted([*SCRIPTS, FIRST_SCRIPT, "gate/sign_in"]) == FILES
     assert all(page_head().count(scripts.source(name)) == 1 for name in SCRIPTS)
+    assert httpx.get(running_app.url).text.count(scripts.source(FIRST_SCRIPT)) == 1
     assert str(SigningIn.page().body, "utf-8").count(scripts.source("gate/sign_in")) == 1
 
 

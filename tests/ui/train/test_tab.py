@@ -22,6 +22,7 @@ from loravit_web.ui.runs.tab import build_runs
 from loravit_web.ui.runs.watch import curves
 from loravit_web.ui.train.check import chosen_level, doubles_notice, entries_of, level_choice, views_of
 from loravit_web.ui.train.fields import ALL_FIELDS, preset_values
+from loravit_web.ui.train.presets import preset_choices
 from loravit_web.ui.train.relabel import PAGE, NothingMarked, Sheet, changes_in, changes_text, key_of
 from loravit_web.ui.train.settings import suggested_name, told_cost
 from loravit_web.ui.train.suspects import NO_DOUBTS
@@ -144,7 +145,8 @@ def test_what_was_found_in_the_data_starts_with_its_warnings(
     check = train.check
     shown = check.filled(running_app.seen, pets)
     assert shown[check.data] == pets.fingerprint
-    assert "Few training images: “cat” has 3" in shown[check.found]
+    assert "3 training images. Aim for at least 10." in shown[check.found]
+    assert shown[check.go_on].value == "Continue with 5 images"
     assert (
         check.filled(running_app.seen, pets)[check.taken] != shown[check.taken]
     )  # the same again is to be heard as well
@@ -224,8 +226,8 @@ def test_a_result_is_shown_with_its_split_named(running_app: RunningApp, train: 
     shown = train.result.of_run(running_app.seen, run.id)
     assert set(shown) <= {*train.result.outputs}
     head = shown[train.result.head]
-    assert "of 8 test images correct (95% CI" in head
-    assert "Probe: " in head
+    assert re.search(r"<strong>\d of 8</strong> test images correct \(95% CI", head)
+    assert "Probe</dt>" in head
     assert "colours@1" in head
 
 
@@ -290,3 +292,10 @@ def test_the_levels_of_folders_can_be_chosen_where_they_can_be_read_in_several_w
     assert level_choice((), None).visible is False
     values = [("last", "last"), ("2", 2), (None, None), ("two", None), ("999999", None)]
     assert [chosen_level(value) for value, _level in values] == [level for _value, level in values]
+
+
+def test_a_preset_says_how_long_it_takes_once_that_is_known() -> None:
+    draft, quick = ({key: text for text, key in preset_choices(8, times)} for times in ({}, {"quick": 312}))
+    assert draft["quick"].startswith("Quick · 112 px")
+    assert quick["quick"].startswith("Quick · about 5 min · 112 px")
+    assert quick["draft"] == draft["draft"]

@@ -85,8 +85,7 @@ def test_more_questions_than_may_wait_are_refused_and_the_others_answered(
 
 async def asked(app: RunningApp, question: dict[str, Any]) -> str:
     """What the page shows as the answer to a question."""
-    handlers = [one.fn for one in app.demo.fns.values() if one.fn and one.fn.__module__.endswith("use.ask")]
-    (handler,) = [handler for handler in handlers if handler.__name__ == "answer"]
+    (handler,) = [one.fn for one in app.demo.fns.values() if one.fn and one.api_name == "answers"]
     return str(await handler(json.dumps(question), request()))
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from loravit_web.serving.predictor import TaskUnavailable
 from loravit_web.ui.kit.uploads import UnreadableUpload, upload_folder
 from loravit_web.ui.use.answers import answers_html
-from loravit_web.ui.use.evidence import Request, UnreadableRequest, large_map, read_request
+from loravit_web.ui.use.evidence import ROUTE, Request, UnreadableRequest, large_map, read_request
 from tests.ui.catalog.catalog_page import request
 from tests.ui.conftest import RunningApp
 
@@ -87,8 +87,6 @@ def test_maps_are_not_counted_as_requests(running_app: RunningApp, upload: dict[
 
 def answered(app: RunningApp, asked: dict[str, Any]) -> str:
     """Return what the page shows for a request."""
-    (handler,) = [
-        one.fn for one in app.demo.fns.values() if one.fn and one.fn.__module__.endswith("use.evidence")
-    ]
+    (handler,) = [one.fn for one in app.demo.fns.values() if one.fn and one.api_name == ROUTE]
     with ThreadPoolExecutor(1) as elsewhere:  # Playwright may run the loop of this thread
         return str(elsewhere.submit(asyncio.run, handler(json.dumps(asked), request())).result())

@@ -7,10 +7,5 @@ loravit.strip = (() => {
     });
   };
 
-  // The tab is drawn first.
-  const showProgress = () => {
-    setTimeout(() => document.querySelector("#train-progress")?.scrollIntoView(), 300);
-  };
-
-  return {listen, showProgress};
+  return {listen};
 })();

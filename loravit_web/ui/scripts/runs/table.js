@@ -59,13 +59,9 @@ loravit.runs = (() => {
   };
 
   const showDetail = () => document.querySelector("#runs-progress")?.scrollIntoView({block: "nearest"});
-  // The tab is drawn first.
-  const showResult = () => {
-    setTimeout(() => document.querySelector("#train-result")?.scrollIntoView(), 300);
-  };
   const hearIfOpen = (now, heard) => document.querySelector("#runs-search")?.offsetParent ? now : heard;
 
   loravit.address.follow("run", open);
 
-  return {listen, listenToBanner, listenToDetail, nameRun, showDetail, showResult, hearIfOpen};
+  return {listen, listenToBanner, listenToDetail, nameRun, showDetail, hearIfOpen};
 })();

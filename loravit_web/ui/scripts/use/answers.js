@@ -60,6 +60,8 @@ loravit.answers = (() => {
         if (!opened.delete(task)) opened.add(task);
         showOpened(element);
       }
+      const teach = event.target.closest("[data-teach]");
+      if (teach) trigger("input", {teach: teach.dataset.teach});
       if (event.target.closest("[data-fit]")) document.getElementById("use-fit")?.click();
       if (event.target.closest(".lv-menu a, .lv-menu button")) closeMenus(null);
     });
@@ -74,5 +76,11 @@ loravit.answers = (() => {
 
   const nothing = () => "";
 
-  return {listen, nothing};
+  // The choice of a class is drawn first.
+  const showTeach = () => setTimeout(() => {
+    document.querySelector("#use-teach")?.scrollIntoView({block: "nearest"});
+    document.querySelector("#use-teach-class input")?.focus({preventScroll: true});
+  }, 100);
+
+  return {listen, nothing, showTeach};
 })();

@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, stored_labels
-from loravit_web.datasets.uploaders import read_uploader
+from loravit_web.datasets.stored.uploaders import read_uploader
 from loravit_web.util.labels import LABELS, Labels, several
 
 MANIFEST = "manifest.json"
@@ -19,7 +20,7 @@ SCHEMAS: Mapping[Labels, int] = {"one": 1, "many": 2}
 
 
 def write_manifest(dataset: ImageDataset, folder: Path) -> None:
-    """Write the manifest of a dataset to ``folder`` and flush it to disk.
+    """Write the manifest of a dataset to ``folder`` atomically and flush it to disk.
 
     Raises:
         OSError: If the file cannot be written.
@@ -39,10 +40,12 @@ def write_manifest(dataset: ImageDataset, folder: Path) -> None:
         "labels": dataset.labels,
         "notes": dataset.notes,
     }
-    with (folder / MANIFEST).open("w", encoding="ascii") as stream:
+    temporary = folder / f".{MANIFEST}.{uuid4().hex}.tmp"
+    with temporary.open("x", encoding="ascii") as stream:
         stream.write(json.dumps(document, separators=(",", ":")))
         stream.flush()
         os.fsync(stream.fileno())
+    temporary.replace(folder / MANIFEST)
 
 
 def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:

@@ -24,6 +24,12 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a file to a new place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
 def storing_failed(error: OSError) -> DiskFull | StoreUnwritable:
     """Return the error for a failed write."""
     if error.errno in _NO_SPACE:
@@ -31,6 +37,15 @@ def storing_failed(error: OSError) -> DiskFull | StoreUnwritable:
     reason = os.strerror(error.errno).lower() if error.errno else "unknown reason"
     return StoreUnwritable(
         f"The data folder cannot be written ({reason}), so nothing was imported. Check its permissions."
+    )
+
+
+def deleting_failed(error: OSError) -> StoreUnwritable:
+    """Return the error for a failed deletion."""
+    reason = os.strerror(error.errno).lower() if error.errno else "unknown reason"
+    return StoreUnwritable(
+        f"The data folder cannot be changed ({reason}), so the images were not deleted. Check its "
+        "permissions."
     )
 
 

@@ -1,0 +1,1 @@
+"""Export of a stored dataset as a zip that this app and other tools read."""

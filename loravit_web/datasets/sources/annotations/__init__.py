@@ -1,0 +1,1 @@
+"""Labels in JSON: COCO, Label Studio, and lists or lines of objects, such as ``metadata.jsonl``."""
