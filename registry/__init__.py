@@ -40,6 +40,7 @@ from registry.catalog.lineage import Descendants, Lineage
 from registry.catalog.thresholds import HIGHEST_UNLIKE, LOWEST_UNLIKE
 from registry.catalog.usage import UsageCount, UsageHour, UsageTotal
 from registry.catalog.versions import DEFAULT_ALIAS
+from registry.chosen_deletion import OnlyVersion, RunHasVersions, StillTraining, VersionWasNamed
 from registry.compare import ABSENT, Comparison, Difference, Subject
 from registry.database.clock import Clock, utc_now
 from registry.database.db import database_file
@@ -212,6 +213,7 @@ __all__ = [
     "NewestVersion",
     "NotFound",
     "NothingToRollBack",
+    "OnlyVersion",
     "Owners",
     "PostgresDriverMissing",
     "ReadOnlySession",
@@ -223,6 +225,7 @@ __all__ = [
     "Role",
     "Run",
     "RunFinished",
+    "RunHasVersions",
     "RunIdTooShort",
     "RunLost",
     "RunNotResumable",
@@ -237,6 +240,7 @@ __all__ = [
     "Split",
     "SqliteTooOld",
     "State",
+    "StillTraining",
     "StopRequest",
     "StoredBase",
     "StoredFile",
@@ -263,6 +267,7 @@ __all__ = [
     "Version",
     "VersionFile",
     "VersionInUse",
+    "VersionWasNamed",
     "VersionWithdrawn",
     "Visibility",
     "database_file",

@@ -1,7 +1,8 @@
-"""Permanent deletion of what certain owners left, so that no row mentions it any more.
+"""Permanent deletion of rows, and of what certain owners left, so that no row mentions it any more.
 
-This is the one exception to the rule that nothing published is ever deleted. It happens in one transaction,
-which leaves a single event that holds only counts and digests.
+This is one of two exceptions to the rule that nothing published is ever deleted; the other one is
+`registry.chosen_deletion`. It happens in one transaction, which leaves a single event that holds only counts
+and digests.
 """
 
 import hashlib
@@ -23,7 +24,8 @@ from registry.visibility import Owners
 
 _BATCH = 200
 """Ids per statement, because databases limit the number of parameters."""
-_ACTIVE = ("queued", "running")
+ACTIVE = ("queued", "running")
+"""Statuses of runs that have not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,45 @@ def delete_inactive(
     if not adapter_ids and not run_ids:
         return Deletion()
     slugs = {slug for (_, slug), work in inactive.items() if work.adapter_id is not None}
-    versions = _versions(session, adapter_ids, run_ids)
+    versions = versions_of(session, adapter_ids, run_ids)
+    datasets, event_uids = delete_rows(session, adapter_ids, versions, run_ids, slugs)
+    record_event(
+        session,
+        now,
+        actor=actor,
+        kind=DELETED,
+        entity="registry",
+        entity_id=now.isoformat(timespec="seconds"),
+        payload=traces_of(len(slugs), len(versions), run_ids, event_uids),
+    )
+    return Deletion(
+        owners=frozenset(owner for owner, _ in inactive),
+        adapters=frozenset(slugs),
+        versions=len(versions),
+        runs=frozenset(run_ids),
+        datasets=frozenset(datasets),
+    )
+
+
+def delete_rows(
+    session: Session,
+    adapter_ids: Sequence[int],
+    versions: Sequence[tuple[int, int]],
+    run_ids: Sequence[str],
+    slugs: Collection[str],
+) -> tuple[list[str], list[str]]:
+    """Delete rows, all rows that refer to them, and datasets that no row uses any more.
+
+    Args:
+        session: a writing session.
+        adapter_ids: ids of the adapters to delete.
+        versions: id and adapter id of each version to delete.
+        run_ids: ids of the runs to delete.
+        slugs: adapters whose events are deleted too.
+
+    Returns:
+        The fingerprints of the deleted datasets, and the unique ids of the deleted events.
+    """
     version_ids = [version_id for version_id, _ in versions]
     dataset_ids = _datasets(session, version_ids, run_ids)
     shortened = {adapter_id for _, adapter_id in versions} - set(adapter_ids)
@@ -96,27 +136,19 @@ def delete_inactive(
         event_uids = _delete_events(session, slugs)
     for adapter in session.scalars(select(AdapterRow).where(AdapterRow.id.in_(shortened))):
         refresh_summary(session, adapter)
-    record_event(
-        session,
-        now,
-        actor=actor,
-        kind=DELETED,
-        entity="registry",
-        entity_id=now.isoformat(timespec="seconds"),
-        payload={
-            "adapters": len(slugs),
-            "versions": len(versions),
-            "runs": len(run_ids),
-            "traces": sorted(map(deletion_digest, (*event_uids, *run_ids))),
-        },
-    )
-    return Deletion(
-        owners=frozenset(owner for owner, _ in inactive),
-        adapters=frozenset(slugs),
-        versions=len(versions),
-        runs=frozenset(run_ids),
-        datasets=frozenset(datasets),
-    )
+    return datasets, event_uids
+
+
+def traces_of(
+    adapters: int, versions: int, run_ids: Collection[str], event_uids: Collection[str]
+) -> dict[str, Any]:
+    """Return the payload of the event of a deletion: counts, and digests of deleted runs and events."""
+    return {
+        "adapters": adapters,
+        "versions": versions,
+        "runs": len(run_ids),
+        "traces": sorted(map(deletion_digest, (*event_uids, *run_ids))),
+    }
 
 
 def deletion_digest(identifier: str) -> str:
@@ -154,13 +186,15 @@ def _works(session: Session, owners: Owners) -> dict[tuple[str, str], _Work]:
     for adapter_id, owner, slug, created_at, published_at in session.execute(adapters):
         add(owner, slug, created_at, published_at).adapter_id = adapter_id
     # a run of another owner may be about to publish into such an adapter too
-    active = set(session.scalars(select(RunRow.slug).where(RunRow.status.in_(_ACTIVE)).distinct()))
+    active = set(session.scalars(select(RunRow.slug).where(RunRow.status.in_(ACTIVE)).distinct()))
     for (_, slug), work in found.items():
         work.is_active = slug in active
     return found
 
 
-def _versions(session: Session, adapter_ids: Sequence[int], run_ids: Sequence[str]) -> list[tuple[int, int]]:
+def versions_of(
+    session: Session, adapter_ids: Sequence[int], run_ids: Sequence[str]
+) -> list[tuple[int, int]]:
     """Return the id and the adapter id of each version of the adapters and of the runs."""
     found: set[tuple[int, int]] = set()
     columns = select(VersionRow.id, VersionRow.adapter_id)

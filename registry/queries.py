@@ -18,6 +18,7 @@ MAX_TEXT, MAX_TAGS = 200, 20
 MAX_LIMIT = 500
 MAX_PAGE = 1_000_000
 SHOWN_CLASSES = 20
+SHOWN_DESCRIPTION = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class AdapterQuery:
             matter, and only the first 200 characters are used.
         base: the name of the base, or the SHA-256 of its weights.
         status: None for any status.
+        owners: the owner is one of these; empty for any.
         min_accuracy: 0 to 1; see `NewestVersion.accuracy`.
         page: 1 to `MAX_PAGE`.
         limit: adapters per page, 1 to `MAX_LIMIT`.
@@ -41,6 +43,7 @@ class AdapterQuery:
     alias: str | None = None
     tags: tuple[str, ...] = ()
     owner: str | None = None
+    owners: tuple[str, ...] = ()
     min_accuracy: float | None = None
     sort: AdapterSort = "name"
     page: int = 1
@@ -95,6 +98,7 @@ class AdapterEntry:
     """An adapter as shown in lists.
 
     Attributes:
+        description: the beginning of the description, at most `SHOWN_DESCRIPTION` characters.
         versions: the number of versions, including withdrawn ones.
         aliases: the version number of each alias.
         newest: None if every version is withdrawn.
@@ -102,6 +106,7 @@ class AdapterEntry:
 
     slug: str
     title: str
+    description: str
     owner: str
     status: AdapterStatus
     created_at: datetime
@@ -157,6 +162,7 @@ class RunQuery:
         text: words that must all occur in the id, slug, title or the name of the dataset. Case does not
             matter, and only the first 200 characters are used.
         statuses: the accepted statuses; empty for any.
+        owners: the users who asked for it; empty for any.
         page: 1 to `MAX_PAGE`.
         limit: runs per page, 1 to `MAX_LIMIT`.
     """
@@ -164,6 +170,7 @@ class RunQuery:
     text: str = ""
     statuses: tuple[RunStatus, ...] = ()
     slug: str | None = None
+    owners: tuple[str, ...] = ()
     page: int = 1
     limit: int = 50
 

@@ -30,6 +30,7 @@ from registry.catalog.lineage import Lineages
 from registry.catalog.search import Search
 from registry.catalog.thresholds import VersionThresholds
 from registry.catalog.usage import Usage
+from registry.chosen_deletion import Deletions
 from registry.compare import Comparer
 from registry.database.clock import Clock, utc_now
 from registry.database.db import Database, open_engine
@@ -70,6 +71,7 @@ class Registry:
         self.usage = Usage(database)
         self.users = Users(database)
         self.maintenance = Maintenance(database, blobs)
+        self.deletions = Deletions(database, self.maintenance)
         self.search = Search(database)
         self.lineage = Lineages(database)
         self.comparer = Comparer(self.catalog, self.runs)

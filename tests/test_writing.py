@@ -217,6 +217,7 @@ def test_what_writes_is_found_in_the_registry(changes: dict[str, set[str]]) -> N
     assert {"add"} == changes["base_files"]
     assert {"ensure", "record_deletion"} == changes["datasets"]
     assert {"restore", "restore_snapshot", "delete_inactive"} <= changes["registry"]
+    assert {"delete_version", "delete_adapter", "delete_run"} == changes["deletions"]
     assert {"remove", "remove_released", "remove_run_files", "repair"} == changes["maintenance"]
     assert not {"get", "list", "resolve", "backup", "seen_by"} & set().union(*changes.values())
     assert not changes["lineage"] | changes["comparer"] | changes["evaluations"]

@@ -53,6 +53,11 @@ class Visitor:
         return self.source or self.name
 
     @property
+    def own_names(self) -> tuple[str, ...]:
+        """Names under which the history has what the visitor made: in local mode, also with the shell."""
+        return (LOCAL.name, SHELL.name) if self == LOCAL else (self.name,)
+
+    @property
     def is_guest(self) -> bool:
         """Whether this is a visitor of a public demo, whose data is private."""
         return self.name in GUESTS and self != ANONYMOUS

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from loravit_web.access.guard import needs
 from loravit_web.access.rights import Visitor
-from registry import Adapter, Alias, Registry, Thresholds, Version
+from registry import Adapter, Alias, Deletion, Registry, Thresholds, Version
 
 
 class CatalogActions:
@@ -248,6 +248,39 @@ class CatalogActions:
             RegistryError: If there is no such adapter.
         """
         return self._registry.catalog.restore(self._own_adapter(slug), actor=self.visitor.name)
+
+    @needs("retire")
+    def delete_version(self, ref: str) -> Deletion:
+        """Delete a version for good that no alias ever named.
+
+        Args:
+            ref: Reference of the version, such as ``slug@3``.
+
+        Returns:
+            What was deleted.
+
+        Raises:
+            NotAllowed: If the visitor may not withdraw, or the adapter belongs to another user.
+            RegistryError: If there is no such version, or something depends on it.
+        """
+        self._own_adapter(ref.partition("@")[0])
+        return self._registry.deletions.delete_version(ref, actor=self.visitor.name)
+
+    @needs("manage")
+    def delete_adapter(self, slug: str) -> Deletion:
+        """Delete an adapter for good, with its versions, aliases and history.
+
+        Args:
+            slug: Slug of the adapter.
+
+        Returns:
+            What was deleted.
+
+        Raises:
+            NotAllowed: If the visitor is not an admin.
+            RegistryError: If there is no such adapter, or a run for it is queued or running.
+        """
+        return self._registry.deletions.delete_adapter(slug, actor=self.visitor.name)
 
     def _may_move(self, allow_protected: bool) -> bool:
         return allow_protected and self.visitor.may("manage")

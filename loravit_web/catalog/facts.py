@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loravit_web.catalog.reliability import SPLITS, SplitReliability, reliability_of_version
@@ -24,6 +24,8 @@ from registry import (
 
 MAX_CONFUSED = 5
 """Maximum number of confused pairs of classes."""
+MAX_RUNS = 500
+"""Maximum number of runs of an adapter whose presets are read."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class AdapterFacts:
         run: Run that published the version, or None for an imported one.
         moves: Moves of all aliases of the adapter, newest first.
         usage: Requests by version number.
+        presets: Presets by version number, of versions whose run is known.
         revision: Revision of the catalog before these facts were read.
     """
 
@@ -86,6 +89,7 @@ class AdapterFacts:
     run: Run | None
     moves: tuple[AliasMove, ...]
     usage: Mapping[int, UsageTotal]
+    presets: Mapping[int, str]
     revision: int
 
     @property
@@ -128,6 +132,7 @@ def read_facts(registry: Registry, predictor: Predictor, ref: str) -> AdapterFac
         run=registry.runs.get(version.run_id) if version.run_id is not None else None,
         moves=tuple(registry.aliases.history(version.slug)),
         usage=registry.usage.totals(version.slug),
+        presets=_presets(registry, versions),
         revision=revision,
     )
 
@@ -161,6 +166,12 @@ def _known(predictor: Predictor, ref: str, base: str, weights_sha256: str) -> Av
     if status == "on demand":
         return Availability(True, f"Its base {base} is loaded at the first request, which takes a while.")
     return Availability(True)
+
+
+def _presets(registry: Registry, versions: Sequence[Version]) -> dict[int, str]:
+    runs = {run.id: run for run in registry.runs.list(slug=versions[0].slug, limit=MAX_RUNS)}
+    found = {one.version: runs[one.run_id] for one in versions if one.run_id in runs}
+    return {number: str(run.config["preset"]) for number, run in found.items() if "preset" in run.config}
 
 
 def _results(registry: Registry, version: Version) -> ClassResults | None:

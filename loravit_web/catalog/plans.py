@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from loravit_web.access.rights import Right
 from loravit_web.catalog.actions import CatalogActions
+from loravit_web.catalog.reliability import SPLITS
 from loravit_web.errors import LoraVitError
-from registry import Alias, Registry, Version, VersionInUse, validate_alias
+from loravit_web.util.text import listed, plural
+from registry import DEFAULT_ALIAS, Alias, Registry, Version, VersionInUse, validate_alias
 
-ChangeKind = Literal["promote", "rollback", "withdraw", "archive", "restore"]
+ChangeKind = Literal["promote", "rollback", "withdraw", "archive", "restore", "delete", "delete_adapter"]
+"""``delete`` concerns a version."""
+NEEDED: Mapping[ChangeKind, Right] = {
+    "promote": "curate",
+    "rollback": "curate",
+    "withdraw": "retire",
+    "archive": "retire",
+    "restore": "retire",
+    "delete": "retire",
+    "delete_adapter": "manage",
+}
+"""Right that each change needs."""
 
 
 class AliasMissing(LoraVitError):
@@ -78,7 +93,7 @@ def plan_of(registry: Registry, change: CatalogChange) -> Plan:
         raise AliasMissing("No alias is selected. Pick one, or type a new one.")
     aliases = {one.alias: one for one in registry.aliases.list(version.slug)}
     if change.kind == "promote":
-        return _promotion(change, version, aliases.get(validate_alias(change.alias)))
+        return _promotion(registry, change, version, aliases.get(validate_alias(change.alias)))
     if change.kind == "rollback":
         target = registry.aliases.rollback_target(version.slug, change.alias)
         return _rollback(change, version.slug, aliases[change.alias].version, target)
@@ -87,6 +102,11 @@ def plan_of(registry: Registry, change: CatalogChange) -> Plan:
         return _withdrawal(registry, change, version, naming)
     if change.kind == "restore":
         return Plan(change, (f"{version.title} returns to the catalog.",), "Restore", harmless=True)
+    if change.kind == "delete":
+        return _deletion(registry, change, registry.deletions.deletable_version(change.ref))
+    if change.kind == "delete_adapter":
+        registry.deletions.deletable_adapter(version.slug)
+        return _whole_deletion(registry, change, version)
     return _archiving(registry, change, version)
 
 
@@ -111,6 +131,12 @@ def carry_out(actions: CatalogActions, change: CatalogChange) -> str:
     if change.kind == "withdraw":
         version = actions.withdraw(change.slug, int(number), change.reason.strip())
         return f"{version.ref} is withdrawn."
+    if change.kind == "delete":
+        actions.delete_version(change.ref)
+        return f"{change.ref} is deleted."
+    if change.kind == "delete_adapter":
+        actions.delete_adapter(change.slug)
+        return f"{change.slug} is deleted."
     if change.kind == "archive":
         adapter = actions.archive(change.slug)
         return f"{adapter.title} is archived. Set the status to Archived to find and restore it."
@@ -118,14 +144,16 @@ def carry_out(actions: CatalogActions, change: CatalogChange) -> str:
     return f"{adapter.title} is back in the catalog and in the list of tasks."
 
 
-def _promotion(change: CatalogChange, version: Version, now: Alias | None) -> Plan:
+def _promotion(registry: Registry, change: CatalogChange, version: Version, now: Alias | None) -> Plan:
     name = f"{version.slug}@{change.alias}"
     if now is None or now.version == version.version:
-        return Plan(change, (f"{name} will point to version {version.version}.",), "Promote", harmless=True)
+        confirm = f"Promote to {change.alias}"
+        return Plan(change, (f"{name} will point to version {version.version}.",), confirm, harmless=True)
     return Plan(
         change,
         (
             f"{name} moves from version {now.version} to version {version.version}.",
+            *_accuracies(registry.catalog.version(now.ref), version),
             f"All links and clients that use {name} get version {version.version}.",
             "You can roll back.",
         ),
@@ -150,11 +178,7 @@ def _withdrawal(registry: Registry, change: CatalogChange, version: Version, nam
         raise VersionInUse(version.ref, naming)
     if not change.reason.strip():
         raise ReasonMissing("Enter the reason for the withdrawal. Anyone who requests the version sees it.")
-    left = [
-        one
-        for one in registry.catalog.versions(version.slug)
-        if one.withdrawn_at is None and one.id != version.id
-    ]
+    left = _left(registry, version)
     after = (
         f"{version.slug} without a version then means version {left[0].version}."
         if left
@@ -171,6 +195,68 @@ def _withdrawal(registry: Registry, change: CatalogChange, version: Version, nam
         f"Withdraw version {version.version} for good",
         note=_asked(registry, version.slug, version.version),
     )
+
+
+def _deletion(registry: Registry, change: CatalogChange, version: Version) -> Plan:
+    consequences = [f"{version.ref} and its files are deleted. Its number is not used again."]
+    left = _left(registry, version)
+    has_default = DEFAULT_ALIAS in {one.alias for one in registry.aliases.list(version.slug)}
+    is_newest = version.withdrawn_at is None and all(one.version < version.version for one in left)
+    if is_newest and not has_default:
+        after = (
+            f"{version.slug} without a version then means version {left[0].version}."
+            if left
+            else "No usable version is left, so the task disappears from all lists."
+        )
+        consequences.append(after)
+    consequences.append(f"Links and clients that name {version.ref} get an error.")
+    if version.run_id is not None:
+        consequences.append("Its run and its training images are kept.")
+    return Plan(
+        change,
+        (*consequences, "This cannot be undone."),
+        f"Delete version {version.version} for good",
+        note=_asked(registry, version.slug, version.version),
+    )
+
+
+def _whole_deletion(registry: Registry, change: CatalogChange, version: Version) -> Plan:
+    slug, names = version.slug, [one.alias for one in registry.aliases.list(version.slug)]
+    versions = plural(len(registry.catalog.versions(slug)), "version")
+    named = f", the {'alias' if len(names) == 1 else 'aliases'} {listed(names)}" if names else ""
+    return Plan(
+        change,
+        (
+            f"{version.title} is deleted with {versions}{named} and its history.",
+            f"Links and clients that use {slug} get an error.",
+            f"Another adapter can then be published as {slug}.",
+            "Its runs and its training images are kept.",
+            "This cannot be undone.",
+        ),
+        f"Delete {slug} for good",
+        note=_asked(registry, slug, None),
+    )
+
+
+def _left(registry: Registry, version: Version) -> list[Version]:
+    """Return the usable other versions of an adapter, newest first."""
+    others = registry.catalog.versions(version.slug)
+    return [one for one in others if one.withdrawn_at is None and one.id != version.id]
+
+
+def _accuracies(now: Version, then: Version) -> list[str]:
+    """Return a sentence if the new version is less accurate on a split than the present one."""
+    for split in SPLITS:
+        before, after = now.evaluation(split), then.evaluation(split)
+        if before is not None and after is not None:
+            if after.accuracy >= before.accuracy:
+                return []
+            points = 100 * (before.accuracy - after.accuracy)
+            return [
+                f"Version {then.version} is {points:.1f} points less accurate on {split} images: "
+                f"{after.accuracy:.1%} instead of {before.accuracy:.1%}."
+            ]
+    return []
 
 
 def _archiving(registry: Registry, change: CatalogChange, version: Version) -> Plan:

@@ -9,13 +9,16 @@ import typer
 
 from loravit_web.access.rights import SHELL
 from loravit_web.catalog.actions import CatalogActions
+from loravit_web.catalog.plans import CatalogChange, ChangeKind, carry_out, plan_of
 from loravit_web.catalog.reliability import NO_RELIABILITY, SplitReliability, reliability_of_version
-from loravit_web.cli.shell import AsJson, Document, open_registry, output, refuse_together, table
+from loravit_web.cli.shell import AsJson, Document, not_yet, open_registry, output, refuse_together, table
 from loravit_web.training.files.reliability import UNSURE
 from registry import AS_TRAINED, Alias, AliasMove, Registry, Version
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The adapter.")]
 Protected = Annotated[bool, typer.Option("--protected", help="Allow it for a protected alias.")]
+
+Yes = Annotated[bool, typer.Option("--yes", help="Delete it. Without this, only show what would happen.")]
 
 app = typer.Typer(help="Change adapters.")
 
@@ -175,6 +178,24 @@ def restore(slug: Slug, as_json: AsJson = False) -> None:
         adapter = CatalogActions(registry, SHELL).restore(slug)
     document = {"slug": adapter.slug, "archived": False}
     output(as_json, document, lambda: f"{adapter.slug} is back in the catalog.")
+
+
+@app.command()
+def delete(
+    ref: Annotated[str, typer.Argument(metavar="SLUG[@V]", help="The adapter, or one of its versions.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a version that no alias ever named, or a whole adapter, for good."""
+    with open_registry() as registry:
+        kind: ChangeKind = "delete" if "@" in ref else "delete_adapter"
+        plan = plan_of(registry, CatalogChange(kind, registry.catalog.version(ref).ref))
+        if yes:
+            carry_out(CatalogActions(registry, SHELL), plan.change)
+    name = plan.change.ref if kind == "delete" else plan.change.slug
+    consequences = [*plan.consequences, plan.note]
+    document = {"adapter": name, "deleted": yes, "consequences": consequences}
+    output(as_json, document, lambda: f"{name} is deleted." if yes else not_yet(consequences))
 
 
 def thresholds_document(registry: Registry, version: Version) -> Document:

@@ -13,6 +13,7 @@ from loravit_web.cli.shell import (
     Document,
     current_settings,
     details,
+    not_yet,
     note,
     note_page,
     open_runs,
@@ -126,6 +127,26 @@ def retry(
         }
     text = f"Run {run.id} is queued with batch size {used_batch_size}. {TRAINERS} starts it."
     output(as_json, document, lambda: text)
+
+
+@app.command()
+def delete(
+    run_id: RunId,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete it. Without this, only show what would happen.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an ended run for good, with its curves, files, checkpoint and log."""
+    from loravit_web.runs.deletion import deletion_of
+
+    with open_runs() as registry:
+        plan = deletion_of(registry, registry.runs.get(run_id).id)
+        if yes:
+            RunActions(registry, SHELL, current_settings()).delete(plan.run_id)
+    document = {"run": plan.run_id, "deleted": yes, "consequences": list(plan.consequences)}
+    text = f"Run {plan.run_id} is deleted."
+    output(as_json, document, lambda: text if yes else not_yet(plan.consequences))
 
 
 def run_document(run: Run, queue: Sequence[str] = ()) -> Document:

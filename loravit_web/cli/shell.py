@@ -88,6 +88,11 @@ def output(as_json: bool, document: Any, text: Callable[[], str]) -> None:
     print(json_text(document) if as_json else text(), flush=True)
 
 
+def not_yet(consequences: Sequence[str]) -> str:
+    """Return what a deletion would do as text, and how to carry it out."""
+    return "\n".join([*consequences, "Nothing is deleted yet. Add --yes to delete it."])
+
+
 def note(text: str) -> None:
     """Print a note to stderr, because stdout only contains the result."""
     print(f"note: {text}", file=sys.stderr)

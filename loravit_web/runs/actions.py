@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from loravit_web.access.guard import needs
@@ -106,6 +107,28 @@ class RunActions:
         self._admission.check_size(self.visitor, dataset, Recipe.from_json(new.config))
         with self._admission.queueing(self.visitor, new.slug):
             return self._registry.runs.create(new, actor=self.visitor.name)
+
+    @needs("retire")
+    def delete(self, run_id: str) -> Run:
+        """Delete an ended run for good, with its curves, files, checkpoint and log.
+
+        Checkpoints and logs on other machines are kept.
+
+        Args:
+            run_id: Id of the run, or its beginning.
+
+        Returns:
+            The run as it was.
+
+        Raises:
+            NotAllowed: If the visitor may not withdraw, or the run belongs to another user.
+            RegistryError: If there is no such run, it has not ended, or it made versions that exist.
+        """
+        run = self._own_run(run_id)
+        self._registry.deletions.delete_run(run.id, actor=self.visitor.name)
+        shutil.rmtree(self._settings.work / run.id, ignore_errors=True)
+        (self._settings.run_logs / f"{run.id}.log").unlink(missing_ok=True)
+        return run
 
     def _own_run(self, run_id: str) -> Run:
         run = self._registry.runs.get(run_id)

@@ -35,11 +35,13 @@ class CurvePoint:
         x: Epoch, or minutes since the first point.
         value: Value of the metric.
         run: Label of the run.
+        place: Position of the run, from 1.
     """
 
     x: float
     value: float
     run: str
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,13 @@ class Overlay:
 
 
 def run_label(run: Run) -> str:
-    """Return the label of a run in plots and tables."""
-    return f"{run.title} · {run.id[:8]}"
+    """Return the label of a run: its title with the version that it made, or with its time."""
+    return f"{run.title} · {version_of(run) or f'{run.created_at:%m-%d %H:%M}'}"
+
+
+def version_of(run: Run) -> str:
+    """Return the version that a run made, such as ``v2``, or an empty text."""
+    return f"v{run.published.rpartition('@')[2]}" if run.published is not None else ""
 
 
 def metric_keys(registry: Registry, run_ids: Iterable[str]) -> list[str]:
@@ -84,7 +91,7 @@ def overlay(
     points: list[CurvePoint] = []
     missing = []
     values: list[float] = []
-    for run in runs:
+    for place, run in enumerate(runs, start=1):
         series = registry.runs.metrics(run.id, [key], max_points=MAX_POINTS).get(key, [])
         finite = [point for point in series if math.isfinite(point.value)]
         if not finite:
@@ -93,7 +100,7 @@ def overlay(
         steps = [point.step for point in finite]
         places = _minutes(registry.runs.logged_at(run.id, key, steps), steps) if axis == "minutes" else steps
         smooth = smoothed(finite, smoothing)
-        points += [CurvePoint(x, y, run_label(run)) for x, y in zip(places, smooth, strict=True)]
+        points += [CurvePoint(x, y, run_label(run), place) for x, y in zip(places, smooth, strict=True)]
         values += [point.value for point in finite]
     return Overlay(tuple(points), limits(key, values), tuple(missing))
 

@@ -50,7 +50,7 @@ from loravit_web.util.periodic import Periodic
 
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
-STYLES = ("style.css", "use.css", "train.css")
+STYLES = ("style.css", "use.css", "train.css", "catalog.css")
 """Style sheets of the page, in the order in which they apply."""
 
 

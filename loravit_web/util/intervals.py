@@ -1,4 +1,4 @@
-"""Confidence intervals of measured fractions."""
+"""Confidence intervals of measured fractions, and a test of their difference."""
 
 from __future__ import annotations
 
@@ -23,3 +23,15 @@ def interval_95(count: int, total: int) -> tuple[float, float]:
     middle = (count + square / 2) / (total + square)
     half = _NORMAL_95 / (total + square) * math.sqrt(count * (total - count) / total + square / 4)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def sign_test(first: int, second: int) -> float:
+    """Return the p-value of the exact two-sided sign test; 1 without trials.
+
+    Args:
+        first: Number of trials that only the first of two methods wins.
+        second: Number of trials that only the second one wins.
+    """
+    n, least = first + second, min(first, second)
+    tail = sum(math.comb(n, k) for k in range(least + 1))
+    return min(1.0, 2 * tail / (1 << n))

@@ -159,7 +159,7 @@ class Aliases:
         """
         with self._database.reading() as session:
             adapter_row(session, slug)
-            return _moves(session, slug, alias)[::-1]
+            return moves_of(session, slug, alias)[::-1]
 
     def _protect(self, slug: str, alias: str, *, protected: bool, actor: str) -> Alias:
         with self._database.writing() as session:
@@ -249,7 +249,7 @@ def naming(session: Session, version_id: int) -> Sequence[str]:
 
 def _target(session: Session, adapter: AdapterRow, row: AliasRow, in_use: Collection[int]) -> int:
     """Return the number that the alias named before, or raise NothingToRollBack."""
-    moves = _moves(session, adapter.slug, row.alias)
+    moves = moves_of(session, adapter.slug, row.alias)
     target = _before(moves, _number(session, row.version_id), in_use)
     if target is None:
         raise NothingToRollBack(adapter.slug, row.alias)
@@ -268,7 +268,7 @@ def _before(moves: Iterable[AliasMove], present: int, in_use: Collection[int]) -
     return next((number for number in reversed(trail) if number != present and number in in_use), None)
 
 
-def _moves(session: Session, slug: str, alias: str | None) -> list[AliasMove]:
+def moves_of(session: Session, slug: str, alias: str | None = None) -> MoveList:
     """Return the moves of an alias of an adapter, or of all its aliases, oldest first."""
     names = f"{slug}@{alias}" if alias is not None else None
     return [
@@ -281,7 +281,7 @@ def _moves(session: Session, slug: str, alias: str | None) -> list[AliasMove]:
 def _move_record(event: AuditEvent) -> AliasMove:
     return AliasMove(
         alias=event.entity_id.partition("@")[2],
-        kind=event.kind,  # type: ignore[arg-type]  # _moves lets only these kinds through
+        kind=event.kind,  # type: ignore[arg-type]  # moves_of lets only these kinds through
         before=event.payload["from"],
         after=event.payload["to"],
         moved_at=event.ts,

@@ -30,8 +30,8 @@ Inspect = Callable[[Mapping[str, bytes]], object]
 class Catalog:
     """The adapters and their versions.
 
-    Adapters are archived and versions withdrawn; nothing published is ever deleted or changed. The one
-    exception is `registry.deletion`.
+    Adapters are archived and versions withdrawn; nothing published is ever changed. What may be
+    deleted is in `registry.deletion` and `registry.chosen_deletion`.
     """
 
     def __init__(self, database: Database, blobs: BlobStore) -> None:

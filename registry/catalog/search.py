@@ -20,6 +20,7 @@ from registry.database.models import (
 )
 from registry.queries import (
     SHOWN_CLASSES,
+    SHOWN_DESCRIPTION,
     AdapterEntry,
     AdapterFacets,
     AdapterPage,
@@ -35,8 +36,8 @@ from registry.queries import (
     words_of,
 )
 from registry.records import Split
-from registry.run_records import MetricSummary
-from registry.runs.search import find_summaries, run_page
+from registry.run_records import MetricSummary, RunStatus
+from registry.runs.search import find_summaries, run_page, status_counts
 from registry.visibility import Visibility
 
 MAX_FACETS = 200
@@ -109,6 +110,16 @@ class Search:
         with self._database.reading() as session:
             return run_page(session, query)
 
+    def run_counts(self, query: RunQuery) -> dict[RunStatus, int]:
+        """Return how many runs of each status meet a query, whatever statuses it accepts; without zeros.
+
+        Raises:
+            InvalidQuery: if a condition is not valid.
+        """
+        query.check()
+        with self._database.reading() as session:
+            return status_counts(session, query)
+
     def run_summaries(self, run_ids: Collection[str], key: str) -> dict[str, MetricSummary]:
         """Return the last, smallest and largest value of a metric, for each of the runs that logged it."""
         with self._database.reading() as session:
@@ -143,6 +154,7 @@ _LIGHT = (
         AdapterRow.id,
         AdapterRow.slug,
         AdapterRow.title,
+        func.substr(AdapterRow.description, 1, SHOWN_DESCRIPTION).label("description"),
         AdapterRow.owner,
         AdapterRow.created_at,
         AdapterRow.archived_at,
@@ -182,6 +194,8 @@ def _conditions(query: AdapterQuery, visibility: Visibility) -> list[ColumnEleme
         conditions.append(AdapterRow.id.in_(tagged))
     if query.owner is not None:
         conditions.append(AdapterRow.owner == storable(query.owner))
+    if query.owners:
+        conditions.append(AdapterRow.owner.in_([*map(storable, query.owners)]))
     if query.min_accuracy is not None:
         conditions.append(AdapterSummaryRow.accuracy >= query.min_accuracy)
     return conditions
@@ -217,6 +231,7 @@ def _entries(session: Session, ids: Sequence[int]) -> tuple[AdapterEntry, ...]:
         AdapterEntry(
             slug=row.slug,
             title=row.title,
+            description=row.description,
             owner=row.owner,
             status=_status(row),
             created_at=row.created_at,

@@ -1,16 +1,21 @@
 """Search for runs."""
 
+from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from registry.database.models import DatasetRow, RunRow, RunSummaryRow
 from registry.queries import RunPage, RunQuery, pages_of, storable, words_of
-from registry.run_records import MetricSummary
+from registry.run_records import MetricSummary, RunStatus
 from registry.runs.metrics import summary_of
 from registry.runs.rows import find_runs
 from registry.visibility import visibility_of
+
+_BATCH = 500
+"""Ids per statement, because databases limit the number of parameters."""
 
 
 def run_page(session: Session, query: RunQuery) -> RunPage:
@@ -26,6 +31,24 @@ def run_page(session: Session, query: RunQuery) -> RunPage:
         total = len(ids)
         runs = find_runs(session, RunRow.id.in_(ids[first : first + query.limit]))
     return RunPage(tuple(runs), total, query.page, pages_of(total, query.limit), words)
+
+
+def status_counts(session: Session, query: RunQuery) -> dict[RunStatus, int]:
+    """Return how many runs of each status meet a query, whatever statuses it accepts; without zeros."""
+    words = words_of(query.text)
+    conditions = [
+        *_conditions(replace(query, statuses=())),
+        visibility_of(session).shows(RunRow.created_by),
+    ]
+    if words:
+        ids = _with_words(session, words, conditions)
+        found: Counter[RunStatus] = Counter()
+        for first in range(0, len(ids), _BATCH):
+            batch = RunRow.id.in_(ids[first : first + _BATCH])
+            found.update(session.scalars(select(RunRow.status).where(batch)))
+        return dict(found)
+    counted = select(RunRow.status, func.count()).where(*conditions).group_by(RunRow.status)
+    return {row[0]: row[1] for row in session.execute(counted)}
 
 
 def find_summaries(session: Session, run_ids: Collection[str], key: str) -> dict[str, MetricSummary]:
@@ -45,6 +68,8 @@ def _conditions(query: RunQuery) -> list[ColumnElement[bool]]:
         conditions.append(RunRow.status.in_(query.statuses))
     if query.slug is not None:
         conditions.append(RunRow.slug == storable(query.slug))
+    if query.owners:
+        conditions.append(RunRow.created_by.in_([*map(storable, query.owners)]))
     return conditions
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -180,14 +181,20 @@ def registry_of(home: Path) -> Registry:
     return Registry.open(f"sqlite:///{home / 'registry.db'}", home / "artifacts")
 
 
-def publish_copy(ref: str, source: Path, target: Path, slug: str) -> None:
-    """Publish the files of a version in one data folder as another adapter in another folder, or the same."""
+def publish_copy(ref: str, source: Path, target: Path, slug: str, *, differing: bool = False) -> None:
+    """Publish the files of a version in one data folder as another adapter in another folder, or the same.
+
+    The same files stay one version, unless they are to be ``differing``: then each copy has another card.
+    """
     with registry_of(source) as source_registry, registry_of(target) as target_registry:
         original = source_registry.catalog.resolve(ref)
         base = original.base
         target_base = target_registry.bases.ensure(
             NewBase(base.name, base.weights_sha256, base.architecture, base.embed_dim, base.depth)
         )
+        files: dict[str, bytes | Path] = {**source_registry.catalog.read_files(original)}
+        if differing:
+            files["README.md"] = uuid4().hex.encode()
         target_registry.catalog.publish(
             NewVersion(
                 slug=slug,
@@ -201,7 +208,7 @@ def publish_copy(ref: str, source: Path, target: Path, slug: str) -> None:
                 image_size=original.image_size,
                 class_names=original.class_names,
                 config=original.config,
-                files=source_registry.catalog.read_files(original),
+                files=files,
             ),
             actor="ann",
         )

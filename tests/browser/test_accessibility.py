@@ -24,8 +24,8 @@ def app(tmp_path_factory: pytest.TempPathFactory, trained_home: Path) -> Iterato
     """An app with a run, its result, and two tasks that fit the first example."""
     folder = tmp_path_factory.mktemp("accessible")
     shutil.copytree(trained_home, folder / "home")
-    for slug in ("everyday-objects", "animal-or-vehicle"):
-        publish_copy("colours@1", trained_home, folder / "home", slug)
+    for slug in ("everyday-objects", "animal-or-vehicle", "animal-or-vehicle"):
+        publish_copy("colours@1", trained_home, folder / "home", slug, differing=True)
     with app_in(folder) as app:
         yield app
 
@@ -60,6 +60,14 @@ def test_axe_finds_nothing_serious_in_any_tab(visit: Visit, app: RunningApp, sch
         page.goto(f"{app.url}?__theme={scheme}&tab={tab}")
         page.locator(shown).first.wait_for()
         found[tab.partition("&")[0]] = serious(page)
+    page.goto(f"{app.url}?__theme={scheme}&tab=catalog&adapter=animal-or-vehicle@2")
+    page.get_by_label("Compare version 1").check()
+    expect(page.locator("#catalog-versions")).to_contain_text("Select another version")
+    page.get_by_label("Compare version 2").check()
+    page.get_by_label("Promote version 1").click()
+    page.locator("#catalog-ask").wait_for()
+    found["versions"] = serious(page)
+    page.goto(f"{app.url}?__theme={scheme}&tab=runs&run={run.id}")
     page.locator("#runs-result").click()
     page.locator("#train-result-body").wait_for()
     found["result"] = serious(page)

@@ -13,6 +13,7 @@ from tests.browser.test_journey import open_tab
 def test_a_row_is_chosen_by_keyboard_and_a_reload_shows_it_again(page: Page) -> None:
     open_tab(page, "Catalog")
     row = page.locator("#catalog-list button[data-slug=shades]")
+    expect(page.locator("#catalog-card")).to_be_visible()  # the first row opens by itself
     expect(page.locator("#catalog-list")).to_have_css("overflow-y", "auto")  # or the last are out of reach
     row.focus()
     page.keyboard.press("Enter")
@@ -72,18 +73,55 @@ def test_a_change_by_somebody_else_redraws_the_card_that_a_link_opened(visit: Vi
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_a_version_is_downloaded_and_withdrawn_in_two_steps(page: Page, app: AppProcess) -> None:
-    publish_copy("shades@1", app.home, app.home, "blurred")
+def test_versions_are_downloaded_compared_promoted_and_withdrawn_in_view(page: Page, app: AppProcess) -> None:
+    for _ in range(2):
+        publish_copy("shades@1", app.home, app.home, "blurred", differing=True)
     page.reload()  # or its news may redraw the card over what is typed at that moment
     open_tab(page, "Catalog")
     page.locator("#catalog-list button[data-slug=blurred]").click()
-    page.locator("#catalog-parts").get_by_role("tab", name="Withdraw or archive").click()
-    with page.expect_download() as download:  # by its end the tab is drawn, which empties its fields
+    versions = page.locator("#catalog-versions")
+    versions.get_by_label("Compare version 1").check()
+    expect(versions).to_contain_text("Select another version")
+    versions.get_by_label("Compare version 2").check()
+    expect(page.locator("#catalog-compared")).to_contain_text("v1 and v2 compared")
+    versions.get_by_label("Promote version 1").click()
+    asked = page.locator("#catalog-ask")
+    expect(asked).to_contain_text("blurred@production will point to version 1")
+    expect(asked).to_be_in_viewport(ratio=1)
+    expect(page.locator("#catalog-no")).to_be_focused()
+    page.locator("#catalog-yes").click()
+    expect(versions.locator("tr", has_text="v1")).to_contain_text("production")
+    expect(versions.get_by_label("Promote version 1")).to_be_focused()
+    with page.expect_download() as download:
         page.locator("#catalog-download").click()
-    assert download.value.suggested_filename == "blurred-v1.zip"
+    assert download.value.suggested_filename == "blurred-v2.zip"
+    page.locator("#catalog-parts").get_by_role("tab", name="Withdraw or delete").click()
+    page.locator("#catalog-withdraw").click()
+    expect(page.locator("#catalog-reason-told")).to_contain_text("Enter the reason")
     page.locator("#catalog-reason input, #catalog-reason textarea").first.fill("out of focus")
     page.locator("#catalog-withdraw").click()
-    expect(page.locator("#catalog-retire-ask")).to_contain_text("This cannot be undone")
-    page.locator("#catalog-retire-yes").click()
+    expect(asked).to_contain_text("This cannot be undone")
+    expect(asked).to_be_in_viewport(ratio=1)
+    page.locator("#catalog-yes").click()
     expect(page.locator("#catalog-head")).to_contain_text("withdrawn: out of focus")
     expect(page.locator("#catalog-download")).to_be_disabled()
+
+
+def test_back_leads_from_the_card_to_the_list_on_a_phone_and_through_tabs(
+    visit: Visit, app: AppProcess
+) -> None:
+    page = visit(app.url, width=390)
+    open_tab(page, "Catalog")
+    row = page.locator("#catalog-list button[data-slug=shades]")
+    row.click()
+    expect(page.locator("#catalog-head")).to_contain_text("shades@1")
+    expect(row).to_be_hidden()
+    page.go_back()
+    expect(row).to_be_visible()
+    expect(page.locator("#catalog-card")).to_be_hidden()
+    page.go_forward()
+    expect(page.locator("#catalog-head")).to_contain_text("shades@1")
+    page.go_back()
+    page.go_back()
+    expect(page.locator("#tabs [role=tab][aria-selected=true]").first).to_have_text("Use")
+    assert page.url.rstrip("/") == app.url.rstrip("/")

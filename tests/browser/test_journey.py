@@ -177,7 +177,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     expect(page.locator("#use-tasks")).to_contain_text("Paints")
 
     open_tab(page, "Runs")
-    expect(page.locator("#runs-table")).to_contain_text("paints@1")
+    expect(page.locator("#runs-table")).to_contain_text("Paints · v1")
 
     # whoever trained it finds it where they left it
     page.reload()
@@ -224,8 +224,8 @@ def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: P
     page.locator("#train-cancel-yes").click()
     expect(page.locator("#train-progress")).to_contain_text("cancelled")
     open_tab(page, "Catalog")
-    expect(page.locator("#catalog-list")).to_contain_text("shades")
-    expect(page.locator("#catalog-list")).not_to_contain_text("unwanted")
+    expect(page.locator("#catalog-list")).to_contain_text("Shades")
+    expect(page.locator("#catalog-list")).not_to_contain_text("Unwanted")
     # this tab was never open before, and is up to date when it opens
     open_tab(page, "Runs")
     expect(page.locator("#runs-table").get_by_role("row", name=re.compile("Unwanted"))).to_contain_text(
@@ -369,8 +369,8 @@ def test_an_empty_catalog_says_so_until_its_first_adapter_appears(
     publish_copy("colours@1", trained_home, empty_app.service.settings.home, "shades")
     expect(page.locator("#use-answers")).to_contain_text("Drop an image")
     open_tab(page, "Catalog")
-    expect(page.locator("#catalog-list")).to_contain_text("shades")
-    expect(page.locator("#catalog-message")).to_contain_text("Select an adapter")
+    expect(page.locator("#catalog-list")).to_contain_text("Shades")
+    expect(page.locator("#catalog-head")).to_contain_text("shades@1")  # the first row opens by itself
 
 
 def test_nothing_overflows_a_narrow_screen(visit: Visit, app: AppProcess) -> None:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from loravit_web.ui import scripts
-from loravit_web.ui.page.address import HUB
+from loravit_web.ui.page.address import HUB, VALUES
 from tests.browser.conftest import AppProcess, Visit
 from tests.browser.test_journey import open_tab
 
@@ -120,7 +120,7 @@ def test_a_space_tells_the_page_of_the_hub_around_it_and_keeps_the_hubs_own_keys
     const {set} = loravit.address;
     set("tab", "catalog"); set("tab", "catalog"); set("adapter", "a@1"); set("tab", "");
     </script>"""
-    inside = scripts.head(["page/address"], {"address": {"hub": HUB}}) + named
+    inside = scripts.head(["page/address"], {"address": VALUES}) + named
     for site, body in ((HUB, around), (space, inside)):
         blank.route(f"{site}/**", functools.partial(fulfil, body))
     blank.goto(f"{HUB}/spaces/somebody/app")

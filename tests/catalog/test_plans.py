@@ -8,7 +8,15 @@ from loravit_web.access.rights import LOCAL, NotAllowed, member
 from loravit_web.actions import Actions
 from loravit_web.catalog.plans import CatalogChange, ReasonMissing, carry_out, plan_of
 from loravit_web.service import Service
-from registry import InvalidAlias, NothingToRollBack, UsageCount, VersionInUse, VersionWithdrawn, utc_now
+from registry import (
+    InvalidAlias,
+    NothingToRollBack,
+    UsageCount,
+    VersionInUse,
+    VersionWasNamed,
+    VersionWithdrawn,
+    utc_now,
+)
 from tests.ui.catalog.catalog_page import publish
 
 
@@ -73,6 +81,7 @@ def test_the_last_version_leaves_every_list_when_it_is_withdrawn(cats: Service) 
         (CatalogChange("rollback", "cats@2", "production"), NothingToRollBack),
         (CatalogChange("withdraw", "cats@1", reason="bad"), VersionInUse),
         (CatalogChange("withdraw", "cats@2", reason="  "), ReasonMissing),
+        (CatalogChange("delete", "cats@1"), VersionWasNamed),
     ],
 )
 def test_what_can_not_be_done_is_refused_before_anybody_is_asked(
@@ -87,6 +96,29 @@ def test_a_plan_gives_nobody_a_right(cats: Service) -> None:
     with pytest.raises(NotAllowed, match="belongs to ann"):
         carry_out(Actions(cats, member("bob", "editor")), plan.change)
     assert cats.registry.catalog.adapter("cats").archived_at is None
+
+
+def test_the_deletion_of_a_version_says_what_refers_to_it(cats: Service) -> None:
+    asked = cats.registry.catalog.resolve("cats@2")
+    cats.registry.usage.add([UsageCount(asked.id, utc_now(), 3, 0, 30.0, 12.0)])
+    plan = plan_of(cats.registry, CatalogChange("delete", "cats@2"))
+    assert not plan.harmless
+    assert plan.consequences == (
+        "cats@2 and its files are deleted. Its number is not used again.",
+        "cats without a version then means version 1.",
+        "Links and clients that name cats@2 get an error.",
+        "This cannot be undone.",
+    )
+    assert plan.note == "Version 2 has received 3 requests so far."
+    assert carry_out(Actions(cats, LOCAL), plan.change) == "cats@2 is deleted."
+
+
+def test_only_an_admin_deletes_an_adapter(cats: Service) -> None:
+    change = CatalogChange("delete_adapter", "cats@2")
+    assert "Another adapter can then be published as cats." in plan_of(cats.registry, change).consequences
+    with pytest.raises(NotAllowed, match="needs an admin"):
+        carry_out(Actions(cats, member("ann", "editor")), change)
+    assert carry_out(Actions(cats, LOCAL), change) == "cats is deleted."
 
 
 def test_a_withdrawn_version_can_not_be_promoted(cats: Service) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loravit_web.cli.main import main
+from registry import Registry
 from tests.cli.conftest import Json, Text
 
 pytestmark = pytest.mark.usefixtures("pets")
@@ -153,3 +154,22 @@ def test_people_read_what_a_change_has_done(text: Text) -> None:
 )
 def test_what_cannot_be_changed_is_one_sentence(words: list[str], sentence: str, refusal: Text) -> None:
     assert sentence in refusal("adapters", *words)
+
+
+def test_a_deletion_says_what_would_happen_until_it_is_confirmed(
+    registry: Registry, run_json: Json, text: Text
+) -> None:
+    shown = text("adapters", "delete", "pets@2")
+    assert shown.splitlines()[0] == "pets@2 and its files are deleted. Its number is not used again."
+    assert shown.splitlines()[-1] == "Nothing is deleted yet. Add --yes to delete it."
+    assert len(registry.catalog.versions("pets")) == 3
+    document = run_json("adapters", "delete", "pets@2", "--yes")
+    assert (document["adapter"], document["deleted"]) == ("pets@2", True)
+    assert [version.version for version in registry.catalog.versions("pets")] == [3, 1]
+    assert text("adapters", "delete", "pets", "--yes") == "pets is deleted.\n"
+    assert registry.catalog.adapters(include_archived=True) == []
+
+
+def test_a_version_that_an_alias_named_is_not_deleted(registry: Registry, refusal: Text) -> None:
+    registry.aliases.promote("pets@2", "production", actor="ann")
+    assert "because production named it" in refusal("adapters", "delete", "pets@2", "--yes")

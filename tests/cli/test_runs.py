@@ -175,3 +175,14 @@ def test_every_command_for_runs_first_marks_those_of_dead_processes(
     assert status == (1 if words[0] == "cancel" else 0)
     with open_home(home) as registry:
         assert registry.runs.get(dead).status == "interrupted"
+
+
+def test_a_run_is_deleted_once_that_is_confirmed_and_nothing_needs_it(
+    registry: Registry, cats: list[Run], run_json: Json, text: Text, refusal: Text
+) -> None:
+    registry.runs.finish(cats[0].id, "w", "completed")
+    assert "it made cats@1. Delete cats@1 first" in refusal("runs", "delete", cats[0].id, "--yes")
+    registry.deletions.delete_version("cats@1", actor="ann")
+    assert "Nothing is deleted yet. Add --yes" in text("runs", "delete", cats[0].id[:8])
+    assert run_json("runs", "delete", cats[0].id[:8], "--yes")["deleted"] is True
+    assert [run.id for run in registry.runs.list()] == [cats[1].id]

@@ -21,13 +21,18 @@ from loravit_web.access.actions import UserActions
 from loravit_web.access.rights import SHELL, member
 from loravit_web.actions import Actions
 from loravit_web.adapters.files.bundle import read_bundle, write_bundle
+from loravit_web.catalog.bulk import BulkKind, archiving
 from loravit_web.catalog.exchange import exported, publish_bundle
 from loravit_web.catalog.facts import read_facts
 from loravit_web.catalog.plans import CatalogChange, plan_of
+from loravit_web.runs.deletion import deletion_of
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.ui.catalog.change import Texts, texts_of
+from loravit_web.ui.catalog.tab import build_catalog
+from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.launch import App
+from loravit_web.ui.runs.tab import RunsTab, build_runs
 from loravit_web.ui.train.relabel import Sheet, key_of
 from registry import DEFAULT_ALIAS, Role, Run, Thresholds
 from tests.conftest import RECIPE, make_colours, tiny_service, train_now
@@ -46,6 +51,8 @@ class Team:
     app: App
     url: str
     run: Run
+    view: CatalogView
+    runs: RunsTab
     clients: dict[str | None, httpx.Client] = field(default_factory=dict)
 
     @property
@@ -97,9 +104,15 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         run = train_now(service, dataset, "Colours", RECIPE, service.new_worker(), actor="ed")
         again = replace(RECIPE, seed=1)
         train_now(service, dataset, "Colours", again, service.new_worker(), actor="ed")
+        built: dict[str, Any] = {}
+        for name, build in (("catalog", build_catalog), ("runs", build_runs)):
+            patch.setattr(
+                f"loravit_web.ui.app.build_{name}",
+                lambda service, name=name, build=build: built.setdefault(name, build(service)),
+            )
         app = App.over(service)
         url = app.launch(host="127.0.0.1", block=False)
-        team = Team(app, url, run)
+        team = Team(app, url, run, built["catalog"], built["runs"])
         yield team
         for client in team.clients.values():
             client.close()
@@ -107,7 +120,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 
 Given = dict[str, Any]
-"""What a change is called with: ``states`` in their order, and components by their ``elem_id``."""
+"""What a change is called with: ``states`` in order or ``held`` by component, the others by ``elem_id``."""
 
 
 def unfinished(team: Team, _name: str) -> Given:
@@ -132,13 +145,25 @@ def one_image_less(team: Team, name: str) -> Sheet:
 
 def on_card(team: Team, ref: str = "colours@1", **given: Any) -> Given:
     """The chosen version on a card; what a card saw last is not asked for a change."""
-    return {"states": [1, None, ref, None], **given}
+    view = team.view
+    return {"held": {view.filters.page: 1, view.bulk.picked: [], view.card.ref: ref}, **given}
 
 
 def confirmed(team: Team, change: CatalogChange) -> Given:
     """The second step of a change, as the first one left it."""
     fields = {"catalog-alias": change.alias, "catalog-reason": change.reason}
-    return {"states": [1, plan_of(team.service.registry, change), None, change.ref, None], **fields}
+    given = on_card(team, change.ref, **fields)
+    given["held"][team.view.card.change.confirm.pending] = plan_of(team.service.registry, change)
+    return given
+
+
+def bulk(team: Team, kind: BulkKind, name: str) -> Given:
+    """Two adapters of ed's that are selected in the list."""
+    slugs = tuple(a_new_adapter(team, f"{name}-{kind}-{n}").partition("@")[0] for n in (1, 2))
+    given = on_card(team, f"{slugs[0]}@1", **{"catalog-bulk-tags": [f"of-{name}"]})
+    given["held"][team.view.bulk.picked] = list(slugs)
+    given["held"][team.view.bulk.confirm.pending] = archiving(team.service.registry, slugs)
+    return given
 
 
 def upload(team: Team, data: bytes, file: str = "given.zip") -> dict[str, Any]:
@@ -164,11 +189,6 @@ def zipped(team: Team, name: str) -> bytes:
                 Image.new("RGB", (32, 32), (shade, shade, len(name))).save(image, "PNG")
                 archive.writestr(f"{label}/{number}.png", image.getvalue())
     return buffer.getvalue()
-
-
-def promoted(team: Team, name: str) -> Given:
-    """An alias that the person moves for the first time, which is done in one step."""
-    return on_card(team, **{"catalog-alias": f"of-{name}"})
 
 
 def rolled_back(team: Team, name: str) -> Given:
@@ -209,6 +229,29 @@ def archived(team: Team, name: str) -> Given:
     ref = a_new_adapter(team, f"{name}-archived")
     team.service.registry.catalog.archive(ref.partition("@")[0], actor="ed")
     return on_card(team, ref)
+
+
+def deleted_version(team: Team, name: str) -> Given:
+    """A version of ed's that no alias named, beside another one."""
+    ref = a_new_adapter(team, f"{name}-d")
+    bundle = replace(read_bundle(exported(team.service.registry, "colours@2")[1]), name=ref.partition("@")[0])
+    second = publish_bundle(team.service.registry, team.service.base_for, bundle, actor="ed").ref
+    return confirmed(team, CatalogChange("delete", second))
+
+
+def deleted_run(team: Team, name: str) -> Given:
+    """A cancelled run of ed's, about to be deleted."""
+    (run_id,) = ended(team, name)["states"]
+    runs = team.runs
+    pending = {runs.detail.confirm.pending: deletion_of(team.service.registry, run_id)}
+    return {"held": {runs.listing.page: 1, runs.compared: [], runs.chosen: run_id, **pending}}
+
+
+def edited_texts(team: Team, name: str) -> Given:
+    """A title that somebody edits."""
+    given = on_card(team, **{"catalog-title": f"Colours of {name}", "catalog-edit-tags": []})
+    given["held"][team.view.card.change.loaded] = texts_now(team)
+    return given
 
 
 def changed_thresholds(team: Team, name: str) -> Given:
@@ -254,18 +297,10 @@ CHANGES: dict[str, tuple[str, Callable[[Team, str], Given], bool]] = {
     },
     "catalog-import": (
         "catalog-import",
-        lambda team, name: {"states": [1], "catalog-import": upload(team, renamed(team, name))},
+        lambda team, name: on_card(team, **{"catalog-import": upload(team, renamed(team, name))}),
         False,
     ),
-    "catalog-save": (
-        "catalog-save",
-        lambda team, name: {
-            "states": [1, texts_now(team), "colours@1", None],
-            "catalog-title": f"Colours of {name}",
-            "catalog-edit-tags": [],
-        },
-        False,
-    ),
+    "catalog-save": ("catalog-save", edited_texts, False),
     "catalog-thresholds": (
         "catalog-thresholds",
         lambda team, name: {
@@ -276,17 +311,25 @@ CHANGES: dict[str, tuple[str, Callable[[Team, str], Given], bool]] = {
         False,
     ),
     "catalog-thresholds-reset": ("catalog-thresholds-reset", changed_thresholds, False),
-    "catalog-promote": ("catalog-promote", promoted, False),
-    "catalog-rollback": ("catalog-move-yes", rolled_back, False),
+    "catalog-promote": (
+        "catalog-yes",
+        lambda team, name: confirmed(team, CatalogChange("promote", "colours@1", f"of-{name}")),
+        False,
+    ),
+    "catalog-rollback": ("catalog-yes", rolled_back, False),
+    "catalog-delete": ("catalog-yes", deleted_version, True),
+    "catalog-tag-several": ("catalog-bulk-tag", lambda team, name: bulk(team, "tag", name), False),
+    "catalog-archive-several": ("catalog-bulk-yes", lambda team, name: bulk(team, "archive", name), True),
+    "runs-delete": ("runs-delete-yes", deleted_run, True),
     "catalog-withdraw": (
-        "catalog-retire-yes",
+        "catalog-yes",
         lambda team, name: confirmed(
             team, CatalogChange("withdraw", a_new_adapter(team, f"{name}-w"), "", "wrong")
         ),
         True,
     ),
     "catalog-archive": (
-        "catalog-retire-yes",
+        "catalog-yes",
         lambda team, name: confirmed(team, CatalogChange("archive", a_new_adapter(team, f"{name}-a"))),
         True,
     ),
@@ -313,9 +356,9 @@ def event_of(team: Team, elem_id: str) -> BlockFunction:
 def pressed(team: Team, client: httpx.Client, elem_id: str, given: Given, session: str) -> str:
     """Set off a component's event; what comes back, as text."""
     function = event_of(team, elem_id)
-    states = iter(given.get("states", ()))
+    states, held = iter(given.get("states", ())), given.get("held")
     values = [
-        next(states, None)
+        (held.get(component, component.value) if held is not None else next(states, None))
         if isinstance(component, State | BrowserState)
         else given.get(component.elem_id or "", component.value)
         for component in function.inputs

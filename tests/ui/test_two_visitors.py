@@ -28,8 +28,10 @@ from gradio.components import State
 from PIL import Image
 
 from loravit_web.actions import Actions
+from loravit_web.catalog.bulk import archiving
 from loravit_web.catalog.plans import CatalogChange, plan_of
 from loravit_web.errors import LoraVitError
+from loravit_web.runs.deletion import RunDeletion
 from loravit_web.runs.demo import slug_of
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
@@ -244,17 +246,20 @@ def named(demo: Demo, event: BlockFunction, image: dict[str, Any]) -> dict[str, 
 
 def of_catalog(demo: Demo) -> dict[Any, Any]:
     """The values of components whose handlers take all of them as one mapping."""
-    card = demo.page.catalog.card
+    catalog, runs = demo.page.catalog, demo.page.runs
+    card = catalog.card
     plan = plan_of(demo.service.registry, CatalogChange("archive", demo.ref))
     return {
         card.ref: demo.ref,
         card.seen: 0,
-        card.versions: demo.ref,
+        card.ticked: [demo.ref, demo.ref],
         card.change.loaded: None,
-        card.change.move.pending: plan,
-        card.change.retire.pending: plan,
-        demo.page.runs.chosen: demo.run.id,
-        demo.page.runs.compared: [demo.run.id],
+        card.change.confirm.pending: plan,
+        catalog.bulk.picked: [demo.slug],
+        catalog.bulk.confirm.pending: archiving(demo.service.registry, (demo.slug,)),
+        runs.chosen: demo.run.id,
+        runs.compared: [demo.run.id],
+        runs.detail.confirm.pending: RunDeletion(demo.run.id, ()),
         demo.page.train.run_id: demo.run.id,
         demo.page.train.given: {"data": demo.fingerprint, "name": "x", "mirror": True, "changes": {}},
     }
@@ -292,12 +297,16 @@ def browser_tells(demo: Demo, *, own: bool) -> list[dict[str, Any]]:
         "index": 0,
         "value": "",
         "selected": True,
+        "ref": "",
+        "slug": "",
+        "alias": "",
         "key": "z",
         "input_value": "Zebra",
     }
     if own:
         return [told]
-    return [{**told, "run": demo.run.id, "value": value} for value in (demo.slug, "0:0")]
+    named = {"run": demo.run.id, "ref": demo.ref, "slug": demo.slug, "alias": "production"}
+    return [{**told, **named, "value": value} for value in (demo.slug, "0:0")]
 
 
 def secrets(demo: Demo, answer: str, *, given: bool) -> list[str]:
@@ -356,7 +365,7 @@ def test_the_same_questions_are_answered_to_whose_things_they_are(demo: Demo) ->
     assert names >= {
         *("take", "follow", "tell", "watch", "show_result", "see_result", "open_in_catalog"),
         *("try_version", "try_result"),
-        *("look", "choose", "pick", "clear", "turned", "narrow", "refreshed", "give_out"),
+        *("look", "choose", "clear", "turned", "narrow", "refreshed", "give_out"),
         *("tick", "draw", "judge", "by_cell", "by_pair", "train_again", "correct", "find"),
         *("toggle", "turn_on", "turn_back", "mark_all", "change", "leave_out", "forget"),
         *("search", "leave", "pin", "answer", "keep", "ask", "tasks", "classify"),

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from loravit_web.catalog.facts import read_facts
-from loravit_web.catalog.plans import CatalogChange, ChangeKind, carry_out, plan_of
-from loravit_web.ui.catalog.change import ConfirmPanel, Texts, edited, texts_of, typed_thresholds
+from loravit_web.catalog.plans import (
+    NEEDED,
+    CatalogChange,
+    ChangeKind,
+    ReasonMissing,
+    carry_out,
+    plan_of,
+)
+from loravit_web.ui.catalog.change import Texts, edited, texts_of, typed_thresholds
+from loravit_web.ui.catalog.versions import USUAL_ALIASES, alias_to_promote
 from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import plain, told
-from loravit_web.ui.kit.events import Data, Updates
+from loravit_web.ui.kit.events import EACH, LAST, Data, Updates, unchanged
+from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.scripts import call
@@ -35,64 +45,127 @@ def imported_sentence(version: Version, adapter: Adapter) -> str:
 def connect_actions(view: CatalogView) -> None:
     """Connect the buttons of the card and the import."""
     change = view.card.change
-    _two_steps(view, change.promote, "promote", change.move)
-    _two_steps(view, change.rollback, "rollback", change.move)
-    _two_steps(view, change.withdraw, "withdraw", change.retire)
-    _two_steps(view, change.archive, "archive", change.retire)
-    _two_steps(view, change.restore, "restore", change.retire)
-    for panel in (change.move, change.retire):
-        _second_step(view, panel)
+    _promote(view)
+    _ask(view, change.withdraw, "withdraw")
+    _ask(view, change.delete, "delete")
+    _ask(view, change.delete_adapter, "delete_adapter")
+    _ask(view, change.archive, "archive")
+    _ask(view, change.restore, "restore")
+    _confirm(view)
     _texts(view)
     _thresholds(view)
     _files(view)
 
 
-def _two_steps(view: CatalogView, button: gr.Button, kind: ChangeKind, panel: ConfirmPanel) -> None:
-    card = view.card
+def _promote(view: CatalogView) -> None:
+    """Ask for promotions and rollbacks: of the open version, of a row of the table, and of an alias."""
+    card, change = view.card, view.card.change
+
+    def asked(ref: str, request: gr.Request) -> Updates:
+        seen = seen_by(view.service, request)
+        seen.visitor.must(NEEDED["promote"])
+        facts = read_facts(seen.registry, seen.predictor, ref)
+        alias = alias_to_promote(facts, facts.version)
+        names = [one.alias for one in facts.adapter.aliases]
+        plan = plan_of(seen.registry, CatalogChange("promote", facts.version.ref, alias))
+        offered = list(dict.fromkeys([*names, *USUAL_ALIASES]))
+        return {**change.asking(plan), change.alias: gr.Dropdown(offered, value=alias, visible=True)}
+
+    @told
+    def ask_open(data: Data, request: gr.Request) -> Updates:
+        return asked(data[card.ref], request)
+
+    @told
+    def ask_row(event: gr.EventData, request: gr.Request) -> Updates:
+        return asked(str(event.ref), request)
+
+    @told
+    def ask_again(data: Data, request: gr.Request) -> Updates:
+        plan = data[change.confirm.pending]
+        if plan is None or not data[change.alias]:
+            return unchanged()
+        registry = seen_by(view.service, request).registry
+        return change.asking(plan_of(registry, replace(plan.change, alias=data[change.alias].strip())))
+
+    @told
+    def ask_rollback(data: Data, event: gr.EventData, request: gr.Request) -> Updates:
+        seen = seen_by(view.service, request)
+        seen.visitor.must(NEEDED["rollback"])
+        plan = plan_of(seen.registry, CatalogChange("rollback", data[card.ref], str(event.alias)))
+        return change.asking(plan)
+
+    outputs = [*change.asked, change.reason_told]
+    change.promote.click(ask_open, {card.ref}, outputs, **_QUIET)
+    card.versions.click(ask_row, None, outputs, **EACH, **_QUIET)
+    change.aliases.click(ask_rollback, {card.ref}, outputs, **EACH, **_QUIET)
+    change.alias.input(ask_again, {change.confirm.pending, change.alias}, outputs, **LAST, **_QUIET)
+
+
+def _ask(view: CatalogView, button: gr.Button, kind: ChangeKind) -> None:
+    """Ask for a change of the open version or its adapter, or carry it out if it is harmless."""
+    card, change = view.card, view.card.change
 
     @told
     def ask(data: Data, request: gr.Request) -> Updates:
-        plan = plan_of(
-            seen_by(view.service, request).registry, _requested_change(view, kind, data[card.ref], data)
-        )
-        if plan.harmless:
-            return _carry_out(view, plan.change, data, request)
-        return {**card.change.move.closed(), **card.change.retire.closed(), **panel.asking(plan)}
+        seen = seen_by(view.service, request)
+        seen.visitor.must(NEEDED[kind])
+        try:
+            plan = plan_of(seen.registry, CatalogChange(kind, data[card.ref], "", data[change.reason] or ""))
+        except ReasonMissing as error:
+            return {
+                change.reason_told: gr.HTML(line(str(error), kind="field-error", role="alert"), visible=True)
+            }
+        return _carry_out(view, plan.change, data, request) if plan.harmless else change.asking(plan)
 
-    button.click(ask, {*view.inputs, *card.change.typed}, view.outputs, **_QUIET)
+    asked = button.click(ask, {*view.inputs, change.reason}, view.outputs, **_QUIET)
+    if kind == "withdraw":
+        asked.then(None, None, None, js=call("card.showFault"), **_QUIET)
 
 
-def _requested_change(view: CatalogView, kind: ChangeKind, ref: str, data: Data) -> CatalogChange:
-    change = view.card.change
-    return CatalogChange(kind, ref, (data[change.alias] or "").strip(), data[change.reason] or "")
+def _confirm(view: CatalogView) -> None:
+    """Carry out a confirmed change, unless its text or its consequences have changed since the question."""
+    change, panel = view.card.change, view.card.change.confirm
 
-
-def _second_step(view: CatalogView, panel: ConfirmPanel) -> None:
     @told
     def do(data: Data, request: gr.Request) -> Updates:
         plan = data[panel.pending]
         if plan is None:  # a second click before the reply to the first one
             return panel.closed()
         registry = seen_by(view.service, request).registry
-        typed = _requested_change(view, plan.change.kind, plan.change.ref, data)
+        typed = _as_typed(plan.change, data[change.alias], data[change.reason])
         if typed != plan.change:  # edited after the question
-            return panel.asking(plan_of(registry, typed))
+            return change.asking(plan_of(registry, typed))
         now = plan_of(registry, plan.change)
         if now != plan:
-            return panel.asking(now, changed=True)
+            return change.asking(now, changed=True)
         return _carry_out(view, plan.change, data, request)
 
-    given = {*view.inputs, *view.card.change.typed, panel.pending}
-    panel.yes.click(do, given, view.outputs, **_QUIET)
-    panel.no.click(panel.closed, None, view.outputs, queue=False, **_QUIET)
+    given = {*view.inputs, change.alias, change.reason, panel.pending}
+    done = panel.yes.click(do, given, view.outputs, **_QUIET)
+    done.success(None, view.card.link, None, js=call("card.show"), **_PRIVATE)
+    panel.no.click(panel.closed, None, list(panel.outputs), queue=False, **_QUIET)
+
+
+def _as_typed(change: CatalogChange, alias: Any, reason: Any) -> CatalogChange:
+    """Return a change with the present text of the fields that belong to it."""
+    if change.kind == "promote":
+        return replace(change, alias=str(alias or "").strip())
+    return replace(change, reason=str(reason or "")) if change.kind == "withdraw" else change
 
 
 def _carry_out(view: CatalogView, change: CatalogChange, data: Data, request: gr.Request) -> Updates:
     """Carry out a change, and return the updates of the page. The toast appears at once."""
     sentence = carry_out(actions_of(view.service, request), change)
-    updates = view.shown_again(data, change.ref, request)
+    updates = _after(view, change, data, request)
     gr.Success(plain(sentence), title="Done")
     return updates
+
+
+def _after(view: CatalogView, change: CatalogChange, data: Data, request: gr.Request) -> Updates:
+    """Return the updates of the page after a change. After a deletion, the newest version is shown."""
+    if change.kind not in ("delete", "delete_adapter"):
+        return view.shown_again(data, data[view.card.ref], request)
+    return view.opened(data, change.slug, request) if change.kind == "delete" else view.closed(data, request)
 
 
 def _texts(view: CatalogView) -> None:
@@ -157,4 +230,4 @@ def _files(view: CatalogView) -> None:
     taken = view.upload.upload(
         take_in, given, view.outputs, show_progress="minimal", show_progress_on=[view.found], **_PRIVATE
     )
-    taken.success(None, card.versions, None, js=call("card.show"), **_PRIVATE)
+    taken.success(None, card.link, None, js=call("card.show"), **_PRIVATE)

@@ -9,10 +9,16 @@ from markupsafe import Markup
 
 from loravit_web.adapters.files.card import thumbnail_text
 from loravit_web.catalog.facts import AdapterFacts
-from loravit_web.catalog.plans import Plan
 from loravit_web.catalog.reliability import NO_RELIABILITY
 from loravit_web.ui.catalog.listing import size_text
-from loravit_web.ui.kit.markup import class_table, evaluation_table, notice
+from loravit_web.ui.catalog.versions import judged_on, names_of
+from loravit_web.ui.kit.markup import (
+    beside_probe,
+    class_table,
+    correct_images,
+    evaluation_table,
+    notice,
+)
 from loravit_web.ui.templates import render
 from registry import ABSENT, AliasMove, AuditEvent, Lineage
 
@@ -33,28 +39,33 @@ _DONE = {
     "tagged": "changed the tags",
     "described": "changed title or description",
     "adjusted": "changed the thresholds of a version",
+    "forgotten": "deleted a version",
 }
 
 
 def none_chosen() -> Markup:
     """Return the notice in place of the card before an adapter is selected."""
-    return notice("Select an adapter to see its results, details and versions.")
+    return notice("Select an adapter to see its versions and results.")
 
 
 def head_html(facts: AdapterFacts, thumbnail: str | None) -> Markup:
-    """Return name, status, thumbnail, description and classes.
+    """Return name, status, accuracy, description, classes and thumbnail.
 
     Args:
         facts: Facts about the version.
         thumbnail: URL of the thumbnail, or None.
     """
     version = facts.version
+    judged = judged_on(version)
+    sentences = [] if judged is None else [correct_images(judged), beside_probe(judged)]
     return render(
         "catalog/head",
         version=version,
+        accuracy=None if judged is None else judged.accuracy,
+        sentences=sentences,
         adapter=facts.adapter,
         availability=facts.availability,
-        names=[*facts.aliases, *(["latest"] if facts.newest else [])],
+        names=names_of(facts, version),
         thumbnail=thumbnail,
         thumbnail_alt=thumbnail_text(version.class_names),
         classes_shown=CLASSES_SHOWN,
@@ -135,30 +146,21 @@ def _usage(facts: AdapterFacts) -> list[list[str]]:
     ]
 
 
-def aliases_html(facts: AdapterFacts) -> Markup:
-    """Return the version of each alias, and the history of moves."""
-    rows = [
-        [
-            one.alias + (" (protected)" if one.protected else ""),
-            str(one.version),
-            one.moved_by,
-            f"{one.moved_at:%Y-%m-%d %H:%M}",
-        ]
-        for one in facts.adapter.aliases
-    ]
-    moves = [_move(move) for move in facts.moves[:MOVES_SHOWN]]
-    return render("catalog/aliases", rows=rows, moves=moves, n_moves=len(facts.moves))
-
-
-def plan_html(plan: Plan, *, changed: bool) -> Markup:
-    """Return the consequences of a change.
+def aliases_html(facts: AdapterFacts, *, can_roll_back: bool) -> Markup:
+    """Return the version of each alias, and the history of moves.
 
     Args:
-        plan: Change that needs a confirmation.
-        changed: Whether the consequences have changed since the user was asked.
+        facts: Facts about the open version.
+        can_roll_back: Whether the visitor may move aliases.
     """
-    sentences = [*plan.consequences, *([plan.note] if plan.note else [])]
-    return render("catalog/plan", sentences=sentences, is_changed=changed)
+    moves = [_move(move) for move in facts.moves[:MOVES_SHOWN]]
+    return render(
+        "catalog/aliases",
+        aliases=facts.adapter.aliases,
+        can_roll_back=can_roll_back,
+        moves=moves,
+        n_moves=len(facts.moves),
+    )
 
 
 def stale_html(events: Sequence[AuditEvent]) -> Markup:

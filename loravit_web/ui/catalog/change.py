@@ -14,11 +14,12 @@ from loravit_web.catalog.plans import Plan
 from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import unlike_above, unsure_below
 from loravit_web.training.files.reliability import UNLIKE, UNSURE
-from loravit_web.ui.catalog.card import plan_html, reliability_html
+from loravit_web.ui.catalog.card import aliases_html, reliability_html
+from loravit_web.ui.catalog.versions import USUAL_ALIASES
+from loravit_web.ui.kit.confirm import ConfirmPanel
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.scripts import on_load
 from registry import AS_TRAINED, HIGHEST_UNLIKE, LOWEST_UNLIKE, Thresholds
-
-USUAL_ALIASES = ("production", "staging")
 
 
 class ChangedMeanwhile(LoraVitError):
@@ -54,65 +55,24 @@ class Edits:
 
 
 @dataclass(frozen=True)
-class ConfirmPanel:
-    """The confirmation of a change: its consequences, and buttons to carry it out or cancel.
-
-    Attributes:
-        pending: Change that waits for confirmation, or None.
-        box: Contains the other components.
-        text: Consequences of the change.
-        yes: Carries out the change.
-        no: Cancels the change.
-    """
-
-    pending: gr.State
-    box: gr.Column
-    text: gr.HTML
-    yes: gr.Button
-    no: gr.Button
-
-    @property
-    def outputs(self) -> set[Any]:
-        """Components that `asking` and `closed` update."""
-        return {self.pending, self.box, self.text, self.yes}
-
-    def asking(self, plan: Plan, *, changed: bool = False) -> dict[Any, Any]:
-        """Return updates that ask for confirmation.
-
-        Args:
-            plan: Change to confirm.
-            changed: Whether the consequences have changed since the user was asked.
-        """
-        return {
-            self.pending: plan,
-            self.box: gr.Column(visible=True),
-            self.text: plan_html(plan, changed=changed),
-            self.yes: gr.Button(plan.confirm),
-        }
-
-    def closed(self) -> dict[Any, Any]:
-        """Return updates that hide the panel."""
-        return {self.pending: None, self.box: gr.Column(visible=False)}
-
-
-@dataclass(frozen=True)
 class ChangePanel:
     """The components that change an adapter.
 
     Each part has a notice, named ``…_off``, with the reason if the visitor cannot use it.
 
     Attributes:
+        confirm: Confirms every change that needs it; ``alias`` is a part of it while a version is promoted.
+        promote: Asks to which alias the open version is promoted.
+        aliases: Aliases and their history.
         loaded: Texts of the adapter when the user began to edit, as `Texts`.
-        move: Confirms a move of an alias.
-        retire: Confirms a withdrawal or the archiving of the adapter.
+        reason_told: Says that the reason of a withdrawal is missing.
     """
 
-    aliases: gr.HTML
+    confirm: ConfirmPanel
     alias: gr.Dropdown
     promote: gr.Button
-    rollback: gr.Button
+    aliases: gr.HTML
     alias_off: gr.HTML
-    move: ConfirmPanel
     title: gr.Textbox
     description: gr.Textbox
     tags: gr.Dropdown
@@ -120,11 +80,13 @@ class ChangePanel:
     texts_off: gr.HTML
     loaded: gr.State
     reason: gr.Textbox
+    reason_told: gr.HTML
     withdraw: gr.Button
     archive: gr.Button
     restore: gr.Button
+    delete: gr.Button
+    delete_adapter: gr.Button
     retire_off: gr.HTML
-    retire: ConfirmPanel
     told: gr.HTML
     unlike: gr.Number
     unsure: gr.Number
@@ -135,7 +97,7 @@ class ChangePanel:
     @property
     def outputs(self) -> set[Any]:
         """Components that the methods update."""
-        parts = {getattr(self, one.name) for one in fields(self) if one.name not in ("move", "retire")}
+        parts = {getattr(self, one.name) for one in fields(self) if one.name != "confirm"}
         return parts | self.asked
 
     @property
@@ -146,12 +108,22 @@ class ChangePanel:
     @property
     def typed(self) -> Collection[Any]:
         """Other fields that may contain unsaved text."""
-        return {self.alias, self.reason, self.unlike, self.unsure}
+        return {self.reason, self.unlike, self.unsure}
 
     @property
     def asked(self) -> set[Any]:
-        """Components of the confirmations."""
-        return {*self.move.outputs, *self.retire.outputs}
+        """Components of the confirmation."""
+        return {*self.confirm.outputs, self.alias}
+
+    def asking(self, plan: Plan, *, changed: bool = False) -> dict[Any, Any]:
+        """Return updates that ask for the confirmation of a change."""
+        is_promotion = plan.change.kind == "promote"
+        alias = {self.alias: plan.change.alias} if is_promotion else {self.alias: gr.Dropdown(visible=False)}
+        return {
+            **self.confirm.asking(plan, changed=changed),
+            **alias,
+            self.reason_told: gr.HTML(visible=False),
+        }
 
     def followed(self, data: Mapping[Any, Any], updates: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return the updates that keep unsaved texts, for a version that is shown again.
@@ -173,12 +145,10 @@ class ChangePanel:
     def opened(self, facts: AdapterFacts, visitor: Visitor) -> dict[Any, Any]:
         """Return updates that show a version."""
         texts = texts_of(facts)
-        aliases = [one.alias for one in facts.adapter.aliases]
+        may = visitor.may("curate")
         return {
-            self.alias: gr.Dropdown(
-                choices=list(dict.fromkeys([*aliases, *USUAL_ALIASES])),
-                value=aliases[0] if len(aliases) == 1 else None,
-            ),
+            self.aliases: aliases_html(facts, can_roll_back=may),
+            self.reason_told: gr.HTML(visible=False),
             self.title: texts.title,
             self.description: texts.description,
             self.tags: gr.Dropdown(
@@ -190,8 +160,7 @@ class ChangePanel:
             self.unlike: unlike_above(facts.version.thresholds),
             self.unsure: unsure_below(facts.version.thresholds),
             **self._allowed(facts, visitor),
-            **self.move.closed(),
-            **self.retire.closed(),
+            **self.confirm.closed(),
         }
 
     def _allowed(self, facts: AdapterFacts, visitor: Visitor) -> dict[Any, Any]:
@@ -207,43 +176,52 @@ class ChangePanel:
                 interactive=curate is None and not withdrawn and facts.version.thresholds != AS_TRAINED
             ),
             self.promote: gr.Button(interactive=curate is None and not withdrawn),
-            self.rollback: gr.Button(interactive=curate is None and bool(facts.adapter.aliases)),
             self.save: gr.Button(interactive=curate is None),
             self.withdraw: gr.Button(interactive=retire is None and not withdrawn),
             self.archive: gr.Button(interactive=retire is None, visible=not archived),
             self.restore: gr.Button(interactive=retire is None, visible=archived),
+            self.delete: gr.Button(interactive=retire is None),
+            self.delete_adapter: gr.Button(visible=visitor.may("manage")),
         }
 
 
-def build_change() -> ChangePanel:
-    """Build the tabs, without events."""
-    parts: dict[str, Any] = {}
+def build_change(confirm: ConfirmPanel, alias: gr.Dropdown, promote: gr.Button) -> ChangePanel:
+    """Build the tabs, without events.
+
+    Args:
+        confirm: Confirmation of the changes.
+        alias: Alias of a promotion.
+        promote: Button that asks for a promotion.
+    """
+    parts: dict[str, Any] = {"confirm": confirm, "alias": alias, "promote": promote}
     with gr.Tab("Aliases"):
         _aliases(parts)
     with gr.Tab("Thresholds"):
         _thresholds(parts)
     with gr.Tab("Edit"):
         _texts(parts)
-    with gr.Tab("Withdraw or archive"):
+    with gr.Tab("Withdraw or delete"):
         _retire(parts)
     return ChangePanel(loaded=gr.State(None), **parts)
 
 
-def _aliases(parts: dict[str, Any]) -> None:
-    parts["aliases"] = gr.HTML(elem_id="catalog-aliases")
-    parts["alias_off"] = gr.HTML(visible=False, elem_id="catalog-aliases-off")
-    parts["alias"] = gr.Dropdown(
+def build_alias() -> gr.Dropdown:
+    """Build the choice of an alias for a promotion, hidden until there is one. The caller renders it."""
+    return gr.Dropdown(
         label="Alias",
-        info="A movable name for a version, e.g. production.",
+        info="A movable name for a version. Type a new one to create it.",
         choices=list(USUAL_ALIASES),
         value=None,
         allow_custom_value=True,
+        visible=False,
+        render=False,
         elem_id="catalog-alias",
     )
-    with gr.Row():
-        parts["promote"] = gr.Button("Promote this version", min_width=140, elem_id="catalog-promote")
-        parts["rollback"] = gr.Button("Roll back", min_width=140, elem_id="catalog-rollback")
-    parts["move"] = _confirm("catalog-move")
+
+
+def _aliases(parts: dict[str, Any]) -> None:
+    parts["aliases"] = gr.HTML(js_on_load=on_load("versions.listenToAliases"), elem_id="catalog-aliases")
+    parts["alias_off"] = gr.HTML(visible=False, elem_id="catalog-aliases-off")
 
 
 def _thresholds(parts: dict[str, Any]) -> None:
@@ -300,20 +278,20 @@ def _retire(parts: dict[str, Any]) -> None:
         max_length=500,
         elem_id="catalog-reason",
     )
-    parts["withdraw"] = gr.Button("Withdraw this version…", variant="stop", elem_id="catalog-withdraw")
+    parts["reason_told"] = gr.HTML(visible=False, elem_id="catalog-reason-told")
     with gr.Row():
-        parts["archive"] = gr.Button("Archive the adapter…", elem_id="catalog-archive")
-        parts["restore"] = gr.Button("Restore the adapter", visible=False, elem_id="catalog-restore")
-    parts["retire"] = _confirm("catalog-retire")
+        parts["withdraw"] = _stop("Withdraw this version…", "catalog-withdraw")
+        parts["delete"] = _stop("Delete this version…", "catalog-delete")
+    with gr.Row():
+        parts["archive"] = gr.Button("Archive the adapter…", min_width=140, elem_id="catalog-archive")
+        parts["restore"] = gr.Button(
+            "Restore the adapter", min_width=140, visible=False, elem_id="catalog-restore"
+        )
+        parts["delete_adapter"] = _stop("Delete the adapter…", "catalog-delete-adapter", visible=False)
 
 
-def _confirm(prefix: str) -> ConfirmPanel:
-    with gr.Column(visible=False, elem_id=f"{prefix}-ask") as box:
-        text = gr.HTML()
-        with gr.Row():
-            yes = gr.Button(variant="stop", min_width=140, elem_id=f"{prefix}-yes")
-            no = gr.Button("Cancel", min_width=140, elem_id=f"{prefix}-no")
-    return ConfirmPanel(gr.State(None), box, text, yes, no)
+def _stop(label: str, elem_id: str, *, visible: bool = True) -> gr.Button:
+    return gr.Button(label, variant="stop", min_width=140, visible=visible, elem_id=elem_id)
 
 
 def texts_of(facts: AdapterFacts) -> Texts:

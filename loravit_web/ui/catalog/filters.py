@@ -19,14 +19,15 @@ STATUSES = [
     ("Withdrawn", "withdrawn"),
     ("All", ANY),
 ]
-SORTS = [("Name", "name"), ("Newest", "newest"), ("Accuracy", "accuracy"), ("Most versions", "versions")]
+SORTS = [("Newest", "newest"), ("Name", "name"), ("Accuracy", "accuracy"), ("Most versions", "versions")]
 ACCURACIES = [
     ("Any accuracy", ANY),
     *((f"{percent} % or more", str(percent)) for percent in (50, 75, 90, 95, 99)),
 ]
 DEFAULTS: Mapping[str, Any] = {
     "text": "",
-    "sort": "name",
+    "sort": "newest",
+    "mine": False,
     "status": "active",
     "base": ANY,
     "adapter_type": ANY,
@@ -63,14 +64,16 @@ class Filters:
         """Return the values of the fields, by name."""
         return {name: data[field] for name, field in self.fields.items()}
 
-    def query(self, data: Mapping[Any, Any], *, page: int | None = None) -> AdapterQuery:
+    def query(self, seen: Seen, data: Mapping[Any, Any], *, page: int | None = None) -> AdapterQuery:
         """Return the query of the fields.
 
         Args:
+            seen: What the visitor sees of the app.
             data: Values of ``inputs``.
             page: Number of the page, or None for the current one.
         """
-        return query_of(self.values(data), data[self.page] if page is None else page)
+        at = data[self.page] if page is None else page
+        return query_of(self.values(data), at, seen.visitor.own_names)
 
     def offered(self, seen: Seen, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return updates of the choices of each filter, for the current text and status."""
@@ -87,17 +90,18 @@ class Filters:
 def build_filters() -> Filters:
     """Build the fields, without events. The caller renders the button."""
     fields: dict[str, Any] = {}
-    with gr.Row(elem_id="catalog-search-row"):
+    with gr.Row(elem_id="catalog-search-row", equal_height=False):
         fields["text"] = gr.Textbox(
             placeholder="Search names, descriptions, tags and classes",
             label="Search",
             max_length=MAX_TEXT,
-            scale=3,
+            scale=4,
             min_width=220,
             elem_id="catalog-search",
         )
+        fields["mine"] = gr.Checkbox(label="Mine", value=False, scale=0, min_width=90, elem_id="catalog-mine")
         fields["status"] = _dropdown("Status", STATUSES, "active", "catalog-status")
-        fields["sort"] = _dropdown("Sort by", SORTS, "name", "catalog-sort")
+        fields["sort"] = _dropdown("Sort by", SORTS, "newest", "catalog-sort")
     with gr.Accordion("More filters", open=False, elem_id="catalog-filters"), gr.Row():
         for name, what in _FACETS.items():
             fields[name] = _dropdown(what.capitalize(), [(f"Any {what}", ANY)], ANY, f"catalog-{what}")
@@ -118,12 +122,13 @@ def build_filters() -> Filters:
     return Filters(fields, words, gr.State(1), clear)
 
 
-def query_of(values: Mapping[str, Any], page: int) -> AdapterQuery:
+def query_of(values: Mapping[str, Any], page: int, own_names: tuple[str, ...] = ()) -> AdapterQuery:
     """Return the query for values of the fields.
 
     Args:
         values: Values by the names in `DEFAULTS`.
         page: Number of the page, from 1.
+        own_names: Names of the visitor as an owner.
     """
     return AdapterQuery(
         text=values["text"] or "",
@@ -133,8 +138,9 @@ def query_of(values: Mapping[str, Any], page: int) -> AdapterQuery:
         alias=values["alias"] or None,
         tags=tuple(values["tags"] or ()),
         owner=values["owner"] or None,
+        owners=own_names if values["mine"] else (),
         min_accuracy=int(values["accuracy"]) / 100 if values["accuracy"] else None,
-        sort=values["sort"] or "name",
+        sort=values["sort"] or "newest",
         page=max(1, page),
         limit=PAGE,
     )

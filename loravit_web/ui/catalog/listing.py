@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from markupsafe import Markup
 
 from loravit_web.catalog.facts import Availability
 from loravit_web.ui.kit.markup import found, notice
 from loravit_web.ui.templates import render
+from loravit_web.util.text import age
 from registry import AdapterEntry, AdapterPage
 
+CLASSES_SHOWN = 6
+"""Number of classes in a row without a description."""
 Judge = Callable[[AdapterEntry], Availability]
 
 
@@ -24,16 +28,33 @@ class Row:
         availability: Whether the adapter can be used, and if not, why.
         thumbnail: URL of the thumbnail, or None.
         is_chosen: Whether the card shows the adapter.
-        facts: Facts about the newest version.
-        chips: Aliases and tags.
+        is_picked: Whether the row is selected for a change of several adapters.
+        about: Beginning of the description, or else the classes.
+        when: How long ago the newest version was published, and the owner unless that is the visitor.
+        chips: Aliases.
     """
 
     entry: AdapterEntry
     availability: Availability
     thumbnail: str | None
     is_chosen: bool
-    facts: tuple[str, ...]
+    is_picked: bool
+    about: str
+    when: str
     chips: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is marked in the list.
+
+    Attributes:
+        chosen: Slug of the adapter that the card shows, or None.
+        picked: Slugs of the adapters that are selected for a change.
+    """
+
+    chosen: str | None = None
+    picked: Collection[str] = ()
 
 
 def nothing_yet() -> Markup:
@@ -53,7 +74,14 @@ def no_match() -> Markup:
 
 
 def list_html(
-    page: AdapterPage, judge: Judge, thumbnails: Mapping[str, str], chosen: str | None, *, anything: bool
+    page: AdapterPage,
+    judge: Judge,
+    thumbnails: Mapping[str, str],
+    marks: Marks,
+    *,
+    anything: bool,
+    now: datetime,
+    own_names: Collection[str],
 ) -> Markup:
     """Return the list of a page.
 
@@ -61,13 +89,24 @@ def list_html(
         page: Page of the catalog.
         judge: Returns whether an adapter can be used.
         thumbnails: URLs of the thumbnails, by slug.
-        chosen: Slug of the selected adapter, or None.
+        marks: What is marked.
         anything: Whether the catalog contains any adapter.
+        now: Current time.
+        own_names: Names of the visitor as an owner.
     """
     if not page.entries:
         return no_match() if anything else nothing_yet()
     rows = [
-        _row(entry, judge(entry), thumbnails.get(entry.slug), is_chosen=entry.slug == chosen)
+        Row(
+            entry=entry,
+            availability=judge(entry),
+            thumbnail=thumbnails.get(entry.slug),
+            is_chosen=entry.slug == marks.chosen,
+            is_picked=entry.slug in marks.picked,
+            about=_about(entry),
+            when=_when(entry, now, own_names),
+            chips=_chips(entry),
+        )
         for entry in page.entries
     ]
     return render("catalog/list", rows=rows)
@@ -83,10 +122,22 @@ def size_text(size: int) -> str:
     return f"{size / 1e3:.0f} kB" if size < 100_000 else f"{size / 1e6:.1f} MB"
 
 
-def _row(entry: AdapterEntry, availability: Availability, thumbnail: str | None, *, is_chosen: bool) -> Row:
-    newest = entry.newest
-    facts = (
-        [] if newest is None else [f"{newest.n_classes} classes", newest.base, size_text(newest.size_bytes)]
+def _about(entry: AdapterEntry) -> str:
+    description = " ".join(entry.description.split())
+    if description or entry.newest is None:
+        return description
+    more = entry.newest.n_classes - CLASSES_SHOWN
+    names = ", ".join(entry.newest.class_names[:CLASSES_SHOWN])
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def _when(entry: AdapterEntry, now: datetime, own_names: Collection[str]) -> str:
+    moment = entry.created_at if entry.newest is None else entry.newest.published_at
+    return age(moment, now) if entry.owner in own_names else f"{age(moment, now)} · {entry.owner}"
+
+
+def _chips(entry: AdapterEntry) -> tuple[str, ...]:
+    newest = entry.newest.version if entry.newest is not None else None
+    return tuple(
+        alias if version == newest else f"{alias}: v{version}" for alias, version in entry.aliases.items()
     )
-    aliases = [f"{alias} → {version}" for alias, version in entry.aliases.items()]
-    return Row(entry, availability, thumbnail, is_chosen, (*facts, entry.owner), (*aliases, *entry.tags))

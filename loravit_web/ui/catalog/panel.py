@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from loravit_web.catalog.facts import AdapterFacts, read_facts
+from loravit_web.errors import LoraVitError
 from loravit_web.ui.catalog.card import (
-    aliases_html,
     changes_html,
     head_html,
     none_chosen,
     origin_html,
     results_html,
 )
-from loravit_web.ui.catalog.change import ChangePanel, build_change
+from loravit_web.ui.catalog.change import ChangePanel, build_alias, build_change
+from loravit_web.ui.catalog.compare import compared_html
+from loravit_web.ui.catalog.versions import COMPARED, versions_html
+from loravit_web.ui.kit.confirm import build_confirm
+from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.served import thumbnail_link
 from loravit_web.ui.kit.share import SharePanel, build_share
 from loravit_web.ui.kit.snippets import card_link
 from loravit_web.ui.runs.watch import build_curves, curves
+from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
-from registry import Version
+from registry import RegistryError, utc_now
 
 TOP_K = 5
 
@@ -35,17 +40,18 @@ class CardPanel:
     Attributes:
         ref: Version that is shown, as ``slug@2``, or None.
         seen: Revision of the catalog that the card shows.
+        ticked: References of the versions that are compared.
         message: Notice above the card, or in its place.
         body: Contains the other components.
         head: Name, status and classes.
-        versions: Selects a version of the adapter.
+        versions: Table of the versions, which opens, compares and promotes them.
+        compared: Comparison of two versions, or an error.
         try_it: Selects the version in the Use tab.
         download: Writes the bundle.
         file: Bundle to download, hidden.
         results: Evaluation of the version.
         plots: Loss and accuracy of the run.
         origin: Provenance of the version, its settings and its requests.
-        aliases: Aliases and their history.
         link: Link to the card.
         share: Link and code for the version.
         change: Components that change the adapter.
@@ -53,17 +59,18 @@ class CardPanel:
 
     ref: gr.State
     seen: gr.State
+    ticked: gr.State
     message: gr.HTML
     body: gr.Column
     head: gr.HTML
-    versions: gr.Dropdown
+    versions: gr.HTML
+    compared: gr.HTML
     try_it: gr.Button
     download: gr.Button
     file: gr.DownloadButton
     results: gr.HTML
     plots: tuple[gr.LinePlot, gr.LinePlot]
     origin: gr.HTML
-    aliases: gr.HTML
     link: gr.Textbox
     share: SharePanel
     change: ChangePanel
@@ -71,17 +78,23 @@ class CardPanel:
     @property
     def outputs(self) -> list[Any]:
         """Components that the methods update."""
-        shown = [self.head, self.versions, self.try_it, self.download, self.results, *self.plots]
+        shown = [self.head, *self.of_versions, self.try_it, self.download, self.results, *self.plots]
         about = [self.origin, self.link, *self.share.outputs, *self.change.outputs]
         return [self.ref, self.seen, self.message, self.body, *shown, *about]
 
-    def opened(self, seen: Seen, ref: str, url: str) -> dict[Any, Any]:
+    @property
+    def of_versions(self) -> list[Any]:
+        """Components that show and compare the versions."""
+        return [self.ticked, self.versions, self.compared]
+
+    def opened(self, seen: Seen, ref: str, url: str, ticked: Sequence[str] = ()) -> dict[Any, Any]:
         """Return updates that show a version.
 
         Args:
             seen: What the visitor sees of the app.
             ref: Slug, version or alias.
             url: URL of the app.
+            ticked: References of the versions that were compared, of this adapter or another one.
 
         Raises:
             RegistryError: If there is no such version.
@@ -93,12 +106,30 @@ class CardPanel:
             self.message: gr.HTML("", visible=False),
             self.body: gr.Column(visible=True),
             **self._shown(seen, facts, url),
+            **self.comparing(seen, facts, ticked),
             **self.change.opened(facts, seen.visitor),
+        }
+
+    def comparing(self, seen: Seen, facts: AdapterFacts, ticked: Sequence[str]) -> dict[Any, Any]:
+        """Return updates of ``of_versions``.
+
+        Args:
+            seen: What the visitor sees of the app.
+            facts: Facts about the open version.
+            ticked: References of the versions to compare; those that do not exist are left out.
+        """
+        known = [one.ref for one in facts.versions]
+        kept = [ref for ref in ticked if ref in known]
+        may = seen.visitor.may("curate")
+        return {
+            self.ticked: kept,
+            self.versions: versions_html(facts, kept, utc_now(), can_promote=may),
+            self.compared: _compared(seen, kept),
         }
 
     def shown_again(self, seen: Seen, ref: str, url: str, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return updates after the visitor changed the adapter. Unsaved texts stay."""
-        return self.change.followed(data, self.opened(seen, ref, url))
+        return self.change.followed(data, self.opened(seen, ref, url, data[self.ticked]))
 
     def refreshed(self, seen: Seen, ref: str, url: str, data: Mapping[Any, Any], why: str) -> dict[Any, Any]:
         """Return updates after another user changed the adapter. Unsaved input and open questions stay.
@@ -122,6 +153,7 @@ class CardPanel:
             self.ref: None,
             self.message: gr.HTML(message, visible=True),
             self.body: gr.Column(visible=False),
+            self.link: "",
         }
 
     def _shown(self, seen: Seen, facts: AdapterFacts, url: str) -> dict[Any, Any]:
@@ -129,13 +161,11 @@ class CardPanel:
         drawn = curves(seen, facts.run) if facts.run is not None else (gr.LinePlot(visible=False),) * 2
         return {
             self.head: head_html(facts, thumbnail_link(seen, version)),
-            self.versions: gr.Dropdown(choices=version_choices(facts), value=version.ref),
             self.try_it: gr.Button(interactive=facts.availability.usable),
             self.download: gr.Button(interactive=version.withdrawn_at is None),
             self.results: results_html(facts),
             **dict(zip(self.plots, drawn, strict=True)),
             self.origin: origin_html(facts) + changes_html(facts),
-            self.aliases: aliases_html(facts),
             self.link: card_link(url, version.ref),
             **self.share.updates(seen, url, [version.ref], TOP_K),
         }
@@ -145,12 +175,16 @@ def build_card() -> CardPanel:
     """Build the panel, without a version and without events."""
     message = gr.HTML(none_chosen(), elem_id="catalog-message")
     with gr.Column(visible=False, elem_id="catalog-card") as body:
-        head = gr.HTML(elem_id="catalog-head")
-        versions = gr.Dropdown(label="Version", choices=[], elem_id="catalog-version")
+        alias = build_alias()
+        confirm = build_confirm("catalog", within=alias.render)
+        head = gr.HTML(js_on_load=on_load("card.listenToHead"), elem_id="catalog-head")
         with gr.Row():
-            try_it = gr.Button("Try it", variant="primary", min_width=110, elem_id="catalog-try")
-            download = gr.Button("Download", min_width=110, elem_id="catalog-download")
+            try_it = gr.Button("Try it", variant="primary", min_width=90, elem_id="catalog-try")
+            promote = gr.Button("Promote…", min_width=90, elem_id="catalog-promote")
+            download = gr.Button("Download", min_width=90, elem_id="catalog-download")
             file = gr.DownloadButton(visible=False)
+        versions = gr.HTML(js_on_load=on_load("focus.keep", "versions.listen"), elem_id="catalog-versions")
+        compared = gr.HTML(elem_id="catalog-compared")
         with gr.Tabs(elem_id="catalog-parts"):
             with gr.Tab("Results"):
                 results = gr.HTML(elem_id="catalog-results")
@@ -165,35 +199,33 @@ def build_card() -> CardPanel:
                     elem_id="catalog-card-link",
                 )
                 share = build_share("catalog", "Link to try this version")
-            change = build_change()
+            change = build_change(confirm, alias, promote)
     return CardPanel(
         ref=gr.State(None),
         seen=gr.State(0),
+        ticked=gr.State([]),
         message=message,
         body=body,
         head=head,
         versions=versions,
+        compared=compared,
         try_it=try_it,
         download=download,
         file=file,
         results=results,
         plots=plots,
         origin=origin,
-        aliases=change.aliases,
         link=link,
         share=share,
         change=change,
     )
 
 
-def version_choices(facts: AdapterFacts) -> list[tuple[str, str]]:
-    """Return every version with its aliases as choices, newest first."""
-    return [(" · ".join([f"Version {one.version}", *_names(facts, one)]), one.ref) for one in facts.versions]
-
-
-def _names(facts: AdapterFacts, version: Version) -> list[str]:
-    if version.withdrawn_at is not None:
-        return ["withdrawn"]
-    aliases = [one.alias for one in facts.adapter.aliases if one.version == version.version]
-    newest = facts.adapter.newest
-    return [*(["latest"] if newest is not None and newest.id == version.id else []), *aliases]
+def _compared(seen: Seen, ticked: Sequence[str]) -> str:
+    """Return the comparison of two selected versions, an error in its place, or an empty text."""
+    if len(ticked) < COMPARED:
+        return ""
+    try:
+        return compared_html(seen, (ticked[0], ticked[1]))
+    except (LoraVitError, RegistryError) as error:  # the card continues to work
+        return notice(error.in_public, kind="error")

@@ -6,13 +6,16 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.catalog.facts import read_facts
 from loravit_web.service import Service
 from loravit_web.ui.catalog.actions import connect_actions
+from loravit_web.ui.catalog.bulk import build_bulk, connect_bulk
 from loravit_web.ui.catalog.filters import DEFAULTS, build_filters
 from loravit_web.ui.catalog.panel import build_card
+from loravit_web.ui.catalog.versions import ticked_after
 from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import told_at
-from loravit_web.ui.kit.events import EACH, LAST, QUIET, UNCHECKED, Data, Updates
+from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.scripts import call, on_load
 
@@ -26,6 +29,7 @@ def build_catalog(service: Service) -> CatalogView:
     _turn_pages(view)
     _choose(view)
     connect_actions(view)
+    connect_bulk(view)
     view.revision.change(view.refreshed, view.inputs, view.outputs, **_QUIET)
     return view
 
@@ -44,16 +48,17 @@ def _built(service: Service) -> CatalogView:
             elem_id="catalog-import",
         )
     read_only = gr.HTML(visible=False, elem_id="catalog-read-only")
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=300):
-            rows = gr.HTML(js_on_load=on_load("list.listen"), elem_id="catalog-list")
+    with gr.Row(equal_height=False, elem_id="catalog-panes"):
+        with gr.Column(scale=1, min_width=300, elem_id="catalog-pane-list"):
+            bulk = build_bulk()
+            rows = gr.HTML(js_on_load=on_load("focus.keep", "list.listen"), elem_id="catalog-list")
             train = gr.Button(
                 "Train your first adapter", variant="primary", visible=False, elem_id="catalog-first"
             )
             with gr.Row():
                 previous = gr.Button("Previous page", visible=False, size="sm", elem_id="catalog-previous")
                 following = gr.Button("Next page", visible=False, size="sm", elem_id="catalog-next")
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=2, min_width=320):
             card = build_card()
     return CatalogView(
         service=service,
@@ -68,6 +73,7 @@ def _built(service: Service) -> CatalogView:
         train=train,
         upload=upload,
         read_only=read_only,
+        bulk=bulk,
         card=card,
     )
 
@@ -121,17 +127,22 @@ def _turn_pages(view: CatalogView) -> None:
 
 
 def _choose(view: CatalogView) -> None:
-    versions = view.card.versions
+    card = view.card
 
     @told_at(view.found)
     def choose(data: Data, event: gr.SelectData, request: gr.Request) -> Updates:
-        return view.opened(data, str(event.value), request)
+        return view.chosen(data, str(event.value), request)
 
     @told_at(view.found)
-    def pick(data: Data, request: gr.Request) -> Updates:
-        return view.opened(data, str(data[versions]), request)
+    def tick(data: Data, event: gr.EventData, request: gr.Request) -> Updates:
+        seen = seen_by(view.service, request)
+        facts = read_facts(seen.registry, seen.predictor, data[card.ref])
+        return card.comparing(seen, facts, ticked_after(data[card.ticked], str(event.ref), on=bool(event.on)))
 
-    chosen = view.rows.select(choose, view.inputs, view.outputs, **EACH, **_QUIET)
-    chosen.success(None, versions, None, js=call("card.show"), **_QUIET)
-    picked = versions.input(pick, {*view.inputs, versions}, view.outputs, **LAST, **_QUIET)
-    picked.success(None, versions, None, js=call("card.show"), **_QUIET)
+    for source in (view.rows, card.versions):
+        chosen = source.select(choose, view.inputs, [view.found, *card.outputs], **EACH, **_QUIET)
+        chosen.success(None, card.link, None, js=call("card.show"), **_QUIET)
+    ticked = card.versions.input(
+        tick, {card.ref, card.ticked}, [view.found, *card.of_versions], **IN_TURN, **UNCHECKED
+    )
+    ticked.then(None, None, None, js=call("ticks.show"), **_QUIET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,9 +10,10 @@ import gradio as gr
 
 from loravit_web.catalog.facts import entry_availability
 from loravit_web.service import Service
-from loravit_web.ui.catalog.card import stale_html
+from loravit_web.ui.catalog.bulk import BulkPanel
+from loravit_web.ui.catalog.card import none_chosen, stale_html
 from loravit_web.ui.catalog.filters import Filters, narrowed
-from loravit_web.ui.catalog.listing import found_html, list_html
+from loravit_web.ui.catalog.listing import Marks, found_html, list_html
 from loravit_web.ui.catalog.panel import CardPanel
 from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.markup import notice
@@ -19,7 +21,7 @@ from loravit_web.ui.kit.served import thumbnail_links
 from loravit_web.ui.kit.share import page_url
 from loravit_web.ui.kit.visitors import read_only, seen_by
 from loravit_web.visibility import Seen
-from registry import AdapterPage, AdapterQuery, NotFound
+from registry import AdapterPage, AdapterQuery, NotFound, utc_now
 
 EVENTS_LOOKED_AT = 20
 
@@ -39,6 +41,7 @@ class CatalogView:
         train: Leads to the Train tab while the catalog is empty.
         upload: Imports a bundle.
         read_only: Notice with the reason why the visitor cannot import.
+        bulk: Changes of several adapters.
         card: Card of the selected version.
     """
 
@@ -52,12 +55,14 @@ class CatalogView:
     train: gr.Button
     upload: gr.UploadButton
     read_only: gr.HTML
+    bulk: BulkPanel
     card: CardPanel
 
     @property
     def inputs(self) -> set[Any]:
         """Components whose values the methods take as ``data``."""
-        return {*self.filters.inputs, self.card.ref, self.card.seen, *self.card.change.inputs}
+        card = self.card
+        return {*self.filters.inputs, self.bulk.picked, card.ref, card.seen, card.ticked, *card.change.inputs}
 
     @property
     def untouched(self) -> Data:
@@ -96,7 +101,7 @@ class CatalogView:
             page: Number of the page, or None for the current one. The last page replaces a missing one.
             chosen: Version to mark, or None for that of the card.
         """
-        query = self.filters.query(data, page=page)
+        query = self.filters.query(seen, data, page=page)
         shown = _page(seen, query)
         ref = chosen or data[self.card.ref]
         anything = bool(shown.total) or _page(seen, AdapterQuery(status=None, limit=1)).total > 0
@@ -104,7 +109,13 @@ class CatalogView:
         slug = ref.partition("@")[0] if ref else None
         thumbnails = thumbnail_links(seen, shown.entries)
         html = list_html(
-            shown, lambda one: entry_availability(predictor, one), thumbnails, slug, anything=anything
+            shown,
+            lambda one: entry_availability(predictor, one),
+            thumbnails,
+            Marks(slug, data[self.bulk.picked]),
+            anything=anything,
+            now=utc_now(),
+            own_names=seen.visitor.own_names,
         )
         return {
             self.filters.page: shown.page,
@@ -119,8 +130,22 @@ class CatalogView:
     def opened(self, data: Data, ref: str, request: gr.Request) -> Updates:
         """Return updates that show a version and mark it in the list, or that show an error."""
         seen = seen_by(self.service, request)
-        card = self._card(seen, ref, request)
+        card = self._card(seen, ref, request, data[self.card.ticked])
         return {**card, **self.listed(seen, data, chosen=card[self.card.ref])}
+
+    def chosen(self, data: Data, ref: str, request: gr.Request) -> Updates:
+        """Return updates that show a version that was selected, or that close the card without one.
+
+        The browser marks the row. The list is not drawn again, because it may follow a newer search.
+        """
+        if not ref:
+            return {**self.card.closed(none_chosen()), **self.card.change.confirm.closed()}
+        return self._card(seen_by(self.service, request), ref, request, data[self.card.ticked])
+
+    def closed(self, data: Data, request: gr.Request) -> Updates:
+        """Return updates that close the card of an adapter that was deleted."""
+        closed = {**data, self.card.ref: None, self.card.ticked: []}
+        return {**self.chosen(data, "", request), **self.listed(seen_by(self.service, request), closed)}
 
     def shown_again(self, data: Data, ref: str, request: gr.Request) -> Updates:
         """Return updates after the visitor changed the adapter that is shown."""
@@ -155,9 +180,9 @@ class CatalogView:
             **self._changed_card(seen, data, request),
         }
 
-    def _card(self, seen: Seen, ref: str, request: gr.Request) -> Updates:
+    def _card(self, seen: Seen, ref: str, request: gr.Request, ticked: Sequence[str] = ()) -> Updates:
         try:
-            return self.card.opened(seen, ref, page_url(request))
+            return self.card.opened(seen, ref, page_url(request), ticked)
         except NotFound as error:
             return self.card.closed(notice(error.in_public, kind="error"))
 

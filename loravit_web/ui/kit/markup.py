@@ -124,8 +124,21 @@ def correct_images(judged: Evaluation) -> str:
     """Return the number of correct images as a sentence, with its confidence interval."""
     correct = judged.n - _wrong(judged.accuracy, judged.n)
     labels = " in all their labels" if judged.several_labels else ""
-    low, high = (f"{100 * bound:.{0 if judged.n < 1000 else 1}f}" for bound in interval_95(correct, judged.n))
+    low, high = _bounds(judged)
     return f"{correct:,} of {judged.n:,} {judged.split} images correct{labels} (95% CI {low} to {high}%)."
+
+
+def with_interval(judged: Evaluation) -> str:
+    """Return the accuracy with its 95 % confidence interval, such as ``71.4% (45–88)``."""
+    low, high = _bounds(judged)
+    return f"{judged.accuracy:.1%} ({low}–{high})"
+
+
+def _bounds(judged: Evaluation) -> tuple[str, str]:
+    """Return the bounds of the 95 % confidence interval of an accuracy in percent."""
+    low, high = interval_95(judged.n - _wrong(judged.accuracy, judged.n), judged.n)
+    digits = 0 if judged.n < 1000 else 1
+    return f"{100 * low:.{digits}f}", f"{100 * high:.{digits}f}"
 
 
 def beside_probe(judged: Evaluation) -> str:

@@ -10,6 +10,11 @@ from loravit_web.ui.kit.events import QUIET
 from loravit_web.ui.scripts import call
 
 HUB = "https://huggingface.co"
+TABS = ("use", "train", "catalog", "runs")
+NARROW = 700
+"""Width in pixels up to which list and card are separate screens; the same as in the style sheets."""
+VALUES = {"hub": HUB, "tabs": TABS, "narrowPixels": NARROW}
+"""Values for the script."""
 
 
 def name_tabs(tabs: Mapping[str, gr.Tab]) -> None:

@@ -24,6 +24,8 @@ SCRIPTS = (
     "patches/unwatched",
     "page/pulse",
     "kit/focus",
+    "kit/ticks",
+    "kit/confirm",
     "page/strip",
     "use/picker",
     "use/examples",
@@ -35,6 +37,7 @@ SCRIPTS = (
     "train/judged",
     "train/corrections",
     "catalog/list",
+    "catalog/versions",
     "catalog/card",
     "runs/table",
 )
@@ -50,7 +53,7 @@ def page_head(*, plain: bool = False) -> str:
     values = {
         "refusals": {"shownMilliseconds": REFUSAL_MILLISECONDS},
         "arrival": arrival.VALUES,
-        "address": {"hub": address.HUB},
+        "address": address.VALUES,
         "ask": ask.values(),
         "camera": camera.VALUES,
         "evidence": evidence.VALUES,

@@ -138,7 +138,7 @@ def _open_in_catalog(page: Page) -> None:
 
 
 def _watch_run(page: Page) -> None:
-    """Add the event that leads from the line above the tabs to the run in Train."""
+    """Add the events that lead from the line above the tabs, and from Runs, to the run in Train."""
     train = page.train
 
     @told
@@ -151,9 +151,10 @@ def _watch_run(page: Page) -> None:
             **train.watch.updates(seen, run.id, fresh=True),
         }
 
-    page.strip.click(watch, None, [page.tabs, train.run_id, *train.watch.outputs], **EACH, **QUEUED).success(
-        None, None, None, js=call("steps.openRun"), **QUIET
-    )
+    outputs = [page.tabs, train.run_id, *train.watch.outputs]
+    for source in (page.strip, page.runs.listing.banner):
+        watched = source.click(watch, None, outputs, **EACH, **QUEUED)
+        watched.success(None, None, None, js=call("steps.openRun"), **QUIET)
 
 
 def _add_image(page: Page) -> None:

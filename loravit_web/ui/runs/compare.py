@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.comparison import best_rows, setting_rows
-from loravit_web.runs.curves import LABELS, MOST_RUNS, Axis, Overlay, metric_keys, overlay, run_label
+from loravit_web.runs.curves import LABELS, MOST_RUNS, Axis, metric_keys, overlay, run_label
 from loravit_web.ui.kit.events import QUIET, Data, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.runs.markup import compared_table, curves_head
@@ -42,6 +42,8 @@ class ComparePanel:
 
     Attributes:
         title: Title and legend.
+        body: Contains the components below the title; hidden until a run is selected.
+        controls: Contains metric, smoothing and axis; hidden without curves.
         metric: Metric of the plot.
         plot: Curves of the runs.
         rows: Points of the plot. Gradio draws the previous points if a title or limit changes in the same
@@ -53,6 +55,8 @@ class ComparePanel:
     """
 
     title: gr.HTML
+    body: gr.Row
+    controls: gr.Row
     metric: gr.Dropdown
     plot: gr.LinePlot
     rows: gr.State
@@ -64,7 +68,8 @@ class ComparePanel:
     @property
     def outputs(self) -> list[Any]:
         """Components that depend on the runs."""
-        return [self.title, self.metric, self.plot, self.rows, self.tables, self.clear]
+        shown = [self.metric, self.plot, self.rows, self.tables, self.clear]
+        return [self.title, self.body, self.controls, *shown]
 
     @property
     def inputs(self) -> set[Any]:
@@ -87,7 +92,7 @@ class ComparePanel:
         if not runs:
             return {
                 self.title: _empty_title(),
-                **dict.fromkeys([self.metric, self.plot, self.clear], gr.update(visible=False)),
+                self.body: gr.Row(visible=False),
                 self.rows: [],
                 self.tables: "",
             }
@@ -95,6 +100,8 @@ class ComparePanel:
         key = data[self.metric] if data[self.metric] in keys else keys[0] if keys else None
         return {
             self.title: _title(runs, compared),
+            self.body: gr.Row(visible=True),
+            self.controls: gr.Row(visible=bool(keys)),
             self.metric: gr.Dropdown(
                 [(LABELS.get(one, one), one) for one in keys], value=key, visible=bool(keys)
             ),
@@ -112,7 +119,7 @@ class ComparePanel:
         shown = overlay(seen.registry, runs, key, axis=axis, smoothing=smoothing)
         left_out = ", ".join(shown.missing)
         note = notice(f"No {LABELS.get(key, key)} for {left_out}.") if left_out else Markup()
-        rows = _rows(shown, [run_label(run) for run in runs])
+        rows = [(one.x, one.value, str(one.place), one.run) for one in shown.points]
         has_line = len(rows) > len({row[2] for row in rows})  # single points are not drawn
         if rows and not has_line:
             note += notice("A curve needs at least two points. The table below shows the values so far.")
@@ -130,42 +137,45 @@ class ComparePanel:
 def build_compare() -> ComparePanel:
     """Build the panel, which is empty until a run is selected or compared."""
     title = gr.HTML(_empty_title(), elem_id="runs-compare-title")
-    with gr.Row():
-        metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=220)
-        smoothing = gr.Slider(
-            0,
-            MOST_SMOOTHING,
-            value=0,
-            step=0.05,
-            label="Smoothing",
-            info="0 = no smoothing.",
-            elem_id="runs-smoothing",
-            min_width=160,
-        )
-        axis = gr.Radio(
-            [(title, axis) for axis, title in AXES.items()],
-            value="epoch",
-            label="X-axis",
-            info="Time counts from the first point and includes pauses.",
-            elem_id="runs-axis",
-            min_width=160,
-        )
-    plot = gr.LinePlot(
-        _frame([]),
-        x="x",
-        y="value",
-        color="run",
-        height=320,
-        visible=False,
-        tooltip=["x", "value", "name"],
-        color_map=COLOURS,
-        colors_in_legend=[],  # the legend in `_title` has the names of the runs
-        elem_id="runs-plot",
-    )
-    tables = gr.HTML(elem_id="runs-compare")
-    clear = gr.Button("Clear selection", size="sm", visible=False, elem_id="runs-clear")
+    with gr.Row(visible=False, equal_height=False, elem_id="runs-compare-body") as body:
+        with gr.Column(scale=3, min_width=320):
+            with gr.Row(visible=False) as controls:
+                metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=160)
+                smoothing = gr.Slider(
+                    0,
+                    MOST_SMOOTHING,
+                    value=0,
+                    step=0.05,
+                    label="Smoothing",
+                    info="0 = no smoothing.",
+                    elem_id="runs-smoothing",
+                    min_width=160,
+                )
+                axis = gr.Radio(
+                    [(title, axis) for axis, title in AXES.items()],
+                    value="epoch",
+                    label="X-axis",
+                    info="Time includes pauses.",
+                    elem_id="runs-axis",
+                    min_width=160,
+                )
+            plot = gr.LinePlot(
+                _frame([]),
+                x="x",
+                y="value",
+                color="run",
+                height=320,
+                visible=False,
+                tooltip=["x", "value", "name"],
+                color_map=COLOURS,
+                colors_in_legend=[],  # the legend in `_title` has the names of the runs
+                elem_id="runs-plot",
+            )
+        with gr.Column(scale=2, min_width=300):
+            tables = gr.HTML(elem_id="runs-compare")
+            clear = gr.Button("Clear selection", size="sm", visible=False, elem_id="runs-clear")
     rows = gr.State([])
-    return ComparePanel(title, metric, plot, rows, tables, clear, smoothing, axis)
+    return ComparePanel(title, body, controls, metric, plot, rows, tables, clear, smoothing, axis)
 
 
 def then_points(panel: ComparePanel, event: Any) -> Any:
@@ -188,11 +198,6 @@ def ticked(compared: Sequence[str], run_id: str, on: bool) -> list[str]:
     if on and len(others) >= MOST_RUNS:
         raise TooManyRuns(f"You can compare up to {MOST_RUNS} runs. Deselect one first.")
     return [*others, run_id] if on else others
-
-
-def _rows(shown: Overlay, names: list[str]) -> list[PlotRow]:
-    places = dict(zip(names, COLOURS, strict=False))
-    return [(one.x, one.value, places[one.run], one.run) for one in shown.points]
 
 
 def _frame(rows: Sequence[PlotRow]) -> pd.DataFrame:

@@ -9,10 +9,12 @@ import gradio as gr
 from markupsafe import Markup
 
 from loravit_web.runs.next_steps import place_of, refusal_of, steps_of
+from loravit_web.ui.kit.confirm import ConfirmPanel, build_confirm
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import definitions, flattened, notice, run_progress
 from loravit_web.ui.runs.buttons import RunButtons, build_buttons
-from loravit_web.ui.runs.markup import log_text, none_chosen, run_origin
+from loravit_web.ui.runs.markup import log_text, run_back, run_origin
+from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
 from loravit_web.worker.run_log import log_of, tail
 from registry import RegistryError, Run
@@ -23,6 +25,7 @@ class DetailPanel:
     """Components that show a run.
 
     Attributes:
+        column: Contains the other components; hidden until a run is selected.
         head: Progress, result or error of the run.
         result: Button that shows the result in Train.
         catalog: Button that opens the version in Catalog.
@@ -31,8 +34,11 @@ class DetailPanel:
         settings: Data, settings and environment of the run.
         record: Accordion with the log.
         log: End of the log.
+        delete: Asks for the confirmation of a deletion.
+        confirm: Confirmation of the deletion.
     """
 
+    column: gr.Column
     head: gr.HTML
     result: gr.Button
     catalog: gr.Button
@@ -41,12 +47,15 @@ class DetailPanel:
     settings: gr.HTML
     record: gr.Accordion
     log: gr.HTML
+    delete: gr.Button
+    confirm: ConfirmPanel
 
     @property
     def outputs(self) -> list[Any]:
         """Components that `updates` fills."""
-        shown = [self.head, self.result, self.catalog, *self.buttons.outputs]
-        return [*shown, self.facts, self.settings, self.record, self.log]
+        shown = [self.column, self.head, self.result, self.catalog, *self.buttons.outputs]
+        ends = [self.delete, *self.confirm.outputs]
+        return [*shown, self.facts, self.settings, self.record, self.log, *ends]
 
     def updates(self, seen: Seen, run_id: str | None, *, fresh: bool = True) -> Updates:
         """Return updates for a run.
@@ -61,15 +70,21 @@ class DetailPanel:
         try:
             run = seen.registry.runs.get(run_id)
         except RegistryError as error:  # the page continues after a link to a deleted run
-            parts = [self.result, self.catalog, *self.buttons.outputs, self.facts, self.record]
-            hidden = dict.fromkeys(parts, gr.update(visible=False))
-            return {**hidden, self.head: notice(error.in_public, kind="error")}
+            parts = [self.result, self.catalog, *self.buttons.outputs, self.facts, self.record, self.delete]
+            return {
+                **dict.fromkeys(parts, gr.update(visible=False)),
+                **self.confirm.closed(),
+                self.column: gr.Column(visible=True),
+                self.head: notice(error.in_public, kind="error"),
+            }
         steps, refusal = steps_of(run), refusal_of(seen.visitor, run)
         blocked = refusal if steps - {"result"} else None
         once = {
             self.facts: gr.Accordion(visible=True),
             self.settings: definitions(_facts(run)),
             self.record: gr.Accordion(visible=True),
+            self.column: gr.Column(visible=True),
+            **self.confirm.closed(),
         }
         return {
             self.head: _head(seen, run) + (notice(blocked, title="View only.") if blocked else Markup()),
@@ -78,21 +93,31 @@ class DetailPanel:
             **self.buttons.updates(run, fresh=fresh, may=refusal is None),
             **(once if fresh else {}),
             self.log: log_text(tail(log_of(seen.settings.run_logs, run.id))),
+            self.delete: gr.Button(
+                visible=run.ended_at is not None and seen.visitor.may("retire"), interactive=refusal is None
+            ),
         }
+
+    def closed(self) -> Updates:
+        """Return updates that hide the panel."""
+        return {self.column: gr.Column(visible=False), **self.confirm.closed()}
 
 
 def build_detail() -> DetailPanel:
-    """Build the panel, which is empty until a run is selected."""
-    head = gr.HTML(none_chosen(), elem_id="runs-progress")
-    with gr.Row():
-        result = gr.Button("Show result", variant="primary", visible=False, elem_id="runs-result")
-        catalog = gr.Button("Open in Catalog", visible=False, elem_id="runs-catalog")
-    buttons = build_buttons("runs")
-    with gr.Accordion("Settings", open=False, visible=False, elem_id="runs-facts") as facts:
-        settings = gr.HTML(elem_id="runs-settings")
-    with gr.Accordion("Log", open=False, visible=False, elem_id="runs-record") as record:
-        log = gr.HTML(elem_id="runs-log", autoscroll=True)
-    return DetailPanel(head, result, catalog, buttons, facts, settings, record, log)
+    """Build the panel, which is hidden until a run is selected."""
+    with gr.Column(scale=2, min_width=320, visible=False, elem_id="runs-detail") as column:
+        confirm = build_confirm("runs-delete")
+        head = gr.HTML(js_on_load=on_load("runs.listenToDetail"), elem_id="runs-progress")
+        with gr.Row():
+            result = gr.Button("Show result", variant="primary", visible=False, elem_id="runs-result")
+            catalog = gr.Button("Open in Catalog", visible=False, elem_id="runs-catalog")
+        buttons = build_buttons("runs")
+        with gr.Accordion("Settings", open=False, visible=False, elem_id="runs-facts") as facts:
+            settings = gr.HTML(elem_id="runs-settings")
+        with gr.Accordion("Log", open=False, visible=False, elem_id="runs-record") as record:
+            log = gr.HTML(elem_id="runs-log", autoscroll=True)
+        delete = gr.Button("Delete run…", variant="stop", size="sm", visible=False, elem_id="runs-delete")
+    return DetailPanel(column, head, result, catalog, buttons, facts, settings, record, log, delete, confirm)
 
 
 def _head(seen: Seen, run: Run) -> Markup:
@@ -100,7 +125,7 @@ def _head(seen: Seen, run: Run) -> Markup:
     shown = run_progress(
         run, position=place.position if place else None, ahead=place.ahead if place else None
     )
-    return shown + run_origin(run)
+    return run_back() + shown + run_origin(run)
 
 
 def _facts(run: Run) -> dict[str, str]:

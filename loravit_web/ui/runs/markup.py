@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from markupsafe import Markup
 
+from loravit_web.access.rights import Visitor
 from loravit_web.runs.comparison import ComparedRow
-from loravit_web.runs.next_steps import title_and_owner
-from loravit_web.ui.kit.markup import STATUS_SIGNS, notice
+from loravit_web.runs.curves import version_of
+from loravit_web.runs.next_steps import refusal_of, steps_of, title_and_owner
+from loravit_web.ui.kit.markup import STATUS_SIGNS, notice, time_left
 from loravit_web.ui.templates import render
-from loravit_web.util.text import duration
+from loravit_web.util.text import age, duration
 from registry import Run
 
 MOST_QUEUED = 10
-_HEADS = ("Compare", "Status", "Run", "Owner", "Best accuracy", "Data", "Started", "Duration", "Published")
 
 
 @dataclass(frozen=True)
-class QueuedRun:
+class ActiveRun:
     """Run that trains or waits.
 
     Attributes:
         run: Run.
         name: Title and owner.
         place: Position in the queue, or progress.
+        can_stop: Whether the visitor may stop it.
     """
 
     run: Run
     name: str
     place: str
+    can_stop: bool
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,30 @@ class Row:
 
     Attributes:
         run: Run.
+        version: Version that the run made, such as ``v2``, or an empty text.
         is_chosen: Whether the run is selected.
         is_compared: Whether the run is compared.
-        cells: Texts of the columns after the name.
+        cells: Texts of the columns after the name, by head.
     """
 
     run: Run
+    version: str
     is_chosen: bool
     is_compared: bool
-    cells: tuple[str, ...]
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracies of runs by their ID.
+
+    Attributes:
+        best: Best validation accuracy.
+        probe: Accuracy of the probe.
+    """
+
+    best: Mapping[str, float]
+    probe: Mapping[str, float]
 
 
 def loading() -> Markup:
@@ -65,59 +84,90 @@ def no_match() -> Markup:
     return notice("Use fewer words or another status.", title="No matching runs.")
 
 
-def none_chosen() -> Markup:
-    """Return what is shown instead of a run before one is selected."""
-    return notice("Select a run to see details.")
-
-
-def queue_list(active: Sequence[Run], positions: Mapping[str, int]) -> Markup:
-    """Return the running and queued runs with their owners, in order; empty without any.
+def active_banner(active: Sequence[Run], positions: Mapping[str, int], visitor: Visitor) -> Markup:
+    """Return the running and queued runs with their progress and buttons; empty without any.
 
     Args:
-        active: Running and queued runs.
+        active: Running and queued runs, in order.
         positions: Positions in the queue by ID of the run, counted among all runs, also those that the
             visitor does not see.
+        visitor: Visitor, who may stop some of them.
     """
     if not active:
         return Markup()
     items = [
-        QueuedRun(run, title_and_owner(run), _place(run, positions.get(run.id)))
+        ActiveRun(
+            run,
+            title_and_owner(run),
+            _place(run, positions.get(run.id)),
+            bool(steps_of(run)) and refusal_of(visitor, run) is None,
+        )
         for run in active[:MOST_QUEUED]
     ]
-    return render("runs/queue", items=items, signs=STATUS_SIGNS, more=len(active) - MOST_QUEUED)
+    return render("runs/banner", items=items, signs=STATUS_SIGNS, more=len(active) - MOST_QUEUED)
 
 
 def _place(run: Run, position: int | None) -> str:
     if position is not None:
         return f"position {position} in the queue"
-    left = f", about {duration(run.eta_seconds)} left" if run.eta_seconds else ""
-    return f"{'Stopping' if run.stop_request else run.stage or 'Starting'}, {run.progress:.0%}{left}"
+    return (
+        f"{'Stopping' if run.stop_request else run.stage or 'Starting'}, {run.progress:.0%}{time_left(run)}"
+    )
 
 
 def runs_table(
-    runs: Sequence[Run], best: dict[str, float], chosen: str | None, compared: Collection[str]
+    runs: Sequence[Run],
+    scores: Scores,
+    chosen: str | None,
+    compared: Collection[str],
+    *,
+    now: datetime,
+    own_names: Collection[str],
 ) -> Markup:
     """Return a page of runs, each of which can be selected and compared.
 
     Args:
         runs: Runs of the page.
-        best: Best accuracy by ID of the run.
+        scores: Accuracies of the runs.
         chosen: ID of the selected run.
         compared: IDs of the compared runs.
+        now: Current time.
+        own_names: Names of the visitor. The owners are shown if there are others.
     """
-    rows = [Row(run, run.id == chosen, run.id in compared, _cells(run, best.get(run.id))) for run in runs]
-    return render("runs/table", heads=_HEADS, rows=rows, signs=STATUS_SIGNS)
+    with_owner = any(run.created_by not in own_names for run in runs)
+
+    def owner(run: Run) -> str:
+        return "you" if run.created_by in own_names else run.created_by
+
+    rows = [
+        Row(
+            run,
+            version_of(run),
+            run.id == chosen,
+            run.id in compared,
+            _cells(run, scores, now, owner=owner(run) if with_owner else None),
+        )
+        for run in runs
+    ]
+    return render("runs/table", heads=list(rows[0].cells), rows=rows, signs=STATUS_SIGNS)
 
 
-def _cells(run: Run, best: float | None) -> tuple[str, ...]:
-    return (
-        run.created_by,
-        "–" if best is None else f"{best:.1%}",
-        run.dataset.name,
-        f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else "not yet",
-        "–" if run.seconds is None else duration(run.seconds),
-        run.published or "–",
-    )
+def _cells(run: Run, scores: Scores, now: datetime, *, owner: str | None) -> dict[str, str]:
+    best, probe = scores.best.get(run.id), scores.probe.get(run.id)
+    change = None if best is None or probe is None else round(100 * (best - probe), 1)
+    return {
+        **({"Owner": owner} if owner is not None else {}),
+        "Best accuracy": "–" if best is None else f"{best:.1%}",
+        "vs. probe": "–" if change is None else f"{change:+.1f}".replace("-", "−"),
+        "Preset": str(run.config.get("preset", "–")).capitalize(),
+        "Duration": "–" if run.seconds is None else duration(run.seconds),
+        "When": age(run.created_at, now),
+    }
+
+
+def run_back() -> Markup:
+    """Return the button that leads from a run back to the list, which a narrow screen hides meanwhile."""
+    return render("runs/back")
 
 
 def run_origin(run: Run) -> Markup:

@@ -9,10 +9,11 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.errors import LoraVitError
+from loravit_web.runs.deletion import deletion_of
 from loravit_web.service import Service
 from loravit_web.ui.kit.errors import plain, told, told_at
-from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED, Data, Updates
-from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUEUED, QUIET, UNCHECKED, Data, Updates, unchanged
+from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.runs.buttons import connect_buttons
 from loravit_web.ui.runs.compare import ComparePanel, build_compare, then_points, ticked
 from loravit_web.ui.runs.detail import DetailPanel, build_detail
@@ -64,13 +65,16 @@ class RunsTab:
 def build_runs(service: Service) -> RunsTab:
     """Build the tab and its events."""
     chosen, compared = gr.State(None), gr.State([])
-    runs = build_list()
-    detail = build_detail()
+    with gr.Row(equal_height=False, elem_id="runs-panes"):
+        with gr.Column(scale=3, min_width=320, elem_id="runs-pane-list"):
+            runs = build_list()
+        detail = build_detail()
     compare = build_compare()
     tab = RunsTab(runs, detail, compare, chosen, compared, gr.Textbox(visible="hidden"))
     _look_through(service, tab)
     _choose(service, tab)
     _compare(service, tab)
+    _delete(service, tab)
     detail.head.change(None, detail.head, None, js=call("runs.nameRun"), **QUIET)
     connect_buttons(
         service,
@@ -155,6 +159,7 @@ def _look_through(service: Service, tab: RunsTab) -> None:
     for event, handler in (
         (shown.search.change, first),
         (shown.states.input, first),
+        (shown.mine.input, first),
         (shown.previous.click, look_at(lambda page: page - 1)),
         (shown.following.click, look_at(lambda page: page + 1)),
     ):
@@ -162,22 +167,26 @@ def _look_through(service: Service, tab: RunsTab) -> None:
 
 
 def _choose(service: Service, tab: RunsTab) -> None:
-    """Add the event of a click on a run: it shows the run, and its curves unless runs are compared."""
+    """Add the events of a click on a run: it shows the run, and its curves unless runs are compared."""
 
     def choose(data: Data, request: gr.Request, event: gr.EventData) -> Updates:
         run_id, seen = str(event.run), seen_by(service, request)
+        if not run_id:
+            curves = {} if data[tab.compared] else tab.drawn(seen, {**data, tab.chosen: None})
+            return {tab.chosen: None, **tab.detail.closed(), **curves}
         curves = {} if data[tab.compared] else tab.drawn(seen, {**data, tab.chosen: run_id})
         return {tab.chosen: run_id, **tab.detail.updates(seen, run_id), **curves}
 
-    chosen = tab.listing.table.click(
-        choose,
-        {*tab.compare.inputs, tab.compared},
-        [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
-        **EACH,
-        **QUIET,
-        **UNCHECKED,
-    )
-    then_points(tab.compare, chosen).then(None, None, None, js=call("runs.showDetail"))
+    for event in (tab.listing.table.click, tab.listing.banner.select):
+        chosen = event(
+            choose,
+            {*tab.compare.inputs, tab.compared},
+            [tab.chosen, *tab.detail.outputs, *tab.compare.outputs],
+            **EACH,
+            **QUIET,
+            **UNCHECKED,
+        )
+        then_points(tab.compare, chosen).then(None, None, None, js=call("runs.showDetail"))
 
 
 def _compare(service: Service, tab: RunsTab) -> None:
@@ -207,7 +216,7 @@ def _compare(service: Service, tab: RunsTab) -> None:
         tab.listing.table.input(tick, tab.inputs, outputs, **IN_TURN, **UNCHECKED),
         tab.compare.clear.click(clear, tab.inputs, outputs, **QUIET, **UNCHECKED),
     ):
-        then_points(tab.compare, event).then(None, None, None, js=call("runs.showTicks"))
+        then_points(tab.compare, event).then(None, None, None, js=call("ticks.show"))
     redrawn = gr.on(
         # not `release`, which a keyboard does not trigger
         [tab.compare.metric.input, tab.compare.smoothing.change, tab.compare.axis.input],
@@ -219,3 +228,39 @@ def _compare(service: Service, tab: RunsTab) -> None:
         **UNCHECKED,
     )
     then_points(tab.compare, redrawn)
+
+
+def _delete(service: Service, tab: RunsTab) -> None:
+    """Add the events that ask for the deletion of the selected run and carry it out."""
+    detail = tab.detail
+
+    @told
+    def ask(run_id: str | None, request: gr.Request) -> Updates:
+        if run_id is None:
+            return unchanged()
+        return detail.confirm.asking(deletion_of(seen_by(service, request).registry, run_id))
+
+    @told
+    def delete(data: Data, request: gr.Request) -> Updates:
+        plan, seen = data[detail.confirm.pending], seen_by(service, request)
+        if plan is None:  # a second click before the reply to the first one
+            return detail.confirm.closed()
+        actions_of(service, request).delete(plan.run_id)
+        compared = [one for one in data[tab.compared] if one != plan.run_id]
+        now = {**data, tab.chosen: None, tab.compared: compared}
+        gr.Success("The run is deleted.", title="Deleted")
+        return {
+            tab.chosen: None,
+            tab.compared: compared,
+            **detail.closed(),
+            **tab.listed(seen, now),
+            **tab.drawn(seen, now),
+        }
+
+    outputs = [tab.chosen, tab.compared, *tab.listing.outputs, *detail.outputs, *tab.compare.outputs]
+    detail.delete.click(ask, tab.chosen, list(detail.confirm.outputs), **QUEUED)
+    deleted = detail.confirm.yes.click(
+        delete, {*tab.inputs, detail.confirm.pending}, outputs, **QUEUED, **UNCHECKED
+    )
+    deleted.success(None, None, None, js=call("address.set", "run", ""), **QUIET)
+    detail.confirm.no.click(detail.confirm.closed, None, list(detail.confirm.outputs), **QUIET)

@@ -23,7 +23,7 @@ from registry import (
 )
 from registry.catalog.summaries import refresh_summary
 from registry.database.models import AdapterRow, AdapterSummaryRow, AdapterTagRow, AliasRow, VersionRow
-from registry.queries import MAX_LIMIT, MAX_TEXT, SHOWN_CLASSES
+from registry.queries import MAX_LIMIT, MAX_TEXT, SHOWN_CLASSES, SHOWN_DESCRIPTION
 from tests.registry.conftest import FakeClock
 
 MakeVersion = Callable[..., NewVersion]
@@ -130,6 +130,8 @@ ASKED: tuple[tuple[dict[str, Any], list[str]], ...] = (
     ({"tags": ("small",)}, ["birds", "cats"]),
     ({"tags": ("small", "indoor")}, ["cats"]),
     ({"owner": "bob"}, ["birds"]),
+    ({"owners": ("ann", "nobody")}, ["cats"]),
+    ({"owners": ("ann", "bob")}, ["birds", "cats"]),
     ({"min_accuracy": 0.8}, ["cats"]),
     ({"owner": "nobody"}, []),
     ({"sort": "newest"}, ["birds", "cats"]),
@@ -173,6 +175,14 @@ def test_pages_hold_every_adapter_once_and_report_the_total(
 def test_an_empty_catalog_has_one_empty_page(registry: Registry) -> None:
     page = registry.search.adapters(AdapterQuery())
     assert (page.entries, page.total, page.pages) == ((), 0, 1)
+
+
+def test_an_entry_has_the_beginning_of_a_long_description(
+    registry: Registry, new_version: MakeVersion
+) -> None:
+    registry.catalog.publish(new_version(description="ä" * 10_000), actor="ann")
+    (entry,) = registry.search.adapters(AdapterQuery()).entries
+    assert entry.description == "ä" * SHOWN_DESCRIPTION
 
 
 def test_a_version_of_many_classes_lists_only_the_first(registry: Registry, new_version: MakeVersion) -> None:

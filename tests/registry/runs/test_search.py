@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from registry import InvalidQuery, NewRun, Registry, Run, RunQuery
+from registry import UNKNOWN, InvalidQuery, NewRun, Registry, Run, RunQuery
 
 MakeRun = Callable[..., NewRun]
 
@@ -47,6 +47,8 @@ def test_a_run_has_and_is_found_by_the_name_that_its_user_has_for_the_dataset(
         ({"text": "cats", "statuses": ("cancelled",)}, [2]),
         ({"text": "a\0b"}, []),
         ({"slug": "\ud800"}, []),
+        ({"owners": ("ann", UNKNOWN)}, [2, 1, 0]),
+        ({"owners": ("bob",)}, []),
     ],
 )
 def test_a_query_finds_the_newest_runs_first_that_meet_all_its_conditions(
@@ -68,6 +70,15 @@ def test_pages_hold_every_run_once(registry: Registry, new_run: MakeRun, text: s
     pages = [registry.search.runs(RunQuery(text=text, page=page, limit=2)) for page in (1, 2, 3, 4)]
     assert [run.id for page in pages for run in page.runs] == made[::-1]
     assert {(page.total, page.pages) for page in pages} == {(5, 3)}
+
+
+@pytest.mark.parametrize("text", ["", "cats"])
+def test_runs_are_counted_by_status_whatever_statuses_are_asked_for(
+    registry: Registry, history: list[Run], text: str
+) -> None:
+    found = registry.search.run_counts(RunQuery(text=text, slug="cats", statuses=("queued",)))
+    assert found == {"running": 1, "cancelled": 1}
+    assert registry.search.run_counts(RunQuery(text=text, owners=("bob",))) == {}
 
 
 def test_an_unknown_status_is_refused(registry: Registry) -> None:

@@ -71,7 +71,8 @@ class CatalogPage:
         change = view.card.change
         self.fields: dict[Any, Any] = {view.filters.fields[name]: value for name, value in DEFAULTS.items()}
         self.fields |= {view.filters.page: 1, view.card.ref: None, view.card.seen: 0, change.loaded: None}
-        self.fields |= {change.move.pending: None, change.retire.pending: None, change.alias: None}
+        self.fields |= {view.card.ticked: [], view.bulk.picked: [], view.bulk.tags: []}
+        self.fields |= {change.confirm.pending: None, view.bulk.confirm.pending: None, change.alias: None}
         self.shown: dict[Any, dict[str, Any]] = {}
 
     def close(self) -> None:
@@ -108,15 +109,13 @@ class CatalogPage:
         """Fill a field."""
         self.fields[part] = value
 
-    def press(self, button: Any) -> dict[Any, Any]:
-        """Click a button and take over what happens."""
+    def press(self, part: Any, event: str = "click", **data: Any) -> dict[Any, Any]:
+        """Click a button, or set off another event with its data, and take over what happens."""
         (listener,) = [
-            one
-            for one in self.demo.fns.values()
-            if (button._id, "click") in one.targets and one.fn is not None
+            one for one in self.demo.fns.values() if (part._id, event) in one.targets and one.fn is not None
         ]
-        takes = len(inspect.signature(listener.fn).parameters)
-        return self.update(listener.fn(*(self.fields, request())[:takes]))
+        given = {"data": self.fields, "event": SimpleNamespace(**data), "request": request()}
+        return self.update(listener.fn(*(given[name] for name in inspect.signature(listener.fn).parameters)))
 
     def find(self, **values: Any) -> dict[Any, Any]:
         """Fill filters and show the first page."""
@@ -135,6 +134,7 @@ def publish(
     *,
     base: str = "tiny",
     weights_sha256: str = TINY,
+    actor: str = "ann",
     **changed: Any,
 ) -> Version:
     """Put a made-up version into the catalog."""
@@ -158,4 +158,4 @@ def publish(
         image_size=32,
         **described,
     )
-    return service.registry.catalog.publish(new, actor="ann")
+    return service.registry.catalog.publish(new, actor=actor)

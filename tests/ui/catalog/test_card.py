@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ import pytest
 from loravit_web.access.rights import member
 from loravit_web.training.files.reliability import Reliability
 from loravit_web.ui.catalog.actions import imported_sentence
-from registry import Thresholds
+from registry import NewEvaluation, Thresholds, UnknownAdapter, UsageCount, utc_now
 from tests.ui.catalog.catalog_page import CatalogPage, publish, request
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -34,6 +35,15 @@ def toasts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
+def version_rows(page: CatalogPage) -> list[str]:
+    """The rows of the table of versions, newest first."""
+    return page.text(page.view.card.versions).partition("<tbody>")[2].split("<tr")[1:]
+
+
+def chips(row: str) -> list[str]:
+    return re.findall('<span class="lv-chip">([^<]*)</span>', row)
+
+
 def signed_in(page: CatalogPage, monkeypatch: pytest.MonkeyPatch, name: str, role: Any) -> None:
     monkeypatch.setattr(page.service, "visitor", lambda _username: member(name, role))
 
@@ -42,10 +52,11 @@ def test_a_link_opens_the_card_of_exactly_that_version(page: CatalogPage) -> Non
     page.arrive(adapter="cats@1")
     card = page.view.card
     assert page.fields[card.ref] == "cats@1"
-    assert page.shown[card.versions]["choices"] == [
-        ("Version 2 · latest", "cats@2"),
-        ("Version 1 · production", "cats@1"),
-    ]
+    newest, first = version_rows(page)
+    assert "v2" in newest
+    assert chips(newest) == ["latest"]
+    assert chips(first) == ["production"]
+    assert ["aria-current" in row for row in (newest, first)] == [False, True]
     assert page.text(card.link) == "http://127.0.0.1:7860/?tab=catalog&adapter=cats@1"
     assert page.text(card.share.link) == "http://127.0.0.1:7860/?tab=use&task=cats@1"
     assert "aria-current" in page.text(page.view.rows)
@@ -54,7 +65,7 @@ def test_a_link_opens_the_card_of_exactly_that_version(page: CatalogPage) -> Non
 def test_a_link_to_what_is_not_there_says_so_and_shows_the_list(page: CatalogPage) -> None:
     page.arrive(adapter="cuts@7")
     assert "cuts" in page.text(page.view.card.message)
-    assert "cats@2" in page.text(page.view.rows)
+    assert 'data-slug="cats"' in page.text(page.view.rows)
     page.arrive(adapter="cats@7")
     assert "7" in page.text(page.view.card.message)
     assert "aria-current" not in page.text(page.view.rows)
@@ -74,7 +85,7 @@ def test_what_users_typed_is_text_on_the_card(page: CatalogPage) -> None:
     publish(page.service, "evil", title=EVIL, description=EVIL, class_names=(EVIL, "b"))
     catalog.withdraw("evil", 1, EVIL, actor=EVIL)
     page.open("evil@1")
-    drawn = "".join(str(one["value"]) for part, one in page.shown.items() if isinstance(part, gr.HTML))
+    drawn = "".join(str(one.get("value")) for part, one in page.shown.items() if isinstance(part, gr.HTML))
     assert drawn.count("&lt;img") >= 4
     assert "<img" not in drawn
 
@@ -91,46 +102,114 @@ def test_a_withdrawn_version_can_be_looked_at_with_its_reason_but_not_tried(page
     assert page.can(card.try_it)
 
 
-def test_a_new_alias_is_set_at_once_and_a_moved_one_in_two_steps(
-    page: CatalogPage, toasts: list[str]
-) -> None:
-    change, aliases = page.view.card.change, page.service.registry.aliases
+def test_a_version_is_promoted_in_two_clicks_from_its_row(page: CatalogPage, toasts: list[str]) -> None:
+    card, change, catalog = page.view.card, page.view.card.change, page.service.registry.catalog
+    page.open("cats@1")
+    page.press(card.versions, ref="cats@2")
+    assert page.fields[change.alias] == "production"
+    assert "cats@production moves from version 1 to version 2." in page.text(change.confirm.text)
+    assert catalog.resolve("cats@production").version == 1
+    page.press(change.confirm.no)
+    assert page.shown[change.confirm.box]["visible"] is False
+    page.press(card.versions, ref="cats@2")
+    page.press(change.confirm.yes)
+    assert catalog.resolve("cats@production").version == 2
+    assert toasts == ["cats@production now points to version 2."]
+    assert page.fields[card.ref] == "cats@1"
+    assert [chips(row) for row in version_rows(page)] == [["latest", "production"], []]
+
+
+def test_a_promotion_to_another_alias_asks_about_that_one(page: CatalogPage, toasts: list[str]) -> None:
+    change = page.view.card.change
     page.open("cats@2")
+    page.press(change.promote)
     page.type(change.alias, "staging")
-    page.press(change.promote)
+    page.press(change.alias, "input")
+    assert "cats@staging will point to version 2." in page.text(change.confirm.text)
+    page.press(change.confirm.yes)
     assert toasts == ["cats@staging now points to version 2."]
-    page.type(change.alias, "production")
-    page.press(change.promote)
-    assert "cats@production moves from version 1 to version 2." in page.text(change.move.text)
     assert page.service.registry.catalog.resolve("cats@production").version == 1
-    page.press(change.move.no)
-    assert page.shown[change.move.box]["visible"] is False
-    page.press(change.promote)
-    page.press(change.move.yes)
-    assert page.service.registry.catalog.resolve("cats@production").version == 2
-    assert "Version 2 · latest · production · staging" in dict(page.shown[page.view.card.versions]["choices"])
-    page.type(change.alias, "production")
-    page.press(change.rollback)
-    page.press(change.move.yes)
-    assert {one.alias: one.version for one in aliases.list("cats")} == {"production": 1, "staging": 2}
-    assert "rolled back by page" in page.text(page.view.card.aliases)
+
+
+def test_the_alias_offered_is_the_one_that_names_another_version_or_else_a_new_one(page: CatalogPage) -> None:
+    card, change = page.view.card, page.view.card.change
+    page.open("cats@2")
+    for ref, alias in (("cats@2", "production"), ("cats@1", "staging")):
+        page.press(card.versions, ref=ref)
+        assert page.fields[change.alias] == alias
+    page.service.registry.aliases.promote("cats@1", "beta", actor="ann")
+    page.press(card.versions, ref="cats@2")
+    assert page.fields[change.alias] == "production"
+    assert page.shown[change.alias]["choices"] == ["beta", "production", "staging", "default"]
+
+
+def test_a_row_of_the_table_has_accuracy_with_interval_age_and_requests(page: CatalogPage) -> None:
+    version = page.service.registry.catalog.version("cats@1")
+    page.service.registry.usage.add([UsageCount(version.id, utc_now(), 1234, 0, 30.0, 12.0)])
+    page.open("cats@2")
+    newest, first = version_rows(page)
+    assert "75.0% (30–95)" in newest
+    assert ">just now</time>" in newest
+    assert '<td data-label="Requests">1,234</td>' in first
+
+
+def test_a_promotion_to_a_less_accurate_version_says_by_how_much(page: CatalogPage) -> None:
+    worse = (NewEvaluation("test", 4, 0.25, 0.5, 0.5),)
+    publish(page.service, "cats", "third", evaluations=worse)
+    page.open("cats@3")
+    page.press(page.view.card.change.promote)
+    asked = page.text(page.view.card.change.confirm.text)
+    assert "Version 3 is 50.0 points less accurate on test images: 25.0% instead of 75.0%." in asked
+
+
+def test_an_alias_is_rolled_back_from_its_row_in_two_clicks(page: CatalogPage, toasts: list[str]) -> None:
+    change, aliases = page.view.card.change, page.service.registry.aliases
+    aliases.promote("cats@2", "production", actor="ann")
+    page.open("cats@2")
+    assert 'data-alias="production"' in page.text(change.aliases)
+    page.press(change.aliases, alias="production")
+    assert "moves from version 2 back to version 1" in page.text(change.confirm.text)
+    page.press(change.confirm.yes)
+    assert toasts == ["cats@production points to version 1 again."]
+    assert "rolled back by page" in page.text(change.aliases)
+
+
+def test_two_versions_are_compared_in_place_and_a_third_replaces_the_earliest(page: CatalogPage) -> None:
+    card = page.view.card
+    publish(page.service, "cats", "third", config={"r": 16, "blocks": 2})
+    page.open("cats@3")
+    for ref in ("cats@3", "cats@1"):
+        page.press(card.versions, "input", ref=ref, on=True)
+    compared = page.text(card.compared)
+    assert "v1 and v3 compared" in compared
+    assert '<th scope="row">adapter.r</th><td>4</td><td>16</td>' in compared
+    assert "It is not known whether both were evaluated on the same test images" in compared
+    page.press(card.versions, "input", ref="cats@2", on=True)
+    assert "v1 and v2 compared" in page.text(card.compared)
+    assert page.text(card.versions).count(" checked") == 2
+    page.open("cats@2")
+    assert "v1 and v2 compared" in page.text(card.compared)
+    page.press(card.versions, "input", ref="cats@2", on=False)
+    assert page.text(card.compared) == ""
+    publish(page.service, "dogs")
+    page.open("dogs")
+    assert page.fields[card.ticked] == []
 
 
 def test_a_plan_that_somebody_overtook_is_asked_anew(page: CatalogPage, toasts: list[str]) -> None:
     change, registry = page.view.card.change, page.service.registry
     publish(page.service, "cats", "third")
     page.open("cats@2")
-    page.type(change.alias, "production")
     page.press(change.promote)
     registry.aliases.promote("cats@3", "production", actor="bob")
     page.update(page.view.refreshed(page.fields, request()))
     assert "bob" in page.text(page.view.card.message)
-    assert page.shown[change.move.box]["visible"]
-    page.press(change.move.yes)
-    assert "Another user changed the adapter" in page.text(change.move.text)
-    assert "moves from version 3" in page.text(change.move.text)
+    assert page.shown[change.confirm.box]["visible"]
+    page.press(change.confirm.yes)
+    assert "Another user changed it" in page.text(change.confirm.text)
+    assert "moves from version 3" in page.text(change.confirm.text)
     assert (registry.catalog.resolve("cats@production").version, toasts) == (3, [])
-    page.press(change.move.yes)
+    page.press(change.confirm.yes)
     assert registry.catalog.resolve("cats@production").version == 2
 
 
@@ -141,18 +220,20 @@ def test_a_withdrawal_needs_a_reason_no_alias_and_two_steps(page: CatalogPage, t
     with pytest.raises(gr.Error, match="production names it"):
         page.press(change.withdraw)
     page.open("cats@2")
-    with pytest.raises(gr.Error, match="Enter the reason"):
-        page.press(change.withdraw)
+    page.press(change.withdraw)
+    assert page.shown[change.reason_told]["visible"]
+    assert "Enter the reason" in page.text(change.reason_told)
     page.type(change.reason, "bad data")
     page.press(change.withdraw)
-    asked = page.text(change.retire.text)
+    assert not page.shown[change.reason_told]["visible"]
+    asked = page.text(change.confirm.text)
     assert "No one will be able to use cats@2 again" in asked
     assert "cats without a version then means version 1" in asked
     assert page.service.registry.catalog.resolve("cats@2").version == 2
-    page.press(change.retire.yes)
+    page.press(change.confirm.yes)
     assert "Version 2 is withdrawn: bad data" in page.text(page.view.card.head)
-    assert "cats@1" in page.text(page.view.rows)
-    page.press(change.retire.yes)  # a second click before the first one's answer
+    assert 'title="cats@1"' in page.text(page.view.rows)
+    page.press(change.confirm.yes)  # a second click before the first one's answer
     assert toasts == ["cats@2 is withdrawn."]
 
 
@@ -175,7 +256,7 @@ def test_an_adapter_is_archived_in_two_steps_and_restored_in_one(
     change = page.view.card.change
     page.open("cats")
     page.press(change.archive)
-    page.press(change.retire.yes)
+    page.press(change.confirm.yes)
     assert not page.can(page.view.card.try_it)
     assert "Archived" in page.text(page.view.card.head)
     assert "data-slug" not in page.text(page.view.rows)
@@ -183,6 +264,55 @@ def test_an_adapter_is_archived_in_two_steps_and_restored_in_one(
     page.press(change.restore)
     assert page.can(page.view.card.try_it)
     assert len(toasts) == 2
+
+
+def test_a_version_without_an_alias_is_deleted_in_two_steps_and_the_newest_is_shown(
+    page: CatalogPage, toasts: list[str]
+) -> None:
+    card, change = page.view.card, page.view.card.change
+    page.open("cats@1")
+    with pytest.raises(gr.Error, match="because production named it. Withdraw the version"):
+        page.press(change.delete)
+    page.open("cats@2")
+    page.press(change.delete)
+    asked = page.text(change.confirm.text)
+    for sentence in (
+        "Its number is not used again",
+        "cats without a version then means version 1.",
+        "Links and clients that name cats@2 get an error.",
+        "has received 0 requests",
+    ):
+        assert sentence in asked
+    page.press(change.confirm.yes)
+    assert toasts == ["cats@2 is deleted."]
+    assert page.fields[card.ref] == "cats@1"
+    with pytest.raises(gr.Error, match="because production named it"):
+        page.press(change.delete)
+
+
+def test_an_admin_deletes_a_whole_adapter_in_two_steps(page: CatalogPage, toasts: list[str]) -> None:
+    card, change = page.view.card, page.view.card.change
+    page.open("cats")
+    assert page.shown[change.delete_adapter]["visible"]
+    page.press(change.delete_adapter)
+    assert "is deleted with 2 versions, the alias production and its history." in page.text(
+        change.confirm.text
+    )
+    page.press(change.confirm.yes)
+    assert toasts == ["cats is deleted."]
+    assert page.fields[card.ref] is None
+    assert page.shown[card.body]["visible"] is False
+    assert "The catalog is empty" in page.text(page.view.rows)
+    with pytest.raises(UnknownAdapter):
+        page.service.registry.catalog.adapter("cats")
+
+
+def test_a_version_that_another_user_deleted_leaves_the_card(page: CatalogPage) -> None:
+    page.open("cats@2")
+    page.service.registry.deletions.delete_version("cats@2", actor="bob")
+    page.update(page.view.refreshed(page.fields, request()))
+    assert "cats" in page.text(page.view.card.message)
+    assert page.shown[page.view.card.body]["visible"] is False
 
 
 def test_texts_are_edited_in_place_and_only_what_changed_is_written(
@@ -290,8 +420,10 @@ def test_texts_that_are_not_saved_outlive_what_one_does_beside_them(page: Catalo
     change = page.view.card.change
     page.open("cats@1")
     page.type(change.description, "Not saved yet")
-    page.type(change.alias, "beta")
     page.press(change.promote)
+    page.type(change.alias, "beta")
+    page.press(change.confirm.yes)  # asks about the other alias
+    page.press(change.confirm.yes)
     assert page.service.registry.catalog.resolve("cats@beta").version == 1
     assert page.fields[change.description] == "Not saved yet"
     page.open("cats@1")
@@ -305,11 +437,11 @@ def test_a_reason_that_is_corrected_after_the_question_is_asked_about_again(page
     page.type(change.reason, "bad data")
     page.press(change.withdraw)
     page.type(change.reason, "wrong labels")
-    page.press(change.retire.yes)
+    page.press(change.confirm.yes)
     version = page.service.registry.catalog.version("dogs@1")
     assert version.withdrawn_at is None
-    assert "wrong labels" in page.text(change.retire.text)
-    page.press(change.retire.yes)
+    assert "wrong labels" in page.text(change.confirm.text)
+    page.press(change.confirm.yes)
     assert page.service.registry.catalog.version("dogs@1").withdrawn_reason == "wrong labels"
 
 
@@ -318,7 +450,7 @@ def test_a_change_of_another_adapter_leaves_the_card_alone(page: CatalogPage) ->
     publish(page.service, "dogs")
     updates = page.view.refreshed(page.fields, request())
     assert page.view.card.head not in updates
-    assert "dogs@1" in page.update(updates)[page.view.rows]
+    assert 'title="dogs@1"' in page.update(updates)[page.view.rows]
 
 
 def test_a_viewer_sees_everything_and_can_press_nothing_that_changes(
@@ -327,8 +459,11 @@ def test_a_viewer_sees_everything_and_can_press_nothing_that_changes(
     signed_in(page, monkeypatch, "vera", "viewer")
     page.arrive(adapter="cats")
     change = page.view.card.change
-    for button in (change.promote, change.rollback, change.save, change.withdraw, change.archive):
+    for button in (change.promote, change.save, change.withdraw, change.archive, change.delete):
         assert not page.can(button)
+    assert not page.shown[change.delete_adapter]["visible"]
+    for table in (page.view.card.versions, change.aliases):
+        assert 'class="lv-small"' not in page.text(table)
     assert not page.can(change.set_thresholds)
     assert not page.can(page.view.upload)
     for reason in (
@@ -340,7 +475,6 @@ def test_a_viewer_sees_everything_and_can_press_nothing_that_changes(
     ):
         assert "vera is a viewer" in page.text(reason)
     assert page.can(page.view.card.try_it)
-    page.type(change.alias, "staging")
     with pytest.raises(gr.Error, match="vera is a viewer"):
         page.press(change.promote)
 

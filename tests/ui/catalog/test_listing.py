@@ -6,8 +6,10 @@ import hashlib
 import re
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
+from loravit_web.access.rights import member
 from loravit_web.adapters.files.fileset import THUMBNAIL_FILE
 from loravit_web.ui.catalog.filters import DEFAULTS, narrowed, query_of
 from registry import Registry
@@ -51,13 +53,13 @@ def test_pages_lead_on_and_back_and_one_that_is_gone_becomes_the_last(page: Cata
     assert len(rows(page)) == 20
     assert "23 adapters, page 1 of 2." in page.text(view.found)
     page.press(view.following)
-    assert "adapter-22@1" in rows(page)[-1]
+    assert 'data-slug="adapter-00"' in rows(page)[-1]
     assert (page.shown[view.previous]["visible"], page.shown[view.following]["visible"]) == (True, False)
     page.fields[view.filters.page] = 9
     page.update(view.listed(page.seen, page.fields))
     assert page.fields[view.filters.page] == 2
     page.press(view.previous)
-    assert "adapter-00@1" in rows(page)[0]
+    assert 'data-slug="adapter-22"' in rows(page)[0]
 
 
 def test_filters_join_and_offer_what_there_is_with_its_count(page: CatalogPage) -> None:
@@ -71,7 +73,7 @@ def test_filters_join_and_offer_what_there_is_with_its_count(page: CatalogPage) 
     page.find(tags=["fur"])
     assert len(rows(page)) == 2
     page.find(alias="production", accuracy="75")
-    assert ["dogs@1" in row for row in rows(page)] == [True]
+    assert ['title="dogs@1"' in row for row in rows(page)] == [True]
     page.find(accuracy="90")
     assert rows(page) == []
 
@@ -88,13 +90,75 @@ def test_only_what_leaves_something_out_counts_as_a_filter() -> None:
     assert not narrowed(query_of({**DEFAULTS, "text": "  "}, 1))
     for name, value in (("text", "x"), ("status", ""), ("owner", "ann"), ("tags", ["a"]), ("accuracy", "50")):
         assert narrowed(query_of({**DEFAULTS, name: value}, 1)), name
+    assert narrowed(query_of({**DEFAULTS, "mine": True}, 1, ("ann",)))
 
 
-def test_a_row_names_the_split_of_its_accuracy_and_the_probe(page: CatalogPage) -> None:
+def test_a_row_has_accuracy_age_owner_and_the_description_or_else_the_classes(page: CatalogPage) -> None:
     publish(page.service, "cats")
+    publish(page.service, "dogs", description="Tells dogs\napart.")
+    page.service.registry.aliases.promote("dogs@1", "production", actor="ann")
     page.find()
-    assert "<b>75.0%</b> on test images · probe 50.0%" in rows(page)[0]
-    assert "2 classes · tiny · 0 kB · ann" in rows(page)[0]
+    dogs, cats = rows(page)
+    assert '<b title="Test accuracy">75.0%</b>' in cats
+    assert '<span class="lv-row-about">one, two</span>' in cats
+    assert "just now · ann" in cats
+    assert '<span class="lv-row-about">Tells dogs apart.</span>' in dogs
+    assert '<span class="lv-chip">production</span>' in dogs
+
+
+def test_mine_shows_what_the_visitor_made_on_the_page_and_in_the_shell(page: CatalogPage) -> None:
+    for slug, owner in (("cats", "page"), ("dogs", "shell"), ("cars", "ann")):
+        publish(page.service, slug, actor=owner)
+    page.find(mine=True)
+    assert [re.findall('title="([a-z]+)@1"', row) for row in rows(page)] == [["dogs"], ["cats"]]
+    assert "just now<" in rows(page)[0]
+
+
+def test_several_adapters_are_tagged_and_archived_together(
+    page: CatalogPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(gr, "Success", lambda text, **_: said.append(text))
+    bulk, catalog = page.view.bulk, page.service.registry.catalog
+    for slug in ("cats", "dogs", "cars"):
+        publish(page.service, slug)
+    for slug, on in (("cats", True), ("cars", True), ("dogs", True), ("cars", False)):
+        page.press(page.view.rows, "input", slug=slug, on=on)
+    assert page.shown[bulk.bar]["visible"]
+    assert "2 adapters selected" in page.text(bulk.count)
+    page.find()
+    assert page.text(page.view.rows).count(" checked") == 2
+    page.type(bulk.tags, ["#Pets"])
+    page.press(bulk.tag)
+    assert [catalog.adapter(slug).tags for slug in ("cats", "dogs", "cars")] == [("pets",), ("pets",), ()]
+    assert page.fields[bulk.picked] == []
+    for slug in ("cats", "dogs"):
+        page.press(page.view.rows, "input", slug=slug, on=True)
+    page.press(bulk.archive)
+    assert "Cats and Dogs disappear from the list of tasks" in page.text(bulk.confirm.text)
+    assert catalog.adapter("cats").archived_at is None
+    page.press(bulk.confirm.yes)
+    assert len(rows(page)) == 1
+    assert page.shown[bulk.bar]["visible"] is False
+    assert said == [
+        "2 adapters now have #pets.",
+        "2 adapters archived. Set the status to Archived to find and restore them.",
+    ]
+
+
+def test_of_several_adapters_none_is_archived_if_one_belongs_to_another_user(
+    page: CatalogPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page.service, "visitor", lambda _username: member("bob", "editor"))
+    bulk, catalog = page.view.bulk, page.service.registry.catalog
+    publish(page.service, "cats", actor="bob")
+    publish(page.service, "dogs")
+    for slug in ("cats", "dogs"):
+        page.press(page.view.rows, "input", slug=slug, on=True)
+    page.press(bulk.archive)
+    with pytest.raises(gr.Error, match="Dogs belongs to ann"):
+        page.press(bulk.confirm.yes)
+    assert catalog.adapter("cats").archived_at is None
 
 
 def test_what_users_typed_is_text_in_a_row(page: CatalogPage) -> None:
@@ -133,7 +197,7 @@ def test_other_weights_under_the_name_of_the_loaded_base_are_told_before_anybody
     publish(page.service, "cats", weights_sha256="c" * 64)
     publish(page.service, "dogs", base="elsewhere", weights_sha256="d" * 64)
     page.find()
-    cats, dogs = rows(page)
+    dogs, cats = rows(page)
     assert "lv-off" in cats
     assert "has other weights here" in cats
     assert "lv-off" not in dogs
@@ -145,7 +209,7 @@ def test_the_chosen_row_stays_marked_on_every_redrawing(page: CatalogPage) -> No
         publish(page.service, slug)
     page.open("dogs")
     for _ in range(2):
-        assert ["aria-current" in row for row in rows(page)] == [False, True]
+        assert ["aria-current" in row for row in rows(page)] == [True, False]
         page.update(page.view.refreshed(page.fields, request()))
 
 
@@ -160,7 +224,7 @@ def test_a_row_shows_the_thumbnail_of_the_newest_version_where_there_is_one_that
         )
     page.find()
     thumbnails = [row.count('<img class="lv-row-thumbnail"') for row in rows(page)]
-    assert thumbnails == [0, 1, 1]
+    assert thumbnails == [0, 1, 1]  # cars, dogs, cats
     found = re.search('src="gradio_api/file=([^"]+)"', rows(page)[1])
     assert found is not None
     assert Path(found[1]).read_bytes() == second

@@ -11,7 +11,10 @@ from tests.ui.conftest import RunningApp
 
 
 def test_a_click_on_a_run_watches_it(running_app: RunningApp) -> None:
-    (event,) = [one for one in running_app.demo.fns.values() if one.fn and one.fn.__name__ == "watch"]
+    event, of_the_list = [
+        one for one in running_app.demo.fns.values() if one.fn and one.fn.__name__ == "watch"
+    ]
+    assert event.fn is of_the_list.fn
     (trained,) = running_app.service.registry.runs.list()
 
     def click(run_id: str) -> Updates:

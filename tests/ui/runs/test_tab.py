@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from loravit_web.access.rights import LOCAL
+from loravit_web.access.rights import LOCAL, member
 from loravit_web.actions import Actions
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.runs import listing
 from loravit_web.ui.runs.compare import TooManyRuns, ticked
-from loravit_web.ui.runs.markup import compared_table, log_text, queue_list, runs_table
+from loravit_web.ui.runs.markup import Scores, active_banner, compared_table, log_text, runs_table
 from loravit_web.ui.runs.tab import RunsTab, build_runs
+from registry import Run
 from tests.conftest import RECIPE
-from tests.runs.test_next_steps import run
+from tests.runs.test_next_steps import MOMENT, run
 from tests.ui.conftest import RunningApp
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -31,20 +33,43 @@ def tab(running_app: RunningApp) -> RunsTab:
 
 
 def test_a_row_has_sign_word_link_and_tick_and_escapes_what_people_typed() -> None:
-    html = runs_table([run("failed", title=EVIL, created_by=EVIL)], {}, "a" * 32, ["a" * 32])
+    html = table([run("failed", title=EVIL, created_by=EVIL)], chosen="a" * 32, compared=["a" * 32])
     assert "<img" not in html
+    assert "<code>" not in html  # the ID is in the details
     assert '<span aria-hidden="true">✕</span> failed' in html
     assert f'href="?tab=runs&amp;run={"a" * 32}"' in html
     assert 'aria-current="true"' in html
     assert " checked" in html
 
 
-def test_the_queue_says_who_waits_behind_whom() -> None:
+def table(
+    runs: list[Run], *, chosen: str | None = None, compared: Sequence[str] = (), **scores: float
+) -> str:
+    """The table, a minute after the runs began; ``scores`` are those of every run."""
+    given = {name: {one.id: score for one in runs} for name, score in scores.items()}
+    found = Scores(best=given.get("best", {}), probe=given.get("probe", {}))
+    return runs_table(runs, found, chosen, compared, now=MOMENT + timedelta(minutes=1), own_names=("ann",))
+
+
+def test_a_row_is_named_by_adapter_and_version_and_compares_with_the_probe() -> None:
+    html = table([run("completed", published="cups@2", config={"preset": "draft"})], best=0.714, probe=0.924)
+    assert ">Cups · v2</a>" in html
+    assert 'aria-label="Compare Cups · v2, 1 min ago"' in html
+    for cell in ("71.4%", "−21.0", "Draft", "1 min ago"):
+        assert f">{cell}</td>" in html
+    assert "Owner" not in html
+    assert '<td data-label="Owner">bob</td>' in table([run("failed", created_by="bob")])
+
+
+def test_the_banner_says_who_waits_behind_whom_and_offers_what_may_be_done() -> None:
     going, waiting = run("running", progress=0.4, stage="Epoch 2"), run("queued", created_by="bob")
-    html = queue_list([going, replace(waiting, id="b" * 32)], {"b" * 32: 3})
+    active = [going, replace(waiting, id="b" * 32)]
+    html = active_banner(active, {"b" * 32: 3}, member("ann", "editor"))
     assert "Epoch 2, 40%" in html
     assert "“Cups” by bob</a> · position 3 in the queue" in html
-    assert queue_list([], {}) == ""
+    assert [html.count(f'data-act="{act}"') for act in ("watch", "stop")] == [1, 1]
+    assert active_banner(active, {}, LOCAL).count('data-act="stop"') == 2
+    assert active_banner([], {}, LOCAL) == ""
 
 
 def test_logs_and_comparisons_escape_and_say_when_there_is_nothing() -> None:
@@ -73,10 +98,18 @@ def test_the_list_finds_by_words_and_states_and_turns_its_pages(
         given = {tab.listing.search: text, tab.listing.states: list(states)}
         return tab.listed(running_app.seen, {**tab.untouched, **given}, page=page)
 
-    table = tab.listing.table
-    assert "position 1 in the queue" in shown()[table]
-    assert waiting.id not in shown("colours", ["completed"])[table].partition("<table")[2]
+    table, states = tab.listing.table, tab.listing.states
+    assert "position 1 in the queue" in shown()[tab.listing.banner].value
+    assert waiting.id not in shown("colours", ["completed"])[table]
     assert "No matching runs" in shown("zebra")[table]
+    assert shown()[states].choices == [("… queued 1", "queued"), ("✓ completed 1", "completed")]
+    assert shown("shades", ["completed"])[states].choices == [
+        ("… queued 1", "queued"),
+        ("✓ completed 0", "completed"),
+    ]
+    own = tab.listed(running_app.seen, {**tab.untouched, tab.listing.mine: True})[table]
+    assert waiting.id in own
+    assert "Colours" not in own
     monkeypatch.setattr(listing, "PAGE", 1)
     last = shown(page=9)
     assert last[tab.listing.page] == 2
@@ -90,12 +123,14 @@ def test_a_chosen_run_shows_its_state_and_leads_on_and_a_lost_one_says_so(
     (done,) = running_app.service.registry.runs.list(status=["completed"])
     detail = tab.detail
     shown = detail.updates(running_app.seen, done.id)
-    assert set(shown) == {*detail.outputs}
+    assert {*detail.outputs} - set(shown) == {detail.confirm.text, detail.confirm.yes}
     assert "completed" in shown[detail.head]
     assert shown[detail.result].visible
     assert shown[detail.catalog].visible
     assert "The run is completed." in shown[detail.log]
     assert "epoch 1: train_loss" in shown[detail.log]
+    assert shown[detail.column].visible
+    assert shown[detail.delete].visible
     lost = detail.updates(running_app.seen, "f" * 32)
     assert "There is no run" in lost[detail.head]
     assert lost[detail.buttons.cancel]["visible"] is False
@@ -118,7 +153,8 @@ def test_the_chosen_run_is_drawn_until_others_are_ticked(running_app: RunningApp
         parts = {"chosen": tab.chosen, "compared": tab.compared, "metric": panel.metric, "axis": panel.axis}
         values = {parts[name]: value for name, value in given.items()}
         updates = tab.drawn(running_app.seen, {**tab.untouched, **values})
-        assert set(updates) == {*panel.outputs}
+        if updates[panel.body].visible:
+            assert set(updates) == {*panel.outputs}
         return updates
 
     shown = drawn(chosen=done.id)
@@ -127,5 +163,7 @@ def test_the_chosen_run_is_drawn_until_others_are_ticked(running_app: RunningApp
     assert shown[panel.plot].visible
     assert [row[0] for row in shown[panel.rows]] == [1, 2, 3]
     assert "test accuracy" in shown[panel.tables]
+    assert shown[panel.body].visible
+    assert drawn()[panel.body].visible is False  # no controls without anything to control
     assert "1 run compared" in drawn(compared=[done.id], metric="lr", axis="minutes")[panel.title]
     assert drawn(compared=["f" * 32])[panel.rows] == []

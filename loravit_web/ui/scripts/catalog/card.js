@@ -1,14 +1,21 @@
 // The card of a version.
 loravit.card = (() => {
-  // On a narrow screen the card is below the list.
+  // On a narrow screen the card takes the place of the list.
   const scrollTo = () => {
     const card = document.getElementById("catalog-card");
-    if (card?.offsetParent && window.innerWidth < 800) card.scrollIntoView({block: "start"});
+    if (card?.offsetParent && loravit.address.isNarrow()) card.scrollIntoView({block: "start"});
   };
 
-  const show = (ref) => {
-    loravit.address.set("adapter", ref);
+  // The link to the card names its version. There is none without a card.
+  const show = (link) => {
+    loravit.address.set("adapter", link ? new URL(link).searchParams.get("adapter") : "");
     scrollTo();
+  };
+
+  const listenToHead = (element) => {
+    element.addEventListener("click", (event) => {
+      if (event.target.closest("button[data-act=close]")) loravit.list.close();
+    });
   };
 
   const saveFile = (file) => {
@@ -20,5 +27,12 @@ loravit.card = (() => {
     link.remove();
   };
 
-  return {scrollTo, show, saveFile};
+  // A text that is missing is told below its field, which gets the focus.
+  const showFault = () => requestAnimationFrame(() => {
+    if (document.querySelector("#catalog-reason-told .lv-field-error")) {
+      document.querySelector("#catalog-reason :is(input, textarea)")?.focus();
+    }
+  });
+
+  return {scrollTo, show, saveFile, showFault, listenToHead};
 })();
