@@ -104,8 +104,8 @@ class ViTFeatureExtractor:
         """Train an adapter, add it and make it active.
 
         Args:
-            data: Zip or folder with a folder per class, CSV with the columns path and label, or
-                ``sample:digits``.
+            data: Zip, tar or folder with a folder per class, CSV with the columns path and label, JSON
+                such as COCO, or ``sample:digits``.
             name: Name of the adapter, or None for the name of the data.
             epochs: Maximum number of epochs.
             reporter: Receives the progress and may stop the training.

@@ -141,12 +141,14 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_from_hub": lambda actions, _run: actions.import_from_hub("ann/colours"),
     "delete_dataset": lambda actions, run: actions.delete_dataset(run.dataset.fingerprint),
     "dataset_deletion": lambda actions, run: actions.dataset_deletion(run.dataset.fingerprint),
+    "add_image": lambda actions, run: actions.add_image(run.dataset.fingerprint, Path("nowhere.png"), "red"),
     "correct": lambda actions, run: actions.correct(run.dataset.fingerprint, {}),
     "queue_training": lambda actions, _run: actions.queue_training(None, "Colours", RECIPE),
     "train_now": lambda actions, _run: actions.train_now(None, "Colours", RECIPE, None),
     "stop": lambda actions, run: actions.stop(run.id, keep=False),
     "resume": lambda actions, run: actions.resume(run.id),
     "retry": lambda actions, run: actions.retry(run.id),
+    "delete_run": lambda actions, run: actions.delete_run(run.id),
     "import_bundle": lambda actions, _run: actions.import_bundle(Path("nowhere.zip")),
     "pull": lambda actions, _run: actions.pull("ann/colours", name="colours"),
     "push": lambda actions, _run: actions.push("colours", "ann/colours"),
@@ -161,6 +163,8 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "set_thresholds": lambda actions, _run: actions.set_thresholds("colours@1", Thresholds(unlike=2.0)),
     "withdraw": lambda actions, _run: actions.withdraw("colours", 1, "wrong labels"),
     "archive": lambda actions, _run: actions.archive("colours"),
+    "delete_version": lambda actions, _run: actions.delete_version("colours@1"),
+    "delete_adapter": lambda actions, _run: actions.delete_adapter("colours"),
     "restore": lambda actions, _run: actions.restore("colours"),
 }
 

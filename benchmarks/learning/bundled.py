@@ -20,8 +20,8 @@ from benchmarks.support.report import Figure, at_least, at_most, show
 
 FOLDER = Path(loravit_web.catalog.bundled.__file__).parent
 MEGABYTE = 1e6
-SMALL = ("--blocks", "3", "--rank", "8", "--alpha", "16", "--epochs", "5", "--max-images", "1000")
-"""Three blocks of rank 8 stay under a megabyte; a task may ask for other numbers."""
+SMALL = ("--blocks", "3", "--rank", "6", "--alpha", "12", "--epochs", "5", "--max-images", "1000")
+"""Three blocks of rank 6 stay under a megabyte; a task may ask for other numbers."""
 ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
 
 

@@ -143,7 +143,7 @@ def delete(
     with open_runs() as registry:
         plan = deletion_of(registry, registry.runs.get(run_id).id)
         if yes:
-            RunActions(registry, SHELL, current_settings()).delete(plan.run_id)
+            RunActions(registry, SHELL, current_settings()).delete_run(plan.run_id)
     document = {"run": plan.run_id, "deleted": yes, "consequences": list(plan.consequences)}
     text = f"Run {plan.run_id} is deleted."
     output(as_json, document, lambda: text if yes else not_yet(plan.consequences))

@@ -109,7 +109,7 @@ class RunActions:
             return self._registry.runs.create(new, actor=self.visitor.name)
 
     @needs("retire")
-    def delete(self, run_id: str) -> Run:
+    def delete_run(self, run_id: str) -> Run:
         """Delete an ended run for good, with its curves, files, checkpoint and log.
 
         Checkpoints and logs on other machines are kept.

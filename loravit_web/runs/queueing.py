@@ -76,7 +76,7 @@ def create_run(
 
 
 def unfinished_twin(
-    registry: Registry, base: str, fingerprint: str, name: str, recipe: Recipe, *, actor: str
+    registry: Registry, base: str, fingerprint: str, name: str, recipe: Recipe, *, owner: str
 ) -> Run | None:
     """Return the run with the same data, name and settings that waits or trains, or None.
 
@@ -86,9 +86,9 @@ def unfinished_twin(
         fingerprint: Fingerprint of the training images.
         name: Title or slug of the adapter.
         recipe: Settings of the training.
-        actor: Name of the user who requests the run.
+        owner: Name of the user who would own the run.
     """
-    wanted = (slug_of(actor, slugified(name)[0]), fingerprint, base)
+    wanted = (slug_of(owner, slugified(name)[0]), fingerprint, base)
     for run in registry.runs.list(status=["queued", "running"]):
         same = (run.slug, run.dataset.fingerprint, run.base.name) == wanted
         if same and _settings(run.config) == _settings(recipe.as_json()):

@@ -78,14 +78,14 @@ def test_an_ended_run_is_deleted_with_checkpoint_and_log(
         (guest("guest-1", training=True), "demo"),
     ):
         with pytest.raises(NotAllowed, match=reason):
-            RunActions(service.registry, visitor, settings).delete(cancelled.id)
-    assert ann.delete(cancelled.id[:8]).id == cancelled.id
+            RunActions(service.registry, visitor, settings).delete_run(cancelled.id)
+    assert ann.delete_run(cancelled.id[:8]).id == cancelled.id
     assert not log.exists()
     assert not work.exists()
     with pytest.raises(UnknownRun):
         service.registry.runs.get(cancelled.id)
     with pytest.raises(StillTraining):
-        ann.delete(again.id)
+        ann.delete_run(again.id)
     with pytest.raises(RunHasVersions, match="it made colours@1. Delete colours@1 first"):
         deletion_of(service.registry, colours.id)
 

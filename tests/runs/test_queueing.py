@@ -58,7 +58,7 @@ def test_the_same_training_is_found_while_it_waits(service: Service, colour_fold
 
     def twin(name: str = "Colours", recipe: Recipe = RECIPE, base: str = "tiny") -> Run | None:
         data = dataset.fingerprint
-        return unfinished_twin(service.registry, base, data, name, recipe, actor=LOCAL.name)
+        return unfinished_twin(service.registry, base, data, name, recipe, owner=LOCAL.name)
 
     assert twin() == twin("colours") == run
     assert twin("Other") is None

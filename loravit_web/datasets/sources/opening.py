@@ -11,7 +11,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from loravit_web.datasets.errors import DataNotFound, DataNotSupported, TooManyEntries, UnknownSample
+from loravit_web.datasets.errors import (
+    DataNotFound,
+    DataNotSupported,
+    TooManyEntries,
+    UnknownSample,
+)
 from loravit_web.datasets.layout.files import (
     SNIFFED_BYTES,
     needs_content,
@@ -28,15 +33,15 @@ from loravit_web.datasets.sources.archives import (
     ArchiveLimits,
     open_archive,
 )
+from loravit_web.datasets.sources.inner_tables import tables_inside, with_tables
 from loravit_web.datasets.sources.parquet import PARQUET_SUFFIX
 from loravit_web.datasets.sources.parquet_process import unpack_parquet
 from loravit_web.datasets.sources.samples import SAMPLES
 from loravit_web.datasets.sources.tables import (
-    MAX_TABLE_BYTES,
     TABLE_SUFFIXES,
+    Found,
     labeled_tables,
     names_in,
-    plan_of_tables,
     read_labels,
     split_by_folders,
     tables_among,
@@ -178,32 +183,9 @@ def _archive(
     paths = archive.paths
     content = contents_of(paths, lambda path: archive.beginning(path, SNIFFED_BYTES))
     plan = interpret(paths, folders=archive.folders, content=content, classes_at=classes_at)
-    if classes_at is None and _lacks_classes(plan):
-        plan = _plan_of_inner_tables(archive, limits, content) or plan
+    if classes_at is None:
+        plan = with_tables(plan, partial(tables_inside, archive, limits), paths, content)
     return Source(name, kind, plan, lambda index: archive.read(paths[index]))
-
-
-def _lacks_classes(plan: Plan) -> bool:
-    return len(names_in(plan.placements)) < 2
-
-
-def _plan_of_inner_tables(archive: Archive, limits: ArchiveLimits, content: Mapping[str, str]) -> Plan | None:
-    """Return the plan of the tables inside an archive, or None if it has none with labels."""
-    with TemporaryDirectory() as folder:
-        files, left = {}, MAX_TABLE_BYTES
-        for number, path in enumerate(tables_among(archive.sizes)):
-            # in a folder of its own, because a path inside a zip is not trusted
-            name = path.rpartition("/")[2]
-            file = Path(folder, str(number), name if len(name.encode()) < 200 else f"table{suffix_of(path)}")
-            file.parent.mkdir()
-            data = archive.read(path)
-            left -= len(data)  # sizes in the table of a zip may be wrong
-            if left < 0:
-                break
-            file.write_bytes(data)
-            files[path] = file
-        found = labeled_tables(files, limits.max_entries)
-    return plan_of_tables(found, archive.paths, content) if found else None
 
 
 def contents_of(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict[str, str]:
@@ -224,12 +206,16 @@ def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Iterat
     content = contents_of(list(by_name), lambda name: _beginning(by_name[name]))
     plan = interpret([shown for shown, _ in files], folders=folders, content=content, classes_at=classes_at)
     paths = [path for _, path in files]
-    if classes_at is None and _lacks_classes(plan):
-        tables = tables_among({shown: _size(file) for shown, file in files})
-        found = labeled_tables({shown: by_name[shown] for shown in tables}, limits.max_entries)
-        plan = plan_of_tables(found, list(by_name), content) if found else plan
+    if classes_at is None:
+        sizes = {shown: _size(file) for shown, file in files}
+
+        def tables(most: int) -> list[Found]:
+            chosen = {shown: by_name[shown] for shown in tables_among(sizes, most)}
+            return labeled_tables(chosen, limits.max_entries)
+
+        plan = with_tables(plan, tables, list(by_name), content)
         shards = {shown: file for shown, file in files if suffix_of(shown) == PARQUET_SUFFIX}
-        if shards and not found and not plan.placements:
+        if shards and not plan.from_table and not plan.placements:
             with _parquet(root.resolve().name, shards, limits) as source:
                 yield source
             return

@@ -187,6 +187,32 @@ def plan_of_tables(
     )
 
 
+def unused_labels(tables: Sequence[Found], plan: Plan, paths: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence if a table divides most images of class folders in another way than the folders do.
+
+    Other names for the same classes are no other division.
+
+    Args:
+        tables: Tables with labels.
+        plan: Plan whose classes are folders.
+        paths: Relative paths of all files.
+    """
+    index = ImageIndex(paths)
+    for found in tables:
+        labels = {number: row.class_names for row, number in found.located(index)}
+        covered = [place for place in plan.placements if place.index in labels]
+        pairs = {(place.class_names, labels[place.index]) for place in covered}
+        folders, names = ({pair[side] for pair in pairs} for side in (0, 1))
+        is_renaming = len(pairs) == len(folders) == len(names)
+        if 2 * len(covered) > len(plan.placements) and len(names) > 1 and not is_renaming:
+            shown = listed(sorted(f"“{', '.join(label)}”" for label in names), most=3)
+            return (
+                f"The folders are the classes, although {found.path} gives the images other ones: {shown}. "
+                "To use those, move all images into one folder.",
+            )
+    return ()
+
+
 def split_by_folders(placements: list[Placement]) -> tuple[list[Placement], tuple[str, ...]]:
     """Return candidates with the splits that the folders of one level name, and a sentence about it.
 
@@ -241,13 +267,14 @@ def read_labels(path: Path, max_rows: int) -> LabelTable:
     return read(path, max_rows)
 
 
-def tables_among(sizes: Mapping[str, int]) -> list[str]:
-    """Return the files that may be tables of labels, at most `MAX_TABLES` of `MAX_TABLE_BYTES` together.
+def tables_among(sizes: Mapping[str, int], most: int) -> list[str]:
+    """Return the files that may be tables of labels, at most `MAX_TABLES`.
 
     Tables come before JSON files, of which some programs write one for each image, and upper folders first.
 
     Args:
         sizes: Size in bytes of each file, by its relative path.
+        most: Maximum size of all of them together in bytes.
     """
     found = sorted(
         (suffix_of(path) in ANNOTATION_SUFFIXES, path.count("/"), path)
@@ -258,7 +285,7 @@ def tables_among(sizes: Mapping[str, int]) -> list[str]:
     total = 0
     for _, _, path in found:
         total += sizes[path]
-        if len(chosen) == MAX_TABLES or total > MAX_TABLE_BYTES:
+        if len(chosen) == MAX_TABLES or total > most:
             break
         chosen.append(path)
     return chosen

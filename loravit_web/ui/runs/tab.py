@@ -245,7 +245,7 @@ def _delete(service: Service, tab: RunsTab) -> None:
         plan, seen = data[detail.confirm.pending], seen_by(service, request)
         if plan is None:  # a second click before the reply to the first one
             return detail.confirm.closed()
-        actions_of(service, request).delete(plan.run_id)
+        actions_of(service, request).delete_run(plan.run_id)
         compared = [one for one in data[tab.compared] if one != plan.run_id]
         now = {**data, tab.chosen: None, tab.compared: compared}
         gr.Success("The run is deleted.", title="Deleted")

@@ -39,7 +39,7 @@ def unfinished_run(
         return None
     try:
         recipe, trained_on = recipe_of(preset, mirror, values), base or seen.settings.base
-        return unfinished_twin(seen.registry, trained_on, fingerprint, name, recipe, actor=seen.visitor.name)
+        return unfinished_twin(seen.registry, trained_on, fingerprint, name, recipe, owner=seen.visitor.name)
     except LoraVitError:  # the cost says what is wrong
         return None
 

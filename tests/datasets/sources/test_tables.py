@@ -274,3 +274,39 @@ def test_files_without_a_suffix_are_read_by_their_content(tmp_path: Path, kind: 
     with opening as source:
         assert [place.path for place in source.plan.placements] == ["0", "1", "2", "3"]
         assert [entry.path for entry in source.plan.skipped] == ["4"]
+
+
+IN_FOLDERS = {f"{'ab'[number % 2]}/{number}.png": png(number) for number in range(8)}
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+@pytest.mark.parametrize(
+    ("labels", "is_told"),
+    [
+        (["cat", "cat", "dog", "dog"] * 2, True),
+        (["cat", "dog"] * 4, False),
+        (["0", "1"] * 4, False),
+        (["a", "b"] * 4, False),
+        (["one"] * 8, False),
+        (["cat", "cat", "dog"], False),
+    ],
+    ids=["another division", "other names", "numbers", "the same", "one label", "few images"],
+)
+def test_labels_that_divide_class_folders_in_another_way_are_told(
+    tmp_path: Path, kind: str, labels: list[str], is_told: bool
+) -> None:
+    rows = [f"{path},{label}" for path, label in zip(IN_FOLDERS, labels, strict=False)]
+    files = {**IN_FOLDERS, "labels.csv": "\n".join(["path,label", *rows]).encode(), "broken.json": b"{"}
+    data = zip_of(tmp_path / "a.zip", files) if kind == "zip" else folder_of(tmp_path / "a", files)
+    with open_source(data) as source:
+        assert {place.class_name for place in source.plan.placements} == {"a", "b"}
+        told = [effect for effect in source.plan.effects if "labels.csv gives the images other" in effect]
+        assert (len(told) == 1) == is_told
+        assert not told or "“cat” and “dog”" in told[0]
+
+
+def test_a_table_that_cannot_be_read_does_not_stop_class_folders(tmp_path: Path) -> None:
+    huge = b"path,label\n" + b"x" * (70 << 20)  # no image, so it is never read
+    for number, table in enumerate([b"path,label\n1.png", huge]):
+        with open_source(zip_of(tmp_path / f"{number}.zip", {**IN_FOLDERS, "labels.csv": table})) as source:
+            assert len(source.plan.placements) == len(IN_FOLDERS)

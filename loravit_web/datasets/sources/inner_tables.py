@@ -1,0 +1,81 @@
+"""Tables of labels that lie beside their images, and whether they or the folders give the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from loravit_web.datasets.errors import DatasetError
+from loravit_web.datasets.layout.files import suffix_of
+from loravit_web.datasets.layout.plan import Plan
+from loravit_web.datasets.sources.archives import MIB, Archive, ArchiveLimits
+from loravit_web.datasets.sources.tables import (
+    MAX_TABLE_BYTES,
+    Found,
+    labeled_tables,
+    names_in,
+    plan_of_tables,
+    tables_among,
+    unused_labels,
+)
+
+MAX_UNUSED_BYTES = 8 * MIB
+"""Maximum size of the tables that are read although folders give the classes."""
+
+
+def with_tables(
+    plan: Plan,
+    tables: Callable[[int], list[Found]],
+    paths: Sequence[str],
+    content: Mapping[str, str],
+) -> Plan:
+    """Return the plan of tables if the folders give no classes, else that of the folders.
+
+    If a table divides the images of class folders in another way, a sentence says so.
+
+    Args:
+        plan: Plan of the folders.
+        tables: Returns the tables with labels, of at most as many bytes together.
+        paths: Relative paths of all files.
+        content: Formats by path of files whose suffix does not tell.
+
+    Raises:
+        DatasetError: If the folders give no classes, and a table cannot be read.
+    """
+    if len(names_in(plan.placements)) < 2:
+        found = tables(MAX_TABLE_BYTES)
+        return plan_of_tables(found, paths, content) if found else plan
+    try:
+        found = tables(MAX_UNUSED_BYTES)
+    except DatasetError:  # it may be any other table
+        return plan
+    return replace(plan, effects=(*unused_labels(found, plan, paths), *plan.effects))
+
+
+def tables_inside(archive: Archive, limits: ArchiveLimits, most: int) -> list[Found]:
+    """Return the tables with labels inside an archive.
+
+    Args:
+        archive: The archive.
+        limits: Limits of the import.
+        most: Maximum size of the tables together in bytes.
+
+    Raises:
+        DatasetError: If a table cannot be read.
+    """
+    with TemporaryDirectory() as folder:
+        files, left = {}, most
+        for number, path in enumerate(tables_among(archive.sizes, most)):
+            # in a folder of its own, because a path inside an archive is not trusted
+            name = path.rpartition("/")[2]
+            file = Path(folder, str(number), name if len(name.encode()) < 200 else f"table{suffix_of(path)}")
+            file.parent.mkdir()
+            data = archive.read(path)
+            left -= len(data)  # sizes in the table of a zip may be wrong
+            if left < 0:
+                break
+            file.write_bytes(data)
+            files[path] = file
+        return labeled_tables(files, limits.max_entries)
