@@ -127,5 +127,5 @@ def connect_bulk(view: CatalogView) -> None:
         event.then(None, None, None, js=call("ticks.show"), **QUIET)
     cleared = bulk.clear.click(clear, view.inputs, outputs, **QUIET, **UNCHECKED)
     cleared.then(None, None, None, js=call("ticks.show"), **QUIET)
-    bulk.archive.click(ask, {bulk.picked}, bulk.confirm.outputs, **QUEUED, **UNCHECKED)
-    bulk.confirm.no.click(bulk.confirm.closed, None, bulk.confirm.outputs, **QUIET)
+    bulk.archive.click(ask, {bulk.picked}, [*bulk.confirm.outputs], **QUEUED, **UNCHECKED)
+    bulk.confirm.no.click(bulk.confirm.closed, None, [*bulk.confirm.outputs], **QUIET)
