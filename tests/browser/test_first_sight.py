@@ -71,6 +71,9 @@ def test_an_image_that_was_given_is_never_replaced_by_the_first_example(
     page.reload()
     expect(answers(page)).to_have_count(2)
     expect(page.locator("#use-image img")).to_have_attribute("src", re.compile("one.png"))
+    page.goto(f"{fitting_app.url}?tab=use")  # a link without tasks leaves those of the image
+    expect(answers(page)).to_have_count(2)
+    expect(page.locator("#use-image img")).to_have_attribute("src", re.compile("one.png"))
 
 
 def test_the_live_camera_is_answered_one_frame_at_a_time_until_it_is_frozen(page: Page) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from loravit_web.access.rights import APP
 from loravit_web.catalog.facts import Availability
 from loravit_web.ui.kit.markup import found, notice
 from loravit_web.ui.templates import render
@@ -30,7 +31,8 @@ class Row:
         is_chosen: Whether the card shows the adapter.
         is_picked: Whether the row is selected for a change of several adapters.
         about: Beginning of the description, or else the classes.
-        when: How long ago the newest version was published, and the owner unless that is the visitor.
+        when: How long ago the newest version was published, and the owner unless that is the visitor or the
+            app.
         chips: Aliases.
     """
 
@@ -133,7 +135,8 @@ def _about(entry: AdapterEntry) -> str:
 
 def _when(entry: AdapterEntry, now: datetime, own_names: Collection[str]) -> str:
     moment = entry.created_at if entry.newest is None else entry.newest.published_at
-    return age(moment, now) if entry.owner in own_names else f"{age(moment, now)} · {entry.owner}"
+    is_told = entry.owner not in (*own_names, APP)
+    return f"{age(moment, now)} · {entry.owner}" if is_told else age(moment, now)
 
 
 def _chips(entry: AdapterEntry) -> tuple[str, ...]:

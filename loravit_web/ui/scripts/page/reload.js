@@ -1,5 +1,5 @@
-// Keep the image in Use and how its answers are shown, so that they are there after a reload.
-// The browser keeps them for this browser tab until it is closed. The tasks are in the address.
+// Keep the image in Use, its tasks and how its answers are shown, so that they are there after a reload.
+// The browser keeps them for this browser tab until it is closed. Tasks in the address come first.
 loravit.reload = (() => {
   const storageKey = "loravit-asked";
   let before = null, canStore = true;
@@ -8,6 +8,7 @@ loravit.reload = (() => {
   } catch {
     canStore = false;  // a browser that stores nothing
   }
+  const tasks = before?.tasks ?? [];
 
   // Nothing is stored before `restore`: a link's tasks are first asked about without an image.
   const store = (question) => {
@@ -28,5 +29,8 @@ loravit.reload = (() => {
   // Return whether an image is kept that is not restored yet.
   const keeps = () => Boolean(before?.picture);
 
-  return {store, restore, keeps};
+  // Return the tasks that were selected with the kept image.
+  const tasksBefore = () => tasks;
+
+  return {store, restore, keeps, tasksBefore};
 })();

@@ -58,7 +58,7 @@ loravit.ask = (() => {
   const answer = async (image, tasks, labels, looks, chips) => {
     labels = Math.round(Math.min(mostLabels, Math.max(1, labels ?? fewLabels)));  // its number field accepts any number
     loravit.address.set("task", tasks.join(","));
-    loravit.reload.store({picture: image, labels, looks});
+    loravit.reload.store({picture: image, tasks, labels, looks});
     const near = JSON.parse(chips).map(([, task]) => task).filter((task) => !tasks.includes(task));
     const frame = loravit.camera.frame();
     const question = frame

@@ -4,10 +4,11 @@ loravit.picker = (() => {
   let names = new Map();  // names of the listed tasks, in order
   let shown = [];  // tasks of the chips
 
-  // Return the selection after a list from the server: an opening replaces it, unless it is an offer for a
-  // page where nothing was opened yet.
+  // Return the selection after a list from the server: an opening replaces it. An offer is for a page where
+  // nothing was opened yet; an image that is shown again has its own tasks.
   const selectionAfter = ({add, pick, isOffer}, picked, isEmpty) => {
-    if (pick && !(isOffer && (!isEmpty || picked.length))) return pick;
+    if (pick && (!isOffer || (isEmpty && !picked.length))) return pick;
+    if (pick && !picked.length) return loravit.reload.tasksBefore();
     return [...picked, ...add.filter((task) => !picked.includes(task))];
   };
 
