@@ -217,6 +217,7 @@ def test_cancelling_publishes_nothing(page: Page, app: AppProcess, colour_zip: P
     expect(lock).to_contain_text("already, with the same data, name and settings", timeout=30_000)
     expect(page.locator("#train-start")).to_be_disabled()
     page.locator("#train-name input").fill("Wanted")
+    page.locator("#train-name input").blur()
     expect(page.locator("#train-start")).to_be_enabled(timeout=30_000)
     expect(page.locator("#train-cost")).to_contain_text("trained parameters", timeout=30_000)
     go_to(page, "Watch")

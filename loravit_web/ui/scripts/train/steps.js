@@ -3,6 +3,7 @@ loravit.steps = (() => {
   const order = ["data", "check", "settings", "watch", "result"], storageKey = "loravit-step";
   const page = document.documentElement;
   let current = "data", data = "", taken = null, run = null, begun = null, linked = null;
+  let isSettled = false;
 
   // The step to show once it has something to show: that of a link, or the one before a reload.
   let wanted = null;
@@ -69,8 +70,11 @@ loravit.steps = (() => {
     return true;
   };
 
-  // The user does something, so no other step is wanted any more.
-  const settle = () => { wanted = null; };
+  // The user does something, so no other step is wanted any more. A run that arrives late changes none.
+  const settle = () => {
+    wanted = null;
+    isSettled = true;
+  };
 
   // Data arrived, or went. Gradio reports it again whenever the tab opens.
   const takeData = (value, found) => {
@@ -94,7 +98,8 @@ loravit.steps = (() => {
     if (showIfWanted("watch", "result")) return;
     const isReady = run?.published && (before?.run !== run.run || !before.published);
     if (isReady && current === "watch") return show("result");
-    if (!before && current === "data" && !data && run) return show(run.published ? "result" : "watch");
+    const isFirst = !before && !isSettled;
+    if (isFirst && current === "data" && !data && run) return show(run.published ? "result" : "watch");
     if (!begun && !isOpen(current)) return show("data");
     draw();
   };
@@ -130,6 +135,7 @@ loravit.steps = (() => {
     settle();
     setTimeout(() => {
       show(choose());
+      window.scrollTo(0, 0);
       headingOf(current)?.focus({preventScroll: true});
     }, 100);
   };
@@ -139,7 +145,9 @@ loravit.steps = (() => {
   const listen = (element) => {
     element.addEventListener("click", (event) => {
       const button = event.target.closest("button[data-step]");
-      if (button) show(button.dataset.step);
+      if (!button) return;
+      settle();
+      show(button.dataset.step);
     });
     draw();
   };
