@@ -66,8 +66,8 @@ def _colours(options: argparse.Namespace, folder: Path) -> str:
 TASKS: Mapping[str, Task] = {
     "everyday-objects": Task(
         lambda options, _folder: str(options.cifar),
-        ("--max-images", "2000", "--epochs", "6"),
-        0.75,
+        ("--blocks", "4", "--rank", "5", "--alpha", "10", "--max-images", "4000", "--epochs", "6"),
+        0.775,
         "Ten kinds of everyday things and animals, learned from small photographs (CIFAR-10).",
     ),
     "animal-or-vehicle": Task(
@@ -89,7 +89,7 @@ TASKS: Mapping[str, Task] = {
         _sample("digits"), ("--no-mirror",), 0.95, "Handwritten digits, from scikit-learn's small scans."
     ),
     "scene-shape": Task(_sample("shapes"), (), 0.9, "Which shape is drawn in a scene."),
-    "scene-count": Task(_sample("counts"), (), 0.6, "How many shapes are drawn in a scene, one to five."),
+    "scene-count": Task(_sample("counts"), (), 0.75, "How many shapes are drawn in a scene, one to five."),
     "scene-texture": Task(_sample("textures"), (), 0.9, "What the ground of a drawn scene looks like."),
 }
 

@@ -65,7 +65,6 @@ def examples() -> Sequence[Example]:
         Example("Dog", _ANIMAL, _photograph("dog")),
         Example("Horses", _ANIMAL, _photograph("horse")),
         Example("Moose", _COLORED, _photograph("moose")),
-        Example("Rocket", ("animal-or-vehicle", "dominant-colour"), _photograph("rocket")),
         Example("2 crosses", _SCENE, _scene("cross", "2", "dots", 9)),
         Example("5 circles", _SCENE, _scene("circle", "5", "plain", 2)),
         Example("Digit 0", ("handwritten-digits",), _digit(0)),

@@ -12,8 +12,11 @@ import pytest
 from PIL import Image
 
 from loravit_web.catalog.bundled import bundles
+from loravit_web.catalog.exchange import add_bundled
 from loravit_web.images.loading import load_rgb
+from loravit_web.service import Service
 from loravit_web.serving.answers import TaskInfo
+from loravit_web.settings.environment import Settings
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.use import examples as module
 from loravit_web.ui.use.examples import examples, examples_html, first_opening, opening_of
@@ -28,6 +31,18 @@ def test_each_example_has_a_caption_and_bundled_tasks_that_fit_it() -> None:
         assert example.tasks
         assert set(example.tasks) <= set(bundles())
         assert min(load_rgb(example.data).size) >= 128
+
+
+def test_each_bundled_task_is_sure_of_the_examples_that_bring_it(embedded_home: Path) -> None:
+    service = Service(Settings(home=embedded_home))
+    try:
+        add_bundled(service.registry, service.base_for, service.settings, lambda _fraction, _text: None)
+        for example in examples():
+            for task in example.tasks:
+                answer = service.predictor.ranked(load_rgb(example.data), task)
+                assert not (answer.unsure or answer.unlike), (example.caption, task)
+    finally:
+        service.close()
 
 
 def test_each_photograph_is_noted_with_its_author_source_and_license() -> None:
