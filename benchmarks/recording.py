@@ -33,7 +33,7 @@ class Recording:
         self._take(_REST_MILLISECONDS)
 
     def save(self, path: Path) -> None:
-        """Write the frames as an animated WEBP that begins anew at its end."""
+        """Write the frames as an animated WEBP that repeats."""
         first, *others = self._frames
         first.save(
             path, save_all=True, append_images=others, duration=self._durations, loop=0, quality=70, method=4

@@ -64,7 +64,7 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(
     page.get_by_role("tab", name="Train").click()
     expect(page.locator("#train-behind-title")).to_contain_text("Your changes")
     expect(page.locator("#train-behind-position")).to_contain_text("1–1 of 1")
-    with registry_of(app.home) as registry:  # somebody decided that version 1 stays
+    with registry_of(app.home) as registry:  # another user decided that version 1 stays
         registry.aliases.promote("hues@1", "default", actor="ann")
         registry.aliases.protect("hues", "default", actor="ann")
     page.locator("#train-again").click()

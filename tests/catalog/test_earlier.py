@@ -46,7 +46,7 @@ def test_a_worse_version_waits_for_a_decision(service: Service, colours: Run) ->
     (move,) = service.registry.aliases.history("colours")
     assert (move.alias, move.after, move.moved_by) == (DEFAULT_ALIAS, 1, "ann")
 
-    # somebody decides for it, and later back
+    # a user decides for it, and later back
     Actions(service, LOCAL).remove_alias("colours", DEFAULT_ALIAS)
     assert answering(service) == ["colours@2"]
     Actions(service, LOCAL).promote("colours@1", DEFAULT_ALIAS)

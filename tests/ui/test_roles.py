@@ -248,7 +248,7 @@ def deleted_run(team: Team, name: str) -> Given:
 
 
 def edited_texts(team: Team, name: str) -> Given:
-    """A title that somebody edits."""
+    """A title that a user edits."""
     given = on_card(team, **{"catalog-title": f"Colours of {name}", "catalog-edit-tags": []})
     given["held"][team.view.card.change.loaded] = texts_now(team)
     return given

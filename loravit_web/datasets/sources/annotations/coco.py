@@ -40,7 +40,9 @@ def read_coco(document: Mapping[str, Any], name: str) -> Entries:
     boxes = 0
     for annotation in document["annotations"]:
         if not isinstance(annotation, dict):
-            raise InvalidAnnotations(f"“{name}” has an annotation that is no object. Export it again.")
+            raise InvalidAnnotations(
+                f"“{name}” has an annotation that is not a JSON object. Export it again."
+            )
         image, category = annotation.get("image_id"), annotation.get("category_id")
         if not _is_key(image) or not _is_key(category) or image not in files or category not in categories:
             raise InvalidAnnotations(

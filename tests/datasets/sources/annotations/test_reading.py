@@ -324,7 +324,7 @@ BROKEN: dict[str, tuple[str, bytes, type[DatasetError], str]] = {
         "a.json",
         coco(LABELS, annotations=[{"image_id": 1, "category_id": 7}, "x"]),
         InvalidAnnotations,
-        "that is no object",
+        "that is not a JSON object",
     ),
     "a category without a name": (
         "a.json",
