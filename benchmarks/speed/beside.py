@@ -22,11 +22,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.support.browser import ROOT
-from benchmarks.support.homes import embedded_base, home_of_tasks, open_registry, with_bases
 from benchmarks.support.http import Asker
 from benchmarks.support.report import Figure, at_most
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.catalog.exchange import exported
 
 STARTS = 5
 """Times that both apps are started: one start is up to a tenth slower, by where its weights lie in memory."""
@@ -35,6 +33,20 @@ ROUNDS = 4
 _WARM_SECONDS = 3.0
 _SEEN = 8
 """Images that are asked about again and again."""
+_MAKE_HOME = """
+import shutil, sys
+from loravit_web.adapters import ViTAdapterConfig
+try:
+    from benchmarks.support.homes import embedded_base, home_of_tasks
+except ModuleNotFoundError:
+    from benchmarks.homes import embedded_base, home_of_tasks
+
+home, (tasks, blocks, rank, image_size) = sys.argv[1], map(int, sys.argv[2:])
+config = ViTAdapterConfig(blocks=blocks, r=rank)
+with home_of_tasks(embedded_base(), tasks, config, image_size=image_size) as made:
+    shutil.copytree(made, home, symlinks=True)
+"""
+"""What a checkout runs to make its data folder; before 0.2.0 the helpers lay elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +110,11 @@ def beside(
     slices: dict[Load, list[tuple[Slice, Slice]]] = {load: [] for load in loads}
     seeds = itertools.count()
     with tempfile.TemporaryDirectory() as folder:
-        bundles = _bundles(Path(folder), tasks, config, image_size)
-        checkouts = {ROOT: Path(folder) / "here", other: Path(folder) / "there"}
-        homes = [(checkout, _made(home, checkout, bundles)) for checkout, home in checkouts.items()]
+        checkouts = {ROOT: Path(folder) / "here", other.resolve(): Path(folder) / "there"}
+        homes = [
+            (checkout, _made(home, checkout, tasks, config, image_size))
+            for checkout, home in checkouts.items()
+        ]
         starts = [_start(start, homes, slices, tasks, seconds, seeds) for start in range(STARTS)]
     figures = [figure for load in loads[:2] for figure in _figures(load.clients, slices[load])]
     return [_start_figure(starts), *figures, _besides(slices[loads[0]], slices[loads[2]])]
@@ -138,25 +152,14 @@ def _start(
     return here.start, there.start
 
 
-def _made(home: Path, checkout: Path, bundles: Sequence[Path]) -> Path:
-    """Return a data folder that a version has made by itself: an older one cannot open a newer registry."""
-    environment = {**os.environ, "LORAVIT_HOME": str(with_bases(home))}
-    for bundle in bundles:
-        words = [sys.executable, "-m", "loravit_web", "adapters", "import", str(bundle)]
-        subprocess.run(words, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, check=True)
+def _made(home: Path, checkout: Path, tasks: int, config: ViTAdapterConfig, image_size: int) -> Path:
+    """Return a data folder of tasks that nobody trained, made by the checkout's own code.
+
+    An older version opens neither a newer registry nor newer adapters.
+    """
+    words = [str(home), str(tasks), str(config.blocks), str(config.r), str(image_size)]
+    subprocess.run([sys.executable, "-c", _MAKE_HOME, *words], cwd=checkout, check=True)
     return home
-
-
-def _bundles(folder: Path, tasks: int, config: ViTAdapterConfig, image_size: int) -> list[Path]:
-    """Write tasks that nobody trained as files that every version takes in."""
-    paths = [folder / f"task-{number}.zip" for number in range(tasks)]
-    with (
-        home_of_tasks(embedded_base(), tasks, config, image_size=image_size) as home,
-        open_registry(home) as registry,
-    ):
-        for path in paths:
-            path.write_bytes(exported(registry, path.stem)[1])
-    return paths
 
 
 @contextmanager
