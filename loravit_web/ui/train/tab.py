@@ -25,6 +25,7 @@ from loravit_web.ui.train.check import CheckPanel, build_check, chosen_level, co
 from loravit_web.ui.train.data import Way, build_answer, build_data
 from loravit_web.ui.train.relabel import changes_kept
 from loravit_web.ui.train.result import ResultPanel, build_result
+from loravit_web.ui.train.review.revise import connect_revise
 from loravit_web.ui.train.settings import (
     LONGEST_NAME,
     SettingsPanel,
@@ -141,6 +142,7 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
     for way in ways:
         _take_in(service, way, check, settings, presence)
     connect_check(service, check, settings.start)
+    connect_revise(service, check, settings.start)
     started = connect_settings(service, settings, check, run_id, watch, presence)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
     gr.on([one.change for one in kept], None, kept, given, js=call("data.store"), **QUIET)
