@@ -124,7 +124,7 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
     with gr.Column(elem_id="train-steps"):
         build_bar()
         with step("data"):
-            ways = build_data()
+            ways = build_data(service)
             problem, level = build_answer()
         with step("check"):
             check = build_check(service, data, problem, level)
