@@ -28,6 +28,7 @@ from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
 from loravit_web.runs.data_actions import DataActions
 from loravit_web.runs.demo import BeyondDemo, check_plan
+from loravit_web.runs.pool_actions import PoolActions
 from loravit_web.runs.queueing import create_run
 from loravit_web.runs.revision_actions import RevisionActions
 from loravit_web.service import Progress, Service
@@ -56,7 +57,7 @@ class Imported:
     at: ClassLevel = None
 
 
-class Actions(CatalogActions, RunActions, DataActions, RevisionActions):
+class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActions):
     """All changes of a service's data by one visitor, whose name is recorded with each change.
 
     Args:
@@ -72,6 +73,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions):
         self._service = service
         DataActions.__init__(self, registry, visitor, service.datasets_of(visitor, uploads))
         RevisionActions.__init__(self, registry, visitor, self._stored, self._storing)
+        PoolActions.__init__(self, registry, visitor, service.pools, self._stored)
         RunActions.__init__(
             self,
             registry,

@@ -23,6 +23,7 @@ from loravit_web.catalog.hub_presence import HubPresence
 from loravit_web.catalog.stored_bases import architecture_of, find_base
 from loravit_web.datasets import DatasetStore, Uploader
 from loravit_web.datasets.allowances import Allowances
+from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
 from loravit_web.runs.admission import Admission
@@ -66,6 +67,7 @@ class Service:
         rates: Rate limit of each visitor's requests.
         images: Cache of the uploads that were decoded last.
         datasets: Stored images of all owners.
+        pools: Images without labels, by task.
         allowances: Storage that visitors of a demo use.
         estimates: Estimates of the duration of a training on this machine.
         admission: Checks whether another training may be queued.
@@ -104,6 +106,7 @@ class Service:
         self.rates = RateLimit(settings.limits.requests_per_minute)
         self.images = RecentImages(settings.limits.pixels)
         self.datasets = DatasetStore.of(settings)
+        self.pools = PoolStore.of(settings)
         self.allowances = Allowances(self.datasets, settings.demo)
         self.estimates = Estimates(lambda: self.predictor.engines.configured.base)
         self.admission = Admission(self.registry, settings, cost_of=self.estimates.of)
@@ -280,6 +283,7 @@ class Service:
             settings=self.settings,
             registry=self.registry_of(visitor),
             datasets=self.datasets_of(visitor),
+            pools=self.pools,
             images=self.images,
             prefetcher=self.prefetcher,
             answering=lambda: self.predictor,

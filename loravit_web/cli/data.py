@@ -1,6 +1,6 @@
 """``data``: check data before it is imported, and list, show, export and delete what is stored.
 
-`data_change` holds the commands that make revisions.
+`data_change` holds the commands that make revisions, and `data_pool` those about images without labels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loravit_web.access.rights import SHELL
-from loravit_web.cli import data_change
+from loravit_web.cli import data_change, data_pool
 from loravit_web.cli.choices import ClassesAt, FormName, NamesEncoding, classes_level, known_encoding
 from loravit_web.cli.data_change import SKIPPED_SHOWN, Dataset
 from loravit_web.cli.shell import (
@@ -42,6 +42,7 @@ app = typer.Typer(
     help="Check data before it is imported, and list, show, change, export and delete stored datasets."
 )
 app.add_typer(data_change.app)
+app.add_typer(data_pool.app, name="pool")
 
 
 @app.command("check")

@@ -12,6 +12,7 @@ from pathlib import Path
 from loravit_web.datasets.errors import CardIncomplete, DataNotFound
 from loravit_web.datasets.layout.files import SNIFFED_BYTES, needs_content, skip_reason
 from loravit_web.datasets.layout.plan import Placement, Plan
+from loravit_web.datasets.pool.record import PoolImage
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.sources.archives import (
     DEFAULT_LIMITS,
@@ -80,6 +81,21 @@ def labeled_as(source: Source, class_name: str) -> Source:
         raise CardIncomplete("The images have no class. Choose one, or type the name of a new one.")
     placements = tuple(replace(place, class_names=(name,)) for place in source.plan.placements)
     return replace(source, plan=replace(source.plan, placements=placements))
+
+
+def confirmed_source(task: str, confirmed: Sequence[tuple[PoolImage, Path]]) -> Source:
+    """Return images of a pool whose label a person confirmed as a source of training images.
+
+    Args:
+        task: Slug of the task.
+        confirmed: The images with their files.
+    """
+    placements = tuple(
+        Placement(index, image.path, "train", (image.label,))
+        for index, (image, _file) in enumerate(confirmed)
+        if image.label is not None
+    )
+    return Source(task, "folder", Plan(placements, ()), lambda index: confirmed[index][1].read_bytes())
 
 
 def _opened(path: Path, limits: ArchiveLimits, stack: ExitStack) -> tuple[list[_File], list[Skipped]]:

@@ -17,8 +17,10 @@ from loravit_web.datasets.sources.opening import name_of
 from loravit_web.service import Progress, Service
 from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import line
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.scripts import call
 from loravit_web.ui.templates import render
+from loravit_web.ui.train.review.pool import PoolPanel, build_pool
 from loravit_web.ui.train.review.stored import build_stored
 
 ARCHIVES = [".zip", ".tar", ".tgz", ".gz"]
@@ -60,11 +62,12 @@ class Way:
     has_levels: bool = False
 
 
-def build_data(service: Service) -> list[Way]:
-    """Build the components of every source.
+def build_data(service: Service, presence: Presence) -> tuple[list[Way], PoolPanel]:
+    """Build the components of every source, and of the images without labels.
 
     Args:
-        service: Service with the datasets.
+        service: Service with the tasks and pools.
+        presence: Pages that are open.
     """
     ways: list[Way] = []
     with gr.Tabs(elem_id="train-ways"):
@@ -79,8 +82,9 @@ def build_data(service: Service) -> list[Way]:
             ways.append(_hub())
         stored = build_stored(service)
         ways.append(Way([stored.use.click], [stored.chosen], stored.take))
+        pool = build_pool(service, presence)
     (box,) = ways[0].given
-    return [ways[0], *(replace(way, empties=[box]) for way in ways[1:])]
+    return [ways[0], *(replace(way, empties=[box]) for way in ways[1:])], pool
 
 
 def build_answer() -> tuple[gr.HTML, gr.Dropdown]:
