@@ -29,6 +29,7 @@ from loravit_web.expiry import Expiry
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
 from loravit_web.saver import saver_of
+from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
@@ -68,6 +69,7 @@ class Service:
         images: Cache of the uploads that were decoded last.
         datasets: Stored images of all owners.
         pools: Images without labels, by task.
+        collector: Keeps images of requests in pools, where an admin switched that on.
         allowances: Storage that visitors of a demo use.
         estimates: Estimates of the duration of a training on this machine.
         admission: Checks whether another training may be queued.
@@ -107,6 +109,7 @@ class Service:
         self.images = RecentImages(settings.limits.pixels)
         self.datasets = DatasetStore.of(settings)
         self.pools = PoolStore.of(settings)
+        self.collector = Collector(self.pools, is_allowed=settings.mode != "demo")
         self.allowances = Allowances(self.datasets, settings.demo)
         self.estimates = Estimates(lambda: self.predictor.engines.configured.base)
         self.admission = Admission(self.registry, settings, cost_of=self.estimates.of)
@@ -153,6 +156,7 @@ class Service:
             self._supervisor.stop()
         self._expiry.stop()
         self.prefetcher.stop()
+        self.collector.close()
         self.usage.close()
         if self.saver is not None:
             self.saver.close()
@@ -284,6 +288,7 @@ class Service:
             registry=self.registry_of(visitor),
             datasets=self.datasets_of(visitor),
             pools=self.pools,
+            collector=self.collector,
             images=self.images,
             prefetcher=self.prefetcher,
             answering=lambda: self.predictor,
