@@ -10,9 +10,10 @@ from loravit_web.util.openmp import share_cores
 share_cores(os.environ)  # as the app does
 
 from benchmarks import screenshots  # noqa: E402
-from benchmarks.faults import chaos, corpus, hammer, outage, soak  # noqa: E402
+from benchmarks.faults import chaos, corpus, foreign_images, hammer, outage, soak  # noqa: E402
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
+from benchmarks.learning.labels import pool  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
     catalog_page,
@@ -41,12 +42,14 @@ BENCHMARKS = {
     "clients": clients.run,
     "engine": engine.run,
     "estimate": estimate.run,
+    "foreign-images": foreign_images.run,
     "hammer": hammer.run,
     "hostile": cases.run,
     "journey": journey.run,
     "maps": maps.run,
     "newcomer": newcomer.run,
     "novelty": novelty.run,
+    "pool": pool.run,
     "registry": registry_scale.run,
     "snapshot": snapshot.run,
     "suspects": suspects.run,
