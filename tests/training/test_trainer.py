@@ -346,10 +346,10 @@ def test_a_resumed_training_reports_the_curve_so_far_and_the_total_time(
     base: Base, data: TrainingData, tmp_path: Path
 ) -> None:
     first, recorder = Recorder(stop_at("Epoch 3")), Recorder()
-    again, now = iter(range(1000)), iter(range(100, 10_000, 100))
+    past, now = iter(range(1000)), iter(range(100, 10_000, 100))
     with pytest.raises(TrainingStopped):
         trainer.train(
-            base, torch.float32, data, quick(), work=tmp_path, reporter=first, clock=lambda: float(next(again))
+            base, torch.float32, data, quick(), work=tmp_path, reporter=first, clock=lambda: float(next(past))
         )
     resumed = trainer.train(
         base, torch.float32, data, quick(), work=tmp_path, reporter=recorder, clock=lambda: float(next(now))
