@@ -16,6 +16,7 @@ from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.service import Progress
 from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import line
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import call
 from loravit_web.ui.templates import render
 
@@ -60,14 +61,14 @@ def build_data() -> list[Way]:
     """Build the components of every source."""
     ways: list[Way] = []
     with gr.Tabs(elem_id="train-ways"):
-        with gr.Tab("Zip", id="zip"):
+        with gr.Tab(_("Zip"), id="zip"):
             ways += [_zip(), *_samples()]
             gr.HTML(render("train/layout"))
-        with gr.Tab("Class by class", id="cards") as by_class:
+        with gr.Tab(_("Class by class"), id="cards") as by_class:
             ways.append(_cards(by_class))
-        with gr.Tab("CSV", id="csv"):
+        with gr.Tab(_("CSV"), id="csv"):
             ways.append(_csv())
-        with gr.Tab("Hugging Face", id="hub"):
+        with gr.Tab(_("Hugging Face"), id="hub"):
             ways.append(_hub())
     (box,) = ways[0].given
     return [ways[0], *(replace(way, empties=[box]) for way in ways[1:])]
@@ -77,8 +78,8 @@ def build_answer() -> tuple[gr.HTML, gr.Dropdown]:
     """Build the component for the error of an import, and the choice of the class folders."""
     problem = gr.HTML(elem_id="train-problem")
     level = gr.Dropdown(
-        label="Class folders",
-        info="The folders can be read in several ways. Choose those that are the classes.",
+        label=_("Class folders"),
+        info=_("The folders can be read in several ways. Choose those that are the classes."),
         visible=False,
         elem_id="train-level",
     )
@@ -87,7 +88,7 @@ def build_answer() -> tuple[gr.HTML, gr.Dropdown]:
 
 def _zip() -> Way:
     upload = gr.File(
-        label="Zip with one folder per class", file_types=[".zip"], height=130, elem_id="train-upload"
+        label=_("Zip with one folder per class"), file_types=[".zip"], height=130, elem_id="train-upload"
     )
 
     def take(
@@ -103,12 +104,12 @@ def _zip() -> Way:
 
 
 def _samples() -> list[Way]:
-    gr.HTML(line("Or try a sample dataset:", role=""))
+    gr.HTML(line(_("Or try a sample dataset:"), role=""))
     ways = []
     with gr.Row():
         for name, sample in SAMPLES.items():
             button = gr.Button(
-                sample.title.partition(" (")[0], size="sm", min_width=150, elem_id=f"train-sample-{name}"
+                _(sample.title.partition(" (")[0]), size="sm", min_width=150, elem_id=f"train-sample-{name}"
             )
             ways.append(Way([button.click], [], partial(_take_sample, name), mirror=name not in UNMIRRORED))
     return ways
@@ -121,15 +122,15 @@ def _take_sample(
 
 
 def _cards(tab: gr.Tab) -> Way:
-    how = "Name each class and add images: upload, paste, or use the camera."
+    how = _("Name each class and add images: upload, paste, or use the camera.")
     gr.HTML(line(how, role=""))
     names, galleries = [], []
     for number in range(1, CARDS + 1):
         names.append(
             gr.Textbox(
-                label=f"Class {number}",
+                label=_("Class {number}", number=number),
                 show_label=False,
-                placeholder=f"Name of class {number}",
+                placeholder=_("Name of class {number}", number=number),
                 max_lines=1,
                 max_length=80,
                 container=False,
@@ -140,7 +141,7 @@ def _cards(tab: gr.Tab) -> Way:
         )
         galleries.append(
             gr.Gallery(
-                label=f"Images of class {number}",
+                label=_("Images of class {number}", number=number),
                 show_label=False,
                 sources=["upload", "webcam", "clipboard"],
                 file_types=["image"],
@@ -154,8 +155,8 @@ def _cards(tab: gr.Tab) -> Way:
         )
     shown = gr.State(FIRST_CARDS)
     with gr.Row():
-        more = gr.Button("Add a class", size="sm", min_width=120, elem_id="train-add-class")
-        use = gr.Button("Continue", size="sm", variant="primary", elem_id="train-use-cards")
+        more = gr.Button(_("Add a class"), size="sm", min_width=120, elem_id="train-add-class")
+        use = gr.Button(_("Continue"), size="sm", variant="primary", elem_id="train-use-cards")
 
     def add(count: int) -> Updates:
         count = min(CARDS, count + 1)
@@ -180,22 +181,22 @@ def _cards(tab: gr.Tab) -> Way:
 
 def _csv() -> Way:
     csv = gr.File(
-        label="CSV file (columns: path, label or labels, optional split)",
+        label=_("CSV file (columns: path, label or labels, optional split)"),
         file_types=[".csv", ".tsv"],
         height=110,
         elem_id="train-csv",
     )
     archive = gr.File(
-        label="Zip with the images listed in the CSV",
+        label=_("Zip with the images listed in the CSV"),
         file_types=[".zip"],
         height=110,
         elem_id="train-csv-zip",
     )
-    use = gr.Button("Continue", size="sm", variant="primary", elem_id="train-use-csv")
+    use = gr.Button(_("Continue"), size="sm", variant="primary", elem_id="train-use-csv")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
         if not given[csv] or not given[archive]:
-            raise FilesMissing("A file is missing. Add both the CSV and the zip with its images.")
+            raise FilesMissing(_("A file is missing. Add both the CSV and the zip with its images."))
         limits = actions.archive_limits
         with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
             return Imported(actions.import_opened(source, progress=progress))
@@ -205,13 +206,13 @@ def _csv() -> Way:
 
 def _hub() -> Way:
     name = gr.Textbox(
-        label="Dataset on the Hugging Face Hub",
-        info="Dataset ID (owner/name). The dataset needs an image column and a label column.",
+        label=_("Dataset on the Hugging Face Hub"),
+        info=_("Dataset ID (owner/name). The dataset needs an image column and a label column."),
         placeholder="owner/name",
         max_lines=1,
         elem_id="train-hub-id",
     )
-    use = gr.Button("Load dataset", size="sm", variant="primary", elem_id="train-use-hub")
+    use = gr.Button(_("Load dataset"), size="sm", variant="primary", elem_id="train-use-hub")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
         return Imported(actions.import_from_hub(str(given[name] or ""), progress=progress))
