@@ -15,6 +15,7 @@ from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
+    camera,
     catalog_page,
     clients,
     engine,
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,
+    "camera": camera.run,
     "catalog": catalog_page.run,
     "chaos": chaos.run,
     "corpus": corpus.run,
