@@ -16,7 +16,7 @@ from loravit_web.access.members import Members
 from loravit_web.access.rates import RateLimit
 from loravit_web.access.rights import GUEST, LOCAL, Visitor, guest
 from loravit_web.access.secret import secret_of
-from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
+from loravit_web.backbones import Base, LoadBase, RememberedChoices, load_base, remembered_dtype
 from loravit_web.backbones.loading import check_size
 from loravit_web.catalog.exchange import add_bundled
 from loravit_web.catalog.hub_presence import HubPresence
@@ -111,6 +111,7 @@ class Service:
         self.usage = UsageCounter(self.registry.usage.add)
         self.saver = saver_of(self.settings, self.registry)
         self._progress, self._load = progress, load
+        self._remembers = RememberedChoices(settings.measurements)
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
@@ -203,7 +204,7 @@ class Service:
         with self._lock:
             if self._base is None:
                 base = self._found_base(self.settings.base)
-                self._base = (base, on_all_cores(lambda: fastest_dtype(base)))
+                self._base = (base, self._dtype(base))
             return self._base
 
     @property
@@ -249,13 +250,17 @@ class Service:
 
     def _load_engine(self, name: str) -> MultiLoRAViT:
         base = self.base_named(name)
-        return self._engine(base, on_all_cores(lambda: fastest_dtype(base)))
+        return self._engine(base, self._dtype(base))
 
     def _found_base(self, name: str) -> Base:
         return find_base(self.registry, self._load, name, self.settings.bases, self._progress)
 
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
-        return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
+        load = stored_adapters(self.registry, base)
+        return fastest_engine(base, dtype, load=load, remembers=self._remembers)
+
+    def _dtype(self, base: Base) -> torch.dtype:
+        return on_all_cores(lambda: remembered_dtype(base, self._remembers))
 
     def visitor(self, username: str | None, source: str | None = None) -> Visitor:
         """Return the visitor of a name with the rights of this mode.

@@ -105,6 +105,11 @@ class Settings:
         return self.home / "bases"
 
     @property
+    def measurements(self) -> Path:
+        """File of the choices that were measured on this machine; safe to delete."""
+        return self.home / "cache" / "machine.json"
+
+    @property
     def datasets(self) -> Path:
         """Folder of the imported images, with a folder per dataset fingerprint."""
         return self.home / "datasets"
