@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.actions import Actions, Imported
-from loravit_web.datasets import SAMPLES, DatasetError, csv_with_zip, files_by_class
+from loravit_web.datasets import SAMPLES, DatasetError, Sample, csv_with_zip, files_by_class
 from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.service import Progress
 from loravit_web.ui.kit.events import QUIET, Updates
@@ -108,9 +108,7 @@ def _samples() -> list[Way]:
     ways = []
     with gr.Row():
         for name, sample in SAMPLES.items():
-            button = gr.Button(
-                _(sample.title.partition(" (")[0]), size="sm", min_width=150, elem_id=f"train-sample-{name}"
-            )
+            button = gr.Button(_(_title_of(sample)), size="sm", min_width=150, elem_id=f"train-sample-{name}")
             ways.append(Way([button.click], [], partial(_take_sample, name), mirror=name not in UNMIRRORED))
     return ways
 
@@ -118,7 +116,13 @@ def _samples() -> list[Way]:
 def _take_sample(
     name: str, _given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel
 ) -> Imported:
-    return Imported(actions.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress))
+    title = _title_of(SAMPLES[name])
+    return Imported(actions.import_dataset(f"sample:{name}", name=title, progress=progress))
+
+
+def _title_of(sample: Sample) -> str:
+    """Return the title of a sample without its size, which the page tells beside it."""
+    return sample.title.partition(" (")[0]
 
 
 def _cards(tab: gr.Tab) -> Way:

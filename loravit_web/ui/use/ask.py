@@ -54,7 +54,12 @@ def values() -> dict[str, Any]:
         "restMilliseconds": _REST,
         "notice": notice(_PLACE, kind="error"),
         "place": _PLACE,
-        "messages": {"unreached": _(UNREACHED), "signedOut": _(SIGNED_OUT), "failed": _(FAILED)},
+        "messages": {
+            "busy": _("Classifying…"),
+            "unreached": _(UNREACHED),
+            "signedOut": _(SIGNED_OUT),
+            "failed": _(FAILED),
+        },
     }
 
 
