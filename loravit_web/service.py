@@ -23,11 +23,13 @@ from loravit_web.catalog.hub_presence import HubPresence
 from loravit_web.catalog.stored_bases import architecture_of, find_base
 from loravit_web.datasets import DatasetStore, Uploader
 from loravit_web.datasets.allowances import Allowances
+from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
 from loravit_web.saver import saver_of
+from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
@@ -66,6 +68,8 @@ class Service:
         rates: Rate limit of each visitor's requests.
         images: Cache of the uploads that were decoded last.
         datasets: Stored images of all owners.
+        pools: Images without labels, by task.
+        collector: Keeps images of requests in pools, where an admin switched that on.
         allowances: Storage that visitors of a demo use.
         estimates: Estimates of the duration of a training on this machine.
         admission: Checks whether another training may be queued.
@@ -104,6 +108,8 @@ class Service:
         self.rates = RateLimit(settings.limits.requests_per_minute)
         self.images = RecentImages(settings.limits.pixels)
         self.datasets = DatasetStore.of(settings)
+        self.pools = PoolStore.of(settings)
+        self.collector = Collector(self.pools, is_allowed=settings.mode != "demo")
         self.allowances = Allowances(self.datasets, settings.demo)
         self.estimates = Estimates(lambda: self.predictor.engines.configured.base)
         self.admission = Admission(self.registry, settings, cost_of=self.estimates.of)
@@ -151,6 +157,7 @@ class Service:
             self._supervisor.stop()
         self._expiry.stop()
         self.prefetcher.stop()
+        self.collector.close()
         self.usage.close()
         if self.saver is not None:
             self.saver.close()
@@ -285,6 +292,8 @@ class Service:
             settings=self.settings,
             registry=self.registry_of(visitor),
             datasets=self.datasets_of(visitor),
+            pools=self.pools,
+            collector=self.collector,
             images=self.images,
             prefetcher=self.prefetcher,
             answering=lambda: self.predictor,

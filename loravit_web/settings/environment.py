@@ -115,6 +115,11 @@ class Settings:
         return self.home / "datasets"
 
     @property
+    def pools(self) -> Path:
+        """Folder of the images without labels, with a folder per task."""
+        return self.home / "pools"
+
+    @property
     def artifacts(self) -> Path | str:
         """Content-addressed store of published files: a folder or an address."""
         return self.artifact_url or self.home / "artifacts"

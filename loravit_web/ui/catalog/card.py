@@ -10,6 +10,7 @@ from markupsafe import Markup
 from loravit_web.adapters.files.card import thumbnail_text
 from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.reliability import NO_RELIABILITY
+from loravit_web.datasets.revisions.record import Revision
 from loravit_web.ui.catalog.listing import size_text
 from loravit_web.ui.catalog.versions import judged_on, names_of
 from loravit_web.ui.kit.markup import (
@@ -41,6 +42,7 @@ _DONE = {
     "tagged": gettext_noop("changed the tags"),
     "described": gettext_noop("changed title or description"),
     "adjusted": gettext_noop("changed the thresholds of a version"),
+    "titled": gettext_noop("changed the title of a class"),
     "forgotten": gettext_noop("deleted a version"),
 }
 
@@ -69,7 +71,7 @@ def head_html(facts: AdapterFacts, thumbnail: str | None) -> Markup:
         availability=facts.availability,
         names=names_of(facts, version),
         thumbnail=thumbnail,
-        thumbnail_alt=thumbnail_text(version.class_names),
+        thumbnail_alt=thumbnail_text(version.shown_classes),
         classes_shown=CLASSES_SHOWN,
     )
 
@@ -96,11 +98,15 @@ def reliability_html(facts: AdapterFacts) -> Markup:
 
 
 def changes_html(facts: AdapterFacts) -> Markup:
-    """Return the settings that differ from the version before."""
+    """Return the settings that differ from the version before, and what changed in the data."""
+    revision = Revision.from_json(facts.lineage.dataset_revision)
     return render(
         "catalog/changes",
         version=facts.version.version,
         previous=facts.previous.version if facts.previous is not None else None,
+        data=""
+        if revision is None
+        else _("Data, revision {number}: {changes}.", number=revision.number, changes=revision.changes),
         rows=[[row.key, *(_setting(row.key, value) for value in row.values)] for row in facts.differences],
     )
 
@@ -136,7 +142,18 @@ def _data(lineage: Lineage) -> dict[str, str]:
         return {_("Dataset"): _("unknown"), **run}
     data = lineage.dataset
     shown = dataset_line(data.name, data.n_images, data.n_classes)
-    return {_("Dataset"): shown, _("Fingerprint"): data.fingerprint[:SHORT], **run}
+    about = {_("Dataset"): shown, **_revision(lineage), _("Fingerprint"): data.fingerprint[:SHORT]}
+    return {**about, **run}
+
+
+def _revision(lineage: Lineage) -> dict[str, str]:
+    revision = Revision.from_json(lineage.dataset_revision)
+    if revision is None:
+        return {}
+    name = _("Revision {number}", number=revision.number)
+    return {
+        name: _("{changes}, made from {before}", changes=revision.changes, before=revision.before[:SHORT])
+    }
 
 
 def _related(lineage: Lineage) -> dict[str, str]:

@@ -102,7 +102,7 @@ def _tags(service: Service, request: Request) -> str:
 
 def _about(version: Version) -> str:
     """Return a sentence about the classes of a version and one about its accuracy."""
-    names = version.class_names
+    names = version.shown_classes
     classes = ngettext(
         "{n} class: {names}.", "{n} classes: {names}.", len(names), names=listed(names, most=5)
     )
