@@ -55,7 +55,8 @@ def environment() -> Environment:
 
 def _text(message: str, /, **values: object) -> Markup:
     """Return a text in the current language, as HTML. Values are escaped."""
-    return Markup(escape(translated(message))).format(**values)
+    text = Markup(escape(translated(message)))
+    return text.format(**values) if values else text
 
 
 def _number(singular: str, plural: str, n: int, /, **values: object) -> Markup:
