@@ -16,6 +16,7 @@ from benchmarks.learning import bundled, maps, novelty, suspects, tasks, trainin
 from benchmarks.learning.labels import pool  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
+    camera,
     catalog_page,
     clients,
     engine,
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,
+    "camera": camera.run,
     "catalog": catalog_page.run,
     "chaos": chaos.run,
     "corpus": corpus.run,
