@@ -278,7 +278,8 @@ def _other_part(model: Any) -> str | None:
 
 
 def _other_in_block(found: Any) -> str | None:
-    attention, mlp = getattr(found, "attn", None), getattr(found, "mlp", None)
+    attention: Any = getattr(found, "attn", None)
+    mlp: Any = getattr(found, "mlp", None)
     kinds = (type(found).__name__, type(attention).__name__, type(mlp).__name__)
     if kinds != ("Block", "Attention", "Mlp"):
         return f"a block of the kind {'/'.join(kinds)}"

@@ -25,6 +25,10 @@ _RUNTIME_FILES = (
     "dist/ort-wasm-simd-threaded.asyncify.mjs",
     "dist/ort-wasm-simd-threaded.asyncify.wasm",
 )
+_ABOUT_RUNTIME = (
+    f"{ONNXRUNTIME_WEB.name} {ONNXRUNTIME_WEB.version} from the npm registry, MIT license, copyright "
+    f"Microsoft Corporation.\n{ONNXRUNTIME_WEB.integrity}\n"
+)
 _WORKER = "sw.js"
 
 
@@ -58,6 +62,7 @@ def export_web(
         (work / RUNTIME).mkdir()
         for name, data in runtime.items():
             (work / RUNTIME / name).write_bytes(data)
+        (work / RUNTIME / "README.txt").write_text(_ABOUT_RUNTIME, encoding="utf-8")
         for source in sorted(PAGE.iterdir()):
             if source.is_file() and source.name != _WORKER:
                 (work / source.name).write_bytes(source.read_bytes())

@@ -212,11 +212,12 @@ class ExportedModel:
             for name, shape in graph.inputs.items():  # layers that the adapter does not change
                 inputs.setdefault(name, np.zeros([side or 1 for side in shape], dtype=np.float32))
             weights = [tensors[name] for name in task.head.weights]
-            novelty = task.novelty
-            known = novelty and tuple(
-                tensors[name] for name in (novelty.center, novelty.scale, novelty.directions)
+            return _Loaded(
+                inputs=inputs,
+                head_weight=np.concatenate(weights, axis=1),
+                head_bias=tensors[task.head.bias],
+                novelty=None if task.novelty is None else _novelty_tensors(task.novelty, tensors),
             )
-            return _Loaded(inputs, np.concatenate(weights, axis=1), tensors[task.head.bias], known or None)
         except (KeyError, ValueError) as error:
             raise ExportDamaged(f"{path} lacks a tensor of {task.task}. Export the task again.") from error
 
@@ -265,6 +266,10 @@ def new_session(path: Path, threads: int | None) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ExportDamaged(f"{path} cannot be loaded. Export the tasks again.") from error
+
+
+def _novelty_tensors(novelty: Novelty, tensors: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    return tensors[novelty.center], tensors[novelty.scale], tensors[novelty.directions]
 
 
 def _tapped(pooled: Array, taps: Sequence[Tap]) -> list[Array]:

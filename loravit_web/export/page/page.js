@@ -99,7 +99,7 @@ async function classify(image, transfer) {
     const { answers, milliseconds } = await ask("classify", { image, tasks: chosen(), topK: SHOWN }, transfer);
     if (image !== shown && !stream) return;
     answers.forEach(show);
-    say(`${answers.length} ${answers.length === 1 ? "task" : "tasks"} in ${milliseconds.toFixed(0)} ms.`);
+    if (!stream) say(`${answers.length} ${answers.length === 1 ? "task" : "tasks"} in ${milliseconds.toFixed(0)} ms.`);
   } catch (error) {
     say(error.message);
   }
