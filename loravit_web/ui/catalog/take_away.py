@@ -26,7 +26,7 @@ _FORMATS: Mapping[str, Format] = {
     "Python without torch": "onnx",
     "transformers.js": "onnx-merged",
 }
-_PRECISIONS: Mapping[str, Precision] = {"16 bits (half of the size)": "fp16", "32 bits (exact)": "fp32"}
+_PRECISIONS: Mapping[str, Precision] = {"16 bits": "fp16", "32 bits": "fp32"}
 _EXPORTING = threading.Lock()
 """One export at a time, because each needs the memory of a base and all cores."""
 
@@ -50,22 +50,22 @@ class ExportPanel:
 
 def build_export() -> ExportPanel:
     """Build the components, without events."""
-    with gr.Row(equal_height=True, elem_id="catalog-export"):
+    with gr.Row(elem_id="catalog-export"):
         form = gr.Dropdown(
             list(_FORMATS),
             value="Web page",
             label="Export for",
-            info="Use this version without the app. The web page runs on any static host.",
+            info="Use this version without the app, on any static host or machine.",
             elem_id="catalog-export-form",
         )
         precision = gr.Dropdown(
             list(_PRECISIONS),
-            value="16 bits (half of the size)",
+            value="16 bits",
             label="Weights of the base",
-            info="How they are stored. Everything is computed in 32 bits.",
+            info="16 bits take half of the space, 32 bits are exact.",
             elem_id="catalog-export-precision",
         )
-        write = gr.Button("Export as zip", min_width=120, elem_id="catalog-export-write")
+    write = gr.Button("Export as zip", elem_id="catalog-export-write")
     return ExportPanel(form, precision, write, gr.DownloadButton(visible=False))
 
 
