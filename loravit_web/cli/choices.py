@@ -13,7 +13,7 @@ PoolingName = Literal["cls", "mean", "cls+mean", "map", "none"]
 TargetName = Literal["q", "k", "v", "qkv", "proj", "fc1", "fc2"]
 
 ExportFormatName = Literal["onnx", "web", "onnx-merged"]
-PrecisionName = Literal["fp32", "fp16", "int8"]
+PrecisionName = Literal["fp32", "fp16"]
 FormName = Literal["folders", "csv", "imagefolder", "coco"]
 
 ClassesAt = Annotated[

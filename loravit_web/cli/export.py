@@ -31,8 +31,8 @@ def export(
     precision: Annotated[
         PrecisionName,
         typer.Option(
-            help="How the weights of the base are stored: fp32 exactly, fp16 in half of the size, int8 in a "
-            "quarter. Everything is computed in 32 bits."
+            help="How the weights of the base are stored: fp32 exactly, fp16 in half of the size. Everything "
+            "is computed in 32 bits."
         ),
     ] = "fp32",
     as_json: AsJson = False,
