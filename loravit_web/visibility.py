@@ -17,8 +17,10 @@ from loravit_web.catalog.exchange import exported, thumbnail_of
 from loravit_web.catalog.hub_presence import HubPresence, is_cached
 from loravit_web.catalog.offered_bases import OfferedBase, offered_bases
 from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
+from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.export.summary import Format
 from loravit_web.runtime.layout import Precision
+from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
@@ -45,6 +47,8 @@ class Seen:
         settings: Settings of the app.
         registry: Registry without what is hidden from the visitor.
         datasets: Stored images without what is hidden; in a demo only the visitor's own.
+        pools: Images without labels, by task; none of them belongs to a visitor of a demo.
+        collector: Keeps images of requests in pools, where an admin switched that on.
         images: Cache of uploaded images, which are accessible to anyone who knows their path.
         prefetcher: Computes answers in advance.
         answering: Returns the predictor; loads the base first if needed.
@@ -57,6 +61,8 @@ class Seen:
     settings: Settings
     registry: Registry
     datasets: DatasetStore
+    pools: PoolStore
+    collector: Collector
     images: RecentImages
     prefetcher: Prefetcher
     answering: Callable[[], Predictor]

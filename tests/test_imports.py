@@ -50,6 +50,7 @@ BELOW["doctor"] = {"backbones", "settings", "worker"}
 BELOW["service"] = {*BELOW} - {"doctor", "extractor"}
 BELOW["actions"] = {*BELOW}
 BELOW["ui"] = {*BELOW} - {"doctor", "extractor"}
+BELOW["opening"] = {"backbones", "service", "settings", "ui", "util"}
 BELOW["cli"] = {*BELOW}
 BELOW["__main__"] = {"cli", "util"}
 TABLES = {"registry/records.py", "registry/database/models.py"}

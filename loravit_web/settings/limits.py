@@ -38,6 +38,9 @@ class Limits:
         upload_minutes: Minutes after which an upload is removed.
         session_hours: Hours after which people have to sign in with their password again.
         waiting: Maximum number of requests of all visitors that wait for an answer.
+        pool_images: Maximum number of images without labels that are kept for a task.
+        collected_images: Maximum number of images of requests that are kept for a task.
+        collected_days: Days after which an image that was kept from a request is deleted.
         base_millions: Maximum number of parameters, in millions, of a base that is loaded for an adapter.
     """
 
@@ -56,6 +59,9 @@ class Limits:
     upload_minutes: int = 1440
     session_hours: int = 168
     waiting: int = 64
+    pool_images: int = 2000
+    collected_images: int = 200
+    collected_days: int = 30
     base_millions: int = 350
 
     @property
