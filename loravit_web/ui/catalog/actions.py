@@ -18,6 +18,7 @@ from loravit_web.catalog.plans import (
     plan_of,
 )
 from loravit_web.ui.catalog.change import Texts, edited, texts_of, typed_thresholds
+from loravit_web.ui.catalog.take_away import connect_export
 from loravit_web.ui.catalog.versions import USUAL_ALIASES, alias_to_promote
 from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import plain, told
@@ -229,6 +230,7 @@ def _files(view: CatalogView) -> None:
         gr.Success(plain(imported_sentence(version, adapter)), title=_("Imported"))
         return updates
 
+    connect_export(service, card.ref, card.export)
     saved = card.download.click(give_out, card.ref, card.file, **_QUIET)
     saved.success(None, card.file, None, js=call("card.saveFile"), **_PRIVATE)
     given = {*view.inputs, view.upload}

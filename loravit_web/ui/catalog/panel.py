@@ -19,6 +19,7 @@ from loravit_web.ui.catalog.card import (
 )
 from loravit_web.ui.catalog.change import ChangePanel, build_alias, build_change
 from loravit_web.ui.catalog.compare import compared_html
+from loravit_web.ui.catalog.take_away import ExportPanel, build_export
 from loravit_web.ui.catalog.versions import COMPARED, versions_html
 from loravit_web.ui.kit.confirm import build_confirm
 from loravit_web.ui.kit.markup import notice
@@ -55,6 +56,7 @@ class CardPanel:
         origin: Provenance of the version, its settings and its requests.
         link: Link to the card.
         share: Link and code for the version.
+        export: Exports the version for use without the app.
         change: Components that change the adapter.
     """
 
@@ -74,6 +76,7 @@ class CardPanel:
     origin: gr.HTML
     link: gr.Textbox
     share: SharePanel
+    export: ExportPanel
     change: ChangePanel
 
     @property
@@ -200,6 +203,7 @@ def build_card() -> CardPanel:
                     elem_id="catalog-card-link",
                 )
                 share = build_share("catalog", _("Link to try this version"))
+                export = build_export()
             change = build_change(confirm, alias, promote)
     return CardPanel(
         ref=gr.State(None),
@@ -218,6 +222,7 @@ def build_card() -> CardPanel:
         origin=origin,
         link=link,
         share=share,
+        export=export,
         change=change,
     )
 
