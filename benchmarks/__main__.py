@@ -10,11 +10,13 @@ from loravit_web.util.openmp import share_cores
 share_cores(os.environ)  # as the app does
 
 from benchmarks import screenshots  # noqa: E402
-from benchmarks.faults import chaos, corpus, hammer, outage, soak  # noqa: E402
+from benchmarks.faults import chaos, corpus, foreign_images, hammer, outage, soak  # noqa: E402
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
+from benchmarks.learning.labels import pool  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
+    camera,
     catalog_page,
     clients,
     engine,
@@ -36,6 +38,7 @@ BENCHMARKS = {
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,
+    "camera": camera.run,
     "catalog": catalog_page.run,
     "chaos": chaos.run,
     "corpus": corpus.run,
@@ -43,12 +46,14 @@ BENCHMARKS = {
     "engine": engine.run,
     "estimate": estimate.run,
     "export": export.run,
+    "foreign-images": foreign_images.run,
     "hammer": hammer.run,
     "hostile": cases.run,
     "journey": journey.run,
     "maps": maps.run,
     "newcomer": newcomer.run,
     "novelty": novelty.run,
+    "pool": pool.run,
     "registry": registry_scale.run,
     "snapshot": snapshot.run,
     "suspects": suspects.run,

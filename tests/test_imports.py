@@ -59,13 +59,14 @@ WITHOUT_REGISTRY |= {"runtime", "export"}
 # The same inside ui: what each part may import of the others. Of a tab, others may use `runs.watch` alone.
 WITHIN_UI: dict[str, Collection[str]] = {
     "__init__": {"patches"},
-    **dict.fromkeys(("patches", "templates"), ()),
+    "language": (),
+    **dict.fromkeys(("patches", "templates"), ("language",)),
     "scripts": {"templates"},
-    "kit": {"patches", "scripts", "templates"},
-    "gate": {"kit", "patches", "scripts", "templates"},
-    **dict.fromkeys(("api", "use", "runs"), ("kit", "scripts", "templates")),
-    **dict.fromkeys(("train", "catalog"), ("kit", "runs.watch", "scripts", "templates")),
-    "page": {"kit", "use", "runs", "train", "catalog", "scripts", "templates"},
+    "kit": {"language", "patches", "scripts", "templates"},
+    "gate": {"kit", "language", "patches", "scripts", "templates"},
+    **dict.fromkeys(("api", "use", "runs"), ("kit", "language", "scripts", "templates")),
+    **dict.fromkeys(("train", "catalog"), ("kit", "language", "runs.watch", "scripts", "templates")),
+    "page": {"kit", "language", "use", "runs", "train", "catalog", "scripts", "templates"},
 }
 WITHIN_UI["app"] = {*WITHIN_UI} - {"gate"}
 WITHIN_UI["launch"] = {*WITHIN_UI}
