@@ -13,7 +13,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from loravit_web.cli import adapters, bases, compare, data, export, predict, runs, server, train, users
+from loravit_web.cli import (
+    adapters,
+    adapters_exchange,
+    bases,
+    compare,
+    data,
+    predict,
+    runs,
+    server,
+    train,
+    users,
+)
 from loravit_web.errors import LoraVitError
 from registry import RegistryError
 
@@ -54,7 +65,7 @@ app = typer.Typer(
 for command in (
     train.train,
     predict.predict,
-    export.export,
+    adapters_exchange.export,
     compare.compare,
     server.serve,
     server.worker,
