@@ -21,12 +21,13 @@ from loravit_web.backbones.loading import check_size
 from loravit_web.catalog.exchange import add_bundled
 from loravit_web.catalog.hub_presence import HubPresence
 from loravit_web.catalog.stored_bases import architecture_of, find_base
-from loravit_web.datasets import DatasetStore, Uploader
+from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
+from loravit_web.runs.queueing import offer_images
 from loravit_web.saver import saver_of
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor
@@ -139,7 +140,8 @@ class Service:
         self.predictor.refresh()
         self.usage.start()
         self._expiry.start()
-        self._supervisor = Supervisor(self.settings, self.registry)
+        slots = 1 if self.settings.executor == "local" else 0
+        self._supervisor = Supervisor(self.settings, self.registry, slots=slots)
         self._supervisor.start()
         if self.saver is not None:
             self.saver.start()
@@ -182,9 +184,9 @@ class Service:
         return deletion
 
     @property
-    def worker_pid(self) -> int | None:
-        """Process id of the app's training worker, or None if none runs."""
-        return self._supervisor.worker_pid if self._supervisor is not None else None
+    def worker_pids(self) -> list[int]:
+        """Process ids of the app's training workers."""
+        return self._supervisor.worker_pids if self._supervisor is not None else []
 
     @property
     def private_folders(self) -> tuple[Path, ...]:
@@ -306,6 +308,16 @@ class Service:
             return datasets
         uploader = Uploader(visitor.name, visitor.counted_by, tuple(str(path) for path in uploads))
         return replace(datasets, uploader=uploader)
+
+    def offer(self, dataset: ImageDataset) -> None:
+        """Store the images of a dataset for other machines, if these may train on them.
+
+        Raises:
+            OSError: If an image cannot be read.
+            RegistryError: If the store or the database refuses a file.
+        """
+        if self.settings.executor != "local":
+            offer_images(self.registry, dataset)
 
     def new_worker(self) -> Worker:
         """Return a worker for this process."""

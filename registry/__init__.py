@@ -124,6 +124,7 @@ from registry.registry import Registry
 from registry.run_records import (
     EndStatus,
     ErrorKind,
+    Lease,
     MetricPoint,
     MetricSummary,
     NewRun,
@@ -134,6 +135,7 @@ from registry.run_records import (
 )
 from registry.runs.files import UnknownRunFile
 from registry.runs.heartbeats import Heartbeat
+from registry.runs.nodes import Node
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.users import User, Users
 from registry.visibility import Owners, Visibility
@@ -201,6 +203,7 @@ __all__ = [
     "InvalidSlug",
     "InvalidTag",
     "InvalidValue",
+    "Lease",
     "Lineage",
     "MetricPoint",
     "MetricSummary",
@@ -211,6 +214,7 @@ __all__ = [
     "NewStoredBase",
     "NewVersion",
     "NewestVersion",
+    "Node",
     "NotFound",
     "NothingToRollBack",
     "OnlyVersion",

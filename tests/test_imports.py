@@ -34,11 +34,11 @@ BELOW = {
     "runs": {"access", "adapters", "backbones", "catalog", "datasets", "settings", "training", "util"},
     "saver": {"access", "settings"},
     "expiry": {"access", "datasets", "settings"},
-    "visibility": {"access", "catalog", "datasets", "serving", "settings", "training", "util"},
+    "visibility": {"access", "catalog", "datasets", "serving", "settings", "training", "util", "worker"},
     "extractor": {"adapters", "backbones", "datasets", "engine", "images", "settings", "training"},
     "__init__": {"adapters", "extractor"},
 }
-BELOW["worker"] = BELOW["runs"] | {"images"}
+BELOW["worker"] = BELOW["runs"] | {"images", "runs"}
 BELOW["doctor"] = {"backbones", "settings", "worker"}
 BELOW["service"] = {*BELOW} - {"doctor", "extractor"}
 BELOW["actions"] = {*BELOW}

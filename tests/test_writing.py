@@ -16,7 +16,7 @@ import pytest
 
 from tests.test_imports import ROOT, imported, sources
 
-STEPS = {"writing", "put_bytes"}
+STEPS = {"writing", "writing_row", "put_bytes"}
 """What every change of the registry does in the end: open a transaction for writing, or store a file."""
 
 WRITERS = (
@@ -29,6 +29,7 @@ WRITERS = (
     "catalog/exchange.py",
     "catalog/publishing.py",
     "runs/queueing.py",
+    "runs/sharing.py",
     # for the app itself
     "doctor/",
     "expiry.py",

@@ -57,6 +57,7 @@ for command in (
     compare.compare,
     server.serve,
     server.worker,
+    server.workers,
     server.doctor,
     server.backup,
     server.restore,

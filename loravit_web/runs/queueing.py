@@ -17,8 +17,10 @@ from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import record_base
 from loravit_web.datasets import ImageDataset, Split
 from loravit_web.runs.demo import slug_of
+from loravit_web.runs.sharing import share
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.recipe import Recipe
+from registry import Dataset as DatasetRecord
 from registry import DatasetClass, NewDataset, NewRun, Registry, Run
 
 
@@ -41,7 +43,7 @@ def create_run(
         name: Title or slug of the adapter. The slug is derived from a title.
         recipe: Settings of the training.
         actor: Name of the user who requested the run.
-        worker: Name of the worker that trains it, or None to queue it.
+        worker: Id of the worker that trains it, or None to queue it.
 
     Returns:
         The new run.
@@ -54,11 +56,7 @@ def create_run(
     recipe = replace(recipe, adapter=replace(recipe.adapter, labels=dataset.labels))
     base.preprocessing(recipe.image_size)
     trainable_blocks(base, recipe.adapter, torch.Generator())
-    record = registry.datasets.ensure(
-        NewDataset(
-            dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset), len(dataset.items)
-        )
-    )
+    record = record_dataset(registry, dataset)
     return registry.runs.create(
         NewRun(
             slug=slug_of(actor, slug),
@@ -73,6 +71,26 @@ def create_run(
         actor=actor,
         worker=worker,
     )
+
+
+def record_dataset(registry: Registry, dataset: ImageDataset) -> DatasetRecord:
+    """Record a dataset unless it is recorded already, and return its record."""
+    return registry.datasets.ensure(
+        NewDataset(
+            dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset), len(dataset.items)
+        )
+    )
+
+
+def offer_images(registry: Registry, dataset: ImageDataset) -> None:
+    """Store the images of a dataset before a run on them is queued, because another machine may train it.
+
+    Raises:
+        OSError: If an image cannot be read.
+        RegistryError: If the store or the database refuses a file.
+    """
+    record_dataset(registry, dataset)
+    share(registry, dataset)
 
 
 def unfinished_twin(

@@ -39,6 +39,8 @@ class Limits:
         session_hours: Hours after which people have to sign in with their password again.
         waiting: Maximum number of requests of all visitors that wait for an answer.
         base_millions: Maximum number of parameters, in millions, of a base that is loaded for an adapter.
+        take_ups: How often a run whose worker is gone is continued by another one without a person.
+        cache_gib: Size, in GiB, of the images that a node keeps of what it fetched from the store.
     """
 
     upload_mib: int = 2048
@@ -57,6 +59,8 @@ class Limits:
     session_hours: int = 168
     waiting: int = 64
     base_millions: int = 350
+    take_ups: int = 5
+    cache_gib: int = 20
 
     @property
     def pixels(self) -> int:

@@ -28,6 +28,7 @@ BATCH_ROWS = 1000
 # execution options of connections for reading and for writing
 READING: dict[str, Any] = {}
 WRITING: dict[str, Any] = {"writes": True}
+ROW_WRITING = WRITING
 
 _PRESENCE, _OPEN_FILES, _WRITES = "presence", "open_files", "writes"
 

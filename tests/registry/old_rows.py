@@ -129,6 +129,11 @@ SIXTH_SCHEMA: Rows = {
     "version_thresholds": [{"version_id": 1, "unlike": 2.5, "unsure": None}],
 }
 
+SEVENTH_SCHEMA: Rows = {
+    **SIXTH_SCHEMA,
+    "runs": [{**row, "dataset_name": None} for row in SIXTH_SCHEMA["runs"]],
+}
+
 ROWS: dict[str, Rows] = {
     "0001": FIRST_SCHEMA,
     "0002": SECOND_SCHEMA,
@@ -136,4 +141,5 @@ ROWS: dict[str, Rows] = {
     "0004": FOURTH_SCHEMA,
     "0005": FIFTH_SCHEMA,
     "0006": SIXTH_SCHEMA,
+    "0007": SEVENTH_SCHEMA,
 }

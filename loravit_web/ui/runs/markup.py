@@ -12,10 +12,11 @@ from loravit_web.access.rights import Visitor
 from loravit_web.runs.comparison import ComparedRow
 from loravit_web.runs.curves import version_of
 from loravit_web.runs.next_steps import refusal_of, steps_of, title_and_owner
+from loravit_web.runs.nodes import node_line, summary
 from loravit_web.ui.kit.markup import STATUS_SIGNS, notice, time_left
 from loravit_web.ui.templates import render
 from loravit_web.util.text import age, duration
-from registry import Run
+from registry import Node, Run
 
 MOST_QUEUED = 10
 
@@ -105,6 +106,13 @@ def active_banner(active: Sequence[Run], positions: Mapping[str, int], visitor: 
         for run in active[:MOST_QUEUED]
     ]
     return render("runs/banner", items=items, signs=STATUS_SIGNS, more=len(active) - MOST_QUEUED)
+
+
+def nodes_line(nodes: Sequence[Node]) -> Markup:
+    """Return the nodes that train runs, folded to one line."""
+    lines = [node_line(node) for node in nodes]
+    silent = sum(line.is_silent for line in lines)
+    return render("runs/nodes", summary=summary(nodes), nodes=lines, silent=silent)
 
 
 def _place(run: Run, position: int | None) -> str:

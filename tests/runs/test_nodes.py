@@ -1,0 +1,29 @@
+"""Nodes are told in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from loravit_web.runs.nodes import NONE_LISTED, node_line, summary
+from registry import Node
+from tests.runs.test_next_steps import MOMENT, run
+
+FORGE = Node("n1", "forge", 2, MOMENT, MOMENT, timedelta(seconds=3), 1, (run("running", created_by="bob"),))
+ATTIC = Node("n2", "attic", 1, MOMENT, MOMENT, timedelta(minutes=5), 0, ())
+
+
+def test_a_node_is_told_with_its_slots_and_what_it_trains() -> None:
+    assert node_line(FORGE).state == "1 of 2 slots in use, trains “Cups” by bob"
+    assert not node_line(FORGE).is_silent
+
+
+def test_a_silent_node_is_told_as_silent_and_not_counted() -> None:
+    assert node_line(ATTIC).state == "0 of 1 slot in use, silent for 5 min"
+    assert node_line(ATTIC).is_silent
+    assert summary([FORGE, ATTIC]) == "1 node, 1 of 2 slots in use."
+    assert summary([ATTIC]) == NONE_LISTED
+
+
+def test_runs_that_the_reader_does_not_see_are_only_counted() -> None:
+    assert node_line(replace(FORGE, runs=())).state == "1 of 2 slots in use"
