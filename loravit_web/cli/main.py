@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from typer.core import TyperGroup
 
 from loravit_web.cli import adapters, bases, compare, data, predict, runs, server, train, users
 from loravit_web.errors import LoraVitError
+from loravit_web.settings.logs import set_up_logs
 from registry import RegistryError
 
 PROGRAM = "loravit"
@@ -77,7 +79,7 @@ def prepare() -> None:
     With --json a command prints exactly one JSON document to stdout. Progress and notes go to stderr.
     Exit codes: 0 if done, 1 after an error, 2 if the command or an option is invalid.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    set_up_logs(os.environ)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 
