@@ -30,6 +30,7 @@ from loravit_web.runs.estimates import Estimates
 from loravit_web.runs.queueing import offer_images
 from loravit_web.saver import saver_of
 from loravit_web.serving.image_cache import RecentImages
+from loravit_web.serving.measures import AnswerMeasures
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
 from loravit_web.serving.stored import stored_adapters
@@ -72,6 +73,7 @@ class Service:
         admission: Checks whether another training may be queued.
         hub: Whether the Hugging Face Hub can be reached.
         usage: Counts requests and answers.
+        measures: Counts and times of the answers of this process.
         saver: Saves snapshots of the registry, or None without a snapshot address.
         prefetcher: Prepares the answer of a picked task before the visitor requests it.
     """
@@ -110,6 +112,7 @@ class Service:
         self.admission = Admission(self.registry, settings, cost_of=self.estimates.of)
         self.hub = HubPresence()
         self.usage = UsageCounter(self.registry.usage.add)
+        self.measures = AnswerMeasures()
         self.saver = saver_of(self.settings, self.registry)
         self._progress, self._load = progress, load
         self._lock = threading.RLock()
@@ -215,8 +218,17 @@ class Service:
             if self._predictor is None:
                 configured = self._engine(*self.loaded)
                 engines = EnginePool(configured, self._load_engine)
-                self._predictor = Predictor(self.registry, engines, count=self.usage.count)
+                self._predictor = Predictor(self.registry, engines, count=self._count)
             return self._predictor
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the base is in memory, so that answers need not wait for it."""
+        return self._predictor is not None
+
+    def _count(self, version_id: int, milliseconds: float | None) -> None:
+        self.usage.count(version_id, milliseconds)
+        self.measures.count(milliseconds)
 
     def base_named(self, name: str) -> Base:
         """Return a base in float32, and load it unless it is the configured one.

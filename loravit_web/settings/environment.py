@@ -59,6 +59,7 @@ class Settings:
         origins: Other sites whose pages may send requests, as ``https://host``.
         on_spaces: Whether the app runs on a Hugging Face Space.
         executor: Where runs are trained: ``local`` on this machine, ``workers`` on every node.
+        metrics_token: Token with which metrics are read outside of local mode; without one they are hidden.
         plain_gradio: Whether Gradio runs without the app's optimizations, to tell its faults from the app's.
     """
 
@@ -79,6 +80,7 @@ class Settings:
     origins: frozenset[str] = frozenset()
     on_spaces: bool = False
     executor: Executor = "local"
+    metrics_token: str = field(default="", repr=False)
     plain_gradio: bool = False
 
     def ensure_home(self) -> Settings:
@@ -239,6 +241,7 @@ def read_settings(
         origins=_origins(environ),
         on_spaces=on_spaces,
         executor=_executor(environ),
+        metrics_token=environ.get("LORAVIT_METRICS_TOKEN", "").strip(),
         plain_gradio=_switch(environ, PLAIN_GRADIO, default=False),
     )
 

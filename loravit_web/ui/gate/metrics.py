@@ -1,0 +1,75 @@
+"""The state of the app as metrics of Prometheus, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from loravit_web.errors import LoraVitError
+from loravit_web.runs.nodes import is_silent
+from loravit_web.service import Service
+from registry import RunStatus
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PREFIX = "loravit"
+
+
+class NoPrometheus(LoraVitError):
+    """The package prometheus-client, without which there are no metrics."""
+
+
+def metrics_of(service: Service) -> bytes:
+    """Return the metrics of a service and of this process as text.
+
+    Raises:
+        NoPrometheus: If the package for metrics is not installed.
+        RegistryError: If the database does not answer.
+    """
+    try:
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+    except ImportError as error:
+        raise NoPrometheus(
+            'Metrics need the package prometheus-client. Install it with pip install "loravit-web[metrics]".'
+        ) from error
+    families = list(_families(service))  # an error of the database must not look like an empty answer
+
+    class Collected:
+        def collect(self) -> Iterator[Any]:
+            yield from families
+
+    collectors = CollectorRegistry()
+    collectors.register(Collected())  # type: ignore[arg-type]
+    ProcessCollector(registry=collectors)
+    return bytes(generate_latest(collectors))
+
+
+def _families(service: Service) -> Iterator[Any]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    measured = service.measures.measured()
+    answers = CounterMetricFamily(f"{_PREFIX}_answers", "Answers by outcome.", labels=["outcome"])
+    answers.add_metric(["answered"], measured.answered)
+    answers.add_metric(["failed"], measured.failed)
+    yield answers
+    times = HistogramMetricFamily(f"{_PREFIX}_branch_seconds", "Compute time of an answer's own blocks.")
+    buckets = [(str(bound), float(number)) for bound, number in measured.within.items()]
+    times.add_metric([], [*buckets, ("+Inf", float(measured.answered))], measured.seconds)
+    yield times
+    statuses = get_args(RunStatus)
+    runs = GaugeMetricFamily(f"{_PREFIX}_runs", "Runs by status.", labels=["status"])
+    for status, number in service.registry.runs.counts(*statuses).items():
+        runs.add_metric([status], number)
+    yield runs
+    nodes = service.registry.nodes.list()
+    alive = [node for node in nodes if not is_silent(node)]
+    found = GaugeMetricFamily(f"{_PREFIX}_nodes", "Nodes that train runs, by state.", labels=["state"])
+    found.add_metric(["alive"], len(alive))
+    found.add_metric(["silent"], len(nodes) - len(alive))
+    yield found
+    slots = GaugeMetricFamily(f"{_PREFIX}_slots", "Slots for trainings of live nodes.", labels=["state"])
+    slots.add_metric(["busy"], sum(node.busy for node in alive))
+    slots.add_metric(["free"], sum(max(0, node.slots - node.busy) for node in alive))
+    yield slots
+    if service.is_loaded:
+        adapters = len(service.predictor.engines.configured)
+        yield GaugeMetricFamily(f"{_PREFIX}_adapters_in_memory", "Adapters in memory.", adapters)
