@@ -10,7 +10,7 @@ from loravit_web.util.openmp import share_cores
 share_cores(os.environ)  # as the app does
 
 from benchmarks import screenshots  # noqa: E402
-from benchmarks.faults import chaos, corpus, hammer, outage, soak  # noqa: E402
+from benchmarks.faults import chaos, corpus, hammer, nodes, outage, simulation, soak  # noqa: E402
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
@@ -46,6 +46,7 @@ BENCHMARKS = {
     "journey": journey.run,
     "maps": maps.run,
     "newcomer": newcomer.run,
+    "nodes": nodes.run,
     "novelty": novelty.run,
     "registry": registry_scale.run,
     "snapshot": snapshot.run,
@@ -54,6 +55,7 @@ BENCHMARKS = {
     "training": training.run,
     "screenshots": screenshots.run,
     "shell": shell.run,
+    "simulation": simulation.run,
     "soak": soak.run,
     "switch": switch.run,
 }
