@@ -25,6 +25,7 @@ from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
+from loravit_web.metrics import metrics_of
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
 from loravit_web.runs.queueing import offer_images
@@ -44,6 +45,7 @@ from loravit_web.worker.worker import Worker
 from registry import (
     Deletion,
     Registry,
+    RegistryError,
     utc_now,
 )
 
@@ -221,10 +223,18 @@ class Service:
                 self._predictor = Predictor(self.registry, engines, count=self._count)
             return self._predictor
 
-    @property
-    def is_loaded(self) -> bool:
-        """Whether the base is in memory, so that answers need not wait for it."""
-        return self._predictor is not None
+    def problem(self) -> str | None:
+        """Return why the app cannot answer now: its database must answer, and its base be in memory."""
+        try:
+            self.registry.revision()
+        except RegistryError as error:
+            return error.in_public
+        return None if self._predictor is not None else "The base is still being loaded."
+
+    def metrics(self) -> bytes:
+        """Return the metrics of the app; errors as of `metrics_of`."""
+        adapters = len(self._predictor.engines.configured) if self._predictor is not None else None
+        return metrics_of(self.registry, self.measures.measured(), adapters)
 
     def _count(self, version_id: int, milliseconds: float | None) -> None:
         self.usage.count(version_id, milliseconds)

@@ -38,6 +38,7 @@ BELOW = {
     "extractor": {"adapters", "backbones", "datasets", "engine", "images", "settings", "training"},
     "__init__": {"adapters", "extractor"},
 }
+BELOW["metrics"] = {"runs", "serving"}
 BELOW["worker"] = BELOW["runs"] | {"images", "runs"}
 BELOW["doctor"] = {"backbones", "settings", "worker"}
 BELOW["service"] = {*BELOW} - {"doctor", "extractor"}

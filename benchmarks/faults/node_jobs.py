@@ -57,11 +57,13 @@ def train(*, home: str, url: str, artifacts: str, environ: dict[str, str], beat:
 
 def _shorten(beat: float) -> None:
     tracking.HEARTBEAT_SECONDS = beat
-    tracking.RunReporter.__init__.__kwdefaults__["heartbeat_seconds"] = beat
+    reporter: Any = tracking.RunReporter.__init__
+    reporter.__kwdefaults__["heartbeat_seconds"] = beat
     reaper.STALE_AFTER = timedelta(seconds=6 * beat)
     reaper.CONFIRM_SECONDS = 4 * beat
     reaper._MAX_GAP_SECONDS = 4 * beat
-    keeping.Keeper.__init__.__kwdefaults__["interval"] = beat / 5
+    keeper: Any = keeping.Keeper.__init__
+    keeper.__kwdefaults__["interval"] = beat / 5
 
 
 def _slow_down(pause: float) -> None:

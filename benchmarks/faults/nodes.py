@@ -148,7 +148,8 @@ def cluster() -> Iterator[Cluster]:
         s3 = stack.enter_context(S3Server(folder / "s3"))
         before = dict(os.environ)
         os.environ.update(s3.environment())
-        stack.callback(lambda: (os.environ.clear(), os.environ.update(before)))
+        stack.callback(os.environ.update, before)
+        stack.callback(os.environ.clear)
         settings = Settings(
             home=folder / "web",
             database=f"{postgres.address}/postgres",

@@ -36,7 +36,9 @@ STALE_AFTER = timedelta(seconds=30)
 RETRY_SECONDS = 300.0
 """Seconds for which a training continues, or waits at its end, while the registry cannot be written."""
 _PAUSE_SECONDS = 1.0
-_STORE_AWAY = (BlobNotStored, BlobStoreUnreachable)
+_Errors = tuple[type[Exception], ...]
+_STORE_AWAY: _Errors = (BlobNotStored, BlobStoreUnreachable)
+_DATABASE_AWAY: _Errors = (DatabaseNotReadable, DatabaseNotWritable)
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ def retry_writes(
     write: Callable[[], T],
     terminate: threading.Event,
     *,
-    also: tuple[type[Exception], ...] = (),
+    also: _Errors = (),
     seconds: float = RETRY_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
@@ -72,10 +74,11 @@ def retry_writes(
         DatabaseNotWritable: If the last call failed to write.
     """
     deadline = clock() + seconds
+    repeated = (*_DATABASE_AWAY, *also)
     while True:
         try:
             return write()
-        except (DatabaseNotReadable, DatabaseNotWritable, *also) as error:
+        except repeated as error:
             if clock() > deadline or terminate.is_set():
                 raise
             _LOG.warning("%s Trying again.", error)
@@ -119,7 +122,7 @@ class RunReporter:
         self._pending: deque[Callable[[], None]] = deque()
         self._failing: tuple[float, DatabaseNotWritable] | None = None
         # a store on this machine that refuses a file is full, and one elsewhere may only be away
-        self._store_errors = _STORE_AWAY if registry.blobs.folder is None else ()
+        self._store_errors: _Errors = _STORE_AWAY if registry.blobs.folder is None else ()
         self._writing = threading.Lock()
         self._ended = threading.Event()
         # two threads, because a heartbeat must not wait until other writes get their turn
@@ -206,9 +209,10 @@ class RunReporter:
         Raises:
             TrainingInterrupted: If the process has to end before the write succeeds.
         """
+        repeated = (*_DATABASE_AWAY, *self._store_errors)
         try:
             return retry_writes(write, self._terminate, also=self._store_errors)
-        except (DatabaseNotReadable, DatabaseNotWritable, *self._store_errors) as error:
+        except repeated as error:
             if self._terminate.is_set():
                 raise TrainingInterrupted from error
             raise

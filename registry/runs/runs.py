@@ -143,12 +143,11 @@ class Runs(RunHistory):
         with self._database.writing_row() as session:
             now = self._database.now_in(session)
             changed = {name: value for name, value in told.items() if value is not None}
-            rows = session.execute(
-                held.values(heartbeat_at=now, **changed).returning(RunRow.stop_request)
-            ).all()
-        if not rows:
+            beat = held.values(heartbeat_at=now, **changed).returning(RunRow.stop_request)
+            requests = session.scalars(beat).all()
+        if not requests:
             raise RunLost(lease.run_id, lease.worker)
-        return rows[0].stop_request
+        return requests[0]
 
     def log_metrics(
         self, run_id: str, step: int, values: Mapping[str, float], *, lease: Lease | None = None
@@ -319,7 +318,7 @@ class Runs(RunHistory):
             rows = session.scalars(taken).all()
             reaped = [row for row in rows if row.worker in dead or row.heartbeat_at == silent[row.id]]
             for row in reaped:
-                known = (dead[row.worker] or WORKER_DIED) if row.worker in dead else WORKER_SILENT
+                known = (dead.get(row.worker or "") or WORKER_DIED) if row.worker in dead else WORKER_SILENT
                 if row.stop_request == "cancel":
                     self._end(session, row, "cancelled", None, None)
                 elif row.take_ups < take_ups:

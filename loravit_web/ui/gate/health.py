@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
+from loravit_web.metrics import CONTENT_TYPE, NoPrometheus
 from loravit_web.service import Service
-from loravit_web.ui.gate.metrics import CONTENT_TYPE, NoPrometheus, metrics_of
 from loravit_web.ui.gate.refusals import NO_ROUTE, Refused
 from registry import RegistryError
 
@@ -42,7 +42,7 @@ class Health:
         """Return the routes of a service. Outside of local mode, metrics need a token."""
         token = service.settings.metrics_token
         is_open = service.settings.mode == "local" and not token
-        return cls(lambda: _problem_of(service), lambda: metrics_of(service), None if is_open else token)
+        return cls(service.problem, service.metrics, None if is_open else token)
 
     async def answer(self, path: str, scope: Scope) -> Response | None:
         """Answer a request for one of the `PATHS`, or return None.
@@ -75,12 +75,3 @@ class Health:
         given = Headers(scope=scope).get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
             raise Refused(401, _NO_TOKEN)
-
-
-def _problem_of(service: Service) -> str | None:
-    """Return why a service cannot answer now: its database must answer, and its base be loaded."""
-    try:
-        service.registry.revision()
-    except RegistryError as error:
-        return error.in_public
-    return None if service.is_loaded else "The base is still being loaded."

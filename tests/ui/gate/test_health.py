@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from loravit_web.ui.gate.health import Health
-from loravit_web.ui.gate.metrics import metrics_of
 from registry import DatabaseNotReadable
 from tests.ui.conftest import RunningApp
 from tests.ui.gate.conftest import Ask
@@ -58,7 +57,7 @@ def test_a_running_app_is_ready_and_counts_its_answers(running_app: RunningApp) 
     service = running_app.service
     for milliseconds in (2.0, 30.0, None):
         service.measures.count(milliseconds)
-    text = metrics_of(service).decode()
+    text = service.metrics().decode()
     for line in (
         'loravit_answers_total{outcome="answered"} 2.0',
         'loravit_answers_total{outcome="failed"} 1.0',

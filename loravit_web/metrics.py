@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.nodes import is_silent
-from loravit_web.service import Service
-from registry import RunStatus
+from loravit_web.serving.measures import Measured
+from registry import Registry, RunStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "loravit"
@@ -18,8 +18,13 @@ class NoPrometheus(LoraVitError):
     """The package prometheus-client, without which there are no metrics."""
 
 
-def metrics_of(service: Service) -> bytes:
-    """Return the metrics of a service and of this process as text.
+def metrics_of(registry: Registry, measured: Measured, adapters: int | None) -> bytes:
+    """Return the metrics of an app and of this process as text.
+
+    Args:
+        registry: Registry with the runs and nodes of all owners, of which only numbers are told.
+        measured: Answers of this process.
+        adapters: Number of adapters in memory, or None before the base is loaded.
 
     Raises:
         NoPrometheus: If the package for metrics is not installed.
@@ -27,26 +32,28 @@ def metrics_of(service: Service) -> bytes:
     """
     try:
         from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+        from prometheus_client.registry import Collector
     except ImportError as error:
         raise NoPrometheus(
             'Metrics need the package prometheus-client. Install it with pip install "loravit-web[metrics]".'
         ) from error
-    families = list(_families(service))  # an error of the database must not look like an empty answer
+    families = list(
+        _families(registry, measured, adapters)
+    )  # an error of the database must not look like an empty answer
 
-    class Collected:
+    class Collected(Collector):
         def collect(self) -> Iterator[Any]:
             yield from families
 
     collectors = CollectorRegistry()
-    collectors.register(Collected())  # type: ignore[arg-type]
+    collectors.register(Collected())
     ProcessCollector(registry=collectors)
     return bytes(generate_latest(collectors))
 
 
-def _families(service: Service) -> Iterator[Any]:
+def _families(registry: Registry, measured: Measured, adapters: int | None) -> Iterator[Any]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-    measured = service.measures.measured()
     answers = CounterMetricFamily(f"{_PREFIX}_answers", "Answers by outcome.", labels=["outcome"])
     answers.add_metric(["answered"], measured.answered)
     answers.add_metric(["failed"], measured.failed)
@@ -57,10 +64,10 @@ def _families(service: Service) -> Iterator[Any]:
     yield times
     statuses = get_args(RunStatus)
     runs = GaugeMetricFamily(f"{_PREFIX}_runs", "Runs by status.", labels=["status"])
-    for status, number in service.registry.runs.counts(*statuses).items():
+    for status, number in registry.runs.counts(*statuses).items():
         runs.add_metric([status], number)
     yield runs
-    nodes = service.registry.nodes.list()
+    nodes = registry.nodes.list()
     alive = [node for node in nodes if not is_silent(node)]
     found = GaugeMetricFamily(f"{_PREFIX}_nodes", "Nodes that train runs, by state.", labels=["state"])
     found.add_metric(["alive"], len(alive))
@@ -70,6 +77,5 @@ def _families(service: Service) -> Iterator[Any]:
     slots.add_metric(["busy"], sum(node.busy for node in alive))
     slots.add_metric(["free"], sum(max(0, node.slots - node.busy) for node in alive))
     yield slots
-    if service.is_loaded:
-        adapters = len(service.predictor.engines.configured)
+    if adapters is not None:
         yield GaugeMetricFamily(f"{_PREFIX}_adapters_in_memory", "Adapters in memory.", adapters)
