@@ -10,9 +10,9 @@ share_cores(os.environ)
 register_gpu(os.environ)
 
 from loravit_web.errors import LoraVitError  # noqa: E402
+from loravit_web.opening import open_app  # noqa: E402
 from loravit_web.settings.environment import read_settings  # noqa: E402
 from loravit_web.settings.logs import set_up_logs  # noqa: E402
-from loravit_web.ui.launch import open_app  # noqa: E402
 from registry import RegistryError  # noqa: E402
 
 try:

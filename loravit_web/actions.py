@@ -18,20 +18,19 @@ from loravit_web.catalog.offered_bases import check_offered
 from loravit_web.catalog.stored_bases import new_stored_base
 from loravit_web.datasets import (
     ArchiveLimits,
-    Changes,
     DatasetStore,
     ImageDataset,
     from_hub,
     open_source,
-    relabeled,
-    with_image,
 )
 from loravit_web.datasets.layout.plan import ClassLevel, Level
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
 from loravit_web.runs.data_actions import DataActions
 from loravit_web.runs.demo import BeyondDemo, check_plan
+from loravit_web.runs.pool_actions import PoolActions
 from loravit_web.runs.queueing import create_run
+from loravit_web.runs.revision_actions import RevisionActions
 from loravit_web.service import Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
@@ -58,7 +57,7 @@ class Imported:
     at: ClassLevel = None
 
 
-class Actions(CatalogActions, RunActions, DataActions):
+class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActions):
     """All changes of a service's data by one visitor, whose name is recorded with each change.
 
     Args:
@@ -73,6 +72,8 @@ class Actions(CatalogActions, RunActions, DataActions):
         CatalogActions.__init__(self, registry, visitor)
         self._service = service
         DataActions.__init__(self, registry, visitor, service.datasets_of(visitor, uploads))
+        RevisionActions.__init__(self, registry, visitor, self._stored, self._storing)
+        PoolActions.__init__(self, registry, visitor, service.pools, self._stored)
         RunActions.__init__(
             self,
             registry,
@@ -190,38 +191,6 @@ class Actions(CatalogActions, RunActions, DataActions):
         if self._in_demo:
             raise BeyondDemo("This demo cannot import datasets from the Hub. Upload a zip of your images.")
         return self.import_opened(from_hub(repo, limits=self.archive_limits), progress=progress)
-
-    @needs("train")
-    def correct(self, fingerprint: str, changes: Changes) -> ImageDataset:
-        """Store a corrected copy of a dataset, in which some images have another class or are removed.
-
-        Args:
-            fingerprint: Fingerprint of the stored dataset.
-            changes: New classes of images, and images to remove.
-
-        Returns:
-            The stored copy.
-
-        Raises:
-            NotAllowed: If the visitor may not train.
-            QuotaReached: If the data folder is full.
-            AllowanceExceeded: If a visitor of a demo may not store so much.
-            DatasetError: If there is no change, or if a class would have too few images.
-        """
-        self._service.admission.quota.free_bytes()
-        with self._storing() as datasets:
-            return relabeled(datasets, datasets.load(fingerprint), changes)
-
-    @needs("train")
-    def add_image(self, fingerprint: str, image: Path, class_name: str) -> ImageDataset:
-        """Store a copy of a dataset with one more training image; errors as of `correct`.
-
-        Raises:
-            ImageError: If the image cannot be read.
-        """
-        self._service.admission.quota.free_bytes()
-        with self._storing() as datasets:
-            return with_image(datasets, datasets.load(fingerprint), image, class_name)
 
     @needs("train")
     def queue_training(

@@ -16,22 +16,24 @@ from loravit_web.access.members import Members
 from loravit_web.access.rates import RateLimit
 from loravit_web.access.rights import GUEST, LOCAL, Visitor, guest
 from loravit_web.access.secret import secret_of
-from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
+from loravit_web.backbones import Base, LoadBase, RememberedChoices, load_base, remembered_dtype
 from loravit_web.backbones.loading import check_size
 from loravit_web.catalog.exchange import add_bundled
 from loravit_web.catalog.hub_presence import HubPresence
 from loravit_web.catalog.stored_bases import architecture_of, find_base
 from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.datasets.allowances import Allowances
+from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
-from loravit_web.metrics import metrics_of
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
 from loravit_web.runs.queueing import offer_images
 from loravit_web.saver import saver_of
+from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.measures import AnswerMeasures
+from loravit_web.serving.metrics import metrics_of
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
 from loravit_web.serving.stored import stored_adapters
@@ -70,6 +72,8 @@ class Service:
         rates: Rate limit of each visitor's requests.
         images: Cache of the uploads that were decoded last.
         datasets: Stored images of all owners.
+        pools: Images without labels, by task.
+        collector: Keeps images of requests in pools, where an admin switched that on.
         allowances: Storage that visitors of a demo use.
         estimates: Estimates of the duration of a training on this machine.
         admission: Checks whether another training may be queued.
@@ -109,6 +113,8 @@ class Service:
         self.rates = RateLimit(settings.limits.requests_per_minute)
         self.images = RecentImages(settings.limits.pixels)
         self.datasets = DatasetStore.of(settings)
+        self.pools = PoolStore.of(settings)
+        self.collector = Collector(self.pools, is_allowed=settings.mode != "demo")
         self.allowances = Allowances(self.datasets, settings.demo)
         self.estimates = Estimates(lambda: self.predictor.engines.configured.base)
         self.admission = Admission(self.registry, settings, cost_of=self.estimates.of)
@@ -117,6 +123,7 @@ class Service:
         self.measures = AnswerMeasures()
         self.saver = saver_of(self.settings, self.registry)
         self._progress, self._load = progress, load
+        self._remembers = RememberedChoices(settings.measurements)
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
         self._predictor: Predictor | None = None
@@ -157,6 +164,7 @@ class Service:
             self._supervisor.stop()
         self._expiry.stop()
         self.prefetcher.stop()
+        self.collector.close()
         self.usage.close()
         if self.saver is not None:
             self.saver.close()
@@ -210,7 +218,7 @@ class Service:
         with self._lock:
             if self._base is None:
                 base = self._found_base(self.settings.base)
-                self._base = (base, on_all_cores(lambda: fastest_dtype(base)))
+                self._base = (base, self._dtype(base))
             return self._base
 
     @property
@@ -273,13 +281,17 @@ class Service:
 
     def _load_engine(self, name: str) -> MultiLoRAViT:
         base = self.base_named(name)
-        return self._engine(base, on_all_cores(lambda: fastest_dtype(base)))
+        return self._engine(base, self._dtype(base))
 
     def _found_base(self, name: str) -> Base:
         return find_base(self.registry, self._load, name, self.settings.bases, self._progress)
 
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
-        return fastest_engine(base, dtype, load=stored_adapters(self.registry, base))
+        load = stored_adapters(self.registry, base)
+        return fastest_engine(base, dtype, load=load, remembers=self._remembers)
+
+    def _dtype(self, base: Base) -> torch.dtype:
+        return on_all_cores(lambda: remembered_dtype(base, self._remembers))
 
     def visitor(self, username: str | None, source: str | None = None) -> Visitor:
         """Return the visitor of a name with the rights of this mode.
@@ -304,6 +316,8 @@ class Service:
             settings=self.settings,
             registry=self.registry_of(visitor),
             datasets=self.datasets_of(visitor),
+            pools=self.pools,
+            collector=self.collector,
             images=self.images,
             prefetcher=self.prefetcher,
             answering=lambda: self.predictor,

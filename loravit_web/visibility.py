@@ -15,6 +15,8 @@ from loravit_web.catalog.exchange import exported, thumbnail_of
 from loravit_web.catalog.hub_presence import HubPresence, is_cached
 from loravit_web.catalog.offered_bases import OfferedBase, offered_bases
 from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
+from loravit_web.datasets.pool.store import PoolStore
+from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
@@ -43,6 +45,8 @@ class Seen:
         settings: Settings of the app.
         registry: Registry without what is hidden from the visitor.
         datasets: Stored images without what is hidden; in a demo only the visitor's own.
+        pools: Images without labels, by task; none of them belongs to a visitor of a demo.
+        collector: Keeps images of requests in pools, where an admin switched that on.
         images: Cache of uploaded images, which are accessible to anyone who knows their path.
         prefetcher: Computes answers in advance.
         answering: Returns the predictor; loads the base first if needed.
@@ -55,6 +59,8 @@ class Seen:
     settings: Settings
     registry: Registry
     datasets: DatasetStore
+    pools: PoolStore
+    collector: Collector
     images: RecentImages
     prefetcher: Prefetcher
     answering: Callable[[], Predictor]

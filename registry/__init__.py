@@ -33,6 +33,7 @@ from registry.catalog.errors import (
     InvalidAlias,
     NothingToRollBack,
     UnknownAlias,
+    UnknownClass,
     VersionInUse,
 )
 from registry.catalog.evaluations import ConfusedPair, EvaluationDetails
@@ -254,6 +255,7 @@ __all__ = [
     "UnknownAdapter",
     "UnknownAlias",
     "UnknownBase",
+    "UnknownClass",
     "UnknownDataset",
     "UnknownReference",
     "UnknownRun",

@@ -1,7 +1,7 @@
 """Records that the registry takes and returns: frozen dataclasses, never database objects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -302,6 +302,7 @@ class Version:
         manifest_sha256: the identity of the set of files.
         withdrawn_at: when the version was withdrawn; None while it can be used.
         thresholds: the thresholds of its answers, which may change although the version does not.
+        class_titles: titles of classes by the name of the training, which may change too.
     """
 
     id: int
@@ -328,6 +329,12 @@ class Version:
     withdrawn_at: datetime | None
     withdrawn_reason: str | None
     thresholds: Thresholds = AS_TRAINED
+    class_titles: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shown_classes(self) -> tuple[str, ...]:
+        """The title of each class, or the name of the training, in index order."""
+        return tuple(self.class_titles.get(name, name) for name in self.class_names)
 
     @property
     def ref(self) -> str:

@@ -25,6 +25,7 @@ from registry.blobs.opening import open_blobs
 from registry.blobs.store import BlobStore
 from registry.catalog.aliases import Aliases
 from registry.catalog.catalog import Catalog
+from registry.catalog.class_titles import ClassTitles
 from registry.catalog.evaluations import Evaluations
 from registry.catalog.lineage import Lineages
 from registry.catalog.search import Search
@@ -72,6 +73,7 @@ class Registry:
         self.aliases = Aliases(database)
         self.evaluations = Evaluations(database)
         self.thresholds = VersionThresholds(database)
+        self.class_titles = ClassTitles(database)
         self.usage = Usage(database)
         self.users = Users(database)
         self.maintenance = Maintenance(database, blobs)

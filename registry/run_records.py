@@ -41,6 +41,8 @@ class NewRun:
         config: the settings of the training, as plain JSON.
         environment: versions of programs and hardware, as plain JSON.
         dataset_name: what the user who trains calls the dataset; None for the name of its registration.
+        dataset_revision: what changed since the revision of the data before, as plain JSON; None for data
+            as it was imported.
     """
 
     slug: str
@@ -51,6 +53,7 @@ class NewRun:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     dataset_name: str | None = None
+    dataset_revision: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Run:
         node: the node of its worker; None if that is none.
         dataset: the dataset, under the name that the user who trains has for it.
         published: the newest version that it published, as `slug@2`.
+        dataset_revision: see `NewRun`.
     """
 
     id: str
@@ -99,6 +103,7 @@ class Run:
     base: Base
     dataset: DatasetSummary
     published: str | None
+    dataset_revision: Mapping[str, Any] | None = None
 
     @property
     def lease(self) -> Lease:

@@ -97,14 +97,19 @@ def _made_base(seed: int, depth: int, patch_size: int, name: str) -> Base:
     )
 
 
+def _plain_engine(base: Base, dtype: torch.dtype, *, load: Any, remembers: object) -> MultiLoRAViT:
+    return MultiLoRAViT(base, dtype, load=load)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_measured() -> Iterator[None]:
     """What is fastest is not measured for every app and worker: it takes long, and differs by machine."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (service_module, worker_module, extractor_module):
-            patch.setattr(module, "fastest_dtype", lambda _base: torch.float32)
-        for module in (service_module, extractor_module):
-            patch.setattr(module, "fastest_engine", MultiLoRAViT)
+        for module in (service_module, worker_module):
+            patch.setattr(module, "remembered_dtype", lambda _base, _remembers: torch.float32)
+        patch.setattr(extractor_module, "fastest_dtype", lambda _base: torch.float32)
+        patch.setattr(extractor_module, "fastest_engine", MultiLoRAViT)
+        patch.setattr(service_module, "fastest_engine", _plain_engine)
         yield
 
 

@@ -38,12 +38,12 @@ BELOW = {
     "extractor": {"adapters", "backbones", "datasets", "engine", "images", "settings", "training"},
     "__init__": {"adapters", "extractor"},
 }
-BELOW["metrics"] = {"runs", "serving"}
 BELOW["worker"] = BELOW["runs"] | {"images", "runs"}
 BELOW["doctor"] = {"backbones", "settings", "worker"}
 BELOW["service"] = {*BELOW} - {"doctor", "extractor"}
 BELOW["actions"] = {*BELOW}
 BELOW["ui"] = {*BELOW} - {"doctor", "extractor"}
+BELOW["opening"] = {"backbones", "service", "settings", "ui", "util"}
 BELOW["cli"] = {*BELOW}
 BELOW["__main__"] = {"cli", "util"}
 TABLES = {"registry/records.py", "registry/database/models.py"}

@@ -58,7 +58,7 @@ def test_the_app_is_at_module_level_for_a_space(monkeypatch: pytest.MonkeyPatch)
         opened.append(settings)
         return App
 
-    monkeypatch.setattr("loravit_web.ui.launch.open_app", open_app)
+    monkeypatch.setattr("loravit_web.opening.open_app", open_app)
     assert runpy.run_path(str(ROOT / "app.py"))["demo"] == "the page"
     assert len(opened) == 1
 

@@ -25,6 +25,7 @@ WRITERS = (
     "catalog/actions.py",
     "runs/actions.py",
     "runs/data_actions.py",
+    "runs/revision_actions.py",
     # for the actions
     "catalog/exchange.py",
     "catalog/publishing.py",

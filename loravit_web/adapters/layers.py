@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from loravit_web.adapters.ops import low_rank, merged_weight
+from loravit_web.adapters.ops import adapted_linear, low_rank, merged_weight
 
 
 class AdapterDropout(nn.Dropout):
@@ -112,6 +112,9 @@ class LoRALayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs (..., out) of the inputs (..., in), in the dtype of ``x``."""
+        if self._is_plain:
+            a, b = self.lora_a[0], self.lora_b[0] * self.slices[0].scale
+            return adapted_linear(x, self.base.weight, self.base.bias, a, b)
         y: torch.Tensor = self.base(x)
         dropped = self.dropout(x)
         for outputs, a, b in zip(self.slices, self.lora_a, self.lora_b, strict=True):
@@ -120,6 +123,12 @@ class LoRALayer(nn.Module):
                 return y + delta
             y[..., outputs.start : outputs.stop] += delta
         return y
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the factors change all outputs, and read all inputs."""
+        whole = self.slices[0].start == 0 and self.slices[0].stop == self.base.out_features
+        return whole and not (self.dropout.training and self.dropout.p)
 
     def fused(self) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Return A (r, in), B (out, r) and the scale of the whole layer, with r the sum of all ranks.

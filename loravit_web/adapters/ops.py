@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
@@ -53,3 +55,63 @@ def add_low_rank_(y: torch.Tensor, x: torch.Tensor, a: torch.Tensor, b: torch.Te
     """
     inner = F.linear(x.reshape(-1, x.shape[-1]), a)
     y.view(-1, y.shape[-1]).addmm_(inner, b.T)
+
+
+def adapted_linear(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, a: torch.Tensor, b: torch.Tensor
+) -> torch.Tensor:
+    """Return the output of a linear layer with its low-rank part, for training.
+
+    Semantics: ``y = x @ W.T + bias + (x @ A.T) @ B.T``, with gradients of x, A and B alone
+
+    Both parts, and both gradients of x, are added up inside the matrix products: a tensor of the size of the
+    output is read and written once less in each direction. On two cores that is 0.8 to 0.87 of the time.
+
+    Args:
+        x: Inputs (..., in).
+        weight: Frozen weight W (out, in) in the dtype of ``x``.
+        bias: Frozen bias (out,) in the dtype of ``x``, or None.
+        a: Factor A (r, in); cast to the dtype of ``x``.
+        b: Factor B (out, r) with the scale folded in; cast to the dtype of ``x``.
+
+    Returns:
+        Outputs (..., out) in the dtype of ``x``.
+    """
+    result: torch.Tensor = _AdaptedLinear.apply(x, weight, bias, a, b)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _AdaptedLinear(torch.autograd.Function):
+    """`adapted_linear`, with gradients written out.
+
+    With G the gradient of y, and sums over all inputs: ``dx = G @ W + (G @ B) @ A``,
+    ``dA = (G @ B).T @ x`` and ``dB = G.T @ (x @ A.T)``.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        a: torch.Tensor,
+        b: torch.Tensor,
+    ) -> torch.Tensor:
+        ctx.shape, ctx.dtype = x.shape, a.dtype
+        flat, a, b = x.reshape(-1, x.shape[-1]), a.to(x.dtype), b.to(x.dtype)
+        inner = flat @ a.T
+        y = F.linear(flat, weight, bias).addmm_(inner, b.T)
+        ctx.save_for_backward(flat, inner, weight, a, b)
+        return y.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        flat, inner, weight, a, b = ctx.saved_tensors
+        grad = grads[0].reshape(-1, grads[0].shape[-1])
+        inner_grad = grad @ b
+        # With MKL the gradient of B takes eight times as long as that of its transpose.
+        a_grad, b_grad = inner_grad.T @ flat, (inner.T @ grad).T
+        x_grad = None
+        if ctx.needs_input_grad[0]:
+            x_grad = (grad @ weight).addmm_(inner_grad, a).view(ctx.shape)
+        return x_grad, None, None, a_grad.to(ctx.dtype), b_grad.to(ctx.dtype)

@@ -197,6 +197,24 @@ class CatalogActions:
         """
         return self._registry.thresholds.set(ref, thresholds, actor=self.visitor.name)
 
+    @needs("curate")
+    def title_class(self, ref: str, class_name: str, title: str) -> Version:
+        """Give a class of a version a title, with which it answers. The version is not trained again.
+
+        Args:
+            ref: Reference of the version, such as ``slug@3``.
+            class_name: Name of the class.
+            title: The title; an empty one restores the name of the training.
+
+        Returns:
+            The version with its titles.
+
+        Raises:
+            NotAllowed: If the visitor may not change the catalog.
+            RegistryError: If there is no such version or class, or the title cannot be used.
+        """
+        return self._registry.class_titles.put(ref, class_name, title, actor=self.visitor.name)
+
     @needs("retire")
     def withdraw(self, slug: str, version: int, reason: str) -> Version:
         """Withdraw a version for good.

@@ -193,6 +193,7 @@ def version_document(version: Version) -> Document:
         "base": version.base.name,
         "base_sha256": version.base.weights_sha256,
         "class_names": list(version.class_names),
+        "class_titles": dict(version.class_titles),
         "image_size": version.image_size,
         "parameters": version.n_params,
         "bytes": version.size_bytes,

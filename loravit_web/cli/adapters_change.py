@@ -114,6 +114,31 @@ def thresholds(
     output(as_json, document, lambda: thresholds_text(document))
 
 
+@app.command("title-class")
+def title_class(
+    ref: Annotated[str, typer.Argument(metavar="SLUG[@V|@ALIAS]", help="The version.")],
+    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="Name of the class, or its title.")],
+    title: Annotated[
+        str | None, typer.Argument(metavar="TITLE", help="Title with which the version answers.")
+    ] = None,
+    as_trained: Annotated[
+        bool, typer.Option("--as-trained", help="Restore the name that the class had in the training.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a class of a version another title. The version is not trained again, and its files stay."""
+    if (title is None) is not as_trained:
+        refuse_together("TITLE", "--as-trained")
+    with open_registry() as registry:
+        version = CatalogActions(registry, SHELL).title_class(ref, class_name, title or "")
+    document = {
+        "adapter": version.ref,
+        "class_names": list(version.class_names),
+        "titles": dict(version.class_titles),
+    }
+    output(as_json, document, lambda: f"{version.ref} answers with {', '.join(version.shown_classes)}.")
+
+
 @app.command()
 def withdraw(
     ref: Annotated[str, typer.Argument(metavar="SLUG@V", help="The version.")],

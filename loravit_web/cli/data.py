@@ -1,4 +1,7 @@
-"""``data``: check data before it is imported, and list, show, export and delete what is stored."""
+"""``data``: check data before it is imported, and list, show, export and delete what is stored.
+
+`data_change` holds the commands that make revisions, and `data_pool` those about images without labels.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loravit_web.access.rights import SHELL
+from loravit_web.cli import data_change, data_pool
 from loravit_web.cli.choices import ClassesAt, FormName, NamesEncoding, classes_level, known_encoding
+from loravit_web.cli.data_change import SKIPPED_SHOWN, Dataset
 from loravit_web.cli.shell import (
     AsJson,
     CommandFailed,
@@ -32,14 +37,12 @@ if TYPE_CHECKING:
     from loravit_web.datasets.check import Checked
     from loravit_web.runs.data_actions import DatasetDeletion
 
-SKIPPED_SHOWN = 20
-"""Maximum number of skipped files that are listed."""
-Dataset = Annotated[
-    str,
-    typer.Argument(metavar="DATASET", help="Title of a dataset, or the first characters of its fingerprint."),
-]
 
-app = typer.Typer(help="Check data before it is imported, and list, show, export and delete stored datasets.")
+app = typer.Typer(
+    help="Check data before it is imported, and list, show, change, export and delete stored datasets."
+)
+app.add_typer(data_change.app)
+app.add_typer(data_pool.app, name="pool")
 
 
 @app.command("check")
@@ -80,7 +83,7 @@ def list_data(as_json: AsJson = False) -> None:
         | {"dataset": document["dataset"][:12], "imported_by": ", ".join(document["imported_by"]) or None}
         for document in documents
     ]
-    columns = ["dataset", "name", "images", "classes", "megabytes", "imported_by"]
+    columns = ["dataset", "name", "revision", "images", "classes", "megabytes", "imported_by"]
     output(as_json, documents, lambda: table(rows, columns, "No stored datasets. Import one in Train."))
 
 
@@ -90,6 +93,8 @@ def show_data(dataset: Dataset, as_json: AsJson = False) -> None:
     stored = _stored()
     found = stored.find(dataset)
     document = _listed_document(stored, found.fingerprint) | {
+        "changes": None if found.revision is None else found.revision.as_json(),
+        "revisions": _revisions(stored, found),
         "class_counts": _class_counts(found),
         "warnings": list(found.warnings),
         "notes": list(found.notes),
@@ -205,9 +210,11 @@ def _stored() -> DatasetStore:
 def _listed_document(stored: DatasetStore, fingerprint: str) -> Document:
     """Return a stored dataset as one flat row, without a name and numbers if it is damaged."""
     from loravit_web.datasets import DatasetDamaged
+    from loravit_web.datasets.stored.finding import number_of
     from loravit_web.settings.quota import used
 
-    document: Document = {"dataset": fingerprint, "name": None, "images": None, "classes": None}
+    document: Document = {"dataset": fingerprint, "name": None, "revision": None}
+    document |= {"images": None, "classes": None}
     document |= {"labels": None, "source": None, "imported_by": [], "problem": None}
     document["megabytes"] = round(used(stored.root / fingerprint) / 1e6, 1)
     try:
@@ -217,12 +224,29 @@ def _listed_document(stored: DatasetStore, fingerprint: str) -> Document:
         return document | {"problem": str(error)}
     return document | {
         "name": dataset.name,
+        "revision": number_of(dataset),
         "images": len(dataset.items),
         "classes": len(dataset.classes),
         "labels": dataset.labels,
         "source": dataset.source_kind,
         "imported_by": [importer for importer in importers if importer],
     }
+
+
+def _revisions(stored: DatasetStore, dataset: ImageDataset) -> list[Document]:
+    """Return the stored revisions of the same data, the first one first."""
+    from loravit_web.datasets.stored.finding import first_of, number_of
+
+    same = [one for one in stored.datasets() if first_of(one) == first_of(dataset)]
+    return [
+        {
+            "revision": number_of(one),
+            "dataset": one.fingerprint,
+            "images": len(one.items),
+            "changes": "" if one.revision is None else one.revision.changes,
+        }
+        for one in sorted(same, key=number_of)
+    ]
 
 
 def _class_counts(dataset: ImageDataset) -> list[Document]:
@@ -247,10 +271,13 @@ def _used_by(fingerprint: str) -> Document:
 
 
 def _shown(document: Document) -> str:
-    apart = ("class_counts", "warnings", "notes", "skipped")
+    apart = ("class_counts", "warnings", "notes", "skipped", "changes", "revisions")
     lines = [details({key: value for key, value in document.items() if key not in apart})]
     lines += [f"warning: {warning}" for warning in (*document["warnings"], *document["notes"])]
     lines.append(table(document["class_counts"], ["name", "train", "validation", "test"], "No classes."))
+    if len(document["revisions"]) > 1:
+        rows = [row | {"dataset": row["dataset"][:12]} for row in document["revisions"]]
+        lines.append("Revisions\n" + table(rows, ["revision", "dataset", "images", "changes"], ""))
     return "\n".join([*lines, *_skipped_lines(document["skipped"])])
 
 

@@ -26,6 +26,7 @@ def lineage_document(lineage: Lineage) -> Document:
             "fingerprint": dataset.fingerprint,
             "images": dataset.n_images,
             "classes": dataset.n_classes,
+            "revision": lineage.dataset_revision,
         },
         "base": {"name": lineage.base.name, "weights_sha256": lineage.base.weights_sha256},
         "same_data": None if lineage.same_data is None else _descendants(lineage.same_data),

@@ -40,9 +40,9 @@ def serve(
     ] = None,
 ) -> None:
     """Start the web app, like python app.py."""
-    from loravit_web.ui import launch
+    from loravit_web import opening
 
-    launch.serve(current_settings(), host=host, port=port)
+    opening.serve(current_settings(), host=host, port=port)
 
 
 def worker(

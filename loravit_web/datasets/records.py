@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from loravit_web.datasets.revisions.record import Revision, title_of
 from loravit_web.util.labels import Labels, several
 
 Split = Literal["train", "val", "test"]
@@ -78,6 +79,7 @@ class ImageDataset:
         owner: Name of the visitor who owns the dataset, or None if it belongs to the app.
         labels: How many labels an image can have.
         notes: What the import took for what, as sentences.
+        revision: Its place among the revisions of the same data, or None if it is as it was imported.
     """
 
     name: str
@@ -91,6 +93,12 @@ class ImageDataset:
     owner: str | None = None
     labels: Labels = "one"
     notes: tuple[str, ...] = ()
+    revision: Revision | None = None
+
+    @property
+    def title(self) -> str:
+        """Name of the dataset with the number of its revision, such as ``pets, revision 2``."""
+        return title_of(self.name, self.revision)
 
     def image_path(self, item: ImageItem) -> Path:
         """Return the file of an image."""

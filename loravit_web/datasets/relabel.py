@@ -1,16 +1,16 @@
-"""Corrections of a dataset: images get another class, are removed or added, which makes a new dataset."""
+"""Corrections of a dataset: images get another class, are removed or added, which makes its next revision."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from loravit_web.datasets.errors import DatasetError
 from loravit_web.datasets.layout.files import suffix_of
-from loravit_web.datasets.records import MAX_NAME, ImageDataset, ImageItem, Split
+from loravit_web.datasets.records import ImageDataset, ImageItem, Split
+from loravit_web.datasets.revisions.next import Draft
 from loravit_web.datasets.sources.scan import check_classes, clean_class_name, sorted_classes
 from loravit_web.datasets.store import DatasetStore
 from loravit_web.images.loading import load_described
@@ -26,8 +26,6 @@ SEVERAL_LABELS = (
     "Labels of data with several labels per image cannot be changed here. Change the CSV and import it again."
 )
 """Why such data cannot be corrected, as sentences."""
-
-_LINEAGE = re.compile(r" \(\d+ (?:changed from|added to) [0-9a-f]{8}\)$")
 
 
 class NothingChanged(DatasetError):
@@ -46,14 +44,8 @@ class AlreadyThere(DatasetError):
     """An addition of an image that the dataset has."""
 
 
-def original_of(dataset: ImageDataset) -> str | None:
-    """Return the beginning of the fingerprint of the dataset that a correction was made from, or None."""
-    found = _LINEAGE.search(dataset.name)
-    return found[0][-9:-1] if found else None
-
-
 def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> ImageDataset:
-    """Store a corrected dataset; its name refers to the original.
+    """Store a corrected dataset as the next revision.
 
     An image is changed in every split in which it has that class. A class that loses its last image
     disappears; a new name creates a class.
@@ -86,12 +78,11 @@ def relabeled(store: DatasetStore, dataset: ImageDataset, changes: Changes) -> I
     classes = sorted_classes(name for _, name, _ in kept)
     label_of = {name: label for label, name in enumerate(classes)}
     items = [replace(item, labels=(label_of[name],)) for (_, name, _), item in kept.items()]
-    name = _named_after(dataset, f"{len(changed)} changed from {dataset.fingerprint[:8]}")
-    return store.derive(dataset, classes, items, name)
+    return store.derive(dataset, Draft(classes, items))
 
 
 def with_image(store: DatasetStore, dataset: ImageDataset, image: Path, class_name: str) -> ImageDataset:
-    """Store a dataset with one more training image; its name refers to the original.
+    """Store a dataset with one more training image as the next revision.
 
     Args:
         store: Store of the datasets.
@@ -117,17 +108,10 @@ def with_image(store: DatasetStore, dataset: ImageDataset, image: Path, class_na
     if there is not None:
         name = dataset.classes[there.label]
         raise AlreadyThere(
-            f"This image is in the training data already, as “{name}”. To change its class, add the data "
-            "again and relabel it in Check."
+            f"This image is in the training data already, as “{name}”. To change its class, open the data "
+            "in Train and relabel the image in Check."
         )
     added = ImageItem(
         image.name, "train", (dataset.classes.index(class_name),), digest, suffix_of(image.name)
     )
-    name = _named_after(dataset, f"1 added to {dataset.fingerprint[:8]}")
-    return store.derive(dataset, dataset.classes, [*dataset.items, added], name, added={digest: image})
-
-
-def _named_after(dataset: ImageDataset, change: str) -> str:
-    """Return the name of a changed dataset: that of the original, with the last change in parentheses."""
-    lineage = f" ({change})"
-    return _LINEAGE.sub("", dataset.name)[: MAX_NAME - len(lineage)] + lineage
+    return store.derive(dataset, Draft(dataset.classes, [*dataset.items, added]), added={digest: image})

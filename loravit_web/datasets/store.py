@@ -8,14 +8,14 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from loravit_web.datasets.assembly import assemble, overlap_warnings, settled
+from loravit_web.datasets.assembly import assemble, find, settled
 from loravit_web.datasets.errors import (
     DatasetDamaged,
     DatasetNotFound,
@@ -23,15 +23,15 @@ from loravit_web.datasets.errors import (
 from loravit_web.datasets.ingestion import Ingested, ingest
 from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.datasets.records import (
-    MAX_NAME,
     ImageDataset,
-    ImageItem,
-    fingerprint_of,
     relative_image_path,
 )
+from loravit_web.datasets.revisions.extending import check_room, joined
+from loravit_web.datasets.revisions.next import Draft, next_revision
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
 from loravit_web.datasets.sources.opening import Source, open_source
 from loravit_web.datasets.stored.disk import copy, link_or_copy, storing_failed
+from loravit_web.datasets.stored.finding import first_of, found_by, number_of
 from loravit_web.datasets.stored.imports import (
     APP_IMPORTS,
     ImportRecord,
@@ -43,6 +43,7 @@ from loravit_web.datasets.stored.imports import (
 from loravit_web.datasets.stored.manifest import (
     MANIFEST,
     check_images,
+    read_complete,
     read_manifest,
 )
 from loravit_web.datasets.stored.placing import move_into_place
@@ -55,7 +56,6 @@ from loravit_web.datasets.stored.uploaders import (
 )
 from loravit_web.settings.limits import DEFAULTS, Limits
 from loravit_web.settings.quota import Quota
-from loravit_web.util.text import clean_text, listed
 
 if TYPE_CHECKING:  # they load SQLAlchemy
     from loravit_web.settings.environment import Settings
@@ -149,38 +149,41 @@ class DatasetStore:
     ) -> ImageDataset:
         """Import an open source; see `import_source`."""
         source = settled(source, self.limits)
-        room = self.quota.free_bytes() if self.quota else None
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            temp = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir=self.root))
-        except OSError as error:
-            raise storing_failed(error) from error
-        try:
-            ingested = self._ingest(source, temp, progress, room)
+        with self._ingested(source, progress) as (ingested, temp):
             dataset = assemble(source, ingested, name, self.limits.classes, self._owner)
             return self._move_into_place(dataset, temp)
-        except OSError as error:
-            raise storing_failed(error) from error
-        finally:
-            shutil.rmtree(temp, ignore_errors=True)
 
-    def derive(
-        self,
-        dataset: ImageDataset,
-        classes: Sequence[str],
-        items: Sequence[ImageItem],
-        name: str,
-        *,
-        added: Mapping[str, Path] = MappingProxyType({}),
+    def extend(
+        self, dataset: ImageDataset, source: Source, *, progress: Progress | None = None
     ) -> ImageDataset:
-        """Store a dataset made of images of another one. Their files are shared.
+        """Store the next revision of a dataset, with the images of an open source added.
 
         Args:
-            dataset: Original dataset.
-            classes: Names of the new classes.
-            items: Images with their new labels.
-            name: Name of the new dataset.
-            added: Files of images that the original does not have, by hash. They are copied.
+            dataset: Revision before.
+            source: Source of the images, whose classes may be new.
+            progress: Called from this thread; an error that it raises cancels the addition.
+
+        Raises:
+            DatasetError: If no image can be added, or the result cannot be stored.
+            QuotaReached: If the data folder is full.
+        """
+        check_images(dataset)
+        source = check_room(dataset, source, self.limits)
+        with self._ingested(source, progress) as (ingested, temp):
+            draft = joined(dataset, find(source, ingested), self.limits.classes)
+            return self._store_revision(dataset, draft, temp, {})
+
+    def derive(
+        self, dataset: ImageDataset, draft: Draft, *, added: Mapping[str, Path] = MappingProxyType({})
+    ) -> ImageDataset:
+        """Store the next revision of a dataset. The files of images that it keeps are shared.
+
+        If the same images were stored before, that revision is returned.
+
+        Args:
+            dataset: Revision before.
+            draft: Classes and images of the new one.
+            added: Files of images that the revision before does not have, by hash. They are copied.
 
         Raises:
             DatasetDamaged: If an image is missing.
@@ -188,31 +191,8 @@ class DatasetStore:
             DiskFull: If no disk space is left.
         """
         check_images(dataset)
-        derived = replace(
-            dataset,
-            name=clean_text(name)[:MAX_NAME],
-            classes=tuple(classes),
-            items=tuple(items),
-            skipped=(),
-            warnings=overlap_warnings(items),
-            fingerprint=fingerprint_of(classes, items, self._owner, dataset.labels),
-            owner=self._owner,
-        )
-        try:
-            temp = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir=self.root))
-            try:
-                for item in {item.sha256: item for item in items}.values():
-                    target = temp / relative_image_path(item.sha256, item.suffix)
-                    if item.sha256 in added:
-                        self.on_stored(added[item.sha256].stat().st_size)
-                        copy(added[item.sha256], target)
-                    else:
-                        link_or_copy(dataset.image_path(item), target)
-                return self._move_into_place(derived, temp)
-            finally:
-                shutil.rmtree(temp, ignore_errors=True)
-        except OSError as error:
-            raise storing_failed(error) from error
+        with self._temporary() as temp:
+            return self._store_revision(dataset, draft, temp, added)
 
     def find(self, text: str) -> ImageDataset:
         """Return the stored dataset whose fingerprint begins with a text, or whose title it is.
@@ -226,30 +206,23 @@ class DatasetStore:
     def resolve(self, text: str) -> str:
         """Return the fingerprint of the stored dataset that `find` returns, which may be damaged.
 
+        A title stands for its newest revision, and ``TITLE@2`` for revision 2.
+
         Raises:
             DatasetNotFound: If no dataset or several datasets match.
         """
-        found = [one for one in self.list() if text and one.startswith(text)]
-        if len(found) != 1:
-            titled = [dataset for dataset in self.datasets() if text and dataset.name == text]
-            if len(titled) == 1:
-                return titled[0].fingerprint
-            if titled:
-                which = listed([dataset.fingerprint[:12] for dataset in titled])
-                raise DatasetNotFound(
-                    f"{len(titled)} stored datasets are called “{text[:64]}”. Use the fingerprint: {which}."
-                )
-            problem = "Several stored datasets begin" if found else "No stored dataset begins"
-            raise DatasetNotFound(
-                f"{problem} with {text[:64]!r}. Use more of the fingerprint, or import the images again."
-            )
-        return found[0]
+        return found_by(text, self.list(), self.datasets)
 
     def datasets(self) -> Iterator[ImageDataset]:
         """Yield all visible datasets that are not damaged, by fingerprint."""
         for fingerprint in self.list():
             with suppress(DatasetDamaged, DatasetNotFound):  # the latter if it was just deleted
                 yield self.load(fingerprint)
+
+    def newest_revision(self, dataset: ImageDataset) -> ImageDataset:
+        """Return the newest visible revision of the same data, which may be the dataset itself."""
+        same = [one for one in self.datasets() if first_of(one) == first_of(dataset)]
+        return max([dataset, *same], key=number_of)
 
     def imports(self, fingerprint: str) -> builtins.list[ImportRecord]:
         """Return the imports of a dataset by person; none if it was stored before importers were recorded.
@@ -349,6 +322,51 @@ class DatasetStore:
     @property
     def _owner(self) -> str | None:
         return self.uploader.name if self.uploader is not None else None
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """Yield a new folder in the store, which is removed afterwards unless it was moved away.
+
+        Raises:
+            StoreUnwritable: If the data folder cannot be written.
+            DiskFull: If no disk space is left.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            temp = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir=self.root))
+            try:
+                yield temp
+            finally:
+                shutil.rmtree(temp, ignore_errors=True)
+        except OSError as error:
+            raise storing_failed(error) from error
+
+    @contextmanager
+    def _ingested(
+        self, source: Source, progress: Progress | None
+    ) -> Iterator[tuple[builtins.list[Ingested], Path]]:
+        room = self.quota.free_bytes() if self.quota else None
+        with self._temporary() as temp:
+            yield self._ingest(source, temp, progress, room), temp
+
+    def _store_revision(
+        self, dataset: ImageDataset, draft: Draft, temp: Path, added: Mapping[str, Path]
+    ) -> ImageDataset:
+        number = number_of(self.newest_revision(dataset)) + 1
+        revised = next_revision(dataset, draft, number, self._owner)
+        if self.has(revised.fingerprint):  # such as after a correction and its opposite
+            with suppress(DatasetDamaged):
+                read_complete(self.root / revised.fingerprint, revised.fingerprint)
+                if read_import(self.root / revised.fingerprint, self.importer) is not None:
+                    return self.load(revised.fingerprint)
+        for item in {item.sha256: item for item in revised.items}.values():
+            target = temp / relative_image_path(item.sha256, item.suffix)
+            if item.sha256 in added:
+                self.on_stored(added[item.sha256].stat().st_size)
+                copy(added[item.sha256], target)
+            elif not target.exists():
+                link_or_copy(dataset.image_path(item), target)
+        return self._move_into_place(revised, temp)
 
     def _ingest(
         self, source: Source, temp: Path, progress: Progress | None, room: int | None

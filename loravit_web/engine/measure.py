@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import torch
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.lora import LoRA
-from loravit_web.backbones import Base
+from loravit_web.backbones import Base, NothingRemembered, Remembers
 from loravit_web.backbones.structure import shallow_copy
 from loravit_web.engine.lanes import Lanes, shared_lanes
 from loravit_web.engine.multilora import MERGED_BUDGET, MultiLoRAViT
@@ -49,15 +48,34 @@ class ComputeMode:
         return MultiLoRAViT(base, dtype, load=load, merged_budget=budget, lanes=self.lanes)
 
 
-def fastest_engine(base: Base, dtype: torch.dtype, *, load: LoadAdapter | None = None) -> MultiLoRAViT:
-    """Return an engine in the mode that is measured to be the fastest.
+def fastest_engine(
+    base: Base,
+    dtype: torch.dtype,
+    *,
+    load: LoadAdapter | None = None,
+    remembers: Remembers | None = None,
+) -> MultiLoRAViT:
+    """Return an engine in the mode that is measured to be the fastest, now or at an earlier start.
 
     Args:
         base: Base in float32.
         dtype: Precision of the blocks.
         load: Loads an adapter by its key; see `MultiLoRAViT`.
+        remembers: Keeps the measurements of this machine; None to measure.
     """
-    return on_all_cores(lambda: fastest_mode(base, dtype)).engine(base, dtype, load=load)
+    mode = on_all_cores(lambda: _remembered_mode(base, dtype, remembers or NothingRemembered()))
+    return mode.engine(base, dtype, load=load)
+
+
+def _remembered_mode(base: Base, dtype: torch.dtype, remembers: Remembers) -> ComputeMode:
+    what, modes = f"engine for {str(dtype).removeprefix('torch.')}", {str(m): m for m in _modes(base)}
+    return modes[remembers.choose(what, base, modes, lambda: str(fastest_mode(base, dtype)))]
+
+
+def _modes(base: Base) -> list[ComputeMode]:
+    """Return the modes in which the calling thread can compute."""
+    lanes = shared_lanes(base.device)
+    return [ComputeMode(merged, used) for used in dict.fromkeys((None, lanes)) for merged in (True, False)]
 
 
 def fastest_mode(
@@ -79,7 +97,7 @@ def fastest_mode(
         clock: Returns the time in seconds.
     """
     lanes = shared_lanes(base.device)
-    modes = [ComputeMode(merged, used) for used in dict.fromkeys((None, lanes)) for merged in (True, False)]
+    modes = _modes(base)
     side = image_size // base.patch_size * base.patch_size
     short = _one_block(base)
     tasks = {str(task): replace(_adapter(short, side)) for task in range(2 * (lanes.count if lanes else 2))}
@@ -98,10 +116,10 @@ def fastest_mode(
             if lap > 0:
                 seconds[mode].append(clock() - started)
         if lap > 0:
-            modes = _in_reach({mode: statistics.median(seconds[mode]) for mode in modes})
+            modes = _in_reach({mode: min(seconds[mode]) for mode in modes})
             if len(modes) == 1 or clock() - begun > _SECONDS:
                 break
-    return min(modes, key=lambda mode: statistics.median(seconds[mode]))
+    return min(modes, key=lambda mode: min(seconds[mode]))  # others only ever slow a lap down
 
 
 def _in_reach(seconds: Mapping[ComputeMode, float]) -> list[ComputeMode]:

@@ -9,8 +9,6 @@ from loravit_web.runs.next_steps import title_and_owner
 from loravit_web.util.text import duration, listed, plural
 from registry import Node
 
-SILENT_SECONDS = 30.0
-"""Seconds without a report after which a node is shown as silent."""
 NONE_LISTED = "No node trains runs. Start one with python -m loravit_web worker --slots N."
 
 
@@ -29,24 +27,19 @@ class NodeLine:
     is_silent: bool
 
 
-def is_silent(node: Node) -> bool:
-    """Return whether a node stopped reporting."""
-    return node.silent.total_seconds() > SILENT_SECONDS
-
-
 def node_line(node: Node) -> NodeLine:
     """Return a node in words. Runs that the reader does not see are only counted."""
     parts = [f"{node.busy} of {plural(node.slots, 'slot')} in use"]
     if node.runs:
         parts.append(f"trains {listed([title_and_owner(run) for run in node.runs], 3)}")
-    if is_silent(node):
+    if node.is_silent:
         parts.append(f"silent for {duration(node.silent.total_seconds())}")
-    return NodeLine(node.name, ", ".join(parts), is_silent(node))
+    return NodeLine(node.name, ", ".join(parts), node.is_silent)
 
 
 def summary(nodes: Sequence[Node]) -> str:
     """Return how many nodes and slots there are, without silent nodes."""
-    alive = [node for node in nodes if not is_silent(node)]
+    alive = [node for node in nodes if not node.is_silent]
     if not alive:
         return NONE_LISTED
     busy, slots = sum(node.busy for node in alive), sum(node.slots for node in alive)

@@ -42,6 +42,7 @@ def retried(run: Run, batch_size: int | None, environment: Mapping[str, str]) ->
         base_id=run.base_id,
         dataset_id=run.dataset_id,
         dataset_name=run.dataset.name,
+        dataset_revision=run.dataset_revision,
         seed=run.seed,
         config=smaller.as_json(),
         environment={**environment, "retry_of": run.id},

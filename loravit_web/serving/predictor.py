@@ -302,7 +302,7 @@ class Predictor:
             RegistryError: If the task does not exist or its files are damaged.
         """
         engine, request, prepared = self._requested(image, task)
-        ref, classes = request.version.ref, request.adapter.class_names
+        ref, classes = request.version.ref, request.version.shown_classes or request.adapter.class_names
         if label not in classes:
             raise TaskUnavailable(f"{ref} has no class “{label}”. Choose one of its classes.")
         return engine.heatmap(ref, prepared, classes.index(label))
@@ -355,7 +355,7 @@ class Predictor:
             slug=version.slug,
             title=version.title,
             version=version.version,
-            classes=version.class_names,
+            classes=version.shown_classes,
             base=version.base.name,
             status=status,
             reason=reason,

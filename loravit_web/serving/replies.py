@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -31,8 +31,9 @@ def answer_of(task: str, version: Answering, adapter: Adapter, reply: Reply, top
         scores = adapter.scores(reply.logits[version.ref])
     except NonFiniteLogits as error:
         return no_answer(task, error)
-    ordered = _labels(adapter, scores, scores.topk(min(max(top_k, 2), len(scores))).indices.tolist())
-    over = _labels(adapter, scores, adapter.answer(scores)) if several(adapter.config.labels) else None
+    names = version.shown_classes or adapter.class_names
+    ordered = _labels(names, scores, scores.topk(min(max(top_k, 2), len(scores))).indices.tolist())
+    over = _labels(names, scores, adapter.answer(scores)) if several(adapter.config.labels) else None
     return TaskAnswer(
         task=version.ref,
         title=version.title,
@@ -46,8 +47,8 @@ def answer_of(task: str, version: Answering, adapter: Adapter, reply: Reply, top
     )
 
 
-def _labels(adapter: Adapter, scores: torch.Tensor, indices: Iterable[int]) -> tuple[Label, ...]:
-    return tuple(Label(adapter.class_names[index], float(scores[index])) for index in indices)
+def _labels(names: Sequence[str], scores: torch.Tensor, indices: Iterable[int]) -> tuple[Label, ...]:
+    return tuple(Label(names[index], float(scores[index])) for index in indices)
 
 
 def no_answer(task: str, error: LoraVitError | RegistryError) -> TaskAnswer:

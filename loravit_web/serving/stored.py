@@ -35,6 +35,7 @@ class RunningTask:
         base: Base that the run trains on.
         id: None, because requests are only counted for versions.
         thresholds: As trained, because only those of versions can be changed.
+        shown_classes: None, because only classes of versions have titles.
     """
 
     ref: str
@@ -42,6 +43,7 @@ class RunningTask:
     base: BaseRecord
     id: None = None
     thresholds: Thresholds = AS_TRAINED
+    shown_classes: tuple[str, ...] = ()
 
 
 Answering = Version | RunningTask

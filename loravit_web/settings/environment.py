@@ -114,9 +114,19 @@ class Settings:
         return self.home / "bases"
 
     @property
+    def measurements(self) -> Path:
+        """File of the choices that were measured on this machine; safe to delete."""
+        return self.home / "cache" / "machine.json"
+
+    @property
     def datasets(self) -> Path:
         """Folder of the imported images, with a folder per dataset fingerprint."""
         return self.home / "datasets"
+
+    @property
+    def pools(self) -> Path:
+        """Folder of the images without labels, with a folder per task."""
+        return self.home / "pools"
 
     @property
     def artifacts(self) -> Path | str:

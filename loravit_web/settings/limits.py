@@ -38,6 +38,9 @@ class Limits:
         upload_minutes: Minutes after which an upload is removed.
         session_hours: Hours after which people have to sign in with their password again.
         waiting: Maximum number of requests of all visitors that wait for an answer.
+        pool_images: Maximum number of images without labels that are kept for a task.
+        collected_images: Maximum number of images of requests that are kept for a task.
+        collected_days: Days after which an image that was kept from a request is deleted.
         base_millions: Maximum number of parameters, in millions, of a base that is loaded for an adapter.
         take_ups: How often a run whose worker is gone is continued by another one without a person.
         cache_gib: Size, in GiB, of the images that a node keeps of what it fetched from the store.
@@ -58,6 +61,9 @@ class Limits:
     upload_minutes: int = 1440
     session_hours: int = 168
     waiting: int = 64
+    pool_images: int = 2000
+    collected_images: int = 200
+    collected_days: int = 30
     base_millions: int = 350
     take_ups: int = 5
     cache_gib: int = 20

@@ -6,6 +6,7 @@ every start of the app or for commands that only read the registry.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -257,8 +258,10 @@ def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[
     )
 
 
-def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, *, lowest: float = 0.1) -> float:
-    """Return the temperature that maximizes the likelihood of the labels.
+def fit_temperature(
+    logits: torch.Tensor, labels: torch.Tensor, *, lowest: float = 0.1, spread: float = math.inf
+) -> float:
+    """Return the temperature that maximizes the likelihood of the labels, or its posterior.
 
     See temperature scaling (Guo et al. 2017, arXiv 1706.04599).
 
@@ -266,19 +269,37 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, *, lowest: float
         logits: Logits (N, C) of images that were not trained on.
         labels: Class indices (N,).
         lowest: Smallest temperature.
+        spread: Standard deviation of the logarithm of the temperature around 0 before any image is seen.
 
     Returns:
         A temperature up to 10. Values below 1 sharpen the probabilities, values above 1 soften them.
     """
-    return best_temperature(lambda t: float(F.cross_entropy(logits / t, labels)), lowest=lowest)
+    pull = temperature_pull(len(labels), spread)
+    return best_temperature(lambda t: float(F.cross_entropy(logits / t, labels)), lowest=lowest, pull=pull)
 
 
-def best_temperature(loss: Callable[[float], float], *, lowest: float = 0.1) -> float:
-    """Return the temperature from ``lowest`` to 10 with the smallest loss."""
+def temperature_pull(images: int, spread: float) -> float:
+    """Return the factor of the squared logarithm of a temperature beside the mean loss of images.
+
+    Args:
+        images: Number of images.
+        spread: See `fit_temperature`.
+    """
+    return 1 / (2 * spread**2 * max(images, 1))
+
+
+def best_temperature(loss: Callable[[float], float], *, lowest: float = 0.1, pull: float = 0.0) -> float:
+    """Return the temperature from ``lowest`` to 10 with the smallest loss.
+
+    Args:
+        loss: Returns the mean loss of a temperature.
+        lowest: Smallest temperature.
+        pull: How strongly it is pulled towards 1; see `temperature_pull`.
+    """
     from scipy.optimize import minimize_scalar
 
     result = minimize_scalar(
-        lambda logarithm: loss(float(np.exp(logarithm))),
+        lambda logarithm: loss(float(np.exp(logarithm))) + pull * logarithm**2,
         bounds=(np.log(lowest), np.log(10.0)),
         method="bounded",
     )

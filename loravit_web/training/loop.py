@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -24,6 +28,7 @@ from loravit_web.training.recipe import Recipe
 
 EVALUATION_BATCH = 128
 """Number of images per batch of an evaluation."""
+_COMPILER = "torch._dynamo"
 
 
 class TrainingDiverged(LoraVitError):
@@ -81,7 +86,9 @@ class TrainingLoop:
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.epochs, self.patience = recipe.schedule(len(data.train))
-        self.optimizer = self._optimizer()
+        if _COMPILER not in sys.modules:
+            # The optimizer imports it for a second; meanwhile the images are read.
+            threading.Thread(target=importlib.import_module, args=(_COMPILER,), daemon=True).start()
         self._mean = ParameterMean()
 
     @property
@@ -176,14 +183,16 @@ class TrainingLoop:
         tokens = self.base.run_blocks(self._path, tokens, self.first_block)
         return self.base.features(tokens, self.recipe.adapter.pooling)
 
-    def _optimizer(self) -> torch.optim.AdamW:
+    @cached_property
+    def optimizer(self) -> torch.optim.AdamW:
+        """The optimizer, made when it is first needed."""
         decayed = [p for p in self.parameters if p.ndim > 1]
         plain = [p for p in self.parameters if p.ndim <= 1]
         groups = [
             {"params": decayed, "weight_decay": self.recipe.weight_decay},
             {"params": plain, "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=self.recipe.lr)
+        return torch.optim.AdamW(groups, lr=self.recipe.lr, fused=True)
 
     def _lr(self, step: int) -> float:
         """Return the learning rate of a step: warm-up in the first tenth, then cosine decay to zero."""

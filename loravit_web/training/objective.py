@@ -20,6 +20,7 @@ from loravit_web.training.evaluation import (
     evaluate_several,
     fit_temperature,
     fit_thresholds,
+    temperature_pull,
 )
 from loravit_web.util.labels import Labels
 
@@ -82,8 +83,14 @@ class Objective(Protocol):
     def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the negative log-likelihood (N,) of each image's labels, in nats."""
 
-    def temperature(self, logits: torch.Tensor, targets: torch.Tensor) -> float:
-        """Return the temperature, 0.1 to 10, that maximizes the likelihood of held-out labels."""
+    def temperature(self, logits: torch.Tensor, targets: torch.Tensor, *, spread: float) -> float:
+        """Return the most probable temperature, 0.1 to 10, by held-out labels.
+
+        Args:
+            logits: Logits (N, C) of held-out images.
+            targets: Their targets.
+            spread: How far it may be from 1; see `fit_temperature`.
+        """
 
     def scale(self, outputs: torch.Tensor, targets: torch.Tensor) -> Scale:
         """Return what calibrates the leave-one-out outputs (N, C) of a ridge regression."""
@@ -136,8 +143,8 @@ class _OneLabel:
     def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(logits, targets, reduction="none")
 
-    def temperature(self, logits: torch.Tensor, targets: torch.Tensor) -> float:
-        return fit_temperature(logits, targets)
+    def temperature(self, logits: torch.Tensor, targets: torch.Tensor, *, spread: float) -> float:
+        return fit_temperature(logits, targets, spread=spread)
 
     def scale(self, outputs: torch.Tensor, targets: torch.Tensor) -> Scale:
         temperature = fit_temperature(outputs, targets, lowest=_LOWEST_TEMPERATURE)
@@ -185,8 +192,9 @@ class _SeveralLabels:
     def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
 
-    def temperature(self, logits: torch.Tensor, targets: torch.Tensor) -> float:
-        return best_temperature(lambda t: float(self.losses(logits / t, targets).mean()))
+    def temperature(self, logits: torch.Tensor, targets: torch.Tensor, *, spread: float) -> float:
+        pull = temperature_pull(len(targets), spread)
+        return best_temperature(lambda t: float(self.losses(logits / t, targets).mean()), pull=pull)
 
     def scale(self, outputs: torch.Tensor, targets: torch.Tensor) -> Scale:
         return platt_scale(outputs, targets)

@@ -29,6 +29,7 @@ from loravit_web.training.files.reliability import reliability_of
 from loravit_web.training.files.suspects import Suspects, suspects_of
 from loravit_web.training.heads.blend import Difference, Head, compare, fit_blend
 from loravit_web.training.heads.probe import (
+    PROBE_SPREAD,
     LeaveOneOut,
     Probe,
     candidate_readouts,
@@ -219,7 +220,7 @@ class _Training:
             "Fitting the probe",
         )
         validation, truth = probe.logits(self.base, images["validation"].pooled), self.data.validation.labels
-        temperature = self.objective.temperature(validation, truth)
+        temperature = self.objective.temperature(validation, truth, spread=PROBE_SPREAD)
         thresholds = self.objective.thresholds(validation, truth, temperature)
         measured = self.objective.evaluate(validation, truth, temperature=temperature, thresholds=thresholds)
         self.reporter.metrics(0, {"linear_probe_accuracy": measured.accuracy})

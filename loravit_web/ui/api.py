@@ -100,4 +100,7 @@ def answer_upload(seen: Seen, image: Any, tasks: list[str], top_k: int) -> Answe
         raise BadRequest('tasks is not a list of names. Send, for example, ["flowers", "objects@2"].')
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_LABELS:
         raise BadRequest(f"top_k must be a whole number from 1 to {MAX_LABELS}.")
-    return seen.predictor.classify(uploaded_image(seen, image), tasks, top_k=top_k)
+    opened = uploaded_image(seen, image)
+    answer = seen.predictor.classify(opened, tasks, top_k=top_k)
+    seen.collector.offer(opened, answer.results)
+    return answer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,8 +44,7 @@ from loravit_web.ui.patches.refusals import handlers
 from loravit_web.ui.patches.server import UNCHECKED_PAGE, is_starting, path_prefix
 from loravit_web.ui.patches.sessions import use_light_sessions
 from loravit_web.util.addresses import TrustedProxies
-from loravit_web.util.console import progress_printer
-from loravit_web.util.cores import gather_cores, release_cores
+from loravit_web.util.cores import release_cores
 from loravit_web.util.periodic import Periodic
 
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
@@ -219,32 +217,6 @@ def _end(*_: object) -> None:
     """End the app. Further signals are ignored, because they would interrupt the end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
-
-
-def open_app(settings: Settings) -> App:
-    """Load the base and every adapter, start to watch the queue, and build the page.
-
-    Raises:
-        LoraVitError: If the base or the data folder cannot be used.
-        RegistryError: If the registry cannot be used.
-    """
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    with ExitStack() as unless_opened:
-        gather_cores()
-        unless_opened.callback(release_cores)
-        service = Service(settings, progress=progress_printer())
-        unless_opened.callback(service.close)
-        service.recover()  # before the check of the members, who may be restored from a snapshot
-        service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)
-        service.start()
-        app = App.over(service)
-        unless_opened.pop_all()
-    return app
-
-
-def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
-    """Start the app and serve until it is stopped."""
-    open_app(settings).launch(host=host, port=port)
 
 
 def open_passing_files(settings: Settings) -> PassingFiles:

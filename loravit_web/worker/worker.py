@@ -14,7 +14,7 @@ from uuid import uuid4
 import torch
 
 from loravit_web.access.rights import is_guest
-from loravit_web.backbones import Base, LoadBase, fastest_dtype, load_base
+from loravit_web.backbones import Base, LoadBase, RememberedChoices, load_base, remembered_dtype
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.catalog.stored_bases import find_base
 from loravit_web.datasets import DatasetStore
@@ -211,7 +211,7 @@ class Worker:
 
     def _loaded(self, name: str, report_progress: ReportProgress) -> tuple[Base, torch.dtype]:
         base = find_base(self.registry, self._load, name, self.settings.bases, report_progress)
-        return base, fastest_dtype(base)
+        return base, remembered_dtype(base, RememberedChoices(self.settings.measurements))
 
     def _end_process(self) -> None:
         """Record that the run was interrupted and end the process, whatever the main thread is doing."""

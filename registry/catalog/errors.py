@@ -83,3 +83,15 @@ class NothingToRollBack(RegistryError):
             f"{self.alias} of {self.slug} named no other version that can still be used. "
             "Promote a version instead."
         )
+
+
+class UnknownClass(NotFound):
+    """A class that an existing version does not have."""
+
+    def __init__(self, ref: str, name: str) -> None:
+        super().__init__(ref, name)
+        self.ref = ref
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.ref} has no class {self.name[:80]!r}. Use one of the classes on its card."

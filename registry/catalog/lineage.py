@@ -1,6 +1,8 @@
 """The origin of a version, and what else was made from the same dataset or base."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
@@ -43,6 +45,7 @@ class Lineage:
         dataset: the dataset, as the user who trained the version calls it; None for an imported version
             without a dataset.
         same_data: what else was made from the same dataset.
+        dataset_revision: what changed in the dataset since the revision before; see `NewRun`.
     """
 
     version: str
@@ -51,6 +54,7 @@ class Lineage:
     dataset: DatasetSummary | None
     base: Base
     same_data: Descendants | None
+    dataset_revision: Mapping[str, Any] | None = None
 
 
 class Lineages:
@@ -67,10 +71,13 @@ class Lineages:
                 dataset = _dataset(session, version.dataset_fingerprint)
             other = VersionRow.id != version.id
             siblings: tuple[str, ...] = ()
-            dataset_name = None
+            dataset_name = revision = None
             if version.run_id is not None:
                 siblings = _versions(session, VersionRow.run_id == version.run_id, other)[1]
-                dataset_name = session.scalar(select(RunRow.dataset_name).where(RunRow.id == version.run_id))
+                of_run = select(RunRow.dataset_name, RunRow.dataset_revision).where(
+                    RunRow.id == version.run_id
+                )
+                dataset_name, revision = session.execute(of_run).one()
             return Lineage(
                 version=version.ref,
                 run_id=version.run_id,
@@ -78,6 +85,7 @@ class Lineages:
                 dataset=dataset_summary(dataset, dataset_name) if dataset is not None else None,
                 base=version.base,
                 same_data=None if dataset is None else _of_dataset(session, dataset.id, version),
+                dataset_revision=revision,
             )
 
     def of_dataset(self, fingerprint: str) -> Descendants:

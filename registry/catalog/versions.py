@@ -1,6 +1,7 @@
 """Reading versions as records, in three queries however many versions there are."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
@@ -12,6 +13,7 @@ from registry.database.models import (
     BaseRow,
     DatasetRow,
     EvaluationRow,
+    VersionClassTitlesRow,
     VersionFileRow,
     VersionRow,
     VersionThresholdsRow,
@@ -26,13 +28,22 @@ DEFAULT_ALIAS = "default"
 def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Version]:
     """Return the versions that meet the conditions on VersionRow and AdapterRow, by slug, newest first."""
     conditions = (*conditions, visibility_of(session).shows(AdapterRow.owner))
-    changed = VersionThresholdsRow
+    changed, titled = VersionThresholdsRow, VersionClassTitlesRow
     statement = (
-        select(VersionRow, AdapterRow, BaseRow, DatasetRow.fingerprint, changed.unlike, changed.unsure)
+        select(
+            VersionRow,
+            AdapterRow,
+            BaseRow,
+            DatasetRow.fingerprint,
+            changed.unlike,
+            changed.unsure,
+            titled.titles,
+        )
         .join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
         .join(BaseRow, BaseRow.id == VersionRow.base_id)
         .outerjoin(DatasetRow, DatasetRow.id == VersionRow.dataset_id)
         .outerjoin(changed, changed.version_id == VersionRow.id)
+        .outerjoin(titled, titled.version_id == VersionRow.id)
         .where(*conditions)
         .order_by(AdapterRow.slug, VersionRow.version.desc())
     )
@@ -50,8 +61,9 @@ def find_versions(session: Session, *conditions: ColumnElement[bool]) -> list[Ve
             tuple(files[version.id]),
             tuple(evaluations[version.id]),
             Thresholds(unlike, unsure),
+            titles or {},
         )
-        for version, adapter, base, fingerprint, unlike, unsure in rows
+        for version, adapter, base, fingerprint, unlike, unsure, titles in rows
     ]
 
 
@@ -138,6 +150,7 @@ def _version(
     files: tuple[VersionFile, ...],
     evaluations: tuple[Evaluation, ...],
     thresholds: Thresholds,
+    class_titles: Mapping[str, str],
 ) -> Version:
     return Version(
         id=row.id,
@@ -164,4 +177,5 @@ def _version(
         withdrawn_at=row.withdrawn_at,
         withdrawn_reason=row.withdrawn_reason,
         thresholds=thresholds,
+        class_titles=class_titles,
     )

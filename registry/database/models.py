@@ -142,6 +142,7 @@ class RunRow(Table):
     created_by: Mapped[str] = mapped_column(server_default=UNKNOWN)
     error_kind: Mapped[ErrorKind | None] = mapped_column(ByteText)
     dataset_name: Mapped[str | None]
+    dataset_revision: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     take_ups: Mapped[int] = mapped_column(server_default=text("0"))
     node: Mapped[str | None]
@@ -312,6 +313,20 @@ class VersionThresholdsRow(Table):
     )
     unlike: Mapped[float | None]
     unsure: Mapped[float | None]
+
+
+class VersionClassTitlesRow(Table):
+    """Titles of classes of a version, which may change although the version does not.
+
+    A version without a row has the names of its training.
+    """
+
+    __tablename__ = "version_class_titles"
+
+    version_id: Mapped[int] = mapped_column(
+        references("adapter_versions.id"), primary_key=True, autoincrement=False
+    )
+    titles: Mapped[dict[str, str]] = mapped_column(JsonText)
 
 
 class AliasRow(Table):

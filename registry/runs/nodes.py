@@ -10,6 +10,8 @@ from registry.database.models import NodeRow, RunRow
 from registry.run_records import Run
 from registry.runs.rows import find_runs
 
+SILENT_AFTER = timedelta(seconds=30)
+"""Time without a report after which a node counts as silent."""
 FORGOTTEN_AFTER = timedelta(days=1)
 """Time of silence after which a node is no longer listed."""
 
@@ -34,6 +36,11 @@ class Node:
     silent: timedelta
     busy: int
     runs: tuple[Run, ...]
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the node stopped reporting, which it does every few seconds."""
+        return self.silent > SILENT_AFTER
 
 
 class Nodes:

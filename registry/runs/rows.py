@@ -77,4 +77,5 @@ def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None)
         base=base_record(base),
         dataset=dataset_summary(dataset, row.dataset_name),
         published=published,
+        dataset_revision=row.dataset_revision,
     )

@@ -56,6 +56,7 @@ class Runs(RunHistory):
         number("the seed of a run", new.seed, low=-(2**63), high=2**63 - 1)
         config = plain_json("the config of a run", new.config)
         environment = plain_json("the environment of a run", new.environment)
+        revision = plain_json("the revision of the data of a run", new.dataset_revision)
         params = _params(config)
         with self._database.writing() as session:
             now = self._database.now_in(session)
@@ -78,6 +79,7 @@ class Runs(RunHistory):
                 take_ups=0,
                 created_by=actor,
                 dataset_name=new.dataset_name,
+                dataset_revision=revision,
             )
             if worker is not None:
                 _take(row, worker, now, None)

@@ -17,7 +17,7 @@ from loravit_web.adapters import Adapter, AdapterConfigError, LoRALayer, ViTAdap
 from loravit_web.adapters.interface import AdapterMismatch
 from loravit_web.adapters.layers import FrozenLoRALayer, LoRAFactors, OutputSlice
 from loravit_web.adapters.lora import LoRA, LoRAChange
-from loravit_web.adapters.ops import low_rank, merged_weight
+from loravit_web.adapters.ops import adapted_linear, low_rank, merged_weight
 from loravit_web.backbones import Base, wrap_base
 from loravit_web.backbones.fingerprint import weights_sha256
 from loravit_web.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD
@@ -436,6 +436,41 @@ def test_low_rank_equals_two_plain_products() -> None:
     x, a, b = torch.randn(2, 5, 6), torch.randn(3, 6), torch.randn(4, 3)
     torch.testing.assert_close(low_rank(x, a, b), x @ a.T @ b.T)
     assert low_rank(x.bfloat16(), a, b).dtype is torch.bfloat16
+
+
+def _linear(dtype: torch.dtype, *, bias: bool = True) -> list[torch.Tensor | None]:
+    """Return inputs (2, 3, 5), a weight (7, 5), its bias, and factors of rank 2; the factors are trained."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((2, 3, 5), (7, 5), (7,), (2, 5), (7, 2))
+    x, weight, offset, a, b = (torch.randn(shape, dtype=dtype, generator=generator) for shape in shapes)
+    return [x, weight, offset if bias else None, a.requires_grad_(), b.requires_grad_()]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_the_written_gradients_of_an_adapted_linear_layer_are_right(bias: bool, first: bool) -> None:
+    tensors = _linear(torch.float64, bias=bias)
+    assert tensors[0] is not None
+    tensors[0].requires_grad_(not first)  # the inputs of the first adapted layer need none
+    assert torch.autograd.gradcheck(adapted_linear, tensors)
+
+
+def test_an_adapted_linear_layer_is_its_formula() -> None:
+    x, weight, bias, a, b = _linear(torch.float32)
+    assert x is not None and weight is not None and bias is not None and a is not None and b is not None
+    torch.testing.assert_close(adapted_linear(x, weight, bias, a, b), x @ (weight + b @ a).T + bias)
+
+
+def test_factors_stay_float32_beside_a_half_precision_weight() -> None:
+    x, weight, bias, _a, _b = (t if t is None else t.detach().bfloat16() for t in _linear(torch.float32))
+    assert x is not None and weight is not None
+    *_rest, a, b = _linear(torch.float32)
+    assert a is not None and b is not None
+    result = adapted_linear(x, weight, bias, a, b)
+    result.sum().backward()  # type: ignore[no-untyped-call]
+    assert result.dtype is torch.bfloat16
+    assert a.grad is not None and b.grad is not None
+    assert (a.grad.dtype, b.grad.dtype) == (torch.float32, torch.float32)
 
 
 def test_a_merged_weight_is_a_new_float32_tensor() -> None:

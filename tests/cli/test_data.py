@@ -30,6 +30,7 @@ def test_stored_datasets_are_listed_with_who_imported_them(
     assert row == {
         "dataset": fingerprint,
         "name": "pets",
+        "revision": 1,
         "images": 5,
         "classes": 2,
         "labels": "one",

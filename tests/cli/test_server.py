@@ -89,7 +89,7 @@ def test_serve_hands_on_the_address(home: Path, monkeypatch: pytest.MonkeyPatch)
     def serve(settings: Settings, *, host: str | None, port: int | None) -> None:
         served.append((settings.home, host, port))
 
-    monkeypatch.setattr("loravit_web.ui.launch.serve", serve)
+    monkeypatch.setattr("loravit_web.opening.serve", serve)
     assert main(["serve"]) == 0
     assert main(["serve", "--host", "0.0.0.0", "--port", "7861"]) == 0
     assert served == [(home, None, None), (home, "0.0.0.0", 7861)]

@@ -1,4 +1,4 @@
-"""An image that is added to a dataset makes a new dataset."""
+"""An image that is added to a dataset makes its next revision."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def test_an_added_image_is_a_training_image_of_its_class(
     (added,) = [item for item in more.items if item not in pets.items]
     assert (added.path, added.split, more.names_of(added)) == ("photo.png", "train", ("dog",))
     assert more.image_path(added).read_bytes() == photo.read_bytes()
-    assert more.name == f"pets (1 added to {pets.fingerprint[:8]})"
+    assert more.title == "pets, revision 2"
+    assert more.revision is not None
+    assert more.revision.changes == "1 image added"
     assert store.load(more.fingerprint).items == more.items
     assert store.load(pets.fingerprint) == pets
 
@@ -46,10 +48,12 @@ def test_an_added_image_is_a_training_image_of_its_class(
     assert more.image_path(added).read_bytes() != b"overwritten"
 
 
-def test_the_name_tells_the_last_change_only(store: DatasetStore, pets: ImageDataset, photo: Path) -> None:
+def test_each_addition_is_a_revision_of_its_own(store: DatasetStore, pets: ImageDataset, photo: Path) -> None:
     more = with_image(store, pets, photo, "dog")
     Image.new("RGB", (20, 10), (199, 99, 9)).save(photo)
-    assert with_image(store, more, photo, "cat").name == f"pets (1 added to {more.fingerprint[:8]})"
+    again = with_image(store, more, photo, "cat").revision
+    assert again is not None
+    assert (again.number, again.first, again.before) == (3, pets.fingerprint, more.fingerprint)
 
 
 def test_an_image_is_added_once_and_to_a_class_that_there_is(

@@ -1,4 +1,4 @@
-"""A correction creates another dataset and does not change the original."""
+"""A correction is the next revision of a dataset and does not change the one before."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset, relabeled
 from loravit_web.datasets.errors import ClassTooSmall, DatasetDamaged
 from loravit_web.datasets.relabel import NothingChanged
+from loravit_web.datasets.revisions.record import Revision
 from loravit_web.datasets.stored import disk
 
 from .makers import CATS_AND_DOGS, images, zip_of
@@ -32,12 +33,11 @@ def key(dataset: ImageDataset, path: str) -> tuple[str, int]:
     return next((item.sha256, item.label) for item in dataset.items if item.path == path)
 
 
-def test_an_image_gets_another_class_and_the_name_refers_to_the_original(
-    datasets: DatasetStore, pets: ImageDataset
-) -> None:
+def test_an_image_gets_another_class_in_the_next_revision(datasets: DatasetStore, pets: ImageDataset) -> None:
     derived = relabeled(datasets, pets, {key(pets, "cat/1.png"): "dog"})
     assert by_path(derived) == {**by_path(pets), "cat/1.png": "dog"}
-    assert derived.name == f"pets (1 changed from {pets.fingerprint[:8]})"
+    assert (derived.name, derived.title) == ("pets", "pets, revision 2")
+    assert derived.revision == Revision(2, pets.fingerprint, pets.fingerprint, moved=1)
     assert derived.fingerprint != pets.fingerprint
     assert datasets.load(derived.fingerprint) == derived
     assert datasets.load(pets.fingerprint) == pets
@@ -51,12 +51,14 @@ def test_an_image_can_be_removed_or_get_a_new_class(datasets: DatasetStore, pets
     assert relabeled(datasets, pets, changes).classes == ("cat", "Wolf cub")
 
 
-def test_a_second_correction_only_refers_to_the_first(datasets: DatasetStore, pets: ImageDataset) -> None:
+def test_a_correction_that_is_undone_leads_back_to_the_revision_before(
+    datasets: DatasetStore, pets: ImageDataset
+) -> None:
     first = relabeled(datasets, pets, {key(pets, "cat/1.png"): "dog"})
     second = relabeled(datasets, first, {key(first, "cat/1.png"): "cat"})
-    assert second.fingerprint == pets.fingerprint
+    assert (second, datasets.load(pets.fingerprint)) == (pets, pets)
     third = relabeled(datasets, first, {key(first, "dog/1.png"): None})
-    assert third.name == f"pets (1 changed from {first.fingerprint[:8]})"
+    assert third.revision == Revision(3, pets.fingerprint, first.fingerprint, left_out=1)
 
 
 def test_an_image_is_changed_in_every_split(datasets: DatasetStore, tmp_path: Path) -> None:

@@ -70,10 +70,11 @@ def test_every_variable_that_another_document_names_is_in_the_tables() -> None:
 
 def test_the_files_of_the_data_folder_are_those_of_the_settings() -> None:
     settings = read_settings({"LORAVIT_HOME": "/home"})
-    folders = (settings.bases, settings.datasets, settings.backups, settings.work, settings.worker_log.parent)
+    folders = (settings.bases, settings.datasets, settings.pools, settings.backups, settings.work)
+    logs = settings.worker_log.parent
     caches = (settings.artifact_cache.parent, settings.snapshot_scratch.parent)
     named = {names_of(row[0])[0].rstrip("/") for row in rows_of(SECTIONS[FILES])}
-    assert named == {folder.name for folder in (*folders, *caches)} | {
+    assert named == {folder.name for folder in (*folders, logs, *caches)} | {
         "registry.db",
         "secret.key",
         "artifacts",

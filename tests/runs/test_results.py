@@ -55,7 +55,9 @@ def test_the_images_of_a_mistake_are_corrected_and_trained_again(service: Servic
     again = train_now(service, corrected, run.title, Recipe.from_json(run.config), service.new_worker())
     assert again.published == "colours@2"
     newer = result_of(service.registry, again.id)
-    assert newer.run.dataset.name == f"colours (1 changed from {dataset.fingerprint[:8]})"
+    assert newer.run.dataset.name == "colours, revision 2"
+    assert newer.run.dataset_revision is not None
+    assert newer.run.dataset_revision["left_out"] == 1
 
 
 def test_a_run_without_a_version_has_no_result(service: Service, colour_folders: ColourFolders) -> None:

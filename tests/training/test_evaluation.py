@@ -149,3 +149,14 @@ def test_the_temperature_of_perfect_predictions_stays_in_bounds() -> None:
     logits = torch.eye(4) * 50
     assert 0.1 <= fit_temperature(logits, torch.arange(4)) <= 10
     assert 0.1 <= fit_temperature(-logits, torch.arange(4)) <= 10
+
+
+def test_few_images_move_a_temperature_less_than_many() -> None:
+    generator = torch.Generator().manual_seed(0)
+    calibrated = torch.randn(2000, 3, generator=generator)
+    labels = torch.multinomial(torch.softmax(calibrated, dim=1), 1, generator=generator)[:, 0]
+    few, many = (
+        fit_temperature(4 * calibrated[:images], labels[:images], spread=0.2) for images in (20, 2000)
+    )
+    assert 1 < few < many
+    assert many == pytest.approx(4, rel=0.1)

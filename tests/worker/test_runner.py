@@ -487,7 +487,7 @@ def test_a_run_waits_for_an_unavailable_registry_before_publishing(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(tracking, "_PAUSE_SECONDS", 0.01)
     file, away = tmp_path / "registry.db", tmp_path / "away.db"
     run, publish, tries = queue(worker=WORKER), registry.catalog.publish, []
 

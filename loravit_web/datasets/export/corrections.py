@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from loravit_web.datasets.errors import DatasetDamaged, DatasetNotFound
 from loravit_web.datasets.records import ImageDataset
-from loravit_web.datasets.relabel import original_of
+from loravit_web.datasets.revisions.next import made_from
 from loravit_web.datasets.store import DatasetStore
 
 
@@ -38,7 +38,7 @@ def corrections_of(dataset: ImageDataset, store: DatasetStore) -> tuple[Correcti
     Returns:
         The corrections, or None if the dataset before the corrections is no longer stored.
     """
-    before = original_of(dataset)
+    before = made_from(dataset)
     if before is None:
         return ()
     try:

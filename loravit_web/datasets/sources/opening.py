@@ -201,7 +201,7 @@ def contents_of(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict
 
 @contextmanager
 def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Iterator[Source]:
-    files, folders, skipped = _walk(root, limits)
+    files, folders, skipped = walk(root, limits)
     by_name = dict(files)
     content = contents_of(list(by_name), lambda name: _beginning(by_name[name]))
     plan = interpret([shown for shown, _ in files], folders=folders, content=content, classes_at=classes_at)
@@ -299,7 +299,7 @@ def _beginning(path: Path) -> bytes:
         return b""
 
 
-def _walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], list[str], list[Skipped]]:
+def walk(root: Path, limits: ArchiveLimits) -> tuple[list[tuple[str, Path]], list[str], list[Skipped]]:
     """Return the regular files below ``root`` as (path to show, path to open), and all folders, in order."""
     files: list[tuple[str, Path]] = []
     inner: list[str] = []

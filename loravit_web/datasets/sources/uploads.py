@@ -1,4 +1,4 @@
-"""Sources of uploaded files: images by class, and a CSV with its images in a zip."""
+"""Sources of uploaded files: images by class, and a table with its images in a zip or tar."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from loravit_web.datasets.layout.files import SNIFFED_BYTES, skip_reason
 from loravit_web.datasets.layout.plan import Placement, Plan
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
-from loravit_web.datasets.sources.csv_rows import read_table
 from loravit_web.datasets.sources.opening import Source, contents_of, read_file
 from loravit_web.datasets.sources.scan import clean_class_name
-from loravit_web.datasets.sources.tables import Found, plan_of_tables
+from loravit_web.datasets.sources.tables import Found, plan_of_tables, read_labels
+from loravit_web.datasets.sources.tars import TAR_SUFFIXES, open_tar
 
 
 def files_by_class(
@@ -52,23 +52,24 @@ def files_by_class(
 
 @contextmanager
 def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Source]:
-    """Open a source of the images in a zip, with classes and splits from a CSV.
+    """Open a source of the images in an archive, with classes and splits from a table.
 
-    Paths in the CSV are relative to the zip, with or without its single top folder.
+    Paths in the table are relative to the archive, with or without its single top folder.
 
     Args:
-        csv: The CSV file.
-        archive: The zip file.
+        csv: CSV, TSV, JSON or JSON lines.
+        archive: Zip or tar.
         limits: Limits of the import.
 
     Raises:
-        InvalidCsv: If the CSV is invalid.
+        InvalidCsv: If the table is invalid.
         CsvPathOutside: If a path leads outside.
-        ArchiveError: If the zip is rejected.
+        ArchiveError: If the archive is rejected.
         ClassNameTooLong: If a class name is too long.
     """
-    with open_archive(archive, limits) as opened:
+    opening = open_tar if archive.name.lower().endswith(TAR_SUFFIXES) else open_archive
+    with opening(archive, limits) as opened:
         paths = opened.paths
         content = contents_of(paths, lambda path: opened.beginning(path, SNIFFED_BYTES))
-        plan = plan_of_tables([Found(csv.name, read_table(csv, limits.max_entries))], paths, content)
+        plan = plan_of_tables([Found(csv.name, read_labels(csv, limits.max_entries))], paths, content)
         yield Source(csv.stem, "csv", plan, lambda number: opened.read(paths[number]))

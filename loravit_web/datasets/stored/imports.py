@@ -15,6 +15,7 @@ from typing import Any
 
 from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, SourceKind
+from loravit_web.datasets.revisions.record import Revision
 from loravit_web.util.files import write_atomic
 
 IMPORTS = "imports"
@@ -36,6 +37,7 @@ class ImportRecord:
         skipped: Files that the import skipped.
         warnings: Warnings of the import, as sentences.
         notes: What the import took for what, as sentences.
+        revision: Its place among the person's revisions of the same data, or None.
     """
 
     importer: str
@@ -46,6 +48,7 @@ class ImportRecord:
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    revision: Revision | None = None
 
 
 def record_of(dataset: ImageDataset, importer: str, imported_at: float) -> ImportRecord:
@@ -65,6 +68,7 @@ def record_of(dataset: ImageDataset, importer: str, imported_at: float) -> Impor
         skipped=dataset.skipped,
         warnings=dataset.warnings,
         notes=dataset.notes,
+        revision=dataset.revision,
     )
 
 
@@ -85,6 +89,7 @@ def named(dataset: ImageDataset, record: ImportRecord) -> ImageDataset:
         skipped=record.skipped,
         warnings=record.warnings,
         notes=record.notes,
+        revision=record.revision,
     )
 
 
@@ -108,6 +113,7 @@ def write_import(folder: Path, record: ImportRecord) -> int:
         "skipped": [[entry.path, entry.reason] for entry in record.skipped],
         "warnings": record.warnings,
         "notes": record.notes,
+        "revision": None if record.revision is None else record.revision.as_json(),
     }
     content = json.dumps(document, separators=(",", ":")).encode("ascii")
     path = _path(folder, record.importer)
@@ -161,6 +167,7 @@ def _read(path: Path) -> ImportRecord:
             skipped=tuple(Skipped(*fields) for fields in document["skipped"]),
             warnings=tuple(document["warnings"]),
             notes=tuple(document["notes"]),
+            revision=Revision.from_json(document.get("revision")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path.parent.parent) from error

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, stored_labels
+from loravit_web.datasets.revisions.record import Revision
 from loravit_web.datasets.stored.uploaders import read_uploader
 from loravit_web.util.labels import LABELS, Labels, several
 
@@ -39,6 +40,7 @@ def write_manifest(dataset: ImageDataset, folder: Path) -> None:
         "warnings": dataset.warnings,
         "labels": dataset.labels,
         "notes": dataset.notes,
+        "revision": None if dataset.revision is None else dataset.revision.as_json(),
     }
     temporary = folder / f".{MANIFEST}.{uuid4().hex}.tmp"
     with temporary.open("x", encoding="ascii") as stream:
@@ -74,6 +76,7 @@ def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:
             owner=uploader.name if (uploader := read_uploader(folder)) is not None else None,
             labels=labels,
             notes=tuple(document.get("notes", ())),
+            revision=Revision.from_json(document.get("revision")),
         )
         known = labels in LABELS and document["schema"] == SCHEMAS[labels]
         actual = fingerprint_of(dataset.classes, dataset.items, dataset.owner, labels)

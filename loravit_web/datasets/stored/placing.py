@@ -16,6 +16,7 @@ from loravit_web.datasets.stored.imports import (
     IMPORTS,
     ImportRecord,
     named,
+    read_import,
     record_of,
     write_import,
 )
@@ -69,6 +70,9 @@ def _import_again(
     fingerprint: str, final: Path, record: ImportRecord, uploader: Uploader | None
 ) -> ImageDataset:
     known = read_complete(final, fingerprint)
+    own = read_import(final, record.importer)
+    if own is not None and record.revision is None:  # the images of a revision, imported from an export
+        record = replace(record, revision=own.revision)
     if not (final / IMPORTS).exists():  # stored before importers were recorded
         write_import(final, record_of(known, APP_IMPORTS, record.imported_at))
     write_import(final, record)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from loravit_web.adapters.files.card import thumbnail_text
 from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.reliability import NO_RELIABILITY
+from loravit_web.datasets.revisions.record import Revision
 from loravit_web.ui.catalog.listing import size_text
 from loravit_web.ui.catalog.versions import judged_on, names_of
 from loravit_web.ui.kit.markup import (
@@ -39,6 +40,7 @@ _DONE = {
     "tagged": "changed the tags",
     "described": "changed title or description",
     "adjusted": "changed the thresholds of a version",
+    "titled": "changed the title of a class",
     "forgotten": "deleted a version",
 }
 
@@ -67,7 +69,7 @@ def head_html(facts: AdapterFacts, thumbnail: str | None) -> Markup:
         availability=facts.availability,
         names=names_of(facts, version),
         thumbnail=thumbnail,
-        thumbnail_alt=thumbnail_text(version.class_names),
+        thumbnail_alt=thumbnail_text(version.shown_classes),
         classes_shown=CLASSES_SHOWN,
     )
 
@@ -94,11 +96,13 @@ def reliability_html(facts: AdapterFacts) -> Markup:
 
 
 def changes_html(facts: AdapterFacts) -> Markup:
-    """Return the settings that differ from the version before."""
+    """Return the settings that differ from the version before, and what changed in the data."""
+    revision = Revision.from_json(facts.lineage.dataset_revision)
     return render(
         "catalog/changes",
         version=facts.version.version,
         previous=facts.previous.version if facts.previous is not None else None,
+        data="" if revision is None else f"Data, revision {revision.number}: {revision.changes}.",
         rows=[[row.key, *(_setting(row.key, value) for value in row.values)] for row in facts.differences],
     )
 
@@ -126,7 +130,14 @@ def _data(lineage: Lineage) -> dict[str, str]:
         return {"Dataset": "unknown", **run}
     data = lineage.dataset
     shown = f"{data.name}, {data.n_images:,} images in {data.n_classes} classes"
-    return {"Dataset": shown, "Fingerprint": data.fingerprint[:SHORT], **run}
+    return {"Dataset": shown, **_revision(lineage), "Fingerprint": data.fingerprint[:SHORT], **run}
+
+
+def _revision(lineage: Lineage) -> dict[str, str]:
+    revision = Revision.from_json(lineage.dataset_revision)
+    if revision is None:
+        return {}
+    return {f"Revision {revision.number}": f"{revision.changes}, made from {revision.before[:SHORT]}"}
 
 
 def _related(lineage: Lineage) -> dict[str, str]:

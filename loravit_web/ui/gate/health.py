@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from loravit_web.metrics import CONTENT_TYPE, NoPrometheus
 from loravit_web.service import Service
+from loravit_web.serving.metrics import CONTENT_TYPE, NoPrometheus
 from loravit_web.ui.gate.refusals import NO_ROUTE, Refused
 from registry import RegistryError
 

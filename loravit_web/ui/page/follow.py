@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import gradio as gr
 
-from loravit_web.runs.nodes import is_silent
 from loravit_web.ui.kit.errors import plain
 from loravit_web.ui.kit.events import QUEUED, QUIET, Updates, unchanged
 from loravit_web.ui.kit.visitors import seen_by
@@ -37,7 +36,7 @@ def snapshot(seen: Seen) -> dict[str, Any]:
     places = [[run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in runs]
     nodes = seen.registry.nodes.list() if seen.shows_nodes else []
     return {
-        "key": [seen.registry.revision(), places, [[one.id, one.busy, is_silent(one)] for one in nodes]],
+        "key": [seen.registry.revision(), places, [[one.id, one.busy, one.is_silent] for one in nodes]],
         "states": {run.id: run.status for run in runs},
     }
 

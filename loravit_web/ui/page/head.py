@@ -36,6 +36,7 @@ SCRIPTS = (
     "train/confusion",
     "train/judged",
     "train/corrections",
+    "train/review",
     "catalog/list",
     "catalog/versions",
     "catalog/card",

@@ -18,7 +18,7 @@ from loravit_web.ui.scripts import call
 from loravit_web.ui.train.judged import picture_to_try
 from loravit_web.ui.train.result import NoResultShown
 from loravit_web.ui.use.picker import NOTHING_OPENS, Opening, with_tasks
-from loravit_web.ui.use.teach import taught_dataset
+from loravit_web.ui.use.teach import taught
 from loravit_web.visibility import Seen
 
 _LEAD: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -165,7 +165,7 @@ def _add_image(page: Page) -> None:
     def add(ref: str, image: Any, label: str | None, request: gr.Request) -> Updates:
         path = uploaded_path(image)
         seen, actions = seen_by(service, request), actions_of(service, request, uploads=[path])
-        dataset, version = taught_dataset(seen, ref)
+        dataset, version = taught(seen, ref)
         more = actions.add_image(dataset.fingerprint, path, label or "")
         return {
             page.tabs: gr.Tabs(selected="train"),

@@ -95,7 +95,7 @@ def tags_of(service: Service, scope: Scope) -> str:
 
 def _about(version: Version) -> str:
     """Return a sentence about the classes of a version and one about its accuracy."""
-    names = version.class_names
+    names = version.shown_classes
     classes = f"{len(names)} classes: {listed(names, most=5)}."
     measured = version.evaluation("test") or version.evaluation("validation")
     if measured is None:

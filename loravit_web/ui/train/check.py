@@ -38,6 +38,7 @@ from loravit_web.ui.train.relabel import (
     key_of,
     place_of,
 )
+from loravit_web.ui.train.review.revise import RevisePanel, build_revise
 from loravit_web.ui.train.steps import actions, go_back
 from loravit_web.ui.train.suspects import Doubts, doubts_of_dataset
 from loravit_web.util.labels import several
@@ -65,6 +66,7 @@ class CheckPanel:
         view: Choice of the images to show.
         panel: Images of the view, and their corrections.
         fix: Button that applies the corrections.
+        revise: Components that add images, and rename classes.
         go_on: Button that leads to the settings.
     """
 
@@ -79,6 +81,7 @@ class CheckPanel:
     view: gr.Dropdown
     panel: RelabelPanel
     fix: gr.Button
+    revise: RevisePanel
     go_on: gr.Button
 
     @property
@@ -86,7 +89,7 @@ class CheckPanel:
         """Components that the methods update."""
         found = [self.near, self.level, self.problem, self.found, self.doubles]
         corrections = [self.look, self.view, self.fix, *self.panel.outputs]
-        return [self.data, self.taken, *found, self.go_on, *corrections]
+        return [self.data, self.taken, *found, self.go_on, *corrections, *self.revise.outputs]
 
     def filled(
         self,
@@ -114,6 +117,7 @@ class CheckPanel:
             self.found: _found(seen, dataset),
             self.doubles: "",
             self.go_on: gr.Button(continue_text(dataset), interactive=True),
+            **self.revise.filled(dataset),
         }
         if several(dataset.labels):
             return {**new, **self._without_corrections()}
@@ -152,6 +156,7 @@ class CheckPanel:
             self.found: "",
             self.doubles: "",
             self.go_on: gr.Button(interactive=False),
+            **self.revise.emptied(),
             **self._without_corrections(),
         }
 
@@ -196,6 +201,7 @@ def build_check(service: Service, data: gr.State, problem: gr.HTML, level: gr.Dr
         view = gr.Dropdown(label="Show", visible=False, elem_id="train-view")
         panel = build_relabel(service, prefix="train-check")
         fix = gr.Button("Apply changes", visible=False, elem_id="train-fix")
+    revise = build_revise()
     with actions():
         back = go_back("data")
         go_on = gr.Button("Continue", variant="primary", interactive=False, elem_id="train-continue")
@@ -221,7 +227,9 @@ def build_check(service: Service, data: gr.State, problem: gr.HTML, level: gr.Dr
         **LAST,
         **IN_ORDER,
     )
-    return CheckPanel(data, taken, near, level, problem, found, doubles, images, view, panel, fix, go_on)
+    return CheckPanel(
+        data, taken, near, level, problem, found, doubles, images, view, panel, fix, revise, go_on
+    )
 
 
 def connect_check(service: Service, check: CheckPanel, start: gr.Button) -> None:

@@ -13,12 +13,18 @@ import gradio as gr
 from loravit_web.actions import Actions, Imported
 from loravit_web.datasets import SAMPLES, DatasetError, csv_with_zip, files_by_class
 from loravit_web.datasets.layout.plan import ClassLevel
-from loravit_web.service import Progress
+from loravit_web.datasets.sources.opening import name_of
+from loravit_web.service import Progress, Service
 from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import line
+from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.scripts import call
 from loravit_web.ui.templates import render
+from loravit_web.ui.train.review.pool import PoolPanel, build_pool
+from loravit_web.ui.train.review.stored import build_stored
 
+ARCHIVES = [".zip", ".tar", ".tgz", ".gz"]
+"""Ends of the names of archives, where a browser takes ``.tar.gz`` for ``.gz``."""
 CARDS = 12
 FIRST_CARDS = 2
 UNMIRRORED = {"digits"}
@@ -56,8 +62,13 @@ class Way:
     has_levels: bool = False
 
 
-def build_data() -> list[Way]:
-    """Build the components of every source."""
+def build_data(service: Service, presence: Presence) -> tuple[list[Way], PoolPanel]:
+    """Build the components of every source, and of the images without labels.
+
+    Args:
+        service: Service with the tasks and pools.
+        presence: Pages that are open.
+    """
     ways: list[Way] = []
     with gr.Tabs(elem_id="train-ways"):
         with gr.Tab("Zip", id="zip"):
@@ -65,12 +76,15 @@ def build_data() -> list[Way]:
             gr.HTML(render("train/layout"))
         with gr.Tab("Class by class", id="cards") as by_class:
             ways.append(_cards(by_class))
-        with gr.Tab("CSV", id="csv"):
+        with gr.Tab("CSV or JSON", id="csv"):
             ways.append(_csv())
         with gr.Tab("Hugging Face", id="hub"):
             ways.append(_hub())
+        stored = build_stored(service)
+        ways.append(Way([stored.use.click], [stored.chosen], stored.take))
+        pool = build_pool(service, presence)
     (box,) = ways[0].given
-    return [ways[0], *(replace(way, empties=[box]) for way in ways[1:])]
+    return [ways[0], *(replace(way, empties=[box]) for way in ways[1:])], pool
 
 
 def build_answer() -> tuple[gr.HTML, gr.Dropdown]:
@@ -87,7 +101,10 @@ def build_answer() -> tuple[gr.HTML, gr.Dropdown]:
 
 def _zip() -> Way:
     upload = gr.File(
-        label="Zip with one folder per class", file_types=[".zip"], height=130, elem_id="train-upload"
+        label="Zip or tar with one folder per class",
+        file_types=ARCHIVES,
+        height=130,
+        elem_id="train-upload",
     )
 
     def take(
@@ -96,7 +113,7 @@ def _zip() -> Way:
         path = given[upload]
         if not path:
             return None
-        return actions.import_levels(path, name=Path(path).stem, progress=progress, classes_at=level)
+        return actions.import_levels(path, name=name_of(Path(path)), progress=progress, classes_at=level)
 
     # not `change`, which is also triggered when another source clears the box
     return Way([upload.upload, upload.clear], [upload], take, has_levels=True)
@@ -180,14 +197,14 @@ def _cards(tab: gr.Tab) -> Way:
 
 def _csv() -> Way:
     csv = gr.File(
-        label="CSV file (columns: path, label or labels, optional split)",
-        file_types=[".csv", ".tsv"],
+        label="CSV (columns: path, label or labels, optional split), or JSON such as COCO",
+        file_types=[".csv", ".tsv", ".json", ".jsonl"],
         height=110,
         elem_id="train-csv",
     )
     archive = gr.File(
-        label="Zip with the images listed in the CSV",
-        file_types=[".zip"],
+        label="Zip or tar with the images that it lists",
+        file_types=ARCHIVES,
         height=110,
         elem_id="train-csv-zip",
     )
@@ -195,7 +212,7 @@ def _csv() -> Way:
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
         if not given[csv] or not given[archive]:
-            raise FilesMissing("A file is missing. Add both the CSV and the zip with its images.")
+            raise FilesMissing("A file is missing. Add both the table and the zip with its images.")
         limits = actions.archive_limits
         with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
             return Imported(actions.import_opened(source, progress=progress))

@@ -45,7 +45,7 @@ def found_html(dataset: ImageDataset, images: Mapping[str, Sequence[str]] | None
 
 def summary_of(dataset: ImageDataset) -> str:
     """Return a dataset in a few words, such as ``pets · 69 images · 4 classes``."""
-    return f"{dataset.name} · {len(dataset.items):,} images · {len(dataset.classes):,} classes"
+    return f"{dataset.title} · {len(dataset.items):,} images · {len(dataset.classes):,} classes"
 
 
 def class_images(dataset: ImageDataset) -> dict[str, list[str]]:

@@ -12,9 +12,11 @@ from loravit_web.datasets import ImageDataset
 from loravit_web.datasets.errors import AmbiguousLayout, DatasetError
 from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.errors import LoraVitError
+from loravit_web.runs.pool_actions import joined_text
 from loravit_web.service import Service
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.kit.browser_state import kept_in_browser
+from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import QUIET, Updates, unchanged
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import uploaded
@@ -25,6 +27,8 @@ from loravit_web.ui.train.check import CheckPanel, build_check, chosen_level, co
 from loravit_web.ui.train.data import Way, build_answer, build_data
 from loravit_web.ui.train.relabel import changes_kept
 from loravit_web.ui.train.result import ResultPanel, build_result
+from loravit_web.ui.train.review.pool import PoolPanel
+from loravit_web.ui.train.review.revise import connect_revise
 from loravit_web.ui.train.settings import (
     LONGEST_NAME,
     SettingsPanel,
@@ -123,7 +127,7 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
     with gr.Column(elem_id="train-steps"):
         build_bar()
         with step("data"):
-            ways = build_data()
+            ways, pool = build_data(service, presence)
             problem, level = build_answer()
         with step("check"):
             check = build_check(service, data, problem, level)
@@ -141,14 +145,38 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
     for way in ways:
         _take_in(service, way, check, settings, presence)
     connect_check(service, check, settings.start)
+    connect_revise(service, check, settings.start)
     started = connect_settings(service, settings, check, run_id, watch, presence)
     kept: list[Any] = [check.taken, settings.name, settings.mirror, check.panel.changes]
     gr.on([one.change for one in kept], None, kept, given, js=call("data.store"), **QUIET)
     started.success(None, [check.taken, settings.problem], given, js=call("data.forget"), **QUIET)
 
     tab = TrainTab(read_only, run_id, given, corrections, check, settings, watch, result)
+    _join_pool(service, tab, pool)
     show_result(service, tab, run_id.change)
     return tab
+
+
+def _join_pool(service: Service, train: TrainTab, pool: PoolPanel) -> None:
+    """Add the event that adds the confirmed images of a pool to the data of its task, and shows the data."""
+
+    @told
+    def join(task: str | None, request: gr.Request) -> Updates:
+        joined = actions_of(service, request).join_pool(task or "")
+        seen = seen_by(service, request)
+        version = seen.registry.catalog.resolve(joined.task)
+        return {
+            **pool.shown(seen, joined.task, said=joined_text(joined)),
+            **train.given_data(seen, joined.dataset, version),
+        }
+
+    pool.join.click(
+        join,
+        pool.task,
+        [*pool.outputs, *train.given_outputs],
+        show_progress_on=[pool.status],
+        api_visibility="private",
+    )
 
 
 def show_result(service: Service, train: TrainTab, when: Callable[..., Any]) -> None:

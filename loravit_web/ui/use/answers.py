@@ -10,12 +10,14 @@ from PIL import Image
 
 from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer
+from loravit_web.serving.collecting import slug_of
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.camera import frame_image
 from loravit_web.ui.use.evidence import small_map
 from loravit_web.ui.use.teach import teachable
+from loravit_web.util.text import listed
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
@@ -58,7 +60,13 @@ def answers_html(seen: Seen, upload: Any, picked: Sequence[str], top_k: int, *, 
             {r.task: small_map(seen, upload, image, r) for r in answer.results if r.labels} if looks else {}
         )
         is_stored = _frame_of(upload) is None
-        return answer_columns(answer, maps, teachable(seen, answer.results) if is_stored else ())
+        if not is_stored:  # a frame of the camera
+            return answer_columns(answer, maps)
+        seen.collector.offer(image, answer.results)
+        kept = [
+            result.title for result in answer.results if slug_of(result) in seen.collector.tasks([result])
+        ]
+        return answer_columns(answer, maps, teachable(seen, answer.results), kept)
     except (LoraVitError, RegistryError) as error:
         return notice(error.in_public, kind="error")
 
@@ -82,19 +90,23 @@ def _frame_of(given: Any) -> str | None:
     return None if frame is None else str(frame)
 
 
-def answer_columns(answer: Answer, maps: Mapping[str, Markup], taught: Collection[str] = ()) -> Markup:
+def answer_columns(
+    answer: Answer, maps: Mapping[str, Markup], taught: Collection[str] = (), kept: Sequence[str] = ()
+) -> Markup:
     """Return one column per task, side by side.
 
     Args:
         answer: Answers of the tasks.
         maps: HTML of the heat maps, by task.
         taught: Versions to whose training data the image can be added.
+        kept: Titles of tasks that keep images of which they are unsure.
     """
     return render(
         "use/answers",
         results=answer.results,
         maps=maps,
         taught=taught,
+        kept=listed(kept),
         answered=sum(1 for result in answer.results if result.error is None),
         milliseconds=answer.milliseconds,
     )

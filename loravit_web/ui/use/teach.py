@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.datasets import ImageDataset
-from loravit_web.errors import LoraVitError
+from loravit_web.runs.taught import taught_dataset
 from loravit_web.service import Service
 from loravit_web.serving.answers import TaskAnswer
 from loravit_web.ui.kit.errors import told
@@ -19,10 +19,6 @@ from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.scripts import call
 from loravit_web.visibility import Seen
 from registry import Version
-
-
-class NotTrainedHere(LoraVitError):
-    """A version whose training data is not in this app."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +61,9 @@ class TeachPanel:
         return {self.panel: gr.Column(visible=False), self.problem: ""}
 
 
-def taught_dataset(seen: Seen, ref: str) -> tuple[ImageDataset, Version]:
-    """Return the training data of a version that was trained here, and the version.
-
-    Raises:
-        NotTrainedHere: If it was trained elsewhere, or from data with several labels per image.
-        DatasetError: If the images are not stored any more.
-        RegistryError: If there is no such version.
-    """
-    version = seen.registry.catalog.resolve(ref)
-    if version.run_id is None or version.dataset_fingerprint is None:
-        raise NotTrainedHere(f"{version.ref} was trained elsewhere, so its training data is not here.")
-    return seen.datasets.load(version.dataset_fingerprint), version
+def taught(seen: Seen, ref: str) -> tuple[ImageDataset, Version]:
+    """Return the training data of a version, and the version; see `taught_dataset`."""
+    return taught_dataset(seen.registry, seen.datasets, ref)
 
 
 def teachable(seen: Seen, answers: Iterable[TaskAnswer]) -> Collection[str]:
@@ -118,7 +105,7 @@ def build_teach(service: Service, answers: gr.HTML) -> TeachPanel:
 
     @told
     def choose(event: gr.EventData, request: gr.Request) -> Updates:
-        dataset, version = taught_dataset(seen_by(service, request), str(event.teach))
+        dataset, version = taught(seen_by(service, request), str(event.teach))
         return shown.opened(version, dataset)
 
     answers.input(choose, None, shown.outputs, **EACH, **QUEUED).success(

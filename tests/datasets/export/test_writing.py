@@ -245,7 +245,7 @@ def test_corrections_are_listed_in_the_export(store: DatasetStore, tmp_path: Pat
     added = dataset.items[1]
     smaller = relabeled(store, dataset, {(added.sha256, added.label): None})
     name = f"pets (1 changed from {smaller.fingerprint[:8]})"
-    larger = store.derive(dataset, dataset.classes, dataset.items, name)
+    larger = store.import_source(tmp_path / "pets.zip", name=name)  # as earlier versions of the app named it
     assert corrections_of(larger, store) == (Correction("cat/2.png", "train", None, ("cat",)),)
     removed = relabeled(store, corrected, {(first.sha256, corrected.classes.index("dog")): None})
     assert corrections_of(removed, store) == (Correction("cat/1.png", "train", ("dog",), None),)

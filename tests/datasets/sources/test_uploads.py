@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import tarfile
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,20 @@ def test_a_csv_names_the_images_of_a_zip(datasets: DatasetStore, tmp_path: Path,
         "1 row of the table left out, because the images are not there.",
         "1 image left out, because no row of the table names them.",
     )
+
+
+def test_json_names_the_images_of_a_tar(datasets: DatasetStore, tmp_path: Path) -> None:
+    lines = tmp_path / "metadata.jsonl"
+    lines.write_text("\n".join(json.dumps({"file_name": f"{n}.png", "label": "ab"[n % 2]}) for n in range(4)))
+    archive = tmp_path / "photos.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for n in range(4):
+            info = tarfile.TarInfo(f"photos/{n}.png")
+            info.size = len(png(n))
+            tar.addfile(info, BytesIO(png(n)))
+    with csv_with_zip(lines, archive) as source:
+        dataset = datasets.import_opened(source)
+    assert {name: counts["train"] for name, counts in dataset.counts().items()} == {"a": 2, "b": 2}
 
 
 def test_a_csv_path_outside_its_zip_is_rejected(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from loravit_web.datasets import DatasetStore
 from loravit_web.datasets.errors import DatasetDamaged
+from loravit_web.datasets.revisions.next import Draft
 from loravit_web.datasets.stored.imports import IMPORTS, read_imports
 from tests.datasets.makers import CATS_AND_DOGS, png, zip_of
 
@@ -141,7 +142,7 @@ def test_a_correction_has_the_name_of_the_person_who_corrects(datasets: DatasetS
     _ann, bob = imported(datasets, tmp_path)
     (fingerprint,) = datasets.list()
     dataset = bob.load(fingerprint)
-    derived = bob.derive(dataset, dataset.classes, dataset.items[1:], "Fewer")
+    derived = bob.derive(dataset, Draft(dataset.classes, dataset.items[1:]))
     assert [one.importer for one in read_imports(derived.root)] == ["bob"]
     assert bob.load(derived.fingerprint).items == derived.items
     assert {item.path for item in derived.items} < set(RENAMED)

@@ -11,10 +11,11 @@ import pytest
 from loravit_web.access.rights import LOCAL, member
 from loravit_web.adapters.files.bundle import read_bundle
 from loravit_web.catalog.exchange import exported, publish_bundle
+from loravit_web.runs.taught import NotTrainedHere
 from loravit_web.serving.answers import Answer, Label, TaskAnswer
 from loravit_web.training.files.reliability import confidence
 from loravit_web.ui.use.answers import answer_columns
-from loravit_web.ui.use.teach import NotTrainedHere, TeachPanel, build_teach, taught_dataset, teachable
+from loravit_web.ui.use.teach import TeachPanel, build_teach, taught, teachable
 from tests.ui.conftest import RunningApp
 
 
@@ -43,7 +44,7 @@ def test_only_what_was_trained_here_can_be_taught(running_app: RunningApp, impor
     viewer = running_app.service.seen_by(member("vera", "viewer"))
     assert teachable(viewer, answers) == ()
     with pytest.raises(NotTrainedHere, match="was trained elsewhere"):
-        taught_dataset(running_app.seen, imported)
+        taught(running_app.seen, imported)
 
 
 def test_the_menu_of_an_answer_offers_it_there_alone() -> None:
@@ -55,7 +56,7 @@ def test_the_menu_of_an_answer_offers_it_there_alone() -> None:
 
 
 def test_the_classes_of_the_task_are_offered(running_app: RunningApp, teach: TeachPanel) -> None:
-    dataset, version = taught_dataset(running_app.service.seen_by(LOCAL), "colours@1")
+    dataset, version = taught(running_app.service.seen_by(LOCAL), "colours@1")
     opened = teach.opened(version, dataset)
     assert opened[teach.ref] == "colours@1"
     assert [name for name, _value in opened[teach.label].choices] == ["green", "red"]

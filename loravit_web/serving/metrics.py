@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from loravit_web.errors import LoraVitError
-from loravit_web.runs.nodes import is_silent
 from loravit_web.serving.measures import Measured
 from registry import Registry, RunStatus
 
@@ -68,7 +67,7 @@ def _families(registry: Registry, measured: Measured, adapters: int | None) -> I
         runs.add_metric([status], number)
     yield runs
     nodes = registry.nodes.list()
-    alive = [node for node in nodes if not is_silent(node)]
+    alive = [node for node in nodes if not node.is_silent]
     found = GaugeMetricFamily(f"{_PREFIX}_nodes", "Nodes that train runs, by state.", labels=["state"])
     found.add_metric(["alive"], len(alive))
     found.add_metric(["silent"], len(nodes) - len(alive))

@@ -1,0 +1,1 @@
+"""Revisions of a dataset: corrected, extended, or with other names of classes."""

@@ -1,0 +1,48 @@
+"""Opening of the web app: the base is loaded while Gradio is imported."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from loravit_web.backbones.timm_import import import_timm
+from loravit_web.service import Service
+from loravit_web.settings.environment import Settings
+from loravit_web.util.console import progress_printer
+from loravit_web.util.cores import gather_cores, release_cores
+
+if TYPE_CHECKING:
+    from loravit_web.ui.launch import App
+
+
+def open_app(settings: Settings) -> App:
+    """Load the base and every adapter, start to watch the queue, and build the page.
+
+    Raises:
+        LoraVitError: If the base or the data folder cannot be used.
+        RegistryError: If the registry cannot be used.
+    """
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    with ExitStack() as unless_opened:
+        gather_cores()
+        unless_opened.callback(release_cores)
+        service = Service(settings, progress=progress_printer())
+        unless_opened.callback(service.close)
+        service.recover()  # before the check of the members, who may be restored from a snapshot
+        service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)
+        import_timm()  # before the threads: two of them must not import what both need
+        with ThreadPoolExecutor(1, "start") as pool:
+            started = pool.submit(service.start)
+            from loravit_web.ui.launch import App  # half of the start, most of it on one core
+
+            started.result()
+        app = App.over(service)
+        unless_opened.pop_all()
+    return app
+
+
+def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
+    """Start the app and serve until it is stopped."""
+    open_app(settings).launch(host=host, port=port)

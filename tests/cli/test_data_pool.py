@@ -1,0 +1,54 @@
+"""``data pool``: from images without labels to the next revision of the training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Json, Text
+from tests.conftest import make_colours
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return make_colours(tmp_path / "pool", per_class=3, names=("skipped", "green")) / "green"
+
+
+def test_images_are_added_shown_confirmed_and_joined(
+    trained: dict[str, Any], images: Path, run_json: Json, text: Text, refusal: Text
+) -> None:
+    assert text("data", "pool", "list") == "No pools. Add images with data pool add.\n"
+    added = run_json("data", "pool", "add", "colours", str(images))
+    assert (added["task"], added["added"], added["open"], added["not_added"]) == ("colours", 3, 3, [])
+    shown = run_json("data", "pool", "next", "colours", "--most", "2")
+    assert len(shown) == 2
+    assert {one["label"] for one in shown[0]["labels"]} == {"green", "red"}
+    assert Path(shown[0]["file"]).read_bytes()
+    first, second = (one["sha256"] for one in shown)
+    confirmed = run_json("data", "pool", "confirm", "colours", first[:12], "green")
+    assert (confirmed["label"], confirmed["confirmed_by"]) == ("green", "shell")
+    assert "is skipped." in text("data", "pool", "confirm", "colours", second[:12], "--skip")
+    assert "is open again." in text("data", "pool", "confirm", "colours", second[:12], "--reopen")
+    joined = run_json("data", "pool", "join", "colours")
+    assert (joined["joined"], joined["revision"]["added"]) == (1, 1)
+    (row,) = run_json("data", "pool", "list")
+    assert (row["images"], row["open"], row["collecting"]) == (2, 2, False)
+    assert "No image of the pool of colours is confirmed" in refusal("data", "pool", "join", "colours")
+    assert text("data", "pool", "delete", "colours", second[:12]) == "1 image deleted.\n"
+    assert run_json("data", "pool", "delete", "colours") == {"task": "colours", "deleted": 1}
+
+
+def test_images_of_requests_are_kept_only_once_that_is_switched_on(
+    trained: dict[str, Any], run_json: Json, text: Text
+) -> None:
+    told = "Images of unsure and unlike answers"
+    assert text("data", "pool", "collect", "colours") == f"{told} are not kept.\n"
+    assert run_json("data", "pool", "collect", "colours", "--on")["collecting"]
+    assert text("data", "pool", "collect", "colours") == f"{told} are kept.\n"
+    assert not run_json("data", "pool", "collect", "colours", "--off")["collecting"]
+
+
+def test_a_pool_needs_a_task_of_the_catalog(images: Path, refusal: Text) -> None:
+    assert "nothing" in refusal("data", "pool", "add", "nothing", str(images))

@@ -1,0 +1,47 @@
+"""The app loads its base while Gradio is imported, and gives everything back if it cannot start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from loravit_web import opening
+from loravit_web.errors import LoraVitError
+from loravit_web.service import Service
+from loravit_web.settings.environment import Settings
+from loravit_web.util import cores
+from tests.conftest import tiny_service
+
+
+@pytest.fixture
+def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings of an app whose base is tiny."""
+    monkeypatch.setattr(opening, "Service", lambda settings, progress: tiny_service(settings))
+    yield replace(settings, bundled=False)
+    assert cores._gathered is None
+
+
+def test_an_opened_app_has_its_base_and_its_page(settings: Settings) -> None:
+    app = opening.open_app(settings)
+    assert app.service._base is not None
+    assert app.demo.fns
+    app.close()
+
+
+def test_a_start_that_fails_is_told_and_gives_back_the_cores(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Any] = []
+    close = Service.close
+    monkeypatch.setattr(Service, "close", lambda service: (closed.append(service), close(service)))
+
+    def start(_service: Service) -> None:
+        raise LoraVitError("The base is damaged. Delete its file.")
+
+    monkeypatch.setattr(Service, "start", start)
+    with pytest.raises(LoraVitError, match="The base is damaged"):
+        opening.open_app(settings)
+    assert len(closed) == 1
