@@ -38,7 +38,7 @@ BELOW = {
     "extractor": {"adapters", "backbones", "datasets", "engine", "images", "settings", "training"},
     "__init__": {"adapters", "extractor"},
 }
-BELOW["worker"] = BELOW["runs"] | {"images", "runs"}
+BELOW["worker"] = BELOW["runs"] | {"images"}
 BELOW["doctor"] = {"backbones", "settings", "worker"}
 BELOW["service"] = {*BELOW} - {"doctor", "extractor"}
 BELOW["actions"] = {*BELOW}

@@ -30,7 +30,6 @@ WRITERS = (
     "catalog/exchange.py",
     "catalog/publishing.py",
     "runs/queueing.py",
-    "runs/sharing.py",
     # for the app itself
     "doctor/",
     "expiry.py",

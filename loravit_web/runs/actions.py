@@ -136,7 +136,7 @@ class RunActions:
         """Store the images for other machines, if these may train the run."""
         if self._settings.executor != "local":
             from loravit_web.datasets import DatasetStore
-            from loravit_web.runs.sharing import share_if_here
+            from loravit_web.runs.queueing import share_if_here
 
             share_if_here(self._registry, self._datasets or DatasetStore.of(self._settings), fingerprint)
 

@@ -13,9 +13,8 @@ from typing import TypeVar
 from loravit_web.datasets import DatasetStore
 from loravit_web.datasets.stored.disk import storing_failed
 from loravit_web.datasets.stored.manifest import read_complete
-from loravit_web.datasets.stored.packs import unpack
+from loravit_web.datasets.stored.packs import RECORDS, unpack
 from loravit_web.datasets.stored.removal import TEMP_PREFIX
-from loravit_web.runs.sharing import RECORDS
 from loravit_web.settings.quota import GIB
 from loravit_web.util.uninterruptible import ReportProgress
 from loravit_web.worker.tracking import RETRY_SECONDS

@@ -10,7 +10,7 @@ import pytest
 
 from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset
 from loravit_web.datasets.errors import DatasetDamaged
-from loravit_web.runs.sharing import share, share_if_here
+from loravit_web.runs.queueing import share, share_if_here
 from loravit_web.worker.fetching import FETCHED, fetch_images, remove_unused, while_away
 from registry import BlobStoreUnreachable, Registry, Run
 from tests.training.conftest import Queue

@@ -13,7 +13,7 @@ import torch
 
 from loravit_web.backbones import Base
 from loravit_web.datasets import DatasetStore
-from loravit_web.runs.sharing import share
+from loravit_web.runs.queueing import share
 from loravit_web.settings.environment import Settings
 from loravit_web.worker import keeping
 from loravit_web.worker.keeping import CHECKPOINT, Keeper, remove_checkpoints, stored_log

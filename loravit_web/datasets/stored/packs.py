@@ -18,6 +18,10 @@ from loravit_web.datasets.stored.imports import IMPORTS
 from loravit_web.datasets.stored.manifest import MANIFEST
 from loravit_web.datasets.stored.uploaders import UPLOADER_FILE, Uploader, read_uploader, write_uploader
 
+RECORDS = "records.tar"
+"""File with manifest and names, which is stored last: with it, all images are there."""
+IMAGES = "images-{:04d}.tar"
+"""Files with images, counted from 1."""
 PACK_BYTES = 32 << 20
 """Size of the images of a pack from which it is complete."""
 _IMAGE = re.compile(r"images/(?P<shelf>[0-9a-f]{2})/(?P<sha256>(?P=shelf)[0-9a-f]{62})\.[a-z]{2,5}")

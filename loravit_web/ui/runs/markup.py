@@ -12,8 +12,8 @@ from loravit_web.access.rights import Visitor
 from loravit_web.runs.comparison import ComparedRow
 from loravit_web.runs.curves import version_of
 from loravit_web.runs.next_steps import refusal_of, steps_of, title_and_owner
-from loravit_web.runs.nodes import node_line, summary
 from loravit_web.ui.kit.markup import STATUS_SIGNS, notice, time_left
+from loravit_web.ui.runs.nodes import node_line, summary
 from loravit_web.ui.templates import render
 from loravit_web.util.text import age, duration
 from registry import Node, Run

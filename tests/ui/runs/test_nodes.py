@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from loravit_web.runs.nodes import NONE_LISTED, node_line, summary
+from loravit_web.ui.runs.nodes import NONE_LISTED, node_line, summary
 from registry import Node
 from tests.runs.test_next_steps import MOMENT, run
 
