@@ -71,6 +71,10 @@ def name_database(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA application_id={secrets.randbelow(2**31 - 1) + 1}")
 
 
+def allow_pauses(_connection: Connection) -> None:
+    """Do nothing: a write to a file may take as long as it needs."""
+
+
 def presence_check(connection: Connection) -> Callable[[], None]:
     """Return a check that the files of a connection are still at their paths.
 
