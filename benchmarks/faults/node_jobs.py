@@ -56,21 +56,21 @@ def train(*, home: str, url: str, artifacts: str, environ: dict[str, str], beat:
 
 
 def _shorten(beat: float) -> None:
-    tracking.HEARTBEAT_SECONDS = beat
+    times: Any = reaper
+    times.STALE_AFTER, times.CONFIRM_SECONDS = timedelta(seconds=6 * beat), 4 * beat
+    times._MAX_GAP_SECONDS = 4 * beat
     reporter: Any = tracking.RunReporter.__init__
     reporter.__kwdefaults__["heartbeat_seconds"] = beat
-    reaper.STALE_AFTER = timedelta(seconds=6 * beat)
-    reaper.CONFIRM_SECONDS = 4 * beat
-    reaper._MAX_GAP_SECONDS = 4 * beat
     keeper: Any = keeping.Keeper.__init__
     keeper.__kwdefaults__["interval"] = beat / 5
 
 
 def _slow_down(pause: float) -> None:
-    real = loop.TrainingLoop._step
+    training: Any = loop.TrainingLoop
+    real = training._step
 
-    def step(self: Any, *args: Any) -> float:
+    def step(self: Any, *args: Any) -> Any:
         time.sleep(pause)
         return real(self, *args)
 
-    loop.TrainingLoop._step = step  # type: ignore[method-assign]
+    training._step = step
