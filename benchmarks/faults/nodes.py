@@ -29,7 +29,18 @@ from loravit_web.worker.keeping import stored_log
 from registry import Registry, Run
 from tests.registry.postgres_server import Server, new_server
 
-SHORT = preset_recipe("draft", image_size=56, epochs=3, patience=3, min_steps=0, blocks=1, r=2, mirror=False)
+SHORT = preset_recipe(
+    "draft",
+    image_size=56,
+    epochs=3,
+    patience=3,
+    min_steps=0,
+    blocks=1,
+    r=2,
+    mirror=False,
+    max_images=200,
+    floor=False,
+)
 LONG = replace(SHORT, epochs=60, patience=1000)
 MEMBERS = ("ann", "bob")
 TAKEN_UP_SECONDS = 40.0

@@ -55,6 +55,7 @@ def test_a_gate_without_these_routes_has_none_of_them(ask: Ask) -> None:
 def test_a_running_app_is_ready_and_counts_its_answers(running_app: RunningApp) -> None:
     pytest.importorskip("prometheus_client")
     service = running_app.service
+    service.predictor.refresh()
     for milliseconds in (2.0, 30.0, None):
         service.measures.count(milliseconds)
     text = service.metrics().decode()
@@ -73,6 +74,7 @@ def test_an_app_without_its_database_is_not_ready(
     running_app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Health.of(running_app.service)
+    assert running_app.service.predictor
     assert found.is_ready() is None
 
     def away() -> int:
