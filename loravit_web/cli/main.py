@@ -20,7 +20,7 @@ from loravit_web.settings.logs import set_up_logs
 from registry import RegistryError
 
 PROGRAM = "loravit"
-NOISY_LOGGERS = ("httpx", "alembic", "timm")
+NOISY_LOGGERS = ("httpx", "alembic", "timm", "aiobotocore", "botocore")
 
 
 class Commands(TyperGroup):

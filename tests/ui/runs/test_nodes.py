@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from loravit_web.ui.runs.markup import nodes_line
 from loravit_web.ui.runs.nodes import NONE_LISTED, node_line, summary
 from registry import Node
 from tests.runs.test_next_steps import MOMENT, run
@@ -27,3 +28,11 @@ def test_a_silent_node_is_told_as_silent_and_not_counted() -> None:
 
 def test_runs_that_the_reader_does_not_see_are_only_counted() -> None:
     assert node_line(replace(FORGE, runs=())).state == "1 of 2 slots in use"
+
+
+def test_the_nodes_are_folded_to_one_line_with_escaped_names() -> None:
+    html = nodes_line([replace(FORGE, name="<img src=x>"), ATTIC])
+    assert "1 node, 1 of 2 slots in use. 1 silent." in html
+    assert "<img" not in html
+    assert html.count("<li") == 2
+    assert html.count("lv-silent") == 1
