@@ -41,7 +41,7 @@ SHORT = preset_recipe(
     max_images=200,
     floor=False,
 )
-LONG = replace(SHORT, epochs=60, patience=1000)
+LONG = replace(SHORT, epochs=40, patience=1000)
 MEMBERS = ("ann", "bob")
 TAKEN_UP_SECONDS = 40.0
 AWAY_SECONDS = 60.0
@@ -107,8 +107,9 @@ class Node:
         if self._process is None:
             return
         pid = self._process.pid
-        workers = Path(f"/proc/{pid}/task/{pid}/children")
-        pids = [int(child) for child in workers.read_text().split()] if workers.exists() else []
+        # of every thread, because the supervisor starts workers on one of its own
+        children = [tasks.read_text().split() for tasks in Path(f"/proc/{pid}/task").glob("*/children")]
+        pids = [int(child) for of_thread in children for child in of_thread]
         for one in (pid, *pids):
             os.kill(one, signal.SIGKILL)
         self._process.wait()
