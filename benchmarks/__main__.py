@@ -10,15 +10,18 @@ from loravit_web.util.openmp import share_cores
 share_cores(os.environ)  # as the app does
 
 from benchmarks import screenshots  # noqa: E402
-from benchmarks.faults import chaos, corpus, hammer, nodes, outage, simulation, soak  # noqa: E402
+from benchmarks.faults import chaos, corpus, foreign_images, hammer, nodes, outage, simulation, soak  # noqa: E402
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
+from benchmarks.learning.labels import pool  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
+    camera,
     catalog_page,
     clients,
     engine,
     estimate,
+    export,
     journey,
     main_job,
     newcomer,
@@ -35,12 +38,15 @@ BENCHMARKS = {
     "main-job": main_job.run,
     "answers": answers.run,
     "bundled": bundled.run,
+    "camera": camera.run,
     "catalog": catalog_page.run,
     "chaos": chaos.run,
     "corpus": corpus.run,
     "clients": clients.run,
     "engine": engine.run,
     "estimate": estimate.run,
+    "export": export.run,
+    "foreign-images": foreign_images.run,
     "hammer": hammer.run,
     "hostile": cases.run,
     "journey": journey.run,
@@ -48,6 +54,7 @@ BENCHMARKS = {
     "newcomer": newcomer.run,
     "nodes": nodes.run,
     "novelty": novelty.run,
+    "pool": pool.run,
     "registry": registry_scale.run,
     "snapshot": snapshot.run,
     "suspects": suspects.run,

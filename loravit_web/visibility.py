@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from loravit_web.access.rights import Visitor
+from loravit_web.access.rights import NotAllowed, Visitor
+from loravit_web.backbones import Base
 from loravit_web.catalog.exchange import exported, thumbnail_of
 from loravit_web.catalog.hub_presence import HubPresence, is_cached
 from loravit_web.catalog.offered_bases import OfferedBase, offered_bases
 from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.datasets.pool.store import PoolStore
+from loravit_web.export.summary import Format
+from loravit_web.runtime.layout import Precision
 from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.predictor import Predictor
@@ -115,6 +119,30 @@ class Seen:
     def export(self, ref: str) -> tuple[str, bytes]:
         """Return the file name and the bytes of a version's bundle; see `exchange.exported`."""
         return exported(self.registry, ref)
+
+    def export_zip(self, ref: str, file: Path, form: Format, precision: Precision) -> None:
+        """Write a version for use without this app as a zip; see `portable.export_zip`.
+
+        Raises:
+            NotAllowed: If the visitor is a guest, because an export takes much time and space.
+        """
+        if self.visitor.is_guest:
+            raise NotAllowed("Visitors of this demo cannot export. Run the app yourself to export tasks.")
+
+        from loravit_web.catalog.portable import export_zip  # imports onnx, which the start need not
+
+        def base_for(name: str, weights_sha256: str) -> Base:
+            return self.answering().engines.get(name, weights_sha256).master
+
+        export_zip(
+            self.registry,
+            base_for,
+            ref,
+            file,
+            form=form,
+            precision=precision,
+            packages=self.settings.packages,
+        )
 
     def thumbnail(self, version: Version) -> bytes | None:
         """Return the thumbnail of a version; see `exchange.thumbnail_of`."""

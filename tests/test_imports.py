@@ -29,12 +29,19 @@ BELOW = {
     "adapters": {"backbones", "images", "util"},
     "engine": {"adapters", "backbones", "util"},
     "training": {"adapters", "backbones", "datasets", "images", "util"},
+    "runtime": {"images", "training", "util"},
+    "export": {"adapters", "backbones", "engine", "runtime", "util"},
     "serving": {"adapters", "backbones", "datasets", "engine", "images", "settings", "training", "util"},
-    "catalog": {"access", "adapters", "backbones", "serving", "settings", "training", "util"},
+    "catalog": {
+        *("access", "adapters", "backbones", "export", "runtime", "serving", "settings", "training", "util")
+    },
     "runs": {"access", "adapters", "backbones", "catalog", "datasets", "settings", "training", "util"},
     "saver": {"access", "settings"},
     "expiry": {"access", "datasets", "settings"},
-    "visibility": {"access", "catalog", "datasets", "serving", "settings", "training", "util", "worker"},
+    "visibility": {
+        *("access", "backbones", "catalog", "datasets", "export", "runtime", "serving", "settings"),
+        *("training", "util", "worker"),
+    },
     "extractor": {"adapters", "backbones", "datasets", "engine", "images", "settings", "training"},
     "__init__": {"adapters", "extractor"},
 }
@@ -48,16 +55,18 @@ BELOW["cli"] = {*BELOW}
 BELOW["__main__"] = {"cli", "util"}
 TABLES = {"registry/records.py", "registry/database/models.py"}
 WITHOUT_REGISTRY = {"util", "images", "backbones", "datasets", "adapters", "engine", "training", "extractor"}
+WITHOUT_REGISTRY |= {"runtime", "export"}
 # The same inside ui: what each part may import of the others. Of a tab, others may use `runs.watch` alone.
 WITHIN_UI: dict[str, Collection[str]] = {
     "__init__": {"patches"},
-    **dict.fromkeys(("patches", "templates"), ()),
+    "language": (),
+    **dict.fromkeys(("patches", "templates"), ("language",)),
     "scripts": {"templates"},
-    "kit": {"patches", "scripts", "templates"},
-    "gate": {"kit", "patches", "scripts", "templates"},
-    **dict.fromkeys(("api", "use", "runs"), ("kit", "scripts", "templates")),
-    **dict.fromkeys(("train", "catalog"), ("kit", "runs.watch", "scripts", "templates")),
-    "page": {"kit", "use", "runs", "train", "catalog", "scripts", "templates"},
+    "kit": {"language", "patches", "scripts", "templates"},
+    "gate": {"kit", "language", "patches", "scripts", "templates"},
+    **dict.fromkeys(("api", "use", "runs"), ("kit", "language", "scripts", "templates")),
+    **dict.fromkeys(("train", "catalog"), ("kit", "language", "runs.watch", "scripts", "templates")),
+    "page": {"kit", "language", "use", "runs", "train", "catalog", "scripts", "templates"},
 }
 WITHIN_UI["app"] = {*WITHIN_UI} - {"gate"}
 WITHIN_UI["launch"] = {*WITHIN_UI}

@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium-headless-shell", "chromium", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
+FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+"""Flags for a camera that shows a moving picture, and needs no permission."""
 
 
 @contextlib.contextmanager
@@ -46,11 +48,14 @@ def running_app(home: Path, *, bundled: bool = False) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*flags: str) -> Iterator[Browser]:
     """The system's Chromium, headless.
 
     Its headless shell comes first: the full browser also draws windows that nobody sees, half a second of two
     cores for each, while the page that is measured loads.
+
+    Args:
+        flags: more flags of the command line.
     """
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
@@ -58,7 +63,7 @@ def chromium() -> Iterator[Browser]:
             "error: no Chromium here: install it, for example with apt-get install chromium-headless-shell."
         )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         yield browser
         browser.close()
 

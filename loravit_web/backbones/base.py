@@ -203,6 +203,10 @@ class Base:
             tokens = tokens[0]
         return cast(torch.Tensor, stem.norm_pre(tokens))
 
+    def position_embedding(self, image_size: int) -> torch.Tensor | None:
+        """Return the position embedding (1, P, D) for an image size, or None if the model has none."""
+        return cast("torch.Tensor | None", self._stem(image_size).pos_embed)
+
     def advance(self, tokens: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the tokens (B, N, D) after running blocks ``start`` to ``stop - 1``."""
         return self.run_blocks(self.blocks[start:stop], tokens, start)

@@ -12,6 +12,7 @@ from loravit_web.catalog.reliability import reliability_of_version
 from loravit_web.cli import adapters_change, adapters_exchange
 from loravit_web.cli.choices import AdapterTypeName
 from loravit_web.cli.documents import lineage_document, lineage_text
+from loravit_web.cli.export import export_text, exported_folder
 from loravit_web.cli.shell import AsJson, Document, details, note_page, open_registry, output, table
 from registry import (
     Adapter,
@@ -95,10 +96,19 @@ def list_adapters(
 
 @app.command()
 def show(
-    ref: Annotated[str, typer.Argument(metavar="SLUG[@V|@ALIAS]", help="Adapter, or one of its versions.")],
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="SLUG[@V|@ALIAS]|FOLDER", help="Adapter, one of its versions, or an exported folder."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Show an adapter and its versions."""
+    """Show an adapter and its versions, or what an exported folder holds."""
+    exported = exported_folder(ref)
+    if exported is not None:
+        output(as_json, exported, lambda: export_text(exported))
+        return
     slug, at, _name = ref.partition("@")
     with open_registry() as registry:
         adapter = registry.catalog.adapter(slug)

@@ -12,6 +12,8 @@ AdapterTypeName = Literal["LORA", "PREFIX", "LINEAR", "PROBE"]
 PoolingName = Literal["cls", "mean", "cls+mean", "map", "none"]
 TargetName = Literal["q", "k", "v", "qkv", "proj", "fc1", "fc2"]
 
+ExportFormatName = Literal["onnx", "web", "onnx-merged"]
+PrecisionName = Literal["fp32", "fp16"]
 FormName = Literal["folders", "csv", "imagefolder", "coco"]
 
 ClassesAt = Annotated[

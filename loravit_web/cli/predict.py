@@ -31,9 +31,18 @@ def predict(
         typer.Argument(metavar="IMAGE", help="Images to classify, or folders whose images are classified."),
     ],
     task: Annotated[
-        list[str],
-        typer.Option(metavar="SLUG[@V|@ALIAS]", help="Adapter or version. Repeat it to use several."),
-    ],
+        list[str] | None,
+        typer.Option(
+            metavar="SLUG[@V|@ALIAS]",
+            help="Adapter or version. Repeat it to use several. Required, except with --exported.",
+        ),
+    ] = None,
+    exported: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Use the tasks in a folder that loravit export wrote, by default all."
+        ),
+    ] = None,
     top_k: Annotated[int, typer.Option(metavar="N", help="Labels per image and task.")] = 5,
     csv: Annotated[
         Path | None,
@@ -44,7 +53,16 @@ def predict(
     """Classify images. An image that cannot be read has an error, and the others are classified."""
     if csv is not None and as_json:
         refuse_together("--json", "--csv")
-    found = _answers(_files(images), task, top_k)
+    if not task and exported is None:
+        raise typer.BadParameter("name a task, or a folder with --exported.", param_hint="--task")
+    if csv is not None and exported is not None:
+        refuse_together("--exported", "--csv")
+    if exported is not None:
+        documents = exported_documents(exported, _files(images), task, top_k)
+        output(as_json, documents, lambda: predicted_text(documents))
+        _refuse_failures([document["error"] for document in documents if "error" in document], len(documents))
+        return
+    found = _answers(_files(images), task or [], top_k)
     if csv is None:
         documents = [
             predicted_document(name, result) if not isinstance(result, str) else failed_document(name, result)
@@ -60,9 +78,7 @@ def predict(
         ]
         write_file(csv, as_csv(rows).encode())
         note(f"{len(rows)} images in {csv}.")
-    failed = [result for _name, result in found if isinstance(result, str)]
-    if failed:
-        raise CommandFailed(f"{len(failed)} of {len(found)} images could not be classified. {failed[0]}")
+    _refuse_failures([result for _name, result in found if isinstance(result, str)], len(found))
 
 
 def predicted_document(image: str, answer: Answer) -> Document:
@@ -74,6 +90,36 @@ def predicted_document(image: str, answer: Answer) -> Document:
             for result in answer.as_json()["results"]
         ],
     }
+
+
+def exported_documents(
+    folder: Path, images: Sequence[Path], tasks: Sequence[str] | None, top_k: int
+) -> list[Document]:
+    """Return the answers of exported tasks for images as JSON-ready values. It does not import torch.
+
+    Args:
+        folder: Folder that ``loravit export`` wrote.
+        images: Files of the images.
+        tasks: Names of tasks, or None for all.
+        top_k: Maximum number of labels per task.
+
+    Raises:
+        LoraVitError: If the folder cannot be used, or it does not have a task.
+    """
+    from loravit_web.images.loading import ImageError
+    from loravit_web.runtime import load
+
+    model = load(folder)
+    chosen = [model.task(name).task for name in tasks or (task.task for task in model.tasks)]
+    documents = []
+    for path in images:
+        try:
+            answers = model.classify(path, chosen, top_k=top_k)
+        except ImageError as error:
+            documents.append(failed_document(str(path), str(error)))
+        else:
+            documents.append({"image": str(path), "results": [answer.as_json() for answer in answers]})
+    return documents
 
 
 def failed_document(image: str, error: str) -> Document:
@@ -95,6 +141,16 @@ def predicted_text(documents: list[Document]) -> str:
     return "\n".join(lines)
 
 
+def _refuse_failures(errors: Sequence[str], images: int) -> None:
+    """End the command with exit code 1 if images failed.
+
+    Raises:
+        CommandFailed: If there is an error.
+    """
+    if errors:
+        raise CommandFailed(f"{len(errors)} of {images} images could not be classified. {errors[0]}")
+
+
 def _has_several(result: Document) -> bool:
     return bool(result["labels_per_image"] == "many")
 
@@ -111,13 +167,13 @@ def _files(images: Sequence[Path]) -> list[Path]:
     Raises:
         CommandFailed: If a folder has no images.
     """
-    from loravit_web.datasets.layout.files import is_wanted
-
     files: list[Path] = []
     for path in images:
         if not path.is_dir():
             files.append(path)
             continue
+        from loravit_web.datasets.layout.files import is_wanted  # takes a second to import
+
         inside = sorted(file for file in path.rglob("*") if file.is_file())
         wanted = [
             file for file in inside if is_wanted(file.relative_to(path).as_posix(), partial(_beginning, file))

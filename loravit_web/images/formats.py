@@ -53,10 +53,23 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"8BPS", "Photoshop"),
     (b"\x00\x00\x01\x00", "icon"),
     (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL", "JPEG XL"),
     (b"PK\x03\x04", "ZIP"),
+    (b"DDS ", "DDS"),
+    (b"qoif", "QOI"),
+    (b"icns", "ICNS"),
+    (b"BLP1", "BLP"),
+    (b"BLP2", "BLP"),
+    (b"SIMPLE  =", "FITS"),
+    (b"gimp xcf", "GIMP"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"\x01\xda", "SGI"),
+    *((f"P{number}{end}".encode(), "PNM") for number in range(1, 8) for end in "\n\r\t "),
 )
+_WITH_AN = frozenset({"icon", "HTML", "ICNS", "OpenEXR", "SGI", "SVG"})
 
 READABLE = frozenset(
     {
@@ -99,7 +112,8 @@ def foreign_reason(label: str) -> str:
             "it is a HEIC image, which needs the package pillow-heif. Install it with pip install "
             "'loravit-web[heic]', or export the image as JPEG"
         )
-    return f"it is a {label} file, which is not supported. Save it as JPEG or PNG"
+    article = "an" if label in _WITH_AN else "a"
+    return f"it is {article} {label} file, which is not supported. Save it as JPEG or PNG"
 
 
 def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
@@ -110,7 +124,7 @@ def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
         name: Name of the file, as the subject of an error.
 
     Raises:
-        UnreadableImage: If the file is empty or not an image.
+        UnreadableImage: If the file is empty, or nothing tells that it is an image.
         UnsupportedImage: If it is an image in another format.
     """
     if not header:
@@ -128,7 +142,8 @@ def reader_of(header: bytes, name: str) -> tuple[str, type[ImageFile]]:
         return "HEIC", heic
     foreign = _foreign_format(header)
     if foreign is None:
-        raise UnreadableImage(f"{name} is not an image. Choose a {SUPPORTED.replace(' and ', ' or ')} file.")
+        choices = SUPPORTED.replace(" and ", " or ")
+        raise UnreadableImage(f"{name} is not an image that the app can read. Choose a {choices} file.")
     raise UnsupportedImage(f"{name}: {foreign_reason(foreign)}.".replace(": it is", " is", 1))
 
 

@@ -97,7 +97,7 @@ class DataActions:
         """
         fingerprint = self._stored.resolve(dataset)
         found = self._readable(fingerprint)
-        name = found.name if found is not None else fingerprint[:12]
+        name = found.title if found is not None else fingerprint[:12]
         others: list[str] = []
         if not self.visitor.may("manage"):
             importers = [record.importer for record in self._stored.imports(fingerprint)]
@@ -150,7 +150,7 @@ class DataActions:
             common = len(hashes & {item.sha256 for item in other.items})
             if common and other.fingerprint != fingerprint:
                 kept.append(
-                    f"The dataset “{other.name}” ({other.fingerprint[:12]}) has copies of "
+                    f"The dataset “{other.title}” ({other.fingerprint[:12]}) has copies of "
                     f"{plural(common, 'image')}."
                 )
         return tuple(kept)

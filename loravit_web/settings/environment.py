@@ -139,6 +139,11 @@ class Settings:
         return self.home / "cache" / "artifacts"
 
     @property
+    def packages(self) -> Path:
+        """Folder of downloaded packages that exported pages contain; safe to delete."""
+        return self.home / "cache" / "packages"
+
+    @property
     def backups(self) -> Path:
         """Folder of the data that a restored backup replaced."""
         return self.home / "backups"

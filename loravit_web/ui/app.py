@@ -10,6 +10,7 @@ from loravit_web.ui.catalog.tab import build_catalog
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.waiting import Waiting
+from loravit_web.ui.language.texts import LANGUAGES, _
 from loravit_web.ui.page.address import name_tabs
 from loravit_web.ui.page.arrival import fill_page
 from loravit_web.ui.page.follow import follow_registry
@@ -20,6 +21,7 @@ from loravit_web.ui.page.saved import add_saved
 from loravit_web.ui.page.strip import build_strip
 from loravit_web.ui.patches.quiet import place_hidden_progress
 from loravit_web.ui.runs.tab import build_runs, follow_runs
+from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 from loravit_web.ui.train.tab import build_train
 from loravit_web.ui.use.tab import build_use
@@ -47,16 +49,22 @@ def build_app(service: Service, presence: Presence) -> gr.Blocks:
         strip = build_strip()
         seen = gr.State(None)
         with gr.Tabs(selected="use", elem_id="tabs") as tabs:
-            with gr.Tab("Use", id="use") as use_tab:
+            with gr.Tab(_("Use"), id="use") as use_tab:
                 use = build_use(service, waiting, presence)
-            with gr.Tab("Train", id="train") as train_tab:
+            with gr.Tab(_("Train"), id="train") as train_tab:
                 train = build_train(service, presence)
-            with gr.Tab("Catalog", id="catalog") as catalog_tab:
+            with gr.Tab(_("Catalog"), id="catalog") as catalog_tab:
                 catalog = build_catalog(service)
-            with gr.Tab("Runs", id="runs") as runs_tab:
+            with gr.Tab(_("Runs"), id="runs") as runs_tab:
                 runs = build_runs(service)
         name_tabs({"use": use_tab, "train": train_tab, "catalog": catalog_tab, "runs": runs_tab})
         add_saved(demo, service)
+        if not service.settings.plain_gradio:  # its page is English
+            gr.HTML(
+                render("page/languages", languages=LANGUAGES),
+                js_on_load=on_load("language.listen"),
+                elem_id="languages",
+            )
         add_api(service, waiting)
         with unseen:
             for one in (catalog.revision, use.picker.memory, train.run_id, train.given, train.corrections):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -35,10 +37,12 @@ from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.visitors import admit, guest_name
 from loravit_web.ui.kit.waiting import QUEUE_FULL
+from loravit_web.ui.language.texts import ENGLISH, LANGUAGES, speaking
 from loravit_web.ui.page.head import page_head
 from loravit_web.ui.page.preview import ICON, tags_of
 from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.patches.kept_page import KeptPage
+from loravit_web.ui.patches.page_texts import PageTexts, texts_in
 from loravit_web.ui.patches.quiet import calm_queue
 from loravit_web.ui.patches.refusals import handlers
 from loravit_web.ui.patches.server import UNCHECKED_PAGE, is_starting, path_prefix
@@ -49,6 +53,7 @@ from loravit_web.util.periodic import Periodic
 
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 _SWEEP_SECONDS = 60.0
+NO_LANGUAGES: Mapping[str, PageTexts] = MappingProxyType({})
 STYLES = ("style.css", "use.css", "train.css", "catalog.css")
 """Style sheets of the page, in the order in which they apply."""
 
@@ -66,18 +71,24 @@ class App:
         demo: Page, as Gradio's Blocks.
         presence: Registry of the open pages.
         passing: Folder of uploads and of files that the page shows.
+        languages: Texts of the page in each language but English, by its code.
     """
 
     service: Service
     demo: gr.Blocks
     presence: Presence
     passing: PassingFiles
+    languages: Mapping[str, PageTexts]
 
     @classmethod
-    def over(cls, service: Service) -> App:
+    def over(cls, service: Service, languages: Mapping[str, PageTexts] = NO_LANGUAGES) -> App:
         """Build the page of a service; `launch` starts it, and `close` closes both.
 
         Until `close`, ``GRADIO_TEMP_DIR`` is the app's own folder, because Gradio stores all files there.
+
+        Args:
+            service: Service that the page uses.
+            languages: Texts of the page in each language but English, from `page_languages`.
         """
         passing = open_passing_files(service.settings)
         before = os.environ.get(_FOLDER_VARIABLE)
@@ -88,7 +99,7 @@ class App:
         service.at_close(sweep.stop)
         sweep.start()
         presence = Presence()
-        return cls(service, build_app(service, presence), presence, passing)
+        return cls(service, build_app(service, presence), presence, passing, languages)
 
     def launch(self, *, host: str | None = None, port: int | None = None, block: bool = True) -> str:
         """Start serving and print the URL.
@@ -189,7 +200,7 @@ class App:
         described = OwnInfo(app, prefix)
         if settings.plain_gradio:
             return Gate(described, house)
-        kept = KeptPage(described, partial(tags_of, service), prefix)
+        kept = KeptPage(described, partial(tags_of, service), self.languages, prefix)
         return Gate(KeptAssets(kept, GRADIO_ASSETS, prefix), house)
 
     def _owns(self, caller: Caller, file: Path) -> bool:
@@ -217,6 +228,21 @@ def _end(*_: object) -> None:
     """End the app. Further signals are ignored, because they would interrupt the end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
+
+
+def page_languages(service: Service) -> dict[str, PageTexts]:
+    """Return the texts of the page in each language but English, by its code.
+
+    The page is built once for each, before the app starts: Gradio cannot build one while it answers events.
+    """
+    found: dict[str, PageTexts] = {}
+    if service.settings.plain_gradio:  # its page stays English
+        return found
+    for language in LANGUAGES.keys() - {ENGLISH}:
+        with speaking(language):
+            config = build_app(service, Presence()).get_config_file()
+            found[language] = texts_in(config, language, page_head())
+    return found
 
 
 def open_passing_files(settings: Settings) -> PassingFiles:

@@ -146,8 +146,8 @@ def visit(browser: Browser) -> Iterator[Visit]:
     with ExitStack() as contexts:
 
         def open_page(url: str, *, width: int = 1280) -> Page:
-            # a language that Gradio knows and the app does not
-            context = browser.new_context(viewport={"width": width, "height": 900}, locale="de-DE")
+            # a language that Gradio knows and the page does not
+            context = browser.new_context(viewport={"width": width, "height": 900}, locale="fr-FR")
             contexts.callback(context.close)
             page = context.new_page()
             page.set_default_timeout(30_000)

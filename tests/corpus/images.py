@@ -285,7 +285,7 @@ NONE = Refused(UnreadableImage, "is not an image")
 
 def foreign(what: str) -> Refused:
     """The refusal of a format that is not read."""
-    return Refused(UnsupportedImage, f"is a {what} file, which is not supported. Save it as JPEG or PNG")
+    return Refused(UnsupportedImage, f"{what} file, which is not supported. Save it as JPEG or PNG")
 
 
 # fmt: off

@@ -119,7 +119,8 @@ def test_a_class_without_readable_images_is_named(datasets: DatasetStore, tmp_pa
     files = {**CATS_AND_DOGS, "dog/1.png": b"broken"}
     with pytest.raises(
         ClassTooSmall,
-        match=r"“dog” has only 1 training image \(dog/1.png was skipped: The file is not an image\)\. Add",
+        match=r"“dog” has only 1 training image \(dog/1.png was skipped: The file is not an image that the "
+        r"app can read\)\. Add",
     ):
         datasets.import_source(zip_of(tmp_path / "a.zip", files))
     assert leftovers(datasets) == []

@@ -45,6 +45,11 @@ def make_world(folder: Path) -> str:
     (folder / "photos").mkdir()
     for place in ("rose.png", "robin.png", "photos/tulip.png"):
         shutil.copy(flowers / "test" / "red" / "0.png", folder / Path(place).with_suffix(".jpg"))
+    for name, numbers in (("tulips", (0, 1)), ("holiday", (2,))):  # images that flowers does not have
+        (folder / name).mkdir()
+        for number in numbers:
+            shutil.copy(birds / "wren" / f"{number}.png", folder / name / f"{number}.jpg")
+    shutil.make_archive(str(folder / "holiday"), "zip", folder / "holiday")
     service = service_in(folder)
     dataset = service.datasets.import_source(flowers)
     for name in ("Objects", "Flowers"):

@@ -219,3 +219,20 @@ def test_a_png_with_more_than_a_mebibyte_of_text_or_profile_is_read(kind: str) -
     info.add_text("Comment", "x" * (3 << 20), zip=True)
     options: dict[str, Any] = {"pnginfo": info} if kind == "text" else {"icc_profile": bytes(3 << 20)}
     assert load_rgb(encoded(quarters(), "PNG", **options)).getpixel((0, 0)) == (220, 30, 30)
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        (b"\xff\x4f\xff\x51\x00", "is a JPEG 2000 file, which is not supported"),
+        (b"DDS |\x00", "is a DDS file, which is not supported"),
+        (b"P6\n2 2\n255\n", "is a PNM file, which is not supported"),
+        (b"\x00\x00\x01\x00\x01", "is an icon file, which is not supported"),
+        (b"<svg xmlns=''></svg>", "is an SVG file, which is not supported"),
+        # nothing tells that a TGA is one, so no sentence may deny it
+        (b"\x00\x00\x02" + bytes(15), "is not an image that the app can read"),
+    ],
+)
+def test_a_refusal_denies_no_image_that_is_one(header: bytes, sentence: str) -> None:
+    with pytest.raises(ImageError, match=sentence):
+        load_rgb(header)

@@ -268,7 +268,7 @@ def test_a_jpeg_2000_named_png_is_reported_as_such(tmp_path: Path) -> None:
     ],
 )
 def test_unsupported_formats_are_named(data: bytes, name: str) -> None:
-    with pytest.raises(UnsupportedImage, match=f"is a {name} file"):
+    with pytest.raises(UnsupportedImage, match=f"is an? {name} file"):
         load_rgb(data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from loravit_web.access.rights import LOCAL
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.ui.launch import App
+from loravit_web.ui.launch import App, page_languages
 from loravit_web.visibility import Seen
 from tests.conftest import make_colours, tiny_service
 from tests.ui.catalog.catalog_page import CatalogPage
@@ -37,14 +38,20 @@ class RunningApp:
 @pytest.fixture(scope="module")
 def running_app(tmp_path_factory: pytest.TempPathFactory, trained_home: Path) -> Iterator[RunningApp]:
     """One app for the tests of a module, with ann's adapter ``colours@1``."""
-    folder = tmp_path_factory.mktemp("app")
+    with colours_app(tmp_path_factory.mktemp("app"), trained_home) as app:
+        yield app
+
+
+@contextmanager
+def colours_app(folder: Path, trained_home: Path, *, translated: bool = False) -> Iterator[RunningApp]:
+    """An app with ann's adapter ``colours@1``, in English alone unless it is ``translated``."""
     shutil.copytree(trained_home, folder / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
         settings = Settings(home=folder / "home", base="tiny")
         service = tiny_service(settings)
         images = make_colours(folder / "colours", test=4)
-        app = App.over(service)
+        app = App.over(service, page_languages(service) if translated else {})
         url = app.launch(host="127.0.0.1", block=False)
         yield RunningApp(url, app.demo, service, images)
         app.close()

@@ -49,7 +49,8 @@ TEMPERATURES = (1e-3, 1e3)
 MIN_STD = 1e-3
 MAX_LOGIT = 1e30
 _SHOWN = 40
-_PREFIX = "base_model.model."
+PREFIX = "base_model.model."
+"""Prefix of the names of tensors in the weights file, as PEFT writes them."""
 _REFERENCE_TOLERANCE = 5e-3
 # Errors caused by values of a wrong type.
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -74,7 +75,7 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
     """
     tensors, fields = adapter_type(adapter.config.adapter_type).write(adapter.change, adapter.config)
     tensors |= head_tensors(adapter, base) | novelty_tensors(adapter)
-    weights = save({_PREFIX + key: t.float().contiguous() for key, t in tensors.items()}, {"format": "pt"})
+    weights = save({PREFIX + key: t.float().contiguous() for key, t in tensors.items()}, {"format": "pt"})
     config = {
         "auto_mapping": {
             "base_model_class": type(base.model).__name__,
@@ -325,11 +326,11 @@ def named_tensors(files: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
         ) from error
     result = {}
     for key, tensor in tensors.items():
-        if not key.startswith(_PREFIX):
+        if not key.startswith(PREFIX):
             raise AdapterMismatch(f"{key} is not a tensor of an adapter. Export the adapter again.")
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
             raise AdapterMismatch(f"{key} contains values that are not finite. Train the adapter again.")
-        result[key.removeprefix(_PREFIX)] = tensor
+        result[key.removeprefix(PREFIX)] = tensor
     return result
 
 

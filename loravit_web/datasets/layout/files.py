@@ -174,7 +174,11 @@ def skip_reason(path: str, label: str | None = None) -> str | None:
     if reason is not None or label in READABLE or suffix in IMAGE_SUFFIXES:
         return reason
     foreign = label or FOREIGN_SUFFIXES.get(suffix)
-    return foreign_reason(foreign) if foreign else f"it is not an image; {SUPPORTED} are supported"
+    return (
+        foreign_reason(foreign)
+        if foreign
+        else f"it is not an image that the app can read; {SUPPORTED} are supported"
+    )
 
 
 def needs_content(path: str) -> bool:

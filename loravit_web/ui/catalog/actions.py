@@ -18,6 +18,7 @@ from loravit_web.catalog.plans import (
     plan_of,
 )
 from loravit_web.ui.catalog.change import Texts, edited, texts_of, typed_thresholds
+from loravit_web.ui.catalog.take_away import connect_export
 from loravit_web.ui.catalog.versions import USUAL_ALIASES, alias_to_promote
 from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import plain, told
@@ -25,6 +26,7 @@ from loravit_web.ui.kit.events import EACH, LAST, Data, Updates, unchanged
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import call
 from registry import AS_TRAINED, Adapter, Thresholds, Version
 
@@ -36,10 +38,14 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", **_PRIVATE}
 def imported_sentence(version: Version, adapter: Adapter) -> str:
     """Return the message after an import. The same files may have been published before."""
     if version.withdrawn_at is not None:
-        return f"{version.ref} already exists and is withdrawn: {version.withdrawn_reason}"
+        return _(
+            "{ref} already exists and is withdrawn: {reason}",
+            ref=version.ref,
+            reason=version.withdrawn_reason,
+        )
     if adapter.archived_at is not None:
-        return f"{version.ref} already exists and is archived. Restore the adapter to use it."
-    return f"{version.ref} is in the catalog. Press Try it to classify an image."
+        return _("{ref} already exists and is archived. Restore the adapter to use it.", ref=version.ref)
+    return _("{ref} is in the catalog. Press Try it to classify an image.", ref=version.ref)
 
 
 def connect_actions(view: CatalogView) -> None:
@@ -157,7 +163,7 @@ def _carry_out(view: CatalogView, change: CatalogChange, data: Data, request: gr
     """Carry out a change, and return the updates of the page. The toast appears at once."""
     sentence = carry_out(actions_of(view.service, request), change)
     updates = _after(view, change, data, request)
-    gr.Success(plain(sentence), title="Done")
+    gr.Success(plain(sentence), title=_("Done"))
     return updates
 
 
@@ -180,7 +186,7 @@ def _texts(view: CatalogView) -> None:
         edits, actions = edited(data[change.loaded], typed, texts_of(facts)), actions_of(service, request)
         actions.describe(facts.adapter.slug, **edits.texts, add_tags=edits.add, remove_tags=edits.remove)
         updates = view.opened(data, ref, request)
-        gr.Success("Changes saved.", title="Saved")
+        gr.Success(_("Changes saved."), title=_("Saved"))
         return updates
 
     change.save.click(save, view.inputs, view.outputs, **_QUIET)
@@ -192,7 +198,7 @@ def _thresholds(view: CatalogView) -> None:
     def changed(data: Data, thresholds: Thresholds, request: gr.Request) -> Updates:
         version = actions_of(view.service, request).set_thresholds(data[view.card.ref], thresholds)
         updates = view.shown_again(data, version.ref, request)
-        gr.Success(plain(f"The thresholds of {version.ref} are changed."), title="Saved")
+        gr.Success(plain(_("The thresholds of {ref} are changed.", ref=version.ref)), title=_("Saved"))
         return updates
 
     @told
@@ -221,9 +227,10 @@ def _files(view: CatalogView) -> None:
         version = actions_of(service, request).import_bundle(Path(data[view.upload]["path"]))
         adapter = seen_by(service, request).registry.catalog.adapter(version.slug)
         updates = view.opened(data, version.ref, request)
-        gr.Success(plain(imported_sentence(version, adapter)), title="Imported")
+        gr.Success(plain(imported_sentence(version, adapter)), title=_("Imported"))
         return updates
 
+    connect_export(service, card.ref, card.export)
     saved = card.download.click(give_out, card.ref, card.file, **_QUIET)
     saved.success(None, card.file, None, js=call("card.saveFile"), **_PRIVATE)
     given = {*view.inputs, view.upload}

@@ -14,8 +14,8 @@ from loravit_web.ui.kit.errors import plain, told
 from loravit_web.ui.kit.events import IN_TURN, QUEUED, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _, ngettext
 from loravit_web.ui.scripts import call
-from loravit_web.util.text import plural
 
 if TYPE_CHECKING:
     from loravit_web.ui.catalog.view import CatalogView
@@ -55,7 +55,7 @@ class BulkPanel:
         return {
             self.picked: list(picked),
             self.bar: gr.Column(visible=bool(picked)),
-            self.count: line(f"{plural(len(picked), 'adapter')} selected"),
+            self.count: line(ngettext("{n} adapter selected", "{n} adapters selected", len(picked))),
             **self.confirm.closed(),
         }
 
@@ -65,7 +65,7 @@ def build_bulk() -> BulkPanel:
     with gr.Column(visible=False, elem_id="catalog-bulk") as bar:
         count = gr.HTML(elem_id="catalog-bulk-count")
         tags = gr.Dropdown(
-            label="Tags to add",
+            label=_("Tags to add"),
             choices=[],
             value=[],
             multiselect=True,
@@ -73,9 +73,9 @@ def build_bulk() -> BulkPanel:
             elem_id="catalog-bulk-tags",
         )
         with gr.Row():
-            tag = gr.Button("Add tags", size="sm", min_width=90, elem_id="catalog-bulk-tag")
-            archive = gr.Button("Archive…", size="sm", min_width=90, elem_id="catalog-bulk-archive")
-            clear = gr.Button("Clear selection", size="sm", min_width=90, elem_id="catalog-bulk-clear")
+            tag = gr.Button(_("Add tags"), size="sm", min_width=90, elem_id="catalog-bulk-tag")
+            archive = gr.Button(_("Archive…"), size="sm", min_width=90, elem_id="catalog-bulk-archive")
+            clear = gr.Button(_("Clear selection"), size="sm", min_width=90, elem_id="catalog-bulk-clear")
         confirm = build_confirm("catalog-bulk")
     return BulkPanel(gr.State([]), bar, count, tags, tag, archive, clear, confirm)
 
@@ -102,7 +102,7 @@ def connect_bulk(view: CatalogView) -> None:
         registry = seen_by(service, request).registry
         sentence = carry_out_bulk(actions_of(service, request), registry, change)
         updates = clear(data, request)
-        gr.Success(plain(sentence), title="Done")
+        gr.Success(plain(sentence), title=_("Done"))
         return {**updates, bulk.tags: []}
 
     @told

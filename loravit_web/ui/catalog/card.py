@@ -20,6 +20,8 @@ from loravit_web.ui.kit.markup import (
     evaluation_table,
     notice,
 )
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext
+from loravit_web.ui.runs.watch import dataset_line
 from loravit_web.ui.templates import render
 from registry import ABSENT, AliasMove, AuditEvent, Lineage
 
@@ -28,26 +30,26 @@ MOVES_SHOWN = 50
 NAMES_SHOWN = 10
 SHORT = 12
 _DONE = {
-    "published": "published a version",
-    "promoted": "promoted a version",
-    "rolled_back": "rolled back an alias",
-    "removed": "removed an alias",
-    "protected": "protected an alias",
-    "unprotected": "removed the protection of an alias",
-    "withdrawn": "withdrew a version",
-    "archived": "archived the adapter",
-    "restored": "restored the adapter",
-    "tagged": "changed the tags",
-    "described": "changed title or description",
-    "adjusted": "changed the thresholds of a version",
-    "titled": "changed the title of a class",
-    "forgotten": "deleted a version",
+    "published": gettext_noop("published a version"),
+    "promoted": gettext_noop("promoted a version"),
+    "rolled_back": gettext_noop("rolled back an alias"),
+    "removed": gettext_noop("removed an alias"),
+    "protected": gettext_noop("protected an alias"),
+    "unprotected": gettext_noop("removed the protection of an alias"),
+    "withdrawn": gettext_noop("withdrew a version"),
+    "archived": gettext_noop("archived the adapter"),
+    "restored": gettext_noop("restored the adapter"),
+    "tagged": gettext_noop("changed the tags"),
+    "described": gettext_noop("changed title or description"),
+    "adjusted": gettext_noop("changed the thresholds of a version"),
+    "titled": gettext_noop("changed the title of a class"),
+    "forgotten": gettext_noop("deleted a version"),
 }
 
 
 def none_chosen() -> Markup:
     """Return the notice in place of the card before an adapter is selected."""
-    return notice("Select an adapter to see its versions and results.")
+    return notice(_("Select an adapter to see its versions and results."))
 
 
 def head_html(facts: AdapterFacts, thumbnail: str | None) -> Markup:
@@ -77,7 +79,7 @@ def head_html(facts: AdapterFacts, thumbnail: str | None) -> Markup:
 def results_html(facts: AdapterFacts) -> Markup:
     """Return accuracy and probe for each split, and metrics per class."""
     if not facts.version.evaluations:
-        return notice("No evaluation for this version.")
+        return notice(_("No evaluation for this version."))
     results = facts.results
     return render(
         "catalog/results",
@@ -102,7 +104,9 @@ def changes_html(facts: AdapterFacts) -> Markup:
         "catalog/changes",
         version=facts.version.version,
         previous=facts.previous.version if facts.previous is not None else None,
-        data="" if revision is None else f"Data, revision {revision.number}: {revision.changes}.",
+        data=""
+        if revision is None
+        else _("Data, revision {number}: {changes}.", number=revision.number, changes=revision.changes),
         rows=[[row.key, *(_setting(row.key, value) for value in row.values)] for row in facts.differences],
     )
 
@@ -111,42 +115,56 @@ def origin_html(facts: AdapterFacts) -> Markup:
     """Return base, dataset, run and size, versions from the same dataset, and requests per version."""
     version = facts.version
     about = {
-        "Published": f"{version.created_at:%Y-%m-%d %H:%M} UTC by {version.created_by}",
-        "Owner": facts.adapter.owner,
+        _("Published"): _(
+            "{time} UTC by {person}",
+            time=f"{version.created_at:%Y-%m-%d %H:%M}",
+            person=version.created_by,
+        ),
+        _("Owner"): facts.adapter.owner,
         **_data(facts.lineage),
-        "Base": f"{version.base.name}, weights {version.base.weights_sha256[:SHORT]}",
-        "Adapter weights": version.weights_sha256[:SHORT],
-        "Adapter": f"{version.adapter_type}, {version.n_params:,} parameters",
-        "Size": size_text(version.size_bytes),
-        "Input": f"{version.image_size} px",
+        _("Base"): _(
+            "{base}, weights {hash}", base=version.base.name, hash=version.base.weights_sha256[:SHORT]
+        ),
+        _("Adapter weights"): version.weights_sha256[:SHORT],
+        _("Adapter"): ngettext(
+            "{type}, {n} parameter", "{type}, {n} parameters", version.n_params, type=version.adapter_type
+        ),
+        _("Size"): size_text(version.size_bytes),
+        _("Input"): f"{version.image_size} px",
         **_related(facts.lineage),
     }
     return render("catalog/origin", facts=about, run_id=facts.lineage.run_id, usage=_usage(facts))
 
 
 def _data(lineage: Lineage) -> dict[str, str]:
-    run = {"Run": lineage.run_id[:8] if lineage.run_id is not None else "none (imported)"}
+    run = {_("Run"): lineage.run_id[:8] if lineage.run_id is not None else _("none (imported)")}
     if lineage.dataset is None:
-        return {"Dataset": "unknown", **run}
+        return {_("Dataset"): _("unknown"), **run}
     data = lineage.dataset
-    shown = f"{data.name}, {data.n_images:,} images in {data.n_classes} classes"
-    return {"Dataset": shown, **_revision(lineage), "Fingerprint": data.fingerprint[:SHORT], **run}
+    shown = dataset_line(data.name, data.n_images, data.n_classes)
+    about = {_("Dataset"): shown, **_revision(lineage), _("Fingerprint"): data.fingerprint[:SHORT]}
+    return {**about, **run}
 
 
 def _revision(lineage: Lineage) -> dict[str, str]:
     revision = Revision.from_json(lineage.dataset_revision)
     if revision is None:
         return {}
-    return {f"Revision {revision.number}": f"{revision.changes}, made from {revision.before[:SHORT]}"}
+    name = _("Revision {number}", number=revision.number)
+    return {
+        name: _("{changes}, made from {before}", changes=revision.changes, before=revision.before[:SHORT])
+    }
 
 
 def _related(lineage: Lineage) -> dict[str, str]:
-    facts = {"From the same run": ", ".join(lineage.siblings)} if lineage.siblings else {}
+    facts = {_("From the same run"): ", ".join(lineage.siblings)} if lineage.siblings else {}
     same = lineage.same_data
     if same is not None and same.n_versions:
         more = same.n_versions - NAMES_SHOWN
         named = ", ".join(same.versions[:NAMES_SHOWN])
-        facts["From the same dataset"] = named + (f" and {more:,} more" if more > 0 else "")
+        facts[_("From the same dataset")] = (
+            named if more <= 0 else _("{names} and {n} more", names=named, n=f"{more:,}")
+        )
     return facts
 
 
@@ -176,15 +194,28 @@ def aliases_html(facts: AdapterFacts, *, can_roll_back: bool) -> Markup:
 
 def stale_html(events: Sequence[AuditEvent]) -> Markup:
     """Return a notice of who changed the adapter since the card was shown, newest first."""
-    told = list(dict.fromkeys(f"{one.actor} {_DONE.get(one.kind, one.kind)}" for one in events))
-    return notice(f"{', '.join(told)}.", title="Updated:")
+    told = list(dict.fromkeys(f"{one.actor} {_(_DONE.get(one.kind, one.kind))}" for one in events))
+    return notice(f"{', '.join(told)}.", title=_("Updated:"))
 
 
 def _move(move: AliasMove) -> str:
-    before = "none" if move.before is None else f"version {move.before}"
-    after = "none" if move.after is None else f"version {move.after}"
-    how = {"promoted": "promoted", "rolled_back": "rolled back", "removed": "removed"}[move.kind]
-    return f"{move.moved_at:%Y-%m-%d %H:%M} {move.alias}: {before} → {after}, {how} by {move.moved_by}"
+    how = {
+        "promoted": gettext_noop("{time} {alias}: {before} → {after}, promoted by {person}"),
+        "rolled_back": gettext_noop("{time} {alias}: {before} → {after}, rolled back by {person}"),
+        "removed": gettext_noop("{time} {alias}: {before} → {after}, removed by {person}"),
+    }[move.kind]
+    return _(
+        how,
+        time=f"{move.moved_at:%Y-%m-%d %H:%M}",
+        alias=move.alias,
+        before=_version(move.before),
+        after=_version(move.after),
+        person=move.moved_by,
+    )
+
+
+def _version(number: int | None) -> str:
+    return _("none") if number is None else _("version {number}", number=number)
 
 
 def _milliseconds(value: float | None) -> str:

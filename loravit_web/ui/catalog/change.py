@@ -18,8 +18,20 @@ from loravit_web.ui.catalog.card import aliases_html, reliability_html
 from loravit_web.ui.catalog.versions import USUAL_ALIASES
 from loravit_web.ui.kit.confirm import ConfirmPanel
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.ui.scripts import on_load
 from registry import AS_TRAINED, HIGHEST_UNLIKE, LOWEST_UNLIKE, Thresholds
+
+_CHANGED = {
+    "title": gettext_noop(
+        "Another user changed the title to “{current}”. Your text is still in the field; copy it, then "
+        "select the adapter again to edit the new text."
+    ),
+    "description": gettext_noop(
+        "Another user changed the description to “{current}”. Your text is still in the field; copy it, then "
+        "select the adapter again to edit the new text."
+    ),
+}
 
 
 class ChangedMeanwhile(LoraVitError):
@@ -194,13 +206,13 @@ def build_change(confirm: ConfirmPanel, alias: gr.Dropdown, promote: gr.Button) 
         promote: Button that asks for a promotion.
     """
     parts: dict[str, Any] = {"confirm": confirm, "alias": alias, "promote": promote}
-    with gr.Tab("Aliases"):
+    with gr.Tab(_("Aliases")):
         _aliases(parts)
-    with gr.Tab("Thresholds"):
+    with gr.Tab(_("Thresholds")):
         _thresholds(parts)
-    with gr.Tab("Edit"):
+    with gr.Tab(_("Edit")):
         _texts(parts)
-    with gr.Tab("Withdraw or delete"):
+    with gr.Tab(_("Withdraw or delete")):
         _retire(parts)
     return ChangePanel(loaded=gr.State(None), **parts)
 
@@ -208,8 +220,8 @@ def build_change(confirm: ConfirmPanel, alias: gr.Dropdown, promote: gr.Button) 
 def build_alias() -> gr.Dropdown:
     """Build the choice of an alias for a promotion, hidden until there is one. The caller renders it."""
     return gr.Dropdown(
-        label="Alias",
-        info="A movable name for a version. Type a new one to create it.",
+        label=_("Alias"),
+        info=_("A movable name for a version. Type a new one to create it."),
         choices=list(USUAL_ALIASES),
         value=None,
         allow_custom_value=True,
@@ -228,8 +240,8 @@ def _thresholds(parts: dict[str, Any]) -> None:
     parts["told"] = gr.HTML(elem_id="catalog-told")
     parts["thresholds_off"] = gr.HTML(visible=False, elem_id="catalog-thresholds-off")
     parts["unlike"] = gr.Number(
-        label="Unlike above",
-        info="Multiple of the trained threshold. Raise it if known images are called unlike.",
+        label=_("Unlike above"),
+        info=_("Multiple of the trained threshold. Raise it if known images are called unlike."),
         value=UNLIKE,
         minimum=LOWEST_UNLIKE,
         maximum=HIGHEST_UNLIKE,
@@ -237,8 +249,8 @@ def _thresholds(parts: dict[str, Any]) -> None:
         elem_id="catalog-unlike",
     )
     parts["unsure"] = gr.Number(
-        label="Unsure below",
-        info="Confidence, 0 to 1. Raise it to get fewer wrong answers that are not called unsure.",
+        label=_("Unsure below"),
+        info=_("Confidence, 0 to 1. Raise it to get fewer wrong answers that are not called unsure."),
         value=UNSURE,
         minimum=0,
         maximum=1,
@@ -246,48 +258,48 @@ def _thresholds(parts: dict[str, Any]) -> None:
         elem_id="catalog-unsure",
     )
     with gr.Row():
-        parts["set_thresholds"] = gr.Button("Save thresholds", min_width=140, elem_id="catalog-thresholds")
+        parts["set_thresholds"] = gr.Button(_("Save thresholds"), min_width=140, elem_id="catalog-thresholds")
         parts["reset_thresholds"] = gr.Button(
-            "Reset to as trained", min_width=140, elem_id="catalog-thresholds-reset"
+            _("Reset to as trained"), min_width=140, elem_id="catalog-thresholds-reset"
         )
 
 
 def _texts(parts: dict[str, Any]) -> None:
     parts["texts_off"] = gr.HTML(visible=False, elem_id="catalog-texts-off")
-    parts["title"] = gr.Textbox(label="Title", max_length=120, elem_id="catalog-title")
+    parts["title"] = gr.Textbox(label=_("Title"), max_length=120, elem_id="catalog-title")
     parts["description"] = gr.Textbox(
-        label="Description", lines=3, max_length=10_000, elem_id="catalog-description"
+        label=_("Description"), lines=3, max_length=10_000, elem_id="catalog-description"
     )
     parts["tags"] = gr.Dropdown(
-        label="Tags",
-        info="Lowercase letters, digits and hyphens. Press Enter to add a tag.",
+        label=_("Tags"),
+        info=_("Lowercase letters, digits and hyphens. Press Enter to add a tag."),
         choices=[],
         value=[],
         multiselect=True,
         allow_custom_value=True,
         elem_id="catalog-edit-tags",
     )
-    parts["save"] = gr.Button("Save changes", elem_id="catalog-save")
+    parts["save"] = gr.Button(_("Save changes"), elem_id="catalog-save")
 
 
 def _retire(parts: dict[str, Any]) -> None:
     parts["retire_off"] = gr.HTML(visible=False, elem_id="catalog-retire-off")
     parts["reason"] = gr.Textbox(
-        label="Reason for withdrawal",
-        info="Shown to anyone who requests this version.",
+        label=_("Reason for withdrawal"),
+        info=_("Shown to anyone who requests this version."),
         max_length=500,
         elem_id="catalog-reason",
     )
     parts["reason_told"] = gr.HTML(visible=False, elem_id="catalog-reason-told")
     with gr.Row():
-        parts["withdraw"] = _stop("Withdraw this version…", "catalog-withdraw")
-        parts["delete"] = _stop("Delete this version…", "catalog-delete")
+        parts["withdraw"] = _stop(_("Withdraw this version…"), "catalog-withdraw")
+        parts["delete"] = _stop(_("Delete this version…"), "catalog-delete")
     with gr.Row():
-        parts["archive"] = gr.Button("Archive the adapter…", min_width=140, elem_id="catalog-archive")
+        parts["archive"] = gr.Button(_("Archive the adapter…"), min_width=140, elem_id="catalog-archive")
         parts["restore"] = gr.Button(
-            "Restore the adapter", min_width=140, visible=False, elem_id="catalog-restore"
+            _("Restore the adapter"), min_width=140, visible=False, elem_id="catalog-restore"
         )
-        parts["delete_adapter"] = _stop("Delete the adapter…", "catalog-delete-adapter", visible=False)
+        parts["delete_adapter"] = _stop(_("Delete the adapter…"), "catalog-delete-adapter", visible=False)
 
 
 def _stop(label: str, elem_id: str, *, visible: bool = True) -> gr.Button:
@@ -317,10 +329,7 @@ def edited(loaded: Texts, typed: Texts, now: Texts) -> Edits:
         if after == before:
             continue
         if current not in (before, after):
-            raise ChangedMeanwhile(
-                f"Another user changed the {name} to “{current[:200]}”. Your text is still in the field; "
-                "copy it, then select the adapter again to edit the new text."
-            )
+            raise ChangedMeanwhile(_(_CHANGED[name], current=current[:200]))
         texts[name] = after
     before_tags, after_tags = set(loaded.tags), set(typed.tags)
     return Edits(texts, tuple(sorted(after_tags - before_tags)), tuple(sorted(before_tags - after_tags)))
@@ -339,7 +348,7 @@ def why_not_retire(facts: AdapterFacts, visitor: Visitor) -> str | None:
 
 
 def _reason(refusal: str | None) -> gr.HTML:
-    return gr.HTML(notice(refusal, title="View only.") if refusal else "", visible=refusal is not None)
+    return gr.HTML(notice(refusal, title=_("View only.")) if refusal else "", visible=refusal is not None)
 
 
 def typed_thresholds(unlike: object, unsure: object) -> Thresholds:
@@ -348,12 +357,14 @@ def typed_thresholds(unlike: object, unsure: object) -> Thresholds:
     Raises:
         NotANumber: If a field contains something else than a number.
     """
-    return Thresholds(_typed("Unlike above", unlike, UNLIKE), _typed("Unsure below", unsure, UNSURE))
+    return Thresholds(_typed(_("Unlike above"), unlike, UNLIKE), _typed(_("Unsure below"), unsure, UNSURE))
 
 
 def _typed(field: str, value: object, trained: float) -> float | None:
     if value is None or value == trained:
         return None
     if not isinstance(value, int | float):
-        raise NotANumber(f"“{field}” is not a number. Enter one, or empty the field to reset it.")
+        raise NotANumber(
+            _("“{field}” is not a number. Enter one, or empty the field to reset it.", field=field)
+        )
     return float(value)

@@ -14,12 +14,15 @@ from loravit_web.runs.compared_versions import ComparedVersions, Disagreement, c
 from loravit_web.ui.kit.markup import with_interval
 from loravit_web.ui.kit.served import file_link
 from loravit_web.ui.kit.thumbnails import thumbnail
+from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.words import split_name
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
 from registry import Evaluation, Version
 
 MOST_IMAGES = 24
 """Maximum number of images that are shown."""
+_IMAGES = {"test": gettext_noop("Test images"), "validation": gettext_noop("Validation images")}
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,12 @@ def _results(found: ComparedVersions) -> list[ComparedResult]:
             continue
         change = second.accuracy - first.accuracy if first is not None and second is not None else None
         accuracies = (_accuracy(first), _accuracy(second))
-        rows.append(ComparedResult(f"Accuracy ({split}, 95% CI)", accuracies, points(change)))
-        rows.append(ComparedResult(f"{split.capitalize()} images", (_count(first), _count(second))))
+        rows.append(
+            ComparedResult(
+                _("Accuracy ({split}, 95% CI)", split=split_name(split)), accuracies, points(change)
+            )
+        )
+        rows.append(ComparedResult(_(_IMAGES[split]), (_count(first), _count(second))))
     return rows
 
 

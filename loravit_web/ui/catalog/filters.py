@@ -8,22 +8,25 @@ from typing import Any
 
 import gradio as gr
 
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.visibility import Seen
 from registry import MAX_TEXT, AdapterFacets, AdapterQuery, Facet
 
 PAGE = 20
 ANY = ""
 STATUSES = [
-    ("Active", "active"),
-    ("Archived", "archived"),
-    ("Withdrawn", "withdrawn"),
-    ("All", ANY),
+    (gettext_noop("Active"), "active"),
+    (gettext_noop("Archived"), "archived"),
+    (gettext_noop("Withdrawn"), "withdrawn"),
+    (gettext_noop("All"), ANY),
 ]
-SORTS = [("Newest", "newest"), ("Name", "name"), ("Accuracy", "accuracy"), ("Most versions", "versions")]
-ACCURACIES = [
-    ("Any accuracy", ANY),
-    *((f"{percent} % or more", str(percent)) for percent in (50, 75, 90, 95, 99)),
+SORTS = [
+    (gettext_noop("Newest"), "newest"),
+    (gettext_noop("Name"), "name"),
+    (gettext_noop("Accuracy"), "accuracy"),
+    (gettext_noop("Most versions"), "versions"),
 ]
+PERCENTAGES = (50, 75, 90, 95, 99)
 DEFAULTS: Mapping[str, Any] = {
     "text": "",
     "sort": "newest",
@@ -36,7 +39,14 @@ DEFAULTS: Mapping[str, Any] = {
     "tags": [],
     "accuracy": ANY,
 }
-_FACETS = {"base": "base", "adapter_type": "type", "owner": "owner", "alias": "alias"}
+_FACETS = {
+    "base": (gettext_noop("Base"), gettext_noop("Any base")),
+    "adapter_type": (gettext_noop("Type"), gettext_noop("Any type")),
+    "owner": (gettext_noop("Owner"), gettext_noop("Any owner")),
+    "alias": (gettext_noop("Alias"), gettext_noop("Any alias")),
+}
+"""Label of each filter, and its choice without effect."""
+_IDS = {"base": "base", "adapter_type": "type", "owner": "owner", "alias": "alias"}
 
 
 @dataclass(frozen=True)
@@ -92,25 +102,27 @@ def build_filters() -> Filters:
     fields: dict[str, Any] = {}
     with gr.Row(elem_id="catalog-search-row", equal_height=False):
         fields["text"] = gr.Textbox(
-            placeholder="Search names, descriptions, tags and classes",
-            label="Search",
+            placeholder=_("Search names, descriptions, tags and classes"),
+            label=_("Search"),
             max_length=MAX_TEXT,
             scale=4,
             min_width=220,
             elem_id="catalog-search",
         )
-        fields["mine"] = gr.Checkbox(label="Mine", value=False, scale=0, min_width=90, elem_id="catalog-mine")
-        fields["status"] = _dropdown("Status", STATUSES, "active", "catalog-status")
-        fields["sort"] = _dropdown("Sort by", SORTS, "newest", "catalog-sort")
-    with gr.Accordion("More filters", open=False, elem_id="catalog-filters"), gr.Row():
-        for name, what in _FACETS.items():
-            fields[name] = _dropdown(what.capitalize(), [(f"Any {what}", ANY)], ANY, f"catalog-{what}")
-        fields["tags"] = gr.Dropdown(
-            label="Tags", choices=[], value=[], multiselect=True, min_width=150, elem_id="catalog-tags"
+        fields["mine"] = gr.Checkbox(
+            label=_("Mine"), value=False, scale=0, min_width=90, elem_id="catalog-mine"
         )
-        fields["accuracy"] = _dropdown("Accuracy", ACCURACIES, ANY, "catalog-accuracy")
+        fields["status"] = _dropdown(_("Status"), STATUSES, "active", "catalog-status")
+        fields["sort"] = _dropdown(_("Sort by"), SORTS, "newest", "catalog-sort")
+    with gr.Accordion(_("More filters"), open=False, elem_id="catalog-filters"), gr.Row():
+        for name, (label, everything) in _FACETS.items():
+            fields[name] = _dropdown(_(label), [(everything, ANY)], ANY, f"catalog-{_IDS[name]}")
+        fields["tags"] = gr.Dropdown(
+            label=_("Tags"), choices=[], value=[], multiselect=True, min_width=150, elem_id="catalog-tags"
+        )
+        fields["accuracy"] = _dropdown(_("Accuracy"), _accuracies(), ANY, "catalog-accuracy")
     clear = gr.Button(
-        "Clear filters",
+        _("Clear filters"),
         size="sm",
         scale=0,
         min_width=130,
@@ -160,8 +172,8 @@ def _choices(facets: AdapterFacets, values: Mapping[str, Any]) -> dict[str, Any]
         "alias": facets.aliases,
     }
     updates: dict[str, Any] = {
-        name: gr.Dropdown(choices=[(f"Any {what}", ANY), *_named(found[name], filter(None, [values[name]]))])
-        for name, what in _FACETS.items()
+        name: gr.Dropdown(choices=[(_(everything), ANY), *_named(found[name], filter(None, [values[name]]))])
+        for name, (_label, everything) in _FACETS.items()
     }
     return {**updates, "tags": gr.Dropdown(choices=_named(facets.tags, values["tags"] or ()))}
 
@@ -172,5 +184,11 @@ def _named(facets: Iterable[Facet], chosen: Iterable[str]) -> list[tuple[str, st
     return [(f"{value} ({n:,})", value) for value, n in (dict.fromkeys(chosen, 0) | counts).items()]
 
 
+def _accuracies() -> list[tuple[str, str]]:
+    shares = [(_("{percent} % or more", percent=percent), str(percent)) for percent in PERCENTAGES]
+    return [(_("Any accuracy"), ANY), *shares]
+
+
 def _dropdown(label: str, choices: list[tuple[str, str]], value: str, elem_id: str) -> gr.Dropdown:
-    return gr.Dropdown(label=label, choices=choices, value=value, scale=1, min_width=150, elem_id=elem_id)
+    shown = [(_(text), choice) for text, choice in choices]
+    return gr.Dropdown(label=label, choices=shown, value=value, scale=1, min_width=150, elem_id=elem_id)

@@ -11,8 +11,9 @@ from markupsafe import Markup
 from loravit_web.access.rights import APP
 from loravit_web.catalog.facts import Availability
 from loravit_web.ui.kit.markup import found, notice
+from loravit_web.ui.language.texts import _, ngettext
+from loravit_web.ui.language.words import age
 from loravit_web.ui.templates import render
-from loravit_web.util.text import age
 from registry import AdapterEntry, AdapterPage
 
 CLASSES_SHOWN = 6
@@ -62,16 +63,16 @@ class Marks:
 def nothing_yet() -> Markup:
     """Return the notice in place of the list while the catalog is empty."""
     return notice(
-        "Adapters that you train or import appear here with their results.",
-        title="The catalog is empty.",
+        _("Adapters that you train or import appear here with their results."),
+        title=_("The catalog is empty."),
     )
 
 
 def no_match() -> Markup:
     """Return the notice in place of the list if no adapter matches."""
     return notice(
-        "Clear the filters, or set the status to Archived to see archived ones.",
-        title="No matching adapters.",
+        _("Clear the filters, or set the status to Archived to see archived ones."),
+        title=_("No matching adapters."),
     )
 
 
@@ -116,7 +117,7 @@ def list_html(
 
 def found_html(page: AdapterPage) -> Markup:
     """Return the number of adapters and the current page. Screen readers announce changes."""
-    return found("adapter", page.total, page.page, page.pages)
+    return found(ngettext("{n} adapter", "{n} adapters", page.total), page.page, page.pages)
 
 
 def size_text(size: int) -> str:
@@ -130,7 +131,7 @@ def _about(entry: AdapterEntry) -> str:
         return description
     more = entry.newest.n_classes - CLASSES_SHOWN
     names = ", ".join(entry.newest.class_names[:CLASSES_SHOWN])
-    return f"{names} and {more} more" if more > 0 else names
+    return _("{names} and {n} more", names=names, n=more) if more > 0 else names
 
 
 def _when(entry: AdapterEntry, now: datetime, own_names: Collection[str]) -> str:

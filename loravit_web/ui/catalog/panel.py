@@ -19,12 +19,14 @@ from loravit_web.ui.catalog.card import (
 )
 from loravit_web.ui.catalog.change import ChangePanel, build_alias, build_change
 from loravit_web.ui.catalog.compare import compared_html
+from loravit_web.ui.catalog.take_away import ExportPanel, build_export
 from loravit_web.ui.catalog.versions import COMPARED, versions_html
 from loravit_web.ui.kit.confirm import build_confirm
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.served import thumbnail_link
 from loravit_web.ui.kit.share import SharePanel, build_share
 from loravit_web.ui.kit.snippets import card_link
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.runs.watch import build_curves, curves
 from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
@@ -54,6 +56,7 @@ class CardPanel:
         origin: Provenance of the version, its settings and its requests.
         link: Link to the card.
         share: Link and code for the version.
+        export: Exports the version for use without the app.
         change: Components that change the adapter.
     """
 
@@ -73,6 +76,7 @@ class CardPanel:
     origin: gr.HTML
     link: gr.Textbox
     share: SharePanel
+    export: ExportPanel
     change: ChangePanel
 
     @property
@@ -179,26 +183,27 @@ def build_card() -> CardPanel:
         confirm = build_confirm("catalog", within=alias.render)
         head = gr.HTML(js_on_load=on_load("card.listenToHead"), elem_id="catalog-head")
         with gr.Row():
-            try_it = gr.Button("Try it", variant="primary", min_width=90, elem_id="catalog-try")
-            promote = gr.Button("Promote…", min_width=90, elem_id="catalog-promote")
-            download = gr.Button("Download", min_width=90, elem_id="catalog-download")
+            try_it = gr.Button(_("Try it"), variant="primary", min_width=90, elem_id="catalog-try")
+            promote = gr.Button(_("Promote…"), min_width=90, elem_id="catalog-promote")
+            download = gr.Button(_("Download"), min_width=90, elem_id="catalog-download")
             file = gr.DownloadButton(visible=False)
         versions = gr.HTML(js_on_load=on_load("focus.keep", "versions.listen"), elem_id="catalog-versions")
         compared = gr.HTML(elem_id="catalog-compared")
         with gr.Tabs(elem_id="catalog-parts"):
-            with gr.Tab("Results"):
+            with gr.Tab(_("Results")):
                 results = gr.HTML(elem_id="catalog-results")
                 plots = build_curves("catalog-loss", "catalog-accuracy-curve")
-            with gr.Tab("Details"):
+            with gr.Tab(_("Details")):
                 origin = gr.HTML(elem_id="catalog-origin")
-            with gr.Tab("Share"):
+            with gr.Tab(_("Share")):
                 link = gr.Textbox(
-                    label="Link to this page of the catalog",
+                    label=_("Link to this page of the catalog"),
                     interactive=False,
                     buttons=["copy"],
                     elem_id="catalog-card-link",
                 )
-                share = build_share("catalog", "Link to try this version")
+                share = build_share("catalog", _("Link to try this version"))
+                export = build_export()
             change = build_change(confirm, alias, promote)
     return CardPanel(
         ref=gr.State(None),
@@ -217,6 +222,7 @@ def build_card() -> CardPanel:
         origin=origin,
         link=link,
         share=share,
+        export=export,
         change=change,
     )
 

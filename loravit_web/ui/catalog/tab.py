@@ -17,6 +17,7 @@ from loravit_web.ui.catalog.view import CatalogView
 from loravit_web.ui.kit.errors import told_at
 from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import call, on_load
 
 _QUIET: dict[str, Any] = {**QUIET, **UNCHECKED}
@@ -40,7 +41,7 @@ def _built(service: Service) -> CatalogView:
         found = gr.HTML(elem_id="catalog-found")
         filters.clear.render()
         upload = gr.UploadButton(
-            "Import",
+            _("Import"),
             file_types=[".zip"],
             size="sm",
             scale=0,
@@ -53,11 +54,11 @@ def _built(service: Service) -> CatalogView:
             bulk = build_bulk()
             rows = gr.HTML(js_on_load=on_load("focus.keep", "list.listen"), elem_id="catalog-list")
             train = gr.Button(
-                "Train your first adapter", variant="primary", visible=False, elem_id="catalog-first"
+                _("Train your first adapter"), variant="primary", visible=False, elem_id="catalog-first"
             )
             with gr.Row():
-                previous = gr.Button("Previous page", visible=False, size="sm", elem_id="catalog-previous")
-                following = gr.Button("Next page", visible=False, size="sm", elem_id="catalog-next")
+                previous = gr.Button(_("Previous page"), visible=False, size="sm", elem_id="catalog-previous")
+                following = gr.Button(_("Next page"), visible=False, size="sm", elem_id="catalog-next")
         with gr.Column(scale=2, min_width=320):
             card = build_card()
     return CatalogView(

@@ -11,8 +11,9 @@ from markupsafe import Markup
 from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.reliability import SPLITS
 from loravit_web.ui.kit.markup import with_interval
+from loravit_web.ui.language.texts import _
+from loravit_web.ui.language.words import age
 from loravit_web.ui.templates import render
-from loravit_web.util.text import age
 from registry import DEFAULT_ALIAS, Evaluation, Version
 
 COMPARED = 2
@@ -113,7 +114,7 @@ def _row(facts: AdapterFacts, version: Version, is_ticked: bool, now: datetime) 
 def names_of(facts: AdapterFacts, version: Version) -> tuple[str, ...]:
     """Return the aliases of a version, and whether it is the newest one or withdrawn."""
     if version.withdrawn_at is not None:
-        return ("withdrawn",)
+        return (_("withdrawn"),)
     newest = facts.adapter.newest
-    latest = ("latest",) if newest is not None and newest.id == version.id else ()
+    latest = (_("latest"),) if newest is not None and newest.id == version.id else ()
     return (*latest, *(one.alias for one in facts.adapter.aliases if one.version == version.version))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import gradio as gr
 from markupsafe import Markup
 
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 
@@ -96,5 +97,5 @@ def build_confirm(prefix: str, *, within: Callable[[], object] | None = None) ->
             within()
         with gr.Row():
             yes = gr.Button(variant="stop", min_width=140, elem_id=f"{prefix}-yes")
-            no = gr.Button("Cancel", min_width=140, elem_id=f"{prefix}-no")
+            no = gr.Button(_("Cancel"), min_width=140, elem_id=f"{prefix}-no")
     return ConfirmPanel(gr.State(None), box, text, yes, no)

@@ -10,13 +10,15 @@ from markupsafe import Markup
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.results import classes_in_view, mistakes
+from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.words import split_name
 from loravit_web.ui.templates import render
 from registry import EvaluationDetails, Split
 
 MOST_CLASSES = 30
 PAIRS = 50
 """Maximum number of pairs of confused classes to choose from."""
-CORNER = "Actual ↓ Predicted →"
+CORNER = gettext_noop("Actual ↓ Predicted →")
 _CELL = re.compile(r"([0-9]{1,6}):([0-9]{1,6})")
 _RIGHT, _WRONG = "47, 133, 90", "192, 57, 43"
 
@@ -25,7 +27,7 @@ class NoSuchCell(LoraVitError):
     """A selected cell that is not in the matrix."""
 
     def __init__(self) -> None:
-        super().__init__("There is no such cell. Select a cell of the matrix.")
+        super().__init__(_("There is no such cell. Select a cell of the matrix."))
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def confusion_table(details: EvaluationDetails, caption: str, *, opens: bool = T
     names = details.class_names
     counts = {(cell.true_idx, cell.predicted_idx): cell.n for cell in details.confusion}
     totals: Counter[int] = Counter()
-    for (true, _), n in counts.items():
+    for (true, _predicted), n in counts.items():
         totals[true] += n
     places = [(true, predicted) for true in view for predicted in view]
     first = next((place for place in places if place in counts), None)
@@ -77,7 +79,7 @@ def confusion_table(details: EvaluationDetails, caption: str, *, opens: bool = T
     return render(
         "kit/confusion",
         caption=caption,
-        corner=CORNER,
+        corner=_(CORNER),
         names=[names[index] for index in view],
         rows=rows,
         opens=opens,
@@ -107,10 +109,14 @@ def caption_of(details: EvaluationDetails, split: Split) -> str:
         split: Split that was evaluated.
     """
     classes = len(details.class_names)
-    text = f"Confusion matrix ({split}). Select a cell to see its images."
+    sentences = [_("Confusion matrix ({split}). Select a cell to see its images.", split=split_name(split))]
     if classes > MOST_CLASSES:
-        text += f" Shown are the {MOST_CLASSES} of {classes} classes with the most mistakes."
-    return text if mistakes(details) else f"{text} No misclassified images."
+        sentences.append(
+            _("Shown are the {most} of {n} classes with the most mistakes.", most=MOST_CLASSES, n=classes)
+        )
+    if not mistakes(details):
+        sentences.append(_("No misclassified images."))
+    return " ".join(sentences)
 
 
 def pairs_of(details: EvaluationDetails) -> list[tuple[str, str]]:
@@ -118,7 +124,12 @@ def pairs_of(details: EvaluationDetails) -> list[tuple[str, str]]:
     names = details.class_names
     return [
         (
-            f"{cell.n} × “{names[cell.true_idx]}” predicted as “{names[cell.predicted_idx]}”",
+            _(
+                "{n} × “{actual}” predicted as “{predicted}”",
+                n=cell.n,
+                actual=names[cell.true_idx],
+                predicted=names[cell.predicted_idx],
+            ),
             f"{cell.true_idx}:{cell.predicted_idx}",
         )
         for cell in mistakes(details)[:PAIRS]

@@ -11,6 +11,7 @@ import gradio as gr
 
 from loravit_web.errors import LoraVitError
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.language.texts import _
 from registry import RegistryError
 
 P = ParamSpec("P")
@@ -43,7 +44,7 @@ def told_at(place: gr.HTML) -> Callable[[Callable[P, dict[Any, Any]]], Callable[
 
 def toast(error: LoraVitError | RegistryError) -> gr.Error:
     """Return a typed error as Gradio's, which a page shows as a toast and the HTTP interface as JSON."""
-    return gr.Error(plain(error.in_public), title="Error", print_exception=False)
+    return gr.Error(plain(error.in_public), title=_("Error"), print_exception=False)
 
 
 def told(handler: Callable[P, R]) -> Callable[P, R]:

@@ -9,9 +9,11 @@ from markupsafe import Markup
 from loravit_web.access.rights import ANONYMOUS, Visitor
 from loravit_web.runs import next_steps
 from loravit_web.settings.environment import Settings
-from loravit_web.training.estimate import Estimate, cost_text
+from loravit_web.training.estimate import Estimate
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import DRAFT, INSTANT
+from loravit_web.ui.language.texts import _, ngettext
+from loravit_web.ui.language.words import split_name
 from loravit_web.ui.templates import render, render_part
 from loravit_web.util.intervals import interval_95
 from loravit_web.util.text import duration
@@ -54,16 +56,15 @@ def heading(text: str, *, level: int = 3) -> Markup:
     return render_part("heading", text, level=level)
 
 
-def found(noun: str, total: int, page: int, pages: int) -> Markup:
+def found(total: str, page: int, pages: int) -> Markup:
     """Return the number of results and the current page.
 
     Args:
-        noun: Singular noun for a result.
-        total: Number of results.
+        total: Number of results with their noun.
         page: Number of the page, from 1.
         pages: Number of pages.
     """
-    return render("kit/found", noun=noun, total=total, page=page, pages=pages)
+    return render("kit/found", total=total, page=page, pages=pages)
 
 
 def who_line(settings: Settings, visitor: Visitor) -> str:
@@ -71,21 +72,36 @@ def who_line(settings: Settings, visitor: Visitor) -> str:
     if settings.mode == "local":
         return ""
     if settings.mode == "demo":
-        rules = settings.demo
-        training = (
-            f"up to {rules.runs} training{'' if rules.runs == 1 else 's'} per day. Your data and adapters "
-            f"are deleted after {rules.hours:g} hours."
-            if rules.training
-            else "training and changes are disabled."
-        )
-        return line(f"Public demo: {training}", role="")
+        return line(_demo_rules(settings), role="")
     signed_in = None if visitor == ANONYMOUS else visitor
     return render("page/who", visitor=signed_in, can_sign_out=not settings.hub_roles.enabled)
 
 
+def _demo_rules(settings: Settings) -> str:
+    rules = settings.demo
+    if not rules.training:
+        return _("Public demo: training and changes are disabled.")
+    return ngettext(
+        "Public demo: {n} training per day. Your data and adapters are deleted after {hours} hours.",
+        "Public demo: up to {n} trainings per day. Your data and adapters are deleted after {hours} hours.",
+        rules.runs,
+        hours=f"{rules.hours:g}",
+    )
+
+
 def cost_summary(cost: Estimate) -> Markup:
     """Return the estimated cost of a training as a paragraph."""
-    return line(cost_text(cost), kind="cost", role="")
+    text = _(
+        "Up to {duration} and {memory} GB of memory on this machine: {epochs} epochs on {train} training "
+        "images, {validation} validation images and {parameters} trained parameters.",
+        duration=duration(cost.seconds),
+        memory=f"{cost.memory / 1e9:.1f}",
+        epochs=cost.epochs,
+        train=f"{cost.train_images:,}",
+        validation=f"{cost.validation_images:,}",
+        parameters=f"{cost.parameters:,}",
+    )
+    return line(text, kind="cost", role="")
 
 
 def run_progress(run: Run, *, position: int | None, ahead: str | None) -> Markup:
@@ -96,14 +112,25 @@ def run_progress(run: Run, *, position: int | None, ahead: str | None) -> Markup
         position: Position in the queue, 1 for the next run.
         ahead: Title and owner of the run that trains now.
     """
-    waits = f"waiting for {ahead} to finish" if ahead else "the training process is starting"
+    place, advice = position or 1, next_steps.advice(run)
+    if ahead:
+        queued = _(
+            "Position {place} in the queue; waiting for {ahead} to finish. You can close this page.",
+            place=place,
+            ahead=ahead,
+        )
+    else:
+        queued = _(
+            "Position {place} in the queue; the training process is starting. You can close this page.",
+            place=place,
+        )
     return render(
         "runs/progress",
         run=run,
         sign=STATUS_SIGNS[run.status],
-        queued=f"Position {position or 1} in the queue; {waits}. You can close this page.",
+        queued=queued,
         left=time_left(run),
-        advice=next_steps.advice(run),
+        advice=_(advice) if advice is not None else None,
     )
 
 
@@ -111,7 +138,9 @@ def time_left(run: Run) -> str:
     """Return the remaining time of a run as text; empty until an epoch was timed."""
     stage = run.stage or ""
     paced = stage.startswith(EPOCH) and not stage.startswith(f"{EPOCH} 1 ")
-    return f" · about {duration(run.eta_seconds)} left" if paced and run.eta_seconds else ""
+    if not paced or not run.eta_seconds:
+        return ""
+    return " · " + _("about {duration} left", duration=duration(run.eta_seconds))
 
 
 def evaluation_table(version: Version) -> Markup:
@@ -122,10 +151,19 @@ def evaluation_table(version: Version) -> Markup:
 
 def correct_images(judged: Evaluation) -> str:
     """Return the number of correct images as a sentence, with its confidence interval."""
+    return " ".join(correct_parts(judged))
+
+
+def correct_parts(judged: Evaluation) -> tuple[str, str]:
+    """Return the two parts of `correct_images`: the numbers, and the rest of the sentence."""
     correct = judged.n - _wrong(judged.accuracy, judged.n)
-    labels = " in all their labels" if judged.several_labels else ""
     low, high = _bounds(judged)
-    return f"{correct:,} of {judged.n:,} {judged.split} images correct{labels} (95% CI {low} to {high}%)."
+    told: dict[str, object] = {"split": split_name(judged.split), "low": low, "high": high}
+    if judged.several_labels:
+        rest = _("{split} images correct in all their labels (95% CI {low} to {high}%).", **told)
+    else:
+        rest = _("{split} images correct (95% CI {low} to {high}%).", **told)
+    return _("{correct} of {all}", correct=f"{correct:,}", all=f"{judged.n:,}"), rest
 
 
 def with_interval(judged: Evaluation) -> str:
@@ -142,7 +180,13 @@ def _bounds(judged: Evaluation) -> tuple[str, str]:
 
 
 def beside_probe(judged: Evaluation) -> str:
-    """Return a sentence that compares the evaluation with the probe's; empty without a probe.
+    """Return a sentence that compares the evaluation with the probe's; empty without a probe."""
+    against = against_probe(judged)
+    return against and _("Probe: {text}", text=against)
+
+
+def against_probe(judged: Evaluation) -> str:
+    """Return the number of images that the probe predicts correctly; empty without a probe.
 
     A difference is significant if it exceeds twice its standard error, as if both erred independently.
     """
@@ -150,10 +194,12 @@ def beside_probe(judged: Evaluation) -> str:
         return ""
     more, significant = _lead(judged, judged.linear_probe_accuracy)
     by_probe = judged.n - _wrong(judged.linear_probe_accuracy, judged.n)
-    text = f"Probe: {by_probe:,} of {judged.n:,}"
+    told: dict[str, object] = {"correct": f"{by_probe:,}", "all": f"{judged.n:,}"}
     if more == 0:
-        return f"{text}, the same."
-    return f"{text}; the difference is {'' if significant else 'not '}significant."
+        return _("{correct} of {all}, the same.", **told)
+    if significant:
+        return _("{correct} of {all}; the difference is significant.", **told)
+    return _("{correct} of {all}; the difference is not significant.", **told)
 
 
 def _wrong(accuracy: float, n: int) -> int:
@@ -175,28 +221,28 @@ def next_attempt(preset: str, judged: Evaluation) -> str:
         judged: Evaluation of the result.
     """
     if preset == INSTANT:
-        return "Next: train with the preset Draft or Quick. Adapted layers are usually more accurate."
+        return _("Next: train with the preset Draft or Quick. Adapted layers are usually more accurate.")
     if preset == DRAFT:
-        return "Next: retrain with the preset Quick. It uses larger images, and is usually more accurate."
+        return _("Next: retrain with the preset Quick. It uses larger images, and is usually more accurate.")
     more, significant = _lead(judged, judged.linear_probe_accuracy or 0.0)
     if significant and more < 0:
-        return "If the probe stays ahead with more epochs, choose the type “Head only” under Advanced."
+        return _("If the probe stays ahead with more epochs, choose the type “Head only” under Advanced.")
     return ""
 
 
 def class_table(details: EvaluationDetails) -> Markup:
     """Return a table with recall, precision and F1 of every class, the lowest F1 first."""
     if not details.classes:
-        return notice("No per-class metrics for this version.")
+        return notice(_("No per-class metrics for this version."))
     ranked = sorted(zip(details.class_names, details.classes, strict=True), key=lambda pair: pair[1].f1)
     rows = [
         [name, one.support, f"{one.recall:.1%}", f"{one.precision:.1%}", f"{one.f1:.3f}"]
         for name, one in ranked
     ]
-    heads = ["Class", "Images", "Recall", "Precision", "F1"]
+    heads = [_("Class"), _("Images"), _("Recall"), _("Precision"), _("F1")]
     averages = [one.average_precision for _name, one in ranked]
     if any(average is not None for average in averages):
-        heads.append("Average precision")
+        heads.append(_("Average precision"))
         for row, average in zip(rows, averages, strict=True):
             row.append("–" if average is None else f"{average:.3f}")
     return render_part("table", heads, rows)

@@ -16,6 +16,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.ui.kit.events import QUIET, UNCHECKED, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.snippets import code_snippets, share_link
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import call
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
@@ -76,22 +77,22 @@ def build_code(label: str, elem_id: str) -> gr.Textbox:
     )
 
 
-def build_share(prefix: str = "use", label: str = "Permalink") -> SharePanel:
+def build_share(prefix: str = "use", label: str | None = None) -> SharePanel:
     """Build the panel, which is empty until a task is picked.
 
     Args:
         prefix: Prefix of the element IDs.
-        label: Label of the link.
+        label: Label of the link, or None for the usual one.
     """
-    with gr.Accordion("Share or use via API", open=False, elem_id=f"{prefix}-share"):
+    with gr.Accordion(_("Share or use via API"), open=False, elem_id=f"{prefix}-share"):
         link = gr.Textbox(
-            label=label,
-            info="Pinned to these exact versions.",
+            label=label or _("Permalink"),
+            info=_("Pinned to these exact versions."),
             interactive=False,
             buttons=["copy"],
             elem_id=f"{prefix}-link",
         )
-        draw = gr.Button("Show QR code", size="sm", elem_id=f"{prefix}-draw-code")
+        draw = gr.Button(_("Show QR code"), size="sm", elem_id=f"{prefix}-draw-code")
         drawn = gr.HTML(elem_id=f"{prefix}-drawn-code")
         draw.click(qr_code, link, drawn, **QUIET, **UNCHECKED)
         link.change(None, [link, drawn], drawn, js=call("qrCode.keep"), **QUIET)
@@ -102,11 +103,13 @@ def build_share(prefix: str = "use", label: str = "Permalink") -> SharePanel:
 def qr_code(link: str) -> Markup:
     """Return the QR code of a link, for the camera of a phone, or why there is none."""
     if not link:
-        return notice("There is no link yet. Pick a task first.")
+        return notice(_("There is no link yet. Pick a task first."))
     if urlsplit(link).hostname in _ONLY_HERE:
         return notice(
-            "This address works only on this machine. Open the page by the machine's name or address in the "
-            "network, and show the QR code again."
+            _(
+                "This address works only on this machine. Open the page by the machine's name or address in "
+                "the network, and show the QR code again."
+            )
         )
     code = segno.make(link, micro=False)
     return render("kit/qr_code", link=link, code=code.svg_inline(scale=4, border=4, light="#fff", title=link))

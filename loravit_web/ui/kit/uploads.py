@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from loravit_web.errors import LoraVitError
+from loravit_web.ui.language.texts import _
 from loravit_web.visibility import Seen
 
 
@@ -50,8 +51,8 @@ def uploaded_path(image: Any) -> Path:
     """
     named = image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
     if not isinstance(named, str):
-        raise UnreadableUpload("The image is missing. Upload a file and send it as the image.")
-    not_uploaded = UnreadableUpload("The image is not an uploaded file. Upload it first.")
+        raise UnreadableUpload(_("The image is missing. Upload a file and send it as the image."))
+    not_uploaded = UnreadableUpload(_("The image is not an uploaded file. Upload it first."))
     try:
         path, folder = Path(named).resolve(), upload_folder().resolve()
         uploaded = path.is_relative_to(folder) and path.is_file()

@@ -15,17 +15,21 @@ from loravit_web.actions import Actions
 from loravit_web.service import Service
 from loravit_web.ui.kit.callers import Caller, caller_of
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.language.choice import language_of
+from loravit_web.ui.language.texts import _, speak
 from loravit_web.ui.patches.hub import told_by_hub
 from loravit_web.visibility import Seen
 
 
 def visitor_of(service: Service, request: gr.Request) -> Visitor:
-    """Return the sender of a request with their rights.
+    """Return the sender of a request with their rights. From then on, texts are in their language.
 
     Raises:
         NotSignedIn: If the app serves a team and the sender is not signed in.
     """
     settings = service.settings
+    if not settings.plain_gradio:  # its page is English
+        speak(language_of(request.query_params, request.headers))
     if settings.mode == "local":
         return service.visitor(None)
     if settings.mode == "team" and settings.hub_roles.enabled:
@@ -68,7 +72,7 @@ def seen_by(service: Service, request: gr.Request) -> Seen:
 
 def read_only(refusal: str | None) -> gr.HTML:
     """Return the update of a notice with the reason why a visitor cannot change anything, if there is one."""
-    return gr.HTML(notice(refusal or "", title="View only."), visible=refusal is not None)
+    return gr.HTML(notice(refusal or "", title=_("View only.")), visible=refusal is not None)
 
 
 def guest_name(secret: bytes, text: str) -> str:

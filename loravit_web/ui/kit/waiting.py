@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from loravit_web.errors import LoraVitError
+from loravit_web.ui.language.texts import _, gettext_noop
 
 T = TypeVar("T")
 
-QUEUE_FULL = "The server is busy. Please try again in a moment."
+QUEUE_FULL = gettext_noop("The server is busy. Please try again in a moment.")
 _THREADS = 32
 """Number of threads, for two batches of the engine."""
 
@@ -40,7 +41,7 @@ class Waiting:
             QueueFull: If the limit is reached. The function is not called.
         """
         if not self._free:
-            raise QueueFull(QUEUE_FULL)
+            raise QueueFull(_(QUEUE_FULL))
         self._free -= 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

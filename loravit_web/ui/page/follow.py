@@ -12,6 +12,7 @@ import gradio as gr
 from loravit_web.ui.kit.errors import plain
 from loravit_web.ui.kit.events import QUEUED, QUIET, Updates, unchanged
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.page.page import Page
 from loravit_web.ui.page.strip import strip_update
 from loravit_web.ui.runs.listing import MOST_ACTIVE, active_runs
@@ -139,8 +140,11 @@ def announce(seen: Seen, ended: Sequence[str]) -> None:
         run = seen.registry.runs.get(run_id)
         if run.status == "completed":
             version = (run.published or "").rpartition("@")[2]
-            text = f"“{run.title}” version {version} is ready."
-            gr.Success(render("page/ready", text=text, run=run), title="Training completed")
+            text = _("“{title}” version {version} is ready.", title=run.title, version=version)
+            gr.Success(render("page/ready", text=text, run=run), title=_("Training completed"))
         elif run.status in ("failed", "interrupted"):
-            error = run.error or "The run has no error message."
-            gr.Warning(plain(f"“{run.title}”: {error}"), title=f"Training {run.status}")
+            error = run.error or _("The run has no error message.")
+            gr.Warning(
+                plain(f"“{run.title}”: {error}"),
+                title=_("Training failed") if run.status == "failed" else _("Training interrupted"),
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loravit_web.ui import scripts
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.page import address, arrival, pulse
 from loravit_web.ui.use import ask, camera, evidence
 
@@ -16,6 +17,7 @@ SCRIPTS = (
     "patches/styles",
     "page/arrival",  # before the description is kept from Svelte
     "page/address",
+    "page/language",
     "page/reload",
     "use/camera",
     "use/ask",
@@ -56,9 +58,10 @@ def page_head(*, plain: bool = False) -> str:
         "arrival": arrival.VALUES,
         "address": address.VALUES,
         "ask": ask.values(),
-        "camera": camera.VALUES,
+        "camera": camera.values(),
         "evidence": evidence.VALUES,
         "pulse": pulse.VALUES,
+        "steps": {"title": _("Step {number} of {all}: {title}")},
     }
     names = [name for name in SCRIPTS if not (plain and name.startswith("patches/"))]
     return scripts.head(names, values)

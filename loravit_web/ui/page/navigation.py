@@ -13,6 +13,7 @@ from loravit_web.ui.kit.errors import told, told_at
 from loravit_web.ui.kit.events import EACH, QUEUED, QUIET, UNCHECKED, Data, Updates
 from loravit_web.ui.kit.uploads import uploaded_path
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.page.page import Page
 from loravit_web.ui.scripts import call
 from loravit_web.ui.train.judged import picture_to_try
@@ -54,7 +55,7 @@ def _try_tasks(page: Page) -> None:
     @told
     def try_result(run: str | None, memory: Any, request: gr.Request) -> Updates:
         if run is None:
-            raise NoResultShown("There is no result to try. Train an adapter first.")
+            raise NoResultShown(_("There is no result to try. Train an adapter first."))
         return tried(seen_by(service, request), memory, run)
 
     @told

@@ -14,6 +14,8 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.ui.kit.served import page_image_link, thumbnail_link
 from loravit_web.ui.kit.share import page_url
+from loravit_web.ui.language.choice import language_of
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext, speaking
 from loravit_web.ui.scripts import source
 from loravit_web.ui.templates import render
 from loravit_web.util.text import listed
@@ -21,12 +23,12 @@ from loravit_web.visibility import Seen
 from registry import RegistryError, Version
 
 TITLE = "LoRA-ViT Web"
-DESCRIPTION = (
+DESCRIPTION = gettext_noop(
     "One image, many small classifiers, all at once. Drop an image, or train a classifier from a few dozen "
     "images of your own."
 )
 IMAGE, ICON = (Path(__file__).with_name(name) for name in ("preview.jpg", "icon.png"))
-FIRST_SCRIPT = "patches/english"
+FIRST_SCRIPT = "patches/language"
 """Script that runs before those of Gradio, which adds all others of the app when it has started."""
 _MOST_TASKS = 3
 
@@ -61,7 +63,7 @@ def preview_of(seen: Seen, tasks: Sequence[str]) -> Preview:
     titles = [seen.registry.catalog.adapter(version.slug).title for version in versions]
     image = thumbnail_link(seen, versions[0])
     if len(versions) > 1:
-        told = f"{len(versions)} tasks that answer side by side. Drop an image to see their answers."
+        told = _("{n} tasks that answer side by side. Drop an image to see their answers.", n=len(versions))
     else:
         told = _about(versions[0])
     shown = own_preview() if image is None else Preview("", "", image, is_large=False)
@@ -70,7 +72,7 @@ def preview_of(seen: Seen, tasks: Sequence[str]) -> Preview:
 
 def own_preview() -> Preview:
     """Return the preview of a link that names no task."""
-    return Preview(TITLE, DESCRIPTION, page_image_link(IMAGE), is_large=True)
+    return Preview(TITLE, _(DESCRIPTION), page_image_link(IMAGE), is_large=True)
 
 
 def tags_of(service: Service, scope: Scope) -> str:
@@ -81,6 +83,11 @@ def tags_of(service: Service, scope: Scope) -> str:
         scope: Request for the page.
     """
     request = Request(scope)
+    with speaking(language_of(request.query_params, request.headers)):
+        return _tags(service, request)
+
+
+def _tags(service: Service, request: Request) -> str:
     named = request.query_params.get("task") or request.query_params.get("adapter") or ""
     try:
         seen = service.seen_by(service.visitor(None))
@@ -96,11 +103,18 @@ def tags_of(service: Service, scope: Scope) -> str:
 def _about(version: Version) -> str:
     """Return a sentence about the classes of a version and one about its accuracy."""
     names = version.shown_classes
-    classes = f"{len(names)} classes: {listed(names, most=5)}."
+    classes = ngettext(
+        "{n} class: {names}.", "{n} classes: {names}.", len(names), names=listed(names, most=5)
+    )
     measured = version.evaluation("test") or version.evaluation("validation")
     if measured is None:
         return classes
-    return f"{classes} {measured.accuracy:.0%} of {measured.n:,} {measured.split} images correct."
+    accuracy, images = f"{measured.accuracy:.0%}", f"{measured.n:,}"
+    if measured.split == "test":
+        correct = _("{accuracy} of {images} test images correct.", accuracy=accuracy, images=images)
+    else:
+        correct = _("{accuracy} of {images} validation images correct.", accuracy=accuracy, images=images)
+    return f"{classes} {correct}"
 
 
 def _version(seen: Seen, task: str) -> Version | None:

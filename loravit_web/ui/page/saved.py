@@ -7,10 +7,11 @@ import gradio as gr
 from loravit_web.saver import saved_sentence
 from loravit_web.service import Service
 from loravit_web.ui.kit.markup import line, notice
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.ui.page.pulse import SELDOM
 from registry import utc_now
 
-LOST = (
+LOST = gettext_noop(
     "All trainings and imports are lost when this Space restarts. Download what you want to keep. To prevent "
     "the loss, the owner can mount a storage bucket at /data or set LORAVIT_SNAPSHOT_URL."
 )
@@ -20,7 +21,7 @@ def add_saved(demo: gr.Blocks, service: Service) -> None:
     """Add the line to the page if the app writes snapshots or loses data at a restart."""
     if service.saver is None:
         if service.settings.restart_loses:
-            gr.HTML(notice(LOST, kind="warning"), elem_id="saved")
+            gr.HTML(notice(_(LOST), kind="warning"), elem_id="saved")
         return
     line = gr.HTML(saved_line(service), elem_id="saved")
     look = gr.Button(visible="hidden", elem_id=SELDOM)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from loravit_web.ui.language.choice import language_of
 from loravit_web.ui.patches.compressed import CompressedAnswers, encoding_of
+from loravit_web.ui.patches.page_texts import PageTexts, with_texts
 
 _ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 """Headers from which Gradio derives the URL that it writes into the page."""
@@ -34,11 +36,14 @@ class KeptPage:
     Args:
         app: Renders the page, and answers all other requests.
         tags: Returns the tags of the preview of a link. Called on another thread.
+        languages: Texts of the page in each language but English, by its code.
         prefix: Prefix of every path if the app is mounted under one. A proxy may keep it or strip it.
     """
 
-    def __init__(self, app: ASGIApp, tags: Tags, prefix: str = "") -> None:
-        self._app, self._tags = app, tags
+    def __init__(
+        self, app: ASGIApp, tags: Tags, languages: Mapping[str, PageTexts], prefix: str = ""
+    ) -> None:
+        self._app, self._tags, self._languages = app, tags, languages
         self._paths = frozenset({"/", f"{prefix}/"})
         self._kept = CompressedAnswers(_MOST)
 
@@ -49,8 +54,9 @@ class KeptPage:
             return
         headers = Headers(scope=scope)
         tags = await run_sync(self._tags, scope)
-        encoding = encoding_of(headers)
-        asked = (tags, encoding, scope["scheme"], *(headers.get(name) for name in _ADDRESS))
+        texts = self._languages.get(language_of(QueryParams(scope["query_string"]), headers))
+        language, encoding = texts and texts.language, encoding_of(headers)
+        asked = (tags, language, encoding, scope["scheme"], *(headers.get(name) for name in _ADDRESS))
         answer = self._kept.get(asked)
         if answer is None:
             written = _Written()
@@ -59,6 +65,8 @@ class KeptPage:
                 await written.pass_on(send)
                 return
             page = with_preview(written.body, tags.encode())
+            if texts is not None:
+                page = with_texts(page.decode(), texts).encode()
             answer = await self._kept.keep(asked, page, encoding, "text/html")
         await answer(scope, receive, send)
 

@@ -15,11 +15,12 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import QUEUED, QUIET, Updates
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.visitors import actions_of
+from loravit_web.ui.language.texts import _, gettext_noop
 from registry import Run
 
 Handler = Callable[..., Any]
 RunId = gr.State | gr.BrowserState
-QUESTION = "Cancel this run? Its training progress is lost, and nothing will be published."
+QUESTION = gettext_noop("Cancel this run? Its training progress is lost, and nothing will be published.")
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class RunButtons:
         return {
             self.keep: button("keep"),
             self.cancel: gr.Button(visible="cancel" in steps, interactive=may),
-            self.resume: button("resume", value="Run again" if run.status == "cancelled" else "Resume"),
-            self.retry: button("retry", value=f"Retry with batch size {half_batch(run)}"),
+            self.resume: button("resume", value=_("Run again") if run.status == "cancelled" else _("Resume")),
+            self.retry: button("retry", value=_("Retry with batch size {size}", size=half_batch(run))),
             **({self.sure: gr.Column(visible=False)} if fresh or "cancel" not in steps else {}),
         }
 
@@ -82,20 +83,22 @@ def build_buttons(prefix: str) -> RunButtons:
     """
     with gr.Row():
         keep = gr.Button(
-            "Stop and publish best epoch", visible=False, elem_id=f"{prefix}-keep", min_width=160
+            _("Stop and publish best epoch"), visible=False, elem_id=f"{prefix}-keep", min_width=160
         )
         cancel = gr.Button(
-            "Cancel run", variant="stop", visible=False, elem_id=f"{prefix}-cancel", min_width=120
+            _("Cancel run"), variant="stop", visible=False, elem_id=f"{prefix}-cancel", min_width=120
         )
-        resume = gr.Button("Resume", visible=False, elem_id=f"{prefix}-resume", min_width=120)
+        resume = gr.Button(_("Resume"), visible=False, elem_id=f"{prefix}-resume", min_width=120)
         retry = gr.Button(
-            "Retry with a smaller batch", visible=False, elem_id=f"{prefix}-retry", min_width=200
+            _("Retry with a smaller batch"), visible=False, elem_id=f"{prefix}-retry", min_width=200
         )
     with gr.Column(visible=False, elem_id=f"{prefix}-sure") as sure:
-        question = gr.HTML(line(QUESTION, kind="ask", role="alert"))
+        question = gr.HTML(line(_(QUESTION), kind="ask", role="alert"))
         with gr.Row():
-            yes = gr.Button("Yes, cancel run", variant="stop", elem_id=f"{prefix}-cancel-yes", min_width=140)
-            no = gr.Button("Keep run", elem_id=f"{prefix}-cancel-no", min_width=140)
+            yes = gr.Button(
+                _("Yes, cancel run"), variant="stop", elem_id=f"{prefix}-cancel-yes", min_width=140
+            )
+            no = gr.Button(_("Keep run"), elem_id=f"{prefix}-cancel-no", min_width=140)
     return RunButtons(keep, cancel, resume, retry, sure, question, yes, no)
 
 

@@ -16,6 +16,7 @@ from loravit_web.runs.comparison import best_rows, setting_rows
 from loravit_web.runs.curves import LABELS, MOST_RUNS, Axis, metric_keys, overlay, run_label
 from loravit_web.ui.kit.events import QUIET, Data, Updates
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext
 from loravit_web.ui.runs.markup import compared_table, curves_head
 from loravit_web.ui.runs.watch import WHOLE
 from loravit_web.visibility import Seen
@@ -26,9 +27,9 @@ COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": 
 MOST_SMOOTHING = 0.95
 PlotRow = tuple[float, float, str, str]
 """Position on the x-axis, value, number of the run, and label of the run."""
-HINT = f"To compare runs, select up to {MOST_RUNS} in the column Compare."
-ONE = "Select another run in the column Compare to compare it with this one."
-AXES: Mapping[Axis, str] = {"epoch": "Epoch", "minutes": "Time (min)"}
+HINT = gettext_noop("To compare runs, select up to {most} in the column Compare.")
+ONE = gettext_noop("Select another run in the column Compare to compare it with this one.")
+AXES: Mapping[Axis, str] = {"epoch": gettext_noop("Epoch"), "minutes": gettext_noop("Time (min)")}
 """Titles of the x-axes."""
 
 
@@ -102,9 +103,7 @@ class ComparePanel:
             self.title: _title(runs, compared),
             self.body: gr.Row(visible=True),
             self.controls: gr.Row(visible=bool(keys)),
-            self.metric: gr.Dropdown(
-                [(LABELS.get(one, one), one) for one in keys], value=key, visible=bool(keys)
-            ),
+            self.metric: gr.Dropdown([(_metric(one), one) for one in keys], value=key, visible=bool(keys)),
             **self._drawn(seen, data, runs, key, same=same),
             self.clear: gr.Button(visible=bool(compared)),
         }
@@ -113,22 +112,24 @@ class ComparePanel:
         """Return updates of the plot and of the tables below it."""
         tables = _tables(seen, runs)
         if key is None:
-            nothing = notice("No metrics yet.")
+            nothing = notice(_("No metrics yet."))
             return {self.plot: gr.LinePlot(visible=False), self.rows: [], self.tables: nothing + tables}
         axis, smoothing = data[self.axis], min(MOST_SMOOTHING, max(0.0, data[self.smoothing] or 0.0))
         shown = overlay(seen.registry, runs, key, axis=axis, smoothing=smoothing)
         left_out = ", ".join(shown.missing)
-        note = notice(f"No {LABELS.get(key, key)} for {left_out}.") if left_out else Markup()
+        note = (
+            notice(_("No {metric} for {runs}.", metric=_metric(key), runs=left_out)) if left_out else Markup()
+        )
         rows = [(one.x, one.value, str(one.place), one.run) for one in shown.points]
         has_line = len(rows) > len({row[2] for row in rows})  # single points are not drawn
         if rows and not has_line:
-            note += notice("A curve needs at least two points. The table below shows the values so far.")
+            note += notice(_("A curve needs at least two points. The table below shows the values so far."))
         plot = gr.LinePlot(
             visible=has_line,
             y_lim=list(shown.limits),
-            x_title=AXES.get(axis, axis),
+            x_title=_(AXES.get(axis, axis)),
             x_axis_format=WHOLE if axis == "epoch" else None,
-            y_title=LABELS.get(key, key),
+            y_title=_metric(key),
             **({"value": _frame(rows)} if same else {}),
         )
         return {self.plot: plot, self.rows: rows, self.tables: note + tables}
@@ -140,22 +141,24 @@ def build_compare() -> ComparePanel:
     with gr.Row(visible=False, equal_height=False, elem_id="runs-compare-body") as body:
         with gr.Column(scale=3, min_width=320):
             with gr.Row(visible=False) as controls:
-                metric = gr.Dropdown([], label="Metric", visible=False, elem_id="runs-metric", min_width=160)
+                metric = gr.Dropdown(
+                    [], label=_("Metric"), visible=False, elem_id="runs-metric", min_width=160
+                )
                 smoothing = gr.Slider(
                     0,
                     MOST_SMOOTHING,
                     value=0,
                     step=0.05,
-                    label="Smoothing",
-                    info="0 = no smoothing.",
+                    label=_("Smoothing"),
+                    info=_("0 = no smoothing."),
                     elem_id="runs-smoothing",
                     min_width=160,
                 )
                 axis = gr.Radio(
-                    [(title, axis) for axis, title in AXES.items()],
+                    [(_(title), axis) for axis, title in AXES.items()],
                     value="epoch",
-                    label="X-axis",
-                    info="Time includes pauses.",
+                    label=_("X-axis"),
+                    info=_("Time includes pauses."),
                     elem_id="runs-axis",
                     min_width=160,
                 )
@@ -173,7 +176,7 @@ def build_compare() -> ComparePanel:
             )
         with gr.Column(scale=2, min_width=300):
             tables = gr.HTML(elem_id="runs-compare")
-            clear = gr.Button("Clear selection", size="sm", visible=False, elem_id="runs-clear")
+            clear = gr.Button(_("Clear selection"), size="sm", visible=False, elem_id="runs-clear")
     rows = gr.State([])
     return ComparePanel(title, body, controls, metric, plot, rows, tables, clear, smoothing, axis)
 
@@ -196,7 +199,7 @@ def ticked(compared: Sequence[str], run_id: str, on: bool) -> list[str]:
     """
     others = [one for one in compared if one != run_id]
     if on and len(others) >= MOST_RUNS:
-        raise TooManyRuns(f"You can compare up to {MOST_RUNS} runs. Deselect one first.")
+        raise TooManyRuns(_("You can compare up to {most} runs. Deselect one first.", most=MOST_RUNS))
     return [*others, run_id] if on else others
 
 
@@ -207,26 +210,35 @@ def _frame(rows: Sequence[PlotRow]) -> pd.DataFrame:
     return pd.DataFrame([*rows, *unseen], columns=["x", "value", "run", "name"])
 
 
+def _metric(key: str) -> str:
+    """Return the name of a metric."""
+    return _(LABELS.get(key, key))
+
+
+def _hint() -> str:
+    return _(HINT, most=MOST_RUNS)
+
+
 def _empty_title() -> Markup:
-    return curves_head("Metrics", HINT, [], {})
+    return curves_head(_("Metrics"), _hint(), [], {})
 
 
 def _title(runs: list[Run], compared: Sequence[str]) -> Markup:
     """Return the title with a hint and the legend."""
-    several = f"{len(runs)} run{'' if len(runs) == 1 else 's'} compared"
-    heading = several if compared else "Metrics"
-    hint = "" if len(runs) > 1 else HINT if not compared else ONE
+    several = ngettext("{n} run compared", "{n} runs compared", len(runs))
+    heading = several if compared else _("Metrics")
+    hint = "" if len(runs) > 1 else _hint() if not compared else _(ONE)
     return curves_head(heading, hint, [run_label(run) for run in runs], COLOURS)
 
 
 def _tables(seen: Seen, runs: list[Run]) -> Markup:
     comparison = seen.registry.comparer.compare([run.id for run in runs])
     heads = [f"{place} · {run_label(run)}" for place, run in enumerate(runs, start=1)]
-    best = compared_table("Results", heads, best_rows(comparison), "No metrics yet.")
+    best = compared_table(_("Results"), heads, best_rows(comparison), _("No metrics yet."))
     if len(runs) == 1:
         return best
     differing = setting_rows(comparison)
-    return best + compared_table("Different settings", heads, differing, "Identical settings.")
+    return best + compared_table(_("Different settings"), heads, differing, _("Identical settings."))
 
 
 def _found(seen: Seen, run_ids: Sequence[str]) -> list[Run]:

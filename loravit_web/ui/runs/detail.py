@@ -12,8 +12,10 @@ from loravit_web.runs.next_steps import place_of, refusal_of, steps_of
 from loravit_web.ui.kit.confirm import ConfirmPanel, build_confirm
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import definitions, flattened, notice, run_progress
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.runs.buttons import RunButtons, build_buttons
 from loravit_web.ui.runs.markup import log_text, run_back, run_origin
+from loravit_web.ui.runs.watch import dataset_line
 from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
 from registry import RegistryError, Run
@@ -86,7 +88,7 @@ class DetailPanel:
             **self.confirm.closed(),
         }
         return {
-            self.head: _head(seen, run) + (notice(blocked, title="View only.") if blocked else Markup()),
+            self.head: _head(seen, run) + (notice(blocked, title=_("View only.")) if blocked else Markup()),
             self.result: gr.Button(visible="result" in steps),
             self.catalog: gr.Button(visible=run.published is not None),
             **self.buttons.updates(run, fresh=fresh, may=refusal is None),
@@ -108,14 +110,14 @@ def build_detail() -> DetailPanel:
         confirm = build_confirm("runs-delete")
         head = gr.HTML(js_on_load=on_load("runs.listenToDetail"), elem_id="runs-progress")
         with gr.Row():
-            result = gr.Button("Show result", variant="primary", visible=False, elem_id="runs-result")
-            catalog = gr.Button("Open in Catalog", visible=False, elem_id="runs-catalog")
+            result = gr.Button(_("Show result"), variant="primary", visible=False, elem_id="runs-result")
+            catalog = gr.Button(_("Open in Catalog"), visible=False, elem_id="runs-catalog")
         buttons = build_buttons("runs")
-        with gr.Accordion("Settings", open=False, visible=False, elem_id="runs-facts") as facts:
+        with gr.Accordion(_("Settings"), open=False, visible=False, elem_id="runs-facts") as facts:
             settings = gr.HTML(elem_id="runs-settings")
-        with gr.Accordion("Log", open=False, visible=False, elem_id="runs-record") as record:
+        with gr.Accordion(_("Log"), open=False, visible=False, elem_id="runs-record") as record:
             log = gr.HTML(elem_id="runs-log", autoscroll=True)
-        delete = gr.Button("Delete run…", variant="stop", size="sm", visible=False, elem_id="runs-delete")
+        delete = gr.Button(_("Delete run…"), variant="stop", size="sm", visible=False, elem_id="runs-delete")
     return DetailPanel(column, head, result, catalog, buttons, facts, settings, record, log, delete, confirm)
 
 
@@ -128,6 +130,7 @@ def _head(seen: Seen, run: Run) -> Markup:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    base = {"data": f"{run.dataset.name}, {run.dataset.n_images} images, {run.dataset.n_classes} classes"}
+    data = run.dataset
+    base = {"data": dataset_line(data.name, data.n_images, data.n_classes)}
     base |= {"base": run.base.name, "seed": str(run.seed), "resumed": f"{run.resumed} times"}
     return {**base, **dict(flattened(run.config)), **{k: str(v) for k, v in run.environment.items()}}

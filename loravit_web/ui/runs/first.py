@@ -12,10 +12,11 @@ from loravit_web.adapters.files.first_answer import EVALUATION_FILE, FirstAnswer
 from loravit_web.ui.kit.confusion import confusion_table
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.visibility import Seen
 from registry import BlobMissing, ConfusionCell, EvaluationDetails, Run, UnknownRunFile
 
-CAPTION = "Confusion matrix of the first answer (validation). The result has its own."
+CAPTION = gettext_noop("Confusion matrix of the first answer (validation). The result has its own.")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ def build_first(prefix: str) -> FirstPanel:
         prefix: Prefix of the element IDs.
     """
     said = gr.HTML(visible=False, elem_id=f"{prefix}-first")
-    with gr.Accordion("Confusion matrix", open=False, visible=False, elem_id=f"{prefix}-first-more") as more:
+    with gr.Accordion(
+        _("Confusion matrix"), open=False, visible=False, elem_id=f"{prefix}-first-more"
+    ) as more:
         matrix = gr.HTML(elem_id=f"{prefix}-first-confusion")
     return FirstPanel(said, more, matrix)
 
@@ -85,12 +88,25 @@ def first_answer_of(seen: Seen, run: Run) -> FirstAnswer | None:
 
 def sentence(answer: FirstAnswer) -> str:
     """Return when a first answer was ready, and its accuracy."""
-    found = f"{answer.accuracy:.0%} of {answer.n:,} validation images correct"
-    if answer.mean_average_precision is not None:
-        found = f"mAP {answer.mean_average_precision:.3f}, {found} in all their labels"
-    return f"First answer after {answer.seconds:.0f} s: {found} (a probe without training)."
+    told: dict[str, object] = {
+        "seconds": f"{answer.seconds:.0f}",
+        "accuracy": f"{answer.accuracy:.0%}",
+        "images": f"{answer.n:,}",
+    }
+    if answer.mean_average_precision is None:
+        return _(
+            "First answer after {seconds} s: {accuracy} of {images} validation images correct (a probe "
+            "without training).",
+            **told,
+        )
+    return _(
+        "First answer after {seconds} s: mAP {precision}, {accuracy} of {images} validation images correct "
+        "in all their labels (a probe without training).",
+        precision=f"{answer.mean_average_precision:.3f}",
+        **told,
+    )
 
 
 def _matrix(answer: FirstAnswer) -> Markup:
     cells = tuple(ConfusionCell(*cell) for cell in answer.confusion)
-    return confusion_table(EvaluationDetails(answer.class_names, (), cells), CAPTION, opens=False)
+    return confusion_table(EvaluationDetails(answer.class_names, (), cells), _(CAPTION), opens=False)

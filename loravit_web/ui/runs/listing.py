@@ -10,6 +10,8 @@ import gradio as gr
 
 from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.markup import STATUS_SIGNS, found
+from loravit_web.ui.language.texts import _, ngettext
+from loravit_web.ui.language.words import status_name
 from loravit_web.ui.runs.markup import (
     Scores,
     active_banner,
@@ -117,7 +119,7 @@ class RunList:
             self.states: self._counted(seen, query),
             self.page: shown.page,
             self.table: table,
-            self.found: found("run", shown.total, shown.page, shown.pages),
+            self.found: found(ngettext("{n} run", "{n} runs", shown.total), shown.page, shown.pages),
             self.previous: gr.Button(visible=shown.page > 1),
             self.following: gr.Button(visible=shown.page < shown.pages),
         }
@@ -126,7 +128,9 @@ class RunList:
         """Return the statuses that there are or that are selected, with their numbers of runs."""
         counts = seen.registry.search.run_counts(query)
         statuses = [one for one in get_args(RunStatus) if one in counts or one in query.statuses]
-        choices = [(f"{STATUS_SIGNS[one]} {one} {counts.get(one, 0):,}", one) for one in statuses]
+        choices = [
+            (f"{STATUS_SIGNS[one]} {status_name(one)} {counts.get(one, 0):,}", one) for one in statuses
+        ]
         return gr.CheckboxGroup(choices, visible=bool(choices))
 
 
@@ -138,27 +142,27 @@ def build_list() -> RunList:
     nodes = gr.HTML(visible=False, elem_id="runs-nodes")
     with gr.Row(equal_height=False, elem_id="runs-filters"):
         search = gr.Textbox(
-            label="Search",
-            placeholder="Name, dataset or ID",
+            label=_("Search"),
+            placeholder=_("Name, dataset or ID"),
             max_length=MAX_TEXT,
             elem_id="runs-search",
             scale=2,
             min_width=200,
         )
         states = gr.CheckboxGroup(
-            [(f"{STATUS_SIGNS[one]} {one}", one) for one in get_args(RunStatus)],
-            label="Status",
+            [(f"{STATUS_SIGNS[one]} {status_name(one)}", one) for one in get_args(RunStatus)],
+            label=_("Status"),
             visible=False,
             elem_id="runs-states",
             scale=3,
             min_width=260,
         )
-        mine = gr.Checkbox(label="Mine", value=False, scale=0, min_width=90, elem_id="runs-mine")
+        mine = gr.Checkbox(label=_("Mine"), value=False, scale=0, min_width=90, elem_id="runs-mine")
     table = gr.HTML(loading(), js_on_load=on_load("focus.keep", "runs.listen"), elem_id="runs-table")
     with gr.Row():
         found = gr.HTML(elem_id="runs-found")
-        previous = gr.Button("Previous page", visible=False, size="sm", elem_id="runs-previous")
-        following = gr.Button("Next page", visible=False, size="sm", elem_id="runs-next")
+        previous = gr.Button(_("Previous page"), visible=False, size="sm", elem_id="runs-previous")
+        following = gr.Button(_("Next page"), visible=False, size="sm", elem_id="runs-next")
     return RunList(banner, nodes, search, states, mine, gr.State(1), table, found, previous, following)
 
 

@@ -13,9 +13,11 @@ from loravit_web.runs.comparison import ComparedRow
 from loravit_web.runs.curves import version_of
 from loravit_web.runs.next_steps import refusal_of, steps_of, title_and_owner
 from loravit_web.ui.kit.markup import STATUS_SIGNS, notice, time_left
+from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.words import age
 from loravit_web.ui.runs.nodes import node_line, summary
 from loravit_web.ui.templates import render
-from loravit_web.util.text import age, duration
+from loravit_web.util.text import duration
 from registry import Node, Run
 
 MOST_QUEUED = 10
@@ -72,17 +74,17 @@ class Scores:
 
 def loading() -> Markup:
     """Return what is shown before the list is loaded."""
-    return notice("Loading runs…")
+    return notice(_("Loading runs…"))
 
 
 def nothing_yet() -> Markup:
     """Return what is shown instead of the list before the first run."""
-    return notice("Runs appear here after you start a training in the tab Train.", title="No runs yet.")
+    return notice(_("Runs appear here after you start a training in the tab Train."), title=_("No runs yet."))
 
 
 def no_match() -> Markup:
     """Return what is shown instead of the list if no run matches."""
-    return notice("Use fewer words or another status.", title="No matching runs.")
+    return notice(_("Use fewer words or another status."), title=_("No matching runs."))
 
 
 def active_banner(active: Sequence[Run], positions: Mapping[str, int], visitor: Visitor) -> Markup:
@@ -117,10 +119,9 @@ def nodes_line(nodes: Sequence[Node]) -> Markup:
 
 def _place(run: Run, position: int | None) -> str:
     if position is not None:
-        return f"position {position} in the queue"
-    return (
-        f"{'Stopping' if run.stop_request else run.stage or 'Starting'}, {run.progress:.0%}{time_left(run)}"
-    )
+        return _("position {position} in the queue", position=position)
+    stage = _("Stopping") if run.stop_request else run.stage or _("Starting")
+    return f"{stage}, {run.progress:.0%}{time_left(run)}"
 
 
 def runs_table(
@@ -145,7 +146,7 @@ def runs_table(
     with_owner = any(run.created_by not in own_names for run in runs)
 
     def owner(run: Run) -> str:
-        return "you" if run.created_by in own_names else run.created_by
+        return _("you") if run.created_by in own_names else run.created_by
 
     rows = [
         Row(
@@ -164,12 +165,12 @@ def _cells(run: Run, scores: Scores, now: datetime, *, owner: str | None) -> dic
     best, probe = scores.best.get(run.id), scores.probe.get(run.id)
     change = None if best is None or probe is None else round(100 * (best - probe), 1)
     return {
-        **({"Owner": owner} if owner is not None else {}),
-        "Best accuracy": "–" if best is None else f"{best:.1%}",
-        "vs. probe": "–" if change is None else f"{change:+.1f}".replace("-", "−"),
-        "Preset": str(run.config.get("preset", "–")).capitalize(),
-        "Duration": "–" if run.seconds is None else duration(run.seconds),
-        "When": age(run.created_at, now),
+        **({gettext_noop("Owner"): owner} if owner is not None else {}),
+        gettext_noop("Best accuracy"): "–" if best is None else f"{best:.1%}",
+        gettext_noop("vs. probe"): "–" if change is None else f"{change:+.1f}".replace("-", "−"),
+        gettext_noop("Preset"): str(run.config.get("preset", "–")).capitalize(),
+        gettext_noop("Duration"): "–" if run.seconds is None else duration(run.seconds),
+        gettext_noop("When"): age(run.created_at, now),
     }
 
 
@@ -186,7 +187,7 @@ def run_origin(run: Run) -> Markup:
 def log_text(text: str) -> Markup:
     """Return the end of a run's log."""
     if not text:
-        return notice("No log available for this run.")
+        return notice(_("No log available for this run."))
     return render("runs/log", text=text)
 
 

@@ -14,6 +14,7 @@ from loravit_web.service import Service
 from loravit_web.ui.kit.errors import plain, told, told_at
 from loravit_web.ui.kit.events import EACH, IN_TURN, LAST, QUEUED, QUIET, UNCHECKED, Data, Updates, unchanged
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.runs.buttons import connect_buttons
 from loravit_web.ui.runs.compare import ComparePanel, build_compare, then_points, ticked
 from loravit_web.ui.runs.detail import DetailPanel, build_detail
@@ -248,7 +249,7 @@ def _delete(service: Service, tab: RunsTab) -> None:
         actions_of(service, request).delete_run(plan.run_id)
         compared = [one for one in data[tab.compared] if one != plan.run_id]
         now = {**data, tab.chosen: None, tab.compared: compared}
-        gr.Success("The run is deleted.", title="Deleted")
+        gr.Success(_("The run is deleted."), title=_("Deleted"))
         return {
             tab.chosen: None,
             tab.compared: compared,

@@ -16,6 +16,7 @@ from loravit_web.training.recipe import PRESETS
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice, run_progress
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext
 from loravit_web.ui.runs.buttons import RunButtons, RunId, build_buttons, connect_buttons
 from loravit_web.ui.runs.first import FirstPanel, build_first, first_answer_of
 from loravit_web.ui.runs.markup import log_text
@@ -26,7 +27,7 @@ MAX_POINTS = 500
 """Maximum number of points per curve; more than a plot of this width can show."""
 WHOLE = "d"
 """Number format of epochs on an axis: integers."""
-_LOSS = {"train_loss": "training", "val_loss": "validation"}
+_LOSS = {"train_loss": gettext_noop("training"), "val_loss": gettext_noop("validation")}
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,15 @@ def build_watch(service: Service, run_id: RunId, *, prefix: str, empty: str) -> 
         empty: Text until there is a run.
     """
     state = gr.Textbox(visible=False, container=False)
-    progress = gr.HTML(notice(empty), elem_id=f"{prefix}-progress")
+    progress = gr.HTML(notice(_(empty)), elem_id=f"{prefix}-progress")
     first = build_first(prefix)
     with gr.Row():
         loss, accuracy = build_curves(f"{prefix}-loss", f"{prefix}-accuracy")
-    with gr.Accordion("Log", open=False, visible=False, elem_id=f"{prefix}-record") as record:
+    with gr.Accordion(_("Log"), open=False, visible=False, elem_id=f"{prefix}-record") as record:
         log = gr.HTML(elem_id=f"{prefix}-log", autoscroll=True)
     with gr.Column(elem_classes="lv-actions"):
         buttons = build_buttons(prefix)
-        try_it = gr.Button("Try it now", visible=False, elem_id=f"{prefix}-try-ended", min_width=120)
+        try_it = gr.Button(_("Try it now"), visible=False, elem_id=f"{prefix}-try-ended", min_width=120)
     panel = WatchPanel(state, progress, loss, accuracy, first, buttons, try_it, record, log, empty)
     connect_buttons(
         service,
@@ -136,10 +137,16 @@ def state_of(run: Run) -> str:
         "run": run.id,
         "status": run.status,
         "published": run.published,
-        "data": f"{data.name} · {data.n_images:,} images · {data.n_classes:,} classes",
+        "data": dataset_line(data.name, data.n_images, data.n_classes),
         "settings": " · ".join([*([preset.title] if preset else []), run.title]),
     }
     return json.dumps(state, ensure_ascii=False)
+
+
+def dataset_line(name: str, images: int, classes: int) -> str:
+    """Return a dataset in a few words, such as ``Signs · 60 images · 4 classes``."""
+    n_images = ngettext("{n} image", "{n} images", images)
+    return " · ".join([name, n_images, ngettext("{n} class", "{n} classes", classes)])
 
 
 def is_known(seen: Seen, run_id: str) -> bool:
@@ -159,12 +166,12 @@ def curves(seen: Seen, run: Run) -> tuple[gr.LinePlot, gr.LinePlot]:
     keys = [*_LOSS, "val_accuracy", "val_map", "linear_probe_accuracy"]
     series = seen.registry.runs.metrics(run.id, keys, max_points=MAX_POINTS)
     losses = [
-        (point.step, point.value, shown) for key, shown in _LOSS.items() for point in series.get(key, [])
+        (point.step, point.value, _(shown)) for key, shown in _LOSS.items() for point in series.get(key, [])
     ]
-    accuracies = [(point.step, point.value, "adapter") for point in series.get("val_accuracy", [])]
+    accuracies = [(point.step, point.value, _("adapter")) for point in series.get("val_accuracy", [])]
     if accuracies and (probe := series.get("linear_probe_accuracy")):
         ends = sorted({accuracies[0][0], accuracies[-1][0]})
-        accuracies += [(step, probe[-1].value, "probe") for step in ends]
+        accuracies += [(step, probe[-1].value, _("probe")) for step in ends]
     accuracies += [(point.step, point.value, "mAP") for point in series.get("val_map", [])]
     return _filled(losses), _filled(accuracies)
 
@@ -181,7 +188,7 @@ def build_curves(loss: str, accuracy: str) -> tuple[gr.LinePlot, gr.LinePlot]:
         loss: Element ID of the plot of the loss.
         accuracy: Element ID of the plot of the accuracy.
     """
-    return _plot("Loss", loss), _plot("Accuracy", accuracy, y_lim=[0, 1])
+    return _plot(_("Loss"), loss), _plot(_("Accuracy"), accuracy, y_lim=[0, 1])
 
 
 def _plot(title: str, elem_id: str, *, y_lim: Any = None) -> gr.LinePlot:

@@ -1,6 +1,7 @@
 """HTML of the page: templates in this folder, each in the folder of its part of the page.
 
-Templates escape every text except HTML from other templates. A missing value is an error.
+Templates escape every text except HTML from other templates. A missing value is an error. ``_`` and
+``ngettext`` translate texts, as in Python.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
+
+from loravit_web.ui.language.texts import current_language, translated, translated_number
+from loravit_web.ui.language.words import split_name, status_name
 
 FOLDER = Path(__file__).parent
 
@@ -43,8 +47,21 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters.update(count=_count, percent=_percent, minute=_minute, counted=_counted)
+    made.filters.update(count=_count, percent=_percent, minute=_minute)
+    made.filters.update(split_name=split_name, status_name=status_name)
+    made.globals.update(_=_text, ngettext=_number, language=current_language)
     return made
+
+
+def _text(message: str, /, **values: object) -> Markup:
+    """Return a text in the current language, as HTML. Values are escaped."""
+    text = Markup(escape(translated(message)))
+    return text.format(**values) if values else text
+
+
+def _number(singular: str, plural: str, n: int, /, **values: object) -> Markup:
+    """Return the form of a text for a number in the current language, as HTML. Values are escaped."""
+    return Markup(escape(translated_number(singular, plural, n))).format(n=_count(n), **values)
 
 
 def _count(number: int) -> str:
@@ -60,8 +77,3 @@ def _percent(fraction: float, digits: int = 1) -> str:
 def _minute(when: datetime) -> str:
     """Return a time as text, such as ``2026-11-29 18:05``."""
     return f"{when:%Y-%m-%d %H:%M}"
-
-
-def _counted(number: int, noun: str) -> str:
-    """Return a number with its noun, such as ``1 image`` or ``2 images``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -8,9 +8,10 @@ from markupsafe import Markup
 from loravit_web.catalog.offered_bases import OfferedBase
 from loravit_web.training.recipe import Recipe
 from loravit_web.ui.kit.markup import notice
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.visibility import Seen
 
-INFO = "The frozen model that the adapter is trained on."
+INFO = gettext_noop("The frozen model that the adapter is trained on.")
 
 
 def build_base(configured: str, *, visible: bool) -> gr.Dropdown:
@@ -18,8 +19,8 @@ def build_base(configured: str, *, visible: bool) -> gr.Dropdown:
     return gr.Dropdown(
         [configured],
         value=configured,
-        label="Base",
-        info=INFO,
+        label=_("Base"),
+        info=_(INFO),
         # the server would else compare with the choices that it built the field with
         allow_custom_value=True,
         visible=visible,
@@ -36,24 +37,30 @@ def offers(seen: Seen, chosen: str | None) -> gr.Dropdown:
     return gr.Dropdown(
         [(_label(base), base.name) for base in listed],
         value=chosen if chosen in names else names[0],
-        info=INFO if problem is None else f"{INFO} {problem} Only bases at hand are listed.",
+        info=_(INFO) if problem is None else f"{_(INFO)} {problem} {_('Only bases at hand are listed.')}",
     )
 
 
 def notice_of_other(seen: Seen, name: str, recipe: Recipe) -> Markup:
     """Return what a training on another base than the configured one changes."""
     base = next((base for base in seen.bases() if base.name == name), None)
-    parts = [f"This training runs on {name}."]
+    parts = [_("This training runs on {base}.", base=name)]
     if base is not None and base.patch_size is not None:
         side = recipe.fitted(base.patch_size).image_size
-        parts.append(f"Images have {side} px, a multiple of its patch size {base.patch_size}.")
+        parts.append(
+            _(
+                "Images have {side} px, a multiple of its patch size {patch_size}.",
+                side=side,
+                patch_size=base.patch_size,
+            )
+        )
     if base is not None and not base.is_at_hand:
-        parts.append(f"The app downloads it first ({base.megabytes} MB).")
-    return notice(" ".join([*parts, "The time is estimated once the training runs."]))
+        parts.append(_("The app downloads it first ({megabytes} MB).", megabytes=base.megabytes))
+    return notice(" ".join([*parts, _("The time is estimated once the training runs.")]))
 
 
 def _label(base: OfferedBase) -> str:
     facts = [base.license, "" if base.megabytes is None else f"{base.megabytes} MB"]
-    facts += [] if base.is_at_hand else ["download"]
+    facts += [] if base.is_at_hand else [_("download")]
     shown = ", ".join(filter(None, facts))
     return f"{base.name}{f' ({shown})' * bool(shown)}: {base.summary}"

@@ -15,7 +15,6 @@ from loravit_web.datasets import (
     SPLITS,
     ImageDataset,
     ImageItem,
-    NearDuplicates,
     near_duplicates,
 )
 from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel, Level
@@ -25,8 +24,9 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import LAST, QUIET, Updates
 from loravit_web.ui.kit.markup import line, notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _, ngettext
 from loravit_web.ui.scripts import call
-from loravit_web.ui.train.found import class_images, continue_text, found_html
+from loravit_web.ui.train.found import class_images, continue_text, doubles_notice, found_html
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
@@ -197,14 +197,14 @@ def build_check(service: Service, data: gr.State, problem: gr.HTML, level: gr.Dr
     near, taken = gr.State([]), gr.Textbox(visible=False, container=False)
     found = gr.HTML(elem_id="train-found")
     doubles = gr.HTML("", elem_id="train-near")
-    with gr.Accordion("Review and relabel images", open=False, elem_id="train-look") as images:
-        view = gr.Dropdown(label="Show", visible=False, elem_id="train-view")
+    with gr.Accordion(_("Review and relabel images"), open=False, elem_id="train-look") as images:
+        view = gr.Dropdown(label=_("Show"), visible=False, elem_id="train-view")
         panel = build_relabel(service, prefix="train-check")
-        fix = gr.Button("Apply changes", visible=False, elem_id="train-fix")
+        fix = gr.Button(_("Apply changes"), visible=False, elem_id="train-fix")
     revise = build_revise()
     with actions():
         back = go_back("data")
-        go_on = gr.Button("Continue", variant="primary", interactive=False, elem_id="train-continue")
+        go_on = gr.Button(_("Continue"), variant="primary", interactive=False, elem_id="train-continue")
     back.click(None, None, None, js=call("steps.show", "data"), **QUIET)
     go_on.click(None, None, None, js=call("steps.show", "settings"), **QUIET)
 
@@ -314,30 +314,8 @@ def chosen_level(value: Any) -> ClassLevel:
 
 def title_of(level: Level) -> str:
     """Return the title of a level with the names of some folders."""
-    where = "Folders around the images" if level.at == INNERMOST else f"Level {level.at}"
+    where = _("Folders around the images") if level.at == INNERMOST else _("Level {number}", number=level.at)
     return f"{where}: {listed(level.names, most=4)}"
-
-
-def doubles_notice(found: NearDuplicates, images: int) -> str:
-    """Return a notice with the number of near-duplicates.
-
-    Args:
-        found: Result of the search.
-        images: Number of images in the dataset.
-    """
-    part = f"the {found.compared} of {images} images that were compared" if found.compared < images else ""
-    among = f"among {part or f'{images} images'}."
-    if not found.pairs:
-        return notice(f"No near-duplicates {among}", kind="success")
-    pairs = len(found.pairs)
-    text = f"{pairs} pair{'s' if pairs > 1 else ''} of near-duplicates {among}"
-    if found.across:
-        text += (
-            f" In {found.across} of them, one image is a training image and the other is not; "
-            "this inflates the measured accuracy."
-        )
-    todo = "“One of each pair” below shows which images to exclude."
-    return notice(f"{text} {todo}", kind="warning")
 
 
 def views_of(dataset: ImageDataset, pairs: int, doubts: Doubts) -> list[tuple[str, str]]:
@@ -351,10 +329,13 @@ def views_of(dataset: ImageDataset, pairs: int, doubts: Doubts) -> list[tuple[st
         doubts: Images whose label looks wrong.
     """
     suspicious = len(doubts.entries)
-    first = [(f"Suspicious labels first ({suspicious})", SUSPICIOUS)] if suspicious else []
-    doubtful = [(f"Near-duplicates ({pairs} pairs)", NEAR), ("One of each pair", SPARE)] if pairs else []
-    classes = [(f"Class “{name}”", f"class:{label}") for label, name in enumerate(dataset.classes)]
-    return [*first, ("All images", EVERYTHING), *doubtful, *classes]
+    first = [(_("Suspicious labels first ({n})", n=suspicious), SUSPICIOUS)] if suspicious else []
+    near = ngettext("Near-duplicates ({n} pair)", "Near-duplicates ({n} pairs)", pairs)
+    doubtful = [(near, NEAR), (_("One of each pair"), SPARE)] if pairs else []
+    classes = [
+        (_("Class “{name}”", name=name), f"class:{label}") for label, name in enumerate(dataset.classes)
+    ]
+    return [*first, (_("All images"), EVERYTHING), *doubtful, *classes]
 
 
 def entries_of(
@@ -374,7 +355,7 @@ def entries_of(
         items = {key_of(item): item for item in dataset.items}
         shown = doubtful if view == NEAR else _one_of_each(doubtful, items)
         return [(items[key], caption) for key, caption in shown if key in items]
-    kind, _, label = view.partition(":")
+    kind, _separator, label = view.partition(":")
     chosen = [item for item in dataset.items if kind != "class" or int(label) in item.labels]
     chosen.sort(key=lambda item: SPLITS.index(item.split))
     first = doubts.entries if kind == SUSPICIOUS else ()

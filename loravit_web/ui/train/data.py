@@ -11,13 +11,14 @@ from typing import Any
 import gradio as gr
 
 from loravit_web.actions import Actions, Imported
-from loravit_web.datasets import SAMPLES, DatasetError, csv_with_zip, files_by_class
+from loravit_web.datasets import SAMPLES, DatasetError, Sample, csv_with_zip, files_by_class
 from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.datasets.sources.opening import name_of
 from loravit_web.service import Progress, Service
 from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import call
 from loravit_web.ui.templates import render
 from loravit_web.ui.train.review.pool import PoolPanel, build_pool
@@ -71,14 +72,14 @@ def build_data(service: Service, presence: Presence) -> tuple[list[Way], PoolPan
     """
     ways: list[Way] = []
     with gr.Tabs(elem_id="train-ways"):
-        with gr.Tab("Zip", id="zip"):
+        with gr.Tab(_("Zip"), id="zip"):
             ways += [_zip(), *_samples()]
             gr.HTML(render("train/layout"))
-        with gr.Tab("Class by class", id="cards") as by_class:
+        with gr.Tab(_("Class by class"), id="cards") as by_class:
             ways.append(_cards(by_class))
-        with gr.Tab("CSV or JSON", id="csv"):
+        with gr.Tab(_("CSV or JSON"), id="csv"):
             ways.append(_csv())
-        with gr.Tab("Hugging Face", id="hub"):
+        with gr.Tab(_("Hugging Face"), id="hub"):
             ways.append(_hub())
         stored = build_stored(service)
         ways.append(Way([stored.use.click], [stored.chosen], stored.take))
@@ -91,8 +92,8 @@ def build_answer() -> tuple[gr.HTML, gr.Dropdown]:
     """Build the component for the error of an import, and the choice of the class folders."""
     problem = gr.HTML(elem_id="train-problem")
     level = gr.Dropdown(
-        label="Class folders",
-        info="The folders can be read in several ways. Choose those that are the classes.",
+        label=_("Class folders"),
+        info=_("The folders can be read in several ways. Choose those that are the classes."),
         visible=False,
         elem_id="train-level",
     )
@@ -101,7 +102,7 @@ def build_answer() -> tuple[gr.HTML, gr.Dropdown]:
 
 def _zip() -> Way:
     upload = gr.File(
-        label="Zip or tar with one folder per class",
+        label=_("Zip or tar with one folder per class"),
         file_types=ARCHIVES,
         height=130,
         elem_id="train-upload",
@@ -120,13 +121,11 @@ def _zip() -> Way:
 
 
 def _samples() -> list[Way]:
-    gr.HTML(line("Or try a sample dataset:", role=""))
+    gr.HTML(line(_("Or try a sample dataset:"), role=""))
     ways = []
     with gr.Row():
         for name, sample in SAMPLES.items():
-            button = gr.Button(
-                sample.title.partition(" (")[0], size="sm", min_width=150, elem_id=f"train-sample-{name}"
-            )
+            button = gr.Button(_(_title_of(sample)), size="sm", min_width=150, elem_id=f"train-sample-{name}")
             ways.append(Way([button.click], [], partial(_take_sample, name), mirror=name not in UNMIRRORED))
     return ways
 
@@ -134,19 +133,25 @@ def _samples() -> list[Way]:
 def _take_sample(
     name: str, _given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel
 ) -> Imported:
-    return Imported(actions.import_dataset(f"sample:{name}", name=SAMPLES[name].title, progress=progress))
+    title = _title_of(SAMPLES[name])
+    return Imported(actions.import_dataset(f"sample:{name}", name=title, progress=progress))
+
+
+def _title_of(sample: Sample) -> str:
+    """Return the title of a sample without its size, which the page tells beside it."""
+    return sample.title.partition(" (")[0]
 
 
 def _cards(tab: gr.Tab) -> Way:
-    how = "Name each class and add images: upload, paste, or use the camera."
+    how = _("Name each class and add images: upload, paste, or use the camera.")
     gr.HTML(line(how, role=""))
     names, galleries = [], []
     for number in range(1, CARDS + 1):
         names.append(
             gr.Textbox(
-                label=f"Class {number}",
+                label=_("Class {number}", number=number),
                 show_label=False,
-                placeholder=f"Name of class {number}",
+                placeholder=_("Name of class {number}", number=number),
                 max_lines=1,
                 max_length=80,
                 container=False,
@@ -157,7 +162,7 @@ def _cards(tab: gr.Tab) -> Way:
         )
         galleries.append(
             gr.Gallery(
-                label=f"Images of class {number}",
+                label=_("Images of class {number}", number=number),
                 show_label=False,
                 sources=["upload", "webcam", "clipboard"],
                 file_types=["image"],
@@ -171,8 +176,8 @@ def _cards(tab: gr.Tab) -> Way:
         )
     shown = gr.State(FIRST_CARDS)
     with gr.Row():
-        more = gr.Button("Add a class", size="sm", min_width=120, elem_id="train-add-class")
-        use = gr.Button("Continue", size="sm", variant="primary", elem_id="train-use-cards")
+        more = gr.Button(_("Add a class"), size="sm", min_width=120, elem_id="train-add-class")
+        use = gr.Button(_("Continue"), size="sm", variant="primary", elem_id="train-use-cards")
 
     def add(count: int) -> Updates:
         count = min(CARDS, count + 1)
@@ -197,22 +202,22 @@ def _cards(tab: gr.Tab) -> Way:
 
 def _csv() -> Way:
     csv = gr.File(
-        label="CSV (columns: path, label or labels, optional split), or JSON such as COCO",
+        label=_("CSV (columns: path, label or labels, optional split), or JSON such as COCO"),
         file_types=[".csv", ".tsv", ".json", ".jsonl"],
         height=110,
         elem_id="train-csv",
     )
     archive = gr.File(
-        label="Zip or tar with the images that it lists",
+        label=_("Zip or tar with the images that it lists"),
         file_types=ARCHIVES,
         height=110,
         elem_id="train-csv-zip",
     )
-    use = gr.Button("Continue", size="sm", variant="primary", elem_id="train-use-csv")
+    use = gr.Button(_("Continue"), size="sm", variant="primary", elem_id="train-use-csv")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
         if not given[csv] or not given[archive]:
-            raise FilesMissing("A file is missing. Add both the table and the zip with its images.")
+            raise FilesMissing(_("A file is missing. Add both the table and the zip with its images."))
         limits = actions.archive_limits
         with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
             return Imported(actions.import_opened(source, progress=progress))
@@ -222,13 +227,13 @@ def _csv() -> Way:
 
 def _hub() -> Way:
     name = gr.Textbox(
-        label="Dataset on the Hugging Face Hub",
-        info="Dataset ID (owner/name). The dataset needs an image column and a label column.",
+        label=_("Dataset on the Hugging Face Hub"),
+        info=_("Dataset ID (owner/name). The dataset needs an image column and a label column."),
         placeholder="owner/name",
         max_lines=1,
         elem_id="train-hub-id",
     )
-    use = gr.Button("Load dataset", size="sm", variant="primary", elem_id="train-use-hub")
+    use = gr.Button(_("Load dataset"), size="sm", variant="primary", elem_id="train-use-hub")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
         return Imported(actions.import_from_hub(str(given[name] or ""), progress=progress))

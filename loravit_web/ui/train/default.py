@@ -13,6 +13,7 @@ from loravit_web.ui.kit.errors import told_at
 from loravit_web.ui.kit.events import QUIET, Updates
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.visibility import Seen
 from registry import DEFAULT_ALIAS, Version
 
@@ -49,22 +50,27 @@ class DefaultPanel:
         if meant is None or meant.version >= version.version or version.withdrawn_at is not None:
             return {self.text: "", self.buttons: gr.Row(visible=False)}
         compared = compare(seen.registry, version, meant)
-        lower = f"It is {lower_text(compared)}. " if compared is not None and compared.is_worse else ""
-        title = f"People do not get version {version.version} yet."
-        sentence = (
-            f"{lower}Until you decide, the task “{version.title}” is answered by version {meant.version}."
-        )
+        sentences = [
+            _(
+                "Until you decide, the task “{title}” is answered by version {number}.",
+                title=version.title,
+                number=meant.version,
+            )
+        ]
+        if compared is not None and compared.is_worse:
+            sentences.insert(0, _("It is {lower}.", lower=lower_text(compared)))
+        title = _("People do not get version {number} yet.", number=version.version)
         return {
-            self.text: notice(sentence, kind="warning", title=title),
+            self.text: notice(" ".join(sentences), kind="warning", title=title),
             self.buttons: gr.Row(visible=True),
-            self.keep: gr.Button(f"Keep version {meant.version} as what people get"),
-            self.use: gr.Button(f"Use version {version.version}"),
+            self.keep: gr.Button(_("Keep version {number} as what people get", number=meant.version)),
+            self.use: gr.Button(_("Use version {number}", number=version.version)),
         }
 
     def decided(self, number: int) -> Updates:
         """Return updates that tell which version people get."""
         return {
-            self.text: notice(f"People get version {number}.", kind="success"),
+            self.text: notice(_("People get version {number}.", number=number), kind="success"),
             self.buttons: gr.Row(visible=False),
         }
 
@@ -78,8 +84,8 @@ def build_default(service: Service, run_id: gr.State) -> DefaultPanel:
     """
     text = gr.HTML(elem_id="train-default")
     with gr.Row(visible=False, elem_id="train-default-answers") as buttons:
-        keep = gr.Button("Keep the version before", elem_id="train-default-keep", min_width=200)
-        use = gr.Button("Use this version", elem_id="train-default-use", min_width=140)
+        keep = gr.Button(_("Keep the version before"), elem_id="train-default-keep", min_width=200)
+        use = gr.Button(_("Use this version"), elem_id="train-default-use", min_width=140)
     panel = DefaultPanel(text, buttons, keep, use)
 
     def decide(run: str, request: gr.Request, *, new: bool) -> Updates:

@@ -15,6 +15,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.training.command_line import AUTO, readout_of, readout_option
 from loravit_web.training.recipe import PRESETS, Recipe, preset_recipe
 from loravit_web.ui.kit.markup import heading
+from loravit_web.ui.language.texts import _, gettext_noop
 
 LONGEST_TEXT = 200
 """Length of a text in characters."""
@@ -47,114 +48,170 @@ class Field:
 _TYPES = {
     "LORA": "LoRA",
     "PREFIX": "Prefix",
-    "LINEAR": "Head only (trained)",
-    "PROBE": "Head only (probe, in seconds)",
+    "LINEAR": gettext_noop("Head only (trained)"),
+    "PROBE": gettext_noop("Head only (probe, in seconds)"),
 }
 _NATIVE = "native"
 
 FIELDS: Mapping[str, tuple[Field, ...]] = {
-    "Adapter": (
+    gettext_noop("Adapter"): (
         Field(
             "adapter_type",
             "one",
-            "Type",
-            "LoRA adapts layers, and Prefix adds learned tokens. A head alone leaves the base unchanged.",
+            gettext_noop("Type"),
+            gettext_noop(
+                "LoRA adapts layers, and Prefix adds learned tokens. A head alone leaves the base unchanged."
+            ),
             tuple((_TYPES.get(name, name), name) for name in ADAPTER_TYPES),
         ),
         Field(
             "blocks",
             "whole",
-            "Blocks",
-            "Number of adapted blocks, counted from the last. More blocks learn more, but train slower.",
+            gettext_noop("Blocks"),
+            gettext_noop(
+                "Number of adapted blocks, counted from the last. More blocks learn more, but train slower."
+            ),
         ),
         Field(
             "target_modules",
             "some",
-            "Target modules",
-            "Adapted layers of each block. qkv adapts q, k and v together.",
+            gettext_noop("Target modules"),
+            gettext_noop("Adapted layers of each block. qkv adapts q, k and v together."),
             tuple((name, name) for name in TARGETS),
         ),
-        Field("r", "whole", "Rank", "Capacity of an adapted layer. 4 to 16 suits most tasks."),
-        Field("alpha", "number", "Alpha", "Strength of the adapter. Twice the rank is usual."),
-        Field("use_rslora", "switch", "rsLoRA scaling", "Scales by alpha/√rank instead of alpha/rank."),
+        Field(
+            "r",
+            "whole",
+            gettext_noop("Rank"),
+            gettext_noop("Capacity of an adapted layer. 4 to 16 suits most tasks."),
+        ),
+        Field(
+            "alpha",
+            "number",
+            gettext_noop("Alpha"),
+            gettext_noop("Strength of the adapter. Twice the rank is usual."),
+        ),
+        Field(
+            "use_rslora",
+            "switch",
+            gettext_noop("rsLoRA scaling"),
+            gettext_noop("Scales by alpha/√rank instead of alpha/rank."),
+        ),
         Field(
             "dropout",
             "number",
-            "Dropout",
-            "Fraction of inputs dropped during training. Useful for small datasets.",
+            gettext_noop("Dropout"),
+            gettext_noop("Fraction of inputs dropped during training. Useful for small datasets."),
         ),
         Field(
             "pooling",
             "one",
-            "Pooling",
-            "Last-block input of the head: class token, patch mean, both, attention (map), or none.",
-            (("Model default", _NATIVE), *((name, name) for name in POOLINGS)),
+            gettext_noop("Pooling"),
+            gettext_noop(
+                "Last-block input of the head: class token, patch mean, both, attention (map), or none."
+            ),
+            ((gettext_noop("Model default"), _NATIVE), *((name, name) for name in POOLINGS)),
         ),
         Field(
             "readout",
             "text",
-            "Readout",
-            "Blocks that the head reads too, such as 3-8 or cls@12; auto or none.",
+            gettext_noop("Readout"),
+            gettext_noop("Blocks that the head reads too, such as 3-8 or cls@12; auto or none."),
         ),
         Field(
             "prefix_length",
             "whole",
-            "Prefix length",
-            "Learned tokens per block, for the type Prefix only.",
+            gettext_noop("Prefix length"),
+            gettext_noop("Learned tokens per block, for the type Prefix only."),
         ),
     ),
-    "Training": (
+    gettext_noop("Training"): (
         Field(
             "image_size",
             "whole",
-            "Image size",
-            "Side in pixels, a multiple of the patch size. Larger images show finer detail.",
+            gettext_noop("Image size"),
+            gettext_noop("Side in pixels, a multiple of the patch size. Larger images show finer detail."),
         ),
-        Field("epochs", "whole", "Epochs", "Maximum number of passes over the images; see Minimum steps."),
+        Field(
+            "epochs",
+            "whole",
+            gettext_noop("Epochs"),
+            gettext_noop("Maximum number of passes over the images; see Minimum steps."),
+        ),
         Field(
             "min_steps",
             "whole",
-            "Minimum steps",
-            "Small datasets train for extra epochs until they reach this many steps.",
+            gettext_noop("Minimum steps"),
+            gettext_noop("Small datasets train for extra epochs until they reach this many steps."),
         ),
-        Field("batch_size", "whole", "Batch size", "Images per step. Halve it if memory runs out."),
-        Field("lr", "number", "Learning rate", "Size of the steps. Lower it if the loss jumps."),
-        Field("weight_decay", "number", "Weight decay", "Pulls weights toward zero. Small values suffice."),
+        Field(
+            "batch_size",
+            "whole",
+            gettext_noop("Batch size"),
+            gettext_noop("Images per step. Halve it if memory runs out."),
+        ),
+        Field(
+            "lr",
+            "number",
+            gettext_noop("Learning rate"),
+            gettext_noop("Size of the steps. Lower it if the loss jumps."),
+        ),
+        Field(
+            "weight_decay",
+            "number",
+            gettext_noop("Weight decay"),
+            gettext_noop("Pulls weights toward zero. Small values suffice."),
+        ),
         Field(
             "label_smoothing",
             "number",
-            "Label smoothing",
-            "How much to distrust the labels. Raise it if some are wrong.",
+            gettext_noop("Label smoothing"),
+            gettext_noop("How much to distrust the labels. Raise it if some are wrong."),
         ),
         Field(
             "patience",
             "whole",
-            "Early stopping patience (epochs)",
-            "Stops after this many epochs without improvement. Scaled up if Minimum steps adds epochs.",
+            gettext_noop("Early stopping patience (epochs)"),
+            gettext_noop(
+                "Stops after this many epochs without improvement. Scaled up if Minimum steps adds epochs."
+            ),
         ),
         Field(
-            "clip", "number", "Gradient clipping (max norm)", "Larger gradients are scaled down to this norm."
+            "clip",
+            "number",
+            gettext_noop("Gradient clipping (max norm)"),
+            gettext_noop("Larger gradients are scaled down to this norm."),
         ),
-        Field("max_images", "whole", "Max training images", "Stratified subset of this size; 0 = all."),
+        Field(
+            "max_images",
+            "whole",
+            gettext_noop("Max training images"),
+            gettext_noop("Stratified subset of this size; 0 = all."),
+        ),
         Field(
             "validation_fraction",
             "number",
-            "Validation split",
-            "Fraction of the training images. Used if the dataset has no validation split.",
+            gettext_noop("Validation split"),
+            gettext_noop("Fraction of the training images. Used if the dataset has no validation split."),
         ),
         Field(
             "floor",
             "switch",
-            "Never worse than the probe",
-            "Publishes the probe instead if it predicts the validation labels better.",
+            gettext_noop("Never worse than the probe"),
+            gettext_noop("Publishes the probe instead if it predicts the validation labels better."),
         ),
         Field(
             "average",
             "switch",
-            "Average the parameters",
-            "Keeps their mean over the second half of the steps instead of the last ones.",
+            gettext_noop("Average the parameters"),
+            gettext_noop("Keeps their mean over the second half of the steps instead of the last ones."),
         ),
-        Field("seed", "whole", "Random seed", "Sets the split, the initial weights and the image order."),
+        Field(
+            "seed",
+            "whole",
+            gettext_noop("Random seed"),
+            gettext_noop("Sets the split, the initial weights and the image order."),
+        ),
     ),
 }
 ALL_FIELDS: tuple[Field, ...] = tuple(field for group in FIELDS.values() for field in group)
@@ -166,7 +223,7 @@ def build_fields(preset: str, patch_size: int) -> list[Any]:
     values = dict(zip((field.name for field in ALL_FIELDS), usual, strict=True))
     made = []
     for title, group in FIELDS.items():
-        gr.HTML(heading(title, level=4))
+        gr.HTML(heading(_(title), level=4))
         with gr.Row(equal_height=False, elem_classes="lv-fields"):
             made += [_component(field, values[field.name]) for field in group]
     return made
@@ -227,7 +284,7 @@ def field_errors(preset: str, values: Sequence[Any]) -> list[str | None]:
 
 def _parsed(field: Field, value: Any) -> Any:
     if field.kind in ("whole", "number") and value is None:
-        raise FieldEmpty(f"{field.label} is empty. Enter a number.")
+        raise FieldEmpty(_("{label} is empty. Enter a number.", label=_(field.label)))
     if field.kind == "whole":
         whole = int(value)
         return (whole or None) if field.name == "max_images" else whole
@@ -244,13 +301,13 @@ def _parsed(field: Field, value: Any) -> Any:
 
 def _component(field: Field, value: Any) -> Any:
     shared: dict[str, Any] = {
-        "label": field.label,
-        "info": field.info,
+        "label": _(field.label),
+        "info": _(field.info),
         "value": value,
         "elem_id": f"train-{field.name.replace('_', '-')}",
     }
     if field.kind == "one":
-        return gr.Dropdown(choices=list(field.choices), **shared)
+        return gr.Dropdown(choices=[(_(text), value) for text, value in field.choices], **shared)
     if field.kind == "some":
         return gr.CheckboxGroup(choices=list(field.choices), **shared)
     if field.kind == "switch":

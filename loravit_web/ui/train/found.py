@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from loravit_web.datasets import SPLITS, ImageDataset, ImageItem
+from loravit_web.datasets import SPLITS, ImageDataset, ImageItem, NearDuplicates
 from loravit_web.datasets.advice import FEW_IMAGES, imbalance, small_classes
 from loravit_web.images.loading import ImageError
+from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.served import file_link
 from loravit_web.ui.kit.thumbnails import thumbnail
+from loravit_web.ui.language.texts import _, ngettext
 from loravit_web.ui.templates import render
 
 PER_CLASS, IN_ALL = 8, 96
@@ -62,9 +64,47 @@ def class_images(dataset: ImageDataset) -> dict[str, list[str]]:
     }
 
 
+def doubles_notice(found: NearDuplicates, images: int) -> str:
+    """Return a notice with the number of near-duplicates.
+
+    Args:
+        found: Result of the search.
+        images: Number of images in the dataset.
+    """
+    among = (
+        _(
+            "among the {compared} of {images} images that were compared",
+            compared=found.compared,
+            images=images,
+        )
+        if found.compared < images
+        else _("among {images} images", images=images)
+    )
+    if not found.pairs:
+        return notice(_("No near-duplicates {among}.", among=among), kind="success")
+    sentences = [
+        ngettext(
+            "{n} pair of near-duplicates {among}.",
+            "{n} pairs of near-duplicates {among}.",
+            len(found.pairs),
+            among=among,
+        )
+    ]
+    if found.across:
+        sentences.append(
+            _(
+                "In {n} of them, one image is a training image and the other is not; this inflates the "
+                "measured accuracy.",
+                n=found.across,
+            )
+        )
+    sentences.append(_("“One of each pair” below shows which images to exclude."))
+    return notice(" ".join(sentences), kind="warning")
+
+
 def continue_text(dataset: ImageDataset) -> str:
     """Return the text of the button that leads to the settings."""
-    return f"Continue with {len(dataset.items):,} images"
+    return ngettext("Continue with {n} image", "Continue with {n} images", len(dataset.items))
 
 
 def _shown_per_class(dataset: ImageDataset) -> int:

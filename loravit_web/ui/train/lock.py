@@ -6,6 +6,7 @@ from typing import Any
 
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.queueing import unfinished_twin
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.train.fields import recipe_of
 from loravit_web.visibility import Seen
 from registry import Run
@@ -46,8 +47,12 @@ def unfinished_run(
 
 def already_text(run: Run) -> str:
     """Return why such a training cannot be started now."""
-    doing = "is training" if run.status == "running" else "waits in the queue"
-    return (
-        f"This training {doing} already, with the same data, name and settings. See it in Watch, or change "
-        "one of them."
+    if run.status == "running":
+        return _(
+            "This training is running already, with the same data, name and settings. See it in Watch, or "
+            "change one of them."
+        )
+    return _(
+        "This training waits in the queue already, with the same data, name and settings. See it in Watch, "
+        "or change one of them."
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from loravit_web.errors import LoraVitError
 from loravit_web.training.recipe import PRESETS
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.train.fields import preset_values, recipe_of
 from loravit_web.util.text import duration
 from loravit_web.visibility import Seen
@@ -20,9 +21,9 @@ def preset_choices(patch_size: int, times: Mapping[str, float]) -> list[tuple[st
     """
     choices = []
     for key, preset in PRESETS.items():
-        about = [f"about {duration(times[key])}"] if key in times else []
+        about = [_("about {duration}", duration=duration(times[key]))] if key in times else []
         size = f"{preset.recipe.fitted(patch_size).image_size} px"
-        choices.append((" · ".join([preset.title, *about, size, preset.summary]), key))
+        choices.append((" · ".join([preset.title, *about, size, _(preset.summary)]), key))
     return choices
 
 

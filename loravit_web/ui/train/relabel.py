@@ -18,6 +18,7 @@ from loravit_web.ui.kit.events import IN_TURN, Updates
 from loravit_web.ui.kit.markup import line
 from loravit_web.ui.kit.thumbnails import thumbnail
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.templates import render_part
 
 PAGE = 24
@@ -70,7 +71,7 @@ class Sheet:
             NothingMarked: If no image is selected.
         """
         if not self.marked:
-            raise NothingMarked("No image is selected. Click images to select them.")
+            raise NothingMarked(_("No image is selected. Click images to select them."))
         return replace(self, marked=(), changes={**self.changes, **dict.fromkeys(self.marked, name)})
 
 
@@ -133,7 +134,7 @@ class RelabelPanel:
     def changed(self, dataset: ImageDataset, changes: Kept) -> Updates:
         """Return updates that show the changed images."""
         entries = [(item, place_of(dataset, item)) for item in dataset.items if key_of(item) in changes]
-        return self.shown(dataset, entries, changes, title="Your changes")
+        return self.shown(dataset, entries, changes, title=_("Your changes"))
 
     def suspicious(
         self, dataset: ImageDataset, entries: Sequence[tuple[ImageItem, str]], changes: Kept
@@ -147,7 +148,9 @@ class RelabelPanel:
         """
         if not entries:
             return self.hidden()
-        return self.shown(dataset, entries, changes, title="Labels that look wrong · most suspicious first")
+        return self.shown(
+            dataset, entries, changes, title=_("Labels that look wrong · most suspicious first")
+        )
 
     def hidden(self) -> Updates:
         """Return updates that clear and hide the panel."""
@@ -163,9 +166,11 @@ class RelabelPanel:
         items = {key_of(item): item for item in dataset.items}
         here, first = sheet.here, sheet.page * PAGE + 1
         last = first + len(here) - 1
-        where = f"{first}–{last} of {len(sheet.entries)}" if here else "No images"
-        selected = f"{len(sheet.marked)} selected"
-        position = f"{where} · Click images to select them · {selected} · {changes_text(sheet.changes)}"
+        where = _("No images")
+        if here:
+            where = _("{first}–{last} of {n}", first=first, last=last, n=len(sheet.entries))
+        hint, selected = _("Click images to select them"), _("{n} selected", n=len(sheet.marked))
+        position = " · ".join([where, hint, selected, changes_text(sheet.changes)])
         images = [(thumbnail(dataset, items[key]), _caption(key, caption, sheet)) for key, caption in here]
         return {
             self.sheet: sheet,
@@ -221,7 +226,7 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
         title = gr.HTML(elem_id=f"{prefix}-title")
         position = gr.HTML(elem_id=f"{prefix}-position")
         gallery = gr.Gallery(
-            label="Images",
+            label=_("Images"),
             show_label=False,
             columns=8,
             height="auto",
@@ -234,20 +239,20 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
             elem_classes="lv-gallery",
         )
         with gr.Row():
-            back = gr.Button("‹ Previous 24", size="sm", min_width=100, elem_id=f"{prefix}-back")
-            on = gr.Button("Next 24 ›", size="sm", min_width=100, elem_id=f"{prefix}-next")
-            every = gr.Button("Select page", size="sm", min_width=100, elem_id=f"{prefix}-all")
+            back = gr.Button(_("‹ Previous 24"), size="sm", min_width=100, elem_id=f"{prefix}-back")
+            on = gr.Button(_("Next 24 ›"), size="sm", min_width=100, elem_id=f"{prefix}-next")
+            every = gr.Button(_("Select page"), size="sm", min_width=100, elem_id=f"{prefix}-all")
         with gr.Row(equal_height=False):
             target = gr.Dropdown(
-                label="Move to class",
-                info="Pick or type a class.",
+                label=_("Move to class"),
+                info=_("Pick or type a class."),
                 allow_custom_value=True,
                 min_width=200,
                 elem_id=f"{prefix}-class",
             )
-            give = gr.Button("Move selected", size="sm", min_width=130, elem_id=f"{prefix}-give")
-            leave = gr.Button("Exclude selected", size="sm", min_width=130, elem_id=f"{prefix}-leave")
-            undo = gr.Button("Discard changes", size="sm", min_width=130, elem_id=f"{prefix}-undo")
+            give = gr.Button(_("Move selected"), size="sm", min_width=130, elem_id=f"{prefix}-give")
+            leave = gr.Button(_("Exclude selected"), size="sm", min_width=130, elem_id=f"{prefix}-leave")
+            undo = gr.Button(_("Discard changes"), size="sm", min_width=130, elem_id=f"{prefix}-undo")
 
     panel = RelabelPanel(sheet, changes, images, title, position, gallery, target)
 
@@ -268,12 +273,12 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
 
     @told
     def mark_all(now: Sheet, request: gr.Request) -> Updates:
-        return paint(now.switched([key for key, _ in now.here]), request)
+        return paint(now.switched([key for key, _caption_of in now.here]), request)
 
     @told
     def change(now: Sheet, name: str | None, request: gr.Request) -> Updates:
         if not (name or "").strip():
-            raise NothingMarked("There is no class to move to. Pick or type a class.")
+            raise NothingMarked(_("There is no class to move to. Pick or type a class."))
         return paint(now.changed(name), request)
 
     @told
@@ -298,13 +303,16 @@ def build_relabel(service: Service, *, prefix: str) -> RelabelPanel:
 def changes_text(kept: Kept) -> str:
     """Return the number of changes of each kind as text."""
     if not kept:
-        return "No changes"
-    counts = Counter("excluded" if name is None else f"moved to “{name}”" for name in kept.values())
-    return ", ".join(f"{n} {change}" for change, n in counts.items())
+        return _("No changes")
+    counts = Counter(kept.values())
+    return ", ".join(
+        _("{n} excluded", n=n) if name is None else _("{n} moved to “{name}”", n=n, name=name)
+        for name, n in counts.items()
+    )
 
 
 def _caption(key: str, caption: str, sheet: Sheet) -> str:
     if key in sheet.changes:
         name = sheet.changes[key]
-        caption = "✕ excluded" if name is None else f"→ {name}"
+        caption = _("✕ excluded") if name is None else f"→ {name}"
     return f"☑ {caption}" if key in sheet.marked else caption

@@ -22,6 +22,8 @@ from loravit_web.ui.kit.events import EACH, LAST, QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import class_table, evaluation_table, line, notice
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.words import split_name
 from loravit_web.ui.runs.watch import WatchPanel, is_known
 from loravit_web.ui.scripts import call, on_load
 from loravit_web.ui.train.default import DefaultPanel, build_default
@@ -43,7 +45,7 @@ from loravit_web.ui.train.texts import build_texts
 from loravit_web.visibility import Seen
 from registry import EvaluationDetails, RegistryError, Run, Split
 
-EMPTY = "Results appear here when training finishes."
+EMPTY = gettext_noop("Results appear here when training finishes.")
 MOST_KEPT = 20
 """Maximum number of runs for which the browser keeps changes."""
 
@@ -148,7 +150,7 @@ class ResultPanel:
             self.body: gr.Column(visible=True),
             self.run_id: run_id,
             self.split: gr.Radio(
-                [(f"{name} images", name) for name in result.splits],
+                [(_("{split} images", split=split_name(name)), name) for name in result.splits],
                 value=split,
                 visible=len(result.splits) > 1,
             ),
@@ -207,16 +209,22 @@ class ResultPanel:
         result = result_of(seen.registry, run_id)
         if result.predictions is None:
             raise NoResultShown(
-                "This run has no predictions per image. Train again to see the images of a cell."
+                _("This run has no predictions per image. Train again to see the images of a cell.")
             )
         dataset = _images(seen, result.run)
         names = dataset.classes
         if max(cell) >= len(names):
             raise NoSuchCell
         behind = images_behind(result, dataset, split, *cell)
-        actual, predicted = (f"“{names[index]}”" for index in cell)
-        kind = f"Correct: {actual}" if actual == predicted else f"{actual} predicted as {predicted}"
-        title = f"{kind} · highest confidence first"
+        actual, predicted = (names[index] for index in cell)
+        if actual == predicted:
+            title = _("Correct: “{actual}” · highest confidence first", actual=actual)
+        else:
+            title = _(
+                "“{actual}” predicted as “{predicted}” · highest confidence first",
+                actual=actual,
+                predicted=predicted,
+            )
         entries = [(one.item, f"{one.answer.score:.0%}") for one in behind]
         images = self.panel.shown(dataset, entries, changes_of(sheet), title=title)
         return {**images, self.again: gr.Button(visible=True)}
@@ -237,27 +245,27 @@ def build_result(
         watch: Components of step 4.
     """
     run_id = gr.State(None)
-    head = gr.HTML(notice(EMPTY), elem_id="train-result")
+    head = gr.HTML(notice(_(EMPTY)), elem_id="train-result")
     with gr.Column(visible=False, elem_id="train-result-body") as body:
         default = build_default(service, run_id)
         split = gr.Radio(
             [],
-            label="Evaluated on",
-            info="The validation split selected the best epoch. The test split, if any, was used once.",
+            label=_("Evaluated on"),
+            info=_("The validation split selected the best epoch. The test split, if any, was used once."),
             elem_id="train-split",
         )
         judged = build_judged(service)
         matrix = gr.HTML(js_on_load=on_load("confusion.listen"), elem_id="train-confusion")
-        pair = gr.Dropdown(label="Most frequent mistakes", value=None, elem_id="train-pair")
+        pair = gr.Dropdown(label=_("Most frequent mistakes"), value=None, elem_id="train-pair")
         suspects = build_suspects()
         panel = build_relabel(service, prefix="train-behind")
-        again = gr.Button("Retrain with corrections", visible=False, elem_id="train-again")
-        with gr.Accordion("Per-class metrics", open=False, elem_id="train-classes"):
+        again = gr.Button(_("Retrain with corrections"), visible=False, elem_id="train-again")
+        with gr.Accordion(_("Per-class metrics"), open=False, elem_id="train-classes"):
             classes = gr.HTML()
         texts = build_texts(service, run_id)
         with actions():
-            download = gr.DownloadButton("Download", elem_id="train-download", min_width=120)
-            try_it = gr.Button("Try it", variant="primary", elem_id="train-try")
+            download = gr.DownloadButton(_("Download"), elem_id="train-download", min_width=120)
+            try_it = gr.Button(_("Try it"), variant="primary", elem_id="train-try")
     shown = ResultPanel(
         head,
         body,
@@ -343,7 +351,7 @@ def _follow_up(
         run = seen.registry.runs.get(run_id)
         dataset = actions.correct(run.dataset.fingerprint, changes_in(sheet))
         new = actions.queue_training(dataset, _name(run), Recipe.from_json(run.config))
-        gr.Success("The training with the corrected dataset is queued.", title="Corrected")
+        gr.Success(_("The training with the corrected dataset is queued."), title=_("Corrected"))
         return {watched: new.id, **watch.updates(seen, new.id, fresh=True)}
 
     trained = shown.again.click(
@@ -365,7 +373,7 @@ def _follow_up(
 def _matrix(details: EvaluationDetails, split: Split) -> Markup:
     """Return the confusion matrix, or why there is none."""
     if any(one.average_precision is not None for one in details.classes):
-        return line("Images can have several labels, so see the metrics per class.")
+        return line(_("Images can have several labels, so see the metrics per class."))
     return confusion_table(details, caption_of(details, split))
 
 

@@ -26,6 +26,7 @@ from loravit_web.ui.kit.markup import cost_summary, line, notice
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_code
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext
 from loravit_web.ui.runs.watch import WatchPanel
 from loravit_web.ui.scripts import call
 from loravit_web.ui.templates import render
@@ -40,7 +41,7 @@ from loravit_web.util.cancellation import IsCancelled, never_cancelled
 from loravit_web.visibility import Seen
 from registry import UnknownAdapter
 
-_MEASURING = "Estimating training time…"
+_MEASURING = gettext_noop("Estimating training time…")
 UNNAMED, LONGEST_NAME = "my-task", 80
 _SHORT = 12
 
@@ -101,30 +102,34 @@ def build_settings(service: Service) -> SettingsPanel:
     """
     patch_size, settings = service.base.patch_size, service.settings
     name = gr.Textbox(
-        label="Name", placeholder="My flowers", max_lines=1, max_length=LONGEST_NAME, elem_id="train-name"
+        label=_("Name"),
+        placeholder=_("My flowers"),
+        max_lines=1,
+        max_length=LONGEST_NAME,
+        elem_id="train-name",
     )
     preset = gr.Radio(
         preset_choices(patch_size, {}),
         value=DRAFT,
-        label="Preset",
+        label=_("Preset"),
         elem_id="train-preset",
     )
     mirror = gr.Checkbox(
         value=True,
-        label="Augment with horizontal flips",
-        info="Turn off for text, digits, or anything where left and right matter.",
+        label=_("Augment with horizontal flips"),
+        info=_("Turn off for text, digits, or anything where left and right matter."),
         elem_id="train-mirror",
     )
-    with gr.Accordion("Advanced", open=False, elem_id="train-advanced") as advanced:
+    with gr.Accordion(_("Advanced"), open=False, elem_id="train-advanced") as advanced:
         base = build_base(settings.base, visible=settings.mode != "demo")
         fields = build_fields(DRAFT, patch_size)
-    with gr.Accordion("Command line", open=False, elem_id="train-shell"):
-        line = build_code("Command", "train-line")
+    with gr.Accordion(_("Command line"), open=False, elem_id="train-shell"):
+        line = build_code(_("Command"), "train-line")
     cost = gr.HTML("", elem_id="train-cost")
     problem, lock = gr.HTML(elem_id="train-start-problem"), gr.HTML(elem_id="train-lock")
     with actions():
         back = go_back("check")
-        start = gr.Button("Start training", variant="primary", interactive=False, elem_id="train-start")
+        start = gr.Button(_("Start training"), variant="primary", interactive=False, elem_id="train-start")
     back.click(None, None, None, js=call("steps.show", "check"), **QUIET)
     brought, suggested = (gr.Textbox("", visible=False, container=False) for _ in range(2))
     mirrored = gr.Checkbox(True, visible=False)
@@ -233,11 +238,14 @@ def connect_settings(
         *values: Any,
     ) -> Updates:
         if fingerprint is None:
-            raise NoData("There is no dataset. Add images or choose a sample dataset first.")
+            raise NoData(_("There is no dataset. Add images or choose a sample dataset first."))
         if waiting := len(changes_in(sheet)):
             raise UnusedCorrections(
-                f"You have {waiting} unapplied change{'s' * (waiting > 1)}. Apply or discard "
-                f"{'them' if waiting > 1 else 'it'} in Check first."
+                ngettext(
+                    "You have {n} unapplied change. Apply or discard it in Check first.",
+                    "You have {n} unapplied changes. Apply or discard them in Check first.",
+                    waiting,
+                )
             )
         recipe, seen = recipe_of(preset, mirror, values), seen_by(service, request)
         if twin := unfinished_run(seen, fingerprint, name or "", preset, mirror, values, base):
@@ -253,7 +261,7 @@ def connect_settings(
         if not problem:
             return unchanged()
         shown = watch.updates(seen_by(service, request), watched, fresh=True)
-        return shown or {watch.progress: notice(watch.empty)}
+        return shown or {watch.progress: notice(_(watch.empty))}
 
     panel.advanced.expand(offer, panel.base, panel.base, **QUEUED)
     # in the browser, so that a quick click on Start never trains with the values of another preset
@@ -262,7 +270,7 @@ def connect_settings(
         None,
         [panel.preset, panel.cost],
         [*panel.fields, panel.cost],
-        js=call("settings.fill", presets, line(_MEASURING, kind="cost", role="")),
+        js=call("settings.fill", presets, line(_(_MEASURING), kind="cost", role="")),
         **QUIET,
     )
     told_again: dict[str, Any] = {
@@ -363,10 +371,18 @@ def _successor(seen: Seen, name: str) -> Markup:
         taken = seen.registry.catalog.adapter(slug_of(seen.visitor.name, _slug(name)))
     except UnknownAdapter:
         return Markup()
-    archived = "" if taken.archived_at is None else " and restore it from the archive"
-    return notice(
-        f"This will create the next version of “{taken.title}”{archived}. Use another name for a new task."
-    )
+    if taken.archived_at is None:
+        text = _(
+            "This will create the next version of “{title}”. Use another name for a new task.",
+            title=taken.title,
+        )
+    else:
+        text = _(
+            "This will create the next version of “{title}” and restore it from the archive. Use another "
+            "name for a new task.",
+            title=taken.title,
+        )
+    return notice(text)
 
 
 def _slug(name: str) -> str:

@@ -6,7 +6,8 @@ from markupsafe import Markup
 
 from loravit_web.catalog.earlier import Compared, before, compare
 from loravit_web.runs.results import Result
-from loravit_web.ui.kit.markup import beside_probe, correct_images, next_attempt
+from loravit_web.ui.kit.markup import against_probe, correct_parts, next_attempt
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
 
@@ -19,9 +20,9 @@ def headline(seen: Seen, result: Result) -> Markup:
     return render(
         "train/result",
         title=result.run.title,
-        origin=f"{result.version.ref}, trained on {result.run.dataset.name}",
-        accuracy="" if first is None else correct_images(first).partition(f" {first.split} images"),
-        probe="" if first is None else beside_probe(first).removeprefix("Probe: "),
+        origin=_("{ref}, trained on {dataset}", ref=result.version.ref, dataset=result.run.dataset.name),
+        accuracy=() if first is None else correct_parts(first),
+        probe="" if first is None else against_probe(first),
         before="" if compared is None else before_text(compared),
         number=None if compared is None else compared.before.version,
         precision=None if first is None else first.mean_average_precision,
@@ -37,11 +38,16 @@ def compared_before(seen: Seen, result: Result) -> Compared | None:
 
 def before_text(compared: Compared) -> str:
     """Return the difference from the version before as a phrase."""
-    points = f"{compared.points:+.1f} points"
+    points, n = f"{compared.points:+.1f}", f"{compared.old.n:,}"
     if compared.same_images:
-        return (
-            f"{round(compared.old.accuracy * compared.old.n):,} of {compared.old.n:,} · {points}, same images"
-        )
+        correct = f"{round(compared.old.accuracy * compared.old.n):,}"
+        return _("{correct} of {n} · {points} points, same images", correct=correct, n=n, points=points)
     low, high = compared.interval
-    interval = f"95% CI {low:+.0f} to {high:+.0f}"
-    return f"{100 * compared.old.accuracy:.0f}% of {compared.old.n:,} · {points} ({interval}), other images"
+    return _(
+        "{accuracy} of {n} · {points} points (95% CI {low} to {high}), other images",
+        accuracy=f"{100 * compared.old.accuracy:.0f}%",
+        n=n,
+        points=points,
+        low=f"{low:+.0f}",
+        high=f"{high:+.0f}",
+    )

@@ -11,10 +11,17 @@ from contextlib import contextmanager
 
 import gradio as gr
 
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 
-STEPS = {"data": "Data", "check": "Check", "settings": "Settings", "watch": "Watch", "result": "Result"}
+STEPS = {
+    "data": gettext_noop("Data"),
+    "check": gettext_noop("Check"),
+    "settings": gettext_noop("Settings"),
+    "watch": gettext_noop("Watch"),
+    "result": gettext_noop("Result"),
+}
 """Titles of the steps, in their order."""
 
 
@@ -33,7 +40,7 @@ def step(name: str) -> Iterator[None]:
         name: Name of the step, one of `STEPS`.
     """
     with gr.Column(elem_id=f"train-step-{name}", elem_classes="lv-step"):
-        gr.HTML(render("train/heading", title=STEPS[name]))
+        gr.HTML(render("train/heading", title=_(STEPS[name])))
         yield
 
 
@@ -46,4 +53,4 @@ def actions() -> Iterator[None]:
 
 def go_back(to: str) -> gr.Button:
     """Build the button that leads to an earlier step."""
-    return gr.Button("Back", min_width=80, scale=0, elem_id=f"train-back-to-{to}")
+    return gr.Button(_("Back"), min_width=80, scale=0, elem_id=f"train-back-to-{to}")

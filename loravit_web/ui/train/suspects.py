@@ -14,6 +14,7 @@ from loravit_web.runs.suspects import Doubted, doubted_images, last_suspects, su
 from loravit_web.training.files.suspects import Suspects, SuspectsDamaged
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import line, notice
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext
 from loravit_web.util.labels import several
 from loravit_web.visibility import Seen
 from registry import RegistryError
@@ -32,7 +33,9 @@ class Doubts:
     notice: Markup
 
 
-NOT_SEARCHED = "Data with several labels per image is not searched for suspicious labels."
+NOT_SEARCHED = gettext_noop("Data with several labels per image is not searched for suspicious labels.")
+BY_LAST = gettext_noop("The last training on this dataset examined {n} training and validation images.")
+BY_THIS = gettext_noop("This training examined {n} training and validation images.")
 NO_DOUBTS = Doubts((), Markup())
 """Nothing is known of the labels."""
 
@@ -62,7 +65,7 @@ class SuspectsPanel:
 def build_suspects() -> SuspectsPanel:
     """Build the components; the step connects the button."""
     text = gr.HTML(elem_id="train-suspects")
-    show = gr.Button("Show suspicious labels", size="sm", visible=False, elem_id="train-suspicious")
+    show = gr.Button(_("Show suspicious labels"), size="sm", visible=False, elem_id="train-suspicious")
     return SuspectsPanel(text, show)
 
 
@@ -76,7 +79,7 @@ def doubts_of_dataset(seen: Seen, dataset: ImageDataset) -> Doubts:
     return _doubts(
         lambda: last_suspects(seen.registry, dataset.fingerprint),
         dataset,
-        found_by="The last training on this dataset examined",
+        examined_by=BY_LAST,
     )
 
 
@@ -89,32 +92,37 @@ def doubts_of_run(seen: Seen, run_id: str, dataset: ImageDataset) -> Doubts:
         dataset: Dataset of the run.
     """
     if several(dataset.labels):
-        return Doubts((), line(NOT_SEARCHED))
-    return _doubts(lambda: suspects_of_run(seen.registry, run_id), dataset, found_by="This training examined")
+        return Doubts((), line(_(NOT_SEARCHED)))
+    return _doubts(lambda: suspects_of_run(seen.registry, run_id), dataset, examined_by=BY_THIS)
 
 
 def caption_of(doubted: Doubted) -> str:
     """Return the caption of a suspicious image, with its label and the suggested class."""
-    return f"“{doubted.label}”? Probably “{doubted.suggested}” ({doubted.probability:.0%})"
+    return _(
+        "“{label}”? Probably “{suggested}” ({probability})",
+        label=doubted.label,
+        suggested=doubted.suggested,
+        probability=f"{doubted.probability:.0%}",
+    )
 
 
-def doubts_notice(suspicious: int, examined: int, *, found_by: str) -> Markup:
+def doubts_notice(suspicious: int, examined: int, *, examined_by: str) -> Markup:
     """Return a notice with the number of suspicious labels.
 
     Args:
         suspicious: Number of images whose label looks wrong.
         examined: Number of images that were examined.
-        found_by: Subject and verb of the sentence, which name the run.
+        examined_by: Sentence that names the run, `BY_LAST` or `BY_THIS`.
     """
-    text = f"{found_by} {examined} training and validation images."
+    text = _(examined_by, n=examined)
     if not suspicious:
-        return notice(f"No label looks wrong. {text}", kind="success")
-    labels = "1 label looks" if suspicious == 1 else f"{suspicious} labels look"
-    todo = "Check these images below. A label changes only if you change it."
-    return notice(f"{labels} wrong. {text} {todo}", kind="warning")
+        return notice(f"{_('No label looks wrong.')} {text}", kind="success")
+    labels = ngettext("{n} label looks wrong.", "{n} labels look wrong.", suspicious)
+    todo = _("Check these images below. A label changes only if you change it.")
+    return notice(f"{labels} {text} {todo}", kind="warning")
 
 
-def _doubts(read: Callable[[], Suspects | None], dataset: ImageDataset, *, found_by: str) -> Doubts:
+def _doubts(read: Callable[[], Suspects | None], dataset: ImageDataset, *, examined_by: str) -> Doubts:
     try:
         suspects = read()
     except (SuspectsDamaged, RegistryError) as error:  # everything else about the data is shown
@@ -123,4 +131,4 @@ def _doubts(read: Callable[[], Suspects | None], dataset: ImageDataset, *, found
         return NO_DOUBTS
     found = doubted_images(suspects, dataset)
     entries = tuple((doubted.item, caption_of(doubted)) for doubted in found)
-    return Doubts(entries, doubts_notice(len(found), suspects.examined, found_by=found_by))
+    return Doubts(entries, doubts_notice(len(found), suspects.examined, examined_by=examined_by))

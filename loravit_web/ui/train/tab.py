@@ -21,6 +21,7 @@ from loravit_web.ui.kit.events import QUIET, Updates, unchanged
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import gettext_noop
 from loravit_web.ui.runs.watch import WatchPanel, build_watch
 from loravit_web.ui.scripts import call
 from loravit_web.ui.train.check import CheckPanel, build_check, chosen_level, connect_check
@@ -134,7 +135,9 @@ def build_train(service: Service, presence: Presence) -> TrainTab:
         with step("settings"):
             settings = build_settings(service)
         with step("watch"):
-            watch = build_watch(service, run_id, prefix="train", empty="Training progress appears here.")
+            watch = build_watch(
+                service, run_id, prefix="train", empty=gettext_noop("Training progress appears here.")
+            )
         with step("result"):
             result = build_result(service, run_id, corrections, watch)
     watch.state.change(None, watch.state, None, js=call("steps.takeRun"), **QUIET)

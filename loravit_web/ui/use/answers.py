@@ -13,6 +13,7 @@ from loravit_web.serving.answers import Answer
 from loravit_web.serving.collecting import slug_of
 from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.uploads import uploaded_image
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.camera import frame_image
 from loravit_web.ui.use.evidence import small_map
@@ -25,19 +26,19 @@ from registry import RegistryError
 def no_tasks() -> Markup:
     """Return the notice in place of answers while the catalog is empty."""
     return notice(
-        "Train your first task in the Train tab, with your own images or a sample dataset.",
-        title="The catalog is empty.",
+        _("Train your first task in the Train tab, with your own images or a sample dataset."),
+        title=_("The catalog is empty."),
     )
 
 
 def no_image() -> Markup:
     """Return the notice in place of answers before there is an image."""
-    return notice("Drop an image, use the camera, or pick an example.")
+    return notice(_("Drop an image, use the camera, or pick an example."))
 
 
 def no_pick() -> Markup:
     """Return the notice in place of answers before a task is selected."""
-    return notice("Select a task to see its prediction.")
+    return notice(_("Select a task to see its prediction."))
 
 
 def answers_html(seen: Seen, upload: Any, picked: Sequence[str], top_k: int, *, heat: bool) -> Markup:

@@ -28,6 +28,7 @@ from loravit_web.ui.kit.share import SharePanel, page_url
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import Waiting
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.ui.scripts import call
 from loravit_web.ui.use.answers import answers_html
 from loravit_web.ui.use.choices import choices_for, remembered
@@ -37,11 +38,11 @@ LABELS, MOST_LABELS = 3, 10
 _ASKED_AT = "answers"
 _REST = 500
 """Milliseconds without a new request before the memory and the links are updated."""
-UNREACHED = "Cannot reach the server. Check your connection and try again."
-SIGNED_OUT = "You are signed out. Reload the page to sign in again."
+UNREACHED = gettext_noop("Cannot reach the server. Check your connection and try again.")
+SIGNED_OUT = gettext_noop("You are signed out. Reload the page to sign in again.")
 _PLACE = "MESSAGE"
 """Placeholder for the message in the notice that the browser fills in."""
-FAILED = "Something went wrong while classifying this image. The server log has details."
+FAILED = gettext_noop("Something went wrong while classifying this image. The server log has details.")
 
 
 def values() -> dict[str, Any]:
@@ -53,7 +54,12 @@ def values() -> dict[str, Any]:
         "restMilliseconds": _REST,
         "notice": notice(_PLACE, kind="error"),
         "place": _PLACE,
-        "messages": {"unreached": UNREACHED, "signedOut": SIGNED_OUT, "failed": FAILED},
+        "messages": {
+            "busy": _("Classifying…"),
+            "unreached": _(UNREACHED),
+            "signedOut": _(SIGNED_OUT),
+            "failed": _(FAILED),
+        },
     }
 
 
@@ -118,7 +124,7 @@ def read_question(text: str | None) -> Question:
             near[:MAX_PREFETCHED],
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise UnreadableQuestion("The request cannot be read. Reload the page.") from error
+        raise UnreadableQuestion(_("The request cannot be read. Reload the page.")) from error
 
 
 def connect_answers(

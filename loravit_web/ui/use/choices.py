@@ -6,13 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from loravit_web.serving.answers import TaskInfo
 from loravit_web.serving.stored import names_run, title_of_run
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.visibility import Seen
 from registry import RegistryError
 
 QUICK = 9
 Memory = Mapping[str, list[str]]
 NOTHING_KEPT: Memory = {"pinned": [], "recent": [], "places": []}
-_STATUS_WORDS = {"unavailable": "unavailable", "on demand": "needs another base (slower first time)"}
+_STATUS_WORDS = {
+    "unavailable": gettext_noop("unavailable"),
+    "on demand": gettext_noop("needs another base (slower first time)"),
+}
 
 Choices = list[tuple[str, str]]
 """Pairs of displayed text and task."""
@@ -32,7 +36,7 @@ def choices_for(seen: Seen, memory: Memory | None, also: Sequence[str] = (), *, 
     first = [] if text.strip() else [*also, *kept.get("pinned", []), *kept.get("recent", [])]
     found = task_choices(seen.predictor.offered(first, text=text), text)
     choices = [*_version_named(seen, text), *found]
-    there = {task for _, task in choices}
+    there = {task for _name, task in choices}
     return [*choices, *((_left(seen, task), task) for task in also if task not in there)]
 
 
@@ -130,7 +134,7 @@ def _left(seen: Seen, task: str) -> str:
         adapter = seen.registry.catalog.adapter(task)
     except RegistryError:  # the answer says what is wrong
         return task
-    return f"{adapter.title} · {'withdrawn' if adapter.archived_at is None else 'archived'}"
+    return f"{adapter.title} · {_('withdrawn') if adapter.archived_at is None else _('archived')}"
 
 
 def _shown(info: TaskInfo, text: str) -> str:
@@ -139,4 +143,4 @@ def _shown(info: TaskInfo, text: str) -> str:
 
 
 def _words(info: TaskInfo) -> list[str]:
-    return [_STATUS_WORDS[info.status]] if info.status in _STATUS_WORDS else []
+    return [_(_STATUS_WORDS[info.status])] if info.status in _STATUS_WORDS else []

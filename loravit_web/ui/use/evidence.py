@@ -24,6 +24,7 @@ from loravit_web.ui.kit.asking import add_question
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import Waiting
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
@@ -65,7 +66,7 @@ def read_request(text: str) -> Request:
         asked = json.loads(text)
         return Request(asked["image"], str(asked["task"]), str(asked["label"]))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UnreadableRequest("The request cannot be read. Reload the page.") from error
+        raise UnreadableRequest(_("The request cannot be read. Reload the page.")) from error
 
 
 def small_map(seen: Seen, upload: Any, image: Image.Image, result: TaskAnswer) -> Markup:

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps
 from loravit_web.datasets.sources.scenes import draw_scene
 from loravit_web.images.loading import encode_webp
 from loravit_web.ui.kit.uploads import upload_folder
+from loravit_web.ui.language.texts import gettext_noop
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.picker import Opening
 from loravit_web.util.files import write_atomic
@@ -60,14 +61,14 @@ class Example:
 def examples() -> Sequence[Example]:
     """Return the example images in the order in which the page shows them."""
     return (
-        Example("Cat", _COLORED, _photograph("cat")),
-        Example("Duck", _COLORED, _photograph("duck")),
-        Example("Dog", _ANIMAL, _photograph("dog")),
-        Example("Horses", _ANIMAL, _photograph("horse")),
-        Example("Moose", _COLORED, _photograph("moose")),
-        Example("2 crosses", _SCENE, _scene("cross", "2", "dots", 9)),
-        Example("5 circles", _SCENE, _scene("circle", "5", "plain", 2)),
-        Example("Digit 0", ("handwritten-digits",), _digit(0)),
+        Example(gettext_noop("Cat"), _COLORED, _photograph("cat")),
+        Example(gettext_noop("Duck"), _COLORED, _photograph("duck")),
+        Example(gettext_noop("Dog"), _ANIMAL, _photograph("dog")),
+        Example(gettext_noop("Horses"), _ANIMAL, _photograph("horse")),
+        Example(gettext_noop("Moose"), _COLORED, _photograph("moose")),
+        Example(gettext_noop("2 crosses"), _SCENE, _scene("cross", "2", "dots", 9)),
+        Example(gettext_noop("5 circles"), _SCENE, _scene("circle", "5", "plain", 2)),
+        Example(gettext_noop("Digit 0"), ("handwritten-digits",), _digit(0)),
     )
 
 

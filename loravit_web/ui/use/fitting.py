@@ -15,6 +15,7 @@ from loravit_web.ui.kit.errors import told_at
 from loravit_web.ui.kit.events import QUIET, UNCHECKED, Updates
 from loravit_web.ui.kit.uploads import uploaded_image
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import call
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.picker import Opening, Picker, with_tasks
@@ -58,7 +59,7 @@ def fitting_tasks(seen: Seen, upload: Any) -> Fitting:
         LoraVitError: If there is no image, or it cannot be read.
     """
     if upload is None:
-        raise NoImageToFit("Choose an image first.")
+        raise NoImageToFit(_("Choose an image first."))
     image, tasks = uploaded_image(seen, upload), seen.predictor.loaded()
     answers: list[TaskAnswer] = []
     for start in range(0, len(tasks), MAX_TASKS):

@@ -19,6 +19,7 @@ from loravit_web.service import Service
 from loravit_web.ui.kit.browser_state import kept_in_browser
 from loravit_web.ui.kit.events import EACH, QUIET, UNCHECKED, Updates
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import call
 from loravit_web.ui.use.choices import NOTHING_KEPT, Choices, Memory, chips_for, choices_for, pinned
 from loravit_web.visibility import Seen
@@ -77,16 +78,16 @@ def build_picker(service: Service, image: gr.Image) -> Picker:
         image: Image to classify, which an `Opening` sets.
     """
     with gr.Column(elem_id="use-picker"):
-        quick = gr.CheckboxGroup([], label="Tasks", visible=False, elem_id="use-quick")
+        quick = gr.CheckboxGroup([], label=_("Tasks"), visible=False, elem_id="use-quick")
         tasks = gr.Dropdown(
-            label="Find a task",
+            label=_("Find a task"),
             choices=[],
             value=[],
             multiselect=True,
             interactive=False,
             elem_id="use-tasks",
         )
-    pin = gr.Button("★ Pin selected", size="sm", elem_id="use-pin", render=False)
+    pin = gr.Button(_("★ Pin selected"), size="sm", elem_id="use-pin", render=False)
     memory = kept_in_browser("tasks", dict(NOTHING_KEPT))
     offered, chips, kept = (
         gr.Textbox(visible=False, container=False, elem_id="use-listing"),

@@ -13,6 +13,7 @@ from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.share import build_share
 from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.kit.waiting import Waiting
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 from loravit_web.ui.use.answers import no_image
@@ -51,7 +52,7 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
         with gr.Column(scale=2, min_width=280, elem_id="use-given"):
             with gr.Column(elem_id="use-box"):
                 image = gr.Image(
-                    label="Image",
+                    label=_("Image"),
                     show_label=False,
                     type="filepath",
                     sources=["upload", "clipboard"],
@@ -65,17 +66,17 @@ def build_use(service: Service, waiting: Waiting, presence: Presence) -> UseTab:
             picker = build_picker(service, image)
             answers = gr.HTML(no_image(), js_on_load=on_load("answers.listen"), elem_id="use-answers")
             teach = build_teach(service, answers)
-            fit = gr.Button("Which tasks fit this image?", size="sm", elem_id="use-fit")
+            fit = gr.Button(_("Which tasks fit this image?"), size="sm", elem_id="use-fit")
             fits = gr.HTML(elem_id="use-fits")
             # not gr.Accordion, which has no components until it is opened
             gr.HTML(render("use/settings"), js_on_load=on_load("useSettings.listen"), elem_id="use-settings")
             with gr.Column(elem_id="use-options"):
                 top_k = gr.Slider(
-                    1, MOST_LABELS, value=LABELS, step=1, label="Top classes shown", elem_id="use-top-k"
+                    1, MOST_LABELS, value=LABELS, step=1, label=_("Top classes shown"), elem_id="use-top-k"
                 )
                 heat = gr.Checkbox(
-                    label="Highlight evidence",
-                    info="Shows which parts of the image support each prediction. Shortcut: T.",
+                    label=_("Highlight evidence"),
+                    info=_("Shows which parts of the image support each prediction. Shortcut: T."),
                     elem_id="use-heat",
                 )
                 picker.pin.render()

@@ -17,6 +17,7 @@ from loravit_web.ui.kit.events import UNCHECKED, Updates
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.served import served_root
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.use.ask import LABELS, MOST_LABELS
 from loravit_web.util.files import write_atomic
 
@@ -28,24 +29,24 @@ class TableRunning(LoraVitError):
 def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence: Presence) -> None:
     """Build the panel and its event. A batch stops when its page is closed."""
     running: set[str] = set()
-    with gr.Accordion("Batch classification", open=False, elem_id="use-many"):
+    with gr.Accordion(_("Batch classification"), open=False, elem_id="use-many"):
         files = gr.File(
-            label="Images or a zip file",
+            label=_("Images or a zip file"),
             file_count="multiple",
             file_types=["image", ".zip"],
             height=200,
             elem_id="use-many-files",
         )
-        go = gr.Button("Classify all images", variant="primary", elem_id="use-many-go")
+        go = gr.Button(_("Classify all images"), variant="primary", elem_id="use-many-go")
         table = gr.Dataframe(
             interactive=False,
             wrap=True,
             show_search="filter",
             visible=False,
-            label="Top prediction per task",
+            label=_("Top prediction per task"),
             elem_id="use-many-table",
         )
-        download = gr.DownloadButton("Download CSV", visible=False, elem_id="use-many-csv")
+        download = gr.DownloadButton(_("Download CSV"), visible=False, elem_id="use-many-csv")
 
     @told
     def ask(
@@ -57,12 +58,14 @@ def build_many(service: Service, tasks: gr.Dropdown, top_k: gr.Slider, presence:
     ) -> Updates:
         seen = seen_by(service, request)
         if not uploads:
-            raise NoImages("Add images or a zip file first.")
+            raise NoImages(_("Add images or a zip file first."))
         if not picked:
-            raise NoImages("Select a task first.")
+            raise NoImages(_("Select a task first."))
         whose = seen.visitor.counted_by
         if whose in running and seen.visitor != LOCAL:
-            raise TableRunning("Your last batch is still running. Wait for it, or close its page to stop it.")
+            raise TableRunning(
+                _("Your last batch is still running. Wait for it, or close its page to stop it.")
+            )
         running.add(whose)
         try:
             rows = classify_files(

@@ -16,6 +16,7 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, QUEUED, QUIET, Updates
 from loravit_web.ui.kit.markup import heading
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.ui.scripts import call
 from loravit_web.visibility import Seen
 from registry import Version
@@ -50,7 +51,7 @@ class TeachPanel:
         """Return updates that ask for the class."""
         return {
             self.panel: gr.Column(visible=True),
-            self.title: heading(f"Add this image to the training data of “{version.title}”"),
+            self.title: heading(_("Add this image to the training data of “{title}”", title=version.title)),
             self.ref: version.ref,
             self.label: gr.Dropdown(choices=list(dataset.classes), value=None),
             self.problem: "",
@@ -94,12 +95,16 @@ def build_teach(service: Service, answers: gr.HTML) -> TeachPanel:
     ref = gr.State(None)
     with gr.Column(visible=False, elem_id="use-teach") as panel:
         title = gr.HTML(elem_id="use-teach-title")
-        label = gr.Dropdown(label="Class", info="What the image shows.", elem_id="use-teach-class")
+        label = gr.Dropdown(label=_("Class"), info=_("What the image shows."), elem_id="use-teach-class")
         problem = gr.HTML(elem_id="use-teach-problem")
         with gr.Row():
-            close = gr.Button("Cancel", size="sm", min_width=90, elem_id="use-teach-cancel")
+            close = gr.Button(_("Cancel"), size="sm", min_width=90, elem_id="use-teach-cancel")
             add = gr.Button(
-                "Add and check the data", size="sm", variant="primary", min_width=160, elem_id="use-teach-add"
+                _("Add and check the data"),
+                size="sm",
+                variant="primary",
+                min_width=160,
+                elem_id="use-teach-add",
             )
     shown = TeachPanel(panel, title, ref, label, problem, add)
 

@@ -33,7 +33,7 @@ class Pages:
         self.written = 0
         self._answer = answer
         routes = [Route("/", self._page), Route("/other", self._page)]
-        app = Starlette(routes=routes, middleware=[Middleware(KeptPage, tags_for, prefix)])
+        app = Starlette(routes=routes, middleware=[Middleware(KeptPage, tags_for, {}, prefix)])
         self.client = TestClient(app, root_path=prefix, follow_redirects=False)
 
     def _page(self, request: Request) -> Response:

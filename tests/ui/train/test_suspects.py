@@ -12,7 +12,7 @@ from loravit_web.training.files.suspects import SUSPECTS, Suspect, Suspects, wri
 from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.train.check import entries_of, views_of
 from loravit_web.ui.train.relabel import Sheet, key_of
-from loravit_web.ui.train.suspects import NO_DOUBTS, doubts_notice, doubts_of_dataset, doubts_of_run
+from loravit_web.ui.train.suspects import BY_THIS, NO_DOUBTS, doubts_notice, doubts_of_dataset, doubts_of_run
 from loravit_web.ui.train.tab import TrainTab, build_train
 from registry import Run
 from tests.ui.conftest import RunningApp
@@ -126,6 +126,6 @@ def test_a_damaged_list_is_an_error_beside_the_data(
 
 
 def test_several_suspicious_labels_are_counted() -> None:
-    text = doubts_notice(3, 600, found_by="This training examined")
+    text = doubts_notice(3, 600, examined_by=BY_THIS)
     assert "3 labels look wrong. This training examined 600 training and validation images." in text
     assert "A label changes only if you change it." in text

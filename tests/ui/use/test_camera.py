@@ -10,7 +10,7 @@ from PIL import Image
 
 from loravit_web.errors import LoraVitError
 from loravit_web.ui.use.answers import answers_html
-from loravit_web.ui.use.camera import FRAME_BYTES, VALUES, UnreadableFrame, frame_image
+from loravit_web.ui.use.camera import FRAME_BYTES, UnreadableFrame, frame_image, values
 from tests.ui.conftest import RunningApp
 
 
@@ -57,5 +57,5 @@ def test_a_frame_is_answered_like_an_image(running_app: RunningApp) -> None:
 
 
 def test_frames_come_no_faster_than_a_visitor_may_ask(running_app: RunningApp) -> None:
-    a_minute = 60_000 / float(str(VALUES["milliseconds"]))
+    a_minute = 60_000 / float(str(values()["milliseconds"]))
     assert a_minute <= running_app.service.settings.limits.requests_per_minute

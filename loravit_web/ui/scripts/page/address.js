@@ -14,33 +14,55 @@ loravit.address = (() => {
     if (isOnSpace) window.parent.postMessage({queryString: own.toString()}, hub);
   };
 
-  // What Back leads to: another tab, and another adapter or run. On a wide screen the first one stands beside its
-  // list and is no step. A longer name of the same thing is none either.
-  const isStep = (name, before, value) => {
-    if (name === "tab") return true;
+  // What Back leads to: another tab, another step of Train, and another adapter or run. On a wide screen the first
+  // of those stands beside its list and is nothing to go back to. A longer name of the same thing is not either.
+  const leadsBack = (name, before, value) => {
+    if (name === "tab" || name === "step") return true;
     return name in shows && !(before && value.startsWith(before)) && (Boolean(before) || narrow.matches);
   };
 
-  // Set a parameter of the address; an empty value removes it.
-  const set = (name, value) => {
-    const address = new URL(window.location), before = address.searchParams.get(name) ?? "";
-    if (value) address.searchParams.set(name, value);
-    else address.searchParams.delete(name);
+  const changed = (values) => {
+    const address = new URL(window.location);
+    for (const [name, value] of Object.entries(values)) {
+      if (value) address.searchParams.set(name, value);
+      else address.searchParams.delete(name);
+    }
+    return address;
+  };
+
+  const go = (address, change) => {
     if (address.href === window.location.href) return;  // Safari limits changes in half a minute
-    const change = isStep(name, before, value) ? "pushState" : "replaceState";
     window.history[change](null, "", address);
     known = parameters();
     tellHub();
   };
+
+  // Set a parameter of the address; an empty value removes it.
+  const set = (name, value) => {
+    const before = parameters().get(name) ?? "";
+    go(changed({[name]: value}), leadsBack(name, before, value) ? "pushState" : "replaceState");
+  };
+
+  // Set parameters that belong together; Back leads to the values before unless they are only made precise.
+  const setAll = (values, isPrecise) => go(changed(values), isPrecise ? "replaceState" : "pushState");
 
   // By parameter, the function that shows its value after Back or Forward.
   const shows = {};
   const follow = (name, show) => { shows[name] = show; };
   let known = parameters();
 
-  follow("tab", (tab) => {
+  const openTab = (tab) => {
     const buttons = document.querySelectorAll("#tabs > .tab-wrapper .tab-container:not(.visually-hidden) [role=tab]");
     buttons[Math.max(0, tabs.indexOf(tab))]?.click();
+  };
+  follow("tab", openTab);
+
+  // A link to a tab opens it without loading the page again.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-tab]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    openTab(link.dataset.tab);
   });
 
   window.addEventListener("popstate", () => {
@@ -55,5 +77,5 @@ loravit.address = (() => {
 
   const isNarrow = () => narrow.matches;
 
-  return {set, follow, isNarrow};
+  return {set, setAll, follow, isNarrow};
 })();

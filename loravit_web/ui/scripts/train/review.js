@@ -16,7 +16,10 @@ loravit.review = (() => {
         delete picture.dataset.src;
       }
       const place = element.querySelector("[data-place]"), undo = element.querySelector("[data-undo]");
-      if (place) place.textContent = current ? `${decided.length + 1} of ${all.length}` : `All ${all.length} decided`;
+      if (place) {
+        const {placeText, allText} = place.closest(".lv-review").dataset;
+        place.textContent = (current ? placeText : allText).replace("{number}", decided.length + 1).replace("{all}", all.length);
+      }
       if (undo) undo.disabled = decided.length === 0;
     };
 

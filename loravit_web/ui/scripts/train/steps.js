@@ -1,19 +1,14 @@
 // The steps of a training: one is in view. It changes in the browser, so that no click waits for the server.
 loravit.steps = (() => {
-  const order = ["data", "check", "settings", "watch", "result"], storageKey = "loravit-step";
-  const page = document.documentElement;
+  const order = ["data", "check", "settings", "watch", "result"];
+  const page = document.documentElement, messages = loravit.values.steps;
   let current = "data", data = "", taken = null, run = null, begun = null, linked = null;
   let isSettled = false;
 
-  // The step to show once it has something to show: that of a link, or the one before a reload.
-  let wanted = null;
-  try {
-    wanted = window.sessionStorage.getItem(storageKey);
-  } catch {
-    // a browser that stores nothing
-  }
-  const query = new URLSearchParams(window.location.search);
-  if (query.get("tab") === "train" && query.get("run")) wanted = "result";
+  // The step to show once it has something to show: that of the address.
+  const query = new URLSearchParams(window.location.search), named = query.get("step");
+  let wanted = order.includes(named) ? named : null;
+  if (!wanted && query.get("tab") === "train" && query.get("run")) wanted = "result";
 
   const isOpen = (step) => {
     if (step === "watch") return run !== null;
@@ -44,29 +39,34 @@ loravit.steps = (() => {
     });
   };
 
-  // Show a step, with the focus on its heading.
-  const show = (step) => {
+  // Name the step in the address, and the run that it shows. The first step needs no name.
+  const nameStep = (isPrecise) => {
+    if (!isVisible()) return;
+    const ofRun = ["watch", "result"].includes(current) && !begun && run ? {run: run.run} : {};
+    loravit.address.setAll({step: current === "data" ? "" : current, ...ofRun}, isPrecise);
+  };
+
+  // Show a step, with the focus on its heading. Back leads to the step before, unless the page just opened there.
+  const show = (step, isPrecise = false) => {
     const isNew = step !== current;
     current = step;
     wanted = null;
     page.dataset.trainStep = step;
-    try {
-      window.sessionStorage.setItem(storageKey, step);
-    } catch {
-      // a browser that stores nothing
-    }
     draw();
+    nameStep(isPrecise || !isNew);
     if (!isNew || !isVisible()) return;
     window.dispatchEvent(new Event("resize"));  // hidden plots have no width
     window.scrollTo(0, 0);
     headingOf(step)?.focus({preventScroll: true});
-    const title = `Step ${order.indexOf(step) + 1} of ${order.length}: ${headingOf(step)?.textContent ?? ""}`;
-    document.getElementById("train-announced").textContent = title;
+    document.getElementById("train-announced").textContent = messages.title
+      .replace("{number}", order.indexOf(step) + 1)
+      .replace("{all}", order.length)
+      .replace("{title}", () => headingOf(step)?.textContent ?? "");
   };
 
   const showIfWanted = (...steps) => {
     if (!steps.includes(wanted) || !isOpen(wanted)) return false;
-    show(wanted);
+    show(wanted, true);
     return true;
   };
 
@@ -95,13 +95,15 @@ loravit.steps = (() => {
     run = text ? JSON.parse(text) : null;
     if (begun && run?.run !== begun.before) endBegin();
     if (wanted === "watch" && run?.published) wanted = "result";
+    if (wanted === "result" && run && !run.published) wanted = "watch";
     if (showIfWanted("watch", "result")) return;
     const isReady = run?.published && (before?.run !== run.run || !before.published);
     if (isReady && current === "watch") return show("result");
     const isFirst = !before && !isSettled;
-    if (isFirst && current === "data" && !data && run) return show(run.published ? "result" : "watch");
-    if (!begun && !isOpen(current)) return show("data");
+    if (isFirst && current === "data" && !data && run) return show(run.published ? "result" : "watch", true);
+    if (!begun && !isOpen(current)) return show("data", true);
     draw();
+    nameStep(true);
   };
 
   const endBegin = () => {
@@ -134,13 +136,19 @@ loravit.steps = (() => {
   const open = (choose) => {
     settle();
     setTimeout(() => {
-      show(choose());
+      show(choose(), true);
       window.scrollTo(0, 0);
       headingOf(current)?.focus({preventScroll: true});
     }, 100);
   };
   const openRun = () => open(() => (run?.published ? "result" : "watch"));
   const openData = (problem) => { if (!problem) open(() => "check"); };
+
+  // After Back or Forward. A step that has nothing to show any more is left out.
+  loravit.address.follow("step", (step) => {
+    settle();
+    show(isOpen(step || "data") ? step || "data" : "data", true);
+  });
 
   const listen = (element) => {
     element.addEventListener("click", (event) => {

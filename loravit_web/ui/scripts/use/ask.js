@@ -44,6 +44,7 @@ loravit.ask = (() => {
     if (question === sent) return loravit.events.unchanged;
     sent = question;
     const number = ++last, answers = document.querySelector("#use-answers");
+    if (answers) answers.dataset.busy = messages.busy;
     answers?.setAttribute("aria-busy", "true");
     await previous;
     if (number !== last) return loravit.events.unchanged;

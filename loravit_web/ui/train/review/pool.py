@@ -27,11 +27,11 @@ from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.served import file_link
 from loravit_web.ui.kit.uploads import upload_folder, uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _, ngettext
 from loravit_web.ui.scripts import on_load
 from loravit_web.ui.templates import render
 from loravit_web.util.cancellation import raise_if_cancelled
 from loravit_web.util.files import write_atomic
-from loravit_web.util.text import plural
 from loravit_web.visibility import Seen
 
 NEXT = 20
@@ -116,7 +116,9 @@ class PoolPanel:
         return {self.status: line(status_text(summary)), **self._counted(summary)}
 
     def _counted(self, summary: PoolSummary) -> Updates:
-        text = f"Add {plural(summary.confirmed, 'confirmed image')} to the data"
+        text = ngettext(
+            "Add {n} confirmed image to the data", "Add {n} confirmed images to the data", summary.confirmed
+        )
         return {
             self.join: gr.Button(text, visible=summary.confirmed > 0),
             self.delete: gr.Button(visible=summary.images > 0),
@@ -126,10 +128,17 @@ class PoolPanel:
 def status_text(summary: PoolSummary, said: str = "") -> str:
     """Return a pool in numbers as text."""
     if not summary.images:
-        return f"{said} No images without labels yet. Add some.".strip()
-    kept = f", {summary.from_use} kept from requests" if summary.from_use else ""
-    numbers = f"{summary.open} to look at, {summary.confirmed} confirmed, {summary.skipped} skipped"
-    return f"{said} {plural(summary.images, 'image')}{kept}: {numbers}.".strip()
+        return f"{said} {_('No images without labels yet. Add some.')}".strip()
+    counts = [ngettext("{n} image", "{n} images", summary.images)]
+    if summary.from_use:
+        counts.append(_("{n} kept from requests", n=summary.from_use))
+    numbers = _(
+        "{open} to look at, {confirmed} confirmed, {skipped} skipped",
+        open=summary.open,
+        confirmed=summary.confirmed,
+        skipped=summary.skipped,
+    )
+    return f"{said} {', '.join(counts)}: {numbers}.".strip()
 
 
 def build_pool(service: Service, presence: Presence) -> PoolPanel:
@@ -139,17 +148,20 @@ def build_pool(service: Service, presence: Presence) -> PoolPanel:
         service: Service with the tasks and pools.
         presence: Pages that are open.
     """
-    with gr.Tab("Unlabeled images", id="pool") as tab:
-        how = (
+    with gr.Tab(_("Unlabeled images"), id="pool") as tab:
+        how = _(
             "Improve a task with images that have no labels: it answers, and you confirm or correct those "
             "that it can learn most from."
         )
         gr.HTML(line(how, role=""))
         task = gr.Dropdown(
-            label="Task", info="A task that was trained in this app.", choices=[], elem_id="train-pool-task"
+            label=_("Task"),
+            info=_("A task that was trained in this app."),
+            choices=[],
+            elem_id="train-pool-task",
         )
         files = gr.File(
-            label="Images without labels, or a zip of them",
+            label=_("Images without labels, or a zip of them"),
             file_count="multiple",
             file_types=FILE_TYPES,
             height=110,
@@ -157,19 +169,23 @@ def build_pool(service: Service, presence: Presence) -> PoolPanel:
         )
         status = gr.HTML(elem_id="train-pool-status")
         show = gr.Button(
-            f"Show the {NEXT} most useful", variant="primary", visible=False, elem_id="train-pool-show"
+            _("Show the {n} most useful", n=NEXT), variant="primary", visible=False, elem_id="train-pool-show"
         )
         review = gr.HTML(js_on_load=on_load("review.listen"), elem_id="train-review")
         with gr.Row():
             delete = gr.Button(
-                "Delete these images", size="sm", visible=False, min_width=140, elem_id="train-pool-delete"
+                _("Delete these images"), size="sm", visible=False, min_width=140, elem_id="train-pool-delete"
             )
             join = gr.Button(
-                "Add to the data", variant="primary", visible=False, min_width=200, elem_id="train-pool-join"
+                _("Add to the data"),
+                variant="primary",
+                visible=False,
+                min_width=200,
+                elem_id="train-pool-join",
             )
         collecting = gr.Checkbox(
-            label="Keep images of requests that this task is unsure of",
-            info="Copies without name and metadata, for a limited time. People who use the task are told.",
+            label=_("Keep images of requests that this task is unsure of"),
+            info=_("Copies without name and metadata, for a limited time. People who use the task are told."),
             visible=False,
             elem_id="train-pool-collect",
         )
@@ -198,15 +214,19 @@ def _fill(service: Service, panel: PoolPanel) -> None:
         actions = actions_of(service, request, uploads=files)
         with open_images(files, actions.archive_limits) as source:
             added = actions.add_to_pool(task, source)
-        known = f", {added.known} were there already" if added.known else ""
-        left = f", {plural(len(added.skipped), 'file')} left out" if added.skipped else ""
-        said = f"{plural(len(added.images), 'image')} added{known}{left}."
-        return panel.shown(seen_by(service, request), task, said=said)
+        parts = [ngettext("{n} image added", "{n} images added", len(added.images))]
+        if added.known:
+            parts.append(_("{n} were there already", n=added.known))
+        if added.skipped:
+            parts.append(ngettext("{n} file left out", "{n} files left out", len(added.skipped)))
+        return panel.shown(seen_by(service, request), task, said=f"{', '.join(parts)}.")
 
     @told
     def delete(task: str | None, request: gr.Request) -> Updates:
         count = actions_of(service, request).delete_from_pool(_chosen(task))
-        return panel.shown(seen_by(service, request), task, said=f"{plural(count, 'image')} deleted.")
+        return panel.shown(
+            seen_by(service, request), task, said=ngettext("{n} image deleted.", "{n} images deleted.", count)
+        )
 
     @told
     def collect(task: str | None, on: bool, request: gr.Request) -> Updates:
@@ -305,8 +325,8 @@ def review_html(seen: Seen, task: str, dataset: ImageDataset, found: Sequence[Su
 def why_text(suggested: Suggested) -> str:
     """Return why an image is shown, in a few words."""
     if suggested.is_unlike:
-        return "Unlike the training images"
-    return "The task is unsure" if suggested.is_unsure else "Unlike the other images here"
+        return _("Unlike the training images")
+    return _("The task is unsure") if suggested.is_unsure else _("Unlike the other images here")
 
 
 def read_decision(text: str) -> tuple[str, str | None, bool]:
@@ -320,7 +340,7 @@ def read_decision(text: str) -> tuple[str, str | None, bool]:
         label = given["label"]
         return str(given["sha"]), None if label is None else str(label), bool(given["undo"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UnreadableDecision("The decision cannot be read. Reload the page.") from error
+        raise UnreadableDecision(_("The decision cannot be read. Reload the page.")) from error
 
 
 def trained_tasks(seen: Seen) -> list[tuple[str, str]]:
@@ -334,7 +354,7 @@ def trained_tasks(seen: Seen) -> list[tuple[str, str]]:
 
 def _chosen(task: str | None) -> str:
     if not task:
-        raise NoTaskChosen("No task is chosen. Choose the task that the images are for.")
+        raise NoTaskChosen(_("No task is chosen. Choose the task that the images are for."))
     return str(task)
 
 

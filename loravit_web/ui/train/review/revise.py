@@ -20,6 +20,7 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.uploads import uploaded
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _
 from loravit_web.util.text import listed
 
 if TYPE_CHECKING:
@@ -87,36 +88,40 @@ class RevisePanel:
 
 def build_revise() -> RevisePanel:
     """Build the components, which are hidden until there is a dataset."""
-    with gr.Accordion("Add images", open=False, visible=False, elem_id="train-more") as more:
+    with gr.Accordion(_("Add images"), open=False, visible=False, elem_id="train-more") as more:
         files = gr.File(
-            label="Images, or a zip with one folder per class",
+            label=_("Images, or a zip with one folder per class"),
             file_count="multiple",
             file_types=FILE_TYPES,
             height=130,
             elem_id="train-more-files",
         )
         label = gr.Dropdown(
-            label="Class of these images",
-            info="Pick or type a class. Leave it empty if class folders or a table name the classes.",
+            label=_("Class of these images"),
+            info=_("Pick or type a class. Leave it empty if class folders or a table name the classes."),
             allow_custom_value=True,
             elem_id="train-more-class",
         )
-        add = gr.Button("Add images", size="sm", elem_id="train-more-add")
-    with gr.Accordion("Rename or merge classes", open=False, visible=False, elem_id="train-names") as names:
+        add = gr.Button(_("Add images"), size="sm", elem_id="train-more-add")
+    with gr.Accordion(
+        _("Rename or merge classes"), open=False, visible=False, elem_id="train-names"
+    ) as names:
         classes = gr.Dropdown(
-            label="Classes",
-            info="One class is renamed. Several become one.",
+            label=_("Classes"),
+            info=_("One class is renamed. Several become one."),
             multiselect=True,
             elem_id="train-names-classes",
         )
-        name = gr.Textbox(label="New name", max_lines=1, max_length=80, elem_id="train-names-name")
+        name = gr.Textbox(label=_("New name"), max_lines=1, max_length=80, elem_id="train-names-name")
         in_answers = gr.Checkbox(
-            label="Also rename it in answers",
-            info="Versions that were trained on this revision answer with the new name, without a training. "
-            "Only for one class.",
+            label=_("Also rename it in answers"),
+            info=_(
+                "Versions that were trained on this revision answer with the new name, without a training. "
+                "Only for one class."
+            ),
             elem_id="train-names-answers",
         )
-        rename = gr.Button("Rename or merge", size="sm", elem_id="train-names-apply")
+        rename = gr.Button(_("Rename or merge"), size="sm", elem_id="train-names-apply")
     return RevisePanel(more, files, label, add, names, classes, name, in_answers, rename)
 
 
@@ -144,13 +149,20 @@ def connect_revise(service: Service, check: CheckPanel, start: gr.Button) -> Non
     def rename(data: Data, request: gr.Request) -> Updates:
         chosen, name = list(data[panel.classes] or []), str(data[panel.name] or "")
         if not chosen:
-            raise NoClassChosen("No class is chosen. Choose one to rename it, or several to merge them.")
+            raise NoClassChosen(_("No class is chosen. Choose one to rename it, or several to merge them."))
         actions = actions_of(service, request)
         if len(chosen) > 1:
             return shown(actions.merge_classes(data[check.data], chosen, name), request)
         renamed = actions.rename_class(data[check.data], chosen[0], name, in_answers=data[panel.in_answers])
         if renamed.versions:
-            gr.Success(f"{listed(renamed.versions)} now answer with “{name.strip()}”.", title="Renamed")
+            gr.Success(
+                _(
+                    "{versions} now answer with “{name}”.",
+                    versions=listed(renamed.versions),
+                    name=name.strip(),
+                ),
+                title=_("Renamed"),
+            )
         return shown(renamed.dataset, request)
 
     handlers: list[tuple[gr.Button, Callable[..., Updates], Sequence[Any]]] = [
@@ -183,12 +195,14 @@ def opened(files: Sequence[Path], class_name: str, limits: ArchiveLimits) -> Ite
         DatasetError: If the files cannot be used.
     """
     if not files:
-        raise NothingToAdd("There is nothing to add. Choose images, or a zip with one folder per class.")
+        raise NothingToAdd(_("There is nothing to add. Choose images, or a zip with one folder per class."))
     if class_name.strip():
         with open_images(files, limits) as source:
             yield labeled_as(source, class_name)
         return
     if len(files) > 1:
-        raise NothingToAdd("The class of the images is missing. Pick or type one, or zip the class folders.")
+        raise NothingToAdd(
+            _("The class of the images is missing. Pick or type one, or zip the class folders.")
+        )
     with open_source(files[0], limits) as source:
         yield source

@@ -24,12 +24,12 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import QUEUED, QUIET, Updates
 from loravit_web.ui.kit.served import folder_of
 from loravit_web.ui.kit.visitors import actions_of, seen_by
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext
 from loravit_web.util.labels import several
-from loravit_web.util.text import plural
 from loravit_web.visibility import Seen
 
 FORM_TITLES: Mapping[Form, str] = {
-    "folders": "Class folders",
+    "folders": gettext_noop("Class folders"),
     "csv": "CSV",
     "imagefolder": "ImageFolder (Hugging Face)",
     "coco": "COCO",
@@ -54,7 +54,7 @@ class DeletionQuestion:
 
     fingerprint: str
     consequences: tuple[str, ...]
-    confirm: str = "Delete the images"
+    confirm: str
     note: str = ""
 
 
@@ -100,29 +100,33 @@ def build_stored(service: Service) -> StoredPanel:
     Args:
         service: Service with the datasets.
     """
-    with gr.Tab("Stored data", id="stored") as tab:
+    with gr.Tab(_("Stored data"), id="stored") as tab:
         chosen = gr.Dropdown(
-            label="Dataset",
-            info="Imported before, with its revisions, the newest one first.",
+            label=_("Dataset"),
+            info=_("Imported before, with its revisions, the newest one first."),
             choices=[],
             elem_id="train-stored",
         )
-        use = gr.Button("Open", variant="primary", min_width=100, elem_id="train-stored-open")
+        use = gr.Button(_("Open"), variant="primary", min_width=100, elem_id="train-stored-open")
         with gr.Row(equal_height=False):
             form = gr.Dropdown(
-                [(title, name) for name, title in FORM_TITLES.items()],
+                [(_(title), name) for name, title in FORM_TITLES.items()],
                 value="folders",
-                label="Format",
+                label=_("Format"),
                 min_width=160,
                 elem_id="train-stored-form",
             )
             prepare = gr.Button(
-                "Prepare a download", size="sm", min_width=140, elem_id="train-stored-prepare"
+                _("Prepare a download"), size="sm", min_width=140, elem_id="train-stored-prepare"
             )
             download = gr.DownloadButton(
-                "Download", visible=False, variant="primary", min_width=140, elem_id="train-stored-download"
+                _("Download"),
+                visible=False,
+                variant="primary",
+                min_width=140,
+                elem_id="train-stored-download",
             )
-            delete = gr.Button("Delete", size="sm", min_width=100, elem_id="train-stored-delete")
+            delete = gr.Button(_("Delete"), size="sm", min_width=100, elem_id="train-stored-delete")
         confirm = build_confirm("train-stored")
     panel = StoredPanel(tab, chosen, use, form, prepare, download, delete, confirm)
     _connect(service, panel)
@@ -143,7 +147,11 @@ def _connect(service: Service, panel: StoredPanel) -> None:
     def prepare(chosen: str | None, form: str, request: gr.Request) -> Updates:
         path = written(seen_by(service, request), _required(chosen), form)
         megabytes = path.stat().st_size / 1e6
-        return {panel.download: gr.DownloadButton(f"Download ({megabytes:.1f} MB)", value=path, visible=True)}
+        return {
+            panel.download: gr.DownloadButton(
+                _("Download ({megabytes} MB)", megabytes=f"{megabytes:.1f}"), value=path, visible=True
+            )
+        }
 
     @told
     def ask(chosen: str | None, request: gr.Request) -> Updates:
@@ -155,7 +163,15 @@ def _connect(service: Service, panel: StoredPanel) -> None:
         if pending is None:  # a second click before the reply to the first one
             return panel.confirm.closed()
         deleted = actions_of(service, request).delete_dataset(pending.fingerprint)
-        gr.Success(f"{plural(deleted.images, 'image file')} of “{deleted.name}” deleted.", title="Deleted")
+        gr.Success(
+            ngettext(
+                "{n} image file of “{name}” deleted.",
+                "{n} image files of “{name}” deleted.",
+                deleted.images,
+                name=deleted.name,
+            ),
+            title=_("Deleted"),
+        )
         return {**panel.confirm.closed(), **offer(None, request)}
 
     shown = [panel.chosen, panel.download]
@@ -184,10 +200,16 @@ def choices(seen: Seen) -> list[tuple[str, str]]:
 
 def question_of(deletion: DatasetDeletion) -> DeletionQuestion:
     """Return the deletion of a dataset as a question."""
-    first = f"{plural(deletion.images, 'image file')} of “{deletion.name}” will be deleted for good."
-    if not deletion.images:
-        first = f"Your import of “{deletion.name}” will be deleted."
-    return DeletionQuestion(deletion.fingerprint, (first, *deletion.kept))
+    if deletion.images:
+        first = ngettext(
+            "{n} image file of “{name}” will be deleted for good.",
+            "{n} image files of “{name}” will be deleted for good.",
+            deletion.images,
+            name=deletion.name,
+        )
+    else:
+        first = _("Your import of “{name}” will be deleted.", name=deletion.name)
+    return DeletionQuestion(deletion.fingerprint, (first, *deletion.kept), _("Delete the images"))
 
 
 def written(seen: Seen, fingerprint: str, form: str) -> Path:
@@ -222,5 +244,5 @@ def _choice_text(dataset: ImageDataset) -> str:
 
 def _required(chosen: str | None) -> str:
     if not chosen:
-        raise NoDatasetChosen("No dataset is chosen. Choose one first.")
+        raise NoDatasetChosen(_("No dataset is chosen. Choose one first."))
     return str(chosen)

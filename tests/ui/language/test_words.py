@@ -1,4 +1,4 @@
-"""Text for people."""
+"""Words in the language of the visitor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from loravit_web.util.text import age
+from loravit_web.ui.language.words import age
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=timezone.utc)
 

@@ -1,0 +1,1 @@
+"""Benchmarks of how labels are made: which images are worth one."""

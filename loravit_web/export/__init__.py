@@ -1,0 +1,1 @@
+"""Export of tasks as ONNX: for Python without torch, for the browser, and for other libraries."""

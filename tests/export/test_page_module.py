@@ -1,0 +1,66 @@
+"""The module of the web page computes as the runtime does, checked in Node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loravit_web.export import web
+
+RESIZE = """
+import { readFileSync } from "node:fs";
+const [module, file] = process.argv.slice(1);
+globalThis.ImageData = class {};
+const { resized } = await import(module);
+const cases = JSON.parse(readFileSync(file));
+const small = cases.map(({ side, ...image }) => [...resized(image, side, side)]);
+console.log(JSON.stringify(small));
+"""
+
+
+@pytest.fixture
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("Node.js is not installed")
+    return found
+
+
+def run(node: str, code: str, *arguments: str) -> Any:
+    command = [node, "--input-type=module", "-e", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_images_are_resized_as_pillow_resizes_them(node: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    cases, expected = [], []
+    for (width, height), side in (((50, 40), 28), ((28, 90), 28), ((13, 17), 42), ((300, 200), 70)):
+        pixels = random.integers(0, 256, (height, width, 4), dtype=np.uint8)
+        cases.append({"width": width, "height": height, "side": side, "data": pixels.ravel().tolist()})
+        image = Image.fromarray(np.ascontiguousarray(pixels[:, :, :3]))
+        expected.append(np.asarray(image.resize((side, side), Image.Resampling.BICUBIC)).ravel().tolist())
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps(cases))
+    module = as_module("loravit-web.js", tmp_path)
+    assert run(node, RESIZE, module.as_uri(), str(file)) == expected
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in web.PAGE.glob("*.js")))
+def test_the_scripts_are_valid(node: str, name: str, tmp_path: Path) -> None:
+    command = [node, "--check", str(as_module(name, tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def as_module(name: str, folder: Path) -> Path:
+    """Copy a script of the page to where Node takes it for a module."""
+    return Path(shutil.copy(web.PAGE / name, folder / f"{name.removesuffix('.js')}.mjs"))
