@@ -212,7 +212,7 @@ def kill_part(made: Cluster) -> list[Figure]:
     curves = [made.registry.runs.metrics(run.id, ["val_loss", "val_accuracy"]) for run in (straight, moved)]
     weights = [made.registry.catalog.resolve(name).weights_sha256 for name in ("straight", "moved")]
     log = stored_log(made.registry, moved.id, 1 << 20)
-    again = log.partition("attempt 2")[2].partition("epoch ")[2].partition(":")[0]
+    again = log.partition("attempt 2")[2].partition("Epoch ")[2].partition(" ")[0]
     repeated = epochs - int(again or 0) + 1
     return [
         at_most("kill: seconds until another node trains on", seconds, TAKEN_UP_SECONDS, " s"),
