@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,10 +27,11 @@ from loravit_web.cli import (
     users,
 )
 from loravit_web.errors import LoraVitError
+from loravit_web.settings.logs import set_up_logs
 from registry import RegistryError
 
 PROGRAM = "loravit"
-NOISY_LOGGERS = ("httpx", "alembic", "timm")
+NOISY_LOGGERS = ("httpx", "alembic", "timm", "aiobotocore", "botocore")
 
 
 class Commands(TyperGroup):
@@ -69,6 +71,7 @@ for command in (
     compare.compare,
     server.serve,
     server.worker,
+    server.workers,
     server.doctor,
     server.backup,
     server.restore,
@@ -88,7 +91,7 @@ def prepare() -> None:
     With --json a command prints exactly one JSON document to stdout. Progress and notes go to stderr.
     Exit codes: 0 if done, 1 after an error, 2 if the command or an option is invalid.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    set_up_logs(os.environ)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 
