@@ -10,7 +10,17 @@ from loravit_web.util.openmp import share_cores
 share_cores(os.environ)  # as the app does
 
 from benchmarks import screenshots  # noqa: E402
-from benchmarks.faults import chaos, corpus, foreign_images, hammer, nodes, outage, simulation, soak  # noqa: E402
+from benchmarks.faults import (  # noqa: E402
+    chaos,
+    corpus,
+    foreign_images,
+    hammer,
+    nodes,
+    outage,
+    simulation,
+    snapshot,
+    soak,
+)
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
 from benchmarks.learning.labels import pool  # noqa: E402
@@ -28,7 +38,6 @@ from benchmarks.speed import (  # noqa: E402
     pages,
     registry_scale,
     shell,
-    snapshot,
     switch,
 )
 
