@@ -12,8 +12,10 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_
 WORKDIR /app
 COPY requirements.txt .
 ARG TORCH_INDEX=
+# such as psycopg[binary] and s3fs, for a database and a store elsewhere
+ARG EXTRA_PACKAGES=
 RUN if [ -n "$TORCH_INDEX" ]; then pip install --index-url "$TORCH_INDEX" "torch>=2.8,<2.14" "torchvision>=0.23,<0.29"; fi \
-    && pip install -r requirements.txt
+    && pip install -r requirements.txt $EXTRA_PACKAGES
 
 RUN useradd --create-home --uid 1000 loravit && mkdir /data && chown loravit /data
 COPY app.py LICENSE README.md ./

@@ -12,9 +12,11 @@ register_gpu(os.environ)
 from loravit_web.errors import LoraVitError  # noqa: E402
 from loravit_web.opening import open_app  # noqa: E402
 from loravit_web.settings.environment import read_settings  # noqa: E402
+from loravit_web.settings.logs import set_up_logs  # noqa: E402
 from registry import RegistryError  # noqa: E402
 
 try:
+    set_up_logs(os.environ, always=False)
     app = open_app(read_settings(os.environ))
     demo = app.demo
     if __name__ == "__main__":

@@ -10,7 +10,7 @@ from loravit_web.util.openmp import share_cores
 share_cores(os.environ)  # as the app does
 
 from benchmarks import screenshots  # noqa: E402
-from benchmarks.faults import chaos, corpus, foreign_images, hammer, outage, soak  # noqa: E402
+from benchmarks.faults import chaos, corpus, foreign_images, hammer, nodes, outage, simulation, soak  # noqa: E402
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
 from benchmarks.learning.labels import pool  # noqa: E402
@@ -52,6 +52,7 @@ BENCHMARKS = {
     "journey": journey.run,
     "maps": maps.run,
     "newcomer": newcomer.run,
+    "nodes": nodes.run,
     "novelty": novelty.run,
     "pool": pool.run,
     "registry": registry_scale.run,
@@ -61,6 +62,7 @@ BENCHMARKS = {
     "training": training.run,
     "screenshots": screenshots.run,
     "shell": shell.run,
+    "simulation": simulation.run,
     "soak": soak.run,
     "switch": switch.run,
 }

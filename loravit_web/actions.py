@@ -201,8 +201,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         Args:
             dataset: Training images.
             name: Title or slug of the adapter. The slug is derived from a title.
-            recipe: Settings of the training. For another base than the configured one, the image size is
-                rounded to its patches.
+            recipe: Settings of the training; for another base, the image size is rounded to its patches.
             base: Name of a base that the app offers, or None for the configured one.
 
         Returns:
@@ -217,11 +216,11 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         """
         service = self._service
         other = self._other_base(base)
-        if other is not None:
-            recipe = recipe.fitted(other.patch_size)
+        recipe = recipe if other is None else recipe.fitted(other.patch_size)
         if self._in_demo:
             dataset = self._stored.load(dataset.fingerprint)  # rejects datasets of other visitors
         service.admission.check_size(self.visitor, dataset, recipe)
+        service.offer(dataset)
         with service.admission.queueing(self.visitor, name):
             return create_run(
                 service.registry, other or service.base, dataset, name, recipe, actor=self.visitor.name
@@ -248,6 +247,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         """
         service = self._service
         service.admission.quota.free_bytes()
+        service.offer(dataset)
         run = create_run(
             service.registry,
             service.base,
@@ -255,7 +255,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
             name,
             recipe,
             actor=self.visitor.name,
-            worker=worker.name,
+            worker=worker.id,
         )
         worker.add_base(*service.loaded)
         return worker.execute(run)

@@ -21,16 +21,19 @@ from loravit_web.backbones.loading import check_size
 from loravit_web.catalog.exchange import add_bundled
 from loravit_web.catalog.hub_presence import HubPresence
 from loravit_web.catalog.stored_bases import architecture_of, find_base
-from loravit_web.datasets import DatasetStore, Uploader
+from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
 from loravit_web.expiry import Expiry
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
+from loravit_web.runs.queueing import offer_images
 from loravit_web.saver import saver_of
 from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
+from loravit_web.serving.measures import AnswerMeasures
+from loravit_web.serving.metrics import metrics_of
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
 from loravit_web.serving.stored import stored_adapters
@@ -44,6 +47,7 @@ from loravit_web.worker.worker import Worker
 from registry import (
     Deletion,
     Registry,
+    RegistryError,
     utc_now,
 )
 
@@ -75,6 +79,7 @@ class Service:
         admission: Checks whether another training may be queued.
         hub: Whether the Hugging Face Hub can be reached.
         usage: Counts requests and answers.
+        measures: Counts and times of the answers of this process.
         saver: Saves snapshots of the registry, or None without a snapshot address.
         prefetcher: Prepares the answer of a picked task before the visitor requests it.
     """
@@ -115,6 +120,7 @@ class Service:
         self.admission = Admission(self.registry, settings, cost_of=self.estimates.of)
         self.hub = HubPresence()
         self.usage = UsageCounter(self.registry.usage.add)
+        self.measures = AnswerMeasures()
         self.saver = saver_of(self.settings, self.registry)
         self._progress, self._load = progress, load
         self._remembers = RememberedChoices(settings.measurements)
@@ -146,7 +152,8 @@ class Service:
         self.predictor.refresh()
         self.usage.start()
         self._expiry.start()
-        self._supervisor = Supervisor(self.settings, self.registry)
+        slots = 1 if self.settings.executor == "local" else 0
+        self._supervisor = Supervisor(self.settings, self.registry, slots=slots)
         self._supervisor.start()
         if self.saver is not None:
             self.saver.start()
@@ -190,9 +197,9 @@ class Service:
         return deletion
 
     @property
-    def worker_pid(self) -> int | None:
-        """Process id of the app's training worker, or None if none runs."""
-        return self._supervisor.worker_pid if self._supervisor is not None else None
+    def worker_pids(self) -> list[int]:
+        """Process ids of the app's training workers."""
+        return self._supervisor.worker_pids if self._supervisor is not None else []
 
     @property
     def private_folders(self) -> tuple[Path, ...]:
@@ -221,8 +228,25 @@ class Service:
             if self._predictor is None:
                 configured = self._engine(*self.loaded)
                 engines = EnginePool(configured, self._load_engine)
-                self._predictor = Predictor(self.registry, engines, count=self.usage.count)
+                self._predictor = Predictor(self.registry, engines, count=self._count)
             return self._predictor
+
+    def problem(self) -> str | None:
+        """Return why the app cannot answer now: its database must answer, and its base be in memory."""
+        try:
+            self.registry.revision()
+        except RegistryError as error:
+            return error.in_public
+        return None if self._predictor is not None else "The base is still being loaded."
+
+    def metrics(self) -> bytes:
+        """Return the metrics of the app; errors as of `metrics_of`."""
+        adapters = len(self._predictor.engines.configured) if self._predictor is not None else None
+        return metrics_of(self.registry, self.measures.measured(), adapters)
+
+    def _count(self, version_id: int, milliseconds: float | None) -> None:
+        self.usage.count(version_id, milliseconds)
+        self.measures.count(milliseconds)
 
     def base_named(self, name: str) -> Base:
         """Return a base in float32, and load it unless it is the configured one.
@@ -320,6 +344,16 @@ class Service:
             return datasets
         uploader = Uploader(visitor.name, visitor.counted_by, tuple(str(path) for path in uploads))
         return replace(datasets, uploader=uploader)
+
+    def offer(self, dataset: ImageDataset) -> None:
+        """Store the images of a dataset for other machines, if these may train on them.
+
+        Raises:
+            OSError: If an image cannot be read.
+            RegistryError: If the store or the database refuses a file.
+        """
+        if self.settings.executor != "local":
+            offer_images(self.registry, dataset)
 
     def new_worker(self) -> Worker:
         """Return a worker for this process."""

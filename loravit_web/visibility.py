@@ -28,7 +28,9 @@ from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.cancellation import IsCancelled, never_cancelled
-from registry import Registry, Version
+from loravit_web.worker.keeping import stored_log
+from loravit_web.worker.run_log import TAIL_BYTES, last_lines, log_of, tail
+from registry import Registry, RegistryError, Version
 
 
 class Estimating(Protocol):
@@ -69,6 +71,21 @@ class Seen:
     estimating: Estimating
     known_estimate: Callable[[ImageDataset, Recipe], Estimate | None]
     hub: HubPresence
+
+    def log_of(self, run_id: str) -> str:
+        """Return the last lines of a run's log, or an empty string. Other machines store theirs in parts."""
+        here = tail(log_of(self.settings.run_logs, run_id))
+        if self.settings.executor == "local":
+            return here
+        try:
+            return last_lines(stored_log(self.registry, run_id, TAIL_BYTES)) or here
+        except RegistryError as error:
+            return error.in_public
+
+    @property
+    def shows_nodes(self) -> bool:
+        """Whether the visitor sees which nodes train runs; not if the app trains, and not in a demo."""
+        return self.settings.executor != "local" and not self.visitor.is_guest
 
     @property
     def predictor(self) -> Predictor:

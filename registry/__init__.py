@@ -125,6 +125,7 @@ from registry.registry import Registry
 from registry.run_records import (
     EndStatus,
     ErrorKind,
+    Lease,
     MetricPoint,
     MetricSummary,
     NewRun,
@@ -135,6 +136,7 @@ from registry.run_records import (
 )
 from registry.runs.files import UnknownRunFile
 from registry.runs.heartbeats import Heartbeat
+from registry.runs.nodes import Node
 from registry.slugs import SLUG_RULE, validate_slug
 from registry.users import User, Users
 from registry.visibility import Owners, Visibility
@@ -202,6 +204,7 @@ __all__ = [
     "InvalidSlug",
     "InvalidTag",
     "InvalidValue",
+    "Lease",
     "Lineage",
     "MetricPoint",
     "MetricSummary",
@@ -212,6 +215,7 @@ __all__ = [
     "NewStoredBase",
     "NewVersion",
     "NewestVersion",
+    "Node",
     "NotFound",
     "NothingToRollBack",
     "OnlyVersion",

@@ -24,6 +24,9 @@ from registry.database.models import (
     VersionFileRow,
     VersionRow,
 )
+from registry.run_records import RunStatus
+
+ENDED: tuple[RunStatus, ...] = ("completed", "failed", "cancelled", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +114,26 @@ class Maintenance:
         self._blobs.keep_copies(referenced)
         return len(released)
 
-    def remove_run_files(self, paths: Collection[str]) -> int:
-        """Remove files of these paths from all runs that are neither queued nor running, and their blobs.
+    def release(self, sha256: str) -> None:
+        """Remove a blob if nothing refers to it any more, whatever its age."""
+        self._remove(StoredFile(blob_name(sha256), 0))
+
+    def remove_run_files(self, paths: Collection[str], *, statuses: Collection[RunStatus] = ENDED) -> int:
+        """Remove files of these paths from all runs of these statuses, and their blobs.
 
         Args:
             paths: the paths, as in `RunFiles.put`.
+            statuses: the statuses; by default, the run has ended in whatever way.
 
         Returns:
             The number of files.
         """
-        ended = select(RunRow.id).where(RunRow.status.not_in(("queued", "running")))
+        ended = select(RunRow.id).where(RunRow.status.in_(statuses))
         removed = delete(RunFileRow).where(RunFileRow.path.in_(paths), RunFileRow.run_id.in_(ended))
         with self._database.writing() as session:
             digests = session.scalars(removed.returning(RunFileRow.sha256)).all()
         for sha256 in set(digests):
-            self._remove(StoredFile(blob_name(sha256), 0))
+            self.release(sha256)
         return len(digests)
 
     def _remove(self, file: StoredFile) -> None:

@@ -33,14 +33,16 @@ from registry.catalog.thresholds import VersionThresholds
 from registry.catalog.usage import Usage
 from registry.chosen_deletion import Deletions
 from registry.compare import Comparer
-from registry.database.clock import Clock, utc_now
+from registry.database.clock import Clock
 from registry.database.db import Database, open_engine
 from registry.database.migrate import Upgrade, migrate
 from registry.database.models import AdapterRow, RunRow
+from registry.dataset_files import DatasetFiles
 from registry.deletion import Deletion, delete_inactive, deleted_among
 from registry.errors import RegistryError
 from registry.maintenance import Maintenance
 from registry.runs.files import RunFiles
+from registry.runs.nodes import Nodes
 from registry.runs.runs import Runs
 from registry.users import Users
 from registry.visibility import Owners, Visibility
@@ -63,7 +65,9 @@ class Registry:
         self.bases = Bases(database)
         self.base_files = BaseFiles(database, blobs)
         self.datasets = Datasets(database)
+        self.dataset_files = DatasetFiles(database, blobs)
         self.runs = Runs(database)
+        self.nodes = Nodes(database)
         self.run_files = RunFiles(database, blobs)
         self.catalog = Catalog(database, blobs)
         self.aliases = Aliases(database)
@@ -85,7 +89,7 @@ class Registry:
         artifacts: Path | str,
         *,
         cache: Path | None = None,
-        clock: Clock = utc_now,
+        clock: Clock | None = None,
     ) -> "Registry":
         """Open a registry. Creates folders and database, and upgrades the schema, where needed.
 
@@ -93,7 +97,7 @@ class Registry:
             database_url: the address of a SQLite file or a PostgreSQL database; see `open_engine`.
             artifacts: a folder, or an fsspec address.
             cache: a folder that keeps copies of files read from an fsspec address; None for no copies.
-            clock: the source of the times in the rows.
+            clock: the source of the times in the rows; None as in `Database`.
 
         Raises:
             UnsupportedDatabase: if the address is of another kind.

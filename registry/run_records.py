@@ -16,6 +16,22 @@ ErrorKind = Literal["diverged", "memory", "disk", "data", "base", "stopped", "lo
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of a worker to write a run, which it loses when the run is taken from it.
+
+    Every write of a worker carries its lease, so that a worker that was cut off cannot write later.
+
+    Attributes:
+        worker: the worker that claimed the run.
+        attempt: the number of the claim, from 1. A worker that claims the run again gets another one.
+    """
+
+    run_id: str
+    worker: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewRun:
     """A training to be recorded.
 
@@ -50,6 +66,9 @@ class Run:
         progress: the fraction that is done, 0 to 1.
         eta_seconds: the estimated remaining time in seconds.
         resumed: how often it was queued again.
+        attempt: how often it was claimed.
+        take_ups: how often it was queued again without a person since a person last queued it.
+        node: the node of its worker; None if that is none.
         dataset: the dataset, under the name that the user who trains has for it.
         published: the newest version that it published, as `slug@2`.
         dataset_revision: see `NewRun`.
@@ -77,11 +96,19 @@ class Run:
     error_kind: ErrorKind | None
     note: str | None
     resumed: int
+    attempt: int
+    take_ups: int
+    node: str | None
     created_by: str
     base: Base
     dataset: DatasetSummary
     published: str | None
     dataset_revision: Mapping[str, Any] | None = None
+
+    @property
+    def lease(self) -> Lease:
+        """The right of its worker to write it. Without a worker, every write refuses it."""
+        return Lease(self.id, self.worker or "", self.attempt)
 
     @property
     def seconds(self) -> float | None:

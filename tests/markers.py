@@ -11,12 +11,13 @@ TESTS = Path(__file__).resolve().parent
 BY_PLACE: Mapping[str, Sequence[str]] = {
     "browser": ["browser"],
     "gpu": ["engine/test_cuda.py"],
-    "postgres": ["worker/test_outage.py"],
+    "postgres": ["worker/test_nodes.py", "worker/test_outage.py"],
     "slow": [
         "browser",
         "doctor/test_after_a_kill.py",
         "registry/test_several_processes.py",
         "worker/test_killed.py",
+        "worker/test_nodes.py",
     ],
 }
 """Folders and files below `tests/`, by marker."""

@@ -63,7 +63,6 @@ def train(service: Service, tmp_path: Path) -> Callable[..., Guest]:
         claimed = service.registry.runs.claim("w")
         assert claimed is not None
         worker = service.new_worker()
-        worker.name = "w"
         worker.add_base(*service.loaded)
         done = worker.execute(claimed)
         assert done.published == f"{run.slug}@1"

@@ -40,7 +40,7 @@ BELOW = {
     "expiry": {"access", "datasets", "settings"},
     "visibility": {
         *("access", "backbones", "catalog", "datasets", "export", "runtime", "serving", "settings"),
-        *("training", "util"),
+        *("training", "util", "worker"),
     },
     "extractor": {"adapters", "backbones", "datasets", "engine", "images", "settings", "training"},
     "__init__": {"adapters", "extractor"},

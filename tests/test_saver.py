@@ -16,6 +16,7 @@ from loravit_web.settings.environment import Settings
 from registry import (
     BlobStoreUnreachable,
     DatasetClass,
+    Lease,
     NewBase,
     NewDataset,
     NewRun,
@@ -135,7 +136,7 @@ def test_runs_that_go_on_are_saved_every_quarter_of_an_hour(
     saver.save_if_due()
     run = start_run(registry)
     clock.now += timedelta(minutes=14)
-    registry.runs.record_heartbeat(run, "here:1")
+    registry.runs.record_heartbeat(Lease(run, "here:1", 1))
     saver.save_if_due()
     assert snapshots(place) == 1
     clock.now += timedelta(minutes=1)

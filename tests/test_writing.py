@@ -16,7 +16,7 @@ import pytest
 
 from tests.test_imports import ROOT, imported, sources
 
-STEPS = {"writing", "put_bytes"}
+STEPS = {"writing", "writing_row", "put_bytes"}
 """What every change of the registry does in the end: open a transaction for writing, or store a file."""
 
 WRITERS = (
@@ -41,10 +41,10 @@ WRITERS = (
 ALSO: Mapping[str, set[str]] = {
     "access/members.py": {"record_hub_user"},
     "cli/": {"registry.restore"},
-    "service.py": {"add_bundled", "usage.add"},
+    "service.py": {"add_bundled", "offer_images", "usage.add"},
 }
 """Others, each with the only changes that it may make: a sign-in through the Hub, a backup that is restored,
-adapters that come with the app, and counts of questions."""
+adapters that come with the app, images for other machines, and counts of questions."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -219,7 +219,7 @@ def test_what_writes_is_found_in_the_registry(changes: dict[str, set[str]]) -> N
     assert {"ensure", "record_deletion"} == changes["datasets"]
     assert {"restore", "restore_snapshot", "delete_inactive"} <= changes["registry"]
     assert {"delete_version", "delete_adapter", "delete_run"} == changes["deletions"]
-    assert {"remove", "remove_released", "remove_run_files", "repair"} == changes["maintenance"]
+    assert {"remove", "remove_released", "remove_run_files", "release", "repair"} == changes["maintenance"]
     assert not {"get", "list", "resolve", "backup", "seen_by"} & set().union(*changes.values())
     assert not changes["lineage"] | changes["comparer"] | changes["evaluations"]
 

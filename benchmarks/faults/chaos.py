@@ -23,7 +23,6 @@ from loravit_web.datasets import DatasetStore
 from loravit_web.doctor import examine
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
-from loravit_web.worker.worker import worker_name
 from registry import Registry, RegistryError, Version
 
 MARKS = {
@@ -116,7 +115,7 @@ class Lane:
         seed = {} if self.function == "train" else {"seed": self._chance.getrandbits(30)}
         self._job = self._host.start(self.function, home=str(self._home), told=str(self.tellings[-1]), **seed)
 
-    def kill(self) -> tuple[int, str]:
+    def kill(self) -> tuple[str, str]:
         """Kill it at a random moment, half of the time just after it began something; its id and where."""
         assert self._job is not None
         longest = LONGEST_LIFE[self.function]
@@ -130,7 +129,7 @@ class Lane:
         self._job.signal(signal.SIGKILL)
         self._note_end()
         lines = told(self.tellings[-1:])
-        return self._job.pid, lines[-1]["what"] if lines else "start"
+        return self.tellings[-1].name, lines[-1]["what"] if lines else "start"
 
     def finish(self) -> None:
         """Wait until it ends by itself."""
@@ -176,9 +175,9 @@ def rage(host: Host, home: Path, *, kills: int, seed: int = 0) -> Aftermath:
             for lane in lanes.values():
                 lane.live()
             victim = lanes[chance.choices(list(lanes), weights=[3, 2])[0]]
-            pid, where = victim.kill()
+            worker, where = victim.kill()
             aftermath.killed_in[f"{victim.function}: {where}"] += 1
-            registry.runs.reap(dead_worker=worker_name(pid))
+            registry.runs.reap(dead={worker: None})
         lanes["change_catalog"].live()
         lanes["change_catalog"].kill()
         _drain(registry, lanes["train"])

@@ -153,7 +153,7 @@ class Told:
 def train(
     *, home: str, told: str, idle_exit: float = 0.5, slow: str | None = None, grace: float = GRACE_SECONDS
 ) -> None:
-    """A worker that trains what is queued.
+    """A worker that trains what is queued; its id is the name of the file in which it tells.
 
     Args:
         slow: a stage that lasts for minutes: ``load``, ``probe`` or ``step``; the last is one call that no
@@ -166,7 +166,11 @@ def train(
     base = tiny_base()
     with open_registry(settings.home) as registry:
         worker = Worker(
-            settings, registry, DatasetStore(settings.datasets, workers=1), load=lambda *_: _asleep(teller)
+            settings,
+            registry,
+            DatasetStore(settings.datasets, workers=1),
+            load=lambda *_: _asleep(teller),
+            worker_id=Path(told).name,
         )
         if slow != "load":
             worker.add_base(base, torch.float32)
@@ -176,7 +180,7 @@ def train(
         elif slow == "step":
             loop.TrainingLoop._step = lambda *_: _deep(teller)  # type: ignore[method-assign]
         with worker.stopping_on_signals(grace=grace):
-            teller.line("ready", worker=worker.name)
+            teller.line("ready", worker=worker.id)
             worker.work(idle_exit=idle_exit)
 
 

@@ -43,17 +43,17 @@ def hammer(registry: Registry, slug: str, name: str, seconds: float) -> dict[str
     while time.monotonic() < deadline:
         started = time.monotonic()
         try:
-            registry.runs.log_metrics(run.id, step, values_of(step), worker=name)
+            registry.runs.log_metrics(run.id, step, values_of(step), lease=run.lease)
             step += 1
-            registry.runs.record_heartbeat(run.id, name, stage=f"step {step}", progress=0.5)
+            registry.runs.record_heartbeat(run.lease, stage=f"step {step}", progress=0.5)
             if step % STEPS_PER_VERSION == 0:
                 content = f"{name} {step}"
                 new = version(slug, content, base.id, dataset.id, run.id)
-                published.append((registry.catalog.publish(new, actor=name, worker=name).ref, content))
+                published.append((registry.catalog.publish(new, actor=name, lease=run.lease).ref, content))
         except RegistryError as error:
             errors.append(str(error))
         longest = max(longest, time.monotonic() - started)
-    registry.runs.finish(run.id, name, "completed")
+    registry.runs.finish(run.lease, "completed")
     return {"run": run.id, "steps": step, "published": published, "errors": errors, "longest": longest}
 
 

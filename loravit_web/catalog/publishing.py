@@ -17,6 +17,7 @@ from registry import Base as BaseRecord
 from registry import (
     ClassMetric,
     ConfusionCell,
+    Lease,
     NewBase,
     NewEvaluation,
     NewVersion,
@@ -42,7 +43,7 @@ class Origin:
         dataset_id: Id of its dataset in the registry, or None for an imported adapter.
         description: Description of the adapter.
         tags: Tags of the adapter.
-        worker: Name of the worker that must still own the run, or None.
+        lease: Lease under which the run must still be running, or None.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Origin:
     dataset_id: int | None = None
     description: str = ""
     tags: tuple[str, ...] = ()
-    worker: str | None = None
+    lease: Lease | None = None
 
 
 def publish(
@@ -129,7 +130,7 @@ def publish_files(registry: Registry, files: Mapping[str, bytes], base: Base, or
         ),
         actor=origin.actor,
         inspect=lambda stored: from_files(stored, base),
-        worker=origin.worker,
+        lease=origin.lease,
     )
 
 

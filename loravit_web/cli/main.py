@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +14,24 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from loravit_web.cli import adapters, bases, compare, data, export, predict, runs, server, train, users
+from loravit_web.cli import (
+    adapters,
+    adapters_exchange,
+    bases,
+    compare,
+    data,
+    predict,
+    runs,
+    server,
+    train,
+    users,
+)
 from loravit_web.errors import LoraVitError
+from loravit_web.settings.logs import set_up_logs
 from registry import RegistryError
 
 PROGRAM = "loravit"
-NOISY_LOGGERS = ("httpx", "alembic", "timm")
+NOISY_LOGGERS = ("httpx", "alembic", "timm", "aiobotocore", "botocore")
 
 
 class Commands(TyperGroup):
@@ -54,10 +67,11 @@ app = typer.Typer(
 for command in (
     train.train,
     predict.predict,
-    export.export,
+    adapters_exchange.export,
     compare.compare,
     server.serve,
     server.worker,
+    server.workers,
     server.doctor,
     server.backup,
     server.restore,
@@ -77,7 +91,7 @@ def prepare() -> None:
     With --json a command prints exactly one JSON document to stdout. Progress and notes go to stderr.
     Exit codes: 0 if done, 1 after an error, 2 if the command or an option is invalid.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    set_up_logs(os.environ)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -1,8 +1,9 @@
-"""The app and its data folder: ``serve``, ``worker``, ``doctor``, ``backup`` and ``restore``."""
+"""The app and its data folder: ``serve``, ``worker``, ``workers``, ``doctor``, ``backup``, ``restore``."""
 
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,18 @@ import typer
 from loravit_web.access.rights import SHELL
 from loravit_web.cli.shell import (
     AsJson,
+    CommandFailed,
     Document,
     current_settings,
     note,
     open_registry,
     output,
+    table,
 )
-from registry import Backup, Contents, Restored
+from loravit_web.settings.environment import Settings
+from registry import Backup, Contents, Node, Restored
 
+NO_NODES = "No node has reported within a day. Start one with python -m loravit_web worker --slots N."
 WORKER_NICENESS = 5
 """Niceness of a worker that the app started, because answers on the page have priority."""
 
@@ -44,15 +49,34 @@ def worker(
     idle_exit: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Exit after this time without a run.")
     ] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Be a node that trains up to N runs at once."),
+    ] = None,
+    worker_id: Annotated[str | None, typer.Option("--id", hidden=True)] = None,
+    node: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Train queued runs in this process."""
+    """Train queued runs in this process, or with --slots in processes of their own."""
+    settings = current_settings()
+    if slots is not None:
+        _serve_slots(settings, slots)
+        return
     from loravit_web.worker.worker import opened_worker
 
-    with opened_worker(current_settings()) as trainer:
+    with opened_worker(settings, worker_id=worker_id, node=node) as trainer:
         if idle_exit is not None and hasattr(os, "nice"):
             os.nice(WORKER_NICENESS)
         with trainer.stopping_on_signals():
             trainer.work(idle_exit=idle_exit)
+
+
+def workers(as_json: AsJson = False) -> None:
+    """List the nodes that train runs, their slots, and what they train."""
+    with open_registry() as registry:
+        documents = [node_document(node) for node in registry.nodes.list()]
+    columns = ["node", "name", "slots", "busy", "silent_seconds", "runs"]
+    shown = [{**one, "runs": ", ".join(run["slug"] for run in one["runs"]) or None} for one in documents]
+    output(as_json, documents, lambda: table(shown, columns, NO_NODES))
 
 
 def doctor(
@@ -94,6 +118,42 @@ def restore(
     for digest in done.missing:
         note(f"the backup was written without the file {digest}")
     output(as_json, restored_document(done), lambda: restored_text(done))
+
+
+def node_document(node: Node) -> Document:
+    """Return a node and the runs that it trains as JSON-ready values."""
+    return {
+        "node": node.id[:8],
+        "name": node.name,
+        "slots": node.slots,
+        "busy": node.busy,
+        "started_at": node.started_at.isoformat(timespec="seconds"),
+        "silent_seconds": round(node.silent.total_seconds(), 1),
+        "runs": [
+            {"run": run.id, "slug": run.slug, "stage": run.stage, "progress": run.progress}
+            for run in node.runs
+        ],
+    }
+
+
+def _serve_slots(settings: Settings, slots: int) -> None:
+    """Start workers for queued runs until the process is told to end."""
+    if settings.executor == "local":
+        raise CommandFailed(
+            "LORAVIT_EXECUTOR is local, so the app trains all runs. Set it to workers for this command and "
+            "for the app."
+        )
+    from loravit_web.worker.stopping import stop_on_signals
+    from loravit_web.worker.supervisor import SHUTDOWN_SECONDS, Supervisor
+
+    ended = threading.Event()
+    with open_registry() as registry:
+        supervisor = Supervisor(settings.ensure_home(), registry, slots=slots)
+        with stop_on_signals(ended, lambda: os._exit(1), grace=SHUTDOWN_SECONDS + 5):
+            supervisor.start()
+            note(f"this node trains up to {slots} runs at once. Ctrl-C ends it.")
+            ended.wait()
+            supervisor.stop()
 
 
 def backup_document(file: Path, written: Backup) -> Document:

@@ -56,7 +56,7 @@ def open_registry() -> Registry:
 def open_runs() -> Iterator[Registry]:
     """Open the registry, and mark runs of ended processes as interrupted."""
     with open_registry() as registry:
-        reap_once(registry)
+        reap_once(registry, take_ups=current_settings().take_ups)
         yield registry
 
 

@@ -212,7 +212,7 @@ def trained(
         recipe = recipe.fitted(base.patch_size)
     note(cost_text(service.estimates.of(dataset, recipe)))
     worker = service.new_worker()
-    with worker.stopping_on_signals(), _shown_progress(service, worker.name, tell):
+    with worker.stopping_on_signals(), _shown_progress(service, worker.id, tell):
         run = actions.train_now(dataset, name, recipe, worker)
     if run.status != "completed":
         note(f"the id of the run is {run.id}")

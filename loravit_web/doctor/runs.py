@@ -29,9 +29,13 @@ def find_stuck(context: Context) -> Iterator[Finding]:
 
 
 def mend_stuck(context: Context) -> Iterator[str]:
-    """Mark runs without a heartbeat as interrupted, so that they can be resumed."""
-    for run in reap_once(context.registry):
-        yield f"marked run {run.id} of {run.slug} as interrupted. Resume it with runs resume {run.id[:8]}."
+    """Mark runs without a heartbeat as interrupted, so that they can be resumed, or queue them again."""
+    for run in reap_once(context.registry, take_ups=context.settings.take_ups):
+        if run.status == "interrupted":
+            resume = f"Resume it with runs resume {run.id[:8]}."
+            yield f"marked run {run.id} of {run.slug} as interrupted. {resume}"
+        else:
+            yield f"took run {run.id} of {run.slug} from its worker. It is {run.status} now."
 
 
 def find_work(context: Context) -> Iterator[Finding]:

@@ -74,6 +74,7 @@ class RunActions:
             RegistryError: If there is no such run, or it cannot be resumed.
         """
         run = self._own_run(run_id)
+        self._share(run.dataset.fingerprint)
         with self._admission.resuming(self.visitor, run):
             return self._registry.runs.requeue(run.id)
 
@@ -105,6 +106,7 @@ class RunActions:
         datasets = self._datasets or DatasetStore.of(self._settings)
         dataset = datasets.load(old.dataset.fingerprint)
         self._admission.check_size(self.visitor, dataset, Recipe.from_json(new.config))
+        self._share(old.dataset.fingerprint)
         with self._admission.queueing(self.visitor, new.slug):
             return self._registry.runs.create(new, actor=self.visitor.name)
 
@@ -129,6 +131,14 @@ class RunActions:
         shutil.rmtree(self._settings.work / run.id, ignore_errors=True)
         (self._settings.run_logs / f"{run.id}.log").unlink(missing_ok=True)
         return run
+
+    def _share(self, fingerprint: str) -> None:
+        """Store the images for other machines, if these may train the run."""
+        if self._settings.executor != "local":
+            from loravit_web.datasets import DatasetStore
+            from loravit_web.runs.queueing import share_if_here
+
+            share_if_here(self._registry, self._datasets or DatasetStore.of(self._settings), fingerprint)
 
     def _own_run(self, run_id: str) -> Run:
         run = self._registry.runs.get(run_id)

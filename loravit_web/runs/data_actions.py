@@ -75,6 +75,8 @@ class DataActions:
         deletion = self.dataset_deletion(dataset)
         everywhere = self.visitor.may("manage")
         self._stored.delete(deletion.fingerprint, importer=None if everywhere else self.visitor.name)
+        if deletion.images and self._registry.dataset_files.remove(deletion.fingerprint):
+            self._registry.maintenance.remove_released()
         if deletion.images and not self.visitor.is_guest:
             self._registry.datasets.record_deletion(
                 deletion.fingerprint, images=deletion.images, actor=self.visitor.name

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +18,12 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.catalog.naming import slugified
 from loravit_web.catalog.publishing import record_base
-from loravit_web.datasets import ImageDataset, Split
+from loravit_web.datasets import DatasetNotFound, DatasetStore, ImageDataset, Split
+from loravit_web.datasets.stored.packs import IMAGES, RECORDS, image_packs, records_pack
 from loravit_web.runs.demo import slug_of
 from loravit_web.training.blocks import trainable_blocks
 from loravit_web.training.recipe import Recipe
+from registry import Dataset as DatasetRecord
 from registry import DatasetClass, NewDataset, NewRun, Registry, Run
 
 
@@ -41,7 +46,7 @@ def create_run(
         name: Title or slug of the adapter. The slug is derived from a title.
         recipe: Settings of the training.
         actor: Name of the user who requested the run.
-        worker: Name of the worker that trains it, or None to queue it.
+        worker: Id of the worker that trains it, or None to queue it.
 
     Returns:
         The new run.
@@ -54,11 +59,7 @@ def create_run(
     recipe = replace(recipe, adapter=replace(recipe.adapter, labels=dataset.labels))
     base.preprocessing(recipe.image_size)
     trainable_blocks(base, recipe.adapter, torch.Generator())
-    record = registry.datasets.ensure(
-        NewDataset(
-            dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset), len(dataset.items)
-        )
-    )
+    record = record_dataset(registry, dataset)
     return registry.runs.create(
         NewRun(
             slug=slug_of(actor, slug),
@@ -74,6 +75,59 @@ def create_run(
         actor=actor,
         worker=worker,
     )
+
+
+def record_dataset(registry: Registry, dataset: ImageDataset) -> DatasetRecord:
+    """Record a dataset unless it is recorded already, and return its record."""
+    return registry.datasets.ensure(
+        NewDataset(
+            dataset.fingerprint, dataset.name, dataset.source_kind, _classes(dataset), len(dataset.items)
+        )
+    )
+
+
+def offer_images(registry: Registry, dataset: ImageDataset) -> None:
+    """Store the images of a dataset before a run on them is queued, because another machine may train it.
+
+    Raises:
+        OSError: If an image cannot be read.
+        RegistryError: If the store or the database refuses a file.
+    """
+    record_dataset(registry, dataset)
+    share(registry, dataset)
+
+
+def share(registry: Registry, dataset: ImageDataset) -> None:
+    """Store the images and names of a registered dataset, unless they are stored already.
+
+    Args:
+        registry: Registry with the dataset.
+        dataset: The dataset, whose files are on this machine.
+
+    Raises:
+        OSError: If an image cannot be read.
+        RegistryError: If the store or the database refuses a file.
+    """
+    files = registry.dataset_files
+    stored = files.digests(dataset.fingerprint)
+    with tempfile.TemporaryDirectory(prefix="loravit-share-") as scratch:
+        records = records_pack(dataset, Path(scratch))
+    if RECORDS not in stored:
+        for number, pack in enumerate(image_packs(dataset), start=1):
+            name = IMAGES.format(number)
+            if stored.get(name) != hashlib.sha256(pack).hexdigest():
+                files.put(dataset.fingerprint, name, pack)
+    if stored.get(RECORDS) != hashlib.sha256(records).hexdigest():
+        files.put(dataset.fingerprint, RECORDS, records)
+
+
+def share_if_here(registry: Registry, datasets: DatasetStore, fingerprint: str) -> None:
+    """Store a dataset as `share` does if its images are on this machine; see `share` for the errors."""
+    try:
+        dataset = datasets.load(fingerprint)
+    except DatasetNotFound:
+        return
+    share(registry, dataset)
 
 
 def unfinished_twin(

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
-from loravit_web.settings.modes import DemoRules, HubRoles, Mode
+from loravit_web.settings.modes import DemoRules, Executor, HubRoles, Mode
 from loravit_web.settings.quota import GIB, Quota
 from loravit_web.util.addresses import TrustedProxies, UnusableNetwork
 
@@ -58,6 +58,8 @@ class Settings:
         proxies: Addresses and networks whose forwarding headers are trusted; see `addresses.TrustedProxies`.
         origins: Other sites whose pages may send requests, as ``https://host``.
         on_spaces: Whether the app runs on a Hugging Face Space.
+        executor: Where runs are trained: ``local`` on this machine, ``workers`` on every node.
+        metrics_token: Token with which metrics are read outside of local mode; without one they are hidden.
         plain_gradio: Whether Gradio runs without the app's optimizations, to tell its faults from the app's.
     """
 
@@ -77,6 +79,8 @@ class Settings:
     proxies: str = LOCAL_PROXIES
     origins: frozenset[str] = frozenset()
     on_spaces: bool = False
+    executor: Executor = "local"
+    metrics_token: str = field(default="", repr=False)
     plain_gradio: bool = False
 
     def ensure_home(self) -> Settings:
@@ -93,6 +97,11 @@ class Settings:
                 "folder that can be written."
             ) from error
         return self
+
+    @property
+    def take_ups(self) -> int:
+        """How often a run whose worker is gone is continued without a person; never on one machine alone."""
+        return 0 if self.executor == "local" else self.limits.take_ups
 
     @property
     def quota(self) -> Quota:
@@ -246,6 +255,8 @@ def read_settings(
         proxies=_proxies(environ),
         origins=_origins(environ),
         on_spaces=on_spaces,
+        executor=_executor(environ),
+        metrics_token=environ.get("LORAVIT_METRICS_TOKEN", "").strip(),
         plain_gradio=_switch(environ, PLAIN_GRADIO, default=False),
     )
 
@@ -264,6 +275,14 @@ def _mode(environ: Mapping[str, str]) -> Mode:
         if value == mode:
             return cast(Mode, mode)
     raise SettingsError(f"LORAVIT_MODE is {value}. Set it to {', '.join(get_args(Mode))}.")
+
+
+def _executor(environ: Mapping[str, str]) -> Executor:
+    value = environ.get("LORAVIT_EXECUTOR", "").strip().lower() or "local"
+    for executor in get_args(Executor):
+        if value == executor:
+            return cast(Executor, executor)
+    raise SettingsError(f"LORAVIT_EXECUTOR is {value}. Set it to {' or '.join(get_args(Executor))}.")
 
 
 def _proxies(environ: Mapping[str, str]) -> str:

@@ -42,6 +42,8 @@ class Limits:
         collected_images: Maximum number of images of requests that are kept for a task.
         collected_days: Days after which an image that was kept from a request is deleted.
         base_millions: Maximum number of parameters, in millions, of a base that is loaded for an adapter.
+        take_ups: How often a run whose worker is gone is continued by another one without a person.
+        cache_gib: Size, in GiB, of the images that a node keeps of what it fetched from the store.
     """
 
     upload_mib: int = 2048
@@ -63,6 +65,8 @@ class Limits:
     collected_images: int = 200
     collected_days: int = 30
     base_millions: int = 350
+    take_ups: int = 5
+    cache_gib: int = 20
 
     @property
     def pixels(self) -> int:

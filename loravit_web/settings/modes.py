@@ -8,6 +8,7 @@ from typing import Literal
 from registry import Role
 
 Mode = Literal["local", "team", "demo"]
+Executor = Literal["local", "workers"]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from loravit_web.ui.gate.arrivals import LOOPBACK, Arrivals
 from loravit_web.ui.gate.connections import most_connections, served_through
 from loravit_web.ui.gate.gate import Gate, House
 from loravit_web.ui.gate.headers import security_headers
+from loravit_web.ui.gate.health import Health
 from loravit_web.ui.gate.hub_session import EndedOnTheHub
 from loravit_web.ui.gate.info import OwnInfo
 from loravit_web.ui.gate.passing import MIB, PassingFiles
@@ -192,6 +193,7 @@ class App:
             folder=self.passing.folder,
             prefix=prefix,
             most_of_one=None if alone else most_connections() // 2,
+            health=Health.of(service),
             is_starting=partial(is_starting, self.demo),
             owns=self._owns,
         )

@@ -14,6 +14,7 @@ MAX_LINES = 200
 """Maximum number of lines to show."""
 _LINE_BYTES = 500
 """More bytes than a line has on average, to find the last lines from the end of the file."""
+TAIL_BYTES = MAX_LINES * _LINE_BYTES
 _PATH = re.compile(r"(?:[A-Za-z]:)?[/\\](?:[^/\\\s\"':]+[/\\])+([^/\\\s\"':]+[/\\][^/\\\s\"':]+)")
 _PACKAGE = logging.getLogger("loravit_web")
 _STEPS = logging.getLogger("loravit_web.steps_of_a_run")
@@ -97,6 +98,11 @@ def tail(path: Path, lines: int = MAX_LINES) -> str:
             text = file.read().decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
+    return last_lines(text, lines)
+
+
+def last_lines(text: str, lines: int = MAX_LINES) -> str:
+    """Return the last lines of a text without the folders of a machine."""
     return without_folders("\n".join(deque(text.splitlines(), maxlen=lines)))
 
 

@@ -77,15 +77,16 @@ class _Outcome:
 def execute(
     run: Run,
     *,
-    worker: str,
     registry: Registry,
     datasets: DatasetStore,
     load: LoadForRun,
     work: Path,
     terminate: threading.Event,
     max_seconds: float | None = None,
+    hand_back: bool = False,
+    before_leaving: Callable[[], object] = lambda: None,
 ) -> Run:
-    """Train a claimed run, publish its adapter and record how it ended.
+    """Train a claimed run, publish its adapter and record how it ended, all under its lease.
 
     The run always ends in a correct final state unless the process is killed; then its heartbeats stop and a
     reaper marks it as interrupted. If the run was taken from this worker, neither its rows nor its folder are
@@ -93,7 +94,6 @@ def execute(
 
     Args:
         run: The claimed run.
-        worker: Name of this worker.
         registry: Registry with the run.
         datasets: Store of the run's dataset.
         load: Returns the run's base in float32 and the precision to compute in; its argument reports
@@ -102,6 +102,8 @@ def execute(
             content.
         terminate: Event that is set if the process should end soon.
         max_seconds: Seconds after which the training ends with the best epoch so far.
+        hand_back: Whether to queue the run again if the process has to end, so that another worker continues.
+        before_leaving: Called before a run that can be resumed is recorded as ended.
 
     Returns:
         The run in its final state.
@@ -110,9 +112,11 @@ def execute(
         DatabaseNotWritable: If the end cannot be recorded.
     """
     try:
-        with RunReporter(registry, run.id, worker, terminate, max_seconds=max_seconds) as reporter:
-            outcome = _outcome(run, lambda: _carry_out(run, worker, registry, datasets, load, work, reporter))
-            ended = retry_writes(lambda: _record(registry, run, worker, outcome, reporter), terminate)
+        with RunReporter(registry, run.lease, terminate, max_seconds=max_seconds) as reporter:
+            outcome = _outcome(run, lambda: _carry_out(run, registry, datasets, load, work, reporter))
+            if outcome.status in ("interrupted", "failed"):
+                before_leaving()
+            ended = retry_writes(lambda: _record(registry, run, outcome, reporter, hand_back), terminate)
     except RunLost:
         _LOG.warning("Run %s no longer belongs to this worker. It is not changed.", run.id)
         return _current_state(registry, run)
@@ -159,10 +163,12 @@ def _outcome(run: Run, carry_out: Callable[[], str]) -> _Outcome:
         return _Outcome("failed", sentence, kind, unresumable=isinstance(error, CheckpointError))
 
 
-def _record(registry: Registry, run: Run, worker: str, outcome: _Outcome, reporter: RunReporter) -> Run:
+def _record(registry: Registry, run: Run, outcome: _Outcome, reporter: RunReporter, hand_back: bool) -> Run:
     reporter.flush()
+    if hand_back and outcome.status == "interrupted":
+        return registry.runs.hand_back(run.lease)
     return registry.runs.finish(
-        run.id, worker, outcome.status, error=outcome.error, error_kind=outcome.kind, note=outcome.note
+        run.lease, outcome.status, error=outcome.error, error_kind=outcome.kind, note=outcome.note
     )
 
 
@@ -175,7 +181,6 @@ def _current_state(registry: Registry, run: Run) -> Run:
 
 def _carry_out(
     run: Run,
-    worker: str,
     registry: Registry,
     datasets: DatasetStore,
     load: LoadForRun,
@@ -207,7 +212,7 @@ def _carry_out(
     if trained.suspects is not None:
         files[SUSPECTS] = write_suspects(trained.suspects)
     for name, content in files.items():
-        reporter.retry_writes(partial(registry.run_files.put, run.id, name, content))
+        reporter.retry_writes(partial(registry.run_files.put, run.id, name, content, lease=run.lease))
     origin = Origin(
         name=run.slug,
         title=run.title,
@@ -215,7 +220,7 @@ def _carry_out(
         actor=run.created_by,
         run_id=run.id,
         dataset_id=run.dataset_id,
-        worker=worker,
+        lease=run.lease,
     )
     thumbnail = contact_sheet(examples(data))
     # before the new version is there, so that it never replaces a better one
@@ -238,7 +243,9 @@ def _keep_better(registry: Registry, run: Run, trained: Trained) -> str:
     compared = compare_unpublished(registry, metrics, trained.predictions, earlier)
     if compared is None or not compared.is_worse:
         return ""
-    registry.aliases.promote(earlier.ref, DEFAULT_ALIAS, actor=run.created_by, allow_protected=True)
+    registry.aliases.promote(
+        earlier.ref, DEFAULT_ALIAS, actor=run.created_by, allow_protected=True, lease=run.lease
+    )
     return f"Version {earlier.version} stays the default: the new version is {lower_text(compared)}."
 
 
@@ -246,7 +253,7 @@ def _follow_newest(registry: Registry, run: Run, version: Version) -> None:
     """Make the name of the adapter mean its newest version again, unless the default is protected."""
     for alias in registry.aliases.list(version.slug):
         if alias.alias == DEFAULT_ALIAS and not alias.protected:
-            registry.aliases.remove(version.slug, DEFAULT_ALIAS, actor=run.created_by)
+            registry.aliases.remove(version.slug, DEFAULT_ALIAS, actor=run.created_by, lease=run.lease)
 
 
 def _with_user_path(error: StoredImageUnusable, dataset: ImageDataset) -> DatasetDamaged:

@@ -15,8 +15,10 @@ from loravit_web.training.progress import Curve, TrainingStopped
 from loravit_web.worker import run_log
 from registry import (
     BlobNotStored,
+    BlobStoreUnreachable,
     DatabaseNotReadable,
     DatabaseNotWritable,
+    Lease,
     Registry,
     RunLost,
     StopRequest,
@@ -34,6 +36,9 @@ STALE_AFTER = timedelta(seconds=30)
 RETRY_SECONDS = 300.0
 """Seconds for which a training continues, or waits at its end, while the registry cannot be written."""
 _PAUSE_SECONDS = 1.0
+_Errors = tuple[type[Exception], ...]
+_STORE_AWAY: _Errors = (BlobNotStored, BlobStoreUnreachable)
+_DATABASE_AWAY: _Errors = (DatabaseNotReadable, DatabaseNotWritable)
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -51,6 +56,7 @@ def retry_writes(
     write: Callable[[], T],
     terminate: threading.Event,
     *,
+    also: _Errors = (),
     seconds: float = RETRY_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
@@ -59,6 +65,7 @@ def retry_writes(
     Args:
         write: The call.
         terminate: Event that is set if the process has to end.
+        also: Further errors after which the call is repeated.
         seconds: Seconds for which the call is repeated.
         clock: Returns the time in seconds.
 
@@ -67,10 +74,11 @@ def retry_writes(
         DatabaseNotWritable: If the last call failed to write.
     """
     deadline = clock() + seconds
+    repeated = (*_DATABASE_AWAY, *also)
     while True:
         try:
             return write()
-        except (DatabaseNotReadable, DatabaseNotWritable) as error:
+        except repeated as error:
             if clock() > deadline or terminate.is_set():
                 raise
             _LOG.warning("%s Trying again.", error)
@@ -86,8 +94,7 @@ class RunReporter:
 
     Args:
         registry: Registry with the run.
-        run_id: Id of the run.
-        worker: Name of this worker.
+        lease: Run of this worker.
         terminate: Event that is set if the process has to end.
         clock: Returns the time in seconds.
         heartbeat_seconds: Seconds between two heartbeats.
@@ -97,15 +104,14 @@ class RunReporter:
     def __init__(
         self,
         registry: Registry,
-        run_id: str,
-        worker: str,
+        lease: Lease,
         terminate: threading.Event,
         *,
         clock: Callable[[], float] = time.monotonic,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         max_seconds: float | None = None,
     ) -> None:
-        self._runs, self._run_id, self._worker = registry.runs, run_id, worker
+        self._runs, self._lease, self._run_id = registry.runs, lease, lease.run_id
         self._files = registry.run_files
         self._terminate, self._clock, self._interval = terminate, clock, heartbeat_seconds
         self._request: StopRequest | None = None
@@ -115,17 +121,23 @@ class RunReporter:
         self._latest: tuple[str, float, float | None] | None = None
         self._pending: deque[Callable[[], None]] = deque()
         self._failing: tuple[float, DatabaseNotWritable] | None = None
+        # a store on this machine that refuses a file is full, and one elsewhere may only be away
+        self._store_errors: _Errors = _STORE_AWAY if registry.blobs.folder is None else ()
         self._writing = threading.Lock()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        # two threads, because a heartbeat must not wait until other writes get their turn
+        self._thread = self._repeating("heartbeat", self._send_heartbeat, lambda: True)
+        self._flusher = self._repeating("reports", self.flush, lambda: bool(self._pending))
 
     def __enter__(self) -> RunReporter:
         self._thread.start()
+        self._flusher.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        self._flusher.join()
 
     def report(self, stage: str, fraction: float) -> None:
         """Write the stage and the completed fraction; see `Reporter.report`."""
@@ -143,7 +155,7 @@ class RunReporter:
     def begin(self, curve: Curve) -> None:
         """Remove metrics of later epochs and write those of the curve; see `Reporter.begin`."""
         last = max(curve, default=0)
-        self._pending.append(lambda: self._runs.rewind(self._run_id, self._worker, last))
+        self._pending.append(lambda: self._runs.rewind(self._lease, last))
         self._pending.extend(self._point(epoch, values) for epoch, values in curve.items())
         self._send()
 
@@ -192,27 +204,28 @@ class RunReporter:
                 self._pending.popleft()
 
     def retry_writes(self, write: Callable[[], T]) -> T:
-        """Repeat a write of the run; see `retry_writes`.
+        """Repeat a write of the run, also while a store elsewhere does not answer; see `retry_writes`.
 
         Raises:
             TrainingInterrupted: If the process has to end before the write succeeds.
         """
+        repeated = (*_DATABASE_AWAY, *self._store_errors)
         try:
-            return retry_writes(write, self._terminate)
-        except (DatabaseNotReadable, DatabaseNotWritable) as error:
+            return retry_writes(write, self._terminate, also=self._store_errors)
+        except repeated as error:
             if self._terminate.is_set():
                 raise TrainingInterrupted from error
             raise
 
     def _point(self, epoch: int, values: Mapping[str, float]) -> Callable[[], None]:
         kept = dict(values)
-        return lambda: self._runs.log_metrics(self._run_id, epoch, kept, worker=self._worker)
+        return lambda: self._runs.log_metrics(self._run_id, epoch, kept, lease=self._lease)
 
     def _store(self, files: Mapping[str, bytes]) -> None:
         try:
             for name, data in files.items():
-                self._files.put(self._run_id, name, data)
-        except BlobNotStored as error:
+                self._files.put(self._run_id, name, data, lease=self._lease)
+        except _STORE_AWAY as error:
             _LOG.warning("Run %s continues without a first answer: %s", self._run_id, error)
 
     def _send(self) -> None:
@@ -230,21 +243,31 @@ class RunReporter:
             raise TrainingStopped
 
     def _write(self) -> None:
-        """Write what is pending and a heartbeat; an error is kept, not raised."""
-        try:
+        """Write a heartbeat and what is pending; an error is kept, not raised."""
+
+        def both() -> None:
+            self._send_heartbeat()
             self.flush()
-            stage, fraction, eta = self._latest or (None, None, None)
-            self._request = self._runs.record_heartbeat(
-                self._run_id, self._worker, stage=stage, progress=fraction, eta_seconds=eta
-            )
+
+        self._attempt(both)
+
+    def _send_heartbeat(self) -> None:
+        stage, fraction, eta = self._latest or (None, None, None)
+        self._request = self._runs.record_heartbeat(
+            self._lease, stage=stage, progress=fraction, eta_seconds=eta
+        )
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        try:
+            write()
         except DatabaseNotWritable as error:
             if self._failing is None:
                 _LOG.warning("Run %s continues although the registry rejects writes: %s", self._run_id, error)
             self._failing = (self._failing[0] if self._failing else self._clock(), error)
         else:
-            if self._failing is not None:
+            if self._failing is not None and not self._pending:
                 _LOG.info("Run %s can be written again. Nothing was lost.", self._run_id)
-            self._failing = None
+                self._failing = None
 
     def _remaining(self, fraction: float) -> float | None:
         """Return the remaining seconds at the pace so far, or None until that is meaningful."""
@@ -259,12 +282,20 @@ class RunReporter:
         """Return the seconds to the next heartbeat; few after an outage, so that observers see it soon."""
         return self._interval if self._failing is None else min(self._interval, _PAUSE_SECONDS)
 
-    def _beat(self) -> None:
-        while not self._ended.wait(self._until_next()):
-            try:
-                self._write()
-            except RunLost:
-                self._failing = None  # the training thread gets the same error at its next report
-                return
-            except Exception:  # noqa: BLE001 - a failed heartbeat is repeated
-                _LOG.exception("The heartbeat of run %s could not be written. Trying again.", self._run_id)
+    def _repeating(
+        self, name: str, write: Callable[[], None], is_due: Callable[[], bool]
+    ) -> threading.Thread:
+        """Return a thread that repeats a write until the run ends or is lost."""
+
+        def repeat() -> None:
+            while not self._ended.wait(self._until_next()):
+                try:
+                    if is_due():
+                        self._attempt(write)
+                except RunLost:
+                    self._failing = None  # the training thread gets the same error at its next report
+                    return
+                except Exception:  # noqa: BLE001 - a failed write is repeated
+                    _LOG.exception("The %s of run %s cannot be written. Trying again.", name, self._run_id)
+
+        return threading.Thread(target=repeat, name=name, daemon=True)

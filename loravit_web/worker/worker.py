@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from uuid import uuid4
 
 import torch
 
@@ -20,6 +21,8 @@ from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
 from loravit_web.util.uninterruptible import ReportProgress, run_with_progress
 from loravit_web.worker.failures import DISK_FULL, describe_failure
+from loravit_web.worker.fetching import fetch_images
+from loravit_web.worker.keeping import Keeper, remove_checkpoints
 from loravit_web.worker.reaper import Reaper
 from loravit_web.worker.run_log import log_of, log_step, run_log_file
 from loravit_web.worker.runner import STOPPED, execute, sweep_first_answers, sweep_work
@@ -36,21 +39,23 @@ _RECORD_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
 
 
-def worker_name(pid: int) -> str:
-    """Return the name in the registry of the process with an id on this machine."""
-    return f"{socket.gethostname()}:{pid}"
-
-
 @contextmanager
-def opened_worker(settings: Settings) -> Iterator[Worker]:
+def opened_worker(
+    settings: Settings, *, worker_id: str | None = None, node: str | None = None
+) -> Iterator[Worker]:
     """Open the registry and the stored images for a worker of this process, and close them after it.
+
+    Args:
+        settings: Settings of the app.
+        worker_id: Id of the worker, or None for a new one.
+        node: Node that started the process, or None.
 
     Raises:
         SettingsError, RegistryError: If the data folder or its database cannot be used.
     """
     settings = settings.ensure_home()
     with Registry.open(settings.database_url, settings.artifacts, cache=settings.artifact_cache) as registry:
-        yield Worker(settings, registry, DatasetStore.of(settings))
+        yield Worker(settings, registry, DatasetStore.of(settings), worker_id=worker_id, node=node)
 
 
 class Worker:
@@ -61,6 +66,8 @@ class Worker:
         registry: Registry with the queue.
         datasets: Store of the datasets.
         load: Loads a base that is not in the artifact store by its name.
+        worker_id: Id by which the registry knows this worker and no other one, or None for a new one.
+        node: Node that started the process, or None.
     """
 
     def __init__(
@@ -70,9 +77,11 @@ class Worker:
         datasets: DatasetStore,
         *,
         load: LoadBase = load_base,
+        worker_id: str | None = None,
+        node: str | None = None,
     ) -> None:
         self.settings, self.registry, self.datasets = settings, registry, datasets
-        self.name = worker_name(os.getpid())
+        self.id, self._node = worker_id or uuid4().hex, node
         self.terminate = threading.Event()
         self._load = load
         self._bases: dict[str, tuple[Base, torch.dtype]] = {}
@@ -99,7 +108,7 @@ class Worker:
         """
         sweep_work(self.registry, self.settings.work)
         sweep_first_answers(self.registry)
-        reaper = Reaper(self.registry)
+        reaper = Reaper(self.registry, take_ups=self.settings.take_ups)
         idle_since = clock()
         while not self.terminate.is_set():
             if self._work_once(reaper):
@@ -111,24 +120,42 @@ class Worker:
 
     def execute(self, run: Run) -> Run:
         """Train one claimed run to its end and keep a log of it."""
-        with run_log_file(log_of(self.settings.run_logs, run.id)):
-            log_step(f"Training {run.slug}, claimed by {self.name}")
-            ended = self._execute(run)
+        log = log_of(self.settings.run_logs, run.id)
+        keeper = (
+            Keeper(self.registry, run, self.settings.work / run.id, log) if self._is_one_of_many else None
+        )
+        with run_log_file(log):
+            where = f"{socket.gethostname()} (worker {self.id[:8]}, attempt {run.attempt})"
+            log_step(f"Training {run.slug} on {where}")
+            with keeper or nullcontext():
+                ended = self._execute(run, keeper)
             log_step(f"The run is {ended.status}. {ended.error or ended.note or ''}")
-            return ended
+        if keeper is not None:
+            keeper.store_end(ended)
+            remove_checkpoints(self.registry)
+        return ended
 
-    def _execute(self, run: Run) -> Run:
+    def _execute(self, run: Run, keeper: Keeper | None) -> Run:
         _LOG.info("Training run %s.", run.id)  # the run's own log has the details
         self._run = run
+
+        def load(report_progress: ReportProgress) -> tuple[Base, torch.dtype]:
+            if keeper is not None:
+                cache_gib = self.settings.limits.cache_gib
+                fetch_images(self.registry, self.datasets, run, report_progress, limit_gib=cache_gib)
+                keeper.fetch(report_progress)
+            return self._base(run, report_progress)
+
         ended = execute(
             run,
-            worker=self.name,
             registry=self.registry,
             datasets=self.datasets,
-            load=lambda report_progress: self._base(run, report_progress),
+            load=load,
             work=self.settings.work / run.id,
             terminate=self.terminate,
             max_seconds=self._max_minutes(run) * 60,
+            hand_back=self._is_one_of_many,
+            before_leaving=keeper.store if keeper is not None else lambda: None,
         )
         self._run = None
         _LOG.info("Run %s: %s. %s", run.id, ended.status, ended.error or ended.note or "")
@@ -142,9 +169,9 @@ class Worker:
         """Claim and execute one run; return False if none is queued or the registry cannot be used."""
         try:
             # Between two runs, a running run of this worker is one whose end was not recorded.
-            reaper.reap(dead_worker=self.name, error=self._unrecorded)
+            reaper.reap(dead={self.id: self._unrecorded})
             self._unrecorded = None
-            run = self.registry.runs.claim(self.name)
+            run = self.registry.runs.claim(self.id, node=self._node)
             if run is None:
                 return False
             try:
@@ -156,6 +183,11 @@ class Worker:
             _LOG.warning("%s The worker continues to watch the queue.", error)
             return False
         return True
+
+    @property
+    def _is_one_of_many(self) -> bool:
+        """Whether workers of other machines continue what this one has to leave."""
+        return self.settings.executor != "local"
 
     def _max_minutes(self, run: Run) -> float:
         default = self.settings.limits.training_minutes
@@ -182,7 +214,7 @@ class Worker:
         return base, remembered_dtype(base, RememberedChoices(self.settings.measurements))
 
     def _end_process(self) -> None:
-        """Record the run as interrupted and end the process, whatever the main thread is doing."""
+        """Record that the run was interrupted and end the process, whatever the main thread is doing."""
         thread = threading.Thread(target=self._record_interruption, daemon=True)
         thread.start()
         thread.join(_RECORD_SECONDS)  # if even this hangs, a reaper marks the run later
@@ -194,6 +226,9 @@ class Worker:
             return
         _LOG.warning("Run %s did not stop in time. The process ends now.", run.id)
         try:
-            self.registry.runs.finish(run.id, self.name, "interrupted", error=STOPPED, error_kind="stopped")
+            if self._is_one_of_many:
+                self.registry.runs.hand_back(run.lease)
+            else:
+                self.registry.runs.finish(run.lease, "interrupted", error=STOPPED, error_kind="stopped")
         except (RunLost, DatabaseNotWritable) as error:
             _LOG.warning("%s", error)

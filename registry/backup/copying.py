@@ -15,10 +15,15 @@ from registry.database.clock import utc_now
 from registry.database.db import Database
 from registry.database.errors import DatabaseTooNew
 from registry.database.migrate import head, migrate, revision_of
-from registry.database.models import BlobRow, Table
+from registry.database.models import BlobRow, DatasetFileRow, NodeRow, Table
 
 # tables that others refer to come first
-TABLES = Table.metadata.sorted_tables
+TABLES = [
+    table
+    for table in Table.metadata.sorted_tables
+    # what is true of the present machines alone: where images are, and who is alive
+    if table.name not in (DatasetFileRow.__tablename__, NodeRow.__tablename__)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def replace_rows(target: Connection, source: Connection) -> None:
     """Replace all rows of the target by those of the source, inside the target's transaction."""
     rules = sqlite if target.dialect.name == "sqlite" else postgres
     with rules.history_unlocked(target):
-        for table in reversed(TABLES):
+        for table in reversed(Table.metadata.sorted_tables):
             target.execute(delete(table))
         for table in TABLES:
             rules.insert_rows(target, table, read_rows(source, table))

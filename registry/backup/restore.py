@@ -265,6 +265,7 @@ def replace_contents(
                 files = blobs_of(session.connection())
             keeper.add_blobs(files)
         with opened_snapshot(checked.snapshot) as snapshot, database.writing() as session:
+            database.allow_pauses(session)
             present = contents(session.connection())
             _refuse_other_schema(session, database)
             if present.rows:

@@ -81,6 +81,14 @@ class BlobStore(ABC):
             BlobMissing: if there is no such file.
             BlobDamaged: if its bytes have another digest.
         """
+        return self.fetch(sha256)
+
+    def fetch(self, sha256: str) -> bytes:
+        """Return the verified bytes of a file from the store itself, of which no local copy is kept.
+
+        Raises:
+            BlobMissing, BlobDamaged: as for `read`.
+        """
         data = self._bytes(sha256)
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:

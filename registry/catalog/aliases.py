@@ -20,6 +20,8 @@ from registry.catalog.versions import DEFAULT_ALIAS
 from registry.database.db import Database
 from registry.database.models import AdapterRow, AliasRow, VersionRow
 from registry.records import Alias, AliasMove, AliasMoveKind, AuditEvent
+from registry.run_records import Lease
+from registry.runs.leases import require_held
 from registry.visibility import visibility_of
 
 ALIAS_RULE = "[a-z][a-z0-9-]{0,31}"
@@ -38,7 +40,15 @@ class Aliases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def promote(self, ref: str, alias: str, *, actor: str, allow_protected: bool = False) -> Alias:
+    def promote(
+        self,
+        ref: str,
+        alias: str,
+        *,
+        actor: str,
+        allow_protected: bool = False,
+        lease: Lease | None = None,
+    ) -> Alias:
         """Make an alias name a version, whichever version it named before.
 
         Args:
@@ -46,8 +56,10 @@ class Aliases:
             alias: the alias, which is created if needed.
             actor: the author of the change.
             allow_protected: whether a protected alias may be moved.
+            lease: if given, its run must be running under it.
 
         Raises:
+            RunLost: if it is not.
             InvalidAlias: if the alias breaks `ALIAS_RULE`.
             UnknownAdapter: if there is no such adapter.
             UnknownVersion: if the adapter has no such version.
@@ -56,6 +68,8 @@ class Aliases:
         """
         validate_alias(alias)
         with self._database.writing() as session:
+            if lease is not None:
+                require_held(session, lease)
             adapter, version = find_ref(session, ref, lock=True)
             refuse_withdrawn(version)
             row = session.get(AliasRow, (adapter.id, alias))
@@ -109,7 +123,15 @@ class Aliases:
             row = _alias_row(session, adapter, alias)
             return _target(session, adapter, row, _in_use(session, adapter))
 
-    def remove(self, slug: str, alias: str, *, actor: str, allow_protected: bool = False) -> None:
+    def remove(
+        self,
+        slug: str,
+        alias: str,
+        *,
+        actor: str,
+        allow_protected: bool = False,
+        lease: Lease | None = None,
+    ) -> None:
         """Remove an alias.
 
         Args:
@@ -117,13 +139,17 @@ class Aliases:
             alias: the alias.
             actor: the author of the change.
             allow_protected: whether a protected alias may be removed.
+            lease: if given, its run must be running under it.
 
         Raises:
+            RunLost: if it is not.
             UnknownAdapter: if there is no such adapter.
             UnknownAlias: if the adapter has no such alias.
             AliasProtected: if the alias is protected and `allow_protected` is off.
         """
         with self._database.writing() as session:
+            if lease is not None:
+                require_held(session, lease)
             adapter = adapter_row(session, slug, lock=True)
             row = _alias_row(session, adapter, alias)
             _check_permission(adapter, row, allow_protected)

@@ -20,7 +20,8 @@ from registry.database.db import Database
 from registry.database.models import AdapterRow, VersionFileRow, VersionRow
 from registry.errors import InvalidValue
 from registry.records import Adapter, Alias, AuditEvent, NewVersion, Version
-from registry.runs.runs import require_held
+from registry.run_records import Lease
+from registry.runs.leases import require_held
 from registry.visibility import visibility_of
 
 Inspect = Callable[[Mapping[str, bytes]], object]
@@ -39,7 +40,7 @@ class Catalog:
         self._blobs = blobs
 
     def publish(
-        self, new: NewVersion, *, actor: str, worker: str | None = None, inspect: Inspect | None = None
+        self, new: NewVersion, *, actor: str, lease: Lease | None = None, inspect: Inspect | None = None
     ) -> Version:
         """Publish files as the next version of an adapter. A version number is never used twice.
 
@@ -51,14 +52,14 @@ class Catalog:
         Args:
             new: the files and their description.
             actor: the author of the version.
-            worker: if given, the run must be running under this worker.
+            lease: if given, its run must be running under it.
             inspect: gets the files as the store returns them. What it raises stops the publication.
 
         Raises:
             InvalidSlug: if the slug is not a valid adapter name.
             InvalidTag: if a tag breaks the rule for tags.
             InvalidValue: if anything else cannot be published.
-            RunLost: if the run is no longer running under the worker.
+            RunLost: if the run is no longer running under the lease.
             BlobNotStored: if the store refuses a file.
         """
         publishing.check(new)
@@ -67,8 +68,8 @@ class Catalog:
         if inspect is not None:
             inspect(stored_files)
         with self._database.writing() as session:
-            if new.run_id is not None and worker is not None:
-                require_held(session, new.run_id, worker)
+            if lease is not None:
+                require_held(session, lease)
             version_id = publishing.publish_rows(session, new, stored, self._database.now(), actor)
             publishing.store_missing(self._blobs, new.files, stored)
             return find_versions(session, VersionRow.id == version_id)[0]

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, BigInteger, Dialect, Double, Engine, Integer, Text, event, text
+from sqlalchemy import URL, BigInteger, Dialect, Double, Engine, Integer, Text, event, func, select, text
 from sqlalchemy.dialects.sqlite import REAL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, InternalError, OperationalError
@@ -21,7 +21,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from registry.database import postgres, sqlite
 from registry.database.canonical import canonical_json
-from registry.database.clock import Clock
+from registry.database.clock import Clock, utc_now
 from registry.database.errors import (
     DatabaseNotReadable,
     DatabaseNotWritable,
@@ -146,7 +146,14 @@ class Database:
         visibility: what the reader of the sessions sees; see `seen_by`.
     """
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
+        """Use the database of an engine.
+
+        Args:
+            engine: the engine.
+            clock: the source of the times in the rows; None for the clock of this machine, and for that of
+                the server where times of several machines are compared.
+        """
         self.engine = engine
         on_sqlite = engine.dialect.name == "sqlite"
         self.file: Path | None = sqlite.sqlite_file(engine.url) if on_sqlite else None
@@ -154,9 +161,11 @@ class Database:
         self._rules = rules = sqlite if on_sqlite else postgres
         self.writer = engine.execution_options(**rules.WRITING)
         self.visibility = EVERYTHING
-        self._clock = clock
+        self._clock = clock or utc_now
+        self._asks_server = clock is None and not on_sqlite
         self._reading = sessionmaker(engine.execution_options(**rules.READING))
         self._writing = sessionmaker(self.writer)
+        self._writing_row = sessionmaker(engine.execution_options(**rules.ROW_WRITING))
         event.listen(self._reading, "before_flush", _refuse_flush)
 
     def seen_by(self, visibility: Visibility) -> "Database":
@@ -167,8 +176,16 @@ class Database:
 
     def now(self) -> datetime:
         """Return the present time in UTC, truncated to the milliseconds that are stored."""
-        now = self._clock().astimezone(timezone.utc)
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return _in_milliseconds(self._clock())
+
+    def now_in(self, session: Session) -> datetime:
+        """Return the present time by the clock that all machines share; otherwise as `now`.
+
+        A SQLite file is only used from one machine, whose clock it is. A server has a clock of its own.
+        """
+        if not self._asks_server:
+            return self.now()
+        return _in_milliseconds(session.execute(select(func.clock_timestamp())).scalar_one())
 
     def purge(self) -> bool:
         """Remove deleted content from the files of the database too.
@@ -212,8 +229,30 @@ class Database:
             DatabaseReplaced: if the SQLite file was deleted or replaced.
             InvalidValue: if the database cannot hold a value.
         """
+        with self._transaction(self._writing) as session:
+            yield session
+
+    @contextmanager
+    def writing_row(self) -> Iterator[Session]:
+        """Open a transaction for a write that many processes repeat and that no other writer may delay.
+
+        On PostgreSQL it does not take the write lock. So it may only change one row, or lock several ones in
+        the order of their keys, and it must not depend on rows that it does not lock.
+
+        Raises:
+            DatabaseNotWritable, DatabaseReplaced, InvalidValue: as for `writing`.
+        """
+        with self._transaction(self._writing_row) as session:
+            yield session
+
+    def allow_pauses(self, session: Session) -> None:
+        """Let a write take long between two statements; a server ends it otherwise after 10 s."""
+        self._rules.allow_pauses(session.connection())
+
+    @contextmanager
+    def _transaction(self, maker: sessionmaker[Session]) -> Iterator[Session]:
         try:
-            with self._writing(info=session_info(self.visibility)) as session, session.begin():
+            with maker(info=session_info(self.visibility)) as session, session.begin():
                 # without this, the transaction would only begin with the first statement
                 check_presence = self._rules.presence_check(session.connection())
                 yield session
@@ -225,6 +264,11 @@ class Database:
             if not _is_database_failure(error):
                 raise
             raise DatabaseNotWritable(one_line(error.orig)) from error
+
+
+def _in_milliseconds(moment: datetime) -> datetime:
+    moment = moment.astimezone(timezone.utc)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _is_database_failure(error: DatabaseError) -> bool:

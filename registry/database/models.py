@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.database.db import BigInt, ByteText, JsonText
@@ -115,6 +115,7 @@ class RunRow(Table):
         ),
         Index(None, "status", "heartbeat_at"),
         Index(None, "created_at"),
+        Index(None, "created_by", "started_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -142,6 +143,22 @@ class RunRow(Table):
     error_kind: Mapped[ErrorKind | None] = mapped_column(ByteText)
     dataset_name: Mapped[str | None]
     dataset_revision: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    take_ups: Mapped[int] = mapped_column(server_default=text("0"))
+    node: Mapped[str | None]
+
+
+class NodeRow(Table):
+    """A process that starts workers on its machine, as it last reported."""
+
+    __tablename__ = "nodes"
+    __table_args__ = (CheckConstraint("slots > 0", name="slots"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    slots: Mapped[int]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
 
 
 class RunParamRow(Table):
@@ -193,6 +210,16 @@ class RunFileRow(Table):
     __tablename__ = "run_files"
 
     run_id: Mapped[str] = mapped_column(references("runs.id"), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(references("blobs.sha256"))
+
+
+class DatasetFileRow(Table):
+    """A file with images or records of a dataset, from which other machines fetch it."""
+
+    __tablename__ = "dataset_files"
+
+    dataset_id: Mapped[int] = mapped_column(references("datasets.id"), primary_key=True)
     path: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(references("blobs.sha256"))
 

@@ -1,7 +1,8 @@
 """PostgreSQL: one writer at a time, and readers on one snapshot, as on SQLite.
 
 Every write first takes a lock that covers the whole database, so writers never touch the same rows. There are
-no deadlocks and no lost updates, and no version number is used twice.
+no deadlocks and no lost updates, and no version number is used twice. Only writes of a single row that many
+processes repeat every few seconds do without this lock, so that they do not wait for a long publication.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,12 @@ from registry.errors import one_line
 DRIVER = "postgresql+psycopg"
 DRIVERS = (DRIVER, "postgresql", "postgres")
 LOCK_TIMEOUT_MS = 20_000
+SILENT_MS = 10_000
+"""Time after which the server ends the write of a client that says nothing more.
+
+A machine that loses its network in the middle of a write would keep its locks until TCP notices, which takes
+hours. It is less than others wait for a lock, so that their writes succeed.
+"""
 CONNECTING = {
     "connect_timeout": 10,
     # a server that vanished without closing the connection is noticed within half a minute, not hours
@@ -32,11 +39,9 @@ WRITE_LOCK = 0x10BA_517
 
 # a session reads from a single snapshot, as on SQLite
 READING: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-WRITING: dict[str, Any] = {
-    "writes": True,
-    # a snapshot taken before the lock was granted may be stale, so each statement must see new commits
-    "isolation_level": "READ COMMITTED",
-}
+# a snapshot taken before a lock was granted may be stale, so each statement must see new commits
+ROW_WRITING: dict[str, Any] = {"isolation_level": "READ COMMITTED", "locks": "row"}
+WRITING: dict[str, Any] = {**ROW_WRITING, "locks": "all"}
 
 
 def open_postgres(url: URL) -> Engine:
@@ -91,6 +96,11 @@ def history_unlocked(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql(f'ALTER TABLE "{table}" ENABLE TRIGGER USER')
 
 
+def allow_pauses(connection: Connection) -> None:
+    """Let a write say nothing for as long as it needs, as while it copies files."""
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout TO 0")
+
+
 def presence_check(_connection: Connection) -> Callable[[], None]:
     """Return a check that does nothing, because a server protects its own files; see the one of SQLite."""
     return lambda: None
@@ -143,5 +153,8 @@ def _prepare_connection(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("writes"):
+    locks = connection.get_execution_options().get("locks")
+    if locks is not None:
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout TO {SILENT_MS}")
+    if locks == "all":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")

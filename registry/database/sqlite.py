@@ -28,6 +28,7 @@ BATCH_ROWS = 1000
 # execution options of connections for reading and for writing
 READING: dict[str, Any] = {}
 WRITING: dict[str, Any] = {"writes": True}
+ROW_WRITING = WRITING
 
 _PRESENCE, _OPEN_FILES, _WRITES = "presence", "open_files", "writes"
 
@@ -68,6 +69,10 @@ def name_database(connection: Connection) -> None:
     """Give a database a number, unless it has one, by which another file in its place is detected."""
     if connection.exec_driver_sql("PRAGMA application_id").scalar() == 0:
         connection.exec_driver_sql(f"PRAGMA application_id={secrets.randbelow(2**31 - 1) + 1}")
+
+
+def allow_pauses(_connection: Connection) -> None:
+    """Do nothing: a write to a file may take as long as it needs."""
 
 
 def presence_check(connection: Connection) -> Callable[[], None]:

@@ -15,8 +15,8 @@ class Heartbeat:
     """The last heartbeat of a running run.
 
     Attributes:
-        sent_at: when the worker wrote it, by the clock of the worker's machine; None if it never wrote any.
-        age: the time since then by the clock of the reader's machine. Negative if that clock is behind.
+        sent_at: when the worker wrote it; None if it never wrote any.
+        age: the time since then by the clock of the database; see `Database.now_in`.
     """
 
     run_id: str
@@ -39,5 +39,7 @@ def prove_writable(session: Session, run_ids: Collection[str]) -> None:
 
     Two statements are needed, because SQLite does not write a row whose values stay the same.
     """
+    rows = select(RunRow.id).where(RunRow.id.in_(run_ids)).order_by(RunRow.id)
+    session.execute(rows.with_for_update())  # in one order, so that two observers never wait for each other
     for step in (1, -1):
         session.execute(update(RunRow).where(RunRow.id.in_(run_ids)).values(resumed=RunRow.resumed + step))

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select, true
+from sqlalchemy import func, select, true
 
 from registry.database.db import Database
 from registry.database.models import RunRow
@@ -11,6 +11,7 @@ from registry.errors import AmbiguousRun, RunIdTooShort, UnknownRun
 from registry.run_records import MetricSummary, Run, RunProgress
 from registry.runs import curves, metrics
 from registry.runs.rows import find_runs, is_shown, run_record
+from registry.runs.shares import queued_runs
 from registry.visibility import visibility_of
 
 SHORTEST_PREFIX = 4
@@ -113,16 +114,10 @@ class RunHistory:
         with self._database.reading() as session:
             if not is_shown(session, run_id):
                 raise UnknownRun(run_id)
-            row = session.get_one(RunRow, run_id)
-            if row.status != "queued":
+            if session.get_one(RunRow, run_id).status != "queued":
                 return None
-            earlier = or_(
-                RunRow.created_at < row.created_at,
-                and_(RunRow.created_at == row.created_at, RunRow.id < row.id),
-            )
             # hidden runs are counted too, because they are claimed first
-            ahead = select(func.count()).where(RunRow.status == "queued", earlier)
-            return 1 + session.scalars(ahead).one()
+            return 1 + [run.id for run in queued_runs(session)].index(run_id)
 
     def queue(self) -> tuple[str, ...]:
         """Return the ids of the queued runs in the order in which they will be claimed."""
@@ -130,11 +125,13 @@ class RunHistory:
 
     def queue_positions(self) -> dict[str, int]:
         """Return the position of each queued run, 1 for the one that is claimed next, in this order."""
-        shown = self._database.visibility.shows(RunRow.created_by)
-        queued = select(RunRow.id, shown).where(RunRow.status == "queued")
+        shown = select(RunRow.id).where(
+            RunRow.status == "queued", self._database.visibility.shows(RunRow.created_by)
+        )
         with self._database.reading() as session:
-            found = session.execute(queued.order_by(RunRow.created_at, RunRow.id)).all()
-        return {run_id: position for position, (run_id, is_seen) in enumerate(found, start=1) if is_seen}
+            seen = set(session.scalars(shown))
+            queue = queued_runs(session)
+        return {run.id: position for position, run in enumerate(queue, start=1) if run.id in seen}
 
     def metrics(
         self, run_id: str, keys: Collection[str] | None = None, *, max_points: int | None = None

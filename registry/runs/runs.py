@@ -6,7 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, get_args
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from registry.bases_and_datasets import require_base, require_dataset
@@ -20,11 +20,13 @@ from registry.errors import (
     UnknownRun,
 )
 from registry.records import UNKNOWN
-from registry.run_records import EndStatus, ErrorKind, NewRun, Run, StopRequest
+from registry.run_records import EndStatus, ErrorKind, Lease, NewRun, Run, StopRequest
 from registry.runs import metrics
 from registry.runs.heartbeats import Heartbeat, prove_writable, running_heartbeats
 from registry.runs.history import RunHistory
+from registry.runs.leases import require_held
 from registry.runs.rows import is_shown, run_record
+from registry.runs.shares import queued_runs
 from registry.slugs import validate_slug
 
 WORKER_DIED = "The training process ended unexpectedly. Resume the run or start it again."
@@ -56,8 +58,8 @@ class Runs(RunHistory):
         environment = plain_json("the environment of a run", new.environment)
         revision = plain_json("the revision of the data of a run", new.dataset_revision)
         params = _params(config)
-        now = self._database.now()
         with self._database.writing() as session:
+            now = self._database.now_in(session)
             require_base(session, new.base_id)
             require_dataset(session, new.dataset_id)
             row = RunRow(
@@ -73,43 +75,44 @@ class Runs(RunHistory):
                 created_at=now,
                 progress=0.0,
                 resumed=0,
+                attempt=0,
+                take_ups=0,
                 created_by=actor,
                 dataset_name=new.dataset_name,
                 dataset_revision=revision,
             )
             if worker is not None:
-                _take(row, worker, now)
+                _take(row, worker, now, None)
             session.add(row)
             session.flush()
             session.add_all(RunParamRow(run_id=row.id, key=key, value=value) for key, value in params.items())
             return run_record(session, row.id)
 
-    def claim(self, worker: str) -> Run | None:
-        """Claim the run that was created first among the queued ones, for a worker.
+    def claim(self, worker: str, *, node: str | None = None) -> Run | None:
+        """Claim the queued run whose turn it is, for a worker; see `registry.runs.shares.fair_order`.
 
         Two workers never claim the same run. If a worker is killed afterwards, `reap` finds its run.
+
+        Args:
+            worker: the worker.
+            node: the node that started it; None if none did.
 
         Returns:
             The run, now running; None if none is queued.
         """
-        first = (
-            select(RunRow)
-            .filter_by(status="queued")
-            .order_by(RunRow.created_at, RunRow.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
+        if not self._is_any_queued():  # workers ask often, so most of them do not take the write lock
+            return None
         with self._database.writing() as session:
-            row = session.scalars(first).one_or_none()
-            if row is None:
+            queue = queued_runs(session)
+            if not queue:
                 return None
-            _take(row, worker, self._database.now())
+            row = _locked(session, queue[0].id)
+            _take(row, worker, self._database.now_in(session), node)
             return run_record(session, row.id)
 
     def record_heartbeat(
         self,
-        run_id: str,
-        worker: str,
+        lease: Lease,
         *,
         stage: str | None = None,
         progress: float | None = None,
@@ -117,9 +120,10 @@ class Runs(RunHistory):
     ) -> StopRequest | None:
         """Record that the worker is alive and how far it is, and return the pending stop request.
 
+        This does not wait for other writers of a PostgreSQL database, not even for a long publication.
+
         Args:
-            run_id: the run.
-            worker: the worker that trains it.
+            lease: the run and the worker that trains it.
             stage: what the worker is doing; None leaves it unchanged, as for the others.
             progress: the fraction that is done, 0 to 1.
             eta_seconds: the estimated remaining time in seconds.
@@ -132,16 +136,23 @@ class Runs(RunHistory):
             progress = number("the progress of a run", progress, low=0, high=1)
         if eta_seconds is not None:
             eta_seconds = number("the remaining seconds of a run", eta_seconds, low=0)
-        with self._database.writing() as session:
-            row = require_held(session, run_id, worker)
-            row.heartbeat_at = self._database.now()
-            row.stage = row.stage if stage is None else stage
-            row.progress = row.progress if progress is None else progress
-            row.eta_seconds = row.eta_seconds if eta_seconds is None else eta_seconds
-            return row.stop_request
+        told = {"stage": stage, "progress": progress, "eta_seconds": eta_seconds}
+        held = (
+            update(RunRow)
+            .where(RunRow.id == lease.run_id, RunRow.status == "running")
+            .where(RunRow.worker == lease.worker, RunRow.attempt == lease.attempt)
+        )
+        with self._database.writing_row() as session:
+            now = self._database.now_in(session)
+            changed = {name: value for name, value in told.items() if value is not None}
+            beat = held.values(heartbeat_at=now, **changed).returning(RunRow.stop_request)
+            requests = session.scalars(beat).all()
+        if not requests:
+            raise RunLost(lease.run_id, lease.worker)
+        return requests[0]
 
     def log_metrics(
-        self, run_id: str, step: int, values: Mapping[str, float], *, worker: str | None = None
+        self, run_id: str, step: int, values: Mapping[str, float], *, lease: Lease | None = None
     ) -> None:
         """Store the values of a step, and update the summaries in the same transaction.
 
@@ -152,28 +163,28 @@ class Runs(RunHistory):
             run_id: the run.
             step: the step that the values belong to.
             values: by metric.
-            worker: if given, the run must be running under this worker.
+            lease: if given, the run must be running under this lease.
 
         Raises:
             UnknownRun: if there is no such run.
-            RunLost: if the run is no longer running under the worker.
+            RunLost: if the run is no longer running under the lease.
         """
         with self._database.writing() as session:
-            if worker is None:
+            if lease is None:
                 _locked(session, run_id)
             else:
-                require_held(session, run_id, worker)
+                require_held(session, lease)
             metrics.log(session, run_id, step, values, self._database.now())
 
-    def rewind(self, run_id: str, worker: str, step: int) -> None:
+    def rewind(self, lease: Lease, step: int) -> None:
         """Delete the values of all later steps, because the worker continues from this step.
 
         Raises:
-            RunLost: if the run is no longer running under the worker.
+            RunLost: if the run is no longer running under the lease.
         """
         with self._database.writing() as session:
-            require_held(session, run_id, worker)
-            metrics.rewind(session, run_id, step)
+            require_held(session, lease)
+            metrics.rewind(session, lease.run_id, step)
 
     def request_stop(self, run_id: str, request: StopRequest) -> Run:
         """Ask for a run to stop.
@@ -195,7 +206,7 @@ class Runs(RunHistory):
             row = _locked(session, run_id)
             if row.status == "queued":
                 row.status = "cancelled"
-                row.ended_at = self._database.now()
+                row.ended_at = self._database.now_in(session)
             elif row.status == "running":
                 row.stop_request = request
             else:
@@ -204,8 +215,7 @@ class Runs(RunHistory):
 
     def finish(
         self,
-        run_id: str,
-        worker: str,
+        lease: Lease,
         status: EndStatus,
         *,
         error: str | None = None,
@@ -215,26 +225,39 @@ class Runs(RunHistory):
         """End a running run.
 
         Args:
-            run_id: the run.
-            worker: the worker that trained it.
+            lease: the run and the worker that trained it.
             status: how it ended.
             error: why it ended without completing, in a text for people.
             error_kind: the same for programs.
             note: a remark on the result for people.
 
         Raises:
-            RunLost: if the run is no longer running under this worker.
+            RunLost: if the run is no longer running under this lease.
         """
         if status not in get_args(EndStatus):
             statuses = ", ".join(get_args(EndStatus))
             raise InvalidValue("the end of a run", f"{status!r} is unknown. Use one of {statuses}")
         with self._database.writing() as session:
-            row = require_held(session, run_id, worker)
-            self._end(row, status, error, error_kind)
+            row = require_held(session, lease)
+            self._end(session, row, status, error, error_kind)
             row.note = note
             if status == "completed":
                 row.progress = 1.0
-            return run_record(session, run_id)
+            return run_record(session, lease.run_id)
+
+    def hand_back(self, lease: Lease) -> Run:
+        """Queue a running run again, because its worker has to end; a run to be cancelled is cancelled.
+
+        Raises:
+            RunLost: if the run is no longer running under this lease.
+        """
+        with self._database.writing() as session:
+            row = require_held(session, lease)
+            if row.stop_request == "cancel":
+                self._end(session, row, "cancelled", None, None)
+            else:
+                _queue_again(row)
+            return run_record(session, lease.run_id)
 
     def requeue(self, run_id: str) -> Run:
         """Queue an interrupted, failed or cancelled run again, to be resumed.
@@ -249,10 +272,8 @@ class Runs(RunHistory):
             row = _locked(session, run_id)
             if row.status not in ("interrupted", "failed", "cancelled"):
                 raise RunNotResumable(run_id, row.status)
-            row.status = "queued"
-            row.resumed += 1
-            row.worker = row.heartbeat_at = row.ended_at = row.stop_request = None
-            row.error = row.error_kind = row.note = row.stage = None
+            _queue_again(row)
+            row.take_ups, row.stop_request = 0, None
             return run_record(session, run_id)
 
     def heartbeats(self, *, suspected: Collection[str] = ()) -> list[Heartbeat]:
@@ -269,40 +290,55 @@ class Runs(RunHistory):
         """
         if not self.count("running"):
             return []
-        with self._database.writing() as session:
+        with self._database.writing_row() as session:
             if suspected:
                 prove_writable(session, suspected)
-            return running_heartbeats(session, self._database.now())
+            return running_heartbeats(session, self._database.now_in(session))
 
     def reap(
         self,
         *,
         silent: Mapping[str, datetime | None] = MappingProxyType({}),
-        dead_worker: str | None = None,
-        error: str | None = None,
+        dead: Mapping[str, str | None] = MappingProxyType({}),
+        take_ups: int = 0,
     ) -> list[Run]:
-        """Mark running runs as interrupted and return them.
+        """Take running runs from workers that are gone, and return the runs.
+
+        A run is marked as interrupted, or queued again for another worker. What a user requested before is
+        respected: a run to be cancelled is cancelled.
 
         Args:
             silent: ids of runs that an observer considers dead, each with its last heartbeat. A run with a
                 newer heartbeat is left alone.
-            dead_worker: a worker known to be gone. All its runs are marked.
-            error: why `dead_worker` is gone, if the caller knows.
+            dead: workers known to be gone, each with the reason if the caller knows it. All their runs are
+                taken.
+            take_ups: how often a run is queued again before it is marked as interrupted.
         """
-        lost = or_(RunRow.id.in_(silent), RunRow.worker.in_([] if dead_worker is None else [dead_worker]))
+        lost = or_(RunRow.id.in_(silent), RunRow.worker.in_(dead))
+        taken = select(RunRow).filter_by(status="running").where(lost).order_by(RunRow.id).with_for_update()
         with self._database.writing() as session:
-            rows = session.scalars(
-                select(RunRow).filter_by(status="running").where(lost).with_for_update()
-            ).all()
-            reaped = [row for row in rows if row.worker == dead_worker or row.heartbeat_at == silent[row.id]]
+            rows = session.scalars(taken).all()
+            reaped = [row for row in rows if row.worker in dead or row.heartbeat_at == silent[row.id]]
             for row in reaped:
-                known = (error or WORKER_DIED) if row.worker == dead_worker else WORKER_SILENT
-                self._end(row, "interrupted", known, "lost")
+                known = (dead.get(row.worker or "") or WORKER_DIED) if row.worker in dead else WORKER_SILENT
+                if row.stop_request == "cancel":
+                    self._end(session, row, "cancelled", None, None)
+                elif row.take_ups < take_ups:
+                    _queue_again(row)
+                    row.take_ups += 1
+                else:
+                    self._end(session, row, "interrupted", known, "lost")
             return [run_record(session, row.id) for row in reaped]
 
-    def _end(self, row: RunRow, status: EndStatus, error: str | None, kind: ErrorKind | None) -> None:
+    def _is_any_queued(self) -> bool:
+        with self._database.reading() as session:
+            return bool(session.scalar(select(func.count()).where(RunRow.status == "queued")))
+
+    def _end(
+        self, session: Session, row: RunRow, status: EndStatus, error: str | None, kind: ErrorKind | None
+    ) -> None:
         row.status = status
-        row.ended_at = self._database.now()
+        row.ended_at = self._database.now_in(session)
         row.error, row.error_kind = error, kind
         row.eta_seconds = None
 
@@ -333,19 +369,15 @@ def _locked(session: Session, run_id: str) -> RunRow:
     return row
 
 
-def require_held(session: Session, run_id: str, worker: str) -> RunRow:
-    """Return the locked row of a run that is running under the worker.
-
-    Raises:
-        RunLost: if it is not.
-    """
-    row = session.get(RunRow, run_id, with_for_update=True)
-    if row is None or row.status != "running" or row.worker != worker:
-        raise RunLost(run_id, worker)
-    return row
-
-
-def _take(row: RunRow, worker: str, now: datetime) -> None:
+def _take(row: RunRow, worker: str, now: datetime, node: str | None) -> None:
     row.status = "running"
-    row.worker = worker
+    row.worker, row.node = worker, node
+    row.attempt += 1
     row.started_at = row.heartbeat_at = now
+
+
+def _queue_again(row: RunRow) -> None:
+    row.status = "queued"
+    row.resumed += 1
+    row.worker = row.node = row.heartbeat_at = row.ended_at = row.eta_seconds = None
+    row.error = row.error_kind = row.note = row.stage = None

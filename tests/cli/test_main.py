@@ -195,7 +195,7 @@ def test_a_reader_that_stops_early_ends_the_command_without_a_traceback(home: Pa
 def test_commands_for_the_registry_load_nothing_that_computes(
     home: Path, registry: Registry, cats: list[Run], pets: None, tmp_path: Path, run_json: Json
 ) -> None:
-    registry.runs.finish(cats[0].id, "w", "interrupted")
+    registry.runs.finish(cats[0].lease, "interrupted")
     backup = str(tmp_path / "backup.zip")
     words = [
         ["--help"],

@@ -12,7 +12,7 @@ import pytest
 from loravit_web.cli.main import main
 from loravit_web.datasets import DatasetStore
 from loravit_web.training.files.suspects import SUSPECTS, Suspect, Suspects, write_suspects
-from registry import NewRun, Registry, Run
+from registry import Lease, NewRun, Registry, Run
 from tests.cli.conftest import Json, Text, open_home
 
 
@@ -28,12 +28,12 @@ def interrupted(home: Path, like: str) -> str:
     """The id of another run like the trained one, which lost its process."""
     run_id = unfinished(home, like, worker="w")
     with open_home(home) as registry:
-        registry.runs.finish(run_id, "w", "interrupted")
+        registry.runs.finish(Lease(run_id, "w", 1), "interrupted")
     return run_id
 
 
 def test_runs_are_filtered(registry: Registry, cats: list[Run], run_json: Json) -> None:
-    registry.runs.finish(cats[0].id, "w", "failed", error="out of memory")
+    registry.runs.finish(cats[0].lease, "failed", error="out of memory")
     assert [row["run"] for row in run_json("runs", "list")] == [cats[1].id, cats[0].id]
     assert [row["run"] for row in run_json("runs", "list", "--status", "failed")] == [cats[0].id]
     both = run_json("runs", "list", "--status", "failed", "--status", "running")
@@ -180,7 +180,7 @@ def test_every_command_for_runs_first_marks_those_of_dead_processes(
 def test_a_run_is_deleted_once_that_is_confirmed_and_nothing_needs_it(
     registry: Registry, cats: list[Run], run_json: Json, text: Text, refusal: Text
 ) -> None:
-    registry.runs.finish(cats[0].id, "w", "completed")
+    registry.runs.finish(cats[0].lease, "completed")
     assert "it made cats@1. Delete cats@1 first" in refusal("runs", "delete", cats[0].id, "--yes")
     registry.deletions.delete_version("cats@1", actor="ann")
     assert "Nothing is deleted yet. Add --yes" in text("runs", "delete", cats[0].id[:8])

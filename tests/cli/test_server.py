@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from loravit_web.cli.main import main
 from loravit_web.settings.environment import Settings
+from loravit_web.worker.supervisor import Supervisor
 from tests.cli.conftest import Json, Text, open_home
 
 
@@ -100,3 +102,33 @@ def test_a_worker_trains_what_is_queued_and_ends_when_idle(
     queued = run_json("runs", "retry", trained["run"])["run"]
     assert main(["worker", "--idle-exit", "0"]) == 0
     assert run_json("runs", "show", queued)["published"] == "colours@2"
+
+
+def test_workers_lists_the_nodes_and_what_they_train(home: Path, run_json: Json, text: Text) -> None:
+    assert "No node has reported" in text("workers")
+    with open_home(home) as registry:
+        registry.nodes.report("f" * 32, "forge", 2)
+    (node,) = run_json("workers")
+    assert (node["name"], node["slots"], node["busy"], node["runs"]) == ("forge", 2, 0, [])
+    assert 0 <= node["silent_seconds"] < 60
+    assert "forge" in text("workers")
+
+
+def test_a_node_needs_an_executor_for_several_machines(home: Path, refusal: Text) -> None:
+    assert "LORAVIT_EXECUTOR is local" in refusal("worker", "--slots", "2")
+
+
+def test_a_node_watches_the_queue_until_it_is_told_to_end(
+    home: Path, run_json: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORAVIT_EXECUTOR", "workers")
+    slots: list[int] = []
+
+    def start(self: Supervisor) -> None:
+        slots.append(self._slots)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Supervisor, "start", start)
+    monkeypatch.setattr(Supervisor, "stop", lambda _self: slots.append(0))
+    assert main(["worker", "--slots", "3"]) == 0
+    assert slots == [3, 0]

@@ -32,7 +32,7 @@ def test_a_healthy_catalog_is_healthy(settings: Settings, publish: Publish) -> N
 def test_without_being_asked_nothing_is_changed(
     settings: Settings, registry: Registry, publish: Publish, run: Run
 ) -> None:
-    registry.runs.finish(run.id, "here:1", "completed")
+    registry.runs.finish(run.lease, "completed")
     version = publish()
     orphan = Path(registry.blobs.where(registry.blobs.put_bytes(b"orphan").sha256))
     make_older(orphan)

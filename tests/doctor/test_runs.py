@@ -20,7 +20,7 @@ def test_a_stuck_run_is_marked_as_interrupted_on_request(
     with Registry.open(
         settings.database_url, settings.artifacts, clock=lambda: utc_now() - timedelta(hours=1)
     ) as an_hour_ago:
-        an_hour_ago.runs.record_heartbeat(run.id, "here:1")
+        an_hour_ago.runs.record_heartbeat(run.lease)
     assert problems(examine(settings)) == [f"run {run.id[:8]}"]
     assert registry.runs.get(run.id).status == "running"
     report = examine(settings, mend=True)
@@ -43,7 +43,7 @@ def test_the_folder_of_a_completed_run_is_removed_on_request(
         (folder / name).write_bytes(b"large")
     assert examine(settings, mend=True).healthy
     assert folder.is_dir(), "the run goes on"
-    registry.runs.finish(run.id, "here:1", "completed")
+    registry.runs.finish(run.lease, "completed")
     assert problems(examine(settings)) == ["work folders"]
     report = examine(settings, mend=True)
     assert report.healthy
@@ -55,7 +55,7 @@ def test_the_folder_of_a_run_that_can_be_resumed_stays(
     settings: Settings, registry: Registry, run: Run
 ) -> None:
     (settings.work / run.id).mkdir(parents=True)
-    registry.runs.finish(run.id, "here:1", "failed", error="It failed.")
+    registry.runs.finish(run.lease, "failed", error="It failed.")
     assert examine(settings, mend=True).healthy
     assert (settings.work / run.id).is_dir()
 

@@ -134,6 +134,11 @@ SEVENTH_SCHEMA: Rows = {
     "runs": [{**row, "dataset_name": "our pets"} for row in SIXTH_SCHEMA["runs"]],
 }
 
+EIGHTH_SCHEMA: Rows = {
+    **SEVENTH_SCHEMA,
+    "version_class_titles": [{"version_id": 1, "titles": '{"cat":"Cats"}'}],
+}
+
 ROWS: dict[str, Rows] = {
     "0001": FIRST_SCHEMA,
     "0002": SECOND_SCHEMA,
@@ -142,4 +147,5 @@ ROWS: dict[str, Rows] = {
     "0005": FIFTH_SCHEMA,
     "0006": SIXTH_SCHEMA,
     "0007": SEVENTH_SCHEMA,
+    "0008": EIGHTH_SCHEMA,
 }

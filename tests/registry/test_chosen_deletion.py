@@ -132,7 +132,7 @@ def test_a_run_is_deleted_once_its_versions_are(
     pets.catalog.publish(new_version(b"of the run", slug="pets", run_id=run.id), actor="ann")
     with pytest.raises(StillTraining):
         pets.deletions.delete_version("pets@4", actor="ann")
-    pets.runs.finish(run.id, "w", "completed")
+    pets.runs.finish(run.lease, "completed")
     with pytest.raises(RunHasVersions, match="it made pets@4. Delete pets@4 first"):
         pets.deletions.deletable_run(run.id)
     pets.deletions.delete_version("pets@4", actor="ann")
@@ -151,7 +151,7 @@ def test_snapshots_continue_after_the_newest_run_and_version_are_deleted(
     pets: Registry, new_run: MakeRun, tmp_path: Path
 ) -> None:
     run = pets.runs.create(new_run(slug="pets"), actor="ann", worker="w")
-    pets.runs.finish(run.id, "w", "failed")
+    pets.runs.finish(run.lease, "failed")
     store = LocalSnapshotStore(tmp_path / "store")
     pets.save_snapshot(store, scratch=tmp_path / "scratch")
     pets.deletions.delete_run(run.id, actor="ann")

@@ -77,7 +77,7 @@ def train(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> Cal
         registry.aliases.promote(version.ref, "production", actor=owner)
         hour = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
         registry.usage.add([UsageCount(version.id, hour, 1, 0, 1.0, 1.0)])
-        return registry.runs.finish(run.id, "w", "completed", note=word)
+        return registry.runs.finish(run.lease, "completed", note=word)
 
     return train
 
@@ -179,7 +179,7 @@ def test_deleting_a_run_removes_its_version_from_the_adapter_of_another_owner(
     train("ann", "kept", word="cat")
     run = registry.runs.create(new_run(slug="kept"), actor="guest-1", worker="w")
     registry.catalog.publish(new_version(b"2", slug="kept", run_id=run.id), actor="guest-1")
-    registry.runs.finish(run.id, "w", "completed")
+    registry.runs.finish(run.lease, "completed")
     registry.aliases.promote("kept@2", "staging", actor="ann")
     clock.now += LATER
     registry.delete_inactive(GUESTS, before=clock.now, actor="app")

@@ -248,7 +248,7 @@ def test_files_of_ended_runs_are_removed_by_path_with_their_blobs(
     for run in (trains, ended, waits):
         registry.run_files.put(run.id, "first.zip", run.id.encode())
         registry.run_files.put(run.id, "predictions.json", b"kept")
-    registry.runs.finish(ended.id, "w:1", "interrupted")
+    registry.runs.finish(ended.lease, "interrupted")
     assert registry.maintenance.remove_run_files(["first.zip", "first.json"]) == 1
     assert registry.run_files.names(ended.id) == ["predictions.json"]
     for run in (trains, waits):

@@ -55,7 +55,7 @@ def runs(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> dict
             actor=owner,
         )
         registry.aliases.promote(f"{slug}@1", f"alias-{owner}", actor=owner)
-        found[owner] = registry.runs.finish(run.id, "w", "completed")
+        found[owner] = registry.runs.finish(run.lease, "completed")
     return found
 
 

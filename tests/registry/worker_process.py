@@ -33,10 +33,10 @@ def log_and_publish(url: str, root: str, name: str) -> None:
         run = registry.runs.create(NewRun("shared", name, base.id, dataset.id, 1, {}, {}), worker=name)
         for step in range(25):
             registry.runs.log_metrics(run.id, step, {"loss": step / 10, "accuracy": step / 100})
-            registry.runs.record_heartbeat(run.id, name, stage=f"epoch {step}", progress=step / 25)
+            registry.runs.record_heartbeat(run.lease, stage=f"epoch {step}", progress=step / 25)
             if step % 5 == 0:
                 publish(registry, base.id, run.id, f"{name} {step}")
-        registry.runs.finish(run.id, name, "completed")
+        registry.runs.finish(run.lease, "completed")
 
 
 def publish_for_ever(url: str, root: str, name: str, told: str) -> None:

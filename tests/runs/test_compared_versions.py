@@ -55,7 +55,7 @@ def a_version(service: Service, run: Run, predicted: list[int], images: str = "a
         ),
         actor="ann",
     )
-    registry.runs.finish(made.id, "w", "completed")
+    registry.runs.finish(made.lease, "completed")
     return version.ref
 
 

@@ -127,7 +127,7 @@ def test_only_what_the_app_interrupted_goes_on(
     claimed = service.registry.runs.claim("gone")
     assert claimed is not None
     assert claimed.id == other.id
-    service.registry.runs.reap(dead_worker="gone")
+    service.registry.runs.reap(dead={"gone": None})
     assert visitor.resume(other.id).status == "queued"
 
 

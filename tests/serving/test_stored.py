@@ -105,7 +105,7 @@ def test_after_the_end_of_the_run_a_sentence_says_why_there_is_no_answer(
     training.answer_first(run)
     task = task_of_run(run.id)
     assert training.predictor.classify(image, [task]).results[0].labels
-    training.registry.runs.finish(run.id, WORKER, status)  # type: ignore[arg-type]
+    training.registry.runs.finish(run.lease, status)  # type: ignore[arg-type]
     (answer,) = training.predictor.classify(image, [task]).results
     assert answer.error == (
         f"“Pets” has no first answer any more, because its run is {status}. Open the run in the tab Runs."

@@ -141,3 +141,23 @@ def test_the_limits_of_demo_visitors_are_set_by_the_environment() -> None:
     usual = read_settings({})
     assert (usual.demo.mib, usual.demo.total_mib, usual.demo.datasets) == (200.0, 2048.0, 10)
     assert usual.upload_bytes == usual.limits.upload_bytes
+
+
+@pytest.mark.parametrize(
+    ("environ", "executor", "take_ups"),
+    [
+        ({}, "local", 0),
+        ({"LORAVIT_EXECUTOR": "Workers"}, "workers", 5),
+        ({"LORAVIT_EXECUTOR": "workers", "LORAVIT_MAX_TAKE_UPS": "2"}, "workers", 2),
+    ],
+)
+def test_only_several_nodes_continue_runs_by_themselves(
+    environ: dict[str, str], executor: str, take_ups: int
+) -> None:
+    settings = read_settings(environ)
+    assert (settings.executor, settings.take_ups) == (executor, take_ups)
+
+
+def test_an_unknown_executor_is_rejected() -> None:
+    with pytest.raises(SettingsError, match="LORAVIT_EXECUTOR is celery. Set it to local or workers"):
+        read_settings({"LORAVIT_EXECUTOR": "celery"})

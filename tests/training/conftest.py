@@ -133,7 +133,6 @@ def carry_out(registry: Registry, store: DatasetStore, base: Base, tmp_path: Pat
     ) -> Run:
         return execute(
             run,
-            worker=WORKER,
             registry=registry,
             datasets=store,
             load=lambda _progress: (base, torch.float32),

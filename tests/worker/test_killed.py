@@ -13,7 +13,6 @@ from benchmarks.faults import chaos
 from benchmarks.faults.chaos_jobs import EPOCHS, open_registry, queue_run
 from benchmarks.support.forks import Host, Job
 from loravit_web.worker.runner import STOPPED
-from loravit_web.worker.worker import worker_name
 from registry import Registry, Run
 
 KILLS = 4
@@ -60,7 +59,7 @@ def test_a_run_killed_halfway_and_resumed_equals_an_uninterrupted_one_bit_for_bi
     wait_for(home / "before", lambda lines: half in lines)
     job.signal(signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL
-    registry.runs.reap(dead_worker=worker_name(job.pid))
+    registry.runs.reap(dead={"before": None})
     assert registry.runs.get(run.id).status == "interrupted"
     assert registry.catalog.resolve("reference")
     registry.runs.requeue(run.id)

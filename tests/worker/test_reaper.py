@@ -70,14 +70,14 @@ class FakeRuns:
         ]
 
     def reap(
-        self, *, silent: Mapping[str, datetime | None], dead_worker: str | None, error: str | None
+        self, *, silent: Mapping[str, datetime | None], dead: Mapping[str, str | None], take_ups: int
     ) -> list[Any]:
         if self.away is not None:
             raise self.away
         lost = [
             run
             for run in self.beats
-            if f"of {run}" == dead_worker or silent.get(run) == self._moment(self.beats[run])
+            if f"of {run}" in dead or silent.get(run) == self._moment(self.beats[run])
         ]
         for run in lost:
             del self.beats[run]
@@ -191,18 +191,18 @@ def test_a_live_process_gets_as_much_time_as_it_waits_for_the_registry(
 ) -> None:
     watch = observer(runs)
     runs.cut_off = {"live"}
-    runs.watch(watch, RETRY_SECONDS, living_worker="of live")
+    runs.watch(watch, RETRY_SECONDS, living=["of live"])
     assert list(runs.reaped) == ["dead"]
-    runs.watch(watch, STALE + 1, living_worker="of live")
+    runs.watch(watch, STALE + 1, living=["of live"])
     assert "live" in runs.reaped
 
 
 def test_the_runs_of_a_worker_known_to_be_gone_are_marked_at_once(runs: FakeRuns) -> None:
     watch = observer(runs)
     runs.away = LOCKED
-    runs.watch(watch, 60, dead_worker="of dead")
+    runs.watch(watch, 60, dead={"of dead": None})
     runs.away = None
-    watch.reap(dead_worker="of dead")
+    watch.reap(dead={"of dead": None})
     assert list(runs.reaped) == ["dead"]
 
 

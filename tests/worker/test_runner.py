@@ -29,7 +29,7 @@ from loravit_web.training.progress import TrainingStopped
 from loravit_web.worker import runner, tracking
 from loravit_web.worker.runner import STOPPED, sweep_first_answers, sweep_work
 from loravit_web.worker.tracking import TrainingInterrupted
-from registry import BlobNotStored, DatabaseNotWritable, Registry, StopRequest
+from registry import BlobNotStored, DatabaseNotWritable, Lease, Registry, StopRequest
 from tests.adapters.makers import random_adapter
 from tests.training.conftest import RECIPE, WORKER, Execute, Queue, quick
 
@@ -122,10 +122,10 @@ def test_a_run_continues_without_a_first_answer_if_the_store_refuses_it(
 ) -> None:
     real = registry.run_files.put
 
-    def put(run_id: str, path: str, data: bytes) -> None:
+    def put(run_id: str, path: str, data: bytes, *, lease: Lease) -> None:
         if path in FIRST_ANSWER_FILES:
             raise BlobNotStored("the store", "no space left")
-        real(run_id, path, data)
+        real(run_id, path, data, lease=lease)
 
     monkeypatch.setattr(registry.run_files, "put", put)
     run = queue(worker=WORKER)
@@ -317,7 +317,7 @@ def test_a_run_killed_after_publishing_is_completed_without_a_second_version(
         patched.setattr(registry.runs, "finish", killed)
         carry_out(run)
     assert registry.runs.get(run.id).status == "running"
-    registry.runs.reap(dead_worker=WORKER)
+    registry.runs.reap(dead={WORKER: None})
     registry.runs.requeue(run.id)
     claimed = registry.runs.claim(WORKER)
     assert claimed is not None
@@ -332,7 +332,7 @@ def test_a_worker_that_lost_its_run_publishes_nothing(
     real = runner.publish
 
     def asleep(*args: Any, **named: Any) -> Any:
-        registry.runs.reap(dead_worker=WORKER)
+        registry.runs.reap(dead={WORKER: None})
         registry.runs.requeue(run.id)
         registry.runs.claim("another:2")
         return real(*args, **named)
@@ -407,7 +407,7 @@ def test_metrics_lost_in_a_crash_are_recorded_again_from_the_checkpoint(
     registry.runs.requeue(run.id)
     claimed = registry.runs.claim(WORKER)
     assert claimed is not None
-    registry.runs.rewind(run.id, WORKER, 1)
+    registry.runs.rewind(claimed.lease, 1)
     ended = carry_out(claimed)
     assert ended.status == "completed"
     assert [point.step for point in registry.runs.metrics(run.id)["val_loss"]] == [1, 2, 3, 4]
@@ -418,7 +418,7 @@ def test_the_folder_of_a_run_killed_at_its_end_is_removed(
     registry: Registry, queue: Queue, tmp_path: Path
 ) -> None:
     ended, going, foreign = queue(worker=WORKER), queue(worker=WORKER), "f" * 32
-    registry.runs.finish(ended.id, WORKER, "completed")
+    registry.runs.finish(ended.lease, "completed")
     for name in (ended.id, going.id, foreign, "notes"):
         (tmp_path / "work" / name).mkdir(parents=True)
     sweep_work(registry, tmp_path / "work")
@@ -446,7 +446,7 @@ def test_a_run_taken_from_the_worker_is_not_changed(
     registry: Registry, queue: Queue, carry_out: Execute, after_step: Callable[..., list[int]]
 ) -> None:
     run = queue(worker=WORKER)
-    after_step(2, lambda: registry.runs.reap(dead_worker=WORKER))
+    after_step(2, lambda: registry.runs.reap(dead={WORKER: None}))
     ended = carry_out(run)
     assert ended.status == "interrupted"
     assert registry.catalog.adapters() == []
@@ -464,7 +464,7 @@ def test_a_run_taken_just_before_its_end_does_not_stop_the_worker(
     run = queue(worker=WORKER)
 
     def taken_away() -> None:
-        registry.runs.reap(dead_worker=WORKER)
+        registry.runs.reap(dead={WORKER: None})
         raise end
 
     after_step(4, taken_away)

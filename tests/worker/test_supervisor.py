@@ -17,16 +17,15 @@ import pytest
 from loravit_web.settings.environment import Settings
 from loravit_web.worker import reaper
 from loravit_web.worker.supervisor import Supervisor
-from loravit_web.worker.worker import worker_name
 from registry import DatabaseNotWritable, Registry
 from tests.training.conftest import Queue
 
 
 class FakeProcess:
-    """A worker process as the supervisor sees it."""
+    """A worker process as the supervisor sees it, and the id that it was given."""
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    def __init__(self, pid: int, worker: str = "") -> None:
+        self.pid, self.worker = pid, worker
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -37,36 +36,104 @@ class FakeProcess:
 def watched(
     settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Supervisor, list[FakeProcess]]:
-    started: list[FakeProcess] = []
-
-    def spawn(_self: Supervisor) -> FakeProcess:
-        started.append(FakeProcess(4000 + len(started)))
-        return started[-1]
-
-    monkeypatch.setattr(Supervisor, "_spawn", spawn)
-    return Supervisor(settings, registry), started
+    return supervised(settings, registry, monkeypatch)
 
 
 Watched = tuple[Supervisor, list[FakeProcess]]
 
 
+def supervised(
+    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch, *, slots: int = 1
+) -> Watched:
+    started: list[FakeProcess] = []
+
+    def spawn(_self: Supervisor, worker: str) -> FakeProcess:
+        started.append(FakeProcess(4000 + len(started), worker))
+        return started[-1]
+
+    monkeypatch.setattr(Supervisor, "_spawn", spawn)
+    return Supervisor(settings, registry, slots=slots), started
+
+
 def test_a_single_worker_is_started_when_a_run_is_queued(watched: Watched, queue: Queue) -> None:
     watch, started = watched
     watch.tick()
-    assert (started, watch.worker_pid) == ([], None)
+    assert (started, watch.worker_pids) == ([], [])
     queue()
     watch.tick()
     watch.tick()
     assert [process.pid for process in started] == [4000]
-    assert watch.worker_pid == 4000
+    assert watch.worker_pids == [4000]
 
 
-def test_no_worker_is_started_while_another_app_trains(watched: Watched, queue: Queue) -> None:
+def test_a_worker_is_started_for_a_free_slot_whoever_else_trains(watched: Watched, queue: Queue) -> None:
     watch, started = watched
-    queue(worker="elsewhere:7")
+    queue(worker="elsewhere")
     queue()
     watch.tick()
-    assert started == []
+    assert len(started) == 1
+
+
+def test_a_node_starts_as_many_workers_as_there_are_queued_runs_and_free_slots(
+    settings: Settings, registry: Registry, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, started = supervised(settings, registry, monkeypatch, slots=3)
+    queue()
+    for _ in range(2):  # the first worker has not claimed the run yet
+        watch.tick()
+        assert len(started) == 1
+    registry.runs.claim(started[0].worker)
+    queue()
+    watch.tick()
+    assert len(started) == 2
+    for _ in range(4):
+        queue()
+    watch.tick()
+    assert len(started) == 3
+
+
+def test_a_node_without_slots_starts_no_worker_and_is_not_listed(
+    settings: Settings, registry: Registry, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, started = supervised(settings, registry, monkeypatch, slots=0)
+    queue()
+    watch.tick()
+    assert (started, registry.nodes.list()) == ([], [])
+
+
+def test_a_node_is_listed_with_what_its_workers_train_until_it_ends(
+    watched: Watched, registry: Registry, queue: Queue
+) -> None:
+    watch, started = watched
+    run = queue()
+    watch.start()
+    watch.tick()
+    (node,) = registry.nodes.list()
+    assert (node.slots, node.busy, node.runs) == (1, 0, ())
+    registry.runs.claim(started[0].worker, node=node.id)
+    (node,) = registry.nodes.list()
+    assert (node.busy, [one.id for one in node.runs]) == (1, [run.id])
+    started[0].returncode = 0
+    watch.stop()
+    assert registry.nodes.list() == []
+
+
+def test_the_run_of_a_dead_worker_waits_for_another_one_if_there_are_several_nodes(
+    settings: Settings, registry: Registry, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = replace(settings.limits, take_ups=1)
+    settings = replace(settings, executor="workers", limits=limits)
+    watch, started = supervised(settings, registry, monkeypatch)
+    run = queue()
+    watch.tick()
+    registry.runs.claim(started[0].worker)
+    started[0].returncode = -9
+    watch.tick()
+    assert registry.runs.get(run.id).status == "queued"
+    registry.runs.claim(started[1].worker)
+    started[1].returncode = -9
+    watch.tick()
+    assert registry.runs.get(run.id).status == "interrupted"
 
 
 def test_the_run_of_a_dead_worker_is_interrupted_at_once_and_the_queue_continues(
@@ -75,7 +142,7 @@ def test_the_run_of_a_dead_worker_is_interrupted_at_once_and_the_queue_continues
     watch, started = watched
     first, second = queue(), queue(slug="others")
     watch.tick()
-    registry.runs.claim(worker_name(4000))
+    registry.runs.claim(started[0].worker)
     started[0].returncode = -9
     watch.tick()
     died = registry.runs.get(first.id)
@@ -126,8 +193,9 @@ def test_a_started_worker_uses_the_same_data_folder(
         return FakeProcess(1)
 
     monkeypatch.setattr(subprocess, "Popen", popen)
-    Supervisor(settings, registry)._spawn()
+    Supervisor(settings, registry)._spawn("a1")
     assert called["command"][:4] == [sys.executable, "-m", "loravit_web", "worker"]
+    assert called["command"][-4:-1] == ["--id", "a1", "--node"]
     assert called["env"]["LORAVIT_HOME"] == str(settings.home)
     assert called["env"]["LORAVIT_DATABASE_URL"] == ""
     assert called["env"]["LORAVIT_BASE"] == "tiny"
@@ -142,7 +210,7 @@ def test_the_run_of_a_live_worker_that_cannot_write_continues(
     watch, started = watched
     run = queue()
     watch.tick()
-    registry.runs.claim(worker_name(started[0].pid))
+    registry.runs.claim(started[0].worker)
     monkeypatch.setattr(reaper, "STALE_AFTER", timedelta(seconds=-1))
     watch.tick()
     assert registry.runs.get(run.id).status == "running"
@@ -154,7 +222,7 @@ def test_a_worker_that_died_during_an_outage_is_reported_afterwards(
     watch, started = watched
     run = queue()
     watch.tick()
-    registry.runs.claim(worker_name(started[0].pid))
+    registry.runs.claim(started[0].worker)
     with monkeypatch.context() as outage:
         outage.setattr(registry.runs, "reap", refused)
         started[0].returncode = -9
@@ -171,7 +239,7 @@ def test_stopping_does_not_affect_other_runs_and_survives_an_outage(
     queue()
     watch.start()
     watch.tick()
-    own = registry.runs.claim(worker_name(started[0].pid))
+    own = registry.runs.claim(started[0].worker)
     other = queue(worker="elsewhere:7")
     started[0].returncode = 0
     monkeypatch.setattr(reaper, "STALE_AFTER", timedelta(seconds=3600))

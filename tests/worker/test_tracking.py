@@ -49,10 +49,10 @@ def test_heartbeats_continue_between_reports_and_stop_when_the_run_is_lost(
             beats.release()
 
     registry.runs.record_heartbeat = beat  # type: ignore[method-assign]
-    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), heartbeat_seconds=0.001)
+    reporter = RunReporter(registry, run.lease, threading.Event(), heartbeat_seconds=0.001)
     with reporter:
         assert all(beats.acquire(timeout=10) for _ in range(3))
-        registry.runs.finish(run.id, WORKER, "cancelled")
+        registry.runs.finish(run.lease, "cancelled")
         reporter._thread.join(timeout=10)
         assert not reporter._thread.is_alive()
         with pytest.raises(RunLost):
@@ -64,9 +64,7 @@ def test_a_run_ends_at_its_time_limit_unless_a_user_requested_its_end(
 ) -> None:
     run = queue(worker=WORKER)
     now = [100.0]
-    reporter = RunReporter(
-        registry, run.id, WORKER, threading.Event(), clock=lambda: now[0], max_seconds=60.0
-    )
+    reporter = RunReporter(registry, run.lease, threading.Event(), clock=lambda: now[0], max_seconds=60.0)
     now[0] = 160.0
     assert (reporter.overdue, reporter.stop_and_keep()) == (False, False)
     now[0] = 160.5
@@ -79,7 +77,7 @@ def test_a_run_ends_at_its_time_limit_unless_a_user_requested_its_end(
 def test_the_remaining_time_is_estimated_from_the_pace_so_far(registry: Registry, queue: Queue) -> None:
     run = queue(worker=WORKER)
     now = [100.0]
-    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0])
+    reporter = RunReporter(registry, run.lease, threading.Event(), clock=lambda: now[0])
     etas = []
     for at, fraction in ((110.0, 0.1), (111.0, 0.11), (130.0, 0.3), (190.0, 0.9)):
         now[0] = at
@@ -93,7 +91,7 @@ def test_pending_writes_are_written_in_order_after_an_outage(
     registry: Registry, queue: Queue, refusals: Refusals
 ) -> None:
     run = queue(worker=WORKER)
-    reporter = RunReporter(registry, run.id, WORKER, threading.Event())
+    reporter = RunReporter(registry, run.lease, threading.Event())
     refusals.on = True
     reporter.metrics(1, {"val_loss": 0.5})
     reporter.metrics(1, {"val_loss": 0.4})
@@ -109,7 +107,7 @@ def test_pending_writes_are_written_in_order_after_an_outage(
 def test_the_training_thread_does_not_wait_repeatedly_for_a_failing_registry(
     registry: Registry, queue: Queue, refusals: Refusals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reporter = RunReporter(registry, queue(worker=WORKER).id, WORKER, threading.Event())
+    reporter = RunReporter(registry, queue(worker=WORKER).lease, threading.Event())
     refusals.on = True
     reporter.report("Epoch 1", 0.1)
     monkeypatch.setattr(reporter, "_write", lambda: pytest.fail("the training waited"))
@@ -121,7 +119,7 @@ def test_a_long_outage_ends_the_training_with_the_reason(
 ) -> None:
     now = [0.0]
     run = queue(worker=WORKER)
-    reporter = RunReporter(registry, run.id, WORKER, threading.Event(), clock=lambda: now[0])
+    reporter = RunReporter(registry, run.lease, threading.Event(), clock=lambda: now[0])
     refusals.on = True
     for now[0] in (0.0, tracking.RETRY_SECONDS):
         reporter.report("Epoch 1", 0.1)
@@ -134,10 +132,10 @@ def test_a_long_outage_ends_the_training_with_the_reason(
 
 def test_a_lost_run_is_detected_after_an_outage(registry: Registry, queue: Queue, refusals: Refusals) -> None:
     run = queue(worker=WORKER)
-    with RunReporter(registry, run.id, WORKER, threading.Event(), heartbeat_seconds=0.001) as reporter:
+    with RunReporter(registry, run.lease, threading.Event(), heartbeat_seconds=0.001) as reporter:
         refusals.on = True
         reporter.report("Epoch 1", 0.1)
-        registry.runs.finish(run.id, WORKER, "cancelled")
+        registry.runs.finish(run.lease, "cancelled")
         refusals.on = False
         reporter._thread.join(timeout=10)
         with pytest.raises(RunLost):
@@ -146,7 +144,7 @@ def test_a_lost_run_is_detected_after_an_outage(registry: Registry, queue: Queue
 
 def test_every_report_ends_a_process_that_has_to_stop(registry: Registry, queue: Queue) -> None:
     terminate = threading.Event()
-    reporter = RunReporter(registry, queue(worker=WORKER).id, WORKER, terminate)
+    reporter = RunReporter(registry, queue(worker=WORKER).lease, terminate)
     terminate.set()
     for tell in (lambda: reporter.report("Epoch 1", 0.1), lambda: reporter.metrics(1, {"lr": 1.0})):
         with pytest.raises(TrainingInterrupted):
@@ -197,7 +195,7 @@ def test_a_failed_read_is_retried_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_failed_heartbeat_is_retried_soon(registry: Registry, queue: Queue, refusals: Refusals) -> None:
     run = queue(worker=WORKER)
-    reporter = RunReporter(registry, run.id, WORKER, threading.Event())
+    reporter = RunReporter(registry, run.lease, threading.Event())
     assert reporter._until_next() == tracking.HEARTBEAT_SECONDS
     refusals.on = True
     reporter.report("Epoch 1", 0.1)

@@ -19,6 +19,7 @@ from loravit_web.ui.gate import bodies
 from loravit_web.ui.gate.arrivals import Arrivals
 from loravit_web.ui.gate.bodies import Budget, Drain, Incoming, Left, check_json, read_body, replayed
 from loravit_web.ui.gate.headers import Guarded
+from loravit_web.ui.gate.health import PATHS, Health
 from loravit_web.ui.gate.refusals import FAILED, NO_ROUTE, Refused
 from loravit_web.ui.gate.routes import API, SESSION, STARTUP, Route, route_of
 from loravit_web.ui.gate.signing_in import SIGNED_OUT, Cookies, SigningIn, new_visitor
@@ -50,6 +51,7 @@ class House:
         folder: Only folder from which files are served.
         prefix: Prefix of every path if the app is mounted under one.
         most_of_one: Maximum number of open requests of one subscriber, or None for no limit.
+        health: Routes for those who watch over the app. None without any.
         is_starting: Returns whether Gradio has yet to start the app.
         owns: Returns whether a caller may fetch a file in the folder.
     """
@@ -65,6 +67,7 @@ class House:
     folder: Path
     prefix: str = ""
     most_of_one: int | None = None
+    health: Health | None = None
     is_starting: Callable[[], bool] = lambda: False
     owns: Callable[[Caller, Path], bool] = lambda _caller, _path: True
 
@@ -153,6 +156,11 @@ class Gate:
         self, scope: Scope, receive: Receive, caller: Caller, route: Route, path: str
     ) -> Response | None:
         """Answer the gate's own routes, after checking that the caller may use the app."""
+        if path.rstrip("/") in PATHS:
+            answer = await self._house.health.answer(path.rstrip("/"), scope) if self._house.health else None
+            if answer is None:
+                raise Refused(404, NO_ROUTE)
+            return answer
         signing_in = self._house.signing_in
         if signing_in is not None:
             if route.body == "form":

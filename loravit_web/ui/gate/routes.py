@@ -67,6 +67,10 @@ ROUTES: Sequence[Route] = (
     _get("/robots.txt", public=True),
     _get("/manifest.json", public=True),
     _get(r"/pwa_icon(?:/\d{1,5})?", public=True),
+    # those who watch over the app; the gate answers them
+    _get("/healthz", public=True),
+    _get("/readyz", public=True),
+    _get("/metrics", public=True),
     # signing in and out
     _post("/login", "form", public=True, counted=False),
     _get("/logout", public=True),

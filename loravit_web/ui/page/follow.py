@@ -27,16 +27,17 @@ from registry import Run
 
 RECENT = 20
 """Number of recent runs whose end a page reports."""
-_NOTHING_SEEN: dict[str, Any] = {"key": [None, None], "states": {}, "empty": False}
+_NOTHING_SEEN: dict[str, Any] = {"key": [None, None, None], "states": {}, "empty": False}
 """State of a page whose app was restarted, or that was not filled yet."""
 
 
 def snapshot(seen: Seen) -> dict[str, Any]:
-    """Return what a page depends on: the revision of the catalog and the progress of recent runs."""
+    """Return what a page depends on: the revision of the catalog, the progress of recent runs, and nodes."""
     runs = seen.registry.runs.progress(RECENT, active=MOST_ACTIVE)
     places = [[run.id, run.status, run.stage, round(run.progress, 3), run.stop_request] for run in runs]
+    nodes = seen.registry.nodes.list() if seen.shows_nodes else []
     return {
-        "key": [seen.registry.revision(), places],
+        "key": [seen.registry.revision(), places, [[one.id, one.busy, one.is_silent] for one in nodes]],
         "states": {run.id: run.status for run in runs},
     }
 

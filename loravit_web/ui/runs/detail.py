@@ -18,7 +18,6 @@ from loravit_web.ui.runs.markup import log_text, run_back, run_origin
 from loravit_web.ui.runs.watch import dataset_line
 from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
-from loravit_web.worker.run_log import log_of, tail
 from registry import RegistryError, Run
 
 
@@ -94,7 +93,7 @@ class DetailPanel:
             self.catalog: gr.Button(visible=run.published is not None),
             **self.buttons.updates(run, fresh=fresh, may=refusal is None),
             **(once if fresh else {}),
-            self.log: log_text(tail(log_of(seen.settings.run_logs, run.id))),
+            self.log: log_text(seen.log_of(run.id)),
             self.delete: gr.Button(
                 visible=run.ended_at is not None and seen.visitor.may("retire"), interactive=refusal is None
             ),

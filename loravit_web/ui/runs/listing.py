@@ -12,7 +12,15 @@ from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.markup import STATUS_SIGNS, found
 from loravit_web.ui.language.texts import _, ngettext
 from loravit_web.ui.language.words import status_name
-from loravit_web.ui.runs.markup import Scores, active_banner, loading, no_match, nothing_yet, runs_table
+from loravit_web.ui.runs.markup import (
+    Scores,
+    active_banner,
+    loading,
+    no_match,
+    nodes_line,
+    nothing_yet,
+    runs_table,
+)
 from loravit_web.ui.scripts import on_load
 from loravit_web.visibility import Seen
 from registry import MAX_TEXT, Run, RunQuery, RunStatus, utc_now
@@ -29,6 +37,7 @@ class RunList:
 
     Attributes:
         banner: Running and queued runs.
+        nodes: Nodes that train runs; hidden if the app trains them itself.
         search: Words to search for.
         states: Statuses to show, with their numbers of runs; all if empty.
         mine: Whether to show only the visitor's runs.
@@ -40,6 +49,7 @@ class RunList:
     """
 
     banner: gr.HTML
+    nodes: gr.HTML
     search: gr.Textbox
     states: gr.CheckboxGroup
     mine: gr.Checkbox
@@ -57,7 +67,7 @@ class RunList:
     @property
     def outputs(self) -> list[Any]:
         """Components that `updates` fills."""
-        shown = [self.banner, self.states, self.table, self.found]
+        shown = [self.banner, self.nodes, self.states, self.table, self.found]
         return [self.page, *shown, self.previous, self.following]
 
     def updates(
@@ -105,6 +115,7 @@ class RunList:
         banner = active_banner(active, seen.registry.runs.queue_positions(), seen.visitor)
         return {
             self.banner: gr.HTML(banner, visible=bool(active)),
+            self.nodes: _nodes(seen),
             self.states: self._counted(seen, query),
             self.page: shown.page,
             self.table: table,
@@ -128,6 +139,7 @@ def build_list() -> RunList:
     banner = gr.HTML(
         visible=False, js_on_load=on_load("focus.keep", "runs.listenToBanner"), elem_id="runs-banner"
     )
+    nodes = gr.HTML(visible=False, elem_id="runs-nodes")
     with gr.Row(equal_height=False, elem_id="runs-filters"):
         search = gr.Textbox(
             label=_("Search"),
@@ -151,13 +163,19 @@ def build_list() -> RunList:
         found = gr.HTML(elem_id="runs-found")
         previous = gr.Button(_("Previous page"), visible=False, size="sm", elem_id="runs-previous")
         following = gr.Button(_("Next page"), visible=False, size="sm", elem_id="runs-next")
-    return RunList(banner, search, states, mine, gr.State(1), table, found, previous, following)
+    return RunList(banner, nodes, search, states, mine, gr.State(1), table, found, previous, following)
 
 
 def active_runs(seen: Seen) -> list[Run]:
     """Return the running runs, then the queued ones in order."""
     runs = seen.registry.runs.list(status=["running", "queued"], limit=MOST_ACTIVE)
     return sorted(runs, key=lambda run: (run.status != "running", run.created_at, run.id))
+
+
+def _nodes(seen: Seen) -> gr.HTML:
+    if not seen.shows_nodes:
+        return gr.HTML(visible=False)
+    return gr.HTML(nodes_line(seen.registry.nodes.list()), visible=True)
 
 
 def _scores(seen: Seen, runs: Collection[Run]) -> Scores:

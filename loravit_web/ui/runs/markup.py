@@ -15,9 +15,10 @@ from loravit_web.runs.next_steps import refusal_of, steps_of, title_and_owner
 from loravit_web.ui.kit.markup import STATUS_SIGNS, notice, time_left
 from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.ui.language.words import age
+from loravit_web.ui.runs.nodes import node_line, summary
 from loravit_web.ui.templates import render
 from loravit_web.util.text import duration
-from registry import Run
+from registry import Node, Run
 
 MOST_QUEUED = 10
 
@@ -107,6 +108,13 @@ def active_banner(active: Sequence[Run], positions: Mapping[str, int], visitor: 
         for run in active[:MOST_QUEUED]
     ]
     return render("runs/banner", items=items, signs=STATUS_SIGNS, more=len(active) - MOST_QUEUED)
+
+
+def nodes_line(nodes: Sequence[Node]) -> Markup:
+    """Return the nodes that train runs, folded to one line."""
+    lines = [node_line(node) for node in nodes]
+    silent = sum(line.is_silent for line in lines)
+    return render("runs/nodes", summary=summary(nodes), nodes=lines, silent=silent)
 
 
 def _place(run: Run, position: int | None) -> str:

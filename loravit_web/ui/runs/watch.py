@@ -21,7 +21,6 @@ from loravit_web.ui.runs.buttons import RunButtons, RunId, build_buttons, connec
 from loravit_web.ui.runs.first import FirstPanel, build_first, first_answer_of
 from loravit_web.ui.runs.markup import log_text
 from loravit_web.visibility import Seen
-from loravit_web.worker.run_log import log_of, tail
 from registry import Run, UnknownRun
 
 MAX_POINTS = 500
@@ -96,7 +95,7 @@ class WatchPanel:
             **self.buttons.updates(run, fresh=fresh),
             self.try_it: gr.Button(visible=run.published is not None or answer is not None),
             self.record: gr.Accordion(visible=run.status != "queued"),
-            self.log: log_text(tail(log_of(seen.settings.run_logs, run.id))),
+            self.log: log_text(seen.log_of(run.id)),
         }
 
 

@@ -58,9 +58,7 @@ def filled(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> Re
     run = registry.runs.create(new_run(seed=2**60), worker="w")
     registry.runs.log_metrics(run.id, 1, {"loss": float("nan"), "accuracy": 0.1 + 0.2})
     registry.runs.log_metrics(run.id, 2, {"loss": float("inf"), "accuracy": 1e-300})
-    registry.runs.finish(
-        run.id, "w", "completed", note="tab\tand \\N and\nnew line; 'quotes' and \"doubles\""
-    )
+    registry.runs.finish(run.lease, "completed", note="tab\tand \\N and\nnew line; 'quotes' and \"doubles\"")
     evaluation = NewEvaluation("test", 4, 0.5, 0.25, 0.75)
     registry.catalog.publish(new_version(run_id=run.id, evaluations=(evaluation,)), actor="änn")
     registry.catalog.publish(new_version(b"other", title="猫 and 犬 🐕"), actor="bob")
@@ -209,9 +207,9 @@ def test_a_worker_loses_its_run_even_if_the_backup_contains_it(
     unknown = filled.runs.create(new_run(), worker="other")
 
     assert restore(filled, tmp_path / "backup.zip", tmp_path, replace=True).interrupted == 1
-    for run, worker in ((known, "one"), (unknown, "other")):
+    for run in (known, unknown):
         with pytest.raises(RunLost):
-            filled.runs.record_heartbeat(run.id, worker)
+            filled.runs.record_heartbeat(run.lease)
     ended = filled.runs.get(known.id)
     assert ended.status == "interrupted"
     assert ended.error is not None and "restored" in ended.error

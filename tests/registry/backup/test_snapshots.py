@@ -333,9 +333,9 @@ def test_the_state_changes_with_catalog_and_runs_but_not_with_usage(
     states.append(registry.state())
     run = registry.runs.create(new_run(), worker="w")
     states.append(registry.state())
-    registry.runs.record_heartbeat(run.id, "w")
+    registry.runs.record_heartbeat(run.lease)
     states.append(registry.state())
-    registry.runs.finish(run.id, "w", "completed")
+    registry.runs.finish(run.lease, "completed")
     states.append(registry.state())
     assert len(set(states)) == len(states)
     assert registry.state() == states[-1]

@@ -2,10 +2,11 @@
 
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.engine import make_url
 
 from registry import (
@@ -162,3 +163,33 @@ def test_a_missing_driver_is_reported_with_the_way_to_install_it(monkeypatch: py
 def test_the_displayed_address_has_no_user_password_or_options() -> None:
     url = make_url("postgresql+psycopg://me:secret@host:5433/name?sslpassword=secret")
     assert location(url) == "postgresql://host:5433/name"
+
+
+def test_a_write_whose_machine_says_nothing_more_does_not_hold_up_the_others(
+    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_module, "SILENT_MS", 100)
+    silent = Database(open_engine(url), database.now)
+    for opened in (silent.writing, silent.writing_row):
+        with pytest.raises(DatabaseNotWritable), opened() as session:
+            session.add(base_row(opened.__name__))
+            session.flush()
+            time.sleep(0.3)
+            with database.writing() as other:
+                other.add(base_row(f"beside {opened.__name__}"))
+    with database.reading() as session:
+        names = session.scalars(select(BaseRow.name).order_by(BaseRow.name)).all()
+    assert names == ["beside writing", "beside writing_row"]
+    silent.engine.dispose()
+
+
+def test_a_write_may_be_allowed_to_pause(
+    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_module, "SILENT_MS", 100)
+    slow = Database(open_engine(url), database.now)
+    with slow.writing() as session:
+        slow.allow_pauses(session)
+        time.sleep(0.3)
+        session.add(base_row("late"))
+    slow.engine.dispose()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -82,17 +83,17 @@ def test_a_non_finite_value_changes_no_summary() -> None:
 def test_a_worker_that_goes_on_from_a_step_forgets_the_later_ones(registry: Registry, run: Run) -> None:
     for step, loss in enumerate((0.9, 0.5, 0.1)):
         registry.runs.log_metrics(run.id, step, {"loss": loss} | ({"late": 1.0} if step == 2 else {}))
-    registry.runs.rewind(run.id, "w", 1)
+    registry.runs.rewind(run.lease, 1)
     assert registry.runs.metrics(run.id) == {"loss": [MetricPoint(0, 0.9), MetricPoint(1, 0.5)]}
     assert registry.runs.summary(run.id) == {"loss": MetricSummary(0.5, 1, 0.5, 1, 0.9, 0)}
 
 
 def test_a_worker_that_lost_the_run_neither_adds_points_nor_forgets_any(registry: Registry, run: Run) -> None:
-    registry.runs.log_metrics(run.id, 1, {"loss": 0.5}, worker="w")
+    registry.runs.log_metrics(run.id, 1, {"loss": 0.5}, lease=run.lease)
     with pytest.raises(RunLost):
-        registry.runs.log_metrics(run.id, 2, {"loss": 0.4}, worker="other")
+        registry.runs.log_metrics(run.id, 2, {"loss": 0.4}, lease=replace(run.lease, worker="other"))
     with pytest.raises(RunLost):
-        registry.runs.rewind(run.id, "other", 0)
+        registry.runs.rewind(replace(run.lease, worker="other"), 0)
     assert registry.runs.metrics(run.id) == {"loss": [MetricPoint(1, 0.5)]}
 
 

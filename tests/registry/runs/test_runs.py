@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from registry import (
     UnknownRun,
 )
 from registry.runs import runs as runs_module
+from tests.registry.conftest import only_postgres
 
 MakeRun = Callable[..., NewRun]
 ENDS = ["completed", "failed", "cancelled", "interrupted"]
@@ -39,7 +41,7 @@ def running(registry: Registry, new_run: MakeRun) -> Run:
 
 def finished(registry: Registry, new_run: MakeRun, status: Any) -> Run:
     run = registry.runs.create(new_run(), worker="w")
-    return registry.runs.finish(run.id, "w", status, error="It broke.")
+    return registry.runs.finish(run.lease, status, error="It broke.")
 
 
 def test_a_new_run_is_queued_with_all_that_was_given(registry: Registry, new_run: MakeRun) -> None:
@@ -152,7 +154,7 @@ def test_progress_is_returned_for_the_newest_and_the_active_runs(
     registry: Registry, new_run: MakeRun, running: Run
 ) -> None:
     ended = [finished(registry, new_run, "completed") for _ in range(3)]
-    registry.runs.record_heartbeat(running.id, "w", stage="training", progress=0.5)
+    registry.runs.record_heartbeat(running.lease, stage="training", progress=0.5)
     registry.runs.request_stop(running.id, "keep")
     told = registry.runs.progress(2, active=10)
     assert {one.id for one in told[:2]} < {run.id for run in ended}
@@ -195,10 +197,10 @@ def test_two_workers_never_claim_the_same_run(registry: Registry, new_run: MakeR
 
 def test_a_heartbeat_updates_only_the_given_values(registry: Registry, running: Run) -> None:
     assert (
-        registry.runs.record_heartbeat(running.id, "w", stage="epoch 1 of 10", progress=0.1, eta_seconds=90)
+        registry.runs.record_heartbeat(running.lease, stage="epoch 1 of 10", progress=0.1, eta_seconds=90)
         is None
     )
-    assert registry.runs.record_heartbeat(running.id, "w", progress=0.2) is None
+    assert registry.runs.record_heartbeat(running.lease, progress=0.2) is None
     run = registry.runs.get(running.id)
     assert (run.stage, run.progress, run.eta_seconds) == ("epoch 1 of 10", 0.2, 90.0)
     assert run.heartbeat_at is not None
@@ -213,17 +215,17 @@ def test_a_heartbeat_with_a_number_out_of_range_is_refused(
     registry: Registry, running: Run, wrong: dict[str, float]
 ) -> None:
     with pytest.raises(InvalidValue):
-        registry.runs.record_heartbeat(running.id, "w", **wrong)
+        registry.runs.record_heartbeat(running.lease, **wrong)
 
 
 def test_a_worker_that_lost_its_run_gets_an_error(registry: Registry, running: Run, clock: Any) -> None:
     with pytest.raises(RunLost, match="Stop working on it"):
-        registry.runs.record_heartbeat(running.id, "other")
-    registry.runs.reap(dead_worker="w")
+        registry.runs.record_heartbeat(replace(running.lease, worker="other"))
+    registry.runs.reap(dead={"w": None})
     with pytest.raises(RunLost):
-        registry.runs.record_heartbeat(running.id, "w")
+        registry.runs.record_heartbeat(running.lease)
     with pytest.raises(RunLost):
-        registry.runs.finish(running.id, "w", "completed")
+        registry.runs.finish(running.lease, "completed")
     assert registry.runs.get(running.id).status == "interrupted"
 
 
@@ -232,7 +234,7 @@ def test_the_worker_sees_the_latest_stop_request_at_its_next_heartbeat(
 ) -> None:
     registry.runs.request_stop(running.id, "cancel")
     assert registry.runs.request_stop(running.id, "keep").status == "running"
-    assert registry.runs.record_heartbeat(running.id, "w") == "keep"
+    assert registry.runs.record_heartbeat(running.lease) == "keep"
 
 
 def test_stopping_a_queued_run_cancels_it_at_once(registry: Registry, new_run: MakeRun) -> None:
@@ -255,7 +257,7 @@ def test_a_stop_request_other_than_cancel_and_keep_is_refused(registry: Registry
 
 
 def test_a_run_keeps_the_kind_of_its_error_until_it_is_queued_again(registry: Registry, running: Run) -> None:
-    ended = registry.runs.finish(running.id, "w", "failed", error="The disk is full.", error_kind="disk")
+    ended = registry.runs.finish(running.lease, "failed", error="The disk is full.", error_kind="disk")
     assert (ended.error, ended.error_kind) == ("The disk is full.", "disk")
     again = registry.runs.requeue(running.id)
     assert (again.error, again.error_kind) == (None, None)
@@ -264,8 +266,8 @@ def test_a_run_keeps_the_kind_of_its_error_until_it_is_queued_again(registry: Re
 @pytest.mark.parametrize("status", ENDS)
 def test_only_a_completed_run_has_full_progress(registry: Registry, new_run: MakeRun, status: Any) -> None:
     run = registry.runs.create(new_run(), worker="w")
-    registry.runs.record_heartbeat(run.id, "w", progress=0.5, eta_seconds=5)
-    run = registry.runs.finish(run.id, "w", status, error="It broke.", note="Kept epoch 3.")
+    registry.runs.record_heartbeat(run.lease, progress=0.5, eta_seconds=5)
+    run = registry.runs.finish(run.lease, status, error="It broke.", note="Kept epoch 3.")
     assert (run.status, run.error, run.note, run.eta_seconds) == (status, "It broke.", "Kept epoch 3.", None)
     assert run.progress == (1.0 if status == "completed" else 0.5)
     assert run.ended_at is not None
@@ -273,7 +275,7 @@ def test_only_a_completed_run_has_full_progress(registry: Registry, new_run: Mak
 
 def test_a_run_cannot_end_as_queued(registry: Registry, running: Run) -> None:
     with pytest.raises(InvalidValue, match="'queued' is unknown. Use one of"):
-        registry.runs.finish(running.id, "w", "queued")  # type: ignore[arg-type]
+        registry.runs.finish(running.lease, "queued")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted"])
@@ -282,8 +284,8 @@ def test_a_run_that_did_not_complete_can_be_queued_again(
 ) -> None:
     run = registry.runs.create(new_run(), worker="w")
     registry.runs.request_stop(run.id, "cancel")
-    registry.runs.record_heartbeat(run.id, "w", progress=0.4)
-    registry.runs.finish(run.id, "w", status, error="It broke.")
+    registry.runs.record_heartbeat(run.lease, progress=0.4)
+    registry.runs.finish(run.lease, status, error="It broke.")
     again = registry.runs.requeue(run.id)
     assert (again.status, again.resumed, again.progress) == ("queued", 1, 0.4)
     assert (again.stop_request, again.error, again.ended_at, again.worker) == (None, None, None, None)
@@ -340,7 +342,7 @@ def test_a_silent_run_is_reaped_unless_it_sent_a_heartbeat_since(
     silent, alive = (registry.runs.create(new_run(), worker=name) for name in ("old", "new"))
     queued = registry.runs.create(new_run())
     seen = {heartbeat.run_id: heartbeat.sent_at for heartbeat in registry.runs.heartbeats()}
-    registry.runs.record_heartbeat(alive.id, "new")
+    registry.runs.record_heartbeat(alive.lease)
     (reaped,) = registry.runs.reap(silent=seen)
     assert (reaped.id, reaped.status) == (silent.id, "interrupted")
     assert (
@@ -354,7 +356,7 @@ def test_a_silent_run_is_reaped_unless_it_sent_a_heartbeat_since(
 def test_the_runs_of_a_dead_worker_are_reaped_at_once(registry: Registry, new_run: MakeRun) -> None:
     dead = registry.runs.create(new_run(), worker="dead")
     registry.runs.create(new_run(), worker="alive")
-    reaped = registry.runs.reap(dead_worker="dead")
+    reaped = registry.runs.reap(dead={"dead": None})
     assert [run.id for run in reaped] == [dead.id]
 
 
@@ -364,11 +366,103 @@ def test_the_error_of_a_dead_worker_is_not_recorded_for_another(
     silent = registry.runs.create(new_run(), worker="silent")
     registry.runs.create(new_run(), worker="killed")
     seen = {silent.id: silent.heartbeat_at}
-    reaped = registry.runs.reap(silent=seen, dead_worker="killed", error="Killed.")
+    reaped = registry.runs.reap(silent=seen, dead={"killed": "Killed."})
     assert {run.worker: run.error for run in reaped} == {
         "silent": runs_module.WORKER_SILENT,
         "killed": "Killed.",
     }
+
+
+def test_a_worker_that_claims_its_run_again_cannot_write_under_the_earlier_claim(
+    registry: Registry, new_run: MakeRun
+) -> None:
+    registry.runs.create(new_run())
+    earlier = claimed_by(registry, "w")
+    registry.runs.hand_back(earlier.lease)
+    later = claimed_by(registry, "w")
+    assert (earlier.lease.worker, earlier.attempt, later.attempt) == (later.lease.worker, 1, 2)
+    for write in (
+        lambda: registry.runs.record_heartbeat(earlier.lease),
+        lambda: registry.runs.log_metrics(earlier.id, 1, {"loss": 1.0}, lease=earlier.lease),
+        lambda: registry.runs.rewind(earlier.lease, 0),
+        lambda: registry.run_files.put(earlier.id, "a.json", b"{}", lease=earlier.lease),
+        lambda: registry.runs.hand_back(earlier.lease),
+        lambda: registry.runs.finish(earlier.lease, "completed"),
+    ):
+        with pytest.raises(RunLost):
+            write()
+    assert registry.runs.record_heartbeat(later.lease) is None
+
+
+def claimed_by(registry: Registry, worker: str) -> Run:
+    run = registry.runs.claim(worker)
+    assert run is not None
+    return run
+
+
+def test_a_lost_worker_moves_no_alias(
+    registry: Registry, running: Run, new_version: Callable[..., NewVersion]
+) -> None:
+    registry.catalog.publish(new_version(), actor="me")
+    registry.aliases.promote("pets@1", "stable", actor="me")
+    registry.runs.reap(dead={"w": None})
+    with pytest.raises(RunLost):
+        registry.aliases.promote("pets@1", "default", actor="me", lease=running.lease)
+    with pytest.raises(RunLost):
+        registry.aliases.remove("pets", "stable", actor="me", lease=running.lease)
+    assert [alias.alias for alias in registry.aliases.list("pets")] == ["stable"]
+
+
+def test_a_lost_run_is_queued_again_a_limited_number_of_times(registry: Registry, new_run: MakeRun) -> None:
+    registry.runs.create(new_run())
+    for attempt in (1, 2, 3):
+        run = claimed_by(registry, f"w{attempt}")
+        registry.runs.record_heartbeat(run.lease, progress=0.5)
+        (taken,) = registry.runs.reap(dead={f"w{attempt}": None}, take_ups=2)
+        assert taken.attempt == attempt
+    assert (taken.status, taken.error_kind, taken.take_ups) == ("interrupted", "lost", 2)
+    again = registry.runs.requeue(taken.id)
+    assert (again.take_ups, again.progress, again.resumed) == (0, 0.5, 3)
+
+
+def test_what_a_user_requested_of_a_lost_run_is_carried_out(registry: Registry, new_run: MakeRun) -> None:
+    for request, status in (("cancel", "cancelled"), ("keep", "queued")):
+        run = registry.runs.create(new_run(), worker="w")
+        registry.runs.request_stop(run.id, request)  # type: ignore[arg-type]
+        registry.runs.reap(dead={"w": None}, take_ups=1)
+        assert registry.runs.get(run.id).status == status
+    assert registry.runs.record_heartbeat(claimed_by(registry, "next").lease) == "keep"
+
+
+@pytest.mark.parametrize(("request_", "status"), [(None, "queued"), ("cancel", "cancelled")])
+def test_a_run_that_is_handed_back_waits_for_another_worker(
+    registry: Registry, running: Run, request_: Any, status: str
+) -> None:
+    if request_ is not None:
+        registry.runs.request_stop(running.id, request_)
+    back = registry.runs.hand_back(running.lease)
+    assert (back.status, back.take_ups) == (status, 0)
+
+
+@only_postgres
+def test_a_heartbeat_does_not_wait_for_a_publication(registry: Registry, running: Run) -> None:
+    with registry._database.writing(), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(registry.runs.record_heartbeat, running.lease).result(timeout=10) is None
+        pool.submit(registry.nodes.report, "n", "forge", 1).result(timeout=10)
+
+
+@only_postgres
+def test_heartbeats_have_the_time_of_the_server_whatever_the_clocks_of_the_machines(
+    url: str, registry: Registry, new_run: MakeRun, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = new_run()
+    monkeypatch.setattr("registry.database.db.utc_now", lambda: datetime(2000, 1, 1, tzinfo=timezone.utc))
+    with Registry.open(url, tmp_path / "artifacts") as behind:
+        behind.runs.create(new, worker="w")
+    monkeypatch.undo()
+    with Registry.open(url, tmp_path / "artifacts") as observer:
+        (heartbeat,) = observer.runs.heartbeats()
+    assert timedelta(0) <= heartbeat.age < timedelta(minutes=1)
 
 
 def test_only_the_worker_that_holds_a_run_may_publish_for_it(
@@ -376,9 +470,9 @@ def test_only_the_worker_that_holds_a_run_may_publish_for_it(
 ) -> None:
     new = new_version(run_id=running.id)
     with pytest.raises(RunLost):
-        registry.catalog.publish(new, actor="me", worker="other")
+        registry.catalog.publish(new, actor="me", lease=replace(running.lease, worker="other"))
     assert registry.catalog.adapters() == []
-    assert registry.catalog.publish(new, actor="me", worker="w").version == 1
+    assert registry.catalog.publish(new, actor="me", lease=running.lease).version == 1
 
 
 def test_a_run_reports_the_newest_version_that_it_published(

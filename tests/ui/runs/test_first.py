@@ -38,7 +38,7 @@ def run(running_app: RunningApp) -> Iterator[Run]:
     started = registry.runs.create(new, worker=WORKER)
     yield started
     if registry.runs.get(started.id).status == "running":
-        registry.runs.finish(started.id, WORKER, "cancelled")
+        registry.runs.finish(started.lease, "cancelled")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_the_watch_says_when_the_first_answer_was_ready_and_how_good_it_is(
     )
     assert "<button" not in during[watch.first.matrix]
     assert during[watch.first.matrix].count(">1</td>") == 2
-    running_app.service.registry.runs.finish(run.id, WORKER, "cancelled")
+    running_app.service.registry.runs.finish(run.lease, "cancelled")
     after = watch.updates(running_app.seen, run.id)
     assert not any(map(is_visible, (after[watch.first.sentence], after[watch.try_it])))
     assert after[watch.first.matrix] == ""
@@ -112,5 +112,5 @@ def test_the_list_names_a_picked_first_answer_and_remembers_none(
     assert task not in dict(map(reversed, choices_for(running_app.seen, None)))
     assert remembered(None, [task, "colours@1"])["recent"] == ["colours"]
     assert pinned(None, [task])["pinned"] == []
-    running_app.service.registry.runs.finish(run.id, WORKER, "cancelled")
+    running_app.service.registry.runs.finish(run.lease, "cancelled")
     assert ("Paints · cancelled", task) in choices_for(running_app.seen, None, [task])
